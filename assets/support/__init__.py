@@ -1,0 +1,1 @@
+"""The shipped domain, and the example to copy: a support desk."""

@@ -1,0 +1,1 @@
+"""What must hold: contracts, rules, one-scan validation, profiles."""
