@@ -1,0 +1,186 @@
+"""The lake: Delta tables by name, opened at one integer version. Everything that reads data goes through here."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from assay.errors import AssayError
+from assay.features.commits import Commit, parse_commit
+from assay.features.files import PARTITION
+from assay.features.snapshot import Slice, Snapshot, digest_of
+from assay.features.storage import Storage, open_storage
+
+
+class TableMissing(AssayError):
+    """The table does not exist (yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A live data file of one version: `path` relative to the table, content digest in its name."""
+
+    path: str
+    size: int
+    rows: int
+    partition: str | None
+
+
+@dataclass(frozen=True)
+class Lake:
+    """All tables under one root. Holds no state: every call looks at the log."""
+
+    storage: Storage
+
+    def table(self, name: str) -> "Table":
+        if not name or name.startswith(("_", "/")) or ".." in name:
+            raise AssayError(f"{name!r} is not a table name. Names look like 'clean/tickets'.")
+        return Table(self, name)
+
+    def tables(self) -> list[str]:
+        """Names of all tables, sorted. Folders whose name starts with `_` are the lake's own."""
+        if not self.storage.is_local:
+            return sorted(_remote_tables(self.storage))
+        root = Path(self.storage.root)
+        logs = (log for log in root.glob("*/**/_delta_log") if log.is_dir())
+        names = (log.parent.relative_to(root).as_posix() for log in logs)
+        return sorted(name for name in names if not name.startswith("_"))
+
+
+def _remote_tables(storage: Storage) -> Iterable[str]:
+    from deltalake.fs import DeltaStorageHandler
+    from pyarrow.fs import FileSelector
+
+    handler = DeltaStorageHandler(storage.root, storage.options or None)
+    found = handler.get_file_info_selector(FileSelector("", allow_not_found=True, recursive=True))
+    first = "/_delta_log/00000000000000000000.json"
+    return (item.path.removesuffix(first) for item in found if item.path.endswith(first))
+
+
+def open_lake(uri: str | Path, options: dict[str, str] | None = None) -> Lake:
+    return Lake(open_storage(uri, options))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name in a lake. Cheap; nothing is read until it is asked for."""
+
+    lake: Lake
+    name: str
+
+    @property
+    def uri(self) -> str:
+        return self.lake.storage.uri(self.name)
+
+    def exists(self) -> bool:
+        return DeltaTable.is_deltatable(self.uri, self.lake.storage.options or None)
+
+    def at(self, version: int | None = None) -> "TableState":
+        """The table at a version, resolved once (None: the latest now). Raises TableMissing, or AssayError for a version
+        that the table does not have."""
+        try:
+            delta = DeltaTable(self.uri, version=version, storage_options=self.lake.storage.options or None)
+        except TableNotFoundError:
+            if version is not None and self.exists():
+                raise AssayError(f"{self.name} has no version {version} (see: assay tables {self.name}).") from None
+            raise TableMissing(f"There is no table {self.name} in {self.lake.storage.root}.") from None
+        except OSError as problem:
+            raise AssayError(f"{self.name} cannot be opened at version {version}: {type(problem).__name__}.") from None
+        return TableState(self, delta, delta.version())
+
+    def scan(self, version: int | None = None) -> pl.LazyFrame:
+        return self.at(version).scan()
+
+    def history(self, until: int | None = None) -> list[Commit]:
+        """Every commit up to a version, oldest first."""
+        return self.at(until).commits
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A table at one integer version. All reads of it see exactly that version."""
+
+    table: Table
+    delta: DeltaTable
+    version: int
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        return self.table_snapshot(self.version)
+
+    def table_snapshot(self, version: int) -> Snapshot:
+        """The identity of this or an earlier version of the same table."""
+        name = f"{self.table.name}/_delta_log/{version:020d}.json"
+        digest = hashlib.sha256(self.table.lake.storage.get(name)).hexdigest()
+        return Snapshot(self.table.name, str(self.delta.metadata().id), version, digest, self.table.uri)
+
+    @cached_property
+    def files(self) -> tuple[DataFile, ...]:
+        """Live data files, sorted by path."""
+        actions = pl.DataFrame(self.delta.get_add_actions(flatten=True))
+        if actions.is_empty():
+            return ()
+        column = f"partition.{PARTITION}"
+        partitions = actions[column] if column in actions.columns else pl.Series([None] * actions.height)
+        rows = zip(actions["path"], actions["size_bytes"], actions["num_records"], partitions, strict=True)
+        return tuple(sorted((DataFile(*row) for row in rows), key=lambda file: file.path))
+
+    @cached_property
+    def commits(self) -> list[Commit]:
+        """Every commit up to this version, oldest first."""
+        return [parse_commit(self.table.name, info) for info in reversed(self.delta.history())]
+
+    @cached_property
+    def partitioned(self) -> bool:
+        return PARTITION in self.delta.metadata().partition_columns
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        return pl.scan_delta(self.delta).collect_schema()
+
+    def partitions(self) -> list[str]:
+        return sorted({file.partition for file in self.files if file.partition is not None})
+
+    def files_of(self, partitions: Sequence[str] | None) -> tuple[DataFile, ...]:
+        if partitions is None:
+            return self.files
+        wanted = set(partitions)
+        return tuple(file for file in self.files if file.partition in wanted)
+
+    def rows(self, partitions: Sequence[str] | None = None) -> int:
+        return sum(file.rows for file in self.files_of(partitions))
+
+    def slice(self, partitions: Sequence[str] | None = None, *, reference: bool = False) -> Slice:
+        """What reading these partitions (None: everything) of this version reads."""
+        names = (file.path for file in self.files_of(partitions))
+        kept = tuple(sorted(partitions)) if partitions is not None else None
+        return Slice(self.snapshot, kept, digest_of(names), reference)
+
+    def scan(self, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
+        """A lazy frame over this version; with `partitions`, only their files are opened."""
+        frame = pl.scan_delta(self.delta)
+        return frame if partitions is None else frame.filter(pl.col(PARTITION).is_in(list(partitions)))
+
+    def writer_of(self, partition: str | None) -> Commit | None:
+        """The commit that last wrote this partition's rows, at or before this version."""
+        ours = (commit for commit in reversed(self.commits) if commit.run_id and commit.rows is not None)
+        return next((commit for commit in ours if commit.partition == partition), None)
+
+    def writers(self, partitions: Sequence[str] | None) -> list[Commit]:
+        """The commits whose rows a slice holds, oldest first: per partition the last replacement and what was appended
+        after it."""
+        wanted = set(partitions) if partitions is not None else None
+        live: dict[str | None, list[Commit]] = {}
+        for commit in self.commits:
+            if commit.run_id is None or commit.rows is None or (wanted is not None and commit.partition not in wanted):
+                continue
+            if commit.mode == "replace":
+                live[commit.partition] = [commit]
+            else:
+                live.setdefault(commit.partition, []).append(commit)
+        return sorted((commit for group in live.values() for commit in group), key=lambda commit: commit.version)

@@ -1,0 +1,84 @@
+"""Which data, exactly: a snapshot is one version of one table; a slice is the part of it that somebody read."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One version of one table.
+
+    Identity is `(table_id, version, commit_sha256)`: a table deleted and made anew at the same address starts again at
+    version 0 under another id. `table` and `uri` are only the address.
+    """
+
+    table: str
+    table_id: str
+    version: int
+    commit_sha256: str
+    uri: str = ""
+
+    @property
+    def digest(self) -> str:
+        """A short name for the identity, for places with room for one string (data versions, cache keys)."""
+        return hashlib.sha256(f"{self.table_id}@{self.version}:{self.commit_sha256}".encode()).hexdigest()[:32]
+
+    def __str__(self) -> str:
+        return f"{self.table}@{self.version}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "table": self.table,
+            "table_id": self.table_id,
+            "version": self.version,
+            "commit_sha256": self.commit_sha256,
+            "uri": self.uri,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Snapshot":
+        return cls(data["table"], data["table_id"], data["version"], data["commit_sha256"], data.get("uri", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What was read of a snapshot: all of it (`partitions` is None) or some partitions.
+
+    `digest` hashes the names of the data files read. Data files are named by the SHA-256 of their bytes, so equal digests
+    mean equal bytes, whatever version they were read at: a new day in the table leaves the slices of older days alone.
+    A `reference` (looked up, such as known keys) is recorded for lineage but does not make its reader stale.
+    """
+
+    snapshot: Snapshot
+    partitions: tuple[str, ...] | None
+    digest: str
+    reference: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.snapshot.to_dict() | {
+            "partitions": list(self.partitions) if self.partitions is not None else None,
+            "digest": self.digest,
+            "reference": self.reference,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Slice":
+        partitions = data.get("partitions")
+        return cls(
+            Snapshot.from_dict(data),
+            tuple(partitions) if partitions is not None else None,
+            data["digest"],
+            data.get("reference", False),
+        )
+
+
+def digest_of(items: Iterable[str]) -> str:
+    """SHA-256 over strings, order-free and unambiguous (length-prefixed)."""
+    state = hashlib.sha256()
+    for item in sorted(items):
+        raw = item.encode()
+        state.update(len(raw).to_bytes(8, "big"))
+        state.update(raw)
+    return state.hexdigest()

@@ -1,0 +1,104 @@
+"""Bytes under the lake's root: a local folder or an object store (`s3://…`), behind four functions.
+
+Delta tables do their own reading and committing; this is for what we write ourselves: data files named by their content,
+kept landing files, pins.
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from assay.errors import AssayError
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The root of a lake. `root` is an absolute local path or an object-store URI; paths below are relative, with `/`."""
+
+    root: str
+    options: dict[str, str] = field(default_factory=dict, repr=False)  # may hold credentials
+
+    @cached_property
+    def _remote(self) -> Any:
+        from deltalake.fs import DeltaStorageHandler
+
+        return DeltaStorageHandler(self.root, self.options or None)
+
+    @property
+    def is_local(self) -> bool:
+        return "://" not in self.root
+
+    def uri(self, path: str) -> str:
+        return f"{self.root}/{path}"
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a whole file. Atomic: a reader, or a process killed half-way, sees the old state or the new one."""
+        if not self.is_local:
+            with self._remote.open_output_stream(path, None) as stream:
+                stream.write(content)
+            return
+        target = Path(self.root, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix="_", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def put_once(self, path: str, content: bytes) -> None:
+        """Write a file whose name is its content: there already means done. One of another size is damaged: replaced."""
+        if self.size(path) != len(content):
+            self.put(path, content)
+
+    def get(self, path: str) -> bytes:
+        """The whole file. Raises AssayError when it is gone."""
+        try:
+            if self.is_local:
+                return Path(self.root, path).read_bytes()
+            return self._remote.open_input_file(path).read()
+        except FileNotFoundError:
+            raise AssayError(f"{self.uri(path)} is not there (deleted, or vacuumed).") from None
+
+    def size(self, path: str) -> int | None:
+        """Bytes of the file, or None when there is none."""
+        if self.is_local:
+            target = Path(self.root, path)
+            return target.stat().st_size if target.is_file() else None
+        info = self._remote.get_file_info([path])[0]
+        return info.size if info.is_file else None
+
+    def list(self, folder: str) -> list[str]:
+        """Files directly in a folder, sorted; no folder is an empty one."""
+        if self.is_local:
+            below = Path(self.root, folder)
+            names = [item.name for item in below.iterdir() if item.is_file()] if below.is_dir() else []
+            return sorted(f"{folder}/{name}" for name in names if not name.startswith("_"))
+        from pyarrow.fs import FileSelector
+
+        found = self._remote.get_file_info_selector(FileSelector(folder, allow_not_found=True))
+        return sorted(item.path for item in found if item.is_file)
+
+    def delete(self, path: str) -> None:
+        if self.is_local:
+            Path(self.root, path).unlink(missing_ok=True)
+        else:
+            self._remote.delete_file(path)
+
+
+def open_storage(uri: str | Path, options: dict[str, str] | None = None) -> Storage:
+    """A lake's storage from a path or URI; a local root becomes absolute, so that a version's address means one place."""
+    text = str(uri).rstrip("/")
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    if "://" not in text:
+        text = str(Path(text).expanduser().resolve())
+    return Storage(text, options or {})

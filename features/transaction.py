@@ -1,0 +1,218 @@
+"""The one way in: write, audit, publish.
+
+A transaction pins what it reads, stages what it writes, refuses to publish what fails its audit, commits each output with
+the versions it came from, and reports the whole unit to the recorder. Nothing unchecked is ever visible, and nothing can
+forget to be traced.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.commits import SourceFile
+from assay.features.lake import Lake, TableMissing, TableState
+from assay.features.publish import Conflict, Staged, holds, publish
+from assay.features.snapshot import Slice, digest_of
+from assay.features.work import Check, Done, Recorder, Work, Written
+
+T = TypeVar("T")
+
+
+class AuditFailed(AssayError):
+    """A blocking check failed: nothing was published."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pin:
+    state: TableState
+    reads: dict[tuple[tuple[str, ...] | None, bool], Slice]
+
+
+class Transaction:
+    """Collects one unit of work. Made by `transaction(…)`; publishes when its block ends without an error."""
+
+    def __init__(self, lake: Lake, work: Work) -> None:
+        self.lake, self.work = lake, work
+        self.checks: list[Check] = []
+        self.sources: list[SourceFile] = []
+        self.contract: Mapping[str, Any] | None = None
+        self.extra: dict[str, Any] = {}
+        self._pins: dict[str, _Pin] = {}
+        self._staged: list[Staged] = []
+        self._kept: list[Written] = []
+        self.done: Done | None = None
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def state(self, name: str, version: int | None = None) -> TableState:
+        """The table, pinned: asked twice in one transaction, it is the same version. Raises TableMissing."""
+        pin = self._pins.get(name)
+        if pin is None:
+            pin = self._pins[name] = _Pin(self.lake.table(name).at(version), {})
+        elif version is not None and version != pin.state.version:
+            raise AssayError(f"{name} is already read at version {pin.state.version} here, not at {version}.")
+        return pin.state
+
+    def read(
+        self,
+        name: str,
+        partitions: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+        reference: bool = False,
+    ) -> pl.LazyFrame:
+        """A lazy frame over a table (or some of its partitions) at one version, which becomes an input of this work.
+
+        A `reference` is recorded too, but a change in it does not make this work stale.
+        """
+        state = self.state(name, version)
+        key = (tuple(sorted(partitions)) if partitions is not None else None, reference)
+        reads = self._pins[name].reads
+        if key not in reads:
+            reads[key] = state.slice(partitions, reference=reference)
+        return state.scan(partitions)
+
+    @property
+    def reads(self) -> tuple[Slice, ...]:
+        return tuple(item for pin in self._pins.values() for item in pin.reads.values())
+
+    # -- deciding --------------------------------------------------------------------------------------------------
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides the result: inputs (by their bytes, not their version numbers), sources, code, contract, params."""
+        return fingerprint(self.work, self.reads, self.sources, self.contract)
+
+    def current(self, *tables: str) -> bool:
+        """Whether these outputs already hold the result of exactly these inputs. If so the work is done: they are
+        reported as unchanged outputs at the version that holds them."""
+        found = [self._written_before(name) for name in tables]
+        if not all(found):
+            return False
+        self._kept += [item for item in found if item is not None]
+        return True
+
+    def _written_before(self, name: str) -> Written | None:
+        try:
+            state = self.lake.table(name).at()
+        except TableMissing:
+            return None
+        commit = holds(self.lake, state, self.work.partition, self.fingerprint)
+        if commit is None:
+            return None
+        snapshot = state.table_snapshot(commit.version)
+        schema = {column: str(dtype) for column, dtype in state.schema.items()}
+        return Written(name, snapshot, self.work.partition, commit.rows or 0, 0, changed=False, schema=schema)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        *,
+        mode: Literal["replace", "append"] = "replace",
+        statistics: Sequence[str] = (),
+        column_lineage: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        constraints: Mapping[str, str] | None = None,
+    ) -> None:
+        """Stage rows for a table. `replace` swaps this work's partition (all of an unpartitioned table) in one commit;
+        `append` adds. New columns are added to the table; a changed type is refused."""
+        self._staged.append(
+            Staged(name, frame, mode, tuple(statistics), column_lineage, extra or {}, dict(constraints or {}))
+        )
+
+    def check(self, *checks: Check) -> None:
+        self.checks += checks
+
+    def audit(self) -> None:
+        """Raise AuditFailed if a blocking check failed. Also run before publishing."""
+        broken = [check for check in self.checks if not check.passed and check.severity == "block"]
+        if broken:
+            names = "; ".join(check.message or f"{check.table}: {check.name}" for check in broken)
+            raise AuditFailed(names)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def outcome(self, writes: tuple[Written, ...] = ()) -> Done:
+        return Done(
+            work=self.work,
+            reads=self.reads,
+            sources=tuple(self.sources),
+            writes=writes,
+            checks=tuple(self.checks),
+            contract=self.contract,
+            extra=dict(self.extra),
+            finished_at=datetime.now(UTC),
+        )
+
+    def publish(self) -> Done:
+        self.audit()
+        metadata = self.outcome()
+        pinned = {name: pin.state.version for name, pin in self._pins.items()}
+        writes = [publish(self.lake, item, metadata, self.fingerprint, pinned.get(item.table)) for item in self._staged]
+        self.done = self.outcome((*self._kept, *writes))
+        return self.done
+
+
+def fingerprint(
+    work: Work, reads: Sequence[Slice], sources: Sequence[SourceFile], contract: Mapping[str, Any] | None
+) -> str:
+    """SHA-256 over everything that decides a result. References and version numbers are left out on purpose: a new day
+    in an upstream table is another version, but not another input to the days before."""
+    parts = [f"asset={work.asset}", f"partition={work.partition}", f"code={work.code_version}"]
+    parts += [f"read={item.snapshot.table_id}:{item.digest}" for item in reads if not item.reference]
+    parts += [f"source={item.path}:{item.sha256}" for item in sources]
+    parts += [f"param={key}={value}" for key, value in work.params.items()]
+    if contract:
+        parts.append(f"contract={contract.get('digest')}")
+    return digest_of(parts)
+
+
+@contextmanager
+def transaction(lake: Lake, recorder: Recorder, work: Work) -> Iterator[Transaction]:
+    """One unit of work. On a clean end everything staged is audited and published; on an error nothing is, the recorder
+    is told, and the error goes on."""
+    tx = Transaction(lake, work)
+    recorder.started(work)
+    try:
+        yield tx
+        done = tx.publish()
+    except BaseException as error:
+        recorder.failed(tx.outcome(), error)
+        raise
+    recorder.finished(done)
+
+
+def run(
+    lake: Lake, recorder: Recorder, work: Work, body: Callable[[Transaction], T], attempts: int = 8
+) -> tuple[T, Done]:
+    """Run `body` in a transaction; when another writer changed a table that it both read and writes, run it again on the
+    new state (optimistic concurrency with jitter). Raises Conflict after `attempts`."""
+    recorder.started(work)
+    tx = Transaction(lake, work)
+    for attempt in range(attempts):
+        tx = Transaction(lake, work)
+        try:
+            value = body(tx)
+            done = tx.publish()
+        except Conflict as error:
+            if attempt + 1 == attempts:
+                recorder.failed(tx.outcome(), error)
+                raise
+            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)
+            continue
+        except BaseException as error:
+            recorder.failed(tx.outcome(), error)
+            raise
+        recorder.finished(done)
+        return value, done
+    raise AssertionError("unreachable: the last attempt returns or raises")
