@@ -1,0 +1,65 @@
+"""One loaded model for the folder: loading costs seconds."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from assay.features.embeddings.engine import Engine
+from assay.features.embeddings.model import EmbeddingModel, resolve_model
+
+BANKING77 = Path(__file__).parents[4] / "shared" / "data" / "banking77" / "train.csv"
+SUBJECTS = ("card", "transfer", "refund", "top-up", "PIN", "exchange rate", "account", "cheque", "direct debit", "cash")
+SENTENCES = (
+    "Where is my {}?",
+    "i still havent got the {} !!",
+    "Why was I charged twice for a {} in Kraków, and who do I have to ask to get it back before Friday?",
+    "{}",
+    "Can someone please look at my {}: it says “pending” since yesterday 🙂",
+    "{} 你好 не работает",
+)
+
+
+@pytest.fixture(scope="session")
+def model() -> EmbeddingModel:
+    return resolve_model()
+
+
+@pytest.fixture(scope="session")
+def engine(model: EmbeddingModel) -> Engine:
+    return Engine(model, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def reference(model: EmbeddingModel) -> SentenceTransformer:
+    return SentenceTransformer(str(model.path), device="cpu", local_files_only=True)
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    """250 customer queries: every 40th of the real ones where they are, else sentences of the same kind."""
+    if BANKING77.exists():
+        with BANKING77.open(encoding="utf-8", newline="") as lines:
+            return [row["text"] for row in csv.DictReader(lines)][::40][:250]
+    return [f"{sentence.format(subject)} {n}" for n in range(5) for sentence in SENTENCES for subject in SUBJECTS][:250]
+
+
+@pytest.fixture
+def copied(model: EmbeddingModel, tmp_path: Path) -> Callable[..., Path]:
+    """A copy of the default model (links) in which the named files have other bytes."""
+
+    def copy(replaced: dict[str, bytes] | None = None, into: str = "model") -> Path:
+        folder = tmp_path / into
+        for file in model.path.rglob("*"):
+            if file.is_file():
+                target = folder / file.relative_to(model.path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.symlink_to(file)
+        for name, content in (replaced or {}).items():
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).write_bytes(content)
+        return folder
+
+    return copy
