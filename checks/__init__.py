@@ -1,1 +1,32 @@
 """What must hold: contracts, rules, one-scan validation, profiles."""
+
+from assay.checks.contract import Contract, ContractInfo, contract_info, contract_rules
+from assay.checks.drift import ColumnsError, Drift, compare_columns
+from assay.checks.field import Block, Field, Severity, Timestamp, rule
+from assay.checks.pii import mask, redact
+from assay.checks.report import Report, RuleResult
+from assay.checks.validate import READER_DEFECTS, Outcome, validate
+from assay.checks.volume import volume
+
+__all__ = [
+    "READER_DEFECTS",
+    "Block",
+    "ColumnsError",
+    "Contract",
+    "ContractInfo",
+    "Drift",
+    "Field",
+    "Outcome",
+    "Report",
+    "RuleResult",
+    "Severity",
+    "Timestamp",
+    "compare_columns",
+    "contract_info",
+    "contract_rules",
+    "mask",
+    "redact",
+    "rule",
+    "validate",
+    "volume",
+]

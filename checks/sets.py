@@ -1,0 +1,96 @@
+"""Rules about several rows at once: unique keys and canonical names. The first clean row of a group stays."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import polars as pl
+
+from assay.checks.rules import Column, SetRule
+from assay.errors import AssayError
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """One rule's groups in a batch: key columns and entity columns per row. A row with a null key is in no group."""
+
+    rule: SetRule
+    key: pl.DataFrame
+    entity: pl.DataFrame | None
+
+
+def key_expressions(rule: SetRule) -> list[pl.Expr]:
+    """The key's columns under neutral names, so that a batch and the published rows can be joined on them."""
+    return [expr.alias(f"key{index}") for index, expr in enumerate(rule.key)]
+
+
+def broken_rows(
+    groups: Sequence[Groups], clean: pl.Series, published: pl.LazyFrame | None, columns: Mapping[str, Column]
+) -> list[list[int]]:
+    """For each rule the positions of the rows that break it.
+
+    A row breaks the rule when its key belongs to a published row, or to an earlier row that stays: one that breaks neither
+    another removing rule (`clean`) nor a removing rule of these. A row of the owner's own entity does not break it.
+    Raises AssayError when the published rows lack a column.
+    """
+    owners = [_published_owners(group, published, columns) for group in groups]
+    # Only rows that share a key with another row can break or decide anything; usually these are few.
+    shared = [_shared(group.key, owned) for group, owned in zip(groups, owners, strict=True)]
+    suspects = pl.select(pl.any_horizontal(shared)).to_series().arg_true() if shared else pl.Series(dtype=pl.UInt32)
+    members = zip(*(_members(group, suspects) for group in groups), strict=True)
+    broken: list[list[int]] = [[] for _ in groups]
+    for position, stays, row in zip(suspects, clean.gather(suspects), members, strict=False):
+        for index, (key, entity) in enumerate(row):
+            if key is not None and key in owners[index] and (entity is None or owners[index][key] != entity):
+                broken[index].append(position)
+                stays = stays and not groups[index].rule.severity.removes_row
+        if stays:
+            for owned, (key, entity) in zip(owners, row, strict=True):
+                if key is not None:
+                    owned.setdefault(key, entity)
+    return broken
+
+
+def _published_owners(
+    group: Groups, published: pl.LazyFrame | None, columns: Mapping[str, Column]
+) -> dict[tuple[Any, ...], tuple[Any, ...] | None]:
+    """The keys of the batch that are published already, and whose they are."""
+    if published is None:
+        return {}
+    rule = group.rule
+    present = published.collect_schema().names()
+    for name in rule.inputs:
+        if name not in present:
+            raise AssayError(
+                f"{rule.name}: the published rows have no column {name!r}; pass the table the contract is for"
+            )
+    entity = [pl.col(name).alias(f"entity{index}") for index, name in enumerate(rule.entity or ())]
+    rows = (
+        published.select(pl.col(name).cast(columns[name].dtype) for name in rule.inputs)
+        .select(*key_expressions(rule), *entity)
+        .join(group.key.lazy().drop_nulls().unique(), on=group.key.columns, how="semi")
+        .unique(maintain_order=True)
+        .collect(engine="streaming")
+    )
+    owned: dict[tuple[Any, ...], tuple[Any, ...] | None] = {}
+    width = group.key.width
+    for row in rows.iter_rows():
+        owned.setdefault(row[:width], row[width:] if rule.entity else None)
+    return owned
+
+
+def _shared(key: pl.DataFrame, owned: Iterable[tuple[Any, ...]]) -> pl.Series:
+    """Which rows have a key that another row of the batch or a published row has too."""
+    duplicated = key.to_series().is_duplicated() if key.width == 1 else key.is_duplicated()
+    taken = pl.DataFrame(list(owned), schema=key.schema, orient="row").with_columns(taken=pl.lit(True))
+    if not taken.is_empty():
+        joined = key.join(taken, on=key.columns, how="left", maintain_order="left")
+        duplicated |= joined["taken"].fill_null(False)
+    return duplicated & key.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+
+
+def _members(group: Groups, positions: pl.Series) -> Iterable[tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]]:
+    keys = (None if None in row else row for row in group.key[positions].iter_rows())
+    entities = repeat(None, len(positions)) if group.entity is None else group.entity[positions].iter_rows()
+    return zip(keys, entities, strict=True)

@@ -1,0 +1,279 @@
+"""One batch against one contract: which rows are clean, which leave and why, what was counted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from assay.checks.compile import is_link
+from assay.checks.contract import Compiled, Contract, compiled
+from assay.checks.custom import run_check
+from assay.checks.drift import require_columns
+from assay.checks.field import Severity
+from assay.checks.profile import Profile, profile
+from assay.checks.report import Report, RuleResult, judge
+from assay.checks.rules import PanderaRule, ReferenceRule, Rule, SetRule, TableRule
+from assay.checks.scan import DEFECT, Scan, scan_batch
+from assay.checks.sets import Groups, broken_rows, key_expressions
+from assay.errors import AssayError
+
+Frame = pl.DataFrame | pl.LazyFrame
+
+#: What readers say about records that they cannot read; always reported when the batch has the column `_defect`.
+READER_DEFECTS = ("unparsable", "encoding")
+#: The column of the quarantine that lists the rules a row breaks.
+RULES = "_rules"
+_READER_COLUMNS = (DEFECT, "_line", RULES)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of `validate`. Rows in = clean + quarantined; both keep the input's order.
+
+    clean: the contract's columns, typed, in its order, then the link columns.
+    quarantined: every delivered column as delivered, and `_rules`, the rules that the row breaks.
+    """
+
+    clean: pl.DataFrame
+    quarantined: pl.DataFrame
+    report: Report
+    profile: Profile
+
+
+@dataclass(slots=True)
+class _Verdicts:
+    """What is known so far, per rule: a verdict per row (true, false, null), one about the batch, or why there is none."""
+
+    height: int
+    rows: dict[str, pl.Series] = field(default_factory=dict)
+    batch: dict[str, bool] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def broken(self, rule: Rule) -> pl.Series:
+        return ~self.rows[rule.name].fill_null(True)
+
+
+def validate(
+    frame: Frame,
+    contract: type[Contract],
+    *,
+    references: Mapping[str, Frame] | None = None,
+    published: Frame | None = None,
+) -> Outcome:
+    """Validate a batch.
+
+    frame: the contract's columns as text or already typed; columns that start with "_" and `partition_key` are links to
+        the source and pass through; `_defect` marks records that the reader could not read: they break `row.<defect>` only.
+    references: table name -> frame, for foreign keys. A rule whose reference is missing is unknown, never passed.
+    published: rows accepted earlier: a key that is there already is a duplicate.
+    Raises ColumnsError when a column is missing, AssayError when a reference or `published` lacks a column or a rule fails.
+    """
+    plan = compiled(contract)
+    batch = frame.lazy()
+    delivered = batch.collect_schema()
+    _require_columns(plan, delivered)
+    notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
+    members = _reference_members(plan, references or {}, notes)
+    scan = _scanned(batch, delivered, plan, members, notes)
+    verdicts = _Verdicts(scan.data.height, notes=notes)
+    verdicts.rows |= {rule.name: verdict for rule in plan.rules if (verdict := scan.verdict(rule)) is not None}
+    _run_pandera(plan, scan, verdicts)
+    _judge_batch(plan, scan, verdicts)
+    _judge_sets(plan, scan, verdicts, None if published is None else published.lazy())
+    return _outcome(plan, scan, verdicts)
+
+
+def _require_columns(plan: Compiled, delivered: pl.Schema) -> None:
+    optional = {column.name for column in plan.columns if not column.required}
+    expected = {column.name: str(column.dtype) for column in plan.columns if column.required}
+    found = {name: str(dtype) for name, dtype in delivered.items() if not is_link(name) and name not in optional}
+    require_columns(plan.info.name, expected, found, strict=plan.strict)
+
+
+def _not_delivered(rule: Rule, delivered: pl.Schema) -> str | None:
+    absent = [name for name in rule.inputs if name not in delivered]
+    return f"not delivered: {', '.join(absent)}" if absent and not isinstance(rule, PanderaRule) else None
+
+
+def _reference_members(plan: Compiled, references: Mapping[str, Frame], notes: dict[str, str]) -> dict[str, pl.Series]:
+    """Per foreign-key rule the values that exist; a rule without its reference gets a note instead."""
+    dtypes = {column.name: column.dtype for column in plan.columns}
+    members: dict[str, pl.Series] = {}
+    for rule in plan.rules:
+        if not isinstance(rule, ReferenceRule) or rule.name in notes:
+            continue
+        if rule.reference not in references:
+            notes[rule.name] = f"no reference {rule.reference} was given"
+            continue
+        table = references[rule.reference].lazy()
+        if rule.reference_column not in table.collect_schema():
+            raise AssayError(f"{rule.name}: the reference {rule.reference} has no column {rule.reference_column!r}")
+        values = pl.col(rule.reference_column).cast(dtypes[rule.inputs[0]]).drop_nulls().unique()
+        members[rule.name] = table.select(values).collect().to_series()
+    return members
+
+
+def _scanned(
+    batch: pl.LazyFrame,
+    delivered: pl.Schema,
+    plan: Compiled,
+    members: Mapping[str, pl.Series],
+    notes: Mapping[str, str],
+) -> Scan:
+    try:
+        return scan_batch(batch, delivered, plan, members, notes)
+    except pl.exceptions.PolarsError as error:
+        culprit = _failing_rule(batch, delivered, plan, members, notes)
+        if culprit is None:
+            raise
+        # The engine's text may quote values, so it is neither repeated nor chained.
+        raise AssayError(
+            f"{plan.info.name}: the rule {culprit} failed to run ({type(error).__name__}). "
+            "Make its expression total: a value that it cannot read must give null, not an error."
+        ) from None
+
+
+def _failing_rule(
+    batch: pl.LazyFrame,
+    delivered: pl.Schema,
+    plan: Compiled,
+    members: Mapping[str, pl.Series],
+    notes: Mapping[str, str],
+) -> str | None:
+    """The first rule that fails alone; None when it is not a rule that fails but reading the batch."""
+    names = {rule.name for rule in plan.rules}
+    for name in [None, *(rule.name for rule in plan.rules)]:
+        try:
+            scan_batch(batch, delivered, plan, members, {*notes, *(names - {name})})
+        except pl.exceptions.PolarsError:
+            return name
+    return None
+
+
+def _run_pandera(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
+    rules = [rule for rule in plan.rules if isinstance(rule, PanderaRule)]
+    typed = scan.typed if rules else pl.DataFrame()
+    for rule in rules:
+        known = scan.known(rule.inputs)
+        rows = typed.filter(known)
+        unknown = pl.repeat(None, verdicts.height, dtype=pl.Boolean, eager=True)
+        if rows.is_empty():
+            verdicts.rows[rule.name] = unknown
+            continue
+        try:
+            result = run_check(rule.check, rows, rule.column)
+        except Exception as error:  # the author's function may raise anything; the rule is then unknown, never passed
+            verdicts.notes[rule.name] = f"the check raised {type(error).__name__}"
+            continue
+        if isinstance(result, bool):
+            verdicts.batch[rule.name] = result
+        else:
+            verdicts.rows[rule.name] = unknown.scatter(known.arg_true(), result)
+
+
+def _judge_batch(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
+    for rule in plan.rules:
+        if isinstance(rule, TableRule) and rule.name not in verdicts.notes:
+            rows = scan.typed.filter(scan.known(rule.inputs))
+            verdicts.batch[rule.name] = rows.select(rule.expr.fill_null(True)).item()
+
+
+def _judge_sets(plan: Compiled, scan: Scan, verdicts: _Verdicts, published: pl.LazyFrame | None) -> None:
+    rules = [rule for rule in plan.rules if isinstance(rule, SetRule) and rule.name not in verdicts.notes]
+    removing = [
+        verdicts.broken(rule) for rule in plan.rules if rule.name in verdicts.rows and rule.severity.removes_row
+    ]
+    stays = ~_any(removing, verdicts.height) & scan.readable
+    known = [scan.known(rule.inputs) for rule in rules]
+    groups = [
+        Groups(
+            rule,
+            # A row whose key cannot be read is in no group.
+            scan.typed.select(pl.when(readable).then(expr) for expr in key_expressions(rule)),
+            scan.typed.select(rule.entity) if rule.entity else None,
+        )
+        for rule, readable in zip(rules, known, strict=True)
+    ]
+    columns = {column.name: column for column in plan.columns}
+    for rule, readable, broken in zip(rules, known, broken_rows(groups, stays, published, columns), strict=True):
+        valid = pl.repeat(True, verdicts.height, dtype=pl.Boolean, eager=True).scatter(broken, False)
+        verdicts.rows[rule.name] = valid.set(~readable, None)
+
+
+def _outcome(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> Outcome:
+    broken = {rule.name: verdicts.broken(rule) for rule in plan.rules if rule.name in verdicts.rows}
+    removing = [broken[rule.name] for rule in plan.rules if rule.name in broken and rule.severity.removes_row]
+    leaves = _any(removing, verdicts.height) | ~scan.readable
+    links = [name for name in scan.delivered if is_link(name) and name not in _READER_COLUMNS]
+    clean = scan.data.filter(~leaves).select(*(column.name for column in plan.columns), *links)
+    reasons = pl.DataFrame(broken, height=verdicts.height).filter(leaves)
+    quarantined = scan.original.filter(leaves).with_columns(_rules(reasons, scan, leaves))
+    report = Report(
+        contract=plan.info.name,
+        version=plan.info.version,
+        digest=plan.info.digest,
+        rows_in=verdicts.height,
+        rows_clean=clean.height,
+        rows_quarantined=quarantined.height,
+        rules=(*_reader_results(scan), *(_result(rule, verdicts) for rule in plan.rules)),
+    )
+    return Outcome(clean, quarantined, report, profile(scan.data, plan.columns))
+
+
+def _rules(broken: pl.DataFrame, scan: Scan, leaves: pl.Series) -> pl.Series:
+    """The names of the broken rules, per quarantined row."""
+    names: list[pl.Expr] = [pl.when(pl.col(name)).then(pl.lit(name)) for name in broken.columns]
+    if DEFECT in scan.delivered:
+        broken = broken.with_columns(scan.data[DEFECT].filter(leaves))
+        names.append("row." + pl.col(DEFECT))
+    return broken.select(pl.concat_list(names).list.drop_nulls().alias(RULES)).to_series()
+
+
+def _reader_results(scan: Scan) -> list[RuleResult]:
+    if DEFECT not in scan.delivered:
+        return []
+    counts = dict(scan.data[DEFECT].drop_nulls().value_counts().iter_rows())
+    return [
+        judge(
+            f"row.{defect}",
+            None,
+            Severity.QUARANTINE,
+            evaluated=scan.data.height,
+            invalid=counts.get(defect, 0),
+            unknown=0,
+            engine="reader",
+        )
+        for defect in dict.fromkeys([*READER_DEFECTS, *sorted(counts)])
+    ]
+
+
+def _result(rule: Rule, verdicts: _Verdicts) -> RuleResult:
+    engine = "pandera" if isinstance(rule, PanderaRule) else "polars"
+    severity, note = rule.severity, verdicts.notes.get(rule.name, "")
+    if rule.name in verdicts.batch:
+        evaluated, invalid, unknown = 1, int(not verdicts.batch[rule.name]), 0
+        # No row can leave for a verdict about the whole batch, so the batch does.
+        severity = Severity.BLOCK if severity is Severity.QUARANTINE else severity
+    elif rule.name in verdicts.rows:
+        rows = verdicts.rows[rule.name]
+        unknown = rows.null_count()
+        evaluated, invalid = len(rows) - unknown, rows.len() - unknown - int(rows.sum() or 0)
+    else:
+        evaluated, invalid, unknown = 0, 0, 1 if isinstance(rule, TableRule) else verdicts.height
+    return judge(
+        rule.name,
+        rule.column,
+        severity,
+        evaluated=evaluated,
+        invalid=invalid,
+        unknown=unknown,
+        engine=engine,
+        block=rule.block,
+        note=note,
+    )
+
+
+def _any(flags: list[pl.Series], height: int) -> pl.Series:
+    if not flags:
+        return pl.repeat(False, height, dtype=pl.Boolean, eager=True)
+    return pl.select(pl.any_horizontal(flags)).to_series()
