@@ -1,18 +1,19 @@
 """The lake: Delta tables by name, opened at one integer version. Everything that reads data goes through here."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from assay.errors import AssayError
 from assay.features.commits import Commit, parse_commit
 from assay.features.files import PARTITION
+from assay.features.log import commit_info, commit_path, read_commit, read_log, versions
 from assay.features.snapshot import Slice, Snapshot, digest_of
 from assay.features.storage import Storage, open_storage
 
@@ -53,13 +54,9 @@ class Lake:
 
 
 def _remote_tables(storage: Storage) -> Iterable[str]:
-    from deltalake.fs import DeltaStorageHandler
-    from pyarrow.fs import FileSelector
-
-    handler = DeltaStorageHandler(storage.root, storage.options or None)
-    found = handler.get_file_info_selector(FileSelector("", allow_not_found=True, recursive=True))
-    first = "/_delta_log/00000000000000000000.json"
-    return (item.path.removesuffix(first) for item in found if item.path.endswith(first))
+    first = "/" + commit_path("", 0).lstrip("/")
+    found = (path.removesuffix(first) for path in storage.walk() if path.endswith(first))
+    return (name for name in found if not name.startswith("_"))
 
 
 def open_lake(uri: str | Path, options: dict[str, str] | None = None) -> Lake:
@@ -83,12 +80,16 @@ class Table:
     def at(self, version: int | None = None) -> "TableState":
         """The table at a version, resolved once (None: the latest now). Raises TableMissing, or AssayError for a version
         that the table does not have."""
+        if version is not None and version < 0:
+            raise AssayError(f"{self.name} has no version {version}: versions count from 0.")
         try:
             delta = DeltaTable(self.uri, version=version, storage_options=self.lake.storage.options or None)
-        except TableNotFoundError:
-            if version is not None and self.exists():
+        except (TableNotFoundError, DeltaError) as problem:
+            if not self.exists():
+                raise TableMissing(f"There is no table {self.name} in {self.lake.storage.root}.") from None
+            if version is not None and version not in versions(self.lake.storage, self.name):
                 raise AssayError(f"{self.name} has no version {version} (see: assay tables {self.name}).") from None
-            raise TableMissing(f"There is no table {self.name} in {self.lake.storage.root}.") from None
+            raise AssayError(f"{self.name} cannot be opened: its log is damaged ({type(problem).__name__}).") from None
         except OSError as problem:
             raise AssayError(f"{self.name} cannot be opened at version {version}: {type(problem).__name__}.") from None
         return TableState(self, delta, delta.version())
@@ -115,8 +116,7 @@ class TableState:
 
     def table_snapshot(self, version: int) -> Snapshot:
         """The identity of this or an earlier version of the same table."""
-        name = f"{self.table.name}/_delta_log/{version:020d}.json"
-        digest = hashlib.sha256(self.table.lake.storage.get(name)).hexdigest()
+        digest = hashlib.sha256(self.table.lake.storage.get(commit_path(self.table.name, version))).hexdigest()
         return Snapshot(self.table.name, str(self.delta.metadata().id), version, digest, self.table.uri)
 
     @cached_property
@@ -133,7 +133,13 @@ class TableState:
     @cached_property
     def commits(self) -> list[Commit]:
         """Every commit up to this version, oldest first."""
-        return [parse_commit(self.table.name, info) for info in reversed(self.delta.history())]
+        log = read_log(self.table.lake.storage, self.table.name, self.version)
+        return [parse_commit(self.table.name, commit_info(version, actions)) for version, actions in log]
+
+    def _commits_newest_first(self) -> Iterator[Commit]:
+        storage, name = self.table.lake.storage, self.table.name
+        for version in reversed(versions(storage, name, self.version)):
+            yield parse_commit(name, commit_info(version, read_commit(storage, name, version)))
 
     @cached_property
     def partitioned(self) -> bool:
@@ -163,12 +169,30 @@ class TableState:
 
     def scan(self, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
         """A lazy frame over this version; with `partitions`, only their files are opened."""
+        if (
+            "%" in self.delta.table_uri
+        ):  # polars does not find the files below an address that Delta escapes (spaces, ü)
+            return self._scan_files(partitions)
         frame = pl.scan_delta(self.delta)
         return frame if partitions is None else frame.filter(pl.col(PARTITION).is_in(list(partitions)))
 
+    def _scan_files(self, partitions: Sequence[str] | None) -> pl.LazyFrame:
+        files = self.files_of(partitions)
+        if not files:
+            return pl.LazyFrame(schema=self.schema)
+        return pl.scan_parquet(
+            [f"{self.table.uri}/{file.path}" for file in files],
+            glob=False,
+            schema={name: dtype for name, dtype in self.schema.items() if name != PARTITION},
+            hive_partitioning=self.partitioned,
+            hive_schema={PARTITION: pl.String} if self.partitioned else None,
+            missing_columns="insert",
+            storage_options=self.table.lake.storage.options or None,
+        ).select(self.schema.names())
+
     def writer_of(self, partition: str | None) -> Commit | None:
         """The commit that last wrote this partition's rows, at or before this version."""
-        ours = (commit for commit in reversed(self.commits) if commit.run_id and commit.rows is not None)
+        ours = (commit for commit in self._commits_newest_first() if commit.run_id and commit.rows is not None)
         return next((commit for commit in ours if commit.partition == partition), None)
 
     def writers(self, partitions: Sequence[str] | None) -> list[Commit]:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Schema
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import CommitProperties, Schema
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from assay.errors import AssayError
 from assay.features.commits import Commit, to_metadata
 from assay.features.files import PARTITION, EncodedFile, encode, storable
 from assay.features.lake import Lake, Table, TableMissing, TableState
+from assay.features.log import read_commit
 from assay.features.work import Done, Written
 
 # Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.
@@ -25,6 +26,7 @@ PIN_SAFE: dict[str, str | None] = {
     "delta.enableExpiredLogCleanup": "false",
 }
 ATTEMPTS = 40
+ABSENT = -1  # "read" at this version: the table was not there
 
 
 class Conflict(AssayError):
@@ -45,14 +47,15 @@ class Staged:
 
 
 def publish(lake: Lake, staged: Staged, done: Done, fingerprint: str, read_version: int | None) -> Written:
-    """Commit one output. `read_version`: the version at which the same work read this table, if it did; then a newer one
-    is a Conflict, since the work's decision (such as "this key is new") may not hold any more.
+    """Commit one output. `read_version`: the version at which the same work read this table, if it did (ABSENT: it found
+    none); then a newer one is a Conflict, since the work's decision (such as "this key is new") may not hold any more.
 
     The commit is made on exactly the version whose files were looked at; when another writer comes first, look again.
     """
     table = lake.table(staged.table)
     frame = storable(staged.frame, staged.table)
     partition = done.work.partition
+    _check_constraints(staged.table, frame, staged.constraints or {})
     files = list(encode(frame, partition, staged.statistics))
     for file in files:
         lake.storage.put_once(f"{staged.table}/{file.path}", file.content)
@@ -73,10 +76,10 @@ def publish(lake: Lake, staged: Staged, done: Done, fingerprint: str, read_versi
     )
     for attempt in range(ATTEMPTS):
         state = _open_or_create(table, frame, partition, metadata, staged.constraints or {})
-        if read_version is not None and state.version != read_version:
-            raise Conflict(
-                f"{staged.table} moved from version {read_version} to {state.version} while it was being written."
-            )
+        rest = {name: rule for name, rule in _constraints_of(state).items() if name not in (staged.constraints or {})}
+        _check_constraints(staged.table, frame, rest)
+        if read_version is not None and _moved(state, read_version):
+            raise Conflict(f"{staged.table} was written by another run after this one had read it. Run it again.")
         wanted = {file.path for file in files}
         active = {file.path: file for file in state.files_of(None if partition is None else [partition])}
         if wanted <= set(active) and (staged.mode == "append" or wanted == set(active)):
@@ -147,7 +150,7 @@ def _open_or_create(
     try:
         state = table.at()
     except TableMissing:
-        _create(table, frame, partition, constraints)
+        _create(table, frame, partition)
         state = table.at()
     if (partition is not None) != state.partitioned:
         raise AssayError(
@@ -160,6 +163,10 @@ def _open_or_create(
                 f"{table.name}: column {name!r} is {expected[name]} in the table and {dtype} in the new rows. "
                 "Cast it, or give the changed table a new name."
             )
+    lacking = {name: rule for name, rule in constraints.items() if name not in _constraints_of(state)}
+    if lacking:  # its creator was killed before it could add them
+        _add_constraints(table, lacking)
+        state = table.at()
     new = [name for name in frame.columns if name not in expected]
     if not new:
         return state
@@ -181,7 +188,7 @@ def _delta_schema(frame: pl.DataFrame, partition: str | None) -> Schema:
     return Schema.from_arrow(frame.head(0).to_arrow().schema)
 
 
-def _create(table: Table, frame: pl.DataFrame, partition: str | None, constraints: Mapping[str, str]) -> None:
+def _create(table: Table, frame: pl.DataFrame, partition: str | None) -> None:
     try:
         create_table_with_add_actions(
             table.uri,
@@ -191,15 +198,44 @@ def _create(table: Table, frame: pl.DataFrame, partition: str | None, constraint
             configuration=PIN_SAFE,
             storage_options=table.lake.storage.options or None,
         )
-        if constraints:
-            DeltaTable(table.uri, storage_options=table.lake.storage.options or None).alter.add_constraint(
-                dict(constraints)
-            )
-    except (CommitFailedError, DeltaError):
-        try:
-            table.at()  # another writer created it first
-        except (TableMissing, TableNotFoundError):
+    except DeltaError:
+        if not table.exists():  # unless another writer created it first
             raise
+
+
+_CONSTRAINT = "delta.constraints."
+
+
+def _constraints_of(state: TableState) -> dict[str, str]:
+    settings = state.delta.metadata().configuration
+    return {key.removeprefix(_CONSTRAINT): rule or "" for key, rule in settings.items() if key.startswith(_CONSTRAINT)}
+
+
+def _add_constraints(table: Table, constraints: Mapping[str, str]) -> None:
+    try:
+        table.at().delta.alter.add_constraint(dict(constraints))
+    except DeltaError:
+        if not set(constraints) <= set(_constraints_of(table.at())):  # unless another writer added them first
+            raise
+
+
+def _check_constraints(table: str, frame: pl.DataFrame, constraints: Mapping[str, str]) -> None:
+    """Delta has its writers enforce a table's constraints; committing files ourselves, we are the writer."""
+    for name, rule in constraints.items():
+        broken = (
+            pl.SQLContext(frame=frame).execute(f"SELECT COUNT(*) AS broken FROM frame WHERE NOT ({rule})").collect()
+        )
+        if broken.item():
+            raise AssayError(
+                f"{table}: {broken.item()} of {frame.height} new rows break its constraint {name!r}: {rule}."
+            )
+
+
+def _moved(state: TableState, since: int) -> bool:
+    """Whether data changed after a version (not: columns or settings)."""
+    storage, name = state.table.lake.storage, state.table.name
+    later = (read_commit(storage, name, version) for version in range(since + 1, state.version + 1))
+    return any("add" in action or "remove" in action for actions in later for action in actions)
 
 
 def _note(table: str, partition: str | None) -> str:

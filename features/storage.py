@@ -4,9 +4,13 @@ Delta tables do their own reading and committing; this is for what we write ours
 kept landing files, pins.
 """
 
+from __future__ import annotations
+
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,9 +27,10 @@ class Storage:
 
     @cached_property
     def _remote(self) -> Any:
-        from deltalake.fs import DeltaStorageHandler
+        # Not DeltaStorageHandler around it: what that returns cannot write with pyarrow ≥ 21 (a Buffer is not bytes).
+        from deltalake._internal import DeltaFileSystemHandler
 
-        return DeltaStorageHandler(self.root, self.options or None)
+        return DeltaFileSystemHandler(self.root, self.options or None)
 
     @property
     def is_local(self) -> bool:
@@ -37,8 +42,9 @@ class Storage:
     def put(self, path: str, content: bytes) -> None:
         """Write a whole file. Atomic: a reader, or a process killed half-way, sees the old state or the new one."""
         if not self.is_local:
-            with self._remote.open_output_stream(path, None) as stream:
-                stream.write(content)
+            stream = self._remote.open_output_stream(path, None)
+            stream.write(content)
+            stream.close()  # only now the object appears
             return
         target = Path(self.root, path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,16 +61,23 @@ class Storage:
             raise
 
     def put_once(self, path: str, content: bytes) -> None:
-        """Write a file whose name is its content: there already means done. One of another size is damaged: replaced."""
-        if self.size(path) != len(content):
-            self.put(path, content)
+        """Write a file whose name is its content: there already means done. One of another size is damaged: replaced.
+
+        A file that is there becomes as young as a new one, so that vacuum does not take it from under a writer that is
+        about to commit it again.
+        """
+        if self.is_local and self.size(path) == len(content):
+            with suppress(FileNotFoundError):
+                os.utime(Path(self.root, path))
+                return
+        self.put(path, content)
 
     def get(self, path: str) -> bytes:
         """The whole file. Raises AssayError when it is gone."""
         try:
             if self.is_local:
                 return Path(self.root, path).read_bytes()
-            return self._remote.open_input_file(path).read()
+            return bytes(self._remote.open_input_file(path).read())
         except FileNotFoundError:
             raise AssayError(f"{self.uri(path)} is not there (deleted, or vacuumed).") from None
 
@@ -82,10 +95,23 @@ class Storage:
             below = Path(self.root, folder)
             names = [item.name for item in below.iterdir() if item.is_file()] if below.is_dir() else []
             return sorted(f"{folder}/{name}" for name in names if not name.startswith("_"))
-        from pyarrow.fs import FileSelector
-
-        found = self._remote.get_file_info_selector(FileSelector(folder, allow_not_found=True))
+        found = self._remote.get_file_info_selector(folder, True, False)
         return sorted(item.path for item in found if item.is_file)
+
+    def walk(self, folder: str = "") -> list[str]:
+        """All files below a folder, sorted."""
+        if self.is_local:
+            root = Path(self.root)
+            return sorted(item.relative_to(root).as_posix() for item in (root / folder).rglob("*") if item.is_file())
+        return sorted(item.path for item in self._remote.get_file_info_selector(folder, True, True) if item.is_file)
+
+    def modified(self, path: str) -> datetime | None:
+        """When the file was last written (UTC), or None when there is none."""
+        if self.is_local:
+            target = Path(self.root, path)
+            return datetime.fromtimestamp(target.stat().st_mtime, UTC) if target.is_file() else None
+        info = self._remote.get_file_info([path])[0]
+        return info.mtime.astimezone(UTC) if info.is_file else None
 
     def delete(self, path: str) -> None:
         if self.is_local:

@@ -16,9 +16,9 @@ from typing import Any, Literal, TypeVar
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.commits import SourceFile
+from assay.features.commits import Commit, SourceFile
 from assay.features.lake import Lake, TableMissing, TableState
-from assay.features.publish import Conflict, Staged, holds, publish
+from assay.features.publish import ABSENT, Conflict, Staged, holds, publish
 from assay.features.snapshot import Slice, digest_of
 from assay.features.work import Check, Done, Recorder, Work, Written
 
@@ -26,7 +26,11 @@ T = TypeVar("T")
 
 
 class AuditFailed(AssayError):
-    """A blocking check failed: nothing was published."""
+    """A blocking check failed: nothing was published. `checks` are all verdicts so far, the passed ones too."""
+
+    def __init__(self, message: str, checks: Sequence[Check]) -> None:
+        super().__init__(message)
+        self.checks = tuple(checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Transaction:
         self.contract: Mapping[str, Any] | None = None
         self.extra: dict[str, Any] = {}
         self._pins: dict[str, _Pin] = {}
+        self._absent: set[str] = set()
         self._staged: list[Staged] = []
         self._kept: list[Written] = []
         self.done: Done | None = None
@@ -55,7 +60,11 @@ class Transaction:
         """The table, pinned: asked twice in one transaction, it is the same version. Raises TableMissing."""
         pin = self._pins.get(name)
         if pin is None:
-            pin = self._pins[name] = _Pin(self.lake.table(name).at(version), {})
+            try:
+                pin = self._pins[name] = _Pin(self.lake.table(name).at(version), {})
+            except TableMissing:
+                self._absent.add(name)  # "there is nothing yet" was read too: what is decided on it must still hold
+                raise
         elif version is not None and version != pin.state.version:
             raise AssayError(f"{name} is already read at version {pin.state.version} here, not at {version}.")
         return pin.state
@@ -92,14 +101,16 @@ class Transaction:
 
     def current(self, *tables: str) -> bool:
         """Whether these outputs already hold the result of exactly these inputs. If so the work is done: they are
-        reported as unchanged outputs at the version that holds them."""
+        reported as unchanged outputs at the version that holds them, with the checks of that time."""
         found = [self._written_before(name) for name in tables]
-        if not all(found):
+        kept = [item for item in found if item is not None]
+        if len(kept) < len(tables):
             return False
-        self._kept += [item for item in found if item is not None]
+        self._kept += [written for written, _ in kept]
+        self.checks[:] = [Check(**check) for check in kept[0][1].checks]
         return True
 
-    def _written_before(self, name: str) -> Written | None:
+    def _written_before(self, name: str) -> tuple[Written, Commit] | None:
         try:
             state = self.lake.table(name).at()
         except TableMissing:
@@ -109,7 +120,8 @@ class Transaction:
             return None
         snapshot = state.table_snapshot(commit.version)
         schema = {column: str(dtype) for column, dtype in state.schema.items()}
-        return Written(name, snapshot, self.work.partition, commit.rows or 0, 0, changed=False, schema=schema)
+        rows = commit.rows or 0
+        return Written(name, snapshot, self.work.partition, rows, 0, changed=False, schema=schema), commit
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -138,7 +150,7 @@ class Transaction:
         broken = [check for check in self.checks if not check.passed and check.severity == "block"]
         if broken:
             names = "; ".join(check.message or f"{check.table}: {check.name}" for check in broken)
-            raise AuditFailed(names)
+            raise AuditFailed(names, self.checks)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -157,8 +169,10 @@ class Transaction:
     def publish(self) -> Done:
         self.audit()
         metadata = self.outcome()
-        pinned = {name: pin.state.version for name, pin in self._pins.items()}
-        writes = [publish(self.lake, item, metadata, self.fingerprint, pinned.get(item.table)) for item in self._staged]
+        read = dict.fromkeys(self._absent, ABSENT) | {name: pin.state.version for name, pin in self._pins.items()}
+        # What may conflict goes first, so that a conflict is found before anything else is out.
+        staged = sorted(self._staged, key=lambda item: item.table not in read)
+        writes = [publish(self.lake, item, metadata, self.fingerprint, read.get(item.table)) for item in staged]
         self.done = self.outcome((*self._kept, *writes))
         return self.done
 

@@ -1,13 +1,17 @@
 """What a piece of work did, as values: handed to a recorder at the seam, so that nothing can forget to be traced."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from assay.errors import AssayError
 from assay.features.commits import SourceFile
 from assay.features.snapshot import Slice, Snapshot
+
+_PARTITION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,13 @@ class Work:
     description: str = ""
     owner: str = ""
     source_location: str = ""
+
+    def __post_init__(self) -> None:
+        if self.partition is not None and not _PARTITION_KEY.fullmatch(self.partition):
+            raise AssayError(
+                f"{self.asset}: {self.partition!r} cannot be a partition key: it becomes a folder name, so use letters, "
+                "digits, '.', '_' and '-', such as a day '2026-01-31' or a batch number '000001'."
+            )
 
 
 @dataclass(frozen=True, slots=True)

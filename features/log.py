@@ -1,0 +1,50 @@
+"""A table's Delta log, read commit by commit from its own JSON files.
+
+`DeltaTable.history()` counts versions back from the one that was opened, over whatever the log holds by then: with an older
+version open, or another writer at work, its numbers belong to other commits (deltalake 1.6). Our tables keep their whole
+log, so the files are simply read.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from assay.features.storage import Storage
+
+Action = dict[str, Any]
+
+_COMMIT = re.compile(r"\d{20}\.json")
+
+
+def commit_path(table: str, version: int) -> str:
+    return f"{table}/_delta_log/{version:020d}.json"
+
+
+def versions(storage: Storage, table: str, until: int | None = None) -> list[int]:
+    """The versions whose commits are in the log, up to and including `until`, in order."""
+    names = (path.rsplit("/", 1)[-1] for path in storage.list(f"{table}/_delta_log"))
+    found = (int(name.removesuffix(".json")) for name in names if _COMMIT.fullmatch(name))
+    return sorted(version for version in found if until is None or version <= until)
+
+
+def read_commit(storage: Storage, table: str, version: int) -> list[Action]:
+    """The actions of one commit. Raises AssayError when its file is gone."""
+    return [json.loads(line) for line in storage.get(commit_path(table, version)).splitlines() if line.strip()]
+
+
+def read_log(storage: Storage, table: str, until: int | None = None) -> Iterator[tuple[int, list[Action]]]:
+    """Every commit up to a version, oldest first."""
+    wanted = versions(storage, table, until)
+    if storage.is_local:
+        yield from ((version, read_commit(storage, table, version)) for version in wanted)
+        return
+    with ThreadPoolExecutor(16) as pool:  # an object store answers slowly, but many requests at once
+        yield from zip(wanted, pool.map(lambda version: read_commit(storage, table, version), wanted), strict=True)
+
+
+def commit_info(version: int, actions: list[Action]) -> Action:
+    """The `commitInfo` of a commit, with its version."""
+    info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    return {**info, "version": version}
