@@ -1,0 +1,142 @@
+"""What an upstream put into the landing folder: files by day, and which of them correct an earlier one.
+
+A correction of `name.ext` is the same path overwritten, or `name.r1.ext`, `name.r2.ext`… beside it: the highest revision
+counts, the others are superseded.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path, PurePosixPath
+
+from assay.errors import AssayError
+
+_REVISION = re.compile(r"(?P<stem>.+)\.r(?P<number>[1-9]\d*)")
+_UNFINISHED = (".tmp", ".part")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class DeliveryError(AssayError):
+    """A whole file that cannot be used: which one, where in it, what is wrong, and what to do about it.
+
+    `line` counts physical lines from 1; `column` is a column's name or, where the name may be a value, its position.
+    """
+
+    def __init__(
+        self, path: str, problem: str, action: str, *, line: int | None = None, column: str | None = None
+    ) -> None:
+        self.path, self.line, self.column, self.problem, self.action = path, line, column, problem, action
+        place = [path, f"line {line}" if line else "", f"column {column}" if column else ""]
+        super().__init__(f"{', '.join(part for part in place if part)}: {problem}; {action}")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes."""
+
+    path: str
+    file: Path
+    sha256: str
+    size: int
+    day: str
+    revision: int = 0
+    superseded_by: str | None = None
+
+    @property
+    def next_revision(self) -> str:
+        """The file name that a correction should have."""
+        return _revised(PurePosixPath(self.path).name, self.revision + 1)
+
+    def content(self) -> bytes:
+        """The bytes of the file. Raises `DeliveryError` if they are not those that were scanned."""
+        try:
+            content = self.file.read_bytes()
+        except OSError as error:
+            raise DeliveryError(
+                self.path, f"cannot be read ({error.strerror})", "restore the file and run again"
+            ) from error
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise DeliveryError(
+                self.path, "changed while it was being read", "run again once the upstream has finished"
+            )
+        return content
+
+
+def days(landing: Path, pattern: str) -> list[str]:
+    """The days (YYYY-MM-DD, ascending) for which any file matching `pattern`, e.g. `tickets/{day}/*`, has been delivered."""
+    folder, _ = _split(pattern)
+    found = (entry.name for entry in (landing / folder).glob("*") if entry.is_dir() and _is_day(entry.name))
+    return sorted(day for day in found if next(_files(landing, pattern, day), None))
+
+
+def scan_day(landing: Path, pattern: str, day: str, suffixes: Sequence[str] = ()) -> tuple[Delivery, ...]:
+    """The files of one day, sorted by path; hidden and unfinished ones (`.tmp`, `.part`) are not deliveries.
+
+    `pattern` is relative to the landing folder and has one component `{day}`; `suffixes` (".csv", …) restricts the files.
+    """
+    if not _is_day(day):
+        raise AssayError(f"{day!r} is not a day; write it as YYYY-MM-DD")
+    found = [
+        _deliver(landing, file, day)
+        for file in _files(landing, pattern, day)
+        if not suffixes or file.suffix in suffixes
+    ]
+    latest: dict[str, Delivery] = {}
+    for delivery in found:
+        name = _original(delivery.path)
+        if name not in latest or latest[name].revision < delivery.revision:
+            latest[name] = delivery
+    return tuple(
+        delivery
+        if (last := latest[_original(delivery.path)]) is delivery
+        else replace(delivery, superseded_by=last.path)
+        for delivery in sorted(found, key=lambda delivery: delivery.path)
+    )
+
+
+def _deliver(landing: Path, file: Path, day: str) -> Delivery:
+    path = file.relative_to(landing).as_posix()
+    match = _REVISION.fullmatch(file.stem)
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            size = stream.tell()
+    except OSError as error:
+        raise DeliveryError(path, f"cannot be read ({error.strerror})", "restore the file and run again") from error
+    return Delivery(path, file, digest, size, day, int(match["number"]) if match else 0)
+
+
+def _files(landing: Path, pattern: str, day: str) -> Iterator[Path]:
+    folder, rest = _split(pattern)
+    for file in (landing / folder / day).glob(rest):
+        if file.is_file() and not file.name.startswith(".") and file.suffix not in _UNFINISHED:
+            yield file
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    """The parts of a pattern before and after its component `{day}`."""
+    before, component, after = pattern.partition("{day}/")
+    if not component or not after or (before and not before.endswith("/")) or "{" in before + after:
+        raise AssayError(f"{pattern!r} is not a landing pattern; write it like 'tickets/{{day}}/*'")
+    return before, after
+
+
+def _is_day(name: str) -> bool:
+    try:
+        return bool(_DAY.fullmatch(name)) and bool(date.fromisoformat(name))
+    except ValueError:
+        return False
+
+
+def _original(path: str) -> str:
+    """The path that a revision corrects; the path itself where it is no revision."""
+    name = PurePosixPath(path)
+    match = _REVISION.fullmatch(name.stem)
+    return str(name.with_name(match["stem"] + name.suffix)) if match else path
+
+
+def _revised(name: str, revision: int) -> str:
+    original = PurePosixPath(_original(name))
+    return f"{original.stem}.r{revision}{original.suffix}"
