@@ -138,11 +138,11 @@ def _encode(column: pl.Series) -> _Encoded:
         fields = [_encode(column.struct.field(field.name)) for field in dtype.fields]
         return _join(column, lambda row: b"".join([field.of(row) for field in fields]), b"")
     if isinstance(dtype, pl.Binary):
-        texts = column.to_list()
+        texts: list[bytes] = [item or b"" for item in column.to_list()]
     elif isinstance(dtype, pl.Decimal):
-        texts = [None if item is None else format(item, "f").encode() for item in column.to_list()]
+        texts = [b"" if item is None else format(item, "f").encode() for item in column.to_list()]
     else:
-        texts = [None if item is None else item.encode() for item in column.cast(pl.String).to_list()]
+        texts = [(item or "").encode() for item in column.cast(pl.String).to_list()]
     return _join(column, lambda row: _length(len(texts[row])) + texts[row], _length(0))
 
 
