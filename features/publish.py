@@ -59,6 +59,8 @@ def publish(lake: Lake, staged: Staged, done: Done, fingerprint: str, read_versi
     files = list(encode(frame, partition, staged.statistics))
     for file in files:
         lake.storage.put_once(f"{staged.table}/{file.path}", file.content)
+    # In the commit too, so that lineage by column needs nothing but the lake.
+    columns = {"column_lineage": staged.column_lineage} if staged.column_lineage else {}
     metadata = to_metadata(
         run_id=done.work.run.id,
         asset=done.work.asset,
@@ -72,7 +74,7 @@ def publish(lake: Lake, staged: Staged, done: Done, fingerprint: str, read_versi
         mode=staged.mode,
         rows=frame.height,
         run=done.work.run.to_dict(),
-        extra={**done.extra, **(staged.extra or {})},
+        extra={**done.extra, **columns, **(staged.extra or {})},
     )
     for attempt in range(ATTEMPTS):
         state = _open_or_create(table, frame, partition, metadata, staged.constraints or {})
