@@ -51,7 +51,7 @@ class Transaction:
         self._pins: dict[str, _Pin] = {}
         self._absent: set[str] = set()
         self._staged: list[Staged] = []
-        self._kept: list[Written] = []
+        self._written: list[Written] = []
         self.done: Done | None = None
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class Transaction:
         kept = [item for item in found if item is not None]
         if len(kept) < len(tables):
             return False
-        self._kept += [written for written, _ in kept]
+        self._written += [written for written, _ in kept]
         self.checks[:] = [Check(**check) for check in kept[0][1].checks]
         return True
 
@@ -154,12 +154,13 @@ class Transaction:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def outcome(self, writes: tuple[Written, ...] = ()) -> Done:
+    def outcome(self) -> Done:
+        """What was done so far: after a failure in the middle of publishing, with the outputs that are out."""
         return Done(
             work=self.work,
             reads=self.reads,
             sources=tuple(self.sources),
-            writes=writes,
+            writes=tuple(self._written),
             checks=tuple(self.checks),
             contract=self.contract,
             extra=dict(self.extra),
@@ -172,8 +173,9 @@ class Transaction:
         read = dict.fromkeys(self._absent, ABSENT) | {name: pin.state.version for name, pin in self._pins.items()}
         # What may conflict goes first, so that a conflict is found before anything else is out.
         staged = sorted(self._staged, key=lambda item: item.table not in read)
-        writes = [publish(self.lake, item, metadata, self.fingerprint, read.get(item.table)) for item in staged]
-        self.done = self.outcome((*self._kept, *writes))
+        for item in staged:
+            self._written.append(publish(self.lake, item, metadata, self.fingerprint, read.get(item.table)))
+        self.done = self.outcome()
         return self.done
 
 
