@@ -100,6 +100,8 @@ def encode(frame: pl.DataFrame, partition: str | None, statistics: Sequence[str]
 def _stats(frame: pl.DataFrame, strings: Sequence[str]) -> dict[str, Any]:
     low, high, nulls = {}, {}, {}
     for name, column in zip(frame.columns, frame.get_columns(), strict=True):
+        if isinstance(column.dtype, pl.Struct):
+            continue  # Delta wants these nested; nobody prunes by them
         nulls[name] = column.null_count()
         ordered = column.dtype.is_numeric() or isinstance(column.dtype, pl.Date | pl.Datetime) or name in strings
         if not ordered or isinstance(column.dtype, pl.Decimal) or column.null_count() == frame.height:
