@@ -1,0 +1,98 @@
+"""What an expression is made of: the columns it reads, whether it looks at other rows, and its identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from assay.errors import AssayError
+
+# How Polars serialises a Python function inside an expression: as a pickle, which differs from process to process.
+_PYTHON = frozenset({"AnonymousFunction", "AnonymousAgg", "callback", "Map"})
+_ACROSS_ROWS = frozenset({"Agg", "Over", "Rolling"})
+
+
+def check_expression(expr: object, where: str) -> pl.Expr:
+    """`expr` itself. Raises AssayError unless it is a Polars expression without Python functions inside."""
+    if not isinstance(expr, pl.Expr):
+        raise AssayError(f"{where} must be a Polars expression such as pl.col('amount').sum()")
+    if not _PYTHON.isdisjoint(_tags(_tree(expr))):
+        raise AssayError(
+            f"{where} calls a Python function, which cannot be identified across processes: "
+            "use Polars expressions, or compute the column in the table the view reads"
+        )
+    return expr
+
+
+def root_columns(expr: pl.Expr) -> tuple[str, ...] | None:
+    """The columns the expression reads, predicates included; None if it selects columns by type or pattern."""
+    if expr.meta.has_multiple_outputs():
+        return None
+    return tuple(dict.fromkeys(expr.meta.root_names()))
+
+
+def reads_data(expr: pl.Expr) -> bool:
+    """Whether the value depends on the rows at all: false for constants."""
+    return root_columns(expr) != () or counts_rows(expr)
+
+
+def counts_rows(expr: pl.Expr) -> bool:
+    return any(node.meta.eq(pl.len()) for node in _nodes(expr))
+
+
+def is_elementwise(expr: pl.Expr) -> bool:
+    """Whether each row's value depends on that row only.
+
+    Polars answers for the outermost function and, in `fill_null(col.mean())`, forgets the arguments, so every part is
+    asked. Parts whose answer needs a schema (selectors, list elements) are judged by what they are made of.
+    """
+    if counts_rows(expr) or not _ACROSS_ROWS.isdisjoint(_tags(_tree(expr))):
+        return False
+    return all(_row_by_row(node) for node in _nodes(expr) if node.meta.root_names())
+
+
+def is_aggregation(expr: pl.Expr) -> bool:
+    """Whether the expression gives one value per group. Where Polars needs the schema to tell, the group-by will."""
+    try:
+        return expr.meta.is_scalar()
+    except PolarsError:
+        return True
+
+
+def expression_digest(expr: pl.Expr) -> str:
+    """SHA-256 of the whole expression with all its parameters, which its printed text leaves out."""
+    return hashlib.sha256(json.dumps(_tree(expr), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _tree(expr: pl.Expr) -> Any:
+    return json.loads(expr.meta.serialize(format="json"))
+
+
+def _tags(tree: Any) -> Iterator[str]:
+    """The kinds of node in a serialised expression, without what happens inside one row's list or struct."""
+    if isinstance(tree, dict):
+        for tag, child in tree.items():
+            yield tag
+            if tag != "evaluation":
+                yield from _tags(child)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _tags(child)
+
+
+def _nodes(expr: pl.Expr) -> Iterator[pl.Expr]:
+    yield expr
+    for child in expr.meta.pop():
+        yield from _nodes(child)
+
+
+def _row_by_row(expr: pl.Expr) -> bool:
+    try:
+        return expr.meta.is_row_separable() and expr.meta.is_length_preserving()
+    except PolarsError:
+        return True

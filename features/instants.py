@@ -1,0 +1,96 @@
+"""Durations and instants: everything about time that feature views share. All instants are µs UTC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from assay.errors import AssayError
+
+INSTANT = pl.Datetime("us", "UTC")
+
+_UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+    "us": timedelta(microseconds=1),
+}
+_PART = re.compile(r"(\d{1,9})(ms|us|[wdhms])")
+_LONGEST = timedelta(days=366_000)  # a thousand years: µs arithmetic on any instant stays far inside 64 bits
+
+
+def parse_duration(value: timedelta | str, what: str) -> timedelta:
+    """`"7d"`, `"1d12h"` or a timedelta as a positive timedelta; a day is 24 hours.
+
+    Raises AssayError, naming `what`, for anything else: zero would otherwise be read as "for ever" or as "never".
+    """
+    if isinstance(value, str):
+        parts = _PART.findall(value)
+        if not parts or "".join(count + unit for count, unit in parts) != value:
+            raise AssayError(
+                f"{what} {value!r} is not a duration: write e.g. '7d', '12h', '1d12h' (units w d h m s ms us)"
+            )
+        value = sum((int(count) * _UNITS[unit] for count, unit in parts), timedelta(0))
+    if not isinstance(value, timedelta):
+        raise AssayError(f"{what} must be a duration such as '7d' or a timedelta, not {type(value).__name__}")
+    if value <= timedelta(0):
+        raise AssayError(f"{what} must be longer than zero; leave max_age out (None) for no limit")
+    if value > _LONGEST:
+        raise AssayError(f"{what} is longer than a thousand years; leave max_age out (None) for no limit")
+    return value
+
+
+def format_duration(value: timedelta | str) -> str:
+    """The short text of a duration, as used in feature names: `"7d"` for seven days."""
+    if isinstance(value, str):
+        return value
+    rest, text = value, ""
+    for unit in ("d", "h", "m", "s", "us"):
+        count, rest = divmod(rest, _UNITS[unit])
+        text += f"{count}{unit}" if count else ""
+    return text
+
+
+def microseconds(value: timedelta) -> int:
+    return value // timedelta(microseconds=1)
+
+
+def utc(at: datetime, what: str) -> datetime:
+    """`at` in UTC. Raises AssayError if it is naive."""
+    if at.tzinfo is None:
+        raise AssayError(f"{what} is a naive time: say which instant, e.g. datetime(2026, 1, 31, tzinfo=UTC)")
+    return at.astimezone(UTC)
+
+
+def instant(schema: Mapping[str, pl.DataType], column: str, where: str) -> pl.Expr:
+    """The column as µs UTC. Raises AssayError, naming `where`, if it is missing or does not hold instants.
+
+    Other zones and coarser units convert without loss; naive times and nanoseconds could only be guessed at.
+    """
+    dtype = schema.get(column)
+    if dtype is None:
+        raise AssayError(f"{where} has no column {column!r}; its columns are {sorted(schema)}")
+    if not isinstance(dtype, pl.Datetime):
+        raise AssayError(
+            f"{where}: column {column!r} is {dtype}, not a timestamp; convert it first, "
+            f"e.g. pl.col({column!r}).str.to_datetime(time_zone='UTC') for text"
+        )
+    if dtype.time_zone is None:
+        raise AssayError(
+            f"{where}: column {column!r} holds naive timestamps; say which zone they are in, "
+            f"e.g. pl.col({column!r}).dt.replace_time_zone('UTC')"
+        )
+    if dtype.time_unit == "ns":
+        raise AssayError(
+            f"{where}: column {column!r} holds nanoseconds and times are kept in microseconds; "
+            f"round explicitly with pl.col({column!r}).dt.cast_time_unit('us')"
+        )
+    if dtype == INSTANT:
+        return pl.col(column)  # a bare column lets the filter reach the file statistics
+    return pl.col(column).dt.cast_time_unit("us").dt.convert_time_zone("UTC")
