@@ -29,8 +29,6 @@ def _members(value: pl.Expr, stats: Statistics, dtype: pl.DataType, rule: str, k
 
 def _in_range(value: pl.Expr, stats: Statistics, dtype: pl.DataType, rule: str) -> pl.Expr:
     low, high = stats["min_value"], stats["max_value"]
-    if low > high:
-        raise AssayError(f"{rule}: the lower bound is above the upper one, no value can pass")
     above = value >= low if stats.get("include_min", True) else value > low
     below = value <= high if stats.get("include_max", True) else value < high
     return above & below
@@ -41,8 +39,6 @@ def _length(value: pl.Expr, stats: Statistics, dtype: pl.DataType, rule: str) ->
     if exact is not None:
         return length == exact
     low, high = stats.get("min_value"), stats.get("max_value")
-    if low is not None and high is not None and low > high:
-        raise AssayError(f"{rule}: the shortest length is above the longest, no value can pass")
     longer = length >= low if low is not None else pl.lit(True)
     return longer & (length <= high) if high is not None else longer
 

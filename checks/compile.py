@@ -82,6 +82,8 @@ def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
         raise AssayError(f"{where}: a time needs a zone; annotate it with assay.checks.Timestamp (microseconds, UTC)")
     options = (column.metadata or {}).get(METADATA_KEY, FieldOptions())
+    if dtype.is_nested() and (column.unique or options.key or name in _unique(schema)):
+        raise AssayError(f"{where}: values of type {dtype} cannot be compared, so they cannot be unique")
     if options.key and column.nullable:
         raise AssayError(f"{where}: a key column cannot be nullable")
     return Column(name, dtype, column.nullable, column.required, bool(column.coerce or schema.coerce), options)
@@ -101,7 +103,7 @@ def _column_rules(schema: pa.DataFrameSchema, column: Column, by_name: Mapping[s
     pandera_column = schema.columns[name]
     for check in pandera_column.checks or ():
         yield _checked(schema, _check_rule(common, name, column, check), by_name)
-    if pandera_column.unique or _sole_key(column, by_name.values()) or schema.unique == [name]:
+    if pandera_column.unique or _sole_key(column, by_name.values()) or _unique(schema) == [name]:
         yield SetRule(**common("unique"), key=(value,))
     if column.options.exists_in is not None:
         table, _, other = column.options.exists_in.partition(".")
@@ -142,9 +144,13 @@ def _sole_key(column: Column, columns: Iterable[Column]) -> bool:
     return [other.name for other in columns if other.options.key] == [column.name]
 
 
+def _unique(schema: pa.DataFrameSchema) -> list[str]:
+    return [schema.unique] if isinstance(schema.unique, str) else list(schema.unique or ())
+
+
 def _joint_keys(schema: pa.DataFrameSchema, columns: Sequence[Column]) -> Iterator[SetRule]:
     by_name = {column.name: column for column in columns}
-    unique = [schema.unique] if isinstance(schema.unique, str) else list(schema.unique or ())
+    unique = _unique(schema)
     for name in unique:
         _known(schema, "Config.unique", name, by_name)
     keys = dict.fromkeys([tuple(column.name for column in columns if column.options.key), tuple(unique)])

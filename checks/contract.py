@@ -69,16 +69,16 @@ class Contract(pa.DataFrameModel):
                 version = "1.0.0"
                 owner = "support-data"
                 freshness = "1d"
-                severity = {"channel.isin": "warn", "created_at.dtype": Block(share=0.01)}
+                severity: ClassVar = {"channel.isin": "warn", "created_at.dtype": Block(share=0.01)}
 
     It stays a valid pandera model. A contract that cannot work raises AssayError where it is defined.
     """
 
     class Config(BaseConfig):
-        version: str
-        owner: str | None
-        freshness: timedelta | str | None  #: "30m", "12h", "1d", "2w"
-        severity: Mapping[str, Severity | Block | str]  #: rule name -> severity, where not the default
+        version: ClassVar[str]
+        owner: ClassVar[str | None]
+        freshness: ClassVar[timedelta | str | None]  #: "30m", "12h", "1d", "2w"
+        severity: ClassVar[Mapping[str, Severity | Block | str]]  #: rule name -> severity, where not the default
 
     __options__: ClassVar[dict[str, Any]] = {}
     __compiled__: ClassVar[Compiled | None] = None
@@ -117,7 +117,7 @@ def contract_rules(contract: type[Contract]) -> tuple[Rule, ...]:
 
 
 def _check_option(contract: str, name: str, value: Any) -> None:
-    known = [*_OPTIONS, *(option for option in vars(BaseConfig) if not option.startswith("_"))]
+    known = [*_OPTIONS, *(option for option in dir(BaseConfig) if not option.startswith("_"))]
     if name in _REFUSED and value:
         raise AssayError(f"{contract}: Config.{name} is not supported, it would be ignored silently; remove it")
     if name not in known and not hasattr(pa.Check, name):

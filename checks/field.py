@@ -1,5 +1,6 @@
 """How a contract is written down: severities, field options, row rules. Everything here also works as plain pandera."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -128,6 +129,8 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
     )
     try:
         field = pa.Field(metadata={**(metadata or {}), METADATA_KEY: options}, **pandera)
+    except re.error as error:
+        raise AssayError(f"Field({', '.join(pandera)}): the regular expression does not compile ({error})") from error
     except (TypeError, ValueError, pa.errors.SchemaInitError) as error:
         raise AssayError(f"Field({', '.join(pandera)}): {error}") from error
     wanted = {"not_empty": not_empty, "no_email": no_email, "no_card_number": no_card_number}
@@ -173,10 +176,11 @@ def rule(*, name: str | None = None, severity: Any = Severity.QUARANTINE) -> Cal
     with "_". A row for which it is null is valid. Raises AssayError for an unknown severity.
     """
 
+    effect = severity_of(severity, "rule")
+
     def mark(build: Callable[..., pl.Expr]) -> Any:
-        called = name or build.__name__
         method = classmethod(build)
-        setattr(method, DATAFRAME_CHECK_KEY, _RowRuleInfo(build, called, severity_of(severity, f"rule {called}")))
+        setattr(method, DATAFRAME_CHECK_KEY, _RowRuleInfo(build, name or build.__name__, effect))
         return method
 
     return mark

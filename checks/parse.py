@@ -94,8 +94,10 @@ def _matching(text: pl.Expr, pattern: str) -> pl.Expr:
 
 
 def _castable(source: pl.DataType, target: pl.DataType) -> bool:
+    if source.is_nested() != target.is_nested():
+        return False
     try:
-        pl.Series([], dtype=source).cast(target)
+        pl.Series([None], dtype=source).cast(target)
     except pl.exceptions.PolarsError:
         return False
     return True

@@ -10,6 +10,10 @@ import polars as pl
 from assay.checks.rules import Column, SetRule
 from assay.errors import AssayError
 
+Values = tuple[Any, ...]
+#: Key -> the entities that have it (None stands for rows that have no entity).
+Owners = dict[Values | None, set[Values | None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Groups:
@@ -31,7 +35,7 @@ def broken_rows(
     """For each rule the positions of the rows that break it.
 
     A row breaks the rule when its key belongs to a published row, or to an earlier row that stays: one that breaks neither
-    another removing rule (`clean`) nor a removing rule of these. A row of the owner's own entity does not break it.
+    another removing rule (`clean`) nor a removing rule of these. A row whose entity has the key already does not break it.
     Raises AssayError when the published rows lack a column.
     """
     owners = [_published_owners(group, published, columns) for group in groups]
@@ -42,19 +46,18 @@ def broken_rows(
     broken: list[list[int]] = [[] for _ in groups]
     for position, stays, row in zip(suspects, clean.gather(suspects), members, strict=False):
         for index, (key, entity) in enumerate(row):
-            if key is not None and key in owners[index] and (entity is None or owners[index][key] != entity):
+            taken = owners[index].get(key)
+            if taken and (entity is None or entity not in taken):
                 broken[index].append(position)
                 stays = stays and not groups[index].rule.severity.removes_row
         if stays:
             for owned, (key, entity) in zip(owners, row, strict=True):
                 if key is not None:
-                    owned.setdefault(key, entity)
+                    owned.setdefault(key, set()).add(entity)
     return broken
 
 
-def _published_owners(
-    group: Groups, published: pl.LazyFrame | None, columns: Mapping[str, Column]
-) -> dict[tuple[Any, ...], tuple[Any, ...] | None]:
+def _published_owners(group: Groups, published: pl.LazyFrame | None, columns: Mapping[str, Column]) -> Owners:
     """The keys of the batch that are published already, and whose they are."""
     if published is None:
         return {}
@@ -70,17 +73,17 @@ def _published_owners(
         published.select(pl.col(name).cast(columns[name].dtype) for name in rule.inputs)
         .select(*key_expressions(rule), *entity)
         .join(group.key.lazy().drop_nulls().unique(), on=group.key.columns, how="semi")
-        .unique(maintain_order=True)
+        .unique()
         .collect(engine="streaming")
     )
-    owned: dict[tuple[Any, ...], tuple[Any, ...] | None] = {}
+    owned: Owners = {}
     width = group.key.width
     for row in rows.iter_rows():
-        owned.setdefault(row[:width], row[width:] if rule.entity else None)
+        owned.setdefault(row[:width], set()).add(row[width:] if rule.entity else None)
     return owned
 
 
-def _shared(key: pl.DataFrame, owned: Iterable[tuple[Any, ...]]) -> pl.Series:
+def _shared(key: pl.DataFrame, owned: Owners) -> pl.Series:
     """Which rows have a key that another row of the batch or a published row has too."""
     duplicated = key.to_series().is_duplicated() if key.width == 1 else key.is_duplicated()
     taken = pl.DataFrame(list(owned), schema=key.schema, orient="row").with_columns(taken=pl.lit(True))
@@ -90,7 +93,7 @@ def _shared(key: pl.DataFrame, owned: Iterable[tuple[Any, ...]]) -> pl.Series:
     return duplicated & key.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
 
 
-def _members(group: Groups, positions: pl.Series) -> Iterable[tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]]:
+def _members(group: Groups, positions: pl.Series) -> Iterable[tuple[Values | None, Values | None]]:
     keys = (None if None in row else row for row in group.key[positions].iter_rows())
     entities = repeat(None, len(positions)) if group.entity is None else group.entity[positions].iter_rows()
     return zip(keys, entities, strict=True)
