@@ -1,0 +1,175 @@
+"""What the graph needs of an OpenLineage event, read out of its JSON. Works for any producer's events.
+
+Reading is lenient, as the specification asks: facets that are missing, unknown or oddly shaped are passed over (the raw
+event is kept); only what is no OpenLineage event at all is refused.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from assay.errors import AssayError
+
+TERMINAL = ("COMPLETE", "FAIL", "ABORT")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetUse:
+    """A dataset version in an event, and the part it played."""
+
+    namespace: str
+    name: str
+    version: str
+    role: str
+    table: str = ""
+    table_id: str = ""
+    commit_sha256: str = ""
+    partitions: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    dataset: str
+    name: str
+    column: str
+    passed: bool
+    severity: str
+    actual: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFacts:
+    """An event as the store keeps it. `run_id` is None for job and dataset events."""
+
+    body: bytes
+    sha256: str
+    kind: str
+    at_us: int
+    run_id: str | None
+    namespace: str
+    job: str
+    parent_id: str | None
+    datasets: tuple[DatasetUse, ...]
+    checks: tuple[CheckResult, ...]
+
+    @property
+    def ends_run(self) -> bool:
+        return self.kind in TERMINAL
+
+
+def read_event(body: bytes) -> EventFacts:
+    """Raises AssayError for what is not an OpenLineage event; the message never quotes it."""
+    try:
+        event = json.loads(body)
+    except ValueError:
+        raise AssayError("This is not JSON. Send one OpenLineage event as a JSON object.") from None
+    if not isinstance(event, dict):
+        raise AssayError("An OpenLineage event is a JSON object; this is not one.")
+    run, job = _mapping(event, "run"), _mapping(event, "job")
+    if not run and not job and not _mapping(event, "dataset"):
+        raise AssayError("An OpenLineage event has a `run`, a `job` or a `dataset`; this has none.")
+    return EventFacts(
+        body=body,
+        sha256=hashlib.sha256(body).hexdigest(),
+        kind=str(event.get("eventType") or "OTHER").upper(),
+        at_us=_micros(event.get("eventTime")),
+        run_id=_run_id(run) if run else None,
+        namespace=str(job.get("namespace", "")),
+        job=str(job.get("name", "")),
+        parent_id=_parent(run),
+        datasets=tuple(_datasets(event)),
+        checks=_worst(_checks(event)),
+    )
+
+
+def _mapping(parent: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    value: Any = parent
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def _items(parent: Mapping[str, Any], *path: str) -> Iterator[Mapping[str, Any]]:
+    value = _mapping(parent, *path[:-1]).get(path[-1])
+    yield from (item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else ()
+
+
+def _run_id(run: Mapping[str, Any]) -> str:
+    try:
+        return str(UUID(str(run["runId"])))
+    except (KeyError, ValueError):
+        raise AssayError("The event's run.runId is missing or not a UUID.") from None
+
+
+def _parent(run: Mapping[str, Any]) -> str | None:
+    value = _mapping(run, "facets", "parent", "run").get("runId")
+    return str(value).lower() if value else None
+
+
+def _micros(text: Any) -> int:
+    try:
+        instant = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise AssayError("The event's eventTime is missing or not an ISO 8601 date and time.") from None
+    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)  # the specification's default
+    return int(aware.timestamp()) * 1_000_000 + aware.microsecond
+
+
+def _datasets(event: Mapping[str, Any]) -> Iterator[DatasetUse]:
+    for side, role in (("inputs", "input"), ("outputs", "output")):
+        for dataset in _items(event, side):
+            yield _dataset(dataset, role)
+    if static := _mapping(event, "dataset"):
+        yield _dataset(static, "described")
+
+
+def _dataset(dataset: Mapping[str, Any], role: str) -> DatasetUse:
+    snapshot = _mapping(dataset, "facets", "assay_snapshot")
+    partitions = snapshot.get("partitions")
+    return DatasetUse(
+        namespace=str(dataset.get("namespace", "")),
+        name=str(dataset.get("name", "")),
+        version=str(_mapping(dataset, "facets", "version").get("datasetVersion", "")),
+        role=str(snapshot.get("role", role)),
+        table=str(snapshot.get("table", "")),
+        table_id=str(snapshot.get("table_id", "")),
+        commit_sha256=str(snapshot.get("commit_sha256", "")),
+        partitions=json.dumps(partitions) if partitions is not None else None,
+        digest=snapshot.get("digest"),
+    )
+
+
+def _checks(event: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """Our own events list every check, with its table, in the run's `test` facet; other producers' checks are the
+    assertions on their inputs."""
+    own = [test for test in _items(event, "run", "facets", "test", "tests") if "table" in _mapping(test, "params")]
+    for test in own:
+        given = _mapping(test, "params")
+        passed = test.get("status") == "pass"
+        yield _check(str(given["table"]), test, given.get("column"), passed, given.get("severity"))
+    for dataset in _items(event, "inputs") if not own else ():
+        for item in _items(dataset, "inputFacets", "dataQualityAssertions", "assertions"):
+            name = str(dataset.get("name", ""))
+            yield _check(name, item, item.get("column"), bool(item.get("success")), item.get("severity"))
+
+
+def _worst(results: Iterator[CheckResult]) -> tuple[CheckResult, ...]:
+    """One result per rule: where a rule was judged several times (once a file, say), a failure stands for all."""
+    kept: dict[tuple[str, str, str], CheckResult] = {}
+    for result in results:
+        key = (result.dataset, result.name, result.column)
+        if key not in kept or not result.passed:
+            kept[key] = result
+    return tuple(kept.values())
+
+
+def _check(dataset: str, item: Mapping[str, Any], column: Any, passed: bool, severity: Any) -> CheckResult:
+    name, actual = item.get("name") or item.get("assertion"), item.get("actual")
+    return CheckResult(
+        dataset, str(name), str(column or ""), passed, str(severity or ""), str(actual) if actual is not None else None
+    )

@@ -1,0 +1,51 @@
+"""Names of datasets in OpenLineage's terms: a namespace says which system, a name says what in it.
+
+One table must have one name everywhere, or its graph falls apart; so all names are made here. The rules are those of the
+OpenLineage naming specification: lower-case scheme, the bucket in the namespace, no trailing slash, no credentials.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+LOGICAL = "assay"  # the namespace of table names such as clean/tickets, wherever the lake lies
+
+_SCHEMES = {"postgresql": "postgres", "s3a": "s3", "s3n": "s3"}
+_CONTAINERS = ("abfs", "abfss", "wasb", "wasbs")  # here the part before @ is a container, not a user
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DatasetName:
+    namespace: str
+    name: str
+
+    @property
+    def uri(self) -> str:
+        """The address as an RFC 3986 URI, which OpenLineage demands of `dataSource.uri`."""
+        if self.namespace == "file":
+            return ("file://" if self.name.startswith("/") else "file:") + quote(self.name)
+        if "://" not in self.namespace:
+            return f"{quote(self.namespace)}:{quote(self.name)}"
+        return f"{self.namespace}/{quote(self.name)}"
+
+
+def dataset_name(address: str) -> DatasetName:
+    """A table's URI, or the address of a file or upstream table, as a dataset name.
+
+    Addresses without a scheme are local paths. User, password and query are dropped: they are no part of a name.
+    """
+    if "://" not in address:
+        path = address.removeprefix("file:")
+        return DatasetName("file", path.rstrip("/") or "/")
+    scheme, _, rest = address.partition("://")
+    scheme = scheme.lower().partition("+")[0]  # postgresql+psycopg -> postgresql
+    scheme = _SCHEMES.get(scheme, scheme)
+    if scheme == "file":
+        return DatasetName("file", "/" + rest.strip("/"))
+    parts = urlsplit(f"{scheme}://{rest}")
+    authority = parts.netloc if scheme in _CONTAINERS else parts.netloc.rpartition("@")[2]
+    return DatasetName(f"{scheme}://{authority.lower()}", parts.path.strip("/") or "/")
+
+
+def table_name(table: str, uri: str) -> DatasetName:
+    """The name of a table of the lake: its address, or only its logical name where no address is known."""
+    return dataset_name(uri) if uri else DatasetName(LOGICAL, table)
