@@ -1,0 +1,219 @@
+"""From a prediction back to the bytes: which rows, versions, runs, code, contracts and files it came from.
+
+The lake is all it needs: every commit says what it read, so following the commits of what was read is the trace.
+
+A node is a table as its consumer read it (versions and partitions). Its commits are those that wrote the rows there; its
+inputs are what those commits read, one node per table. Tables that were only looked things up in (`reference`: known
+keys, say) are followed once, to show where they came from; what such a lookup itself looked up is shown, not followed.
+Without that, "is this id new?" would lead from every day through all days before it.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.commits import Commit, SourceFile
+from assay.features.lake import Lake
+from assay.features.snapshot import Slice, digest_of
+from assay.lineage.log import TableLog, read_log
+from assay.lineage.nodes import Node, Status, unique_files
+from assay.lineage.predictions import UNREADABLE, Prediction, find_prediction
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+KINDS = ("prediction", "model", "training", "features", "embeddings", "clean", "quarantine", "raw")
+EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in full
+_FOLDERS = {"predictions": "prediction", "models": "model"}
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Where a prediction came from, as a tree (equal readings of a table are one and the same node)."""
+
+    prediction: Prediction
+    root: Node
+
+    @property
+    def prediction_id(self) -> str:
+        return self.root.name
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node once, each before its inputs are first met."""
+        return tuple(_walk(self.root, set()))
+
+    def files(self, *, references: bool = False) -> tuple[SourceFile, ...]:
+        """The delivered files that the data came from; with `references` also those behind lookups."""
+        if references:
+            return unique_files(item for node in self.nodes for item in node.files)
+        nodes = _walk(self.root, set(), follow=lambda node: not node.reference)
+        return unique_files(item for node in nodes for item in node.files)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tree as plain data. A node met again is written again in full, unless that would pass 2,000 nodes: then it is
+        written without `inputs` and `files`, and `see` has the id of where they are."""
+        full = _size(self.root, {}) <= EXPANDED
+        return {
+            "prediction_id": self.prediction_id,
+            "root": _to_dict(self.root, None if full else set()),
+            "files": [item.to_dict() for item in self.files()],
+        }
+
+    def render(self) -> "Tree":
+        """A tree for the terminal."""
+        from assay.lineage.render import trace_tree
+
+        return trace_tree(self)
+
+    def __str__(self) -> str:
+        from assay.lineage.render import to_text
+
+        return to_text(self.render())
+
+
+def _walk(node: Node, seen: set[int], follow: Callable[[Node], bool] = lambda node: True) -> Iterator[Node]:
+    if id(node) in seen or not follow(node):
+        return
+    seen.add(id(node))
+    yield node
+    for item in node.inputs:
+        yield from _walk(item, seen, follow)
+
+
+def _size(node: Node, known: dict[int, int]) -> int:
+    if id(node) not in known:
+        known[id(node)] = 1 + sum(_size(item, known) for item in node.inputs)
+    return known[id(node)]
+
+
+def _to_dict(node: Node, seen: set[int] | None) -> dict[str, Any]:
+    if seen is not None:
+        if id(node) in seen:
+            return node.to_dict([]) | {"files": [], "see": node.id}
+        seen.add(id(node))
+    return node.to_dict([_to_dict(item, seen) for item in node.inputs])
+
+
+def trace(lake: Lake, prediction_id: str) -> Trace:
+    """The whole way from a prediction to its source files. Raises AssayError when there is no such prediction."""
+    return _Tracer(lake).trace(find_prediction(lake, prediction_id))
+
+
+class _Tracer:
+    """Builds the nodes of one trace, each once."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.logs: dict[str, TableLog | None] = {}
+        self.nodes: dict[Any, Node] = {}
+
+    def log(self, table: str) -> TableLog | None:
+        if table not in self.logs:
+            self.logs[table] = read_log(self.lake, table)
+        return self.logs[table]
+
+    def trace(self, prediction: Prediction) -> Trace:
+        table, row = prediction.state.table.name, prediction.row
+        log = self.log(table)
+        writers = log.writers(prediction.state.version, [prediction.partition]) if log else []
+        # An append is its own commit, so the row's run says which; a partition rewritten by others has all its writers.
+        commits = [commit for commit in writers if commit.run_id == row["run_id"]] or writers
+        if log is None or not commits:
+            raise AssayError(f"The log of {table} does not say who wrote the prediction: its trace is lost.")
+        version = commits[-1].version
+        files = (file.path for file in log.files(version, [prediction.partition]))
+        slices = (Slice(log.snapshot(version), (prediction.partition,), digest_of(files)),)
+        root = Node("prediction", row["prediction_id"], table, slices, self.status(log, slices), tuple(commits))
+        inputs = []
+        for item in self.inputs(commits, follow=True):
+            if item.table == f"models/{prediction.model}" and not item.reference:
+                inputs.append(self.model(item, row["model_version"]))
+            else:
+                inputs.append(item)
+        shown = {name: _plain(value) for name, value in row.items() if name not in ("prediction_id", "inputs")}
+        details = {**shown, "model": prediction.model, "features": list(commits[-1].extra.get("features", ()))}
+        return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details))
+
+    def inputs(self, commits: Iterable[Commit], *, follow: bool) -> list[Node]:
+        """What the commits read, one node per table and role."""
+        read: dict[tuple[str, str, bool], dict[Slice, None]] = {}
+        for item in (item for commit in commits for item in commit.inputs):
+            read.setdefault((item.snapshot.table, item.snapshot.table_id, item.reference), {})[item] = None
+        return [self.node(table, tuple(slices), reference, follow) for (table, _, reference), slices in read.items()]
+
+    def node(self, table: str, slices: tuple[Slice, ...], reference: bool, follow: bool) -> Node:
+        slices = tuple(sorted(slices, key=lambda item: (item.snapshot.version, item.partitions or ())))
+        key = (table, slices, reference, follow)
+        if key not in self.nodes:
+            log = self.log(table)
+            status = self.status(log, slices)
+            commits = self.writers(log, slices) if log and status != "erased" else ()
+            # Below a lookup only the data is followed; a lookup met there is where the trace stops.
+            inputs = [] if reference and not follow else self.inputs(commits, follow=follow and not reference)
+            kind = _FOLDERS.get(table.partition("/")[0], table.partition("/")[0])
+            self.nodes[key] = Node(kind, table, table, slices, status, commits, _ordered(inputs), reference)
+        return self.nodes[key]
+
+    def writers(self, log: TableLog, slices: Iterable[Slice]) -> tuple[Commit, ...]:
+        found = {c.version: c for item in slices for c in log.writers(item.snapshot.version, item.partitions)}
+        return tuple(found[version] for version in sorted(found))
+
+    def status(self, log: TableLog | None, slices: Iterable[Slice]) -> Status:
+        if log is None:
+            return "erased"
+        if log.damaged:
+            return "damaged"
+        if any(log.table_id != item.snapshot.table_id for item in slices):
+            return "erased"
+        if not all(log.has(item.snapshot) for item in slices):
+            return "damaged" if all(log.entry(item.snapshot.version) for item in slices) else "vacuumed"
+        paths = {file.path for item in slices for file in log.files(item.snapshot.version, item.partitions)}
+        gone = any(self.lake.storage.size(f"{log.table}/{path}") is None for path in paths)
+        return "vacuumed" if gone else "readable"
+
+    def model(self, node: Node, version: str) -> Node:
+        """Of all models in the table, the one that predicted: its row, the commit that wrote it, and what it learnt from."""
+        log = self.log(node.table)
+        for commit in reversed(node.commits):
+            entry = log.entry(commit.version) if log else None
+            rows = (
+                _model_row(self.lake, f"{node.table}/{file.path}", version) for file in (entry.added if entry else ())
+            )
+            for row in (row for row in rows if row is not None):
+                name, inputs = f"{node.table} {version}", _ordered(self.inputs([commit], follow=True))
+                return replace(node, name=name, commits=(commit,), inputs=inputs, details=row)
+        return replace(node, details={"model_version": version, "row": "gone"})
+
+
+def _model_row(lake: Lake, path: str, version: str) -> dict[str, Any] | None:
+    try:
+        rows = pl.read_parquet(io.BytesIO(lake.storage.get(path))).filter(pl.col("model_version") == version)
+    except (AssayError, *UNREADABLE):
+        return None
+    if rows.is_empty():
+        return None
+    return {name: _plain(value) for name, value in rows.row(0, named=True).items() if name != "artifact"}
+
+
+def _ordered(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    def place(node: Node) -> tuple[bool, int, str]:
+        return node.reference, KINDS.index(node.kind) if node.kind in KINDS else len(KINDS), node.name
+
+    return tuple(sorted(nodes, key=place))
+
+
+def _plain(value: Any) -> Any:
+    """JSON's types only."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,183 @@
+"""Traces lead to the right files by the right versions: against an oracle over random lakes, and on a small desk."""
+
+from typing import Any
+
+import pytest
+
+from assay.errors import AssayError
+from assay.features.lake import open_lake
+from assay.lineage.log import read_log
+from assay.lineage.rows import rows
+from assay.lineage.trace import trace
+
+
+def files_of(tree: dict[str, Any]) -> set[str]:
+    own = {item["sha256"] for item in tree["files"]}
+    return own.union(*(files_of(item) for item in tree["inputs"] if not item["reference"]))
+
+
+def named(tree: dict[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        tree = next(item for item in tree["inputs"] if item["name"] == name and not item["reference"])
+    return tree
+
+
+def test_every_prediction_of_a_random_lake_leads_to_exactly_its_files(wild: Any) -> None:
+    for prediction, made in wild.predictions.items():
+        expected = {token for token in wild.made[made] if isinstance(token, str)}
+        found = trace(wild.lake, prediction)
+        assert {item.sha256 for item in found.files()} == expected
+        assert files_of(found.to_dict()["root"]) == expected
+
+
+def test_a_log_says_the_same_as_the_table(wild: Any) -> None:
+    for name in wild.lake.tables():
+        log = read_log(wild.lake, name)
+        assert log is not None
+        for version in range(log.latest + 1):
+            state = wild.lake.table(name).at(version)
+            for partitions in (None, state.partitions()[:2]) if state.partitioned else (None,):
+                item = state.slice(partitions)
+                assert log.writers(version, partitions) == state.writers(partitions)
+                assert tuple(log.files(version, partitions)) == state.files_of(partitions)
+                assert log.digest(item) == item.digest
+                assert log.has(item.snapshot)
+
+
+def test_a_large_trace_names_repeated_subtrees_instead_of_writing_them_again(
+    wild: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction = max(wild.predictions, key=lambda item: len(wild.made[wild.predictions[item]]))
+    found = trace(wild.lake, prediction)
+    whole = files_of(found.to_dict()["root"])
+    monkeypatch.setattr("assay.lineage.trace.EXPANDED", 0)
+    assert files_of(found.to_dict()["root"]) == whole
+
+    def count(tree: dict[str, Any]) -> int:
+        return ("see" not in tree) + sum(count(item) for item in tree["inputs"])
+
+    assert count(found.to_dict()["root"]) == len(found.nodes)
+
+
+def test_the_whole_way_of_a_prediction(desk: Any) -> None:
+    desk.until(4)
+    desk.train("1", range(2))
+    desk.train("2", range(3))
+    first, *_ = desk.predict(4, "2")
+    desk.deliver(0, note="again")  # what comes later is no part of it
+    desk.clean(0)
+    desk.train("3", range(4))
+    found = trace(desk.lake, first)
+    tree = found.to_dict()["root"]
+
+    assert (tree["kind"], tree["name"], tree["status"]) == ("prediction", first, "readable")
+    assert tree["details"]["intent"] == "card"
+    assert [item["kind"] for item in tree["inputs"]] == ["model", "features", "features", "embeddings", "clean"]
+    model = named(tree, "models/router 2")
+    assert model["details"]["training_set"] == "router@2"
+    assert model["details"]["metrics"] == {"accuracy": 0.9}
+    assert "artifact" not in model["details"]
+    learnt = named(model, "training/router", "features/ticket")
+    assert learnt["partitions"] == ["2026-09-01", "2026-09-02", "2026-09-03"]
+    clean = named(learnt, "clean/tickets")
+    assert clean["contract"]["version"] == "1.2"
+    assert clean["contracts"] == [{"name": "Tickets", "version": "1.2"}]
+    assert clean["code_version"] == "code of clean/tickets"
+    assert [commit["checks"] for commit in clean["commits"]] == [
+        {"passed": 2, "failed": []},
+        {"passed": 1, "failed": ["text.not_null"]},
+        {"passed": 2, "failed": []},
+    ]
+    unique = next(check for check in clean["checks"] if check["name"] == "ticket_id.unique")
+    assert (unique["passed"], unique["evaluated"]) == (True, 12)
+    raw = named(clean, "raw/tickets")
+    assert [item["path"] for item in raw["files"]] == [f"tickets/2026-09-0{n}/drop.csv" for n in (1, 2, 3)]
+
+    assert [item["sha256"] for item in raw["files"]] == [
+        sha256
+        for sha256, path in desk.delivered.items()
+        if path.name == "drop.csv" and path.parent.name <= "2026-09-03"
+    ]
+    assert {path.parent.name for sha256, path in desk.delivered.items() if path.name == "drop.csv"} == {
+        item.path.split("/")[1] for item in found.files()
+    }
+    assert not any("again" in item.path for item in found.files(references=True))
+
+
+def test_what_was_only_looked_up_is_shown_but_no_source_of_the_data(desk: Any) -> None:
+    desk.until(2)
+    desk.train("1", range(1))
+    found = trace(desk.lake, desk.predict(2, "1")[0])
+    clean = named(found.to_dict()["root"], "clean/tickets")
+    looked_up = {item["name"]: item for item in clean["inputs"] if item["reference"]}
+    assert set(looked_up) == {"clean/customers", "clean/tickets"}
+    customers = named(looked_up["clean/customers"], "raw/customers")
+    assert [item["path"] for item in customers["files"]] == ["customers/000001.csv"]
+    below = [item for item in looked_up["clean/tickets"]["inputs"] if item["reference"]]
+    assert below and all(not item["inputs"] for item in below)
+    assert "customers/000001.csv" not in {item.path for item in found.files()}
+    assert "customers/000001.csv" in {item.path for item in found.files(references=True)}
+
+
+def test_gone_and_recreated_tables_are_said_to_be(desk: Any, tmp_path: Any) -> None:
+    desk.until(2)
+    desk.train("1", range(1))
+    prediction = desk.predict(2, "1")[0]
+    for file in (tmp_path / "lake" / "features" / "ticket").rglob("partition_key=2026-09-03/*.parquet"):
+        file.unlink()
+    found = trace(desk.lake, prediction)
+    status = {(node.name, node.partitions): node.status for node in found.nodes if not node.reference}
+    assert status["features/ticket", ("2026-09-03",)] == "vacuumed"
+    assert status["features/ticket", ("2026-09-01",)] == "readable"
+    assert len(found.files()) == 3, "the log still knows the way"
+
+    (tmp_path / "lake" / "clean" / "tickets").rename(tmp_path / "old")
+    gone = trace(desk.lake, prediction)
+    assert {node.status for node in gone.nodes if node.table == "clean/tickets"} == {"erased"}
+    desk.clean(0)
+    again = trace(desk.lake, prediction)
+    assert {node.status for node in again.nodes if node.table == "clean/tickets"} == {"erased"}
+    assert not again.files()
+
+
+def test_the_tree_for_people(desk: Any) -> None:
+    desk.until(4)
+    desk.train("1", range(4))
+    found = trace(desk.lake, desk.predict(4, "1")[0])
+    text = str(found)
+    assert f"prediction {found.prediction_id} of router 1: intent card, confidence 0.75" in text
+    assert "4 days 2026-09-01 … 2026-09-04" in text
+    assert "contract Tickets 1.2" in text
+    assert "failed: text.not_null" in text
+    for item in found.files():
+        assert f"{item.path}  sha256 {item.sha256}" in text
+
+
+def test_the_rows_behind_a_prediction(desk: Any) -> None:
+    desk.until(4)
+    desk.train("1", range(2))
+    found = trace(desk.lake, desk.predict(4, "1")[1])  # ticket t4-1 of customer c1, served features of day 3's end
+    at = {(item.table, item.path.split("/")[1], item.row_number) for item in rows(desk.lake, found)}
+    expected = {
+        ("clean/tickets", f"2026-09-0{n}", row) for n in (2, 3, 4) for row in (2, 4)
+    }  # its window of three days
+    expected |= {("clean/tickets", "2026-09-05", 2), ("clean/customers", "000001.csv", 2)}
+    assert at == expected
+    for item in rows(desk.lake, found):
+        if item.table == "clean/tickets":
+            line = desk.delivered[item.sha256].read_text().splitlines()[item.row_number - 1]
+            assert line.split(",")[1] == "c1"
+
+
+def test_unknown_and_malformed_ids(desk: Any, tmp_path: Any) -> None:
+    unknown = "01990b3c-5c00-7abc-8def-0123456789ab"
+    with pytest.raises(AssayError, match="no predictions have been logged"):
+        trace(open_lake(tmp_path / "empty"), unknown)
+    desk.until(1)
+    desk.train("1", range(1))
+    desk.predict(1, "1")
+    with pytest.raises(AssayError, match=r"no prediction .*predictions/router"):
+        trace(desk.lake, unknown)
+    for text in ("", "7", "nonsense", "2f0c7f53-6a43-4d2c-9a44-0f4b7b4b1a52"):
+        with pytest.raises(AssayError, match="not a prediction id"):
+            trace(desk.lake, text)

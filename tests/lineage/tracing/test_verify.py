@@ -1,0 +1,201 @@
+"""Verification proves an untouched trace, and names whatever was changed, down to one byte."""
+
+import importlib.util
+import random
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from assay.features.digest import row_digests
+from assay.features.lake import open_lake
+from assay.lineage.predictions import find_prediction
+from assay.lineage.trace import trace
+from assay.lineage.verify import Verification, verify
+
+needs_join = pytest.mark.skipif(
+    importlib.util.find_spec("assay.features.references") is None, reason="needs assay.features.references"
+)
+
+
+def one_prediction(desk: Any) -> str:
+    desk.until(4)
+    desk.train("1", range(2))
+    return desk.predict(4, "1")[1]
+
+
+def failures(found: Verification) -> dict[str, str]:
+    return {check.what: check.detail for check in found.checks if check.ok is False}
+
+
+def flip(path: Path, chance: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    path.write_bytes(content)
+
+
+@needs_join
+def test_an_untouched_trace_is_verified(desk: Any) -> None:
+    found = trace(desk.lake, one_prediction(desk))
+    steps: list[str] = []
+    result = verify(
+        desk.lake, found, embed=desk.embed, landing=desk.landing, progress=lambda what, done, total: steps.append(what)
+    )
+    assert (result.outcome, failures(result)) == ("verified", {})
+    details = {check.what: check.detail for check in result.checks if check.ok}
+    assert details["prediction id"] == "follows from the row"
+    assert details["feature row"] == "3 features joined again at the versions read"
+    assert details["models/router 1 artifact"] == "has its SHA-256"
+    assert "cosine 1.0000" in details["embeddings/ticket_text vector"]
+    landing = next(check for check in result.checks if "landing" in check.what)
+    assert landing.detail == "5 same, 1 gone"  # the batch of customers came from a database
+    assert set(steps) == {"hashing data files", "hashing kept files", "computing again"}
+    assert result.to_dict()["ok"] is True
+
+
+@needs_join
+def test_later_versions_change_nothing(desk: Any) -> None:
+    prediction = one_prediction(desk)
+    for number in (3, 4):
+        desk.deliver(number, note="changed")
+        desk.clean(number)
+        desk.features(number)
+    desk.train("2", range(4))
+    assert verify(desk.lake, trace(desk.lake, prediction), embed=desk.embed).ok
+
+
+def test_a_flipped_bit_in_any_data_file_is_found_and_named(desk: Any, tmp_path: Path) -> None:
+    prediction = one_prediction(desk)
+    found = trace(desk.lake, prediction)
+    used = [
+        f"{node.table}/{file.path}"
+        for node in found.nodes
+        for item in node.slices
+        for file in desk.lake.table(node.table).at(item.snapshot.version).files_of(item.partitions)
+    ]
+    assert {path.split("/")[0] for path in used} > {"raw", "clean", "features", "training", "models", "embeddings"}
+    chance = random.Random(7)
+    for name in chance.sample(sorted(set(used)), 16):
+        path = tmp_path / "lake" / name
+        whole = path.read_bytes()
+        flip(path, chance)
+        result = verify(desk.lake, found)
+        assert result.outcome == "broken"
+        assert set(failures(result)) == {name}
+        path.write_bytes(whole)
+
+
+def test_a_flipped_bit_in_a_kept_file_is_found_and_named(desk: Any, tmp_path: Path) -> None:
+    found = trace(desk.lake, one_prediction(desk))
+    chance = random.Random(8)
+    for item in found.files(references=True):
+        path = tmp_path / "lake" / item.kept
+        whole = path.read_bytes()
+        flip(path, chance)
+        assert set(failures(verify(desk.lake, found))) == {item.path}
+        path.write_bytes(whole)
+
+
+def test_a_changed_commit_is_found_and_named(desk: Any, tmp_path: Path) -> None:
+    prediction = one_prediction(desk)
+    found = trace(desk.lake, prediction)
+    read = {(node.table, item.snapshot.version) for node in found.nodes[1:] for item in node.slices}
+    chance = random.Random(9)
+    for table, version in chance.sample(sorted(read), 10):
+        path = tmp_path / "lake" / table / "_delta_log" / f"{version:020d}.json"
+        whole = path.read_bytes()
+        flip(path, chance)
+        result = verify(desk.lake, found)
+        assert result.outcome == "broken"
+        assert any(path.name in f"{what} {detail}" for what, detail in failures(result).items())
+        assert trace(desk.lake, prediction).prediction_id == prediction, "tracing survives it"
+        path.write_bytes(whole)
+
+
+def test_what_is_gone_is_not_called_corrupt(desk: Any, tmp_path: Path) -> None:
+    prediction = one_prediction(desk)
+    for path in (tmp_path / "lake" / "clean" / "tickets").rglob("partition_key=2026-09-02/*.parquet"):
+        path.unlink()
+    found = trace(desk.lake, prediction)
+    result = verify(desk.lake, found)
+    assert (result.outcome, result.ok, failures(result)) == ("incomplete", False, {})
+    gone = [check for check in result.checks if check.required and check.ok is None]
+    assert [check.what.split("/")[:3] for check in gone] == [["clean", "tickets", "partition_key=2026-09-02"]]
+    assert "vacuumed" in gone[0].detail
+    (tmp_path / "lake" / "raw" / "tickets").rename(tmp_path / "old")
+    erased = verify(desk.lake, trace(desk.lake, prediction))
+    assert erased.outcome == "incomplete"
+    assert any("erased" in check.detail for check in erased.checks if check.ok is None)
+
+
+def test_delivered_files_that_changed_are_reported_but_decide_nothing(desk: Any) -> None:
+    found = trace(desk.lake, one_prediction(desk))
+    paths = sorted(desk.landing.rglob("*.csv"))
+    paths[0].write_text("changed")
+    paths[1].unlink()
+    result = verify(desk.lake, found, landing=desk.landing)
+    assert not failures(result)
+    told = [check for check in result.checks if not check.required and check.ok is None]
+    assert "tickets/2026-09-01/drop.csv" in {check.what for check in told}
+    assert any(check.detail == "3 same, 1 changed, 2 gone" for check in told)
+
+
+def test_a_row_that_was_made_up_is_not_believed(desk: Any) -> None:
+    """A forger with write access makes a consistent commit; the row still does not follow from its content."""
+    prediction = one_prediction(desk)
+    found = trace(desk.lake, prediction)
+    frame = found.prediction.frame
+    for change in (
+        {"customer_id": pl.lit("c0")},
+        {"event_time": pl.col("event_time").dt.offset_by("1s")},
+        {"model_version": pl.lit("2")},
+        {"feature_digest": pl.lit(row_digests(pl.DataFrame({"x": [1]}))[0])},
+        {"inputs": pl.col("inputs").list.head(1)},
+    ):
+        forged = type(found.prediction)(
+            "router",
+            frame.with_columns(value.alias(name) for name, value in change.items()),
+            found.prediction.state,
+            found.prediction.partition,
+        )
+        result = verify(desk.lake, type(found)(forged, found.root))
+        assert failures(result), change
+
+
+@needs_join
+def test_features_that_the_model_did_not_see_are_noticed(desk: Any) -> None:
+    desk.until(4)
+    desk.train("1", range(2))
+    with desk.work("predictions/router", "2026-09-05") as tx:
+        ids = desk.stage(tx, 4, "1", skew=1)
+    result = verify(desk.lake, trace(desk.lake, ids[0]))
+    assert set(failures(result)) == {"feature row"}
+
+
+@needs_join
+def test_a_vector_from_another_model_is_noticed(desk: Any) -> None:
+    found = trace(desk.lake, one_prediction(desk))
+    result = verify(desk.lake, found, embed=lambda texts: -desk.embed(texts))
+    assert set(failures(result)) == {"embeddings/ticket_text vector"}
+    without = verify(desk.lake, found)
+    assert without.ok
+    assert any("no model was given" in check.detail for check in without.checks)
+
+
+def test_the_prediction_of_a_damaged_table_is_still_found_or_its_file_named(desk: Any, tmp_path: Path) -> None:
+    prediction = one_prediction(desk)
+    (path,) = (tmp_path / "lake" / "predictions" / "router").rglob("*.parquet")
+    whole, chance = path.read_bytes(), random.Random(10)
+    for _ in range(12):
+        flip(path, chance)
+        lake = open_lake(tmp_path / "lake")
+        try:
+            find_prediction(lake, prediction)
+        except Exception as problem:
+            assert path.name in str(problem)
+        else:
+            assert f"predictions/router/partition_key=2026-09-05/{path.name}" in failures(
+                verify(lake, trace(lake, prediction))
+            )
+        path.write_bytes(whole)
