@@ -52,6 +52,8 @@ class Transaction:
         self._absent: set[str] = set()
         self._staged: list[Staged] = []
         self._written: list[Written] = []
+        self._then: list[Callable[[Done], None]] = []
+        self._decided: str | None = None
         self.done: Done | None = None
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -96,12 +98,16 @@ class Transaction:
 
     @property
     def fingerprint(self) -> str:
-        """What decides the result: inputs (by their bytes, not their version numbers), sources, code, contract, params."""
-        return fingerprint(self.work, self.reads, self.sources, self.contract)
+        """What decides the result: inputs (by their bytes, not their version numbers), sources, code, contract, params.
+
+        Settled when `current` is asked; what is read after that is looked up, and decides nothing more.
+        """
+        return self._decided or fingerprint(self.work, self.reads, self.sources, self.contract)
 
     def current(self, *tables: str) -> bool:
         """Whether these outputs already hold the result of exactly these inputs. If so the work is done: they are
         reported as unchanged outputs at the version that holds them, with the checks of that time."""
+        self._decided = self.fingerprint
         found = [self._written_before(name) for name in tables]
         kept = [item for item in found if item is not None]
         if len(kept) < len(tables):
@@ -142,6 +148,10 @@ class Transaction:
             Staged(name, frame, mode, tuple(statistics), column_lineage, extra or {}, dict(constraints or {}))
         )
 
+    def then(self, action: Callable[[Done], None]) -> None:
+        """Run an action when everything is published, as part of the work (such as pinning what was made)."""
+        self._then.append(action)
+
     def check(self, *checks: Check) -> None:
         self.checks += checks
 
@@ -176,6 +186,8 @@ class Transaction:
         for item in staged:
             self._written.append(publish(self.lake, item, metadata, self.fingerprint, read.get(item.table)))
         self.done = self.outcome()
+        for action in self._then:
+            action(self.done)
         return self.done
 
 

@@ -1,0 +1,47 @@
+# Two commands do everything: `make run` and `make test`. Nothing but Python ≥ 3.11 has to be there.
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+TICKETS ?= $(wildcard ../shared/data/banking77)
+PORT    ?= 3000
+DEMO    := $(BIN)/assay demo $(if $(TICKETS),--tickets $(TICKETS))
+# Exit code 3 says "done, but batches were stopped": in the first half of the demo that is the point.
+STOPPED_IS_FINE := || test $$? -eq 3
+
+.PHONY: run test soak check browser bench screenshots clean
+
+run: $(VENV)/.installed  ## the demo from upstream to predictions, then the UI
+	$(DEMO) --until 2026-09-14
+	$(BIN)/assay materialize $(STOPPED_IS_FINE)
+	$(DEMO)
+	$(BIN)/assay materialize
+	@$(BIN)/assay tour --port $(PORT)
+	$(BIN)/assay up --port $(PORT)
+
+test: $(VENV)/.dev browser check  ## everything: lint, types, unit, PostgreSQL, crash, browser and end-to-end tests
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+soak: $(VENV)/.dev browser  ## the same tests at full size
+	ASSAY_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --timeout 7200
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.typecheck
+
+browser:  ## Debian's chromium, for the tests that look at the UI
+	@command -v chromium >/dev/null || sh tests/install-chromium.sh
+
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -c constraints.txt --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) var build dist

@@ -1,0 +1,75 @@
+"""The `assay` command. Subcommands are loaded when called, so that `assay --help` is quick."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from assay.errors import AssayError
+
+COMMANDS = {
+    "demo": ("assay.cli.pipeline", "demo"),
+    "materialize": ("assay.cli.pipeline", "materialize"),
+    "up": ("assay.cli.up", "up"),
+    "tables": ("assay.cli.tables", "tables"),
+    "quarantine": ("assay.cli.tables", "quarantine"),
+    "features": ("assay.cli.features", "features"),
+    "trace": ("assay.cli.lineage", "trace"),
+    "impact": ("assay.cli.lineage", "impact"),
+    "pin": ("assay.cli.lake", "pin"),
+    "vacuum": ("assay.cli.lake", "vacuum"),
+    "lineage": ("assay.cli.lineage", "lineage"),
+    "doctor": ("assay.cli.lake", "doctor"),
+}
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_BATCHES_STOPPED = 3
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        return getattr(importlib.import_module(module), name)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="assay")
+def cli() -> None:
+    """Data quality, versioned features, and lineage down to the source bytes.
+
+    \b
+    A first round:
+      assay demo                  make the demo upstream (30 days of a support desk)
+      assay materialize           ingest, validate, compute features, train, predict
+      assay up                    open the UI on http://127.0.0.1:3000
+      assay trace PREDICTION_ID   from a prediction to the files it came from
+
+    Settings are ASSAY_* variables (ASSAY_HOME, ASSAY_LAKE, …). Every command has --json and exit codes for scripts:
+    0 done, 1 error, 2 wrong usage, 3 done but batches were stopped.
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """The console entry point: an AssayError becomes one line and exit code 1."""
+    try:
+        code = cli.main(args=args, standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(problem.exit_code)
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(EXIT_ERROR)
+    except AssayError as problem:
+        click.echo(f"Error: {problem}", err=True)
+        sys.exit(EXIT_ERROR)
+    sys.exit(code if isinstance(code, int) else 0)

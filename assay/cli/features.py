@@ -1,0 +1,62 @@
+"""`assay features`: what a model reads, from the shell."""
+
+from datetime import UTC, datetime
+
+import click
+
+from assay.cli.output import json_option, out, print_json, print_table
+from assay.errors import AssayError
+from assay.store import open_store
+
+
+@click.group()
+def features() -> None:
+    """Feature values and training sets."""
+
+
+@features.command()
+@click.argument("view")
+@click.argument("keys", nargs=-1, required=True)
+@click.option(
+    "--at", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="As of this time, UTC (default: now)."
+)
+@json_option
+def get(view: str, keys: tuple[str, ...], at: datetime | None, as_json: bool) -> None:
+    """Latest values of VIEW for KEYS (COLUMN=VALUE, several for several rows).
+
+    \b
+    Example:
+      assay features get customer_activity customer_id=C00012 customer_id=C00013 --at 2026-09-25
+    """
+    wanted: dict[str, list[str]] = {}
+    for key in keys:
+        column, equals, value = key.partition("=")
+        if not equals:
+            raise AssayError(f"{key!r} is not COLUMN=VALUE, e.g. customer_id=C00012.")
+        wanted.setdefault(column, []).append(value)
+    moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
+    frame = open_store().online(view).get(wanted, at=moment)
+    if as_json:
+        print_json(frame.to_dicts())
+    else:
+        print_table(frame.columns, frame.rows())
+
+
+@features.command("training-set")
+@click.argument("training_set_id")
+@json_option
+def training_set(training_set_id: str, as_json: bool) -> None:
+    """The manifest of a training set: every input with its URI and version, and how to read it without Assay.
+
+    \b
+    Example:
+      assay features training-set router@1 --json > manifest.json
+    """
+    loaded = open_store().load_training_set(training_set_id)
+    if as_json:
+        print_json(loaded.manifest)
+        return
+    manifest = loaded.manifest
+    out.print(f"{loaded.id}: {manifest['rows']:,} rows, content {manifest['content_digest'][:16]}…")
+    rows = [(i["name"], i["version"], len(i["partitions"] or []) or "all", i["uri"]) for i in manifest["inputs"]]
+    print_table(("input", "version", "partitions", "uri"), rows, right=("version",))

@@ -1,0 +1,103 @@
+"""`assay pin`, `assay vacuum`, `assay doctor`: keeping what must be kept, freeing the rest, and saying how things are."""
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from assay.cli.output import json_option, out, print_json, print_table
+from assay.store import open_store
+
+
+@click.group()
+def pin() -> None:
+    """Leases that keep snapshots readable."""
+
+
+@pin.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List pins."""
+    from assay.features.pins import pins
+
+    found = [item.to_dict() for item in pins(open_store().lake)]
+    if as_json:
+        print_json(found)
+        return
+    rows = [(p["name"], p["owner"], len(p["snapshots"]), p["expires_at"] or "never", p["reason"]) for p in found]
+    print_table(("pin", "owner", "snapshots", "expires", "reason"), rows, right=("snapshots",))
+
+
+@pin.command()
+@click.argument("name")
+@click.argument("table")
+@click.option("--version", type=int, help="Version to keep (default: the latest).")
+@click.option("--owner", required=True)
+@click.option("--reason", required=True)
+@click.option("--days", type=click.IntRange(min=1), help="Keep it this long (default: until removed).")
+def add(name: str, table: str, version: int | None, owner: str, reason: str, days: int | None) -> None:
+    """Pin a version of TABLE under NAME.
+
+    \b
+    Example:
+      assay pin add audit-2026-09 clean/tickets --version 12 --owner governance --reason "complaint 4711" --days 365
+    """
+    from assay.features.pins import pin as make
+
+    store = open_store()
+    expires = datetime.now(UTC) + timedelta(days=days) if days else None
+    snapshot = store.snapshot(table, version)
+    make(store.lake, name, [snapshot], owner=owner, reason=reason, expires_at=expires)
+    out.print(f"Pinned {snapshot} as {name}.")
+
+
+@pin.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove a pin. The snapshots stay until a vacuum."""
+    from assay.features.pins import unpin
+
+    unpin(open_store().lake, name)
+    out.print(f"Removed {name}.")
+
+
+@click.command()
+@click.argument("table", required=False)
+@click.option("--keep-days", default=30, show_default=True, type=click.IntRange(min=0))
+@click.option("--delete", is_flag=True, help="Really delete (without it: only say what would go).")
+@json_option
+def vacuum(table: str | None, keep_days: int, delete: bool, as_json: bool) -> None:
+    """Free files that no recent and no pinned version needs. Says what would go; --delete does it.
+
+    \b
+    Examples:
+      assay vacuum clean/tickets --keep-days 90
+      assay vacuum --delete
+    """
+    from assay.features.vacuum import vacuum as run
+
+    lake = open_store().lake
+    names = [table] if table else lake.tables()
+    reports = [run(lake, name, keep_days=keep_days, dry_run=not delete).to_dict() for name in names]
+    if as_json:
+        print_json(reports)
+        return
+    rows = [(r["table"], r["files"], f"{r['bytes']:,}") for r in reports]
+    print_table(("table", "files freed" if delete else "files to free", "bytes"), rows, right=("bytes",))
+    if not delete:
+        out.print("Nothing was deleted. Add --delete to do it.")
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> int:
+    """Say how this installation is: settings, lake, model, lineage store and its backlog. Exit code 1 if anything is wrong."""
+    from assay.diagnosis import diagnose
+
+    findings = diagnose(open_store())
+    if as_json:
+        print_json([finding.to_dict() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"
+            out.print(f"{mark} {finding.what}: {finding.detail}", highlight=False)
+    return 0 if all(finding.ok for finding in findings) else 1

@@ -1,0 +1,78 @@
+"""`assay trace`, `assay impact`, `assay lineage`: where data came from and where it went."""
+
+import click
+
+from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
+from assay.store import open_store
+
+
+@click.command()
+@click.argument("prediction_id")
+@click.option("--verify", "verify_", is_flag=True, help="Recompute digests, the feature row and the vector.")
+@click.option("--rows", is_flag=True, help="Name the source rows behind the prediction.")
+@json_option
+def trace(prediction_id: str, verify_: bool, rows: bool, as_json: bool) -> int:
+    """From a prediction to the source bytes. Exit code 1 when --verify finds anything changed.
+
+    \b
+    Examples:
+      assay trace 0199…                 the tree
+      assay trace 0199… --json          the same as data
+      assay trace 0199… --verify        recompute everything it claims
+    """
+    from assay.lineage.trace import rows as source_rows
+
+    store = open_store()
+    found = store.trace(prediction_id)
+    answer = found.to_dict()
+    verification = None
+    if rows:
+        answer["rows"] = source_rows(store.lake, found)
+    if verify_:
+        with progress(as_json) as bar:
+            verification = store.verify(found, progress=ticking(bar))
+        answer["verification"] = verification.to_dict()
+    if as_json:
+        print_json(answer)
+    else:
+        out.print(found.render())
+        if rows:
+            table = [(row["file"], row["sha256"][:12], row["row_number"], row["table"]) for row in answer["rows"]]
+            print_table(("file", "sha256", "row", "read as"), table, right=("row",))
+        if verification is not None:
+            out.print(verification.render())
+    return 0 if verification is None or verification.ok else 1
+
+
+@click.command()
+@click.argument("table")
+@click.option("--version", type=int, help="Only what read this version (default: any).")
+@click.option("--partition", help="Only what read this partition.")
+@click.option("--column", help="Only what came from this column.")
+@json_option
+def impact(table: str, version: int | None, partition: str | None, column: str | None, as_json: bool) -> None:
+    """Everything downstream of a table, a version, a partition or a column.
+
+    \b
+    Example:
+      assay impact raw/tickets --partition 2026-09-03
+    """
+    found = open_store().impact(table, version, partition=partition, column=column)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        out.print(found.render())
+
+
+@click.group()
+def lineage() -> None:
+    """The lineage store: OpenLineage events of every run."""
+
+
+@lineage.command()
+@click.option("--run", "run_id", help="Only this run's events.")
+@click.option("--output", type=click.File("wb"), default="-", help="File to write (default: standard output).")
+def export(run_id: str | None, output: click.utils.LazyFile) -> None:
+    """Write stored OpenLineage events as newline-delimited JSON, in the order they were recorded."""
+    for event in open_store().lineage_store.events(run_id):
+        output.write(event.body.rstrip(b"\n") + b"\n")

@@ -1,0 +1,176 @@
+"""`assay demo` and `assay materialize`: an upstream to try, and the run of everything through Dagster."""
+
+import os
+import time
+from dataclasses import asdict, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assay.cli import EXIT_BATCHES_STOPPED
+from assay.cli.output import err, json_option, out, print_json, progress, ticking
+from assay.errors import AssayError
+
+
+@click.command()
+@click.option(
+    "--tickets",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with banking77's train.csv and test.csv: real queries. Default: the project's own grammar.",
+)
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Deliver only what had arrived by this day.")
+@json_option
+def demo(tickets: Path | None, until: datetime | None, as_json: bool) -> None:
+    """Make the demo upstream: 30 days of a support desk, with planted defects.
+
+    Writes the landing folder and the customers' database (SQLite, or ASSAY_CRM_URL), and beside the landing folder the
+    truth about what was planted, which the pipeline never reads. Running it again changes nothing.
+
+    \b
+    Examples:
+      assay demo                                    generated tickets
+      assay demo --tickets ../shared/data/banking77 real ones
+      assay demo --until 2026-09-14                 as the world was that evening
+    """
+    from assay.assets.support.upstream import replay
+    from assay.settings import Settings
+
+    settings = Settings()
+    with progress(as_json) as bar:
+        tick = ticking(bar)
+        summary = replay(
+            settings.landing_path,
+            tickets=tickets,
+            database_url=settings.crm_database_url,
+            until=until.date() if until else None,
+            progress=lambda done, total, what: tick(what, done, total),
+        )
+    if as_json:
+        print_json(asdict(summary))
+        return
+    out.print(
+        f"Upstream ready in {settings.landing_path}: {summary.tickets:,} tickets, {summary.events:,} card events, "
+        f"{summary.customers:,} customers ({summary.files_written} files written, {summary.files_unchanged} unchanged)."
+    )
+    out.print(f"What was planted: {summary.truth_path}")
+
+
+@click.command()
+@click.argument("assets", nargs=-1)
+@click.option("--partition", help="One day, e.g. 2026-09-03.")
+@click.option("--range", "range_", help="Days from A to B inclusive, written A:B.")
+@click.option("--force", is_flag=True, help="Compute even what is up to date (makes no new version of equal content).")
+@click.option("--dry-run", is_flag=True, help="Say what is stale now and run nothing.")
+@json_option
+def materialize(
+    assets: tuple[str, ...], partition: str | None, range_: str | None, force: bool, dry_run: bool, as_json: bool
+) -> int:
+    """Materialise what is stale, through Dagster, and wait.
+
+    ASSETS are table names (clean/tickets), folders (clean/), or names with everything upstream (+predictions/router).
+    Without any, everything. A batch that is refused stops itself and what needs it; the rest goes on, and the exit code
+    is 3.
+
+    \b
+    Examples:
+      assay materialize
+      assay materialize --partition 2026-09-03 raw/tickets clean/tickets
+      assay materialize --range 2026-09-01:2026-09-07 +features/customer_activity
+      assay materialize --dry-run
+    """
+    from assay.assets.discover import pipeline
+    from assay.assets.materialize import materialize as run_all
+    from assay.assets.materialize import open_instance, quiet
+    from assay.assets.plan import select, units, waves
+    from assay.store import open_store
+
+    steps, days = select(pipeline(), assets), chosen_days(partition, range_)
+    store = open_store()
+    if dry_run:
+        planned = [unit for wave in waves(steps) for unit in units(wave, store.env(), days, force=force)]
+        if as_json:
+            print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
+        else:
+            out.print("\n".join(str(unit) for unit in planned) or "Everything is up to date.")
+        return 0
+    quiet()
+    started = time.monotonic()
+    with progress(as_json) as bar, open_instance(dagster_home()) as instance:
+        env = replace(store.env(), progress=ticking(bar))
+        current = bar.add_task("looking for what is stale", total=None)
+        summary = run_all(
+            steps,
+            env,
+            instance,
+            days=days,
+            force=force,
+            starting=lambda unit: bar.update(current, description=str(unit)[:70]),
+            finished=lambda result: None if as_json else _tell(result),
+        )
+    if as_json:
+        print_json({"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)})
+    else:
+        _summarise(summary, time.monotonic() - started)
+    return EXIT_BATCHES_STOPPED if summary.failed else 0
+
+
+def chosen_days(partition: str | None, range_: str | None) -> list[str] | None:
+    """The days asked for, or None for all. Raises AssayError for anything that is not a day or a range of days."""
+    if partition and range_:
+        raise AssayError("Give --partition or --range, not both.")
+    if not partition and not range_:
+        return None
+    first, _, last = (range_ or f"{partition}:{partition}").partition(":")
+    try:
+        start, end = date.fromisoformat(first), date.fromisoformat(last)
+    except ValueError:
+        raise AssayError(
+            f"{range_ or partition!r} is not a day (2026-09-03) or a range (2026-09-01:2026-09-07)."
+        ) from None
+    if end < start:
+        raise AssayError(f"The range {range_} ends before it starts.")
+    return [(start + timedelta(days=offset)).isoformat() for offset in range((end - start).days + 1)]
+
+
+def _tell(result: Any) -> None:
+    if not result.success:
+        err.print(f"[red]✗[/red] {result.unit.partition or ''} run {result.run_id[:8]}", highlight=False)
+        for problem in result.problems:
+            err.print(f"  {problem}", markup=False, highlight=False)
+
+
+def _as_dict(result: Any) -> dict[str, Any]:
+    return {
+        "run_id": result.run_id,
+        "partition": result.unit.partition,
+        "assets": result.unit.tables,
+        "success": result.success,
+        "new_versions": result.new_versions,
+        "problems": result.problems,
+        "warnings": result.warnings,
+    }
+
+
+def _summarise(summary: Any, seconds: float) -> None:
+    if not summary.results:
+        out.print(f"Everything is up to date ({seconds:.1f} s).")
+        return
+    versions = sum(len(result.new_versions) for result in summary.results)
+    out.print(f"{len(summary.results)} runs, {versions} new table versions, {seconds:.0f} s.")
+    if summary.failed:
+        out.print(
+            f"[bold]{len(summary.failed)} of them stopped a batch[/bold]: nothing of it was published, everything else "
+            "went on. When the corrected file is there, run `assay materialize` again: it heals exactly those days."
+        )
+
+
+def dagster_home() -> Path:
+    """Where Dagster keeps its runs: DAGSTER_HOME, or this folder's dagster_home/, or HOME/dagster."""
+    from assay.settings import Settings
+
+    if os.environ.get("DAGSTER_HOME"):
+        return Path(os.environ["DAGSTER_HOME"]).expanduser().resolve()
+    local = Path("dagster_home")
+    return (local if local.is_dir() else Settings().home / "dagster").resolve()

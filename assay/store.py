@@ -1,0 +1,188 @@
+"""The front door: one object that knows where the tables are and speaks the public API."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from assay.features.lake import Lake, Table, open_lake
+from assay.features.snapshot import Slice, Snapshot
+from assay.features.transaction import Transaction, transaction
+from assay.features.work import Recorder, Run, Work, new_run
+from assay.settings import Settings
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from assay.assets.steps import Env
+    from assay.features.training import TrainingSet
+    from assay.lineage.impact import Impact
+    from assay.lineage.store import LineageStore
+    from assay.lineage.trace import Trace
+    from assay.lineage.verify import Verification
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """A table as it is now."""
+
+    name: str
+    version: int
+    rows: int
+    partitions: int
+    updated_at: datetime
+    uri: str
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return values | {"updated_at": self.updated_at.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """Latest values of a view, served now."""
+
+    lake: Lake
+    view: str
+
+    def get(self, keys: Mapping[str, Sequence[Any]] | pl.DataFrame, at: datetime | None = None) -> pl.DataFrame:
+        """One row per key: the values valid at `at` (default: now), their state and the snapshot they came from."""
+        from assay.features.online import online_get
+
+        return online_get(self.lake, self.view, keys, at or datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Store:
+    """Tables, features and lineage of one lake. Made by `assay.open()`."""
+
+    settings: Settings
+
+    @functools.cached_property
+    def lake(self) -> Lake:
+        return open_lake(self.settings.lake_uri, self.settings.lake_options)
+
+    @functools.cached_property
+    def lineage_store(self) -> "LineageStore":
+        """The index of lineage events. Opened on first use: reading tables needs none."""
+        from assay.lineage.store import open_store as open_lineage_store
+
+        return open_lineage_store(self.settings.lineage_url, self.settings.home)
+
+    @functools.cached_property
+    def recorder(self) -> Recorder:
+        """Every transaction of this store is reported here."""
+        from assay.lineage.recorder import EventRecorder
+
+        forward = self.settings.openlineage_url.get_secret_value() or None
+        return EventRecorder(self.lineage_store, forward_url=forward)
+
+    def env(self) -> "Env":
+        """What pipeline steps use."""
+        from assay.assets.steps import Env
+
+        return Env(self.settings, self.lake, self.recorder)
+
+    # -- tables ----------------------------------------------------------------------------------------------------
+
+    def tables(self) -> list[TableInfo]:
+        found = []
+        for name in self.lake.tables():
+            state = self.lake.table(name).at()
+            updated = state.commits[-1].timestamp
+            found.append(
+                TableInfo(name, state.version, state.rows(), len(state.partitions()), updated, state.table.uri)
+            )
+        return found
+
+    def table(self, name: str) -> Table:
+        return self.lake.table(name)
+
+    def snapshot(self, name: str, version: int | None = None) -> Snapshot:
+        """The identity of a table's version (None: the latest now)."""
+        return self.lake.table(name).at(version).snapshot
+
+    def transaction(
+        self, asset: str, partition: str | None = None, *, code_version: str = "", run: Run | None = None, **params: Any
+    ) -> "AbstractContextManager[Transaction]":
+        """One unit of work outside Dagster: pins what it reads, audits, commits, and is recorded.
+
+        >>> with store.transaction("reports/weekly") as tx:                                      # doctest: +SKIP
+        ...     rows = tx.read("clean/tickets").group_by("channel").len().collect()
+        ...     tx.write("reports/weekly", rows.cast({"len": pl.Int64}))
+        """
+        work = Work(asset, partition, code_version, run or new_run(), params)
+        return transaction(self.lake, self.recorder, work)
+
+    # -- features --------------------------------------------------------------------------------------------------
+
+    def as_of_join(
+        self, spine: pl.DataFrame, features: Sequence[str], pins: Mapping[str, int] | None = None, **options: Any
+    ) -> pl.DataFrame:
+        """The spine with, per row, the features' values as of its `event_time`. `pins` fixes table versions."""
+        from assay.features.references import join_features
+
+        return join_features(self.lake, spine, features, pins=pins, **options)
+
+    def training_set(
+        self, name: str, *, spine: pl.DataFrame, features: Sequence[str], pins: Mapping[str, int] | None = None
+    ) -> "TrainingSet":
+        """Materialise an as-of join as a versioned, pinned training set."""
+        from assay.features.training import create_training_set
+
+        return create_training_set(self.lake, self.recorder, name, spine, features, pins=pins)
+
+    def load_training_set(self, training_set_id: str) -> "TrainingSet":
+        """The same rows as when it was made, or an error that says exactly why not."""
+        from assay.features.training import load_training_set
+
+        return load_training_set(self.lake, training_set_id)
+
+    def online(self, view: str) -> Online:
+        return Online(self.lake, view)
+
+    # -- lineage ---------------------------------------------------------------------------------------------------
+
+    def log_predictions(
+        self, *, model: str, model_version: str, frame: pl.DataFrame, inputs: Sequence[Snapshot | Slice], **options: Any
+    ) -> list[str]:
+        """Append predictions with the snapshots they came from; the ids come back in the frame's order."""
+        from assay.lineage.predictions import log_predictions
+
+        return log_predictions(
+            self.lake, self.recorder, model=model, model_version=model_version, frame=frame, inputs=inputs, **options
+        )
+
+    def trace(self, prediction_id: str) -> "Trace":
+        """From a prediction to the source bytes."""
+        from assay.lineage.trace import trace
+
+        return trace(self.lake, prediction_id)
+
+    def verify(self, trace: "Trace", *, embed: bool = True, **options: Any) -> "Verification":
+        """Recompute everything a trace claims. `embed` also embeds the text again (loads the model)."""
+        from assay.lineage.verify import verify
+
+        if embed:
+            from assay.features.embeddings.engine import Engine
+            from assay.features.embeddings.model import resolve_model
+
+            engine = Engine(resolve_model(self.settings.embedding_model or None), device=self.settings.device)
+            options["embed"] = engine.embed
+        return verify(self.lake, trace, **options)
+
+    def impact(self, table: str, version: int | None = None, **options: Any) -> "Impact":
+        """Everything downstream of a snapshot, a table or a column."""
+        from assay.lineage.impact import impact
+
+        return impact(self.lake, table, version, **options)
+
+
+def open_store(lake: str | Path | None = None, *, home: str | Path | None = None, **settings: Any) -> Store:
+    """A store from `ASSAY_*` settings; arguments win over the environment."""
+    given = {key: value for key, value in {"lake": lake and str(lake), "home": home, **settings}.items() if value}
+    return Store(Settings(**given))

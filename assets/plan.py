@@ -1,0 +1,137 @@
+"""What is to be done now: the same answer for `assay materialize`, for the sensor and for a curious person.
+
+Steps with the same partitioning that follow each other form a wave. A wave of daily steps runs day by day, all its stale
+steps of a day in one Dagster run.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from assay.assets.discover import sources
+from assay.assets.ingest import landed_days
+from assay.assets.steps import Env, Step, stale
+from assay.features.lake import TableMissing
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One Dagster run to be: these steps, for this day (None: not partitioned)."""
+
+    partition: str | None
+    steps: tuple[Step, ...]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return tuple(table for step in self.steps for table in step.outputs)
+
+    def __str__(self) -> str:
+        what = ", ".join(step.outputs[0] for step in self.steps)
+        return f"{self.partition}: {what}" if self.partition else what
+
+
+def waves(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
+    """Steps in waves: as few as the order allows, so that a day is one run."""
+    remaining, result, done = list(steps), [], set[str]()
+    produced = {table for step in steps for table in step.outputs}
+    while remaining:
+        best: tuple[Step, ...] = ()
+        for daily in (False, True):
+            have, wave = set(done), []
+            for step in remaining:
+                needs = {table for table in (*step.reads, *step.references) if table in produced} - set(step.outputs)
+                if step.daily == daily and needs <= have:
+                    wave.append(step)
+                    have |= set(step.outputs)
+            if len(wave) > len(best):
+                best = tuple(wave)
+        result.append(best)
+        done |= {table for step in best for table in step.outputs}
+        remaining = [step for step in remaining if step not in best]
+    return result
+
+
+def days_of(steps: Sequence[Step], env: Env, chosen: Sequence[str] | None = None) -> list[str]:
+    """Days to look at: those with deliveries or with data, or the chosen ones."""
+    if chosen is not None:
+        return sorted(chosen)
+    found: set[str] = set()
+    for source in sources().values():
+        found |= set(landed_days(source, env))
+    for table in {table for step in steps if step.daily for table in (*step.outputs, *step.reads)}:
+        try:
+            found |= set(env.lake.table(table).at().partitions())
+        except TableMissing:
+            continue
+    first = min((step.first_day.isoformat() for step in steps if step.first_day), default="")
+    return sorted(day for day in found if day[:1].isdigit() and len(day) == 10 and day >= first)
+
+
+def units(
+    wave: Sequence[Step], env: Env, chosen: Sequence[str] | None = None, *, force: bool = False
+) -> Iterator[Unit]:
+    """What a wave has to do, decided lazily: each unit is looked at when the ones before it are done, because what they
+    write may make it stale."""
+    if not wave[0].daily:
+        due = tuple(step for step in wave if force or _due(step, env, None))
+        if due:
+            yield Unit(None, _with_downstream(wave, due))
+        return
+    for day in days_of(wave, env, chosen):
+        here = [step for step in wave if step.first_day and day >= step.first_day.isoformat()]
+        due = tuple(step for step in here if force or stale(step, env, day))
+        if due:
+            yield Unit(day, _with_downstream(here, due))
+
+
+def _due(step: Step, env: Env, partition: str | None) -> bool:
+    keys = step.batches(env) if step.batches else [partition]
+    return any(stale(step, env, key) for key in keys)
+
+
+def _with_downstream(wave: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:
+    """The due steps and everything after them in the wave that they may make stale."""
+    tables = {table for step in due for table in step.outputs}
+    chosen = []
+    for step in wave:
+        if step in due or tables & set(step.reads):
+            chosen.append(step)
+            tables |= set(step.outputs)
+    return tuple(chosen)
+
+
+def select(steps: Sequence[Step], wanted: Sequence[str]) -> tuple[Step, ...]:
+    """Steps by table name, by folder (`clean/`), or with everything upstream of them (`+predictions/router`).
+
+    Raises AssayError for a name that selects nothing.
+    """
+    from assay.errors import AssayError
+
+    if not wanted:
+        return tuple(steps)
+    chosen: set[str] = set()
+    for name in wanted:
+        plain = name.lstrip("+")
+        hit = [
+            step
+            for step in steps
+            if any(table == plain or table.startswith(plain.rstrip("/") + "/") for table in step.outputs)
+        ]
+        if not hit:
+            known = ", ".join(step.outputs[0] for step in steps)
+            raise AssayError(f"No asset is called {plain!r}. There are: {known}.")
+        chosen |= {step.name for step in hit}
+        if name.startswith("+"):
+            chosen |= _upstream(steps, hit)
+    return tuple(step for step in steps if step.name in chosen)
+
+
+def _upstream(steps: Sequence[Step], of: Sequence[Step]) -> set[str]:
+    writer = {table: step for step in steps for table in step.outputs}
+    found: set[str] = set()
+    todo = list(of)
+    while todo:
+        step = todo.pop()
+        parents = [writer[table] for table in (*step.reads, *step.references) if table in writer]
+        todo += [parent for parent in parents if parent.name not in found]
+        found |= {parent.name for parent in parents}
+    return found

@@ -1,0 +1,59 @@
+"""Card events: Parquet files by delivery day; some events arrive a day late, some are sent twice."""
+
+import polars as pl
+
+from assay.assets.source import Files, Source
+from assay.assets.support.customers import customer
+from assay.assets.support.upstream.calendar import FIRST_DAY
+from assay.checks import Contract, Field, Timestamp, rule
+from assay.features.views import FeatureView, windows
+
+KINDS = ["purchase", "refund", "withdrawal", "topup", "decline"]
+DAYS = ["1d", "7d", "30d"]
+
+
+class CardEvents(Contract):
+    event_id: str = Field(key=True)
+    customer_id: str = Field(exists_in="clean/customers")
+    event_time: Timestamp = Field()
+    kind: str = Field(isin=KINDS)
+    amount: float = Field(ge=0)
+
+    class Config(Contract.Config):
+        version = "1.0.0"
+        owner = "payments-data"
+        freshness = "1d"
+
+    @rule(name="event_time.not_after_delivery")
+    def not_after_delivery(cls) -> pl.Expr:
+        return pl.col("event_time").dt.date() <= pl.col("partition_key").str.to_date()
+
+
+card_events = Source(
+    name="card_events",
+    reader=Files("card_events/{day}/*", (".parquet",), first_day=FIRST_DAY),
+    contract=CardEvents,
+    key=("event_id",),
+    event_time="event_time",
+    description="What customers did with their cards.",
+)
+
+customer_activity = FeatureView(
+    "customer_activity",
+    entity=customer,
+    event_time="event_time",
+    max_age="1d",
+    features=[
+        *windows(DAYS, source="clean/tickets", time="created_at", tickets=pl.len()),
+        *windows(
+            DAYS,
+            source="clean/card_events",
+            time="event_time",
+            card_events=pl.len(),
+            spend=pl.col("amount").filter(pl.col("kind") == "purchase").sum(),
+            declines=(pl.col("kind") == "decline").sum(),
+        ),
+    ],
+    owner="support-ml",
+    description="How often a customer wrote and used the card in the last 1, 7 and 30 days, as of each midnight (UTC).",
+)

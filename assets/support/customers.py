@@ -1,0 +1,35 @@
+"""The support desk's customers: a database table, read incrementally. Every version of a customer is kept."""
+
+from assay.assets.source import Rows, Source
+from assay.checks import Contract, Field, Timestamp
+from assay.features.views import Entity
+
+PLANS = ["free", "plus", "business"]
+
+
+class Customers(Contract):
+    customer_id: str = Field(key=True, str_matches=r"^C\d{5}$")
+    name: str = Field(not_empty=True, canonical_unique="customer_id", pii="name")
+    email: str = Field(nullable=True, pii="email")
+    phone: str = Field(nullable=True, pii="phone")
+    country: str = Field(str_matches=r"^[A-Z]{2}$")
+    plan: str = Field(isin=PLANS)
+    signed_up_at: Timestamp = Field()
+    updated_at: Timestamp = Field(key=True)
+
+    class Config(Contract.Config):
+        version = "1.0.0"
+        owner = "support-data"
+        freshness = "2d"
+
+
+customers = Source(
+    name="customers",
+    reader=Rows("customers", cursor="updated_at", url_setting="crm_database_url"),
+    contract=Customers,
+    key=("customer_id",),
+    event_time="updated_at",
+    description="Customers of the support desk, one row per change.",
+)
+
+customer = Entity("customer", ["customer_id"])

@@ -1,0 +1,67 @@
+"""Support tickets: daily drops of CSV and JSON lines, their contract, their text statistics and their embeddings."""
+
+import polars as pl
+
+from assay.assets.compute import Embedding
+from assay.assets.source import Files, Source
+from assay.assets.support.upstream.calendar import FIRST_DAY
+from assay.checks import Contract, Field, Timestamp, rule
+from assay.features.views import Entity, Feature, FeatureView
+
+CHANNELS = ["email", "chat", "phone", "web"]
+
+
+class Tickets(Contract):
+    ticket_id: str = Field(key=True, str_matches=r"^T\d{7}$")
+    customer_id: str = Field(exists_in="clean/customers")
+    created_at: Timestamp = Field()
+    channel: str = Field(isin=CHANNELS)
+    text: str = Field(not_empty=True, no_email=True, no_card_number=True, pii="free_text")
+    intent: str = Field(nullable=True)
+
+    class Config(Contract.Config):
+        version = "1.0.0"
+        owner = "support-data"
+        freshness = "1d"
+
+    @rule(name="created_at.not_after_delivery")
+    def not_after_delivery(cls) -> pl.Expr:
+        return pl.col("created_at").dt.date() <= pl.col("partition_key").str.to_date()
+
+
+tickets = Source(
+    name="tickets",
+    reader=Files("tickets/{day}/*", (".csv", ".jsonl"), first_day=FIRST_DAY),
+    contract=Tickets,
+    key=("ticket_id",),
+    event_time="created_at",
+    description="What customers asked, with the intent an agent filed (may be absent).",
+)
+
+text = pl.col("text")
+
+ticket = FeatureView(
+    "ticket",
+    entity=Entity("ticket", ["ticket_id"]),
+    event_time="created_at",
+    source="clean/tickets",
+    features=[
+        Feature("characters", text.str.len_chars(), "length of the text in characters"),
+        Feature("words", text.str.count_matches(r"\S+"), "words in the text"),
+        Feature("questions", text.str.count_matches(r"\?"), "question marks in the text"),
+        Feature("digits", text.str.count_matches(r"\d"), "digits in the text"),
+        Feature("capitals", text.str.count_matches(r"\p{Lu}"), "upper-case letters in the text"),
+        Feature("hour", pl.col("created_at").dt.hour(), "hour of the day (UTC)"),
+        Feature("by_phone", pl.col("channel") == "phone", "came by phone"),
+    ],
+    owner="support-ml",
+    description="Statistics of one ticket's text.",
+)
+
+ticket_text = Embedding(
+    "ticket_text",
+    source="clean/tickets",
+    text="text",
+    first_day=FIRST_DAY,
+    description="Sentence vectors of ticket texts (384 dimensions), computed once per distinct text.",
+)
