@@ -107,6 +107,9 @@ def publish(lake: Lake, staged: Staged, done: Done, fingerprint: str, read_versi
         except CommitFailedError:
             time.sleep(random.uniform(0.002, 0.02) * (attempt + 1))
             continue
+        for file in files:  # one that an old version had left behind may have been vacuumed just before the commit
+            if lake.storage.size(f"{staged.table}/{file.path}") is None:
+                lake.storage.put(f"{staged.table}/{file.path}", file.content)
         return _written(staged, table.at(state.version + 1), state.version + 1, partition, frame, files, changed=True)
     raise Conflict(
         f"{staged.table}: {ATTEMPTS} attempts to commit lost to other writers. Run it again when they are done."
