@@ -4,7 +4,7 @@ import threading
 import unicodedata
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ from assay.features.embeddings.model import EmbeddingModel
 if TYPE_CHECKING:
     from assay.features.embeddings.encoder import Encoder, Progress
 
-Device = Literal["auto", "cpu", "cuda"]
-Dtype = Literal["float32", "bfloat16"]
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("float32", "bfloat16")
 
 # Measured: beyond this a CPU's caches gain nothing; a GPU needs far more tokens per kernel launch.
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
@@ -32,17 +32,17 @@ class Engine:
     def __init__(
         self,
         model: EmbeddingModel,
-        device: Device = "auto",
-        dtype: Dtype = "float32",
+        device: str = "auto",
+        dtype: str = "float32",
         max_batch_tokens: int | None = None,
     ) -> None:
-        """`max_batch_tokens` bounds the tokens of one forward pass; by default it fits the device."""
-        if device not in get_args(Device):
-            raise AssayError(
-                f"The device {device!r} is unknown. Set ASSAY_DEVICE to one of: {', '.join(get_args(Device))}."
-            )
-        if dtype not in get_args(Dtype):
-            raise AssayError(f"The embedding dtype {dtype!r} is unknown. Use one of: {', '.join(get_args(Dtype))}.")
+        """`device` is one of `DEVICES`, `dtype` of `DTYPES`: the type of the model's body, the vectors are always float32.
+
+        `max_batch_tokens` bounds the tokens of one forward pass; by default it fits the device."""
+        if device not in DEVICES:
+            raise AssayError(f"The device {device!r} is unknown. Set ASSAY_DEVICE to one of: {', '.join(DEVICES)}.")
+        if dtype not in DTYPES:
+            raise AssayError(f"The embedding dtype {dtype!r} is unknown. Use one of: {', '.join(DTYPES)}.")
         if max_batch_tokens is not None and max_batch_tokens < 1:
             raise AssayError(f"max_batch_tokens is {max_batch_tokens}. Give a positive number of tokens, or none.")
         self.model = model

@@ -1,10 +1,11 @@
 """One loaded model for the folder: loading costs seconds."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 
 from assay.features.embeddings.engine import Engine
@@ -20,6 +21,15 @@ SENTENCES = (
     "Can someone please look at my {}: it says “pending” since yesterday 🙂",
     "{} 你好 не работает",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads that wait for each other on a busy machine take many times as long as one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +49,11 @@ def reference(model: EmbeddingModel) -> SentenceTransformer:
 
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
-    """250 customer queries: every 40th of the real ones where they are, else sentences of the same kind."""
+    """120 customer queries: every 80th of the real ones where they are, else sentences of the same kind."""
     if BANKING77.exists():
         with BANKING77.open(encoding="utf-8", newline="") as lines:
-            return [row["text"] for row in csv.DictReader(lines)][::40][:250]
-    return [f"{sentence.format(subject)} {n}" for n in range(5) for sentence in SENTENCES for subject in SUBJECTS][:250]
+            return [row["text"] for row in csv.DictReader(lines)][::80][:120]
+    return [f"{sentence.format(subject)} {n}" for n in range(2) for sentence in SENTENCES for subject in SUBJECTS]
 
 
 @pytest.fixture

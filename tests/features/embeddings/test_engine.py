@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -196,7 +197,7 @@ def test_a_damaged_model_is_refused(copied: Copied, replaced: dict[str, bytes], 
         ({"max_batch_tokens": 0}, "positive number"),
     ],
 )
-def test_unknown_settings_are_refused(model: EmbeddingModel, settings: dict[str, str], message: str) -> None:
+def test_unknown_settings_are_refused(model: EmbeddingModel, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(AssayError, match=message):
         Engine(model, **settings)
 
