@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assay.lineage.impact import Impact
     from assay.lineage.nodes import Node
     from assay.lineage.trace import Trace
+    from assay.lineage.verify import Verification
 
 _FILES = 8  # shown per node; `to_dict` has them all
 _SHORT = 12
@@ -24,9 +25,8 @@ def trace_tree(trace: "Trace") -> Tree:
     row, root = trace.prediction.row, trace.root
     outputs = [f"{name} {row[name]}" for name in ("intent", "confidence") if row.get(name) is not None]
     said = f": {escape(', '.join(outputs))}" if outputs else ""
-    tree = Tree(
-        f"[bold]prediction {root.name}[/] of {trace.prediction.model} {row['model_version']}{said}\n{_facts(root)}"
-    )
+    title = f"[bold]prediction {root.name}[/] of {trace.prediction.model} {row['model_version']}{said}"
+    tree = Tree(f"{title}\n{_title(root)}\n{_facts(root)}")
     _branches(tree, root, {id(root)})
     return tree
 
@@ -45,8 +45,10 @@ def _branches(tree: Tree, node: "Node", seen: set[int]) -> None:
 
 def _title(node: "Node") -> str:
     looked_up = "[dim]looked up:[/] " if node.reference else ""
+    version = node.details.get("model_version") if node.kind == "model" else None
+    which = f" model [bold]{escape(version)}[/]" if version else ""
     state = "" if node.status == "readable" else f" [bold red]{node.status}[/]"
-    return f"{looked_up}[bold]{escape(node.name)}[/]@{node.snapshot.version}  {shorten(node.partitions)}{state}"
+    return f"{looked_up}[bold]{escape(node.table)}[/]@{node.snapshot.version}{which}  {shorten(node.partitions)}{state}"
 
 
 def _facts(node: "Node") -> str:
@@ -60,9 +62,8 @@ def _facts(node: "Node") -> str:
     facts += [f"contract {item['name']} {item['version']}" for item in node.contracts]
     if node.checks:
         failed = [check["name"] for check in node.checks if not check["passed"]]
-        facts.append(
-            f"{len(node.checks) - len(failed)} checks passed" + (f", failed: {', '.join(failed)}" if failed else "")
-        )
+        passed = f"{len(node.checks) - len(failed)} of {len(node.checks)} checks passed"
+        facts.append(passed + (f", failed: {', '.join(failed)}" if failed else ""))
     facts += [f"{name} {_short(node.details[name])}" for name in ("sha256", "training_set") if name in node.details]
     return f"[dim]{escape(' · '.join(facts))}[/]"
 
@@ -121,6 +122,16 @@ def impact_tree(impact: "Impact") -> Tree:
     for note in impact.notes:
         tree.add(f"[dim]{escape(note)}[/]")
     tree.add(f"[bold]{impact.predictions} predictions[/]")
+    return tree
+
+
+def verification_tree(found: "Verification") -> Tree:
+    """The verdict, then what speaks against it, what could not be checked, and what holds."""
+    colour = {"verified": "green", "incomplete": "yellow", "broken": "red"}[found.outcome]
+    tree = Tree(f"[bold {colour}]{found.outcome}[/]")
+    for ok, mark in ((False, "[bold red]✗[/]"), (None, "[yellow]–[/]"), (True, "[green]✓[/]")):
+        for item in (item for item in found.checks if item.ok is ok):
+            tree.add(f"{mark} {escape(item.what)}  [dim]{escape(item.detail)}[/]")
     return tree
 
 

@@ -17,10 +17,10 @@ LINKS = ("_source_file", "_source_sha256", "_row_number")
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """Record `row_number` (from 1) of a delivered file, as it reached `table`, and `because` of what."""
+    """Record `row_number` (from 1) of a delivered `file`, as it reached `table`, and `because` of what."""
 
     table: str
-    path: str
+    file: str
     sha256: str
     row_number: int
     because: str
@@ -29,7 +29,7 @@ class SourceRow:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
+def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
     """The delivered records behind a prediction's own features (not those that its model learnt from), by table and file.
 
     Per feature view: the feature row that was served, and of the tables it was computed from the rows of its entity inside
@@ -49,7 +49,7 @@ def rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
         keys = [key for key in _keys(trace) if key in state.schema]
         if keys:
             found |= dict.fromkeys(_links(state, item, _equal(row, keys), f"looked up by {', '.join(keys)}"))
-    return tuple(sorted(found, key=lambda item: (item.table, item.path, item.row_number)))
+    return tuple(sorted(found, key=lambda item: (item.table, item.file, item.row_number)))
 
 
 def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
@@ -66,10 +66,18 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
     if kind == "features":
         yield from _behind_features(lake, read, row)
     elif kind in ("clean", "embeddings"):
-        slices = [read] if kind == "clean" else [item for item in _inputs(lake, read) if not item.reference]
+        slices = (
+            [read] if kind == "clean" else _newest_first(item for item in _inputs(lake, read) if not item.reference)
+        )
         for item in slices:
-            if own_rows(lake, trace, item) is not None:
+            own = own_rows(lake, trace, item)
+            if own is not None and not own.head(1).collect().is_empty():
                 yield item, _equal(row, _keys(trace)), f"has the prediction's {', '.join(_keys(trace))}"
+                return
+
+
+def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
+    return sorted(slices, key=lambda item: (item.partitions or (), item.snapshot.version), reverse=True)
 
 
 def _behind_features(lake: Lake, read: Slice, row: dict[str, Any]) -> Iterator[tuple[Slice, pl.Expr, str]]:

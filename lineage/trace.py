@@ -4,12 +4,13 @@ The lake is all it needs: every commit says what it read, so following the commi
 
 A node is a table as its consumer read it (versions and partitions). Its commits are those that wrote the rows there; its
 inputs are what those commits read, one node per table. Tables that were only looked things up in (`reference`: known
-keys, say) are followed once, to show where they came from; what such a lookup itself looked up is shown, not followed.
-Without that, "is this id new?" would lead from every day through all days before it.
+customers, say) are followed to show where they came from; what such a lookup itself looked up is shown, not followed. Nor
+is a table's look at its own rows: "is this id new?" would lead from every day through all days before it.
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,14 @@ def trace(lake: Lake, prediction_id: str) -> Trace:
     return _Tracer(lake).trace(find_prediction(lake, prediction_id))
 
 
+def rows(lake: Lake, trace: Trace) -> list[dict[str, Any]]:
+    """The delivered records behind a prediction, each as `table`, `file`, `sha256`, `row_number` and `because`; see
+    `assay.lineage.rows`."""
+    from assay.lineage.rows import source_rows
+
+    return [row.to_dict() for row in source_rows(lake, trace)]
+
+
 class _Tracer:
     """Builds the nodes of one trace, each once."""
 
@@ -140,12 +149,16 @@ class _Tracer:
         details = {**shown, "model": prediction.model, "features": list(commits[-1].extra.get("features", ()))}
         return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details))
 
-    def inputs(self, commits: Iterable[Commit], *, follow: bool) -> list[Node]:
+    def inputs(self, commits: Sequence[Commit], *, follow: bool) -> list[Node]:
         """What the commits read, one node per table and role."""
         read: dict[tuple[str, str, bool], dict[Slice, None]] = {}
         for item in (item for commit in commits for item in commit.inputs):
             read.setdefault((item.snapshot.table, item.snapshot.table_id, item.reference), {})[item] = None
-        return [self.node(table, tuple(slices), reference, follow) for (table, _, reference), slices in read.items()]
+        own = {commit.table for commit in commits}
+        return [
+            self.node(table, tuple(slices), reference, follow and not (reference and table in own))
+            for (table, _, reference), slices in read.items()
+        ]
 
     def node(self, table: str, slices: tuple[Slice, ...], reference: bool, follow: bool) -> Node:
         slices = tuple(sorted(slices, key=lambda item: (item.snapshot.version, item.partitions or ())))
@@ -198,7 +211,15 @@ def _model_row(lake: Lake, path: str, version: str) -> dict[str, Any] | None:
         return None
     if rows.is_empty():
         return None
-    return {name: _plain(value) for name, value in rows.row(0, named=True).items() if name != "artifact"}
+    row = {name: _plain(value) for name, value in rows.row(0, named=True).items() if name != "artifact"}
+    return row | {name: _parsed(row[name]) for name in ("metrics", "params") if isinstance(row.get(name), str)}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _ordered(nodes: Iterable[Node]) -> tuple[Node, ...]:

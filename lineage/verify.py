@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,9 @@ from assay.lineage.nodes import Node
 from assay.lineage.predictions import DIGEST, EVENT_TIME, ID, UNREADABLE, file_problem, prediction_ids
 from assay.lineage.rows import own_rows
 from assay.lineage.trace import Trace
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
 
 Progress = Callable[[str, int, int], None]  # (what, done, total)
 Embed = Callable[[Sequence[str]], Any]
@@ -64,6 +67,17 @@ class Verification:
 
     def to_dict(self) -> dict[str, Any]:
         return {"ok": self.ok, "outcome": self.outcome, "checks": [check.to_dict() for check in self.checks]}
+
+    def render(self) -> "Tree":
+        """A list for the terminal."""
+        from assay.lineage.render import verification_tree
+
+        return verification_tree(self)
+
+    def __str__(self) -> str:
+        from assay.lineage.render import to_text
+
+        return to_text(self.render())
 
 
 def verify(

@@ -7,8 +7,8 @@ import pytest
 from assay.errors import AssayError
 from assay.features.lake import open_lake
 from assay.lineage.log import read_log
-from assay.lineage.rows import rows
-from assay.lineage.trace import trace
+from assay.lineage.rows import source_rows
+from assay.lineage.trace import rows, trace
 
 
 def files_of(tree: dict[str, Any]) -> set[str]:
@@ -113,8 +113,8 @@ def test_what_was_only_looked_up_is_shown_but_no_source_of_the_data(desk: Any) -
     assert set(looked_up) == {"clean/customers", "clean/tickets"}
     customers = named(looked_up["clean/customers"], "raw/customers")
     assert [item["path"] for item in customers["files"]] == ["customers/000001.csv"]
-    below = [item for item in looked_up["clean/tickets"]["inputs"] if item["reference"]]
-    assert below and all(not item["inputs"] for item in below)
+    assert not looked_up["clean/tickets"]["inputs"], "a table's look at its own rows is not followed"
+    assert looked_up["clean/tickets"]["commits"]
     assert "customers/000001.csv" not in {item.path for item in found.files()}
     assert "customers/000001.csv" in {item.path for item in found.files(references=True)}
 
@@ -146,6 +146,7 @@ def test_the_tree_for_people(desk: Any) -> None:
     found = trace(desk.lake, desk.predict(4, "1")[0])
     text = str(found)
     assert f"prediction {found.prediction_id} of router 1: intent card, confidence 0.75" in text
+    assert "predictions/router@1  2026-09-05" in text
     assert "4 days 2026-09-01 … 2026-09-04" in text
     assert "contract Tickets 1.2" in text
     assert "failed: text.not_null" in text
@@ -157,15 +158,15 @@ def test_the_rows_behind_a_prediction(desk: Any) -> None:
     desk.until(4)
     desk.train("1", range(2))
     found = trace(desk.lake, desk.predict(4, "1")[1])  # ticket t4-1 of customer c1, served features of day 3's end
-    at = {(item.table, item.path.split("/")[1], item.row_number) for item in rows(desk.lake, found)}
+    at = {(item.table, item.file.split("/")[1], item.row_number) for item in source_rows(desk.lake, found)}
     expected = {
         ("clean/tickets", f"2026-09-0{n}", row) for n in (2, 3, 4) for row in (2, 4)
     }  # its window of three days
     expected |= {("clean/tickets", "2026-09-05", 2), ("clean/customers", "000001.csv", 2)}
     assert at == expected
     for item in rows(desk.lake, found):
-        if item.table == "clean/tickets":
-            line = desk.delivered[item.sha256].read_text().splitlines()[item.row_number - 1]
+        if item["table"] == "clean/tickets":
+            line = desk.delivered[item["sha256"]].read_text().splitlines()[item["row_number"] - 1]
             assert line.split(",")[1] == "c1"
 
 
