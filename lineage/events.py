@@ -4,6 +4,7 @@ A run has one START and one terminal event. The terminal event holds everything,
 again replaces the earlier one: all inputs and outputs at the versions really read and written, and all checks.
 """
 
+import json
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -45,7 +46,7 @@ def failed(done: Done, error: BaseException, deployment: str) -> RunEvent:
 
 def to_bytes(event: RunEvent) -> bytes:
     """The event as it is stored and sent. Secrets are removed here, so that no event can go around it."""
-    return Serde.to_json(redact(Serde.to_dict(event))).encode()
+    return json.dumps(redact(Serde.to_dict(event)), sort_keys=True).encode()
 
 
 def describe(error: BaseException) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from importlib.metadata import version
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -263,19 +265,19 @@ def _location_facet(location: str) -> ol.JobFacet:
 
 
 def run_facets(work: Work, deployment: str) -> dict[str, ol.RunFacet]:
-    from importlib.metadata import version
-
-    facets: dict[str, ol.RunFacet] = {
-        "processing_engine": ol.processing_engine_run.ProcessingEngineRunFacet(
-            version("polars"), "polars", openlineageAdapterVersion=version("assay")
-        )
-    }
+    engine = ol.processing_engine_run.ProcessingEngineRunFacet(
+        _installed("polars"), "polars", openlineageAdapterVersion=_installed("assay")
+    )
+    facets: dict[str, ol.RunFacet] = {"processing_engine": engine}
     if work.run.parent_id:
         facets["parent"] = _parent_facet(work.run, work.run.parent_id, deployment)
     if (day := _day(work.partition)) is not None:
         end = day + timedelta(days=1)
         facets["nominalTime"] = ol.nominal_time_run.NominalTimeRunFacet(_midnight(day), _midnight(end))
     return facets
+
+
+_installed = cache(version)  # finding a version reads files
 
 
 def tags_facet(tags: Mapping[str, Any]) -> ol.RunFacet | None:

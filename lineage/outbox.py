@@ -88,7 +88,7 @@ class Drain:
                 wait = self._next_due()
                 if wait is None or time.monotonic() + wait >= end:
                     break
-                time.sleep(max(wait, 0.01))
+                time.sleep(min(max(wait, 0.02), 0.25))  # somebody else's lease may end sooner
                 continue
             sent, parked, failed = (
                 sent + (outcome == "sent"),

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 MASK = "***"
+_SHORTEST_TOKEN = len("basic 12345678")  # most texts in an event are names, shorter than any token
 
 # user:password@ of a URL. The look-ahead spares host:port; passwords may hold unescaped slashes and at-signs.
 _PASSWORD = re.compile(
@@ -30,6 +31,8 @@ def redact_text(text: str) -> str:
         text = _USER.sub(r"\1", _PASSWORD.sub(r"\1", text))
     if "=" in text:
         text = _ASSIGNED.sub(rf"\1{MASK}", text)
+    if len(text) < _SHORTEST_TOKEN:
+        return text
     return _TOKEN.sub(MASK, _BEARER.sub(rf"\1 {MASK}", text))
 
 

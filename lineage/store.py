@@ -215,11 +215,9 @@ def _put(connection: sa.Connection, facts: EventFacts, once: bool, forward: bool
     used = [(_version_id(connection, use), use) for use in datasets]
     if facts.run_id is not None:
         _put_run(connection, facts, facts.run_id)
-        for version_id, use in used:
-            edge = {"run_id": facts.run_id, "version_id": version_id, "role": use.role}
-            _insert_new(connection, edges, edge | {"partitions": use.partitions, "digest": use.digest})
-        for check in facts.checks:
-            _insert_new(connection, checks, {"run_id": facts.run_id} | asdict(check))
+        run = {"run_id": facts.run_id}
+        _insert_all(connection, edges, [run | {"version_id": key} | _edge(use) for key, use in used])
+        _insert_all(connection, checks, [run | asdict(check) for check in facts.checks])
     if forward:
         connection.execute(sa.insert(outbox).values(event_id=event_id, lane=facts.run_id or facts.sha256))
     return True
@@ -256,12 +254,25 @@ def _version_id(connection: sa.Connection, use: DatasetUse) -> int:
     return made if made is not None else connection.execute(sa.select(versions.c.id).filter_by(**key)).scalar_one()
 
 
+def _edge(use: DatasetUse) -> dict[str, Any]:
+    return {"role": use.role, "partitions": use.partitions, "digest": use.digest}
+
+
 def _insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> Any:
     """Insert a row unless it is there already (by any unique key). Returns the first column of its primary key, or None if
     it was there."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     first = next(iter(table.primary_key.columns))
-    return connection.scalar(insert(table).values(row).on_conflict_do_nothing().returning(first))
+    return connection.scalar(_insert(connection, table).values(row).on_conflict_do_nothing().returning(first))
+
+
+def _insert_all(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    """Insert those rows that are not there yet."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 # -- SQLite ------------------------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def test_processes_write_at_once_and_nothing_is_lost_or_doubled(any_store: Linea
     """They also open a store at once that is not there yet."""
     url = any_store.url.render_as_string(hide_password=False).replace("+psycopg", "")
     spawn = multiprocessing.get_context("spawn")
-    count, crowd = 25, 3
+    count, crowd = 25, 2
     crew = [spawn.Process(target=_write, args=(url, any_store.home, number, count)) for number in range(crowd)]
     for process in crew:
         process.start()
