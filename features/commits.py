@@ -27,7 +27,10 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One version of one table, as its own log describes it. Versions that Assay did not write have no `run_id`."""
+    """One version of one table, as its own log describes it. Versions that Assay did not write have no `run_id`.
+
+    `previous` vouches for earlier versions: version → SHA-256 of its file in the log.
+    """
 
     table: str
     version: int
@@ -46,9 +49,10 @@ class Commit:
     rows: int | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    previous: Mapping[str, str] = field(default_factory=dict)
 
 
-_KNOWN = ("inputs", "sources", "contract", "checks", "run", "extra")
+_KNOWN = ("inputs", "sources", "contract", "checks", "run", "extra", "previous")
 
 
 def to_metadata(
@@ -112,4 +116,5 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         rows=int(ours["rows"]) if "rows" in ours else None,
         run=nested.get("run", {}),
         extra=nested.get("extra", {}),
+        previous=nested.get("previous", {}),
     )

@@ -5,6 +5,7 @@ version open, or another writer at work, its numbers belong to other commits (de
 log, so the files are simply read.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from assay.features.storage import Storage
 
 Action = dict[str, Any]
 
+VOUCHES = "assay.previous"
 _COMMIT = re.compile(r"\d{20}\.json")
 
 
@@ -42,6 +44,19 @@ def read_log(storage: Storage, table: str, until: int | None = None) -> Iterator
         return
     with ThreadPoolExecutor(16) as pool:  # an object store answers slowly, but many requests at once
         yield from zip(wanted, pool.map(lambda version: read_commit(storage, table, version), wanted), strict=True)
+
+
+def unvouched(storage: Storage, table: str, version: int) -> dict[str, str]:
+    """Version → SHA-256 of the commits up to `version` for which none of them vouches: the last one that vouches for
+    others, and what came after it (other tools' commits vouch for nothing). A commit that records this chains the log:
+    its own digest then stands for everything before it."""
+    found: dict[str, str] = {}
+    for number in range(version, -1, -1):
+        content = storage.get(commit_path(table, number))
+        found[str(number)] = hashlib.sha256(content).hexdigest()
+        if f'"{VOUCHES}"'.encode() in content:
+            break
+    return found
 
 
 def commit_info(version: int, actions: list[Action]) -> Action:

@@ -16,7 +16,7 @@ from assay.errors import AssayError
 from assay.features.commits import Commit, to_metadata
 from assay.features.files import PARTITION, EncodedFile, encode, storable
 from assay.features.lake import Lake, Table, TableMissing, TableState
-from assay.features.log import read_commit
+from assay.features.log import VOUCHES, read_commit, unvouched
 from assay.features.work import Done, Written
 
 # Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.
@@ -96,13 +96,14 @@ def publish(lake: Lake, staged: Staged, done: Done, fingerprint: str, read_versi
             RemoveAction(old.path, True, now, old.size, {PARTITION: old.partition} if old.partition else {})
             for old in gone
         ]
+        chain = {VOUCHES: json.dumps(unvouched(lake.storage, staged.table, state.version))}
         try:
             state.delta.create_write_transaction(
                 actions,
                 "append",
                 state.delta.schema(),
                 [PARTITION] if state.partitioned else None,
-                commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
+                commit_properties=CommitProperties(custom_metadata={**metadata, **chain}, max_commit_retries=0),
             )
         except CommitFailedError:
             time.sleep(random.uniform(0.002, 0.02) * (attempt + 1))
