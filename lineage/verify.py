@@ -133,11 +133,22 @@ def _summary(what: str, count: int, problems: list[Finding]) -> Iterator[Finding
 
 
 def _commits(trace: Trace, logs: dict[str, TableLog | None]) -> Iterator[Finding]:
-    """Every version that was read is still the commit that was read, and holds the files that were read."""
+    """Every version that was read is still the commit that was read, and holds the files that were read; and so are the
+    commits before it, for which each commit vouches."""
     for table, log in logs.items():
         slices = {item for node in trace.nodes if node.table == table for item in node.slices}
         damaged = log.damaged if log else ()
         problems = [Finding(entry.path, False, "damaged: it is not a Delta commit any more") for entry in damaged]
+        problems += (
+            []
+            if log is None
+            else [
+                Finding(before.path, False, f"was changed: version {entry.version} vouches for other bytes")
+                for entry in log.entries
+                for at, sha256 in (entry.commit.previous.items() if entry.commit else ())
+                if (before := log.entry(int(at))) is not None and before.sha256 != sha256
+            ]
+        )
         for item in sorted(slices, key=lambda item: item.snapshot.version):
             what = f"{item.snapshot} commit"
             entry = log.entry(item.snapshot.version) if log else None
