@@ -185,7 +185,8 @@ def _table_of(lake: Lake, view: str) -> str:
         if lake.table(table).exists():
             return table
     known = [name.partition("/")[2] for name in lake.tables() if name.startswith(("features/", "embeddings/"))]
-    raise AssayError(f"There is no feature view or embedding {view!r} (there are: {', '.join(known) or 'none'}).")
+    names = ", ".join(sorted(known)) or "none"
+    raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).")
 
 
 def _description(state: TableState) -> tuple[Serving | None, Mapping[str, Any]]:

@@ -4,6 +4,7 @@ A training set is one version of `training/<name>`; its id is `<name>@<version>`
 commit and is enough for a plain Delta reader to find every input again.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.as_of import KnownAt
 from assay.features.digest import content_digest
-from assay.features.files import PARTITION
+from assay.features.files import PARTITION, file_sha256
 from assay.features.lake import Lake, TableMissing
 from assay.features.pins import pin, pins
 from assay.features.references import Resolved, join, resolve
@@ -42,16 +43,21 @@ class TrainingSet:
     def frame(self) -> pl.DataFrame:
         """The rows. Raises AssayError if they are gone, or not what the manifest says."""
         require_readable(self.lake, self.snapshot, f"Training set {self.id}")
-        rows = self.lake.table(self.snapshot.table).scan(self.snapshot.version).collect()
-        rows = rows.select(
-            list(self.manifest["schema"])
-        )  # columns that later versions do not have are not ours, nor nulls
+        state = self.lake.table(self.snapshot.table).at(self.snapshot.version)
+        for file in state.files:  # first: polars may abort on a file that is not what the log says
+            content = self.lake.storage.get(f"{self.snapshot.table}/{file.path}")
+            if hashlib.sha256(content).hexdigest() != file_sha256(file.path):
+                raise self._changed(file.path)
+        rows = state.scan().select(column["name"] for column in self.manifest["schema"]).collect()
         if content_digest(rows) != self.manifest["content_digest"]:
-            raise AssayError(
-                f"Training set {self.id} has other content than its manifest says: its data files were changed. "
-                "Restore them from a backup (their names are the SHA-256 of their bytes)."
-            )
+            raise self._changed(self.snapshot.table)
         return rows
+
+    def _changed(self, what: str) -> AssayError:
+        return AssayError(
+            f"Training set {self.id} has other content than its manifest says: {what} was changed. Restore its data files "
+            "from a backup (their names are the SHA-256 of their bytes)."
+        )
 
 
 def stage_training_set(
@@ -98,10 +104,10 @@ def stage_training_set(
         "code_version": tx.work.code_version,
         "content_digest": content_digest(rows),
         "rows": rows.height,
-        "schema": {column: str(dtype) for column, dtype in rows.schema.items()},
+        "schema": [{"name": column, "type": str(dtype)} for column, dtype in rows.schema.items()],
     }
     tx.write(table, rows, extra={"manifest": manifest}, column_lineage=_column_lineage(resolved))
-    tx.then(lambda done: _pin(tx.lake, published(tx.lake, name, done)))
+    tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
     return rows
 
 
@@ -137,7 +143,7 @@ def create_training_set(
     def body(tx: Transaction) -> None:
         resolved = resolve(tx, features, spine, pins=pins)
         if tx.current(_table(name)):
-            tx.then(lambda done: _pin(tx.lake, published(tx.lake, name, done)))
+            tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
             return
         stage_training_set(tx, name, spine, resolved, known_at=known_at, skip_nulls=skip_nulls)
 
@@ -182,15 +188,22 @@ def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSet:
     return TrainingSet(training_set_id, name, snapshot, whole, lake)
 
 
-def _pin(lake: Lake, made: TrainingSet) -> None:
-    """Keep the rows and everything they were made from. A pin that is there already is left as it is."""
+def pin_training_set(lake: Lake, made: TrainingSet) -> None:
+    """Keep the rows and everything they were made from. Done on publishing; again, after a kill in between, by whoever
+    finds the set current. A pin that is there already is left as it is."""
     name = f"{_pin_prefix(made.name, made.snapshot.version)}{made.snapshot.table_id[:8]}"
     if any(item.name == name for item in pins(lake)):
         return
-    inputs = [Slice.from_dict(item) for item in made.manifest["inputs"]]
-    # A set that was found to be current may have lost inputs since: nobody had pinned them.
+    inputs = [_to_keep(Slice.from_dict(item)) for item in made.manifest["inputs"]]
+    # A set that was found to be current may have lost inputs since, if nobody had pinned them.
     kept = [item for item in inputs if snapshot_status(lake, item) == "readable"]
     pin(lake, name, [made.snapshot, *kept], owner="assay", reason=f"Training set {made.id} and its inputs.")
+
+
+def _to_keep(item: Slice) -> Snapshot | Slice:
+    """An embedding table is searched for its texts as a whole, to know which partitions to read; it only grows, so that
+    keeping all of it costs nothing."""
+    return item.snapshot if item.snapshot.table.startswith("embeddings/") else item
 
 
 def _remembered(lake: Lake, name: str, version: int) -> list[Snapshot]:
