@@ -321,7 +321,7 @@ UPSTREAMS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.fixture(scope="session", params=range(4))
+@pytest.fixture(scope="session", params=range(3))
 def wild(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Wild:
     """Seventy random runs: stale reads, replaced days, appends, several models. Only to be read."""
     made = Wild(open_lake(tmp_path_factory.mktemp("wild")), random.Random(request.param))

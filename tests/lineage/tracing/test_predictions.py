@@ -153,14 +153,14 @@ def _log_some(root: str, number: int) -> None:
 def test_retries_at_the_same_time_never_both_add_a_prediction(tmp_path: Path) -> None:
     source(open_lake(tmp_path))
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_log_some, args=(str(tmp_path), number)) for number in range(3)]
+    workers = [context.Process(target=_log_some, args=(str(tmp_path), number)) for number in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
     ids = open_lake(tmp_path).table("predictions/router").at().scan().collect()["prediction_id"]
-    assert (len(ids), ids.n_unique()) == (10, 10)
+    assert (len(ids), ids.n_unique()) == (9, 9)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_flipped_bit_in_any_data_file_is_found_and_named(desk: Any, tmp_path: 
     ]
     assert {path.split("/")[0] for path in used} > {"raw", "clean", "features", "training", "models", "embeddings"}
     chance = random.Random(7)
-    for name in chance.sample(sorted(set(used)), 16):
+    for name in chance.sample(sorted(set(used)), 10):
         path = tmp_path / "lake" / name
         whole = path.read_bytes()
         flip(path, chance)
@@ -100,7 +100,7 @@ def test_a_flipped_bit_in_any_commit_is_found_and_named(desk: Any, tmp_path: Pat
         newest[node.table] = max(newest.get(node.table, 0), *node.versions_read)
     commits = [(table, version) for table, last in newest.items() for version in range(last + 1)]
     chance = random.Random(9)
-    for table, version in chance.sample(commits, 14):
+    for table, version in chance.sample(commits, 8):
         path = tmp_path / "lake" / table / "_delta_log" / f"{version:020d}.json"
         whole = path.read_bytes()
         for _ in range(3):
@@ -196,7 +196,7 @@ def test_the_prediction_of_a_damaged_table_is_still_found_or_its_file_named(desk
     prediction = one_prediction(desk)
     (path,) = (tmp_path / "lake" / "predictions" / "router").rglob("*.parquet")
     whole, chance = path.read_bytes(), random.Random(10)
-    for _ in range(12):
+    for _ in range(8):
         flip(path, chance)
         lake = open_lake(tmp_path / "lake")
         try:
