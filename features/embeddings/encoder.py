@@ -159,7 +159,7 @@ class PackedEncoder:
         with torch.inference_mode():
             ids = torch.from_numpy(tokens).to(self._transformer.device)
             hidden = self._transformer(input_ids=ids).last_hidden_state
-            # Pooled in float32 whatever the body's type: a bfloat16 mean costs two digits of the cosine.
+            # Pooled and normalised in float32 whatever the body's type, so that every vector has length 1 to float32's precision.
             pooled = hidden.float().mean(dim=1)
             return torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
 

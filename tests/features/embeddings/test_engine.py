@@ -48,7 +48,10 @@ def test_vectors_equal_sentence_transformers(engine: Engine, reference: Sentence
 def test_bfloat16_stays_close(model: EmbeddingModel, reference: SentenceTransformer, texts: list[str]) -> None:
     engine = Engine(model, device="cpu", dtype="bfloat16")
     theirs = reference.encode(texts[:100] + ODD, normalize_embeddings=True, show_progress_bar=False)
-    assert cosines(engine.embed(texts[:100] + ODD), theirs).min() >= 0.999
+    ours = engine.embed(texts[:100] + ODD)
+    assert ours.dtype == np.float32
+    assert cosines(ours, theirs).min() >= 0.999
+    assert np.abs(np.linalg.norm(ours, axis=1) - 1).max() < 1e-5
     assert engine.describe()["engine"] == "assay"
     assert engine.settings != Engine(model).settings
 
