@@ -169,9 +169,8 @@ class TableState:
 
     def scan(self, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
         """A lazy frame over this version; with `partitions`, only their files are opened."""
-        if (
-            "%" in self.delta.table_uri
-        ):  # polars does not find the files below an address that Delta escapes (spaces, ü)
+        # Polars does not find the files below an address that Delta escapes (spaces, ü).
+        if "%" in self.delta.table_uri:
             return self._scan_files(partitions)
         frame = pl.scan_delta(self.delta)
         return frame if partitions is None else frame.filter(pl.col(PARTITION).is_in(list(partitions)))

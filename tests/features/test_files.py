@@ -18,7 +18,10 @@ from assay.features.lake import Lake
 
 UNSTORABLE = {
     "naive": (pl.Series([datetime(2026, 1, 1)]), "naive"),  # noqa: DTZ001 (a naive time is the point)
-    "other zone": (pl.Series([datetime(2026, 1, 1, tzinfo=UTC)]).dt.convert_time_zone("Europe/Vienna"), "convert_time_zone"),
+    "other zone": (
+        pl.Series([datetime(2026, 1, 1, tzinfo=UTC)]).dt.convert_time_zone("Europe/Vienna"),
+        "convert_time_zone",
+    ),
     "nanoseconds": (pl.Series([datetime(2026, 1, 1, tzinfo=UTC)]).dt.cast_time_unit("ns"), r"\.cast"),
     "time": (pl.Series([datetime(2026, 1, 1, tzinfo=UTC)]).dt.time(), "Cast it first"),
     "duration": (pl.Series([1], dtype=pl.Duration("us")), "Cast it first"),

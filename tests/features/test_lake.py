@@ -101,7 +101,12 @@ def test_the_writers_of_a_slice_are_the_commits_its_rows_came_from(lake: Lake, w
     def versions(partitions: list[str] | None) -> list[int]:
         return [commit.version for commit in lake.table("clean/t").at().writers(partitions)]
 
-    for frame, day, mode in ((ONE, "d1", "replace"), (TWO, "d1", "append"), (ONE, "d2", "append"), (TWO, "d2", "append")):
+    for frame, day, mode in (
+        (ONE, "d1", "replace"),
+        (TWO, "d1", "append"),
+        (ONE, "d2", "append"),
+        (TWO, "d2", "append"),
+    ):
         write(lake, "clean/t", frame, day, mode=mode)
     assert versions(None) == [1, 2, 3, 4] and versions(["d2"]) == [3, 4]
     write(lake, "clean/t", THREE, "d1")

@@ -356,7 +356,18 @@ def test_a_plain_script_reads_every_input_again(world: Lake, write, tmp_path: Pa
     assert told["rows"] == rows.select("label", "n", "vector").to_dicts()
 
 
-def test_the_last_partition_wins_a_tie_whatever_order_files_are_read_in(lake: Lake, write) -> None:
-    for day, value in (("2026-01-03", 3), ("2026-01-01", 1), ("2026-01-02", 2)):
-        write(lake, "features/activity", activity(0, value), day, extra={"serving": SERVING, "view": VIEW})
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+def test_the_last_partition_wins_a_tie_whatever_order_files_are_read_in(lake: Lake, write, order: list[int]) -> None:
+    for day in order:
+        frame = activity(0, day)
+        write(lake, "features/activity", frame, f"2026-01-0{day}", extra={"serving": SERVING, "view": VIEW})
     assert join_features(lake, spine(("a", 1, None)), ["activity:n"])["n"].to_list() == [3]
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_a_text_computed_twice_has_the_vector_of_its_first_partition(lake: Lake, write, order: list[int]) -> None:
+    for day in order:
+        vectors = pl.DataFrame({"text_key": ["k"], "vector": [[float(day)]]}).cast({"vector": pl.List(pl.Float32)})
+        write(lake, "embeddings/text", vectors, f"2026-01-0{day}", mode="append")
+    rows = spine(("a", 1, "k"), ("b", 1, "k"))
+    assert join_features(lake, rows, ["text:vector"])["vector"].to_list() == [[1.0], [1.0]]
