@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import polars as pl
 from assay.features.lake import Lake, Table, open_lake
 from assay.features.snapshot import Slice, Snapshot
 from assay.features.transaction import Transaction, transaction
-from assay.features.work import Recorder, Run, Work, new_run
+from assay.features.work import Run, Work, new_run
 from assay.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay.assets.steps import Env
     from assay.features.training import TrainingSet
     from assay.lineage.impact import Impact
+    from assay.lineage.recorder import EventRecorder
     from assay.lineage.store import LineageStore
     from assay.lineage.trace import Trace
     from assay.lineage.verify import Verification
@@ -74,12 +75,16 @@ class Store:
         return open_lineage_store(self.settings.lineage_url, self.settings.home)
 
     @functools.cached_property
-    def recorder(self) -> Recorder:
+    def recorder(self) -> "EventRecorder":
         """Every transaction of this store is reported here."""
         from assay.lineage.recorder import EventRecorder
 
         forward = self.settings.openlineage_url.get_secret_value() or None
         return EventRecorder(self.lineage_store, forward_url=forward)
+
+    def recover_events(self, quiet_seconds: float = 60) -> list[str]:
+        """Complete the lineage of runs that were killed between their commit and their event; their ids."""
+        return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds))
 
     def env(self) -> "Env":
         """What pipeline steps use."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from assay.assets.code import code_identity
 from assay.errors import AssayError
 from assay.features.lake import Lake
 from assay.features.transaction import Transaction, run
@@ -113,6 +114,7 @@ def execute(step: Step, env: Env, partition: str | None, step_run: Run | None = 
         tx.audit()
         if not force and tx.current(*step.outputs):
             return {}
+        tx.extra["code"] = code_identity()
         return step.compute(tx, env, prepared) or {}
 
     shown, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)

@@ -108,6 +108,7 @@ def _commit_dict(commit: Commit) -> dict[str, Any]:
         "timestamp": commit.timestamp.isoformat(),
         "run_id": commit.run_id,
         "code_version": commit.code_version,
+        "code": commit.extra.get("code"),
         "rows": commit.rows,
         "checks": {
             "passed": sum(check["passed"] for check in commit.checks),

@@ -76,3 +76,20 @@ def export(run_id: str | None, output: click.utils.LazyFile) -> None:
     """Write stored OpenLineage events as newline-delimited JSON, in the order they were recorded."""
     for event in open_store().lineage_store.events(run_id):
         output.write(event.body.rstrip(b"\n") + b"\n")
+
+
+@lineage.command()
+@click.option(
+    "--quiet", "seconds", default=60, show_default=True, help="Leave runs alone whose last commit is younger."
+)
+@json_option
+def recover(seconds: int, as_json: bool) -> None:
+    """Complete the events of runs that were killed between publishing and saying so, from their commits.
+
+    `assay materialize` does the same when it starts.
+    """
+    found = open_store().recover_events(seconds)
+    if as_json:
+        print_json(found)
+    else:
+        out.print(f"{len(found)} runs completed." if found else "No run is missing its end.")

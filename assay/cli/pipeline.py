@@ -97,6 +97,7 @@ def materialize(
         return 0
     quiet()
     started = time.monotonic()
+    store.recover_events()
     with progress(as_json) as bar, open_instance(dagster_home()) as instance:
         env = replace(store.env(), progress=ticking(bar))
         current = bar.add_task("looking for what is stale", total=None)

@@ -48,7 +48,7 @@ def fit(frame: pl.DataFrame, features: Sequence[str], vector: str, label: str, c
     mean, scale = raw.mean(axis=0), raw.std(axis=0)
     scale[scale == 0] = 1.0
     inputs = _inputs(frame, features, vector, mean, scale)
-    fitted = LogisticRegression(C=c, max_iter=400, tol=1e-3).fit(inputs, frame[label].to_numpy())
+    fitted = LogisticRegression(C=c, max_iter=1000).fit(inputs, frame[label].to_numpy())
     return LinearModel(
         classes=tuple(str(name) for name in fitted.classes_),
         features=tuple(features),

@@ -158,7 +158,7 @@ def _compute_predictions(tx: Transaction, env: Env, joined: _Joined) -> Mapping[
     del env
     if joined.models is None:
         raise AssertionError("predictions are prepared with a model")
-    stored = joined.models.collect().row(-1, named=True)
+    stored = joined.models.sort("created_at").collect().row(-1, named=True)
     router = from_bytes(stored["artifact"], stored["sha256"])
     rows = join(joined.spine, joined.features)
     intents, confidence = router.predict(rows)
