@@ -43,6 +43,7 @@ def raw_step(source: Source) -> Step:
             prepare=lambda tx, env: _prepare_files(source, reader, tx, env),
             compute=lambda tx, env, taken: _compute_files(source, tx, env, taken),
             first_day=reader.first_day,
+            landed=lambda env: days(env.settings.landing_path, reader.pattern),
             checks=(
                 Declared(DELIVERY, source.raw, "Every file is readable and has the contract's columns.", blocking=True),
                 Declared(RESENT, source.raw, "No file is one that already came (same bytes)."),
@@ -57,11 +58,6 @@ def raw_step(source: Source) -> Step:
         kinds=("sql",),
         **common,
     )
-
-
-def landed_days(source: Source, env: Env) -> list[str]:
-    """Days for which a source of files has anything in the landing folder."""
-    return days(env.settings.landing_path, source.reader.pattern) if isinstance(source.reader, Files) else []
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

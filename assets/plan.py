@@ -7,8 +7,6 @@ steps of a day in one Dagster run.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from assay.assets.discover import sources
-from assay.assets.ingest import landed_days
 from assay.assets.steps import Env, Step, stale
 from assay.features.lake import TableMissing
 
@@ -55,8 +53,9 @@ def days_of(steps: Sequence[Step], env: Env, chosen: Sequence[str] | None = None
     if chosen is not None:
         return sorted(chosen)
     found: set[str] = set()
-    for source in sources().values():
-        found |= set(landed_days(source, env))
+    for step in steps:
+        if step.landed:
+            found |= set(step.landed(env))
     for table in {table for step in steps if step.daily for table in (*step.outputs, *step.reads)}:
         try:
             found |= set(env.lake.table(table).at().partitions())

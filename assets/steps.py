@@ -49,8 +49,8 @@ class Step:
 
     `prepare(tx, env)` declares reads and sources and returns what `compute(tx, env, prepared)` needs; it raises NotReady
     while an upstream is missing. `first_day` makes it daily: one partition per day from then on. A step with `batches`
-    handles all pending batches of its upstream in one go, one transaction each. `reads` are the tables it depends on,
-    `references` tables it only looks things up in.
+    handles all pending batches of its upstream in one go, one transaction each. `landed` names the days for which its
+    upstream has delivered anything. `reads` are the tables it depends on, `references` tables it only looks things up in.
     """
 
     outputs: tuple[str, ...]
@@ -61,6 +61,7 @@ class Step:
     references: tuple[str, ...] = ()
     first_day: date | None = None
     batches: Callable[[Env], list[str]] | None = None
+    landed: Callable[[Env], list[str]] | None = None
     checks: tuple[Declared, ...] = ()
     group: str = "default"
     kinds: tuple[str, ...] = ()
