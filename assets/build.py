@@ -115,10 +115,10 @@ def _partitions(context: dg.AssetExecutionContext, step: Step, env: Env) -> Sequ
 
 def run_of(context: dg.AssetExecutionContext, step: Step, partition: str | None) -> Run:
     """The run's identity: the same for the same Dagster run, step and partition; another for a retry of the step."""
-    record = context.instance.get_run_record_by_id(context.run_id)
+    record = context.instance.get_run_record_by_id(context.run.run_id)
     started = datetime.fromtimestamp(record.start_time, UTC) if record and record.start_time else datetime.now(UTC)
-    identity = run_id(context.run_id, step.name, partition, started, context.retry_number)
-    return Run(identity, started, context.run_id, context.job_name)
+    identity = run_id(context.run.run_id, step.name, partition, started, context.op_execution_context.retry_number)
+    return Run(identity, started, context.run.run_id, context.run.job_name)
 
 
 def _materializations(
