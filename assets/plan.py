@@ -1,7 +1,7 @@
 """What is to be done now: the same answer for `assay materialize`, for the sensor and for a curious person.
 
-Steps with the same partitioning that follow each other form a wave. A wave of daily steps runs day by day, all its stale
-steps of a day in one Dagster run.
+Steps with the same partitions that follow each other form a wave: a Dagster run has one kind of partition. A wave of daily
+steps runs day by day, all its stale steps of a day in one run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,24 +28,30 @@ class Unit:
 
 
 def waves(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
-    """Steps in waves: as few as the order allows, so that a day is one run."""
+    """Steps (in order, upstream first) in waves. What has no partitions goes as early as it can, so that a day, which may
+    look things up there, is one run."""
     remaining, result, done = list(steps), [], set[str]()
     produced = {table for step in steps for table in step.outputs}
     while remaining:
-        best: tuple[Step, ...] = ()
-        for daily in (False, True):
-            have, wave = set(done), []
-            for step in remaining:
-                needs = {table for table in (*step.reads, *step.references) if table in produced} - set(step.outputs)
-                if step.daily == daily and needs <= have:
-                    wave.append(step)
-                    have |= set(step.outputs)
-            if len(wave) > len(best):
-                best = tuple(wave)
-        result.append(best)
-        done |= {table for step in best for table in step.outputs}
-        remaining = [step for step in remaining if step not in best]
+        kinds = sorted({step.first_day for step in remaining}, key=lambda day: (day is not None, day))
+        wave = next(
+            found for kind in kinds if (found := _wave([s for s in remaining if s.first_day == kind], done, produced))
+        )
+        result.append(wave)
+        done |= {table for step in wave for table in step.outputs}
+        remaining = [step for step in remaining if step not in wave]
     return result
+
+
+def _wave(candidates: Sequence[Step], done: set[str], produced: set[str]) -> tuple[Step, ...]:
+    """The candidates whose upstreams are done or among themselves."""
+    have, wave = set(done), []
+    for step in candidates:
+        needs = {table for table in (*step.reads, *step.references) if table in produced} - set(step.outputs)
+        if needs <= have:
+            wave.append(step)
+            have |= set(step.outputs)
+    return tuple(wave)
 
 
 def days_of(steps: Sequence[Step], env: Env, chosen: Sequence[str] | None = None) -> list[str]:

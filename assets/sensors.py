@@ -7,6 +7,7 @@ The planner knows slices (which partitions' bytes a step has read), which Dagste
 import hashlib
 from collections.abc import Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -15,8 +16,26 @@ from assay.assets.plan import Unit, units, waves
 from assay.assets.present import asset_key
 from assay.assets.steps import Env, Step, fingerprints
 
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
 RUNS_PER_TICK = 40
 KEYS_REMEMBERED = 2000
+
+
+def jobs(steps: Sequence[Step]) -> list["UnresolvedAssetJobDefinition"]:
+    """One job per kind of partition, which is what a run can have one of."""
+    tables: dict[str, list[str]] = {}
+    for step in steps:
+        tables.setdefault(job_name(step), []).extend(step.outputs)
+    return [
+        dg.define_asset_job(name, dg.AssetSelection.assets(*(asset_key(table) for table in found)))
+        for name, found in tables.items()
+    ]
+
+
+def job_name(step: Step) -> str:
+    return f"daily_from_{step.first_day:%Y_%m_%d}" if step.first_day else "unpartitioned"
 
 
 def arrivals(steps: Sequence[Step]) -> dg.SensorDefinition:
@@ -24,7 +43,7 @@ def arrivals(steps: Sequence[Step]) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="arrivals",
-        target=dg.AssetSelection.all(),
+        jobs=jobs(steps),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Requests runs for batches that arrived or changed, and for what they make stale.",
@@ -65,6 +84,7 @@ def requested(steps: Sequence[Step], asked: frozenset[str] = frozenset()) -> lis
 def _request(unit: Unit, env: Env) -> dg.RunRequest:
     content = "\n".join(fingerprints(unit.steps, env, unit.partition))
     return dg.RunRequest(
+        job_name=job_name(unit.steps[0]),
         run_key=f"{unit.partition or 'all'}:{hashlib.sha256(content.encode()).hexdigest()[:24]}",
         partition_key=unit.partition,
         asset_selection=[asset_key(table) for table in unit.tables],

@@ -1,6 +1,7 @@
 """How commands speak: one line of JSON for scripts (`--json`), quiet tables for people, progress on stderr."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-out = Console()
+# A pipe has no width of its own: long lines stay whole for grep and for files.
+out = Console(width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True)
 
 

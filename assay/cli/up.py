@@ -1,7 +1,6 @@
 """`assay up`: the Dagster UI over this lake."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from assay.cli.pipeline import dagster_home
 
 @click.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI (on 127.0.0.1).")
-def up(port: int) -> int:
+def up(port: int) -> None:
     """Open the Dagster UI and its daemon (sensors, queue) on 127.0.0.1, until Ctrl-C.
 
     \b
@@ -26,10 +25,5 @@ def up(port: int) -> int:
     target = ["-w", str(workspace)] if workspace.exists() else ["-m", "assay.assets.definitions"]
     click.echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C stops it)")
     command = [sys.executable, "-m", "dagster", "dev", *target, "-h", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, env=environment)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait(timeout=30)
-        return 0
+    # This process becomes Dagster's, so that whoever started `assay up` stops what they started.
+    os.execve(sys.executable, command, environment)

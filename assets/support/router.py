@@ -18,7 +18,7 @@ from assay.assets.support.tickets import ticket, ticket_text
 from assay.assets.support.upstream.calendar import TEST_FIRST_DAY
 from assay.features.lake import TableMissing
 from assay.features.references import Resolved, join, resolve
-from assay.features.training import stage_training_set
+from assay.features.training import pin_training_set, published, stage_training_set
 from assay.features.transaction import Transaction
 from assay.lineage.predictions import stage_predictions
 
@@ -62,6 +62,8 @@ def _prepare_training(tx: Transaction, env: Env) -> _Joined:
     last = days_before(TRAIN_UNTIL, 2)[0]
     for table in (TICKETS, STATISTICS, ticket_text.table, ACTIVITY):
         require(tx, table, last)
+    # Also when it is found to be current: a kill between its commit and its pins must not leave it without them.
+    tx.then(lambda done: pin_training_set(env.lake, published(env.lake, NAME, done)))
     spine = _spine(tx.read(TICKETS, days), env).filter(pl.col(LABEL).is_not_null())
     return _Joined(spine, resolve(tx, FEATURES, spine))
 
