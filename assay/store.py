@@ -86,6 +86,20 @@ class Store:
         """Complete the lineage of runs that were killed between their commit and their event; their ids."""
         return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds))
 
+    def forward_events(self, seconds: float = 10) -> int:
+        """Deliver waiting events to the OpenLineage endpoint, if one is set; how many still wait after `seconds`."""
+        from assay.lineage.outbox import Drain, backlog
+
+        url = self.settings.openlineage_url.get_secret_value()
+        if not url:
+            return 0
+        drain = Drain(self.lineage_store, url)
+        try:
+            drain.drain(deadline=seconds)
+        finally:
+            drain.stop()
+        return backlog(self.lineage_store).pending
+
     def env(self) -> "Env":
         """What pipeline steps use."""
         from assay.assets.steps import Env

@@ -16,6 +16,7 @@ from assay.features.transaction import AuditFailed
 from assay.features.work import Check, Run
 from assay.lineage.recorder import run_id
 
+FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 
@@ -84,9 +85,10 @@ def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
     env = environment()
     declared = {check.name: check.blocking for check in step.checks}
     results: list[Result] = []
+    force = context.has_tag(FORCE_TAG)
     try:
         for partition in _partitions(context, step, env):
-            results.append(execute(step, env, partition, run_of(context, step, partition)))
+            results.append(execute(step, env, partition, run_of(context, step, partition), force=force))
             context.log.info("%s: %s", step.name, ", ".join(str(item.snapshot) for item in results[-1].done.writes))
     except AuditFailed as refused:
         for check in refused.checks:

@@ -119,6 +119,7 @@ def _compute_files(source: Source, tx: Transaction, env: Env, deliveries: list[D
         env.progress(f"reading {source.name}", number, len(deliveries))
         try:
             frame = _as_agreed(source, delivery, read_delivery(delivery, delivery.content()))
+            _require_same_types(delivery, frame, taken)
         except DeliveryError as problem:
             problems.append(str(problem))
         else:
@@ -166,6 +167,15 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
             raise DeliveryError(delivery.path, problem, action, column=name)
         frame = frame.with_columns(converted)
     return frame
+
+
+def _require_same_types(delivery: Delivery, frame: pl.DataFrame, taken: list[_Taken]) -> None:
+    """Raise DeliveryError for a column that has another type than in a file of the same day: text and typed files."""
+    for other in taken:
+        for name in frame.columns:
+            if name in other.frame.columns and frame.schema[name] != other.frame.schema[name]:
+                problem = f"is {frame.schema[name]} here and {other.frame.schema[name]} in {other.delivery.path}"
+                raise DeliveryError(delivery.path, problem, "deliver one format per source", column=name)
 
 
 def _lossless(values: pl.Series, wanted: pl.DataType) -> pl.Series | None:

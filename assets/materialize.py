@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assay.assets.build import build_asset
+from assay.assets.build import FORCE_TAG, build_asset
 from assay.assets.plan import Unit, units, waves
 from assay.assets.present import asset_key
 from assay.assets.steps import Env, Step
@@ -61,13 +61,15 @@ def materialize(
     for wave in waves(steps):
         for unit in units(wave, env, days, force=force):
             starting(unit)
-            result = run_unit(unit, [assets[step.name] for step in steps], instance)
+            result = run_unit(unit, list(assets.values()), instance, force=force)
             summary.results.append(result)
             finished(result)
     return summary
 
 
-def run_unit(unit: Unit, assets: Sequence[dg.AssetsDefinition], instance: dg.DagsterInstance) -> UnitResult:
+def run_unit(
+    unit: Unit, assets: Sequence[dg.AssetsDefinition], instance: dg.DagsterInstance, *, force: bool = False
+) -> UnitResult:
     """One Dagster run over the unit's assets."""
     selection = [asset_key(table) for table in unit.tables]
     outcome = dg.materialize(
@@ -77,7 +79,7 @@ def run_unit(unit: Unit, assets: Sequence[dg.AssetsDefinition], instance: dg.Dag
         instance=instance,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={"assay/by": "materialize"},
+        tags={"assay/by": "materialize"} | ({FORCE_TAG: "yes"} if force else {}),
     )
     versions, problems = [], []
     for event in outcome.all_events:

@@ -7,7 +7,7 @@ steps runs day by day, all its stale steps of a day in one run.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from assay.assets.steps import Env, Step, stale
+from assay.assets.steps import Env, Step, stale, waits_for
 from assay.features.lake import TableMissing
 
 
@@ -17,6 +17,8 @@ class Unit:
 
     partition: str | None
     steps: tuple[Step, ...]
+    position: int = 1  # the how-manieth of the days (or of one) that its wave looks at
+    of: int = 1
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -81,11 +83,25 @@ def units(
         if due:
             yield Unit(None, _with_downstream(wave, due))
         return
-    for day in days_of(wave, env, chosen):
+    days = days_of(wave, env, chosen)
+    for position, day in enumerate(days, 1):
         here = [step for step in wave if step.first_day and day >= step.first_day.isoformat()]
         due = tuple(step for step in here if force or stale(step, env, day))
         if due:
-            yield Unit(day, _with_downstream(here, due))
+            yield Unit(day, _with_downstream(here, due), position, len(days))
+
+
+def waiting(steps: Sequence[Step], env: Env, days: Sequence[str]) -> list[str]:
+    """For each day on which none of the daily steps can run: what the first of them waits for."""
+    reasons = []
+    for day in days:
+        here = [step for step in steps if step.first_day and day >= step.first_day.isoformat()]
+        found = [waits_for(step, env, day) for step in here]
+        if not here:
+            reasons.append(f"{day} is before the first day of everything chosen.")
+        elif found[0] is not None and None not in found:
+            reasons.append(found[0])
+    return reasons
 
 
 def _due(step: Step, env: Env, partition: str | None) -> bool:

@@ -125,11 +125,22 @@ def execute(step: Step, env: Env, partition: str | None, step_run: Run | None = 
 def stale(step: Step, env: Env, partition: str | None) -> bool:
     """Whether running the step now would do something: its inputs, code or sources differ from those of its outputs.
     A refused delivery counts: running it says what is wrong. False while it is not ready."""
+    return _looked_at(step, env, partition) is True
+
+
+def waits_for(step: Step, env: Env, partition: str | None) -> str | None:
+    """Why the step cannot run yet, or None if it could."""
+    found = _looked_at(step, env, partition)
+    return found if isinstance(found, str) else None
+
+
+def _looked_at(step: Step, env: Env, partition: str | None) -> bool | str:
+    """Whether the step is stale, or what it waits for."""
     tx = Transaction(env.lake, work_of(step, partition))
     try:
         step.prepare(tx, env)
-    except NotReady:
-        return False
+    except NotReady as waiting:
+        return str(waiting)
     except AssayError:
         return True
     return not tx.current(*step.outputs)

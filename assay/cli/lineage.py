@@ -93,3 +93,16 @@ def recover(seconds: int, as_json: bool) -> None:
         print_json(found)
     else:
         out.print(f"{len(found)} runs completed." if found else "No run is missing its end.")
+
+
+@lineage.command()
+@click.option("--seconds", default=60.0, show_default=True, help="Stop trying after this long.")
+@json_option
+def forward(seconds: float, as_json: bool) -> int:
+    """Deliver waiting events to ASSAY_OPENLINEAGE_URL now. Exit code 1 if some still wait."""
+    waiting = open_store().forward_events(seconds)
+    if as_json:
+        print_json({"waiting": waiting})
+    else:
+        out.print(f"{waiting} events still wait: `assay doctor` says why." if waiting else "Nothing waits.")
+    return 1 if waiting else 0

@@ -83,7 +83,7 @@ def materialize(
     from assay.assets.discover import pipeline
     from assay.assets.materialize import materialize as run_all
     from assay.assets.materialize import open_instance, quiet
-    from assay.assets.plan import select, units, waves
+    from assay.assets.plan import select, units, waiting, waves
     from assay.store import open_store
 
     steps, days = select(pipeline(), assets), chosen_days(partition, range_)
@@ -107,9 +107,17 @@ def materialize(
             instance,
             days=days,
             force=force,
-            starting=lambda unit: bar.update(current, description=str(unit)[:70]),
+            starting=lambda unit: bar.update(
+                current, description=str(unit)[:60], completed=unit.position - 1, total=unit.of
+            ),
             finished=lambda result: None if as_json else _tell(result),
         )
+        still = store.forward_events(seconds=5)
+    nothing = [] if summary.results or not (days or assets) else waiting(steps, store.env(), days or [])
+    if nothing:
+        raise AssayError(f"Nothing to do. {' '.join(nothing)}")
+    if still and not as_json:
+        err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
     if as_json:
         print_json({"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)})
     else:
