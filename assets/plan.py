@@ -5,7 +5,7 @@ steps runs day by day, all its stale steps of a day in one run.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assay.assets.steps import Env, Step, stale, waits_for
 from assay.features.lake import TableMissing
@@ -78,6 +78,7 @@ def units(
 ) -> Iterator[Unit]:
     """What a wave has to do, decided lazily: each unit is looked at when the ones before it are done, because what they
     write may make it stale."""
+    env = replace(env, lake=env.lake.remembering())
     if not wave[0].daily:
         due = tuple(step for step in wave if force or _due(step, env, None))
         if due:

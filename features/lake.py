@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -34,9 +34,15 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Lake:
-    """All tables under one root. Holds no state: every call looks at the log."""
+    """All tables under one root. Holds no state, unless it is `remembering`: every call looks at the log."""
 
     storage: Storage
+    _latest: "dict[str, tuple[TableState, tuple[int, int]]] | None" = field(default=None, repr=False, compare=False)
+
+    def remembering(self) -> "Lake":
+        """The same lake for someone who asks the same tables often: the latest state of each is kept for as long as no
+        newer commit is beside it. Log files that are changed by hand, against the protocol, are not noticed."""
+        return replace(self, _latest={}) if self.storage.is_local else self
 
     def table(self, name: str) -> "Table":
         if not name or name.startswith(("_", "/")) or ".." in name:
@@ -82,6 +88,29 @@ class Table:
         that the table does not have."""
         if version is not None and version < 0:
             raise AssayError(f"{self.name} has no version {version}: versions count from 0.")
+        if version is None and self.lake._latest is not None:
+            return self._remembered(self.lake._latest)
+        return self._open(version)
+
+    def _remembered(self, latest: "dict[str, tuple[TableState, tuple[int, int]]]") -> "TableState":
+        known = latest.get(self.name)
+        if known is not None and self._mark(known[0].version) == known[1] and self._mark(known[0].version + 1) is None:
+            return known[0]
+        state = self._open(None)
+        mark = self._mark(state.version)
+        if mark is not None:
+            latest[self.name] = (state, mark)
+        return state
+
+    def _mark(self, version: int) -> tuple[int, int] | None:
+        """What tells a commit's file from another of the same name: a table may be deleted and made anew."""
+        try:
+            found = Path(self.lake.storage.root, commit_path(self.name, version)).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+    def _open(self, version: int | None) -> "TableState":
         try:
             delta = DeltaTable(self.uri, version=version, storage_options=self.lake.storage.options or None)
         except (TableNotFoundError, DeltaError) as problem:
@@ -138,6 +167,9 @@ class TableState:
 
     def _commits_newest_first(self) -> Iterator[Commit]:
         storage, name = self.table.lake.storage, self.table.name
+        if self.table.lake._latest is not None:  # asked again and again: read once
+            yield from reversed(self.commits)
+            return
         for version in reversed(versions(storage, name, self.version)):
             yield parse_commit(name, commit_info(version, read_commit(storage, name, version)))
 

@@ -154,3 +154,20 @@ def test_a_lake_may_live_in_any_folder(tmp_path: Path, folder: str, write) -> No
     assert lake.table("clean/t").at(0).scan().collect().height == 0
     assert_frame_equal(lake.table("clean/u").scan().collect(), THREE)
     assert lake.tables() == ["clean/t", "clean/u"]
+
+
+def test_a_remembering_lake_sees_every_new_commit_and_a_table_made_anew(lake: Lake, write) -> None:
+    kept = lake.remembering()
+    first = write(lake, "clean/t", ONE).writes[0].snapshot
+    state = kept.table("clean/t").at()
+    assert kept.table("clean/t").at() is state
+    assert state.writer_of(None) == lake.table("clean/t").at().writer_of(None)
+    second = write(lake, "clean/t", TWO).writes[0].snapshot
+    assert kept.table("clean/t").at().snapshot == second != first
+    shutil.rmtree(Path(lake.storage.root, "clean"))
+    with pytest.raises(TableMissing):
+        kept.table("clean/t").at()
+    write(lake, "clean/t", THREE)
+    again = write(lake, "clean/t", TWO).writes[0].snapshot
+    assert again.version == second.version
+    assert kept.table("clean/t").at().snapshot == again
