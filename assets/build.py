@@ -85,7 +85,7 @@ def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
     env = environment()
     declared = {check.name: check.blocking for check in step.checks}
     results: list[Result] = []
-    force = context.has_tag(FORCE_TAG)
+    force = FORCE_TAG in context.run.tags
     try:
         for partition in _partitions(context, step, env):
             results.append(execute(step, env, partition, run_of(context, step, partition), force=force))
