@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": ("assay.cli.pipeline", "demo"),
     "materialize": ("assay.cli.pipeline", "materialize"),
     "up": ("assay.cli.up", "up"),
+    "tour": ("assay.cli.tour", "tour"),
     "tables": ("assay.cli.tables", "tables"),
     "quarantine": ("assay.cli.tables", "quarantine"),
     "features": ("assay.cli.features", "features"),
