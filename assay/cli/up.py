@@ -1,6 +1,7 @@
 """`assay up`: the Dagster UI over this lake."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,5 +26,8 @@ def up(port: int) -> None:
     target = ["-w", str(workspace)] if workspace.exists() else ["-m", "assay.assets.definitions"]
     click.echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C stops it)")
     command = [sys.executable, "-m", "dagster", "dev", *target, "-h", "127.0.0.1", "-p", str(port)]
+    # Started in the background of a script, Ctrl-C's signal is ignored, and so it would be by every child of Dagster's,
+    # which stops them with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # This process becomes Dagster's, so that whoever started `assay up` stops what they started.
     os.execve(sys.executable, command, environment)
