@@ -19,7 +19,9 @@ from assay.assets.source import Files, Rows, Source
 from assay.assets.steps import Declared, Env, NotReady, Step
 from assay.checks import compare_columns, contract_info
 from assay.checks.contract import compiled
+from assay.errors import AssayError
 from assay.features.commits import SourceFile
+from assay.features.files import PARTITION
 from assay.features.lake import Lake, TableMissing
 from assay.features.transaction import Transaction
 from assay.features.work import Check
@@ -138,8 +140,8 @@ def _compute_files(source: Source, tx: Transaction, env: Env, deliveries: list[D
     tx.audit()
     tx.sources[:] = [_source_file(item.delivery, item.frame.height) for item in taken]
     batch = hashlib.sha256(" ".join(sorted(item.delivery.sha256 for item in taken)).encode()).hexdigest()[:16]
-    frame = _linked([(item.frame, item.delivery.path, item.delivery.sha256) for item in taken], batch)
-    tx.write(source.raw, frame)
+    frames = [(item.frame, item.delivery.path, item.delivery.sha256) for item in taken]
+    tx.write(source.raw, _linked(frames, batch, _arrived_before(env.lake, source.raw, tx.work.partition or "")))
     return {"files": [item.delivery.path for item in taken]}
 
 
@@ -190,17 +192,38 @@ def _lossless(values: pl.Series, wanted: pl.DataType) -> pl.Series | None:
         return None
 
 
-def _linked(frames: list[tuple[pl.DataFrame, str, str]], batch: str) -> pl.DataFrame:
+def _arrived_before(lake: Lake, table: str, day: str) -> dict[str, datetime]:
+    """When the files that the day already holds came in: bytes that stay keep their time of arrival."""
+    try:
+        rows = lake.table(table).scan().filter(pl.col(PARTITION) == day)
+    except TableMissing:
+        return {}
+    return dict(rows.select("_source_sha256", "_ingested_at").unique("_source_sha256").collect().iter_rows())
+
+
+def _linked(
+    frames: list[tuple[pl.DataFrame, str, str]], batch: str, arrived: Mapping[str, datetime] | None = None
+) -> pl.DataFrame:
+    """The frames as one, each row linked to its file. Raises AssayError for a column of several types."""
     now = datetime.now(UTC)
     linked = [
         frame.with_columns(
             pl.lit(path).alias("_source_file"),
             pl.lit(sha256).alias("_source_sha256"),
             pl.lit(batch).alias("_batch_id"),
-            pl.lit(now, dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
+            pl.lit((arrived or {}).get(sha256, now), dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
         )
         for frame, path, sha256 in frames
     ]
+    types: dict[str, tuple[pl.DataType, str]] = {}
+    for frame, path, _ in frames:
+        for name, dtype in frame.schema.items():
+            known, first = types.setdefault(name, (dtype, path))
+            if known != dtype:
+                raise AssayError(
+                    f"{path}, column {name}: {dtype} here, {known} in {first} of the same batch; ask the upstream to "
+                    "send one type, or put the column into the contract"
+                )
     return pl.concat(linked, how="diagonal") if linked else pl.DataFrame(schema=_LINKS)
 
 
@@ -251,5 +274,5 @@ def _compute_rows(source: Source, tx: Transaction, env: Env, changes: pl.DataFra
     path = f"{source.name}/extract-{tx.work.partition}.ndjson"
     tx.sources.append(SourceFile(path, sha256, len(content), changes.height, kept_at(sha256)))
     tx.check(Check(DELIVERY, source.raw, passed=True, severity="block", evaluated=changes.height))
-    tx.write(source.raw, _linked([(changes, path, sha256)], sha256[:16]))
+    tx.write(source.raw, _linked([(changes, path, sha256)], sha256[:16], datetime.now(UTC)))
     return {"files": [path]}

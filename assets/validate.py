@@ -1,7 +1,7 @@
 """Clean steps: one scan of a raw batch against its contract gives the clean rows, the quarantined rows and the counts."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -115,8 +115,11 @@ def _compute(source: Source, tx: Transaction, batch: _Batch) -> Mapping[str, Any
     tx.audit()
     tx.extra["report"] = _counts(outcome.report)
     tx.extra["profile"] = dict(outcome.profile)
-    tx.write(source.quarantine, outcome.quarantined.drop(PARTITION, strict=False))
-    tx.write(source.clean, outcome.clean.drop(PARTITION, strict=False), column_lineage=_own_columns(source, outcome))
+    # When a batch came in is raw's to know: with it, the same rows read again would be other content.
+    left_out = (PARTITION, "_batch_id", "_ingested_at")
+    clean = outcome.clean.drop(left_out, strict=False)
+    tx.write(source.quarantine, outcome.quarantined.drop(left_out, strict=False))
+    tx.write(source.clean, clean, column_lineage=_own_columns(source, clean.columns))
     return {
         "preview": mask(outcome.clean.head(PREVIEW_ROWS), source.contract),
         "quarantined": mask(outcome.quarantined.head(PREVIEW_ROWS), source.contract),
@@ -154,20 +157,18 @@ def _volume_check(source: Source, tx: Transaction, rows: int) -> Check:
     commits = tx.state(source.raw).writers(None)
     history = [commit.rows or 0 for commit in commits if (commit.partition or "") < day]
     result = volume(rows, history, ratio=source.expected_ratio)
-    usual = f"; {median(history):.0f} is usual" if history else ""
+    usual = f"cannot be compared: {result.note}" if result.unknown else f"{median(history):.0f} is usual"
     return Check(
         VOLUME,
         source.clean,
-        passed=result.status == "passed",
+        passed=not result.invalid,
         severity="warn",
         evaluated=rows,
         unknown=result.unknown,
-        message=f"{rows} rows{usual}.",
+        message=f"{rows} rows; {usual}.",
     )
 
 
-def _own_columns(source: Source, outcome: Outcome) -> dict[str, Any]:
+def _own_columns(source: Source, columns: Sequence[str]) -> dict[str, Any]:
     """Every clean column comes from the raw column of the same name; validation changes types, never meanings."""
-    return {
-        name: {"direct": [(source.raw, name)], "indirect": []} for name in outcome.clean.columns if name != PARTITION
-    }
+    return {name: {"direct": [(source.raw, name)], "indirect": []} for name in columns}
