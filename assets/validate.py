@@ -12,7 +12,6 @@ from assay.assets.source import Files, Source
 from assay.assets.steps import Declared, Env, Step, available, require
 from assay.checks import (
     READER_DEFECTS,
-    Outcome,
     Report,
     RuleResult,
     Severity,
