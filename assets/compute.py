@@ -1,7 +1,7 @@
 """Feature and embedding steps: what models read, computed from clean tables at pinned versions."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 
 from assay.assets.steps import Declared, Env, Step, available, days_before, end_of, require
+from assay.checks import Contract, mask
+from assay.checks.contract import compiled
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.keys import text_keys
 from assay.features.embeddings.model import resolve_model
@@ -21,14 +23,14 @@ from assay.features.work import Check
 WINDOW = "window_complete"
 
 
-def view_step(view: FeatureView, first_day: date) -> Step:
-    """The step that fills `features/<view>`, one partition a day."""
+def view_step(view: FeatureView, first_day: date, contracts: Sequence[type[Contract]] = ()) -> Step:
+    """The step that fills `features/<view>`, one partition a day. `contracts` of what it reads say what is personal."""
     table = f"features/{view.name}"
     lookback = max(view.lookback().days, 1)
     return Step(
         outputs=(table,),
         prepare=lambda tx, env: _prepare_view(view, lookback, first_day, tx),
-        compute=lambda tx, env, frames: _compute_view(view, table, tx, frames),
+        compute=lambda tx, env, frames: _compute_view(view, table, tx, frames, contracts),
         code_version=hashlib.sha256(f"view-1 {view.digest()}".encode()).hexdigest()[:16],
         reads=view.sources(),
         first_day=first_day,
@@ -59,7 +61,13 @@ def _prepare_view(view: FeatureView, lookback: int, first_day: date, tx: Transac
     return frames
 
 
-def _compute_view(view: FeatureView, table: str, tx: Transaction, frames: dict[str, pl.LazyFrame]) -> Mapping[str, Any]:
+def _compute_view(
+    view: FeatureView,
+    table: str,
+    tx: Transaction,
+    frames: dict[str, pl.LazyFrame],
+    contracts: Sequence[type[Contract]],
+) -> Mapping[str, Any]:
     if view.is_windowed:
         rows = aggregate(view, frames, at=end_of(tx.work.partition or ""))
     else:
@@ -68,7 +76,11 @@ def _compute_view(view: FeatureView, table: str, tx: Transaction, frames: dict[s
     tx.extra["serving"] = view.serving()
     tx.extra["view"] = view.definition()
     tx.write(table, rows, column_lineage=view.column_lineage())
-    return {"preview": rows.head(10)}
+    preview = rows.head(10)
+    for contract in contracts:
+        known = [column.name for column in compiled(contract).columns if column.name in preview.columns]
+        preview = preview.with_columns(mask(preview.select(known), contract))
+    return {"preview": preview}
 
 
 @dataclass(frozen=True, slots=True)

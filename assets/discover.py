@@ -38,16 +38,17 @@ def sources() -> dict[str, Source]:
 def domain_steps(domain: ModuleType) -> list[Step]:
     """The steps that the declarations of a package make."""
     declared = list(_declared(domain))
-    first_days = {source.clean: source.first_day for source in declared if isinstance(source, Source)}
+    by_table = {source.clean: source for source in declared if isinstance(source, Source)}
     steps: list[Step] = []
     for item in declared:
         if isinstance(item, Source):
             steps += [raw_step(item), clean_step(item)]
         elif isinstance(item, FeatureView):
-            days = [day for table in item.sources() if (day := first_days.get(table))]
+            read = [by_table[table] for table in item.sources() if table in by_table]
+            days = [source.first_day for source in read if source.first_day]
             if not days:
                 raise AssayError(f"View {item.name!r} reads no daily source, so its days are unknown.")
-            steps.append(view_step(item, max(days)))
+            steps.append(view_step(item, max(days), [source.contract for source in read]))
         elif isinstance(item, Embedding):
             steps.append(embedding_step(item))
         elif isinstance(item, Step):
