@@ -19,7 +19,6 @@ from assay.assets.source import Files, Rows, Source
 from assay.assets.steps import Declared, Env, NotReady, Step
 from assay.checks import compare_columns, contract_info
 from assay.checks.contract import compiled
-from assay.errors import AssayError
 from assay.features.commits import SourceFile
 from assay.features.files import PARTITION
 from assay.features.lake import Lake, TableMissing
@@ -204,7 +203,7 @@ def _arrived_before(lake: Lake, table: str, day: str) -> dict[str, datetime]:
 def _linked(
     frames: list[tuple[pl.DataFrame, str, str]], batch: str, arrived: Mapping[str, datetime] | None = None
 ) -> pl.DataFrame:
-    """The frames as one, each row linked to its file. Raises AssayError for a column of several types."""
+    """The frames as one, each row linked to its file."""
     now = datetime.now(UTC)
     linked = [
         frame.with_columns(
@@ -215,15 +214,6 @@ def _linked(
         )
         for frame, path, sha256 in frames
     ]
-    types: dict[str, tuple[pl.DataType, str]] = {}
-    for frame, path, _ in frames:
-        for name, dtype in frame.schema.items():
-            known, first = types.setdefault(name, (dtype, path))
-            if known != dtype:
-                raise AssayError(
-                    f"{path}, column {name}: {dtype} here, {known} in {first} of the same batch; ask the upstream to "
-                    "send one type, or put the column into the contract"
-                )
     return pl.concat(linked, how="diagonal") if linked else pl.DataFrame(schema=_LINKS)
 
 
@@ -274,5 +264,5 @@ def _compute_rows(source: Source, tx: Transaction, env: Env, changes: pl.DataFra
     path = f"{source.name}/extract-{tx.work.partition}.ndjson"
     tx.sources.append(SourceFile(path, sha256, len(content), changes.height, kept_at(sha256)))
     tx.check(Check(DELIVERY, source.raw, passed=True, severity="block", evaluated=changes.height))
-    tx.write(source.raw, _linked([(changes, path, sha256)], sha256[:16], datetime.now(UTC)))
+    tx.write(source.raw, _linked([(changes, path, sha256)], sha256[:16]))
     return {"files": [path]}
