@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from assay.assets.build import FORCE_TAG, build_asset
+from assay.assets.killed import PROCESS_TAG, end_killed_runs, this_process
 from assay.assets.plan import Unit, units, waves
 from assay.assets.present import asset_key
 from assay.assets.steps import Env, Step
@@ -55,6 +56,7 @@ def materialize(
 ) -> Summary:
     """Run every stale step (or, with `force`, every step), wave by wave, day by day. A failing unit does not stop the
     others: what depends on it waits, the rest goes on."""
+    end_killed_runs(instance)
     summary = Summary()
     known = frozenset(table for step in steps for table in step.outputs)
     assets = {step.name: build_asset(step, known) for step in steps}
@@ -79,7 +81,7 @@ def run_unit(
         instance=instance,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={"assay/by": "materialize"} | ({FORCE_TAG: "yes"} if force else {}),
+        tags={"assay/by": "materialize", PROCESS_TAG: this_process()} | ({FORCE_TAG: "yes"} if force else {}),
     )
     versions, problems = [], []
     for event in outcome.all_events:

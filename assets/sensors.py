@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assay.assets.build import environment
+from assay.assets.killed import UNFINISHED, end_killed_runs
 from assay.assets.plan import Unit, units, waves
 from assay.assets.present import asset_key
 from assay.assets.steps import Env, Step, fingerprints
@@ -49,7 +50,8 @@ def arrivals(steps: Sequence[Step]) -> dg.SensorDefinition:
         description="Requests runs for batches that arrived or changed, and for what they make stale.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        if context.instance.get_runs_count(dg.RunsFilter(statuses=_UNFINISHED)):
+        end_killed_runs(context.instance)
+        if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
         asked = context.cursor.split() if context.cursor else []
         requests = requested(steps, frozenset(asked))
@@ -59,14 +61,6 @@ def arrivals(steps: Sequence[Step]) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=requests, cursor=cursor)
 
     return sensor
-
-
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def requested(steps: Sequence[Step], asked: frozenset[str] = frozenset()) -> list[dg.RunRequest]:
