@@ -43,5 +43,8 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt --group dev
 	touch $@
 
+screenshots: $(VENV)/.dev browser  ## the README's pictures, of a finished `make run`
+	$(BIN)/python docs/screenshots/take.py
+
 clean:
 	rm -rf $(VENV) var build dist

@@ -1,0 +1,173 @@
+"""Take the README's pictures of a finished demo: `make run`, stop it, then `make screenshots`.
+
+Starts `assay up` over ASSAY_HOME on a free port, looks at it with chromium (CHROMIUM names another one), writes what it saw
+beside this file, and stops what it started. The pictures of the terminal are made from the real answers.
+"""
+
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import FloatRect, Page, ViewportSize, sync_playwright
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console, RenderableType
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
+
+FOLDER = Path(__file__).parent
+ASSAY = Path(sys.executable).with_name("assay")
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SIZE: ViewportSize = {"width": 1440, "height": 900}
+START_SECONDS, PAGE_SECONDS = 120, 60
+# A lineage graph is drawn as large as it fits: a wider page, scaled down, shows names in full.
+WIDE: ViewportSize = {"width": 1800, "height": 1000}
+SCALE = 0.8
+
+
+def main() -> None:
+    seen: dict[str, Any] = json.loads(subprocess.check_output([ASSAY, "tour", "--json"]))
+    if not seen["refused"] or not seen["prediction"]:
+        sys.exit("The demo is not finished here: run `make run` first, or set ASSAY_HOME.")
+    terminal(seen["prediction"]["prediction_id"])
+    with serving() as base, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        page = browser.new_page(viewport=SIZE, color_scheme="light", timezone_id="UTC")
+        page.set_default_timeout(PAGE_SECONDS * 1000)
+        page.goto(base)
+        page.get_by_text("Hide navigation").click()
+        checks(page, base)
+        materialization(page, base)
+        refused(page, base, seen["refused"][0])
+        state = page.context.storage_state()
+        wide = browser.new_page(viewport=WIDE, device_scale_factor=SCALE, storage_state=state)
+        wide.set_default_timeout(PAGE_SECONDS * 1000)
+        graph(wide, base)
+        browser.close()
+
+
+# -- pages of the Dagster UI -------------------------------------------------------------------------------------------
+
+
+def graph(page: Page, base: str) -> None:
+    page.goto(f"{base}/assets/predictions/router?view=lineage&lineageScope=upstream&lineageDepth=9")
+    page.get_by_text("customer_activity").first.wait_for()
+    save(page, "graph")
+
+
+def checks(page: Page, base: str) -> None:
+    """A rule that some days broke: its history says how often and when."""
+    page.goto(f"{base}/assets/clean/tickets?view=checks&checkDetail=text__not_empty")
+    page.get_by_text("Execution history").click()
+    page.get_by_text("rows broke text.not_empty").first.wait_for()
+    save(page, "checks")
+
+
+def materialization(page: Page, base: str) -> None:
+    page.goto(f"{base}/assets/clean/tickets?view=events")
+    page.get_by_text("broken_rules").wait_for()
+    save(page, "materialization")
+    page.get_by_text("[Show Markdown]").first.click()
+    page.get_by_text("customer_id").first.wait_for()
+    save(page, "preview")
+
+
+def refused(page: Page, base: str, batch: dict[str, Any]) -> None:
+    """The run's page down to the message: what follows is a stack trace with this machine's paths."""
+    step = batch["table"].replace("/", "__")
+    page.goto(f"{base}/runs/{batch['dagster_run']}?logs=step%3A{step}")
+    page.get_by_text("STEP_FAILURE").wait_for()
+    page.wait_for_timeout(2000)
+    failure = page.get_by_text("STEP_FAILURE").bounding_box()
+    if failure is None:
+        sys.exit("The refused run's page looks different from what this script knows.")
+    # Message and stack trace are one text: the message has its first three lines.
+    save(page, "refused", height=failure["y"] + 60)
+
+
+def save(page: Page, name: str, height: float | None = None) -> None:
+    page.wait_for_timeout(2500)  # the UI fades its panels in
+    clip: FloatRect | None = {"x": 0, "y": 0, "width": SIZE["width"], "height": height} if height else None
+    page.screenshot(path=FOLDER / f"{name}.png", clip=clip)
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """`assay up` on a free port; its address. It is stopped as Ctrl-C would."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    base = f"http://127.0.0.1:{port}"
+    # Its own session, so that its children can be stopped with it and nothing else.
+    process = subprocess.Popen([ASSAY, "up", "--port", str(port)], start_new_session=True, stdout=subprocess.DEVNULL)
+    try:
+        wait_until_up(base, process)
+        yield base
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until_up(base: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{base}/server_info", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    sys.exit("The Dagster UI did not come up.")
+
+
+# -- the terminal ------------------------------------------------------------------------------------------------------
+
+
+def terminal(prediction_id: str) -> None:
+    import assay
+
+    store = assay.open()
+    found = store.trace(prediction_id)
+    picture("trace", f"assay trace {prediction_id}", found.render(), width=148, lines=34)
+    picture("verify", f"assay trace {prediction_id} --verify", store.verify(found).render(), width=100)
+
+
+def picture(name: str, command: str, answer: RenderableType, *, width: int, lines: int | None = None) -> None:
+    """What the command prints (its first `lines`), as an SVG without the fonts that rich would fetch from elsewhere."""
+    printed = io.StringIO()
+    Console(file=printed, width=width, force_terminal=True, color_system="standard").print(answer, soft_wrap=True)
+    whole = printed.getvalue().splitlines()
+    shown = whole if lines is None else [*whole[:lines], f"… {len(whole) - lines} more lines"]
+    console = Console(record=True, width=width, file=io.StringIO(), highlight=False)
+    console.print(f"[dim]$[/] [bold]{command}[/]")
+    for line in map(Text.from_ansi, shown):
+        line.truncate(width, overflow="ellipsis")
+        console.print(line)
+    plain = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    svg = console.export_svg(title="assay", theme=MONOKAI, code_format=plain, unique_id=name)
+    (FOLDER / f"{name}.svg").write_text(svg)
+
+
+if __name__ == "__main__":
+    main()
