@@ -16,7 +16,12 @@ def pin() -> None:
 @pin.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List pins."""
+    """List pins.
+
+    \b
+    Example:
+      assay pin list --json
+    """
     from assay.features.pins import pins
 
     found = [item.to_dict() for item in pins(open_store().lake)]
@@ -34,7 +39,8 @@ def list_(as_json: bool) -> None:
 @click.option("--owner", required=True)
 @click.option("--reason", required=True)
 @click.option("--days", type=click.IntRange(min=1), help="Keep it this long (default: until removed).")
-def add(name: str, table: str, version: int | None, owner: str, reason: str, days: int | None) -> None:
+@json_option
+def add(name: str, table: str, version: int | None, owner: str, reason: str, days: int | None, as_json: bool) -> None:
     """Pin a version of TABLE under NAME.
 
     \b
@@ -46,18 +52,30 @@ def add(name: str, table: str, version: int | None, owner: str, reason: str, day
     store = open_store()
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
     snapshot = store.snapshot(table, version)
-    make(store.lake, name, [snapshot], owner=owner, reason=reason, expires_at=expires)
-    out.print(f"Pinned {snapshot} as {name}.")
+    made = make(store.lake, name, [snapshot], owner=owner, reason=reason, expires_at=expires)
+    if as_json:
+        print_json(made.to_dict())
+    else:
+        out.print(f"Pinned {snapshot} as {name}.")
 
 
 @pin.command()
 @click.argument("name")
-def remove(name: str) -> None:
-    """Remove a pin. The snapshots stay until a vacuum."""
+@json_option
+def remove(name: str, as_json: bool) -> None:
+    """Remove a pin. The snapshots stay until a vacuum.
+
+    \b
+    Example:
+      assay pin remove audit-2026-09
+    """
     from assay.features.pins import unpin
 
     unpin(open_store().lake, name)
-    out.print(f"Removed {name}.")
+    if as_json:
+        print_json({"removed": name})
+    else:
+        out.print(f"Removed {name}.")
 
 
 @click.command()
@@ -90,7 +108,12 @@ def vacuum(table: str | None, keep_days: int, delete: bool, as_json: bool) -> No
 @click.command()
 @json_option
 def doctor(as_json: bool) -> int:
-    """Say how this installation is: settings, lake, model, lineage store and its backlog. Exit code 1 if anything is wrong."""
+    """Say how this installation is: settings, lake, model, lineage store and its backlog. Exit code 1 if anything is wrong.
+
+    \b
+    Example:
+      assay doctor --json
+    """
     from assay.diagnosis import diagnose
 
     findings = diagnose(open_store())

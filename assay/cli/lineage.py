@@ -1,5 +1,7 @@
 """`assay trace`, `assay impact`, `assay lineage`: where data came from and where it went."""
 
+from typing import BinaryIO
+
 import click
 
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
@@ -72,8 +74,13 @@ def lineage() -> None:
 @lineage.command()
 @click.option("--run", "run_id", help="Only this run's events.")
 @click.option("--output", type=click.File("wb"), default="-", help="File to write (default: standard output).")
-def export(run_id: str | None, output: click.utils.LazyFile) -> None:
-    """Write stored OpenLineage events as newline-delimited JSON, in the order they were recorded."""
+def export(run_id: str | None, output: BinaryIO) -> None:
+    """Write stored OpenLineage events as newline-delimited JSON, in the order they were recorded.
+
+    \b
+    Example:
+      assay lineage export --output events.ndjson
+    """
     for event in open_store().lineage_store.events(run_id):
         output.write(event.body.rstrip(b"\n") + b"\n")
 
@@ -87,6 +94,10 @@ def recover(seconds: int, as_json: bool) -> None:
     """Complete the events of runs that were killed between publishing and saying so, from their commits.
 
     `assay materialize` does the same when it starts.
+
+    \b
+    Example:
+      assay lineage recover --quiet 0
     """
     found = open_store().recover_events(seconds)
     if as_json:
@@ -99,7 +110,12 @@ def recover(seconds: int, as_json: bool) -> None:
 @click.option("--seconds", default=60.0, show_default=True, help="Stop trying after this long.")
 @json_option
 def forward(seconds: float, as_json: bool) -> int:
-    """Deliver waiting events to ASSAY_OPENLINEAGE_URL now. Exit code 1 if some still wait."""
+    """Deliver waiting events to ASSAY_OPENLINEAGE_URL now. Exit code 1 if some still wait.
+
+    \b
+    Example:
+      assay lineage forward --seconds 300
+    """
     waiting = open_store().forward_events(seconds)
     if as_json:
         print_json({"waiting": waiting})

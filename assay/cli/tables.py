@@ -65,7 +65,12 @@ def quarantine() -> None:
 @click.option("--partition", help="Only this day or batch.")
 @json_option
 def list_(partition: str | None, as_json: bool) -> None:
-    """Count quarantined rows by source, partition and rule."""
+    """Count quarantined rows by source, partition and rule.
+
+    \b
+    Example:
+      assay quarantine list --partition 2026-09-03
+    """
     store = open_store()
     counts = []
     for name in store.lake.tables():
