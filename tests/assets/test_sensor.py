@@ -1,10 +1,13 @@
 """The sensor requests what the planner says is stale, each once, and a refused batch not again until its files change."""
 
+import socket
+import subprocess
 from typing import Any
 
 import dagster as dg
 
 from assay.assets.build import build_asset
+from assay.assets.killed import PROCESS_TAG
 from assay.assets.plan import units, waves
 from assay.assets.sensors import arrivals
 
@@ -90,4 +93,20 @@ def test_while_runs_are_in_progress_the_sensor_waits(new_shop: Any) -> None:
     run = new_shop.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
     assert watched.tick() == []
     new_shop.instance.report_run_canceled(run)
+    assert len(watched.tick()) == 1
+
+
+def test_a_run_whose_process_was_killed_holds_up_nothing(new_shop: Any) -> None:
+    watched = Watched(new_shop)
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    job = next(job for job in watched.repository.get_all_jobs() if job.name.startswith("daily_from"))
+    tags = {PROCESS_TAG: f"{socket.gethostname()}:{gone.pid}"}
+    run = new_shop.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    elsewhere = {PROCESS_TAG: f"another-host:{gone.pid}"}
+    other = new_shop.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=elsewhere)
+    assert watched.tick() == [], "of processes elsewhere nothing is known"
+    assert new_shop.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    new_shop.instance.report_run_canceled(other)
     assert len(watched.tick()) == 1

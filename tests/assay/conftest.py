@@ -1,0 +1,54 @@
+"""Two days of the shipped domain, on either side of the first test day, materialised once by the real command."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.cli import main
+
+DAYS = ("2026-09-23", "2026-09-24")
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture(scope="session")
+def two_days(tmp_path_factory: pytest.TempPathFactory, new_place: Callable[..., Any], quick_model: Path) -> Any:
+    place = new_place(tmp_path_factory.mktemp("desk"), {"ASSAY_EMBEDDING_MODEL": str(quick_model)})
+    place.assay("demo", "--until", DAYS[1])
+    place.assay("materialize", "--range", ":".join(DAYS))
+    return place
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Answer]:
+    """The command, in this process, with a home of its own, or that of a `place`."""
+
+    def run(*arguments: str, place: Any = None) -> Answer:
+        own = {"ASSAY_HOME": str(tmp_path / "var"), "DAGSTER_HOME": str(tmp_path / "dagster")}
+        for name, value in (place.environment if place else own).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        said = capsys.readouterr()
+        return Answer(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def desk(cli: Callable[..., Answer], two_days: Any) -> Callable[..., Answer]:
+    """The command on the two days."""
+    return lambda *arguments: cli(*arguments, place=two_days)

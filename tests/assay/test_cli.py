@@ -1,0 +1,121 @@
+"""How every command speaks: help with an example, errors in one line, JSON for scripts, exit codes."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from assay.cli import cli as command
+
+
+def commands(
+    group: click.Group = command, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name in group.list_commands(click.Context(group)):
+        found = group.get_command(click.Context(group), name)
+        assert found is not None
+        if isinstance(found, click.Group):
+            yield from commands(found, (*path, name))
+        else:
+            yield (*path, name), found
+
+
+ALL = dict(commands())
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_explains_itself_with_an_example(path: tuple[str, ...], cli: Callable[..., Any]) -> None:
+    answer = cli(*path, "--help")
+    assert answer.code == 0
+    assert re.search(r"Examples?:\n +assay ", answer.out), "show how it is used"
+    assert f"assay {' '.join(path)}" in answer.out.partition("Example")[2]
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_that_answers_can_answer_in_json(path: tuple[str, ...]) -> None:
+    """`up` and `export` are the exceptions: one becomes a server, the other's answer is JSON already."""
+    options = {option for parameter in ALL[path].params for option in parameter.opts}
+    assert "--json" in options or path in {("up",), ("lineage", "export")}
+
+
+def test_help_loads_neither_dagster_nor_models_nor_databases() -> None:
+    code = (
+        "import sys, assay.cli\n"
+        "try: assay.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('dagster', 'torch', 'sqlalchemy', 'pandera', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["materialize", "--range", "yesterday"], "'yesterday' is not a day (2026-09-03) or a range"),
+        (["materialize", "--range", "2026-09-31:2026-10-02"], "'2026-09-31:2026-10-02' is not a day"),
+        (["materialize", "--range", "2026-09-03:2026-09-01"], "The range 2026-09-03:2026-09-01 ends before it starts."),
+        (["materialize", "--partition", "2026-09-03", "--range", "2026-09-03:2026-09-04"], "not both"),
+        (["materialize", "clean/tickts"], "No asset is called 'clean/tickts'. There are: "),
+        (["materialize", "--partition", "2026-09-03", "raw/tickets"], "tickets has delivered nothing for 2026-09-03"),
+        (["tables", "clean/nothing"], "There is no table clean/nothing in "),
+        (["tables", "../secret"], "'../secret' is not a table name"),
+        (["trace", "01990000-0000-7000-8000-000000000000"], "01990000-0000-7000-8000-000000000000"),
+        (["features", "get", "customer_activity", "C00012"], "'C00012' is not COLUMN=VALUE"),
+        (["features", "training-set", "router"], "Ids look like 'router@3'"),
+        (["quarantine", "show", "nothing"], "There is no table quarantine/nothing"),
+        (["demo", "--tickets", "."], "give the folder of banking77's train.csv and test.csv"),
+        (["pin", "remove", "nothing"], "nothing"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors_are_one_line_that_says_what_to_do(cli: Callable[..., Any], arguments: list[str], said: str) -> None:
+    answer = cli(*arguments)
+    assert answer.code == 1
+    assert said in answer.err
+    assert answer.err.startswith("Error: ")
+    assert answer.err.count("\n") == 1
+    assert answer.out == ""
+
+
+def test_wrong_usage_is_exit_code_2(cli: Callable[..., Any]) -> None:
+    for arguments in (["no-such-command"], ["materialize", "--no-such-option"], ["trace"], ["pin", "add", "x"]):
+        answer = cli(*arguments)
+        assert answer.code == 2, arguments
+        assert "Error: " in answer.err
+
+
+def test_an_empty_home_says_where_to_begin(cli: Callable[..., Any], tmp_path: Path) -> None:
+    answer = cli("tables")
+    assert answer.code == 0
+    assert "run `assay demo` and `assay materialize`" in answer.out
+    assert cli("tables", "--json").data == []
+    assert cli("quarantine", "list").out == "Nothing is in quarantine.\n"
+    assert not (tmp_path / "var" / "lake").exists(), "looking makes nothing"
+
+
+def test_doctor_finds_what_is_wrong(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    healthy = cli("doctor", "--json")
+    assert healthy.code == 0
+    assert {finding["what"] for finding in healthy.data} >= {"python", "packages", "lake", "embedding model"}
+    assert all(finding["ok"] for finding in healthy.data)
+    monkeypatch.setenv("ASSAY_EMBEDDING_MODEL", str(tmp_path / "no-model"))
+    ill = cli("doctor", "--json")
+    assert ill.code == 1
+    (model,) = [finding for finding in ill.data if not finding["ok"]]
+    assert model["what"] == "embedding model"
+    assert "Correct ASSAY_EMBEDDING_MODEL, or unset it." in model["detail"]
+    assert "✗ embedding model" in cli("doctor").out
+
+
+def test_doctor_tells_no_password(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_LINEAGE_DB", "postgresql://assay:s3cret@127.0.0.1:1/lineage")
+    answer = cli("doctor")
+    assert answer.code == 1
+    assert "✗ lineage store" in answer.out
+    assert "s3cret" not in answer.out + answer.err

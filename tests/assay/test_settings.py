@@ -1,0 +1,51 @@
+"""Settings: from the environment, from arguments, with defaults that touch nothing; secrets that print as stars."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import assay
+from assay.settings import Settings
+
+
+def test_defaults_lie_under_one_folder() -> None:
+    settings = Settings()
+    assert (settings.lake_uri, settings.landing_path) == ("var/lake", Path("var/landing"))
+    assert settings.lineage_url == f"sqlite:///{Path('var/lineage.db').resolve()}"
+    assert settings.crm_database_url == f"sqlite:///{Path('var/landing/customers.db').resolve()}"
+    assert not Path("var").exists() or Path("var").is_dir()
+
+
+def test_the_environment_decides_and_arguments_win(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ASSAY_HOME", "/somewhere")
+    monkeypatch.setenv("ASSAY_STORAGE_OPTIONS", '{"AWS_REGION": "eu-north-1"}')
+    assert Settings().lake_uri == "/somewhere/lake"
+    assert Settings().lake_options == {"AWS_REGION": "eu-north-1"}
+    monkeypatch.setenv("ASSAY_LAKE", "s3://bucket/lake")
+    assert assay.open().settings.lake_uri == "s3://bucket/lake"
+    assert assay.open(lake=tmp_path).settings.lake_uri == str(tmp_path)
+    assert assay.open(home=tmp_path).settings.landing_path == tmp_path / "landing"
+
+
+def test_secrets_print_as_stars(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ASSAY_LINEAGE_DB", "ASSAY_CRM_URL", "ASSAY_OPENLINEAGE_URL"):
+        monkeypatch.setenv(name, "postgresql://user:s3cret@host/db")
+    monkeypatch.setenv("ASSAY_STORAGE_OPTIONS", '{"AWS_SECRET_ACCESS_KEY": "s3cret"}')
+    store = assay.open()
+    assert "s3cret" not in f"{store.settings!r} {store.settings} {store!r} {store.settings.model_dump()}"
+    assert "s3cret" in store.settings.crm_database_url
+
+
+def test_opening_creates_and_imports_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys, assay; store = assay.open(home='there'); store.lake; "
+        "print([name for name in ('dagster', 'torch', 'sqlalchemy', 'pandera') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    assert done.stdout == "[]\n"
+    assert list(tmp_path.iterdir()) == []
