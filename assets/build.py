@@ -94,7 +94,7 @@ def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
         for check in refused.checks:
             if check.name in declared:
                 yield check_result(check, declared)
-        raise dg.Failure(f"{refused} Nothing was published.", allow_retries=False) from None
+        raise dg.Failure(f"{str(refused).rstrip('.')}. Nothing was published.", allow_retries=False) from None
     except NotReady as waiting:
         if not step.batches:
             raise dg.Failure(str(waiting), allow_retries=False) from None

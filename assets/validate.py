@@ -35,10 +35,13 @@ def clean_step(source: Source) -> Step:
     """The step that fills `clean/<source>` and `quarantine/<source>` together."""
     info = contract_info(source.contract)
     rules = contract_rules(source.contract)
-    described = {rule.name: (type(rule).__doc__ or "", rule.severity is Severity.BLOCK) for rule in rules}
+    severities = {rule.name: rule.severity for rule in rules}
     if isinstance(source.reader, Files):
-        described |= {f"row.{defect}": ("The record could be read.", False) for defect in READER_DEFECTS}
-    checks = [Declared(name, source.clean, text, blocking) for name, (text, blocking) in described.items()]
+        severities |= {f"row.{defect}": Severity.QUARANTINE for defect in READER_DEFECTS}
+    checks = [
+        Declared(name, source.clean, _described(name, severity, source), blocking=severity is Severity.BLOCK)
+        for name, severity in severities.items()
+    ]
     if isinstance(source.reader, Files):
         checks.append(Declared(VOLUME, source.clean, "The batch has about as many rows as usual."))
     return Step(
@@ -58,6 +61,38 @@ def clean_step(source: Source) -> Step:
         descriptions={source.quarantine: "Rows that broke a rule: kept whole, with the rules they broke."},
         freshness=info.freshness,
     )
+
+
+# What a rule of this kind says of its column; others are named only.
+_SAYS = {
+    "dtype": "can be read as the type of the contract",
+    "not_null": "is there",
+    "not_nan": "is a number",
+    "unique": "occurs once",
+    "exists": "is known in the table it refers to",
+    "isin": "is one of the agreed values",
+    "matches": "has the agreed form",
+    "not_empty": "is not blank",
+    "no_email": "holds no e-mail address",
+    "no_card_number": "holds no payment-card number",
+    "canonical_unique": "is not another spelling of a known one",
+    "unparsable": "could be read",
+    "encoding": "is valid UTF-8",
+}
+
+
+def _described(name: str, severity: Severity, source: Source) -> str:
+    """A check, for a person in the UI: what it demands, of which contract, and what happens to a row that breaks it."""
+    subject, _, kind = name.rpartition(".")
+    what = f"{subject} {_SAYS[kind]}" if kind in _SAYS else f"rule {name} holds"
+    then = {
+        Severity.INFO: "a row that breaks it is counted",
+        Severity.WARN: "a row that breaks it is counted and marks the check",
+        Severity.QUARANTINE: f"a row that breaks it goes to {source.quarantine}",
+        Severity.BLOCK: f"a row that breaks it goes to {source.quarantine}, and too many stop the batch",
+    }
+    info = contract_info(source.contract)
+    return f"{what} (contract {info.name} v{info.version}); {then[severity]}."
 
 
 def _batches(source: Source, env: Env) -> list[str]:
@@ -136,7 +171,7 @@ def _as_check(source: Source, result: RuleResult) -> Check:
     if result.invalid:
         message = f"{result.invalid} of {result.evaluated} rows broke {result.name}: see {source.quarantine}."
     if result.unknown:
-        message = f"{message} {result.unknown} rows could not be evaluated.".strip()
+        message = f"{message} For {result.unknown} it could not be evaluated.".strip()
     return Check(
         name=result.name,
         table=source.clean,

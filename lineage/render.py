@@ -54,7 +54,7 @@ def _title(node: "Node") -> str:
 def _facts(node: "Node") -> str:
     """Who made it, by what code, checked by what, in one dim line."""
     if not node.commits:
-        return "[dim]its log is gone[/]"
+        return "[dim]held nothing yet[/]" if node.status == "readable" else "[dim]its log is gone[/]"
     last, more = node.commits[-1], len(node.commits) - 1
     facts = [f"run {last.run_id}" + (f" and {more} more" if more else "")]
     if last.code_version:
