@@ -84,7 +84,8 @@ def publish(lake: Lake, staged: Staged, done: Done, fingerprint: str, read_versi
             raise Conflict(f"{staged.table} was written by another run after this one had read it. Run it again.")
         wanted = {file.path for file in files}
         active = {file.path: file for file in state.files_of(None if partition is None else [partition])}
-        if wanted <= set(active) and (staged.mode == "append" or wanted == set(active)):
+        nothing_new = wanted <= set(active) or (frame.is_empty() and bool(active))
+        if wanted == set(active) or (staged.mode == "append" and nothing_new):
             previous = state.writer_of(partition)
             if previous is not None:
                 remember(lake, staged.table, partition, previous.version, fingerprint)
