@@ -2,14 +2,13 @@
 
 import dagster as dg
 
-from assay.assets.build import build_asset
 from assay.assets.discover import pipeline
+from assay.assets.jobs import definitions_of, jobs_of
 from assay.assets.sensors import arrivals
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     steps = pipeline()
-    known = frozenset(table for step in steps for table in step.outputs)
-    assets = [build_asset(step, known) for step in steps]
-    return dg.Definitions(assets=assets, sensors=[arrivals(steps)], executor=dg.in_process_executor)
+    jobs = jobs_of(steps)
+    return definitions_of(steps, jobs, [arrivals(steps, jobs)])

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from assay.assets.build import FORCE_TAG, build_asset
+from assay.assets.build import FORCE_TAG
+from assay.assets.jobs import definitions_of, job_name
 from assay.assets.killed import PROCESS_TAG, end_killed_runs, this_process
 from assay.assets.plan import Unit, units, waves
 from assay.assets.present import asset_key
@@ -58,25 +59,22 @@ def materialize(
     others: what depends on it waits, the rest goes on."""
     end_killed_runs(instance)
     summary = Summary()
-    known = frozenset(table for step in steps for table in step.outputs)
-    assets = {step.name: build_asset(step, known) for step in steps}
+    definitions = definitions_of(steps)
     for wave in waves(steps):
         for unit in units(wave, env, days, force=force):
             starting(unit)
-            result = run_unit(unit, list(assets.values()), instance, force=force)
+            result = run_unit(unit, definitions, instance, force=force)
             summary.results.append(result)
             finished(result)
     return summary
 
 
 def run_unit(
-    unit: Unit, assets: Sequence[dg.AssetsDefinition], instance: dg.DagsterInstance, *, force: bool = False
+    unit: Unit, definitions: dg.Definitions, instance: dg.DagsterInstance, *, force: bool = False
 ) -> UnitResult:
     """One Dagster run over the unit's assets."""
-    selection = [asset_key(table) for table in unit.tables]
-    outcome = dg.materialize(
-        assets,
-        selection=selection,
+    outcome = definitions.resolve_job_def(job_name(unit.steps[0])).execute_in_process(
+        asset_selection=[asset_key(table) for table in unit.tables],
         partition_key=unit.partition,
         instance=instance,
         raise_on_error=False,

@@ -80,7 +80,8 @@ def units(
     write may make it stale."""
     env = replace(env, lake=env.lake.remembering())
     if not wave[0].daily:
-        due = tuple(step for step in wave if force or _due(step, env, None))
+        # Days that were chosen are what is to be forced; a model is not fitted again for them.
+        due = tuple(step for step in wave if (force and chosen is None) or _due(step, env, None))
         if due:
             yield Unit(None, _with_downstream(wave, due))
         return

@@ -12,39 +12,28 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assay.assets.build import environment
+from assay.assets.jobs import job_name, jobs_of
 from assay.assets.killed import UNFINISHED, end_killed_runs
 from assay.assets.plan import Unit, units, waves
 from assay.assets.present import asset_key
 from assay.assets.steps import Env, Step, fingerprints
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+    from assay.assets.jobs import Job
 
 RUNS_PER_TICK = 40
 KEYS_REMEMBERED = 2000
 
 
-def jobs(steps: Sequence[Step]) -> list["UnresolvedAssetJobDefinition"]:
-    """One job per kind of partition, which is what a run can have one of."""
-    tables: dict[str, list[str]] = {}
-    for step in steps:
-        tables.setdefault(job_name(step), []).extend(step.outputs)
-    return [
-        dg.define_asset_job(name, dg.AssetSelection.assets(*(asset_key(table) for table in found)))
-        for name, found in tables.items()
-    ]
+def arrivals(steps: Sequence[Step], jobs: Sequence["Job"] = ()) -> dg.SensorDefinition:
+    """The sensor over all steps, which requests runs of their jobs.
 
-
-def job_name(step: Step) -> str:
-    return f"daily_from_{step.first_day:%Y_%m_%d}" if step.first_day else "unpartitioned"
-
-
-def arrivals(steps: Sequence[Step]) -> dg.SensorDefinition:
-    """The sensor over all steps. One wave per tick: the next is looked at when its upstream is there."""
+    One wave per tick: the next is looked at when its upstream is there.
+    """
 
     @dg.sensor(
         name="arrivals",
-        jobs=jobs(steps),
+        jobs=jobs or jobs_of(steps),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Requests runs for batches that arrived or changed, and for what they make stale.",

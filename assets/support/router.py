@@ -98,8 +98,8 @@ def _prepare_model(tx: Transaction, env: Env) -> pl.LazyFrame:
         raise NotReady(f"{TRAINING} does not exist yet: materialise it first.") from None
 
 
-def _compute_model(tx: Transaction, env: Env, rows: pl.LazyFrame) -> Mapping[str, Any]:
-    frame = rows.collect()
+def _compute_model(tx: Transaction, env: Env, training_set: pl.LazyFrame) -> Mapping[str, Any]:
+    frame = training_set.collect()
     env.progress(f"fitting {NAME}", 0, 1)
     model = fit(frame, NUMBERS, VECTOR, LABEL, INVERSE_REGULARISATION)
     env.progress(f"fitting {NAME}", 1, 1)
@@ -110,20 +110,23 @@ def _compute_model(tx: Transaction, env: Env, rows: pl.LazyFrame) -> Mapping[str
         "classes": len(model.classes),
         "training_accuracy": round(float(np.mean(np.array(predicted) == frame[LABEL].to_numpy())), 4),
     }
+    sha256, made_from = hashlib.sha256(content).hexdigest(), f"{NAME}@{tx.state(TRAINING).version}"
     try:
-        version = tx.read(MODEL, reference=True).select(pl.len()).collect().item() + 1
+        known = tx.read(MODEL, reference=True).select("model_version", "sha256", "training_set").collect()
     except TableMissing:
-        version = 1
+        known = pl.DataFrame(schema=["model_version", "sha256", "training_set"])
+    same = known.filter(sha256=sha256, training_set=made_from)["model_version"].to_list()
     row = {
-        "model_version": str(version),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "model_version": same[0] if same else str(known.height + 1),
+        "sha256": sha256,
         "artifact": content,
-        "training_set": f"{NAME}@{tx.state(TRAINING).version}",
+        "training_set": made_from,
         "metrics": json.dumps(metrics, sort_keys=True),
         "params": json.dumps({"c": INVERSE_REGULARISATION, "features": NUMBERS, "vector": VECTOR}, sort_keys=True),
         "created_at": datetime.now(UTC),
     }
-    tx.write(MODEL, pl.DataFrame([row], schema_overrides={"created_at": pl.Datetime("us", "UTC")}), mode="append")
+    rows = pl.DataFrame([row], schema_overrides={"created_at": pl.Datetime("us", "UTC")})
+    tx.write(MODEL, rows.clear() if same else rows, mode="append")
     return {"model_version": row["model_version"], "sha256": row["sha256"], **metrics}
 
 
