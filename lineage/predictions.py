@@ -13,7 +13,6 @@ from assay.features.digest import row_digests
 from assay.features.files import PARTITION, file_sha256
 from assay.features.instants import instant
 from assay.features.lake import Lake, TableMissing, TableState
-from assay.features.publish import remember
 from assay.features.snapshot import Slice, Snapshot
 from assay.features.storage import Storage
 from assay.features.transaction import Transaction
@@ -147,9 +146,6 @@ def stage_predictions(
     )
     known = _known(tx, table, ids)
     new = rows.filter(~pl.col(ID).is_in(known.to_list())).sort(ID)
-    if rows.height and new.is_empty():
-        _keep(tx, table)
-        return ids.to_list()
     described = {"name": model, "version": model_version, "keys": keys, "feature_columns": list(feature_columns)}
     extra = {"model": described, "features": list(features)}
     tx.write(table, new, mode="append", statistics=(ID,), extra=extra)
@@ -211,13 +207,6 @@ def _known(tx: Transaction, table: str, ids: pl.Series) -> pl.Series:
     except TableMissing:
         return ids.clear()
     return rows.filter(pl.col(ID).is_in(ids.to_list())).select(ID).collect().to_series()
-
-
-def _keep(tx: Transaction, table: str) -> None:
-    """Nothing new to write: note that these inputs, too, led to what is there, so that nobody predicts again to find out."""
-    commit = tx.state(table).writer_of(tx.work.partition)
-    if commit is not None:
-        remember(tx.lake, table, tx.work.partition, commit.version, tx.fingerprint)
 
 
 def _identity(snapshot: Snapshot) -> dict[str, Any]:
