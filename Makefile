@@ -19,10 +19,10 @@ run: $(VENV)/.installed  ## the demo from upstream to predictions, then the UI
 	$(BIN)/assay up --port $(PORT)
 
 test: $(VENV)/.dev browser check  ## everything: lint, types, unit, PostgreSQL, crash, browser and end-to-end tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 soak: $(VENV)/.dev browser  ## the same tests at full size
-	ASSAY_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --timeout 7200
+	ASSAY_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --timeout 7200
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
