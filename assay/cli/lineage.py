@@ -1,5 +1,6 @@
 """`assay trace`, `assay impact`, `assay lineage`: where data came from and where it went."""
 
+from pathlib import Path
 from typing import BinaryIO
 
 import click
@@ -12,8 +13,17 @@ from assay.store import open_store
 @click.argument("prediction_id")
 @click.option("--verify", "verify_", is_flag=True, help="Recompute digests, the feature row and the vector.")
 @click.option("--rows", is_flag=True, help="Name the source rows behind the prediction.")
+@click.option(
+    "--export",
+    "bundle",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write a zip file that proves the trace offline, with a script that verifies it.",
+)
+@click.option("--withhold", multiple=True, metavar="COLUMN", help="With --export: a personal column of the prediction.")
 @json_option
-def trace(prediction_id: str, verify_: bool, rows: bool, as_json: bool) -> int:
+def trace(
+    prediction_id: str, verify_: bool, rows: bool, bundle: Path | None, withhold: tuple[str, ...], as_json: bool
+) -> int:
     """From a prediction to the source bytes. Exit code 1 when --verify finds anything changed.
 
     \b
@@ -21,6 +31,7 @@ def trace(prediction_id: str, verify_: bool, rows: bool, as_json: bool) -> int:
       assay trace 0199…                 the tree
       assay trace 0199… --json          the same as data
       assay trace 0199… --verify        recompute everything it claims
+      assay trace 0199… --export b.zip  evidence for others; then: python verify.py b.zip
     """
     from assay.lineage.trace import rows as source_rows
 
@@ -34,6 +45,10 @@ def trace(prediction_id: str, verify_: bool, rows: bool, as_json: bool) -> int:
         with progress(as_json) as bar:
             verification = store.verify(found, progress=ticking(bar))
         answer["verification"] = verification.to_dict()
+    if bundle is not None:
+        from assay.lineage.evidence import export
+
+        answer["bundle"] = export(store.lake, found, store.lineage_store, withhold=withhold).write(bundle)
     if as_json:
         print_json(answer)
     else:
@@ -43,6 +58,11 @@ def trace(prediction_id: str, verify_: bool, rows: bool, as_json: bool) -> int:
             print_table(("file", "sha256", "row", "read as"), table, right=("row",))
         if verification is not None:
             out.print(verification.render())
+        if bundle is not None:
+            written = answer["bundle"]
+            out.print(f"{written['path']}: {written['files']} files, SHA256SUMS has SHA-256 {written['sha256']}")
+            for item in written["missing"]:
+                out.print(f"  not in it: {item['what']} ({item['why']})", markup=False)
     return 0 if verification is None or verification.ok else 1
 
 

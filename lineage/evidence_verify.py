@@ -1,0 +1,587 @@
+"""Verify an evidence bundle of Assay: offline, with nothing but Python 3.9 or newer.
+
+    python verify.py [BUNDLE] [--lake FOLDER] [--landing FOLDER] [--json]
+
+BUNDLE is the zip file, or the folder that it was unpacked to (default: the folder of this script). It rests on the tables'
+own commits: from the commit that wrote the prediction it follows what every commit says it read, and recomputes each
+digest on the way. `--lake` also hashes the data files and kept deliveries in a lake, `--landing` the delivered files where
+they were delivered. Exit code 0: everything holds. 1: something does not, or is missing from the bundle.
+
+Who does not trust the bundle takes this script from somewhere else: it is the same in every bundle of an Assay version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import struct
+import sys
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+FORMAT = "assay.evidence/1"
+SUMS = "SHA256SUMS"
+NOT_PROVEN = (
+    "when the bundle was made, and by whom: nothing in it is signed or stamped by a third party. Who could write to the lake "
+    "could have made it up. Compare the digests above with ones noted elsewhere",
+    "that the data files hold these rows: Parquet is not read here (`assay trace <id> --verify` does, on the lake)",
+    "what the rows behind salted digests say: only who has the lake can open them",
+)
+_COMMIT = re.compile(r"lake/(.+)/_delta_log/(\d{20})\.json")
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+_JSON = ("inputs", "sources", "contract", "checks", "extra", "previous")
+
+
+class Finding(NamedTuple):
+    """One thing looked at. `ok` is None where it could not be checked; only `required` ones decide the verdict."""
+
+    what: str
+    ok: bool | None
+    detail: str
+    required: bool = True
+
+
+Findings = Iterator[Finding]
+Files = dict[str, bytes]
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def summed(what: str, count: int, problems: list[Finding]) -> Findings:
+    """The problems one by one, or that there are none."""
+    yield from problems
+    if not problems:
+        yield Finding(what, True, f"{count} checked")
+
+
+# -- the files of the bundle -------------------------------------------------------------------------------------------
+
+
+def read_bundle(path: Path) -> tuple[Files, list[Finding]]:
+    """Every file by its name, and what is wrong with the container."""
+    if path.is_dir():
+        found = (item for item in path.rglob("*") if item.is_file())
+        return {item.relative_to(path).as_posix(): item.read_bytes() for item in found}, []
+    files: Files = {}
+    problems: list[Finding] = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if info.filename in files:
+                    problems.append(Finding(info.filename, False, "is in the archive twice"))
+                try:
+                    files[info.filename] = archive.read(info)
+                except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
+                    problems.append(Finding(info.filename, False, f"is damaged ({type(problem).__name__})"))
+    except (zipfile.BadZipFile, OSError) as problem:
+        problems.append(Finding(path.name, False, f"is not a readable bundle ({type(problem).__name__})"))
+    return files, problems
+
+
+def check_sums(files: Files) -> Findings:
+    """Every file has the SHA-256 that is listed for it, and no file is unlisted."""
+    lines = files.get(SUMS, b"").decode("utf-8", "replace").split("\n")
+    problems = [] if lines[-1] == "" and len(lines) > 1 else [Finding(SUMS, False, "is missing or cut off")]
+    listed: set[str] = set()
+    for number, line in enumerate(lines[:-1], 1):
+        match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
+        if match is None:
+            problems.append(Finding(SUMS, False, f"line {number} is no digest and name"))
+            continue
+        expected, name = match.groups()
+        listed.add(name)
+        if name not in files:
+            problems.append(Finding(name, False, f"is listed in {SUMS} and not readable in the bundle"))
+        elif sha256(files[name]) != expected:
+            problems.append(Finding(name, False, f"has another SHA-256 than {SUMS} says"))
+    unlisted = sorted(set(files) - listed - {SUMS})
+    problems += [Finding(name, False, f"is in the bundle and not listed in {SUMS}") for name in unlisted]
+    yield from summed(f"files have the sums in {SUMS}", len(listed), problems)
+
+
+# -- commits -----------------------------------------------------------------------------------------------------------
+
+
+class Commit(NamedTuple):
+    """A version of a table, as its file in the log says; `ours` is Assay's metadata in it."""
+
+    table: str
+    version: int
+    sha256: str
+    ours: dict[str, Any]
+    timestamp: int
+    table_id: str | None
+    added: list[dict[str, Any]]
+    removed: list[str]
+
+    @property
+    def wrote(self) -> bool:
+        return "run_id" in self.ours and "rows" in self.ours
+
+    def claim(self) -> dict[str, Any]:
+        """What runs.json says of it: who wrote it when, by what code, under which contract, with which verdicts."""
+        plain = {name: self.ours.get(name) for name in ("run_id", "asset", "partition", "code_version", "rows")}
+        told = {"contract": self.ours.get("contract"), "checks": self.ours.get("checks", [])}
+        code = self.ours.get("extra", {}).get("code")
+        own = {"table": self.table, "version": self.version, "sha256": self.sha256, "timestamp_ms": self.timestamp}
+        return {**own, **plain, **told, "code": code}
+
+
+def parse_commit(table: str, version: int, content: bytes) -> Commit:
+    """Raises ValueError, KeyError, TypeError or AttributeError for what is not a commit."""
+    actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+    info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    ours = {key[len("assay.") :]: value for key, value in info.items() if key.startswith("assay.")}
+    ours.update({key: json.loads(ours[key]) for key in _JSON if key in ours})
+    table_id = next((action["metaData"]["id"] for action in actions if "metaData" in action), None)
+    added = [action["add"] for action in actions if "add" in action]
+    removed = [unquote(action["remove"]["path"]) for action in actions if "remove" in action]
+    return Commit(table, version, sha256(content), ours, info.get("timestamp", 0), table_id, added, removed)
+
+
+class Log:
+    """A table's commits, replayed: which data files every version holds, and who wrote them."""
+
+    def __init__(self, commits: Iterable[Commit]) -> None:
+        self.commits = {item.version: item for item in sorted(commits, key=lambda item: item.version)}
+        ids = [item.table_id for item in self.commits.values() if item.table_id]
+        self.table_id = ids[-1] if ids else ""
+        self.lives: dict[str, list[Any]] = {}  # path: partition, first version, version of its removal
+        self.written: dict[Any, list[Commit]] = {}
+        for version, commit in self.commits.items():
+            for path in commit.removed:
+                if path in self.lives:
+                    self.lives[path][2] = version
+            for action in commit.added:
+                partition = (action.get("partitionValues") or {}).get("partition_key")
+                self.lives[unquote(action["path"])] = [partition, version, None]
+            if commit.wrote:
+                self.written.setdefault(commit.ours.get("partition"), []).append(commit)
+
+    def whole(self, version: int) -> bool:
+        return all(number in self.commits for number in range(version + 1))
+
+    def files(self, version: int, partitions: list[str] | None) -> list[str]:
+        wanted = None if partitions is None else set(partitions)
+        return [
+            path
+            for path, (partition, start, end) in self.lives.items()
+            if start <= version and (end is None or version < end) and (wanted is None or partition in wanted)
+        ]
+
+    def writers(self, version: int, partitions: list[str] | None) -> list[Commit]:
+        """Per partition the last replacement at or before the version, and what was appended after it."""
+        found = []
+        for key in self.written if partitions is None else partitions:
+            for commit in reversed([item for item in self.written.get(key, []) if item.version <= version]):
+                found.append(commit)
+                if commit.ours.get("mode", "replace") == "replace":
+                    break
+        return found
+
+
+def read_logs(files: Files) -> tuple[dict[str, Log], list[Finding]]:
+    commits: dict[str, list[Commit]] = {}
+    problems = []
+    for name, content in files.items():
+        match = _COMMIT.fullmatch(name)
+        if match is None:
+            continue
+        try:
+            commit = parse_commit(match.group(1), int(match.group(2)), content)
+        except _UNREADABLE:
+            problems.append(Finding(name, False, "is not a Delta commit"))
+            continue
+        commits.setdefault(commit.table, []).append(commit)
+    return {table: Log(items) for table, items in commits.items()}, problems
+
+
+def digest_of(items: Iterable[str]) -> str:
+    """SHA-256 over strings in order, each after its length in 8 bytes, big-endian: the digest of a slice."""
+    state = hashlib.sha256()
+    for item in sorted(items):
+        state.update(len(item.encode()).to_bytes(8, "big") + item.encode())
+    return state.hexdigest()
+
+
+def check_chains(logs: dict[str, Log]) -> Findings:
+    """Every commit vouches for the bytes of those before it."""
+    problems, count = [], 0
+    for log in logs.values():
+        for commit in log.commits.values():
+            for version, expected in commit.ours.get("previous", {}).items():
+                before = log.commits.get(int(version))
+                count += before is not None
+                if before is not None and before.sha256 != expected:
+                    detail = f"is not the commit that version {commit.version} vouches for"
+                    problems.append(Finding(f"{commit.table}@{version}", False, detail))
+    yield from summed("commits are those that later commits vouch for (assay.previous)", count, problems)
+
+
+def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
+    """What speaks against a slice: another commit, another table, other files, or that it cannot be known."""
+    name, log = f"{item['table']}@{item['version']}", logs.get(item["table"])
+    commit = log.commits.get(item["version"]) if log else None
+    if log is None or commit is None:
+        return Finding(name, None, "was read, and its commit is not in the bundle")
+    if (commit.sha256, log.table_id) != (item["commit_sha256"], item["table_id"]):
+        return Finding(name, False, "is another commit than the one that was read")
+    if "digest" not in item:
+        return None
+    if not log.whole(item["version"]):
+        return Finding(name, None, "earlier commits are not in the bundle: which files it held cannot be known")
+    if digest_of(log.files(item["version"], item["partitions"])) != item["digest"]:
+        return Finding(name, False, "its data files are not those that were read")
+    return None
+
+
+def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
+    """What commits say they read is what the log holds. On the way to the prediction nothing may be missing."""
+    on_way = {(commit.table, commit.version) for commit in way}
+    problems: dict[Finding, None] = {}
+    count = 0
+    for commit in (commit for log in logs.values() for commit in log.commits.values()):
+        for item in commit.ours.get("inputs", []):
+            problem = slice_problem(logs, item)
+            count += problem is None
+            required = (commit.table, commit.version) in on_way and not item["reference"]
+            if problem is not None and (required or problem.ok is False):
+                problems[problem] = None
+    yield from summed("slices that were read: commit and data files as recorded", count, list(problems))
+
+
+def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -> list[Commit]:
+    """Every commit on the way to the start: what it read, who wrote that, what they read. A table of models holds
+    others than the one that predicted: of its commits only the claimed ones are followed."""
+    way, waiting = {(start.table, start.version): start}, [start]
+    while waiting:
+        for item in waiting.pop().ours.get("inputs", []):
+            if item["reference"] or item["table"] not in logs:
+                continue
+            for commit in logs[item["table"]].writers(item["version"], item["partitions"]):
+                key = (commit.table, commit.version)
+                if key not in way and (key in claimed or not commit.table.startswith("models/")):
+                    way[key] = commit
+                    waiting.append(commit)
+    return list(way.values())
+
+
+def check_runs(claims: list[dict[str, Any]], logs: dict[str, Log], way: list[Commit]) -> Findings:
+    """runs.json says of code, contracts and checks what the commits say, and leaves out none on the way."""
+    problems, claimed = [], set()
+    for claim in claims:
+        commit = logs[claim["table"]].commits.get(claim["version"]) if claim["table"] in logs else None
+        claimed.add((claim["table"], claim["version"]))
+        if commit is None or commit.claim() != claim:
+            problems.append(
+                Finding("runs.json", False, f"{claim['table']}@{claim['version']} is not what its commit says")
+            )
+    left = [item for item in way if (item.table, item.version) not in claimed]
+    problems += [Finding("runs.json", False, f"{item.table}@{item.version} is left out") for item in left]
+    for item in (item for commit in way for item in commit.ours.get("inputs", []) if not item["reference"]):
+        models = [key for key in claimed if key[0] == item["table"] and key[1] <= item["version"]]
+        if item["table"].startswith("models/") and not models:
+            problems.append(Finding("runs.json", False, f"the commit of the model in {item['table']} is left out"))
+    yield from summed("runs: code, contracts and check results as committed", len(claims), problems)
+
+
+# -- the prediction ----------------------------------------------------------------------------------------------------
+
+
+def row_digest(columns: dict[str, tuple[str, Any]]) -> bytes:
+    """SHA-256 of a row (name: type and value) in the canonical form of assay.row/1, for plain types: int, date and timestamp
+    (numbers), float, bool, string, binary (hex here), decimal (text here)."""
+
+    def sized(raw: bytes) -> bytes:
+        return len(raw).to_bytes(8, "little") + raw
+
+    header, body = b"assay.row/1\n", b""
+    for name in sorted(columns):
+        kind, value = columns[name]
+        header += sized(name.encode()) + sized(kind.encode())
+        there = b"\1" if value is not None else b"\0"
+        if kind in ("int", "date", "timestamp"):
+            body += there + int(value or 0).to_bytes(8, "little", signed=True)
+        elif kind == "float":
+            number = float(value or 0) + 0.0
+            raw = struct.pack("<Q", 0x7FF8000000000000) if number != number else struct.pack("<d", number)
+            body += there + raw
+        elif kind == "bool":
+            body += there + bytes([bool(value)])
+        elif kind in ("string", "decimal", "binary"):
+            body += there + sized(bytes.fromhex(value or "") if kind == "binary" else (value or "").encode())
+        else:
+            raise ValueError(f"rows with columns of type {kind} are not digested here")
+    return hashlib.sha256(header + body).digest()
+
+
+def uuid7(milliseconds: int, digest: bytes) -> str:
+    """RFC 9562: 48 bits of time, then the first 74 bits of the digest around version and variant."""
+    bits = int.from_bytes(digest[:10], "big") >> 6
+    high, low = bits >> 62, bits & ((1 << 62) - 1)
+    return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | high << 64 | 2 << 62 | low))
+
+
+def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
+    """The id follows from the row's content, and the row agrees with the commit that wrote it."""
+    model = commit.ours["extra"]["model"]
+    if row["withheld_keys"]:
+        yield Finding("prediction id", None, f"not computed: key {', '.join(row['withheld_keys'])} was withheld")
+    else:
+        identity = {name: (kind, value) for name, kind, value in row["identity"]}
+        keys = sorted(name[len("key:") :] for name in identity if name.startswith("key:"))
+        moment = identity["event_time"][1]
+        same = uuid7(moment // 1000, row_digest(identity)) == row["prediction_id"]
+        said = (identity["model"][1], identity["model_version"][1], keys)
+        same = same and said == (model["name"], model["version"], sorted(model["keys"]))
+        yield Finding(
+            "prediction id", same, "follows from the row" if same else "does not follow from the row's content"
+        )
+    names = ("table", "table_id", "version", "commit_sha256")
+    read = {tuple(item[name] for name in names) for item in commit.ours["inputs"] if not item["reference"]}
+    same = {tuple(item[name] for name in names) for item in row["inputs"]} == read
+    yield Finding("prediction inputs", same, "are what its run read" if same else "are not what its run read")
+    same = row["run_id"] == commit.ours.get("run_id")
+    yield Finding("prediction run", same, "wrote the commit" if same else "did not write the commit")
+    ranges = [json.loads(action["stats"]) for action in commit.added if unquote(action["path"]) == row["data_file"]]
+    low, high = (
+        (ranges[0][name].get("prediction_id", "") for name in ("minValues", "maxValues")) if ranges else ("", "")
+    )
+    same = bool(low) and low <= row["prediction_id"] <= high
+    detail = "is a file of the commit, and the id in its range" if same else "is no file of the commit with such ids"
+    yield Finding("prediction data file", same, detail)
+
+
+# -- what else the bundle says -----------------------------------------------------------------------------------------
+
+
+def check_trace(trace: dict[str, Any], logs: dict[str, Log], way: list[Commit], prediction_id: str) -> Findings:
+    """The trace shows every commit on the way, with the versions that the log holds."""
+    problems: dict[Finding, None] = {}
+    if trace["prediction_id"] != prediction_id:
+        problems[Finding("trace.json", False, "is of another prediction")] = None
+    shown = set()
+    for node in trace["nodes"]:
+        shown |= {(node["snapshot"]["table"], commit["version"]) for commit in node["commits"]}
+        problem = slice_problem(logs, node["snapshot"])
+        if problem is not None and (problem.ok is False or not node["reference"]):
+            problems[problem] = None
+    for commit in way:
+        if (commit.table, commit.version) not in shown:
+            problems[Finding("trace.json", False, f"{commit.table}@{commit.version} is left out")] = None
+    delivered = {(item["path"], item["sha256"]) for commit in way for item in commit.ours.get("sources", [])}
+    if delivered != {(item["path"], item["sha256"]) for item in trace["files"]}:
+        problems[Finding("trace.json", False, "its delivered files are not those that the commits name")] = None
+    yield from summed("trace: every step on the way, with the versions in the log", len(trace["nodes"]), list(problems))
+
+
+def check_rows(rows: list[dict[str, Any]], logs: dict[str, Log]) -> Findings:
+    """The rows behind the prediction lie in delivered files and data files that the commits name."""
+    commits = [commit for log in logs.values() for commit in log.commits.values()]
+    sources = {(item["path"], item["sha256"]) for commit in commits for item in commit.ours.get("sources", [])}
+    data = {f"{table}/{path}" for table, log in logs.items() for path in log.lives}
+    problems = []
+    for row in rows:
+        if (row["file"], row["sha256"]) not in sources:
+            problems.append(Finding("rows.json", False, f"no commit names {row['file']}"))
+        problems += [
+            Finding("rows.json", False, f"no commit names {path}") for path in row["digests"] if path not in data
+        ]
+    yield from summed("rows: in files that the commits name", len(rows), problems)
+
+
+def check_events(files: Files, logs: dict[str, Log], runs: set[str]) -> Findings:
+    """The OpenLineage events of a run name the versions that its commits name."""
+    problems, silent = [], []
+    for run in sorted(runs):
+        name = f"events/{run}.ndjson"
+        events = [json.loads(line) for line in files.get(name, b"").splitlines()]
+        last = [event for event in events if event.get("eventType") == "COMPLETE"]
+        if not last:
+            silent.append(run)
+        problems += [Finding(name, False, detail) for event in last for detail in event_problems(event, run, logs)]
+    yield from summed("events: the versions that the commits name", len(runs) - len(silent), problems)
+    if silent:
+        yield Finding("events", None, f"{len(silent)} runs have no COMPLETE event in the bundle", required=False)
+
+
+def event_problems(event: dict[str, Any], run: str, logs: dict[str, Log]) -> Iterator[str]:
+    used: dict[str, set[tuple[str, int, str]]] = {"inputs": set(), "outputs": set()}
+    for side, found in used.items():
+        for dataset in event.get(side, []):
+            facets = dataset.get("facets", {})
+            facet = facets.get("assay_snapshot")
+            if facet is None or facet["role"] == "audited":
+                continue
+            found.add((facet["table"], facet["version"], facet["commit_sha256"]))
+            if facets["version"]["datasetVersion"] != str(facet["version"]):
+                yield f"names two versions of {facet['table']}"
+    if event["run"]["runId"] != run:
+        yield "is about another run"
+    made = [commit for log in logs.values() for commit in log.commits.values() if commit.ours.get("run_id") == run]
+    for commit in (commit for commit in made if commit.wrote):
+        if (commit.table, commit.version, commit.sha256) not in used["outputs"]:
+            yield f"does not name {commit.table}@{commit.version} as an output"
+        read = {(i["table"], i["version"], i["commit_sha256"]) for i in commit.ours.get("inputs", [])}
+        if not used["inputs"] <= read or {item[0] for item in used["inputs"]} != {item[0] for item in read}:
+            yield f"names other inputs than {commit.table}@{commit.version}"
+
+
+# -- the real files ----------------------------------------------------------------------------------------------------
+
+
+def hash_file(path: Path) -> str | None:
+    """The SHA-256 of a file, or None when there is none."""
+    state = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                state.update(block)
+    except OSError:
+        return None
+    return state.hexdigest()
+
+
+def compare(what: str, expected: dict[Path, str], root: Path, *, required: bool = True) -> Findings:
+    """Files against their digests. One that is gone was vacuumed or moved: that proves nothing either way."""
+    problems = []
+    for path, digest in sorted(expected.items()):
+        found = hash_file(root / path)
+        if found is None:
+            problems.append(Finding(path.as_posix(), None, f"is not in {root.name}", required))
+        elif found != digest:
+            problems.append(Finding(path.as_posix(), False, f"is not what it was in {root.name}", required))
+    yield from summed(what, len(expected), problems)
+
+
+def check_lake(lake: Path, logs: dict[str, Log], way: list[Commit]) -> Findings:
+    """The lake still has these commits, the data files that were read on the way, and the deliveries it kept."""
+    expected: dict[Path, str] = {}
+    for table, log in logs.items():
+        for version, commit in log.commits.items():
+            expected[Path(table, "_delta_log", f"{version:020d}.json")] = commit.sha256
+    yield from compare("lake: commits", expected, lake)
+    read = {Path(commit.table, unquote(action["path"])) for commit in way[:1] for action in commit.added}
+    for item in (item for commit in way for item in commit.ours.get("inputs", []) if not item["reference"]):
+        if item["table"] in logs:
+            files = logs[item["table"]].files(item["version"], item["partitions"])
+            read |= {Path(item["table"], name) for name in files}
+    yield from compare("lake: data files have the digests in their names", {path: path.stem for path in read}, lake)
+    sources = [item for commit in way for item in commit.ours.get("sources", [])]
+    kept = {Path(item["kept"]): item["sha256"] for item in sources if item["kept"]}
+    yield from compare("lake: delivered files, as kept", kept, lake)
+
+
+def check_landing(landing: Path, way: list[Commit]) -> Findings:
+    """Files that were changed where they were delivered decide nothing: the lake keeps what was read."""
+    sources = [item for commit in way for item in commit.ours.get("sources", [])]
+    expected = {Path(item["path"]): item["sha256"] for item in sources}
+    yield from compare("landing: files as delivered", expected, landing, required=False)
+
+
+# -- all of it ---------------------------------------------------------------------------------------------------------
+
+
+def guarded(name: str, step: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What a step finds; a file that it cannot make sense of is a finding too."""
+    try:
+        return list(step())
+    except _UNREADABLE as problem:
+        return [Finding(name, False, f"cannot be understood ({type(problem).__name__})")]
+
+
+def verify(files: Files, lake: Path | None = None, landing: Path | None = None) -> list[Finding]:
+    """Everything that can be checked of a bundle's files."""
+    findings = guarded(SUMS, lambda: check_sums(files))
+    logs, damaged = read_logs(files)
+    findings += damaged
+    documents: dict[str, Any] = {}
+    for name in ("manifest.json", "prediction.json", "runs.json", "rows.json", "trace.json"):
+        try:
+            documents[name] = json.loads(files[name])
+        except (KeyError, ValueError):
+            findings.append(Finding(name, False, "is missing or not JSON"))
+    if len(documents) < 5:
+        return findings
+    manifest, row, claims = documents["manifest.json"], documents["prediction.json"], documents["runs.json"]
+    findings += guarded("manifest.json", lambda: check_manifest(manifest, row, logs, files))
+    findings += guarded("commits", lambda: check_chains(logs))
+    try:
+        start = logs[row["table"]].commits[row["version"]]
+        way = follow(logs, start, {(claim["table"], claim["version"]) for claim in claims})
+    except _UNREADABLE:
+        return [*findings, Finding("prediction.json", False, "the commit that it names cannot be followed")]
+    runs = {str(commit.ours.get("run_id")) for commit in way}
+    steps: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
+        ("commits", lambda: check_slices(logs, way)),
+        ("runs.json", lambda: check_runs(claims, logs, way)),
+        ("prediction.json", lambda: check_prediction(row, start)),
+        ("trace.json", lambda: check_trace(documents["trace.json"], logs, way, row["prediction_id"])),
+        ("rows.json", lambda: check_rows(documents["rows.json"], logs)),
+        ("events", lambda: check_events(files, logs, runs | {str(claim["run_id"]) for claim in claims})),
+    ]
+    if lake is not None:
+        steps.append(("lake", lambda: check_lake(lake, logs, way)))
+    if landing is not None:
+        steps.append(("landing", lambda: check_landing(landing, way)))
+    for name, step in steps:
+        findings += guarded(name, step)
+    return findings
+
+
+def check_manifest(manifest: dict[str, Any], row: dict[str, Any], logs: dict[str, Log], files: Files) -> Findings:
+    """The manifest is of this prediction and these tables; what it says is missing is told on."""
+    tables = {table: [log.table_id, sorted(log.commits)] for table, log in logs.items()}
+    same = manifest["format"] == FORMAT and manifest["prediction_id"] == row["prediction_id"]
+    same = same and tables == {
+        table: [item["table_id"], item["versions"]] for table, item in manifest["tables"].items()
+    }
+    yield Finding("manifest.json", same, "is of this bundle" if same else "is of another prediction, tables or format")
+    if "verify.py" not in files:
+        yield Finding("verify.py", False, "is missing")
+    for item in manifest["missing"]:
+        yield Finding(item["what"], None, f"could not be exported: {item['why']}", required=item["required"])
+
+
+def outcome(findings: list[Finding]) -> str:
+    """`verified`; `incomplete` (nothing contradicts, something could not be checked); or `broken`."""
+    required = [item.ok for item in findings if item.required]
+    return "broken" if False in required else "incomplete" if None in required else "verified"
+
+
+def report(files: Files, findings: list[Finding]) -> str:
+    lines = [outcome(findings).upper(), ""]
+    for ok, mark in ((False, "FAIL"), (None, "  --"), (True, "  ok")):
+        lines += [f"{mark}  {item.what}: {item.detail}" for item in findings if item.ok is ok]
+    lines += ["", f"SHA-256 of {SUMS} (stands for the whole bundle): {sha256(files.get(SUMS, b''))}"]
+    return "\n".join([*lines, "", "This does not prove:", *(f"  - {text}." for text in NOT_PROVEN)])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Verify an evidence bundle of Assay, offline.")
+    parser.add_argument("bundle", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("--lake", type=Path, help="also hash the data files and kept deliveries in this lake")
+    parser.add_argument("--landing", type=Path, help="also hash the delivered files in this folder")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    given = parser.parse_args(arguments)
+    files, problems = read_bundle(given.bundle)
+    findings = list(dict.fromkeys([*problems, *verify(files, given.lake, given.landing)]))
+    verdict = outcome(findings)
+    if given.json:
+        print(json.dumps({"outcome": verdict, "findings": [item._asdict() for item in findings]}))
+    else:
+        print(report(files, findings).encode("ascii", "backslashreplace").decode())
+    return 0 if verdict == "verified" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
