@@ -147,11 +147,16 @@ class _Entry:
 
 
 def _commits(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) -> tuple[list[_Entry], list[Missing]]:
-    """The log of every table up to the newest version that was read: which files that held follows only from all of it."""
+    """The log of every table up to the newest version that was read: which files that held follows only from all of it.
+
+    Nothing read the predictions themselves but the question whether one is there already: of their log, which grows with
+    every batch, the prediction's own commits suffice, and those that they vouch for.
+    """
     entries: list[_Entry] = []
     missing: dict[Missing, None] = {}
     for table, log in logs.items():
-        read = {item.snapshot for node in trace.nodes if node.table == table for item in node.slices}
+        nodes = [node for node in trace.nodes if node.table == table]
+        read = {item.snapshot for node in nodes for item in node.slices}
         same = {item for item in read if log is not None and item.table_id == log.table_id}
         for item in sorted(read - same, key=lambda item: item.version):
             missing[Missing(str(item), "erased: the table was deleted or made anew")] = None
@@ -161,6 +166,9 @@ def _commits(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) -> t
             missing[Missing(table, f"its log begins at version {log.entries[0].version}")] = None
         newest = max(item.version for item in same)
         kept = [entry for entry in log.entries if entry.version <= newest]
+        if all(node is trace.root or (node.reference and table == trace.root.table) for node in nodes):
+            own = {number for c in trace.root.commits for number in (c.version, *map(int, c.previous))}
+            kept = [entry for entry in kept if entry.version in own or entry.table_id]
         entries += [_Entry(table, entry.version, lake.storage.get(entry.path)) for entry in kept]
     return entries, list(missing)
 

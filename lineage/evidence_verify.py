@@ -31,11 +31,12 @@ SUMS = "SHA256SUMS"
 NOT_PROVEN = (
     "when the bundle was made, and by whom: nothing in it is signed or stamped by a third party. Who could write to the lake "
     "could have made it up. Compare the digests above with ones noted elsewhere",
-    "that the data files hold these rows: Parquet is not read here (`assay trace <id> --verify` does, on the lake)",
+    "that the data files hold these rows, and that commit this model: Parquet is not read here (`assay trace <id> --verify` "
+    "does, on the lake)",
     "what the rows behind salted digests say: only who has the lake can open them",
 )
 _COMMIT = re.compile(r"lake/(.+)/_delta_log/(\d{20})\.json")
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _JSON = ("inputs", "sources", "contract", "checks", "extra", "previous")
 
 
@@ -202,7 +203,13 @@ def read_logs(files: Files) -> tuple[dict[str, Log], list[Finding]]:
             problems.append(Finding(name, False, "is not a Delta commit"))
             continue
         commits.setdefault(commit.table, []).append(commit)
-    return {table: Log(items) for table, items in commits.items()}, problems
+    logs = {}
+    for table, items in commits.items():
+        try:
+            logs[table] = Log(items)
+        except _UNREADABLE:
+            problems.append(Finding(f"lake/{table}", False, "its commits cannot be replayed"))
+    return logs, problems
 
 
 def digest_of(items: Iterable[str]) -> str:
@@ -248,15 +255,20 @@ def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
     """What commits say they read is what the log holds. On the way to the prediction nothing may be missing."""
     on_way = {(commit.table, commit.version) for commit in way}
     problems: dict[Finding, None] = {}
+    lookups: dict[Finding, None] = {}
     count = 0
     for commit in (commit for log in logs.values() for commit in log.commits.values()):
         for item in commit.ours.get("inputs", []):
             problem = slice_problem(logs, item)
             count += problem is None
-            required = (commit.table, commit.version) in on_way and not item["reference"]
-            if problem is not None and (required or problem.ok is False):
-                problems[problem] = None
+            if problem is not None and (problem.ok is False or (commit.table, commit.version) in on_way):
+                looked_up = item["reference"] and problem.ok is None
+                if not (looked_up and item["table"] == commit.table):  # "is this row new?" proves nothing
+                    (lookups if looked_up else problems)[problem] = None
     yield from summed("slices that were read: commit and data files as recorded", count, list(problems))
+    if lookups:
+        detail = f"of {len(lookups)} versions that were only looked things up in, the commits are not all in the bundle"
+        yield Finding("lookups", None, detail, required=False)
 
 
 def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -> list[Commit]:

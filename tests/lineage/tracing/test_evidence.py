@@ -156,6 +156,39 @@ def test_any_changed_byte_is_found_and_named(sealed: Bundle) -> None:
     assert "surplus" in failed(verify(files | {"surplus": b""}))
 
 
+def test_of_the_predictions_own_log_only_its_commits_are_needed(recorded: Any, prediction: str) -> None:
+    for number in (1, 2, 3):
+        recorded.predict(number, "2")
+    last = recorded.predict(0, "2")[0]
+    bundle = export(recorded.lake, trace(recorded.lake, last))
+    log = "lake/predictions/router/_delta_log"
+    assert [name for name in bundle.files if name.startswith(log)] == [f"{log}/{n:020d}.json" for n in (0, 4, 5)]
+    findings = verify(dict(bundle.files))
+    assert (outcome(findings), failed(findings)) == ("verified", "")
+    assert [item.what for item in findings if item.ok is None] == ["events", "events"]
+
+
+def test_nonsense_is_a_finding_never_a_crash(sealed: Bundle) -> None:
+    files, chance = dict(sealed.files), random.Random(4)
+    documents = [name for name in files if name.endswith("json")]
+    values = (None, 0, -1, 10**30, "x", [], {}, [[]], {"x": 1})
+
+    def spoilt(value: Any) -> Any:
+        if not isinstance(value, dict | list) or not value or chance.random() < 0.2:
+            return chance.choice(values)
+        key = chance.choice(list(value)) if isinstance(value, dict) else chance.randrange(len(value))
+        copy = dict(value) if isinstance(value, dict) else list(value)
+        copy[key] = spoilt(value[key])
+        return copy
+
+    for _ in range(150):
+        name = chance.choice(documents)
+        lines = files[name].splitlines() if name.startswith(("lake/", "events/")) else [files[name]]
+        place = chance.randrange(len(lines))
+        lines[place] = json.dumps(spoilt(json.loads(lines[place]))).encode()
+        assert outcome(verify(summed(files | {name: b"\n".join(lines)}))) in ("verified", "incomplete", "broken")
+
+
 def test_a_damaged_archive_names_its_entry(sealed: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bundle.zip"
     sealed.write(path)
