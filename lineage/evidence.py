@@ -19,7 +19,6 @@ import importlib.metadata
 import io
 import json
 import zipfile
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +29,9 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.digest import row_digests
 from assay.features.lake import Lake
+from assay.features.snapshot import Slice
 from assay.lineage import evidence_verify
 from assay.lineage.log import TableLog, read_log
-from assay.lineage.nodes import Node
 from assay.lineage.predictions import DIGEST, EVENT_TIME, ID, UNREADABLE
 from assay.lineage.rows import LINKS, SourceRow, source_rows
 from assay.lineage.store import LineageStore
@@ -113,7 +112,7 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
     documents = {
         "manifest.json": _manifest(trace, logs, commits, missing),
         "prediction.json": _prediction(trace, data_file, salt, withhold),
-        "trace.json": _trace(trace),
+        "trace.json": _trace(trace, commits),
         "runs.json": claims,
         "rows.json": [row.to_dict() | {"digests": digests.get(row, {})} for row in found] if salt else [],
     }
@@ -336,54 +335,56 @@ def _data_files_behind(trace: Trace, logs: Mapping[str, TableLog | None], tables
 # -- what people read --------------------------------------------------------------------------------------------------
 
 
-def _trace(trace: Trace) -> dict[str, Any]:
-    """The trace, each node once, its inputs by id. The prediction's row is in prediction.json."""
+def _trace(trace: Trace, entries: Sequence[_Entry]) -> dict[str, Any]:
+    """The trace, each node once, its inputs by id, its commits by version (runs.json has what they say). The prediction's
+    row is in prediction.json."""
+    there = {(entry.table, entry.version) for entry in entries}
     nodes: dict[str, dict[str, Any]] = {}
     for node in trace.nodes:
         inputs = [item.id for item in node.inputs]
         if node.id in nodes:  # the same reading, met once below a lookup and once not
-            known = nodes[node.id]["inputs"]
-            nodes[node.id]["inputs"] = list(dict.fromkeys([*known, *inputs]))
-            continue
-        nodes[node.id] = _node(node) | {"inputs": inputs}
+            inputs = list(dict.fromkeys([*nodes[node.id]["inputs"], *inputs]))
+        nodes[node.id] = {
+            "id": node.id,
+            "kind": node.kind,
+            "name": node.name,
+            "table": node.table,
+            "reference": node.reference,
+            "status": node.status,
+            "slices": [_slice(item) for item in node.slices],
+            "commits": [commit.version for commit in node.commits if (node.table, commit.version) in there],
+            "inputs": inputs,
+            "details": {} if node.kind == "prediction" else dict(node.details),
+        }
     files = [item.to_dict() for item in trace.files()]
     return {"prediction_id": trace.prediction_id, "root": trace.root.id, "nodes": list(nodes.values()), "files": files}
 
 
-def _node(node: Node) -> dict[str, Any]:
-    written = node.to_dict([])
-    if node.kind == "prediction":
-        told = ("model", "model_version", "features")
-        written["details"] = {name: node.details[name] for name in told if name in node.details}
-    return written
+def _slice(item: Slice) -> dict[str, Any]:
+    return {name: value for name, value in item.to_dict().items() if name != "uri"}
 
 
 def _manifest(
     trace: Trace, logs: Mapping[str, TableLog | None], entries: Sequence[_Entry], missing: Sequence[Missing]
 ) -> dict[str, Any]:
     """What the bundle is about. It has no date of its own, so that the same evidence has the same bytes."""
-    row, commit = trace.prediction.row, trace.root.commits[-1]
+    frame, commit = trace.prediction.frame, trace.root.commits[-1]
     tables: dict[str, dict[str, Any]] = {}
     for entry in entries:
         log = logs[entry.table]
         about = tables.setdefault(entry.table, {"table_id": log.table_id if log else "", "versions": []})
         about["versions"].append(entry.version)
-    for table, about in tables.items():
-        about["read"] = sorted(
-            {version for node in trace.nodes if node.table == table for version in node.versions_read}
-        )
     delivered = [{"path": f.path, "sha256": f.sha256, "rows": f.rows} for f in trace.files(references=True)]
     return {
         "format": evidence_verify.FORMAT,
         "prediction_id": trace.prediction_id,
         "model": trace.prediction.model,
-        "model_version": row["model_version"],
-        "event_time": row[EVENT_TIME].isoformat(),
-        "predicted_at": commit.timestamp.isoformat(),
+        "model_version": frame["model_version"][0],
+        "event_time": evidence_verify.instant(frame[EVENT_TIME].to_physical()[0]),
+        "predicted_at": evidence_verify.instant(round(commit.timestamp.timestamp() * 1000) * 1000),
         "run_id": commit.run_id,
         "assay": importlib.metadata.version("assay"),
         "tables": tables,
         "delivered": delivered,
-        "status": dict(sorted(Counter(node.status for node in trace.nodes).items())),
         "missing": [item.to_dict() for item in missing],
     }

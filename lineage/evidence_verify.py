@@ -18,6 +18,7 @@ import json
 import re
 import struct
 import sys
+import time
 import uuid
 import zipfile
 import zlib
@@ -31,8 +32,8 @@ SUMS = "SHA256SUMS"
 NOT_PROVEN = (
     "when the bundle was made, and by whom: nothing in it is signed or stamped by a third party. Who could write to the lake "
     "could have made it up. Compare the digests above with ones noted elsewhere",
-    "that the data files hold these rows, and that commit this model: Parquet is not read here (`assay trace <id> --verify` "
-    "does, on the lake)",
+    "what the data files hold: the prediction's outputs, the rows behind it, the model. Parquet is not read here "
+    "(`assay trace <id> --verify` does, on the lake)",
     "what the rows behind salted digests say: only who has the lake can open them",
 )
 _COMMIT = re.compile(r"lake/(.+)/_delta_log/(\d{20})\.json")
@@ -127,6 +128,16 @@ class Commit(NamedTuple):
     @property
     def wrote(self) -> bool:
         return "run_id" in self.ours and "rows" in self.ours
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """The delivered files that its rows came from."""
+        return self.ours.get("sources", [])
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        """The slices that its run read."""
+        return self.ours.get("inputs", [])
 
     def claim(self) -> dict[str, Any]:
         """What runs.json says of it: who wrote it when, by what code, under which contract, with which verdicts."""
@@ -258,7 +269,7 @@ def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
     lookups: dict[Finding, None] = {}
     count = 0
     for commit in (commit for log in logs.values() for commit in log.commits.values()):
-        for item in commit.ours.get("inputs", []):
+        for item in commit.inputs:
             problem = slice_problem(logs, item)
             count += problem is None
             if problem is not None and (problem.ok is False or (commit.table, commit.version) in on_way):
@@ -276,7 +287,7 @@ def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -
     others than the one that predicted: of its commits only the claimed ones are followed."""
     way, waiting = {(start.table, start.version): start}, [start]
     while waiting:
-        for item in waiting.pop().ours.get("inputs", []):
+        for item in waiting.pop().inputs:
             if item["reference"] or item["table"] not in logs:
                 continue
             for commit in logs[item["table"]].writers(item["version"], item["partitions"]):
@@ -299,7 +310,7 @@ def check_runs(claims: list[dict[str, Any]], logs: dict[str, Log], way: list[Com
             )
     left = [item for item in way if (item.table, item.version) not in claimed]
     problems += [Finding("runs.json", False, f"{item.table}@{item.version} is left out") for item in left]
-    for item in (item for commit in way for item in commit.ours.get("inputs", []) if not item["reference"]):
+    for item in (item for commit in way for item in commit.inputs if not item["reference"]):
         models = [key for key in claimed if key[0] == item["table"] and key[1] <= item["version"]]
         if item["table"].startswith("models/") and not models:
             problems.append(Finding("runs.json", False, f"the commit of the model in {item['table']} is left out"))
@@ -359,11 +370,12 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
             "prediction id", same, "follows from the row" if same else "does not follow from the row's content"
         )
     names = ("table", "table_id", "version", "commit_sha256")
-    read = {tuple(item[name] for name in names) for item in commit.ours["inputs"] if not item["reference"]}
+    read = {tuple(item[name] for name in names) for item in commit.inputs if not item["reference"]}
     same = {tuple(item[name] for name in names) for item in row["inputs"]} == read
     yield Finding("prediction inputs", same, "are what its run read" if same else "are not what its run read")
-    same = row["run_id"] == commit.ours.get("run_id")
-    yield Finding("prediction run", same, "wrote the commit" if same else "did not write the commit")
+    said = (commit.ours.get("run_id"), commit.ours.get("partition"), commit.ours["extra"].get("features", []))
+    same = (row["run_id"], row["partition"], row["features"]) == said
+    yield Finding("prediction run", same, "wrote the commit" if same else "did not write this in the commit")
     ranges = [json.loads(action["stats"]) for action in commit.added if unquote(action["path"]) == row["data_file"]]
     low, high = (
         (ranges[0][name].get("prediction_id", "") for name in ("minValues", "maxValues")) if ranges else ("", "")
@@ -376,38 +388,60 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
 # -- what else the bundle says -----------------------------------------------------------------------------------------
 
 
-def check_trace(trace: dict[str, Any], logs: dict[str, Log], way: list[Commit], prediction_id: str) -> Findings:
-    """The trace shows every commit on the way, with the versions that the log holds."""
-    problems: dict[Finding, None] = {}
-    if trace["prediction_id"] != prediction_id:
-        problems[Finding("trace.json", False, "is of another prediction")] = None
-    shown = set()
-    for node in trace["nodes"]:
-        shown |= {(node["snapshot"]["table"], commit["version"]) for commit in node["commits"]}
-        problem = slice_problem(logs, node["snapshot"])
-        if problem is not None and (problem.ok is False or not node["reference"]):
-            problems[problem] = None
-    for commit in way:
-        if (commit.table, commit.version) not in shown:
-            problems[Finding("trace.json", False, f"{commit.table}@{commit.version} is left out")] = None
-    delivered = {(item["path"], item["sha256"]) for commit in way for item in commit.ours.get("sources", [])}
-    if delivered != {(item["path"], item["sha256"]) for item in trace["files"]}:
-        problems[Finding("trace.json", False, "its delivered files are not those that the commits name")] = None
-    yield from summed("trace: every step on the way, with the versions in the log", len(trace["nodes"]), list(problems))
+def check_trace(trace: dict[str, Any], logs: dict[str, Log], way: list[Commit], row: dict[str, Any]) -> Findings:
+    """The trace shows every commit on the way, and leads from each to what that commit read and to nothing else."""
+    nodes = {node["id"]: node for node in trace["nodes"]}
+    problems = []
+
+    def wrong(node: dict[str, Any], detail: str) -> None:
+        problems.append(Finding("trace.json", False, f"{node['table']} ({node['id']}) {detail}"))
+
+    root = nodes[trace["root"]]
+    start = {"table": row["table"], "version": row["version"], "commit_sha256": way[0].sha256}
+    start.update({"table_id": logs[row["table"]].table_id, "partitions": [row["partition"]], "reference": False})
+    found = [{name: item[name] for name in start} for item in root["slices"]]
+    if found != [start] or root["reference"]:
+        wrong(root, "is not the commit of the prediction")
+    if (trace["prediction_id"], root["name"]) != (row["prediction_id"], row["prediction_id"]):
+        wrong(root, "is another prediction")
+    reached, shown = {trace["root"]}, set()
+    for node in nodes.values():
+        folder = node["table"].split("/")[0]
+        if node["kind"] != {"predictions": "prediction", "models": "model"}.get(folder, folder):
+            wrong(node, "is of another kind")
+        if node is not root and not f"{node['name']} ".startswith(f"{node['table']} "):
+            wrong(node, "has the name of another table")
+        shown |= {(node["table"], version) for version in node["commits"]}
+        made = [logs[node["table"]].commits[version] for version in node["commits"]]
+        read = [item for commit in made for item in commit.inputs]
+        read = [{name: value for name, value in item.items() if name != "uri"} for item in read]
+        for name in node["inputs"]:
+            reached.add(name)
+            if any(item not in read for item in nodes[name]["slices"]):
+                wrong(nodes[name], f"was not read like this for {node['table']}")
+            if any(item["reference"] != nodes[name]["reference"] for item in nodes[name]["slices"]):
+                wrong(nodes[name], "was looked up where it says read, or the other way round")
+    for node in (node for name, node in nodes.items() if name not in reached):
+        wrong(node, "leads nowhere")
+    left = [f"{item.table}@{item.version}" for item in way if (item.table, item.version) not in shown]
+    problems += [Finding("trace.json", False, f"{name} is left out") for name in left]
+    delivered = [item for commit in way for item in commit.sources]
+    if any(item not in trace["files"] for item in delivered) or any(item not in delivered for item in trace["files"]):
+        problems.append(Finding("trace.json", False, "its delivered files are not those that the commits name"))
+    yield from summed("trace: every commit on the way, and what each read", len(nodes), problems)
 
 
 def check_rows(rows: list[dict[str, Any]], logs: dict[str, Log]) -> Findings:
     """The rows behind the prediction lie in delivered files and data files that the commits name."""
     commits = [commit for log in logs.values() for commit in log.commits.values()]
-    sources = {(item["path"], item["sha256"]) for commit in commits for item in commit.ours.get("sources", [])}
+    sources = {(item["path"], item["sha256"]) for commit in commits for item in commit.sources}
     data = {f"{table}/{path}" for table, log in logs.items() for path in log.lives}
     problems = []
     for row in rows:
         if (row["file"], row["sha256"]) not in sources:
             problems.append(Finding("rows.json", False, f"no commit names {row['file']}"))
-        problems += [
-            Finding("rows.json", False, f"no commit names {path}") for path in row["digests"] if path not in data
-        ]
+        strange = [path for path in row["digests"] if path not in data or not path.startswith(f"{row['table']}/")]
+        problems += [Finding("rows.json", False, f"no commit of {row['table']} names {path}") for path in strange]
     yield from summed("rows: in files that the commits name", len(rows), problems)
 
 
@@ -443,7 +477,7 @@ def event_problems(event: dict[str, Any], run: str, logs: dict[str, Log]) -> Ite
     for commit in (commit for commit in made if commit.wrote):
         if (commit.table, commit.version, commit.sha256) not in used["outputs"]:
             yield f"does not name {commit.table}@{commit.version} as an output"
-        read = {(i["table"], i["version"], i["commit_sha256"]) for i in commit.ours.get("inputs", [])}
+        read = {(i["table"], i["version"], i["commit_sha256"]) for i in commit.inputs}
         if not used["inputs"] <= read or {item[0] for item in used["inputs"]} != {item[0] for item in read}:
             yield f"names other inputs than {commit.table}@{commit.version}"
 
@@ -483,19 +517,19 @@ def check_lake(lake: Path, logs: dict[str, Log], way: list[Commit]) -> Findings:
             expected[Path(table, "_delta_log", f"{version:020d}.json")] = commit.sha256
     yield from compare("lake: commits", expected, lake)
     read = {Path(commit.table, unquote(action["path"])) for commit in way[:1] for action in commit.added}
-    for item in (item for commit in way for item in commit.ours.get("inputs", []) if not item["reference"]):
+    for item in (item for commit in way for item in commit.inputs if not item["reference"]):
         if item["table"] in logs:
             files = logs[item["table"]].files(item["version"], item["partitions"])
             read |= {Path(item["table"], name) for name in files}
     yield from compare("lake: data files have the digests in their names", {path: path.stem for path in read}, lake)
-    sources = [item for commit in way for item in commit.ours.get("sources", [])]
+    sources = [item for commit in way for item in commit.sources]
     kept = {Path(item["kept"]): item["sha256"] for item in sources if item["kept"]}
     yield from compare("lake: delivered files, as kept", kept, lake)
 
 
 def check_landing(landing: Path, way: list[Commit]) -> Findings:
     """Files that were changed where they were delivered decide nothing: the lake keeps what was read."""
-    sources = [item for commit in way for item in commit.ours.get("sources", [])]
+    sources = [item for commit in way for item in commit.sources]
     expected = {Path(item["path"]): item["sha256"] for item in sources}
     yield from compare("landing: files as delivered", expected, landing, required=False)
 
@@ -537,7 +571,7 @@ def verify(files: Files, lake: Path | None = None, landing: Path | None = None) 
         ("commits", lambda: check_slices(logs, way)),
         ("runs.json", lambda: check_runs(claims, logs, way)),
         ("prediction.json", lambda: check_prediction(row, start)),
-        ("trace.json", lambda: check_trace(documents["trace.json"], logs, way, row["prediction_id"])),
+        ("trace.json", lambda: check_trace(documents["trace.json"], logs, way, row)),
         ("rows.json", lambda: check_rows(documents["rows.json"], logs)),
         ("events", lambda: check_events(files, logs, runs | {str(claim["run_id"]) for claim in claims})),
     ]
@@ -550,14 +584,31 @@ def verify(files: Files, lake: Path | None = None, landing: Path | None = None) 
     return findings
 
 
+def instant(microseconds: int) -> str:
+    """RFC 3339 in UTC from µs since 1970."""
+    whole, rest = divmod(microseconds, 1_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{rest:06d}Z"
+
+
 def check_manifest(manifest: dict[str, Any], row: dict[str, Any], logs: dict[str, Log], files: Files) -> Findings:
     """The manifest is of this prediction and these tables; what it says is missing is told on."""
-    tables = {table: [log.table_id, sorted(log.commits)] for table, log in logs.items()}
-    same = manifest["format"] == FORMAT and manifest["prediction_id"] == row["prediction_id"]
-    same = same and tables == {
-        table: [item["table_id"], item["versions"]] for table, item in manifest["tables"].items()
+    commit, identity = logs[row["table"]].commits[row["version"]], {name: value for name, _, value in row["identity"]}
+    expected = {
+        "format": FORMAT,
+        "prediction_id": row["prediction_id"],
+        "model": identity["model"],
+        "model_version": identity["model_version"],
+        "event_time": instant(identity["event_time"]),
+        "predicted_at": instant(commit.timestamp * 1000),
+        "run_id": commit.ours["run_id"],
+        "tables": {table: {"table_id": log.table_id, "versions": list(log.commits)} for table, log in logs.items()},
     }
-    yield Finding("manifest.json", same, "is of this bundle" if same else "is of another prediction, tables or format")
+    wrong = [name for name, value in expected.items() if manifest[name] != value]
+    commits = [commit for log in logs.values() for commit in log.commits.values()]
+    known = [{name: item[name] for name in ("path", "sha256", "rows")} for commit in commits for item in commit.sources]
+    wrong += ["delivered"] if any(item not in known for item in manifest["delivered"]) else []
+    detail = f"says something else of: {', '.join(wrong)}" if wrong else "is of this prediction and these tables"
+    yield Finding("manifest.json", not wrong, detail)
     if "verify.py" not in files:
         yield Finding("verify.py", False, "is missing")
     for item in manifest["missing"]:

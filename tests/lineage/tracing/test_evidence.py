@@ -240,9 +240,29 @@ def forgeries(files: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes], 
     yield "a step less", told("runs.json", [run for run in runs if run["table"] != "clean/tickets"]), "runs.json"
     yield "no model", told("runs.json", [run for run in runs if run["table"] != "models/router"]), "runs.json"
     yield "another delivery", told("rows.json", [rows[0] | {"sha256": "0" * 64}]), "rows.json"
+    yield "another table", told("rows.json", [rows[0] | {"table": "raw/x"}]), "rows.json"
     yield "another data file", told("rows.json", [rows[0] | {"digests": {"clean/x": ""}}]), "rows.json"
     yield "no deliveries", told("trace.json", steps | {"files": []}), "trace.json"
     yield "fewer steps", told("trace.json", steps | {"nodes": steps["nodes"][:3]}), "trace.json"
+    lines = [node["table"] for node in steps["nodes"]]
+    place = lines.index("features/ticket")
+    node = steps["nodes"][place]
+    for lie, change in {
+        "another slice": {"slices": [node["slices"][0] | {"partitions": None}]},
+        "only looked up": {"reference": True},
+        "of another kind": {"kind": "raw"},
+        "by another name": {"name": "raw/tickets"},
+        "without inputs": {"inputs": []},
+    }.items():
+        nodes = [*steps["nodes"][:place], node | change, *steps["nodes"][place + 1 :]]
+        yield lie, told("trace.json", steps | {"nodes": nodes}), "trace.json"
+    yield "another root", told("trace.json", steps | {"root": node["id"]}), "trace.json"
+    yield "another day", told("manifest.json", manifest | {"event_time": "2026-09-01T00:00:00Z"}), "event_time"
+    yield (
+        "other files",
+        told("manifest.json", manifest | {"delivered": [{"path": "x", "sha256": "", "rows": 1}]}),
+        "delivered",
+    )
     yield "fewer tables", told("manifest.json", manifest | {"tables": {}}), "manifest.json"
     yield "no JSON", {"manifest.json": b"{"}, "manifest.json"
     yield "no object", {"runs.json": b"[1]"}, "cannot be followed"
