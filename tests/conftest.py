@@ -31,6 +31,26 @@ def banking77() -> Path:
     return folder
 
 
+SHARED_RUN = "tests/end_to_end/full_run"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: with several processes, the others' tests then run beside it (`--no-loadscope-reorder`)."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SHARED_RUN))
+
+
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody calls it
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file stay in one process, and so do those of the folder that shares one run of minutes."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return SHARED_RUN if nodeid.startswith(SHARED_RUN) else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
+
+
 @dataclass(frozen=True)
 class Place:
     """A folder of its own for everything that Assay and Dagster keep, and the real command on it."""
