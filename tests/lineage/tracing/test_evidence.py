@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import pytest
@@ -56,15 +56,26 @@ def bundle(recorded: Any, prediction: str, recorder: EventRecorder) -> Bundle:
     return export(recorded.lake, trace(recorded.lake, prediction), recorder.store)
 
 
-_SEALED: list[Bundle] = []
+class Sealed(NamedTuple):
+    desk: Any
+    prediction: str
+    bundle: Bundle
+
+
+_SEALED: list[Sealed] = []
 
 
 @pytest.fixture
-def sealed(request: pytest.FixtureRequest) -> Bundle:
-    """A bundle that is only read: made once, its lake is gone by then."""
+def kept(request: pytest.FixtureRequest) -> Sealed:
+    """A desk and a bundle of it that are only read: made once."""
     if not _SEALED:
-        _SEALED.append(request.getfixturevalue("bundle"))
+        _SEALED.append(Sealed(*(request.getfixturevalue(name) for name in ("recorded", "prediction", "bundle"))))
     return _SEALED[0]
+
+
+@pytest.fixture
+def sealed(kept: Sealed) -> Bundle:
+    return kept.bundle
 
 
 def failed(findings: list[Finding]) -> str:
@@ -84,15 +95,16 @@ def run(folder: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
 
 
-def test_a_bundle_verifies_alone_as_archive_and_unpacked(recorded: Any, bundle: Bundle, tmp_path: Path) -> None:
+def test_a_bundle_verifies_alone_as_archive_and_unpacked(kept: Sealed, tmp_path: Path) -> None:
+    desk, bundle = kept.desk, kept.bundle
     written = bundle.write(tmp_path / "bundle.zip")
     assert written["missing"] == []
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "verify.py").write_bytes(bundle.files["verify.py"])
     shutil.unpack_archive(tmp_path / "bundle.zip", tmp_path / "unpacked")
-    lake = tmp_path / "lake"
+    real = ("--lake", desk.lake.storage.root, "--landing", desk.landing)
     for process in (
-        run(tmp_path / "elsewhere", tmp_path / "bundle.zip", "--lake", lake, "--landing", recorded.landing),
+        run(tmp_path / "elsewhere", tmp_path / "bundle.zip", *real),
         run(tmp_path / "unpacked"),
     ):
         assert (process.returncode, process.stderr) == (0, "")
@@ -106,7 +118,8 @@ def test_a_bundle_verifies_alone_as_archive_and_unpacked(recorded: Any, bundle: 
     assert int(said["rows: in files that the commits name"]["detail"].split()[0]) >= 3
 
 
-def test_a_bundle_says_what_it_is_about(recorded: Any, prediction: str, bundle: Bundle) -> None:
+def test_a_bundle_says_what_it_is_about(kept: Sealed) -> None:
+    recorded, prediction, bundle = kept
     manifest = json.loads(bundle.files["manifest.json"])
     found = trace(recorded.lake, prediction)
     assert (manifest["prediction_id"], manifest["model"], manifest["model_version"]) == (prediction, "router", "1")
@@ -181,7 +194,7 @@ def test_nonsense_is_a_finding_never_a_crash(sealed: Bundle) -> None:
         copy[key] = spoilt(value[key])
         return copy
 
-    for _ in range(150):
+    for _ in range(100):
         name = chance.choice(documents)
         lines = files[name].splitlines() if name.startswith(("lake/", "events/")) else [files[name]]
         place = chance.randrange(len(lines))
@@ -364,7 +377,8 @@ def test_personal_values_are_nowhere_in_it(recorded: Any, recorder: EventRecorde
         export(recorded.lake, found, withhold=["surname"])
 
 
-def test_salted_digests_can_be_opened_with_the_lake_and_not_without(recorded: Any, bundle: Bundle) -> None:
+def test_salted_digests_can_be_opened_with_the_lake_and_not_without(kept: Sealed) -> None:
+    recorded, _, bundle = kept
     row, rows = (json.loads(bundle.files[name]) for name in ("prediction.json", "rows.json"))
     files = [f"{row['table']}/{row['data_file']}"]
     files += [f"_landing/{sha256[:2]}/{sha256}" for sha256 in sorted({item["sha256"] for item in rows})]
