@@ -30,6 +30,7 @@ class DatasetUse:
     commit_sha256: str = ""
     partitions: str | None = None
     digest: str | None = None
+    mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,16 @@ def _dataset(dataset: Mapping[str, Any], role: str) -> DatasetUse:
         commit_sha256=str(snapshot.get("commit_sha256", "")),
         partitions=json.dumps(partitions) if partitions is not None else None,
         digest=snapshot.get("digest"),
+        mode=_mode(dataset, snapshot),
     )
+
+
+def _mode(dataset: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str | None:
+    """Whether an output took the place of what was there. Unsaid, all that was there before counts as still there."""
+    if isinstance(said := snapshot.get("mode"), str):
+        return said
+    change = _mapping(dataset, "facets", "lifecycleStateChange").get("lifecycleStateChange")
+    return "replace" if change in ("CREATE", "OVERWRITE") else None
 
 
 def _checks(event: Mapping[str, Any]) -> Iterator[CheckResult]:

@@ -21,7 +21,8 @@ from sqlalchemy.exc import ArgumentError
 
 from assay.errors import AssayError
 from assay.lineage.index import TERMINAL, DatasetUse, EventFacts, read_event
-from assay.lineage.tables import checks, edges, events, metadata, outbox, runs, versions
+from assay.lineage.migrations import upgrade
+from assay.lineage.tables import checks, edges, events, outbox, runs, versions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA_LOCK = 0x4153_5341_59  # any number, the same in every process
@@ -118,7 +119,7 @@ class LineageStore:
         with self.engine.execution_options(assay_write=True).begin() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-            metadata.create_all(connection)
+            upgrade(connection)
         self._prepared.append(True)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ class LineageStore:
     def uses(self, run_id: str) -> list[DatasetUse]:
         """The dataset versions of a run, with the part each played."""
         columns = (versions.c.namespace, versions.c.name, versions.c.version, edges.c.role, versions.c.table_name)
-        columns += (versions.c.table_id, versions.c.commit_sha256, edges.c.partitions, edges.c.digest)
+        columns += (versions.c.table_id, versions.c.commit_sha256, edges.c.partitions, edges.c.digest, edges.c.mode)
         query = sa.select(*columns).join(versions, versions.c.id == edges.c.version_id)
         query = query.where(edges.c.run_id == run_id).order_by(versions.c.namespace, versions.c.name, edges.c.role)
         with self.reading() as connection:
@@ -216,8 +217,8 @@ def _put(connection: sa.Connection, facts: EventFacts, once: bool, forward: bool
     if facts.run_id is not None:
         _put_run(connection, facts, facts.run_id)
         run = {"run_id": facts.run_id}
-        _insert_all(connection, edges, [run | {"version_id": key} | _edge(use) for key, use in used])
-        _insert_all(connection, checks, [run | asdict(check) for check in facts.checks])
+        _merge_all(connection, edges, [run | {"version_id": key} | _edge(use) for key, use in used])
+        _merge_all(connection, checks, [run | asdict(check) for check in facts.checks])
     if forward:
         connection.execute(sa.insert(outbox).values(event_id=event_id, lane=facts.run_id or facts.sha256))
     return True
@@ -235,8 +236,10 @@ def _put_run(connection: sa.Connection, facts: EventFacts, run_id: str) -> None:
     _insert_new(connection, runs, blank)
     row = connection.execute(sa.select(runs).where(runs.c.run_id == run_id).with_for_update()).one()
     change: dict[str, Any] = {}
-    if facts.parent_id and not row.parent_id:
+    if facts.parent_id and facts.parent_id > (row.parent_id or ""):
         change["parent_id"] = facts.parent_id
+    if (facts.namespace, facts.job) > (row.namespace, row.job):  # one run, two jobs: against the specification
+        change |= {"namespace": facts.namespace, "job": facts.job}
     if facts.kind == "START":
         change["started_us"] = min(facts.at_us, row.started_us or facts.at_us)
     if facts.ends_run:
@@ -250,12 +253,19 @@ def _put_run(connection: sa.Connection, facts: EventFacts, run_id: str) -> None:
 
 def _version_id(connection: sa.Connection, use: DatasetUse) -> int:
     key = {"namespace": use.namespace, "name": use.name, "version": use.version, "table_id": use.table_id}
-    made = _insert_new(connection, versions, key | {"table_name": use.table, "commit_sha256": use.commit_sha256})
-    return made if made is not None else connection.execute(sa.select(versions.c.id).filter_by(**key)).scalar_one()
+    said = {"table_name": use.table, "commit_sha256": use.commit_sha256}
+    made = _insert_new(connection, versions, key | said)
+    if made is not None:
+        return made
+    row = connection.execute(sa.select(versions).filter_by(**key)).one()
+    change = {name: value for name, value in said.items() if value > row._mapping[name]}
+    if change:
+        connection.execute(sa.update(versions).where(versions.c.id == row.id).values(change))
+    return row.id
 
 
 def _edge(use: DatasetUse) -> dict[str, Any]:
-    return {"role": use.role, "partitions": use.partitions, "digest": use.digest}
+    return {"role": use.role, "partitions": use.partitions, "digest": use.digest, "mode": use.mode}
 
 
 def _insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> Any:
@@ -265,10 +275,23 @@ def _insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, Any])
     return connection.scalar(_insert(connection, table).values(row).on_conflict_do_nothing().returning(first))
 
 
-def _insert_all(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    """Insert those rows that are not there yet."""
-    if rows:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+def _merge_all(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows. Where one is there already, each value becomes the greater of the two, so that the order in which they
+    came does not matter; but a check passed only if it always did."""
+    if not rows:
+        return
+    insert = _insert(connection, table)
+    greater, lesser = (
+        (sa.func.max, sa.func.min) if connection.dialect.name == "sqlite" else (sa.func.greatest, sa.func.least)
+    )
+    change: dict[str, Any] = {}
+    for column in table.columns:
+        old, new = column, insert.excluded[column.name]
+        if isinstance(column.type, sa.Boolean):
+            change[column.name] = lesser(old, new)
+        elif not column.primary_key:
+            change[column.name] = greater(sa.func.coalesce(old, new), sa.func.coalesce(new, old))
+    connection.execute(insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=change), rows)
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:

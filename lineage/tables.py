@@ -43,6 +43,7 @@ runs = Table(
     Column("started_us", BigInteger),
     Column("ended_us", BigInteger),
     Column("parent_id", String(36), index=True),
+    Index("ix_runs_job", "namespace", "job"),
 )
 
 versions = Table(
@@ -57,6 +58,8 @@ versions = Table(
     Column("commit_sha256", Text, nullable=False, default=""),
     UniqueConstraint("namespace", "name", "version", "table_id"),
     Index("ix_dataset_versions_table", "table_id", "version"),
+    Index("ix_dataset_versions_table_name", "table_name"),
+    Index("ix_dataset_versions_name", "name"),
 )
 
 edges = Table(
@@ -68,6 +71,8 @@ edges = Table(
     Column("role", String(16), primary_key=True),
     Column("partitions", Text),  # JSON list; NULL: all of the table
     Column("digest", Text),
+    # of outputs: replace (of the partition, or of the table), append; NULL: not said
+    Column("mode", String(16)),
     Index("ix_edges_version", "version_id", "role"),
 )
 

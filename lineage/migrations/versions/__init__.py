@@ -1,0 +1,1 @@
+"""One file a step, applied in order. A step that was released is never changed."""
