@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 SWEEPS = 8
 PASSES = 4  # over the heights
@@ -81,7 +82,7 @@ def _arrange(nodes: tuple[Size, ...], edges: tuple[Edge, ...], before: Layout | 
     layers: list[list[int]] = [[] for _ in range(max(columns) + 1)]
     for node, column in enumerate(columns):
         layers[column].append(node)
-    links = [(a, b) for chain in chains for a, b in zip(chain, chain[1:], strict=False)]
+    links = [(a, b) for chain in chains for a, b in pairwise(chain)]
     left, right = _neighbours(len(columns), links)
     wanted = {node: box.middle for node, box in placed.items()}
     _untangle(layers, left, right, wanted)

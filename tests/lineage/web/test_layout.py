@@ -3,6 +3,7 @@ grows keeps its order."""
 
 import time
 from itertools import combinations, pairwise
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,7 +83,7 @@ def test_a_cycle_is_cut_by_edges_marked_as_going_back(graph: Graph) -> None:
 
 @given(graphs(cycles=True), st.randoms(use_true_random=False))
 @settings(max_examples=100, deadline=None)
-def test_the_order_of_nodes_and_edges_does_not_matter(graph: Graph, chance) -> None:
+def test_the_order_of_nodes_and_edges_does_not_matter(graph: Graph, chance: Random) -> None:
     nodes, edges = graph
     first = arrange(nodes, edges)
     mixed = (chance.sample(nodes, len(nodes)), chance.sample(edges, len(edges)))

@@ -1,0 +1,49 @@
+"""The console's addresses."""
+
+from functools import partial
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from assay.features.lake import Lake
+from assay.lineage.store import LineageStore
+from assay.lineage.verify import Embed
+from assay.lineage.web import static_files
+from assay.lineage.web.graphs import graph_page
+from assay.lineage.web.home import home
+from assay.lineage.web.pages import HEADERS, PageError, answering
+from assay.lineage.web.tracing import impact_page, trace_page, verify_page
+
+
+def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None) -> Router:
+    """All pages, to be mounted at the root of an application behind its other routes. `embed` lets Verify also compute a
+    prediction's vector again."""
+    lake = lake.remembering()
+    return Router(
+        [
+            Route("/", answering(partial(home, store, lake))),
+            Route("/graph", answering(partial(graph_page, store, lake))),
+            Route("/trace/{prediction_id}", answering(partial(trace_page, lake))),
+            Route("/trace/{prediction_id}/verify", answering(partial(verify_page, lake, embed)), methods=["POST"]),
+            Route("/impact/{table:path}", answering(partial(impact_page, lake))),
+            Route("/static/{name}", answering(_static)),
+            Route("/{path:path}", answering(_unknown)),
+        ]
+    )
+
+
+def _static(request: Request) -> Response:
+    found = static_files.content(request.path_params["name"])
+    if found is None:
+        raise PageError(404, "No such file", "This script or style has changed.", "Reload the page that asked for it.")
+    content, media_type = found
+    kept = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(content, media_type=media_type, headers={**HEADERS, **kept})
+
+
+def _unknown(request: Request) -> Response:
+    if request.path_params["path"].startswith("api/"):
+        raise HTTPException(404)  # of the application around the pages, which answers its clients in its own way
+    raise PageError(404, "No such page", "There is nothing at this address.", "Search, or start at the first page.")
