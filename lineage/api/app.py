@@ -1,0 +1,134 @@
+"""The service as an ASGI application: the API, and the console's pages where they are installed.
+
+For this machine only: it listens on loopback, answers only to names of this machine (so that no web page can reach it by
+a name of its own that resolves here), and lets no other origin read it.
+"""
+
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from sqlalchemy.exc import DataError, SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from assay.errors import AssayError
+from assay.features.lake import Lake, open_lake
+from assay.lineage.api import ingest, marquez, models
+from assay.lineage.api.answers import Answer, refusal
+from assay.lineage.store import LineageStore, open_store
+from assay.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_DESCRIPTION = (
+    'OpenLineage events in, the lineage graph out. Errors are `{"error": …}`. Namespaces and names in paths are '
+    "percent-encoded (`s3%3A%2F%2Fshop`). Credentials in events are never served."
+)
+
+
+def create_app(
+    store: LineageStore | None = None, lake: Lake | None = None, *, hosts: Collection[str] = LOOPBACK
+) -> ASGIApp:
+    """The service over a store and a lake; by default those of the `ASSAY_*` settings.
+
+    `hosts` are the names that it answers to, for one that stands behind a proxy of a team.
+    """
+    settings = Settings()
+    store = store or open_store(settings.lineage_url, settings.home)
+    lake = (lake or open_lake(settings.lake_uri, settings.lake_options)).remembering()
+    app = FastAPI(title="Assay lineage", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(DataError, _unusable)
+    app.add_exception_handler(SQLAlchemyError, _unavailable)
+    app.add_exception_handler(AssayError, _our_error)
+
+    @app.get("/health", response_model=models.Health, tags=["health"])
+    def health() -> Answer:
+        """Whether the service and its database answer."""
+        with store.reading():
+            return Answer({"status": "ok"})
+
+    app.include_router(ingest.create_router(store))
+    app.include_router(marquez.create_router(store))
+    app.openapi = lambda: _openapi(app)
+    return _Door(app, frozenset(hosts))
+
+
+class _Door:
+    """Before any route: who is asked, and which path is meant."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if self._host(scope) not in self._hosts:
+                answer = refusal(400, "This service does not answer to that host name. Open it as http://127.0.0.1.")
+                return await answer(scope, receive, send)
+            if scope["path"].startswith("/api/") and scope.get("raw_path"):
+                # Names hold slashes, sent as %2F: routes are found before they are decoded.
+                scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
+        return await self._app(scope, receive, send)
+
+    @staticmethod
+    def _host(scope: Scope) -> str | None:
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        try:
+            return urlsplit(f"//{host.decode('latin-1')}").hostname
+        except ValueError:
+            return None
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+def _http_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    messages = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    plain = error.detail in ("Not Found", "Method Not Allowed")
+    message = messages.get(error.status_code, error.detail) if plain else error.detail
+    return refusal(error.status_code, message, dict(error.headers or {}))
+
+
+def _invalid(_request: Request, error: Exception) -> Response:
+    """Names what is wrong and where, not the value."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    wrong = (f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
+    return refusal(400, "The request cannot be understood: " + "; ".join(wrong))
+
+
+def _unusable(_request: Request, _error: Exception) -> Response:
+    return refusal(400, "The database cannot hold a value of this request.")
+
+
+def _unavailable(_request: Request, _error: Exception) -> Response:
+    return refusal(503, "The lineage database does not answer now. Try again.", {"Retry-After": "1"})
+
+
+def _our_error(_request: Request, error: Exception) -> Response:
+    return refusal(400, str(error))
+
+
+# -- description -------------------------------------------------------------------------------------------------------
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's, with our errors in the place of its own."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        shape = {"application/json": {"schema": models.Refused.model_json_schema()}}
+        for operation in (operation for path in schema["paths"].values() for operation in path.values()):
+            operation["responses"].pop("422", None)
+            for code, said in (("400", "The request cannot be understood"), ("503", "The database does not answer")):
+                operation["responses"].setdefault(code, {"description": said, "content": shape})
+        for name in ("HTTPValidationError", "ValidationError"):
+            schema["components"]["schemas"].pop(name, None)
+        app.openapi_schema = schema
+    return app.openapi_schema

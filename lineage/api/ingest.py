@@ -1,0 +1,174 @@
+"""Events from anywhere: Spark, Airflow, dbt, Flink.
+
+Lenient in what a facet is, strict in what makes an event addressable: it is JSON, its run id is a UUID and its time is a
+time. What is accepted is stored unchanged; the same bytes again are the same event.
+"""
+
+import json
+import zlib
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from sqlalchemy.exc import DataError, SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from assay.errors import AssayError
+from assay.lineage.api.answers import Answer
+from assay.lineage.api.models import BATCH_BODY, EVENT_BODY, BatchResult, Failure, Received, Refused
+from assay.lineage.index import EventFacts, read_event
+from assay.lineage.store import LineageStore
+
+EVENT_LIMIT = 10 * 1024**2  # bytes
+BATCH_LIMIT = 64 * 1024**2
+DEPTH_LIMIT = 100  # of nested JSON
+BATCH_ITEMS = 10_000
+
+
+def create_router(store: LineageStore) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["ingestion"])
+    refused: Any = {code: {"model": Refused} for code in (400, 413, 415)}
+
+    @router.post("/lineage", responses=refused, response_model=Received, openapi_extra=EVENT_BODY)
+    async def post_event(body: Annotated[bytes, Depends(_event_body)]) -> Answer:
+        """Store a RunEvent, DatasetEvent or JobEvent. Sending the same bytes again changes nothing."""
+        try:
+            facts = parse(body)
+            new = await run_in_threadpool(_put, store, body)
+        except AssayError as error:
+            raise HTTPException(400, str(error)) from None
+        return Answer({"sha256": facts.sha256, "new": new})
+
+    @router.post("/lineage/batch", responses=refused, response_model=BatchResult, openapi_extra=BATCH_BODY)
+    async def post_batch(body: Annotated[bytes, Depends(_batch_body)]) -> Answer:
+        """Store many events; those that are none are listed, the others are stored."""
+        try:
+            bodies = split(body)
+        except AssayError as error:
+            raise HTTPException(400, str(error)) from None
+        result = await run_in_threadpool(put_batch, store, bodies)
+        return Answer(result.model_dump())
+
+    return router
+
+
+# -- reading the request -----------------------------------------------------------------------------------------------
+
+
+async def _event_body(request: Request) -> bytes:
+    return await _body(request, EVENT_LIMIT)
+
+
+async def _batch_body(request: Request) -> bytes:
+    return await _body(request, BATCH_LIMIT)
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """The request's bytes, unpacked. Only JSON is taken: a browser sends that to another site only after asking, which this
+    service never allows, so that no web page can write events here."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "Send the event as application/json.")
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("identity", "gzip"):
+        raise HTTPException(415, "The content encoding is neither identity nor gzip.")
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > limit:
+            raise _too_large(limit)
+    return _unzip(bytes(received), limit) if encoding == "gzip" else bytes(received)
+
+
+def _unzip(data: bytes, limit: int) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        content = unpacker.decompress(data, limit + 1)
+    except zlib.error:
+        raise HTTPException(400, "The body is said to be gzip, but is not.") from None
+    if len(content) > limit:
+        raise _too_large(limit)
+    if not unpacker.eof:
+        raise HTTPException(400, "The gzip body ends too early.")
+    return content
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(413, f"The body is larger than {limit // 1024**2} MB. Send fewer events at once.")
+
+
+def split(body: bytes) -> list[bytes]:
+    """The bytes of each event of a JSON array, unchanged. Raises AssayError where it is no array."""
+    wrong = AssayError("A batch is a JSON array of OpenLineage events; this is not one.")
+    try:
+        text, decoder = body.decode().lstrip(), json.JSONDecoder()
+        if not isinstance(json.loads(text), list):
+            raise wrong
+        found, place = [], _skip(text, 1)
+        while text[place] != "]":
+            _, end = decoder.raw_decode(text, place)
+            found.append(text[place:end].encode())
+            place = _skip(text, end)
+            if text[place] == ",":
+                place = _skip(text, place + 1)
+    except (ValueError, RecursionError):
+        raise wrong from None
+    if len(found) > BATCH_ITEMS:
+        raise AssayError(f"A batch has at most {BATCH_ITEMS:,} events; send them in several.")
+    return found
+
+
+def _skip(text: str, place: int) -> int:
+    while text[place] in " \t\r\n":
+        place += 1
+    return place
+
+
+# -- storing -----------------------------------------------------------------------------------------------------------
+
+
+def parse(body: bytes) -> EventFacts:
+    """An event's facts. Raises AssayError for what cannot be stored and served again."""
+    deep = AssayError(f"The event is nested deeper than {DEPTH_LIMIT} levels.")
+    try:
+        facts = read_event(body)
+        event = json.loads(body)
+        datetime.fromisoformat(str(event["eventTime"])).astimezone(UTC)
+    except RecursionError:
+        raise deep from None
+    except (OverflowError, UnicodeError):
+        raise AssayError("The event's eventTime or text cannot be represented; send UTC times and UTF-8.") from None
+    if _depth_exceeds(event, DEPTH_LIMIT):
+        raise deep
+    return facts
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        inner = (list(item.values()) if isinstance(item, dict) else item for item in level)
+        level = [child for items in inner for child in items if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _put(store: LineageStore, body: bytes) -> bool:
+    try:
+        return store.put(body)
+    except (DataError, UnicodeError, ValueError):
+        raise AssayError("A name or id in the event holds characters, or a length, that cannot be stored.") from None
+
+
+def put_batch(store: LineageStore, bodies: list[bytes]) -> BatchResult:
+    """Every event that is one is stored, each by itself: one that fails takes no other with it."""
+    failures: list[Failure] = []
+    for index, body in enumerate(bodies):
+        try:
+            parse(body)
+            _put(store, body)
+        except AssayError as error:
+            failures.append(Failure(index=index, reason=str(error), retriable=False))
+        except SQLAlchemyError:
+            failures.append(Failure(index=index, reason="The lineage database did not take it now.", retriable=True))
+    return BatchResult.of(len(bodies), failures)
