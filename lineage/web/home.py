@@ -58,7 +58,10 @@ def _is_uuid(text: str) -> bool:
 def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
     for name in lake.tables():
         try:
-            yield name, lake.table(name).at()
+            state = lake.table(name).at()
+            if not state.commits:  # also reads them: a damaged log is one line of the list, not the end of the page
+                raise AssayError("its log is empty")
+            yield name, state
         except AssayError as problem:
             yield name, problem
 

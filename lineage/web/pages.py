@@ -66,5 +66,11 @@ def answering(view: Callable[[Request], Response]) -> Callable[[Request], Awaita
         except PageError as problem:
             words = {"heading": problem.heading, "message": str(problem), "advice": problem.advice}
             return page("message.html", problem.status, **words)
+        except AssayError as problem:
+            words = {
+                "message": str(problem),
+                "advice": "Run `assay doctor` to see what is wrong, then reload this page.",
+            }
+            return page("message.html", 500, heading="This cannot be shown", **words)
 
     return endpoint

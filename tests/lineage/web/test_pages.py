@@ -237,6 +237,18 @@ def test_verify_is_only_for_the_consoles_own_forms(client: TestClient, desk: Any
     assert client.get(address).status_code in (404, 405)
 
 
+def test_a_damaged_table_is_one_line_of_the_list(own_desk: Any) -> None:
+    log = Path(own_desk.lake.storage.root, "clean/tickets/_delta_log")
+    for file in log.glob("*.json"):
+        file.write_text("not a commit")
+    answer = TestClient(own_desk.app).get("/")
+    assert answer.status_code == 200
+    page = Page(answer.text)
+    assert "damaged" in page.text
+    assert "features/ticket" in page.text
+    assert own_desk.predictions[0] in page.text
+
+
 def test_impact_counts_what_was_made_from_a_version(client: TestClient, desk: Any) -> None:
     page = Page(client.get("/impact/raw/tickets?version=1").text)
     assert "Impact of raw/tickets@1" in page.text
