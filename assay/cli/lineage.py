@@ -101,8 +101,52 @@ def export(run_id: str | None, output: BinaryIO) -> None:
     Example:
       assay lineage export --output events.ndjson
     """
-    for event in open_store().lineage_store.events(run_id):
-        output.write(event.body.rstrip(b"\n") + b"\n")
+    from assay.lineage.transfer import export_events
+
+    export_events(open_store().lineage_store, output, run_id)
+
+
+@lineage.command("import")
+@click.argument("source", type=click.File("rb"))
+@json_option
+def import_(source: BinaryIO, as_json: bool) -> None:
+    """Store OpenLineage events from newline-delimited JSON (`-`: standard input). What is there already stays as it is.
+
+    \b
+    Example:
+      assay lineage import events.ndjson
+    """
+    from assay.lineage.transfer import import_events
+
+    found = import_events(open_store().lineage_store, source)
+    if as_json:
+        print_json({"read": found.read, "new": found.new})
+    else:
+        out.print(f"{found.read:,} events read, {found.new:,} of them new.")
+
+
+@lineage.command()
+@json_option
+def rebuild(as_json: bool) -> int:
+    """Restore runs, what they read and wrote, and checks from the tables' own commits. Exit code 1 if some are damaged.
+
+    What leaves no commit is not restored: failed runs, deleted tables, other tools' events.
+
+    \b
+    Example:
+      assay lineage rebuild
+    """
+    from assay.lineage.rebuild import rebuild as restore
+
+    store = open_store()
+    found = restore(store.lineage_store, store.lake)
+    if as_json:
+        print_json({"commits": found.commits, "runs": found.runs, "damaged": list(found.damaged)})
+    else:
+        out.print(f"{found.commits:,} commits read, {found.runs:,} runs restored.")
+        for name in found.damaged:
+            out.print(f"  {name} is damaged and is not in the graph", markup=False)
+    return 1 if found.damaged else 0
 
 
 @lineage.command()
