@@ -16,15 +16,18 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from assay.lineage.diff import Diff, diff
 from assay.lineage.graph_nodes import GraphNode, NodeReader, micros
 from assay.lineage.graph_tables import Tables, Write, partitions_of
 from assay.lineage.store import LineageStore
 from assay.lineage.tables import checks, edges, runs, versions
 
 __all__ = [
+    "Diff",
     "GraphEdge",
     "GraphNode",
     "Subgraph",
+    "diff",
     "downstream",
     "find",
     "graph",
