@@ -17,12 +17,21 @@ _PRIVATE = ("private_key", "passphrase")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
+class NodeId(str):
+    """A node's id, put together from names without credentials. It is not searched for them again: in
+    `dataset:s3://shop:raw/orders@1` a bucket, a table and a version would pass for a user, a password and a host."""
+
+    __slots__ = ()
+
+
 def presentable(value: Any, key: str = "") -> Any:
     """Any value of an event without credentials, and such that JSON can hold it.
 
     Beyond `redact`: keys in camel case (`dbPassword`), whatever is not text under such a key, and the pairs of name and
     value that environment variables, parameters and tags are written as.
     """
+    if isinstance(value, NodeId):
+        return value
     if isinstance(value, str):
         return MASK if value and _names_a_secret(key) else redact(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The service as an ASGI application: the API, and the console's pages where they are installed.
+"""The service as an ASGI application: the API, and behind it the console's pages.
 
 For this machine only: it listens on loopback, answers only to names of this machine (so that no web page can reach it by
 a name of its own that resolves here), and lets no other origin read it.
@@ -18,9 +18,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assay.errors import AssayError
 from assay.features.lake import Lake, open_lake
-from assay.lineage.api import ingest, marquez, models
+from assay.lineage import web
+from assay.lineage.api import ingest, marquez, models, queries
 from assay.lineage.api.answers import Answer, refusal
 from assay.lineage.store import LineageStore, open_store
+from assay.lineage.verify import Embed
 from assay.settings import Settings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -31,11 +33,16 @@ _DESCRIPTION = (
 
 
 def create_app(
-    store: LineageStore | None = None, lake: Lake | None = None, *, hosts: Collection[str] = LOOPBACK
+    store: LineageStore | None = None,
+    lake: Lake | None = None,
+    *,
+    hosts: Collection[str] = LOOPBACK,
+    embed: Embed | None = None,
 ) -> ASGIApp:
     """The service over a store and a lake; by default those of the `ASSAY_*` settings.
 
-    `hosts` are the names that it answers to, for one that stands behind a proxy of a team.
+    `hosts` are the names that it answers to, for one that stands behind a proxy of a team. `embed` lets the
+    console's Verify also compute a prediction's vector again.
     """
     settings = Settings()
     store = store or open_store(settings.lineage_url, settings.home)
@@ -55,25 +62,29 @@ def create_app(
 
     app.include_router(ingest.create_router(store))
     app.include_router(marquez.create_router(store))
+    app.include_router(queries.create_router(store, lake))
     app.openapi = lambda: _openapi(app)
-    return _Door(app, frozenset(hosts))
+    return _Door(app, web.create_router(store, lake, embed=embed), frozenset(hosts))
 
 
 class _Door:
-    """Before any route: who is asked, and which path is meant."""
+    """Before any route: who is asked, and which path is meant. What is not the API's is the console's."""
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
-        self._app, self._hosts = app, hosts
+    def __init__(self, api: ASGIApp, console: ASGIApp, hosts: frozenset[str]) -> None:
+        self._api, self._console, self._hosts = api, console, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            if self._host(scope) not in self._hosts:
-                answer = refusal(400, "This service does not answer to that host name. Open it as http://127.0.0.1.")
-                return await answer(scope, receive, send)
-            if scope["path"].startswith("/api/") and scope.get("raw_path"):
-                # Names hold slashes, sent as %2F: routes are found before they are decoded.
-                scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
-        return await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            return await self._api(scope, receive, send)
+        if self._host(scope) not in self._hosts:
+            answer = refusal(400, "This service does not answer to that host name. Open it as http://127.0.0.1.")
+            return await answer(scope, receive, send)
+        path = scope["path"]
+        if path.startswith("/api/") and scope.get("raw_path"):
+            # Names hold slashes, sent as %2F: routes are found before they are decoded.
+            scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
+        ours = path.startswith("/api/") or path in ("/health", "/openapi.json")
+        return await (self._api if ours else self._console)(scope, receive, send)
 
     @staticmethod
     def _host(scope: Scope) -> str | None:

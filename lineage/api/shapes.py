@@ -9,7 +9,9 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 
+from assay.lineage.api.answers import NodeId
 from assay.lineage.api.catalogue import Catalogue, DatasetEntry, Entity, Facets, JobEntry, Key, splits
+from assay.lineage.redaction import redact_text
 from assay.lineage.store import LineageStore, StoredEvent
 from assay.lineage.tables import events
 
@@ -192,9 +194,13 @@ def _run_facets(event: StoredEvent) -> Any:
 # -- search and events -------------------------------------------------------------------------------------------------
 
 
-def node_id(entity: Entity) -> str:
+def node_id(entity: Entity) -> NodeId:
     kind = "job" if isinstance(entity, JobEntry) else "dataset"
-    return f"{kind}:{entity.key[0]}:{entity.key[1]}"
+    return NodeId(f"{kind}:{entity.key[0]}:{entity.key[1]}")
+
+
+def _dataset_id(key: Key) -> NodeId:
+    return NodeId(f"dataset:{key[0]}:{key[1]}")
 
 
 def hits(known: Catalogue, text: str) -> list[Json]:
@@ -265,8 +271,8 @@ def lineage(known: Catalogue, focus: Entity, depth: int, limit: int) -> Json:
     edges: dict[str, set[tuple[str, str]]] = {node: set() for node in found}
     for node, entry in found.items():
         if isinstance(entry, JobEntry):
-            pairs = {(f"dataset:{key[0]}:{key[1]}", node) for key in entry.inputs}
-            pairs |= {(node, f"dataset:{key[0]}:{key[1]}") for key in entry.outputs}
+            pairs = {(_dataset_id(key), node) for key in entry.inputs}
+            pairs |= {(node, _dataset_id(key)) for key in entry.outputs}
             for a, b in pairs:
                 if a in found and b in found:
                     edges[a].add((a, b))
@@ -341,8 +347,8 @@ def _derived(facets: Json) -> Json:
     return {name: item for name, item in fields.items() if isinstance(item, dict)} if isinstance(fields, dict) else {}
 
 
-def _field_id(key: Key, column: str) -> str:
-    return f"datasetField:{key[0]}:{key[1]}:{column}"
+def _field_id(key: Key, column: str) -> NodeId:
+    return NodeId(f"datasetField:{redact_text(key[0])}:{redact_text(key[1])}:{redact_text(column)}")
 
 
 def _column(known: Catalogue, key: Key, column: str) -> Json:

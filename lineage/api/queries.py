@@ -1,0 +1,100 @@
+"""Our own questions: the version-exact graph, and the traces and impacts that the lake answers."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query
+from pydantic import AfterValidator
+
+from assay.errors import AssayError
+from assay.features.lake import Lake
+from assay.lineage import graph as graphs
+from assay.lineage.api import models
+from assay.lineage.api.answers import Answer, NodeId
+from assay.lineage.api.shapes import decoded
+from assay.lineage.impact import impact
+from assay.lineage.redaction import redact_text
+from assay.lineage.store import LineageStore
+from assay.lineage.trace import trace
+
+MISSING: Any = {404: {"model": models.Refused}}
+NodePath = Annotated[
+    str,
+    Path(
+        description="dataset:{namespace}:{name}@{version} (without @: the latest), job:{namespace}:{name} or run:{id}"
+    ),
+    AfterValidator(decoded),
+]
+Steps = Annotated[int, Query(ge=0, le=1_000, description="how many edges to go")]
+AsOf = Annotated[datetime | None, Query(description="the graph as it was then; UTC where no zone is given")]
+
+
+def create_router(store: LineageStore, lake: Lake) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["lineage"])
+
+    @router.get("/nodes/{node_id:path}", response_model=models.GraphNode, responses=MISSING)
+    def node(node_id: NodePath) -> Answer:
+        """One node of the graph with what is known of it."""
+        found = graphs.find(store, node_id)
+        if found is None:
+            raise _unknown_node()
+        return Answer(_node(found))
+
+    @router.get("/graph", response_model=models.Subgraph, responses=MISSING)
+    def graph(
+        focus: Annotated[str | None, Query(description="a node's id; without it: the whole graph")] = None,
+        up: Steps = 1,
+        down: Steps = 1,
+        as_of: AsOf = None,
+        limit: Annotated[int, Query(ge=1, le=10_000, description="at most so many nodes")] = 300,
+    ) -> Answer:
+        """The runs and versions around a node: what was really read and written. `truncated` says why it is not whole."""
+        if focus is None:
+            return Answer(_subgraph(graphs.graph(store, as_of, limit=limit)))
+        if graphs.find(store, focus) is None:
+            raise _unknown_node()
+        return Answer(_subgraph(graphs.neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)))
+
+    @router.get("/trace/{prediction_id}", response_model=models.Trace, responses=MISSING)
+    def trace_of(prediction_id: Annotated[str, Path(), AfterValidator(decoded)]) -> Answer:
+        """Where a prediction came from, back to the delivered files."""
+        try:
+            return Answer(trace(lake, prediction_id).to_dict())
+        except AssayError as error:
+            raise HTTPException(404, str(error)) from None
+
+    @router.get("/impact", response_model=models.Impact, responses=MISSING)
+    def impact_of(
+        table: Annotated[str, Query(examples=["clean/tickets"])],
+        version: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+        partition: Annotated[str | None, Query(examples=["2026-03-01"])] = None,
+        column: Annotated[str | None, Query()] = None,
+        references: Annotated[bool, Query(description="follow those who only looked something up, too")] = False,
+    ) -> Answer:
+        """What was made from a table, a version, a partition or a column: down to models, training sets and predictions."""
+        try:
+            options: dict[str, Any] = {"partition": partition, "column": column, "references": references}
+            return Answer(impact(lake, table, version, **options).to_dict())
+        except AssayError as error:
+            raise HTTPException(404, str(error)) from None
+
+    return router
+
+
+def _node(node: graphs.GraphNode) -> dict[str, Any]:
+    names = f"{node.namespace}:{node.name}", f"{redact_text(node.namespace)}:{redact_text(node.name)}"
+    return asdict(node) | {"id": NodeId(node.id.replace(*names, 1))}
+
+
+def _subgraph(found: graphs.Subgraph) -> dict[str, Any]:
+    nodes = {node.id: _node(node) for node in found.nodes}
+    edges = [
+        {"source": nodes[edge.source]["id"], "target": nodes[edge.target]["id"], "role": edge.role}
+        for edge in found.edges
+    ]
+    return {"nodes": list(nodes.values()), "edges": edges, "truncated": found.truncated}
+
+
+def _unknown_node() -> HTTPException:
+    return HTTPException(404, "There is no such node. Search for it: /api/v1/search?q=…")

@@ -1,0 +1,109 @@
+"""Our own questions over HTTP: the exact graph, traces and impacts; and the console behind them."""
+
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+import pytest
+from starlette.testclient import TestClient
+
+from assay.features.lake import Lake
+from assay.features.transaction import transaction
+from assay.features.work import Work
+from assay.lineage.api import models
+from assay.lineage.predictions import stage_predictions
+from assay.lineage.recorder import EventRecorder
+from assay.lineage.store import LineageStore
+
+RUN = "0195512a-7a00-7000-8000-00000000000%d"
+
+
+def ran(number: int, reads: str = "", writes: str = "") -> dict[str, Any]:
+    def named(version: str) -> list[dict[str, Any]]:
+        facets = {"version": {"datasetVersion": version}}
+        return [{"namespace": "s3://shop", "name": "raw/orders", "facets": facets}] if version else []
+
+    return {
+        "eventType": "COMPLETE",
+        "eventTime": f"2026-03-01T0{number}:00:00Z",
+        "run": {"runId": RUN % number},
+        "job": {"namespace": "spark", "name": f"job{number}"},
+        "inputs": named(reads),
+        "outputs": named(writes),
+    }
+
+
+@pytest.fixture
+def stale(client: TestClient) -> TestClient:
+    """Run 3 reads version 1 after run 2 wrote version 2."""
+    events = [ran(1, writes="1"), ran(2, writes="2"), ran(3, reads="1")]
+    assert client.post("/api/v1/lineage/batch", json=events).json()["status"] == "success"
+    return client
+
+
+def graph(client: TestClient, **query: Any) -> dict[str, Any]:
+    answer = client.get("/api/v1/graph", params=query)
+    assert answer.status_code == 200, answer.text
+    models.Subgraph.model_validate(answer.json())
+    return answer.json()
+
+
+def test_a_run_reads_version_1_while_2_is_latest(stale: TestClient) -> None:
+    found = graph(stale, focus="run:" + RUN % 3, up=9, down=0)
+    names = {node["id"] for node in found["nodes"]}
+    assert names == {"run:" + RUN % 1, "run:" + RUN % 3, "dataset:s3://shop:raw/orders@1"}
+    assert found["truncated"] is None
+    assert graph(stale, focus="dataset:s3://shop:raw/orders@2", up=0, down=9)["edges"] == []
+
+
+def test_the_graph_as_it_was_and_as_much_as_asked(stale: TestClient) -> None:
+    assert len(graph(stale)["nodes"]) == 5
+    assert len(graph(stale, as_of="2026-03-01T01:30:00Z")["nodes"]) == 2
+    assert "more than 2" in graph(stale, limit=2)["truncated"]
+    assert stale.get("/api/v1/graph?focus=run:none").status_code == 404
+
+
+def test_nodes_by_id(stale: TestClient) -> None:
+    for text in ("dataset:s3://shop:raw/orders@1", quote("dataset:s3://shop:raw/orders@1", safe="")):
+        found = stale.get(f"/api/v1/nodes/{text}").json()
+        assert (found["kind"], found["namespace"], found["version"]) == ("dataset", "s3://shop", "1")
+    assert stale.get("/api/v1/nodes/job:spark:job2").json()["facts"]["run"] == RUN % 2
+    assert stale.get("/api/v1/nodes/job:spark:none").status_code == 404
+
+
+def test_trace_impact_and_logical_names(client: TestClient, lake: Lake, store: LineageStore) -> None:
+    recorder = EventRecorder(store)
+    with transaction(lake, recorder, Work("features/ticket", "2026-03-01")) as tx:
+        tx.write("features/ticket", pl.DataFrame({"ticket_id": ["a", "b"], "length": [1, 2]}))
+    with transaction(lake, recorder, Work("predictions/router", "2026-03-01")) as tx:
+        frame = tx.read("features/ticket").collect().drop("partition_key")
+        frame = frame.with_columns(event_time=pl.lit("2026-03-01T09:00:00+00:00").str.to_datetime(time_zone="UTC"))
+        frame = frame.with_columns(intent=pl.lit("card"), confidence=pl.lit(0.5))
+        ids = stage_predictions(
+            tx, model="router", model_version="1", frame=frame, keys=["ticket_id"], feature_columns=["length"]
+        )
+    recorder.close()
+    traced = client.get(f"/api/v1/trace/{ids[0]}")
+    assert traced.status_code == 200, traced.text
+    models.Trace.model_validate(traced.json())
+    assert "features/ticket" in {node["name"] for node in traced.json()["root"]["inputs"]}
+    affected = client.get("/api/v1/impact?table=features/ticket").json()
+    models.Impact.model_validate(affected)
+    assert (affected["predictions"], affected["complete"]) == (2, True)
+    for path in ("impact?table=none", "impact?table=../x", "impact?table=features/ticket&version=9", "trace/none"):
+        answer = client.get(f"/api/v1/{path}")
+        assert (answer.status_code, set(answer.json())) == (404, {"error"}), path
+    found = client.get("/api/v1/namespaces/assay/datasets/features%2Fticket").json()
+    assert [field["name"] for field in found["fields"]][:2] == ["ticket_id", "length"]
+    assert client.get("/api/v1/nodes/dataset:assay:features/ticket").json()["facts"]["table"] == "features/ticket"
+
+
+def test_the_console_is_behind_the_api(client: TestClient) -> None:
+    page = client.get("/")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert client.get("/api/v1/none").headers["content-type"] == "application/json"
+    described = client.get("/openapi.json").json()
+    assert all(
+        "422" not in operation["responses"] for path in described["paths"].values() for operation in path.values()
+    )
+    assert "/api/v1/column-lineage" in described["paths"]

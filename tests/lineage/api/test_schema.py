@@ -1,0 +1,55 @@
+"""Whatever is asked, as far as the OpenAPI description allows and beyond: no server error, and answers as described."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.testclient import TestClient
+
+from assay.features.lake import open_lake
+from assay.lineage.api import create_app
+from assay.lineage.api.models import EVENT
+from assay.lineage.store import open_store
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> Any:
+    app = create_app(
+        open_store(tmp_path / "lineage.db", busy_seconds=10), open_lake(tmp_path / "lake"), hosts=["testserver"]
+    )
+    with TestClient(app) as client:
+        assert client.post("/api/v1/lineage", json=EVENT).status_code == 200
+    return schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+def test_no_request_is_too_much(described: Any) -> None:
+    asked = set()
+    for operation in (found.ok() for found in described.get_all_operations()):
+
+        @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=st.one_of(operation.as_strategy(generation_mode=mode) for mode in GenerationMode))
+        def ask(case: schemathesis.Case) -> None:
+            case.call_and_validate(checks=CHECKS)
+
+        ask()
+        asked.add(operation.label)
+    assert {"POST /api/v1/lineage", "GET /api/v1/graph", "GET /api/v1/trace/{prediction_id}"} <= asked
