@@ -239,7 +239,8 @@ class Writer:
         ordered = self.chance.random() < 0.3
         distinct = self.chance.choice(["", "", "distinct ", f"distinct on ({made[0]}) " if ordered else ""])
         shown = ", ".join(f"{value} as {name}" for value, name in zip(values, made, strict=True))
-        tail += f" order by {', '.join(made)} limit {self.chance.randint(1, 6)}" if ordered else ""
+        first = [self.chance.choice(columns)] if kind != "group" and not distinct else []  # not a column of the result
+        tail += f" order by {', '.join(first + made)} limit {self.chance.randint(1, 6)}" if ordered else ""
         return f"select {distinct}{shown} from {sql}{where}{tail}", made
 
     def aggregate(self, columns: list[str]) -> str:
