@@ -10,7 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from assay.lineage.api import models
-from assay.lineage.store import LineageStore
+from assay.lineage.graph import graph_hash
+from assay.lineage.store import LineageStore, open_store
 
 EVENTS = Path(__file__).parents[4] / "shared" / "openlineage" / "events"
 A_RUN = "0195512a-7a00-7000-8000-00000000000%d"
@@ -171,6 +172,7 @@ def test_no_secret_is_served_and_the_bytes_are_kept(client: TestClient, store: L
         f"/lineage?nodeId={node}",
         f"/namespaces/{quote('postgres://h', safe='')}/datasets/d.t",
     ]
+    paths += ["/graph", f"/column-lineage?nodeId={node}"]
     for path in paths:
         answer = client.get(f"/api/v1{path}")
         assert answer.status_code == 200, path
@@ -231,14 +233,22 @@ def everything(client: TestClient) -> dict[str, Any]:
     return found
 
 
-def test_the_order_of_arrival_does_not_matter(client: TestClient, others: list[bytes]) -> None:
+def test_the_order_of_arrival_does_not_matter(
+    client: TestClient, store: LineageStore, others: list[bytes], tmp_path: Path
+) -> None:
     for body in others:
         post(client, body)
-    expected = everything(client)
+    expected, graph = everything(client), graph_hash(store)
     for seed in range(3):
         shuffled = Random(seed).sample(others, len(others))
         assert {post(client, body) for body in shuffled} == {200}
         assert everything(client) == expected
+    for seed in range(3):
+        again = open_store(tmp_path / f"{seed}.db")
+        for body in Random(seed).sample(others, len(others)):
+            again.put(body)
+        assert graph_hash(again) == graph == graph_hash(store)
+        again.close()
 
 
 def test_expected_links_of_airflow_are_found(client: TestClient, others: list[bytes]) -> None:
