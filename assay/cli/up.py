@@ -1,33 +1,72 @@
-"""`assay up`: the Dagster UI over this lake."""
+"""`assay up`: the Dagster UI and the governance console over this lake."""
 
 import os
 import signal
+import subprocess
 import sys
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
 import click
 
 from assay.cli.pipeline import dagster_home
 
+STOPPING_SECONDS = 20
+
 
 @click.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI (on 127.0.0.1).")
-def up(port: int) -> None:
-    """Open the Dagster UI and its daemon (sensors, queue) on 127.0.0.1, until Ctrl-C.
+@click.option("--console-port", default=3001, show_default=True, help="Port of the console and the lineage API.")
+@click.option("--console/--no-console", default=True, help="Whether to serve the console too.")
+def up(port: int, console_port: int, console: bool) -> int:
+    """Open the Dagster UI with its daemon (sensors, queue) and the console, on 127.0.0.1, until Ctrl-C.
 
     \b
-    Example:
-      assay up --port 3000
+    Examples:
+      assay up
+      assay up --port 3000 --no-console
     """
     home = dagster_home()
     home.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"DAGSTER_HOME": str(home)}
     workspace = Path("workspace.yaml")
     target = ["-w", str(workspace)] if workspace.exists() else ["-m", "assay.assets.definitions"]
+    commands = [["-m", "dagster", "dev", *target, "-h", "127.0.0.1", "-p", str(port)]]
     click.echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C stops it)")
-    command = [sys.executable, "-m", "dagster", "dev", *target, "-h", "127.0.0.1", "-p", str(port)]
+    if console:
+        commands.append(["-m", "assay.cli.console", str(console_port)])
+        click.echo(f"Console:    http://127.0.0.1:{console_port}")
+    return supervise(commands, os.environ | {"DAGSTER_HOME": str(home)})
+
+
+def supervise(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> int:
+    """Run Python commands side by side until one of them ends or this process is told to stop; then stop all of them.
+    Returns the exit code of the one that ended by itself, 0 when told to stop."""
     # Started in the background of a script, Ctrl-C's signal is ignored, and so it would be by every child of Dagster's,
     # which stops them with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # This process becomes Dagster's, so that whoever started `assay up` stops what they started.
-    os.execve(sys.executable, command, environment)
+    signal.signal(signal.SIGTERM, _stop)
+    processes = [subprocess.Popen([sys.executable, *command], env=environment) for command in commands]
+    try:
+        while True:
+            ended = [process.returncode for process in processes if process.poll() is not None]
+            if ended:
+                return ended[0]
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in processes:
+            try:
+                process.wait(STOPPING_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    del signum, frame
+    raise KeyboardInterrupt

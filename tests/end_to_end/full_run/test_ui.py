@@ -25,20 +25,31 @@ FLAGS = [
 ]
 
 
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for free in sockets:
+        free.bind(("127.0.0.1", 0))
+    ports = [free.getsockname()[1] for free in sockets]
+    for free in sockets:
+        free.close()
+    return ports
+
+
 @pytest.fixture(scope="module")
 def ui(full_run: Any) -> Iterator[str]:
     """The address of `assay up` on this run's lake."""
     if not CHROMIUM.exists():
         pytest.skip(f"there is no chromium at {CHROMIUM} (make browser)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = full_run.place.start("up", "--port", str(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    port, console = _free_ports(2)
+    ports = ("--port", str(port), "--console-port", str(console))
+    process = full_run.place.start("up", *ports, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
             assert process.poll() is None, "assay up ended by itself"
             with suppress(OSError), urllib.request.urlopen(f"{address}/server_info", timeout=5):
+                with urllib.request.urlopen(f"http://127.0.0.1:{console}/", timeout=30) as answer:
+                    assert b"predictions/router" in answer.read()
                 break
             time.sleep(0.5)
         else:
