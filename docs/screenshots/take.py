@@ -49,7 +49,7 @@ def main() -> None:
     if not seen["refused"] or not seen["prediction"]:
         sys.exit("The demo is not finished here: run `make run` first, or set ASSAY_HOME.")
     terminal(seen["prediction"]["prediction_id"])
-    with serving() as base, sync_playwright() as playwright:
+    with serving() as (base, console_base), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page(viewport=SIZE, color_scheme="light", timezone_id="UTC")
         page.set_default_timeout(PAGE_SECONDS * 1000)
@@ -62,6 +62,9 @@ def main() -> None:
         wide = browser.new_page(viewport=WIDE, device_scale_factor=SCALE, storage_state=state)
         wide.set_default_timeout(PAGE_SECONDS * 1000)
         graph(wide, base)
+        console(
+            browser.new_page(viewport=SIZE, color_scheme="light"), console_base, seen["prediction"]["prediction_id"]
+        )
         browser.close()
 
 
@@ -104,6 +107,15 @@ def refused(page: Page, base: str, batch: dict[str, Any]) -> None:
     save(page, "refused", height=failure["y"] + 60)
 
 
+def console(page: Page, base: str, prediction_id: str) -> None:
+    """The governance console: a prediction's whole path, proved."""
+    page.goto(f"{base}/trace/{prediction_id}")
+    page.get_by_role("button", name="Verify").click()
+    page.get_by_text("verified").first.wait_for()
+    page.evaluate("scrollTo(0, 0)")
+    save(page, "console")
+
+
 def save(page: Page, name: str, height: float | None = None) -> None:
     page.wait_for_timeout(2500)  # the UI fades its panels in
     clip: FloatRect | None = {"x": 0, "y": 0, "width": SIZE["width"], "height": height} if height else None
@@ -111,17 +123,19 @@ def save(page: Page, name: str, height: float | None = None) -> None:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """`assay up` on a free port; its address. It is stopped as Ctrl-C would."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def serving() -> Iterator[tuple[str, str]]:
+    """`assay up` on free ports; the addresses of the Dagster UI and the console. It is stopped as Ctrl-C would."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        port, console_port = one.getsockname()[1], other.getsockname()[1]
     base = f"http://127.0.0.1:{port}"
+    command = [ASSAY, "up", "--port", str(port), "--console-port", str(console_port)]
     # Its own session, so that its children can be stopped with it and nothing else.
-    process = subprocess.Popen([ASSAY, "up", "--port", str(port)], start_new_session=True, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
     try:
         wait_until_up(base, process)
-        yield base
+        yield base, f"http://127.0.0.1:{console_port}"
     finally:
         os.killpg(process.pid, signal.SIGINT)
         try:
