@@ -126,8 +126,17 @@ class Transaction:
             return None
         snapshot = state.table_snapshot(commit.version)
         schema = {column: str(dtype) for column, dtype in state.schema.items()}
-        rows = commit.rows or 0
-        return Written(name, snapshot, self.work.partition, rows, 0, changed=False, schema=schema), commit
+        written = Written(
+            table=name,
+            snapshot=snapshot,
+            partition=self.work.partition,
+            rows=commit.rows or 0,
+            size=0,
+            changed=False,
+            schema=schema,
+            replaced=commit.mode == "replace",
+        )
+        return written, commit
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class SnapshotDatasetFacet(ol.DatasetFacet):
     role: str
     partitions: list[str] | None = None
     digest: str | None = None
+    mode: str | None = None
 
     @staticmethod
     def _get_schema() -> str:
@@ -106,6 +107,7 @@ def written_facet(written: Written, *, audited: bool = False) -> SnapshotDataset
         snapshot.commit_sha256,
         role,
         partitions=[written.partition] if written.partition is not None else None,
+        mode="replace" if written.replaced else "append",
     )
 
 
