@@ -91,7 +91,7 @@ def test_what_is_recorded_meets_the_official_schemas(
 def test_a_locked_store_neither_fails_nor_delays_and_catches_up(
     lake: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = open_store(tmp_path / "lineage.db", busy_seconds=0.2)
+    store = open_store(tmp_path / "lineage.db", busy_seconds=2)
     recorder = EventRecorder(store)
     publish(lake, recorder, Work("warm"))
     other = sqlite3.connect(tmp_path / "lineage.db", isolation_level=None)
@@ -101,7 +101,7 @@ def test_a_locked_store_neither_fails_nor_delays_and_catches_up(
         started = time.monotonic()
         for work in works:
             recorder.started(work)
-        assert time.monotonic() - started < 1.0  # one wait for the lock, not three
+        assert time.monotonic() - started < 5  # one wait of 2 s for the lock, not three
     assert len([record for record in caplog.records if record.name == "assay.lineage"]) == 1
     other.execute("ROLLBACK")
     other.close()
@@ -136,7 +136,7 @@ def test_a_dead_server_does_not_hold_up_the_work(lake: Lake, tmp_path: Path) -> 
     recorder = EventRecorder(open_store("postgresql://nobody:s3cret@127.0.0.1:1/none", home=tmp_path))
     started = time.monotonic()
     publish(lake, recorder, Work("clean/t"))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert len((tmp_path / SPOOL).read_bytes().splitlines()) == 2
     recorder.close()
 
