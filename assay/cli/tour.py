@@ -16,6 +16,7 @@ from assay.errors import AssayError
 from assay.store import Store, open_store
 
 RULES_SHOWN = 5
+CONSOLE_PORT = 3001
 TICKETS, PREDICTIONS = "raw/tickets", "predictions/router"
 PAGES = (
     (
@@ -87,6 +88,10 @@ def tour(port: int, as_json: bool) -> None:
     _say(f"\n[bold]In the UI[/bold] ({base})")
     for what, path in PAGES:
         _say(f"  {what:<45}{base}{path}")
+    if prediction is not None:
+        _say("\n[bold]In the console[/bold]")
+        path = f"http://127.0.0.1:{CONSOLE_PORT}/trace/{prediction['prediction_id']}"
+        _say(f"  {'that prediction, proved with a click':<45}{path}")
     _say("\n[bold]From the shell[/bold]")
     for what, command in commands:
         _say(f"  {what:<45}{command}")
