@@ -17,10 +17,10 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from assay.lineage.diff import Diff, diff
-from assay.lineage.graph_nodes import GraphNode, NodeReader, micros
-from assay.lineage.graph_tables import Tables, Write, partitions_of
+from assay.lineage.graph_nodes import GraphNode, Key, NodeReader, micros, present
+from assay.lineage.graph_tables import Point, Steps, Write
 from assay.lineage.store import LineageStore
-from assay.lineage.tables import checks, edges, runs, versions
+from assay.lineage.tables import ADDS, ALL, LOOKS_UP, READS, REPLACES, checks, datasets, edges, jobs, runs, versions
 
 __all__ = [
     "Diff",
@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 Kind = Literal["dataset", "job", "run"]
-# ("run", run id) | ("write", version): what it wrote | ("read", version, partitions): what it held | ("carrier", version,
-# version of the write): those who read that write there
+# ("run", run) | ("read", line, partition or ALL, number): what was held there | ("write", line, number, its runs)
+# | ("written", line, partition, number): whoever saw that | ("readers", line, number, its runs) | ("point", line, number)
 _State = tuple[Any, ...]
-_Step = tuple[str, str, str, _State | None]  # source, target, role, where to go on (None: nowhere)
+_Step = tuple[Key, Key, str, _State | None]  # source, target, role, where to go on (None: nowhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +99,15 @@ def neighbourhood(
 
 def graph(store: LineageStore, as_of: datetime | None = None, *, limit: int = 10_000) -> Subgraph:
     """The whole graph as recorded, or as it was: runs that had ended by then, or had begun and not ended to this day."""
-    roles = ("input", "reference", "output", "unchanged")
-    query = sa.select(edges.c.run_id, edges.c.version_id, edges.c.role).join(runs, runs.c.run_id == edges.c.run_id)
-    query = query.where(edges.c.role.in_(roles), present(as_of)).order_by(edges.c.run_id, edges.c.version_id)
+    query = sa.select(edges.c.run_key, edges.c.line, edges.c.number, edges.c.role, edges.c.flow)
+    query = query.join(runs, runs.c.id == edges.c.run_key).where(edges.c.flow <= REPLACES, present(as_of))
     walk = _Walk(limit)
     with store.reading() as connection:
-        for run_id, version_id, role in connection.execute(query):
-            ends = (f"v{version_id}", f"r{run_id}")
-            if not walk.add(*(ends if role in ("input", "reference") else ends[::-1]), role):
+        for run, line, number, role, flow in connection.execute(query.order_by(edges.c.run_key, edges.c.version_id)):
+            ends: tuple[Key, Key] = ((line, number), run)
+            if not walk.add(*(ends if flow <= LOOKS_UP else ends[::-1]), role):
                 break
         return walk.result(NodeReader(connection))
-
-
-def present(as_of: datetime | None) -> sa.ColumnElement[bool]:
-    """Whether a run counts at a time. An ended run counts from its end: what it wrote was not known before."""
-    if as_of is None:
-        return sa.true()
-    return sa.func.coalesce(runs.c.ended_us, runs.c.started_us, 0) <= micros(as_of)
 
 
 def graph_hash(store: LineageStore, *, written: bool = False) -> str:
@@ -125,19 +117,22 @@ def graph_hash(store: LineageStore, *, written: bool = False) -> str:
     `written`: only what the tables' own commits tell too: runs that wrote a version, what they read and wrote, and their
     checks (without runs that failed or found nothing to do, and the moment at which a run ended).
     """
-    wrote = sa.select(edges.c.run_id).join(versions).where(edges.c.role == "output", versions.c.table_id != "")
-    told = runs.c.run_id.in_(wrote) if written else sa.true()
-    run = [runs.c.run_id, runs.c.namespace, runs.c.job, runs.c.state, runs.c.started_us, runs.c.parent_id]
-    edge = [
-        column for table in (edges, versions) for column in table.columns if column.name not in ("id", "version_id")
-    ]
-    linked = sa.select(*edge).select_from(edges.join(versions).join(runs, runs.c.run_id == edges.c.run_id)).where(told)
+    wrote = sa.select(edges.c.run_key).join(versions).join(datasets)
+    wrote = wrote.where(edges.c.role == "output", datasets.c.table_id != "")
+    told = runs.c.id.in_(wrote) if written else sa.true()
+    run = [runs.c.run_id, jobs.c.namespace, jobs.c.name, runs.c.state, runs.c.started_us, runs.c.parent_id]
+    run += [] if written else [runs.c.ended_us]
+    edge = [runs.c.run_id, edges.c.role, edges.c.partition, edges.c.digest, edges.c.mode]
+    edge += [versions.c.version, versions.c.commit_sha256]
+    edge += [datasets.c.namespace, datasets.c.name, datasets.c.table_id, datasets.c.table_name]
+    linked = sa.select(*edge).select_from(edges.join(versions).join(datasets).join(runs)).where(told)
     if written:
         linked = linked.where(edges.c.role.in_(("input", "reference", "output")))
-    judged = sa.select(checks).join(runs, runs.c.run_id == checks.c.run_id).where(told)
+    check = [runs.c.run_id, *(column for column in checks.columns if column.name != "run_key")]
+    judged = sa.select(*check).select_from(checks.join(runs)).where(told)
     state = hashlib.sha256()
     with store.reading() as connection:
-        for query in (sa.select(*run, *(() if written else (runs.c.ended_us,))).where(told), linked, judged):
+        for query in (sa.select(*run).join(jobs, jobs.c.id == runs.c.job_id).where(told), linked, judged):
             rows = sorted(json.dumps(list(row)) for row in connection.execute(query))
             state.update(json.dumps(rows).encode())
     return state.hexdigest()
@@ -148,17 +143,17 @@ def graph_hash(store: LineageStore, *, written: bool = False) -> str:
 
 @dataclass(slots=True)
 class _Walk:
-    """What was found. Keys: v<version row>, r<run>, or the id of a job."""
+    """What was found. Keys are those of `NodeReader`."""
 
     limit: int
-    keys: dict[str, None] = field(default_factory=dict)
-    found: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    keys: dict[Key, None] = field(default_factory=dict)
+    found: dict[tuple[Key, Key, str], None] = field(default_factory=dict)
     truncated: str | None = None
 
-    def add(self, source: str, target: str, role: str) -> bool:
+    def add(self, source: Key, target: Key, role: str) -> bool:
         """Whether there was room for it."""
-        new = {key for key in (source, target) if key not in self.keys}
-        if len(self.keys) + len(new) > self.limit:
+        new = (source not in self.keys) + (target not in self.keys)
+        if len(self.keys) + new > self.limit:
             self.truncated = f"there are more than {self.limit:,} nodes"
             return False
         self.keys[source] = self.keys[target] = None
@@ -180,24 +175,25 @@ def _around(
         focus = reader.key(node_id)
         if focus is None:
             return Subgraph((), ())
-        where = present(as_of)
-        tables = Tables(connection, where)
+        steps = Steps(connection, None if as_of is None else micros(as_of))
         walk = _Walk(max(1, limit))
-        if focus.startswith("v"):
-            if as_of is not None and not reader.touched(int(focus[1:]), where):
+        alias: dict[Key, Key] = {}
+        if isinstance(focus, tuple):
+            if as_of is not None and not steps.at(focus):
                 return Subgraph((), ())
-            begin: list[_State] = [("read", int(focus[1:]), None)]
+            before: list[_State] = [("read", focus[0], ALL, focus[1])]
+            after: list[_State] = [("point", *focus)]
         else:
-            ids = [focus[1:]] if focus.startswith("r") else reader.runs_of(focus, where, limit)
-            begin = [("run", run_id) for run_id in ids if tables.has_run(run_id)]
-            if not begin:
+            ids = reader.runs_of(focus, present(as_of), limit)
+            if not ids:
                 return Subgraph((), ())
-            if len(begin) > limit:
-                begin, walk.truncated = begin[:limit], f"{node_id} has more than {limit:,} runs"
+            if len(ids) > limit:
+                ids, walk.truncated = ids[:limit], f"{node_id} has more than {limit:,} runs"
+            alias = dict.fromkeys(ids, focus)  # a job stands for its runs
+            before = after = [("run", run) for run in ids]
         walk.keys[focus] = None
-        alias = {f"r{state[1]}": focus for state in begin if state[0] == "run"}  # a job stands for its runs
-        _spread(begin, up, lambda states: _up(tables, states), walk, alias)
-        _spread(begin, down, lambda states: _down(tables, states), walk, alias)
+        _spread(before, up, lambda states: _up(steps, states), walk, alias)
+        _spread(after, down, lambda states: _down(steps, states), walk, alias)
         return walk.result(reader)
 
 
@@ -206,7 +202,7 @@ def _spread(
     depth: int | None,
     step: Callable[[list[_State]], Iterator[_Step]],
     walk: _Walk,
-    alias: dict[str, str],
+    alias: dict[Key, Key],
 ) -> None:
     """Breadth first, level by level: few queries a level, and each state is entered at its least depth."""
     seen, frontier, level = set(begin), begin, 0
@@ -221,46 +217,59 @@ def _spread(
         frontier, level = list(following), level + 1
 
 
-def _up(tables: Tables, states: list[_State]) -> Iterator[_Step]:
-    ids = [state[1] for state in states if state[0] == "run"]
-    for use in tables.uses(ids, ("input", "reference")):
-        onward = ("read", use.version_id, partitions_of(use.partitions)) if use.role == "input" else None
-        yield f"v{use.version_id}", f"r{use.run_id}", use.role, onward
-    tables.load([state[1] for state in states if state[0] != "run"])
+def _up(steps: Steps, states: list[_State]) -> Iterator[_Step]:
+    """From runs to what they read; from there to the writes whose rows it held; from there to the runs that wrote them."""
+    if ids := [state[1] for state in states if state[0] == "run"]:
+        for use in steps.uses(ids, READS, LOOKS_UP):
+            onward = ("read", use.line, use.partition, use.number) if use.flow == READS else None
+            yield (use.line, use.number), use.run_key, use.role, onward
+    for (line, _, number), writes in steps.held(state[1:] for state in states if state[0] == "read").items():
+        for earlier, runs_ in _by_number(writes):
+            if earlier == number:
+                yield from _wrote((line, number), runs_)
+            else:
+                yield (line, earlier), (line, number), "carried", ("write", line, earlier, runs_)
     for state in states:
-        if state[0] == "read":
-            for write in tables.held(state[1], state[2]):
-                if write.version_id != state[1]:
-                    yield (
-                        f"v{write.version_id}",
-                        f"v{state[1]}",
-                        "carried",
-                        ("write", write.version_id, write.partition),
-                    )
-                else:
-                    yield from _writers(write)
-        elif state[0] == "write":
-            for write in tables.writes_of(state[1]):
-                yield from _writers(write)
+        if state[0] == "write":
+            yield from _wrote(state[1:3], state[3])
 
 
-def _writers(write: Write) -> Iterator[_Step]:
-    for run_id, role in write.runs:
-        yield f"r{run_id}", f"v{write.version_id}", role, ("run", run_id)
+def _wrote(point: Point, runs_: Iterable[tuple[int, str]]) -> Iterator[_Step]:
+    for run, role in runs_:
+        yield run, point, role, ("run", run)
 
 
-def _down(tables: Tables, states: list[_State]) -> Iterator[_Step]:
-    ids = [state[1] for state in states if state[0] == "run"]
-    for use in tables.uses(ids, ("output", "unchanged")):
-        yield f"r{use.run_id}", f"v{use.version_id}", use.role, ("write", use.version_id, None)
-    tables.load([state[1] for state in states if state[0] != "run"], readers=True)
+def _by_number(writes: Iterable[Write]) -> Iterator[tuple[int, tuple[tuple[int, str], ...]]]:
+    found: dict[int, dict[tuple[int, str], None]] = {}
+    for write in writes:
+        found.setdefault(write.number, {})[write.run, write.role] = None
+    for number, runs_ in found.items():
+        yield number, tuple(runs_)
+
+
+def _down(steps: Steps, states: list[_State]) -> Iterator[_Step]:
+    """From runs to what they wrote; from there to the runs that saw it, at that version or carried to a later one."""
+    if ids := [state[1] for state in states if state[0] == "run"]:
+        for use in steps.uses(ids, ADDS, REPLACES):
+            yield use.run_key, (use.line, use.number), use.role, ("written", use.line, use.partition, use.number)
+    written = {state[1:]: None for state in states if state[0] == "written"}
     for state in states:
-        if state[0] == "run":
-            continue
-        for read in tables.reads_of(state[1]):
-            direct = state[0] == "read" or tables.sees(read, state[2] if state[0] == "carrier" else state[1])
-            if direct:
-                yield f"v{state[1]}", f"r{read.run_id}", "input", ("run", read.run_id)
-        if state[0] != "carrier":
-            for later in tables.carriers(state[1]):
-                yield f"v{state[1]}", f"v{later}", "carried", ("carrier", later, state[1])
+        if state[0] == "point":
+            for edge in steps.at(state[1:]):
+                if edge.flow == READS:  # whatever they took from it: written here or carried here
+                    yield state[1:], edge.run_key, "input", ("run", edge.run_key)
+                elif edge.flow >= ADDS:
+                    written[edge.line, edge.partition, edge.number] = None
+    readers: dict[tuple[int, int, int], list[int]] = {}
+    for line, wrote, number, run in steps.seen(written):
+        readers.setdefault((line, wrote, number), []).append(run)
+    for (line, wrote, number), ids in readers.items():
+        if number == wrote:
+            for run in ids:
+                yield (line, number), run, "input", ("run", run)
+        else:
+            yield (line, wrote), (line, number), "carried", ("readers", line, number, tuple(ids))
+    for state in states:
+        if state[0] == "readers":
+            for run in state[3]:
+                yield state[1:3], run, "input", ("run", run)

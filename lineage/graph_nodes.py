@@ -9,12 +9,15 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from assay.lineage.graph_tables import batches
+from assay.lineage import bulk
+from assay.lineage.graph_tables import Point
 from assay.lineage.naming import LOGICAL
-from assay.lineage.tables import checks, edges, runs, versions
+from assay.lineage.tables import ADDS, REPLACES, datasets, jobs, runs, versions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+Key = Point | int | str  # inside the store: a dataset version, a run, or the id of a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,19 @@ def micros(instant: datetime) -> int:
     return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
+def present(as_of: datetime | None) -> sa.ColumnElement[bool]:
+    """Whether a run counts at a time. An ended run counts from its end: what it wrote was not known before."""
+    return sa.true() if as_of is None else micros(as_of) >= _WHEN
+
+
+_WHEN = sa.func.coalesce(runs.c.ended_us, runs.c.started_us, 0)
+
+
 def _iso(us: int | None) -> str | None:
     return (_EPOCH + timedelta(microseconds=us)).isoformat() if us is not None else None
 
 
 class NodeReader:
-    """Keys inside the store: v<row of dataset_versions>, r<run id>, or the id of a job."""
-
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
@@ -52,81 +61,74 @@ class NodeReader:
         key = self.key(node_id)
         return self.nodes([key])[key] if key is not None else None
 
-    def key(self, node_id: str) -> str | None:
+    def key(self, node_id: str) -> Key | None:
         kind, _, rest = node_id.partition(":")
         if kind == "run":
-            found = self._connection.scalar(sa.select(runs.c.run_id).where(runs.c.run_id == rest.lower()))
-            return f"r{found}" if found else None
+            return self._connection.scalar(sa.select(runs.c.id).where(runs.c.run_id == rest.lower()))
         if kind == "job":
-            named = [sa.and_(runs.c.namespace == left, runs.c.job == right) for left, right in _splits(rest)]
-            row = self._connection.execute(
-                sa.select(runs.c.namespace, runs.c.job).where(sa.or_(*named)).limit(1)
-            ).first()
-            return f"job:{row[0]}:{row[1]}" if row else None
+            row = self._connection.execute(sa.select(jobs).where(_is_job(node_id)).limit(1)).first()
+            return f"job:{row.namespace}:{row.name}" if row else None
         return self._dataset(rest) if kind == "dataset" else None
 
-    def _dataset(self, rest: str) -> str | None:
+    def _dataset(self, rest: str) -> Point | None:
         """Namespaces, names and versions may all hold colons and @: the store knows which reading is meant."""
         name, _, table_id = rest.rpartition("#")
         for text, life in ((rest, None), *([(name, table_id)] if name else ())):
             for at in [*reversed([match.start() for match in re.finditer("@", text)]), len(text)]:
-                row = self._latest(text[:at], text[at + 1 :] if at < len(text) else None, life)
-                if row is not None:
-                    return f"v{row}"
+                point = self._point(text[:at], text[at + 1 :] if at < len(text) else None, life)
+                if point is not None:
+                    return point
         return None
 
-    def _latest(self, text: str, version: str | None, table_id: str | None) -> int | None:
-        named = [sa.and_(versions.c.namespace == left, versions.c.name == right) for left, right in _splits(text)]
-        named += [versions.c.table_name == right for left, right in _splits(text) if left == LOGICAL and right]
-        if not named:
-            return None
-        query = sa.select(versions.c.id, versions.c.table_id, versions.c.version).where(sa.or_(*named))
+    def _point(self, text: str, version: str | None, table_id: str | None) -> Point | None:
+        """A version of the dataset with this name; without a version: its latest."""
+        named = [sa.and_(datasets.c.namespace == left, datasets.c.name == right) for left, right in _splits(text)]
+        named += [datasets.c.table_name == right for left, right in _splits(text) if left == LOGICAL and right]
+        rows = self._connection.execute(sa.select(datasets).where(sa.or_(*named))).all() if named else []
+        if table_id is not None:
+            rows = [row for row in rows if row.table_id == table_id]
+        lines = {row.life for row in rows if row.life is not None}
+        if version is None and len(lines) == 1:  # one Delta table: the highest number
+            line = lines.pop()
+            top = sa.select(sa.func.max(versions.c.number)).where(versions.c.line == line)
+            number = self._connection.scalar(top)
+            if number is not None:
+                return line, number
+        query = sa.select(versions.c.line, versions.c.number, versions.c.version, versions.c.id)
+        query = query.where(versions.c.dataset_id.in_([row.id for row in rows]))
         if version is not None:
             query = query.where(versions.c.version == version)
-        if table_id is not None:
-            query = query.where(versions.c.table_id == table_id)
-        rows = self._connection.execute(query).all()
-        if not rows:
+        found = self._connection.execute(query).all()
+        if not found:
             return None
-        if len({row.table_id for row in rows}) == 1 and rows[0].table_id:
-            return max(rows, key=lambda row: (_number(row.version), row.version)).id
-        last = self._last_used(row.id for row in rows)
-        # The table that was used last; of it the highest version. Where versions are no numbers: the one used last.
-        lives: dict[str, int] = defaultdict(int)
-        for row in rows:
-            lives[row.table_id] = max(lives[row.table_id], last.get(row.id, 0))
-        newest = max(lives, key=lambda life: (bool(life), lives[life], life))
-        ours = [row for row in rows if row.table_id == newest]
-        if newest:
-            return max(ours, key=lambda row: (_number(row.version), row.version)).id
-        return max(ours, key=lambda row: (last.get(row.id, 0), row.version)).id
+        # Of several tables, the one that was used last; of it the highest version. Where versions are no numbers: the one
+        # used last.
+        last = self._last_used([row.id for row in found])
+        lives: dict[int, int] = defaultdict(int)
+        for row in found:
+            lives[max(row.line, 0)] = max(lives[max(row.line, 0)], last.get(row.id, 0))
+        newest = max(lives, key=lambda line: (bool(line), lives[line], line))
+        ours = [row for row in found if max(row.line, 0) == newest]
+        best = max(ours, key=lambda row: (row.number, last.get(row.id, 0), row.version))
+        return best.line, best.number
 
-    def _last_used(self, ids: Iterable[int]) -> dict[int, int]:
-        when = sa.func.max(sa.func.coalesce(runs.c.ended_us, runs.c.started_us, 0))
-        query = (
-            sa.select(edges.c.version_id, when).join(runs, runs.c.run_id == edges.c.run_id).group_by(edges.c.version_id)
-        )
-        found: dict[int, int] = {}
-        for batch in batches(ids):
-            found |= {row[0]: row[1] for row in self._connection.execute(query.where(edges.c.version_id.in_(batch)))}
-        return found
+    def _last_used(self, ids: list[int]) -> dict[int, int]:
+        query = f"SELECT e.version_id, max({_WHEN_SQL}) FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
+        rows = bulk.execute(self._connection, f"{query} WHERE e.version_id = $0i GROUP BY 1", [[key] for key in ids])
+        return {row[0]: row[1] for row in rows}
 
-    def touched(self, version_id: int, present: sa.ColumnElement[bool]) -> bool:
-        query = sa.select(edges.c.run_id).join(runs, runs.c.run_id == edges.c.run_id)
-        return self._connection.scalar(query.where(edges.c.version_id == version_id, present).limit(1)) is not None
-
-    def runs_of(self, job_id: str, present: sa.ColumnElement[bool], limit: int) -> list[str]:
-        """The runs of a job, latest first; one more than the limit where there are more."""
-        query = (
-            sa.select(runs.c.run_id).where(_is_job(job_id), present).order_by(runs.c.started_us.desc(), runs.c.run_id)
-        )
-        return list(self._connection.scalars(query.limit(limit + 1)))
+    def runs_of(self, key: Key, where: sa.ColumnElement[bool], limit: int) -> list[int]:
+        """The runs of a job, latest first; one more than the limit where there are more. A run is its own."""
+        query = sa.select(runs.c.id).where(where).order_by(runs.c.started_us.desc(), runs.c.run_id).limit(limit + 1)
+        if isinstance(key, int):
+            return list(self._connection.scalars(query.where(runs.c.id == key)))
+        return list(self._connection.scalars(query.join(jobs, jobs.c.id == runs.c.job_id).where(_is_job(str(key)))))
 
     def search(self, text: str, kinds: set[str], limit: int) -> list[GraphNode]:
         pattern = text.strip().lower()
         if not pattern or limit < 1:
             return []
-        keys: dict[str, None] = {}
+        keys: dict[Key, None] = {}
         if "run" in kinds and _UUID.fullmatch(pattern) and (run := self.key(f"run:{pattern}")):
             keys[run] = None
 
@@ -134,108 +136,131 @@ class NodeReader:
             return sa.func.lower(column).contains(pattern, autoescape=True)
 
         if "dataset" in kinds:
-            named = (versions.c.namespace, versions.c.name)
+            named = (datasets.c.namespace, datasets.c.name)
             # Tables of the lake by their own names: all of them lie in one folder, whose name would match them all.
-            hit = sa.case((versions.c.table_name != "", like(versions.c.table_name)), else_=like(versions.c.name))
+            hit = sa.case((datasets.c.table_name != "", like(datasets.c.table_name)), else_=like(datasets.c.name))
             query = sa.select(*named).where(hit).distinct().order_by(*named).limit(limit)
-            for namespace, name in self._connection.execute(query):
-                if (row := self._latest(f"{namespace}:{name}", None, None)) is not None:
-                    keys[f"v{row}"] = None
+            for namespace, name in self._connection.execute(query).all():
+                if (point := self._point(f"{namespace}:{name}", None, None)) is not None:
+                    keys[point] = None
         if "job" in kinds:
-            query = sa.select(runs.c.namespace, runs.c.job).where(like(runs.c.job)).distinct()
-            rows = self._connection.execute(query.order_by(runs.c.namespace, runs.c.job).limit(limit))
-            keys |= {f"job:{namespace}:{job}": None for namespace, job in rows}
+            query = sa.select(jobs.c.namespace, jobs.c.name).where(like(jobs.c.name))
+            ran = sa.exists().where(runs.c.job_id == jobs.c.id)
+            rows = self._connection.execute(query.where(ran).order_by(jobs.c.namespace, jobs.c.name).limit(limit))
+            keys |= {f"job:{namespace}:{name}": None for namespace, name in rows}
         chosen = list(keys)[:limit]
         nodes = self.nodes(chosen)
         return [nodes[key] for key in chosen]
 
     # -- describing ------------------------------------------------------------------------------------------------
 
-    def nodes(self, keys: Iterable[str]) -> dict[str, GraphNode]:
+    def nodes(self, keys: Iterable[Key]) -> dict[Key, GraphNode]:
         listed = list(keys)
-        found: dict[str, GraphNode] = {}
-        for batch in batches(int(key[1:]) for key in listed if key[0] == "v"):
-            found |= self._datasets(batch)
-        for batch in batches(key[1:] for key in listed if key[0] == "r"):
-            found |= self._runs(batch)
-        found |= {key: self._job(key) for key in listed if key[0] == "j"}
+        found: dict[Key, GraphNode] = {}
+        found |= self._datasets([key for key in listed if isinstance(key, tuple)])
+        found |= self._runs([key for key in listed if isinstance(key, int)])
+        found |= {key: self._job(key) for key in listed if isinstance(key, str)}
         return found
 
-    def _datasets(self, ids: Iterable[int]) -> dict[str, GraphNode]:
-        rows = self._connection.execute(sa.select(versions).where(versions.c.id.in_(ids))).all()
-        named = (versions.c.namespace, versions.c.name, versions.c.version)
-        twins = sa.select(*named).where(versions.c.name.in_({row.name for row in rows})).group_by(*named)
-        doubled = {tuple(row) for row in self._connection.execute(twins.having(sa.func.count() > 1))}
+    def _datasets(self, points: list[Point]) -> dict[Key, GraphNode]:
+        if not points:
+            return {}
+        columns = "v.id, v.line, v.number, v.version, v.commit_sha256, v.dataset_id, d.namespace, d.name, d.table_id,"
+        query = f"SELECT {columns} d.table_name FROM $rows CROSS JOIN dataset_versions v"
+        query += " JOIN datasets d ON d.id = v.dataset_id WHERE v.line = $0i AND v.number = $1i"
+        rows = bulk.execute(self._connection, query, points).all()
+        doubled = self._doubled({(row.dataset_id, row.version): row for row in rows})
+        ids = [row.id for row in rows]
         writers, results = self._writers(ids), self._checks_of_versions(ids)
-        found = {}
-        for row in rows:
+        found: dict[Key, GraphNode] = {}
+        for row in sorted(rows, key=lambda row: (row.table_id != "", -row.id)):  # who names the table knows most of it
             node_id = f"dataset:{row.namespace}:{row.name}" + (f"@{row.version}" if row.version else "")
-            if row.table_id and (row.namespace, row.name, row.version) in doubled:
+            if row.table_id and (row.dataset_id, row.version) in doubled:
                 node_id += f"#{row.table_id}"  # a table deleted and made anew counts its versions from 0 again
-            facts: dict[str, Any] = {
-                name: row._mapping[column]
-                for name, column in (
-                    ("table", "table_name"),
-                    ("table_id", "table_id"),
-                    ("commit_sha256", "commit_sha256"),
-                )
-                if row._mapping[column]
-            }
+            said = {"table": row.table_name, "table_id": row.table_id, "commit_sha256": row.commit_sha256}
+            facts: dict[str, Any] = {name: value for name, value in said.items() if value}
             if row.id in writers:
                 facts |= {"run": writers[row.id][0], "written_at": _iso(writers[row.id][1])}
             facts |= {"checks": results[row.id]} if row.id in results else {}
-            found[f"v{row.id}"] = GraphNode(node_id, "dataset", row.namespace, row.name, row.version or None, facts)
+            before = found.get((row.line, row.number))
+            facts = {**before.facts, **facts} if before else facts
+            node = GraphNode(node_id, "dataset", row.namespace, row.name, row.version or None, facts)
+            found[row.line, row.number] = node
         return found
 
-    def _writers(self, ids: Iterable[int]) -> dict[int, tuple[str, int]]:
-        query = sa.select(edges.c.version_id, edges.c.run_id, runs.c.ended_us).join(
-            runs, runs.c.run_id == edges.c.run_id
-        )
-        query = query.where(edges.c.version_id.in_(ids), edges.c.role == "output")
-        return {
-            row[0]: (row[1], row[2])
-            for row in self._connection.execute(query.order_by(runs.c.ended_us, edges.c.run_id))
-        }
+    def _doubled(self, asked: dict[tuple[int, str], Any]) -> set[tuple[int, str]]:
+        """Of these (dataset, version), those whose name and version mean another point as well."""
+        twins = "SELECT DISTINCT d.id, o.id AS other FROM $rows CROSS JOIN datasets d JOIN datasets o"
+        twins += " ON o.namespace = d.namespace AND o.name = d.name AND o.id <> d.id WHERE d.id = $0i"
+        others = defaultdict(list)
+        for row in bulk.execute(self._connection, twins, [[key] for key in {dataset for dataset, _ in asked}]):
+            others[row.id].append(row.other)
+        pairs = [
+            [dataset, version, other, row.line, row.number]
+            for (dataset, version), row in asked.items()
+            for other in others[dataset]
+        ]
+        if not pairs:
+            return set()
+        query = "SELECT $0i AS dataset, $1 AS version FROM $rows CROSS JOIN dataset_versions v"
+        query += " WHERE v.dataset_id = $2i AND v.version = $1 AND (v.line <> $3i OR v.number <> $4i)"
+        return {(row.dataset, row.version) for row in bulk.execute(self._connection, query, pairs)}
 
-    def _checks_of_versions(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    def _writers(self, ids: list[int]) -> dict[int, tuple[str, int]]:
+        query = (
+            "SELECT e.version_id, r.run_id, r.ended_us FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
+        )
+        query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
+        rows = bulk.execute(self._connection, f"{query} ORDER BY r.ended_us, r.run_id", [[key] for key in ids])
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def _checks_of_versions(self, ids: list[int]) -> dict[int, dict[str, Any]]:
         """What the runs that wrote a version found out about it."""
-        columns = (edges.c.version_id, checks.c.name, checks.c.passed)
-        query = sa.select(*columns).join(versions, versions.c.id == edges.c.version_id)
-        query = query.join(checks, checks.c.run_id == edges.c.run_id).where(
-            edges.c.version_id.in_(ids),
-            edges.c.role == "output",
-            sa.or_(checks.c.dataset == versions.c.name, checks.c.dataset == versions.c.table_name),
-        )
-        return _summed(self._connection.execute(query))
+        query = "SELECT e.version_id, CASE WHEN c.passed THEN '' ELSE c.name END AS failed, count(*) AS times"
+        query += " FROM $rows CROSS JOIN edges e JOIN checks c ON c.run_key = e.run_key"
+        query += " JOIN dataset_versions v ON v.id = e.version_id JOIN datasets d ON d.id = v.dataset_id"
+        query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
+        query += " AND c.dataset IN (d.name, d.table_name) GROUP BY 1, 2"
+        return _summed(bulk.execute(self._connection, query, [[key] for key in ids]))
 
-    def _runs(self, ids: Iterable[str]) -> dict[str, GraphNode]:
-        query = sa.select(checks.c.run_id, checks.c.name, checks.c.passed).where(checks.c.run_id.in_(ids))
-        results = _summed(self._connection.execute(query))
-        found = {}
-        for row in self._connection.execute(sa.select(runs).where(runs.c.run_id.in_(ids))):
+    def _runs(self, keys: list[int]) -> dict[Key, GraphNode]:
+        if not keys:
+            return {}
+        asked = [[key] for key in keys]
+        query = "SELECT c.run_key, CASE WHEN c.passed THEN '' ELSE c.name END AS failed, count(*) AS times"
+        query += " FROM $rows CROSS JOIN checks c WHERE c.run_key = $0i GROUP BY 1, 2"
+        results = _summed(bulk.execute(self._connection, query, asked))
+        query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name"
+        query += " FROM $rows CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.id = $0i"
+        found: dict[Key, GraphNode] = {}
+        for row in bulk.execute(self._connection, query, asked):
             facts = {
-                "job": row.job,
+                "job": row.name,
                 "job_namespace": row.namespace,
                 "state": row.state,
                 "started_at": _iso(row.started_us),
                 "ended_at": _iso(row.ended_us),
                 "parent_id": row.parent_id,
             }
-            facts |= {"checks": results[row.run_id]} if row.run_id in results else {}
-            found[f"r{row.run_id}"] = GraphNode(f"run:{row.run_id}", "run", row.namespace, row.run_id, None, facts)
+            facts |= {"checks": results[row.id]} if row.id in results else {}
+            found[row.id] = GraphNode(f"run:{row.run_id}", "run", row.namespace, row.run_id, None, facts)
         return found
 
     def _job(self, job_id: str) -> GraphNode:
-        query = sa.select(runs).where(_is_job(job_id)).order_by(runs.c.started_us.desc(), runs.c.run_id).limit(1)
-        last = self._connection.execute(query).one()
-        count = self._connection.scalar(sa.select(sa.func.count()).select_from(runs).where(_is_job(job_id)))
+        mine = sa.select(runs, jobs.c.namespace, jobs.c.name).join(jobs, jobs.c.id == runs.c.job_id)
+        mine = mine.where(_is_job(job_id))
+        last = self._connection.execute(mine.order_by(runs.c.started_us.desc(), runs.c.run_id).limit(1)).one()
+        count = self._connection.scalar(sa.select(sa.func.count()).select_from(mine.subquery()))
         facts = {"runs": count, "state": last.state, "run": last.run_id}
-        return GraphNode(job_id, "job", last.namespace, last.job, None, facts)
+        return GraphNode(job_id, "job", last.namespace, last.name, None, facts)
+
+
+_WHEN_SQL = "coalesce(r.ended_us, r.started_us, 0)"
 
 
 def _is_job(job_id: str) -> sa.ColumnElement[bool]:
     rest = job_id.removeprefix("job:")
-    return sa.or_(*(sa.and_(runs.c.namespace == left, runs.c.job == right) for left, right in _splits(rest)))
+    return sa.or_(*(sa.and_(jobs.c.namespace == left, jobs.c.name == right) for left, right in _splits(rest)))
 
 
 def _splits(text: str) -> list[tuple[str, str]]:
@@ -243,15 +268,14 @@ def _splits(text: str) -> list[tuple[str, str]]:
     return [(text[: match.start()], text[match.end() :]) for match in re.finditer(":", text)] or [("", text)]
 
 
-def _number(version: str) -> int:
-    return int(version) if version.isdecimal() else -1
-
-
 def _summed(rows: Iterable[Any]) -> dict[Any, dict[str, Any]]:
+    """By key: how many checks passed, and the names of those that failed."""
     passed: dict[Any, int] = defaultdict(int)
-    failed: dict[Any, set[str]] = defaultdict(set)
-    for key, name, good in rows:
-        passed[key] += bool(good)
-        if not good:
-            failed[key].add(name)
+    failed: dict[Any, list[str]] = defaultdict(list)
+    for key, name, times in rows:
+        if name:
+            passed[key] += 0
+            failed[key].append(name)
+        else:
+            passed[key] += times
     return {key: {"passed": passed[key], "failed": sorted(failed[key])} for key in passed}

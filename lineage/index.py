@@ -6,14 +6,18 @@ event is kept); only what is no OpenLineage event at all is refused.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from assay.errors import AssayError
+from assay.lineage.redaction import redact_text
 
+_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 TERMINAL = ("COMPLETE", "FAIL", "ABORT")
 
 
@@ -28,7 +32,7 @@ class DatasetUse:
     table: str = ""
     table_id: str = ""
     commit_sha256: str = ""
-    partitions: str | None = None
+    partitions: tuple[str, ...] | None = None  # None: all of it
     digest: str | None = None
     mode: str | None = None
 
@@ -69,6 +73,10 @@ def read_event(body: bytes) -> EventFacts:
         event = json.loads(body)
     except ValueError:
         raise AssayError("This is not JSON. Send one OpenLineage event as a JSON object.") from None
+    if _UNSTORABLE.search(body):
+        event = _storable(event)  # texts that other producers cut anywhere; but names must be what they are
+        if any("�" in name and "�".encode() not in body for name in _names(event)):
+            raise AssayError("A name in the event holds NUL or half a character, which cannot be stored.")
     if not isinstance(event, dict):
         raise AssayError("An OpenLineage event is a JSON object; this is not one.")
     run, job = _mapping(event, "run"), _mapping(event, "job")
@@ -77,15 +85,39 @@ def read_event(body: bytes) -> EventFacts:
     return EventFacts(
         body=body,
         sha256=hashlib.sha256(body).hexdigest(),
-        kind=str(event.get("eventType") or "OTHER").upper(),
+        kind=str(event.get("eventType") or "OTHER").upper()[:16],
         at_us=_micros(event.get("eventTime")),
         run_id=_run_id(run) if run else None,
-        namespace=str(job.get("namespace", "")),
-        job=str(job.get("name", "")),
+        namespace=_name(job.get("namespace", "")),
+        job=_name(job.get("name", "")),
         parent_id=_parent(run),
         datasets=tuple(_datasets(event)),
         checks=_worst(_checks(event)),
     )
+
+
+def _name(value: Any) -> str:
+    """A name as the index and its readers show it: without the credentials that some producers put into addresses."""
+    return _redacted(str(value))
+
+
+@lru_cache(16_384)
+def _redacted(text: str) -> str:
+    return redact_text(text)
+
+
+def _names(event: Mapping[str, Any]) -> Iterator[str]:
+    named = [_mapping(event, "job"), _mapping(event, "dataset"), *_items(event, "inputs"), *_items(event, "outputs")]
+    yield from (str(item.get(key, "")) for item in named for key in ("namespace", "name"))
+
+
+def _storable(value: Any) -> Any:
+    """JSON may hold characters that no database stores: NUL, and halves of a surrogate pair."""
+    if isinstance(value, str):
+        return value.replace("\0", "�").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else value
 
 
 def _mapping(parent: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
@@ -109,7 +141,7 @@ def _run_id(run: Mapping[str, Any]) -> str:
 
 def _parent(run: Mapping[str, Any]) -> str | None:
     value = _mapping(run, "facets", "parent", "run").get("runId")
-    return str(value).lower() if value else None
+    return str(value).lower()[:36] if value else None
 
 
 def _micros(text: Any) -> int:
@@ -133,15 +165,15 @@ def _dataset(dataset: Mapping[str, Any], role: str) -> DatasetUse:
     snapshot = _mapping(dataset, "facets", "assay_snapshot")
     partitions = snapshot.get("partitions")
     return DatasetUse(
-        namespace=str(dataset.get("namespace", "")),
-        name=str(dataset.get("name", "")),
+        namespace=_name(dataset.get("namespace", "")),
+        name=_name(dataset.get("name", "")),
         version=str(_mapping(dataset, "facets", "version").get("datasetVersion", "")),
-        role=str(snapshot.get("role", role)),
+        role=str(snapshot.get("role", role))[:16],
         table=str(snapshot.get("table", "")),
         table_id=str(snapshot.get("table_id", "")),
         commit_sha256=str(snapshot.get("commit_sha256", "")),
-        partitions=json.dumps(partitions) if partitions is not None else None,
-        digest=snapshot.get("digest"),
+        partitions=tuple(map(str, partitions)) if isinstance(partitions, list) else None,
+        digest=str(snapshot["digest"]) if "digest" in snapshot else None,
         mode=_mode(dataset, snapshot),
     )
 
@@ -164,8 +196,13 @@ def _checks(event: Mapping[str, Any]) -> Iterator[CheckResult]:
         yield _check(str(given["table"]), test, given.get("column"), passed, given.get("severity"))
     for dataset in _items(event, "inputs") if not own else ():
         for item in _items(dataset, "inputFacets", "dataQualityAssertions", "assertions"):
-            name = str(dataset.get("name", ""))
-            yield _check(name, item, item.get("column"), bool(item.get("success")), item.get("severity"))
+            yield _check(
+                _name(dataset.get("name", "")),
+                item,
+                item.get("column"),
+                bool(item.get("success")),
+                item.get("severity"),
+            )
 
 
 def _worst(results: Iterator[CheckResult]) -> tuple[CheckResult, ...]:

@@ -5,26 +5,31 @@ processes write at once; every event is one short transaction, and the order in 
 """
 
 import json
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError
 
 from assay.errors import AssayError
-from assay.lineage.index import TERMINAL, DatasetUse, EventFacts, read_event
+from assay.lineage.index import TERMINAL, CheckResult, DatasetUse, EventFacts, read_event
+from assay.lineage.indexing import index, put
 from assay.lineage.migrations import upgrade
-from assay.lineage.tables import checks, edges, events, outbox, runs, versions
+from assay.lineage.tables import ALL, NONE, checks, datasets, edges, events, jobs, runs, versions
+
+_log = logging.getLogger("assay.lineage")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RUNS = sa.select(runs, jobs.c.namespace, jobs.c.name).join(jobs, jobs.c.id == runs.c.job_id)
 _SCHEMA_LOCK = 0x4153_5341_59  # any number, the same in every process
 
 
@@ -97,7 +102,7 @@ class LineageStore:
         """Several events in one transaction: all or none. Returns how many were new."""
         facts = [read_event(body) for body in bodies]
         with self.writing() as connection:
-            return sum(_put(connection, item, once, forward) for item in facts)
+            return put(connection, facts, once=once, forward=forward) if facts else 0
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -120,6 +125,8 @@ class LineageStore:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             upgrade(connection)
+            if _unread(connection):
+                _read_again(connection)
         self._prepared.append(True)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -138,21 +145,21 @@ class LineageStore:
     def runs(self) -> list[RunInfo]:
         """All runs, earliest first."""
         with self.reading() as connection:
-            rows = connection.execute(sa.select(runs).order_by(runs.c.started_us, runs.c.run_id)).all()
+            rows = connection.execute(_RUNS.order_by(runs.c.started_us, runs.c.run_id)).all()
         return [_run_info(row) for row in rows]
 
     def run(self, run_id: str) -> RunInfo | None:
         with self.reading() as connection:
-            row = connection.execute(sa.select(runs).where(runs.c.run_id == run_id)).one_or_none()
+            row = connection.execute(_RUNS.where(runs.c.run_id == run_id)).one_or_none()
         return _run_info(row) if row else None
 
     def run_of(self, table_id: str, version: int) -> RunInfo | None:
         """The run that wrote this version of a table."""
         query = (
-            sa.select(runs)
-            .join(edges, edges.c.run_id == runs.c.run_id)
+            _RUNS.join(edges, edges.c.run_key == runs.c.id)
             .join(versions, versions.c.id == edges.c.version_id)
-            .where(versions.c.table_id == table_id, versions.c.version == str(version), edges.c.role == "output")
+            .join(datasets, datasets.c.id == versions.c.dataset_id)
+            .where(datasets.c.table_id == table_id, versions.c.version == str(version), edges.c.role == "output")
             .order_by(runs.c.started_us)
             .limit(1)
         )
@@ -162,12 +169,31 @@ class LineageStore:
 
     def uses(self, run_id: str) -> list[DatasetUse]:
         """The dataset versions of a run, with the part each played."""
-        columns = (versions.c.namespace, versions.c.name, versions.c.version, edges.c.role, versions.c.table_name)
-        columns += (versions.c.table_id, versions.c.commit_sha256, edges.c.partitions, edges.c.digest, edges.c.mode)
-        query = sa.select(*columns).join(versions, versions.c.id == edges.c.version_id)
-        query = query.where(edges.c.run_id == run_id).order_by(versions.c.namespace, versions.c.name, edges.c.role)
+        key = (datasets.c.namespace, datasets.c.name, versions.c.version, edges.c.role, datasets.c.table_name)
+        key += (datasets.c.table_id, versions.c.commit_sha256)
+        query = sa.select(*key, edges.c.partition, edges.c.digest, edges.c.mode).select_from(
+            edges.join(runs, runs.c.id == edges.c.run_key)
+            .join(versions, versions.c.id == edges.c.version_id)
+            .join(datasets, datasets.c.id == versions.c.dataset_id)
+        )
+        query = query.where(runs.c.run_id == run_id).order_by(*key[:4], edges.c.partition)
         with self.reading() as connection:
-            return [DatasetUse(*row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return [_use(list(group)) for _, group in groupby(rows, key=lambda row: tuple(row[:7]))]
+
+    def checks(self, run_id: str) -> list[CheckResult]:
+        """What the checks of a run found."""
+        columns = (
+            checks.c.dataset,
+            checks.c.name,
+            checks.c.column,
+            checks.c.passed,
+            checks.c.severity,
+            checks.c.actual,
+        )
+        query = sa.select(*columns).join(runs, runs.c.id == checks.c.run_key).where(runs.c.run_id == run_id)
+        with self.reading() as connection:
+            return [CheckResult(*row) for row in connection.execute(query.order_by(*columns[:3]))]
 
     def ended(self) -> set[str]:
         """Ids of all runs with a terminal event."""
@@ -202,100 +228,33 @@ def open_store(url: str | Path, home: str | Path | None = None, *, busy_seconds:
     return LineageStore(parsed, Path(home) if home is not None else beside, busy_seconds)
 
 
-# -- one event ---------------------------------------------------------------------------------------------------------
+# -- the index, made anew ----------------------------------------------------------------------------------------------
 
 
-def _put(connection: sa.Connection, facts: EventFacts, once: bool, forward: bool) -> bool:
-    slot = _slot(facts) if once else None
-    row = {"sha256": facts.sha256, "run_id": facts.run_id, "slot": slot, "event_type": facts.kind}
-    event_id = _insert_new(connection, events, row | {"event_us": facts.at_us, "body": facts.body})
-    if event_id is None:
-        return False
-    # In one order everywhere: transactions that insert the same rows crosswise would deadlock.
-    datasets = sorted(facts.datasets, key=lambda use: (use.namespace, use.name, use.version, use.table_id))
-    used = [(_version_id(connection, use), use) for use in datasets]
-    if facts.run_id is not None:
-        _put_run(connection, facts, facts.run_id)
-        run = {"run_id": facts.run_id}
-        _merge_all(connection, edges, [run | {"version_id": key} | _edge(use) for key, use in used])
-        _merge_all(connection, checks, [run | asdict(check) for check in facts.checks])
-    if forward:
-        connection.execute(sa.insert(outbox).values(event_id=event_id, lane=facts.run_id or facts.sha256))
-    return True
-
-
-def _slot(facts: EventFacts) -> str | None:
-    if facts.run_id is None or not (facts.ends_run or facts.kind == "START"):
-        return None
-    return f"{facts.run_id}:{'END' if facts.ends_run else 'START'}"
-
-
-def _put_run(connection: sa.Connection, facts: EventFacts, run_id: str) -> None:
-    """Merge an event into its run such that the order of arrival does not matter."""
-    blank = {"run_id": run_id, "namespace": facts.namespace, "job": facts.job, "state": ""}
-    _insert_new(connection, runs, blank)
-    row = connection.execute(sa.select(runs).where(runs.c.run_id == run_id).with_for_update()).one()
-    change: dict[str, Any] = {}
-    if facts.parent_id and facts.parent_id > (row.parent_id or ""):
-        change["parent_id"] = facts.parent_id
-    if (facts.namespace, facts.job) > (row.namespace, row.job):  # one run, two jobs: against the specification
-        change |= {"namespace": facts.namespace, "job": facts.job}
-    if facts.kind == "START":
-        change["started_us"] = min(facts.at_us, row.started_us or facts.at_us)
-    if facts.ends_run:
-        if row.state not in TERMINAL or (facts.at_us, facts.kind) > (row.ended_us, row.state):
-            change |= {"state": facts.kind, "ended_us": facts.at_us}
-    elif row.state not in TERMINAL and (row.state in ("", "OTHER") or facts.kind == "RUNNING"):
-        change["state"] = facts.kind
-    if change:
-        connection.execute(sa.update(runs).where(runs.c.run_id == run_id).values(change))
-
-
-def _version_id(connection: sa.Connection, use: DatasetUse) -> int:
-    key = {"namespace": use.namespace, "name": use.name, "version": use.version, "table_id": use.table_id}
-    said = {"table_name": use.table, "commit_sha256": use.commit_sha256}
-    made = _insert_new(connection, versions, key | said)
-    if made is not None:
-        return made
-    row = connection.execute(sa.select(versions).filter_by(**key)).one()
-    change = {name: value for name, value in said.items() if value > row._mapping[name]}
-    if change:
-        connection.execute(sa.update(versions).where(versions.c.id == row.id).values(change))
-    return row.id
-
-
-def _edge(use: DatasetUse) -> dict[str, Any]:
-    return {"role": use.role, "partitions": use.partitions, "digest": use.digest, "mode": use.mode}
-
-
-def _insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> Any:
-    """Insert a row unless it is there already (by any unique key). Returns the first column of its primary key, or None if
-    it was there."""
-    first = next(iter(table.primary_key.columns))
-    return connection.scalar(_insert(connection, table).values(row).on_conflict_do_nothing().returning(first))
-
-
-def _merge_all(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows. Where one is there already, each value becomes the greater of the two, so that the order in which they
-    came does not matter; but a check passed only if it always did."""
-    if not rows:
-        return
-    insert = _insert(connection, table)
-    greater, lesser = (
-        (sa.func.max, sa.func.min) if connection.dialect.name == "sqlite" else (sa.func.greatest, sa.func.least)
+def _unread(connection: sa.Connection) -> bool:
+    """Whether there are events of runs, and an index that knows of none: after a step of the schema."""
+    known = connection.scalar(sa.select(runs.c.id).limit(1))
+    return (
+        known is None
+        and connection.scalar(sa.select(events.c.id).where(events.c.run_id.is_not(None)).limit(1)) is not None
     )
-    change: dict[str, Any] = {}
-    for column in table.columns:
-        old, new = column, insert.excluded[column.name]
-        if isinstance(column.type, sa.Boolean):
-            change[column.name] = lesser(old, new)
-        elif not column.primary_key:
-            change[column.name] = greater(sa.func.coalesce(old, new), sa.func.coalesce(new, old))
-    connection.execute(insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=change), rows)
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+def _read_again(connection: sa.Connection, batch: int = 1_000) -> None:
+    last, count = 0, connection.scalar(sa.select(sa.func.count()).select_from(events))
+    _log.warning("The lineage index is made anew from %s stored events.", f"{count:,}")
+    query = sa.select(events.c.id, events.c.body).order_by(events.c.id).limit(batch)
+    while rows := connection.execute(query.where(events.c.id > last)).all():
+        last = rows[-1].id
+        index(connection, list(_readable(bytes(row.body) for row in rows)))
+
+
+def _readable(bodies: Iterable[bytes]) -> Iterator[EventFacts]:
+    for body in bodies:
+        try:
+            yield read_event(body)
+        except AssayError:  # taken in by a version that asked for less; it stays among the events
+            continue
 
 
 # -- SQLite ------------------------------------------------------------------------------------------------------------
@@ -337,7 +296,15 @@ def _instant(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
+def _use(rows: list[Any]) -> DatasetUse:
+    """The rows of one use: one per partition."""
+    parts = tuple(row.partition for row in rows)
+    said = None if ALL in parts else () if parts == (NONE,) else tuple(part for part in parts if part != NONE)
+    digest, mode = (max(getattr(row, name) or "" for row in rows) or None for name in ("digest", "mode"))
+    return DatasetUse(*rows[0][:7], partitions=said, digest=digest, mode=mode)
+
+
 def _run_info(row: Any) -> RunInfo:
     started = _instant(row.started_us) if row.started_us is not None else None
     ended = _instant(row.ended_us) if row.ended_us is not None else None
-    return RunInfo(row.run_id, row.namespace, row.job, row.state, started, ended, row.parent_id)
+    return RunInfo(row.run_id, row.namespace, row.name, row.state, started, ended, row.parent_id)

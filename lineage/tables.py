@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -33,60 +34,106 @@ events = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
-runs = Table(
-    "runs",
-    metadata,
-    Column("run_id", String(36), primary_key=True),
-    Column("namespace", Text, nullable=False),
-    Column("job", Text, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("started_us", BigInteger),
-    Column("ended_us", BigInteger),
-    Column("parent_id", String(36), index=True),
-    Index("ix_runs_job", "namespace", "job"),
-)
-
-versions = Table(
-    "dataset_versions",
+jobs = Table(
+    "jobs",
     metadata,
     Column("id", _Key, primary_key=True, autoincrement=True),
     Column("namespace", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("version", Text, nullable=False, default=""),  # "" where the producer named none
-    Column("table_id", Text, nullable=False, default=""),
-    Column("table_name", Text, nullable=False, default=""),
-    Column("commit_sha256", Text, nullable=False, default=""),
-    UniqueConstraint("namespace", "name", "version", "table_id"),
-    Index("ix_dataset_versions_table", "table_id", "version"),
-    Index("ix_dataset_versions_table_name", "table_name"),
-    Index("ix_dataset_versions_name", "name"),
+    UniqueConstraint("namespace", "name"),
+    Index("ix_jobs_name", "name"),
 )
 
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("run_id", String(36), nullable=False, unique=True),
+    Column("job_id", BigInteger, ForeignKey("jobs.id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("started_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("parent_id", String(36), index=True),
+    Index("ix_runs_job", "job_id", "started_us"),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("table_id", Text, nullable=False),  # "" where the producer named none
+    Column("table_name", Text, nullable=False),
+    # The Delta table that it is: itself if it has a table id, else the only table known at its address; NULL: not known.
+    Column("life", BigInteger),
+    UniqueConstraint("namespace", "name", "table_id"),
+    Index("ix_datasets_name", "name"),
+    Index("ix_datasets_table_name", "table_name"),
+    Index("ix_datasets_table", "table_id"),
+)
+
+# Where rows can be carried from one version to the next, versions have numbers on a line: that of their Delta table. Of any
+# other dataset nothing is known but that a version was named: each is a line of its own (-id, 0).
+versions = Table(
+    "dataset_versions",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), nullable=False),
+    Column("version", Text, nullable=False),  # "" where the producer named none
+    Column("commit_sha256", Text, nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    UniqueConstraint("dataset_id", "version"),
+    Index("ix_dataset_versions_line", "line", "number"),
+)
+
+# One row per partition: `partition` is ALL for the whole table, NONE for a list that is empty.
 edges = Table(
     "edges",
     metadata,
-    Column("run_id", String(36), primary_key=True),
-    Column("version_id", BigInteger, ForeignKey("dataset_versions.id"), primary_key=True),
+    Column("run_key", BigInteger, ForeignKey("runs.id"), primary_key=True, autoincrement=False),
+    Column("version_id", BigInteger, ForeignKey("dataset_versions.id"), primary_key=True, autoincrement=False),
     # input, reference (looked up), output, unchanged (already held this result), audited (checked, then published)
     Column("role", String(16), primary_key=True),
-    Column("partitions", Text),  # JSON list; NULL: all of the table
+    Column("partition", Text, primary_key=True),
+    Column("line", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("flow", SmallInteger, nullable=False),
     Column("digest", Text),
     # of outputs: replace (of the partition, or of the table), append; NULL: not said
     Column("mode", String(16)),
-    Index("ix_edges_version", "version_id", "role"),
+    Index("ix_edges_version", "version_id", "flow"),
+    # Who read, added to and replaced a partition at which version: every step of a walk is a range of this index.
+    Index("ix_edges_line", "line", "partition", "flow", "number"),
+    sqlite_with_rowid=False,
 )
+
+ALL, NONE = "", "[]"
+# What an edge does to the rows: the greater of two stands when a run says both.
+READS, LOOKS_UP, ADDS, REPLACES, ASIDE = 0, 1, 2, 3, 9
 
 checks = Table(
     "checks",
     metadata,
-    Column("run_id", String(36), primary_key=True),
+    Column("run_key", BigInteger, ForeignKey("runs.id"), primary_key=True, autoincrement=False),
     Column("dataset", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("column", Text, primary_key=True, default=""),
     Column("passed", Boolean, nullable=False),
     Column("severity", Text, nullable=False, default=""),
     Column("actual", Text),
+    sqlite_with_rowid=False,
 )
+
+INDEX = (
+    checks,
+    edges,
+    versions,
+    datasets,
+    runs,
+    jobs,
+)  # what can be made anew from the events, in the order of deletion
 
 outbox = Table(
     "outbox",

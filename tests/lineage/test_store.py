@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from assay.errors import AssayError
+from assay.lineage.index import CheckResult
 from assay.lineage.store import LineageStore, open_store
-from assay.lineage.tables import checks, edges, events, outbox, runs, versions
+from assay.lineage.tables import datasets, edges, events, outbox, runs, versions
 
 RUN = "0b8ffc1e-3a5c-4b0f-9c93-4f7c2a1d5e60"
 
@@ -38,9 +39,10 @@ def dataset(name: str, version: str | None = None, **facets: Any) -> dict[str, A
 def graph(store: LineageStore) -> list[Any]:
     """Everything in the index, without the store's own numbering."""
     with store.reading() as connection:
-        named = sa.select(edges.c.run_id, edges.c.role, versions.c.name, versions.c.version).join(versions)
-        tables = [sa.select(runs), named, sa.select(checks)]
-        return [sorted(map(repr, connection.execute(query))) for query in tables]
+        named = sa.select(runs.c.run_id, edges.c.role, edges.c.flow, datasets.c.name, versions.c.version)
+        named = named.select_from(edges.join(runs).join(versions).join(datasets))
+        state = sa.select(runs.c.run_id, runs.c.state, runs.c.started_us, runs.c.ended_us, runs.c.parent_id)
+        return [sorted(map(repr, connection.execute(query))) for query in (named, state)]
 
 
 def test_the_bytes_are_kept_and_the_same_bytes_come_in_once(any_store: LineageStore) -> None:
@@ -116,17 +118,15 @@ def test_versions_edges_and_checks_are_indexed(any_store: LineageStore) -> None:
     assert found == {
         ("in", "1", "input", None),
         ("no version", "", "input", None),
-        ("/lake/clean/t", "4", "output", '["d"]'),
-        ("/lake/clean/u", "7", "unchanged", '["d"]'),
+        ("/lake/clean/t", "4", "output", ("d",)),
+        ("/lake/clean/u", "7", "unchanged", ("d",)),
     }
     run = any_store.run_of("id", 4)
     assert run is not None
     assert run.id == RUN
     assert any_store.run_of("id", 7) is None  # named by this run, but written by another
     assert any_store.run_of("id", 5) is None
-    with any_store.reading() as connection:
-        rows = connection.execute(sa.select(checks)).all()
-    assert [tuple(row) for row in rows] == [(RUN, "in", "unique", "k", False, "", "3")]
+    assert any_store.checks(RUN) == [CheckResult("in", "unique", "k", False, "", "3")]
 
 
 def test_events_without_a_run_are_kept(any_store: LineageStore) -> None:
@@ -209,6 +209,7 @@ def test_processes_write_at_once_and_nothing_is_lost_or_doubled(any_store: Linea
 def test_readers_are_not_kept_waiting_by_a_writer(store: LineageStore) -> None:
     store.put(event("START"))
     with store.writing() as connection:
+        connection.execute(sa.delete(edges))
         connection.execute(sa.delete(runs))
         assert len(store.runs()) == 1
 
