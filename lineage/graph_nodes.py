@@ -54,6 +54,7 @@ def _iso(us: int | None) -> str | None:
 class NodeReader:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        bulk.by_index(connection)
 
     # -- finding ---------------------------------------------------------------------------------------------------
 

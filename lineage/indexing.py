@@ -25,6 +25,7 @@ def put(connection: sa.Connection, batch: Sequence[EventFacts], *, once: bool, f
 
     `once`: at most one START and one terminal event per run. `forward`: put them into the outbox as well.
     """
+    bulk.by_index(connection)
     new = _put_events(connection, batch, once)
     if forward and new:
         lanes = [{"event_id": key, "lane": facts.run_id or facts.sha256} for key, facts in new]
@@ -177,12 +178,16 @@ def _settle_lives(connection: sa.Connection, addresses: Sequence[tuple[str, str]
     for row in rows:
         if row.table_id:
             lives.setdefault((row.namespace, row.name), []).append(row.id)
+    changed = []
     for row in rows:
         here = lives.get((row.namespace, row.name), [])
         life = row.id if row.table_id else here[0] if len(here) == 1 else None
         if life != row.life:
-            connection.execute(sa.text("UPDATE datasets SET life = :life WHERE id = :id"), {"life": life, "id": row.id})
-            _move(connection, row.id, life)
+            changed.append((row.id, life))
+            if not row.table_id:  # a table's own versions are never moved
+                _move(connection, row.id, life)
+    if changed:
+        bulk.execute(connection, "UPDATE datasets SET life = $1i FROM $rows WHERE id = $0i", changed)
 
 
 def _move(connection: sa.Connection, dataset: int, life: int | None) -> None:
