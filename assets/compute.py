@@ -152,7 +152,9 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Env, texts: p
         statistics=("text_key",),
         extra={"dimensions": model.dimensions},
         constraints={"dimension": f"array_length(vector) = {model.dimensions}"},
-        column_lineage={"vector": {"direct": [(embedding.source, embedding.text)], "indirect": []}},
+        column_lineage={
+            name: {"direct": [(embedding.source, embedding.text)], "indirect": []} for name in ("text_key", "vector")
+        },
     )
     return {"texts": keyed.height, "computed": missing.height, "engine": engine.describe()}
 

@@ -208,11 +208,11 @@ class FeatureView:
         return max((feature.width for feature in self.windowed), default=timedelta(0))
 
     def column_lineage(self) -> ColumnLineage:
-        """Per feature: the source columns its value comes from (`direct`) and those that choose rows (`indirect`).
+        """Per column: the source columns its value comes from (`direct`) and those that choose rows (`indirect`).
 
         `unknown` where an expression selects columns by type or pattern, since its names do not say which.
         """
-        lineage: ColumnLineage = {}
+        lineage = self._identity_lineage()
         for feature in self.features:
             windowed = isinstance(feature, Windowed)
             table = feature.source if windowed else (self.source or "")
@@ -227,6 +227,20 @@ class FeatureView:
                 }
             )
         return lineage
+
+    def _identity_lineage(self) -> ColumnLineage:
+        """Of the keys and times. A row-wise view takes them from its row; a windowed one has a row wherever some table has
+        an event in a window, at times that come from no table."""
+        keys = self.entity.keys
+        if not self.is_windowed:
+            names = [*keys, *(time for time in (self.event_time, self.known_time) if time is not None)]
+            return {name: {"direct": [(self.source or "", name)], "indirect": []} for name in names}
+        times = {feature.source: feature.time for feature in self.windowed}
+        chosen = [(table, name) for table, time in times.items() for name in (*keys, time)]
+        lineage: ColumnLineage = {
+            key: {"direct": [(table, key) for table in times], "indirect": chosen} for key in keys
+        }
+        return lineage | {self.event_time: {"direct": [], "indirect": chosen}}
 
     def serving(self) -> dict[str, Any]:
         """What `Serving.from_dict` needs to serve the written table without this declaration."""

@@ -5,18 +5,18 @@ that one version wrote to the rows that others wrote. Where a commit does not sa
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from assay.errors import AssayError
 from assay.features.commits import Commit
 from assay.features.files import PARTITION
-from assay.features.lake import Lake, TableMissing
-from assay.features.snapshot import Slice
-from assay.lineage.columns import ColumnLineage, column_lineage
-from assay.lineage.log import TableLog, read_log
+from assay.features.lake import Lake
+from assay.lineage.columns import Edge, column_lineage
+from assay.lineage.commit_graph import CommitGraph, Version
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
 
 
 class ColumnNode(NamedTuple):
@@ -39,12 +39,13 @@ class ColumnEdge:
 @dataclass(frozen=True, slots=True)
 class ColumnTrace:
     """All edges upstream or downstream of a column. `unknown` columns were written without saying where they come from.
-    `reasons`: what could not be read at all."""
+    `reasons`: what could not be read, or followed, at all."""
 
     origin: tuple[ColumnNode, ...]
     edges: tuple[ColumnEdge, ...]
     unknown: tuple[ColumnNode, ...]
     reasons: tuple[str, ...]
+    direction: Literal["up", "down"]
 
     @property
     def complete(self) -> bool:
@@ -53,6 +54,7 @@ class ColumnTrace:
     def to_dict(self) -> dict[str, Any]:
         return {
             "origin": [node._asdict() for node in self.origin],
+            "direction": self.direction,
             "complete": self.complete,
             "edges": [
                 {"source": edge.source._asdict(), "target": edge.target._asdict(), "direct": edge.direct}
@@ -62,138 +64,132 @@ class ColumnTrace:
             "truncated": list(self.reasons),
         }
 
+    def render(self) -> "Tree":
+        """A tree for the terminal: a line per column, whatever the number of versions."""
+        from assay.lineage.render_columns import columns_tree
 
-def column_upstream(lake: Lake, table: str, column: str, version: int | None = None) -> ColumnTrace:
+        return columns_tree(self)
+
+
+def column_upstream(
+    lake: Lake, table: str, column: str, version: int | None = None, *, limit: int | None = None
+) -> ColumnTrace:
     """Everything that a column of a table at a version (None: the latest) came from, back to the columns as delivered.
 
-    Raises AssayError for a table, version or column that is not there.
+    `limit`: at most so many edges; `reasons` say where there are more. Raises AssayError for a table, version or column
+    that is not there.
     """
-    found = _Columns(lake)
-    log = _log(found, table, column, version)
-    writers = log.writers(log.latest if version is None else version, None)
-    return found.walk([ColumnNode(table, commit.version, column) for commit in writers], found.sources)
+    commits = CommitGraph(lake)
+    log = commits.origin(table, version, column)
+    origin = log.writers(log.latest if version is None else version, None)
+    nodes = [ColumnNode(table, commit.version, column) for commit in origin]
+    return _walk(ColumnGraph(commits), nodes, "up", limit)
 
 
-def column_downstream(lake: Lake, table: str, column: str, version: int | None = None) -> ColumnTrace:
+def column_downstream(
+    lake: Lake, table: str, column: str, version: int | None = None, *, limit: int | None = None
+) -> ColumnTrace:
     """Everything that came from a column of the rows that a version of a table wrote (None: every version).
 
     Columns that were written by who read those rows, without saying where they come from, are `unknown` and not followed.
-    Raises AssayError for a table, version or column that is not there.
+    `limit` and errors as in `column_upstream`.
     """
-    found = _Columns(lake)
-    log = _log(found, table, column, version)
+    commits = CommitGraph(lake)
+    log = commits.origin(table, version, column)
     origin = [commit for commit in log.commits if version in (None, commit.version)]
-    return found.walk([ColumnNode(table, commit.version, column) for commit in origin], found.targets)
+    nodes = [ColumnNode(table, commit.version, column) for commit in origin]
+    return _walk(ColumnGraph(commits), nodes, "down", limit)
 
 
-def _log(columns: "_Columns", table: str, column: str, version: int | None) -> TableLog:
-    log = columns.log(table)
-    if log is None:
-        raise TableMissing(f"There is no table {table} in {columns.lake.storage.root}.")
-    if version is not None and log.entry(version) is None:
-        raise AssayError(f"{table} has no version {version} (see: assay tables {table}).")
-    if column not in columns.lake.table(table).at(version).schema:
-        raise AssayError(f"{table} has no column {column!r}.")
-    return log
+def _walk(
+    graph: "ColumnGraph", origin: list[ColumnNode], direction: Literal["up", "down"], limit: int | None
+) -> ColumnTrace:
+    step = graph.sources if direction == "up" else graph.targets
+    edges: set[ColumnEdge] = set()
+    unknown: set[ColumnNode] = set()
+    seen, queue = set(origin), deque(origin)
+    while queue:
+        met, unsaid = step(queue.popleft())
+        edges.update(met)
+        unknown.update(unsaid)
+        if limit is not None and len(edges) > limit:
+            graph.commits.reasons[f"there are more than {limit:,} edges"] = None
+            edges = set(sorted(edges)[:limit])
+            break
+        new = {node for edge in met for node in (edge.source, edge.target)} - seen
+        seen |= new
+        queue.extend(sorted(new))
+    reasons = tuple(graph.commits.reasons)
+    return ColumnTrace(tuple(origin), tuple(sorted(edges)), tuple(sorted(unknown)), reasons, direction)
 
 
-Version = tuple[str, int]  # a table and the version that wrote some of its rows
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a commit says of its columns. `into`: by column, what it comes from. `out_of`: by table and column, what came
+    from it, and whether directly. `unsaid`: the other columns that it wrote, nothing being claimed of them."""
+
+    into: Mapping[str, tuple[Edge, ...]]
+    out_of: Mapping[tuple[str, str], tuple[tuple[str, bool], ...]]
+    unsaid: frozenset[str]
 
 
 @dataclass
-class _Columns:
-    """Commits and what they say of their columns, each read once; and what is met on the way that is not known."""
+class ColumnGraph:
+    """Columns of versions, and what leads from one to the other."""
 
-    lake: Lake
-    unknown: set[ColumnNode] = field(default_factory=set)
-    reasons: dict[str, None] = field(default_factory=dict)  # ordered, without repetition
-    logs: dict[str, TableLog | None] = field(default_factory=dict)
-    said: dict[Version, ColumnLineage] = field(default_factory=dict)
-    written: dict[Version, frozenset[str]] = field(default_factory=dict)
+    commits: CommitGraph
+    _said: dict[Version, Said] = field(default_factory=dict)
 
-    def walk(self, origin: list[ColumnNode], step: Callable[[ColumnNode], Iterable[ColumnEdge]]) -> ColumnTrace:
-        edges: set[ColumnEdge] = set()
-        seen, queue = set(origin), deque(origin)
-        while queue:
-            for edge in step(queue.popleft()):
-                edges.add(edge)
-                new = {edge.source, edge.target} - seen
-                seen |= new
-                queue.extend(new)
-        return ColumnTrace(tuple(origin), tuple(sorted(edges)), tuple(sorted(self.unknown)), tuple(self.reasons))
+    def sources(self, node: ColumnNode) -> tuple[list[ColumnEdge], list[ColumnNode]]:
+        """The edges into a column; and the column itself, if nobody said where it comes from. A delivered column, and the
+        name of a partition, come from no other column."""
+        commit = self.commits.commit(node[:2])
+        if commit is None or node.column == PARTITION:
+            return [], []
+        into = self.said(commit).into.get(node.column)
+        if into is None:
+            return [], [node] if any(not item.reference for item in commit.inputs) else []
+        writers: dict[str, set[int]] = defaultdict(set)
+        for item in commit.inputs:
+            if any(edge.table == item.snapshot.table for edge in into):
+                writers[item.snapshot.table].update(self.commits.writers(commit, item))
+        return [
+            ColumnEdge(ColumnNode(edge.table, version, edge.source), node, edge.direct)
+            for edge in into
+            for version in writers[edge.table]
+        ], []
 
-    def sources(self, node: ColumnNode) -> Iterator[ColumnEdge]:
-        """The edges into a column. A delivered column, and the name of a partition, come from no other column."""
-        commit = self.commit(node.table, node.version)
-        if commit is None or node.column == PARTITION or not commit.inputs:
-            return
-        lineage = self.declared(commit)
-        if node.column not in lineage.known:
-            self.unknown.add(node)
-            return
-        for edge in (*lineage.of(node.column), *lineage.of(None)):
-            reads = [item for item in commit.inputs if item.snapshot.table == edge.table]
-            for version in {version for item in reads for version in self.writers(item)}:
-                yield ColumnEdge(ColumnNode(edge.table, version, edge.source), node, edge.direct)
-
-    def targets(self, node: ColumnNode) -> Iterator[ColumnEdge]:
-        """The edges out of a column. Who only looked something up in its rows need not say what for."""
-        for (table, version), looked_up in self.readers.get((node.table, node.version), {}).items():
-            commit = self.commit(table, version)
-            assert commit is not None  # readers are commits
-            lineage = self.declared(commit)
-            for column in lineage.known:
-                for edge in (*lineage.of(column), *lineage.of(None)):
-                    if (edge.table, edge.source) == (node.table, node.column):
-                        yield ColumnEdge(node, ColumnNode(table, version, column), edge.direct)
+    def targets(self, node: ColumnNode) -> tuple[list[ColumnEdge], list[ColumnNode]]:
+        """The edges out of a column; and the columns that may have come from it, since whoever wrote them read its rows and
+        did not say. Who only looked something up in the rows need not say what for."""
+        edges, unsaid = [], []
+        for commit, looked_up in self.readers(node[:2]):
+            said = self.said(commit)
+            for column, direct in said.out_of.get((node.table, node.column), ()):
+                edges.append(ColumnEdge(node, ColumnNode(commit.table, commit.version, column), direct))
             if not looked_up:
-                silent = self.columns(table, version) - {PARTITION, *lineage.known}
-                self.unknown |= {ColumnNode(table, version, column) for column in silent}
+                unsaid += [ColumnNode(commit.table, commit.version, column) for column in said.unsaid]
+        return edges, unsaid
 
-    @cached_property
-    def readers(self) -> dict[Version, dict[Version, bool]]:
-        """Who read which version's rows, over the whole lake; True: only to look something up."""
-        found: dict[Version, dict[Version, bool]] = defaultdict(dict)
-        for table in self.lake.tables():
-            log = self.log(table)
-            for commit in log.commits if log else ():
-                for item in commit.inputs:
-                    for version in self.writers(item):
-                        reads = found[item.snapshot.table, version]
-                        reader = (table, commit.version)
-                        reads[reader] = item.reference and reads.get(reader, True)
-        return found
+    def readers(self, version: Version) -> Iterator[tuple[Commit, bool]]:
+        """The commits that read rows of a version; True: only to look something up."""
+        for reader, looked_up in self.commits.readers.get(version, {}).items():
+            commit = self.commits.commit(reader)
+            assert commit is not None  # readers are commits
+            yield commit, looked_up
 
-    def writers(self, read: Slice) -> list[int]:
-        """The versions that wrote the rows of a slice."""
-        name = read.snapshot.table
-        log = self.log(name)
-        if log is None or log.table_id != read.snapshot.table_id:
-            self.reasons[f"{name} was deleted or made anew: what was read from it before is not followed"] = None
-            return []
-        return [commit.version for commit in log.writers(read.snapshot.version, read.partitions)]
-
-    def log(self, table: str) -> TableLog | None:
-        if table not in self.logs:
-            self.logs[table] = log = read_log(self.lake, table)
-            damaged = log.damaged if log else ()
-            self.reasons |= {f"the log of {table} is damaged at version {entry.version}": None for entry in damaged}
-        return self.logs[table]
-
-    def commit(self, table: str, version: int) -> Commit | None:
-        log = self.log(table)
-        entry = log.entry(version) if log else None
-        return entry.commit if entry else None
-
-    def declared(self, commit: Commit) -> ColumnLineage:
-        """What a commit says of its columns; what contradicts what it read is unknown."""
+    def said(self, commit: Commit) -> Said:
+        """What contradicts what the commit read counts as unsaid."""
         key = (commit.table, commit.version)
-        if key not in self.said:
+        if key not in self._said:
             read = {item.snapshot.table for item in commit.inputs}
-            self.said[key] = column_lineage(commit.extra.get("column_lineage") or {}, read)
-        return self.said[key]
-
-    def columns(self, table: str, version: int) -> frozenset[str]:
-        if (table, version) not in self.written:
-            self.written[table, version] = frozenset(self.lake.table(table).at(version).schema)
-        return self.written[table, version]
+            lineage = column_lineage(commit.extra.get("column_lineage") or {}, read)
+            every = lineage.of(None)
+            into = {column: (*lineage.of(column), *every) for column in lineage.known}
+            out_of: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)
+            for column, edges in into.items():
+                for edge in edges:
+                    out_of[edge.table, edge.source].append((column, edge.direct))
+            written = self.commits.columns(key) | set(lineage.unknown)
+            self._said[key] = Said(into, {key: tuple(found) for key, found in out_of.items()}, written - into.keys())
+        return self._said[key]

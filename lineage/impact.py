@@ -2,36 +2,35 @@
 
 Downstream of a version is whoever read rows that this version wrote, at whatever later version they read them, and so on.
 Looking something up (`reference`) is not taking data from it: who only looked up in affected rows is listed, not followed
-(`references=True` follows them as well).
+(`references=True` follows them as well), unless one of its columns is said to come from there.
 """
 
-import io
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
-
-import polars as pl
 
 from assay.errors import AssayError
 from assay.features.commits import Commit
-from assay.features.lake import Lake, TableMissing
-from assay.features.snapshot import Slice
-from assay.lineage.log import TableLog, read_log
-from assay.lineage.predictions import UNREADABLE
+from assay.features.lake import Lake
+from assay.lineage.columns_graph import ColumnGraph, ColumnNode
+from assay.lineage.commit_graph import CommitGraph, Version
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-Version = tuple[str, int]  # a table's name and the version that wrote some of its rows
-Columns = frozenset[str] | None  # affected columns; None: all
+DIRECT, INDIRECT, UNKNOWN = range(3)  # how sure it is that a column is affected
+Columns = Mapping[str, int]  # by column, how; of all the ways to it, the surest
 
 
 @dataclass(frozen=True, slots=True)
 class Affected:
     """The versions of a table that were made from the origin. `live` of them still hold rows of its latest version.
+    `rows` counts the rows that the versions wrote.
 
-    `columns` are the affected ones (None: all). `rows` counts the rows that the versions wrote.
+    `columns` are those that came from the origin's column (None: no column was asked for, so all). Of them, `indirect` ones
+    have only been chosen, grouped or ordered by it; of `unknown` ones it was not said where they come from.
     """
 
     table: str
@@ -41,6 +40,8 @@ class Affected:
     rows: int
     live: int
     columns: tuple[str, ...] | None
+    indirect: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
@@ -108,159 +109,132 @@ def impact(
     """Everything made from a table's rows: of all its versions, or only from the rows that `version` wrote, or that a
     `partition` held (ever, or at `version`), or only from one `column`.
 
-    Columns are followed as far as commits say which columns came from which; where one does not, all of its columns count
-    as affected and `notes` names the table. Raises AssayError for a table, version, partition or column that is not there.
+    Columns are followed as far as commits say which columns came from which; where one does not, its columns count as
+    affected and `notes` name them. Raises AssayError for a table, version, partition or column that is not there.
     """
-    graph = _Graph(lake)
-    log = graph.logs.get(table)
-    if log is None:
-        raise TableMissing(f"There is no table {table} in {lake.storage.root}.")
-    if version is not None and log.entry(version) is None:
-        raise AssayError(f"{table} has no version {version} (see: assay tables {table}).")
-    if column is not None and column not in lake.table(table).at(version).schema:
-        raise AssayError(f"{table} has no column {column!r}.")
+    commits = CommitGraph(lake)
+    log = commits.origin(table, version, column)
     if partition is None:
-        origin = [commit for commit in log.commits if version in (None, commit.version)]
+        found = [commit for commit in log.commits if version in (None, commit.version)]
     elif version is None:
-        origin = [commit for commit in log.commits if commit.partition == partition]
+        found = [commit for commit in log.commits if commit.partition == partition]
     else:
-        origin = log.writers(version, [partition])
-    if partition is not None and not origin:
+        found = log.writers(version, [partition])
+    if partition is not None and not found:
         raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
-    named = {"table": table, "version": version, "partition": partition, "column": column}
-    columns = frozenset([column]) if column is not None else None
-    return graph.impact(named, [(table, commit.version) for commit in origin], columns, references)
+    origin = [(table, commit.version) for commit in found]
+    if column is None:
+        reached, lookups = _by_rows(commits, origin, references)
+        notes: list[str] = []
+    else:
+        reached, lookups, notes = _by_column(ColumnGraph(commits), origin, column, references)
+    only = {version: None for version in lookups if version not in reached and version not in origin}
+    return Impact(
+        origin={"table": table, "version": version, "partition": partition, "column": column},
+        affected=tuple(_affected(commits, reached)),
+        lookups=tuple(_affected(commits, only)),
+        training_sets=tuple(f"{t.partition('/')[2]}@{v}" for t, v in sorted(reached) if t.startswith("training/")),
+        models=tuple(m for node in sorted(reached) if node[0].startswith("models/") for m in commits.models(node)),
+        predictions=sum(_commit(commits, node).rows or 0 for node in reached if node[0].startswith("predictions/")),
+        reasons=tuple(commits.reasons),
+        notes=tuple(notes),
+    )
 
 
-@dataclass
-class _Graph:
-    """All tables' commits, and who read which of them."""
+def _by_rows(
+    commits: CommitGraph, origin: list[Version], references: bool
+) -> tuple[dict[Version, None], set[Version]]:
+    """The versions that were made from the rows of some, and those that were looked up for."""
+    reached: dict[Version, None] = {}
+    lookups: set[Version] = set()
+    queue = deque(origin)
+    while queue:
+        for reader, looked_up in commits.readers.get(queue.popleft(), {}).items():
+            if looked_up and not references:
+                lookups.add(reader)
+            elif reader not in reached:
+                reached[reader] = None
+                queue.append(reader)
+    return reached, lookups
 
-    lake: Lake
-    logs: dict[str, TableLog] = field(default_factory=dict)
-    readers: dict[Version, list[tuple[Commit, bool]]] = field(default_factory=lambda: defaultdict(list))
-    reasons: dict[str, None] = field(default_factory=dict)  # ordered, without repetition, as are
-    notes: dict[str, None] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for name in self.lake.tables():
-            log = read_log(self.lake, name)
-            if log is not None:
-                self.logs[name] = log
-                self.reasons |= {f"the log of {name} is damaged at version {e.version}": None for e in log.damaged}
-        self.predictors = {name: self._models(log) for name, log in self.logs.items() if name.startswith("models/")}
-        for commit in (commit for log in self.logs.values() for commit in log.commits):
-            for item in commit.inputs:
-                for source in self._sources(commit, item):
-                    self.readers[item.snapshot.table, source].append((commit, item.reference))
+def _by_column(
+    graph: ColumnGraph, origin: list[Version], column: str, references: bool
+) -> tuple[dict[Version, Columns], set[Version], list[str]]:
+    """The same for a column: what is surest first, so that each column is met on its surest way first."""
+    reached: dict[ColumnNode, int] = {}
+    lookups: set[Version] = set()
+    unsaid: dict[str, set[str]] = defaultdict(set)
+    heap = [(DIRECT, ColumnNode(*node, column)) for node in origin]
+    done: set[ColumnNode] = set()
+    while heap:
+        how, node = heappop(heap)
+        if node in done:
+            continue
+        done.add(node)
+        edges, silent = graph.targets(node)
+        onward = [(edge.target, DIRECT if edge.direct else INDIRECT) for edge in edges]
+        onward += [(target, UNKNOWN) for target in silent]
+        for target in silent:
+            unsaid[target.table].add(target.column)
+        for commit, looked_up in graph.readers(node[:2]):
+            reader = (commit.table, commit.version)
+            if looked_up and references:
+                onward += [(ColumnNode(*reader, name), UNKNOWN) for name in graph.commits.columns(reader)]
+            elif looked_up:
+                lookups.add(reader)
+        for target, step in onward:
+            way = max(how, step)
+            if way < reached.get(target, UNKNOWN + 1):
+                reached[target] = way
+                heappush(heap, (way, target))
+    columns: dict[Version, dict[str, int]] = defaultdict(dict)
+    for node, how in reached.items():
+        columns[node[:2]][node.column] = how
+    return dict(columns), lookups, [_note(graph.commits, table, names) for table, names in sorted(unsaid.items())]
 
-    def impact(self, named: Mapping[str, Any], origin: list[Version], columns: Columns, references: bool) -> Impact:
-        reached: dict[Version, Columns] = {}
-        lookups: dict[Version, Columns] = {}
-        queue = deque((node, columns) for node in origin)
-        while queue:
-            node, changed = queue.popleft()
-            for commit, reference in self.readers.get(node, ()):
-                result = self._changed(commit, node[0], changed, reference)
-                if result is not None and not result:
-                    continue
-                target = (commit.table, commit.version)
-                if reference and not references:
-                    lookups[target] = None
-                    continue
-                before = reached.get(target, frozenset())
-                after = None if before is None or result is None else before | result
-                if target not in reached or after != before:
-                    reached[target] = after
-                    queue.append((target, after))
-        only = {node: found for node, found in lookups.items() if node not in reached and node not in origin}
-        models = [self.predictors[t][v] for t, v in sorted(reached) if t.startswith("models/")]
-        return Impact(
-            origin=named,
-            affected=self._affected(reached),
-            lookups=self._affected(only),
-            training_sets=tuple(f"{t.partition('/')[2]}@{v}" for t, v in sorted(reached) if t.startswith("training/")),
-            models=tuple(name for names in models for name in names),
-            predictions=sum(self._commit(node).rows or 0 for node in reached if node[0].startswith("predictions/")),
-            reasons=tuple(self.reasons),
-            notes=tuple(self.notes),
-        )
 
-    def _sources(self, commit: Commit, read: Slice) -> list[int]:
-        """The versions that wrote the rows of a slice. A prediction takes from a table of models only its own model."""
-        name = read.snapshot.table
-        log = self.logs.get(name)
-        if log is None or log.table_id != read.snapshot.table_id:
-            self.reasons[f"{name} was deleted or made anew: what had been made from it before is not followed"] = None
-            return []
-        versions = [source.version for source in log.writers(read.snapshot.version, read.partitions)]
-        model = commit.extra.get("model", {}).get("version") if commit.table.startswith("predictions/") else None
-        if model is not None and name in self.predictors:
-            own = [version for version in versions if model in self.predictors[name][version]]
-            return own or versions
-        return versions
+def _note(commits: CommitGraph, table: str, unsaid: set[str]) -> str:
+    log = commits.log(table)
+    if log is not None and unsaid >= commits.columns((table, log.latest)):
+        return f"{table} does not say which of its columns came from which: all count as affected"
+    return f"{table} does not say where {', '.join(sorted(unsaid))} came from: counted as affected"
 
-    def _models(self, log: TableLog) -> dict[int, tuple[str, ...]]:
-        """Per version of a table of models, the model versions in the rows that it wrote."""
-        found = {}
-        for commit in log.commits:
-            entry = log.entry(commit.version)
-            paths = [f"{log.table}/{file.path}" for file in (entry.added if entry else ())]
-            found[commit.version] = tuple(name for path in paths for name in self._model_versions(path))
-        return found
 
-    def _model_versions(self, path: str) -> Iterable[str]:
-        try:
-            return pl.read_parquet(io.BytesIO(self.lake.storage.get(path)), columns=["model_version"]).to_series()
-        except (AssayError, *UNREADABLE):
-            self.reasons[f"{path} is gone or damaged: which models it held is not known"] = None
-            return []
+def _commit(commits: CommitGraph, node: Version) -> Commit:
+    commit = commits.commit(node)
+    assert commit is not None  # nodes come from commits
+    return commit
 
-    def _changed(self, commit: Commit, table: str, changed: Columns, reference: bool) -> Columns:
-        """The columns of a commit that came from changed columns of a table it read."""
-        if changed is None:
-            return None
-        lineage: Mapping[str, Any] = commit.extra.get("column_lineage") or {}
-        edges = {name: [*e["direct"], *e["indirect"]] for name, e in lineage.items() if e != "unknown"}
-        if reference or not any(source == table for found in edges.values() for source, _ in found):
-            if not reference:
-                self._unknown(commit.table)
-            return None
-        unknown = {name for name, found in lineage.items() if found == "unknown"}
-        if unknown:
-            self._unknown(commit.table)
-        hit = {name for name, found in edges.items() if any(s == table and c in changed for s, c in found)}
-        return frozenset(hit | unknown)
 
-    def _unknown(self, table: str) -> None:
-        self.notes[f"{table} does not say which of its columns came from which: all count as affected"] = None
-
-    def _commit(self, node: Version) -> Commit:
-        entry = self.logs[node[0]].entry(node[1])
-        assert entry is not None and entry.commit is not None  # nodes come from commits
-        return entry.commit
-
-    def _affected(self, nodes: Mapping[Version, Columns]) -> tuple[Affected, ...]:
-        tables: dict[str, list[int]] = defaultdict(list)
-        for table, version in sorted(nodes):
-            tables[table].append(version)
-        return tuple(self._table(table, versions, nodes) for table, versions in tables.items())
-
-    def _table(self, table: str, versions: list[int], nodes: Mapping[Version, Columns]) -> Affected:
-        log = self.logs[table]
-        commits = [self._commit((table, version)) for version in versions]
-        live = {commit.version for commit in log.writers(log.latest, None)}
-        partitions = sorted({commit.partition for commit in commits if commit.partition is not None})
-        columns: set[str] | None = set()
-        for version in versions:
-            found = nodes[table, version]
-            columns = None if columns is None or found is None else columns | found
-        return Affected(
+def _affected(commits: CommitGraph, nodes: Mapping[Version, Columns | None]) -> Iterator[Affected]:
+    tables: dict[str, dict[int, Columns | None]] = defaultdict(dict)
+    for (table, version), columns in sorted(nodes.items(), key=lambda item: item[0]):
+        tables[table][version] = columns
+    for table, versions in tables.items():
+        log = commits.log(table)
+        live = {commit.version for commit in log.writers(log.latest, None)} if log else set()
+        made = [_commit(commits, (table, version)) for version in versions]
+        partitions = sorted({commit.partition for commit in made if commit.partition is not None})
+        ways = _surest(versions.values())
+        yield Affected(
             table=table,
             versions=tuple(versions),
             partitions=tuple(partitions) if partitions else None,
-            runs=tuple(dict.fromkeys(commit.run_id or "" for commit in commits)),
-            rows=sum(commit.rows or 0 for commit in commits),
+            runs=tuple(dict.fromkeys(commit.run_id or "" for commit in made)),
+            rows=sum(commit.rows or 0 for commit in made),
             live=sum(version in live for version in versions),
-            columns=tuple(sorted(columns)) if columns is not None else None,
+            columns=tuple(sorted(ways)) if ways is not None else None,
+            indirect=tuple(sorted(name for name, how in (ways or {}).items() if how == INDIRECT)),
+            unknown=tuple(sorted(name for name, how in (ways or {}).items() if how == UNKNOWN)),
         )
+
+
+def _surest(versions: Iterable[Columns | None]) -> Columns | None:
+    """Columns over several versions, each by its surest way; None where no column was asked for."""
+    found: dict[str, int] = {}
+    for columns in versions:
+        if columns is None:
+            return None
+        found |= {name: min(how, found.get(name, how)) for name, how in columns.items()}
+    return found

@@ -24,7 +24,8 @@ from assay.features.snapshot import Slice, Snapshot, digest_of
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One version as its file in the log describes it. A damaged file has no `commit`."""
+    """One version as its file in the log describes it. A damaged file has no `commit`. `columns` are those of the table, where
+    this version sets them."""
 
     version: int
     path: str
@@ -33,6 +34,7 @@ class Entry:
     table_id: str | None = None
     added: tuple[DataFile, ...] = ()
     removed: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -77,6 +79,11 @@ class TableLog:
         index = version - self.entries[0].version
         return self.entries[index] if 0 <= index < len(self.entries) else None
 
+    def columns(self, version: int) -> tuple[str, ...]:
+        """The table's columns at a version; none where the log does not say (any more)."""
+        found = bisect_right(self._columns, version, key=lambda item: item[0])
+        return self._columns[found - 1][1] if found else ()
+
     def has(self, snapshot: Snapshot) -> bool:
         """Whether this is still the table that was read, with the version that was read, unchanged."""
         entry = self.entry(snapshot.version)
@@ -109,6 +116,10 @@ class TableLog:
 
     def digest(self, item: Slice) -> str:
         return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions))
+
+    @cached_property
+    def _columns(self) -> list[tuple[int, tuple[str, ...]]]:
+        return [(entry.version, entry.columns) for entry in self.entries if entry.columns is not None]
 
     @cached_property
     def _written(self) -> dict[str | None, list[Commit]]:
@@ -148,14 +159,16 @@ def _entry(lake: Lake, table: str, version: int) -> Entry:
     sha256 = hashlib.sha256(content).hexdigest()
     try:
         actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+        metadata = next((item["metaData"] for item in actions if "metaData" in item), None)
         return Entry(
             version,
             path,
             sha256,
             parse_commit(table, commit_info(version, actions)),
-            next((item["metaData"]["id"] for item in actions if "metaData" in item), None),
+            metadata["id"] if metadata else None,
             tuple(_added(item["add"]) for item in actions if "add" in item),
             tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
+            tuple(field["name"] for field in json.loads(metadata["schemaString"])["fields"]) if metadata else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Entry(version, path, sha256, None)

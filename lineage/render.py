@@ -11,12 +11,12 @@ from rich.tree import Tree
 
 if TYPE_CHECKING:
     from assay.features.commits import SourceFile
-    from assay.lineage.impact import Impact
+    from assay.lineage.impact import Affected, Impact
     from assay.lineage.nodes import Node
     from assay.lineage.trace import Trace
     from assay.lineage.verify import Verification
 
-_FILES = 8  # shown per node; `to_dict` has them all
+_FILES = 8  # shown of a list; `to_dict` has them all
 _SHORT = 12
 
 
@@ -109,7 +109,7 @@ def impact_tree(impact: "Impact") -> Tree:
     verdict = "complete" if impact.complete else f"truncated: {'; '.join(impact.reasons)}"
     tree = Tree(f"[bold]impact of {escape(impact.origin_text)}[/] ({escape(verdict)})")
     for item in impact.affected:
-        columns = f", columns {', '.join(item.columns)}" if item.columns is not None else ""
+        columns = _columns(item)
         live = "" if item.live == len(item.versions) else f", {item.live} of {len(item.versions)} versions still in use"
         tree.add(
             f"[bold]{escape(item.table)}[/]  {shorten(item.partitions)}  {item.rows} rows[dim]{escape(columns + live)}[/]"
@@ -123,6 +123,21 @@ def impact_tree(impact: "Impact") -> Tree:
         tree.add(f"[dim]{escape(note)}[/]")
     tree.add(f"[bold]{impact.predictions} predictions[/]")
     return tree
+
+
+def _columns(item: "Affected") -> str:
+    """What is sure first; it is said of which columns it only chose rows, and which only may be affected."""
+    if item.columns is None:
+        return ""
+    if item.columns == item.unknown:
+        return ", any column"
+    sure = [name for name in item.columns if name not in item.indirect and name not in item.unknown]
+    groups = (("columns", sure), ("indirectly", item.indirect), ("perhaps", item.unknown))
+    return "".join(f", {kind} {_listed(names)}" for kind, names in groups if names)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_FILES]) + (f" and {len(names) - _FILES} more" if len(names) > _FILES else "")
 
 
 def verification_tree(found: "Verification") -> Tree:

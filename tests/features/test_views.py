@@ -160,13 +160,29 @@ def test_column_lineage_names_values_predicates_keys_and_time() -> None:
     }
 
 
+def test_column_lineage_says_where_keys_and_times_come_from() -> None:
+    own = row_wise(known_time="seen_at").column_lineage()
+    for name in ("customer_id", "created_at", "seen_at"):
+        assert own[name] == {"direct": [("clean/tickets", name)], "indirect": []}
+    lineage = windowed().column_lineage()
+    chosen = [
+        ("clean/tickets", "customer_id"),
+        ("clean/tickets", "created_at"),
+        ("clean/cards", "customer_id"),
+        ("clean/cards", "event_time"),
+    ]
+    of_key = [("clean/tickets", "customer_id"), ("clean/cards", "customer_id")]
+    assert lineage["customer_id"] == {"direct": of_key, "indirect": chosen}
+    assert lineage["at"] == {"direct": [], "indirect": chosen}
+
+
 @pytest.mark.parametrize(
     "expr",
     [pl.sum_horizontal(cs.numeric()), pl.max_horizontal("^a.*$"), AMOUNT + pl.sum_horizontal(cs.float())],
     ids=str,
 )
 def test_lineage_of_selected_columns_is_unknown_rather_than_incomplete(expr: pl.Expr) -> None:
-    assert row_wise(Feature("x", expr)).column_lineage() == {"x": "unknown"}
+    assert row_wise(Feature("x", expr)).column_lineage()["x"] == "unknown"
 
 
 def test_direct_lineage_is_all_that_the_value_depends_on() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import polars as pl
 import pytest
 
 from assay.errors import AssayError
@@ -85,31 +86,49 @@ def test_what_was_replaced_since_is_not_live(desk: Any) -> None:
 
 def test_a_column_leads_to_the_columns_made_from_it(desk: Any) -> None:
     desk.until(2)
-    text = impact(desk.lake, "raw/tickets", column="text")
-    assert {item.table: item.columns for item in text.affected} == {
-        "clean/tickets": ("text",),
-        "embeddings/ticket_text": ("vector",),
-        "features/ticket": ("length",),
-    }
-    assert text.complete and not text.notes
-    customer = tables(impact(desk.lake, "raw/tickets", column="customer_id"))
-    assert customer["features/customer_activity"].columns == ("tickets_1d", "tickets_3d")
-    assert "features/ticket" not in customer
+    text = tables(impact(desk.lake, "raw/tickets", column="text"))
+    assert (text["clean/tickets"].columns, text["clean/tickets"].indirect) == (("text",), ())
+    assert text["features/ticket"].columns == ("length",)
+    assert "features/customer_activity" not in text
+    customer = tables(impact(desk.lake, "raw/tickets", column="customer_id"))["features/customer_activity"]
+    assert customer.columns == ("customer_id", "event_time", "tickets_1d", "tickets_3d")
+    assert customer.indirect == ("event_time", "tickets_1d", "tickets_3d"), "it only says whose tickets are counted"
+    assert customer.unknown == ()
+
+
+def test_what_no_one_said_counts_as_affected_and_is_noted(desk: Any) -> None:
+    desk.until(0)
     desk.train("1", range(1))
-    noted = impact(desk.lake, "raw/tickets", column="text")
-    assert tables(noted)["training/router"].columns is None
-    assert any("training/router does not say" in note for note in noted.notes)
+    found = impact(desk.lake, "raw/tickets", column="text")
+    embedded, trained = tables(found)["embeddings/ticket_text"], tables(found)["training/router"]
+    assert (embedded.columns, embedded.unknown) == (("text_key", "vector"), ("text_key",))
+    assert trained.columns == trained.unknown == ("created_at", "length", "ticket_id")
+    assert found.complete
+    assert found.notes == (
+        "embeddings/ticket_text does not say where text_key came from: counted as affected",
+        "models/router does not say which of its columns came from which: all count as affected",
+        "training/router does not say which of its columns came from which: all count as affected",
+    )
+    assert found.models == ("1",)
+    text = str(found)
+    assert "columns vector, perhaps text_key" in text and "any column" in text
 
 
-def test_unknown_columns_count_as_affected_and_are_noted(desk: Any) -> None:
+def test_columns_said_to_be_unknown_count_as_affected(desk: Any) -> None:
     desk.deliver(0)
     with transaction(desk.lake, NullRecorder(), Work("clean/tickets", "2026-09-01")) as tx:
-        rows = tx.read("raw/tickets").collect().drop("partition_key")
-        lineage = {"text": "unknown", "ticket_id": {"direct": [("raw/tickets", "ticket_id")], "indirect": []}}
+        rows = tx.read("raw/tickets").select("text", "ticket_id", key="customer_id").collect()
+        lineage = {"text": "unknown"} | {
+            name: {"direct": [("raw/tickets", column)], "indirect": []}
+            for name, column in (("ticket_id", "ticket_id"), ("key", "customer_id"))
+        }
         tx.write("clean/tickets", rows, column_lineage=lineage)
-    found = impact(desk.lake, "raw/tickets", column="created_at")
-    assert tables(found)["clean/tickets"].columns == ("text",)
-    assert len(found.notes) == 1
+    found = impact(desk.lake, "raw/tickets", column="customer_id")
+    assert (tables(found)["clean/tickets"].columns, tables(found)["clean/tickets"].unknown) == (
+        ("key", "text"),
+        ("text",),
+    )
+    assert found.notes == ("clean/tickets does not say where text came from: counted as affected",)
 
 
 def test_lookups_are_listed_and_followed_only_when_asked(desk: Any) -> None:
@@ -117,8 +136,22 @@ def test_lookups_are_listed_and_followed_only_when_asked(desk: Any) -> None:
     found = impact(desk.lake, "raw/customers")
     assert [item.table for item in found.affected] == ["clean/customers"]
     assert [item.table for item in found.lookups] == ["clean/tickets"]
-    followed = tables(impact(desk.lake, "raw/customers", references=True))
-    assert {"clean/tickets", "features/ticket", "embeddings/ticket_text"} <= set(followed)
+    for column in (None, "customer_id"):
+        followed = tables(impact(desk.lake, "raw/customers", column=column, references=True))
+        assert {"clean/tickets", "features/ticket", "embeddings/ticket_text"} <= set(followed)
+
+
+def test_a_lookup_that_a_column_is_said_to_come_from_is_followed(desk: Any) -> None:
+    desk.until(0)
+    with desk.work("clean/notes") as tx:
+        rows = tx.read("raw/tickets").select("ticket_id").collect()
+        tx.read("clean/customers", reference=True)
+        sources = {"ticket_id": ("raw/tickets", "ticket_id"), "of": ("clean/customers", "customer_id")}
+        lineage = {name: {"direct": [source], "indirect": []} for name, source in sources.items()}
+        tx.write("clean/notes", rows.with_columns(of=pl.lit("c0")), column_lineage=lineage)
+    found = impact(desk.lake, "clean/customers", column="customer_id")
+    assert {item.table: item.columns for item in found.affected} == {"clean/notes": ("of",)}
+    assert [item.table for item in found.lookups] == ["clean/tickets"]
 
 
 def test_what_cannot_be_followed_truncates(desk: Any, tmp_path: Any) -> None:
@@ -144,7 +177,7 @@ def test_a_damaged_log_truncates(desk: Any, tmp_path: Any) -> None:
         ("raw/nothing", {}, "no table raw/nothing"),
         ("raw/tickets", {"version": 99}, "no version 99"),
         ("raw/tickets", {"partition": "2027-01-01"}, "no partition '2027-01-01'"),
-        ("raw/tickets", {"column": "nothing"}, "no column 'nothing'"),
+        ("raw/tickets", {"column": "nothing"}, "no column 'nothing'. It has: ticket_id"),
     ],
 )
 def test_an_origin_that_is_not_there(desk: Any, table: str, options: Any, message: str) -> None:
