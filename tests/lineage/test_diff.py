@@ -1,5 +1,7 @@
 """Two versions side by side."""
 
+import shutil
+
 import polars as pl
 import pytest
 
@@ -45,6 +47,38 @@ def test_what_nobody_knows_is_named(recorder: EventRecorder) -> None:
         b' "inputs": [{"name": "x"}], "outputs": [{"name": "y", "facets": []}]}'
     )
     found = diff(recorder.store, None, "dataset::x", "dataset::y")
-    assert found.unknown == ("schema", "rows", "checks", "code", "inputs")
-    with pytest.raises(AssayError, match="no dataset"):
-        diff(recorder.store, None, "dataset::x", "dataset::z")
+    assert found.unknown == ("schema", "rows", "contract", "checks", "code", "inputs")
+    assert found.same, "of what is known"
+    for wrong in ("dataset::z", "clean/tickets@3", "run:0b8ffc1e-3a5c-4b0f-9c93-4f7c2a1d5e60"):
+        with pytest.raises(AssayError, match=r"no dataset .* assay lineage search"):
+            diff(recorder.store, None, "dataset::x", wrong)
+
+
+def test_short_names_and_data_without_types(lake: Lake, recorder: EventRecorder) -> None:
+    make(lake, recorder, pl.DataFrame({"a": [1]}), "one", True, "1.0")
+    make(lake, recorder, pl.DataFrame({"a": [1, 2]}), "one", True, "1.0")
+    latest = lake.table("clean").at().version
+    found = diff(recorder.store, lake, "clean@1", f"clean@{latest}")
+    assert found == diff(recorder.store, lake, "dataset:assay:clean@1", "clean")
+    assert found.to_dict() == {
+        "a": f"dataset:file:{lake.storage.root}/clean@1",
+        "b": f"dataset:file:{lake.storage.root}/clean@{latest}",
+        "same": False,
+        "schema": {},
+        "rows": (1, 2),
+        "contract": None,
+        "checks": {},
+        "code": None,
+        "inputs": {"raw": (("1",), (str(lake.table("raw").at().version),))},
+        "unknown": (),
+    }
+
+
+def test_a_version_that_is_gone_is_compared_by_what_its_run_wrote(lake: Lake, recorder: EventRecorder) -> None:
+    for day in ("d1", "d2"):
+        with transaction(lake, recorder, Work("clean", day)) as tx:
+            tx.write("clean", pl.DataFrame({"a": [1, 2]}))
+    store, (first, second) = recorder.store, (commit.version for commit in lake.table("clean").history()[-2:])
+    assert diff(store, lake, f"clean@{first}", f"clean@{second}").rows == (2, 4), "both are there: what they hold"
+    shutil.rmtree(f"{lake.storage.root}/clean")
+    assert diff(store, lake, f"clean@{first}", f"clean@{second}").rows is None, "each run wrote two"
