@@ -18,6 +18,7 @@ from assay.errors import AssayError
 from assay.lineage.redaction import redact_text
 
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_UNSTORABLE_TEXT = re.compile("[\\0\\ud800-\\udfff]")
 TERMINAL = ("COMPLETE", "FAIL", "ABORT")
 
 
@@ -114,7 +115,7 @@ def _names(event: Mapping[str, Any]) -> Iterator[str]:
 def _storable(value: Any) -> Any:
     """JSON may hold characters that no database stores: NUL, and halves of a surrogate pair."""
     if isinstance(value, str):
-        return value.replace("\0", "�").encode("utf-8", "replace").decode()
+        return _UNSTORABLE_TEXT.sub("�", value)
     if isinstance(value, dict):
         return {_storable(key): _storable(item) for key, item in value.items()}
     return [_storable(item) for item in value] if isinstance(value, list) else value
@@ -123,13 +124,13 @@ def _storable(value: Any) -> Any:
 def _mapping(parent: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     value: Any = parent
     for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
+        value = value.get(key) if isinstance(value, dict) else None  # JSON has no other mappings
+    return value if isinstance(value, dict) else {}
 
 
 def _items(parent: Mapping[str, Any], *path: str) -> Iterator[Mapping[str, Any]]:
     value = _mapping(parent, *path[:-1]).get(path[-1])
-    yield from (item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else ()
+    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
 
 
 def _run_id(run: Mapping[str, Any]) -> str:

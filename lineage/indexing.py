@@ -98,12 +98,11 @@ def _key(use: DatasetUse) -> _Key:
 def _put_versions(connection: sa.Connection, uses: Iterable[DatasetUse]) -> dict[_Key, _Point]:
     wanted: dict[_Key, DatasetUse] = {}
     for use in uses:
-        before = wanted.setdefault(_key(use), use)
-        wanted[_key(use)] = replace(
-            before,
-            table=max(before.table, use.table),
-            commit_sha256=max(before.commit_sha256, use.commit_sha256),
-        )
+        key = _key(use)
+        before = wanted.setdefault(key, use)
+        if (before.table, before.commit_sha256) != (use.table, use.commit_sha256):
+            greater = max(before.table, use.table), max(before.commit_sha256, use.commit_sha256)
+            wanted[key] = replace(before, table=greater[0], commit_sha256=greater[1])
     if not wanted:
         return {}
     datasets = _put_datasets(connection, wanted.values())

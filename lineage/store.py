@@ -7,7 +7,7 @@ processes write at once; every event is one short transaction, and the order in 
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -100,9 +100,14 @@ class LineageStore:
 
     def put_all(self, bodies: Iterable[bytes], *, once: bool = False, forward: bool = False) -> int:
         """Several events in one transaction: all or none. Returns how many were new."""
-        facts = [read_event(body) for body in bodies]
+        return self.put_facts([read_event(body) for body in bodies], once=once, forward=forward)
+
+    def put_facts(self, facts: Sequence[EventFacts], *, once: bool = False, forward: bool = False) -> int:
+        """As `put_all`, for events that were read already."""
+        if not facts:
+            return 0
         with self.writing() as connection:
-            return put(connection, facts, once=once, forward=forward) if facts else 0
+            return put(connection, facts, once=once, forward=forward)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:

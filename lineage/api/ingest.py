@@ -6,6 +6,7 @@ time. What is accepted is stored unchanged; the same bytes again are the same ev
 
 import json
 import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ EVENT_LIMIT = 10 * 1024**2  # bytes
 BATCH_LIMIT = 64 * 1024**2
 DEPTH_LIMIT = 100  # of nested JSON
 BATCH_ITEMS = 10_000
+TOGETHER = 500  # events in a transaction: others want to write, too
 
 
 def create_router(store: LineageStore) -> APIRouter:
@@ -34,10 +36,10 @@ def create_router(store: LineageStore) -> APIRouter:
         """Store a RunEvent, DatasetEvent or JobEvent. Sending the same bytes again changes nothing."""
         try:
             facts = parse(body)
-            new = await run_in_threadpool(_put, store, body)
+            new = await run_in_threadpool(_put, store, [facts])
         except AssayError as error:
             raise HTTPException(400, str(error)) from None
-        return Answer({"sha256": facts.sha256, "new": new})
+        return Answer({"sha256": facts.sha256, "new": new == 1})
 
     @router.post("/lineage/batch", responses=refused, response_model=BatchResult, openapi_extra=BATCH_BODY)
     async def post_batch(body: Annotated[bytes, Depends(_batch_body)]) -> Answer:
@@ -132,14 +134,13 @@ def parse(body: bytes) -> EventFacts:
     deep = AssayError(f"The event is nested deeper than {DEPTH_LIMIT} levels.")
     try:
         facts = read_event(body)
-        event = json.loads(body)
-        datetime.fromisoformat(str(event["eventTime"])).astimezone(UTC)
+        if body.count(b"{") + body.count(b"[") > DEPTH_LIMIT and _depth_exceeds(json.loads(body), DEPTH_LIMIT):
+            raise deep
+        datetime.fromtimestamp(facts.at_us / 1e6, UTC)
     except RecursionError:
         raise deep from None
-    except (OverflowError, UnicodeError):
+    except (OverflowError, UnicodeError, OSError, ValueError):
         raise AssayError("The event's eventTime or text cannot be represented; send UTC times and UTF-8.") from None
-    if _depth_exceeds(event, DEPTH_LIMIT):
-        raise deep
     return facts
 
 
@@ -153,22 +154,37 @@ def _depth_exceeds(value: Any, limit: int) -> bool:
     return True
 
 
-def _put(store: LineageStore, body: bytes) -> bool:
+def _put(store: LineageStore, facts: list[EventFacts]) -> int:
     try:
-        return store.put(body)
+        return store.put_facts(facts)
     except (DataError, UnicodeError, ValueError):
         raise AssayError("A name or id in the event holds characters, or a length, that cannot be stored.") from None
 
 
 def put_batch(store: LineageStore, bodies: list[bytes]) -> BatchResult:
-    """Every event that is one is stored, each by itself: one that fails takes no other with it."""
+    """Every event that is one is stored. They go in together; where the database refuses that, one by one, so that one that
+    fails takes no other with it."""
     failures: list[Failure] = []
+    read: list[tuple[int, EventFacts]] = []
     for index, body in enumerate(bodies):
         try:
-            parse(body)
-            _put(store, body)
+            read.append((index, parse(body)))
         except AssayError as error:
             failures.append(Failure(index=index, reason=str(error), retriable=False))
+    for start in range(0, len(read), TOGETHER):
+        part = read[start : start + TOGETHER]
+        try:
+            _put(store, [facts for _, facts in part])
+        except (AssayError, SQLAlchemyError):
+            failures += _put_singly(store, part)
+    return BatchResult.of(len(bodies), sorted(failures, key=lambda failure: failure.index))
+
+
+def _put_singly(store: LineageStore, part: list[tuple[int, EventFacts]]) -> Iterator[Failure]:
+    for index, facts in part:
+        try:
+            _put(store, [facts])
+        except AssayError as error:
+            yield Failure(index=index, reason=str(error), retriable=False)
         except SQLAlchemyError:
-            failures.append(Failure(index=index, reason="The lineage database did not take it now.", retriable=True))
-    return BatchResult.of(len(bodies), failures)
+            yield Failure(index=index, reason="The lineage database did not take it now.", retriable=True)
