@@ -169,7 +169,11 @@ class Store:
     def log_predictions(
         self, *, model: str, model_version: str, frame: pl.DataFrame, inputs: Sequence[Snapshot | Slice], **options: Any
     ) -> list[str]:
-        """Append predictions with the snapshots they came from; the ids come back in the frame's order."""
+        """Append predictions with the snapshots they came from; the ids come back in the frame's order.
+
+        `frame` may also have `explanation`, `prompt_version` and `retrieval` (see `assay.lineage.attachments`); for the
+        options, `assay.lineage.predictions.log_predictions`.
+        """
         from assay.lineage.predictions import log_predictions
 
         return log_predictions(

@@ -17,6 +17,7 @@ import polars as pl
 from assay.errors import AssayError
 
 ROWS_PER_FILE = 1_000_000
+ROWS_PER_GROUP = 32_768  # where single rows are looked for: a reader skips the groups that cannot hold one
 PARTITION = "partition_key"
 
 _INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64)
@@ -86,11 +87,12 @@ def _advice(dtype: pl.DataType) -> str:
 
 def encode(frame: pl.DataFrame, partition: str | None, statistics: Sequence[str] = ()) -> Iterator[EncodedFile]:
     """Parquet files of at most ROWS_PER_FILE rows. `statistics` names string columns whose min/max may be kept in the
-    log; other strings are left out of it, since they may be personal."""
+    log, and by which single rows are looked for; other strings are left out of it, since they may be personal."""
+    group = ROWS_PER_GROUP if statistics else None
     for offset in range(0, max(frame.height, 1), ROWS_PER_FILE):
         part = frame.slice(offset, ROWS_PER_FILE)
         buffer = io.BytesIO()
-        part.write_parquet(buffer, compression="zstd", compression_level=3, statistics=True)
+        part.write_parquet(buffer, compression="zstd", compression_level=3, statistics=True, row_group_size=group)
         content = buffer.getvalue()
         name = f"{hashlib.sha256(content).hexdigest()}.parquet"
         path = f"{PARTITION}={partition}/{name}" if partition is not None else name

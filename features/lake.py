@@ -1,7 +1,8 @@
 """The lake: Delta tables by name, opened at one integer version. Everything that reads data goes through here."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -49,20 +50,25 @@ class Lake:
             raise AssayError(f"{name!r} is not a table name. Names look like 'clean/tickets'.")
         return Table(self, name)
 
-    def tables(self) -> list[str]:
-        """Names of all tables, sorted. Folders whose name starts with `_` are the lake's own."""
-        if not self.storage.is_local:
-            return sorted(_remote_tables(self.storage))
-        root = Path(self.storage.root)
-        logs = (log for log in root.glob("*/**/_delta_log") if log.is_dir())
-        names = (log.parent.relative_to(root).as_posix() for log in logs)
-        return sorted(name for name in names if not name.startswith("_"))
+    def tables(self, folder: str = "") -> list[str]:
+        """Names of all tables (below a folder), sorted. Folders whose name starts with `_` are the lake's own."""
+        found = _local_tables if self.storage.is_local else _remote_tables
+        return sorted(name for name in found(self.storage, folder) if not name.startswith("_"))
 
 
-def _remote_tables(storage: Storage) -> Iterable[str]:
+def _local_tables(storage: Storage, folder: str) -> Iterator[str]:
+    """A table's own folders are not looked into: there may be thousands."""
+    for path, below, _ in os.walk(Path(storage.root, folder)):
+        if path == storage.root:
+            below[:] = [name for name in below if not name.startswith("_")]
+        elif "_delta_log" in below:
+            yield Path(path).relative_to(storage.root).as_posix()
+            below.clear()
+
+
+def _remote_tables(storage: Storage, folder: str) -> Iterator[str]:
     first = "/" + commit_path("", 0).lstrip("/")
-    found = (path.removesuffix(first) for path in storage.walk() if path.endswith(first))
-    return (name for name in found if not name.startswith("_"))
+    return (path.removesuffix(first) for path in storage.walk(folder) if path.endswith(first))
 
 
 def open_lake(uri: str | Path, options: dict[str, str] | None = None) -> Lake:
@@ -149,9 +155,14 @@ class TableState:
         return Snapshot(self.table.name, str(self.delta.metadata().id), version, digest, self.table.uri)
 
     @cached_property
+    def add_actions(self) -> pl.DataFrame:
+        """What the log says of each live data file: `path`, `partition.…`, statistics as `min.…` and `max.…`."""
+        return pl.DataFrame(self.delta.get_add_actions(flatten=True))
+
+    @cached_property
     def files(self) -> tuple[DataFile, ...]:
         """Live data files, sorted by path."""
-        actions = pl.DataFrame(self.delta.get_add_actions(flatten=True))
+        actions = self.add_actions
         if actions.is_empty():
             return ()
         column = f"partition.{PARTITION}"

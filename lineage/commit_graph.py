@@ -16,7 +16,7 @@ from assay.features.files import PARTITION
 from assay.features.lake import Lake, TableMissing
 from assay.features.snapshot import Slice
 from assay.lineage.log import TableLog, read_log
-from assay.lineage.predictions import UNREADABLE
+from assay.lineage.lookup import UNREADABLE
 
 Version = tuple[str, int]  # a table and the version that wrote some of its rows
 

@@ -4,8 +4,9 @@ A bundle has the commits of every table on the way, byte for byte, and what can 
 runs with code, contracts and check results, the OpenLineage events. `verify.py` in it (`assay.lineage.evidence_verify`)
 recomputes the whole chain. The same prediction gives the same bytes.
 
-Personal data stays in the lake. Of the prediction's row the columns that make its id are shown, its label, and numbers; the
-rest of it, and every row behind it, appears only as a salted digest:
+Personal data stays in the lake. Of the prediction's row the columns that make its id are shown, its label, the version of
+its prompt, and numbers; the rest of it (such as an explanation, or what was retrieved), and every row behind it, appears
+only as a salted digest:
 
     salt    HMAC-SHA256(key b"assay.evidence/1", the prediction's data file · the delivered files behind the rows by digest)
     digest  HMAC-SHA256(key salt, the row's digest in the form assay.row/1 as 64 hex characters), in hex
@@ -31,13 +32,15 @@ from assay.features.digest import row_digests
 from assay.features.lake import Lake
 from assay.features.snapshot import Slice
 from assay.lineage import evidence_verify
+from assay.lineage.attachments import PROMPT
 from assay.lineage.log import TableLog, read_log
-from assay.lineage.predictions import DIGEST, EVENT_TIME, ID, UNREADABLE
+from assay.lineage.lookup import ID, UNREADABLE
+from assay.lineage.predictions import DIGEST, EVENT_TIME
 from assay.lineage.rows import LINKS, SourceRow, source_rows
 from assay.lineage.store import LineageStore
 from assay.lineage.trace import Trace
 
-LABEL = "intent"  # the one text that is shown: what the model said
+TOLD = ("intent", PROMPT)  # the texts that are shown: what the model said, and which prompt it was given
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest that zip files know
 
 
@@ -200,7 +203,8 @@ def _events(store: LineageStore | None, runs: Sequence[str]) -> tuple[dict[str, 
 def _data_file(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) -> tuple[str, bytes]:
     """The data file that holds the prediction, and its bytes."""
     log, root = logs[trace.root.table], trace.root
-    for file in log.files(root.snapshot.version, root.partitions) if log else ():
+    files = log.files(root.snapshot.version, root.partitions) if log else []
+    for file in sorted(files, key=lambda file: file.path != trace.prediction.file):  # another only if it was rewritten
         try:
             content = lake.storage.get(f"{root.table}/{file.path}")
             ids = pl.read_parquet(io.BytesIO(content), columns=[ID])[ID]
@@ -251,7 +255,7 @@ def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequ
 
 def _is_shown(frame: pl.DataFrame, name: str) -> bool:
     dtype = frame.schema[name]
-    return name == LABEL or dtype.is_numeric() or dtype.is_temporal() or dtype == pl.Boolean
+    return name in TOLD or dtype.is_numeric() or dtype.is_temporal() or dtype == pl.Boolean
 
 
 def _typed(column: pl.Series) -> tuple[str, Any] | None:

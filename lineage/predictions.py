@@ -1,33 +1,28 @@
 """Predictions: what a model said, with an id that a retry repeats and the exact snapshots it came from."""
 
-import hashlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import polars as pl
 
 from assay.errors import AssayError
 from assay.features.digest import row_digests
-from assay.features.files import PARTITION, file_sha256
+from assay.features.files import PARTITION
 from assay.features.instants import instant
-from assay.features.lake import Lake, TableMissing, TableState
+from assay.features.lake import Lake, TableMissing
 from assay.features.snapshot import Slice, Snapshot
-from assay.features.storage import Storage
 from assay.features.transaction import Transaction
 from assay.features.transaction import run as transact
 from assay.features.views import require_columns
 from assay.features.work import Recorder, Run, Work, new_run
-from assay.lineage.uuid7 import uuid7, uuid7_time
+from assay.lineage import attachments
+from assay.lineage.lookup import ID
+from assay.lineage.lookup import UNREADABLE as UNREADABLE
+from assay.lineage.uuid7 import uuid7
 
-ID, EVENT_TIME, DIGEST = "prediction_id", "event_time", "feature_digest"
-# What polars raises on a file that is gone or damaged; it panics over some damaged ones.
-UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+EVENT_TIME, DIGEST = "event_time", "feature_digest"
 _OURS = (ID, "model_version", "inputs", "run_id", PARTITION)
-_INPUTS = pl.List(
-    pl.Struct({"table": pl.String, "table_id": pl.String, "version": pl.Int64, "commit_sha256": pl.String})
-)
 
 
 def prediction_ids(model: str, model_version: str, frame: pl.DataFrame, keys: Sequence[str]) -> pl.Series:
@@ -109,8 +104,9 @@ def stage_predictions(
 ) -> list[str]:
     """Stage predictions in a transaction (whose work has a partition: the day) and return their ids in the frame's order.
 
-    `frame` has the entity keys, `event_time`, the outputs, and optionally confidence, explanation and the like. `inputs`
-    are read in the transaction besides what it has read already. `keys` identify a prediction; by default they are the
+    `frame` has the entity keys, `event_time`, the outputs, and optionally `confidence` and what `assay.lineage.attachments`
+    describes: `explanation`, `prompt_version`, `retrieval`. `inputs`, and the snapshots that retrievals searched, are read
+    in the transaction besides what it has read already. `keys` identify a prediction; by default they are the
     keys of the feature views among the inputs. `feature_columns` are columns of the frame that the model saw: they are
     digested into `feature_digest`, and not stored. `features` are the references they were joined by, such as
     `customer_activity:tickets_7d`, so that `verify` can join them again.
@@ -123,6 +119,9 @@ def stage_predictions(
         raise AssayError(f"{table} is partitioned by day: give the transaction's work a partition.")
     for item in inputs:
         _register(tx, item)
+    for item in attachments.searched(frame):
+        if item not in (replace(read.snapshot, uri="") for read in tx.reads if not read.reference):
+            _register(tx, item)
     keys = _keys(tx, frame, table) if keys is None else list(keys)
     require_columns(frame.schema, [*keys, *feature_columns], f"the frame of {table}")
     if feature_columns:
@@ -137,11 +136,12 @@ def stage_predictions(
     snapshots = sorted({item.snapshot for item in tx.reads if not item.reference}, key=lambda item: item.table)
     if not snapshots:
         raise AssayError(f"{table}: a prediction without inputs cannot be traced. Pass the snapshots it was made from.")
+    named = [attachments.identity(item) for item in snapshots]
     rows = frame.select(
         ids,
         pl.all(),
         pl.lit(model_version).alias("model_version"),
-        pl.lit(pl.Series([[_identity(item) for item in snapshots]], dtype=_INPUTS)).first().alias("inputs"),
+        pl.lit(pl.Series([named], dtype=pl.List(attachments.IDENTITY))).first().alias("inputs"),
         pl.lit(tx.work.run.id).alias("run_id"),
     )
     known = _known(tx, table, ids)
@@ -171,7 +171,7 @@ def _checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
         outside = frame.filter(~pl.col("confidence").is_between(0, 1)).height
         if outside:
             raise AssayError(f"{where}: column 'confidence' is outside 0 … 1, or NaN, in {outside} rows.")
-    return frame
+    return attachments.checked(frame, where)
 
 
 def _register(tx: Transaction, item: Snapshot | Slice) -> None:
@@ -207,67 +207,3 @@ def _known(tx: Transaction, table: str, ids: pl.Series) -> pl.Series:
     except TableMissing:
         return ids.clear()
     return rows.filter(pl.col(ID).is_in(ids.to_list())).select(ID).collect().to_series()
-
-
-def _identity(snapshot: Snapshot) -> dict[str, Any]:
-    return {name: value for name, value in snapshot.to_dict().items() if name != "uri"}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A prediction as it is stored: `frame` is its one row."""
-
-    model: str
-    frame: pl.DataFrame
-    state: TableState
-    partition: str
-
-    @property
-    def row(self) -> dict[str, Any]:
-        return self.frame.row(0, named=True)
-
-
-def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
-    """The prediction with an id: first looked for on the day that the id's time names, then by file statistics.
-
-    Raises AssayError when the text is no id, when no table has it, or when files that could hold it are gone or damaged.
-    """
-    wanted = prediction_id.strip().lower()
-    day = uuid7_time(wanted).strftime("%Y-%m-%d")
-    tables = [name for name in lake.tables() if name.startswith("predictions/")]
-    states = [lake.table(name).at() for name in tables]
-    for partitions in ([day], None):
-        for state in states:
-            rows = _row(state, wanted, partitions)
-            if rows is not None and rows.height:
-                model = state.table.name.removeprefix("predictions/")
-                return Prediction(model, rows.drop(PARTITION), state, rows[PARTITION][0])
-    for state in states:
-        _refuse_broken(state, day)
-    where = ", ".join(tables) if tables else "no predictions have been logged in this lake"
-    raise AssayError(f"There is no prediction {wanted} (looked in: {where}).")
-
-
-def _row(state: TableState, wanted: str, partitions: list[str] | None) -> pl.DataFrame | None:
-    try:
-        return state.scan(partitions).filter(pl.col(ID) == wanted).head(1).collect()
-    except UNREADABLE:
-        return None  # a file is gone or damaged; which one is said below if the row is in no other
-
-
-def _refuse_broken(state: TableState, day: str) -> None:
-    """Raise AssayError for a file of the day that cannot be what was written."""
-    for file in state.files_of([day]):
-        path = f"{state.table.name}/{file.path}"
-        problem = file_problem(state.table.lake.storage, path)
-        if problem:
-            raise AssayError(f"The prediction cannot be looked up: {state.table.lake.storage.uri(path)} is {problem}.")
-
-
-def file_problem(storage: Storage, path: str) -> str:
-    """What is wrong with a content-addressed file: `gone`, `damaged (…)`, or nothing."""
-    try:
-        found = hashlib.sha256(storage.get(path)).hexdigest()
-    except AssayError:
-        return "gone"
-    return "" if found == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"

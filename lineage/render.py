@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from assay.lineage.attachments import in_words
+
 if TYPE_CHECKING:
     from assay.features.commits import SourceFile
     from assay.lineage.impact import Affected, Impact
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _FILES = 8  # shown of a list; `to_dict` has them all
 _SHORT = 12
+_LONG = 400  # characters of an explanation
 
 
 def trace_tree(trace: "Trace") -> Tree:
@@ -26,9 +29,15 @@ def trace_tree(trace: "Trace") -> Tree:
     outputs = [f"{name} {row[name]}" for name in ("intent", "confidence") if row.get(name) is not None]
     said = f": {escape(', '.join(outputs))}" if outputs else ""
     title = f"[bold]prediction {root.name}[/] of {trace.prediction.model} {row['model_version']}{said}"
-    tree = Tree(f"{title}\n{_title(root)}\n{_facts(root)}")
+    attached = [f"[dim]{name}[/] {escape(_one_line(text))}" for name, text in in_words(row)]
+    tree = Tree("\n".join([title, *attached, _title(root), _facts(root)]))
     _branches(tree, root, {id(root)})
     return tree
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONG else f"{line[:_LONG]} … (--json has all of it)"
 
 
 def _branches(tree: Tree, node: "Node", seen: set[int]) -> None:

@@ -22,13 +22,13 @@ from assay.features.commits import Commit, SourceFile
 from assay.features.lake import Lake
 from assay.features.snapshot import Slice, digest_of
 from assay.lineage.log import TableLog, read_log
+from assay.lineage.lookup import UNREADABLE, Prediction, find_prediction
 from assay.lineage.nodes import Node, Status, unique_files
-from assay.lineage.predictions import UNREADABLE, Prediction, find_prediction
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-KINDS = ("prediction", "model", "training", "features", "embeddings", "clean", "quarantine", "raw")
+KINDS = ("prediction", "model", "training", "features", "embeddings", "search", "clean", "quarantine", "raw")
 EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in full
 _FOLDERS = {"predictions": "prediction", "models": "model"}
 
@@ -128,9 +128,9 @@ class _Tracer:
         return self.logs[table]
 
     def trace(self, prediction: Prediction) -> Trace:
-        table, row = prediction.state.table.name, prediction.row
+        table, row = prediction.table, prediction.row
         log = self.log(table)
-        writers = log.writers(prediction.state.version, [prediction.partition]) if log else []
+        writers = log.writers(prediction.version, [prediction.partition]) if log else []
         # An append is its own commit, so the row's run says which; a partition rewritten by others has all its writers.
         commits = [commit for commit in writers if commit.run_id == row["run_id"]] or writers
         if log is None or not commits:

@@ -18,9 +18,11 @@ from assay.errors import AssayError
 from assay.features.commits import SourceFile
 from assay.features.digest import row_digests
 from assay.features.lake import Lake
+from assay.lineage import attachments
 from assay.lineage.log import TableLog, read_log
+from assay.lineage.lookup import ID, UNREADABLE, file_problem
 from assay.lineage.nodes import Node
-from assay.lineage.predictions import DIGEST, EVENT_TIME, ID, UNREADABLE, file_problem, prediction_ids
+from assay.lineage.predictions import DIGEST, EVENT_TIME, prediction_ids
 from assay.lineage.rows import own_rows
 from assay.lineage.trace import Trace
 
@@ -237,6 +239,7 @@ def _prediction(trace: Trace) -> Iterator[Finding]:
     yield Finding("prediction id", same, "follows from the row" if same else "does not follow from the row's content")
     read = {(i.snapshot.table, i.snapshot.version, i.snapshot.commit_sha256) for i in commit.inputs if not i.reference}
     named = {(item["table"], item["version"], item["commit_sha256"]) for item in frame["inputs"][0]}
+    named |= {(item.table, item.version, item.commit_sha256) for item in attachments.searched(frame)}
     same = named == read
     yield Finding("prediction inputs", same, "are what its run read" if same else "are not what its run read")
 

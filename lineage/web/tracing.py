@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.lake import Lake
+from assay.lineage.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.impact import Affected, impact
 from assay.lineage.naming import LOGICAL
 from assay.lineage.nodes import Node
@@ -20,7 +21,7 @@ from assay.lineage.web.nodes import graph_link, style_of, table_kind
 from assay.lineage.web.pages import PageError, link, page
 from assay.lineage.web.picture import Badge, Card, Picture, checks_badge, draw
 
-_SHOWN = ("model", "model_version", "event_time", "intent", "confidence", "prompt_version")  # no keys, no free text
+_SHOWN = ("model", "model_version", "event_time", "intent", "confidence", PROMPT)  # no keys
 _STATES = {True: ("ok", "✓ holds"), None: ("plain", "– not checked"), False: ("failed", "✗ broken")}
 _OUTCOMES = {
     "verified": ("ok", "✓", "Everything this prediction rests on is still there, and computes to the same."),
@@ -61,6 +62,8 @@ def _shown(traced: Trace, verification: Verification | None) -> Response:
         "trace.html",
         id=traced.prediction_id,
         facts=facts,
+        explanation=row.get(EXPLANATION),
+        retrieval=_retrieval(row.get(RETRIEVAL)),
         picture_=_picture(traced),
         steps=[_step(node) for node in traced.nodes],
         files=[{"path": f.path, "rows": f"{f.rows:,}", "sha256": f.sha256} for f in traced.files(references=True)],
@@ -72,6 +75,16 @@ def _text(name: str, value: Any) -> str:
     if name == "event_time":
         return f"{moment(datetime.fromisoformat(str(value)))} UTC"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _retrieval(found: Any) -> dict[str, Any] | None:
+    """What was searched, and what was found there."""
+    if not isinstance(found, dict) or not {"snapshot", "hits"} <= set(found):
+        return None
+    snapshot = found["snapshot"]
+    hits = [hit | {"score": "" if hit["score"] is None else f"{hit['score']:.4g}"} for hit in found["hits"]]
+    name = f"{snapshot['table']}@{snapshot['version']}"
+    return {"name": name, "href": graph_link(f"dataset:{LOGICAL}:{name}"), "hits": hits}
 
 
 def _picture(traced: Trace) -> Picture:

@@ -16,7 +16,8 @@ from assay.errors import AssayError
 from assay.features.lake import open_lake
 from assay.features.transaction import transaction
 from assay.features.work import NullRecorder, Work, new_run
-from assay.lineage.predictions import find_prediction, log_predictions, prediction_ids, stage_predictions
+from assay.lineage.lookup import find_prediction
+from assay.lineage.predictions import log_predictions, prediction_ids, stage_predictions
 from assay.lineage.uuid7 import uuid7, uuid7_time
 
 NOON = datetime(2026, 9, 24, 12, tzinfo=UTC)
@@ -209,13 +210,12 @@ def test_other_zones_confidences_at_the_edges_and_extra_columns_are_kept(tmp_pat
     rows = frame(2).with_columns(
         pl.col("event_time").dt.convert_time_zone("Asia/Tokyo"),
         pl.Series("confidence", [0.0, 1.0]),
-        pl.lit("v2").alias("prompt_version"),
-        pl.Series("retrieval", [[{"key": "a", "score": 0.5}], None]),
+        pl.Series("reasons", [[{"feature": "length", "weight": 0.5}], None]),
     )
     ids = log(lake, rows, [source(lake).snapshot])
     found = find_prediction(lake, ids[0]).row
     assert found["event_time"] == NOON
-    assert (found["prompt_version"], found["retrieval"]) == ("v2", [{"key": "a", "score": 0.5}])
+    assert found["reasons"] == [{"feature": "length", "weight": 0.5}]
 
 
 def test_no_predictions_make_no_table(tmp_path: Path) -> None:

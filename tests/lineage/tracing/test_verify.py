@@ -1,6 +1,7 @@
 """Verification proves an untouched trace, and names whatever was changed, down to one byte."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import polars as pl
 
 from assay.features.digest import row_digests
 from assay.features.lake import open_lake
-from assay.lineage.predictions import find_prediction
+from assay.lineage.lookup import find_prediction
 from assay.lineage.trace import trace
 from assay.lineage.verify import Verification, verify
 
@@ -162,11 +163,8 @@ def test_a_row_that_was_made_up_is_not_believed(desk: Any) -> None:
         {"feature_digest": pl.lit(row_digests(pl.DataFrame({"x": [1]}))[0])},
         {"inputs": pl.col("inputs").list.head(1)},
     ):
-        forged = type(found.prediction)(
-            "router",
-            frame.with_columns(value.alias(name) for name, value in change.items()),
-            found.prediction.state,
-            found.prediction.partition,
+        forged = replace(
+            found.prediction, frame=frame.with_columns(value.alias(name) for name, value in change.items())
         )
         result = verify(desk.lake, type(found)(forged, found.root))
         assert failures(result), change
