@@ -58,9 +58,15 @@ def _model(store: Store) -> str:
 def _lineage(store: Store) -> str:
     from assay.lineage.outbox import backlog
 
-    waiting = backlog(store.lineage_store)
-    if not store.settings.openlineage_url.get_secret_value():
-        return f"{len(store.lineage_store.runs()):,} runs; nothing is forwarded (ASSAY_OPENLINEAGE_URL is not set)"
+    waiting, runs = backlog(store.lineage_store), store.lineage_store.runs()
+    unended = sum(run.state in ("START", "RUNNING") for run in runs)
+    known = f"{len(runs):,} runs, {unended:,} of them without an end (in progress, or killed where nobody can tell)"
+    if not store.settings.forward_to:
+        return f"{known}; nothing is forwarded (ASSAY_OPENLINEAGE_URL is not set)"
     if waiting.parked:
         raise AssayError(f"{waiting.parked} events were refused by the OpenLineage endpoint: {waiting.problem}")
-    return f"{len(store.lineage_store.runs()):,} runs; {waiting.pending} events wait to be forwarded"
+    return f"{known}; {waiting.pending} events wait to be forwarded{_because(waiting.problem)}"
+
+
+def _because(problem: str) -> str:
+    return f" ({problem})" if problem else ""

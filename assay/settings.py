@@ -21,6 +21,10 @@ class Settings(BaseSettings):
     openlineage_url: SecretStr = Field(
         default=SecretStr(""), description="also send events to this OpenLineage endpoint"
     )
+    openlineage_transport: SecretStr = Field(
+        default=SecretStr(""),
+        description="or by this transport of the OpenLineage client: its configuration as JSON, or a YAML file's path",
+    )
     crm_url: SecretStr = Field(
         default=SecretStr(""), description="database of the support desk's customers (default: SQLite)"
     )
@@ -45,6 +49,11 @@ class Settings(BaseSettings):
     @property
     def lineage_url(self) -> str:
         return self.lineage_db.get_secret_value() or f"sqlite:///{(self.home / 'lineage.db').resolve()}"
+
+    @property
+    def forward_to(self) -> str:
+        """Where events are delivered besides the local store; empty: nowhere."""
+        return self.openlineage_transport.get_secret_value() or self.openlineage_url.get_secret_value()
 
     @property
     def crm_database_url(self) -> str:

@@ -79,21 +79,19 @@ class Store:
         """Every transaction of this store is reported here."""
         from assay.lineage.recorder import EventRecorder
 
-        forward = self.settings.openlineage_url.get_secret_value() or None
-        return EventRecorder(self.lineage_store, forward_url=forward)
+        return EventRecorder(self.lineage_store, forward_to=self.settings.forward_to or None)
 
     def recover_events(self, quiet_seconds: float = 60) -> list[str]:
         """Complete the lineage of runs that were killed between their commit and their event; their ids."""
         return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds))
 
     def forward_events(self, seconds: float = 10) -> int:
-        """Deliver waiting events to the OpenLineage endpoint, if one is set; how many still wait after `seconds`."""
+        """Deliver waiting events to the OpenLineage backend, if one is set; how many still wait after `seconds`."""
         from assay.lineage.outbox import Drain, backlog
 
-        url = self.settings.openlineage_url.get_secret_value()
-        if not url:
+        if not self.settings.forward_to:
             return 0
-        drain = Drain(self.lineage_store, url)
+        drain = Drain(self.lineage_store, self.settings.forward_to)
         try:
             drain.drain(deadline=seconds)
         finally:

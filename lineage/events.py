@@ -4,7 +4,6 @@ A run has one START and one terminal event. The terminal event holds everything,
 again replaces the earlier one: all inputs and outputs at the versions really read and written, and all checks.
 """
 
-import json
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +11,6 @@ from typing import Any
 
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import RunFacet
-from openlineage.client.serde import Serde
 
 from assay.errors import AssayError
 from assay.features.commits import Commit, SourceFile
@@ -22,13 +20,23 @@ from assay.features.work import Check, Done, Work, Written
 from assay.features.work import Run as WorkRun
 from assay.lineage import facets
 from assay.lineage.columns import column_lineage
+from assay.lineage.facets_columns import column_facets
 from assay.lineage.naming import DatasetName, dataset_name, table_name
-from assay.lineage.redaction import redact, redact_message
+from assay.lineage.process import Process
+from assay.lineage.redaction import redact_message
+
+PROCESS = "assay_process"
+ABORTED = (
+    "The run ended without saying so, before it published anything: its process was killed, or its machine stopped."
+)
 
 
-def started(work: Work, deployment: str) -> RunEvent:
-    """START. Inputs and outputs come at the end, when their versions are known."""
-    return _event(RunState.START, work, deployment, work.run.started_at, _tags(work))
+def started(work: Work, deployment: str, process: Process | None = None) -> RunEvent:
+    """START. Inputs and outputs come at the end, when their versions are known. `process` does the work."""
+    event = _event(RunState.START, work, deployment, work.run.started_at, _tags(work))
+    if process is not None:
+        _add(event, PROCESS, facets.process_facet(process))
+    return event
 
 
 def finished(done: Done, deployment: str, *, recovered: bool = False) -> RunEvent:
@@ -44,9 +52,34 @@ def failed(done: Done, error: BaseException, deployment: str) -> RunEvent:
     return event
 
 
-def to_bytes(event: RunEvent) -> bytes:
-    """The event as it is stored and sent. Secrets are removed here, so that no event can go around it."""
-    return json.dumps(redact(Serde.to_dict(event)), sort_keys=True).encode()
+def aborted(start: Mapping[str, Any]) -> RunEvent:
+    """ABORT of a run of which nothing but its START is known, and nothing more will come.
+
+    When it ended nobody knows. The event has the time of the START, the last moment at which the run was certainly there:
+    made again it is the same event, and should the run have gone on after all, what it says itself is later and stands.
+    """
+    run, job = start["run"], start["job"]
+    kept = {name: facet for name, facet in run.get("facets", {}).items() if name != PROCESS}
+    event = RunEvent(
+        eventType=RunState.ABORT,
+        eventTime=start["eventTime"],
+        run=Run(run["runId"], kept),
+        job=Job(job["namespace"], job["name"], job.get("facets", {})),
+        producer=facets.PRODUCER,
+    )
+    _add(event, "errorMessage", facets.error_facet(ABORTED))
+    return event
+
+
+def namespaces(deployment: str) -> tuple[str, ...]:
+    """Where the jobs of a deployment live."""
+    return tuple(f"{kind}://{deployment}" for kind in ("dagster", "assay"))
+
+
+def process_of(start: Mapping[str, Any]) -> Process | None:
+    """The process that a START names."""
+    facet = start["run"].get("facets", {}).get(PROCESS)
+    return Process(facet["machine"], facet["pid"], facet["started"]) if facet else None
 
 
 def describe(error: BaseException) -> str:
@@ -162,7 +195,7 @@ def _column_facets(written: Written, done: Done) -> dict[str, Any]:
     names = {item.table: table_name(item.table, item.snapshot.uri) for item in done.writes}
     names |= {item.snapshot.table: table_name(item.snapshot.table, item.snapshot.uri) for item in done.reads}
     read = [names[item.snapshot.table] for item in done.reads] + [dataset_name(item.path) for item in done.sources]
-    return facets.column_facets(column_lineage(written.column_lineage or {}, names), names, read)
+    return column_facets(column_lineage(written.column_lineage or {}, names), names, read)
 
 
 # -- from the tables ---------------------------------------------------------------------------------------------------

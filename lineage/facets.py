@@ -1,25 +1,37 @@
-"""OpenLineage facets of our values, official and our own. Pure functions: value in, facet out."""
+"""OpenLineage facets of our values, official and our own. Pure functions: value in, facet out.
 
-from collections.abc import Iterable, Mapping
+The client's classes check their values whenever one is set, which takes longer than all the rest of an event. Facets that
+many events have in common are therefore remembered, as the JSON that they become.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import attr
 from openlineage.client import facet_v2 as ol
-from openlineage.client.generated import lineage as ol_lineage
 
 from assay.features.snapshot import Slice, digest_of
 from assay.features.work import Check, Run, Work, Written
-from assay.lineage.columns import ColumnLineage, Edge
 from assay.lineage.naming import LOGICAL, DatasetName
+from assay.lineage.process import Process
+from assay.lineage.serialize import Plain, plain
 
 PRODUCER = "urn:assay:producer:0.1"
-_SCHEMAS = "urn:assay:facet:1-0-0"
+SCHEMAS = "urn:assay:facet:1-0-0"
 
-F = TypeVar("F", bound=ol.BaseFacet)
+
+def remembered(make: Callable[..., ol.BaseFacet]) -> Callable[..., Any]:
+    """A facet of hashable values, made once for each of them."""
+
+    @lru_cache(2048)
+    def made(*values: Any) -> Any:
+        return plain(_signed(make(*values)))
+
+    return made
 
 
 @attr.define
@@ -37,46 +49,62 @@ class SnapshotDatasetFacet(ol.DatasetFacet):
 
     @staticmethod
     def _get_schema() -> str:
-        return f"{_SCHEMAS}:SnapshotDatasetFacet#/$defs/SnapshotDatasetFacet"
+        return f"{SCHEMAS}:SnapshotDatasetFacet#/$defs/SnapshotDatasetFacet"
 
 
 @attr.define
-class UnknownColumnsDatasetFacet(ol.DatasetFacet):
-    """Columns whose sources nobody knows, said out loud. Schema: lineage/schemas/UnknownColumnsDatasetFacet-1-0-0.json."""
+class ProcessRunFacet(ol.RunFacet):
+    """Which process executes a run. The schema is lineage/schemas/ProcessRunFacet-1-0-0.json."""
 
-    columns: list[str]
+    machine: str
+    pid: int
+    started: int
 
     @staticmethod
     def _get_schema() -> str:
-        return f"{_SCHEMAS}:UnknownColumnsDatasetFacet#/$defs/UnknownColumnsDatasetFacet"
+        return f"{SCHEMAS}:ProcessRunFacet#/$defs/ProcessRunFacet"
 
 
-def signed(facets: Mapping[str, F]) -> dict[str, F]:
+def signed(facets: Mapping[str, Any]) -> dict[str, Any]:
     """The facets, with us as their producer. Set one by one: the client's own switch is for the whole process, and there
     may be other producers in it."""
-    for facet in facets.values():
-        facet._producer = PRODUCER
-    return dict(facets)
+    return {name: facet if isinstance(facet, Plain) else _signed(facet) for name, facet in facets.items()}
+
+
+def _signed(facet: ol.BaseFacet) -> ol.BaseFacet:
+    facet._producer = PRODUCER
+    return facet
 
 
 # -- datasets ----------------------------------------------------------------------------------------------------------
 
 
-def table_facets(table: str, name: DatasetName, version: int) -> dict[str, ol.DatasetFacet]:
+def table_facets(table: str, name: DatasetName, version: int) -> dict[str, Any]:
     """What every Delta dataset says: where it lies, what it is called, which version is meant."""
-    identifier = ol.symlinks_dataset.Identifier(LOGICAL, table, "TABLE")
     return {
         "version": version_facet(str(version)),
-        "storage": ol.storage_dataset.StorageDatasetFacet("delta", "parquet"),
+        "storage": _storage_facet(),
         "dataSource": source_facet(name),
-        "symlinks": ol.symlinks_dataset.SymlinksDatasetFacet([identifier]),
+        "symlinks": _symlinks_facet(table),
     }
 
 
+@remembered
+def _storage_facet() -> ol.DatasetFacet:
+    return ol.storage_dataset.StorageDatasetFacet("delta", "parquet")
+
+
+@remembered
+def _symlinks_facet(table: str) -> ol.DatasetFacet:
+    return ol.symlinks_dataset.SymlinksDatasetFacet([ol.symlinks_dataset.Identifier(LOGICAL, table, "TABLE")])
+
+
+@remembered
 def version_facet(version: str) -> ol.DatasetFacet:
     return ol.dataset_version_dataset.DatasetVersionDatasetFacet(version)
 
 
+@remembered
 def source_facet(name: DatasetName) -> ol.DatasetFacet:
     return ol.datasource_dataset.DatasourceDatasetFacet(name.namespace, name.uri)
 
@@ -111,9 +139,14 @@ def written_facet(written: Written, *, audited: bool = False) -> SnapshotDataset
     )
 
 
-def schema_facet(schema: Mapping[str, str]) -> ol.DatasetFacet:
+def schema_facet(schema: Mapping[str, str]) -> Any:
+    return _schema_facet(tuple(schema.items()))
+
+
+@remembered
+def _schema_facet(columns: tuple[tuple[str, str], ...]) -> ol.DatasetFacet:
     field = ol.schema_dataset.SchemaDatasetFacetFields
-    fields = [field(name, kind, ordinal_position=place) for place, (name, kind) in enumerate(schema.items(), 1)]
+    fields = [field(name, kind, ordinal_position=place) for place, (name, kind) in enumerate(columns, 1)]
     return ol.schema_dataset.SchemaDatasetFacet(fields)
 
 
@@ -136,63 +169,9 @@ def statistics_facet(rows: int, size: int) -> ol.OutputDatasetFacet:
     return ol.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rows, size or None)
 
 
+@remembered
 def owners_facet(owner: str) -> ol.DatasetFacet:
     return ol.ownership_dataset.OwnershipDatasetFacet([ol.ownership_dataset.Owner(owner)])
-
-
-# -- columns -----------------------------------------------------------------------------------------------------------
-
-
-def column_facets(
-    columns: ColumnLineage, names: Mapping[str, DatasetName], read: Iterable[DatasetName]
-) -> dict[str, ol.DatasetFacet]:
-    """`columnLineage` and the newer `lineage`, from the same edges. `names` finds the dataset of a table; `read` is what
-    the run read, the only honest answer at dataset level while some column is unknown."""
-    facets: dict[str, ol.DatasetFacet] = {}
-    if columns.unknown:
-        facets["assay_unknownColumns"] = UnknownColumnsDatasetFacet(list(columns.unknown))
-    sources = sorted(set(read)) if columns.unknown else [names[table] for table in columns.tables]
-    old, new = ol.column_lineage_dataset, ol_lineage
-    facets["columnLineage"] = old.ColumnLineageDatasetFacet(
-        fields={column: old.Fields(_old_inputs(columns.of(column), names)) for column in columns.known},
-        dataset=_old_inputs(columns.of(None), names),
-    )
-    whole = [new.LineageDatasetInput(name.namespace, name.name, "DATASET") for name in sources]
-    facets["lineage"] = new.LineageDatasetFacet(
-        inputs=[*whole, *_new_inputs(columns.of(None), names)],
-        fields={column: new.LineageFieldEntry([*_new_inputs(columns.of(column), names)]) for column in columns.known},
-    )
-    return facets
-
-
-def _grouped(edges: Iterable[Edge]) -> dict[tuple[str, str], list[str]]:
-    groups: dict[tuple[str, str], list[str]] = {}
-    for edge in edges:
-        groups.setdefault((edge.table, edge.source), []).append("DIRECT" if edge.direct else "INDIRECT")
-    return groups
-
-
-def _old_inputs(edges: Iterable[Edge], names: Mapping[str, DatasetName]) -> list[ol.column_lineage_dataset.InputField]:
-    module = ol.column_lineage_dataset
-    return [
-        module.InputField(
-            names[table].namespace, names[table].name, column, [module.Transformation(kind) for kind in kinds]
-        )
-        for (table, column), kinds in _grouped(edges).items()
-    ]
-
-
-def _new_inputs(edges: Iterable[Edge], names: Mapping[str, DatasetName]) -> list[ol_lineage.LineageDatasetInput]:
-    return [
-        ol_lineage.LineageDatasetInput(
-            names[table].namespace,
-            names[table].name,
-            "DATASET",
-            column,
-            [ol_lineage.LineageTransformation(kind) for kind in kinds],
-        )
-        for (table, column), kinds in _grouped(edges).items()
-    ]
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
@@ -246,17 +225,33 @@ def tests_facet(checks: Iterable[Check]) -> ol.RunFacet:
 # -- jobs and runs -----------------------------------------------------------------------------------------------------
 
 
-def job_facets(work: Work) -> dict[str, ol.JobFacet]:
-    facets: dict[str, ol.JobFacet] = {"jobType": ol.job_type_job.JobTypeJobFacet("BATCH", "ASSAY", "ASSET")}
+def job_facets(work: Work) -> dict[str, Any]:
+    facets = {"jobType": _job_type_facet()}
     if work.description:
-        facets["documentation"] = ol.documentation_job.DocumentationJobFacet(work.description)
+        facets["documentation"] = _documentation_facet(work.description)
     if work.owner:
-        facets["ownership"] = ol.ownership_job.OwnershipJobFacet([ol.ownership_job.Owner(work.owner)])
+        facets["ownership"] = _job_owners_facet(work.owner)
     if work.source_location:
         facets["sourceCodeLocation"] = _location_facet(work.source_location)
     return facets
 
 
+@remembered
+def _job_type_facet() -> ol.JobFacet:
+    return ol.job_type_job.JobTypeJobFacet("BATCH", "ASSAY", "ASSET")
+
+
+@remembered
+def _documentation_facet(description: str) -> ol.JobFacet:
+    return ol.documentation_job.DocumentationJobFacet(description)
+
+
+@remembered
+def _job_owners_facet(owner: str) -> ol.JobFacet:
+    return ol.ownership_job.OwnershipJobFacet([ol.ownership_job.Owner(owner)])
+
+
+@remembered
 def _location_facet(location: str) -> ol.JobFacet:
     """`location` is a URL, or a path with an optional `:line`."""
     if "://" in location:
@@ -266,20 +261,26 @@ def _location_facet(location: str) -> ol.JobFacet:
     return ol.source_code_location_job.SourceCodeLocationJobFacet("file", url, path=path)
 
 
-def run_facets(work: Work, deployment: str) -> dict[str, ol.RunFacet]:
-    engine = ol.processing_engine_run.ProcessingEngineRunFacet(
-        _installed("polars"), "polars", openlineageAdapterVersion=_installed("assay")
-    )
-    facets: dict[str, ol.RunFacet] = {"processing_engine": engine}
+def run_facets(work: Work, deployment: str) -> dict[str, Any]:
+    facets = {"processing_engine": _engine_facet()}
     if work.run.parent_id:
-        facets["parent"] = _parent_facet(work.run, work.run.parent_id, deployment)
+        namespace, job = job_namespace(work.run, deployment), work.run.parent_job or "unnamed"
+        facets["parent"] = _parent_facet(as_uuid(work.run.parent_id), namespace, job)
     if (day := _day(work.partition)) is not None:
-        end = day + timedelta(days=1)
-        facets["nominalTime"] = ol.nominal_time_run.NominalTimeRunFacet(_midnight(day), _midnight(end))
+        facets["nominalTime"] = _day_facet(day)
     return facets
 
 
-_installed = cache(version)  # finding a version reads files
+@remembered
+def _engine_facet() -> ol.RunFacet:
+    return ol.processing_engine_run.ProcessingEngineRunFacet(
+        version("polars"), "polars", openlineageAdapterVersion=version("assay")
+    )
+
+
+@remembered
+def _day_facet(day: date) -> ol.RunFacet:
+    return ol.nominal_time_run.NominalTimeRunFacet(_midnight(day), _midnight(day + timedelta(days=1)))
 
 
 def tags_facet(tags: Mapping[str, Any]) -> ol.RunFacet | None:
@@ -287,6 +288,11 @@ def tags_facet(tags: Mapping[str, Any]) -> ol.RunFacet | None:
     field = ol.tags_run.TagsRunFacetFields
     fields = [field(key, str(value), "ASSAY") for key, value in tags.items() if value not in (None, "")]
     return ol.tags_run.TagsRunFacet(fields) if fields else None
+
+
+@remembered
+def process_facet(process: Process) -> ol.RunFacet:
+    return ProcessRunFacet(process.machine, process.pid, process.started)
 
 
 def error_facet(message: str) -> ol.RunFacet:
@@ -298,9 +304,9 @@ def job_namespace(run: Run, deployment: str) -> str:
     return f"{'dagster' if run.parent_id else 'assay'}://{deployment}"
 
 
-def _parent_facet(run: Run, parent_id: str, deployment: str) -> ol.RunFacet:
+@remembered
+def _parent_facet(identifier: str, namespace: str, job: str) -> ol.RunFacet:
     module = ol.parent_run
-    identifier, namespace, job = as_uuid(parent_id), job_namespace(run, deployment), run.parent_job or "unnamed"
     return module.ParentRunFacet(
         run=module.Run(identifier),
         job=module.Job(namespace, job),

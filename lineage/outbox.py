@@ -1,30 +1,21 @@
-"""Delivery of stored events to an OpenLineage endpoint: at least once, in order per run, never in anybody's way.
+"""Delivery of stored events to an OpenLineage backend: at least once, in order per run, never in anybody's way.
 
 Events wait in the store, put there in the same transaction that stored them. Whoever drains takes one at a time under a
 lease, so that several processes can drain at once and a killed one's event is taken up by the next.
 """
 
-import json
 import logging
 import random
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import sqlalchemy as sa
-from openlineage.client.transport.http import HttpConfig, HttpTransport
-from requests.exceptions import HTTPError
 
-from assay.errors import AssayError
 from assay.lineage.store import LineageStore
 from assay.lineage.tables import events, outbox
-
-ENDPOINT = "api/v1/lineage"
-# Answers that say "not this event": sending it again cannot help. Others (an outage, a login that is missing, a wrong
-# path, too many requests) are about the endpoint, and pass when somebody repairs it.
-_REFUSALS = (400, 409, 410, 411, 413, 415, 422, 431)
+from assay.lineage.transport import Channel, NotSent
 
 _log = logging.getLogger("assay.lineage")
 
@@ -56,21 +47,25 @@ class _Claim:
 
 
 class Drain:
-    """Sends what waits in the outbox, on request (`drain`) or in a daemon thread (`start`)."""
+    """Sends what waits in the outbox, on request (`drain`) or in a daemon thread (`start`).
+
+    `target` is a URL or a transport's configuration, as for `assay.lineage.transport.Channel`. `timeout` (seconds) is that
+    of a URL; failures are tried again after `backoff`, doubled each time up to `longest` seconds.
+    """
 
     def __init__(
         self,
         store: LineageStore,
-        url: str,
+        target: str,
         *,
         timeout: float = 5.0,
         backoff: float = 0.5,
         longest: float = 60.0,
         idle: float = 1.0,
     ) -> None:
-        self._store, self._timeout, self._idle = store, timeout, idle
+        self._store, self._idle = store, idle
         self._backoff, self._longest = backoff, longest
-        self._transport = _transport(url, timeout)
+        self._channel = Channel(target, timeout)
         self._sending = threading.Lock()
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -113,7 +108,7 @@ class Drain:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
-        self._transport.close()
+        self._channel.close(timeout)
 
     def _loop(self) -> None:
         failures = 0
@@ -140,16 +135,18 @@ class Drain:
             claim = self._claim()
             if claim is None:
                 return None
-            problem, refused = self._send(claim.body)
             row = outbox.c.event_id == claim.event_id
+            try:
+                self._channel.send(claim.body)
+            except NotSent as problem:
+                change: dict[str, Any] = {"attempts": claim.attempts + 1, "problem": str(problem), "leased_until": 0.0}
+                change |= {"parked": True} if problem.refused else {"due": time.time() + self._delay(claim.attempts)}
+                with self._store.writing() as connection:
+                    connection.execute(sa.update(outbox).where(row).values(change))
+                return "parked" if problem.refused else "failed"
             with self._store.writing() as connection:
-                if not problem:
-                    connection.execute(sa.delete(outbox).where(row))
-                    return "sent"
-                change: dict[str, Any] = {"attempts": claim.attempts + 1, "problem": problem, "leased_until": 0.0}
-                change |= {"parked": True} if refused else {"due": time.time() + self._delay(claim.attempts)}
-                connection.execute(sa.update(outbox).where(row).values(change))
-        return "parked" if refused else "failed"
+                connection.execute(sa.delete(outbox).where(row))
+            return "sent"
 
     def _claim(self) -> _Claim | None:
         """Take the earliest event that is due, is nobody else's, and has no earlier one of its run before it."""
@@ -172,19 +169,8 @@ class Drain:
             return None
         mine = sa.update(outbox).where(outbox.c.event_id == row.event_id, free)
         with self._store.writing() as connection:
-            taken = connection.execute(mine.values(leased_until=now + 2 * self._timeout + 1)).rowcount
+            taken = connection.execute(mine.values(leased_until=now + self._channel.longest)).rowcount
         return _Claim(row.event_id, row.attempts, bytes(row.body)) if taken else self._claim()
-
-    def _send(self, body: bytes) -> tuple[str, bool]:
-        """(problem, refused): no problem means sent. The problem is named without the URL, which may hold a password."""
-        try:
-            self._transport.emit(json.loads(body))
-        except HTTPError as error:
-            status = error.response.status_code if error.response is not None else 0
-            return f"HTTP {status}", status in _REFUSALS
-        except Exception as error:  # connection problems come in many classes, and none may stop the drain
-            return type(error).__name__, False
-        return "", False
 
     def _delay(self, attempts: int) -> float:
         """Exponential backoff with jitter, in seconds."""
@@ -219,19 +205,3 @@ def retry_parked(store: LineageStore) -> int:
     with store.writing() as connection:
         change = {"parked": False, "attempts": 0, "due": 0.0, "problem": ""}
         return connection.execute(sa.update(outbox).where(outbox.c.parked).values(change)).rowcount
-
-
-def _transport(url: str, timeout: float) -> HttpTransport:
-    """The client's HTTP transport, configured here only: not by its environment variables and files, and without its own
-    retries, which would drop the event in the end.
-
-    A URL with a path is the endpoint itself; without one it is the server, as in OPENLINEAGE_URL.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise AssayError("The OpenLineage URL is not an http(s) address. It looks like http://host:5000.")
-    server = urlunsplit((parts.scheme, parts.netloc, "/", "", ""))
-    endpoint = parts.path.strip("/") or ENDPOINT
-    if parts.query:
-        endpoint = f"{endpoint}?{parts.query}"
-    return HttpTransport(HttpConfig(url=server, endpoint=endpoint, timeout=timeout, retry={"total": 0}))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from assay.features.lake import Lake
 from assay.features.log import commit_info, commit_path, versions
 from assay.features.snapshot import Snapshot
 from assay.lineage import events
+from assay.lineage.serialize import to_bytes
 from assay.lineage.store import LineageStore
 
 BATCH = 200  # runs in a transaction
@@ -30,7 +31,7 @@ _TYPES = {
     "timestamp_ntz": "Datetime(time_unit='us', time_zone=None)",
 }
 
-_Output = tuple[Snapshot, Commit, Mapping[str, str]]
+Output = tuple[Snapshot, Commit, Mapping[str, str]]  # the identity and the columns of what a commit made
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +43,54 @@ class Rebuilt:
     damaged: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What runs left in tables: by run id, all commits of a run. `damaged` ones (`table@version`) could not be read."""
+
+    runs: Mapping[str, Sequence[Output]]
+    damaged: tuple[str, ...]
+
+
 def rebuild(store: LineageStore, lake: Lake, deployment: str = "assay") -> Rebuilt:
     """Store the events of every run that left commits in the lake's tables, unless its end is stored already.
 
     Restored are runs, what they read and wrote at which version, and their checks. What leaves no commit cannot be: failed
     runs, runs that found nothing to do, tables that were deleted. Raises what reading the lake and the store raises.
     """
-    damaged: list[str] = []
-    found: dict[str, list[_Output]] = defaultdict(list)
-    for table in lake.tables():
-        for output in _outputs(lake, table, damaged):
-            found[str(output[1].run_id)].append(output)
-    known = store.ended()
-    missing = [outputs for run_id, outputs in found.items() if run_id not in known]
+    found = published(lake, lake.tables())
+    known = ended(store)
+    missing = [outputs for run_id, outputs in found.runs.items() if run_id not in known]
     for start in range(0, len(missing), BATCH):
-        bodies: list[bytes] = []
-        for outputs in missing[start : start + BATCH]:
-            done = events.done_from_commits(outputs)
-            bodies.append(events.to_bytes(events.started(done.work, deployment)))
-            bodies.append(events.to_bytes(events.finished(done, deployment, recovered=True)))
-        store.put_all(bodies, once=True)
-    return Rebuilt(sum(map(len, found.values())), len(missing), tuple(damaged))
+        batch = (events_of(outputs, deployment) for outputs in missing[start : start + BATCH])
+        store.put_all([body for bodies in batch for body in bodies], once=True)
+    return Rebuilt(sum(map(len, found.runs.values())), len(missing), found.damaged)
 
 
-def _outputs(lake: Lake, table: str, damaged: list[str]) -> Iterator[_Output]:
-    """Every version that a transaction wrote, with its identity and columns. The log is read once, file by file: opening
-    the table at every version would take a hundred times as long."""
+def ended(store: LineageStore) -> set[str]:
+    """Runs that need no end any more. One that was given up is not among them: should it have published something after
+    all, then that is what happened."""
+    return {run.id for run in store.runs() if run.state in ("COMPLETE", "FAIL")}
+
+
+def events_of(outputs: Sequence[Output], deployment: str) -> tuple[bytes, bytes]:
+    """START and COMPLETE of a run, from its commits."""
+    done = events.done_from_commits(outputs)
+    return to_bytes(events.started(done.work, deployment)), to_bytes(events.finished(done, deployment, recovered=True))
+
+
+def published(lake: Lake, tables: Iterable[str]) -> Published:
+    """Every version of these tables that a transaction wrote. Each log is read once, file by file: opening a table at
+    every version would take a hundred times as long."""
+    runs: dict[str, list[Output]] = defaultdict(list)
+    damaged: list[str] = []
+    for table in tables:
+        for output in _outputs(lake, table, damaged):
+            runs[str(output[1].run_id)].append(output)
+    return Published(runs, tuple(damaged))
+
+
+def _outputs(lake: Lake, table: str, damaged: list[str]) -> Iterator[Output]:
+    uri = lake.table(table).uri
     table_id, schema = "", {}
     for version in versions(lake.storage, table):
         content = lake.storage.get(commit_path(table, version))
@@ -81,8 +104,7 @@ def _outputs(lake: Lake, table: str, damaged: list[str]) -> Iterator[_Output]:
             damaged.append(f"{table}@{version}")
             continue
         if commit.run_id is not None and commit.rows is not None:
-            sha256 = hashlib.sha256(content).hexdigest()
-            yield Snapshot(table, table_id, version, sha256, lake.table(table).uri), commit, schema
+            yield Snapshot(table, table_id, version, hashlib.sha256(content).hexdigest(), uri), commit, schema
 
 
 def _schema(metadata: Mapping[str, Any]) -> dict[str, str]:

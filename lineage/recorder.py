@@ -7,14 +7,13 @@ a spool file beside it, which is emptied into the store as soon as the store wor
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from assay.features.commits import Commit
 from assay.features.lake import Lake
-from assay.features.snapshot import Snapshot
 from assay.features.work import Done, Work
+from assay.lineage.process import is_gone, this_process
 from assay.lineage.spool import Spool
 
 if TYPE_CHECKING:  # the event and store libraries take a third of a second to import: only when something is recorded
@@ -32,13 +31,13 @@ _log = logging.getLogger("assay.lineage")
 class EventRecorder:
     """Implements `assay.features.work.Recorder` on a lineage store.
 
-    `deployment` names this installation in job namespaces. With `forward_url`, events are also delivered to that
-    OpenLineage endpoint, in the background.
+    `deployment` names this installation in job namespaces. With `forward_to` (a URL or a transport's configuration, see
+    `assay.lineage.transport`), events are also delivered there, in the background.
     """
 
-    def __init__(self, store: "LineageStore", deployment: str = "assay", forward_url: str | None = None) -> None:
+    def __init__(self, store: "LineageStore", deployment: str = "assay", forward_to: str | None = None) -> None:
         self.store, self.deployment = store, deployment
-        self._forward_url = forward_url
+        self._forward_to = forward_to
         self._spool = Spool(store.home / SPOOL)
         self._drain: Drain | None = None
         self._paused_until = 0.0
@@ -47,7 +46,7 @@ class EventRecorder:
     # -- the seam --------------------------------------------------------------------------------------------------
 
     def started(self, work: Work) -> None:
-        self._record(lambda events: events.started(work, self.deployment))
+        self._record(lambda events: events.started(work, self.deployment, this_process()))
 
     def finished(self, done: Done) -> None:
         self._record(lambda events: events.finished(done, self.deployment))
@@ -58,29 +57,58 @@ class EventRecorder:
     # -- afterwards ------------------------------------------------------------------------------------------------
 
     def recover(
-        self, lake: Lake, tables: Sequence[str] | None = None, *, quiet: timedelta = timedelta(minutes=10)
+        self,
+        lake: Lake,
+        tables: Sequence[str] | None = None,
+        *,
+        quiet: timedelta = timedelta(minutes=10),
+        abandoned: timedelta | None = None,
     ) -> list[str]:
-        """Complete the runs that published but were killed before they could say so: their COMPLETE event is made from
-        their commits. Returns their ids.
+        """End the runs that were killed before they could do so themselves. Returns their ids.
 
-        Runs whose last commit is younger than `quiet` are left alone; they may be about to tell it themselves. Raises what
-        reading the tables and the store raises.
+        Runs that published get a COMPLETE, made from their commits. Runs that published nothing get an ABORT, once their
+        process has certainly ended; a run of another machine, whose process cannot be looked for, only if it started
+        longer than `abandoned` ago (None: never). With `tables`, only these are looked at, and no run is aborted.
+
+        Runs whose start or last commit is younger than `quiet` are left alone. Raises what reading the tables and the store
+        raises.
         """
-        from assay.lineage import events
+        from assay.lineage.rebuild import ended, events_of, published
 
-        known, before = self.store.ended(), datetime.now(UTC) - quiet
-        recovered = []
-        for identifier, commits in _commits_by_run(lake, lake.tables() if tables is None else tables).items():
-            if identifier in known or max(commit.timestamp for commit in commits) > before:
-                continue
-            done = events.done_from_commits([_published(lake, commit) for commit in commits])
-            bodies = [
-                events.to_bytes(events.started(done.work, self.deployment)),
-                events.to_bytes(events.finished(done, self.deployment, recovered=True)),
-            ]
-            self.store.put_all(bodies, once=True, forward=self._forward_url is not None)
-            recovered.append(identifier)
+        self._empty_spool()  # there may be an end in it
+        now = datetime.now(UTC)
+        # Looked for before the tables are read: what is gone now cannot publish any more after that.
+        gone = self._gone(now - quiet, now - abandoned if abandoned is not None else None) if tables is None else {}
+        found = published(lake, lake.tables() if tables is None else tables)
+        known, recovered = ended(self.store), []
+        for identifier, outputs in found.runs.items():
+            last = max(commit.timestamp for _, commit, _ in outputs)
+            if identifier not in known and last <= now - quiet:
+                self._put(events_of(outputs, self.deployment))
+                recovered.append(identifier)
+        if found.damaged:
+            return recovered  # who knows whose commits those were
+        for identifier, body in gone.items():
+            if identifier not in found.runs:
+                # Not as its only end: if it is told later what really happened, that is stored too, and stands.
+                self._put([body], once=False)
+                recovered.append(identifier)
         return recovered
+
+    def _gone(self, before: datetime, abandoned: datetime | None) -> dict[str, bytes]:
+        """Runs without an end, started `before`, that cannot go on any more: their ABORT by their id."""
+        from assay.lineage import events
+        from assay.lineage.serialize import to_bytes
+
+        found = {}
+        for info in self.store.runs():
+            ours = info.namespace in events.namespaces(self.deployment)
+            if not ours or info.state != "START" or info.started_at is None or info.started_at > before:
+                continue
+            start = next(item.data for item in self.store.events(info.id) if item.kind == "START")
+            if is_gone(events.process_of(start)) or (abandoned is not None and info.started_at <= abandoned):
+                found[info.id] = to_bytes(events.aborted(start))
+        return found
 
     def close(self) -> None:
         """Stop the background delivery and close the database; what waits stays in the outbox."""
@@ -94,16 +122,19 @@ class EventRecorder:
         """`make` gets the module `assay.lineage.events`, which is loaded with the first event."""
         try:
             from assay.lineage import events
+            from assay.lineage.serialize import to_bytes
 
-            body = events.to_bytes(make(events))
+            body = to_bytes(make(events))
         except Exception as error:  # whatever it is, it is ours to keep
             self._complain("event", f"could not be made ({type(error).__name__}) and is lost")
             return
         try:
             if time.monotonic() >= self._paused_until:
-                self._store(body)
-                if self._forward_url is not None:
-                    self._deliver(self._forward_url)
+                self._empty_spool()
+                self._put([body])
+                self._complaints -= {"store", "spool"}
+                if self._forward_to is not None:
+                    self._deliver(self._forward_to)
                 return
         except Exception as error:  # locked, full, damaged, unreachable: never the work's problem
             self._paused_until = time.monotonic() + PAUSE_SECONDS
@@ -113,18 +144,18 @@ class EventRecorder:
         except OSError as error:
             self._complain("spool", f"is not written either ({type(error).__name__}); events are lost")
 
-    def _store(self, body: bytes) -> None:
-        forward = self._forward_url is not None
-        self._spool.empty(lambda waiting: self.store.put_all(waiting, once=True, forward=forward))
-        self.store.put(body, once=True, forward=forward)
-        self._complaints -= {"store", "spool"}
+    def _empty_spool(self) -> None:
+        self._spool.empty(self._put)
 
-    def _deliver(self, url: str) -> None:
+    def _put(self, bodies: Sequence[bytes], *, once: bool = True) -> None:
+        self.store.put_all(bodies, once=once, forward=self._forward_to is not None)
+
+    def _deliver(self, target: str) -> None:
         try:
             if self._drain is None:
                 from assay.lineage.outbox import Drain
 
-                self._drain = Drain(self.store, url)
+                self._drain = Drain(self.store, target)
                 self._drain.start()
             self._drain.wake()
         except Exception as error:  # a URL that is none, no thread to be had: the events wait in the outbox
@@ -145,19 +176,3 @@ def run_id(parent_id: str, step: str, partition: str | None, started_at: datetim
     from openlineage.client.uuid import generate_static_uuid
 
     return str(generate_static_uuid(started_at, json.dumps([parent_id, step, partition, attempt]).encode()))
-
-
-def _commits_by_run(lake: Lake, tables: Iterable[str]) -> dict[str, list[Commit]]:
-    """Every run that left commits in these tables, with all of them."""
-    found: dict[str, list[Commit]] = {}
-    for name in tables:
-        for commit in lake.table(name).history():
-            if commit.run_id is not None and commit.rows is not None:
-                found.setdefault(commit.run_id, []).append(commit)
-    return found
-
-
-def _published(lake: Lake, commit: Commit) -> tuple[Snapshot, Commit, dict[str, str]]:
-    """A commit with the identity and the columns of the version that it made."""
-    state = lake.table(commit.table).at(commit.version)
-    return state.snapshot, commit, {column: str(dtype) for column, dtype in state.schema.items()}

@@ -20,6 +20,7 @@ from assay.lineage.columns import Edge, column_lineage
 from assay.lineage.naming import dataset_name, table_name
 from assay.lineage.recorder import EventRecorder, run_id
 from assay.lineage.redaction import redact, redact_message, redact_text
+from assay.lineage.serialize import to_bytes
 from assay.lineage.store import LineageStore
 
 Official = Callable[[Mapping[str, Any]], list[str]]
@@ -29,7 +30,7 @@ DAGSTER_RUN = "0b8ffc1e-3a5c-4b0f-9c93-4f7c2a1d5e60"
 
 
 def event_of(event: Any) -> dict[str, Any]:
-    return json.loads(events.to_bytes(event))
+    return json.loads(to_bytes(event))
 
 
 def snapshot(table: str, version: int = 3, root: str = "/data/lake") -> Snapshot:

@@ -197,7 +197,7 @@ def test_backoff_grows_and_is_jittered(store: LineageStore) -> None:
 def test_recording_does_not_wait_for_a_slow_endpoint(lake: Lake, tmp_path: Path, backend: Backend) -> None:
     store = open_store(tmp_path / "lineage.db")
     backend.seconds = 2.0
-    recorder = EventRecorder(store, forward_url=backend.url)
+    recorder = EventRecorder(store, forward_to=backend.url)
     recorder.started(Work("warm"))  # libraries are loaded, the thread runs and is waiting for the endpoint
     started = time.monotonic()
     for day in range(1, 6):
@@ -293,7 +293,7 @@ def test_passwords_in_the_url_are_told_to_nobody(
     fill(store, 1)
     with caplog.at_level(logging.INFO):
         drain_of(store, "http://u:s3cret@127.0.0.1:1").drain(deadline=0.1)
-        recorder = EventRecorder(store, forward_url="ftp://u:s3cret@host")
+        recorder = EventRecorder(store, forward_to="ftp://u:s3cret@host")
         with transaction(lake, recorder, Work("clean/t")) as tx:  # a bad URL is no reason to fail either
             tx.write("clean/t", pl.DataFrame({"a": [1]}))
     with pytest.raises(AssayError) as refused:

@@ -1,0 +1,93 @@
+"""OpenLineage facets of columns: `columnLineage` and the newer `lineage`, from the same edges, so that they agree."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attr
+from openlineage.client import facet_v2 as ol
+from openlineage.client.generated import lineage as ol_lineage
+
+from assay.lineage.columns import ColumnLineage, Edge
+from assay.lineage.facets import SCHEMAS, remembered
+from assay.lineage.naming import DatasetName
+
+
+@attr.define
+class UnknownColumnsDatasetFacet(ol.DatasetFacet):
+    """Columns whose sources nobody knows, said out loud. Schema: lineage/schemas/UnknownColumnsDatasetFacet-1-0-0.json."""
+
+    columns: list[str]
+
+    @staticmethod
+    def _get_schema() -> str:
+        return f"{SCHEMAS}:UnknownColumnsDatasetFacet#/$defs/UnknownColumnsDatasetFacet"
+
+
+def column_facets(
+    columns: ColumnLineage, names: Mapping[str, DatasetName], read: Iterable[DatasetName]
+) -> dict[str, Any]:
+    """Facets of an output. `names` finds the dataset of a table; `read` is what the run read, the only honest answer at
+    dataset level while some column is unknown."""
+    named, sources = tuple(sorted(names.items())), tuple(sorted(set(read)))
+    facets = {"columnLineage": _old_facet(columns, named), "lineage": _new_facet(columns, named, sources)}
+    if columns.unknown:
+        facets["assay_unknownColumns"] = _unknown_facet(columns.unknown)
+    return facets
+
+
+_Named = tuple[tuple[str, DatasetName], ...]
+
+
+@remembered
+def _unknown_facet(columns: tuple[str, ...]) -> ol.DatasetFacet:
+    return UnknownColumnsDatasetFacet(list(columns))
+
+
+@remembered
+def _old_facet(columns: ColumnLineage, named: _Named) -> ol.DatasetFacet:
+    names, old = dict(named), ol.column_lineage_dataset
+    return old.ColumnLineageDatasetFacet(
+        fields={column: old.Fields(_old_inputs(columns.of(column), names)) for column in columns.known},
+        dataset=_old_inputs(columns.of(None), names),
+    )
+
+
+@remembered
+def _new_facet(columns: ColumnLineage, named: _Named, read: tuple[DatasetName, ...]) -> ol.DatasetFacet:
+    names, new = dict(named), ol_lineage
+    sources = read if columns.unknown else [names[table] for table in columns.tables]
+    whole = [new.LineageDatasetInput(name.namespace, name.name, "DATASET") for name in sources]
+    return new.LineageDatasetFacet(
+        inputs=[*whole, *_new_inputs(columns.of(None), names)],
+        fields={column: new.LineageFieldEntry([*_new_inputs(columns.of(column), names)]) for column in columns.known},
+    )
+
+
+def _grouped(edges: Iterable[Edge]) -> dict[tuple[str, str], list[str]]:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for edge in edges:
+        groups.setdefault((edge.table, edge.source), []).append("DIRECT" if edge.direct else "INDIRECT")
+    return groups
+
+
+def _old_inputs(edges: Iterable[Edge], names: Mapping[str, DatasetName]) -> list[ol.column_lineage_dataset.InputField]:
+    module = ol.column_lineage_dataset
+    return [
+        module.InputField(
+            names[table].namespace, names[table].name, column, [module.Transformation(kind) for kind in kinds]
+        )
+        for (table, column), kinds in _grouped(edges).items()
+    ]
+
+
+def _new_inputs(edges: Iterable[Edge], names: Mapping[str, DatasetName]) -> list[ol_lineage.LineageDatasetInput]:
+    return [
+        ol_lineage.LineageDatasetInput(
+            names[table].namespace,
+            names[table].name,
+            "DATASET",
+            column,
+            [ol_lineage.LineageTransformation(kind) for kind in kinds],
+        )
+        for (table, column), kinds in _grouped(edges).items()
+    ]

@@ -1,0 +1,67 @@
+"""Which process does a piece of work, such that another one can later know whether it is still there.
+
+A process id alone says nothing: it is used again, and other machines and containers have the same ones. So the moment of
+its start belongs to it, and the machine since its last start with the space of process ids, as a digest that tells nobody
+the machine's name. Known on Linux; elsewhere nothing is claimed.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_ENDED = ("Z", "X")  # a zombie only waits for its parent to look
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """`started` is in clock ticks since the machine's start."""
+
+    machine: str
+    pid: int
+    started: int
+
+
+def this_process() -> Process | None:
+    """None where the system does not tell enough."""
+    return _process(os.getpid())
+
+
+def is_gone(process: Process | None) -> bool:
+    """Whether it has certainly ended. False also where that cannot be known from here: another machine, say."""
+    if process is None or process.machine != _machine():
+        return False
+    try:
+        os.kill(process.pid, 0)  # signal 0 asks only
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass  # it is there and somebody else's
+    found = _stat(process.pid)
+    return found is not None and (found[0] in _ENDED or found[1] != process.started)
+
+
+@cache
+def _process(pid: int) -> Process | None:
+    machine, found = _machine(), _stat(pid)
+    return Process(machine, pid, found[1]) if machine and found else None
+
+
+@cache
+def _machine() -> str:
+    try:
+        parts = Path("/proc/sys/kernel/random/boot_id").read_text(), str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """(state, start) of a process, or None where it may not be looked at."""
+    try:
+        content = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = content.rpartition(")")[2].split()  # after the name, which may hold anything
+    return fields[0], int(fields[19])
