@@ -57,12 +57,14 @@ def _model(store: Store) -> str:
 
 def _lineage(store: Store) -> str:
     from assay.lineage.outbox import backlog
+    from assay.lineage.transport import Channel
 
     waiting, runs = backlog(store.lineage_store), store.lineage_store.runs()
     unended = sum(run.state in ("START", "RUNNING") for run in runs)
     known = f"{len(runs):,} runs, {unended:,} of them without an end (in progress, or killed where nobody can tell)"
     if not store.settings.forward_to:
         return f"{known}; nothing is forwarded (ASSAY_OPENLINEAGE_URL is not set)"
+    Channel(store.settings.forward_to)  # says what is wrong with it
     if waiting.parked:
         raise AssayError(f"{waiting.parked} events were refused by the OpenLineage endpoint: {waiting.problem}")
     return f"{known}; {waiting.pending} events wait to be forwarded{_because(waiting.problem)}"

@@ -81,9 +81,10 @@ class Store:
 
         return EventRecorder(self.lineage_store, forward_to=self.settings.forward_to or None)
 
-    def recover_events(self, quiet_seconds: float = 60) -> list[str]:
-        """Complete the lineage of runs that were killed between their commit and their event; their ids."""
-        return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds))
+    def recover_events(self, quiet_seconds: float = 60, **options: Any) -> list[str]:
+        """End the lineage of runs that were killed before they could do so; their ids. Options as for
+        `assay.lineage.recorder.EventRecorder.recover`."""
+        return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds), **options)
 
     def forward_events(self, seconds: float = 10) -> int:
         """Deliver waiting events to the OpenLineage backend, if one is set; how many still wait after `seconds`."""

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 
 import dagster as dg
 
@@ -24,6 +25,16 @@ def end_killed_runs(instance: dg.DagsterInstance) -> None:
         host, _, process = run.tags.get(PROCESS_TAG, "").rpartition(":")
         if host == socket.gethostname() and not _alive(int(process)):
             instance.report_run_failed(run, "Its process was killed. What it had published stays; run it again.")
+
+
+def is_over(instance: dg.DagsterInstance) -> Callable[[str], bool]:
+    """Tells of a run by its id whether it has ended: none of its steps goes on then."""
+
+    def ended(run_id: str) -> bool:
+        run = instance.get_run_by_id(run_id)
+        return run is not None and run.is_finished
+
+    return ended
 
 
 def _alive(process: int) -> bool:

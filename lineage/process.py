@@ -28,18 +28,18 @@ def this_process() -> Process | None:
     return _process(os.getpid())
 
 
-def is_gone(process: Process | None) -> bool:
-    """Whether it has certainly ended. False also where that cannot be known from here: another machine, say."""
+def is_alive(process: Process | None) -> bool | None:
+    """None where it cannot be known from here, such as of another machine's."""
     if process is None or process.machine != _machine():
-        return False
+        return None
     try:
         os.kill(process.pid, 0)  # signal 0 asks only
     except ProcessLookupError:
-        return True
+        return False
     except OSError:
         pass  # it is there and somebody else's
     found = _stat(process.pid)
-    return found is not None and (found[0] in _ENDED or found[1] != process.started)
+    return None if found is None else found[0] not in _ENDED and found[1] == process.started
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.features.lake import Lake
 from assay.features.work import Done, Work
-from assay.lineage.process import is_gone, this_process
+from assay.lineage.process import is_alive, this_process
 from assay.lineage.spool import Spool
 
 if TYPE_CHECKING:  # the event and store libraries take a third of a second to import: only when something is recorded
@@ -62,13 +62,15 @@ class EventRecorder:
         tables: Sequence[str] | None = None,
         *,
         quiet: timedelta = timedelta(minutes=10),
+        over: Callable[[str], bool] = lambda parent_id: False,
         abandoned: timedelta | None = None,
     ) -> list[str]:
         """End the runs that were killed before they could do so themselves. Returns their ids.
 
         Runs that published get a COMPLETE, made from their commits. Runs that published nothing get an ABORT, once their
-        process has certainly ended; a run of another machine, whose process cannot be looked for, only if it started
-        longer than `abandoned` ago (None: never). With `tables`, only these are looked at, and no run is aborted.
+        process has certainly ended. Where that cannot be known, as of another machine's process, they get one if the
+        orchestrator's run that they were part of is `over`, or if they started longer than `abandoned` ago (None: never).
+        With `tables`, only these are looked at, and no run is aborted.
 
         Runs whose start or last commit is younger than `quiet` are left alone. Raises what reading the tables and the store
         raises.
@@ -78,7 +80,8 @@ class EventRecorder:
         self._empty_spool()  # there may be an end in it
         now = datetime.now(UTC)
         # Looked for before the tables are read: what is gone now cannot publish any more after that.
-        gone = self._gone(now - quiet, now - abandoned if abandoned is not None else None) if tables is None else {}
+        before = now - abandoned if abandoned is not None else datetime.min.replace(tzinfo=UTC)
+        gone = {} if tables is not None else self._gone(now - quiet, before, over)
         found = published(lake, lake.tables() if tables is None else tables)
         known, recovered = ended(self.store), []
         for identifier, outputs in found.runs.items():
@@ -95,8 +98,8 @@ class EventRecorder:
                 recovered.append(identifier)
         return recovered
 
-    def _gone(self, before: datetime, abandoned: datetime | None) -> dict[str, bytes]:
-        """Runs without an end, started `before`, that cannot go on any more: their ABORT by their id."""
+    def _gone(self, before: datetime, abandoned: datetime, over: Callable[[str], bool]) -> dict[str, bytes]:
+        """Runs without an end, started `before`, that do not go on any more: their ABORT by their id."""
         from assay.lineage import events
         from assay.lineage.serialize import to_bytes
 
@@ -106,7 +109,10 @@ class EventRecorder:
             if not ours or info.state != "START" or info.started_at is None or info.started_at > before:
                 continue
             start = next(item.data for item in self.store.events(info.id) if item.kind == "START")
-            if is_gone(events.process_of(start)) or (abandoned is not None and info.started_at <= abandoned):
+            alive = is_alive(events.process_of(start))
+            if alive is None:
+                alive = info.started_at > abandoned and not (info.parent_id and over(info.parent_id))
+            if not alive:
                 found[info.id] = to_bytes(events.aborted(start))
         return found
 

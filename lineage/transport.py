@@ -109,6 +109,8 @@ def _config(target: str) -> dict[str, Any]:
         if config.get("type") == "composite":
             # Otherwise an event counts as delivered once one of the transports has taken it.
             config.setdefault("continue_on_failure", False)
+        if config.get("type") == "http":
+            config.setdefault("retry", {"total": 0, "status_forcelist": []})  # the outbox tries again
     return block
 
 

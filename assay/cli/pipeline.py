@@ -81,6 +81,7 @@ def materialize(
       assay materialize --dry-run
     """
     from assay.assets.discover import pipeline
+    from assay.assets.killed import end_killed_runs, is_over
     from assay.assets.materialize import materialize as run_all
     from assay.assets.materialize import open_instance, quiet
     from assay.assets.plan import select, units, waiting, waves
@@ -97,8 +98,9 @@ def materialize(
         return 0
     quiet()
     started = time.monotonic()
-    store.recover_events()
     with progress(as_json) as bar, open_instance(dagster_home()) as instance:
+        end_killed_runs(instance)
+        store.recover_events(over=is_over(instance))
         env = replace(store.env(), progress=ticking(bar))
         current = bar.add_task("looking for what is stale", total=None)
         summary = run_all(

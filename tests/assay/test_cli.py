@@ -10,7 +10,9 @@ from typing import Any
 import click
 import pytest
 
+import assay
 from assay.cli import cli as command
+from assay.features.work import Work
 
 
 def commands(
@@ -111,6 +113,19 @@ def test_doctor_finds_what_is_wrong(cli: Callable[..., Any], monkeypatch: pytest
     assert model["what"] == "embedding model"
     assert "Correct ASSAY_EMBEDDING_MODEL, or unset it." in model["detail"]
     assert "✗ embedding model" in cli("doctor").out
+
+
+def test_doctor_counts_runs_without_an_end_and_says_why_nothing_is_forwarded(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def finding() -> dict[str, Any]:
+        return next(item for item in cli("doctor", "--json").data if item["what"] == "lineage store")
+
+    assay.open(home=tmp_path / "var").recorder.started(Work("clean/t"))
+    assert finding()["detail"].startswith("1 runs, 1 of them without an end")
+    monkeypatch.setenv("ASSAY_OPENLINEAGE_TRANSPORT", "no-such-file.yml")
+    assert not finding()["ok"]
+    assert finding()["detail"] == "The file of the OpenLineage transport cannot be read (FileNotFoundError)."
 
 
 def test_doctor_tells_no_password(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

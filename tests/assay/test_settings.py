@@ -33,10 +33,12 @@ def test_the_environment_decides_and_arguments_win(monkeypatch: pytest.MonkeyPat
 def test_secrets_print_as_stars(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ASSAY_LINEAGE_DB", "ASSAY_CRM_URL", "ASSAY_OPENLINEAGE_URL"):
         monkeypatch.setenv(name, "postgresql://user:s3cret@host/db")
+    monkeypatch.setenv("ASSAY_OPENLINEAGE_TRANSPORT", '{"type": "http", "auth": {"apiKey": "s3cret"}}')
     monkeypatch.setenv("ASSAY_STORAGE_OPTIONS", '{"AWS_SECRET_ACCESS_KEY": "s3cret"}')
     store = assay.open()
     assert "s3cret" not in f"{store.settings!r} {store.settings} {store!r} {store.settings.model_dump()}"
     assert "s3cret" in store.settings.crm_database_url
+    assert "apiKey" in store.settings.forward_to
 
 
 def test_opening_creates_and_imports_nothing(tmp_path: Path) -> None:
