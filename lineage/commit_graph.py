@@ -71,10 +71,9 @@ class CommitGraph:
             self.reasons[f"{name} was deleted or made anew: what was made from it before is not followed"] = None
             return []
         versions = [commit.version for commit in log.writers(read.snapshot.version, read.partitions)]
-        model = reader.extra.get("model", {}).get("version") if reader.table.startswith("predictions/") else None
-        if model is None or not name.startswith("models/"):
-            return versions
-        return [version for version in versions if model in self.models((name, version))] or versions
+        model = model_of(reader) if takes_one_model(reader, read) else None
+        own = [version for version in versions if model in self.models((name, version))] if model is not None else []
+        return own or versions
 
     @cached_property
     def readers(self) -> dict[Version, dict[Version, bool]]:
@@ -105,3 +104,14 @@ class CommitGraph:
         except (AssayError, *UNREADABLE):
             self.reasons[f"{path} is gone or damaged: which models it held is not known"] = None
             return []
+
+
+def takes_one_model(reader: Commit, read: Slice) -> bool:
+    """Whether a read is that of a prediction, of the table of the models that may have made it."""
+    model = reader.table.removeprefix("predictions/")
+    return reader.table.startswith("predictions/") and read.snapshot.table == f"models/{model}" and not read.reference
+
+
+def model_of(prediction: Commit) -> str | None:
+    """The version of the model that made the predictions of a commit."""
+    return prediction.extra.get("model", {}).get("version")

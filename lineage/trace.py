@@ -21,7 +21,8 @@ from assay.errors import AssayError
 from assay.features.commits import Commit, SourceFile
 from assay.features.lake import Lake
 from assay.features.snapshot import Slice, digest_of
-from assay.lineage.log import TableLog, read_log
+from assay.lineage.commit_graph import CommitGraph, model_of, takes_one_model
+from assay.lineage.log import TableLog
 from assay.lineage.lookup import UNREADABLE, Prediction, find_prediction
 from assay.lineage.nodes import Node, Status, unique_files
 
@@ -119,17 +120,12 @@ class _Tracer:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self.logs: dict[str, TableLog | None] = {}
+        self.commits = CommitGraph(lake)
         self.nodes: dict[Any, Node] = {}
-
-    def log(self, table: str) -> TableLog | None:
-        if table not in self.logs:
-            self.logs[table] = read_log(self.lake, table)
-        return self.logs[table]
 
     def trace(self, prediction: Prediction) -> Trace:
         table, row = prediction.table, prediction.row
-        log = self.log(table)
+        log = self.commits.log(table)
         writers = log.writers(prediction.version, [prediction.partition]) if log else []
         # An append is its own commit, so the row's run says which; a partition rewritten by others has all its writers.
         commits = [commit for commit in writers if commit.run_id == row["run_id"]] or writers
@@ -139,38 +135,39 @@ class _Tracer:
         files = (file.path for file in log.files(version, [prediction.partition]))
         slices = (Slice(log.snapshot(version), (prediction.partition,), digest_of(files)),)
         root = Node("prediction", row["prediction_id"], table, slices, self.status(log, slices), tuple(commits))
-        inputs = []
-        for item in self.inputs(commits, follow=True):
-            if item.table == f"models/{prediction.model}" and not item.reference:
-                inputs.append(self.model(item, row["model_version"]))
-            else:
-                inputs.append(item)
+        inputs = self.inputs(commits, follow=True, model=row["model_version"])
         shown = {name: _plain(value) for name, value in row.items() if name not in ("prediction_id", "inputs")}
         details = {**shown, "model": prediction.model, "features": list(commits[-1].extra.get("features", ()))}
         return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details))
 
-    def inputs(self, commits: Sequence[Commit], *, follow: bool) -> list[Node]:
-        """What the commits read, one node per table and role."""
-        read: dict[tuple[str, str, bool], dict[Slice, None]] = {}
-        for item in (item for commit in commits for item in commit.inputs):
-            read.setdefault((item.snapshot.table, item.snapshot.table_id, item.reference), {})[item] = None
-        own = {commit.table for commit in commits}
+    def inputs(self, commits: Sequence[Commit], *, follow: bool, model: str | None = None) -> list[Node]:
+        """What the commits read, one node per table and role. Of a table of models a prediction takes only its own (`model`;
+        by default the one that its commit names)."""
+        read: dict[tuple[str, str, bool, str | None], dict[Slice, None]] = {}
+        for commit in commits:
+            for item in commit.inputs:
+                own = (model or model_of(commit)) if takes_one_model(commit, item) else None
+                read.setdefault((item.snapshot.table, item.snapshot.table_id, item.reference, own), {})[item] = None
+        written = {commit.table for commit in commits}
         return [
-            self.node(table, tuple(slices), reference, follow and not (reference and table in own))
-            for (table, _, reference), slices in read.items()
+            self.node(table, tuple(slices), reference, follow and not (reference and table in written), own)
+            for (table, _, reference, own), slices in read.items()
         ]
 
-    def node(self, table: str, slices: tuple[Slice, ...], reference: bool, follow: bool) -> Node:
+    def node(self, table: str, slices: tuple[Slice, ...], reference: bool, follow: bool, model: str | None) -> Node:
         slices = tuple(sorted(slices, key=lambda item: (item.snapshot.version, item.partitions or ())))
-        key = (table, slices, reference, follow)
+        key = (table, slices, reference, follow, model)
         if key not in self.nodes:
-            log = self.log(table)
+            log = self.commits.log(table)
             status = self.status(log, slices)
             commits = self.writers(log, slices) if log and status != "erased" else ()
+            name, details = table, {}
+            if log is not None and model is not None:
+                name, commits, details = self.model(log, commits, model)
             # Below a lookup only the data is followed; a lookup met there is where the trace stops.
             inputs = [] if reference and not follow else self.inputs(commits, follow=follow and not reference)
             kind = _FOLDERS.get(table.partition("/")[0], table.partition("/")[0])
-            self.nodes[key] = Node(kind, table, table, slices, status, commits, _ordered(inputs), reference)
+            self.nodes[key] = Node(kind, name, table, slices, status, commits, _ordered(inputs), reference, details)
         return self.nodes[key]
 
     def writers(self, log: TableLog, slices: Iterable[Slice]) -> tuple[Commit, ...]:
@@ -190,18 +187,17 @@ class _Tracer:
         gone = any(self.lake.storage.size(f"{log.table}/{path}") is None for path in paths)
         return "vacuumed" if gone else "readable"
 
-    def model(self, node: Node, version: str) -> Node:
-        """Of all models in the table, the one that predicted: its row, the commit that wrote it, and what it learnt from."""
-        log = self.log(node.table)
-        for commit in reversed(node.commits):
-            entry = log.entry(commit.version) if log else None
-            rows = (
-                _model_row(self.lake, f"{node.table}/{file.path}", version) for file in (entry.added if entry else ())
-            )
-            for row in (row for row in rows if row is not None):
-                name, inputs = f"{node.table} {version}", _ordered(self.inputs([commit], follow=True))
-                return replace(node, name=name, commits=(commit,), inputs=inputs, details=row)
-        return replace(node, details={"model_version": version, "row": "gone"})
+    def model(
+        self, log: TableLog, commits: tuple[Commit, ...], version: str
+    ) -> tuple[str, tuple[Commit, ...], dict[str, Any]]:
+        """Of all models in a table, the one that predicted: its name, the commit that wrote it, and its row."""
+        for commit in reversed(commits):
+            entry = log.entry(commit.version)
+            for file in entry.added if entry else ():
+                row = _model_row(self.lake, f"{log.table}/{file.path}", version)
+                if row is not None:
+                    return f"{log.table} {version}", (commit,), row
+        return log.table, commits, {"model_version": version, "row": "gone"}
 
 
 def _model_row(lake: Lake, path: str, version: str) -> dict[str, Any] | None:
