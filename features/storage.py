@@ -7,6 +7,7 @@ kept landing files, pins.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -84,16 +85,22 @@ class Storage:
     def size(self, path: str) -> int | None:
         """Bytes of the file, or None when there is none."""
         if self.is_local:
-            target = Path(self.root, path)
-            return target.stat().st_size if target.is_file() else None
+            try:
+                found = Path(self.root, path).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return found.st_size if stat.S_ISREG(found.st_mode) else None
         info = self._remote.get_file_info([path])[0]
         return info.size if info.is_file else None
 
     def list(self, folder: str) -> list[str]:
         """Files directly in a folder, sorted; no folder is an empty one."""
         if self.is_local:
-            below = Path(self.root, folder)
-            names = [item.name for item in below.iterdir() if item.is_file()] if below.is_dir() else []
+            try:
+                with os.scandir(Path(self.root, folder)) as found:  # it knows what is a file without asking again for each
+                    names = [item.name for item in found if item.is_file()]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
             return sorted(f"{folder}/{name}" for name in names if not name.startswith("_"))
         found = self._remote.get_file_info_selector(folder, True, False)
         return sorted(item.path for item in found if item.is_file)

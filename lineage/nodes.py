@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from assay.features.commits import Commit, SourceFile
@@ -64,8 +65,8 @@ class Node:
         ]
         return [item for number, item in enumerate(named) if item not in named[:number]]
 
-    @property
-    def checks(self) -> list[dict[str, Any]]:
+    @cached_property
+    def checks(self) -> tuple[dict[str, Any], ...]:
         """The verdicts of all commits, counts summed per rule."""
         total: dict[tuple[str, str], dict[str, Any]] = {}
         for check in (check for commit in self.commits for check in commit.checks):
@@ -76,7 +77,7 @@ class Node:
             for count in ("evaluated", "invalid", "unknown"):
                 total[key][count] += check[count]
             total[key]["passed"] = total[key]["passed"] and check["passed"]
-        return list(total.values())
+        return tuple(total.values())
 
     def to_dict(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         last = self.commits[-1] if self.commits else None
@@ -93,7 +94,7 @@ class Node:
             "code_version": last.code_version if last else None,
             "contract": dict(last.contract) if last and last.contract else None,
             "contracts": self.contracts,
-            "checks": self.checks,
+            "checks": list(self.checks),
             "details": dict(self.details),
             "commits": [_commit_dict(commit) for commit in self.commits],
             "inputs": inputs,

@@ -18,7 +18,6 @@ from assay.features.views import require_columns
 from assay.features.work import Recorder, Run, Work, new_run
 from assay.lineage import attachments
 from assay.lineage.lookup import ID
-from assay.lineage.lookup import UNREADABLE as UNREADABLE
 from assay.lineage.uuid7 import uuid7
 
 EVENT_TIME, DIGEST = "event_time", "feature_digest"

@@ -37,7 +37,7 @@ def trace(
 
     store = open_store()
     found = store.trace(prediction_id)
-    answer = found.to_dict()
+    answer = found.to_dict() if as_json else {}
     verification = None
     if rows:
         answer["rows"] = source_rows(store.lake, found)

@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from assay.errors import AssayError
 from assay.features.lake import Lake, TableState
 from assay.lineage.graph import GraphNode, search
+from assay.lineage.lookup import ID, UNREADABLE
 from assay.lineage.naming import LOGICAL
-from assay.lineage.predictions import ID, UNREADABLE
 from assay.lineage.store import LineageStore
 from assay.lineage.web.nodes import graph_link, heading, style_of, table_kind
 from assay.lineage.web.pages import HEADERS, link, page
