@@ -1,7 +1,8 @@
 """`assay trace`, `assay impact`, `assay lineage`: where data came from and where it went."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import click
 
@@ -67,28 +68,122 @@ def trace(
 
 
 @click.command()
-@click.argument("table")
-@click.option("--version", type=int, help="Only what read this version (default: any).")
+@click.argument("table", metavar="TABLE[@VERSION]")
+@click.option("--version", type=int, help="Only what read rows of this version (default: any).")
 @click.option("--partition", help="Only what read this partition.")
 @click.option("--column", help="Only what came from this column.")
+@click.option("--references", is_flag=True, help="Follow those who only looked something up, too.")
 @json_option
-def impact(table: str, version: int | None, partition: str | None, column: str | None, as_json: bool) -> None:
-    """Everything downstream of a table, a version, a partition or a column.
+def impact(
+    table: str, version: int | None, partition: str | None, column: str | None, references: bool, as_json: bool
+) -> None:
+    """Everything downstream of a table, a version, a partition or a column: tables, training sets, models, predictions.
 
     \b
-    Example:
-      assay impact raw/tickets --partition 2026-09-03
+    Examples:
+      assay impact raw/tickets                          whatever it held
+      assay impact clean/tickets@3                      the rows that version 3 wrote
+      assay impact raw/tickets --partition 2026-09-03   a day
+      assay impact clean/tickets --column channel       a column
     """
-    found = open_store().impact(table, version, partition=partition, column=column)
+    table, version = _at(table, version)
+    options = {"partition": partition, "column": column, "references": references}
+    found = open_store().impact(table, version, **options)
     if as_json:
         print_json(found.to_dict())
     else:
         out.print(found.render())
 
 
+def _at(table: str, version: int | None) -> tuple[str, int | None]:
+    """`clean/tickets@3` as table and version."""
+    name, _, number = table.rpartition("@")
+    if not name or not number.isdecimal():
+        return table, version
+    if version not in (None, int(number)):
+        raise click.UsageError(f"{table} and --version {version} contradict each other: give one of them.")
+    return name, int(number)
+
+
 @click.group()
 def lineage() -> None:
-    """The lineage store: OpenLineage events of every run."""
+    """The lineage graph: search it, follow columns, compare versions; and the OpenLineage events that it is made from."""
+
+
+@lineage.command()
+@click.argument("text")
+@click.option("--kind", type=click.Choice(["dataset", "job", "run"]), help="Only these (default: all).")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most so many of a kind.")
+@json_option
+def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int, as_json: bool) -> None:
+    """Find datasets and jobs whose name holds TEXT, or the run with this id. The ids are those that other commands take.
+
+    \b
+    Examples:
+      assay lineage search tickets
+      assay lineage search tickets --kind job --json
+    """
+    from assay.lineage.graph import search as find
+
+    store, kinds = open_store().lineage_store, ("dataset", "job", "run")
+    found = [node for each in kinds if kind in (None, each) for node in find(store, text, kinds=[each], limit=limit)]
+    if as_json:
+        print_json([asdict(node) for node in found])
+    elif not found:
+        out.print("Nothing has that name. If its tables are there: `assay lineage rebuild` restores their lineage.")
+    else:
+        print_table(
+            ("kind", "name", "id"), [(node.kind, node.facts.get("table") or node.name, node.id) for node in found]
+        )
+
+
+@lineage.command()
+@click.argument("table", metavar="TABLE[@VERSION]")
+@click.argument("column")
+@click.option("--version", type=int, help="Of this version (default: up from the latest, down from any).")
+@click.option("--up/--down", default=True, show_default=True, help="What it comes from, or what comes from it.")
+@json_option
+def columns(table: str, column: str, version: int | None, up: bool, as_json: bool) -> None:
+    """The columns that a column came from, or that came from it, as far as runs said so. What they did not say is listed.
+
+    \b
+    Examples:
+      assay lineage columns features/customer_activity tickets_7d
+      assay lineage columns raw/tickets text --down
+      assay lineage columns clean/tickets@3 channel --json
+    """
+    from assay.lineage.columns_graph import column_downstream, column_upstream
+
+    table, version = _at(table, version)
+    found = (column_upstream if up else column_downstream)(open_store().lake, table, column, version)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        out.print(found.render())
+
+
+@lineage.command()
+@click.argument("a")
+@click.argument("b")
+@json_option
+def diff(a: str, b: str, as_json: bool) -> None:
+    """What differs between two versions, and in how they were made: schema, rows, contract, checks, code, inputs.
+
+    A and B are ids of the lineage graph, or short `table@version`.
+
+    \b
+    Examples:
+      assay lineage diff clean/tickets@3 clean/tickets@4
+      assay lineage diff dataset:s3://shop:orders@7 dataset:s3://shop:orders@8 --json
+    """
+    from assay.lineage.diff import diff as compare
+
+    store = open_store()
+    found = compare(store.lineage_store, store.lake, a, b)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        out.print(found.render())
 
 
 @lineage.command()

@@ -3,6 +3,7 @@
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Described
 from pydantic.alias_generators import to_camel
 
 Json = dict[str, Any]
@@ -294,13 +295,110 @@ class Trace(_Model):
     files: list[Json]
 
 
+class Affected(_Model):
+    """The versions of a table that were made from the origin; `live` of them still hold rows of its latest version.
+
+    `columns`: null where no column was asked for. Of them, `indirect` ones were only chosen, grouped or ordered by it, and of
+    `unknown` ones it was not said where they come from.
+    """
+
+    table: str
+    versions: list[int]
+    partitions: list[str] | None
+    runs: list[str]
+    rows: int
+    live: int
+    columns: list[str] | None
+    indirect: list[str]
+    unknown: list[str]
+
+
 class Impact(_Model):
     origin: Json
     complete: bool
     truncated: list[str]
     notes: list[str]
-    affected: list[Json]
-    lookups: list[Json]
+    affected: list[Affected]
+    lookups: list[Affected]
     training_sets: list[str]
     models: list[str]
     predictions: int
+
+
+class Column(_Model):
+    """A column of the rows that a version of a table wrote."""
+
+    table: str
+    version: int
+    column: str
+
+
+class ColumnEdge(_Model):
+    """`direct`: values of `target` were made from `source`. Otherwise they were chosen, grouped or ordered by it."""
+
+    source: Column
+    target: Column
+    direct: bool
+
+
+class Columns(_Model):
+    """`unknown` columns were written without saying where they come from; `truncated` says what could not be followed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "origin": [{"table": "features/ticket", "version": 4, "column": "words"}],
+                "direction": "up",
+                "complete": True,
+                "edges": [
+                    {
+                        "source": {"table": "clean/tickets", "version": 3, "column": "text"},
+                        "target": {"table": "features/ticket", "version": 4, "column": "words"},
+                        "direct": True,
+                    }
+                ],
+                "unknown": [],
+                "truncated": [],
+            }
+        }
+    )
+
+    origin: list[Column]
+    direction: Literal["up", "down"]
+    complete: bool
+    edges: list[ColumnEdge]
+    unknown: list[Column]
+    truncated: list[str]
+
+
+class Diff(_Model):
+    """What differs between two versions, as pairs [in a, in b]; empty or null: no difference. `unknown` names what is not
+    known of both, so that nothing is said about it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "a": "dataset:file:/lake/clean/tickets@3",
+                "b": "dataset:file:/lake/clean/tickets@4",
+                "same": False,
+                "schema": {"channel": [None, "String"]},
+                "rows": [898, 1223],
+                "contract": ["Tickets@1.0", "Tickets@1.1"],
+                "checks": {"channel.isin": [None, True]},
+                "code": None,
+                "inputs": {"raw/tickets": [["3"], ["4"]]},
+                "unknown": [],
+            }
+        }
+    )
+
+    a: str
+    b: str
+    same: bool
+    columns: dict[str, tuple[str | None, str | None]] = Described(alias="schema")
+    rows: tuple[int, int] | None
+    contract: tuple[str | None, str | None] | None
+    checks: dict[str, tuple[bool | None, bool | None]]
+    code: tuple[str, str] | None
+    inputs: dict[str, tuple[list[str] | None, list[str] | None]]
+    unknown: list[str]

@@ -1,8 +1,9 @@
-"""Our own questions: the version-exact graph, and the traces and impacts that the lake answers."""
+"""Our own questions: the version-exact graph, what differs between versions, and the traces, impacts and columns that the
+lake answers."""
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import AfterValidator
@@ -13,6 +14,7 @@ from assay.lineage import graph as graphs
 from assay.lineage.api import models
 from assay.lineage.api.answers import Answer, NodeId
 from assay.lineage.api.shapes import decoded
+from assay.lineage.columns_graph import column_downstream, column_upstream
 from assay.lineage.impact import impact
 from assay.lineage.redaction import redact_text
 from assay.lineage.store import LineageStore
@@ -27,6 +29,9 @@ NodePath = Annotated[
     AfterValidator(decoded),
 ]
 Steps = Annotated[int, Query(ge=0, le=1_000, description="how many edges to go")]
+Table = Annotated[str, Query(examples=["clean/tickets"])]
+Version = Annotated[int | None, Query(ge=0, le=2**53)]
+Dataset = Annotated[str, Query(examples=["clean/tickets@3"], description="a dataset's node id, or short table@version")]
 AsOf = Annotated[datetime | None, Query(description="the graph as it was then; UTC where no zone is given")]
 
 
@@ -66,8 +71,8 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
 
     @router.get("/impact", response_model=models.Impact, responses=MISSING)
     def impact_of(
-        table: Annotated[str, Query(examples=["clean/tickets"])],
-        version: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+        table: Table,
+        version: Version = None,
         partition: Annotated[str | None, Query(examples=["2026-03-01"])] = None,
         column: Annotated[str | None, Query()] = None,
         references: Annotated[bool, Query(description="follow those who only looked something up, too")] = False,
@@ -78,6 +83,33 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
             return Answer(impact(lake, table, version, **options).to_dict())
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
+
+    @router.get("/columns", response_model=models.Columns, responses=MISSING)
+    def columns(
+        table: Table,
+        column: Annotated[str, Query(examples=["channel"])],
+        version: Version = None,
+        direction: Annotated[
+            Literal["up", "down"], Query(description="what it comes from, or what comes from it")
+        ] = "up",
+        limit: Annotated[int, Query(ge=1, le=100_000, description="at most so many edges")] = 10_000,
+    ) -> Answer:
+        """The columns that a column of a table's version came from (without a version: the latest), or that came from it
+        (from the rows of any version), as far as runs said so."""
+        follow = column_upstream if direction == "up" else column_downstream
+        try:
+            return Answer(follow(lake, table, column, version, limit=limit).to_dict())
+        except AssayError as error:
+            raise HTTPException(404, str(error)) from None
+
+    @router.get("/diff", response_model=models.Diff, responses=MISSING)
+    def diff(a: Dataset, b: Dataset) -> Answer:
+        """What differs between two versions, and in how they were made: schema, rows, contract, checks, code, inputs."""
+        try:
+            found = graphs.diff(store, lake, a, b)
+        except AssayError as error:
+            raise HTTPException(404, str(error)) from None
+        return Answer(found.to_dict() | {"a": NodeId(redact_text(found.a)), "b": NodeId(redact_text(found.b))})
 
     return router
 

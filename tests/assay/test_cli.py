@@ -68,6 +68,12 @@ def test_help_loads_neither_dagster_nor_models_nor_databases() -> None:
         (["tables", "clean/nothing"], "There is no table clean/nothing in "),
         (["tables", "../secret"], "'../secret' is not a table name"),
         (["trace", "01990000-0000-7000-8000-000000000000"], "01990000-0000-7000-8000-000000000000"),
+        (["impact", "clean/nothing@3"], "There is no table clean/nothing in "),
+        (["lineage", "columns", "clean/nothing", "text"], "There is no table clean/nothing in "),
+        (
+            ["lineage", "diff", "clean/a@1", "clean/a@2"],
+            "no dataset clean/a@1. Ids look like dataset:assay:clean/tickets@3",
+        ),
         (["features", "get", "customer_activity", "C00012"], "'C00012' is not COLUMN=VALUE"),
         (["features", "training-set", "router"], "Ids look like 'router@3'"),
         (["quarantine", "show", "nothing"], "There is no table quarantine/nothing"),
@@ -86,7 +92,13 @@ def test_errors_are_one_line_that_says_what_to_do(cli: Callable[..., Any], argum
 
 
 def test_wrong_usage_is_exit_code_2(cli: Callable[..., Any]) -> None:
-    for arguments in (["no-such-command"], ["materialize", "--no-such-option"], ["trace"], ["pin", "add", "x"]):
+    for arguments in (
+        ["no-such-command"],
+        ["materialize", "--no-such-option"],
+        ["trace"],
+        ["pin", "add", "x"],
+        ["impact", "a@1", "--version", "2"],
+    ):
         answer = cli(*arguments)
         assert answer.code == 2, arguments
         assert "Error: " in answer.err

@@ -142,6 +142,36 @@ def test_verify_says_which_file_was_changed(desk: Run, store: Store, prediction:
     assert desk("trace", prediction, "--verify").code == 0
 
 
+def test_columns_are_followed_both_ways(desk: Run) -> None:
+    up = desk("lineage", "columns", "features/ticket", "words", "--json").data
+    steps = {(edge["source"]["table"], edge["source"]["column"], edge["direct"]) for edge in up["edges"]}
+    assert {("clean/tickets", "text", True), ("raw/tickets", "text", True)} <= steps
+    assert {("clean/tickets", "ticket_id", False), ("raw/tickets", "ticket_id", True)} <= steps
+    assert not {name for _, name, _ in steps} - {"text", "ticket_id", "created_at"}
+    down = desk("lineage", "columns", "clean/tickets@1", "text", "--down")
+    assert "features/ticket.words" in down.out and "embeddings/ticket_text.text_key" in down.out
+    affected = {
+        item["table"]: item for item in desk("impact", "clean/tickets@1", "--column", "text", "--json").data["affected"]
+    }
+    assert affected["embeddings/ticket_text"]["columns"] == ["text_key", "vector"]
+    assert "features/customer_activity" not in affected
+
+
+def test_versions_are_compared_and_found_by_name(desk: Run, store: Store) -> None:
+    found = desk("lineage", "search", "clean/tick", "--json").data
+    assert [(node["kind"], node["facts"].get("table") or node["name"]) for node in found] == [
+        ("dataset", "clean/tickets"),
+        ("job", "clean/tickets"),
+    ]
+    assert found[0]["id"] in desk("lineage", "search", "clean/tick", "--kind", "dataset").out.replace("\n", "")
+    assert "Nothing has that name" in desk("lineage", "search", "nothing-like-it").out
+    one, other = (f"clean/tickets@{commit.version}" for commit in store.table("clean/tickets").history()[-2:])
+    differ = desk("lineage", "diff", one, other, "--json").data
+    assert differ["inputs"]["raw/tickets"] and differ["rows"] and not differ["code"] and not differ["unknown"]
+    assert "raw/tickets" in desk("lineage", "diff", one, found[0]["id"]).out
+    assert "nothing that is known differs" in desk("lineage", "diff", one, one).out
+
+
 def test_impact_goes_down_to_the_predictions(desk: Run) -> None:
     answer = desk("impact", "raw/tickets", "--json").data
     found = json.dumps(answer)

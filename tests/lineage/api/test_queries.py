@@ -98,6 +98,61 @@ def test_trace_impact_and_logical_names(client: TestClient, lake: Lake, store: L
     assert client.get("/api/v1/nodes/dataset:assay:features/ticket").json()["facts"]["table"] == "features/ticket"
 
 
+@pytest.fixture
+def daily(client: TestClient, lake: Lake, store: LineageStore) -> TestClient:
+    """raw/t → clean/t, twice; the second time with another column."""
+    recorder = EventRecorder(store)
+    for frame, code in ((pl.DataFrame({"a": [1]}), "one"), (pl.DataFrame({"a": [1, 2], "b": ["x", "y"]}), "two")):
+        with transaction(lake, recorder, Work("raw/t")) as tx:
+            tx.write("raw/t", frame)
+        with transaction(lake, recorder, Work("clean/t", code_version=code)) as tx:
+            rows = tx.read("raw/t").collect()
+            said = {"direct": [("raw/t", "a")], "indirect": []}
+            tx.write("clean/t", rows, column_lineage={"a": said})
+    recorder.close()
+    return client
+
+
+def test_what_differs_between_versions(daily: TestClient, lake: Lake) -> None:
+    latest, read = (lake.table(name).at().version for name in ("clean/t", "raw/t"))
+    found = daily.get("/api/v1/diff", params={"a": "clean/t@1", "b": f"dataset:assay:clean/t@{latest}"}).json()
+    models.Diff.model_validate(found)
+    assert found == {
+        "a": f"dataset:file:{lake.storage.root}/clean/t@1",
+        "b": f"dataset:file:{lake.storage.root}/clean/t@{latest}",
+        "same": False,
+        "schema": {"b": [None, "String"]},
+        "rows": [1, 2],
+        "contract": None,
+        "checks": {},
+        "code": ["one", "two"],
+        "inputs": {"raw/t": [["1"], [str(read)]]},
+        "unknown": [],
+    }
+    for wrong in ("clean/t@99", "job:assay:clean/t", "s3://ann:secret@shop/x@1"):
+        answer = daily.get("/api/v1/diff", params={"a": wrong, "b": "clean/t@1"})
+        assert answer.status_code == 404
+        assert "assay lineage search" in answer.json()["error"] and "secret" not in answer.text
+
+
+def test_columns_in_both_directions(daily: TestClient, lake: Lake) -> None:
+    latest, read = (lake.table(name).at().version for name in ("clean/t", "raw/t"))
+    up = daily.get("/api/v1/columns", params={"table": "clean/t", "column": "a"}).json()
+    models.Columns.model_validate(up)
+    source = {"table": "raw/t", "version": read, "column": "a"}
+    target = {"table": "clean/t", "version": latest, "column": "a"}
+    assert (up["complete"], up["edges"]) == (True, [{"source": source, "target": target, "direct": True}])
+    query = {"table": "raw/t", "column": "a", "direction": "down"}
+    down = daily.get("/api/v1/columns", params=query | {"version": read}).json()
+    assert (down["edges"], down["unknown"]) == (up["edges"], [target | {"column": "b"}])
+    cut = daily.get("/api/v1/columns", params=query | {"limit": 1}).json()
+    assert (len(cut["edges"]), cut["truncated"]) == (1, ["there are more than 1 edges"])
+    for wrong in ({"table": "none"}, {"table": "../x"}, {"column": "none"}, {"version": 99}):
+        answer = daily.get("/api/v1/columns", params=query | wrong)
+        assert (answer.status_code, set(answer.json())) == (404, {"error"})
+    assert daily.get("/api/v1/columns", params=query | {"direction": "sideways"}).status_code == 400
+
+
 def test_the_console_is_behind_the_api(client: TestClient) -> None:
     page = client.get("/")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
