@@ -6,6 +6,7 @@ kept landing files, pins.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -87,7 +88,9 @@ class Storage:
         if self.is_local:
             try:
                 found = Path(self.root, path).stat()
-            except (FileNotFoundError, NotADirectoryError):
+            except (OSError, ValueError) as problem:
+                if not _is_nothing(problem):
+                    raise
                 return None
             return found.st_size if stat.S_ISREG(found.st_mode) else None
         info = self._remote.get_file_info([path])[0]
@@ -97,9 +100,13 @@ class Storage:
         """Files directly in a folder, sorted; no folder is an empty one."""
         if self.is_local:
             try:
-                with os.scandir(Path(self.root, folder)) as found:  # it knows what is a file without asking again for each
+                with os.scandir(
+                    Path(self.root, folder)
+                ) as found:  # it knows what is a file without asking again for each
                     names = [item.name for item in found if item.is_file()]
-            except (FileNotFoundError, NotADirectoryError):
+            except (OSError, ValueError) as problem:
+                if not _is_nothing(problem):
+                    raise
                 return []
             return sorted(f"{folder}/{name}" for name in names if not name.startswith("_"))
         found = self._remote.get_file_info_selector(folder, True, False)
@@ -125,6 +132,11 @@ class Storage:
             Path(self.root, path).unlink(missing_ok=True)
         else:
             self._remote.delete_file(path)
+
+
+def _is_nothing(problem: OSError | ValueError) -> bool:
+    """Whether there is nothing by that name, or cannot be: it is too long, or has a zero byte."""
+    return not isinstance(problem, OSError) or problem.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 def open_storage(uri: str | Path, options: dict[str, str] | None = None) -> Storage:

@@ -34,6 +34,14 @@ def test_what_is_not_there_is_said_to_be_gone(any_lake: Lake) -> None:
     assert storage.list("a") == [] and storage.walk("a") == []
 
 
+def test_what_no_file_can_be_called_is_not_there(lake: Lake) -> None:
+    """Names may come from an address that somebody typed."""
+    lake.storage.put("a", b"x")
+    for name in ("x" * 300, "a/b", "x\0"):
+        assert lake.storage.size(name) is None
+        assert lake.storage.list(name) == []
+
+
 def test_folders_are_listed_one_level_or_whole(any_lake: Lake) -> None:
     storage = any_lake.storage
     for path in ("a/2", "a/1", "a/b/3", "c/4"):
