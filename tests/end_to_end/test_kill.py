@@ -17,6 +17,7 @@ import assay
 from assay.assets.materialize import open_instance
 from assay.features.digest import content_digest
 from assay.store import Store
+from tests.lineage.semantics import broken_rules
 
 KILLS = 12 if os.environ.get("ASSAY_SOAK") else 3
 TABLES = 12  # three sources as raw, clean and quarantine; two views; the vectors
@@ -101,6 +102,13 @@ def test_every_committed_run_has_its_one_end(killed: Any) -> None:
     ends = [event.run_id for event in store.lineage_store.events() if event.kind == "COMPLETE"]
     assert committed <= set(ends)
     assert len(ends) == len(set(ends))
+
+
+def test_every_run_has_one_start_and_one_end(killed: Any) -> None:
+    """Those that were killed before they published anything were given up."""
+    events = [event.data for event in assay.open(home=killed.home).lineage_store.events()]
+    assert broken_rules(events) == []
+    assert {event["eventType"] for event in events} <= {"START", "COMPLETE", "ABORT"}
 
 
 def test_no_run_of_a_killed_command_stays_in_progress(killed: Any) -> None:
