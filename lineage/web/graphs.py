@@ -1,56 +1,36 @@
-"""`/graph`: the neighbourhood of a node. The address is the state: focus, how far up and down, as of when."""
+"""`/graph`: the neighbourhood of a node, which grows in place, and the columns of its tables."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError
-from assay.features.files import PARTITION
 from assay.features.lake import Lake
-from assay.lineage.graph import GraphNode, Subgraph, find, neighbourhood
+from assay.lineage.columns_graph import ColumnNode
+from assay.lineage.graph import GraphNode, find, neighbourhood
 from assay.lineage.naming import LOGICAL
 from assay.lineage.store import LineageStore
-from assay.lineage.web.layout import rings
+from assay.lineage.web.columns import Cell, Columns, Link, Way
+from assay.lineage.web.grow import extend, unfold
+from assay.lineage.web.layout import Layout, arrange
 from assay.lineage.web.nodes import heading, kind_of, logical, style_of
 from assay.lineage.web.pages import HEADERS, PageError, link, page
-from assay.lineage.web.picture import Badge, Card, checks_badge, cut, draw
+from assay.lineage.web.picture import HEIGHT, WIDTH, Badge, Card, Picture, Row, Thread, checks_badge, cut, draw
+from assay.lineage.web.shown import Shown, show
+from assay.lineage.web.view import DEEPEST, Side, View, parse, text_of
 
-DRAWN = 300  # nodes
-COUNTED = 2_000  # nodes looked at to say how many more there are
-DEEPEST = 50
-STEP = 2  # from a dataset over a run to the next dataset
-COLUMNS = 12
+LISTED = 40  # columns of an open card
 SHORT = 9  # characters of a version: some are digests
 NAMED = 4  # of the nodes that a node reads from
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the address asks for."""
-
-    focus: str
-    up: int
-    down: int
-    as_of: datetime | None
-    columns: bool
-
-    def address(self, **change: Any) -> str:
-        view = replace(self, **change)
-        as_of = _text(view.as_of) or None
-        return link(
-            "/graph", focus=view.focus, up=str(view.up), down=str(view.down), as_of=as_of, columns=int(view.columns)
-        )
 
 
 def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
     if not request.query_params.get("focus"):
         return RedirectResponse("/", 303, HEADERS)
-    view = _view(request.query_params)
+    view = parse(request.query_params, request.query_params.getlist("then"))
     focus = find(store, view.focus)
     if focus is None:
         advice = (
@@ -58,164 +38,133 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         )
         raise PageError(404, "No such node", f"The lineage graph has no node {view.focus}.", advice)
     if view.as_of is not None and not view.focus.endswith(f"@{focus.version}"):
-        focus = _latest(store, lake, focus, view.as_of)
-    shown = neighbourhood(store, focus.id, up=view.up, down=view.down, as_of=view.as_of, limit=DRAWN)
+        focus = _latest(store, lake, focus, view)
+    shown = show(store, focus.id, view)
     if not shown.nodes:
         advice = "Choose a later time, or leave it empty for now."
         raise PageError(404, "Not there yet", f"{heading(focus)['title']} was not there at that time.", advice)
-    wide = neighbourhood(store, focus.id, up=view.up + STEP, down=view.down + STEP, as_of=view.as_of, limit=COUNTED)
-    more_up, more_down = _hidden(shown, wide)
-    cards = [
-        _card(node, view, focus.id, more_up, more_down, _columns(lake, node) if view.columns else ())
-        for node in shown.nodes
-    ]
+    columns = Columns(lake, {node.id: node for node in shown.nodes}, shown.edges)
+    of = focus.id if view.of == view.focus else view.of
+    way, problem = _way(columns, of, view.column)
+    cards = {node.id: _card(node, focus, view, shown, columns, way, Cell(of, view.column)) for node in shown.nodes}
     picture = draw(
-        cards,
-        [(edge.source, edge.target) for edge in shown.edges],
-        dashed=_dashed(shown),
-        steps=_steps(focus.id, shown, view),
+        cards.values(),
+        _layout(shown, cards),
+        dashed=frozenset((edge.source, edge.target) for edge in shown.edges if edge.role == "reference"),
+        lit=frozenset(ends for item in way.links for ends in _passed(item)) if way else frozenset(),
+        threads=_threads(columns, cards, way),
     )
     table, words = logical(focus), heading(focus)
-    titles = {card.id: f"{card.title}{card.version}" for card in cards}
-    sources: dict[str, list[str]] = defaultdict(list)
-    for edge in shown.edges:
-        sources[edge.target].append(titles[edge.source])
     return page(
         "graph.html",
         title=words["title"],
-        version=f"@{cut(words['version'], SHORT)}" if words["version"] else "",
+        version=_short(words["version"]),
         style=style_of(kind_of(focus)),
-        focus=view.focus,
-        up=view.up,
-        down=view.down,
-        as_of=_text(view.as_of),
-        columns=view.columns,
+        view=view,
+        as_of=text_of(view.as_of),
         deepest=DEEPEST,
         truncated=shown.truncated or "",
         picture_=picture,
-        nodes=[{"card": item.card, "sources": _few(sources[item.card.id])} for item in picture.cards],
-        more_up=_count(more_up, wide),
-        more_down=_count(more_down, wide),
-        up_href=view.address(up=min(view.up + STEP, DEEPEST)),
-        down_href=view.address(down=min(view.down + STEP, DEEPEST)),
+        nodes=_listed(picture, shown, view),
+        more=[_more(side, shown, view) for side in ("up", "down")],
+        opened=_opened(columns, cards),
+        way=_told(way, columns, Cell(of, view.column)) if way else None,
+        problem=problem,
         impact=link(f"/impact/{table}", version=words["version"]) if table and focus.kind == "dataset" else "",
+        versions=link(f"/versions/{table}") if table and focus.kind == "dataset" else "",
     )
 
 
-def _few(names: Iterable[str]) -> list[str]:
-    listed = list(dict.fromkeys(names))
-    return listed if len(listed) <= NAMED else [*listed[:NAMED], f"{len(listed) - NAMED} more"]
-
-
-def _view(given: Mapping[str, str]) -> View:
-    return View(
-        given["focus"],
-        _depth(given, "up"),
-        _depth(given, "down"),
-        _time(given.get("as_of", "")),
-        given.get("columns") == "1",
-    )
-
-
-def _depth(given: Mapping[str, str], name: str) -> int:
-    text = given.get(name, str(STEP))
-    if not text.isdecimal() or int(text) > DEEPEST:
-        raise PageError(
-            400, "How far?", f"{name} is not a number from 0 to {DEEPEST}.", "Use the fields above the graph."
-        )
-    return int(text)
-
-
-def _time(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        advice = "Write it like 2026-09-01T12:00:00; it is UTC unless it says otherwise."
-        raise PageError(400, "When?", "as_of is not a date and time.", advice) from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _text(time: datetime | None) -> str:
-    """As fields of forms take it, UTC."""
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat() if time else ""
-
-
-def _latest(store: LineageStore, lake: Lake, focus: GraphNode, as_of: datetime) -> GraphNode:
+def _latest(store: LineageStore, lake: Lake, focus: GraphNode, view: View) -> GraphNode:
     """The version of a table of the lake that was the latest then; `focus` for anything else."""
     table = logical(focus)
     try:
         history = lake.table(table).history() if focus.kind == "dataset" and table else []
     except AssayError:
         return focus
-    for commit in reversed([commit for commit in history if commit.timestamp <= as_of]):
+    for commit in reversed([commit for commit in history if view.as_of is None or commit.timestamp <= view.as_of]):
         node = find(store, f"dataset:{LOGICAL}:{table}@{commit.version}")
-        if node is not None and neighbourhood(store, node.id, up=1, down=0, as_of=as_of, limit=2).nodes:
+        if node is not None and neighbourhood(store, node.id, up=1, down=0, as_of=view.as_of, limit=2).nodes:
             return node
     return focus
 
 
-def _hidden(shown: Subgraph, wide: Subgraph) -> tuple[dict[str, int], dict[str, int]]:
-    """Per shown node, how many of its neighbours are not: upstream, and downstream."""
-    ids = {node.id for node in shown.nodes}
-    up: dict[str, set[str]] = defaultdict(set)
-    down: dict[str, set[str]] = defaultdict(set)
-    for edge in wide.edges:
-        if edge.target in ids and edge.source not in ids:
-            up[edge.target].add(edge.source)
-        if edge.source in ids and edge.target not in ids:
-            down[edge.source].add(edge.target)
-    return {name: len(found) for name, found in up.items()}, {name: len(found) for name, found in down.items()}
+def _layout(shown: Shown, cards: Mapping[str, Card]) -> Layout:
+    """The first picture, and each act on top of what it found: it moves nothing, but for what makes room below a card that
+    was opened."""
+    first = ((node.id, WIDTH, HEIGHT) for node in shown.first.nodes)
+    layout = arrange(first, [(edge.source, edge.target) for edge in shown.first.edges])
+    for step in shown.steps:
+        layout = extend(layout, step.nodes, (WIDTH, HEIGHT), step.edges)
+        if step.act.kind == "open":
+            layout = unfold(layout, step.act.node, cards[step.act.node].height)
+    return extend(layout, (), (WIDTH, HEIGHT), [(edge.source, edge.target) for edge in shown.edges])
 
 
-def _count(hidden: Mapping[str, int], wide: Subgraph) -> str:
-    """How many neighbours are hidden on one side, over all shown nodes."""
-    total = sum(hidden.values())
-    return f"{total} or" if total and wide.truncated else (str(total) if total else "")
-
-
-def _dashed(shown: Subgraph) -> frozenset[tuple[str, str]]:
-    return frozenset((edge.source, edge.target) for edge in shown.edges if edge.role == "reference")
-
-
-def _steps(focus: str, shown: Subgraph, view: View) -> list[frozenset[str]]:
-    """What was there at each step from the first view to this one."""
-    up, down = rings(focus, [(edge.source, edge.target) for edge in shown.edges], up=view.up, down=view.down)
-    sizes = [(min(n, view.up), min(STEP, view.down)) for n in range(STEP, max(view.up, STEP) + 1, STEP)]
-    sizes += [(view.up, min(n, view.down)) for n in range(STEP, max(view.down, STEP) + 1, STEP)]
-    return [
-        frozenset(
-            [name for name, distance in up.items() if distance <= most_up]
-            + [name for name, distance in down.items() if distance <= most_down]
-        )
-        for most_up, most_down in dict.fromkeys(sizes)
-    ]
+# -- cards -------------------------------------------------------------------------------------------------------------
 
 
 def _card(
-    node: GraphNode,
-    view: View,
-    focus: str,
-    more_up: Mapping[str, int],
-    more_down: Mapping[str, int],
-    columns: tuple[str, ...],
+    node: GraphNode, focus: GraphNode, view: View, shown: Shown, columns: Columns, way: Way | None, selected: Cell
 ) -> Card:
-    words = heading(node)
+    words, opened = heading(node), node.id in shown.opened
+    lit = sorted(cell.column for cell in way.cells if cell.node == node.id) if way else []
     return Card(
         id=node.id,
         kind=kind_of(node),
         title=words["title"],
-        href=View(node.id, STEP, STEP, view.as_of, view.columns).address(),
-        version=f"@{cut(words['version'], SHORT)}" if words["version"] else "",
+        href=view.toggled(node.id).address,
+        version=_short(words["version"]),
         note=_note(node),
         badge=_badge(node),
-        columns=columns,
-        more_up=more_up.get(node.id, 0),
-        more_down=more_down.get(node.id, 0),
-        focus=node.id == focus,
+        opened=opened,
+        rows=_rows(node, view, columns, lit, selected) if opened else (),
+        actions=_actions(node, focus, view) if opened else (),
+        more_up=_hidden("up", node, view, shown),
+        more_down=_hidden("down", node, view, shown),
+        focus=node.id == focus.id,
+        columns=", ".join(lit),
+        lit=bool(lit) or (way is not None and any(item.via == node.id for item in way.links)),
         path=words["where"],
     )
+
+
+def _rows(node: GraphNode, view: View, columns: Columns, lit: Sequence[str], selected: Cell) -> tuple[Row, ...]:
+    if node.kind != "dataset":
+        return ()
+    names, unknown = columns.names(node.id), columns.unknown(node.id)
+    if names is None:
+        return (Row("", note="columns unknown"),)
+    listed = [name for at, name in enumerate(names) if at < LISTED or name in lit]
+    rows = [
+        Row(
+            name,
+            view.selecting(name, node.id).address,
+            unknown=name in unknown,
+            lit=name in lit,
+            selected=Cell(node.id, name) == selected,
+        )
+        for name in listed
+    ]
+    rest = len(names) - len(listed)
+    return (*rows, Row("", note=f"{rest} more")) if rest else tuple(rows)
+
+
+def _actions(node: GraphNode, focus: GraphNode, view: View) -> tuple[tuple[str, str], ...]:
+    table = logical(node) if node.kind == "dataset" else ""
+    around = () if node.id == focus.id else (("Focus", view.on(node.id).address),)
+    if not table:
+        return around
+    return (
+        *around,
+        ("Impact", link(f"/impact/{table}", version=node.version)),
+        ("Versions", link(f"/versions/{table}")),
+    )
+
+
+def _hidden(side: Side, node: GraphNode, view: View, shown: Shown) -> tuple[int, str] | None:
+    count = shown.more[side].get(node.id)
+    return (count, view.more(side, node.id).address) if count else None
 
 
 def _note(node: GraphNode) -> str:
@@ -238,16 +187,100 @@ def _badge(node: GraphNode) -> Badge | None:
     return checks_badge(found["passed"], found["failed"]) if found else None
 
 
-def _columns(lake: Lake, node: GraphNode) -> tuple[str, ...]:
-    """The columns of a table of the lake at this version, without those that Assay adds; nothing where it is gone."""
-    table = logical(node)
-    if node.kind != "dataset" or not table:
-        return ()
+def _short(version: str) -> str:
+    return f"@{cut(version, SHORT)}" if version else ""
+
+
+# -- columns -----------------------------------------------------------------------------------------------------------
+
+
+def _way(columns: Columns, of: str, column: str) -> tuple[Way | None, str]:
+    """The way of the selected column, or why there is none."""
+    if not column:
+        return None, ""
+    if of not in columns.nodes:
+        return None, f"The table of the selected column {column} is not in this picture."
     try:
-        version = int(node.version) if node.version else None
-        names = [
-            name for name in lake.table(table).at(version).schema if name != PARTITION and not name.startswith("_")
-        ]
-    except (AssayError, ValueError):
-        return ()
-    return (*names[:COLUMNS], *([f"{len(names) - COLUMNS} more"] if len(names) > COLUMNS else ()))
+        return columns.way(of, column), ""
+    except AssayError as problem:
+        return None, str(problem)
+
+
+def _passed(item: Link) -> Iterable[tuple[str, str]]:
+    """The lines between nodes that a link takes."""
+    ends = item.source.node, item.target.node
+    return ((ends[0], item.via), (item.via, ends[1])) if item.via else (ends,)
+
+
+def _threads(columns: Columns, cards: Mapping[str, Card], way: Way | None) -> list[Thread]:
+    """A line for each link that has a row to begin or to end at; for what an earlier version carried, at both."""
+    rows = {card.id: {row.name: at for at, row in enumerate(card.rows) if row.name} for card in cards.values()}
+    found: dict[tuple[tuple[str, int], tuple[str, int], bool], bool] = defaultdict(bool)
+    opened = {card.id for card in cards.values() if rows[card.id]}
+    for item in columns.of(opened) if opened else ():
+        ends = [(cell.node, rows[cell.node].get(cell.column, -1)) for cell in (item.source, item.target)]
+        if (any if item.via else all)(row >= 0 for _, row in ends):
+            found[ends[0], ends[1], item.direct] |= way is not None and item in way.links
+    return [Thread(source, target, not direct, lit) for (source, target, direct), lit in found.items()]
+
+
+def _opened(columns: Columns, cards: Mapping[str, Card]) -> list[dict[str, Any]]:
+    """The columns of open cards in words."""
+    return [
+        {
+            "table": f"{card.title}{card.version}",
+            "row": row,
+            "direct": columns.sources(card.id, row.name, direct=True),
+            "indirect": columns.sources(card.id, row.name, direct=False),
+        }
+        for card in cards.values()
+        for row in card.rows
+        if row.name
+    ]
+
+
+def _told(way: Way, columns: Columns, selected: Cell) -> dict[str, Any]:
+    """The whole way in words, also what is not shown."""
+    words = heading(columns.nodes[selected.node])
+    return {
+        "column": selected.column,
+        "table": f"{words['title']}{_short(words['version'])}",
+        "up": _places(edge.source for edge in way.up.edges),
+        "down": _places(edge.target for edge in way.down.edges),
+        "unknown": _places((*way.up.unknown, *way.down.unknown)),
+        "reasons": [*way.up.reasons, *way.down.reasons],
+    }
+
+
+def _places(found: Iterable[ColumnNode]) -> list[str]:
+    """Columns by table, whatever the version."""
+    by_table: dict[str, set[str]] = defaultdict(set)
+    for node in found:
+        by_table[node.table].add(node.column)
+    return [f"{table}: {', '.join(sorted(names))}" for table, names in sorted(by_table.items())]
+
+
+# -- words beside the picture ------------------------------------------------------------------------------------------
+
+
+def _more(side: Side, shown: Shown, view: View) -> dict[str, Any]:
+    """What the status line says of one side as a whole."""
+    total = sum(shown.more[side].values())
+    words = f"{total}{'' if shown.counted else ' or'} more {side}stream" if total else ""
+    return {"side": side, "words": words, "href": view.more(side).address}
+
+
+def _listed(picture: Picture, shown: Shown, view: View) -> list[dict[str, Any]]:
+    titles = {item.card.id: f"{item.card.title}{item.card.version}" for item in picture.cards}
+    sources: dict[str, list[str]] = defaultdict(list)
+    for edge in shown.edges:
+        sources[edge.target].append(titles[edge.source])
+    return [
+        {"card": item.card, "href": view.on(item.card.id).address, "sources": _few(sources[item.card.id])}
+        for item in picture.cards
+    ]
+
+
+def _few(names: Iterable[str]) -> list[str]:
+    listed = list(dict.fromkeys(names))
+    return listed if len(listed) <= NAMED else [*listed[:NAMED], f"{len(listed) - NAMED} more"]

@@ -81,6 +81,7 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
     count = sum(check["table"] == name for check in last.checks)
     return shown | {
         "version": state.version,
+        "versions": link(f"/versions/{name}"),
         "rows": f"{state.rows():,}",
         "partitions": len(state.partitions()) or "",
         "badge": checks_badge(count - len(failed), failed),

@@ -5,17 +5,15 @@ eight barycentre sweeps against crossings, then heights by isotonic regression, 
 allows. The same graph always gets the same picture. Pure computation, about linear in nodes plus dummies.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
 SWEEPS = 8
 PASSES = 4  # over the heights
-COLUMN_GAP, ROW_GAP, MARGIN = 56, 14, 16
+COLUMN_GAP, ROW_GAP, MARGIN = 52, 14, 16
 _LONGEST = 40  # an edge over more columns than this is drawn straight: its dummies would outnumber the nodes
-_HEAVY = 1e6  # how much more a node that was there already wants to stay than a new one wants its place
 
 Size = tuple[str, int, int]  # id, width, height
 Edge = tuple[str, str]
@@ -23,7 +21,7 @@ Edge = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A placed node, in pixels; `column` counts from the left."""
+    """A placed node, in pixels; `column` counts from the left. Edges leave and arrive at the height `port`."""
 
     id: str
     x: float
@@ -31,64 +29,84 @@ class Box:
     width: int
     height: int
     column: int
+    port: float
 
     @property
-    def middle(self) -> float:
-        return self.y + self.height / 2
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        return self.y + self.height
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An edge as the points it passes, from the source's right side to the target's left side. `back` edges close a
-    cycle and run from right to left."""
+    """An edge. `levels`: the columns that it passes, in its order, each with the height at which it does."""
 
     source: str
     target: str
-    points: tuple[tuple[float, float], ...]
-    back: bool = False
+    levels: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
+    """`columns`: left side and width, from left to right."""
+
     boxes: tuple[Box, ...]
     routes: tuple[Route, ...]
-    width: float
-    height: float
+    columns: tuple[tuple[float, int], ...]
+
+    @property
+    def width(self) -> float:
+        return max((left + width for left, width in self.columns), default=-MARGIN) + MARGIN
+
+    @property
+    def height(self) -> float:
+        levels = (y for route in self.routes for _, y in route.levels)
+        return max([*(box.bottom for box in self.boxes), *levels], default=-MARGIN) + MARGIN
+
+    def points(self) -> Iterator[tuple[Route, list[tuple[float, float]]]]:
+        """Every edge with the points it passes: from the right side of its source to the left side of its target. One that
+        runs back goes from a left side to a right side; one within a column, from a right side to a right side."""
+        boxes = {box.id: box for box in self.boxes}
+        for route in self.routes:
+            source, target = boxes[route.source], boxes[route.target]
+            back = source.column > target.column
+            points = [(source.x if back else source.right, source.port)]
+            for column, y in route.levels:  # straight through a column, so that no box there is cut
+                left, width = self.columns[column]
+                points += [(left + width, y), (left, y)] if back else [(left, y), (left + width, y)]
+            points.append((target.x if source.column < target.column else target.right, target.port))
+            yield route, points
 
 
-def arrange(nodes: Iterable[Size], edges: Iterable[Edge], before: Layout | None = None) -> Layout:
+def arrange(nodes: Iterable[Size], edges: Iterable[Edge]) -> Layout:
     """Place nodes (unique ids) and edges between them; edges to unknown nodes or from a node to itself are left out.
-
-    `before` is an earlier layout of a part of this graph: its nodes keep their order from top to bottom, and their heights
-    wherever there is room. Results are kept by content.
-    """
+    Edges that close a cycle run back, from right to left. Results are kept by content."""
     sizes = tuple(sorted(nodes))
     known = {name for name, _, _ in sizes}
     kept = sorted({(a, b) for a, b in edges if a != b and a in known and b in known})
-    return _arrange(sizes, tuple(kept), before)
+    return _arrange(sizes, tuple(kept))
 
 
 @lru_cache(maxsize=64)
-def _arrange(nodes: tuple[Size, ...], edges: tuple[Edge, ...], before: Layout | None) -> Layout:
+def _arrange(nodes: tuple[Size, ...], edges: tuple[Edge, ...]) -> Layout:
     if not nodes:
-        return Layout((), (), 0, 0)
+        return Layout((), (), ())
     number = {name: index for index, (name, _, _) in enumerate(nodes)}
-    pairs = [(number[a], number[b]) for a, b in edges]
-    forward, turned = _acyclic(len(nodes), pairs)
+    forward, turned = _acyclic(len(nodes), [(number[a], number[b]) for a, b in edges])
     columns = _columns(len(nodes), forward)
-    placed = {number[box.id]: box for box in before.boxes if box.id in number} if before else {}
     heights: list[int] = [height for _, _, height in nodes]
     chains = [_chain(a, b, columns, heights) for a, b in forward]
     layers: list[list[int]] = [[] for _ in range(max(columns) + 1)]
     for node, column in enumerate(columns):
         layers[column].append(node)
-    links = [(a, b) for chain in chains for a, b in pairwise(chain)]
-    left, right = _neighbours(len(columns), links)
-    wanted = {node: box.middle for node, box in placed.items()}
-    _untangle(layers, left, right, wanted)
-    middles = _heights(layers, left, right, heights, wanted)
-    top = min(middles[node] - heights[node] / 2 for node in range(len(nodes)))
-    return _drawn(nodes, layers, columns, chains, turned, heights, [middle - top + MARGIN for middle in middles])
+    left, right = _neighbours(len(columns), [link for chain in chains for link in pairwise(chain)])
+    _untangle(layers, left, right)
+    middles = _heights(layers, left, right, heights)
+    top = min(middles[node] - heights[node] / 2 for node in range(len(middles)))
+    return _drawn(nodes, layers, columns, chains, turned, [middle - top + MARGIN for middle in middles])
 
 
 def _acyclic(count: int, pairs: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[bool]]:
@@ -160,44 +178,34 @@ def _neighbours(count: int, links: Iterable[tuple[int, int]]) -> tuple[list[list
     return left, right
 
 
-def _untangle(
-    layers: list[list[int]], left: list[list[int]], right: list[list[int]], wanted: Mapping[int, float]
-) -> None:
-    """Order every column by the mean place of the neighbours, sweeping to and fro. Those with a wanted height keep their
-    order among each other."""
+def _untangle(layers: list[list[int]], left: list[list[int]], right: list[list[int]]) -> None:
+    """Order every column by the mean place of the neighbours, sweeping to and fro."""
     place = [0.0] * len(left)
     for layer in layers:
-        _number(layer, place, wanted)
+        _number(layer, place)
     for sweep in range(SWEEPS):
         beside, order = (left, layers[1:]) if sweep % 2 == 0 else (right, layers[-2::-1])
         for layer in order:
             key = {n: sum(place[m] for m in beside[n]) / len(beside[n]) if beside[n] else place[n] for n in layer}
             layer.sort(key=key.__getitem__)
-            _number(layer, place, wanted)
+            _number(layer, place)
 
 
-def _number(layer: list[int], place: list[float], wanted: Mapping[int, float]) -> None:
-    slots = [index for index, node in enumerate(layer) if node in wanted]
-    for index, node in zip(slots, sorted((layer[i] for i in slots), key=lambda n: (wanted[n], n)), strict=True):
-        layer[index] = node
+def _number(layer: list[int], place: list[float]) -> None:
     size = len(layer)
     for index, node in enumerate(layer):
         place[node] = (index + 0.5) / size  # a share of the column: columns differ in length
 
 
 def _heights(
-    layers: Sequence[Sequence[int]],
-    left: list[list[int]],
-    right: list[list[int]],
-    heights: Sequence[int],
-    wanted: Mapping[int, float],
+    layers: Sequence[Sequence[int]], left: list[list[int]], right: list[list[int]], heights: Sequence[int]
 ) -> list[float]:
     """Middles: every node as near to its neighbours' mean as its column's order allows."""
     middles = [0.0] * len(heights)
     for layer in layers:
         edge = 0.0
         for node in layer:
-            middles[node] = wanted.get(node, edge + heights[node] / 2)
+            middles[node] = edge + heights[node] / 2
             edge += heights[node] + ROW_GAP
     for turn in range(PASSES):
         order = layers if turn % 2 == 0 else layers[::-1]
@@ -206,32 +214,29 @@ def _heights(
             targets = []
             for node in layer:
                 beside = left[node] + right[node] if turn >= PASSES - 2 else (left, right)[turn % 2][node]
-                near = sum(middles[m] for m in beside) / len(beside) if beside else middles[node]
-                targets.append((wanted[node], _HEAVY) if node in wanted else (near, 1.0))
+                targets.append(sum(middles[m] for m in beside) / len(beside) if beside else middles[node])
             _apart(layer, targets, heights, middles)
     return middles
 
 
-def _apart(
-    layer: Sequence[int], targets: Sequence[tuple[float, float]], heights: Sequence[int], middles: list[float]
-) -> None:
+def _apart(layer: Sequence[int], targets: Sequence[float], heights: Sequence[int], middles: list[float]) -> None:
     """Least moves such that a column's nodes, in this order, have their gaps (pool adjacent violators)."""
     offset, offsets = 0.0, []
     for index, node in enumerate(layer):
         if index:
             offset += (heights[layer[index - 1]] + heights[node]) / 2 + ROW_GAP
         offsets.append(offset)
-    blocks: list[tuple[float, float, int]] = []  # sum of weight × place, weight, how many
-    for (target, weight), shift in zip(targets, offsets, strict=True):
-        block = ((target - shift) * weight, weight, 1)
-        while blocks and blocks[-1][0] / blocks[-1][1] >= block[0] / block[1]:
+    blocks: list[tuple[float, int]] = []  # sum of places, how many
+    for target, shift in zip(targets, offsets, strict=True):
+        total, size = target - shift, 1
+        while blocks and blocks[-1][0] / blocks[-1][1] >= total / size:
             last = blocks.pop()
-            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
-        blocks.append(block)
+            total, size = total + last[0], size + last[1]
+        blocks.append((total, size))
     index = 0
-    for total, weight, size in blocks:
+    for total, size in blocks:
         for _ in range(size):
-            middles[layer[index]] = total / weight + offsets[index]
+            middles[layer[index]] = total / size + offsets[index]
             index += 1
 
 
@@ -241,45 +246,19 @@ def _drawn(
     columns: Sequence[int],
     chains: Sequence[Sequence[int]],
     turned: Sequence[bool],
-    heights: Sequence[int],
     middles: Sequence[float],
 ) -> Layout:
-    lefts, widths, edge = [], [], float(MARGIN)
+    sides, edge = [], float(MARGIN)
     for layer in layers:
-        widths.append(max((nodes[node][1] for node in layer if node < len(nodes)), default=0))
-        lefts.append(edge)
-        edge += widths[-1] + COLUMN_GAP
-    boxes = tuple(
-        Box(name, lefts[columns[n]], round(middles[n] - height / 2, 1), width, height, columns[n])
-        for n, (name, width, height) in enumerate(nodes)
-    )
+        sides.append((edge, max((nodes[node][1] for node in layer if node < len(nodes)), default=0)))
+        edge += sides[-1][1] + COLUMN_GAP
+    boxes = []
+    for node, (name, width, height) in enumerate(nodes):
+        y = round(middles[node] - height / 2, 1)
+        boxes.append(Box(name, sides[columns[node]][0], y, width, height, columns[node], y + height / 2))
     routes = []
     for chain, back in zip(chains, turned, strict=True):
-        first, last = boxes[chain[0]], boxes[chain[-1]]
-        points = [(first.x + first.width, first.middle)]
-        for node in chain[1:-1]:  # straight through a column, so that no box there is cut
-            y, x = round(middles[node], 1), lefts[columns[node]]
-            points += [(x, y), (x + widths[columns[node]], y)]
-        points.append((last.x, last.middle))
-        ends = (last.id, first.id) if back else (first.id, last.id)
-        routes.append(Route(*ends, tuple(points[::-1] if back else points), back))
-    bottom = max([box.y + box.height for box in boxes] + [y for route in routes for _, y in route.points])
-    return Layout(boxes, tuple(routes), edge - COLUMN_GAP + MARGIN, bottom + MARGIN)
-
-
-def rings(focus: str, edges: Iterable[Edge], *, up: int, down: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Distances from a node, against and along the edges, as far as asked (the node itself is at 0)."""
-    incoming: dict[str, list[str]] = defaultdict(list)
-    outgoing: dict[str, list[str]] = defaultdict(list)
-    for a, b in edges:
-        incoming[b].append(a)
-        outgoing[a].append(b)
-    return _distances(focus, incoming, up), _distances(focus, outgoing, down)
-
-
-def _distances(focus: str, beside: Mapping[str, Sequence[str]], limit: int) -> dict[str, int]:
-    found, edge = {focus: 0}, [focus]
-    for distance in range(1, limit + 1):
-        edge = [b for b in dict.fromkeys(b for a in edge for b in beside.get(a, ())) if b not in found]
-        found |= dict.fromkeys(edge, distance)
-    return found
+        way = chain[::-1] if back else chain
+        levels = tuple((columns[node], round(middles[node], 1)) for node in way[1:-1])
+        routes.append(Route(boxes[way[0]].id, boxes[way[-1]].id, levels))
+    return Layout(tuple(boxes), tuple(routes), tuple(sides))

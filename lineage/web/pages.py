@@ -52,9 +52,9 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
 
 
 def link(path: str, **query: Any) -> str:
-    """An address of the console; parameters without a value are left out."""
-    given = {name: value for name, value in query.items() if value not in (None, "", False)}
-    return quote(path) + (f"?{urlencode(given)}" if given else "")
+    """An address of the console; parameters without a value are left out, lists are repeated."""
+    given = {name: value for name, value in query.items() if value not in (None, "", False, [])}
+    return quote(path) + (f"?{urlencode(given, doseq=True)}" if given else "")
 
 
 def answering(view: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:

@@ -15,12 +15,15 @@ from assay.lineage.web.graphs import graph_page
 from assay.lineage.web.home import home
 from assay.lineage.web.pages import HEADERS, PageError, answering
 from assay.lineage.web.tracing import impact_page, trace_page, verify_page
+from assay.lineage.web.versions import diff_page, versions_page
 
 
 def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None) -> Router:
     """All pages, to be mounted at the root of an application behind its other routes. `embed` lets Verify also compute a
     prediction's vector again."""
     lake = lake.remembering()
+    # Every page goes through this one router and is given its request. Who looks at it comes in as a `middleware` of the
+    # router, in `request.scope`, and is asked there for every page at once, or in a view for what that page shows.
     return Router(
         [
             Route("/", answering(partial(home, store, lake))),
@@ -28,6 +31,8 @@ def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None
             Route("/trace/{prediction_id}", answering(partial(trace_page, lake))),
             Route("/trace/{prediction_id}/verify", answering(partial(verify_page, lake, embed)), methods=["POST"]),
             Route("/impact/{table:path}", answering(partial(impact_page, lake))),
+            Route("/versions/{table:path}", answering(partial(versions_page, lake))),
+            Route("/diff", answering(partial(diff_page, store, lake))),
             Route("/static/{name}", answering(_static)),
             Route("/{path:path}", answering(_unknown)),
         ]

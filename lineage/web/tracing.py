@@ -17,9 +17,10 @@ from assay.lineage.render import shorten
 from assay.lineage.trace import Trace, trace
 from assay.lineage.verify import Embed, Verification, verify
 from assay.lineage.web.home import metrics, moment
+from assay.lineage.web.layout import arrange
 from assay.lineage.web.nodes import graph_link, style_of, table_kind
 from assay.lineage.web.pages import PageError, link, page
-from assay.lineage.web.picture import Badge, Card, Picture, checks_badge, draw
+from assay.lineage.web.picture import Badge, Card, Picture, checks_badge, draw, size_of
 
 _SHOWN = ("model", "model_version", "event_time", "intent", "confidence", PROMPT)  # no keys
 _STATES = {True: ("ok", "✓ holds"), None: ("plain", "– not checked"), False: ("failed", "✗ broken")}
@@ -92,7 +93,7 @@ def _picture(traced: Trace) -> Picture:
     cards = [_card(node, traced) for node in nodes]
     edges = [(item.id, node.id) for node in nodes for item in node.inputs]
     looked_up = {(item.id, node.id) for node in nodes for item in node.inputs if item.reference}
-    return draw(cards, edges, dashed=frozenset(looked_up))
+    return draw(cards, arrange(map(size_of, cards), edges), dashed=frozenset(looked_up))
 
 
 def _card(node: Node, traced: Trace) -> Card:

@@ -90,10 +90,15 @@ def _tickets(lake: Lake, work: Any, day: str) -> None:
         tx.check(Check("ticket_id.unique", "clean/tickets", True, evaluated=4))
         late = day == DAYS[1]
         tx.check(Check("text.not_null", "clean/tickets", not late, evaluated=4, invalid=int(late)))
-        tx.write("clean/tickets", frame)
+        said = {
+            "ticket_id": {"direct": [("raw/tickets", "ticket_id")]},
+            "text": {"direct": [("raw/tickets", "text")], "indirect": [("raw/tickets", "ticket_id")]},
+        }
+        tx.write("clean/tickets", frame, column_lineage=said)
     with work("features/ticket", day) as tx:
         read = tx.read("clean/tickets", [day])
-        tx.write("features/ticket", read.select("ticket_id", pl.col("text").str.len_chars().alias("length")).collect())
+        made = read.select("ticket_id", pl.col("text").str.len_chars().alias("length")).collect()
+        tx.write("features/ticket", made, column_lineage={"length": {"direct": [("clean/tickets", "text")]}})
 
 
 @pytest.fixture(scope="session")

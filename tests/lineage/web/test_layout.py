@@ -1,5 +1,4 @@
-"""Layouts of random graphs: nothing overlaps, edges go to the right, the same graph gets the same picture, a graph that
-grows keeps its order."""
+"""Layouts of random graphs: nothing overlaps, edges go to the right, the same graph gets the same picture."""
 
 from itertools import combinations, pairwise
 from random import Random
@@ -7,7 +6,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.lineage.web.layout import Box, Layout, arrange, rings
+from assay.lineage.web.layout import Box, Layout, arrange
 
 Graph = tuple[list[tuple[str, int, int]], list[tuple[str, str]]]
 
@@ -49,13 +48,12 @@ def test_edges_go_from_left_to_right_between_their_nodes(graph: Graph) -> None:
     layout = arrange(nodes, edges)
     placed = boxes(layout)
     assert {(route.source, route.target) for route in layout.routes} == set(edges)
-    for route in layout.routes:
+    for route, points in layout.points():
         source, target = placed[route.source], placed[route.target]
-        assert not route.back
         assert source.column < target.column
-        assert route.points[0] == (source.x + source.width, source.middle)
-        assert route.points[-1] == (target.x, target.middle)
-        assert all(a[0] < b[0] for a, b in pairwise(route.points))
+        assert points[0] == (source.right, source.y + source.height / 2)
+        assert points[-1] == (target.x, target.y + target.height / 2)
+        assert all(a[0] < b[0] for a, b in pairwise(points))
 
 
 @given(graphs())
@@ -63,21 +61,32 @@ def test_edges_go_from_left_to_right_between_their_nodes(graph: Graph) -> None:
 def test_no_edge_runs_through_a_node(graph: Graph) -> None:
     nodes, edges = graph
     layout = arrange(nodes, edges)
-    for route in layout.routes:
-        for (x, y), (nx, ny) in pairwise(route.points):
-            level = [
-                b for b in layout.boxes if y == ny and b.x >= x and b.x + b.width <= nx and b.y < y < b.y + b.height
-            ]
-            assert not level
+    for _, points in layout.points():
+        for (x, y), (nx, ny) in pairwise(points):
+            assert not [b for b in layout.boxes if y == ny and b.x >= x and b.right <= nx and b.y < y < b.bottom]
 
 
 @given(graphs(cycles=True))
 @settings(max_examples=100, deadline=None)
-def test_a_cycle_is_cut_by_edges_marked_as_going_back(graph: Graph) -> None:
+def test_an_edge_that_closes_a_cycle_runs_back(graph: Graph) -> None:
     layout = arrange(*graph)
     placed = boxes(layout)
-    for route in layout.routes:
-        assert (placed[route.source].column > placed[route.target].column) == route.back
+    ahead: dict[str, set[str]] = {box.id: set() for box in layout.boxes}
+    for route, points in layout.points():
+        source, target = placed[route.source], placed[route.target]
+        assert source.column != target.column
+        if source.column > target.column:
+            assert points[0] == (source.x, source.port)
+            assert points[-1] == (target.right, target.port)
+        else:
+            ahead[route.source].add(route.target)
+    for route in layout.routes:  # without those that close one, there is a way from its target to its source
+        if placed[route.source].column > placed[route.target].column:
+            met, queue = {route.target}, [route.target]
+            for name in queue:
+                queue += sorted(ahead[name] - met)
+                met |= ahead[name]
+            assert route.source in met
 
 
 @given(graphs(cycles=True), st.randoms(use_true_random=False))
@@ -87,34 +96,6 @@ def test_the_order_of_nodes_and_edges_does_not_matter(graph: Graph, chance: Rand
     first = arrange(nodes, edges)
     mixed = (chance.sample(nodes, len(nodes)), chance.sample(edges, len(edges)))
     assert arrange(*mixed) == first
-
-
-@given(graphs(), st.data())
-@settings(max_examples=200, deadline=None)
-def test_a_growing_graph_keeps_the_order_of_what_it_had(graph: Graph, data: st.DataObject) -> None:
-    nodes, edges = graph
-    kept = data.draw(st.lists(st.sampled_from(nodes), min_size=1, unique=True))
-    before = boxes(arrange(kept, edges))
-    after = boxes(arrange(nodes, edges, arrange(kept, edges)))
-    for one, other in combinations([name for name, _, _ in kept], 2):
-        if after[one].column == after[other].column and before[one].middle != before[other].middle:
-            above = before[one].middle < before[other].middle
-            assert (after[one].middle < after[other].middle) == above
-            assert (after[one].y < after[other].y) == above
-
-
-def test_expanding_does_not_move_what_is_there() -> None:
-    """One more ring of neighbours on either side: everything keeps its height and its distance to the focus."""
-    near = [("a", "f"), ("b", "f"), ("f", "c"), ("f", "d")]
-    far = [(f"{name}{n}", name) for name in "ab" for n in range(4)] + [
-        (name, f"{name}{n}") for name in "cd" for n in range(3)
-    ]
-    small = arrange([(name, 100, 40) for name in "abcdf"], near)
-    names = sorted({name for edge in near + far for name in edge})
-    large = arrange([(name, 100, 40) for name in names], near + far, small)
-    old, new = boxes(small), boxes(large)
-    moved = {(round(new[name].x - old[name].x, 6), round(new[name].y - old[name].y, 6)) for name in old}
-    assert len(moved) == 1
 
 
 def test_ten_thousand_nodes_are_placed_without_overlap() -> None:
@@ -127,9 +108,4 @@ def test_ten_thousand_nodes_are_placed_without_overlap() -> None:
 
 
 def test_nothing_is_an_empty_picture() -> None:
-    assert arrange([], []) == Layout((), (), 0, 0)
-
-
-def test_rings_count_steps_against_and_along_the_edges() -> None:
-    edges = [("a", "b"), ("b", "f"), ("a", "f"), ("f", "c"), ("c", "d")]
-    assert rings("f", edges, up=5, down=1) == ({"f": 0, "a": 1, "b": 1}, {"f": 0, "c": 1})
+    assert arrange([], []) == Layout((), (), ())

@@ -1,8 +1,6 @@
 """The pages, asked for by an in-process client: what they say, their headers, their errors, hostile names."""
 
-import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,33 +18,16 @@ from assay.lineage.graph import find
 from assay.lineage.recorder import EventRecorder
 from assay.lineage.store import open_store
 from assay.lineage.web import create_router, static_files
+from tests.lineage.web.reading import Page
 
 TABLE = "dataset:assay:clean/tickets"
 NOBODY = "01a0f4c0-5ad0-71a4-9ea5-cd1bb6170300"
 
 
-class Page(HTMLParser):
-    """Tags with their attributes, and the text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def addresses(self) -> list[str]:
-        names = ("href", "src", "action", "xlink:href")
-        return [value or "" for _, given in self.tags for name, value in given.items() if name in names]
+def table_node(desk: Any, version: int) -> str:
+    node = find(desk.store, f"{TABLE}@{version}")
+    assert node is not None
+    return node.id
 
 
 def addresses(desk: Any) -> list[str]:
@@ -55,7 +36,11 @@ def addresses(desk: Any) -> list[str]:
         "/?q=tickets",
         "/?q=nothing-of-this-name",
         f"/graph?focus={TABLE}",
-        f"/graph?focus={TABLE}@1&up=4&down=4&columns=1",
+        f"/graph?focus={TABLE}@1&up=4&down=4&then=open:{table_node(desk, 1)}&column=text&of={table_node(desk, 1)}",
+        f"/graph?focus={TABLE}&column=no-such-column",
+        "/versions/clean/tickets",
+        "/versions/no/such",
+        f"/diff?a={TABLE}@1&b={TABLE}@2",
         "/graph?focus=dataset:assay:no/such",
         f"/trace/{desk.predictions[0]}",
         f"/trace/{NOBODY}",
@@ -133,77 +118,6 @@ def test_search_finds_by_a_part_of_the_name_and_by_a_predictions_id(client: Test
     assert (answer.status_code, answer.headers["location"]) == (303, f"/trace/{desk.predictions[0]}")
 
 
-def cards(html: str) -> dict[str, str]:
-    """What stands on the cards of a picture, by what they say."""
-    return {str(given["data-node"]): str(given["aria-label"]) for tag, given in Page(html).tags if "data-node" in given}
-
-
-def test_a_graph_shows_what_was_read_and_what_was_made(client: TestClient, desk: Any) -> None:
-    html = client.get(f"/graph?focus={TABLE}@2&up=2&down=2").text
-    said = list(cards(html).values())
-    for table in ("raw/tickets, version 2", "features/ticket, version 2"):
-        assert any(table.partition(",")[0] in text and table.partition(", ")[2] in text for text in said), table
-    assert any("version 2" in text and "1 of 2 checks found something" in text for text in said)
-    assert {"lines", "card"} <= {
-        given.get("class", "").split(" ")[0] for _, given in Page(html).tags if given.get("class")
-    }
-    shown = [given for tag, given in Page(html).tags if tag == "path" and "data-from" in given]
-    assert shown
-    assert all({given["data-from"], given["data-to"]} <= cards(html).keys() for given in shown)
-
-
-def test_expanding_shows_more_in_the_same_order(client: TestClient, desk: Any) -> None:
-    html = client.get("/graph?focus=dataset:assay:features/ticket&up=2&down=0").text
-    link = next(given["href"] for _, given in Page(html).tags if given.get("data-expand") == "up")
-    assert link is not None
-    assert "up=4" in link
-    small, large = list(cards(html)), list(cards(client.get(link).text))
-    assert set(small) < set(large)
-    assert "more upstream" not in Page(client.get("/graph?focus=dataset:assay:features/ticket&up=20&down=0").text).text
-
-
-def test_columns_stand_in_their_table(client: TestClient, desk: Any) -> None:
-    address = f"/graph?focus={TABLE}&up=0&down=0"
-    assert "column" not in {given.get("class") for _, given in Page(client.get(address).text).tags}
-    page = Page(client.get(f"{address}&columns=1").text)
-    assert "column" in {given.get("class") for _, given in page.tags}
-    assert "ticket_id" in page.text
-    assert "partition_key" not in page.text
-
-
-def test_as_of_shows_the_version_that_was_the_latest_then(client: TestClient, desk: Any) -> None:
-    """Also where the address names no version."""
-    for version in (1, 2, 3):
-        node = find(desk.store, f"{TABLE}@{version}")
-        assert node is not None
-        html = client.get(f"/graph?focus={TABLE}&down=4&as_of={quote(node.facts['written_at'])}").text
-        assert f"@{version}</span></h1>" in html
-        assert not [text for text in cards(html).values() if "features/ticket" in text and f"version {version}" in text]
-
-
-def test_a_graph_draws_at_most_three_hundred_nodes_and_says_so(tmp_path: Path) -> None:
-    lake, store = open_lake(tmp_path / "lake"), open_store(tmp_path / "lineage.db")
-    outputs = [{"namespace": "db", "name": f"t{number}"} for number in range(400)]
-    event = {
-        "eventType": "COMPLETE",
-        "eventTime": "2026-09-01T00:00:00Z",
-        "run": {"runId": NOBODY},
-        "job": {"namespace": "etl", "name": "fan"},
-        "inputs": [{"namespace": "db", "name": "source"}],
-        "outputs": outputs,
-        "producer": "https://example.com",
-        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
-    }
-    store.put(json.dumps(event).encode())
-    client = TestClient(Starlette(routes=[Mount("/", create_router(store, lake))]))
-    for focus in ("dataset:db:source", "job:etl:fan", f"run:{NOBODY}"):
-        answer = client.get(f"/graph?focus={focus}")
-        assert answer.status_code == 200
-        assert len(cards(answer.text)) == 300
-        assert "truncated" in Page(answer.text).text
-    store.close()
-
-
 def test_a_trace_shows_every_step_down_to_the_delivered_files(client: TestClient, desk: Any) -> None:
     answer = client.get(f"/trace/{desk.predictions[0]}")
     page = Page(answer.text)
@@ -273,6 +187,13 @@ def test_impact_counts_what_was_made_from_a_version(client: TestClient, desk: An
         (f"/graph?focus={TABLE}&up=1000", 400, "from 0 to"),
         (f"/graph?focus={TABLE}&as_of=yesterday", 400, "not a date and time"),
         (f"/graph?focus={TABLE}&as_of=1999-01-01T00:00:00", 404, "Choose a later time"),
+        (f"/graph?focus={TABLE}&then=jump", 400, "step of this address"),
+        (f"/graph?focus={TABLE}" + "&then=up" * 61, 400, "Start again"),
+        ("/versions/no/such", 404, "There is no table no/such"),
+        ("/versions/clean/tickets?until=x", 400, "whole number"),
+        ("/diff", 400, "compares two versions"),
+        (f"/diff?a={TABLE}@1", 400, "compares two versions"),
+        (f"/diff?a={TABLE}@1&b={TABLE}@99", 404, "has no dataset"),
         ("/no/such/page", 404, "nothing at this address"),
     ],
 )
@@ -323,11 +244,16 @@ def test_hostile_names_of_tables_are_only_text(tmp_path: Path) -> None:
         tx.write(name, pl.DataFrame({"<script>": [1]}))
     recorder.close()
     client = TestClient(Starlette(routes=[Mount("/", create_router(store, lake))]))
+    node = find(store, f"dataset:assay:{name}")
+    assert node is not None
+    focus = quote(node.id)
     for address in (
         "/",
         "/?q=clean",
         f"/impact/{quote(name)}",
-        f"/graph?focus={quote(f'dataset:assay:{name}')}&columns=1",
+        f"/graph?focus={focus}&then=open:{focus}&column=%3Cscript%3E",
+        f"/versions/{quote(name)}",
+        f"/diff?a={focus}&b={focus}",
     ):
         answer = client.get(address)
         assert answer.status_code == 200, address
