@@ -11,17 +11,15 @@ from importlib.metadata import version
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import attr
 from openlineage.client import facet_v2 as ol
 
-from assay.features.snapshot import Slice, digest_of
+from assay.features.snapshot import Slice, Snapshot, digest_of
 from assay.features.work import Check, Run, Work, Written
 from assay.lineage.naming import LOGICAL, DatasetName
 from assay.lineage.process import Process
-from assay.lineage.serialize import Plain, plain
+from assay.lineage.serialize import plain
 
 PRODUCER = "urn:assay:producer:0.1"
-SCHEMAS = "urn:assay:facet:1-0-0"
 
 
 def remembered(make: Callable[..., ol.BaseFacet]) -> Callable[..., Any]:
@@ -34,45 +32,20 @@ def remembered(make: Callable[..., ol.BaseFacet]) -> Callable[..., Any]:
     return made
 
 
-@attr.define
-class SnapshotDatasetFacet(ol.DatasetFacet):
-    """Which data, exactly. The schema is lineage/schemas/SnapshotDatasetFacet-1-0-0.json."""
-
-    table: str
-    table_id: str
-    version: int
-    commit_sha256: str
-    role: str
-    partitions: list[str] | None = None
-    digest: str | None = None
-    mode: str | None = None
-
-    @staticmethod
-    def _get_schema() -> str:
-        return f"{SCHEMAS}:SnapshotDatasetFacet#/$defs/SnapshotDatasetFacet"
-
-
-@attr.define
-class ProcessRunFacet(ol.RunFacet):
-    """Which process executes a run. The schema is lineage/schemas/ProcessRunFacet-1-0-0.json."""
-
-    machine: str
-    pid: int
-    started: int
-
-    @staticmethod
-    def _get_schema() -> str:
-        return f"{SCHEMAS}:ProcessRunFacet#/$defs/ProcessRunFacet"
+def own_facet(name: str, **fields: Any) -> dict[str, Any]:
+    """A facet of ours. Its schema is lineage/schemas/{name}-1-0-0.json."""
+    return {"_producer": PRODUCER, "_schemaURL": f"urn:assay:facet:1-0-0:{name}#/$defs/{name}", **fields}
 
 
 def signed(facets: Mapping[str, Any]) -> dict[str, Any]:
     """The facets, with us as their producer. Set one by one: the client's own switch is for the whole process, and there
     may be other producers in it."""
-    return {name: facet if isinstance(facet, Plain) else _signed(facet) for name, facet in facets.items()}
+    return {name: facet if isinstance(facet, dict) else _signed(facet) for name, facet in facets.items()}
 
 
 def _signed(facet: ol.BaseFacet) -> ol.BaseFacet:
-    facet._producer = PRODUCER
+    if facet._producer != PRODUCER:
+        facet._producer = PRODUCER
     return facet
 
 
@@ -109,34 +82,33 @@ def source_facet(name: DatasetName) -> ol.DatasetFacet:
     return ol.datasource_dataset.DatasourceDatasetFacet(name.namespace, name.uri)
 
 
-def read_facet(slices: Iterable[Slice]) -> SnapshotDatasetFacet:
+def read_facet(slices: Iterable[Slice]) -> dict[str, Any]:
     """All reads of one snapshot together; a table both read and looked up counts as read."""
     reads = list(slices)
     snapshot = reads[0].snapshot
     whole = any(item.partitions is None for item in reads)
-    return SnapshotDatasetFacet(
-        snapshot.table,
-        snapshot.table_id,
-        snapshot.version,
-        snapshot.commit_sha256,
+    return _snapshot_facet(
+        snapshot,
         role="reference" if all(item.reference for item in reads) else "input",
         partitions=None if whole else sorted({key for item in reads for key in item.partitions or ()}),
         digest=reads[0].digest if len(reads) == 1 else digest_of(item.digest for item in reads),
     )
 
 
-def written_facet(written: Written, *, audited: bool = False) -> SnapshotDatasetFacet:
-    snapshot = written.snapshot
+def written_facet(written: Written, *, audited: bool = False) -> dict[str, Any]:
     role = "audited" if audited else "output" if written.changed else "unchanged"
-    return SnapshotDatasetFacet(
-        snapshot.table,
-        snapshot.table_id,
-        snapshot.version,
-        snapshot.commit_sha256,
-        role,
+    return _snapshot_facet(
+        written.snapshot,
+        role=role,
         partitions=[written.partition] if written.partition is not None else None,
         mode="replace" if written.replaced else "append",
     )
+
+
+def _snapshot_facet(snapshot: Snapshot, **part: Any) -> dict[str, Any]:
+    """Which data, exactly."""
+    identity = {"table": snapshot.table, "table_id": snapshot.table_id, "version": snapshot.version}
+    return own_facet("SnapshotDatasetFacet", **identity, commit_sha256=snapshot.commit_sha256, **part)
 
 
 def schema_facet(schema: Mapping[str, str]) -> Any:
@@ -166,7 +138,7 @@ def lifecycle_facet(written: Written) -> ol.DatasetFacet | None:
 
 def statistics_facet(rows: int, size: int) -> ol.OutputDatasetFacet:
     """Rows and bytes of an output; a size of 0 (not known) is left out."""
-    return ol.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rows, size or None)
+    return ol.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rows, size or None, producer=PRODUCER)
 
 
 @remembered
@@ -197,7 +169,7 @@ def assertions_facet(checks: Iterable[Check]) -> ol.InputDatasetFacet:
         )
         for check in checks
     ]
-    return module.DataQualityAssertionsDatasetFacet(assertions)
+    return module.DataQualityAssertionsDatasetFacet(assertions, producer=PRODUCER)
 
 
 def tests_facet(checks: Iterable[Check]) -> ol.RunFacet:
@@ -219,7 +191,7 @@ def tests_facet(checks: Iterable[Check]) -> ol.RunFacet:
         )
         for check in checks
     ]
-    return ol.test_run.TestRunFacet(tests)
+    return ol.test_run.TestRunFacet(tests, producer=PRODUCER)
 
 
 # -- jobs and runs -----------------------------------------------------------------------------------------------------
@@ -287,12 +259,11 @@ def tags_facet(tags: Mapping[str, Any]) -> ol.RunFacet | None:
     """Tags of a run; those without a value are left out."""
     field = ol.tags_run.TagsRunFacetFields
     fields = [field(key, str(value), "ASSAY") for key, value in tags.items() if value not in (None, "")]
-    return ol.tags_run.TagsRunFacet(fields) if fields else None
+    return ol.tags_run.TagsRunFacet(fields, producer=PRODUCER) if fields else None
 
 
-@remembered
-def process_facet(process: Process) -> ol.RunFacet:
-    return ProcessRunFacet(process.machine, process.pid, process.started)
+def process_facet(process: Process) -> dict[str, Any]:
+    return own_facet("ProcessRunFacet", machine=process.machine, pid=process.pid, started=process.started)
 
 
 def error_facet(message: str) -> ol.RunFacet:

@@ -3,24 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attr
 from openlineage.client import facet_v2 as ol
 from openlineage.client.generated import lineage as ol_lineage
 
 from assay.lineage.columns import ColumnLineage, Edge
-from assay.lineage.facets import SCHEMAS, remembered
+from assay.lineage.facets import own_facet, remembered
 from assay.lineage.naming import DatasetName
-
-
-@attr.define
-class UnknownColumnsDatasetFacet(ol.DatasetFacet):
-    """Columns whose sources nobody knows, said out loud. Schema: lineage/schemas/UnknownColumnsDatasetFacet-1-0-0.json."""
-
-    columns: list[str]
-
-    @staticmethod
-    def _get_schema() -> str:
-        return f"{SCHEMAS}:UnknownColumnsDatasetFacet#/$defs/UnknownColumnsDatasetFacet"
 
 
 def column_facets(
@@ -31,16 +19,12 @@ def column_facets(
     named, sources = tuple(sorted(names.items())), tuple(sorted(set(read)))
     facets = {"columnLineage": _old_facet(columns, named), "lineage": _new_facet(columns, named, sources)}
     if columns.unknown:
-        facets["assay_unknownColumns"] = _unknown_facet(columns.unknown)
+        # said out loud, so that nobody takes them for columns that come from nothing
+        facets["assay_unknownColumns"] = own_facet("UnknownColumnsDatasetFacet", columns=list(columns.unknown))
     return facets
 
 
 _Named = tuple[tuple[str, DatasetName], ...]
-
-
-@remembered
-def _unknown_facet(columns: tuple[str, ...]) -> ol.DatasetFacet:
-    return UnknownColumnsDatasetFacet(list(columns))
 
 
 @remembered
