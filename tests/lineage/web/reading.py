@@ -40,14 +40,20 @@ class Page(HTMLParser):
         return {given["data-node"]: given["aria-label"] for _, given in self.tags if "data-node" in given}
 
     @property
-    def places(self) -> dict[str, tuple[float, float]]:
-        """The corner of each card."""
+    def boxes(self) -> dict[str, tuple[float, float, float, float]]:
+        """Of each card: left, top, right, bottom."""
         found = {}
         for (_, link), (inner, _), (_, box) in zip(self.tags, self.tags[1:], self.tags[2:], strict=False):
             if "data-node" in link:
                 assert inner == "title"
-                found[link["data-node"]] = (float(box["x"]), float(box["y"]))
+                x, y, width, height = (float(box[name]) for name in ("x", "y", "width", "height"))
+                found[link["data-node"]] = (x, y, x + width, y + height)
         return found
+
+    @property
+    def places(self) -> dict[str, tuple[float, float]]:
+        """The corner of each card."""
+        return {name: box[:2] for name, box in self.boxes.items()}
 
     @property
     def more(self) -> dict[tuple[str, str], tuple[int, str]]:

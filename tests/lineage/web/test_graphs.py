@@ -4,19 +4,23 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
 from random import Random
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import polars as pl
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from assay.features.lake import open_lake
+from assay.features.lake import Lake, open_lake
+from assay.features.transaction import transaction
+from assay.features.work import Work
 from assay.lineage.graph import find
+from assay.lineage.recorder import EventRecorder
 from assay.lineage.store import open_store
 from assay.lineage.web import create_router
 from tests.lineage.web.reading import Page
@@ -72,6 +76,11 @@ def test_as_of_shows_the_version_that_was_the_latest_then(client: TestClient, de
         assert not [text for text in cards.values() if "features/ticket" in text and f"version {version}" in text]
 
 
+def apart(page: Page) -> bool:
+    boxes = page.boxes.values()
+    return not any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for a, b in combinations(boxes, 2))
+
+
 # -- growing -----------------------------------------------------------------------------------------------------------
 
 
@@ -90,11 +99,14 @@ def test_expanding_a_node_shows_as_many_as_it_said_and_moves_nothing(get: Any, d
             ends = {(target, source) if side == "up" else (source, target) for source, target, _ in fuller.lines}
             assert {(node, name) for name in new} <= ends
             assert len(moves(page, fuller)) == 1
+            assert apart(fuller)
             # Any card may be opened on the way; that only makes room below it in its column.
             page, opened = fuller, chance.choice(sorted(fuller.cards))
             if chance.random() < 0.4:
                 href = page.links(data_node=opened)[0]["href"]
                 page = get(href)
+                assert apart(page)
+                assert page.boxes[opened][3] > fuller.boxes[opened][3]
                 x, y = fuller.places[opened]
                 for name, place in page.places.items():
                     before = fuller.places[name]
@@ -207,15 +219,37 @@ def test_a_selected_column_shows_its_whole_way_both_ways(get: Any, desk: Any) ->
     assert not [key for key, given in again.columns.items() if "way" in given["class"].split()]
 
 
-def test_a_way_leads_only_through_the_versions_that_were_read(get: Any, desk: Any) -> None:
-    """The second day's features come from the second day's text, also where other days are shown."""
-    feature = at(desk, "features/ticket", 2)
-    page = get(graph(at(desk, "training/router", 1), f"open:{feature}", up=10, column="length", of=feature))
-    for table in ("raw/tickets", "clean/tickets"):
-        days = [at(desk, table, version) for version in (1, 2, 3)]
-        assert page.cards.keys() >= {*days}
-        way = {name for source, target, classes in page.lines if "way" in classes for name in (source, target)}
-        assert way & {*days} == {days[1]}
+def test_a_way_leads_only_through_the_versions_whose_rows_were_read(lake: Lake, recorder: EventRecorder) -> None:
+    """Version 2 of clean/t holds two days. The features read only the first, which version 1 wrote: what version 2 was made
+    from is in the picture, and not on their way."""
+    own = {"a": {"direct": [("raw/t", "a")]}}
+    for number, day in enumerate(["d1", "d2"]):
+        with transaction(lake, recorder, Work("raw/t", day)) as tx:
+            tx.write("raw/t", pl.DataFrame({"a": [number]}))
+        with transaction(lake, recorder, Work("clean/t", day)) as tx:
+            tx.write("clean/t", tx.read("raw/t", [day]).select("a").collect(), column_lineage=own)
+    with transaction(lake, recorder, Work("features/f")) as tx:
+        read = tx.read("clean/t", ["d1"]).select(x="a").collect()
+        tx.write("features/f", read, column_lineage={"x": {"direct": [("clean/t", "a")]}})
+    raw1, raw2, clean1, clean2 = (
+        found.id
+        for name in ("raw/t@1", "raw/t@2", "clean/t@1", "clean/t@2")
+        if (found := find(recorder.store, f"dataset:assay:{name}")) is not None
+    )
+    client = TestClient(Starlette(routes=[Mount("/", create_router(recorder.store, lake))]))
+    feature = "dataset:assay:features/f"
+    page = Page(client.get(graph(clean2, up=6, column="a")).text)
+    assert page.cards.keys() >= {raw1, raw2, clean1, clean2}
+    assert ways(page) >= {raw1, raw2, clean1, clean2}
+    node = find(recorder.store, feature)
+    assert node is not None
+    page = Page(client.get(graph(clean2, up=6, column="x", of=node.id)).text)
+    assert ways(page) & {raw1, raw2, clean1, clean2} == {raw1, clean1, clean2}
+
+
+def ways(page: Page) -> set[str]:
+    """The nodes that the selected way touches."""
+    return {name for source, target, classes in page.lines if "way" in classes for name in (source, target)}
 
 
 def test_a_column_that_is_not_there_is_said(get: Any, desk: Any) -> None:
