@@ -116,7 +116,9 @@ def lineage() -> None:
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most so many of a kind.")
 @json_option
 def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int, as_json: bool) -> None:
-    """Find datasets and jobs whose name holds TEXT, or the run with this id. The ids are those that other commands take.
+    """Find datasets and jobs whose name holds TEXT, or the run with this id.
+
+    Names of tables are what `impact` and `lineage columns` take; ids, what `lineage diff` and the HTTP API do.
 
     \b
     Examples:

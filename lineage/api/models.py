@@ -3,7 +3,6 @@
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
-from pydantic import Field as Described
 from pydantic.alias_generators import to_camel
 
 Json = dict[str, Any]
@@ -56,34 +55,34 @@ EVENT_BODY = _body(_EVENT_SCHEMA, EVENT)
 BATCH_BODY = _body({"type": "array", "items": _EVENT_SCHEMA}, [EVENT])
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Refused(_Model):
+class Refused(Model):
     """Why a request was not answered, and what to do."""
 
     error: str
 
 
-class Health(_Model):
+class Health(Model):
     status: Literal["ok"]
 
 
-class Received(_Model):
+class Received(Model):
     """`new` is false where these bytes had been stored before."""
 
     sha256: str
     new: bool
 
 
-class Failure(_Model):
+class Failure(Model):
     index: int
     reason: str
     retriable: bool
 
 
-class Summary(_Model):
+class Summary(Model):
     received: int
     successful: int
     failed: int
@@ -91,7 +90,7 @@ class Summary(_Model):
     non_retriable: int
 
 
-class BatchResult(_Model):
+class BatchResult(Model):
     status: Literal["success", "partial_success"]
     summary: Summary
     failed_events: list[Failure]
@@ -112,7 +111,7 @@ class BatchResult(_Model):
 # -- Marquez's shapes --------------------------------------------------------------------------------------------------
 
 
-class _Marquez(_Model):
+class _Marquez(Model):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
@@ -261,144 +260,3 @@ class Hits(_Marquez):
 class Events(_Marquez):
     events: list[Json]
     total_count: int
-
-
-# -- our own -----------------------------------------------------------------------------------------------------------
-
-
-class GraphNode(_Model):
-    id: str
-    kind: Literal["dataset", "job", "run"]
-    namespace: str
-    name: str
-    version: str | None
-    facts: Json
-
-
-class GraphEdge(_Model):
-    """Data flows from `source` to `target`."""
-
-    source: str
-    target: str
-    role: str
-
-
-class Subgraph(_Model):
-    nodes: list[GraphNode]
-    edges: list[GraphEdge]
-    truncated: str | None
-
-
-class Trace(_Model):
-    prediction_id: str
-    root: Json
-    files: list[Json]
-
-
-class Affected(_Model):
-    """The versions of a table that were made from the origin; `live` of them still hold rows of its latest version.
-
-    `columns`: null where no column was asked for. Of them, `indirect` ones were only chosen, grouped or ordered by it, and of
-    `unknown` ones it was not said where they come from.
-    """
-
-    table: str
-    versions: list[int]
-    partitions: list[str] | None
-    runs: list[str]
-    rows: int
-    live: int
-    columns: list[str] | None
-    indirect: list[str]
-    unknown: list[str]
-
-
-class Impact(_Model):
-    origin: Json
-    complete: bool
-    truncated: list[str]
-    notes: list[str]
-    affected: list[Affected]
-    lookups: list[Affected]
-    training_sets: list[str]
-    models: list[str]
-    predictions: int
-
-
-class Column(_Model):
-    """A column of the rows that a version of a table wrote."""
-
-    table: str
-    version: int
-    column: str
-
-
-class ColumnEdge(_Model):
-    """`direct`: values of `target` were made from `source`. Otherwise they were chosen, grouped or ordered by it."""
-
-    source: Column
-    target: Column
-    direct: bool
-
-
-class Columns(_Model):
-    """`unknown` columns were written without saying where they come from; `truncated` says what could not be followed."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "origin": [{"table": "features/ticket", "version": 4, "column": "words"}],
-                "direction": "up",
-                "complete": True,
-                "edges": [
-                    {
-                        "source": {"table": "clean/tickets", "version": 3, "column": "text"},
-                        "target": {"table": "features/ticket", "version": 4, "column": "words"},
-                        "direct": True,
-                    }
-                ],
-                "unknown": [],
-                "truncated": [],
-            }
-        }
-    )
-
-    origin: list[Column]
-    direction: Literal["up", "down"]
-    complete: bool
-    edges: list[ColumnEdge]
-    unknown: list[Column]
-    truncated: list[str]
-
-
-class Diff(_Model):
-    """What differs between two versions, as pairs [in a, in b]; empty or null: no difference. `unknown` names what is not
-    known of both, so that nothing is said about it."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "a": "dataset:file:/lake/clean/tickets@3",
-                "b": "dataset:file:/lake/clean/tickets@4",
-                "same": False,
-                "schema": {"channel": [None, "String"]},
-                "rows": [898, 1223],
-                "contract": ["Tickets@1.0", "Tickets@1.1"],
-                "checks": {"channel.isin": [None, True]},
-                "code": None,
-                "inputs": {"raw/tickets": [["3"], ["4"]]},
-                "unknown": [],
-            }
-        }
-    )
-
-    a: str
-    b: str
-    same: bool
-    columns: dict[str, tuple[str | None, str | None]] = Described(alias="schema")
-    rows: tuple[int, int] | None
-    contract: tuple[str | None, str | None] | None
-    checks: dict[str, tuple[bool | None, bool | None]]
-    code: tuple[str, str] | None
-    inputs: dict[str, tuple[list[str] | None, list[str] | None]]
-    unknown: list[str]

@@ -11,8 +11,9 @@ from pydantic import AfterValidator
 from assay.errors import AssayError
 from assay.features.lake import Lake
 from assay.lineage import graph as graphs
-from assay.lineage.api import models
+from assay.lineage.api import answered
 from assay.lineage.api.answers import Answer, NodeId
+from assay.lineage.api.models import Refused
 from assay.lineage.api.shapes import decoded
 from assay.lineage.columns_graph import column_downstream, column_upstream
 from assay.lineage.impact import impact
@@ -20,7 +21,7 @@ from assay.lineage.redaction import redact_text
 from assay.lineage.store import LineageStore
 from assay.lineage.trace import trace
 
-MISSING: Any = {404: {"model": models.Refused}}
+MISSING: Any = {404: {"model": Refused}}
 NodePath = Annotated[
     str,
     Path(
@@ -38,7 +39,7 @@ AsOf = Annotated[datetime | None, Query(description="the graph as it was then; U
 def create_router(store: LineageStore, lake: Lake) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["lineage"])
 
-    @router.get("/nodes/{node_id:path}", response_model=models.GraphNode, responses=MISSING)
+    @router.get("/nodes/{node_id:path}", response_model=answered.GraphNode, responses=MISSING)
     def node(node_id: NodePath) -> Answer:
         """One node of the graph with what is known of it."""
         found = graphs.find(store, node_id)
@@ -46,7 +47,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
             raise _unknown_node()
         return Answer(_node(found))
 
-    @router.get("/graph", response_model=models.Subgraph, responses=MISSING)
+    @router.get("/graph", response_model=answered.Subgraph, responses=MISSING)
     def graph(
         focus: Annotated[str | None, Query(description="a node's id; without it: the whole graph")] = None,
         up: Steps = 1,
@@ -61,7 +62,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
             raise _unknown_node()
         return Answer(_subgraph(graphs.neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)))
 
-    @router.get("/trace/{prediction_id}", response_model=models.Trace, responses=MISSING)
+    @router.get("/trace/{prediction_id}", response_model=answered.Trace, responses=MISSING)
     def trace_of(prediction_id: Annotated[str, Path(), AfterValidator(decoded)]) -> Answer:
         """Where a prediction came from, back to the delivered files."""
         try:
@@ -69,7 +70,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
-    @router.get("/impact", response_model=models.Impact, responses=MISSING)
+    @router.get("/impact", response_model=answered.Impact, responses=MISSING)
     def impact_of(
         table: Table,
         version: Version = None,
@@ -84,7 +85,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
-    @router.get("/columns", response_model=models.Columns, responses=MISSING)
+    @router.get("/columns", response_model=answered.Columns, responses=MISSING)
     def columns(
         table: Table,
         column: Annotated[str, Query(examples=["channel"])],
@@ -102,7 +103,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
-    @router.get("/diff", response_model=models.Diff, responses=MISSING)
+    @router.get("/diff", response_model=answered.Diff, responses=MISSING)
     def diff(a: Dataset, b: Dataset) -> Answer:
         """What differs between two versions, and in how they were made: schema, rows, contract, checks, code, inputs."""
         try:

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from assay.features.lake import Lake
 from assay.features.transaction import transaction
 from assay.features.work import Work
-from assay.lineage.api import models
+from assay.lineage.api import answered
 from assay.lineage.predictions import stage_predictions
 from assay.lineage.recorder import EventRecorder
 from assay.lineage.store import LineageStore
@@ -44,7 +44,7 @@ def stale(client: TestClient) -> TestClient:
 def graph(client: TestClient, **query: Any) -> dict[str, Any]:
     answer = client.get("/api/v1/graph", params=query)
     assert answer.status_code == 200, answer.text
-    models.Subgraph.model_validate(answer.json())
+    answered.Subgraph.model_validate(answer.json())
     return answer.json()
 
 
@@ -85,10 +85,10 @@ def test_trace_impact_and_logical_names(client: TestClient, lake: Lake, store: L
     recorder.close()
     traced = client.get(f"/api/v1/trace/{ids[0]}")
     assert traced.status_code == 200, traced.text
-    models.Trace.model_validate(traced.json())
+    answered.Trace.model_validate(traced.json())
     assert "features/ticket" in {node["name"] for node in traced.json()["root"]["inputs"]}
     affected = client.get("/api/v1/impact?table=features/ticket").json()
-    models.Impact.model_validate(affected)
+    answered.Impact.model_validate(affected)
     assert (affected["predictions"], affected["complete"]) == (2, True)
     for path in ("impact?table=none", "impact?table=../x", "impact?table=features/ticket&version=9", "trace/none"):
         answer = client.get(f"/api/v1/{path}")
@@ -116,7 +116,7 @@ def daily(client: TestClient, lake: Lake, store: LineageStore) -> TestClient:
 def test_what_differs_between_versions(daily: TestClient, lake: Lake) -> None:
     latest, read = (lake.table(name).at().version for name in ("clean/t", "raw/t"))
     found = daily.get("/api/v1/diff", params={"a": "clean/t@1", "b": f"dataset:assay:clean/t@{latest}"}).json()
-    models.Diff.model_validate(found)
+    answered.Diff.model_validate(found)
     assert found == {
         "a": f"dataset:file:{lake.storage.root}/clean/t@1",
         "b": f"dataset:file:{lake.storage.root}/clean/t@{latest}",
@@ -138,7 +138,7 @@ def test_what_differs_between_versions(daily: TestClient, lake: Lake) -> None:
 def test_columns_in_both_directions(daily: TestClient, lake: Lake) -> None:
     latest, read = (lake.table(name).at().version for name in ("clean/t", "raw/t"))
     up = daily.get("/api/v1/columns", params={"table": "clean/t", "column": "a"}).json()
-    models.Columns.model_validate(up)
+    answered.Columns.model_validate(up)
     source = {"table": "raw/t", "version": read, "column": "a"}
     target = {"table": "clean/t", "version": latest, "column": "a"}
     assert (up["complete"], up["edges"]) == (True, [{"source": source, "target": target, "direct": True}])
