@@ -117,7 +117,7 @@ def graph_hash(store: LineageStore, *, written: bool = False) -> str:
     `written`: only what the tables' own commits tell too: runs that wrote a version, what they read and wrote, and their
     checks (without runs that failed or found nothing to do, and the moment at which a run ended).
     """
-    wrote = sa.select(edges.c.run_key).join(versions).join(datasets)
+    wrote = sa.select(edges.c.run_key).select_from(edges.join(versions).join(datasets))
     wrote = wrote.where(edges.c.role == "output", datasets.c.table_id != "")
     told = runs.c.id.in_(wrote) if written else sa.true()
     run = [runs.c.run_id, jobs.c.namespace, jobs.c.name, runs.c.state, runs.c.started_us, runs.c.parent_id]
@@ -132,7 +132,7 @@ def graph_hash(store: LineageStore, *, written: bool = False) -> str:
     judged = sa.select(*check).select_from(checks.join(runs)).where(told)
     state = hashlib.sha256()
     with store.reading() as connection:
-        for query in (sa.select(*run).join(jobs, jobs.c.id == runs.c.job_id).where(told), linked, judged):
+        for query in (sa.select(*run).select_from(runs.join(jobs)).where(told), linked, judged):
             rows = sorted(json.dumps(list(row)) for row in connection.execute(query))
             state.update(json.dumps(rows).encode())
     return state.hexdigest()
