@@ -15,7 +15,9 @@ from typing import Any
 from uuid import UUID
 
 from assay.errors import AssayError
+from assay.lineage.naming import DatasetName, canonical
 from assay.lineage.redaction import redact_text
+from assay.lineage.said import SIDES, Said, Shape, said, shape_of
 
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE_TEXT = re.compile("[\\0\\ud800-\\udfff]")
@@ -50,7 +52,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class EventFacts:
-    """An event as the store keeps it. `run_id` is None for job and dataset events."""
+    """An event as the store keeps it. `run_id` is None for job and dataset events. `said` goes with `datasets`, one by one."""
 
     body: bytes
     sha256: str
@@ -62,6 +64,9 @@ class EventFacts:
     parent_id: str | None
     datasets: tuple[DatasetUse, ...]
     checks: tuple[CheckResult, ...]
+    said: tuple[Said, ...]
+    job_shape: Shape
+    run_shape: Shape
 
     @property
     def ends_run(self) -> bool:
@@ -83,23 +88,54 @@ def read_event(body: bytes) -> EventFacts:
     run, job = _mapping(event, "run"), _mapping(event, "job")
     if not run and not job and not _mapping(event, "dataset"):
         raise AssayError("An OpenLineage event has a `run`, a `job` or a `dataset`; this has none.")
+    given = described(event)
     return EventFacts(
         body=body,
         sha256=hashlib.sha256(body).hexdigest(),
         kind=str(event.get("eventType") or "OTHER").upper()[:16],
         at_us=_micros(event.get("eventTime")),
         run_id=_run_id(run) if run else None,
-        namespace=_name(job.get("namespace", "")),
-        job=_name(job.get("name", "")),
+        namespace=_redacted(str(job.get("namespace", ""))),
+        job=_redacted(str(job.get("name", ""))),
         parent_id=_parent(run),
-        datasets=tuple(_datasets(event)),
+        datasets=tuple([use for use, _ in given]),
         checks=_worst(_checks(event)),
+        said=tuple([_said(*item) for item in given]),
+        job_shape=shape_of("", False, tuple(_mapping(job, "facets"))),
+        run_shape=shape_of("", False, tuple(_mapping(run, "facets"))),
     )
 
 
-def _name(value: Any) -> str:
-    """A name as the index and its readers show it: without the credentials that some producers put into addresses."""
-    return _redacted(str(value))
+def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, Any]]]:
+    """The datasets of an event, each with what the event says of it, by sides. `declared` is what the event's job says of it
+    in its own `lineage` facet."""
+    declared = {}
+    if "lineage" in _mapping(event, "job", "facets"):
+        entries = _items(event, "job", "facets", "lineage", "entries")
+        declared = {dataset_key(entry): {"lineage": entry} for entry in entries if entry.get("type") != "JOB"}
+    found = [(_dataset(given, "input"), _declared(given, None)) for given in _items(event, "inputs")]
+    found += [
+        (_dataset(given, "output"), _declared(given, declared.get(dataset_key(given)) if declared else None))
+        for given in _items(event, "outputs")
+    ]
+    if static := _mapping(event, "dataset"):
+        found.append((_dataset(static, "described"), _declared(static, None)))
+    return found
+
+
+def _declared(dataset: Mapping[str, Any], entry: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return {**dataset, "declared": entry} if entry or "declared" in dataset else dataset
+
+
+def dataset_key(dataset: Mapping[str, Any]) -> DatasetName:
+    return known_as(str(dataset.get("namespace", "")), str(dataset.get("name", "")))
+
+
+@lru_cache(16_384)
+def known_as(namespace: str, name: str) -> DatasetName:
+    """A dataset's name as the index and its readers show it: by the rules for names, and without the credentials that some
+    producers put into addresses."""
+    return canonical(_redacted(namespace), _redacted(name))
 
 
 @lru_cache(16_384)
@@ -154,20 +190,13 @@ def _micros(text: Any) -> int:
     return int(aware.timestamp()) * 1_000_000 + aware.microsecond
 
 
-def _datasets(event: Mapping[str, Any]) -> Iterator[DatasetUse]:
-    for side, role in (("inputs", "input"), ("outputs", "output")):
-        for dataset in _items(event, side):
-            yield _dataset(dataset, role)
-    if static := _mapping(event, "dataset"):
-        yield _dataset(static, "described")
-
-
 def _dataset(dataset: Mapping[str, Any], role: str) -> DatasetUse:
     snapshot = _mapping(dataset, "facets", "assay_snapshot")
     partitions = snapshot.get("partitions")
+    key = dataset_key(dataset)
     return DatasetUse(
-        namespace=_name(dataset.get("namespace", "")),
-        name=_name(dataset.get("name", "")),
+        namespace=key.namespace,
+        name=key.name,
         version=str(_mapping(dataset, "facets", "version").get("datasetVersion", "")),
         role=str(snapshot.get("role", role))[:16],
         table=str(snapshot.get("table", "")),
@@ -187,6 +216,33 @@ def _mode(dataset: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str | None
     return "replace" if change in ("CREATE", "OVERWRITE") else None
 
 
+def _said(use: DatasetUse, given: Mapping[str, Any]) -> Said:
+    names = [tuple(facets) if isinstance(facets := given.get(side), dict) else () for side in SIDES]
+    plain, declared = names[0], names[3]
+    derived = "columnLineage" in plain or "lineage" in plain or declared
+    if not derived and "symlinks" not in plain:
+        return said(use.role, use.version != "", *names)
+    symlinks = tuple(map(dataset_key, _items(given, "facets", "symlinks", "identifiers")))
+    sources = tuple(dict.fromkeys(map(dataset_key, _sources(given))))
+    return Said(shape_of(use.role, use.version != "", *names), symlinks if "symlinks" in plain else None, sources)
+
+
+def _sources(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every column that a dataset's columns are said to come from."""
+    old = _mapping(dataset, "facets", "columnLineage")
+    if old:
+        yield from _items(old, "dataset")
+        for column in _mapping(old, "fields").values():
+            yield from _items(column, "inputFields") if isinstance(column, dict) else ()
+    for new in (_mapping(dataset, "facets", "lineage"), _mapping(dataset, "declared", "lineage")):
+        if new:
+            yield from (item for item in _items(new, "inputs") if "field" in item)
+            for column in _mapping(new, "fields").values():
+                yield from (
+                    (item for item in _items(column, "inputs") if "field" in item) if isinstance(column, dict) else ()
+                )
+
+
 def _checks(event: Mapping[str, Any]) -> Iterator[CheckResult]:
     """Our own events list every check, with its table, in the run's `test` facet; other producers' checks are the
     assertions on their inputs."""
@@ -198,7 +254,7 @@ def _checks(event: Mapping[str, Any]) -> Iterator[CheckResult]:
     for dataset in _items(event, "inputs") if not own else ():
         for item in _items(dataset, "inputFacets", "dataQualityAssertions", "assertions"):
             yield _check(
-                _name(dataset.get("name", "")),
+                dataset_key(dataset).name,
                 item,
                 item.get("column"),
                 bool(item.get("success")),

@@ -4,7 +4,7 @@ A batch of events is a handful of statements, however many events it holds. Noth
 come: every value of the index is a maximum, a minimum or a union over the events that speak of it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from assay.lineage import bulk
 from assay.lineage.index import TERMINAL, CheckResult, DatasetUse, EventFacts
+from assay.lineage.mentions import Places, put_mentions
 from assay.lineage.tables import ADDS, ALL, ASIDE, LOOKS_UP, NONE, READS, REPLACES, events, outbox
 
 _OPEN = ("OTHER", "START", "RUNNING")  # states of a run that has not ended; a later one here stands
@@ -38,9 +39,13 @@ def index(connection: sa.Connection, batch: Sequence[EventFacts]) -> None:
     """Read events into the index. Doing it again changes nothing."""
     uses = {(facts.run_id, use): None for facts in batch for use in facts.datasets}
     points = _put_versions(connection, [use for _, use in uses])
-    runs = _put_runs(connection, [facts for facts in batch if facts.run_id is not None])
+    jobs = _put_jobs(connection, {(facts.namespace, facts.job) for facts in batch if facts.job or facts.run_id})
+    runs = _put_runs(connection, [facts for facts in batch if facts.run_id is not None], jobs)
     _put_edges(connection, [(runs[run], points[_key(use)], use) for run, use in uses if run is not None])
     _put_checks(connection, [(runs[facts.run_id], check) for facts in batch if facts.run_id for check in facts.checks])
+    places = {key: (point.dataset, point.id) for key, point in points.items()}
+    spoken = [[places[_key(use)] for use in facts.datasets] for facts in batch]
+    put_mentions(connection, batch, Places(jobs, runs, spoken))
 
 
 # -- events ------------------------------------------------------------------------------------------------------------
@@ -84,9 +89,10 @@ _Key = tuple[str, str, str, str]  # namespace, name, table id, version
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """A version's row, and its place among those that rows can be carried between."""
+    """A version's row, its dataset's, and its place among those that rows can be carried between."""
 
     id: int
+    dataset: int
     line: int
     number: int
 
@@ -132,7 +138,7 @@ def _put_versions(connection: sa.Connection, uses: Iterable[DatasetUse]) -> dict
     if better:
         bulk.execute(connection, "UPDATE dataset_versions SET commit_sha256 = $1 FROM $rows WHERE id = $0i", better)
     found = {key: known[dataset, version] for ((dataset, _), version), key in asked.items()}
-    return {key: _Point(row.id, row.line, row.number) for key, row in found.items()}
+    return {key: _Point(row.id, row.dataset_id, row.line, row.number) for key, row in found.items()}
 
 
 def _place(life: int | None, key: _Key) -> tuple[int, int]:
@@ -210,6 +216,7 @@ class _Run:
 
     job: tuple[str, str]
     parent: str | None
+    first_us: int
     started_us: int | None
     end: tuple[int, str] | None
     open: tuple[int, str]
@@ -218,6 +225,7 @@ class _Run:
         return _Run(
             job=max(self.job, other.job),  # one run, two jobs: against the specification
             parent=_of(max, self.parent, other.parent),
+            first_us=min(self.first_us, other.first_us),
             started_us=_of(min, self.started_us, other.started_us),
             end=_of(max, self.end, other.end),
             open=max(self.open, other.open),
@@ -225,9 +233,9 @@ class _Run:
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """state, started, ended, parent"""
+        """state, first, started, ended, parent"""
         state = self.end[1] if self.end else self.open[1]
-        return state, self.started_us, self.end[0] if self.end else None, self.parent
+        return state, self.first_us, self.started_us, self.end[0] if self.end else None, self.parent
 
 
 def _of(choose: Callable[..., Any], one: Any, other: Any) -> Any:
@@ -243,25 +251,26 @@ def _told(facts: EventFacts) -> _Run:
     ended = (facts.at_us, facts.kind) if facts.ends_run else None
     started = facts.at_us if facts.kind == "START" else None
     open_ = (-1, "") if ended else _rank(facts.kind)
-    return _Run((facts.namespace, facts.job), facts.parent_id, started, ended, open_)
+    return _Run((facts.namespace, facts.job), facts.parent_id, facts.at_us, started, ended, open_)
 
 
-def _put_runs(connection: sa.Connection, batch: Iterable[EventFacts]) -> dict[str | None, int]:
+def _put_runs(
+    connection: sa.Connection, batch: Iterable[EventFacts], jobs: Mapping[tuple[str, str], int]
+) -> dict[str | None, int]:
     told: dict[str, _Run] = {}
     for facts in batch:
         run_id = str(facts.run_id)
         told[run_id] = told[run_id].merge(_told(facts)) if run_id in told else _told(facts)
     if not told:
         return {}
-    jobs = _put_jobs(connection, {run.job for run in told.values()})
-    insert = "INSERT INTO runs (run_id, job_id, state, started_us, ended_us, parent_id)"
-    insert += " SELECT $0, $1i, $2, $3i, $4i, $5 FROM $rows WHERE true ON CONFLICT DO NOTHING RETURNING run_id, id"
+    insert = "INSERT INTO runs (run_id, job_id, state, first_us, started_us, ended_us, parent_id)"
+    insert += " SELECT $0, $1i, $2, $3i, $4i, $5i, $6 FROM $rows WHERE true ON CONFLICT DO NOTHING RETURNING run_id, id"
     rows = [[run_id, jobs[told[run_id].job], *told[run_id].values] for run_id in sorted(told)]
     keys: dict[str | None, int] = {row.run_id: row.id for row in bulk.execute(connection, insert, rows)}
     known = sorted(told.keys() - keys.keys())
     if not known:
         return keys
-    find = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name FROM $rows"
+    find = "SELECT r.id, r.run_id, r.state, r.first_us, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name FROM $rows"
     find += " CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.run_id = $0"
     if connection.dialect.name == "postgresql":
         find += " ORDER BY r.id FOR UPDATE OF r"
@@ -269,15 +278,16 @@ def _put_runs(connection: sa.Connection, batch: Iterable[EventFacts]) -> dict[st
     for row in bulk.execute(connection, find, [[run_id] for run_id in known]):
         keys[row.run_id] = row.id
         ended = (row.ended_us, row.state) if row.state in TERMINAL else None
-        before = _Run(
-            (row.namespace, row.name), row.parent_id, row.started_us, ended, (-1, "") if ended else _rank(row.state)
-        )
+        open_ = (-1, "") if ended else _rank(row.state)
+        before = _Run((row.namespace, row.name), row.parent_id, row.first_us, row.started_us, ended, open_)
         after = before.merge(told[row.run_id])
         if after != before:
             changed.append((row.id, after))
     if changed:
         jobs = _put_jobs(connection, {run.job for _, run in changed})
-        update = "UPDATE runs SET job_id = $1i, state = $2, started_us = $3i, ended_us = $4i, parent_id = $5"
+        update = (
+            "UPDATE runs SET job_id = $1i, state = $2, first_us = $3i, started_us = $4i, ended_us = $5i, parent_id = $6"
+        )
         rows = [[key, jobs[run.job], *run.values] for key, run in changed]
         bulk.execute(connection, f"{update} FROM $rows WHERE id = $0i", rows)
     return keys

@@ -4,12 +4,15 @@ One table must have one name everywhere, or its graph falls apart; so all names 
 OpenLineage naming specification: lower-case scheme, the bucket in the namespace, no trailing slash, no credentials.
 """
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 LOGICAL = "assay"  # the namespace of table names such as clean/tickets, wherever the lake lies
 
 _SCHEMES = {"postgresql": "postgres", "s3a": "s3", "s3n": "s3"}
+_STORES = ("s3", "gs", "hdfs", "abfs", "abfss", "wasb", "wasbs")  # here a name is a path below the namespace
+_THIS_MACHINE = re.compile(r"file(?::(?://(?:localhost)?)?/?)?", re.IGNORECASE)
 _CONTAINERS = ("abfs", "abfss", "wasb", "wasbs")  # here the part before @ is a container, not a user
 
 
@@ -44,6 +47,21 @@ def dataset_name(address: str) -> DatasetName:
     parts = urlsplit(f"{scheme}://{rest}")
     authority = parts.netloc if scheme in _CONTAINERS else parts.netloc.rpartition("@")[2]
     return DatasetName(f"{scheme}://{authority.lower()}", parts.path.strip("/") or "/")
+
+
+def canonical(namespace: str, name: str) -> DatasetName:
+    """A dataset as a producer named it, by the rules for names: `s3a://shop/` and `clean/t/` become `s3://shop`, `clean/t`.
+
+    Only what certainly means the same is made the same; anything else is left as it is.
+    """
+    if _THIS_MACHINE.fullmatch(namespace):
+        return DatasetName("file", name.rstrip("/") or name)
+    scheme, mark, rest = namespace.partition("://")
+    if not mark or not rest.strip("/"):
+        return DatasetName(namespace, name)
+    scheme = _SCHEMES.get(scheme.lower(), scheme.lower())
+    path = name.strip("/") or name if scheme in _STORES else name
+    return DatasetName(f"{scheme}://{rest.rstrip('/')}", path)
 
 
 def table_name(table: str, uri: str) -> DatasetName:

@@ -30,7 +30,7 @@ events = Table(
     # "<run>:START" or "<run>:END" for our own events, of which there is one each; NULL for other producers'
     Column("slot", String(48), unique=True),
     Column("event_type", String(16), nullable=False),
-    Column("event_us", BigInteger, nullable=False),
+    Column("event_us", BigInteger, nullable=False, index=True),
     Column("body", LargeBinary, nullable=False),
 )
 
@@ -51,10 +51,11 @@ runs = Table(
     Column("run_id", String(36), nullable=False, unique=True),
     Column("job_id", BigInteger, ForeignKey("jobs.id"), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("first_us", BigInteger, nullable=False),  # of all its events
     Column("started_us", BigInteger),
     Column("ended_us", BigInteger),
     Column("parent_id", String(36), index=True),
-    Index("ix_runs_job", "job_id", "started_us"),
+    Index("ix_runs_job", "job_id", "first_us"),
 )
 
 datasets = Table(
@@ -126,7 +127,69 @@ checks = Table(
     sqlite_with_rowid=False,
 )
 
+# Which event last spoke of an entity (a dataset, a version, a job, a run; see `mentions.py`) in which shape.
+shapes = Table(
+    "shapes",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("role", String(16), nullable=False),
+    Column("names", Text, nullable=False),  # JSON: per side the names of its facets; whether a version is named
+)
+
+mentions = Table(
+    "mentions",
+    metadata,
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    Column("entity", BigInteger, primary_key=True, autoincrement=False),
+    Column("shape", BigInteger, ForeignKey("shapes.id"), primary_key=True, autoincrement=False),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("event_id", BigInteger, ForeignKey("events.id"), nullable=False),  # the last
+    sqlite_with_rowid=False,
+)
+
+# Other names of a dataset, with the last event that said so. The name "" stands for the facet: what its last event did not
+# say is not so any more.
+symlinks = Table(
+    "symlinks",
+    metadata,
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+    Column("namespace", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("event_id", BigInteger, ForeignKey("events.id"), nullable=False),
+    Index("ix_symlinks_name", "namespace", "name"),
+    sqlite_with_rowid=False,
+)
+
+# Which datasets a job was ever said to read or to write, in any version.
+job_datasets = Table(
+    "job_datasets",
+    metadata,
+    Column("job_id", BigInteger, ForeignKey("jobs.id"), primary_key=True, autoincrement=False),
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+    Column("written", Boolean, primary_key=True),
+    Index("ix_job_datasets_dataset", "dataset_id"),
+    sqlite_with_rowid=False,
+)
+
+# Datasets whose columns were ever said to come from a dataset with this name.
+column_sources = Table(
+    "column_sources",
+    metadata,
+    Column("namespace", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
 INDEX = (
+    column_sources,
+    job_datasets,
+    symlinks,
+    mentions,
+    shapes,
     checks,
     edges,
     versions,

@@ -1,205 +1,334 @@
-"""What the events say of datasets and jobs as such: their latest facets, versions and runs.
+"""Datasets and jobs as such, regardless of who read which version: their latest facets, versions, runs and neighbours.
 
-Folded from the store's events in memory, each once: the first answer reads them all, later ones only what is new. The
-graph's own queries do not need it. Facets add up over events as OpenLineage says: one sent again replaces the earlier one,
-`_deleted` removes it; by the events' times, so that the order of arrival does not matter.
+Everything is asked of the store's index; of events only those are read whose facets an answer shows.
 """
 
-import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from threading import Lock
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from assay.lineage.index import DatasetUse, EventFacts, read_event
+from assay.lineage import bulk
+from assay.lineage.api.sayings import Json, Sayings, Spoken
+from assay.lineage.index import known_as
+from assay.lineage.mentions import DATASET, JOB, OTHER_NAMES, READ, RUN, VERSION, WRITTEN
 from assay.lineage.naming import LOGICAL
-from assay.lineage.redaction import redact_text
-from assay.lineage.store import LineageStore
-from assay.lineage.tables import events
+from assay.lineage.tables import datasets, jobs, mentions, runs, versions
 
-Key = tuple[str, str]  # namespace and name, without credentials
-Moment = tuple[int, str]  # when an event happened; its digest, so that no two are equal
-
-_BATCH = 1_000
-_OVERLAP = 1_000  # ids looked at again: writers of a server's database may commit out of order
-_READ = ("input", "reference")
-_WRITTEN = ("output", "unchanged")
+Key = tuple[str, str]  # namespace and name
+_DIGITS = re.compile(r"(\d+)")
 
 
-@dataclass
-class Facets:
-    """Facets by name, each with the moment it is of."""
-
-    known: dict[str, tuple[Moment, Any]] = field(default_factory=dict)
-
-    def add(self, given: Any, moment: Moment) -> None:
-        for name, facet in given.items() if isinstance(given, dict) else ():
-            if name not in self.known or moment > self.known[name][0]:
-                self.known[name] = (moment, facet)
-
-    def current(self) -> dict[str, Any]:
-        facets = {name: facet for name, (_, facet) in sorted(self.known.items())}
-        return {name: f for name, f in facets.items() if not (isinstance(f, dict) and f.get("_deleted") is True)}
-
-
-@dataclass
-class Entity:
-    """A dataset or a job. `first` and `last` are the times of events that name it, µs."""
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset, or one version of it. Times are those of events that speak of it, µs; `written_us`: of the last that wrote
+    it. `declared` is what jobs say of it, as facets."""
 
     key: Key
-    first: int
-    last: int
-    facets: Facets = field(default_factory=Facets)
-
-    def see(self, at_us: int) -> None:
-        self.first, self.last = min(self.first, at_us), max(self.last, at_us)
-
-
-@dataclass
-class DatasetEntry(Entity):
-    """`versions`: by name, the ids of the events that speak of each. `written` is when it was last written."""
-
-    input_facets: Facets = field(default_factory=Facets)
-    output_facets: Facets = field(default_factory=Facets)
-    versions: dict[str, list[int]] = field(default_factory=dict)
-    latest: tuple[Moment, str] = ((0, ""), "")
-    written: int | None = None
-    table: str = ""
+    first_us: int
+    last_us: int
+    written_us: int | None
+    version: str | None
+    facets: Json
+    input_facets: Json
+    output_facets: Json
+    declared: Json
 
 
-@dataclass
-class JobEntry(Entity):
-    """`runs`: the first moment of each; `uses`: datasets by part, over all runs."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`first_us` and `last_us` are times of its events."""
 
-    runs: dict[str, int] = field(default_factory=dict)
-    inputs: set[Key] = field(default_factory=set)
-    outputs: set[Key] = field(default_factory=set)
+    id: str
+    job: Key
+    state: str
+    started_us: int | None
+    ended_us: int | None
+    first_us: int
+    last_us: int
+    facets: Json
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Version:
+    dataset: Dataset
+    run: Run | None  # that wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    key: Key
+    first_us: int
+    last_us: int
+    facets: Json
+    inputs: tuple[Key, ...]
+    outputs: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    kind: str  # DATASET or JOB
+    key: Key
+    last_us: int
+
+
 class Catalogue:
-    """`current()` brings it up to date with its store."""
+    """Reads over one connection, for one answer. Lists come with the number of all there are."""
 
-    store: LineageStore
-    datasets: dict[Key, DatasetEntry] = field(default_factory=dict)
-    jobs: dict[Key, JobEntry] = field(default_factory=dict)
-    tables: dict[str, Key] = field(default_factory=dict)
-    _seen: set[int] = field(default_factory=set)
-    _last: int = 0
-    _lock: Lock = field(default_factory=Lock)
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._sayings = Sayings(connection)
+        bulk.by_index(connection)
 
-    def current(self) -> "Catalogue":
-        with self._lock, self.store.reading() as connection:
-            newest = connection.scalar(sa.select(sa.func.max(events.c.id))) or 0
-            if newest < self._last:  # another database has taken this one's place
-                self._forget()
-            ids = sa.select(events.c.id).where(events.c.id > self._last - _OVERLAP).order_by(events.c.id)
-            new = [key for key in connection.scalars(ids) if key not in self._seen]
-            for start in range(0, len(new), _BATCH):
-                batch = new[start : start + _BATCH]
-                query = sa.select(events.c.id, events.c.body).where(events.c.id.in_(batch)).order_by(events.c.id)
-                for event_id, body in connection.execute(query):
-                    self._fold(event_id, bytes(body))
-            if new:
-                self._last = max(self._last, new[-1])
-                self._seen = {key for key in {*self._seen, *new} if key > self._last - _OVERLAP}
-        return self
+    # -- lists -----------------------------------------------------------------------------------------------------
 
-    def _forget(self) -> None:
-        self.datasets, self.jobs, self.tables, self._seen, self._last = {}, {}, {}, set(), 0
+    def namespaces(self, limit: int, offset: int) -> tuple[list[tuple[str, int, int]], int]:
+        """(name, first and last time that anything in it was spoken of)"""
+        spans = []
+        for kind, table in ((DATASET, datasets), (JOB, jobs)):
+            columns = (table.c.namespace, mentions.c.first_us, mentions.c.last_us)
+            spans.append(sa.select(*columns).where(mentions.c.kind == kind, mentions.c.entity == table.c.id))
+        every = sa.union_all(*spans).subquery()
+        query = sa.select(every.c[0], sa.func.min(every.c[1]), sa.func.max(every.c[2])).group_by(every.c[0])
+        found = [(row[0], row[1], row[2]) for row in self._connection.execute(query.order_by(every.c[0]))]
+        return found[offset : offset + limit], len(found)
 
-    # -- folding ---------------------------------------------------------------------------------------------------
+    def datasets_in(self, namespace: str, limit: int, offset: int) -> tuple[list[Dataset], int]:
+        keys, total = self._page(sa.select(datasets.c.name).where(datasets.c.namespace == namespace), limit, offset)
+        return list(self.datasets([(namespace, name) for name in keys]).values()), total
 
-    def _fold(self, event_id: int, body: bytes) -> None:
-        facts, event = read_event(body), json.loads(body)
-        moment = (facts.at_us, facts.sha256)
-        job = event.get("job") if isinstance(event.get("job"), dict) else {}
-        entry = self._job(facts, job, moment) if job else None
-        for use, given in zip(facts.datasets, _described(event), strict=True):
-            self._dataset(event_id, use, given, moment)
-            if entry is not None and use.role in _READ:
-                entry.inputs.add(_key(use.namespace, use.name))
-            if entry is not None and use.role in _WRITTEN:
-                entry.outputs.add(_key(use.namespace, use.name))
+    def jobs_in(self, namespace: str, limit: int, offset: int) -> tuple[list[Job], int]:
+        named = sa.select(jobs.c.name).where(jobs.c.namespace == namespace, jobs.c.name != "")
+        keys, total = self._page(named, limit, offset)
+        return list(self.jobs([(namespace, name) for name in keys]).values()), total
 
-    def _job(self, facts: EventFacts, job: dict[str, Any], moment: Moment) -> JobEntry:
-        key = _key(facts.namespace, facts.job)
-        entry = self.jobs.setdefault(key, JobEntry(key, facts.at_us, facts.at_us))
-        entry.see(facts.at_us)
-        entry.facets.add(job.get("facets"), moment)
-        if facts.run_id is not None:
-            entry.runs[facts.run_id] = min(entry.runs.get(facts.run_id, facts.at_us), facts.at_us)
-        return entry
+    def _page(self, query: sa.Select[Any], limit: int, offset: int) -> tuple[list[str], int]:
+        names = query.distinct()
+        total = self._connection.scalar(sa.select(sa.func.count()).select_from(names.subquery())) or 0
+        return list(self._connection.scalars(names.order_by("name").limit(limit).offset(offset))), total
 
-    def _dataset(self, event_id: int, use: DatasetUse, given: dict[str, Any], moment: Moment) -> None:
-        key = _key(use.namespace, use.name)
-        entry = self.datasets.setdefault(key, DatasetEntry(key, moment[0], moment[0]))
-        entry.see(moment[0])
-        entry.facets.add(given.get("facets"), moment)
-        entry.input_facets.add(given.get("inputFacets"), moment)
-        entry.output_facets.add(given.get("outputFacets"), moment)
-        if use.table:
-            entry.table = use.table
-            self.tables[use.table] = key
-        if use.version:
-            spoken = entry.versions.setdefault(use.version, [])
-            if event_id not in spoken:
-                spoken.append(event_id)
-        if use.role in _WRITTEN:
-            entry.written = max(entry.written or 0, moment[0])
-        if use.version and use.role not in _READ and (moment, use.version) > entry.latest:
-            entry.latest = (moment, use.version)
+    def search(self, text: str, kind: str | None, namespace: str | None, limit: int) -> tuple[list[Hit], int]:
+        """Datasets and jobs whose name holds the text (case aside), or one of their other names."""
+        also = sa.exists().where(OTHER_NAMES.c.dataset_id == datasets.c.id, _holds(OTHER_NAMES.c.name, text))
+        called = sa.or_(_holds(datasets.c.name, text), _holds(datasets.c.table_name, text), also)
+        found = [
+            sa.select(sa.literal("DATASET").label("kind"), datasets.c.namespace, datasets.c.name).where(called),
+            sa.select(sa.literal("JOB"), jobs.c.namespace, jobs.c.name).where(
+                _holds(jobs.c.name, text), jobs.c.name != ""
+            ),
+        ]
+        every = sa.union(*found).subquery()
+        query = sa.select(every).where(
+            sa.true() if kind is None else every.c.kind == kind,
+            sa.true() if namespace is None else every.c.namespace == namespace,
+        )
+        total = self._connection.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
+        rows = self._connection.execute(
+            query.order_by(every.c.name, every.c.namespace, every.c.kind).limit(limit)
+        ).all()
+        last: dict[tuple[str, Key], int] = {}
+        for name, asked, find in (("DATASET", DATASET, self._dataset_ids), ("JOB", JOB, self._job_ids)):
+            spoken = self._sayings.spoken(asked, find([(row.namespace, row.name) for row in rows if row.kind == name]))
+            last |= {(name, key): said.last_us for key, said in spoken.items()}
+        return [
+            Hit(row.kind, (row.namespace, row.name), last[row.kind, (row.namespace, row.name)]) for row in rows
+        ], total
 
-    # -- asking ----------------------------------------------------------------------------------------------------
+    # -- one by its name -------------------------------------------------------------------------------------------
 
-    def dataset(self, namespace: str, name: str) -> DatasetEntry | None:
-        """Assay's own tables are also found by their logical names."""
-        key = self.tables.get(name) if namespace == LOGICAL else None
-        return self.datasets.get(key or (namespace, name))
+    def dataset_named(self, namespace: str, name: str) -> Key | None:
+        """Assay's own tables are also found by their logical names, others also by their other names."""
+        known = known_as(namespace, name)
+        key = (known.namespace, known.name)
+        if self._dataset_ids([key]):
+            return key
+        other = OTHER_NAMES
+        queries = [sa.select(other.c.dataset_id).where(other.c.namespace == key[0], other.c.name == key[1])]
+        if namespace == LOGICAL:
+            queries.insert(0, sa.select(datasets.c.id).where(datasets.c.table_name == name))
+        for query in queries:
+            if ids := list(self._connection.scalars(query)):
+                spoken = self._sayings.spoken(DATASET, {dataset: [dataset] for dataset in ids})
+                last = max(ids, key=lambda dataset: (spoken[dataset].last_us, dataset))
+                row = self._connection.execute(sa.select(datasets).where(datasets.c.id == last)).one()
+                return row.namespace, row.name
+        return None
 
-    def job(self, namespace: str, name: str) -> JobEntry | None:
-        return self.jobs.get((namespace, name))
+    def job_named(self, namespace: str, name: str) -> Key | None:
+        return (namespace, name) if name and self._job_ids([(namespace, name)]) else None
 
-    def node(self, node_id: str) -> Entity | None:
-        """The dataset or job with a node id. Namespaces and names may hold colons: every reading is tried. A version of a
-        dataset leads to the dataset."""
+    def node(self, node_id: str) -> tuple[str, Key] | None:
+        """("dataset" or "job", key) of a node's id. Namespaces and names may hold colons: every reading is tried. A version
+        of a dataset leads to the dataset."""
         kind, _, rest = node_id.partition(":")
-        find = {"dataset": self.dataset, "job": self.job}.get(kind)
+        find = {"dataset": self.dataset_named, "job": self.job_named}.get(kind)
         if find is None:
             return None
         texts = [rest, *(rest.rpartition(mark)[0] for mark in "@#" if kind == "dataset" and mark in rest)]
         found = (find(*pair) for text in texts for pair in splits(text))
-        return next((entity for entity in found if entity is not None), None)
+        return next(((kind, key) for key in found if key is not None), None)
 
-    def dataset_events(
-        self, entry: DatasetEntry, version: str
-    ) -> Iterator[tuple[EventFacts, DatasetUse, dict[str, Any]]]:
-        """What events say of a version, earliest first."""
-        query = sa.select(events.c.body).where(events.c.id.in_(entry.versions[version][:_BATCH]))
-        with self.store.reading() as connection:
-            bodies = [bytes(body) for body in connection.scalars(query)]
-        for facts in sorted(map(read_event, bodies), key=lambda item: (item.at_us, item.sha256)):
-            for use, given in zip(facts.datasets, _described(json.loads(facts.body)), strict=True):
-                if _key(use.namespace, use.name) == entry.key and use.version == version:
-                    yield facts, use, given
+    # -- what is known of them -------------------------------------------------------------------------------------
+
+    def datasets(self, keys: Iterable[Key]) -> dict[Key, Dataset]:
+        spoken = self._sayings.spoken(DATASET, ids := self._dataset_ids(keys))
+        versioned = {key: _last_version(said) for key, said in spoken.items()}
+        self._sayings.load({event for said in spoken.values() for event in said.events})
+        self._sayings.load(event for event in versioned.values() if event is not None)
+        found = {}
+        for key in ids:
+            event = versioned[key]
+            version = max((use.version for use in self._uses(event, key)), default=None) if event is not None else None
+            found[key] = self._dataset(key, spoken[key], version, None)
+        return found
+
+    def _uses(self, event: int, key: Key) -> Iterator[Any]:
+        uses = (use for use, _ in self._sayings.datasets(event) if (use.namespace, use.name) == key)
+        return (use for use in uses if use.version and use.role not in READ)
+
+    def _dataset(self, key: Key, spoken: Spoken, version: str | None, only: str | None) -> Dataset:
+        """`only`: what is said of this version."""
+        said = self._sayings.of_dataset(
+            spoken, lambda use: (use.namespace, use.name) == key and (only is None or use.version == only)
+        )
+        written = max((item.moment[0] for item in spoken.mentions if item.role in WRITTEN), default=None)
+        return Dataset(key, spoken.first_us, spoken.last_us, written, version, *said.values())
+
+    def versions_of(self, key: Key, limit: int, offset: int) -> tuple[list[Version], int]:
+        """The versions that events name, newest first."""
+        own = [dataset for ids in self._dataset_ids([key]).values() for dataset in ids]
+        query = sa.select(versions.c.id, versions.c.version).where(
+            versions.c.dataset_id.in_(own), versions.c.version != ""
+        )
+        ids: dict[str, list[int]] = {}
+        for row in self._connection.execute(query):
+            ids.setdefault(row.version, []).append(row.id)
+        page = sorted(ids, key=_version_order, reverse=True)[offset : offset + limit]
+        writers = self._writers({version: name for name in page for version in ids[name]})
+        made = self.runs(writers.values())
+        spoken = self._sayings.spoken(VERSION, {name: ids[name] for name in page})
+        self._sayings.load({event for said in spoken.values() for event in said.events})
+        found = [
+            Version(self._dataset(key, spoken[name], name, name), made.get(writers.get(name, ""))) for name in page
+        ]
+        return found, len(ids)
+
+    def _writers(self, names: dict[int, str]) -> dict[str, str]:
+        """By version: the run that wrote it, the first if several say so."""
+        query = "SELECT e.version_id, r.run_id FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
+        query += " WHERE e.version_id = $0i AND e.role = 'output' ORDER BY r.first_us DESC, r.run_id DESC"
+        return {
+            names[row.version_id]: row.run_id for row in bulk.execute(self._connection, query, [[key] for key in names])
+        }
+
+    def jobs(self, keys: Iterable[Key]) -> dict[Key, Job]:
+        ids = self._job_ids(keys)
+        spoken = self._sayings.spoken(JOB, ids)
+        self._sayings.load({event for said in spoken.values() for event in said.events})
+        linked = self.beside_jobs(ids)
+        found = {}
+        for key, said in spoken.items():
+            sides = [
+                tuple(sorted(other for other, written in linked[key] if written is side)) for side in (False, True)
+            ]
+            found[key] = Job(key, said.first_us, said.last_us, self._sayings.of_part("job", said), *sides)
+        return {key: found[key] for key in ids if key in found}
+
+    def latest_runs(self, keys: Iterable[Key], each: int, offset: int = 0) -> dict[Key, list[Run]]:
+        """By job, its latest runs first."""
+        latest = (
+            sa.select(runs.c.run_id).order_by(runs.c.first_us.desc(), runs.c.run_id.desc()).limit(each).offset(offset)
+        )
+        listed = {
+            key: list(self._connection.scalars(latest.where(runs.c.job_id == job)))
+            for key, (job,) in self._job_ids(keys).items()
+        }
+        known = self.runs(run for ids in listed.values() for run in ids)
+        return {key: [known[run] for run in ids] for key, ids in listed.items()}
+
+    def count_runs(self, key: Key) -> int:
+        of = sa.select(sa.func.count()).select_from(runs).join(jobs, jobs.c.id == runs.c.job_id)
+        return self._connection.scalar(of.where(jobs.c.namespace == key[0], jobs.c.name == key[1])) or 0
+
+    def runs(self, ids: Iterable[str]) -> dict[str, Run]:
+        query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, j.namespace, j.name FROM $rows"
+        query += " CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.run_id = $0"
+        rows = bulk.execute(self._connection, query, [[run] for run in sorted(set(ids))]).all()
+        spoken = self._sayings.spoken(RUN, {row.run_id: [row.id] for row in rows})
+        self._sayings.load({event for said in spoken.values() for event in said.events})
+        found = {}
+        for row in rows:
+            said, job = spoken[row.run_id], (row.namespace, row.name)
+            times = (row.started_us, row.ended_us, said.first_us, said.last_us)
+            found[row.run_id] = Run(row.run_id, job, row.state, *times, self._sayings.of_part("run", said))
+        return found
+
+    # -- neighbours ------------------------------------------------------------------------------------------------
+
+    def beside_jobs(self, keys: Collection[Key]) -> dict[Key, list[tuple[Key, bool]]]:
+        """By job: (dataset, whether it is written) over all its runs and declarations."""
+        query = """SELECT DISTINCT j.namespace, j.name, d.namespace, d.name, l.written
+FROM $rows CROSS JOIN jobs j JOIN job_datasets l ON l.job_id = j.id JOIN datasets d ON d.id = l.dataset_id
+WHERE j.namespace = $0 AND j.name = $1"""
+        return self._beside(query, keys)
+
+    def beside_datasets(self, keys: Collection[Key]) -> dict[Key, list[tuple[Key, bool]]]:
+        """By dataset: (job, whether the job writes it)."""
+        query = """SELECT DISTINCT d.namespace, d.name, j.namespace, j.name, l.written
+FROM $rows CROSS JOIN datasets d JOIN job_datasets l ON l.dataset_id = d.id JOIN jobs j ON j.id = l.job_id
+WHERE d.namespace = $0 AND d.name = $1"""
+        return self._beside(query, keys)
+
+    def _beside(self, query: str, keys: Collection[Key]) -> dict[Key, list[tuple[Key, bool]]]:
+        found: dict[Key, list[tuple[Key, bool]]] = {key: [] for key in keys}
+        for row in bulk.execute(self._connection, query, list(keys)):
+            found[row[0], row[1]].append(((row[2], row[3]), bool(row[4])))
+        return {key: sorted(found[key]) for key in found}
+
+    def derived_from(self, keys: Collection[Key]) -> dict[Key, list[Key]]:
+        """By dataset: those whose columns were ever said to come from its columns."""
+        query = "SELECT DISTINCT s.namespace, s.name, d.namespace, d.name FROM $rows CROSS JOIN column_sources s"
+        query += " JOIN datasets d ON d.id = s.dataset_id WHERE s.namespace = $0 AND s.name = $1"
+        found: dict[Key, list[Key]] = {key: [] for key in keys}
+        for row in bulk.execute(self._connection, query, list(keys)):
+            found[row[0], row[1]].append((row[2], row[3]))
+        return found
+
+    # -- their numbers ---------------------------------------------------------------------------------------------
+
+    def _dataset_ids(self, keys: Iterable[Key]) -> dict[Key, list[int]]:
+        return self._ids("datasets", keys)
+
+    def _job_ids(self, keys: Iterable[Key]) -> dict[Key, list[int]]:
+        return self._ids("jobs", keys)
+
+    def _ids(self, table: str, keys: Iterable[Key]) -> dict[Key, list[int]]:
+        query = (
+            f"SELECT t.namespace, t.name, t.id FROM $rows CROSS JOIN {table} t WHERE t.namespace = $0 AND t.name = $1"
+        )
+        found: dict[Key, list[int]] = {}
+        for row in bulk.execute(self._connection, query, asked := list(keys)):
+            found.setdefault((row.namespace, row.name), []).append(row.id)
+        return {key: found[key] for key in asked if key in found}
 
 
-def splits(text: str) -> Iterable[Key]:
+def splits(text: str) -> Sequence[Key]:
     """Every way to read a text as namespace:name."""
     parts = text.split(":")
     return [(":".join(parts[:place]), ":".join(parts[place:])) for place in range(1, len(parts))]
 
 
-def _key(namespace: str, name: str) -> Key:
-    return redact_text(namespace), redact_text(name)
+def _holds(column: sa.Column[str] | sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
+    return column.icontains(text, autoescape=True)
 
 
-def _described(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The datasets of an event as they are written, in the order of its facts."""
-    for side in ("inputs", "outputs"):
-        listed = event.get(side)
-        yield from (item for item in listed if isinstance(item, dict)) if isinstance(listed, list) else ()
-    if isinstance(event.get("dataset"), dict) and event["dataset"]:
-        yield event["dataset"]
+def _last_version(spoken: Spoken) -> int | None:
+    """The last event that named a version that was not only read."""
+    return next((item.event_id for item in spoken.mentions if item.versioned and item.role not in READ), None)
+
+
+def _version_order(name: str) -> list[tuple[bool, int, str]]:
+    """Versions as people count: 9 before 10."""
+    return [(part.isdecimal(), int(part[:18]) if part.isdecimal() else 0, part) for part in _DIGITS.split(name)]

@@ -1,20 +1,19 @@
 """The read endpoints of Marquez, in its shapes, so that its clients work here. Names in the path are percent-encoded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from itertools import islice
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import AfterValidator
 
-from assay.lineage.api import models, shapes
+from assay.lineage.api import columns, models, shapes
 from assay.lineage.api.answers import Answer
-from assay.lineage.api.catalogue import Catalogue, DatasetEntry, Entity, JobEntry
+from assay.lineage.api.catalogue import Catalogue, Key
 from assay.lineage.api.shapes import decoded
 from assay.lineage.store import LineageStore
 
-T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=1_000, description="at most so many")]
 Offset = Annotated[int, Query(ge=0, le=10**9, description="leave out so many")]
 Namespace = Annotated[str, Path(examples=["s3://shop"]), AfterValidator(decoded)]
@@ -27,71 +26,81 @@ GRAPH_LIMIT = 2_000  # nodes
 
 def create_router(store: LineageStore) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["marquez"])
-    catalogue = Catalogue(store)
 
     @router.get("/namespaces", response_model=models.Namespaces)
     def namespaces(limit: Limit = 100, offset: Offset = 0) -> Answer:
         """All namespaces of datasets and jobs."""
-        known = catalogue.current()
-        spans: dict[str, tuple[int, int]] = {}
-        for entity in [*known.datasets.values(), *known.jobs.values()]:
-            first, last = spans.get(entity.key[0], (entity.first, entity.last))
-            spans[entity.key[0]] = (min(first, entity.first), max(last, entity.last))
-        found = [shapes.namespace(name, *spans[name]) for name in _page(sorted(spans), limit, offset)]
-        return Answer({"namespaces": found, "totalCount": len(spans)})
+        with _catalogue(store) as known:
+            found, total = known.namespaces(limit, offset)
+        return Answer({"namespaces": [shapes.namespace(*item) for item in found], "totalCount": total})
 
     @router.get("/namespaces/{namespace}/datasets", response_model=models.Datasets)
     def datasets(namespace: Namespace, limit: Limit = 100, offset: Offset = 0) -> Answer:
         """The datasets of a namespace; none where there is no such namespace."""
-        found = _of(catalogue.current().datasets.values(), namespace)
-        page = [shapes.dataset(entry) for entry in _page(found, limit, offset)]
-        return Answer({"datasets": page, "totalCount": len(found)})
+        with _catalogue(store) as known:
+            found, total = known.datasets_in(namespace, limit, offset)
+        return Answer({"datasets": [shapes.dataset(entry) for entry in found], "totalCount": total})
 
     @router.get("/namespaces/{namespace}/datasets/{name}", response_model=models.Dataset, responses=MISSING)
     def dataset(namespace: Namespace, name: Name) -> Answer:
-        """A dataset with all facets known of it. Assay's tables are also found as namespace `assay`, name `clean/tickets`."""
-        return Answer(shapes.dataset(_dataset(catalogue, namespace, name)))
+        """A dataset with all facets known of it. Assay's tables are also found as namespace `assay`, name `clean/tickets`,
+        others by the names of their `symlinks` facet."""
+        with _catalogue(store) as known:
+            key = _dataset(known, namespace, name)
+            return Answer(shapes.dataset(known.datasets([key])[key]))
 
     @router.get("/namespaces/{namespace}/datasets/{name}/versions", response_model=models.Versions, responses=MISSING)
     def versions(namespace: Namespace, name: Name, limit: Limit = 100, offset: Offset = 0) -> Answer:
         """The versions that events name, newest first, each with the facets that were said of it and the run that wrote it."""
-        entry = _dataset(catalogue, namespace, name)
-        names = sorted(entry.versions, key=shapes.version_order, reverse=True)
-        page = [shapes.version(catalogue, entry, name) for name in _page(names, limit, offset)]
-        return Answer({"versions": page, "totalCount": len(names)})
+        with _catalogue(store) as known:
+            found, total = known.versions_of(_dataset(known, namespace, name), limit, offset)
+        return Answer({"versions": [shapes.version(entry) for entry in found], "totalCount": total})
 
     @router.get("/namespaces/{namespace}/jobs", response_model=models.Jobs)
     def jobs(namespace: Namespace, limit: Limit = 100, offset: Offset = 0) -> Answer:
         """The jobs of a namespace; none where there is no such namespace."""
-        found = _of(catalogue.current().jobs.values(), namespace)
-        page = [shapes.job(store, entry, 1) for entry in _page(found, limit, offset)]
-        return Answer({"jobs": page, "totalCount": len(found)})
+        with _catalogue(store) as known:
+            found, total = known.jobs_in(namespace, limit, offset)
+            latest = known.latest_runs([entry.key for entry in found], 1)
+        return Answer({"jobs": [shapes.job(entry, latest[entry.key]) for entry in found], "totalCount": total})
 
     @router.get("/namespaces/{namespace}/jobs/{name}", response_model=models.Job, responses=MISSING)
     def job(namespace: Namespace, name: Name) -> Answer:
         """A job with its facets, inputs, outputs and latest runs."""
-        return Answer(shapes.job(store, _job(catalogue, namespace, name), 10))
+        with _catalogue(store) as known:
+            key = _job(known, namespace, name)
+            return Answer(shapes.job(known.jobs([key])[key], known.latest_runs([key], 10)[key]))
 
     @router.get("/namespaces/{namespace}/jobs/{name}/runs", response_model=models.Runs, responses=MISSING)
     def runs(namespace: Namespace, name: Name, limit: Limit = 100, offset: Offset = 0) -> Answer:
         """A job's runs, latest first, with all their facets."""
-        entry = _job(catalogue, namespace, name)
-        page = [shapes.run(store, run_id) for run_id in _page(shapes.latest_runs(entry), limit, offset)]
-        return Answer({"runs": page, "totalCount": len(entry.runs)})
+        with _catalogue(store) as known:
+            key = _job(known, namespace, name)
+            found, total = known.latest_runs([key], limit, offset)[key], known.count_runs(key)
+        return Answer({"runs": [shapes.run(entry) for entry in found], "totalCount": total})
 
     @router.get("/lineage", response_model=models.Lineage, responses=MISSING)
     def lineage(node_id: NodeId, depth: Depth = 20) -> Answer:
         """Datasets and jobs around a node, in both directions, regardless of versions. For what was really read, see
         /api/v1/graph."""
-        known = catalogue.current()
-        return Answer(shapes.lineage(known, _node(known, node_id), depth, GRAPH_LIMIT))
+        with _catalogue(store) as known:
+            node = known.node(node_id)
+            if node is None:
+                raise HTTPException(
+                    404, "There is no such node. Ids look like dataset:{namespace}:{name} or job:{namespace}:{name}."
+                )
+            return Answer(shapes.lineage(known, *node, depth, GRAPH_LIMIT))
 
     @router.get("/column-lineage", response_model=models.Lineage, responses=MISSING)
-    def column_lineage(node_id: NodeId, depth: Depth = 20) -> Answer:
-        """Columns behind a dataset's columns, as far as the latest `columnLineage` facets say. nodeId: a dataset, or
-        `datasetField:{namespace}:{name}:{column}`."""
-        known = catalogue.current()
-        found = shapes.columns(known, node_id, depth, GRAPH_LIMIT)
+    def column_lineage(
+        node_id: NodeId,
+        depth: Depth = 20,
+        downstream: Annotated[bool, Query(alias="withDownstream", description="also what comes from them")] = False,
+    ) -> Answer:
+        """The columns that a dataset's columns come from, as far as the latest `lineage` and `columnLineage` facets say.
+        nodeId: a dataset, or `datasetField:{namespace}:{name}:{column}`."""
+        with _catalogue(store) as known:
+            found = columns.columns(known, node_id, depth, GRAPH_LIMIT, downstream=downstream)
         if found is None:
             raise HTTPException(404, "There is no such dataset or column. Search for it: /api/v1/search?q=…")
         return Answer(found)
@@ -103,14 +112,11 @@ def create_router(store: LineageStore) -> APIRouter:
         namespace: Annotated[str | None, Query()] = None,
         limit: Limit = 100,
     ) -> Answer:
-        """Datasets and jobs whose name holds a text (or, for Assay's tables, whose logical name does)."""
-        hits = [
-            hit
-            for hit in shapes.hits(catalogue.current(), q.lower())
-            if (filter is None or hit["type"] == filter.upper())
-            and (namespace is None or hit["namespace"] == namespace)
-        ]
-        return Answer({"totalCount": len(hits), "results": hits[:limit]})
+        """Datasets and jobs whose name holds a text (or, for Assay's tables, whose logical name does; or one of the names of
+        a `symlinks` facet)."""
+        with _catalogue(store) as known:
+            hits, total = known.search(q, filter.upper() if filter else None, namespace, limit)
+        return Answer({"totalCount": total, "results": [shapes.hit(found) for found in hits]})
 
     @router.get("/events/lineage", response_model=models.Events)
     def events(
@@ -127,35 +133,21 @@ def create_router(store: LineageStore) -> APIRouter:
     return router
 
 
-def _page(items: Iterable[T], limit: int, offset: int) -> list[T]:
-    return list(islice(items, offset, offset + limit))
+@contextmanager
+def _catalogue(store: LineageStore) -> Iterator[Catalogue]:
+    with store.reading() as connection:
+        yield Catalogue(connection)
 
 
-E = TypeVar("E", bound=Entity)
-
-
-def _of(entities: Iterable[E], namespace: str) -> list[E]:
-    return sorted((entity for entity in entities if entity.key[0] == namespace), key=lambda entity: entity.key)
-
-
-def _dataset(catalogue: Catalogue, namespace: str, name: str) -> DatasetEntry:
-    found = catalogue.current().dataset(namespace, name)
+def _dataset(known: Catalogue, namespace: str, name: str) -> Key:
+    found = known.dataset_named(namespace, name)
     if found is None:
         raise HTTPException(404, "There is no such dataset. Search for it: /api/v1/search?q=…")
     return found
 
 
-def _job(catalogue: Catalogue, namespace: str, name: str) -> JobEntry:
-    found = catalogue.current().job(namespace, name)
+def _job(known: Catalogue, namespace: str, name: str) -> Key:
+    found = known.job_named(namespace, name)
     if found is None:
         raise HTTPException(404, "There is no such job. Search for it: /api/v1/search?q=…")
-    return found
-
-
-def _node(known: Catalogue, node_id: str) -> Entity:
-    found = known.node(node_id)
-    if found is None:
-        raise HTTPException(
-            404, "There is no such node. Ids look like dataset:{namespace}:{name} or job:{namespace}:{name}."
-        )
     return found

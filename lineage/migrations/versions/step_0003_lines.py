@@ -1,4 +1,5 @@
-"""The index with numbers for names, and an edge per partition. It is made anew from the events when the store is opened."""
+"""The index with numbers for names, an edge per partition, and which event said what of whom. It is made anew from the events
+when the store is opened."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,11 +28,12 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String(36), nullable=False, unique=True),
         sa.Column("job_id", sa.BigInteger, sa.ForeignKey("jobs.id"), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("first_us", sa.BigInteger, nullable=False),
         sa.Column("started_us", sa.BigInteger),
         sa.Column("ended_us", sa.BigInteger),
         sa.Column("parent_id", sa.String(36), index=True),
     )
-    op.create_index("ix_runs_job", "runs", ["job_id", "started_us"])
+    op.create_index("ix_runs_job", "runs", ["job_id", "first_us"])
     op.create_table(
         "datasets",
         sa.Column("id", key, primary_key=True, autoincrement=True),
@@ -82,5 +84,48 @@ def upgrade() -> None:
         sa.Column("passed", sa.Boolean, nullable=False),
         sa.Column("severity", sa.Text, nullable=False),
         sa.Column("actual", sa.Text),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_events_event_us", "events", ["event_us"])
+    op.create_table(
+        "shapes",
+        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("role", sa.String(16), nullable=False),
+        sa.Column("names", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "mentions",
+        sa.Column("kind", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("entity", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("shape", sa.BigInteger, sa.ForeignKey("shapes.id"), primary_key=True, autoincrement=False),
+        sa.Column("first_us", sa.BigInteger, nullable=False),
+        sa.Column("last_us", sa.BigInteger, nullable=False),
+        sa.Column("event_id", sa.BigInteger, sa.ForeignKey("events.id"), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "symlinks",
+        sa.Column("dataset_id", sa.BigInteger, sa.ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("first_us", sa.BigInteger, nullable=False),
+        sa.Column("last_us", sa.BigInteger, nullable=False),
+        sa.Column("event_id", sa.BigInteger, sa.ForeignKey("events.id"), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_symlinks_name", "symlinks", ["namespace", "name"])
+    op.create_table(
+        "job_datasets",
+        sa.Column("job_id", sa.BigInteger, sa.ForeignKey("jobs.id"), primary_key=True, autoincrement=False),
+        sa.Column("dataset_id", sa.BigInteger, sa.ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+        sa.Column("written", sa.Boolean, primary_key=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_job_datasets_dataset", "job_datasets", ["dataset_id"])
+    op.create_table(
+        "column_sources",
+        sa.Column("namespace", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("dataset_id", sa.BigInteger, sa.ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
         sqlite_with_rowid=False,
     )

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from assay.lineage.api import models
 from assay.lineage.graph import graph_hash
 from assay.lineage.store import LineageStore, open_store
+from assay.lineage.tables import INDEX, events
 
 EVENTS = Path(__file__).parents[4] / "shared" / "openlineage" / "events"
 A_RUN = "0195512a-7a00-7000-8000-00000000000%d"
@@ -185,8 +186,8 @@ def test_another_database_in_its_place_is_noticed(client: TestClient, store: Lin
     send(client, spoken(0, "START"), spoken(1, "COMPLETE"))
     assert get(client, "/namespaces/spark/jobs")["totalCount"] == 1
     with store.writing() as connection:
-        for table in ("edges", "checks", "runs", "dataset_versions", "events"):
-            connection.exec_driver_sql(f"DELETE FROM {table}")
+        for table in (*INDEX, events):
+            connection.execute(table.delete())
     assert get(client, "/namespaces/spark/jobs")["totalCount"] == 0
 
 
