@@ -1,6 +1,7 @@
 """`assay trace`, `assay impact`, `assay lineage`: where data came from and where it went."""
 
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -250,21 +251,29 @@ def rebuild(as_json: bool) -> int:
 @click.option(
     "--quiet", "seconds", default=60, show_default=True, help="Leave runs alone whose last commit is younger."
 )
+@click.option(
+    "--abandoned-hours",
+    type=click.FloatRange(min=0),
+    help="Also end runs that started longer ago and of whose process nothing can be known, as on another machine.",
+)
 @json_option
-def recover(seconds: int, as_json: bool) -> None:
-    """Complete the events of runs that were killed between publishing and saying so, from their commits.
+def recover(seconds: int, abandoned_hours: float | None, as_json: bool) -> None:
+    """End the lineage of runs that were killed before they could do so: those that published are completed from their
+    commits, those that published nothing are aborted once their process is certainly gone.
 
     `assay materialize` does the same when it starts.
 
     \b
-    Example:
+    Examples:
       assay lineage recover --quiet 0
+      assay lineage recover --abandoned-hours 24
     """
-    found = open_store().recover_events(seconds)
+    abandoned = timedelta(hours=abandoned_hours) if abandoned_hours is not None else None
+    found = open_store().recover_events(seconds, abandoned=abandoned)
     if as_json:
         print_json(found)
     else:
-        out.print(f"{len(found)} runs completed." if found else "No run is missing its end.")
+        out.print(f"{len(found)} runs ended." if found else "No run is missing its end.")
 
 
 @lineage.command()

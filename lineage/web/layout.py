@@ -5,10 +5,12 @@ eight barycentre sweeps against crossings, then heights by isotonic regression, 
 allows. The same graph always gets the same picture. Pure computation, about linear in nodes plus dummies.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 SWEEPS = 8
 PASSES = 4  # over the heights
@@ -81,10 +83,16 @@ class Layout:
             yield route, points
 
 
+def natural(text: str) -> tuple[Any, ...]:
+    """A key by which @2 comes before @10."""
+    parts = re.split(r"([0-9]+)", text)
+    return (*((int(part) if part.isascii() and part.isdecimal() else -1, part) for part in parts), text)
+
+
 def arrange(nodes: Iterable[Size], edges: Iterable[Edge]) -> Layout:
     """Place nodes (unique ids) and edges between them; edges to unknown nodes or from a node to itself are left out.
     Edges that close a cycle run back, from right to left. Results are kept by content."""
-    sizes = tuple(sorted(nodes))
+    sizes = tuple(sorted(nodes, key=lambda size: natural(size[0])))
     known = {name for name, _, _ in sizes}
     kept = sorted({(a, b) for a, b in edges if a != b and a in known and b in known})
     return _arrange(sizes, tuple(kept))
