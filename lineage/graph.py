@@ -185,7 +185,7 @@ def _around(
             after: list[_State] = [("point", *focus)]
         else:
             ids = reader.runs_of(focus, present(as_of), limit)
-            if not ids:
+            if not ids and as_of is not None:
                 return Subgraph((), ())
             if len(ids) > limit:
                 ids, walk.truncated = ids[:limit], f"{node_id} has more than {limit:,} runs"

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from assay.lineage import bulk
 from assay.lineage.graph_tables import Point
+from assay.lineage.index import known_as
+from assay.lineage.mentions import OTHER_NAMES
 from assay.lineage.naming import LOGICAL
 from assay.lineage.tables import ADDS, REPLACES, datasets, jobs, runs, versions
 
@@ -23,7 +25,7 @@ Key = Point | int | str  # inside the store: a dataset version, a run, or the id
 @dataclass(frozen=True, slots=True)
 class GraphNode:
     """`id` is unique. Facts of a dataset: table, table_id, commit_sha256, run, written_at, checks; of a run: job,
-    job_namespace, state, started_at, ended_at, parent_id, checks; of a job: runs, state, run (the last one's).
+    job_namespace, state, started_at, ended_at, parent_id, checks; of a job: runs, state, run (the last one's, if it ran).
     `checks` is {"passed": count, "failed": [names]}. A run's name is its id."""
 
     id: str
@@ -74,20 +76,34 @@ class NodeReader:
     def _dataset(self, rest: str) -> Point | None:
         """Namespaces, names and versions may all hold colons and @: the store knows which reading is meant."""
         name, _, table_id = rest.rpartition("#")
-        for text, life in ((rest, None), *([(name, table_id)] if name else ())):
-            for at in [*reversed([match.start() for match in re.finditer("@", text)]), len(text)]:
-                point = self._point(text[:at], text[at + 1 :] if at < len(text) else None, life)
-                if point is not None:
-                    return point
+        for find in (self._named, self._also_called):
+            for text, life in ((rest, None), *([(name, table_id)] if name else ())):
+                for at in [*reversed([match.start() for match in re.finditer("@", text)]), len(text)]:
+                    rows = [row for row in find(text[:at]) if life is None or row.table_id == life]
+                    point = self._point(rows, text[at + 1 :] if at < len(text) else None)
+                    if point is not None:
+                        return point
         return None
 
-    def _point(self, text: str, version: str | None, table_id: str | None) -> Point | None:
-        """A version of the dataset with this name; without a version: its latest."""
-        named = [sa.and_(datasets.c.namespace == left, datasets.c.name == right) for left, right in _splits(text)]
+    def _named(self, text: str) -> Sequence[Any]:
+        """The datasets with this name; of Assay's tables, also by their logical names."""
+        keys = [known_as(*pair) for pair in _splits(text)]
+        named = [sa.and_(datasets.c.namespace == key.namespace, datasets.c.name == key.name) for key in keys]
         named += [datasets.c.table_name == right for left, right in _splits(text) if left == LOGICAL and right]
-        rows = self._connection.execute(sa.select(datasets).where(sa.or_(*named))).all() if named else []
-        if table_id is not None:
-            rows = [row for row in rows if row.table_id == table_id]
+        return self._connection.execute(sa.select(datasets).where(sa.or_(*named))).all()
+
+    def _also_called(self, text: str) -> Sequence[Any]:
+        """The datasets that have this name besides their own (`symlinks`)."""
+        keys = [known_as(*pair) for pair in _splits(text)]
+        other = OTHER_NAMES.c
+        called = sa.or_(*(sa.and_(other.namespace == key.namespace, other.name == key.name) for key in keys))
+        query = sa.select(datasets).join(OTHER_NAMES, other.dataset_id == datasets.c.id).where(called)
+        return self._connection.execute(query).all()
+
+    def _point(self, rows: Sequence[Any], version: str | None) -> Point | None:
+        """A version of what is one dataset by its name; without a version: its latest."""
+        if not rows:
+            return None
         lines = {row.life for row in rows if row.life is not None}
         if version is None and len(lines) == 1:  # one Delta table: the highest number
             line = lines.pop()
@@ -120,7 +136,7 @@ class NodeReader:
 
     def runs_of(self, key: Key, where: sa.ColumnElement[bool], limit: int) -> list[int]:
         """The runs of a job, latest first; one more than the limit where there are more. A run is its own."""
-        query = sa.select(runs.c.id).where(where).order_by(runs.c.started_us.desc(), runs.c.run_id).limit(limit + 1)
+        query = sa.select(runs.c.id).where(where).order_by(runs.c.first_us.desc(), runs.c.run_id).limit(limit + 1)
         if isinstance(key, int):
             return list(self._connection.scalars(query.where(runs.c.id == key)))
         return list(self._connection.scalars(query.join(jobs, jobs.c.id == runs.c.job_id).where(_is_job(str(key)))))
@@ -140,14 +156,14 @@ class NodeReader:
             named = (datasets.c.namespace, datasets.c.name)
             # Tables of the lake by their own names: all of them lie in one folder, whose name would match them all.
             hit = sa.case((datasets.c.table_name != "", like(datasets.c.table_name)), else_=like(datasets.c.name))
-            query = sa.select(*named).where(hit).distinct().order_by(*named).limit(limit)
+            also = sa.exists().where(OTHER_NAMES.c.dataset_id == datasets.c.id, like(OTHER_NAMES.c.name))
+            query = sa.select(*named).where(sa.or_(hit, also)).distinct().order_by(*named).limit(limit)
             for namespace, name in self._connection.execute(query).all():
-                if (point := self._point(f"{namespace}:{name}", None, None)) is not None:
+                if (point := self._point(self._named(f"{namespace}:{name}"), None)) is not None:
                     keys[point] = None
         if "job" in kinds:
-            query = sa.select(jobs.c.namespace, jobs.c.name).where(like(jobs.c.name))
-            ran = sa.exists().where(runs.c.job_id == jobs.c.id)
-            rows = self._connection.execute(query.where(ran).order_by(jobs.c.namespace, jobs.c.name).limit(limit))
+            query = sa.select(jobs.c.namespace, jobs.c.name).where(like(jobs.c.name), jobs.c.name != "")
+            rows = self._connection.execute(query.order_by(jobs.c.namespace, jobs.c.name).limit(limit))
             keys |= {f"job:{namespace}:{name}": None for namespace, name in rows}
         chosen = list(keys)[:limit]
         nodes = self.nodes(chosen)
@@ -248,12 +264,12 @@ class NodeReader:
         return found
 
     def _job(self, job_id: str) -> GraphNode:
-        mine = sa.select(runs, jobs.c.namespace, jobs.c.name).join(jobs, jobs.c.id == runs.c.job_id)
-        mine = mine.where(_is_job(job_id))
-        last = self._connection.execute(mine.order_by(runs.c.started_us.desc(), runs.c.run_id).limit(1)).one()
+        job = self._connection.execute(sa.select(jobs).where(_is_job(job_id)).limit(1)).one()
+        mine = sa.select(runs.c.state, runs.c.run_id).where(runs.c.job_id == job.id)
+        last = self._connection.execute(mine.order_by(runs.c.first_us.desc(), runs.c.run_id).limit(1)).one_or_none()
         count = self._connection.scalar(sa.select(sa.func.count()).select_from(mine.subquery()))
-        facts = {"runs": count, "state": last.state, "run": last.run_id}
-        return GraphNode(job_id, "job", last.namespace, last.name, None, facts)
+        facts = {"runs": count} | ({"state": last.state, "run": last.run_id} if last else {})
+        return GraphNode(job_id, "job", job.namespace, job.name, None, facts)
 
 
 _WHEN_SQL = "coalesce(r.ended_us, r.started_us, 0)"

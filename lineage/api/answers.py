@@ -7,6 +7,7 @@ never served: everything that is served goes through `presentable`.
 import json
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -48,8 +49,11 @@ def presentable(value: Any, key: str = "") -> Any:
 
 
 def _names_a_secret(key: Any) -> bool:
-    if not isinstance(key, str):
-        return False
+    return isinstance(key, str) and _secret_name(key)
+
+
+@lru_cache(4096)
+def _secret_name(key: str) -> bool:
     name = _HUMP.sub("_", key).lower()
     return name.endswith(_PRIVATE) or any(redact("x", text) == MASK for text in (name, name.removesuffix("_key")))
 

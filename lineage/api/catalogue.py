@@ -289,8 +289,8 @@ WHERE d.namespace = $0 AND d.name = $1"""
 
     def derived_from(self, keys: Collection[Key]) -> dict[Key, list[Key]]:
         """By dataset: those whose columns were ever said to come from its columns."""
-        query = "SELECT DISTINCT s.namespace, s.name, d.namespace, d.name FROM $rows CROSS JOIN column_sources s"
-        query += " JOIN datasets d ON d.id = s.dataset_id WHERE s.namespace = $0 AND s.name = $1"
+        query = "SELECT DISTINCT c.namespace, c.name, d.namespace, d.name FROM $rows CROSS JOIN column_sources c"
+        query += " JOIN datasets d ON d.id = c.dataset_id WHERE c.namespace = $0 AND c.name = $1"
         found: dict[Key, list[Key]] = {key: [] for key in keys}
         for row in bulk.execute(self._connection, query, list(keys)):
             found[row[0], row[1]].append((row[2], row[3]))

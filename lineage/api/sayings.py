@@ -123,7 +123,7 @@ def _names(text: str) -> tuple[frozenset[tuple[int, str]], bool]:
 
 
 _MENTIONS = """
-SELECT m.entity, m.first_us, m.last_us, m.event_id, s.role, s.names, e.sha256
-FROM $rows CROSS JOIN mentions m JOIN shapes s ON s.id = m.shape JOIN events e ON e.id = m.event_id
+SELECT m.entity, m.first_us, m.last_us, m.event_id, h.role, h.names, e.sha256
+FROM $rows CROSS JOIN mentions m JOIN shapes h ON h.id = m.shape JOIN events e ON e.id = m.event_id
 WHERE m.kind = $0i AND m.entity = $1i"""
 _EVENTS = "SELECT e.id, e.body FROM $rows CROSS JOIN events e WHERE e.id = $0i"
