@@ -62,9 +62,9 @@ def main() -> None:
         wide = browser.new_page(viewport=WIDE, device_scale_factor=SCALE, storage_state=state)
         wide.set_default_timeout(PAGE_SECONDS * 1000)
         graph(wide, base)
-        console(
-            browser.new_page(viewport=SIZE, color_scheme="light"), console_base, seen["prediction"]["prediction_id"]
-        )
+        plain = browser.new_page(viewport=SIZE, color_scheme="light", timezone_id="UTC")
+        console(plain, console_base, seen["prediction"]["prediction_id"])
+        columns(plain, console_base)
         browser.close()
 
 
@@ -114,6 +114,15 @@ def console(page: Page, base: str, prediction_id: str) -> None:
     page.get_by_text("verified").first.wait_for()
     page.evaluate("scrollTo(0, 0)")
     save(page, "console")
+
+
+def columns(page: Page, base: str) -> None:
+    """A version with its neighbours and columns, and the way of one column to where it comes from."""
+    page.goto(f"{base}/graph?focus=dataset:assay:features/customer_activity@1&up=4&down=1")
+    page.locator("svg").get_by_text("@1", exact=False).last.click()
+    page.get_by_text("spend_7d").first.click()
+    page.wait_for_url("**column=spend_7d**")
+    save(page, "columns", height=560)
 
 
 def save(page: Page, name: str, height: float | None = None) -> None:
