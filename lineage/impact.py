@@ -141,9 +141,7 @@ def impact(
     )
 
 
-def _by_rows(
-    commits: CommitGraph, origin: list[Version], references: bool
-) -> tuple[dict[Version, None], set[Version]]:
+def _by_rows(commits: CommitGraph, origin: list[Version], references: bool) -> tuple[dict[Version, None], set[Version]]:
     """The versions that were made from the rows of some, and those that were looked up for."""
     reached: dict[Version, None] = {}
     lookups: set[Version] = set()
