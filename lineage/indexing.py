@@ -37,15 +37,19 @@ def put(connection: sa.Connection, batch: Sequence[EventFacts], *, once: bool, f
 
 def index(connection: sa.Connection, batch: Sequence[EventFacts]) -> None:
     """Read events into the index. Doing it again changes nothing."""
-    uses = {(facts.run_id, use): None for facts in batch for use in facts.datasets}
-    points = _put_versions(connection, [use for _, use in uses])
+    points = _put_versions(connection, [use for facts in batch for use in facts.datasets])
+    placed = [[points[_key(use)] for use in facts.datasets] for facts in batch]
     jobs = _put_jobs(connection, {(facts.namespace, facts.job) for facts in batch if facts.job or facts.run_id})
     runs = _put_runs(connection, [facts for facts in batch if facts.run_id is not None], jobs)
-    _put_edges(connection, [(runs[run], points[_key(use)], use) for run, use in uses if run is not None])
+    used = [
+        (runs[facts.run_id], point, use)
+        for facts, found in zip(batch, placed, strict=True)
+        if facts.run_id is not None
+        for use, point in zip(facts.datasets, found, strict=True)
+    ]
+    _put_edges(connection, used)
     _put_checks(connection, [(runs[facts.run_id], check) for facts in batch if facts.run_id for check in facts.checks])
-    places = {key: (point.dataset, point.id) for key, point in points.items()}
-    spoken = [[places[_key(use)] for use in facts.datasets] for facts in batch]
-    put_mentions(connection, batch, Places(jobs, runs, spoken))
+    put_mentions(connection, batch, Places(jobs, runs, placed))
 
 
 # -- events ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ name is always in one of these few events, in whatever order they come.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -35,20 +35,28 @@ _LATER = """(excluded.last_us > {0}.last_us OR excluded.last_us = {0}.last_us
  (SELECT e.sha256 FROM events e WHERE e.id = {0}.event_id))"""
 
 
+class Place(Protocol):
+    """A dataset version in the index."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def dataset(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a batch lies in the index: jobs by namespace and name, runs by id; per event the (dataset, version) of its
-    uses."""
+    """Where a batch lies in the index: jobs by namespace and name, runs by id; per event the places of its uses."""
 
     jobs: Mapping[tuple[str, str], int]
     runs: Mapping[str | None, int]
-    uses: Sequence[Sequence[tuple[int, int]]]
+    uses: Sequence[Sequence[Place]]
 
 
 _Moment = tuple[int, str, int]  # when an event happened, its digest (so that no two are equal) and its id
-_Spans = dict[
-    tuple[Any, ...], tuple[int, _Moment]
-]  # the first time that an event spoke of something, and the last event
+_Span = tuple[int, _Moment]  # the first time that events spoke of something, and the last event that did
+_Spans = dict[tuple[Any, ...], _Span]
 
 
 def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places: Places) -> None:
@@ -56,7 +64,6 @@ def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places:
     ids = _ids(connection, batch)
     spans: _Spans = {}  # by kind, entity, shape
     symlinks: _Spans = {}  # by dataset, namespace, name
-    shapes: dict[int, Shape] = {}
     links: set[tuple[int, int, bool]] = set()  # job, dataset, whether it is written
     sources: set[tuple[str, str, int]] = set()
     for facts, uses in zip(batch, places.uses, strict=True):
@@ -67,21 +74,21 @@ def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places:
             spoken.append((JOB, job, facts.job_shape))
         if facts.run_id is not None:
             spoken.append((RUN, places.runs[facts.run_id], facts.run_shape))
-        for use, said, (dataset, version) in zip(facts.datasets, facts.said, uses, strict=True):
-            spoken.append((DATASET, dataset, said.shape))
+        for use, said, place in zip(facts.datasets, facts.said, uses, strict=True):
+            spoken.append((DATASET, place.dataset, said.shape))
             if use.version:
-                spoken.append((VERSION, version, said.shape))
+                spoken.append((VERSION, place.id, said.shape))
             if job is not None and use.role in _LINKED:
-                links.add((job, dataset, use.role in WRITTEN))
+                links.add((job, place.dataset, use.role in WRITTEN))
             if said.sources:
-                sources.update((key.namespace, key.name, dataset) for key in said.sources)
+                sources.update((key.namespace, key.name, place.dataset) for key in said.sources)
             if said.symlinks is not None:
                 names = (ITSELF, *((key.namespace, key.name) for key in said.symlinks))
-                _see(symlinks, ((dataset, *name) for name in names), moment)
-        shapes |= {shape.id: shape for _, _, shape in spoken}
-        _see(spans, ((kind, entity, shape.id) for kind, entity, shape in spoken), moment)
-    _write(connection, _SHAPES, ((shape.id, shape.role, shape.names) for shape in shapes.values()))
-    _write(connection, _MENTIONS, _rows(spans))
+                _see(symlinks, ((place.dataset, *name) for name in names), moment)
+        _see(spans, spoken, moment)
+    _write(connection, _SHAPES, {shape for _, _, shape in spans})
+    last = {(kind, entity, shape.id): span for (kind, entity, shape), span in spans.items()}
+    _write(connection, _MENTIONS, _rows(last))
     _write(connection, _SYMLINKS, _rows(symlinks))
     _write(connection, _LINKS, links)
     _write(connection, _SOURCES, sources)

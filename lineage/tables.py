@@ -127,7 +127,8 @@ checks = Table(
     sqlite_with_rowid=False,
 )
 
-# Which event last spoke of an entity (a dataset, a version, a job, a run; see `mentions.py`) in which shape.
+# Which event last spoke of an entity (a dataset, a version, a job, a run; see `mentions.py`) in which shape. Without foreign
+# keys: there are several rows an event, and PostgreSQL would look up each reference of each.
 shapes = Table(
     "shapes",
     metadata,
@@ -141,10 +142,10 @@ mentions = Table(
     metadata,
     Column("kind", SmallInteger, primary_key=True, autoincrement=False),
     Column("entity", BigInteger, primary_key=True, autoincrement=False),
-    Column("shape", BigInteger, ForeignKey("shapes.id"), primary_key=True, autoincrement=False),
+    Column("shape", BigInteger, primary_key=True, autoincrement=False),
     Column("first_us", BigInteger, nullable=False),
     Column("last_us", BigInteger, nullable=False),
-    Column("event_id", BigInteger, ForeignKey("events.id"), nullable=False),  # the last
+    Column("event_id", BigInteger, nullable=False),  # the last
     sqlite_with_rowid=False,
 )
 

@@ -5,73 +5,19 @@ Everything is asked of the store's index; of events only those are read whose fa
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from assay.lineage import bulk
-from assay.lineage.api.sayings import Json, Sayings, Spoken
+from assay.lineage.api.entries import Dataset, Hit, Job, Key, Run, Version
+from assay.lineage.api.sayings import Sayings, Spoken
 from assay.lineage.index import known_as
 from assay.lineage.mentions import DATASET, JOB, OTHER_NAMES, READ, RUN, VERSION, WRITTEN
 from assay.lineage.naming import LOGICAL
 from assay.lineage.tables import datasets, jobs, mentions, runs, versions
 
-Key = tuple[str, str]  # namespace and name
 _DIGITS = re.compile(r"(\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """A dataset, or one version of it. Times are those of events that speak of it, µs; `written_us`: of the last that wrote
-    it. `declared` is what jobs say of it, as facets."""
-
-    key: Key
-    first_us: int
-    last_us: int
-    written_us: int | None
-    version: str | None
-    facets: Json
-    input_facets: Json
-    output_facets: Json
-    declared: Json
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """`first_us` and `last_us` are times of its events."""
-
-    id: str
-    job: Key
-    state: str
-    started_us: int | None
-    ended_us: int | None
-    first_us: int
-    last_us: int
-    facets: Json
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    dataset: Dataset
-    run: Run | None  # that wrote it
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    key: Key
-    first_us: int
-    last_us: int
-    facets: Json
-    inputs: tuple[Key, ...]
-    outputs: tuple[Key, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    kind: str  # DATASET or JOB
-    key: Key
-    last_us: int
 
 
 class Catalogue:
@@ -96,6 +42,7 @@ class Catalogue:
         return found[offset : offset + limit], len(found)
 
     def datasets_in(self, namespace: str, limit: int, offset: int) -> tuple[list[Dataset], int]:
+        namespace = known_as(namespace, "").namespace
         keys, total = self._page(sa.select(datasets.c.name).where(datasets.c.namespace == namespace), limit, offset)
         return list(self.datasets([(namespace, name) for name in keys]).values()), total
 

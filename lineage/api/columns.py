@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from assay.lineage.api.answers import NodeId
-from assay.lineage.api.catalogue import Catalogue, Dataset, splits
-from assay.lineage.api.shapes import Json, linked, list_in, said
+from assay.lineage.api.catalogue import Catalogue, splits
+from assay.lineage.api.entries import Dataset, Json, Key
+from assay.lineage.api.shapes import linked, list_in, said
 from assay.lineage.index import dataset_key
 from assay.lineage.redaction import redact_text
 
@@ -21,7 +22,7 @@ class Column(NamedTuple):
     field: str
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         return self.namespace, self.dataset
 
     @property
@@ -40,10 +41,10 @@ class Source(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class _Walk:
     known: Catalogue
-    datasets: dict[tuple[str, str], Dataset] = field(default_factory=dict)
-    derivations: dict[tuple[str, str], dict[str, list[Source]]] = field(default_factory=dict)
+    datasets: dict[Key, Dataset] = field(default_factory=dict)
+    derivations: dict[Key, dict[str, list[Source]]] = field(default_factory=dict)
 
-    def load(self, keys: Iterable[tuple[str, str]]) -> None:
+    def load(self, keys: Iterable[Key]) -> None:
         new = self.known.datasets({key for key in keys if key not in self.derivations})
         self.datasets.update(new)
         self.derivations.update((key, derivation(entry)) for key, entry in new.items())
@@ -120,7 +121,7 @@ def _named(walk: _Walk, node: str) -> list[Column] | None:
     return None
 
 
-def _all(walk: _Walk, key: tuple[str, str]) -> list[str]:
+def _all(walk: _Walk, key: Key) -> list[str]:
     return list(dict.fromkeys([*_types(walk.datasets[key]), *walk.derivations[key]]))
 
 

@@ -10,7 +10,8 @@ from pydantic import AfterValidator
 
 from assay.lineage.api import columns, models, shapes
 from assay.lineage.api.answers import Answer
-from assay.lineage.api.catalogue import Catalogue, Key
+from assay.lineage.api.catalogue import Catalogue
+from assay.lineage.api.entries import Key
 from assay.lineage.api.shapes import decoded
 from assay.lineage.store import LineageStore
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from assay.lineage import bulk
+from assay.lineage.api.entries import Json
 from assay.lineage.index import DatasetUse, described
 from assay.lineage.said import SIDES
 
-Json = dict[str, Any]
 K = TypeVar("K")
 
 

@@ -2,17 +2,16 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import unquote
 
 import sqlalchemy as sa
 
 from assay.lineage.api.answers import NodeId
-from assay.lineage.api.catalogue import Catalogue, Dataset, Hit, Job, Key, Run, Version
+from assay.lineage.api.catalogue import Catalogue
+from assay.lineage.api.entries import Dataset, Hit, Job, Json, Key, Run, Version
 from assay.lineage.store import LineageStore, StoredEvent
 from assay.lineage.tables import events
 
-Json = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES = {"COMPLETE": "COMPLETED", "FAIL": "FAILED", "ABORT": "ABORTED", "START": "RUNNING", "RUNNING": "RUNNING"}
 

@@ -97,10 +97,10 @@ def upgrade() -> None:
         "mentions",
         sa.Column("kind", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("entity", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("shape", sa.BigInteger, sa.ForeignKey("shapes.id"), primary_key=True, autoincrement=False),
+        sa.Column("shape", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("first_us", sa.BigInteger, nullable=False),
         sa.Column("last_us", sa.BigInteger, nullable=False),
-        sa.Column("event_id", sa.BigInteger, sa.ForeignKey("events.id"), nullable=False),
+        sa.Column("event_id", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
