@@ -237,12 +237,9 @@ def open_store(url: str | Path, home: str | Path | None = None, *, busy_seconds:
 
 
 def _unread(connection: sa.Connection) -> bool:
-    """Whether there are events of runs, and an index that knows of none: after a step of the schema."""
-    known = connection.scalar(sa.select(runs.c.id).limit(1))
-    return (
-        known is None
-        and connection.scalar(sa.select(events.c.id).where(events.c.run_id.is_not(None)).limit(1)) is not None
-    )
+    """Whether there are events, and an index that knows of nothing: after a step of the schema."""
+    known = (connection.scalar(sa.select(table.c.id).limit(1)) for table in (jobs, datasets))
+    return not any(known) and connection.scalar(sa.select(events.c.id).limit(1)) is not None
 
 
 def _read_again(connection: sa.Connection, batch: int = 1_000) -> None:

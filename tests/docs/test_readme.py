@@ -23,6 +23,7 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.errors import AssayError
+from assay.lineage.transport import Channel
 from assay.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +96,10 @@ class Desk:
                 case "text":
                     if before == "sh":
                         assert squeezed(snippet.text) in squeezed(printed), f"{snippet} is not what was printed"
+                case "yaml":  # the transport's configuration: what it names is opened, nothing is sent
+                    path = self.folder / "openlineage.yml"
+                    path.write_text(snippet.text.replace("/var/log", str(self.folder)))
+                    Channel(str(path), timeout=1).close(1)
                 case other:
                     pytest.fail(f"{snippet}: what is {other!r}?")
             before = snippet.language
