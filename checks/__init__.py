@@ -2,8 +2,9 @@
 
 from assay.checks.contract import Contract, ContractInfo, contract_info, contract_rules
 from assay.checks.drift import ColumnsError, Drift, compare_columns
-from assay.checks.field import Block, Field, Severity, Timestamp, rule
+from assay.checks.field import Block, Field, RowCount, Severity, Timestamp, rule
 from assay.checks.pii import mask, redact
+from assay.checks.propose import propose
 from assay.checks.report import Report, RuleResult
 from assay.checks.validate import READER_DEFECTS, Outcome, validate
 from assay.checks.volume import volume
@@ -18,6 +19,7 @@ __all__ = [
     "Field",
     "Outcome",
     "Report",
+    "RowCount",
     "RuleResult",
     "Severity",
     "Timestamp",
@@ -25,6 +27,7 @@ __all__ = [
     "contract_info",
     "contract_rules",
     "mask",
+    "propose",
     "redact",
     "rule",
     "validate",

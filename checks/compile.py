@@ -9,15 +9,17 @@ import pandera.polars as pa
 import polars as pl
 
 from assay.checks.builtin import BUILTINS, values_of
-from assay.checks.field import METADATA_KEY, Block, ColumnRule, FieldOptions, RowRule, Severity, severity_of
+from assay.checks.field import METADATA_KEY, Block, ColumnRule, FieldOptions, RowCount, RowRule, Severity, severity_of
 from assay.checks.rules import (
     Column,
+    CountRule,
     DtypeRule,
     ExprRule,
     NotNanRule,
     PanderaRule,
     ReferenceRule,
     Rule,
+    SequenceRule,
     SetRule,
     TableRule,
 )
@@ -38,7 +40,10 @@ def compile_columns(schema: pa.DataFrameSchema) -> tuple[Column, ...]:
 
 
 def compile_rules(
-    schema: pa.DataFrameSchema, columns: Sequence[Column], severities: Mapping[str, Any]
+    schema: pa.DataFrameSchema,
+    columns: Sequence[Column],
+    severities: Mapping[str, Any],
+    row_count: RowCount | None = None,
 ) -> tuple[Rule, ...]:
     """Every rule of a contract in the order in which reports show them.
 
@@ -54,6 +59,9 @@ def compile_rules(
             rules.append(_row_rule(schema, check.name or "row", fn, by_name))
         else:
             rules.append(_pandera_rule(check.name or "check", None, check, tuple(by_name)))
+    if row_count is not None:
+        tolerance = {"reference": row_count.reference, "share": row_count.share, "rows": row_count.rows}
+        rules.append(CountRule(name="row_count", column=None, severity=Severity.BLOCK, inputs=(), **tolerance))
     names = [rule.name for rule in rules]
     for name in names:
         if names.count(name) > 1:
@@ -102,7 +110,10 @@ def _column_rules(schema: pa.DataFrameSchema, column: Column, by_name: Mapping[s
         yield NotNanRule(**common("not_nan"))
     pandera_column = schema.columns[name]
     for check in pandera_column.checks or ():
-        yield _checked(schema, _check_rule(common, name, column, check), by_name)
+        made = _check_rule(common, name, column, check)
+        for other in made.inputs:
+            _known(schema, made.name, other, by_name)
+        yield _checked(schema, made, by_name)
     if pandera_column.unique or _sole_key(column, by_name.values()) or _unique(schema) == [name]:
         yield SetRule(**common("unique"), key=(value,))
     if column.options.exists_in is not None:
@@ -120,7 +131,8 @@ def _check_rule(common: Callable[..., dict[str, Any]], name: str, column: Column
     severity = Severity.WARN if check.raise_warning else Severity.QUARANTINE
     fn, value = check._check_fn, pl.col(name)
     if isinstance(fn, ColumnRule):
-        return ExprRule(**common(str(check.name), severity=severity), expr=fn.predicate(value))
+        kind = SequenceRule if fn.sequence else ExprRule
+        return kind(**common(str(check.name), *fn.others, severity=severity), expr=fn.predicate(value))
     builtin = getattr(fn, "__name__", "") if check.registry_name else ""
     if builtin in BUILTINS:
         rule_name, build = BUILTINS[builtin]
@@ -186,7 +198,13 @@ def _row_rule(schema: pa.DataFrameSchema, name: str, row: RowRule, by_name: Mapp
 
 def _checked(schema: pa.DataFrameSchema, rule: Rule, by_name: Mapping[str, Column]) -> Rule:
     """Try the rule on an empty frame of the contract's types: what does not fit fails here, not on the first delivery."""
-    exprs = rule.key if isinstance(rule, SetRule) else (rule.expr,) if isinstance(rule, (ExprRule, TableRule)) else ()
+    exprs = (
+        rule.key
+        if isinstance(rule, SetRule)
+        else (rule.expr,)
+        if isinstance(rule, (ExprRule, SequenceRule, TableRule))
+        else ()
+    )
     types = {name: column.dtype for name, column in by_name.items()}
     empty = pl.DataFrame(schema={**types, PARTITION_KEY: pl.String})
     try:
@@ -204,7 +222,7 @@ def _with_severity(schema: pa.DataFrameSchema, rule: Rule, severity: Severity | 
         return rule
     if isinstance(severity, Block):
         return replace(rule, severity=Severity.BLOCK, block=severity)
-    if severity is Severity.QUARANTINE and isinstance(rule, TableRule):
+    if severity is Severity.QUARANTINE and isinstance(rule, (TableRule, CountRule)):
         raise AssayError(
             f"{schema.name}: {rule.name} judges the whole batch, no row can leave; use info, warn or block"
         )

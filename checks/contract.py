@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -15,12 +15,18 @@ import polars as pl
 from pandera.api.polars.model_config import BaseConfig
 
 from assay.checks.compile import compile_columns, compile_rules
-from assay.checks.field import Block, ColumnRule, RowRule, Severity
+from assay.checks.drift import require_order
+from assay.checks.field import Block, ColumnRule, RowCount, RowRule, Severity
 from assay.checks.rules import Column, Rule
 from assay.errors import AssayError
 
-_OPTIONS = ("version", "owner", "freshness", "severity")
-_REFUSED = ("ordered", "dtype", "add_missing_columns", "drop_invalid_rows")
+_OPTIONS = ("version", "owner", "freshness", "severity", "row_count")
+#: Options of pandera that a contract does not have -> what to do instead.
+_REFUSED = {
+    "dtype": "annotate each column with its type",
+    "add_missing_columns": "declare the column Optional, so that its absence stays visible",
+    "drop_invalid_rows": "remove it: rows that break a rule always leave, and are kept in quarantine",
+}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -55,6 +61,7 @@ class Compiled:
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...]
     strict: bool
+    ordered: bool
 
 
 class Contract(pa.DataFrameModel):
@@ -79,6 +86,7 @@ class Contract(pa.DataFrameModel):
         owner: ClassVar[str | None]
         freshness: ClassVar[timedelta | str | None]  #: "30m", "12h", "1d", "2w"
         severity: ClassVar[Mapping[str, Severity | Block | str]]  #: rule name -> severity, where not the default
+        row_count: ClassVar[RowCount | None]  #: the batch has as many rows as another place counts
 
     __options__: ClassVar[dict[str, Any]] = {}
     __compiled__: ClassVar[Compiled | None] = None
@@ -106,6 +114,17 @@ def compiled(contract: type[Contract]) -> Compiled:
     return contract.__compiled__
 
 
+def bound(contract: type[Contract], delivered: Sequence[str]) -> Compiled:
+    """The contract for a delivery with these columns.
+
+    Raises ColumnsError when the contract is ordered and the columns come in another order.
+    """
+    plan = compiled(contract)
+    if plan.ordered:
+        require_order(plan.info.name, [column.name for column in plan.columns], delivered)
+    return plan
+
+
 def contract_info(contract: type[Contract]) -> ContractInfo:
     """Name, version, owner, freshness, digest, columns and key of a contract."""
     return compiled(contract).info
@@ -119,7 +138,9 @@ def contract_rules(contract: type[Contract]) -> tuple[Rule, ...]:
 def _check_option(contract: str, name: str, value: Any) -> None:
     known = [*_OPTIONS, *(option for option in dir(BaseConfig) if not option.startswith("_"))]
     if name in _REFUSED and value:
-        raise AssayError(f"{contract}: Config.{name} is not supported, it would be ignored silently; remove it")
+        raise AssayError(f"{contract}: Config.{name} is not supported; {_REFUSED[name]}")
+    if name == "row_count" and not isinstance(value, RowCount | None):
+        raise AssayError(f"{contract}: Config.row_count must be a RowCount(reference), not a {type(value).__name__}")
     if name not in known and not hasattr(pa.Check, name):
         close = get_close_matches(name, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
@@ -140,7 +161,7 @@ def _compile(contract: type[Contract]) -> Compiled | None:
     if key and schema.unique is None and contract.__config__ is not None:
         # So that pandera by itself also knows the key, in this thread (the schema) and in others (the config).
         contract.__config__.unique = schema.unique = list(key)
-    rules = compile_rules(schema, columns, options.get("severity") or {})
+    rules = compile_rules(schema, columns, options.get("severity") or {}, options.get("row_count"))
     info = ContractInfo(
         name=schema.name or name,
         version=str(options.get("version", "0")),
@@ -150,7 +171,8 @@ def _compile(contract: type[Contract]) -> Compiled | None:
         columns=tuple(ColumnInfo(c.name, str(c.dtype), c.nullable, c.options.pii) for c in columns),
         key=key,
     )
-    return Compiled(info, columns, rules, strict=bool(schema.strict))
+    # A clean table has the contract's columns only, so "filter" is what always happens.
+    return Compiled(info, columns, rules, strict=schema.strict is True, ordered=bool(schema.ordered))
 
 
 def _freshness(contract: str, value: timedelta | str | None) -> timedelta | None:
@@ -169,8 +191,9 @@ def _digest(
 ) -> str:
     declaration = {
         "name": schema.name,
-        "options": {name: _plain(options.get(name)) for name in ("version", "owner", "freshness")},
+        "options": {name: _plain(options.get(name)) for name in ("version", "owner", "freshness", "row_count")},
         "strict": _plain(schema.strict),
+        "ordered": bool(schema.ordered),
         "columns": [
             [c.name, str(c.dtype), c.nullable, c.required, c.coerce, repr(c.options)]
             + [_plain(check) for check in schema.columns[c.name].checks or ()]

@@ -1,6 +1,6 @@
 """The columns of a delivery against the columns that were expected: missing, new, renamed (with the likely partner), retyped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -80,6 +80,18 @@ def require_columns(contract: str, expected: Mapping[str, str], delivered: Mappi
             f"{contract}: the contract is strict and does not know the column {names}. Add it to the contract, "
             "or ask the upstream to leave it out.",
             drift,
+        )
+
+
+def require_order(contract: str, expected: Sequence[str], delivered: Sequence[str]) -> None:
+    """Raise ColumnsError when the expected columns that were delivered come in another order."""
+    found = [name for name in delivered if name in expected]
+    wanted = [name for name in expected if name in delivered]
+    if found != wanted:
+        raise ColumnsError(
+            f"{contract}: the contract is ordered, and the columns come as {', '.join(found)} instead of "
+            f"{', '.join(wanted)}. Ask the upstream to deliver the agreed order, or remove Config.ordered.",
+            compare_columns(dict.fromkeys(wanted, ""), dict.fromkeys(found, "")),
         )
 
 

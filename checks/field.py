@@ -1,7 +1,7 @@
 """How a contract is written down: severities, field options, row rules. Everything here also works as plain pandera."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,6 +11,9 @@ import polars as pl
 from pandera.api.dataframe.model_components import DATAFRAME_CHECK_KEY, CheckInfo
 from pandera.api.polars.types import PolarsData
 
+from assay.checks.conditions import required_predicate, sequence_predicate
+from assay.checks.formats import parser
+from assay.checks.normal import normal_form
 from assay.checks.text import no_card_number, no_email, not_empty
 from assay.errors import AssayError
 
@@ -62,6 +65,24 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class RowCount:
+    """The batch has as many rows as another place counts: `reference` names that count for `validate(counts=…)`.
+
+    share, rows: how far it may be off, as a share of the counted rows (0 to 1) or in rows, whichever is more.
+    """
+
+    reference: str
+    share: float = 0.0
+    rows: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise AssayError(f"RowCount(share={self.share}): a share is between 0 and 1; for a count write rows=…")
+        if self.rows < 0:
+            raise AssayError(f"RowCount(rows={self.rows}): a number of rows is not negative")
+
+
+@dataclass(frozen=True, slots=True)
 class FieldOptions:
     """What Assay knows about a column beyond pandera."""
 
@@ -70,13 +91,23 @@ class FieldOptions:
     canonical_unique: tuple[str, ...] | None = None
     pii: str | None = None
     naive_utc: bool = False
+    required_if: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    sequence: str | None = None
+    per: tuple[str, ...] = ()
+    format: str | None = None
+    normal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnRule:
-    """A rule over one column as a pandera check function: pandera runs it, Assay compiles it."""
+    """A rule over one column as a pandera check function: pandera runs it, Assay compiles it.
+
+    others: further columns that the predicate reads. sequence: whether it compares rows with rows before them.
+    """
 
     predicate: Callable[[pl.Expr], pl.Expr]
+    others: tuple[str, ...] = ()
+    sequence: bool = False
 
     def __call__(self, data: PolarsData) -> pl.LazyFrame:
         return data.lazyframe.select(self.predicate(pl.col(data.key)))
@@ -103,6 +134,11 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
     no_card_number: bool = False,
     pii: str | None = None,
     naive_utc: bool = False,
+    required_if: Mapping[str, Any] | None = None,
+    sequence: str | None = None,
+    per: str | Sequence[str] = (),
+    format: str | None = None,
+    normal: str | Sequence[str] = (),
     metadata: dict[str, Any] | None = None,
     **pandera: Any,
 ) -> Any:
@@ -114,8 +150,15 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
     not_empty, no_email, no_card_number: text is not blank, holds no e-mail address, no payment-card number.
     pii: class of personal data, one of name, email, phone, card, free_text: how previews mask it.
     naive_utc: timestamps without a zone are UTC (without this they break `<column>.dtype`).
+    required_if: {column: value or values}: not null in rows where each of these columns has (one of) these values.
+    sequence: against the row before it with a value: increasing, strictly_increasing, decreasing, strictly_decreasing or
+        consecutive (one more); per: within rows that are equal in these columns. Order is the order of delivery.
+    format: text is written as a standard says: date (or "date:%d.%m.%Y"), money ("money:EUR"), unit ("unit:kg,g"),
+        country ("country:alpha3"), currency, iban, email, phone; see `assay.checks.formats`.
+    normal: text is in normal form (strip, spaces, nfc, lower, upper, company, code, iban, email, phone; several apply in
+        turn); breaking it warns, and `propose` shows the canonical spelling. Values are never changed.
     coerce (pandera's): values of another type may be converted with loss; text is always parsed strictly.
-    Raises AssayError for an unknown pii class or option.
+    Raises AssayError for an unknown pii class, format, normal form, sequence or option.
     """
     if pii is not None and pii not in PII_CLASSES:
         raise AssayError(f"Field(pii={pii!r}): unknown class of personal data; use one of {', '.join(PII_CLASSES)}")
@@ -126,6 +169,11 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
         canonical_unique=None if entity is None else tuple(entity),
         pii=pii,
         naive_utc=naive_utc,
+        required_if=tuple((other, _listed(values)) for other, values in (required_if or {}).items()),
+        sequence=sequence,
+        per=_listed(per),
+        format=format,
+        normal=_listed(normal),
     )
     try:
         field = pa.Field(metadata={**(metadata or {}), METADATA_KEY: options}, **pandera)
@@ -135,7 +183,33 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
         raise AssayError(f"Field({', '.join(pandera)}): {error}") from error
     wanted = {"not_empty": not_empty, "no_email": no_email, "no_card_number": no_card_number}
     field.checks += [pa.Check(ColumnRule(TEXT_RULES[name]), name=name) for name, on in wanted.items() if on]
+    field.checks += _context_checks(options)
     return field
+
+
+def _context_checks(options: FieldOptions) -> list[pa.Check]:
+    checks = []
+    if options.required_if:
+        others = tuple(other for other, _ in options.required_if)
+        predicate = required_predicate(options.required_if)
+        # Null is what this rule is about, so pandera must not leave it out.
+        checks.append(pa.Check(ColumnRule(predicate, others), name="required_if", ignore_na=False))
+    if options.sequence is not None:
+        predicate = sequence_predicate(options.sequence, options.per)
+        checks.append(pa.Check(ColumnRule(predicate, options.per, sequence=True), name="sequence"))
+    elif options.per:
+        raise AssayError("Field(per=…) says within which rows a sequence runs; give sequence= too")
+    if options.format is not None:
+        parse = parser(options.format, "Field(format=…)")
+        checks.append(pa.Check(ColumnRule(lambda value: parse(value).is_not_null() | value.is_null()), name="format"))
+    if options.normal:
+        form = normal_form(options.normal, "Field(normal=…)")
+        checks.append(pa.Check(ColumnRule(lambda value: form(value) == value), name="normal", raise_warning=True))
+    return checks
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
 
 
 def severity_of(value: Any, where: str) -> Severity | Block:

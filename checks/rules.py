@@ -85,6 +85,27 @@ class TableRule(Rule):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceRule(Rule):
+    """`expr` compares a row with rows before it: true and null are valid. It needs the readable rows of the whole batch."""
+
+    expr: pl.Expr
+    kind: ClassVar[str] = "sequence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountRule(Rule):
+    """The batch has as many rows as `reference` counts, give or take `share` of them and `rows` rows."""
+
+    reference: str
+    share: float
+    rows: int
+    kind: ClassVar[str] = "count"
+
+    def agrees(self, delivered: int, expected: int) -> bool:
+        return abs(delivered - expected) <= max(self.rows, self.share * expected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PanderaRule(Rule):
     """A check that only pandera can run: custom functions."""
 

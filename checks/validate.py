@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from assay.checks.compile import is_link
-from assay.checks.contract import Compiled, Contract, compiled
+from assay.checks.contract import Compiled, Contract, bound
 from assay.checks.custom import run_check
 from assay.checks.drift import require_columns
 from assay.checks.field import Severity
 from assay.checks.profile import Profile, profile
 from assay.checks.report import Report, RuleResult, judge
-from assay.checks.rules import PanderaRule, ReferenceRule, Rule, SetRule, TableRule
+from assay.checks.rules import CountRule, PanderaRule, ReferenceRule, Rule, SequenceRule, SetRule, TableRule
 from assay.checks.scan import DEFECT, Scan, scan_batch
 from assay.checks.sets import Groups, broken_rows, key_expressions
 from assay.errors import AssayError
@@ -59,6 +59,7 @@ def validate(
     *,
     references: Mapping[str, Frame] | None = None,
     published: Frame | None = None,
+    counts: Mapping[str, int] | None = None,
 ) -> Outcome:
     """Validate a batch.
 
@@ -66,11 +67,12 @@ def validate(
         the source and pass through; `_defect` marks records that the reader could not read: they break `row.<defect>` only.
     references: table name -> frame, for foreign keys. A rule whose reference is missing is unknown, never passed.
     published: rows accepted earlier: a key that is there already is a duplicate.
+    counts: table name -> number of rows, for the contract's `row_count`. Without its count the rule is unknown.
     Raises ColumnsError when a column is missing, AssayError when a reference or `published` lacks a column or a rule fails.
     """
-    plan = compiled(contract)
     batch = frame.lazy()
     delivered = batch.collect_schema()
+    plan = bound(contract, delivered.names())
     _require_columns(plan, delivered)
     notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
     members = _reference_members(plan, references or {}, notes)
@@ -79,6 +81,8 @@ def validate(
     verdicts.rows |= {rule.name: verdict for rule in plan.rules if (verdict := scan.verdict(rule)) is not None}
     _run_pandera(plan, scan, verdicts)
     _judge_batch(plan, scan, verdicts)
+    _judge_counts(plan, verdicts, counts or {})
+    _judge_sequences(plan, scan, verdicts)
     _judge_sets(plan, scan, verdicts, None if published is None else published.lazy())
     return _outcome(plan, scan, verdicts)
 
@@ -178,6 +182,26 @@ def _judge_batch(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
             verdicts.batch[rule.name] = rows.select(rule.expr.fill_null(True)).item()
 
 
+def _judge_counts(plan: Compiled, verdicts: _Verdicts, counts: Mapping[str, int]) -> None:
+    for rule in plan.rules:
+        if not isinstance(rule, CountRule):
+            continue
+        if rule.reference in counts:
+            verdicts.batch[rule.name] = rule.agrees(verdicts.height, counts[rule.reference])
+        else:
+            verdicts.notes[rule.name] = f"no count of {rule.reference} was given"
+
+
+def _judge_sequences(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
+    for rule in plan.rules:
+        if isinstance(rule, SequenceRule) and rule.name not in verdicts.notes:
+            # A row that cannot be read is no link of the chain, so its neighbours are compared with each other.
+            known = scan.known(rule.inputs)
+            valid = scan.typed.filter(known).select(rule.expr.fill_null(True)).to_series()
+            unknown = pl.repeat(None, verdicts.height, dtype=pl.Boolean, eager=True)
+            verdicts.rows[rule.name] = unknown.scatter(known.arg_true(), valid)
+
+
 def _judge_sets(plan: Compiled, scan: Scan, verdicts: _Verdicts, published: pl.LazyFrame | None) -> None:
     rules = [rule for rule in plan.rules if isinstance(rule, SetRule) and rule.name not in verdicts.notes]
     removing = [
@@ -259,7 +283,7 @@ def _result(rule: Rule, verdicts: _Verdicts) -> RuleResult:
         unknown = rows.null_count()
         evaluated, invalid = len(rows) - unknown, rows.len() - unknown - int(rows.sum() or 0)
     else:
-        evaluated, invalid, unknown = 0, 0, 1 if isinstance(rule, TableRule) else verdicts.height
+        evaluated, invalid, unknown = 0, 0, 1 if isinstance(rule, (TableRule, CountRule)) else verdicts.height
     return judge(
         rule.name,
         rule.column,

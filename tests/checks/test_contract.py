@@ -11,7 +11,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from assay.checks import Block, Contract, Field, Timestamp, contract_info, contract_rules, rule, validate
+from assay.checks import Block, Contract, Field, RowCount, Timestamp, contract_info, contract_rules, rule, validate
 from assay.errors import AssayError
 
 
@@ -68,7 +68,27 @@ BAD: list[tuple[str, Callable[[], object]]] = [
     ("share is between", lambda: Block(share=5)),
     ("not negative", lambda: Block(rows=-1)),
     ("unknown option Config.verison.*'version'", lambda: define({"v": Field()}, {"v": str}, verison="1")),
-    ("Config.ordered", lambda: define({"v": Field()}, {"v": str}, ordered=True)),
+    ("annotate each column", lambda: define({"v": Field()}, {"v": str}, dtype=str)),
+    ("always leave", lambda: define({"v": Field()}, {"v": str}, drop_invalid_rows=True)),
+    ("declare the column Optional", lambda: define({"v": Field()}, {"v": str}, add_missing_columns=True)),
+    ("must be a RowCount", lambda: define({"v": Field()}, {"v": str}, row_count=7)),
+    ("share is between", lambda: RowCount("t", share=7)),
+    ("not negative", lambda: RowCount("t", rows=-7)),
+    ("unknown format 'ibn'.*'iban'", lambda: one(format="ibn")),
+    ("takes no parameter", lambda: one(format="iban:DE")),
+    ("no known currency", lambda: one(format="money:EURO")),
+    ("no known unit", lambda: one(format="unit:kilo")),
+    ("whole date", lambda: one(format="date:%d.%m")),
+    ("whole date", lambda: one(format="date:%d.%m.%y")),
+    ("alpha-2", lambda: one(format="country:DE")),
+    ("does not fit", lambda: one(int, format="iban")),
+    ("unknown normal form 'uper'.*'upper'", lambda: one(normal="uper")),
+    ("unknown order.*'increasing'", lambda: one(int, sequence="increasin")),
+    ("within which rows", lambda: one(int, per="v")),
+    ("unknown column 'w'", lambda: one(int, sequence="increasing", per="w")),
+    ("unknown column 'w'", lambda: one(int, nullable=True, required_if={"w": 1})),
+    ("name the values", lambda: one(int, nullable=True, required_if={"v": []})),
+    ("does not fit", lambda: one(int, nullable=True, required_if={"v": "a"})),
     ("not a duration", lambda: define({"v": Field()}, {"v": str}, freshness="soon")),
     ("not a duration", lambda: define({"v": Field()}, {"v": str}, freshness="0d")),
     ("cannot be built", lambda: define({"v": 1}, {"v": str})),
