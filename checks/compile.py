@@ -23,6 +23,7 @@ from assay.checks.rules import (
     SetRule,
     TableRule,
 )
+from assay.checks.satisfiable import require_satisfiable
 from assay.checks.text import canonical
 from assay.errors import AssayError
 
@@ -79,8 +80,6 @@ def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:
     where = f"{schema.name}.{name}"
     if column.dtype is None:
         raise AssayError(f"{where}: the column has no type; annotate it")
-    if column.regex:
-        raise AssayError(f"{where}: regex columns are not supported; declare each column by its name")
     if column.default is not None:
         raise AssayError(f"{where}: a default would hide what the source left out; remove it")
     if is_link(name):
@@ -94,7 +93,14 @@ def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:
         raise AssayError(f"{where}: values of type {dtype} cannot be compared, so they cannot be unique")
     if options.key and column.nullable:
         raise AssayError(f"{where}: a key column cannot be nullable")
-    return Column(name, dtype, column.nullable, column.required, bool(column.coerce or schema.coerce), options)
+    if options.key and not column.required:
+        raise AssayError(f"{where}: a key column cannot be optional")
+    if options.key and column.regex:
+        raise AssayError(
+            f"{where}: a pattern stands for any number of columns, so it cannot be the key; name the columns"
+        )
+    coerce = bool(column.coerce or schema.coerce)
+    return Column(name, dtype, column.nullable, column.required, coerce, options, name if column.regex else None)
 
 
 def _column_rules(schema: pa.DataFrameSchema, column: Column, by_name: Mapping[str, Column]) -> Iterator[Rule]:
@@ -109,11 +115,14 @@ def _column_rules(schema: pa.DataFrameSchema, column: Column, by_name: Mapping[s
     if column.dtype.is_float():
         yield NotNanRule(**common("not_nan"))
     pandera_column = schema.columns[name]
+    checked: list[Rule] = []
     for check in pandera_column.checks or ():
         made = _check_rule(common, name, column, check)
         for other in made.inputs:
             _known(schema, made.name, other, by_name)
-        yield _checked(schema, made, by_name)
+        checked.append(_checked(schema, made, by_name))
+    require_satisfiable(str(schema.name), column, pandera_column.checks or (), checked)
+    yield from checked
     if pandera_column.unique or _sole_key(column, by_name.values()) or _unique(schema) == [name]:
         yield SetRule(**common("unique"), key=(value,))
     if column.options.exists_in is not None:
@@ -230,7 +239,7 @@ def _with_severity(schema: pa.DataFrameSchema, rule: Rule, severity: Severity | 
 
 
 def _known(schema: pa.DataFrameSchema, rule: str, name: str, by_name: Mapping[str, Column]) -> None:
-    if name not in by_name:
+    if name not in by_name or (by_name[name].pattern is not None and not rule.startswith(f"{name}.")):
         raise AssayError(f"{schema.name}: {rule} names an unknown column {name!r}{_did_you_mean(name, by_name)}")
 
 

@@ -5,7 +5,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from pandera.api.polars.model_config import BaseConfig
 from assay.checks.compile import compile_columns, compile_rules
 from assay.checks.drift import require_order
 from assay.checks.field import Block, ColumnRule, RowCount, RowRule, Severity
+from assay.checks.patterns import expanded, spread, templates
 from assay.checks.rules import Column, Rule
 from assay.errors import AssayError
 
@@ -115,11 +116,17 @@ def compiled(contract: type[Contract]) -> Compiled:
 
 
 def bound(contract: type[Contract], delivered: Sequence[str]) -> Compiled:
-    """The contract for a delivery with these columns.
+    """The contract for a delivery with these columns: patterns stand for the columns that match them.
 
     Raises ColumnsError when the contract is ordered and the columns come in another order.
     """
     plan = compiled(contract)
+    if any(column.pattern is not None for column in plan.columns):
+        schema, matches = expanded(contract.to_schema(), delivered)
+        options = contract.__options__
+        columns = compile_columns(schema)
+        severity = spread(options.get("severity") or {}, matches)
+        plan = replace(plan, columns=columns, rules=compile_rules(schema, columns, severity, options.get("row_count")))
     if plan.ordered:
         require_order(plan.info.name, [column.name for column in plan.columns], delivered)
     return plan
@@ -156,12 +163,12 @@ def _compile(contract: type[Contract]) -> Compiled | None:
     if not schema.columns:
         return None
     options = contract.__options__
-    columns = compile_columns(schema)
+    columns = compile_columns(templates(schema))
     key = tuple(column.name for column in columns if column.options.key)
     if key and schema.unique is None and contract.__config__ is not None:
         # So that pandera by itself also knows the key, in this thread (the schema) and in others (the config).
         contract.__config__.unique = schema.unique = list(key)
-    rules = compile_rules(schema, columns, options.get("severity") or {}, options.get("row_count"))
+    rules = compile_rules(templates(schema), columns, options.get("severity") or {}, options.get("row_count"))
     info = ContractInfo(
         name=schema.name or name,
         version=str(options.get("version", "0")),
@@ -196,8 +203,8 @@ def _digest(
         "ordered": bool(schema.ordered),
         "columns": [
             [c.name, str(c.dtype), c.nullable, c.required, c.coerce, repr(c.options)]
-            + [_plain(check) for check in schema.columns[c.name].checks or ()]
-            for c in columns
+            + [_plain(check) for check in declared.checks or ()]
+            for c, declared in zip(columns, schema.columns.values(), strict=True)
         ],
         "checks": [_plain(check) for check in schema.checks or ()],
         "rules": [[rule.name, rule.severity, repr(rule.block)] for rule in rules],

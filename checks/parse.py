@@ -18,8 +18,8 @@ def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
     """`value` of dtype `source` as the column's type; null where that is not possible.
 
     Text is parsed strictly (ISO 8601 for times; fractions beyond a microsecond are cut). Numbers change type only when the
-    value stays the same. Timestamps without a zone are read only if the field says `naive_utc`. Other conversions happen
-    only if the field says `coerce`.
+    value stays the same, in lists and structs too. Timestamps without a zone are read only if the field says `naive_utc`.
+    Other conversions happen only if the field says `coerce`.
     """
     target = column.dtype
     nothing = pl.lit(None, dtype=target)
@@ -38,7 +38,10 @@ def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
     if source.is_numeric() and target.is_numeric() and not column.coerce:
         number = value.cast(target, strict=False)
         return pl.when(number.cast(source, strict=False) == value).then(number)
-    if column.coerce and _castable(source, target):
+    if source.is_nested() and _same_shape(source, target):
+        nested = value.cast(target, strict=False)
+        return pl.when(nested.cast(source, strict=False) == value).then(nested)
+    if column.coerce and not source.is_nested() and _castable(source, target):
         return value.cast(target, strict=False)
     return nothing
 
@@ -93,8 +96,28 @@ def _matching(text: pl.Expr, pattern: str) -> pl.Expr:
     return pl.when(text.str.contains(pattern)).then(text)
 
 
+def _same_shape(source: pl.DataType, target: pl.DataType) -> bool:
+    """Whether two types nest alike, down to numbers, text and times that plainly mean the same."""
+    match source, target:
+        case (pl.List(), pl.List()):
+            return _same_shape(source.inner, target.inner)  # pyright: ignore[reportArgumentType] - instances
+        case (pl.Array(), pl.Array()):
+            return source.shape == target.shape and _same_shape(source.inner, target.inner)  # pyright: ignore[reportArgumentType]
+        case (pl.Struct(), pl.Struct()):
+            pairs = list(zip(source.fields, target.fields, strict=False))
+            return len(source.fields) == len(target.fields) and all(
+                old.name == new.name and _same_shape(old.dtype, new.dtype)  # pyright: ignore[reportArgumentType]
+                for old, new in pairs
+            )
+        case (pl.Datetime(), pl.Datetime()):
+            return source.time_zone is not None and target.time_zone is not None
+        case _:
+            text = isinstance(source, (pl.Categorical, pl.Enum)) and target == pl.String
+            return source in (target, pl.Null()) or text or (source.is_numeric() and target.is_numeric())
+
+
 def _castable(source: pl.DataType, target: pl.DataType) -> bool:
-    if source.is_nested() != target.is_nested():
+    if target.is_nested():
         return False
     try:
         pl.Series([None], dtype=source).cast(target)

@@ -11,7 +11,7 @@ from assay.checks.field import Block, FieldOptions, Severity
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a contract."""
+    """One column of a contract. `pattern`: it stands for every column whose name matches."""
 
     name: str
     dtype: pl.DataType
@@ -19,6 +19,7 @@ class Column:
     required: bool
     coerce: bool
     options: FieldOptions
+    pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

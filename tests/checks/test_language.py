@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from assay.checks import ColumnsError, Contract, Field, RowCount, propose, validate
 from assay.checks.codes import IBAN_LENGTHS
+from assay.errors import AssayError
 
 
 def text_contract(**options: Any) -> type[Contract]:
@@ -250,3 +251,42 @@ def test_strict_filter_keeps_the_contract_columns_only() -> None:
             strict = "filter"
 
     assert validate(pl.DataFrame({"v": [1], "w": [2]}), Filtered).clean.columns == ["v"]
+
+
+class Sensors(Contract):
+    id: int = Field(key=True)
+    celsius: float = Field(alias=r"t_[0-9]+", regex=True, ge=-50, nullable=True)
+    note: str | None = Field(alias=r"^note_.*$", regex=True, not_empty=True)
+
+    class Config(Contract.Config):
+        severity: ClassVar = {"t_[0-9]+.ge": "warn"}
+        strict = True
+
+
+def test_pattern_columns() -> None:
+    frame = pl.DataFrame({"id": [1, 2], "t_1": ["1", "x"], "t_22": ["-99", None], "note_a": ["", "b"]})
+    outcome = validate(frame, Sensors)
+    assert outcome.quarantined["_rules"].to_list() == [["t_22.ge", "note_a.not_empty"], ["t_1.dtype"]]
+    status = {result.name: result.status for result in outcome.report.rules}
+    assert status["t_22.ge"] == "warned"
+    assert status["t_1.not_nan"] == "passed"
+    assert outcome.clean.columns == ["id", "t_1", "t_22", "note_a"]
+    assert outcome.report.digest == validate(frame.drop("t_1"), Sensors).report.digest
+
+
+def test_pattern_without_a_match() -> None:
+    assert validate(pl.DataFrame({"id": [1], "t_1": [0.5]}), Sensors).clean.columns == ["id", "t_1"]
+    with pytest.raises(ColumnsError, match="missing column 't_"):
+        validate(pl.DataFrame({"id": [1], "note_a": ["b"]}), Sensors)
+    with pytest.raises(ColumnsError, match="does not know the column 't_x'"):
+        validate(pl.DataFrame({"id": [1], "t_1": [0.5], "t_x": [0.5]}), Sensors)
+
+
+def test_two_patterns_for_one_column() -> None:
+    class Twice(Contract):
+        a: int = Field(alias="x.*", regex=True)
+        b: int = Field(alias=".*y", regex=True)
+
+    assert validate(pl.DataFrame({"x1": [1], "1y": [1]}), Twice).clean.height == 1
+    with pytest.raises(AssayError, match="two patterns match the column 'xy'"):
+        validate(pl.DataFrame({"xy": [1]}), Twice)

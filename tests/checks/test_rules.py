@@ -187,6 +187,35 @@ def test_nested_values_pass_through() -> None:
     assert broken(contract, ["[1]", None]) == [["v.dtype"], []]
 
 
+NESTED = [
+    (pl.List(pl.Int8), pl.List(pl.Int64), [[1, None], [], None], [[300], [1, 300]]),
+    (pl.List(pl.Int64), pl.List(pl.Float64), [[1.0]], [[1.5], [float("nan")]]),
+    (pl.List(pl.String), pl.List(pl.Int64), [], [[1]]),
+    (pl.List(pl.Int64), pl.List(pl.String), [], [["1"]]),
+    (pl.List(pl.Int64), pl.List(pl.Null), [[], [None]], []),
+    (pl.List(pl.List(pl.Int8)), pl.List(pl.List(pl.Int64)), [[[1]]], [[[300]]]),
+    (pl.Array(pl.Int8, 2), pl.Array(pl.Int64, 2), [[1, 2]], [[1, 300]]),
+    (pl.Array(pl.Int8, 2), pl.Array(pl.Int64, 3), [], [[1, 2, 3]]),
+    (pl.Struct({"a": pl.Int8}), pl.Struct({"a": pl.Int64}), [{"a": 1}, {"a": None}], [{"a": 300}]),
+    (pl.Struct({"a": pl.Int8}), pl.Struct({"b": pl.Int8}), [], [{"b": 1}]),
+    (pl.Struct({"a": pl.Int8, "b": pl.String}), pl.Struct({"a": pl.Int8}), [], [{"a": 1}]),
+    (pl.List(pl.Enum(["a", "b"])), pl.List(pl.Enum(["a"])), [], [["a"]]),
+    (pl.List(pl.Datetime("us", "UTC")), pl.List(pl.Datetime("us")), [], [[datetime(2026, 1, 1)]]),  # noqa: DTZ001
+]
+
+
+@pytest.mark.parametrize("coerce", [False, True])
+@pytest.mark.parametrize(("annotation", "delivered", "valid", "invalid"), NESTED)
+def test_nested_values_change_type_only_without_loss(
+    annotation: Any, delivered: Any, valid: list[Any], invalid: list[Any], coerce: bool
+) -> None:
+    contract = contract_of(annotation)(coerce=coerce)
+    assert broken(contract, [*valid, *invalid], delivered) == [[]] * len(valid) + [["v.dtype"]] * len(invalid)
+    outcome = validate(pl.DataFrame({"v": pl.Series([*valid, *invalid], dtype=delivered)}), contract)
+    assert outcome.clean.schema == {"v": annotation}
+    assert outcome.clean["v"].to_list() == valid
+
+
 def test_failed_cast_makes_the_other_rules_unknown() -> None:
     class Strict(Contract):
         v: int = Field(ge=0, unique=True)
