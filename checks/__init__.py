@@ -6,7 +6,7 @@ from assay.checks.field import Block, Field, RowCount, Severity, Timestamp, rule
 from assay.checks.pii import mask, redact
 from assay.checks.propose import propose
 from assay.checks.report import Report, RuleResult
-from assay.checks.validate import READER_DEFECTS, Outcome, validate
+from assay.checks.validate import READER_DEFECTS, Outcome, SpilledOutcome, validate, validate_spilled
 from assay.checks.volume import volume
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "RowCount",
     "RuleResult",
     "Severity",
+    "SpilledOutcome",
     "Timestamp",
     "compare_columns",
     "contract_info",
@@ -31,5 +32,6 @@ __all__ = [
     "redact",
     "rule",
     "validate",
+    "validate_spilled",
     "volume",
 ]

@@ -12,16 +12,17 @@ from assay.checks.rules import Column
 Profile = dict[str, dict[str, Any]]
 
 
-def profile(frame: pl.DataFrame, columns: Sequence[Column]) -> Profile:
+def profile(frame: pl.LazyFrame, columns: Sequence[Column]) -> Profile:
     """Per column: count, null, nan (floats), distinct (approximate); min, max of numbers and times; mean of numbers.
 
     JSON-ready: times are ISO text, decimals text. Holds no value of a text column and none of personal data.
     """
     wanted = {(column.name, name): expr for column in columns for name, expr in _statistics(column).items()}
-    row = frame.select(expr.alias(f"{index}") for index, expr in enumerate(wanted.values())).row(0)
-    result: Profile = {column.name: {"count": frame.height} for column in columns}
+    exprs = [pl.len().alias("count"), *(expr.alias(f"{index}") for index, expr in enumerate(wanted.values()))]
+    count, *row = frame.select(exprs).collect(engine="streaming").row(0)
+    result: Profile = {column.name: {"count": count} for column in columns}
     for (column, name), value in zip(wanted, row, strict=True):
-        result[column][name] = _plain(value)
+        result[column][name] = plain(value)
     return result
 
 
@@ -40,7 +41,8 @@ def _statistics(column: Column) -> dict[str, pl.Expr]:
     return result
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A statistic as JSON has it."""
     match value:
         case datetime() | date() | time():
             return value.isoformat()

@@ -2,56 +2,84 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
 from assay.checks.compile import is_link
 from assay.checks.contract import Compiled
 from assay.checks.parse import typed
-from assay.checks.rules import Column, DtypeRule, ExprRule, NotNanRule, ReferenceRule, Rule
+from assay.checks.rules import Column, DtypeRule, ExprRule, NotNanRule, ReferenceRule, Rule, SetRule
+from assay.checks.spill import fingerprint, on_disk
 
 #: The link column that says what a reader could not read in a record (null: nothing).
 DEFECT = "_defect"
 
 # Internal columns; no delivered column starts with a control character.
 _INTERNAL = "\x1f"
-_ORIGINAL, _UNREADABLE, _VERDICT, _DEFECTIVE = (
-    _INTERNAL + name for name in ("original:", "unreadable:", "verdict:", "defective")
+_ORIGINAL, _UNREADABLE, _VERDICT, _KEY, _DEFECTIVE = (
+    _INTERNAL + name for name in ("original:", "unreadable:", "verdict:", "key:", "defective")
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The scanned batch: delivered columns, typed columns, links and verdicts side by side, in input order."""
+    """The scanned batch: delivered columns, typed columns, links and verdicts side by side, in input order.
 
-    data: pl.DataFrame
+    rows: all of it, in memory or, if the batch was spilled, read again from `file`. flags: its truth values, in memory.
+    """
+
+    rows: pl.LazyFrame
+    flags: pl.DataFrame
+    height: int
     delivered: pl.Schema
     unreadable: frozenset[str]
+    file: Path | None
+
+    def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
+        """The result of a query over these rows."""
+        return query.collect(engine="streaming" if self.file else "in-memory")
+
+    def beside(self, columns: pl.DataFrame) -> pl.LazyFrame:
+        """The rows with these columns next to them, one value a row."""
+        return pl.concat([self.rows, columns.lazy()], how="horizontal")
 
     @property
-    def original(self) -> pl.DataFrame:
-        """The batch as it was delivered."""
-        return self.data.select(pl.col(_ORIGINAL + name).alias(name) for name in self.delivered)
+    def original(self) -> dict[str, pl.Expr]:
+        """The delivered columns, as they were delivered: expressions over `rows`."""
+        present = self.rows.collect_schema().names()
+        return {name: pl.col(_ORIGINAL + name if _ORIGINAL + name in present else name) for name in self.delivered}
 
     @property
-    def typed(self) -> pl.DataFrame:
+    def typed(self) -> pl.LazyFrame:
         """The contract's columns in its types, then the links."""
-        return self.data.select(pl.exclude(f"^{_INTERNAL}.*$"))
+        return self.rows.select(pl.exclude(f"^{_INTERNAL}.*$"))
 
     @property
     def readable(self) -> pl.Series:
         """Which rows the reader could read."""
         return self.known(())
 
+    def is_known(self, inputs: Iterable[str]) -> pl.Expr:
+        """Whether a row has readable values in all of these columns: an expression over `rows`."""
+        unknown = _unknown(inputs, self.unreadable, DEFECT in self.delivered)
+        return pl.lit(True) if unknown is None else ~unknown
+
     def known(self, inputs: Iterable[str]) -> pl.Series:
         """Which rows have readable values in all of these columns."""
-        expr = _unknown(inputs, self.unreadable, DEFECT in self.delivered)
-        return self.data.select(known=~expr)["known"] if expr is not None else _all_true(self.data.height)
+        known = self.is_known(inputs)
+        if known.meta.is_literal():
+            return pl.repeat(True, self.height, dtype=pl.Boolean, eager=True)
+        return self.flags.select(known=known)["known"]
 
     def verdict(self, rule: Rule) -> pl.Series | None:
         """True, false, or null for unknown, per row; None if the rule was not part of the scan."""
         name = _VERDICT + rule.name
-        return self.data[name] if name in self.data.columns else None
+        return self.flags[name] if name in self.flags.columns else None
+
+    def key_column(self, rule: SetRule) -> str:
+        """The column of `file` with the fingerprints of this rule's keys."""
+        return _KEY + rule.name
 
 
 def scan_batch(
@@ -60,29 +88,61 @@ def scan_batch(
     plan: Compiled,
     members: Mapping[str, pl.Series],
     skipped: Iterable[str],
+    folder: Path | None = None,
 ) -> Scan:
     """Read the batch once. members: the values that exist, per foreign-key rule. skipped: rules not to evaluate.
 
+    With a folder the result goes to a file there, streaming, instead of into memory.
     Raises polars.exceptions.PolarsError when a rule fails to run.
     """
+    unreadable = frozenset(column.name for column in plan.columns if _can_fail(column, delivered))
+    query = _query(batch, delivered, plan, members, frozenset(skipped), unreadable, keyed=folder is not None)
+    if folder is None:
+        file, rows = None, query.collect().lazy()
+    else:
+        file = folder / "rows.parquet"
+        rows = on_disk(query, file)
+    truths = [name for name in rows.collect_schema() if name.startswith((_UNREADABLE, _VERDICT, _DEFECTIVE))]
+    flags = rows.select(truths).collect(engine="streaming" if folder else "in-memory")
+    height = rows.select(pl.len()).collect().item()
+    return Scan(rows, flags, height, delivered, unreadable, file)
+
+
+def _query(
+    batch: pl.LazyFrame,
+    delivered: pl.Schema,
+    plan: Compiled,
+    members: Mapping[str, pl.Series],
+    skipped: frozenset[str],
+    unreadable: frozenset[str],
+    *,
+    keyed: bool,
+) -> pl.LazyFrame:
     types = [_typed(column, delivered).alias(column.name) for column in plan.columns]
     links = [pl.col(name) for name in delivered if is_link(name)]
-    original = [pl.col(name).alias(_ORIGINAL + name) for name in delivered]
+    # A column that already has the contract's type is its own original.
+    same = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
+    converted = [name for name in delivered if not is_link(name) and name not in same]
+    original = [pl.col(name).alias(_ORIGINAL + name) for name in converted]
     defective = [pl.col(DEFECT).is_not_null().alias(_DEFECTIVE)] if DEFECT in delivered else []
-    unreadable = {column.name: _unreadable(column) for column in plan.columns if _can_fail(column, delivered)}
-    dropped = frozenset(skipped)
-    verdicts = [
-        _verdict(rule, members, frozenset(unreadable), delivered).alias(_VERDICT + rule.name)
-        for rule in plan.rules
-        if rule.name not in dropped and isinstance(rule, (DtypeRule, NotNanRule, ExprRule, ReferenceRule))
+    failed = [
+        _unreadable(column, delivered).alias(_UNREADABLE + column.name)
+        for column in plan.columns
+        if column.name in unreadable
     ]
-    data = (
-        batch.select(*original, *types, *links, *defective)
-        .with_columns(expr.alias(_UNREADABLE + name) for name, expr in unreadable.items())
-        .with_columns(verdicts)
-        .collect()
-    )
-    return Scan(data, delivered, frozenset(unreadable))
+    verdicts = [
+        _verdict(rule, members, unreadable, converted, delivered).alias(_VERDICT + rule.name)
+        for rule in plan.rules
+        if rule.name not in skipped and isinstance(rule, (DtypeRule, NotNanRule, ExprRule, ReferenceRule))
+    ]
+    keys = []
+    if keyed:
+        for rule in plan.rules:
+            if isinstance(rule, SetRule) and rule.name not in skipped:
+                unknown = _unknown(rule.inputs, unreadable, DEFECT in delivered)
+                key = fingerprint(rule.key)
+                keys.append((key if unknown is None else pl.when(~unknown).then(key)).alias(_KEY + rule.name))
+    return batch.select(*original, *types, *links, *defective).with_columns(failed).with_columns(*verdicts, *keys)
 
 
 def _typed(column: Column, delivered: pl.Schema) -> pl.Expr:
@@ -99,10 +159,11 @@ def _not_cast(column: str) -> pl.Expr:
     return pl.col(_ORIGINAL + column).is_not_null() & pl.col(column).is_null()
 
 
-def _unreadable(column: Column) -> pl.Expr:
+def _unreadable(column: Column, delivered: pl.Schema) -> pl.Expr:
     # NaN is not a number that other rules could judge: polars would call it greater than everything.
-    failed = _not_cast(column.name)
-    return failed | pl.col(column.name).is_nan().fill_null(False) if column.dtype.is_float() else failed
+    nan = [pl.col(column.name).is_nan().fill_null(False)] if column.dtype.is_float() else []
+    failed = [_not_cast(column.name)] if delivered[column.name] != column.dtype else []
+    return pl.any_horizontal(*failed, *nan)
 
 
 def _unknown(inputs: Iterable[str], unreadable: frozenset[str], has_defects: bool) -> pl.Expr | None:
@@ -111,16 +172,24 @@ def _unknown(inputs: Iterable[str], unreadable: frozenset[str], has_defects: boo
     return pl.any_horizontal(flags) if flags else None
 
 
-def _verdict(rule: Rule, members: Mapping[str, pl.Series], unreadable: frozenset[str], delivered: pl.Schema) -> pl.Expr:
+def _verdict(
+    rule: Rule,
+    members: Mapping[str, pl.Series],
+    unreadable: frozenset[str],
+    converted: Iterable[str],
+    delivered: pl.Schema,
+) -> pl.Expr:
     has_defects = DEFECT in delivered
     unknown = _unknown(rule.inputs, unreadable, has_defects)
     match rule:
         case DtypeRule(inputs=(name,)):
-            valid = ~_not_cast(name) if name in unreadable else pl.lit(True)
+            valid = ~_not_cast(name) if name in converted else pl.lit(True)
             unknown = _unknown((), unreadable, has_defects)
         case NotNanRule(inputs=(name,)):
             valid = pl.col(name).is_not_nan()
-            unknown = pl.any_horizontal(_not_cast(name), *([pl.col(_DEFECTIVE)] if has_defects else []))
+            unread = [_not_cast(name)] if name in converted else []
+            unread += [pl.col(_DEFECTIVE)] if has_defects else []
+            unknown = pl.any_horizontal(unread) if unread else None
         case ReferenceRule(inputs=(name,)):
             valid = pl.col(name).is_in(members[rule.name].implode())
         case ExprRule(expr=expr):
@@ -129,7 +198,3 @@ def _verdict(rule: Rule, members: Mapping[str, pl.Series], unreadable: frozenset
             raise AssertionError(f"{rule.name} is not evaluated in the scan")
     valid = valid.fill_null(True)
     return valid if unknown is None else pl.when(unknown).then(None).otherwise(valid)
-
-
-def _all_true(height: int) -> pl.Series:
-    return pl.repeat(True, height, dtype=pl.Boolean, eager=True)

@@ -57,20 +57,25 @@ def broken_rows(
     return broken
 
 
-def _published_owners(group: Groups, published: pl.LazyFrame | None, columns: Mapping[str, Column]) -> Owners:
-    """The keys of the batch that are published already, and whose they are."""
-    if published is None:
-        return {}
-    rule = group.rule
+def published_inputs(rule: SetRule, published: pl.LazyFrame, columns: Mapping[str, Column]) -> pl.LazyFrame:
+    """What the rule reads of the published rows, in the contract's types. Raises AssayError when they lack a column."""
     present = published.collect_schema().names()
     for name in rule.inputs:
         if name not in present:
             raise AssayError(
                 f"{rule.name}: the published rows have no column {name!r}; pass the table the contract is for"
             )
+    return published.select(pl.col(name).cast(columns[name].dtype) for name in rule.inputs)
+
+
+def _published_owners(group: Groups, published: pl.LazyFrame | None, columns: Mapping[str, Column]) -> Owners:
+    """The keys of the batch that are published already, and whose they are."""
+    if published is None:
+        return {}
+    rule = group.rule
     entity = [pl.col(name).alias(f"entity{index}") for index, name in enumerate(rule.entity or ())]
     rows = (
-        published.select(pl.col(name).cast(columns[name].dtype) for name in rule.inputs)
+        published_inputs(rule, published, columns)
         .select(*key_expressions(rule), *entity)
         .join(group.key.lazy().drop_nulls().unique(), on=group.key.columns, how="semi")
         .unique()

@@ -1,8 +1,10 @@
 """One batch against one contract: which rows are clean, which leave and why, what was counted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from assay.checks.compile import is_link
@@ -12,9 +14,10 @@ from assay.checks.drift import require_columns
 from assay.checks.field import Severity
 from assay.checks.profile import Profile, profile
 from assay.checks.report import Report, RuleResult, judge
-from assay.checks.rules import CountRule, PanderaRule, ReferenceRule, Rule, SequenceRule, SetRule, TableRule
+from assay.checks.rules import Column, CountRule, PanderaRule, ReferenceRule, Rule, SequenceRule, SetRule, TableRule
 from assay.checks.scan import DEFECT, Scan, scan_batch
-from assay.checks.sets import Groups, broken_rows, key_expressions
+from assay.checks.sets import Groups, broken_rows, key_expressions, published_inputs
+from assay.checks.spill import fingerprint, sharing_rows
 from assay.errors import AssayError
 
 Frame = pl.DataFrame | pl.LazyFrame
@@ -24,6 +27,8 @@ READER_DEFECTS = ("unparsable", "encoding")
 #: The column of the quarantine that lists the rules a row breaks.
 RULES = "_rules"
 _READER_COLUMNS = (DEFECT, "_line", RULES)
+# Internal columns next to the scanned rows; no delivered column starts with a control character.
+_BROKEN, _LEAVES, _SHARES = "\x1fbroken:", "\x1fleaves", "\x1fshares"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,16 @@ class Outcome:
 
     clean: pl.DataFrame
     quarantined: pl.DataFrame
+    report: Report
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class SpilledOutcome:
+    """The result of `validate_spilled`: an `Outcome` whose rows are read from its folder when they are asked for."""
+
+    clean: pl.LazyFrame
+    quarantined: pl.LazyFrame
     report: Report
     profile: Profile
 
@@ -70,21 +85,55 @@ def validate(
     counts: table name -> number of rows, for the contract's `row_count`. Without its count the rule is unknown.
     Raises ColumnsError when a column is missing, AssayError when a reference or `published` lacks a column or a rule fails.
     """
+    scan, outcome = _validated(frame, contract, references, published, counts, None)
+    clean, quarantined = scan.collect(outcome.clean), scan.collect(outcome.quarantined)
+    return Outcome(clean, quarantined, outcome.report, outcome.profile)
+
+
+def validate_spilled(
+    frame: Frame,
+    contract: type[Contract],
+    folder: str | Path,
+    *,
+    references: Mapping[str, Frame] | None = None,
+    published: Frame | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> SpilledOutcome:
+    """Validate a batch that may be larger than memory; the arguments, the rules and the result are those of `validate`.
+
+    The batch is read once, streaming, into `folder`, an existing one without a batch in it; keys are compared by DuckDB, which
+    writes to the folder too. In memory are some bits a row and rule, the rows that share a key with another row, and
+    the values that references hold. Custom pandera functions see the whole batch at once, so they need memory for it.
+    Read `clean` and `quarantined` (`sink_parquet`, `collect_batches`, …) before the folder is deleted: it holds the
+    rows as delivered, personal data too.
+    Raises what `validate` raises, and FileExistsError when the folder holds a batch already.
+    """
+    return _validated(frame, contract, references, published, counts, Path(folder))[1]
+
+
+def _validated(
+    frame: Frame,
+    contract: type[Contract],
+    references: Mapping[str, Frame] | None,
+    published: Frame | None,
+    counts: Mapping[str, int] | None,
+    folder: Path | None,
+) -> tuple[Scan, SpilledOutcome]:
     batch = frame.lazy()
     delivered = batch.collect_schema()
     plan = bound(contract, delivered.names())
     _require_columns(plan, delivered)
     notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
     members = _reference_members(plan, references or {}, notes)
-    scan = _scanned(batch, delivered, plan, members, notes)
-    verdicts = _Verdicts(scan.data.height, notes=notes)
+    scan = _scanned(batch, delivered, plan, members, notes, folder)
+    verdicts = _Verdicts(scan.height, notes=notes)
     verdicts.rows |= {rule.name: verdict for rule in plan.rules if (verdict := scan.verdict(rule)) is not None}
     _run_pandera(plan, scan, verdicts)
     _judge_batch(plan, scan, verdicts)
     _judge_counts(plan, verdicts, counts or {})
     _judge_sequences(plan, scan, verdicts)
     _judge_sets(plan, scan, verdicts, None if published is None else published.lazy())
-    return _outcome(plan, scan, verdicts)
+    return scan, _outcome(plan, scan, verdicts)
 
 
 def _require_columns(plan: Compiled, delivered: pl.Schema) -> None:
@@ -123,9 +172,10 @@ def _scanned(
     plan: Compiled,
     members: Mapping[str, pl.Series],
     notes: Mapping[str, str],
+    folder: Path | None,
 ) -> Scan:
     try:
-        return scan_batch(batch, delivered, plan, members, notes)
+        return scan_batch(batch, delivered, plan, members, notes, folder)
     except pl.exceptions.PolarsError as error:
         culprit = _failing_rule(batch, delivered, plan, members, notes)
         if culprit is None:
@@ -156,7 +206,7 @@ def _failing_rule(
 
 def _run_pandera(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
     rules = [rule for rule in plan.rules if isinstance(rule, PanderaRule)]
-    typed = scan.typed if rules else pl.DataFrame()
+    typed = scan.collect(scan.typed) if rules else pl.DataFrame()
     for rule in rules:
         known = scan.known(rule.inputs)
         rows = typed.filter(known)
@@ -178,8 +228,8 @@ def _run_pandera(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
 def _judge_batch(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
     for rule in plan.rules:
         if isinstance(rule, TableRule) and rule.name not in verdicts.notes:
-            rows = scan.typed.filter(scan.known(rule.inputs))
-            verdicts.batch[rule.name] = rows.select(rule.expr.fill_null(True)).item()
+            rows = scan.rows.filter(scan.is_known(rule.inputs))
+            verdicts.batch[rule.name] = scan.collect(rows.select(rule.expr.fill_null(True))).item()
 
 
 def _judge_counts(plan: Compiled, verdicts: _Verdicts, counts: Mapping[str, int]) -> None:
@@ -197,7 +247,8 @@ def _judge_sequences(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
         if isinstance(rule, SequenceRule) and rule.name not in verdicts.notes:
             # A row that cannot be read is no link of the chain, so its neighbours are compared with each other.
             known = scan.known(rule.inputs)
-            valid = scan.typed.filter(known).select(rule.expr.fill_null(True)).to_series()
+            rows = scan.rows.filter(scan.is_known(rule.inputs))
+            valid = scan.collect(rows.select(rule.expr.fill_null(True))).to_series()
             unknown = pl.repeat(None, verdicts.height, dtype=pl.Boolean, eager=True)
             verdicts.rows[rule.name] = unknown.scatter(known.arg_true(), valid)
 
@@ -208,61 +259,86 @@ def _judge_sets(plan: Compiled, scan: Scan, verdicts: _Verdicts, published: pl.L
         verdicts.broken(rule) for rule in plan.rules if rule.name in verdicts.rows and rule.severity.removes_row
     ]
     stays = ~_any(removing, verdicts.height) & scan.readable
-    known = [scan.known(rule.inputs) for rule in rules]
+    columns = {column.name: column for column in plan.columns}
+    shares = _sharing(scan, rules, published, columns)
+    candidates = scan.rows
+    if shares is not None:
+        candidates, stays = scan.beside(pl.DataFrame({_SHARES: shares})).filter(_SHARES), stays.filter(shares)
     groups = [
         Groups(
             rule,
             # A row whose key cannot be read is in no group.
-            scan.typed.select(pl.when(readable).then(expr) for expr in key_expressions(rule)),
-            scan.typed.select(rule.entity) if rule.entity else None,
+            scan.collect(
+                candidates.select(pl.when(scan.is_known(rule.inputs)).then(expr) for expr in key_expressions(rule))
+            ),
+            scan.collect(candidates.select(rule.entity)) if rule.entity else None,
         )
-        for rule, readable in zip(rules, known, strict=True)
+        for rule in rules
     ]
-    columns = {column.name: column for column in plan.columns}
-    for rule, readable, broken in zip(rules, known, broken_rows(groups, stays, published, columns), strict=True):
-        valid = pl.repeat(True, verdicts.height, dtype=pl.Boolean, eager=True).scatter(broken, False)
-        verdicts.rows[rule.name] = valid.set(~readable, None)
+    for rule, broken in zip(rules, broken_rows(groups, stays, published, columns), strict=True):
+        positions = broken if shares is None else shares.arg_true().gather(broken)
+        valid = pl.repeat(True, verdicts.height, dtype=pl.Boolean, eager=True).scatter(positions, False)
+        verdicts.rows[rule.name] = valid.set(~scan.known(rule.inputs), None)
 
 
-def _outcome(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> Outcome:
+def _sharing(
+    scan: Scan, rules: Sequence[SetRule], published: pl.LazyFrame | None, columns: Mapping[str, Column]
+) -> pl.Series | None:
+    """Of a spilled batch the rows that may share a key with another row or a published one: no other can break a rule."""
+    if scan.file is None:
+        return None
+    taken: dict[str, Path | None] = {scan.key_column(rule): None for rule in rules}
+    if published is not None:
+        for index, rule in enumerate(rules):
+            taken[scan.key_column(rule)] = file = scan.file.with_name(f"published-{index}.parquet")
+            published_inputs(rule, published, columns).select(key=fingerprint(rule.key)).sink_parquet(file)
+    shares = np.zeros(scan.height, dtype=bool)
+    shares[sharing_rows(scan.file, taken)] = True
+    return pl.Series(shares)
+
+
+def _outcome(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> SpilledOutcome:
     broken = {rule.name: verdicts.broken(rule) for rule in plan.rules if rule.name in verdicts.rows}
     removing = [broken[rule.name] for rule in plan.rules if rule.name in broken and rule.severity.removes_row]
     leaves = _any(removing, verdicts.height) | ~scan.readable
     links = [name for name in scan.delivered if is_link(name) and name not in _READER_COLUMNS]
-    clean = scan.data.filter(~leaves).select(*(column.name for column in plan.columns), *links)
-    reasons = pl.DataFrame(broken, height=verdicts.height).filter(leaves)
-    quarantined = scan.original.filter(leaves).with_columns(_rules(reasons, scan, leaves))
+    rows = scan.beside(pl.DataFrame({_LEAVES: leaves} | {_BROKEN + name: rows for name, rows in broken.items()}))
+    rows_quarantined = int(leaves.sum())
     report = Report(
         contract=plan.info.name,
         version=plan.info.version,
         digest=plan.info.digest,
         rows_in=verdicts.height,
-        rows_clean=clean.height,
-        rows_quarantined=quarantined.height,
+        rows_clean=verdicts.height - rows_quarantined,
+        rows_quarantined=rows_quarantined,
         rules=(*_reader_results(scan), *(_result(rule, verdicts) for rule in plan.rules)),
     )
-    return Outcome(clean, quarantined, report, profile(scan.data, plan.columns))
+    return SpilledOutcome(
+        clean=rows.filter(~pl.col(_LEAVES)).select(*(column.name for column in plan.columns), *links),
+        quarantined=rows.filter(_LEAVES).select(**scan.original | {RULES: _rules(list(broken), scan)}),
+        report=report,
+        profile=profile(scan.rows, plan.columns),
+    )
 
 
-def _rules(broken: pl.DataFrame, scan: Scan, leaves: pl.Series) -> pl.Series:
+def _rules(names: Sequence[str], scan: Scan) -> pl.Expr:
     """The names of the broken rules, per quarantined row."""
-    names: list[pl.Expr] = [pl.when(pl.col(name)).then(pl.lit(name)) for name in broken.columns]
-    if DEFECT in scan.delivered:
-        broken = broken.with_columns(scan.data[DEFECT].filter(leaves))
-        names.append("row." + pl.col(DEFECT))
-    return broken.select(pl.concat_list(names).list.drop_nulls().alias(RULES)).to_series()
+    broken = [pl.when(pl.col(_BROKEN + name)).then(pl.lit(name)) for name in names]
+    broken += ["row." + pl.col(DEFECT)] if DEFECT in scan.delivered else []
+    return pl.concat_list(broken).list.drop_nulls()
 
 
 def _reader_results(scan: Scan) -> list[RuleResult]:
     if DEFECT not in scan.delivered:
         return []
-    counts = dict(scan.data[DEFECT].drop_nulls().value_counts().iter_rows())
+    defects = scan.rows.select(pl.col(DEFECT).drop_nulls().value_counts().struct.unnest())
+    counts = dict(scan.collect(defects).iter_rows())
     return [
         judge(
             f"row.{defect}",
             None,
             Severity.QUARANTINE,
-            evaluated=scan.data.height,
+            evaluated=scan.height,
             invalid=counts.get(defect, 0),
             unknown=0,
             engine="reader",

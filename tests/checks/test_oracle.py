@@ -3,13 +3,15 @@
 import math
 import re
 from collections import Counter
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import polars as pl
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.checks import Contract, Field, rule, validate
+from assay.checks import Contract, Field, rule, validate, validate_spilled
 
 PAIR = ["customer", "qty"]
 CANONICAL = {
@@ -65,6 +67,7 @@ PUBLISHED = st.lists(
     ),
     max_size=2,
 )
+REFERENCES = {"customers": pl.DataFrame({"customer": ["x", "y"]})}
 Row = dict[str, Any]
 
 
@@ -127,14 +130,21 @@ def oracle(rows: list[Row], published: list[Row]) -> list[set[str]]:
     return verdicts
 
 
+def batch_of(rows: list[Row]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=dict.fromkeys(TEXT_COLUMNS, pl.String)).with_columns(
+        _row_number=pl.int_range(pl.len())
+    )
+
+
+def published_of(rows: list[Row]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema={"id": str, "customer": str, "qty": int, "name": str, "code": str})
+
+
 @settings(deadline=None)  # other work may share the cores
 @given(ROWS, PUBLISHED)
 def test_validation_equals_the_oracle(rows: list[Row], published: list[Row]) -> None:
-    schema = dict.fromkeys(TEXT_COLUMNS, pl.String)
-    frame = pl.DataFrame(rows, schema=schema).with_columns(_row_number=pl.int_range(pl.len()))
-    kept = pl.DataFrame(published, schema={"id": str, "customer": str, "qty": int, "name": str, "code": str})
-    references = {"customers": pl.DataFrame({"customer": ["x", "y"]})}
-    outcome = validate(frame, Orders, references=references, published=kept)
+    frame, kept = batch_of(rows), published_of(published)
+    outcome = validate(frame, Orders, references=REFERENCES, published=kept)
     expected = oracle(rows, published)
 
     leaves = [bool(broken - {"qty.in_range", "customer+qty.unique"}) for broken in expected]
@@ -151,11 +161,40 @@ def test_validation_equals_the_oracle(rows: list[Row], published: list[Row]) -> 
 
     halves = pl.concat([frame[: len(rows) // 2], frame[len(rows) // 2 :]], rechunk=False)
     for other in (frame.lazy(), halves):
-        same = validate(other, Orders, references=references, published=kept.lazy())
+        same = validate(other, Orders, references=REFERENCES, published=kept.lazy())
         assert same.clean.equals(outcome.clean)
         assert same.quarantined.equals(outcome.quarantined)
         assert same.report == report
 
     # What was accepted is accepted again, with nothing left to convert.
-    again = validate(outcome.clean, Orders, references=references, published=kept)
+    again = validate(outcome.clean, Orders, references=REFERENCES, published=kept)
     assert again.clean.equals(outcome.clean)
+
+
+SOURCES = {
+    "eager": lambda frame, folder: frame,
+    "lazy": lambda frame, folder: frame.lazy(),
+    "chunked": lambda frame, folder: pl.concat([frame[:3], frame[3:]], rechunk=False),
+    "delta": lambda frame, folder: pl.scan_delta(delta_table(frame, f"{folder}/table")),
+}
+
+
+def delta_table(frame: pl.DataFrame, path: str) -> DeltaTable:
+    write_deltalake(path, frame.to_arrow())
+    return DeltaTable(path)
+
+
+@settings(deadline=None, max_examples=20)
+@given(ROWS, PUBLISHED, st.sampled_from(list(SOURCES)))
+def test_a_spilled_batch_is_judged_like_one_in_memory(rows: list[Row], published: list[Row], kind: str) -> None:
+    frame, kept = batch_of(rows), published_of(published)
+    outcome = validate(frame, Orders, references=REFERENCES, published=kept)
+    with TemporaryDirectory() as folder:
+        source = SOURCES[kind](frame, folder)
+        in_memory = validate(source, Orders, references=REFERENCES, published=kept)
+        spilled = validate_spilled(source, Orders, folder, references=REFERENCES, published=kept.lazy())
+        for same in (in_memory, spilled):
+            assert same.clean.lazy().collect().equals(outcome.clean)
+            assert same.quarantined.lazy().collect().equals(outcome.quarantined)
+            assert same.report == outcome.report
+            assert same.profile == outcome.profile

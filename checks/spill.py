@@ -1,0 +1,55 @@
+"""Batches larger than memory: the scanned rows on disk, and which of them share a key, found by an engine that spills."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+#: What DuckDB may hold in memory; beyond it, it writes to the folder.
+MEMORY = "256MB"
+
+
+def on_disk(query: pl.LazyFrame, file: Path) -> pl.LazyFrame:
+    """Run the query, streaming, into a Parquet file, and read it from there. Raises OSError if the file exists."""
+    file.touch(mode=0o600, exist_ok=False)
+    query.sink_parquet(file, compression="lz4", statistics=False)
+    return pl.scan_parquet(file)
+
+
+def fingerprint(key: Iterable[pl.Expr]) -> pl.Expr:
+    """64 bits of a key, null if one of its values is: equal keys have equal ones, different keys hardly ever."""
+    values = list(key)
+    present = pl.all_horizontal(value.is_not_null() for value in values)
+    return pl.when(present).then(pl.struct(value.alias(f"{index}") for index, value in enumerate(values)).hash())
+
+
+def sharing_rows(file: Path, published: Mapping[str, Path | None]) -> np.ndarray:
+    """Positions of the rows of `file` that share a key with another row or a published one: all of those, and by chance more.
+
+    published: for each column of fingerprints in `file` the file with the published ones (column `key`), if there are any.
+    """
+    config = {
+        "memory_limit": MEMORY,
+        "temp_directory": str(file.parent / "duckdb"),
+        "preserve_insertion_order": "false",
+    }
+    found = [np.empty(0, dtype=np.int64)]
+    with duckdb.connect(config=config) as engine:
+        for column, taken in published.items():
+            key, rows = _quoted(column, '"'), _parquet(file, "file_row_number = true")
+            batch = f"(select file_row_number as row, {key} as key from {rows})"
+            shared = f"select key from {batch} where key is not null group by key having count(*) > 1"
+            if taken is not None:
+                shared += f" union select key from {_parquet(taken)} where key in (select key from {batch})"
+            found.append(engine.execute(f"select row from {batch} where key in ({shared})").fetchnumpy()["row"])
+    return np.concatenate(found)
+
+
+def _parquet(file: Path, *options: str) -> str:
+    return f"read_parquet({', '.join((_quoted(str(file)), *options))})"
+
+
+def _quoted(text: str, mark: str = "'") -> str:
+    return mark + text.replace(mark, mark * 2) + mark
