@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from assay.checks import Contract
+from assay.checks.contract import compiled
 from assay.errors import AssayError
 from assay.settings import Settings
 
@@ -56,6 +57,11 @@ class Source:
             raise AssayError(f"Source name {self.name!r}: use letters, digits and underscores; it names tables.")
         if not self.key:
             raise AssayError(f"Source {self.name!r} needs a key: the columns that identify a row.")
+        if patterns := [column.name for column in compiled(self.contract).columns if column.pattern is not None]:
+            raise AssayError(
+                f"Source {self.name!r}: its tables and checks need known columns, but {patterns[0]!r} of the contract "
+                f"{self.contract.__name__} is a pattern; declare each column by its name."
+            )
 
     @property
     def raw(self) -> str:
