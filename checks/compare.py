@@ -5,7 +5,7 @@ Suppliers rely on what is accepted: a demand added breaks them. A change that do
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import polars as pl
@@ -14,7 +14,7 @@ from assay.checks.bounds import narrower
 from assay.checks.contract import Contract
 from assay.checks.declared import CODE, Declaration, declaration, same_arguments
 from assay.checks.drift import compare_columns
-from assay.checks.rules import Column, ReferenceRule, Rule, SetRule
+from assay.checks.rules import Column, Rule
 
 Side = Literal["readers", "suppliers"]
 READERS: tuple[Side, ...] = ("readers",)
@@ -56,8 +56,8 @@ def _columns(old: Declaration, new: Declaration) -> Iterator[Change]:
             reason = f"is probably {renamed[name]!r} now: queries and deliveries that name it fail"
             yield Change("column_renamed", name, BOTH, reason)
         elif name not in after:
-            breaks = BOTH if new.strict else READERS
-            also = ", and the strict contract refuses deliveries that still have it" if new.strict else ""
+            breaks = BOTH if new.plan.strict else READERS
+            also = ", and the strict contract refuses deliveries that still have it" if new.plan.strict else ""
             yield Change("column_removed", name, breaks, f"queries that read it fail{also}")
     for name, column in after.items():
         if name in before:
@@ -69,9 +69,9 @@ def _columns(old: Declaration, new: Declaration) -> Iterator[Change]:
         moved = next(
             new_name for old_name, new_name in zip(kept_before, kept_after, strict=True) if old_name != new_name
         )
-        yield Change(
-            "columns_reordered", moved, NOBODY, "the clean table's columns have another order; names are the same"
-        )
+        breaks = SUPPLIERS if new.plan.ordered else NOBODY
+        also = ", and deliveries in the old order are refused" if new.plan.ordered else ""
+        yield Change("columns_reordered", moved, breaks, f"the clean table's columns have another order{also}")
 
 
 def _by_name(declared: Declaration) -> dict[str, Column]:
@@ -238,14 +238,10 @@ def _arguments(name: str, old: Declaration, new: Declaration, before: Rule, afte
     yield Change(kind, name, breaks if effective else NOBODY, reason)
 
 
-def _target(rule: Rule) -> tuple[Any, ...]:
-    match rule:
-        case ReferenceRule():
-            return rule.reference, rule.reference_column
-        case SetRule():
-            return rule.inputs, rule.entity
-        case _:
-            return (rule.kind, rule.inputs)
+def _target(rule: Rule) -> dict[str, Any]:
+    """What a rule compares with, beside its name and severity."""
+    skipped = ("name", "severity", "block", "key", "expr", "check")
+    return {field.name: getattr(rule, field.name) for field in fields(rule) if field.name not in skipped}
 
 
 def _severity(old: Rule, new: Rule) -> Iterator[Change]:
@@ -269,11 +265,16 @@ def _severity(old: Rule, new: Rule) -> Iterator[Change]:
 
 def _options(old: Declaration, new: Declaration) -> Iterator[Change]:
     before, after = old.plan.info, new.plan.info
-    if bool(old.strict) != bool(new.strict):
-        if new.strict:
+    if old.plan.strict != new.plan.strict:
+        if new.plan.strict:
             yield Change("strict", "strict", SUPPLIERS, "deliveries with further columns are refused")
         else:
             yield Change("not_strict", "strict", NOBODY, "further columns are accepted and left out of the clean table")
+    if old.plan.ordered != new.plan.ordered:
+        if new.plan.ordered:
+            yield Change("ordered", "ordered", SUPPLIERS, "deliveries whose columns come in another order are refused")
+        else:
+            yield Change("not_ordered", "ordered", NOBODY, "columns may come in any order")
     if before.freshness != after.freshness:
         if after.freshness is None or (before.freshness is not None and after.freshness > before.freshness):
             yield Change("freshness_loosened", "freshness", READERS, "the data may be older than was promised")

@@ -9,7 +9,8 @@ import polars as pl
 
 from assay.checks.builtin import BUILTINS
 from assay.checks.contract import Compiled, Contract, compiled
-from assay.checks.field import TEXT_RULES, ColumnRule, RowRule
+from assay.checks.field import METADATA_KEY, TEXT_RULES, ColumnRule, RowRule
+from assay.checks.patterns import templates
 from assay.checks.rules import Rule
 
 #: The check of a row rule: its one argument is the expression.
@@ -37,13 +38,12 @@ class Declaration:
     plan: Compiled
     written: Mapping[str, Declared]
     unique: tuple[str, ...]
-    strict: bool | str
 
 
 def declaration(contract: type[Contract]) -> Declaration:
     """What a contract declares. Raises AssayError if it is not a contract."""
     plan = compiled(contract)
-    schema = contract.to_schema()
+    schema = templates(contract.to_schema())
     rules = {rule.name: rule for rule in plan.rules}
     written = {
         name: Declared(rules[name], check, arguments)
@@ -51,13 +51,14 @@ def declaration(contract: type[Contract]) -> Declaration:
         if name in rules  # a rule whose name we do not know has no arguments that we could read
     }
     unique = (schema.unique,) if isinstance(schema.unique, str) else tuple(schema.unique or ())
-    return Declaration(plan, written, () if unique == plan.info.key else unique, schema.strict)
+    return Declaration(plan, written, () if unique == plan.info.key else unique)
 
 
 def _written(schema: pa.DataFrameSchema) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for name, column in schema.columns.items():
+        options = (column.metadata or {}).get(METADATA_KEY)
         for check in column.checks or ():
-            kind, arguments = _check(check)
+            kind, arguments = _check(check, options)
             rule = BUILTINS[kind][0] if kind in BUILTINS else kind if kind != CODE else check.name or "check"
             yield f"{name}.{rule}", kind, arguments
     for check in schema.checks or ():
@@ -65,12 +66,16 @@ def _written(schema: pa.DataFrameSchema) -> Iterator[tuple[str, str, Mapping[str
         yield check.name or ("row" if kind == EXPRESSION else "check"), kind, arguments
 
 
-def _check(check: pa.Check) -> tuple[str, Mapping[str, Any]]:
+def _check(check: pa.Check, options: Any = None) -> tuple[str, Mapping[str, Any]]:
     fn = check._check_fn
     if isinstance(fn, RowRule):
         return EXPRESSION, {EXPRESSION: fn.expr}
-    if isinstance(fn, ColumnRule) and check.name in TEXT_RULES:
-        return str(check.name), {}
+    if isinstance(fn, ColumnRule):
+        if check.name in TEXT_RULES:
+            return str(check.name), {}
+        # Such a rule is made of the field's options of its name; a sequence also runs within others' values.
+        names = (str(check.name), "per") if check.name == "sequence" else (str(check.name),)
+        return str(check.name), {name: getattr(options, name) for name in names}
     builtin = getattr(fn, "__name__", "") if check.registry_name else ""
     if builtin in BUILTINS or builtin == "unique_values_eq":
         return builtin, {name: _listed(value) for name, value in check._check_kwargs.items()}

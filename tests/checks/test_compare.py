@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from assay.checks import Block, Contract, Field, rule
 from assay.checks.bounds import narrower
 from assay.checks.compare import Change, compare
+from assay.checks.field import RowCount
 from assay.errors import AssayError
 
 R, S, RS, OK = ("readers",), ("suppliers",), ("readers", "suppliers"), ()
@@ -155,6 +156,30 @@ CASES: list[tuple[str, Any, Any, tuple[str, Any], tuple[str, Any]]] = [
         ("severity_lowered", R),
         ("severity_raised", S),
     ),
+    (
+        "required_if",
+        two(required_if={"v": 1}),
+        two(required_if={"v": [1, 2]}),
+        ("rule_changed", RS),
+        ("rule_changed", RS),
+    ),
+    ("sequence", v(), v(sequence="increasing"), ("rule_added", S), ("rule_removed", R)),
+    ("format", v(str, format="email"), v(str, format="iban"), ("rule_changed", RS), ("rule_changed", RS)),
+    (
+        "row count",
+        (v(), {"row_count": RowCount("crm")}),
+        (v(), {"row_count": RowCount("crm", rows=5)}),
+        ("rule_changed", RS),
+        ("rule_changed", RS),
+    ),
+    (
+        "order of an ordered contract",
+        ({"v": (int, Field()), "w": (str, Field())}, {"ordered": True}),
+        ({"w": (str, Field()), "v": (int, Field())}, {"ordered": True}),
+        ("columns_reordered", S),
+        ("columns_reordered", S),
+    ),
+    ("ordered", v(), (v(), {"ordered": True}), ("ordered", S), ("not_ordered", OK)),
     ("strict", v(), (v(), {"strict": True}), ("strict", S), ("not_strict", OK)),
     (
         "freshness",
