@@ -7,13 +7,17 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from assay.errors import AssayError
+
 #: What DuckDB may hold in memory; beyond it, it writes to the folder.
 MEMORY = "256MB"
 
 
 def on_disk(query: pl.LazyFrame, file: Path) -> pl.LazyFrame:
-    """Run the query, streaming, into a Parquet file, and read it from there. Raises OSError if the file exists."""
-    file.touch(mode=0o600, exist_ok=False)
+    """Run the query, streaming, into a Parquet file, and read it from there. Raises AssayError if the file exists."""
+    if file.exists():
+        raise AssayError(f"{file.parent} holds a batch already; give each batch an empty folder of its own")
+    file.touch(mode=0o600)
     query.sink_parquet(file, compression="lz4", statistics=False)
     return pl.scan_parquet(file)
 
@@ -30,9 +34,11 @@ def sharing_rows(file: Path, published: Mapping[str, Path | None]) -> np.ndarray
 
     published: for each column of fingerprints in `file` the file with the published ones (column `key`), if there are any.
     """
+    beyond = file.parent / "duckdb"
+    beyond.mkdir(mode=0o700)
     config = {
         "memory_limit": MEMORY,
-        "temp_directory": str(file.parent / "duckdb"),
+        "temp_directory": str(beyond),
         "preserve_insertion_order": "false",
     }
     found = [np.empty(0, dtype=np.int64)]

@@ -17,7 +17,7 @@ from assay.checks.report import Report, RuleResult, judge
 from assay.checks.rules import Column, CountRule, PanderaRule, ReferenceRule, Rule, SequenceRule, SetRule, TableRule
 from assay.checks.scan import DEFECT, Scan, scan_batch
 from assay.checks.sets import Groups, broken_rows, key_expressions, published_inputs
-from assay.checks.spill import fingerprint, sharing_rows
+from assay.checks.spill import fingerprint, on_disk, sharing_rows
 from assay.errors import AssayError
 
 Frame = pl.DataFrame | pl.LazyFrame
@@ -106,7 +106,7 @@ def validate_spilled(
     the values that references hold. Custom pandera functions see the whole batch at once, so they need memory for it.
     Read `clean` and `quarantined` (`sink_parquet`, `collect_batches`, …) before the folder is deleted: it holds the
     rows as delivered, personal data too.
-    Raises what `validate` raises, and FileExistsError when the folder holds a batch already.
+    Raises what `validate` raises, and AssayError when the folder holds a batch already.
     """
     return _validated(frame, contract, references, published, counts, Path(folder))[1]
 
@@ -291,7 +291,7 @@ def _sharing(
     if published is not None:
         for index, rule in enumerate(rules):
             taken[scan.key_column(rule)] = file = scan.file.with_name(f"published-{index}.parquet")
-            published_inputs(rule, published, columns).select(key=fingerprint(rule.key)).sink_parquet(file)
+            on_disk(published_inputs(rule, published, columns).select(key=fingerprint(rule.key)), file)
     shares = np.zeros(scan.height, dtype=bool)
     shares[sharing_rows(scan.file, taken)] = True
     return pl.Series(shares)
