@@ -7,15 +7,17 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
-from assay.assets.present import asset_key, check_name, check_result, output_metadata, shown_metadata
+from assay.assets.present import asset_key, check_name, check_result, of_day, output_metadata, shown_metadata
 from assay.assets.steps import Declared, Env, NotReady, Result, Step, execute
 from assay.errors import AssayError
 from assay.features.publish import Conflict
 from assay.features.transaction import AuditFailed
-from assay.features.work import Check, Run
+from assay.features.work import Check, Run, Written
 from assay.lineage.recorder import run_id
 
+DATA_VERSION = "dagster/data_version"  # the tag that Dagster keeps it in
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
@@ -54,7 +56,14 @@ def build_asset(step: Step, known: frozenset[str]) -> dg.AssetsDefinition:
     checks = [_check_spec(check, partitions) for check in step.checks]
 
     @dg.multi_asset(
-        name=step.name, specs=specs, check_specs=checks, partitions_def=partitions, pool=step.pool, retry_policy=RETRIES
+        name=step.name,
+        specs=specs,
+        check_specs=checks,
+        partitions_def=partitions,
+        # One run per day: of a run over several, Dagster itself would keep one verdict for all of them.
+        backfill_policy=dg.BackfillPolicy.multi_run(1) if partitions else None,
+        pool=step.pool,
+        retry_policy=RETRIES,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
         yield from _run(context, step)
@@ -71,6 +80,7 @@ def _check_spec(check: Declared, partitions: dg.PartitionsDefinition | None) -> 
             asset=asset_key(check.table),
             description=check.description,
             partitions_def=partitions,
+            blocking=check.blocking,
         )
 
 
@@ -86,14 +96,19 @@ def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
     declared = {check.name: check.blocking for check in step.checks}
     results: list[Result] = []
     force = FORCE_TAG in context.run.tags
+    several = step.daily and len(context.partition_keys) > 1
+    partition: str | None = None
     try:
         for partition in _partitions(context, step, env):
             results.append(execute(step, env, partition, run_of(context, step, partition), force=force))
             context.log.info("%s: %s", step.name, ", ".join(str(item.snapshot) for item in results[-1].done.writes))
     except AuditFailed as refused:
+        if several:
+            yield from _days(context, step, results, declared)
         for check in refused.checks:
             if check.name in declared:
-                yield check_result(check, declared)
+                found = check_result(check, declared)
+                yield of_day(found, partition, declared[check.name], context.instance) if several else found
         raise dg.Failure(f"{str(refused).rstrip('.')}. Nothing was published.", allow_retries=False) from None
     except NotReady as waiting:
         if not step.batches:
@@ -103,7 +118,10 @@ def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
         raise  # other writers won every time: Dagster tries again later
     except AssayError as problem:
         raise dg.Failure(str(problem), allow_retries=False) from problem
-    if results:
+    if several:
+        yield from _common(step)
+        yield from _days(context, step, results, declared)
+    elif results:
         yield from _materializations(step, results, declared)
     else:
         yield from _unchanged(step, env, declared)
@@ -128,23 +146,66 @@ def _materializations(
 ) -> Iterator[dg.MaterializeResult]:
     result = results[-1]
     checks = {(check.table, check.name): check for item in results for check in item.done.checks}
+    examples = {name: rows for item in results for name, rows in item.shown.get("examples", {}).items()}
+    quarantine = _quarantine(result)
     for table in step.outputs:
         written = next(item for item in result.done.writes if item.table == table)
         yield dg.MaterializeResult(
             asset_key=asset_key(table),
             metadata=output_metadata(written, result) | shown_metadata(result, table),
             data_version=dg.DataVersion(written.snapshot.digest),
-            check_results=_verdicts(step, table, checks, declared),
+            check_results=_verdicts(step, table, checks, declared, quarantine, examples),
             tags={"assay/delta_version": str(written.snapshot.version)},
         )
 
 
+def _common(step: Step) -> Iterator[Any]:
+    """What Dagster wants of a step: it gives every day of the run what is yielded for an asset, and none the verdicts."""
+    for table in step.outputs:
+        yield dg.MaterializeResult(asset_key=asset_key(table))
+    for check in step.checks:
+        yield dg.Output(None, _check_spec(check, None).get_python_identifier())
+
+
+def _days(
+    context: dg.AssetExecutionContext, step: Step, results: Sequence[Result], declared: dict[str, bool]
+) -> Iterator[Any]:
+    """Each day's version and verdicts in a run over several, as events of their own: the latest that Dagster has of it."""
+    for result in results:
+        checks = {(check.table, check.name): check for check in result.done.checks}
+        for table in step.outputs:
+            written = next(item for item in result.done.writes if item.table == table)
+            yield dg.AssetMaterialization(
+                asset_key(table),
+                metadata=output_metadata(written, result) | shown_metadata(result, table),
+                partition=result.partition,
+                tags={DATA_VERSION: written.snapshot.digest, "assay/delta_version": str(written.snapshot.version)},
+            )
+            verdicts = _verdicts(step, table, checks, declared, _quarantine(result), result.shown.get("examples"))
+            blocking = [check.blocking for check in step.checks if check.table == table]
+            for verdict, blocks in zip(verdicts, blocking, strict=True):
+                yield of_day(verdict, result.partition, blocks, context.instance)
+
+
+def _quarantine(result: Result) -> Written | None:
+    """The quarantine that the step wrote, if it has one."""
+    return next((item for item in result.done.writes if item.table.startswith("quarantine/")), None)
+
+
 def _verdicts(
-    step: Step, table: str, checks: Mapping[tuple[str, str], Check], declared: dict[str, bool]
+    step: Step,
+    table: str,
+    checks: Mapping[tuple[str, str], Check],
+    declared: dict[str, bool],
+    quarantine: Written | None = None,
+    examples: Mapping[str, pl.DataFrame] | None = None,
 ) -> list[dg.AssetCheckResult]:
     """A result for every declared check; one that found nothing to report on has passed over no rows."""
-    names = [check.name for check in step.checks if check.table == table]
-    return [check_result(checks.get((table, name), Check(name, table, passed=True)), declared) for name in names]
+    found = [checks.get((table, c.name), Check(c.name, table, passed=True)) for c in step.checks if c.table == table]
+    return [
+        check_result(check, declared, quarantine=quarantine, examples=(examples or {}).get(check.name))
+        for check in found
+    ]
 
 
 def _unchanged(step: Step, env: Env, declared: dict[str, bool]) -> Iterator[dg.MaterializeResult]:

@@ -6,6 +6,9 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
 
 from assay.assets.steps import Result
 from assay.features.work import Check, Written
@@ -47,6 +50,7 @@ def shown_metadata(result: Result, table: str) -> dict[str, Any]:
     main = table == result.step.outputs[0]
     frames = {"preview": shown.pop("preview", None), "quarantined": shown.pop("quarantined", None)}
     report = shown.pop("report", None)
+    shown.pop("examples", None)  # each belongs to its rule's check
     chosen = frames["preview"] if main else frames["quarantined"]
     metadata: dict[str, Any] = {}
     if isinstance(chosen, pl.DataFrame):
@@ -63,9 +67,19 @@ def shown_metadata(result: Result, table: str) -> dict[str, Any]:
     return metadata
 
 
-def check_result(check: Check, declared: Mapping[str, bool], link: str | None = None) -> dg.AssetCheckResult:
-    """One rule's verdict. `declared` says which checks block: only those are errors, the others warn."""
-    severity = dg.AssetCheckSeverity.ERROR if declared.get(check.name) else dg.AssetCheckSeverity.WARN
+def check_result(
+    check: Check,
+    declared: Mapping[str, bool],
+    *,
+    quarantine: Written | None = None,
+    examples: pl.DataFrame | None = None,
+) -> dg.AssetCheckResult:
+    """One rule's verdict, with the version that keeps the rows which broke it and a few of them, masked by the caller.
+
+    `declared` says which checks block. What blocks is an error; a blocking rule that is broken within its threshold lets
+    the batch pass, so it warns, as all others do.
+    """
+    error = declared.get(check.name, False) and (check.passed or check.severity == "block")
     share = check.invalid / check.evaluated if check.evaluated else 0.0
     metadata: dict[str, Any] = {
         "rows_evaluated": check.evaluated,
@@ -74,15 +88,42 @@ def check_result(check: Check, declared: Mapping[str, bool], link: str | None = 
         "share_invalid": share,
         "severity": check.severity,
     }
-    if link:
-        metadata["quarantine"] = link
+    if quarantine is not None:
+        metadata["quarantine"] = dg.MetadataValue.asset(asset_key(quarantine.table))
+        metadata["quarantine_snapshot"] = str(quarantine.snapshot)
+        metadata["quarantine_uri"] = dg.MetadataValue.path(quarantine.snapshot.uri)
+    if examples is not None:
+        metadata["examples"] = dg.MetadataValue.md(markdown(examples))
     return dg.AssetCheckResult(
         passed=check.passed,
         asset_key=asset_key(check.table),
         check_name=check_name(check.name),
-        severity=severity,
+        severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
         metadata=metadata,
         description=check.message or None,
+    )
+
+
+def of_day(result: dg.AssetCheckResult, day: str | None, blocking: bool, instance: dg.DagsterInstance) -> Any:
+    """A verdict as the event of one partition, about what that partition was last materialised to."""
+    assert result.asset_key is not None and result.check_name is not None
+    wanted = dg.AssetRecordsFilter(asset_key=result.asset_key, asset_partitions=[day] if day else None)
+    records = instance.fetch_materializations(wanted, limit=1).records
+    target = None
+    if records:
+        target = AssetCheckEvaluationTargetMaterializationData(
+            storage_id=records[0].storage_id, run_id=records[0].run_id, timestamp=records[0].timestamp
+        )
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata,
+        target_materialization_data=target,
+        severity=result.severity,
+        description=result.description,
+        blocking=blocking,
+        partition=day,
     )
 
 

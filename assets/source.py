@@ -76,5 +76,10 @@ class Source:
         return f"quarantine/{self.name}"
 
     @property
+    def releases(self) -> str:
+        """Decisions about quarantined rows."""
+        return f"releases/{self.name}"
+
+    @property
     def first_day(self) -> date | None:
         return self.reader.first_day if isinstance(self.reader, Files) else None

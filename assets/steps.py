@@ -25,12 +25,13 @@ class NotReady(AssayError):
 
 @dataclass(frozen=True, slots=True)
 class Env:
-    """What a step may use besides its transaction."""
+    """What a step may use besides its transaction. `now` decides which exceptions are over."""
 
     settings: Settings
     lake: Lake
     recorder: Recorder
     progress: Progress = lambda what, done, total: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,21 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from statistics import median
 from typing import Any
 
 import polars as pl
 
+from assay.assets.profiles import PROFILES, profile_rows
+from assay.assets.release import DECISION, REJECTED, RELEASED, SCHEMA, Settled, expired, last_word, settle
 from assay.assets.source import Files, Source
 from assay.assets.steps import Declared, Env, Step, available, require
 from assay.checks import (
     READER_DEFECTS,
+    Contract,
+    Outcome,
     Report,
     RuleResult,
     Severity,
@@ -21,6 +26,7 @@ from assay.checks import (
     validate,
     volume,
 )
+from assay.checks.measure import measure
 from assay.checks.rules import ReferenceRule
 from assay.features.files import PARTITION
 from assay.features.lake import TableMissing
@@ -28,7 +34,9 @@ from assay.features.transaction import Transaction
 from assay.features.work import Check
 
 VOLUME = "volume"
+RELEASES = "releases"
 PREVIEW_ROWS = 10
+EXAMPLES = 3
 
 
 def clean_step(source: Source) -> Step:
@@ -44,11 +52,12 @@ def clean_step(source: Source) -> Step:
     ]
     if isinstance(source.reader, Files):
         checks.append(Declared(VOLUME, source.clean, "The batch has about as many rows as usual."))
+    checks.append(Declared(RELEASES, source.clean, "Every release of a quarantined row still fits."))
     return Step(
-        outputs=(source.clean, source.quarantine),
-        prepare=lambda tx, env: _prepare(source, tx),
+        outputs=(source.clean, source.quarantine, PROFILES + source.name),
+        prepare=lambda tx, env: prepare_batch(source, tx, env),
         compute=lambda tx, env, batch: _compute(source, tx, batch),
-        code_version=hashlib.sha256(f"clean-1 {info.digest} {source.key}".encode()).hexdigest()[:16],
+        code_version=hashlib.sha256(f"clean-2 {info.digest} {source.key}".encode()).hexdigest()[:16],
         reads=(source.raw,),
         references=_references(source),
         first_day=source.first_day,
@@ -58,7 +67,11 @@ def clean_step(source: Source) -> Step:
         kinds=("polars", "pandera"),
         owner=info.owner,
         description=f"Rows of {source.raw} that meet contract {info.name} v{info.version}.",
-        descriptions={source.quarantine: "Rows that broke a rule: kept whole, with the rules they broke."},
+        descriptions={
+            source.quarantine: "Rows that broke a rule: kept whole, with the rules they broke.",
+            PROFILES
+            + source.name: f"Statistics of {source.clean}, one row per column: what monitoring reads instead of it.",
+        },
         freshness=info.freshness,
     )
 
@@ -103,13 +116,18 @@ def _batches(source: Source, env: Env) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class Batch:
+    """What validating a batch reads, pinned. `decisions`: what people decided about its quarantined rows."""
+
     raw: pl.LazyFrame
     published: pl.LazyFrame | None
     references: Mapping[str, pl.LazyFrame]
+    decisions: pl.DataFrame
+    today: date
 
 
-def _prepare(source: Source, tx: Transaction) -> _Batch:
+def prepare_batch(source: Source, tx: Transaction, env: Env) -> Batch:
+    """Pin what validating this transaction's partition reads. Raises NotReady while it has not arrived."""
     batch = tx.work.partition or ""
     require(tx, source.raw, batch)
     tx.contract = _contract(source)
@@ -123,7 +141,33 @@ def _prepare(source: Source, tx: Transaction) -> _Batch:
         published = tx.read(source.clean, others, reference=True)
     except TableMissing:
         published = None
-    return _Batch(raw, published, references)
+    today = env.now().date()
+    decisions = _decisions(source, tx, batch)
+    over = expired(last_word(decisions), today)
+    if over:
+        # An exception that ends changes the result as an edited file does.
+        tx.work = replace(tx.work, params={**tx.work.params, "expired": " ".join(over)})
+    return Batch(raw, published, references, decisions, today)
+
+
+def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
+    """A batch about which nothing was decided does not read the table: decisions elsewhere do not make it stale."""
+    try:
+        decided = batch in tx.state(source.releases).partitions()
+    except TableMissing:
+        decided = False
+    return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else pl.DataFrame(schema=SCHEMA)
+
+
+def judge_batch(source: Source, raw: pl.DataFrame, batch: Batch) -> tuple[Outcome, Settled]:
+    """The batch validated, with the decisions about its rows applied."""
+
+    def one(rows: pl.DataFrame, contract: type[Contract], clean: pl.DataFrame | None) -> Outcome:
+        there = [frame for frame in (batch.published, None if clean is None else clean.lazy()) if frame is not None]
+        published = pl.concat(there, how="diagonal_relaxed") if there else None
+        return validate(rows, contract, references=batch.references, published=published)
+
+    return settle(raw, source.contract, batch.decisions, batch.today, one)
 
 
 def _references(source: Source) -> tuple[str, ...]:
@@ -137,32 +181,57 @@ def _contract(source: Source) -> dict[str, Any]:
     return {"name": info.name, "version": info.version, "owner": info.owner, "digest": info.digest}
 
 
-def _compute(source: Source, tx: Transaction, batch: _Batch) -> Mapping[str, Any]:
+def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]:
     raw = batch.raw.collect()
-    outcome = validate(raw, source.contract, references=batch.references, published=batch.published)
-    counted = outcome.clean.height + outcome.quarantined.height
-    if counted != raw.height:
-        raise AssertionError(f"{source.name}: {raw.height} rows in, {counted} out")
-    tx.check(*(_as_check(source, result) for result in outcome.report.rules))
+    outcome, settled = judge_batch(source, raw, batch)
+    report = outcome.report
+    if report.rows_clean + report.rows_quarantined != raw.height:
+        raise AssertionError(f"{source.name}: {raw.height} rows in, {report.rows_clean + report.rows_quarantined} out")
+    tx.check(*(_as_check(source, result) for result in report.rules))
     if isinstance(source.reader, Files):
         tx.check(_volume_check(source, tx, raw.height))
+    if not batch.decisions.is_empty():
+        tx.check(_releases_check(source, settled))
     tx.audit()
-    tx.extra["report"] = _counts(outcome.report)
+    tx.extra["report"] = _counts(report, settled)
     tx.extra["profile"] = dict(outcome.profile)
     # When a batch came in is raw's to know: with it, the same rows read again would be other content.
     left_out = (PARTITION, "_batch_id", "_ingested_at")
-    clean = outcome.clean.drop(left_out, strict=False)
-    tx.write(source.quarantine, outcome.quarantined.drop(left_out, strict=False))
-    tx.write(source.clean, clean, column_lineage=_own_columns(source, clean.columns))
+    clean = settled.clean.drop(left_out, strict=False)
+    held = settled.quarantined.with_columns(pl.lit(report.version).alias("_contract"))
+    tx.write(source.quarantine, held.drop(left_out, strict=False))
+    tx.write(source.clean, clean, column_lineage=_own_columns(source, clean.columns, settled.edited))
+    tx.write(PROFILES + source.name, profile_rows(measure(settled.clean, source.contract)))
     return {
-        "preview": mask(outcome.clean.head(PREVIEW_ROWS), source.contract),
-        "quarantined": mask(outcome.quarantined.head(PREVIEW_ROWS), source.contract),
-        "report": outcome.report,
+        "preview": mask(settled.clean.head(PREVIEW_ROWS), source.contract),
+        "quarantined": mask(settled.quarantined.head(PREVIEW_ROWS), source.contract),
+        "examples": _examples(source, settled.quarantined),
+        "report": report,
     }
 
 
-def _counts(report: Report) -> dict[str, int]:
-    return {"rows_in": report.rows_in, "rows_clean": report.rows_clean, "rows_quarantined": report.rows_quarantined}
+def _counts(report: Report, settled: Settled) -> dict[str, int]:
+    """Rows in = clean + quarantined; a released row counts as clean only, though quarantine keeps it too."""
+    return {
+        "rows_in": report.rows_in,
+        "rows_clean": report.rows_clean,
+        "rows_quarantined": report.rows_quarantined,
+        "rows_released": settled.counts.get(RELEASED, 0),
+        "rows_rejected": settled.counts.get(REJECTED, 0),
+    }
+
+
+def _examples(source: Source, quarantined: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """For each rule a few rows that broke it, masked."""
+    rules = quarantined["_rules"].explode().drop_nulls().unique(maintain_order=True)
+    broke = {rule: quarantined.filter(pl.col("_rules").list.contains(rule)).head(EXAMPLES) for rule in rules}
+    return {rule: mask(rows, source.contract) for rule, rows in broke.items()}
+
+
+def _releases_check(source: Source, settled: Settled) -> Check:
+    released, void = settled.counts.get(RELEASED, 0), settled.void
+    message = f"{void} releases of rows do not fit any more: see assay quarantine show {source.name}." if void else ""
+    return Check(RELEASES, source.clean, not void, "warn", evaluated=released + void, invalid=void, message=message)
 
 
 def _as_check(source: Source, result: RuleResult) -> Check:
@@ -203,6 +272,12 @@ def _volume_check(source: Source, tx: Transaction, rows: int) -> Check:
     )
 
 
-def _own_columns(source: Source, columns: Sequence[str]) -> dict[str, Any]:
-    """Every clean column comes from the raw column of the same name; validation changes types, never meanings."""
-    return {name: {"direct": [(source.raw, name)], "indirect": []} for name in columns}
+def _own_columns(source: Source, columns: Sequence[str], edited: Sequence[str]) -> dict[str, Any]:
+    """Every clean column comes from the raw column of the same name (validation changes types, never meanings), and where
+    people corrected values, from their decisions."""
+    lineage: dict[str, Any] = {name: {"direct": [(source.raw, name)], "indirect": []} for name in columns}
+    for name in edited:
+        lineage[name]["direct"].append((source.releases, "edits"))
+    if DECISION in lineage:
+        lineage[DECISION]["direct"] = [(source.releases, "decision_id")]
+    return lineage

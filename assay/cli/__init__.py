@@ -14,7 +14,7 @@ COMMANDS = {
     "up": ("assay.cli.up", "up"),
     "tour": ("assay.cli.tour", "tour"),
     "tables": ("assay.cli.tables", "tables"),
-    "quarantine": ("assay.cli.tables", "quarantine"),
+    "quarantine": ("assay.cli.quarantine", "quarantine"),
     "features": ("assay.cli.features", "features"),
     "trace": ("assay.cli.lineage", "trace"),
     "impact": ("assay.cli.lineage", "impact"),

@@ -1,0 +1,308 @@
+"""`assay quarantine`: rows that were set aside and why, and what a person decides about them."""
+
+import getpass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import polars as pl
+
+from assay.cli import EXIT_BATCHES_STOPPED
+from assay.cli.output import json_option, out, print_json, print_table
+from assay.errors import AssayError
+from assay.store import Store, open_store
+
+if TYPE_CHECKING:
+    from assay.assets.quarantine import Decided, Decision
+    from assay.assets.source import Source
+
+SHOWN_ROWS = 20
+
+
+@click.group()
+def quarantine() -> None:
+    """Rows that broke a rule: kept whole, with the rules they broke, and what was decided about them."""
+
+
+@quarantine.command("list")
+@click.option("--partition", help="Only this day or batch.")
+@json_option
+def list_(partition: str | None, as_json: bool) -> None:
+    """Count quarantined rows by source, partition, rule and status.
+
+    Held rows wait for a decision. Released ones are in the clean table too; rejected ones are refused for good; of void and
+    expired ones the release does not hold any more.
+
+    \b
+    Example:
+      assay quarantine list --partition 2026-09-03
+    """
+    store = open_store()
+    counts = []
+    for name in store.lake.tables("quarantine"):
+        state = store.table(name).at()
+        found = (
+            _rows(store, name, partition)
+            .explode("_rules")
+            .group_by("partition_key", "_rules", "_status")
+            .len()
+            .sort("partition_key", "_rules", "_status")
+            .collect()
+        )
+        counts += [
+            {
+                "source": name.removeprefix("quarantine/"),
+                "partition": key,
+                "rule": rule,
+                "status": status,
+                "rows": rows,
+                "version": state.version,
+            }
+            for key, rule, status, rows in found.iter_rows()
+        ]
+    if as_json:
+        print_json(counts)
+    elif not counts:
+        out.print("Nothing is in quarantine.")
+    else:
+        columns = ("source", "partition", "rule", "status", "rows")
+        print_table(columns, [list(row.values())[:5] for row in counts], right=("rows",))
+
+
+@quarantine.command()
+@click.argument("source")
+@click.option("--partition", help="Only this day or batch.")
+@click.option("--rule", help="Only rows that broke this rule, e.g. text.not_null.")
+@click.option("--limit", default=20, show_default=True)
+@click.option("--unmask", is_flag=True, help="Show personal values too (mind where your terminal's output goes).")
+@json_option
+def show(source: str, partition: str | None, rule: str | None, limit: int, unmask: bool, as_json: bool) -> None:
+    """Show quarantined rows of SOURCE: where they came from, what they broke, and who decided what about them and why.
+
+    Personal values are masked. `_row` names a row for `release` and `reject`; `_read` is the snapshot it was judged from.
+
+    \b
+    Example:
+      assay quarantine show tickets --rule channel.isin
+    """
+    from assay.assets.discover import sources
+    from assay.checks import mask
+
+    store, table = open_store(), f"quarantine/{source}"
+    rows = _rows(store, table, partition)
+    if rule:
+        rows = rows.filter(pl.col("_rules").list.contains(rule))
+    frame = rows.sort("partition_key", "_source_file", "_row_number").head(limit).collect()
+    known = sources().get(source)
+    if known is not None and not unmask:
+        frame = pl.concat([mask(part, known.contract) for part in frame.iter_slices(10)] or [frame])
+    frame = _with_decisions(store, source, frame.with_columns(_row_name(), _read_from(store, table, frame)))
+    frame = frame.drop("_source_sha256", "_batch_id", "_ingested_at", "_line", strict=False)
+    if as_json:
+        print_json(frame.to_dicts())
+        return
+    first = ["_rules", "_status", "_row", "_source_file", "_row_number"]
+    columns = [*first, *(name for name in frame.columns if name not in (*first, "_defect", "partition_key"))]
+    empty = [name for name in columns if name.startswith("_") and frame[name].null_count() == frame.height]
+    columns = [name for name in columns if name not in empty]
+    print_table(columns, frame.select(columns).rows())
+
+
+def _options(command: Any) -> Any:
+    """What both decisions need: which rows, who, why, and whether really."""
+    for option in (
+        json_option,
+        click.option("--yes", is_flag=True, help="Do it. Without, nothing is changed: see what would happen."),
+        click.option("--by", default=getpass.getuser, show_default="you", help="Who decides."),
+        click.option("--reason", required=True, help="Why."),
+        click.option("--row", "rows", multiple=True, help="Only this row, FILE_SHA256:ROW (as `show` has it in _row)."),
+        click.option("--rule", help="Only rows that broke this rule."),
+        click.option("--partition", help="Only this day or batch."),
+        click.argument("source"),
+    ):
+        command = option(command)
+    return command
+
+
+@quarantine.command()
+@_options
+@click.option("--set", "edits", multiple=True, metavar="COLUMN=VALUE", help="A corrected value (COLUMN= for none).")
+@click.option(
+    "--except", "exceptions", multiple=True, metavar="RULE", help="Let the rows in though they break this rule."
+)
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The last day (UTC) of the exception.")
+def release(
+    source: str,
+    partition: str | None,
+    rule: str | None,
+    rows: tuple[str, ...],
+    reason: str,
+    by: str,
+    yes: bool,
+    as_json: bool,
+    edits: tuple[str, ...],
+    exceptions: tuple[str, ...],
+    until: datetime | None,
+) -> int:
+    """Validate quarantined rows of SOURCE again, and let those that fit into the clean table.
+
+    As they are (perhaps a reference has come since), with corrected values, or by an exception from the contract that has
+    an end. Rows that still break a rule stay. Exit code 3: some of the chosen rows do not fit.
+
+    \b
+    Examples:
+      assay quarantine release tickets --row 3f9a:17 --set channel=email --reason "typo" --yes
+      assay quarantine release tickets --partition 2026-09-03 --rule text.max_length \\
+          --except text.max_length --until 2026-12-31 --reason "long letters, agreed with legal" --yes
+    """
+    from assay.assets.quarantine import Decision
+
+    values = dict(_edit(text) for text in edits)
+    decision = Decision("release", reason, by, values, exceptions, until.date() if until else None)
+    return _decide(source, partition, rule, rows, decision, yes, as_json)
+
+
+@quarantine.command()
+@_options
+def reject(
+    source: str,
+    partition: str | None,
+    rule: str | None,
+    rows: tuple[str, ...],
+    reason: str,
+    by: str,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Refuse quarantined rows of SOURCE for good: they stay in quarantine, whatever the contract says later.
+
+    \b
+    Example:
+      assay quarantine reject tickets --rule ticket_id.unique --reason "sent twice" --yes
+    """
+    from assay.assets.quarantine import Decision
+
+    return _decide(source, partition, rule, rows, Decision("reject", reason, by), yes, as_json)
+
+
+def _decide(
+    source: str,
+    partition: str | None,
+    rule: str | None,
+    rows: tuple[str, ...],
+    decision: "Decision",
+    yes: bool,
+    as_json: bool,
+) -> int:
+    from assay.assets.quarantine import Choice, decide
+
+    known, store = _source(source), open_store()
+    choice = Choice(partition, rule, tuple(_row(text) for text in rows))
+    decided = decide(known, store.env(), choice, decision, dry_run=not yes)
+    failed = _compute_again(known, store, decided) if decided.id else []
+    if as_json:
+        print_json(
+            {
+                "decision_id": decided.id,
+                "dry_run": not yes,
+                "partitions": decided.partitions,
+                "rows": [row.to_dict() for row in decided.rows],
+                "problems": failed,
+            }
+        )
+    else:
+        _tell(known, decided, decision.action, yes, failed)
+    return 0 if all(row.fits for row in decided.rows) and not failed else EXIT_BATCHES_STOPPED
+
+
+def _compute_again(source: "Source", store: Store, decided: "Decided") -> list[str]:
+    """The batches, through Dagster, so that their checks are seen there too."""
+    from assay.assets.materialize import materialize, open_instance, quiet
+    from assay.assets.validate import clean_step
+    from assay.cli.pipeline import dagster_home
+
+    quiet()
+    with open_instance(dagster_home()) as instance:
+        days = decided.partitions if source.first_day else None
+        summary = materialize([clean_step(source)], store.env(), instance, days=days)
+    return [problem for result in summary.failed for problem in result.problems]
+
+
+def _tell(source: "Source", decided: "Decided", action: str, yes: bool, problems: list[str]) -> None:
+    fits = [row for row in decided.rows if row.fits]
+    said = {"release": "released", "reject": "rejected"}[action]
+    lines = [
+        (row.partition, row.source_file, row.row_number, said if row.fits else f"stays: {', '.join(row.breaks)}")
+        for row in decided.rows[:SHOWN_ROWS]
+    ]
+    print_table(("partition", "file", "row", said if yes else "would be"), lines, right=("row",))
+    if len(decided.rows) > SHOWN_ROWS:
+        out.print(f"… and {len(decided.rows) - SHOWN_ROWS} more.")
+    if not yes:
+        out.print(f"{len(fits)} of {len(decided.rows)} rows would be {said}. Nothing was changed: add --yes to do it.")
+    elif not fits:
+        out.print(f"None of {len(decided.rows)} rows was {said}.")
+    else:
+        out.print(
+            f"{len(fits)} of {len(decided.rows)} rows {said} (decision {decided.id}). {source.clean} is up to date for "
+            f"{', '.join(decided.partitions)}; `assay materialize` brings along what reads it."
+        )
+    for problem in problems:
+        out.print(f"✗ {problem}", markup=False)
+
+
+def _source(name: str) -> "Source":
+    from assay.assets.discover import sources
+
+    if name not in sources():
+        raise AssayError(f"There is no source {name!r}. There are: {', '.join(sorted(sources()))}.")
+    return sources()[name]
+
+
+def _edit(text: str) -> tuple[str, str | None]:
+    column, separator, value = text.partition("=")
+    if not separator or not column:
+        raise click.BadParameter("write COLUMN=VALUE", param_hint="--set")
+    return column, value or None
+
+
+def _row(text: str) -> tuple[str, int]:
+    sha, _, number = text.rpartition(":")
+    if not sha or not number.isdigit():
+        raise click.BadParameter("write FILE_SHA256:ROW, e.g. 3f9a21bc:17", param_hint="--row")
+    return sha, int(number)
+
+
+def _rows(store: Store, table: str, partition: str | None) -> pl.LazyFrame:
+    from assay.assets.quarantine import with_status
+
+    state = store.table(table).at()
+    return with_status(state.scan([partition] if partition else None))
+
+
+def _row_name() -> pl.Expr:
+    return pl.format("{}:{}", pl.col("_source_sha256").str.head(12), "_row_number").alias("_row")
+
+
+def _read_from(store: Store, table: str, frame: pl.DataFrame) -> pl.Series:
+    """The raw snapshot that each row was judged from, as the commit that wrote it says."""
+    state, raw = store.table(table).at(), table.replace("quarantine/", "raw/", 1)
+    read: dict[str, str] = {}
+    for commit in state.writers(frame["partition_key"].unique().to_list()):
+        read |= {str(commit.partition): str(item.snapshot) for item in commit.inputs if item.snapshot.table == raw}
+    return pl.Series("_read", [read.get(key) for key in frame["partition_key"]], dtype=pl.String)
+
+
+def _with_decisions(store: Store, source: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Who decided what about a row, when and why."""
+    if frame["_decision_id"].null_count() == frame.height:
+        return frame
+    told = {"decided_by": "_decided_by", "decided_at": "_decided_at", "reason": "_reason", "until": "_until"}
+    decisions = (
+        store.table(f"releases/{source}")
+        .scan()
+        .select(pl.col("decision_id").alias("_decision_id"), *(pl.col(old).alias(new) for old, new in told.items()))
+        .unique("_decision_id")
+        .collect()
+    )
+    return frame.join(decisions, on="_decision_id", how="left", maintain_order="left")
