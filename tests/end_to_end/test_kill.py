@@ -20,7 +20,7 @@ from assay.store import Store
 from tests.lineage.semantics import broken_rules
 
 KILLS = 12 if os.environ.get("ASSAY_SOAK") else 3
-TABLES = 12  # three sources as raw, clean and quarantine; two views; the vectors
+TABLES = 15  # three sources as raw, clean, quarantine and profiles; two views; the vectors
 UNTIL = "2026-09-02"
 
 pytestmark = pytest.mark.timeout(1800)
