@@ -45,6 +45,7 @@ def test_declarations_become_assets_with_partitions_dependencies_owners_and_fres
         "raw/orders",
         "clean/orders",
         "quarantine/orders",
+        "profiles/orders",
         "features/spending",
     }
     clean = graph.get(ORDERS)

@@ -25,7 +25,7 @@ def versions(shop: Any) -> dict[str, int]:
     return {name: shop.version(name) for name in shop.env.lake.tables()}
 
 
-ALL = ("raw/orders", "clean/orders", "quarantine/orders", "features/spending")
+ALL = ("raw/orders", "clean/orders", "quarantine/orders", "profiles/orders", "features/spending")
 
 
 def test_nothing_is_done_twice(shop: Any) -> None:

@@ -141,7 +141,7 @@ def test_a_correction_heals_exactly_the_days_that_it_concerns(shop: Any, how: st
     summary = shop.run()
     assert not summary.failed
     assert [(result.unit.partition, len(result.new_versions)) for result in summary.results] == [
-        (shop.day(4), 4),
+        (shop.day(4), 5),
         (shop.day(5), 1),  # its window reaches back into day 4
     ]
     assert files_by_day(shop) == untouched
@@ -149,6 +149,7 @@ def test_a_correction_heals_exactly_the_days_that_it_concerns(shop: Any, how: st
         "raw/orders": 1,
         "clean/orders": 1,
         "quarantine/orders": 1,
+        "profiles/orders": 1,
         "features/spending": 2,
     }
     healed = shop.frame("features/spending").filter(partition_key=shop.day(5))
