@@ -1,23 +1,20 @@
 """One batch against one contract: which rows are clean, which leave and why, what was counted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from assay.checks.compile import is_link
 from assay.checks.contract import Compiled, Contract, bound
-from assay.checks.custom import run_check
 from assay.checks.drift import require_columns
 from assay.checks.field import Severity
 from assay.checks.profile import Profile, profile
 from assay.checks.report import Report, RuleResult, judge
-from assay.checks.rules import Column, CountRule, PanderaRule, ReferenceRule, Rule, SequenceRule, SetRule, TableRule
+from assay.checks.rules import CountRule, PanderaRule, ReferenceRule, Rule, TableRule
 from assay.checks.scan import DEFECT, Scan, scan_batch
-from assay.checks.sets import Groups, broken_rows, key_expressions, published_inputs
-from assay.checks.spill import fingerprint, on_disk, sharing_rows
+from assay.checks.verdicts import Verdicts, judged
 from assay.errors import AssayError
 
 Frame = pl.DataFrame | pl.LazyFrame
@@ -28,7 +25,7 @@ READER_DEFECTS = ("unparsable", "encoding")
 RULES = "_rules"
 _READER_COLUMNS = (DEFECT, "_line", RULES)
 # Internal columns next to the scanned rows; no delivered column starts with a control character.
-_BROKEN, _LEAVES, _SHARES = "\x1fbroken:", "\x1fleaves", "\x1fshares"
+_BROKEN, _LEAVES = "\x1fbroken:", "\x1fleaves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +50,6 @@ class SpilledOutcome:
     quarantined: pl.LazyFrame
     report: Report
     profile: Profile
-
-
-@dataclass(slots=True)
-class _Verdicts:
-    """What is known so far, per rule: a verdict per row (true, false, null), one about the batch, or why there is none."""
-
-    height: int
-    rows: dict[str, pl.Series] = field(default_factory=dict)
-    batch: dict[str, bool] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-
-    def broken(self, rule: Rule) -> pl.Series:
-        return ~self.rows[rule.name].fill_null(True)
 
 
 def validate(
@@ -126,13 +110,7 @@ def _validated(
     notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
     members = _reference_members(plan, references or {}, notes)
     scan = _scanned(batch, delivered, plan, members, notes, folder)
-    verdicts = _Verdicts(scan.height, notes=notes)
-    verdicts.rows |= {rule.name: verdict for rule in plan.rules if (verdict := scan.verdict(rule)) is not None}
-    _run_pandera(plan, scan, verdicts)
-    _judge_batch(plan, scan, verdicts)
-    _judge_counts(plan, verdicts, counts or {})
-    _judge_sequences(plan, scan, verdicts)
-    _judge_sets(plan, scan, verdicts, None if published is None else published.lazy())
+    verdicts = judged(plan, scan, notes, None if published is None else published.lazy(), counts or {})
     return scan, _outcome(plan, scan, verdicts)
 
 
@@ -204,103 +182,9 @@ def _failing_rule(
     return None
 
 
-def _run_pandera(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
-    rules = [rule for rule in plan.rules if isinstance(rule, PanderaRule)]
-    typed = scan.collect(scan.typed) if rules else pl.DataFrame()
-    for rule in rules:
-        known = scan.known(rule.inputs)
-        rows = typed.filter(known)
-        unknown = pl.repeat(None, verdicts.height, dtype=pl.Boolean, eager=True)
-        if rows.is_empty():
-            verdicts.rows[rule.name] = unknown
-            continue
-        try:
-            result = run_check(rule.check, rows, rule.column)
-        except Exception as error:  # the author's function may raise anything; the rule is then unknown, never passed
-            verdicts.notes[rule.name] = f"the check raised {type(error).__name__}"
-            continue
-        if isinstance(result, bool):
-            verdicts.batch[rule.name] = result
-        else:
-            verdicts.rows[rule.name] = unknown.scatter(known.arg_true(), result)
-
-
-def _judge_batch(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
-    for rule in plan.rules:
-        if isinstance(rule, TableRule) and rule.name not in verdicts.notes:
-            rows = scan.rows.filter(scan.is_known(rule.inputs))
-            verdicts.batch[rule.name] = scan.collect(rows.select(rule.expr.fill_null(True))).item()
-
-
-def _judge_counts(plan: Compiled, verdicts: _Verdicts, counts: Mapping[str, int]) -> None:
-    for rule in plan.rules:
-        if not isinstance(rule, CountRule):
-            continue
-        if rule.reference in counts:
-            verdicts.batch[rule.name] = rule.agrees(verdicts.height, counts[rule.reference])
-        else:
-            verdicts.notes[rule.name] = f"no count of {rule.reference} was given"
-
-
-def _judge_sequences(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> None:
-    for rule in plan.rules:
-        if isinstance(rule, SequenceRule) and rule.name not in verdicts.notes:
-            # A row that cannot be read is no link of the chain, so its neighbours are compared with each other.
-            known = scan.known(rule.inputs)
-            rows = scan.rows.filter(scan.is_known(rule.inputs))
-            valid = scan.collect(rows.select(rule.expr.fill_null(True))).to_series()
-            unknown = pl.repeat(None, verdicts.height, dtype=pl.Boolean, eager=True)
-            verdicts.rows[rule.name] = unknown.scatter(known.arg_true(), valid)
-
-
-def _judge_sets(plan: Compiled, scan: Scan, verdicts: _Verdicts, published: pl.LazyFrame | None) -> None:
-    rules = [rule for rule in plan.rules if isinstance(rule, SetRule) and rule.name not in verdicts.notes]
-    removing = [
-        verdicts.broken(rule) for rule in plan.rules if rule.name in verdicts.rows and rule.severity.removes_row
-    ]
-    stays = ~_any(removing, verdicts.height) & scan.readable
-    columns = {column.name: column for column in plan.columns}
-    shares = _sharing(scan, rules, published, columns)
-    candidates = scan.rows
-    if shares is not None:
-        candidates, stays = scan.beside(pl.DataFrame({_SHARES: shares})).filter(_SHARES), stays.filter(shares)
-    groups = [
-        Groups(
-            rule,
-            # A row whose key cannot be read is in no group.
-            scan.collect(
-                candidates.select(pl.when(scan.is_known(rule.inputs)).then(expr) for expr in key_expressions(rule))
-            ),
-            scan.collect(candidates.select(rule.entity)) if rule.entity else None,
-        )
-        for rule in rules
-    ]
-    for rule, broken in zip(rules, broken_rows(groups, stays, published, columns), strict=True):
-        positions = broken if shares is None else shares.arg_true().gather(broken)
-        valid = pl.repeat(True, verdicts.height, dtype=pl.Boolean, eager=True).scatter(positions, False)
-        verdicts.rows[rule.name] = valid.set(~scan.known(rule.inputs), None)
-
-
-def _sharing(
-    scan: Scan, rules: Sequence[SetRule], published: pl.LazyFrame | None, columns: Mapping[str, Column]
-) -> pl.Series | None:
-    """Of a spilled batch the rows that may share a key with another row or a published one: no other can break a rule."""
-    if scan.file is None:
-        return None
-    taken: dict[str, Path | None] = {scan.key_column(rule): None for rule in rules}
-    if published is not None:
-        for index, rule in enumerate(rules):
-            taken[scan.key_column(rule)] = file = scan.file.with_name(f"published-{index}.parquet")
-            on_disk(published_inputs(rule, published, columns).select(key=fingerprint(rule.key)), file)
-    shares = np.zeros(scan.height, dtype=bool)
-    shares[sharing_rows(scan.file, taken)] = True
-    return pl.Series(shares)
-
-
-def _outcome(plan: Compiled, scan: Scan, verdicts: _Verdicts) -> SpilledOutcome:
+def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
     broken = {rule.name: verdicts.broken(rule) for rule in plan.rules if rule.name in verdicts.rows}
-    removing = [broken[rule.name] for rule in plan.rules if rule.name in broken and rule.severity.removes_row]
-    leaves = _any(removing, verdicts.height) | ~scan.readable
+    leaves = verdicts.leaving(plan) | ~scan.readable
     links = [name for name in scan.delivered if is_link(name) and name not in _READER_COLUMNS]
     rows = scan.beside(pl.DataFrame({_LEAVES: leaves} | {_BROKEN + name: rows for name, rows in broken.items()}))
     rows_quarantined = int(leaves.sum())
@@ -325,7 +209,7 @@ def _rules(names: Sequence[str], scan: Scan) -> pl.Expr:
     """The names of the broken rules, per quarantined row."""
     broken = [pl.when(pl.col(_BROKEN + name)).then(pl.lit(name)) for name in names]
     broken += ["row." + pl.col(DEFECT)] if DEFECT in scan.delivered else []
-    return pl.concat_list(broken).list.drop_nulls()
+    return pl.concat_list(broken).list.drop_nulls() if broken else pl.lit([], dtype=pl.List(pl.String))
 
 
 def _reader_results(scan: Scan) -> list[RuleResult]:
@@ -347,7 +231,7 @@ def _reader_results(scan: Scan) -> list[RuleResult]:
     ]
 
 
-def _result(rule: Rule, verdicts: _Verdicts) -> RuleResult:
+def _result(rule: Rule, verdicts: Verdicts) -> RuleResult:
     engine = "pandera" if isinstance(rule, PanderaRule) else "polars"
     severity, note = rule.severity, verdicts.notes.get(rule.name, "")
     if rule.name in verdicts.batch:
@@ -371,9 +255,3 @@ def _result(rule: Rule, verdicts: _Verdicts) -> RuleResult:
         block=rule.block,
         note=note,
     )
-
-
-def _any(flags: list[pl.Series], height: int) -> pl.Series:
-    if not flags:
-        return pl.repeat(False, height, dtype=pl.Boolean, eager=True)
-    return pl.select(pl.any_horizontal(flags)).to_series()

@@ -1,11 +1,12 @@
 """What `validate` promises about rows: nothing is lost, the first clean row stays, originals are kept."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 import pytest
 
-from assay.checks import Block, ColumnsError, Contract, Field, Report, Timestamp, rule, validate
+from assay.checks import Block, ColumnsError, Contract, Field, Report, Timestamp, rule, validate, validate_spilled
 from assay.errors import AssayError
 
 PAIR = ["a", "b"]
@@ -196,6 +197,19 @@ def test_optional_column() -> None:
     assert outcome.clean.to_dicts() == [{"v": 1, "w": None}]
     assert {result.status for result in outcome.report.rules if result.column == "w"} == {"unknown"}
     assert reasons(pl.DataFrame({"v": [1], "w": [-1]}), Optional) == [["w.ge"]]
+
+
+@pytest.mark.parametrize("spilled", [False, True])
+def test_a_batch_that_no_rule_can_judge(spilled: bool, tmp_path: Path) -> None:
+    class Optional(Contract):
+        v: int = Field(required=False, unique=True)
+
+    frame = pl.DataFrame({"other": ["a", "b"]})
+    outcome = validate_spilled(frame, Optional, tmp_path) if spilled else validate(frame, Optional)
+    assert {(result.status, result.unknown) for result in outcome.report.rules} == {("unknown", 2)}
+    assert outcome.clean.lazy().collect().to_dict(as_series=False) == {"v": [None, None]}
+    assert outcome.quarantined.lazy().collect().schema == {"other": pl.String, "_rules": pl.List(pl.String)}
+    assert (outcome.report.rows_in, outcome.report.rows_quarantined) == (2, 0)
 
 
 def test_reference_without_the_column() -> None:
