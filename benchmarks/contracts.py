@@ -1,0 +1,218 @@
+"""Validation against pandera and Great Expectations: CPU, memory and rows found. Prints a Markdown table.
+
+    python -m benchmarks.contracts --peers /tmp/peers                # 2 M rows, every engine, each three times
+    python -m benchmarks.contracts --large 16000000                  # and our own on many rows
+
+One batch of orders: 12 columns, 16 rules, every kind of defect planted in 0.1 % of the rows, or in 20 % for one kind. Each
+measurement is a process of its own. CPU and seconds are those of the validation (with reading, where the engine is given a
+scan; with writing, where rows go to files), the peak is that of the whole process. Great Expectations has its own virtual
+environment in the --peers folder, made there if it is missing.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+from pandera.config import ValidationDepth, config_context
+
+from assay.checks import Contract, Field, Timestamp, rule, validate, validate_spilled
+
+FILE_ROWS = 2_000_000
+CHANNELS = ["web", "shop", "phone", "partner"]
+STATES = ["open", "paid", "sent", "closed"]
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Orders(Contract):
+    order_id: str = Field(unique=True, str_matches=r"O[0-9]{9}$")
+    customer: int = Field(ge=1)
+    ordered_at: Timestamp = Field()
+    shipped_at: Timestamp = Field(nullable=True)
+    channel: str = Field(isin=CHANNELS)
+    state: str = Field(isin=STATES)
+    country: str = Field(nullable=True, str_length={"min_value": 2, "max_value": 2})
+    email: str = Field(nullable=True, str_matches=r"[^@ ]+@[^@ ]+\.[a-z]+$")
+    quantity: int = Field(nullable=True, in_range={"min_value": 1, "max_value": 99})
+    price: float = Field(nullable=True, in_range={"min_value": 0, "max_value": 10_000, "include_min": False})
+    discount: float = Field(nullable=True, le=0.9)
+    note: str = Field(nullable=True)
+
+    @rule(name="shipped_at.after_order")
+    def after_order(cls) -> pl.Expr:
+        return pl.col("shipped_at") >= pl.col("ordered_at")
+
+
+# -- the batch ---------------------------------------------------------------------------------------------------------
+
+
+def orders(first: int, count: int, bad: float) -> pl.DataFrame:
+    """Orders number `first` and following. bad: the share of rows whose quantity is too large."""
+    number = pl.int_range(first, first + count)
+
+    def spoilt(kind: int, value: pl.Expr, by: pl.Expr) -> pl.Expr:
+        return pl.when(number % 1000 == 10 * kind).then(by).otherwise(value)
+
+    def text(*parts: Any) -> pl.Expr:
+        return pl.concat_str([pl.lit(part) if isinstance(part, str) else part.cast(pl.String) for part in parts])
+
+    def chosen(values: list[str]) -> pl.Expr:
+        names = pl.lit(pl.Series(values))
+        return names.gather(number.hash(seed=len(values)) % len(values))
+
+    ordered = pl.lit(BEGIN).cast(pl.Datetime("us", "UTC")) + pl.duration(seconds=number % 20_000_000)
+    null = pl.lit(None)
+    return pl.select(
+        order_id=text("O", spoilt(1, number, number - 1).cast(pl.String).str.zfill(9)),
+        customer=spoilt(2, number.hash(seed=1) % 100_000 + 1, null).cast(pl.Int64) * spoilt(3, pl.lit(1), pl.lit(-1)),
+        ordered_at=spoilt(4, ordered, null),
+        shipped_at=spoilt(5, ordered + pl.duration(hours=30), ordered - pl.duration(hours=1)),
+        channel=spoilt(6, chosen(CHANNELS), pl.lit("fax")),
+        state=spoilt(7, chosen(STATES), null),
+        country=spoilt(8, chosen(["DE", "FR", "PT"]), pl.lit("Germany")),
+        email=spoilt(9, text("someone", number % 50_000, "@example.com"), pl.lit("nobody")),
+        quantity=pl.when(number.hash(seed=2) % 1000 < round(bad * 1000)).then(1000).otherwise(number % 99 + 1),
+        price=spoilt(10, (number % 100_000) / 11 + 0.01, pl.lit(-1.0)),
+        discount=spoilt(11, (number % 90) / 100, pl.lit(1.5)),
+        note=text("order ", number, " of the usual kind"),
+    )
+
+
+def make(folder: Path, rows: int, bad: float, files: int) -> Path:
+    """A folder of Parquet files with so many rows in all."""
+    folder.mkdir()
+    each = rows // files
+    for index in range(files):
+        orders(1 + index * each, each, bad).write_parquet(folder / f"{index:03d}.parquet")
+    return folder
+
+
+# -- the engines, each run in a process of its own ---------------------------------------------------------------------
+
+
+def _scan(path: str) -> pl.LazyFrame:
+    return pl.scan_parquet(f"{path}/*.parquet" if Path(path).is_dir() else path)
+
+
+def _assay(batch: pl.DataFrame | pl.LazyFrame) -> int:
+    return validate(batch, Orders).quarantined.height
+
+
+def _assay_spilled(batch: pl.LazyFrame) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = validate_spilled(batch, Orders, folder)
+        outcome.clean.sink_parquet(f"{folder}/clean.parquet")
+        outcome.quarantined.sink_parquet(f"{folder}/quarantined.parquet")
+        return outcome.report.rows_quarantined
+
+
+def _pandera(batch: pl.DataFrame | pl.LazyFrame) -> int:
+    with config_context(validation_depth=ValidationDepth.SCHEMA_AND_DATA):
+        try:
+            Orders.to_schema().validate(batch, lazy=True)
+        except pa.errors.SchemaErrors as error:
+            return error.failure_cases["index"].drop_nulls().n_unique()
+    return 0
+
+
+#: name -> (how it is given the batch, what it does with it)
+ENGINES: dict[str, tuple[Callable[[str], Any], Callable[[Any], int]]] = {
+    "assay, in memory": (lambda path: _scan(path).collect(), _assay),
+    "assay, scan": (_scan, _assay),
+    "assay, spilled": (_scan, _assay_spilled),
+    "pandera, in memory": (lambda path: _scan(path).collect(), _pandera),
+    "pandera, scan": (_scan, _pandera),
+}
+GX = "Great Expectations, pandas"
+
+
+def report(batch: Any, run: Callable[[Any], int]) -> None:
+    """Run it and print what it took as JSON."""
+    before, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    found = run(batch)
+    seconds, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(json.dumps({"cpu": cpu, "s": seconds, "mb": after.ru_maxrss / 1024, "rows": found}))
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+
+def measured(engine: str, path: Path, times: int, peer: Path | None) -> dict[str, float] | None:
+    """The medians of several runs; None if the engine failed."""
+    if engine == GX:
+        command = [str(peer), str(Path(__file__).with_name("contracts_gx.py")), str(path)]
+    else:
+        command = [sys.executable, "-m", "benchmarks.contracts", "--engine", engine, "--batch", str(path)]
+    runs = []
+    for _ in range(times):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"{engine} failed on {path.name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            return None
+        runs.append(json.loads(done.stdout.splitlines()[-1]))
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+def environment(peers: Path) -> Path:
+    """The interpreter of Great Expectations' own environment."""
+    python = peers / "gx" / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(peers / "gx")], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "great_expectations", "pyarrow"], check=True)
+    return python
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--large", type=int, default=0, metavar="ROWS", help="also our own engines on so many rows")
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--peers", type=Path, help="folder for the environment of Great Expectations")
+    parser.add_argument("--folder", type=Path, help="where the batches are made (default: a temporary folder)")
+    parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
+    parser.add_argument("--batch", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.engine:
+        read, run = ENGINES[given.engine]
+        report(read(given.batch), run)
+        return
+    peer = environment(given.peers) if given.peers else None
+    engines = [*ENGINES, *([GX] if peer else [])]
+    cores = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
+    print(
+        f"{given.rows:,} rows × 12 columns, 16 rules; {cores}, Python {platform.python_version()}, medians of {given.times}\n"
+    )
+    print("| batch | engine | CPU s | s | peak MB | rows found |\n|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(dir=given.folder) as place:
+        folder = Path(place)
+        plain = make(folder / "plain", given.rows, 0.001, 100)
+        cases = [
+            ("0.1 % of each defect", plain, engines),
+            ("one of 100 partitions", plain / "050.parquet", list(ENGINES)),
+            ("20 % fail", make(folder / "failing", given.rows, 0.2, 8), engines),
+        ]
+        if given.large:
+            large = make(folder / "large", given.large, 0.001, max(1, given.large // FILE_ROWS))
+            cases.append((f"{given.large:,} rows", large, ["assay, spilled"]))
+        for name, path, wanted in cases:
+            for engine in wanted:
+                if result := measured(engine, path, given.times, peer):
+                    numbers = f"{result['cpu']:.2f} | {result['s']:.2f} | {result['mb']:,.0f} | {result['rows']:,.0f}"
+                    print(f"| {name} | {engine} | {numbers} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
