@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -269,3 +270,53 @@ def test_predictions_of_ones_own_are_logged_and_traced(store: Store) -> None:
     trace = store.trace(made)
     assert {"clean/tickets", "raw/tickets"} <= {node.table for node in trace.nodes}
     assert store.table("predictions/urgency").scan().collect().height == 1
+
+
+def test_quarantined_rows_are_tried_and_released_and_rejected_with_who_and_why(
+    cli: Run, store: Store, two_days: Any, new_place: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(two_days.folder, tmp_path / "desk")
+    place = new_place(tmp_path / "desk", two_days.settings)
+    bad = store.table("quarantine/tickets").scan().explode("_rules").collect()
+    named = bad.select("_rules", pl.format("{}:{}", pl.col("_source_sha256").str.head(12), "_row_number")).rows()
+    first, second = dict(named)["created_at.dtype"], dict(named)["text.not_empty"]
+    why = ("--reason", "typed by hand", "--by", "kim")
+    fix = ("quarantine", "release", "tickets", "--row", first, "--set", "created_at=2026-09-24T10:00:00Z", *why)
+
+    tried = cli(*fix, "--json", place=place)
+    assert (tried.code, tried.data["dry_run"], [row["fits"] for row in tried.data["rows"]]) == (0, True, [True])
+    wrong = cli("quarantine", "release", "tickets", "--row", first, "--set", "created_at=teatime", *why, place=place)
+    assert wrong.code == 3
+    assert "stays: created_at.dtype" in wrong.out
+    assert "Nothing was changed: add --yes to do it." in wrong.out
+    assert "teatime" not in wrong.out
+
+    before = cli("tables", "--json", place=place).data
+    done = cli(*fix, "--yes", "--json", place=place)
+    assert (done.code, done.data["dry_run"]) == (0, False)
+    rejected = cli("quarantine", "reject", "tickets", "--row", second, *why, "--yes", place=place)
+    assert "1 of 1 rows rejected" in rejected.out
+    after = {item["name"]: item["rows"] for item in cli("tables", "--json", place=place).data}
+    rows = {item["name"]: item["rows"] for item in before}
+    assert after["clean/tickets"] == rows["clean/tickets"] + 1
+    assert after["quarantine/tickets"] == rows["quarantine/tickets"]
+    shown = {
+        row["_row"]: row for row in cli("quarantine", "show", "tickets", "--limit", "99", "--json", place=place).data
+    }
+    assert (shown[first]["_status"], shown[first]["_decided_by"], shown[first]["_reason"]) == (
+        "released",
+        "kim",
+        "typed by hand",
+    )
+    assert shown[first]["_decision_id"] == done.data["decision_id"]
+    assert shown[second]["_status"] == "rejected"
+    assert all(row["_contract"] and row["_read"].startswith("raw/tickets@") for row in shown.values())
+    again = cli(*fix, "--yes", place=place)
+    assert again.code == 1
+    assert "1 are already released or rejected" in again.err
+    counted = cli("quarantine", "list", "--json", place=place).data
+    assert {(row["rule"], row["status"]) for row in counted} >= {
+        ("created_at.dtype", "released"),
+        ("text.not_empty", "rejected"),
+        ("customer_id.exists", "held"),
+    }
