@@ -14,6 +14,7 @@ COMMANDS = {
     "up": ("assay.cli.up", "up"),
     "tour": ("assay.cli.tour", "tour"),
     "tables": ("assay.cli.tables", "tables"),
+    "report": ("assay.cli.report", "report"),
     "quarantine": ("assay.cli.quarantine", "quarantine"),
     "features": ("assay.cli.features", "features"),
     "trace": ("assay.cli.lineage", "trace"),

@@ -1,0 +1,66 @@
+"""`assay report`: what the contract found in a batch, and what its columns look like."""
+
+from pathlib import Path
+
+import click
+
+from assay.cli.output import json_option, out, print_json, print_table
+from assay.errors import AssayError
+from assay.store import open_store
+
+
+@click.command()
+@click.argument("table")
+@click.option("--partition", help="One day or batch; without it the latest.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as one page of HTML.")
+@json_option
+def report(table: str, partition: str | None, html: Path | None, as_json: bool) -> None:
+    """Show what the contract found in a batch of TABLE, and the profile of its clean rows. Personal values are masked.
+
+    \b
+    Examples:
+      assay report tickets
+      assay report clean/tickets --partition 2026-09-03 --html report.html
+    """
+    from assay.assets.discover import sources
+    from assay.assets.reports import batch_report
+    from assay.checks.report_page import page, share, worst_first
+
+    known = sources()
+    name = table.removeprefix("clean/")
+    if name not in known:
+        raise AssayError(f"{table} has no report: tables of a source have one ({', '.join(sorted(known))}).")
+    found = batch_report(open_store().lake, known[name], partition)
+    profile = found.profile.summary() if found.profile else {}
+    if html is not None:
+        html.write_text(page(found), encoding="utf-8")
+    if as_json:
+        print_json(
+            {
+                "table": found.table,
+                "partition": found.partition,
+                "version": found.version,
+                **found.report.to_dict(),
+                "profile": profile,
+            }
+        )
+        return
+    counts = found.report
+    out.print(
+        f"[bold]{found.table}[/bold] {found.partition}, version {found.version}: {counts.rows_in:,} rows in, "
+        f"{counts.rows_clean:,} clean, {counts.rows_quarantined:,} quarantined (contract {counts.contract} v{counts.version})"
+    )
+    broken = [rule for rule in worst_first(counts.rules) if rule.status != "passed" or rule.invalid]
+    if broken:
+        print_table(
+            ("rule", "severity", "status", "invalid", "share", "unknown"),
+            [(r.name, r.severity, r.status, f"{r.invalid:,}", share(r.share), f"{r.unknown:,}") for r in broken],
+            right=("invalid", "share", "unknown"),
+        )
+    out.print(f"{len(counts.rules) - len(broken)} of {len(counts.rules)} rules hold for every row.")
+    figures = ("null", "nan", "distinct", "min", "mean", "max")
+    if profile:
+        rows = [(column, *(shown.get(figure) for figure in figures)) for column, shown in profile.items()]
+        print_table(("column", *figures), rows, right=figures)
+    if html is not None:
+        out.print(f"Written to {html}.")
