@@ -146,7 +146,9 @@ def _check_rule(common: Callable[..., dict[str, Any]], name: str, column: Column
     if builtin in BUILTINS:
         rule_name, build = BUILTINS[builtin]
         made = common(rule_name, severity=severity)
-        return ExprRule(**made, expr=build(value, check._check_kwargs, column.dtype, made["name"]))
+        expr = build(value, check._check_kwargs, column.dtype, made["name"])
+        # With ignore_na=False null is a value that does not meet the check.
+        return ExprRule(**made, expr=expr if check.ignore_na else expr & value.is_not_null())
     if builtin == "unique_values_eq":
         made = common(builtin, severity=Severity.WARN if check.raise_warning else Severity.BLOCK)
         wanted = values_of(check._check_kwargs["values"], column.dtype, made["name"])

@@ -26,7 +26,14 @@ _OPTIONS = ("version", "owner", "freshness", "severity", "row_count")
 _REFUSED = {
     "dtype": "annotate each column with its type",
     "add_missing_columns": "declare the column Optional, so that its absence stays visible",
+    "on_missing_columns": "declare the column Optional, so that its absence stays visible",
     "drop_invalid_rows": "remove it: rows that break a rule always leave, and are kept in quarantine",
+    "from_format": "read the data before it is validated",
+    "to_format": "write what `validate` gives back",
+    **dict.fromkeys(
+        (f"multiindex_{option}" for option in ("coerce", "name", "ordered", "strict", "unique")),
+        "polars frames have no index; declare its levels as columns",
+    ),
 }
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -144,7 +151,7 @@ def contract_rules(contract: type[Contract]) -> tuple[Rule, ...]:
 
 def _check_option(contract: str, name: str, value: Any) -> None:
     known = [*_OPTIONS, *(option for option in dir(BaseConfig) if not option.startswith("_"))]
-    if name in _REFUSED and value:
+    if name in _REFUSED and value != getattr(BaseConfig, name):
         raise AssayError(f"{contract}: Config.{name} is not supported; {_REFUSED[name]}")
     if name == "row_count" and not isinstance(value, RowCount | None):
         raise AssayError(f"{contract}: Config.row_count must be a RowCount(reference), not a {type(value).__name__}")

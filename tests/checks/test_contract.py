@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pandera.polars as pa
 import polars as pl
 import pytest
+from pandera.api.dataframe.model_components import parser
 
 from assay.checks import Block, Contract, Field, RowCount, Timestamp, contract_info, contract_rules, rule, validate
 from assay.errors import AssayError
@@ -84,6 +85,10 @@ BAD: list[tuple[str, Callable[[], object]]] = [
     ("annotate each column", lambda: define({"v": Field()}, {"v": str}, dtype=str)),
     ("always leave", lambda: define({"v": Field()}, {"v": str}, drop_invalid_rows=True)),
     ("declare the column Optional", lambda: define({"v": Field()}, {"v": str}, add_missing_columns=True)),
+    ("declare the column Optional", lambda: define({"v": Field()}, {"v": str}, on_missing_columns="add")),
+    ("declare its levels as columns", lambda: define({"v": Field()}, {"v": str}, multiindex_unique=["v"])),
+    ("read the data before", lambda: define({"v": Field()}, {"v": str}, from_format="csv")),
+    ("parsers are not supported", lambda: define({"v": Field(), "p": parser("v")(lambda cls, v: v)}, {"v": str})),
     ("must be a RowCount", lambda: define({"v": Field()}, {"v": str}, row_count=7)),
     ("share is between", lambda: RowCount("t", share=7)),
     ("not negative", lambda: RowCount("t", rows=-7)),

@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandera.polars as pa
 import polars as pl
 
-from assay.checks import ColumnsError, Contract, Field, validate
+from assay.checks import ColumnsError, Contract, Field, validate, validate_spilled
 from assay.errors import AssayError
 
 #: Positions of the rows that do not meet the contract, or: the batch as a whole does not, the delivery's columns do not, the
@@ -51,24 +52,30 @@ def values(items: Sequence[Any], dtype: Any = None) -> pl.DataFrame:
     return pl.DataFrame({"v": pl.Series(items, dtype=dtype, strict=True)})
 
 
-def by_assay(case: Case) -> tuple[Verdict, list[Any] | None]:
-    """The verdict, and column `v` of the clean rows."""
+def by_assay(case: Case, folder: Path | None = None) -> tuple[Verdict, list[Any] | None]:
+    """The verdict, and column `v` of the clean rows. With a folder the batch is spilled there."""
     try:
         config = type("Config", (Contract.Config,), dict(case.config))
         contract = type("Case", (Contract,), _body(case, Field) | {"Config": config})
         batch = case.data.with_columns(_position=pl.int_range(pl.len())) if case.data.width else case.data
-        outcome = validate(batch.lazy() if case.lazy else batch, contract, **case.given)
+        batch = batch.lazy() if case.lazy else batch
+        if folder is None:
+            outcome = validate(batch, contract, **case.given)
+            clean, quarantined = outcome.clean, outcome.quarantined
+        else:
+            outcome = validate_spilled(batch, contract, folder, **case.given)
+            clean, quarantined = outcome.clean.collect(), outcome.quarantined.collect()
     except ColumnsError:
         return DELIVERY, None
     except AssayError:
         return CONTRACT, None
-    clean = outcome.clean["v"].to_list() if "v" in outcome.clean.columns else None
-    left = tuple(outcome.quarantined["_position"].to_list()) if outcome.quarantined.height else ()
+    stays = clean["v"].to_list() if "v" in clean.columns else None
+    left = tuple(quarantined["_position"].to_list()) if quarantined.height else ()
     if not left and outcome.report.blocked:
-        return BATCH, clean
+        return BATCH, stays
     if not left and any(result.status == "unknown" for result in outcome.report.rules):
-        return UNKNOWN, clean
-    return left, clean
+        return UNKNOWN, stays
+    return left, stays
 
 
 def by_pandera(case: Case) -> Verdict:

@@ -31,6 +31,12 @@ CASES = [
         data=values(["a", None, "b"]),
         truth=(2,),
     ),
+    Case(
+        name="null that is not ignored",
+        columns=column(int, nullable=True, ge=5, ignore_na=False),
+        data=values([None, 5, 1]),
+        truth=(0, 2),
+    ),
     Case(name="only nulls", columns=column(int), data=values([None, None], pl.Int64), truth=(0, 1)),
     Case(
         name="a column of type Null", columns=column(int, nullable=True), data=values([None, None], pl.Null), truth=()
