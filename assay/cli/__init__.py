@@ -16,6 +16,7 @@ COMMANDS = {
     "tables": ("assay.cli.tables", "tables"),
     "report": ("assay.cli.report", "report"),
     "quarantine": ("assay.cli.quarantine", "quarantine"),
+    "contract": ("assay.cli.contract", "contract"),
     "features": ("assay.cli.features", "features"),
     "trace": ("assay.cli.lineage", "trace"),
     "impact": ("assay.cli.lineage", "impact"),
