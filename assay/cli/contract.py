@@ -1,23 +1,12 @@
 """`assay contract`: draft a contract from data, compare two versions, exchange contracts as ODCS, check a delivery."""
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import Any
 
 import click
-import polars as pl
 
-from assay.checks import Contract, contract_info
-from assay.checks.compare import compare
-from assay.checks.draft import source_of
-from assay.checks.facts import facts
-from assay.checks.odcs import document, from_odcs, to_odcs
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.errors import AssayError
-from assay.store import open_store
 
-DOCUMENTS = (".yaml", ".yml", ".json")
 EXIT_BREAKING = 1
 
 out_option = click.option(
@@ -46,6 +35,10 @@ def draft(source: str, name: str | None, target: Path | None, as_json: bool) -> 
       assay contract draft landing/tickets/2026-09-01/tickets-am.csv --out tickets.py
       assay contract draft raw/tickets
     """
+    from assay.checks.draft import source_of
+    from assay.checks.facts import facts
+    from assay.cli.places import frame_at
+
     found = facts(frame_at(source))
     text = source_of(found, name or Path(source).name)
     if as_json:
@@ -68,6 +61,9 @@ def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
       assay contract diff old/tickets.py:Tickets assay.assets.support.tickets:Tickets
       assay contract diff tickets-1.odcs.yaml tickets-2.odcs.yaml --for readers
     """
+    from assay.checks.compare import compare
+    from assay.cli.places import contract_at
+
     changes = compare(contract_at(old), contract_at(new))
     breaking = any(change.breaking if side is None else side in change.breaks for change in changes)
     verdict = "breaking" if breaking else "compatible"
@@ -96,64 +92,14 @@ def export(contract_: str, target: Path | None, as_json: bool) -> None:
     Example:
       assay contract export assay.assets.support.tickets:Tickets --out tickets.odcs.yaml
     """
+    from assay.checks.odcs import document, to_odcs
+    from assay.cli.places import contract_at
+
     chosen = contract_at(contract_)
     if as_json:
         print_json(document(chosen))
     else:
         _give(to_odcs(chosen), target)
-
-
-def contract_at(place: str) -> type[Contract]:
-    """The contract at package.module:Class, file.py:Class or file.odcs.yaml[:TABLE]. Raises AssayError if it is not there."""
-    where, _, name = place.partition(":")
-    if Path(where).suffix in DOCUMENTS:
-        return from_odcs(_read(Path(where)), name or None)
-    if not name:
-        raise AssayError(f"{place!r} names no contract; write package.module:Class, file.py:Class or file.odcs.yaml")
-    found = getattr(_module(where), name, None)
-    if found is None:
-        raise AssayError(f"{where} has no {name!r}; write {where}:Class with the name of its contract")
-    contract_info(found)
-    return found
-
-
-def _module(where: str) -> Any:
-    if where.endswith(".py"):
-        _read(Path(where))
-        spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-        if spec is None or spec.loader is None:
-            raise AssayError(f"{where} is not a Python file; give one that declares a contract")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    try:
-        return importlib.import_module(where)
-    except ModuleNotFoundError as error:
-        raise AssayError(
-            f"there is no module {error.name!r}; install its package, or give the path of its file"
-        ) from None
-
-
-def frame_at(place: str) -> pl.DataFrame:
-    """The rows of a file, as its reader gives them, or of a table. Raises AssayError for a file that cannot be read."""
-    from assay.assets.readers.dispatch import READERS
-
-    file = Path(place)
-    if file.suffix not in READERS:
-        return open_store().table(place).scan().collect()
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise AssayError(f"{place} cannot be read ({error.strerror}); give a file or a table") from None
-    return READERS[file.suffix](place, content)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise AssayError(f"{file} cannot be read ({reason}); give another file") from None
 
 
 def _give(text: str, target: Path | None) -> None:

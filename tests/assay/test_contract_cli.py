@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assay.checks import contract_info
-from assay.cli.contract import contract_at
+from assay.cli.places import contract_at
 
 TICKETS = "assay.assets.support.tickets:Tickets"
 OLD = """

@@ -1,0 +1,67 @@
+"""Where contracts and data are, as people write it on the command line."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from assay.assets.readers.dispatch import READERS
+from assay.checks import Contract, contract_info
+from assay.checks.odcs import from_odcs
+from assay.errors import AssayError
+from assay.store import open_store
+
+DOCUMENTS = (".yaml", ".yml", ".json")
+
+
+def contract_at(place: str) -> type[Contract]:
+    """The contract at package.module:Class, file.py:Class or file.odcs.yaml[:TABLE]. Raises AssayError if it is not there."""
+    where, _, name = place.partition(":")
+    if Path(where).suffix in DOCUMENTS:
+        return from_odcs(_read(Path(where)), name or None)
+    if not name:
+        raise AssayError(f"{place!r} names no contract; write package.module:Class, file.py:Class or file.odcs.yaml")
+    found = getattr(_module(where), name, None)
+    if found is None:
+        raise AssayError(f"{where} has no {name!r}; write {where}:Class with the name of its contract")
+    contract_info(found)
+    return found
+
+
+def _module(where: str) -> Any:
+    if where.endswith(".py"):
+        _read(Path(where))
+        spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+        if spec is None or spec.loader is None:
+            raise AssayError(f"{where} is not a Python file; give one that declares a contract")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        raise AssayError(
+            f"there is no module {error.name!r}; install its package, or give the path of its file"
+        ) from None
+
+
+def frame_at(place: str) -> pl.DataFrame:
+    """The rows of a file, as its reader gives them, or of a table. Raises AssayError for a file that cannot be read."""
+    file = Path(place)
+    if file.suffix not in READERS:
+        return open_store().table(place).scan().collect()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise AssayError(f"{place} cannot be read ({error.strerror}); give a file or a table") from None
+    return READERS[file.suffix](place, content)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise AssayError(f"{file} cannot be read ({reason}); give another file") from None
