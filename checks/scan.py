@@ -10,7 +10,8 @@ from assay.checks.compile import is_link
 from assay.checks.contract import Compiled
 from assay.checks.parse import typed
 from assay.checks.rules import Column, DtypeRule, ExprRule, NotNanRule, ReferenceRule, Rule, SetRule
-from assay.checks.spill import fingerprint, on_disk
+from assay.checks.sets import fingerprint
+from assay.checks.spill import on_disk
 
 #: The link column that says what a reader could not read in a record (null: nothing).
 DEFECT = "_defect"

@@ -1,6 +1,6 @@
 """Batches larger than memory: the scanned rows on disk, and which of them share a key, found by an engine that spills."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -20,13 +20,6 @@ def on_disk(query: pl.LazyFrame, file: Path) -> pl.LazyFrame:
     file.touch(mode=0o600)
     query.sink_parquet(file, compression="lz4", statistics=False)
     return pl.scan_parquet(file)
-
-
-def fingerprint(key: Iterable[pl.Expr]) -> pl.Expr:
-    """64 bits of a key, null if one of its values is: equal keys have equal ones, different keys hardly ever."""
-    values = list(key)
-    present = pl.all_horizontal(value.is_not_null() for value in values)
-    return pl.when(present).then(pl.struct(value.alias(f"{index}") for index, value in enumerate(values)).hash())
 
 
 def sharing_rows(file: Path, published: Mapping[str, Path | None]) -> np.ndarray:

@@ -25,7 +25,7 @@ READER_DEFECTS = ("unparsable", "encoding")
 RULES = "_rules"
 _READER_COLUMNS = (DEFECT, "_line", RULES)
 # Internal columns next to the scanned rows; no delivered column starts with a control character.
-_BROKEN, _LEAVES = "\x1fbroken:", "\x1fleaves"
+_BROKEN, _LEAVES, _CODE, _NAMES = "\x1fbroken:", "\x1fleaves", "\x1fcode:", "\x1fnames"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
     broken = {rule.name: verdicts.broken(rule) for rule in plan.rules if rule.name in verdicts.rows}
     leaves = verdicts.leaving(plan) | ~scan.readable
     links = [name for name in scan.delivered if is_link(name) and name not in _READER_COLUMNS]
-    rows = scan.beside(pl.DataFrame({_LEAVES: leaves} | {_BROKEN + name: rows for name, rows in broken.items()}))
+    marks = pl.DataFrame({_LEAVES: leaves} | {_BROKEN + name: rows for name, rows in broken.items()})
     rows_quarantined = int(leaves.sum())
     report = Report(
         contract=plan.info.name,
@@ -198,18 +198,37 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
         rules=(*_reader_results(scan), *(_result(rule, verdicts) for rule in plan.rules)),
     )
     return SpilledOutcome(
-        clean=rows.filter(~pl.col(_LEAVES)).select(*(column.name for column in plan.columns), *links),
-        quarantined=rows.filter(_LEAVES).select(**scan.original | {RULES: _rules(list(broken), scan)}),
+        clean=scan.beside(marks.select(_LEAVES))
+        .filter(~pl.col(_LEAVES))
+        .select(*(column.name for column in plan.columns), *links),
+        quarantined=_quarantined(scan, marks),
         report=report,
         profile=profile(scan.rows, plan.columns),
     )
 
 
-def _rules(names: Sequence[str], scan: Scan) -> pl.Expr:
-    """The names of the broken rules, per quarantined row."""
-    broken = [pl.when(pl.col(_BROKEN + name)).then(pl.lit(name)) for name in names]
-    broken += ["row." + pl.col(DEFECT)] if DEFECT in scan.delivered else []
-    return pl.concat_list(broken).list.drop_nulls() if broken else pl.lit([], dtype=pl.List(pl.String))
+def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
+    """The rows that leave, as delivered, with the names of the rules that each breaks."""
+    broken = [name for name in marks.columns if name.startswith(_BROKEN) and marks[name].any()]
+    # Many rows break few combinations of rules, so names are listed once a combination. A code is 64 rules as bits.
+    codes = {f"{_CODE}{first}": _code(broken[first : first + 64]) for first in range(0, len(broken) or 1, 64)}
+    combinations = marks.filter(_LEAVES).select(**codes).unique()
+    names = [
+        [name.removeprefix(_BROKEN) for index, name in enumerate(broken) if words[index // 64] >> index % 64 & 1]
+        for words in combinations.iter_rows()
+    ]
+    listed = combinations.with_columns(pl.Series(_NAMES, names, dtype=pl.List(pl.String))).lazy()
+    leaving = scan.beside(marks).filter(_LEAVES).with_columns(**codes)
+    rules = pl.col(_NAMES)
+    if DEFECT in scan.delivered:
+        rules = rules.list.concat(pl.concat_list("row." + pl.col(DEFECT)).list.drop_nulls())
+    joined = leaving.join(listed, on=list(codes), how="left", maintain_order="left")
+    return joined.select(**scan.original | {RULES: rules})
+
+
+def _code(names: Sequence[str]) -> pl.Expr:
+    bits = (pl.col(name).cast(pl.UInt64) * pl.lit(1 << index, pl.UInt64) for index, name in enumerate(names))
+    return pl.sum_horizontal(pl.lit(0, pl.UInt64), *bits)
 
 
 def _reader_results(scan: Scan) -> list[RuleResult]:

@@ -11,8 +11,8 @@ from assay.checks.contract import Compiled
 from assay.checks.custom import run_check
 from assay.checks.rules import Column, CountRule, PanderaRule, Rule, SequenceRule, SetRule, TableRule
 from assay.checks.scan import Scan
-from assay.checks.sets import Groups, broken_rows, key_expressions, published_inputs
-from assay.checks.spill import fingerprint, on_disk, sharing_rows
+from assay.checks.sets import Groups, broken_rows, fingerprint, key_expressions, published_inputs
+from assay.checks.spill import on_disk, sharing_rows
 
 # An internal column next to the scanned rows; no delivered column starts with a control character.
 _SHARES = "\x1fshares"

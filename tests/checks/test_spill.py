@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, Timestamp, validate, validate_spilled
-from assay.checks.spill import fingerprint, on_disk, sharing_rows
+from assay.checks.sets import fingerprint
+from assay.checks.spill import on_disk, sharing_rows
 
 KEYS = st.lists(st.tuples(st.sampled_from([0, 1, 2, None]), st.sampled_from(["", "a", "b", None])), max_size=8)
 

@@ -212,6 +212,15 @@ def test_a_batch_that_no_rule_can_judge(spilled: bool, tmp_path: Path) -> None:
     assert (outcome.report.rows_in, outcome.report.rows_quarantined) == (2, 0)
 
 
+def test_any_number_of_rules_is_listed_in_order() -> None:
+    names = [f"c{number:03d}" for number in range(150)]
+    fields = {name: Field(ge=0) for name in names}
+    contract = type("Wide", (Contract,), {"__annotations__": dict.fromkeys(names, int), **fields})
+    broken = [names[:1], names[63:65], [], names[127:129] + names[149:], names, names[:1]]
+    frame = pl.DataFrame({name: [-1 if name in row else 1 for row in broken] for name in names})
+    assert reasons(frame, contract) == [[f"{name}.ge" for name in row] for row in broken]
+
+
 def test_reference_without_the_column() -> None:
     class Child(Contract):
         parent: str = Field(exists_in="parents.id")
