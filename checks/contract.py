@@ -209,7 +209,7 @@ def _digest(
         "strict": _plain(schema.strict),
         "ordered": bool(schema.ordered),
         "columns": [
-            [c.name, str(c.dtype), c.nullable, c.required, c.coerce, repr(c.options)]
+            [c.name, c.pattern, str(c.dtype), c.nullable, c.required, c.coerce, repr(c.options)]
             + [_plain(check) for check in declared.checks or ()]
             for c, declared in zip(columns, schema.columns.values(), strict=True)
         ],
@@ -225,7 +225,7 @@ def _plain(value: Any) -> Any:
         case None | bool() | int() | float() | str():
             return value
         case pa.Check():
-            return [value.name, _plain(value.statistics), _plain(value._check_fn)]
+            return [value.name, _plain(value.statistics), _plain(value._check_fn), value.ignore_na]
         case ColumnRule():
             return value.predicate.__qualname__
         case RowRule():

@@ -186,9 +186,17 @@ def test_contract_inherits_options_and_columns() -> None:
 
 
 def test_digest_follows_every_part_of_the_declaration() -> None:
-    def digest(annotation: Any = int, bound: int = 0, expr: pl.Expr | None = None, **config: Any) -> str:
+    def digest(
+        annotation: Any = int,
+        bound: int = 0,
+        expr: pl.Expr | None = None,
+        field: dict[str, Any] | None = None,
+        **config: Any,
+    ) -> str:
         check = rule(name="r")(lambda cls: pl.col("v") > 1 if expr is None else expr)
-        return contract_info(define({"v": Field(ge=bound), "r": check}, {"v": annotation}, **config)).digest
+        return contract_info(
+            define({"v": Field(ge=bound, **(field or {})), "r": check}, {"v": annotation}, **config)
+        ).digest
 
     variants = [
         digest(),
@@ -197,6 +205,14 @@ def test_digest_follows_every_part_of_the_declaration() -> None:
         digest(expr=pl.col("v") > 2),
         digest(expr=pl.col("v").is_in([*range(100), 7])),
         digest(expr=pl.col("v").is_in([*range(100), 8])),
+        digest(field={"ignore_na": False}),
+        digest(field={"sequence": "increasing"}),
+        digest(field={"sequence": "decreasing"}),
+        digest(field={"required_if": {"v": 1}}),
+        digest(field={"required_if": {"v": 2}}),
+        digest(ordered=True),
+        digest(row_count=RowCount("t")),
+        digest(row_count=RowCount("t", rows=1)),
         digest(version="2"),
         digest(owner="me"),
         digest(freshness="1d"),
@@ -206,6 +222,7 @@ def test_digest_follows_every_part_of_the_declaration() -> None:
     ]
     assert len(set(variants)) == len(variants)
     assert digest() == variants[0]
+    assert contract_info(one(alias="v", regex=True)).digest != contract_info(one()).digest
 
 
 def test_digest_sees_the_source_of_custom_checks() -> None:
