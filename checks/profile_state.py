@@ -112,7 +112,7 @@ class ColumnState:
         if self.nan is not None:
             found["nan"] = self.nan
         if self.distinct is not None:
-            found["distinct"] = self.distinct.estimate()
+            found["distinct"] = min(self.distinct.estimate(), self.count - self.null - (self.nan or 0))
         if self.moments is not None:
             found |= {
                 "min": self.low and pack_number(self.low.shown),

@@ -63,7 +63,7 @@ def _columns(profile: ProfileState) -> list[dict[str, Any]]:
                 "name": name,
                 "dtype": column.dtype.partition("(")[0],
                 "null": column.null / column.count if column.count else 0.0,
-                "figures": {key: _number(value) for key, value in figures.items()},
+                "figures": {key: number(value) for key, value in figures.items()},
                 "bars": _bars(column),
                 "top": _top(column),
             }
@@ -78,7 +78,7 @@ def _bars(column: ColumnState) -> list[tuple[str, int, int]]:
     if column.by_month:
         bins = [(month, month, count) for month, count in column.histogram.months()]
     else:
-        bins = [(_number(low), _number(high), count) for low, high, count in column.histogram.bars()]
+        bins = [(number(low), number(high), count) for low, high, count in column.histogram.bars()]
     size = -(-len(bins) // BARS)
     groups = [bins[start : start + size] for start in range(0, len(bins), size)]
     counts = [sum(count for *_, count in group) for group in groups]
@@ -103,7 +103,8 @@ def _percent(part: int, whole: int) -> int:
     return max(1, round(100 * part / whole)) if part and whole else 0
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """A figure as people read it; what is no number stays as it is."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
@@ -180,7 +181,7 @@ small { color: var(--dim); }
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    filters: Mapping[str, Any] = {"number": _number, "share": share}
+    filters: Mapping[str, Any] = {"number": number, "share": share}
     environment.filters.update(filters)
     return environment.from_string(_HTML)
 

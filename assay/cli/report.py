@@ -24,13 +24,13 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
     """
     from assay.assets.discover import sources
     from assay.assets.reports import batch_report
-    from assay.checks.report_page import page, share, worst_first
+    from assay.checks.report_page import number, page, share, worst_first
 
     known = sources()
-    name = table.removeprefix("clean/")
-    if name not in known:
+    source = known.get(table.removeprefix("clean/"))
+    if source is None:
         raise AssayError(f"{table} has no report: tables of a source have one ({', '.join(sorted(known))}).")
-    found = batch_report(open_store().lake, known[name], partition)
+    found = batch_report(open_store().lake, source, partition)
     profile = found.profile.summary() if found.profile else {}
     if html is not None:
         html.write_text(page(found), encoding="utf-8")
@@ -40,7 +40,7 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
                 "table": found.table,
                 "partition": found.partition,
                 "version": found.version,
-                **found.report.to_dict(),
+                "report": found.report.to_dict(),
                 "profile": profile,
             }
         )
@@ -60,7 +60,7 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
     out.print(f"{len(counts.rules) - len(broken)} of {len(counts.rules)} rules hold for every row.")
     figures = ("null", "nan", "distinct", "min", "mean", "max")
     if profile:
-        rows = [(column, *(shown.get(figure) for figure in figures)) for column, shown in profile.items()]
+        rows = [(name, *(number(shown.get(key, "")) for key in figures)) for name, shown in profile.items()]
         print_table(("column", *figures), rows, right=figures)
     if html is not None:
         out.print(f"Written to {html}.")

@@ -65,7 +65,8 @@ def test_the_command_reports_to_people_scripts_and_browsers(shop: Any, report: A
     assert "<td>amount.ge</td>" in page
     code, answer, _ = report("clean/orders", "--partition", shop.day(2), "--json")
     data = json.loads(answer)
-    assert (code, data["rows_in"], data["profile"]["amount"]["max"]) == (0, 4, 30.0)
+    assert (code, data["report"]["rows_in"], data["profile"]["amount"]["max"]) == (0, 4, 30.0)
+    assert data["version"] == batch_report(shop.env.lake, shop.package.orders.orders, shop.day(2)).version
     for text in (said, page, answer):
         assert not [name for name in NAMES if name in text]
 
