@@ -138,7 +138,7 @@ dl { display: flex; flex-wrap: wrap; gap: 4px 32px; margin: 14px 0 0; } dt { col
 dd { margin: 0; font-size: 20px; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--dim); font-weight: 500; } .n { text-align: right; font-variant-numeric: tabular-nums; }
+th { color: var(--dim); font-weight: 500; } .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .blocked, .failed { color: var(--failed); } .warned, .unknown { color: var(--warned); } .passed { color: var(--ok); }
 .bars { display: flex; align-items: flex-end; gap: 1px; height: 36px; min-width: 120px; }
 .bars i { flex: 1; max-width: 14px; background: var(--bar); } .top { display: block; white-space: nowrap; }
