@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from assay.settings import Settings
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from assay.assets.quarantine import Decided
+    from assay.assets.source import Source
     from assay.assets.steps import Env
     from assay.features.training import TrainingSet
     from assay.lineage.impact import Impact
@@ -136,6 +138,50 @@ class Store:
         work = Work(asset, partition, code_version, run or new_run(), params)
         return transaction(self.lake, self.recorder, work)
 
+    # -- quarantine ------------------------------------------------------------------------------------------------
+
+    def release(
+        self,
+        source: str,
+        *,
+        reason: str,
+        by: str,
+        partition: str | None = None,
+        rule: str | None = None,
+        rows: Sequence[tuple[str, int]] = (),
+        edits: Mapping[str, str | None] | None = None,
+        exceptions: Sequence[str] = (),
+        until: date | None = None,
+        dry_run: bool = True,
+    ) -> "Decided":
+        """Validate quarantined rows again (as they are, with corrected values, or by an exception with a last day) and, if
+        it is no dry run, let those that fit into `clean/<source>` when it is next computed, which this makes stale.
+
+        `rows` are pairs of a file's SHA-256 (its first characters) and a row number. Raises AssayError for a decision that
+        is unsound, and where no row is chosen.
+        """
+        from assay.assets.quarantine import Choice, Decision, decide
+
+        decision = Decision("release", reason, by, dict(edits or {}), tuple(exceptions), until)
+        return decide(_source(source), self.env(), Choice(partition, rule, tuple(rows)), decision, dry_run=dry_run)
+
+    def reject(
+        self,
+        source: str,
+        *,
+        reason: str,
+        by: str,
+        partition: str | None = None,
+        rule: str | None = None,
+        rows: Sequence[tuple[str, int]] = (),
+        dry_run: bool = True,
+    ) -> "Decided":
+        """Refuse quarantined rows for good: they stay in quarantine, whatever the contract says later. As `release`."""
+        from assay.assets.quarantine import Choice, Decision, decide
+
+        choice = Choice(partition, rule, tuple(rows))
+        return decide(_source(source), self.env(), choice, Decision("reject", reason, by), dry_run=dry_run)
+
     # -- features --------------------------------------------------------------------------------------------------
 
     def as_of_join(
@@ -202,6 +248,12 @@ class Store:
         from assay.lineage.impact import impact
 
         return impact(self.lake, table, version, **options)
+
+
+def _source(name: str) -> "Source":
+    from assay.assets.discover import source
+
+    return source(name)
 
 
 def open_store(lake: str | Path | None = None, *, home: str | Path | None = None, **settings: Any) -> Store:

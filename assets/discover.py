@@ -35,6 +35,14 @@ def sources() -> dict[str, Source]:
     return {item.name: item for item in found if isinstance(item, Source)}
 
 
+def source(name: str) -> Source:
+    """A declared source. Raises AssayError for a name that is none."""
+    found = sources().get(name)
+    if found is None:
+        raise AssayError(f"There is no source {name!r}. There are: {', '.join(sorted(sources()))}.")
+    return found
+
+
 def domain_steps(domain: ModuleType) -> list[Step]:
     """The steps that the declarations of a package make."""
     declared = list(_declared(domain))

@@ -9,7 +9,6 @@ import polars as pl
 
 from assay.cli import EXIT_BATCHES_STOPPED
 from assay.cli.output import json_option, out, print_json, print_table
-from assay.errors import AssayError
 from assay.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -108,12 +107,19 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     print_table(columns, frame.select(columns).rows())
 
 
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name; then --by has to say it
+        return ""
+
+
 def _options(command: Any) -> Any:
     """What both decisions need: which rows, who, why, and whether really."""
     for option in (
         json_option,
         click.option("--yes", is_flag=True, help="Do it. Without, nothing is changed: see what would happen."),
-        click.option("--by", default=getpass.getuser, show_default="you", help="Who decides."),
+        click.option("--by", default=_me, show_default="you", help="Who decides."),
         click.option("--reason", required=True, help="Why."),
         click.option("--row", "rows", multiple=True, help="Only this row, FILE_SHA256:ROW (as `show` has it in _row)."),
         click.option("--rule", help="Only rows that broke this rule."),
@@ -194,9 +200,10 @@ def _decide(
     yes: bool,
     as_json: bool,
 ) -> int:
+    from assay.assets.discover import source as declared
     from assay.assets.quarantine import Choice, decide
 
-    known, store = _source(source), open_store()
+    known, store = declared(source), open_store()
     choice = Choice(partition, rule, tuple(_row(text) for text in rows))
     decided = decide(known, store.env(), choice, decision, dry_run=not yes)
     failed = _compute_again(known, store, decided) if decided.id else []
@@ -249,14 +256,6 @@ def _tell(source: "Source", decided: "Decided", action: str, yes: bool, problems
         )
     for problem in problems:
         out.print(f"✗ {problem}", markup=False)
-
-
-def _source(name: str) -> "Source":
-    from assay.assets.discover import sources
-
-    if name not in sources():
-        raise AssayError(f"There is no source {name!r}. There are: {', '.join(sorted(sources()))}.")
-    return sources()[name]
 
 
 def _edit(text: str) -> tuple[str, str | None]:

@@ -320,3 +320,13 @@ def test_quarantined_rows_are_tried_and_released_and_rejected_with_who_and_why(
         ("text.not_empty", "rejected"),
         ("customer_id.exists", "held"),
     }
+
+
+def test_decisions_can_be_tried_from_a_notebook(store: Store) -> None:
+    tried = store.release("tickets", rule="text.not_empty", edits={"text": "my card?"}, reason="call back", by="kim")
+    assert [(row.partition, row.fits) for row in tried.rows] == [(DAYS[1], True)]
+    refused = store.reject("tickets", partition=DAYS[0], reason="unknown customer", by="kim")
+    assert (refused.id, refused.partitions) == (None, [DAYS[0]])
+    assert "releases/tickets" not in store.lake.tables()
+    with pytest.raises(AssayError, match="There is no source 'ticket'"):
+        store.reject("ticket", reason="unknown", by="kim")

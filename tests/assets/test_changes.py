@@ -1,6 +1,7 @@
 """A database table, read incrementally: only new and changed rows, on SQLite and on a real PostgreSQL."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+
+from assay.assets.quarantine import Choice, Decision, decide
+from assay.errors import AssayError
 
 PEOPLE = '''
 """A shop's people: a database table."""
@@ -92,6 +96,20 @@ def test_only_new_and_changed_rows_make_a_batch(people: Any, database: sa.Engine
     ]
     assert rows(people, "clean/people")[2:] == [("000002", "Bob", "Paris"), ("000002", "Dee", "Oslo")]
     assert rows(people, "quarantine/people") == [("000002", "Cyd", "")]
+    assert people.run().results == []
+
+
+def test_a_quarantined_row_of_a_database_is_released_with_values_of_its_types(people: Any, database: sa.Engine) -> None:
+    put(database, Ada=("London", 1), Cyd=("", 2))
+    people.run()
+    source, choice = people.package.orders.people, Choice(rule="city.not_empty")
+    fix = Decision("release", "asked her", "kim", {"city": "Oslo", "changed_at": "2026-03-01T13:00:00Z"})
+    with pytest.raises(AssayError, match="value for 'changed_at' cannot be read"):
+        decide(source, people.env, choice, replace(fix, edits={"changed_at": "at tea"}))
+    decide(source, people.env, choice, fix, dry_run=False)
+    assert not people.run().failed
+    assert rows(people, "clean/people") == [("000001", "Ada", "London"), ("000001", "Cyd", "Oslo")]
+    assert people.frame("clean/people")["changed_at"].max() == datetime(2026, 3, 1, 13, tzinfo=UTC)
     assert people.run().results == []
 
 

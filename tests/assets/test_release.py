@@ -14,6 +14,8 @@ from assay.assets.release import DECISION, STATUS
 from assay.assets.steps import Env, execute, stale
 from assay.assets.validate import clean_step
 from assay.errors import AssayError
+from assay.lineage.impact import impact
+from tests.lineage.semantics import broken_rules
 
 PARENTS = ("raw/orders", "releases/orders")
 
@@ -37,6 +39,11 @@ def decides(shop: Any) -> Callable[..., Decided]:
 
 def source(shop: Any) -> Any:
     return shop.package.orders.orders
+
+
+def compute(shop: Any, number: int = 2, *, force: bool = False) -> None:
+    """The day's clean rows, without everything that follows."""
+    execute(clean_step(source(shop)), shop.env, shop.day(number), force=force)
 
 
 def of_day(shop: Any, table: str, number: int = 2) -> pl.DataFrame:
@@ -103,27 +110,34 @@ def test_an_edited_row_is_clean_with_the_link_to_who_and_why_and_stays_in_quaran
 def test_a_release_is_traced_from_clean_over_the_decision_to_quarantine_and_raw(
     shop: Any, decides: Callable[..., Decided]
 ) -> None:
-    held = shop.version("quarantine/orders")
+    held, read = commit(shop, "quarantine/orders").version, shop.version("quarantine/orders")
     decides(release(edits={"amount": "5"}))
-    shop.run()
+    compute(shop)
     clean, decision = commit(shop, "clean/orders"), commit(shop, "releases/orders")
     assert {item.snapshot.table for item in clean.inputs if not item.reference} == set(PARENTS)
     assert {str(item.snapshot) for item in decision.inputs} == {
-        f"quarantine/orders@{held}",
+        f"quarantine/orders@{read}",
         f"raw/orders@{shop.version('raw/orders')}",
     }
+    found = impact(shop.env.lake, "quarantine/orders", held).to_dict()["affected"]
+    assert {item["table"] for item in found} >= {"releases/orders", "clean/orders"}
     assert ["releases/orders", "edits"] in clean.extra["column_lineage"]["amount"]["direct"]
     assert clean.extra["column_lineage"]["shopper"]["direct"] == [["raw/orders", "shopper"]]
 
 
-def test_values_of_an_edit_are_in_no_log_and_no_event(shop: Any, decides: Callable[..., Decided]) -> None:
+def test_values_of_an_edit_are_in_no_log_and_no_event(
+    shop: Any, decides: Callable[..., Decided], official: Callable[..., list[str]]
+) -> None:
     decides(release(edits={"amount": "5", "shopper": "Grace Hopper"}, reason="Grace Hopper said so"))
-    shop.run()
+    compute(shop)
     lake = shop.env.lake
     said = [str(found) for table in lake.tables() for found in lake.table(table).history()]
     said += [json.dumps(event.data) for event in shop.env.recorder.store.events()]
     assert said
     assert not any("Hopper" in text for text in said)
+    events = [event.data for event in shop.env.recorder.store.events()]
+    assert broken_rules(events) == []
+    assert [problem for event in events for problem in official(event)] == []
     noted = commit(shop, "releases/orders").extra["decision"]
     assert (noted["columns"], noted["row_count"], len(noted["edits_sha256"])) == (["amount", "shopper"], 1, 64)
     assert of_day(shop, "clean/orders").filter(pl.col(DECISION).is_not_null())["shopper"].to_list() == ["Grace Hopper"]
@@ -132,7 +146,7 @@ def test_values_of_an_edit_are_in_no_log_and_no_event(shop: Any, decides: Callab
 def test_an_exception_lets_a_row_in_as_it_is_until_its_last_day(shop: Any, decides: Callable[..., Decided]) -> None:
     last = date(2030, 6, 30)
     made = decides(release(exceptions=("amount.ge",), until=last))
-    shop.run()
+    compute(shop)
     assert of_day(shop, "clean/orders").filter(pl.col(DECISION) == made.id)["amount"].to_list() == [-5.0]
     step = clean_step(source(shop))
     on_it = replace(shop.env, now=lambda: datetime(2030, 6, 30, 23, 59, tzinfo=UTC))
@@ -150,13 +164,12 @@ def test_a_rejected_row_is_refused_for_good_even_when_the_contract_lets_it_in(
     shop: Any, decides: Callable[..., Decided]
 ) -> None:
     decides(Decision("reject", "a test order", "kim"))
-    shop.run()
+    compute(shop)
     assert of_day(shop, "quarantine/orders")[STATUS].to_list() == ["rejected"]
     with pytest.raises(AssayError, match="1 are already released or rejected"):
         decides(release(edits={"amount": "5"}))
     shop.redeclare(lambda text: text.replace("Field(ge=0)", "Field(ge=-10)"))
-    shop.run()
-    assert of_day(shop, "clean/orders", 1).height == 4
+    compute(shop)
     assert of_day(shop, "clean/orders").height == 3
     (row,) = of_day(shop, "quarantine/orders").to_dicts()
     assert (row["_rules"], row[STATUS], row["amount"]) == (["row.rejected"], "rejected", "-5.0")
@@ -167,12 +180,12 @@ def test_a_release_is_applied_again_when_the_batch_is_computed_again(
     shop: Any, decides: Callable[..., Decided]
 ) -> None:
     made = decides(release(edits={"amount": "5"}))
-    shop.run()
+    compute(shop)
     before = shop.contents()
-    assert not shop.run(force=True).failed
+    compute(shop, force=True)
     assert shop.contents() == before
     shop.redeclare(lambda text: text.replace("Field(ge=0)", "Field(ge=0, le=1000)"))
-    shop.run()
+    compute(shop)
     assert made.id in of_day(shop, "clean/orders")[DECISION].to_list()
 
 
@@ -233,3 +246,28 @@ def test_only_the_chosen_rows_are_released(shop: Any, decides: Callable[..., Dec
 def test_unsound_decisions_are_refused(decides: Callable[..., Decided], decision: Decision, complaint: str) -> None:
     with pytest.raises(AssayError, match=complaint):
         decides(decision)
+
+
+def test_a_record_that_could_not_be_read_is_released_when_all_of_it_is_given(new_shop: Any) -> None:
+    whole = new_shop.csv(1, 10.0, 20.0)
+    new_shop.drop(1, whole + b"1-3,Ada Byron,2026-03-01\n")
+    assert not new_shop.run().failed
+    assert new_shop.frame("quarantine/orders")["_rules"].to_list() == [["row.unparsable"]]
+    given = {"order_id": "1-3", "shopper": "Ada Byron", "at": "2026-03-01T09:00:00Z", "amount": "7"}
+    part = {name: value for name, value in given.items() if name != "amount"}
+    (tried,) = decide(source(new_shop), new_shop.env, Choice(), release(edits=part)).rows
+    assert tried.breaks == ("row.unparsable",)
+    decide(source(new_shop), new_shop.env, Choice(), release(edits=given), dry_run=False)
+    compute(new_shop, 1)
+    assert new_shop.frame("clean/orders")["order_id"].to_list() == ["1-1", "1-2", "1-3"]
+
+
+def test_later_decisions_replace_earlier_ones(shop: Any, decides: Callable[..., Decided]) -> None:
+    decides(release(exceptions=("amount.ge",), until=date(2030, 6, 30)))
+    compute(shop)
+    over = replace(shop.env, now=lambda: datetime(2030, 7, 1, tzinfo=UTC))
+    execute(clean_step(source(shop)), over, shop.day(2))
+    later = decides(release(edits={"amount": "8"}), env=over)
+    execute(clean_step(source(shop)), over, shop.day(2))
+    assert of_day(shop, "clean/orders").filter(pl.col(DECISION) == later.id)["amount"].to_list() == [8.0]
+    assert shop.frame("releases/orders").height == 2, "both stay"
