@@ -12,10 +12,13 @@ Statistics = Mapping[str, Any]
 
 
 def values_of(values: Iterable[Any], dtype: pl.DataType, rule: str) -> pl.Series:
-    """The values a check lists, in the column's type. Raises AssayError if one is not of it."""
+    """The values a check lists, in the column's type, in order: a set has none, and the same rule should look the same.
+
+    Raises AssayError if one is not of the type.
+    """
     listed = [value for value in values if value is not None]
     try:
-        return pl.Series(listed, dtype=dtype, strict=True)
+        return pl.Series(listed, dtype=dtype, strict=True).unique().sort()
     except (TypeError, pl.exceptions.PolarsError) as error:
         raise AssayError(f"{rule}: the listed values are not all of the column's type {dtype}") from error
 

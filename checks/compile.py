@@ -99,6 +99,10 @@ def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:
         raise AssayError(
             f"{where}: a pattern stands for any number of columns, so it cannot be the key; name the columns"
         )
+    if options.required_if and not column.nullable:
+        raise AssayError(
+            f"{where}: the column is always required, so required_if adds nothing; say nullable=True or remove it"
+        )
     coerce = bool(column.coerce or schema.coerce)
     return Column(name, dtype, column.nullable, column.required, coerce, options, name if column.regex else None)
 

@@ -25,7 +25,9 @@ def require_satisfiable(contract: str, column: Column, checks: Sequence[pa.Check
     lows: list[tuple[Any, bool]] = []
     highs: list[tuple[Any, bool]] = []
     for check in checks:
-        kind, stats = getattr(check._check_fn, "__name__", ""), check._check_kwargs
+        # Only pandera's own checks: an author's function may have the name of one.
+        kind = getattr(check._check_fn, "__name__", "") if check.registry_name else ""
+        stats = check._check_kwargs
         if any(isinstance(value, float) and math.isnan(value) for value in stats.values()):
             raise AssayError(f"{where}: no value can be compared with NaN; NaN breaks {column.name}.not_nan anyway")
         if kind in _LOW:
@@ -42,8 +44,17 @@ def require_satisfiable(contract: str, column: Column, checks: Sequence[pa.Check
             )
     for low, with_low in lows:
         for high, with_high in highs:
-            if low > high or (low == high and not (with_low and with_high)):
+            if _is_empty(where, low, high, closed=with_low and with_high):
                 raise AssayError(f"{where}: contradictory rules, no value lies between the bounds {low!r} and {high!r}")
+
+
+def _is_empty(where: str, low: Any, high: Any, *, closed: bool) -> bool:
+    try:
+        return low > high or (low == high and not closed)
+    except TypeError as error:
+        raise AssayError(
+            f"{where}: the bounds {low!r} and {high!r} are of different types; write both alike"
+        ) from error
 
 
 def _require_one(where: str, column: Column, values: pl.Series, rules: Sequence[Rule]) -> None:

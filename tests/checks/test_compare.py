@@ -158,8 +158,8 @@ CASES: list[tuple[str, Any, Any, tuple[str, Any], tuple[str, Any]]] = [
     ),
     (
         "required_if",
-        two(required_if={"v": 1}),
-        two(required_if={"v": [1, 2]}),
+        two(nullable=True, required_if={"v": 1}),
+        two(nullable=True, required_if={"v": [1, 2]}),
         ("rule_changed", RS),
         ("rule_changed", RS),
     ),

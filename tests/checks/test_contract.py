@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 import pandera.polars as pa
@@ -60,6 +60,8 @@ BAD: list[tuple[str, Callable[[], object]]] = [
     ("contradictory rules.*none of the listed", lambda: one(str, isin=["a", "b"], notin=["b", "a"])),
     ("contradictory rules.*none of the listed", lambda: one(str, isin=["a"], str_length=(2, 3))),
     ("contradictory rules.*none of the listed", lambda: one(str, isin=["de"], format="country")),
+    ("of different types", lambda: one(date, ge=date(2026, 1, 1), lt=datetime(2026, 2, 1))),  # noqa: DTZ001
+    ("is always required", lambda: one(int, required_if={"v": 1})),
     ("compared with NaN", lambda: one(float, ge=float("nan"))),
     ("reserved", lambda: define({"partition_key": Field()}, {"partition_key": str})),
     (
@@ -208,8 +210,8 @@ def test_digest_follows_every_part_of_the_declaration() -> None:
         digest(field={"ignore_na": False}),
         digest(field={"sequence": "increasing"}),
         digest(field={"sequence": "decreasing"}),
-        digest(field={"required_if": {"v": 1}}),
-        digest(field={"required_if": {"v": 2}}),
+        digest(field={"nullable": True, "required_if": {"v": 1}}),
+        digest(field={"nullable": True, "required_if": {"v": 2}}),
         digest(ordered=True),
         digest(row_count=RowCount("t")),
         digest(row_count=RowCount("t", rows=1)),

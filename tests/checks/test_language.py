@@ -290,3 +290,51 @@ def test_two_patterns_for_one_column() -> None:
     assert validate(pl.DataFrame({"x1": [1], "1y": [1]}), Twice).clean.height == 1
     with pytest.raises(AssayError, match="two patterns match the column 'xy'"):
         validate(pl.DataFrame({"xy": [1]}), Twice)
+
+
+BOUNDS = st.integers(-2, 2)
+NUMBERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "ge": BOUNDS,
+        "gt": BOUNDS,
+        "le": BOUNDS,
+        "lt": BOUNDS,
+        "ne": BOUNDS,
+        "isin": st.lists(BOUNDS, min_size=1),
+        "notin": st.lists(BOUNDS, min_size=1),
+        "in_range": st.tuples(BOUNDS, BOUNDS, st.booleans(), st.booleans()).filter(lambda ends: ends[0] < ends[1]),
+    },
+)
+
+
+def meets(value: float, rules: dict[str, Any]) -> bool:
+    low, high, with_low, with_high = rules.get("in_range", (-9, 9, True, True))
+    return (
+        value >= rules.get("ge", -9)
+        and value > rules.get("gt", -9)
+        and value <= rules.get("le", 9)
+        and value < rules.get("lt", 9)
+        and value != rules.get("ne")
+        and value in rules.get("isin", [value])
+        and value not in rules.get("notin", [])
+        and (low < value or (with_low and low == value))
+        and (value < high or (with_high and high == value))
+    )
+
+
+@settings(deadline=None)
+@given(NUMBERS)
+def test_a_contract_is_contradictory_when_no_number_meets_it(rules: dict[str, Any]) -> None:
+    # Between neighbouring bounds lies a half. One point left by two bounds and taken away by `ne` or `notin` is not looked for.
+    tries = [step / 2 for step in range(-16, 17)]
+    inner = rules if "isin" in rules else {name: rule for name, rule in rules.items() if name not in ("ne", "notin")}
+    possible = any(meets(number, inner) for number in tries)
+    definition = {"__annotations__": {"v": float}, "v": Field(nullable=True, **rules)}
+    if possible:
+        frame = pl.DataFrame({"v": tries})
+        clean = validate(frame, type("Numbers", (Contract,), definition)).clean["v"].to_list()
+        assert clean == [number for number in tries if meets(number, rules)]
+    else:
+        with pytest.raises(AssayError, match="contradictory rules"):
+            type("Numbers", (Contract,), definition)
