@@ -5,13 +5,15 @@ Whoever watches a table reads these few rows and never the data. The table is ve
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
 from assay.checks.profile_state import ProfileState, merge
 from assay.errors import AssayError
 from assay.features.commits import Commit
-from assay.features.lake import Lake, TableMissing, TableState
+from assay.features.files import PARTITION
+from assay.features.lake import Lake, TableMissing
 
 CLEAN, PROFILES = "clean/", "profiles/"
 
@@ -65,19 +67,26 @@ def profile_of(
         profiles = lake.table(PROFILES + table.removeprefix(CLEAN)).at()
     except TableMissing:
         raise _without(table, "any partition") from None
-    wanted = state.partitions() if partitions is None else partitions
-    return merge(_stored(state, profiles, partition) for partition in wanted)
-
-
-def _stored(state: TableState, profiles: TableState, partition: str) -> ProfileState:
-    written = state.writer_of(partition)
-    found = written and _made_with(written, [c for c in profiles.commits if c.partition == partition and c.run_id])
-    if not found:
-        raise _without(state.table.name, partition)
-    rows = profiles.table.at(found.version).scan([partition]).select("column", "state").collect()
-    return ProfileState.from_dict(
-        {"rows": written.rows, "columns": {name: json.loads(text) for name, text in rows.iter_rows()}}
-    )
+    wanted = state.partitions() if partitions is None else list(partitions)
+    writers = {commit.partition: commit for commit in state.writers(wanted)}
+    made: dict[str, list[Commit]] = {}
+    for commit in profiles.commits:
+        if commit.run_id and commit.partition:
+            made.setdefault(commit.partition, []).append(commit)
+    found = {key: _made_with(writers[key], made.get(key, [])) for key in wanted if key in writers}
+    lacking = [key for key in wanted if found.get(key) is None]
+    if lacking:
+        raise _without(table, lacking[0])
+    latest = {commit.partition: commit for commit in profiles.writers(wanted)}
+    # Most are what the latest version holds, so one scan has them.
+    older = [key for key in wanted if found[key] != latest.get(key)]
+    frames = [profiles.scan([key for key in wanted if key not in older])]
+    frames += [profiles.table.at(commit.version).scan([key]) for key in older if (commit := found[key])]
+    rows = pl.concat(frame.select(PARTITION, "column", "state") for frame in frames).collect()
+    states: dict[str, dict[str, Any]] = {key: {} for key in wanted}
+    for key, column, text in rows.iter_rows():
+        states[key][column] = json.loads(text)
+    return merge(ProfileState.from_dict({"rows": writers[key].rows, "columns": states[key]}) for key in wanted)
 
 
 def _made_with(written: Commit, profiles: Sequence[Commit]) -> Commit | None:
