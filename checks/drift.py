@@ -44,7 +44,7 @@ def compare_columns(expected: Mapping[str, str], delivered: Mapping[str, str]) -
             (old, new, score)
             for old in missing
             for new in unexpected
-            if (score := _similarity(old, new, expected[old], delivered[new])) >= RENAME_THRESHOLD
+            if (score := similarity(old, new, expected[old], delivered[new])) >= RENAME_THRESHOLD
         ),
         key=lambda pair: (-pair[2], pair[0], pair[1]),
     )
@@ -95,7 +95,7 @@ def require_order(contract: str, expected: Sequence[str], delivered: Sequence[st
         )
 
 
-def _similarity(old: str, new: str, old_dtype: str, new_dtype: str) -> float:
+def similarity(old: str, new: str, old_dtype: str, new_dtype: str) -> float:
     """Likeness of two columns, 0 to 1: mostly of the names, a little of the types (unknown where the delivery is text)."""
     first, second = old.casefold(), new.casefold()
     words = set(first.split("_")), set(second.split("_"))

@@ -6,7 +6,7 @@ from typing import Any, Optional
 import pandera.polars as pa
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.checks import Block, Contract, Field, rule
@@ -242,7 +242,7 @@ def test_what_a_removed_column_implied_is_not_told_twice() -> None:
 
 
 bound = st.integers(-4, 4)
-settings = st.one_of(
+checks = st.one_of(
     st.tuples(st.just("greater_than"), st.builds(lambda a: {"min_value": a}, bound)),
     st.tuples(st.just("less_than_or_equal_to"), st.builds(lambda a: {"max_value": a}, bound)),
     st.tuples(
@@ -275,7 +275,8 @@ def valid(check: str, arguments: dict[str, Any]) -> set[float]:
     return {x / 2 for x in range(-12, 13) if tests[check](x / 2)}
 
 
-@given(settings, settings)
+@settings(deadline=None)
+@given(checks, checks)
 def test_narrower_is_subset(old: tuple[str, dict[str, Any]], new: tuple[str, dict[str, Any]]) -> None:
     if old[0] != new[0]:
         return
