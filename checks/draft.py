@@ -76,7 +76,7 @@ def _column(column: ColumnFacts, found: Facts) -> Iterator[str]:
     arguments = list(_arguments(column, found))
     if not attribute.isidentifier() or keyword.iskeyword(attribute) or hasattr(Contract, attribute):
         attribute = f"column_{found.columns.index(column) + 1}"
-        arguments.insert(0, f"alias={_quoted(column.name)}")
+        arguments.insert(0, f"alias={quoted(column.name)}")
     start = f"    {attribute}: {annotation(column.dtype)} = Field("
     line = f"{start}{', '.join(arguments)})"
     if len(line) <= WIDTH:
@@ -86,7 +86,7 @@ def _column(column: ColumnFacts, found: Facts) -> Iterator[str]:
     yield from (f"        {argument}," for argument in arguments if not argument.startswith("isin="))
     if column.values:
         yield "        isin=["
-        yield from (f"            {_quoted(value)}," for value in column.values)
+        yield from (f"            {quoted(value)}," for value in column.values)
         yield "        ],"
     yield "    )"
 
@@ -112,7 +112,7 @@ def _arguments(column: ColumnFacts, found: Facts) -> Iterator[str]:
     if column.pattern is not None:
         yield f"str_matches={_raw(column.pattern)}"
     if column.values:
-        yield f"isin=[{', '.join(map(_quoted, column.values))}]"
+        yield f"isin=[{', '.join(map(quoted, column.values))}]"
     if _never_negative(column):
         yield "ge=0"
 
@@ -168,8 +168,10 @@ def annotation(dtype: pl.DataType) -> str:
         case pl.Array():
             return f"pl.Array({_inner(dtype.inner)}, {dtype.size})"
         case pl.Struct():
-            fields = ", ".join(f"{_quoted(field.name)}: {_inner(field.dtype)}" for field in dtype.fields)
+            fields = ", ".join(f"{quoted(field.name)}: {_inner(field.dtype)}" for field in dtype.fields)
             return f"pl.Struct({{{fields}}})"
+        case pl.Enum():
+            return f"pl.Enum([{', '.join(map(quoted, dtype.categories))}])"
         case pl.Decimal():
             return f"pl.Decimal({dtype.precision}, {dtype.scale})"
         case pl.Duration():
@@ -188,7 +190,8 @@ def _inner(dtype: object) -> str:
     return {**plain, "Timestamp": 'pl.Datetime("us", "UTC")'}.get(text, text)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as a Python string, in double quotes where that needs no escapes."""
     return f'"{text}"' if text.isprintable() and not set(text) & {'"', "\\"} else repr(text)
 
 

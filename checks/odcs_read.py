@@ -2,6 +2,7 @@
 
 import io
 import json
+import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
@@ -85,6 +86,7 @@ def _table(found: Node, wanted: str | None) -> Node:
 
 def _contract(found: Node, table: Node) -> type[Contract]:
     name = re.sub(r"\W", "_", str(table["name"]))
+    name = name if name.isidentifier() and not keyword.iskeyword(name) else f"Table_{name}"
     custom = _custom(table)
     severity = {rule: _severity(value) for rule, value in custom.pop("severity", {}).items()}
     body: dict[str, Any] = {}

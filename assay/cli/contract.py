@@ -1,5 +1,6 @@
 """`assay contract`: draft a contract from data, compare two versions, exchange contracts as ODCS, check a delivery."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -7,7 +8,7 @@ import click
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.errors import AssayError
 
-EXIT_BREAKING = 1
+EXIT_BREAKING = EXIT_STOPPED = 1
 
 out_option = click.option(
     "--out", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write to this new file instead."
@@ -100,6 +101,76 @@ def export(contract_: str, target: Path | None, as_json: bool) -> None:
         print_json(document(chosen))
     else:
         _give(to_odcs(chosen), target)
+
+
+@contract.command("import")
+@click.argument("document", metavar="FILE.odcs.yaml[:TABLE]")
+@out_option
+@json_option
+def import_(document: str, target: Path | None, as_json: bool) -> None:
+    """Turn an ODCS 3 document into Python source. What constrains the data and cannot be read is an error.
+
+    \b
+    Examples:
+      assay contract import tickets.odcs.yaml --out tickets.py
+      assay contract import shop.odcs.yaml:orders
+    """
+    from assay.checks import contract_info
+    from assay.checks.source import to_source
+    from assay.cli.places import contract_at
+
+    chosen = contract_at(document)
+    text = to_source(chosen)
+    if as_json:
+        info = contract_info(chosen)
+        print_json({"name": info.name, "version": info.version, "source": text})
+    else:
+        _give(text, target)
+
+
+@contract.command()
+@click.argument("source", metavar="FILE|TABLE")
+@click.argument("contract_", metavar="CONTRACT")
+@click.option(
+    "--previous", metavar="FILE|TABLE", help="The delivery before it: partners and units are found by values."
+)
+@json_option
+def check(source: str, contract_: str, previous: str | None, as_json: bool) -> int:
+    """Check a delivery against CONTRACT without storing anything: what happened to its columns, which rules are broken.
+
+    Exit code 1: columns are missing, or a rule stops the batch. References to other tables are not looked up.
+
+    \b
+    Example:
+      assay contract check new.csv assay.assets.support.tickets:Tickets --previous old.csv
+    """
+    from assay.checks import ColumnsError, validate
+    from assay.checks.delivery import delivery_drift
+    from assay.cli.places import contract_at, frame_at
+
+    chosen, delivery = contract_at(contract_), frame_at(source)
+    drift = delivery_drift(delivery, chosen, None if previous is None else frame_at(previous))
+    try:
+        report = validate(delivery, chosen).report
+    except ColumnsError:
+        report = None
+    stopped = report is None or report.blocked
+    if as_json:
+        found = None if report is None else report.to_dict()
+        print_json({"drift": [asdict(finding) for finding in drift], "report": found, "stopped": stopped})
+        return EXIT_STOPPED if stopped else 0
+    if drift:
+        print_table(("columns", "column", "against", "what"), [(f.kind, f.column, f.against, f.detail) for f in drift])
+    if report is None:
+        out.print("stopped: the columns are not those of the contract")
+        return EXIT_STOPPED
+    broken = [rule for rule in report.rules if rule.status != "passed"]
+    if broken:
+        rows = [(r.name, r.severity, r.status, f"{r.invalid:,}", f"{r.unknown:,}") for r in broken]
+        print_table(("rule", "severity", "status", "invalid", "unknown"), rows, right=("invalid", "unknown"))
+    said = f"{report.rows_in:,} rows: {report.rows_clean:,} clean, {report.rows_quarantined:,} would be quarantined"
+    out.print(f"stopped: {said}" if stopped else said)
+    return EXIT_STOPPED if stopped else 0
 
 
 def _give(text: str, target: Path | None) -> None:

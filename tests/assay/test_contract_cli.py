@@ -86,6 +86,37 @@ def test_export_and_what_others_read(cli: Callable[..., Any], files: Path) -> No
     assert cli("contract", "export", TICKETS).out == (files / "tickets.odcs.yaml").read_text()
 
 
+def test_import_gives_source_that_is_the_same_contract(cli: Callable[..., Any], files: Path) -> None:
+    document, source = files / "tickets.odcs.yaml", files / "tickets.py"
+    cli("contract", "export", TICKETS, "--out", str(document))
+    printed = cli("contract", "import", str(document))
+    assert cli("contract", "import", str(document), "--out", str(source)).code == 0
+    assert source.read_text() == printed.out
+    assert cli("contract", "diff", TICKETS, f"{source}:Tickets", "--json").data["changes"] == []
+    answer = cli("contract", "import", f"{document}:Tickets", "--json").data
+    assert answer == {"name": "Tickets", "version": "1.0.0", "source": printed.out}
+    assert "no table 'Ticket'" in cli("contract", "import", f"{document}:Ticket").err
+
+
+def test_check_tells_drift_and_broken_rules(cli: Callable[..., Any], files: Path) -> None:
+    orders, before = f"{files / 'old.py'}:Orders", str(files / "orders.csv")
+    good = cli("contract", "check", before, orders)
+    assert (good.code, good.out.splitlines()[-1]) == (0, "60 rows: 60 clean, 0 would be quarantined")
+    rows = [f"A{number:03d},{number * 100 - 50}" for number in range(60)]
+    (files / "cents.csv").write_text("\n".join(["order_id,amount_cents", *rows]))
+    renamed = cli("contract", "check", str(files / "cents.csv"), orders, "--previous", before, "--json")
+    assert (renamed.code, renamed.data["stopped"], renamed.data["report"]) == (1, True, None)
+    assert ("dropped", "gift") in {(finding["kind"], finding["column"]) for finding in renamed.data["drift"]}
+    assert cli("contract", "check", str(files / "cents.csv"), orders).out.splitlines()[-1].startswith("stopped: ")
+    (files / "same.csv").write_text("\n".join(["order_id,amount,gift", *(f"{row},True" for row in rows)]))
+    scaled = cli("contract", "check", str(files / "same.csv"), orders, "--previous", before)
+    assert scaled.code == 0
+    assert "unit_shifted" in scaled.out
+    assert "amount.ge" in scaled.out
+    assert scaled.out.splitlines()[-1] == "60 rows: 59 clean, 1 would be quarantined"
+    assert "A000" not in scaled.out, "counts, never values"
+
+
 @pytest.mark.parametrize(
     ("place", "said"),
     [

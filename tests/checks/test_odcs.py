@@ -19,6 +19,7 @@ from assay.checks.compare import compare
 from assay.checks.contract import compiled
 from assay.checks.field import RowCount
 from assay.checks.odcs import from_odcs, to_odcs
+from assay.checks.source import to_source
 from assay.errors import AssayError
 
 
@@ -175,6 +176,16 @@ def test_round_trip(contract: type[Contract]) -> None:
         other.key,
     )
     assert yaml.safe_load(to_odcs(back)) == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.__name__)
+def test_a_contract_becomes_source_that_declares_it(contract: type[Contract]) -> None:
+    source = to_source(from_odcs(to_odcs(contract)))
+    module: dict[str, Any] = {"__name__": "imported"}
+    exec(compile(source, "imported.py", "exec"), module)
+    back = module[contract_info(contract).name]
+    assert rules(back) == rules(contract)
+    assert compare(contract, back) == compare(back, contract) == []
 
 
 def test_every_type_is_among_them() -> None:
@@ -349,3 +360,12 @@ def test_what_only_python_can_say_is_not_written() -> None:
         to_odcs(Custom)
     with pytest.raises(AssayError, match="mapped: the expression calls a Python function"):
         to_odcs(Mapped)
+
+
+@pytest.mark.parametrize(
+    ("name", "called"), [("orders-eu", "orders_eu"), ("2026", "Table_2026"), ("class", "Table_class")]
+)
+def test_a_table_that_no_class_can_be_called(name: str, called: str) -> None:
+    contract = from_odcs(property_of("logicalType: string").replace("name: t\n", f'name: "{name}"\n'))
+    assert contract_info(contract).name == called
+    assert f"class {called}(Contract):" in to_source(contract)
