@@ -84,8 +84,7 @@ def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:
         raise AssayError(f"{where}: a default would hide what the source left out; remove it")
     if is_link(name):
         raise AssayError(f"{where}: this name is reserved for links to the source; rename the column")
-    dtype = column.dtype.type
-    dtype = dtype() if isinstance(dtype, type) else dtype
+    dtype = _dtype(where, column.dtype.type)
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
         raise AssayError(f"{where}: a time needs a zone; annotate it with assay.checks.Timestamp (microseconds, UTC)")
     options = (column.metadata or {}).get(METADATA_KEY, FieldOptions())
@@ -105,6 +104,19 @@ def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:
         )
     coerce = bool(column.coerce or schema.coerce)
     return Column(name, dtype, column.nullable, column.required, coerce, options, name if column.regex else None)
+
+
+def _dtype(where: str, declared: Any) -> pl.DataType:
+    try:
+        dtype = declared() if isinstance(declared, type) else declared
+    except TypeError as error:
+        raise AssayError(
+            f"{where}: the type {declared.__name__} alone does not say of what; "
+            'annotate like pl.List(pl.Int64), pl.Struct({"a": pl.Int64}), pl.Array(pl.Int64, 2), Annotated[pl.Enum, ["a", "b"]]'
+        ) from error
+    if dtype in (pl.Object, pl.Unknown):
+        raise AssayError(f"{where}: values of type {dtype} cannot be judged; annotate what they are")
+    return dtype
 
 
 def _column_rules(schema: pa.DataFrameSchema, column: Column, by_name: Mapping[str, Column]) -> Iterator[Rule]:

@@ -155,7 +155,7 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
         consecutive (one more); per: within rows that are equal in these columns. Order is the order of delivery.
     format: text is written as a standard says: date (or "date:%d.%m.%Y"), money ("money:EUR"), unit ("unit:kg,g"),
         country ("country:alpha3"), currency, iban, email, phone; see `assay.checks.formats`.
-    normal: text is in normal form (strip, spaces, nfc, lower, upper, company, code, iban, email, phone; several apply in
+    normal: text is in normal form (strip, spaces, nfc, lower, upper, code, iban, email, phone; several apply in
         turn); breaking it warns, and `propose` shows the canonical spelling. Values are never changed.
     coerce (pandera's): values of another type may be converted with loss; text is always parsed strictly.
     Raises AssayError for an unknown pii class, format, normal form, sequence or option.

@@ -5,7 +5,6 @@ from difflib import get_close_matches
 
 import polars as pl
 
-from assay.checks.text import canonical
 from assay.errors import AssayError
 
 Form = Callable[[pl.Expr], pl.Expr]
@@ -26,7 +25,7 @@ def _email(text: pl.Expr) -> pl.Expr:
 
 
 def _phone(text: pl.Expr) -> pl.Expr:
-    return text.str.strip_chars().str.replace(r"^00", "+").str.replace_all(r"[ ().\-/]", "")
+    return text.str.replace_all(r"[\s().\-/]", "").str.replace(r"^00", "+")
 
 
 #: Name of a normal form -> what it makes of a text.
@@ -36,7 +35,6 @@ NORMAL_FORMS: dict[str, Form] = {
     "nfc": lambda text: text.str.normalize("NFC"),  #: one code point for "é", not two
     "lower": lambda text: text.str.to_lowercase(),
     "upper": lambda text: text.str.to_uppercase(),
-    "company": canonical,  #: spellings of one company name
     "code": _code,  #: country, currency and other codes: upper case
     "iban": lambda text: text.str.replace_all(r"\s", "").str.to_uppercase(),
     "email": _email,  #: domain in lower case

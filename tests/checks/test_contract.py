@@ -62,6 +62,10 @@ BAD: list[tuple[str, Callable[[], object]]] = [
     ("contradictory rules.*none of the listed", lambda: one(str, isin=["de"], format="country")),
     ("of different types", lambda: one(date, ge=date(2026, 1, 1), lt=datetime(2026, 2, 1))),  # noqa: DTZ001
     ("is always required", lambda: one(int, required_if={"v": 1})),
+    ("does not say of what", lambda: one(pl.Enum)),
+    ("does not say of what", lambda: one(pl.List)),
+    ("does not say of what", lambda: one(pl.Struct)),
+    ("cannot be judged", lambda: one(pl.Object)),
     ("compared with NaN", lambda: one(float, ge=float("nan"))),
     ("reserved", lambda: define({"partition_key": Field()}, {"partition_key": str})),
     (

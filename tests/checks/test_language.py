@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from assay.checks import ColumnsError, Contract, Field, RowCount, propose, validate
 from assay.checks.codes import IBAN_LENGTHS
+from assay.checks.normal import NORMAL_FORMS
 from assay.errors import AssayError
 
 
@@ -111,6 +112,23 @@ def test_normal_forms_are_proposed_and_never_applied() -> None:
         nothing | {"name": "Zo\u00eb"},
     ]
     assert propose(outcome.clean, Customers).is_empty()
+
+
+CHARACTERS = st.text(st.sampled_from("aB0+@ .-&'\t\u00a0\u00e9e\u0301\u00df\u0130\ufb01ltdco"), max_size=12)
+
+
+@pytest.mark.parametrize("form", list(NORMAL_FORMS))
+@settings(max_examples=30, deadline=None)
+@given(texts=st.lists(CHARACTERS, min_size=20, max_size=20))
+def test_what_is_proposed_is_in_normal_form(form: str, texts: list[str]) -> None:
+    frame = pl.DataFrame({"v": texts})
+    proposed = propose(frame, text_contract(normal=form))
+    spelling = proposed["_proposed"].struct.field("v")
+    assert (spelling != proposed["v"]).all()
+    results = validate(spelling.to_frame(), text_contract(normal=form)).report.rules
+    assert results[-1].invalid == 0
+    # The others are in normal form already.
+    assert validate(frame, text_contract(normal=form)).report.rules[-1].invalid == proposed.height
 
 
 def test_proposals_of_a_contract_without_any() -> None:

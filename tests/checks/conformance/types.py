@@ -56,6 +56,19 @@ CASES = [
         truth=(0,),
         clean=[1.0],
     ),
+    Case(
+        name="text with more digits than a float holds",
+        columns=column(float, coerce=True),
+        data=values(["9007199254740993", "0.1"]),
+        truth=(),
+        clean=[9007199254740992.0, 0.1],
+    ),
+    Case(
+        name="NaN within a list",
+        columns=column(pl.List(pl.Float64)),
+        data=values([[float("nan")]], pl.List(pl.Float64)),
+        truth=(),
+    ),
     Case(name="text `nan`", columns=column(float, coerce=True), data=values(["nan", "1"]), truth=(0,), clean=[1.0]),
     Case(
         name="decimals to integer with coerce",
