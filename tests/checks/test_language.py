@@ -341,7 +341,7 @@ def meets(value: float, rules: dict[str, Any]) -> bool:
     )
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(NUMBERS)
 def test_a_contract_is_contradictory_when_no_number_meets_it(rules: dict[str, Any]) -> None:
     # Between neighbouring bounds lies a half. One point left by two bounds and taken away by `ne` or `notin` is not looked for.
