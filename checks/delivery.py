@@ -1,5 +1,6 @@
 """A delivery against its contract and against the batch before it: what happened to the columns, by name."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -45,10 +46,13 @@ def delivery_drift(
     columns = compiled(contract).columns
     named = {column.name: str(column.dtype) for column in columns if column.pattern is None}
     optional = {column.name for column in columns if not column.required}
+    patterns = [column.pattern for column in columns if column.pattern is not None]
+    agreed = {name for name in now if any(re.fullmatch(pattern, name) for pattern in patterns)}
     found = [
         finding
         for finding in _columns(named, now, before, "contract")
-        if finding.kind != "dropped" or finding.column not in optional
+        if (finding.kind != "dropped" or finding.column not in optional)
+        and (finding.kind != "added" or finding.column not in agreed)
     ]
     if previous is not None:
         found += _columns({name: str(values.dtype) for name, values in before.items()}, now, before, "previous")

@@ -270,7 +270,7 @@ def test_patterns_are_those_of_codes(texts: list[str], pattern: str | None) -> N
 TEXTS = [None, "a", "b", "x@y.example", "2026-01-01", "7", "A1", "1e400"]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(
         st.one_of(
