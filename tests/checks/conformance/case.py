@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ _BEYOND_PANDERA = {"key", "exists_in", "canonical_unique", "not_empty", "no_emai
 _BEYOND_PANDERA |= {"required_if", "sequence", "per", "format", "normal"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
     """columns: name -> (annotation, field options). truth: the verdict, written by hand. clean: column `v` of what stays.
 
@@ -52,6 +53,7 @@ def values(items: Sequence[Any], dtype: Any = None) -> pl.DataFrame:
     return pl.DataFrame({"v": pl.Series(items, dtype=dtype, strict=True)})
 
 
+@cache
 def by_assay(case: Case, folder: Path | None = None) -> tuple[Verdict, list[Any] | None]:
     """The verdict, and column `v` of the clean rows. With a folder the batch is spilled there."""
     try:
@@ -78,6 +80,7 @@ def by_assay(case: Case, folder: Path | None = None) -> tuple[Verdict, list[Any]
     return left, stays
 
 
+@cache
 def by_pandera(case: Case) -> Verdict:
     """The verdict of `validate(lazy=True)`; with `drop` the rows that it drops."""
     if case.given or any(_BEYOND_PANDERA & options.keys() for _, options in case.columns.values()):
