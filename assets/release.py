@@ -125,9 +125,9 @@ def settle(
 def _without_refused(outcome: Outcome, raw: pl.DataFrame, words: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Clean and quarantined rows; what was finally refused is never clean, whatever the contract says by now."""
     refused = words.filter(pl.col("action") == "reject")
-    back = raw.join(outcome.clean.join(refused, on=LINK, how="semi"), on=LINK, how="semi", maintain_order="left")
-    if back.is_empty():
+    if refused.is_empty():
         return outcome.clean, outcome.quarantined
+    back = raw.join(outcome.clean.join(refused, on=LINK, how="semi"), on=LINK, how="semi", maintain_order="left")
     clean = outcome.clean.join(refused, on=LINK, how="anti", maintain_order="left")
     reason = pl.lit([REFUSED], pl.List(pl.String)).alias("_rules")
     return clean, pl.concat([outcome.quarantined, back.with_columns(reason)], how="diagonal")
