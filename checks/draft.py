@@ -192,7 +192,9 @@ def _inner(dtype: object) -> str:
 
 def quoted(text: str) -> str:
     """A text as a Python string, in double quotes where that needs no escapes."""
-    return f'"{text}"' if text.isprintable() and not set(text) & {'"', "\\"} else repr(text)
+    if not text.isprintable() or '"' in text or text.endswith("\\"):
+        return repr(text)
+    return f'r"{text}"' if "\\" in text else f'"{text}"'
 
 
 def _raw(pattern: str) -> str:
