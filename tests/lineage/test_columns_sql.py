@@ -10,7 +10,7 @@ import pytest
 from assay.errors import AssayError
 from assay.lineage.columns_sql import sql_lineage
 
-QUERIES = 250 if os.environ.get("ASSAY_SOAK") else 100
+QUERIES = 250 if os.environ.get("ASSAY_SOAK") else 50
 SCHEMA = {"clean/t": ["a", "b", "Foo"], "u": ["a", "d"]}
 T = '"clean/t"'
 

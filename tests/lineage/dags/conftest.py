@@ -20,7 +20,7 @@ from assay.lineage.predictions import stage_predictions
 from assay.lineage.recorder import EventRecorder
 from assay.lineage.store import open_store
 
-DAGS = 1_000 if os.environ.get("ASSAY_SOAK") else 20
+DAGS = 1_000 if os.environ.get("ASSAY_SOAK") else 8
 RUNS = 11
 TABLES = (
     "raw/a",
