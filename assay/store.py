@@ -88,12 +88,15 @@ class Store:
         `assay.lineage.recorder.EventRecorder.recover`."""
         return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds), **options)
 
-    def forward_events(self, seconds: float = 10) -> int:
-        """Deliver waiting events to the OpenLineage backend, if one is set; how many still wait after `seconds`."""
-        from assay.lineage.outbox import Drain, backlog
+    def forward_events(self, seconds: float = 10, *, refused: bool = False) -> int:
+        """Deliver waiting events to the OpenLineage backend, if one is set; how many still wait after `seconds`. `refused`:
+        also those that it refused before."""
+        from assay.lineage.outbox import Drain, backlog, retry_parked
 
         if not self.settings.forward_to:
             return 0
+        if refused:
+            retry_parked(self.lineage_store)
         drain = Drain(self.lineage_store, self.settings.forward_to)
         try:
             drain.drain(deadline=seconds)

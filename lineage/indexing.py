@@ -175,7 +175,7 @@ def _put_datasets(
     named = [[known[key].id, name] for key, name in wanted.items() if name > known[key].table_name]
     if named:
         bulk.execute(connection, "UPDATE datasets SET table_name = $1 FROM $rows WHERE id = $0i", named)
-    return {key: (row.id, row.life) for key, row in known.items()}  # type: ignore[misc]  # three texts
+    return {(row.namespace, row.name, row.table_id): (row.id, row.life) for row in known.values()}
 
 
 def _settle_lives(connection: sa.Connection, addresses: Sequence[tuple[str, str]]) -> None:

@@ -278,15 +278,17 @@ def recover(seconds: int, abandoned_hours: float | None, as_json: bool) -> None:
 
 @lineage.command()
 @click.option("--seconds", default=60.0, show_default=True, help="Stop trying after this long.")
+@click.option("--refused", is_flag=True, help="Try those again, too, that the endpoint refused for good.")
 @json_option
-def forward(seconds: float, as_json: bool) -> int:
+def forward(seconds: float, refused: bool, as_json: bool) -> int:
     """Deliver waiting events to ASSAY_OPENLINEAGE_URL now. Exit code 1 if some still wait.
 
     \b
-    Example:
+    Examples:
       assay lineage forward --seconds 300
+      assay lineage forward --refused
     """
-    waiting = open_store().forward_events(seconds)
+    waiting = open_store().forward_events(seconds, refused=refused)
     if as_json:
         print_json({"waiting": waiting})
     else:

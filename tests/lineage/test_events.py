@@ -17,9 +17,7 @@ from assay.features.transaction import transaction
 from assay.features.work import Check, Done, Run, Work, Written
 from assay.lineage import events
 from assay.lineage.columns import Edge, column_lineage
-from assay.lineage.naming import dataset_name, table_name
 from assay.lineage.recorder import EventRecorder, run_id
-from assay.lineage.redaction import redact, redact_message, redact_text
 from assay.lineage.serialize import to_bytes
 from assay.lineage.store import LineageStore
 
@@ -379,81 +377,9 @@ def test_the_schemas_would_notice(official: Official) -> None:
     assert len(official(event)) >= 5
 
 
-# -- names -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("address", "namespace", "name"),
-    [
-        ("/data/lake/clean/tickets/", "file", "/data/lake/clean/tickets"),
-        ("file:///data/lake", "file", "/data/lake"),
-        ("landing/a.csv", "file", "landing/a.csv"),
-        ("S3://bucket/lake/clean", "s3://bucket", "lake/clean"),
-        ("s3a://bucket/lake", "s3://bucket", "lake"),
-        ("abfss://box@account.dfs.core.windows.net/l", "abfss://box@account.dfs.core.windows.net", "l"),
-        ("postgresql+psycopg://u:p@h:5432/db/public.t?sslmode=x", "postgres://h:5432", "db/public.t"),
-        ("https://token@host/x", "https://host", "x"),
-    ],
-)
-def test_dataset_names_follow_the_naming_specification(address: str, namespace: str, name: str) -> None:
-    made = dataset_name(address)
-    assert (made.namespace, made.name) == (namespace, name)
-
-
-def test_a_table_without_an_address_goes_by_its_logical_name() -> None:
-    assert table_name("clean/t", "") == dataset_name("x").__class__("assay", "clean/t")
-
-
-# -- redaction ---------------------------------------------------------------------------------------------------------
+# -- nothing secret ---------------------------------------------------------------------------------------------------------
 
 CANARIES = ("c4nary-pw", "c4nary@mail.example", "4111 1111 1111 1111", "AKIAC4NARYC4NARYC4NA")
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("no route to postgresql://reader:c4nary-pw@db:5432/crm", "postgresql://db:5432/crm"),
-        ("postgresql://reader:c4nary-pw/with@signs@db/crm", "postgresql://db/crm"),
-        ("https://c4nary-pw@host/path", "https://host/path"),
-        ("s3 failed: aws_secret_access_key=c4nary-pw;region=eu", "region=eu"),
-        ("https://host/x?sig=c4nary-pw&page=2", "page=2"),
-        ("Authorization: Bearer c4nary-pw.abc", "Bearer ***"),
-        ("key AKIAC4NARYC4NARYC4NA was refused", "was refused"),
-    ],
-)
-def test_secrets_are_cut_out_of_texts(text: str, kept: str) -> None:
-    redacted = redact_text(text)
-    assert not any(canary in redacted for canary in CANARIES)
-    assert kept in redacted
-
-
-@pytest.mark.parametrize(
-    "text", ["https://host:443/a@b", "abfss://box@account.dfs.core.windows.net/l", "team:data@example.org", "/a/b.csv"]
-)
-def test_what_is_no_secret_stays(text: str) -> None:
-    assert redact_text(text) == text
-
-
-def test_messages_lose_what_looks_like_personal_data() -> None:
-    message = redact_message("c4nary@mail.example paid with 4111 1111 1111 1111 in line 12, run 2026-09-01")
-    assert message == "*** paid with *** in line 12, run 2026-09-01"
-
-
-def test_values_under_secret_keys_are_masked_whole() -> None:
-    value = {
-        "db_password": "c4nary-pw",
-        "columns": [{"name": "password"}],
-        "token": "",
-        "api_key": ["c4nary-pw"],
-        "n": 1,
-    }
-    assert redact(value) == {
-        "db_password": "***",
-        "columns": [{"name": "password"}],
-        "token": "",
-        "api_key": ["***"],
-        "n": 1,
-    }
 
 
 def test_no_canary_gets_into_any_event(
