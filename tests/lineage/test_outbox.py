@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from assay.cli import main
 from assay.errors import AssayError
 from assay.features.lake import Lake
 from assay.features.transaction import transaction
@@ -117,6 +118,30 @@ def test_a_refused_event_is_parked_and_holds_up_nothing(store: LineageStore, bac
     assert retry_parked(store) == 1
     assert drain_of(store, backend.url).drain().sent == 1
     assert (poison, "START") in backend.order
+
+
+def forward(*options: str, ended: int) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["lineage", "forward", *options])
+    assert left.value.code == ended
+
+
+def test_the_command_delivers_and_tries_refused_events_again(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    monkeypatch.setenv("ASSAY_OPENLINEAGE_URL", backend.url)
+    store = open_store(tmp_path / "lineage.db")
+    expected = fill(store, 1)
+    store.close()
+    backend.answer = lambda _event: 422
+    forward(ended=0)
+    backend.answer = lambda _event: 200
+    forward(ended=0)
+    assert backend.order == []
+    forward("--refused", ended=0)
+    assert sorted(backend.order) == sorted(expected)
+    assert "Nothing waits" in capsys.readouterr().out
 
 
 def test_limit_and_deadline_are_kept(store: LineageStore, backend: Backend) -> None:
