@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from assay.lineage import bulk
 from assay.lineage.index import TERMINAL, CheckResult, DatasetUse, EventFacts
@@ -63,21 +63,23 @@ def _put_events(connection: sa.Connection, batch: Sequence[EventFacts], once: bo
     for (digest,) in known:
         del by_digest[digest]
     rows = [
-        {
-            "sha256": facts.sha256,
-            "run_id": facts.run_id,
-            "slot": _slot(facts) if once else None,
-            "event_type": facts.kind,
-            "event_us": facts.at_us,
-            "body": facts.body,
-        }
+        (facts.sha256, facts.run_id, _slot(facts) if once else None, facts.kind, facts.at_us, facts.body)
         for facts in by_digest.values()
     ]
     if not rows:
         return []
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(events)
-    made = connection.execute(insert.on_conflict_do_nothing().returning(events.c.id, events.c.sha256), rows)
+    if connection.dialect.name == "postgresql":  # one array a column: bodies travel as the bytes that they are
+        made = connection.exec_driver_sql(_INSERT_ARRAYS, tuple(map(list, zip(*rows, strict=True))))
+    else:
+        names = ("sha256", "run_id", "slot", "event_type", "event_us", "body")
+        insert = sqlite.insert(events).on_conflict_do_nothing().returning(events.c.id, events.c.sha256)
+        made = connection.execute(insert, [dict(zip(names, row, strict=True)) for row in rows])
     return [(row.id, by_digest[row.sha256]) for row in made]
+
+
+_INSERT_ARRAYS = """INSERT INTO events (sha256, run_id, slot, event_type, event_us, body)
+ SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %b::bytea[])
+ ON CONFLICT DO NOTHING RETURNING id, sha256"""
 
 
 def _slot(facts: EventFacts) -> str | None:
@@ -243,8 +245,9 @@ class _Run:
 
 
 def _of(choose: Callable[..., Any], one: Any, other: Any) -> Any:
-    known = [value for value in (one, other) if value is not None]
-    return choose(known) if known else None
+    if one is None or other is None:
+        return one if other is None else other
+    return choose(one, other)
 
 
 def _rank(state: str) -> tuple[int, str]:
