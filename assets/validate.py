@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from statistics import median
 from typing import Any
@@ -27,7 +27,7 @@ from assay.checks import (
     volume,
 )
 from assay.checks.measure import measure
-from assay.checks.rules import ReferenceRule
+from assay.checks.rules import CountRule, ReferenceRule
 from assay.features.files import PARTITION
 from assay.features.lake import TableMissing
 from assay.features.transaction import Transaction
@@ -58,7 +58,7 @@ def clean_step(source: Source) -> Step:
         prepare=lambda tx, env: prepare_batch(source, tx, env),
         compute=lambda tx, env, batch: _compute(source, tx, batch),
         code_version=hashlib.sha256(f"clean-2 {info.digest} {source.key}".encode()).hexdigest()[:16],
-        reads=(source.raw,),
+        reads=(source.raw, *_counted(source)),
         references=_references(source),
         first_day=source.first_day,
         batches=None if source.first_day else lambda env: _batches(source, env),
@@ -117,13 +117,15 @@ def _batches(source: Source, env: Env) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What validating a batch reads, pinned. `decisions`: what people decided about its quarantined rows."""
+    """What validating a batch reads, pinned. `decisions`: what people decided about its quarantined rows. `counts`: rows of
+    the tables that the contract reconciles with."""
 
     raw: pl.LazyFrame
     published: pl.LazyFrame | None
     references: Mapping[str, pl.LazyFrame]
     decisions: pl.DataFrame
     today: date
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def prepare_batch(source: Source, tx: Transaction, env: Env) -> Batch:
@@ -132,6 +134,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Env) -> Batch:
     require(tx, source.raw, batch)
     tx.contract = _contract(source)
     raw = tx.read(source.raw, [batch])
+    counts = {table: _rows_of(tx, table, batch) for table in _counted(source)}
     references = {}
     for table in _references(source):
         available(tx, table)
@@ -147,7 +150,18 @@ def prepare_batch(source: Source, tx: Transaction, env: Env) -> Batch:
     if over:
         # An exception that ends changes the result as an edited file does.
         tx.work = replace(tx.work, params={**tx.work.params, "expired": " ".join(over)})
-    return Batch(raw, published, references, decisions, today)
+    return Batch(raw, published, references, decisions, today, counts)
+
+
+def _rows_of(tx: Transaction, table: str, batch: str) -> int:
+    """How many rows a table counts for a batch: those of the same partition, or all of a table without partitions. Raises
+    NotReady while they have not arrived."""
+    available(tx, table)
+    partitions = None
+    if tx.state(table).partitioned:
+        require(tx, table, batch)
+        partitions = [batch]
+    return int(tx.read(table, partitions).select(pl.len()).collect().item())
 
 
 def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
@@ -165,7 +179,9 @@ def judge_batch(source: Source, raw: pl.DataFrame, batch: Batch) -> tuple[Outcom
     def one(rows: pl.DataFrame, contract: type[Contract], clean: pl.DataFrame | None) -> Outcome:
         there = [frame for frame in (batch.published, None if clean is None else clean.lazy()) if frame is not None]
         published = pl.concat(there, how="diagonal_relaxed") if there else None
-        return validate(rows, contract, references=batch.references, published=published)
+        # Rows that are released are only some of the batch: they are not counted again.
+        counts = batch.counts if clean is None else {}
+        return validate(rows, contract, references=batch.references, published=published, counts=counts)
 
     return settle(raw, source.contract, batch.decisions, batch.today, one)
 
@@ -174,6 +190,11 @@ def _references(source: Source) -> tuple[str, ...]:
     """Tables that the contract's foreign keys look into."""
     rules = contract_rules(source.contract)
     return tuple(sorted({rule.reference for rule in rules if isinstance(rule, ReferenceRule)}))
+
+
+def _counted(source: Source) -> tuple[str, ...]:
+    """Tables with whose number of rows the contract reconciles a batch."""
+    return tuple(rule.reference for rule in contract_rules(source.contract) if isinstance(rule, CountRule))
 
 
 def _contract(source: Source) -> dict[str, Any]:

@@ -87,7 +87,9 @@ def orders(first: int, count: int, bad: float, broken: float) -> pl.DataFrame:
         state=spoilt(7, chosen(STATES), null),
         country=spoilt(8, chosen(["DE", "FR", "PT"]), pl.lit("Germany")),
         email=spoilt(9, text("someone", number % 50_000, "@example.com"), pl.lit("nobody")),
-        quantity=pl.when((number.hash(seed=2) % 1000 < round(bad * 1000)) | garbage).then(1000).otherwise(number % 99 + 1),
+        quantity=pl.when((number.hash(seed=2) % 1000 < round(bad * 1000)) | garbage)
+        .then(1000)
+        .otherwise(number % 99 + 1),
         price=spoilt(10, (number % 100_000) / 11 + 0.01, pl.lit(-1.0)),
         discount=spoilt(11, (number % 90) / 100, pl.lit(1.5)),
         note=text("order ", number, " of the usual kind"),

@@ -6,11 +6,12 @@ log, so the files are simply read.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import orjson
 
 from assay.features.storage import Storage
 
@@ -33,7 +34,12 @@ def versions(storage: Storage, table: str, until: int | None = None) -> list[int
 
 def read_commit(storage: Storage, table: str, version: int) -> list[Action]:
     """The actions of one commit. Raises AssayError when its file is gone."""
-    return [json.loads(line) for line in storage.get(commit_path(table, version)).splitlines() if line.strip()]
+    return parse_log(storage.get(commit_path(table, version)))
+
+
+def parse_log(content: bytes) -> list[Action]:
+    """The actions in the file of a commit. Raises ValueError when it is damaged."""
+    return [orjson.loads(line) for line in content.splitlines() if line.strip()]
 
 
 def read_log(storage: Storage, table: str, until: int | None = None) -> Iterator[tuple[int, list[Action]]]:

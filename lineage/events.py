@@ -7,8 +7,10 @@ again replaces the earlier one: all inputs and outputs at the versions really re
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+import orjson
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import RunFacet
 
@@ -194,8 +196,17 @@ def _output(written: Written, done: Done) -> OutputDataset:
 def _column_facets(written: Written, done: Done) -> dict[str, Any]:
     names = {item.table: table_name(item.table, item.snapshot.uri) for item in done.writes}
     names |= {item.snapshot.table: table_name(item.snapshot.table, item.snapshot.uri) for item in done.reads}
-    read = [names[item.snapshot.table] for item in done.reads] + [dataset_name(item.path) for item in done.sources]
-    return column_facets(column_lineage(written.column_lineage or {}, names), names, read)
+    read = {names[item.snapshot.table] for item in done.reads} | {dataset_name(item.path) for item in done.sources}
+    return _facets_of(orjson.dumps(written.column_lineage), tuple(sorted(names.items())), tuple(sorted(read)))
+
+
+@lru_cache(512)
+def _facets_of(
+    declared: bytes, named: tuple[tuple[str, DatasetName], ...], read: tuple[DatasetName, ...]
+) -> dict[str, Any]:
+    """An asset declares the same for every partition, and commits repeat it."""
+    names = dict(named)
+    return column_facets(column_lineage(orjson.loads(declared), names), names, read)
 
 
 # -- from the tables ---------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from assay.features.snapshot import Slice, Snapshot, digest_of
 from assay.features.work import Check, Run, Work, Written
 from assay.lineage.naming import LOGICAL, DatasetName
 from assay.lineage.process import Process
-from assay.lineage.serialize import plain
+from assay.lineage.redaction import redact_text
+from assay.lineage.serialize import Plain, plain
 
 PRODUCER = "urn:assay:producer:0.1"
 
@@ -136,9 +137,14 @@ def lifecycle_facet(written: Written) -> ol.DatasetFacet | None:
     return ol.lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet(state)
 
 
-def statistics_facet(rows: int, size: int) -> ol.OutputDatasetFacet:
+def statistics_facet(rows: int, size: int) -> Plain:
     """Rows and bytes of an output; a size of 0 (not known) is left out."""
-    return ol.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rows, size or None, producer=PRODUCER)
+    return Plain({**_no_statistics(), "rowCount": rows, **({"size": size} if size else {})})
+
+
+@remembered
+def _no_statistics() -> ol.OutputDatasetFacet:
+    return ol.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet()
 
 
 @remembered
@@ -154,44 +160,58 @@ def _strength(check: Check) -> str:
     return "error" if check.severity in ("block", "quarantine") else "warn"
 
 
-def assertions_facet(checks: Iterable[Check]) -> ol.InputDatasetFacet:
-    module = ol.data_quality_assertions_dataset
-    assertions = [
-        module.Assertion(
-            assertion=check.name,
-            name=check.name,
-            success=check.passed,
-            column=check.column,
-            severity=_strength(check),
-            expected="0",
-            actual=str(check.invalid),
-            params={"severity": check.severity, "evaluated": check.evaluated, "unknown": check.unknown},
-        )
-        for check in checks
-    ]
-    return module.DataQualityAssertionsDatasetFacet(assertions, producer=PRODUCER)
+def assertions_facet(checks: Iterable[Check]) -> Plain:
+    """All checks of a table."""
+    return Plain({**_no_assertions(), "assertions": [_assertion(check) for check in checks]})
 
 
-def tests_facet(checks: Iterable[Check]) -> ol.RunFacet:
+def tests_facet(checks: Iterable[Check]) -> Plain:
     """Every check of the run, whether or not its table was published in the end. `params` says which table and column."""
-    tests = [
-        ol.test_run.TestExecution(
-            name=check.name,
-            status="pass" if check.passed else "fail",
-            severity=_strength(check),
-            expected="0",
-            actual=str(check.invalid),
-            params={
-                "table": check.table,
-                "column": check.column,
-                "severity": check.severity,
-                "evaluated": check.evaluated,
-                "unknown": check.unknown,
-            },
-        )
-        for check in checks
-    ]
-    return ol.test_run.TestRunFacet(tests, producer=PRODUCER)
+    return Plain({**_no_tests(), "tests": [_test(check) for check in checks]})
+
+
+# There are dozens of checks a run: they are JSON at once, as the client's classes would have made it.
+
+
+@remembered
+def _no_assertions() -> ol.InputDatasetFacet:
+    return ol.data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet([])
+
+
+@remembered
+def _no_tests() -> ol.RunFacet:
+    return ol.test_run.TestRunFacet([])
+
+
+def _assertion(check: Check) -> dict[str, Any]:
+    name = redact_text(check.name)
+    column = {} if check.column is None else {"column": redact_text(check.column)}
+    return {
+        "assertion": name,
+        "name": name,
+        "success": check.passed,
+        **column,
+        "severity": _strength(check),
+        "expected": "0",
+        "actual": str(check.invalid),
+        "params": {"severity": check.severity, **_counts(check)},
+    }
+
+
+def _test(check: Check) -> dict[str, Any]:
+    column = {} if check.column is None else {"column": redact_text(check.column)}
+    return {
+        "name": redact_text(check.name),
+        "status": "pass" if check.passed else "fail",
+        "severity": _strength(check),
+        "expected": "0",
+        "actual": str(check.invalid),
+        "params": {"table": check.table, **column, "severity": check.severity, **_counts(check)},
+    }
+
+
+def _counts(check: Check) -> dict[str, int]:
+    return {"evaluated": check.evaluated, "unknown": check.unknown}
 
 
 # -- jobs and runs -----------------------------------------------------------------------------------------------------

@@ -1,44 +1,42 @@
 """OpenLineage facets of columns: `columnLineage` and the newer `lineage`, from the same edges, so that they agree."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from openlineage.client import facet_v2 as ol
 from openlineage.client.generated import lineage as ol_lineage
 
 from assay.lineage.columns import ColumnLineage, Edge
-from assay.lineage.facets import own_facet, remembered
+from assay.lineage.facets import own_facet, signed
 from assay.lineage.naming import DatasetName
+from assay.lineage.serialize import plain
 
 
 def column_facets(
-    columns: ColumnLineage, names: Mapping[str, DatasetName], read: Iterable[DatasetName]
+    columns: ColumnLineage, names: Mapping[str, DatasetName], read: Collection[DatasetName]
 ) -> dict[str, Any]:
-    """Facets of an output. `names` finds the dataset of a table; `read` is what the run read, the only honest answer at
-    dataset level while some column is unknown."""
-    named, sources = tuple(sorted(names.items())), tuple(sorted(set(read)))
-    facets = {"columnLineage": _old_facet(columns, named), "lineage": _new_facet(columns, named, sources)}
+    """Facets of an output, as JSON. `names` finds the dataset of a table; `read` is what the run read, the only honest
+    answer at dataset level while some column is unknown."""
+    made = {"columnLineage": _old_facet(columns, names), "lineage": _new_facet(columns, names, read)}
+    facets: dict[str, Any] = {name: plain(facet) for name, facet in signed(made).items()}
     if columns.unknown:
         # said out loud, so that nobody takes them for columns that come from nothing
         facets["assay_unknownColumns"] = own_facet("UnknownColumnsDatasetFacet", columns=list(columns.unknown))
     return facets
 
 
-_Named = tuple[tuple[str, DatasetName], ...]
-
-
-@remembered
-def _old_facet(columns: ColumnLineage, named: _Named) -> ol.DatasetFacet:
-    names, old = dict(named), ol.column_lineage_dataset
+def _old_facet(columns: ColumnLineage, names: Mapping[str, DatasetName]) -> ol.DatasetFacet:
+    old = ol.column_lineage_dataset
     return old.ColumnLineageDatasetFacet(
         fields={column: old.Fields(_old_inputs(columns.of(column), names)) for column in columns.known},
         dataset=_old_inputs(columns.of(None), names),
     )
 
 
-@remembered
-def _new_facet(columns: ColumnLineage, named: _Named, read: tuple[DatasetName, ...]) -> ol.DatasetFacet:
-    names, new = dict(named), ol_lineage
+def _new_facet(
+    columns: ColumnLineage, names: Mapping[str, DatasetName], read: Collection[DatasetName]
+) -> ol.DatasetFacet:
+    new = ol_lineage
     sources = read if columns.unknown else [names[table] for table in columns.tables]
     whole = [new.LineageDatasetInput(name.namespace, name.name, "DATASET") for name in sources]
     return new.LineageDatasetFacet(

@@ -73,10 +73,11 @@ class EventFacts:
         return self.kind in TERMINAL
 
 
-def read_event(body: bytes) -> EventFacts:
-    """Raises AssayError for what is not an OpenLineage event; the message never quotes it."""
+def read_event(body: bytes, parsed: Any = None) -> EventFacts:
+    """Raises AssayError for what is not an OpenLineage event; the message never quotes it. `parsed`: the body's JSON, where it
+    is at hand."""
     try:
-        event = json.loads(body)
+        event = json.loads(body) if parsed is None else parsed
     except ValueError:
         raise AssayError("This is not JSON. Send one OpenLineage event as a JSON object.") from None
     if _UNSTORABLE.search(body):

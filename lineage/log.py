@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from assay.features.commits import Commit, parse_commit
 from assay.features.files import PARTITION
 from assay.features.lake import DataFile, Lake
-from assay.features.log import commit_info, commit_path, versions
+from assay.features.log import commit_info, commit_path, parse_log, versions
 from assay.features.snapshot import Slice, Snapshot, digest_of
 
 
@@ -158,7 +158,7 @@ def _entry(lake: Lake, table: str, version: int) -> Entry:
     content = lake.storage.get(path)
     sha256 = hashlib.sha256(content).hexdigest()
     try:
-        actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+        actions = parse_log(content)
         metadata = next((item["metaData"] for item in actions if "metaData" in item), None)
         return Entry(
             version,

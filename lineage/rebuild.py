@@ -1,18 +1,23 @@
 """The graph of what Assay wrote, restored from the tables' own commits: the store is only an index of them."""
 
+import gc
 import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from openlineage.client.event_v2 import RunEvent
+
 from assay.features.commits import Commit, parse_commit
 from assay.features.lake import Lake
-from assay.features.log import commit_info, commit_path, versions
+from assay.features.log import commit_info, commit_path, parse_log, versions
 from assay.features.snapshot import Snapshot
 from assay.lineage import events
-from assay.lineage.serialize import to_bytes
+from assay.lineage.index import read_event
+from assay.lineage.serialize import encoded, fields_of, to_bytes
 from assay.lineage.store import LineageStore
 
 BATCH = 200  # runs in a transaction
@@ -57,13 +62,28 @@ def rebuild(store: LineageStore, lake: Lake, deployment: str = "assay") -> Rebui
     Restored are runs, what they read and wrote at which version, and their checks. What leaves no commit cannot be: failed
     runs, runs that found nothing to do, tables that were deleted. Raises what reading the lake and the store raises.
     """
-    found = published(lake, lake.tables())
     known = ended(store)
-    missing = [outputs for run_id, outputs in found.runs.items() if run_id not in known]
-    for start in range(0, len(missing), BATCH):
-        batch = (events_of(outputs, deployment) for outputs in missing[start : start + BATCH])
-        store.put_all([body for bodies in batch for body in bodies], once=True)
+    with _uncollected():
+        found = published(lake, lake.tables())
+        missing = [outputs for run_id, outputs in found.runs.items() if run_id not in known]
+        for start in range(0, len(missing), BATCH):
+            batch = (event for outputs in missing[start : start + BATCH] for event in _events_of(outputs, deployment))
+            fields = (fields_of(event) for event in batch)
+            store.put_facts([read_event(encoded(item), item) for item in fields], once=True)
     return Rebuilt(sum(map(len, found.runs.values())), len(missing), found.damaged)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without looking for cycles: commits and events are in none, and going through all of them again and again would take a
+    fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def ended(store: LineageStore) -> set[str]:
@@ -74,8 +94,13 @@ def ended(store: LineageStore) -> set[str]:
 
 def events_of(outputs: Sequence[Output], deployment: str) -> tuple[bytes, bytes]:
     """START and COMPLETE of a run, from its commits."""
+    start, end = _events_of(outputs, deployment)
+    return to_bytes(start), to_bytes(end)
+
+
+def _events_of(outputs: Sequence[Output], deployment: str) -> tuple[RunEvent, RunEvent]:
     done = events.done_from_commits(outputs)
-    return to_bytes(events.started(done.work, deployment)), to_bytes(events.finished(done, deployment, recovered=True))
+    return events.started(done.work, deployment), events.finished(done, deployment, recovered=True)
 
 
 def published(lake: Lake, tables: Iterable[str]) -> Published:
@@ -95,7 +120,7 @@ def _outputs(lake: Lake, table: str, damaged: list[str]) -> Iterator[Output]:
     for version in versions(lake.storage, table):
         content = lake.storage.get(commit_path(table, version))
         try:
-            actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+            actions = parse_log(content)
             for action in actions:
                 if "metaData" in action:
                     table_id, schema = action["metaData"]["id"], _schema(action["metaData"])

@@ -5,13 +5,14 @@ waits for that, so here it is one walk, and what is known of a class or of a tex
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from operator import index  # of numpy's integers, which JSON does not know
 from typing import Any
 
 import attr
+import orjson
 from openlineage.client.event_v2 import RunEvent
 
 from assay.lineage.redaction import MASK, is_secret, redact_text
@@ -19,7 +20,15 @@ from assay.lineage.redaction import MASK, is_secret, redact_text
 
 def to_bytes(event: RunEvent) -> bytes:
     """The event as it is stored and sent. Secrets are removed here, so that no event can go around it."""
-    return json.dumps(_fields_of(event), sort_keys=True, default=index).encode()
+    return encoded(fields_of(event))
+
+
+def encoded(fields: Mapping[str, Any]) -> bytes:
+    """What `fields_of` made, as bytes."""
+    try:
+        return orjson.dumps(fields, default=index, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # numbers of more than 64 bits, halves of characters: what others read must not depend on them
+        return json.dumps(fields, sort_keys=True, default=index).encode()
 
 
 class Plain(dict[str, Any]):
@@ -28,31 +37,41 @@ class Plain(dict[str, Any]):
 
 def plain(value: Any) -> Plain:
     """A part of an event, such as a facet, that will be in many of them."""
-    return Plain(_fields_of(value))
+    return Plain(fields_of(value))
 
 
-def _fields_of(value: Any) -> dict[str, Any]:
-    return _object((name, getattr(value, name)) for name in _names(type(value)))
-
-
-def _object(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. What is None is left out, as the client does."""
-    return {key: _value(item, key) for key, item in items if item is not None}
+def fields_of(value: Any) -> dict[str, Any]:
+    """An event, or one of the client's other objects, as JSON without secrets."""
+    return {name: _value(item, name) for name in _names(type(value)) if (item := getattr(value, name)) is not None}
 
 
 def _value(value: Any, key: str) -> Any:
-    if isinstance(value, str):
-        return MASK if value and is_secret(key) else redact_text(value)
-    if isinstance(value, dict):
-        if type(value) is Plain:
-            return value
-        return _object(value.items())
-    if isinstance(value, list):
+    """What is None is left out of objects and lists, as the client does."""
+    kind = type(value)
+    if kind is Plain or kind is int or kind is bool:
+        return value
+    if kind is str:
+        return _text(value, key) if len(value) <= 64 else _clean(value, key)
+    if kind is list or kind is tuple:
         made = [_value(item, key) for item in value if item is not None]
         return [item for item in made if item != {}]
+    if kind is dict:
+        return {name: _value(item, name) for name, item in value.items() if item is not None}
+    if _names(kind):
+        return fields_of(value)
     if isinstance(value, Enum):
         return _value(value.value, key)
-    return _fields_of(value) if _names(type(value)) else value
+    for plainer in (str, dict, list):  # of classes derived from them
+        if isinstance(value, plainer):
+            return _value(plainer(value), key)
+    return value
+
+
+def _clean(text: str, key: str) -> str:
+    return MASK if text and is_secret(key) else redact_text(text)
+
+
+_text = lru_cache(8192)(_clean)  # one event says the same names many times
 
 
 @cache
