@@ -1,6 +1,6 @@
 """The one pass over a batch: contract types, readability and every row-local verdict, in one query."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from assay.checks.compile import is_link
 from assay.checks.contract import Compiled
 from assay.checks.parse import typed
 from assay.checks.rules import Column, DtypeRule, ExprRule, NotNanRule, ReferenceRule, Rule, SetRule
-from assay.checks.sets import fingerprint
+from assay.checks.sets import constant, fingerprint
 from assay.checks.spill import on_disk
 
 #: The link column that says what a reader could not read in a record (null: nothing).
@@ -22,12 +22,15 @@ _ORIGINAL, _UNREADABLE, _VERDICT, _KEY, _DEFECTIVE = (
     _INTERNAL + name for name in ("original:", "unreadable:", "verdict:", "key:", "defective")
 )
 
+_MANY = 100_000  # rows
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:
     """The scanned batch: delivered columns, typed columns, links and verdicts side by side, in input order.
 
     rows: all of it, in memory or, if the batch was spilled, read again from `file`. flags: its truth values, in memory.
+    certain: rules that the batch's types alone decide: they hold for every row.
     """
 
     rows: pl.LazyFrame
@@ -35,11 +38,13 @@ class Scan:
     height: int
     delivered: pl.Schema
     unreadable: frozenset[str]
+    certain: frozenset[str]
     file: Path | None
 
     def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
-        """The result of a query over these rows."""
-        return query.collect(engine="streaming" if self.file else "in-memory")
+        """The result of a query over these rows. Streaming has a price of its own, and saves a copy of many rows."""
+        streaming = self.file is not None or self.height > _MANY
+        return query.collect(engine="streaming" if streaming else "in-memory")
 
     def beside(self, columns: pl.DataFrame) -> pl.LazyFrame:
         """The rows with these columns next to them, one value a row."""
@@ -68,10 +73,13 @@ class Scan:
 
     def known(self, inputs: Iterable[str]) -> pl.Series:
         """Which rows have readable values in all of these columns."""
-        known = self.is_known(inputs)
-        if known.meta.is_literal():
-            return pl.repeat(True, self.height, dtype=pl.Boolean, eager=True)
-        return self.flags.select(known=known)["known"]
+        if self.knows_all(inputs):
+            return constant(True, self.height)
+        return self.flags.select(known=self.is_known(inputs))["known"]
+
+    def knows_all(self, inputs: Iterable[str]) -> bool:
+        """Whether no value in these columns can be unreadable."""
+        return DEFECT not in self.delivered and self.unreadable.isdisjoint(inputs)
 
     def verdict(self, rule: Rule) -> pl.Series | None:
         """True, false, or null for unknown, per row; None if the rule was not part of the scan."""
@@ -97,16 +105,30 @@ def scan_batch(
     Raises polars.exceptions.PolarsError when a rule fails to run.
     """
     unreadable = frozenset(column.name for column in plan.columns if _can_fail(column, delivered))
-    query = _query(batch, delivered, plan, members, frozenset(skipped), unreadable, keyed=folder is not None)
+    left_out = frozenset(skipped)
+    rules = [rule for rule in plan.rules if rule.name not in left_out]
+    # A column that arrives in the contract's type was read, in every row that could be.
+    typed_already = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
+    certain = frozenset(
+        rule.name
+        for rule in rules
+        if isinstance(rule, DtypeRule) and rule.inputs[0] in typed_already and DEFECT not in delivered
+    )
+    rules = [rule for rule in rules if rule.name not in certain]
+    query = _query(batch, delivered, plan, members, rules, unreadable, keyed=folder is not None)
     if folder is None:
-        file, rows = None, query.collect().lazy()
-    else:
-        file = folder / "rows.parquet"
-        rows = on_disk(query, file)
-    truths = [name for name in rows.collect_schema() if name.startswith((_UNREADABLE, _VERDICT, _DEFECTIVE))]
-    flags = rows.select(truths).collect(engine="streaming" if folder else "in-memory")
+        frame = query.collect()
+        flags = frame[_truths(frame.columns)]
+        return Scan(frame.lazy(), flags, frame.height, delivered, unreadable, certain, None)
+    file = folder / "rows.parquet"
+    rows = on_disk(query, file)
+    flags = rows.select(_truths(rows.collect_schema())).collect(engine="streaming")
     height = rows.select(pl.len()).collect().item()
-    return Scan(rows, flags, height, delivered, unreadable, file)
+    return Scan(rows, flags, height, delivered, unreadable, certain, file)
+
+
+def _truths(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith((_UNREADABLE, _VERDICT, _DEFECTIVE))]
 
 
 def _query(
@@ -114,7 +136,7 @@ def _query(
     delivered: pl.Schema,
     plan: Compiled,
     members: Mapping[str, pl.Series],
-    skipped: frozenset[str],
+    rules: Sequence[Rule],
     unreadable: frozenset[str],
     *,
     keyed: bool,
@@ -133,13 +155,13 @@ def _query(
     ]
     verdicts = [
         _verdict(rule, members, unreadable, converted, delivered).alias(_VERDICT + rule.name)
-        for rule in plan.rules
-        if rule.name not in skipped and isinstance(rule, (DtypeRule, NotNanRule, ExprRule, ReferenceRule))
+        for rule in rules
+        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule, ReferenceRule))
     ]
     keys = []
     if keyed:
-        for rule in plan.rules:
-            if isinstance(rule, SetRule) and rule.name not in skipped:
+        for rule in rules:
+            if isinstance(rule, SetRule):
                 unknown = _unknown(rule.inputs, unreadable, DEFECT in delivered)
                 key = fingerprint(rule.key)
                 keys.append((key if unknown is None else pl.when(~unknown).then(key)).alias(_KEY + rule.name))

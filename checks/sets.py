@@ -25,6 +25,11 @@ class Groups:
     entity: pl.DataFrame | None
 
 
+def constant(value: bool | None, height: int) -> pl.Series:
+    """One truth value for every row."""
+    return pl.Series([value], dtype=pl.Boolean).new_from_index(0, height)
+
+
 def key_expressions(rule: SetRule) -> list[pl.Expr]:
     """The key's columns under neutral names, so that a batch and the published rows can be joined on them."""
     return [expr.alias(f"key{index}") for index, expr in enumerate(rule.key)]
@@ -49,6 +54,12 @@ def broken_rows(
     owners = [_published_owners(group, published, columns) for group in groups]
     # Only rows that share a key with another row can break or decide anything; usually these are few.
     shared = [_shared(group.key, owned) for group, owned in zip(groups, owners, strict=True)]
+    if sum(rows.any() for rows in shared) == 1:
+        index = next(index for index, rows in enumerate(shared) if rows.any())
+        if groups[index].entity is None:
+            found = [[] for _ in groups]
+            found[index] = _broken_alone(groups[index], shared[index].arg_true(), clean, owners[index])
+            return found
     suspects = pl.select(pl.any_horizontal(shared)).to_series().arg_true() if shared else pl.Series(dtype=pl.UInt32)
     members = zip(*(_members(group, suspects) for group in groups), strict=True)
     broken: list[list[int]] = [[] for _ in groups]
@@ -63,6 +74,20 @@ def broken_rows(
                 if key is not None:
                     owned.setdefault(key, set()).add(entity)
     return broken
+
+
+def _broken_alone(group: Groups, suspects: pl.Series, clean: pl.Series, owned: Owners) -> list[int]:
+    """The same for the usual case, that rows share keys of one rule only: then what other rules say is settled, and the
+    first clean row of a key stays."""
+    names = group.key.columns
+    rows = group.key[suspects].with_columns(position=suspects, clean=clean.gather(suspects))
+    first = pl.col("position").filter("clean").min().over(names)
+    broken = rows.with_columns(later=(pl.col("position") > first).fill_null(False))
+    if owned:
+        taken = pl.DataFrame(list(owned), schema=group.key.schema, orient="row").with_columns(taken=pl.lit(True))
+        broken = broken.join(taken, on=names, how="left", maintain_order="left")
+        return broken.filter(pl.col("later") | pl.col("taken").fill_null(False))["position"].to_list()
+    return broken.filter("later")["position"].to_list()
 
 
 def published_inputs(rule: SetRule, published: pl.LazyFrame, columns: Mapping[str, Column]) -> pl.LazyFrame:
@@ -101,8 +126,10 @@ def _shared(key: pl.DataFrame, owned: Owners) -> pl.Series:
     # Numbers are sorted faster than texts are compared; what two different keys share by chance decides nothing.
     prints = key.select(fingerprint(map(pl.col, key.columns))).to_series()
     ordered = np.sort(prints.drop_nulls().to_numpy())
-    repeated = pl.Series(ordered[1:][ordered[1:] == ordered[:-1]]).unique()
-    duplicated = prints.is_in(repeated.implode()).fill_null(False)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated) and not owned:
+        return constant(False, key.height)
+    duplicated = prints.is_in(pl.Series(repeated).unique().implode()).fill_null(False)
     taken = pl.DataFrame(list(owned), schema=key.schema, orient="row").with_columns(taken=pl.lit(True))
     if not taken.is_empty():
         joined = key.join(taken, on=key.columns, how="left", maintain_order="left")

@@ -183,11 +183,13 @@ def _failing_rule(
 
 
 def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
-    broken = {rule.name: verdicts.broken(rule) for rule in plan.rules if rule.name in verdicts.rows}
+    broken = verdicts.broken(plan.rules)
     leaves = verdicts.leaving(plan) | ~scan.readable
     links = [name for name in scan.delivered if is_link(name) and name not in _READER_COLUMNS]
-    marks = pl.DataFrame({_LEAVES: leaves} | {_BROKEN + name: rows for name, rows in broken.items()})
+    # In one chunk: marks that are cut elsewhere than the rows would have all rows copied before they are filtered.
+    marks = pl.DataFrame({_LEAVES: leaves} | {_BROKEN + rows.name: rows for rows in broken}).rechunk()
     rows_quarantined = int(leaves.sum())
+    stays = scan.beside(marks.select(_LEAVES)).filter(~pl.col(_LEAVES)) if rows_quarantined else scan.rows
     report = Report(
         contract=plan.info.name,
         version=plan.info.version,
@@ -198,9 +200,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
         rules=(*_reader_results(scan), *(_result(rule, verdicts) for rule in plan.rules)),
     )
     return SpilledOutcome(
-        clean=scan.beside(marks.select(_LEAVES))
-        .filter(~pl.col(_LEAVES))
-        .select(*(column.name for column in plan.columns), *links),
+        clean=stays.select(*(column.name for column in plan.columns), *links),
         quarantined=_quarantined(scan, marks),
         report=report,
         profile=profile(scan.rows, plan.columns),
@@ -209,7 +209,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
 
 def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
     """The rows that leave, as delivered, with the names of the rules that each breaks."""
-    broken = [name for name in marks.columns if name.startswith(_BROKEN) and marks[name].any()]
+    broken = [name for name in marks.columns if name.startswith(_BROKEN)]
     # Many rows break few combinations of rules, so names are listed once a combination. A code is 64 rules as bits.
     codes = {f"{_CODE}{first}": _code(broken[first : first + 64]) for first in range(0, len(broken) or 1, 64)}
     combinations = marks.filter(_LEAVES).select(**codes).unique()
@@ -257,10 +257,9 @@ def _result(rule: Rule, verdicts: Verdicts) -> RuleResult:
         evaluated, invalid, unknown = 1, int(not verdicts.batch[rule.name]), 0
         # No row can leave for a verdict about the whole batch, so the batch does.
         severity = Severity.BLOCK if severity is Severity.QUARANTINE else severity
-    elif rule.name in verdicts.rows:
-        rows = verdicts.rows[rule.name]
-        unknown = rows.null_count()
-        evaluated, invalid = len(rows) - unknown, rows.len() - unknown - int(rows.sum() or 0)
+    elif rule.name in verdicts.counts:
+        invalid, unknown = verdicts.counts[rule.name]
+        evaluated = verdicts.height - unknown
     else:
         evaluated, invalid, unknown = 0, 0, 1 if isinstance(rule, (TableRule, CountRule)) else verdicts.height
     return judge(

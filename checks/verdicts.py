@@ -1,6 +1,6 @@
 """What the scan alone cannot say: verdicts of custom functions, about the whole batch, about neighbours and equal keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from assay.checks.contract import Compiled
 from assay.checks.custom import run_check
 from assay.checks.rules import Column, CountRule, PanderaRule, Rule, SequenceRule, SetRule, TableRule
 from assay.checks.scan import Scan
-from assay.checks.sets import Groups, broken_rows, fingerprint, key_expressions, published_inputs
+from assay.checks.sets import Groups, broken_rows, constant, fingerprint, key_expressions, published_inputs
 from assay.checks.spill import on_disk, sharing_rows
 
 # An internal column next to the scanned rows; no delivered column starts with a control character.
@@ -20,22 +20,37 @@ _SHARES = "\x1fshares"
 
 @dataclass(slots=True)
 class Verdicts:
-    """What is known so far, per rule: a verdict per row (true, false, null), one about the batch, or why there is none."""
+    """What is known so far, per rule: a verdict per row (true, false, null), one about the batch, or why there is none.
+
+    counts: rule -> (rows that break it, rows without a verdict), of all rules with a verdict per row. A rule that holds for every
+    row by the batch's types alone has no `rows`.
+    """
 
     height: int
     rows: dict[str, pl.Series] = field(default_factory=dict)
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     batch: dict[str, bool] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
-    def broken(self, rule: Rule) -> pl.Series:
-        return ~self.rows[rule.name].fill_null(True)
+    def add(self, rows: Mapping[str, pl.Series]) -> None:
+        """Verdicts per row. All are counted at once: asking a series for anything costs more than the answer."""
+        if rows:
+            frame = pl.DataFrame(rows)
+            counted = zip(frame.select((~pl.all()).sum()).row(0), frame.null_count().row(0), strict=True)
+            self.counts |= dict(zip(rows, counted, strict=True))
+            self.rows |= rows
+
+    def broken(self, rules: Iterable[Rule]) -> pl.DataFrame:
+        """Which rows break these rules: a column for each that any row breaks."""
+        frame = pl.DataFrame(
+            {rule.name: self.rows[rule.name] for rule in rules if self.counts.get(rule.name, (0, 0))[0]}
+        )
+        return frame.select((~pl.all()).fill_null(False)) if frame.width else frame
 
     def leaving(self, plan: Compiled) -> pl.Series:
         """Which rows break a rule that removes them."""
-        removing = [self.broken(rule) for rule in plan.rules if rule.name in self.rows and rule.severity.removes_row]
-        if not removing:
-            return pl.repeat(False, self.height, dtype=pl.Boolean, eager=True)
-        return pl.select(pl.any_horizontal(removing)).to_series()
+        broken = self.broken(rule for rule in plan.rules if rule.severity.removes_row)
+        return broken.select(pl.any_horizontal(pl.all())).to_series() if broken.width else constant(False, self.height)
 
 
 def judged(
@@ -43,7 +58,8 @@ def judged(
 ) -> Verdicts:
     """The verdicts of all rules. notes: why a rule has none. Raises AssayError when the published rows lack a column."""
     verdicts = Verdicts(scan.height, notes=notes)
-    verdicts.rows |= {rule.name: verdict for rule in plan.rules if (verdict := scan.verdict(rule)) is not None}
+    verdicts.add({rule.name: verdict for rule in plan.rules if (verdict := scan.verdict(rule)) is not None})
+    verdicts.counts |= dict.fromkeys(scan.certain, (0, 0))
     _run_pandera(plan, scan, verdicts)
     _judge_batch(plan, scan, verdicts)
     _judge_counts(plan, verdicts, counts)
@@ -58,9 +74,9 @@ def _run_pandera(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
     for rule in rules:
         known = scan.known(rule.inputs)
         rows = typed.filter(known)
-        unknown = pl.repeat(None, verdicts.height, dtype=pl.Boolean, eager=True)
+        unknown = constant(None, verdicts.height)
         if rows.is_empty():
-            verdicts.rows[rule.name] = unknown
+            verdicts.add({rule.name: unknown})
             continue
         try:
             result = run_check(rule.check, rows, rule.column)
@@ -70,7 +86,7 @@ def _run_pandera(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
         if isinstance(result, bool):
             verdicts.batch[rule.name] = result
         else:
-            verdicts.rows[rule.name] = unknown.scatter(known.arg_true(), result)
+            verdicts.add({rule.name: unknown.scatter(known.arg_true(), result)})
 
 
 def _judge_batch(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
@@ -97,12 +113,14 @@ def _judge_sequences(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
             known = scan.known(rule.inputs)
             rows = scan.rows.filter(scan.is_known(rule.inputs))
             valid = scan.collect(rows.select(rule.expr.fill_null(True))).to_series()
-            unknown = pl.repeat(None, verdicts.height, dtype=pl.Boolean, eager=True)
-            verdicts.rows[rule.name] = unknown.scatter(known.arg_true(), valid)
+            unknown = constant(None, verdicts.height)
+            verdicts.add({rule.name: unknown.scatter(known.arg_true(), valid)})
 
 
 def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: pl.LazyFrame | None) -> None:
     rules = [rule for rule in plan.rules if isinstance(rule, SetRule) and rule.name not in verdicts.notes]
+    if not rules:
+        return
     stays = ~verdicts.leaving(plan) & scan.readable
     columns = {column.name: column for column in plan.columns}
     shares = _sharing(scan, rules, published, columns)
@@ -122,8 +140,8 @@ def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: pl.La
     ]
     for rule, broken in zip(rules, broken_rows(groups, stays, published, columns), strict=True):
         positions = broken if shares is None else shares.arg_true().gather(broken)
-        valid = pl.repeat(True, verdicts.height, dtype=pl.Boolean, eager=True).scatter(positions, False)
-        verdicts.rows[rule.name] = valid.set(~scan.known(rule.inputs), None)
+        valid = constant(True, verdicts.height).scatter(positions, False)
+        verdicts.add({rule.name: valid if scan.knows_all(rule.inputs) else valid.set(~scan.known(rule.inputs), None)})
 
 
 def _sharing(

@@ -74,7 +74,8 @@ def test_mask_of_a_nested_unknown_column() -> None:
 
 
 @settings(deadline=None)  # other work may share the cores
-@given(st.text(min_size=4, max_size=40).filter(lambda text: text.strip() and not text.isascii()))
+# What is shown instead has marks of its own: a text made of these would be found in it.
+@given(st.text(min_size=4, max_size=40).filter(lambda text: text.strip() and not text.isascii() and "‹" not in text))
 def test_no_part_of_any_text_is_shown(value: str) -> None:
     frame = person(name=value, email=value, phone=value, text=value, unknown=value, _line=value)
     shown = mask(frame, People).drop("id", "city", "at", "card", "_row_number").row(0)
