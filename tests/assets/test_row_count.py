@@ -10,6 +10,7 @@ RECEIPTS = """
 
 class Receipts(Contract):
     receipt: str = Field(key=True)
+    at: Timestamp = Field()
 
     class Config(Contract.Config):
         version = "1.0.0"
@@ -20,6 +21,7 @@ receipts = Source(
     reader=Files("receipts/{day}/*", (".csv",), first_day=date(2026, 3, 1)),
     contract=Receipts,
     key=("receipt",),
+    event_time="at",
 )
 """
 
@@ -38,7 +40,9 @@ def reconcile(shop: Any) -> None:
 def receipts(shop: Any, number: int, count: int) -> None:
     file = Path(shop.home, "landing", "receipts", shop.day(number), "r.csv")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(["receipt", *(f"{number}-{index}" for index in range(count)), ""]))
+    file.write_text(
+        "\n".join(["receipt,at", *(f"{number}-{index},{shop.day(number)}T09:00:00Z" for index in range(count)), ""])
+    )
 
 
 def clean_days(shop: Any) -> list[str]:
@@ -71,7 +75,8 @@ def test_a_batch_waits_for_the_count(new_shop: Any) -> None:
     shop = new_shop
     reconcile(shop)
     shop.drop(1, shop.csv(1, 1.0))
-    assert not shop.run().failed
+    (failed,) = shop.run().failed
+    assert failed.problems == ("raw/receipts does not exist yet: materialise it first.",)
     assert clean_days(shop) == []
     clean = [step for step in shop.steps if step.outputs[0] == "clean/orders"]
     assert waiting(clean, shop.env, [shop.day(1)]) == ["raw/receipts does not exist yet: materialise it first."]
