@@ -7,7 +7,7 @@ One batch of orders: 12 columns, 16 rules, every kind of defect planted in 0.1 %
 rows; or nearly every kind at once in 20 % of the rows, as when an upstream sends shifted columns. Each measurement is a
 process of its own. CPU and seconds are those of the validation (with reading, where the engine is given a scan; with writing,
 where rows go to files), the peak is that of the whole process. Of 100 partitions in turn the mean of each is given. Great
-Expectations has its own virtual environment in the --peers folder, made there if it is missing.
+Expectations has virtual environments of its own in the --peers folder, made there if they are missing.
 """
 
 import argparse
@@ -20,8 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,6 @@ from assay.checks import Contract, Field, Timestamp, rule, validate, validate_sp
 FILE_ROWS = 2_000_000
 CHANNELS = ["web", "shop", "phone", "partner"]
 STATES = ["open", "paid", "sent", "closed"]
-IN_TURN = "100 partitions in turn, each"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -57,14 +59,29 @@ class Orders(Contract):
         return pl.col("shipped_at") >= pl.col("ordered_at")
 
 
+class Shipped(Contract):
+    """The rule across columns alone."""
+
+    ordered_at: Timestamp = Field(nullable=True)
+    shipped_at: Timestamp = Field(nullable=True)
+
+    @rule(name="shipped_at.after_order")
+    def after_order(cls) -> pl.Expr:
+        return pl.col("shipped_at") >= pl.col("ordered_at")
+
+
+CONTRACTS: dict[str, type[Contract]] = {"all": Orders, "one": Shipped}
+
+
 # -- the batch ---------------------------------------------------------------------------------------------------------
 
 
-def orders(first: int, count: int, bad: float, broken: float) -> pl.DataFrame:
-    """Orders number `first` and following. bad: the share of rows whose quantity is too large, broken: of those that have
-    every kind of defect."""
+def orders(first: int, count: int, bad: float = 0.001, late: float = 0.0, broken: float = 0.0) -> pl.DataFrame:
+    """Orders number `first` and following. bad: the share of rows whose quantity is too large, late: of those that were
+    shipped before they were ordered, broken: of those that have every kind of defect."""
     number = pl.int_range(first, first + count)
     garbage = number.hash(seed=3) % 1000 < round(broken * 1000)
+    early = number.hash(seed=4) % 1000 < round(late * 1000)
 
     def spoilt(kind: int, value: pl.Expr, by: pl.Expr) -> pl.Expr:
         return pl.when((number % 1000 == 10 * kind) | garbage).then(by).otherwise(value)
@@ -82,7 +99,9 @@ def orders(first: int, count: int, bad: float, broken: float) -> pl.DataFrame:
         order_id=text("O", spoilt(1, number, number - 1).cast(pl.String).str.zfill(9)),
         customer=spoilt(2, number.hash(seed=1) % 100_000 + 1, null).cast(pl.Int64) * spoilt(3, pl.lit(1), pl.lit(-1)),
         ordered_at=spoilt(4, ordered, null),
-        shipped_at=spoilt(5, ordered + pl.duration(hours=30), ordered - pl.duration(hours=1)),
+        shipped_at=spoilt(
+            5, ordered + pl.duration(hours=pl.when(early).then(-1).otherwise(30)), ordered - pl.duration(hours=1)
+        ),
         channel=spoilt(6, chosen(CHANNELS), pl.lit("fax")),
         state=spoilt(7, chosen(STATES), null),
         country=spoilt(8, chosen(["DE", "FR", "PT"]), pl.lit("Germany")),
@@ -96,13 +115,20 @@ def orders(first: int, count: int, bad: float, broken: float) -> pl.DataFrame:
     )
 
 
-def make(folder: Path, rows: int, files: int, *, bad: float = 0.001, broken: float = 0.0) -> Path:
-    """A folder of Parquet files with so many rows in all."""
+def make(folder: Path, rows: int, files: int, **shares: float) -> Path:
+    """A folder of Parquet files with so many rows in all. Another process makes it: one that is started from a large process
+    has its peak."""
     folder.mkdir()
-    each = rows // files
-    for index in range(files):
-        orders(1 + index * each, each, bad, broken).write_parquet(folder / f"{index:03d}.parquet")
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        for index in range(files):
+            pool.submit(
+                _make_file, folder / f"{index:03d}.parquet", 1 + index * (rows // files), rows // files, shares
+            ).result()
     return folder
+
+
+def _make_file(file: Path, first: int, rows: int, shares: Mapping[str, float]) -> None:
+    orders(first, rows, **shares).write_parquet(file)
 
 
 # -- the engines, each run in a process of its own ---------------------------------------------------------------------
@@ -112,36 +138,53 @@ def _scan(path: str) -> pl.LazyFrame:
     return pl.scan_parquet(f"{path}/*.parquet" if Path(path).is_dir() else path)
 
 
-def _assay(batch: pl.DataFrame | pl.LazyFrame) -> int:
-    return validate(batch, Orders).quarantined.height
+Batch = pl.DataFrame | pl.LazyFrame
 
 
-def _assay_spilled(batch: pl.LazyFrame) -> int:
+def _assay(batch: Batch, contract: type[Contract]) -> int:
+    return validate(batch, contract).quarantined.height
+
+
+def _assay_with_clean(batch: Batch, contract: type[Contract]) -> int:
+    outcome = validate(batch, contract)
+    return outcome.report.rows_in - outcome.clean.height
+
+
+def _assay_spilled(batch: Batch, contract: type[Contract]) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        outcome = validate_spilled(batch, Orders, folder)
+        outcome = validate_spilled(batch, contract, folder)
         outcome.clean.sink_parquet(f"{folder}/clean.parquet")
         outcome.quarantined.sink_parquet(f"{folder}/quarantined.parquet")
         return outcome.report.rows_quarantined
 
 
-def _pandera(batch: pl.DataFrame | pl.LazyFrame) -> int:
+def _pandera(batch: Batch, contract: type[Contract]) -> int:
     with config_context(validation_depth=ValidationDepth.SCHEMA_AND_DATA):
         try:
-            Orders.to_schema().validate(batch, lazy=True)
+            contract.to_schema().validate(batch, lazy=True)
         except pa.errors.SchemaErrors as error:
             return error.failure_cases["index"].drop_nulls().n_unique()
     return 0
 
 
+def _frame(path: str) -> pl.DataFrame:
+    return _scan(path).collect()
+
+
 #: name -> (how it is given the batch, what it does with it)
-ENGINES: dict[str, tuple[Callable[[str], Any], Callable[[Any], int]]] = {
-    "assay, in memory": (lambda path: _scan(path).collect(), _assay),
+ENGINES: dict[str, tuple[Callable[[str], Any], Callable[[Any, type[Contract]], int]]] = {
+    "assay, in memory": (_frame, _assay),
+    "assay, in memory, clean rows too": (_frame, _assay_with_clean),
     "assay, scan": (_scan, _assay),
     "assay, spilled": (_scan, _assay_spilled),
-    "pandera, in memory": (lambda path: _scan(path).collect(), _pandera),
+    "pandera, in memory": (_frame, _pandera),
     "pandera, scan": (_scan, _pandera),
 }
-GX = "Great Expectations, pandas"
+#: name -> (environment, what is installed there). pandas 3 keeps texts as Arrow does, pandas 2 as Python objects.
+PEERS = {
+    "Great Expectations, pandas 3": ("gx", ["great_expectations", "pandas>=3", "pyarrow"]),
+    "Great Expectations, pandas 2": ("gx2", ["great_expectations", "pandas<3", "pyarrow"]),
+}
 
 
 def report(batches: list[Any], run: Callable[[Any], int]) -> None:
@@ -157,29 +200,41 @@ def report(batches: list[Any], run: Callable[[Any], int]) -> None:
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-def measured(engine: str, path: Path, times: int, peer: Path | None, in_turn: bool) -> dict[str, float] | None:
-    """The medians of several runs; None if the engine failed. in_turn: each file of the folder is a batch."""
-    if engine == GX:
-        command = [str(peer), str(Path(__file__).with_name("contracts_gx.py")), str(path)]
+@dataclass(frozen=True)
+class Case:
+    """A batch, or a folder of batches that are validated in turn, and who validates it."""
+
+    name: str
+    path: Path
+    engines: Sequence[str]
+    in_turn: bool = False
+    contract: str = "all"
+
+
+def measured(case: Case, engine: str, times: int, peers: Path | None) -> dict[str, float] | None:
+    """The medians of several runs; None if the engine failed."""
+    if engine in PEERS and peers is not None:
+        command = [str(environment(peers, engine)), str(Path(__file__).with_name("contracts_gx.py")), str(case.path)]
     else:
-        command = [sys.executable, "-m", "benchmarks.contracts", "--engine", engine, "--batch", str(path)]
-        command += ["--in-turn"] if in_turn else []
+        command = [sys.executable, "-m", "benchmarks.contracts", "--engine", engine, "--batch", str(case.path)]
+        command += ["--contract", case.contract, *(["--in-turn"] if case.in_turn else [])]
     runs = []
     for _ in range(times):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            print(f"{engine} failed on {path.name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            print(f"{engine} failed on {case.name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
             return None
         runs.append(json.loads(done.stdout.splitlines()[-1]))
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
-def environment(peers: Path) -> Path:
-    """The interpreter of Great Expectations' own environment."""
-    python = peers / "gx" / "bin" / "python"
+def environment(peers: Path, engine: str) -> Path:
+    """The interpreter of a peer's own environment."""
+    name, packages = PEERS[engine]
+    python = peers / name / "bin" / "python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(peers / "gx")], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "great_expectations", "pyarrow"], check=True)
+        subprocess.run([sys.executable, "-m", "venv", str(peers / name)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True)
     return python
 
 
@@ -193,14 +248,15 @@ def main() -> None:
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--batch", help=argparse.SUPPRESS)
     parser.add_argument("--in-turn", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--contract", choices=CONTRACTS, default="all", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.engine:
         read, run = ENGINES[given.engine]
         paths = sorted(Path(given.batch).iterdir()) if given.in_turn else [given.batch]
-        report([read(str(path)) for path in paths], run)
+        report([read(str(path)) for path in paths], lambda batch: run(batch, CONTRACTS[given.contract]))
         return
-    peer = environment(given.peers) if given.peers else None
-    engines = [*ENGINES, *([GX] if peer else [])]
+    ours = list(ENGINES)
+    everybody = [*ours, *(PEERS if given.peers else ())]
     cores = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
     print(
         f"{given.rows:,} rows × 12 columns, 16 rules; {cores}, Python {platform.python_version()}, medians of {given.times}\n"
@@ -209,21 +265,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.folder) as place:
         folder = Path(place)
         plain = make(folder / "plain", given.rows, 100)
+        late = make(folder / "late", given.rows, 8, late=0.2)
         cases = [
-            ("0.1 % of each defect", plain, engines),
-            ("one of 100 partitions, alone", plain / "050.parquet", list(ENGINES)),
-            (IN_TURN, plain, list(ENGINES)),
-            ("20 % fail one rule", make(folder / "failing", given.rows, 8, bad=0.2), engines),
-            ("20 % fail nearly every rule", make(folder / "broken", given.rows, 8, broken=0.2), engines),
+            Case("0.1 % of each defect", plain, everybody),
+            Case("one of 100 partitions, alone", plain / "050.parquet", ours),
+            Case("100 partitions in turn, each", plain, ours, in_turn=True),
+            Case("20 % fail a rule of one column", make(folder / "bad", given.rows, 8, bad=0.2), everybody),
+            Case("20 % fail the rule across columns", late, everybody),
+            Case("20 % fail it, and it is the only rule", late, ours, contract="one"),
+            Case("20 % fail nearly every rule", make(folder / "broken", given.rows, 8, broken=0.2), everybody),
         ]
         if given.large:
             large = make(folder / "large", given.large, max(1, given.large // FILE_ROWS))
-            cases.append((f"{given.large:,} rows", large, ["assay, spilled"]))
-        for name, path, wanted in cases:
-            for engine in wanted:
-                if result := measured(engine, path, given.times, peer, name == IN_TURN):
+            cases.append(Case(f"{given.large:,} rows", large, ["assay, spilled"]))
+        for case in cases:
+            for engine in case.engines:
+                if result := measured(case, engine, given.times, given.peers):
                     numbers = f"{result['cpu']:.3f} | {result['s']:.3f} | {result['mb']:,.0f} | {result['rows']:,.0f}"
-                    print(f"| {name} | {engine} | {numbers} |", flush=True)
+                    print(f"| {case.name} | {engine} | {numbers} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def profile(frame: pl.LazyFrame, columns: Sequence[Column]) -> Profile:
     """
     wanted = {(column.name, name): expr for column in columns for name, expr in _statistics(column).items()}
     exprs = [pl.len().alias("count"), *(expr.alias(f"{index}") for index, expr in enumerate(wanted.values()))]
+    # Streaming also where memory would do: there polars finds one distinct value in no rows.
     count, *row = frame.select(exprs).collect(engine="streaming").row(0)
     result: Profile = {column.name: {"count": count} for column in columns}
     for (column, name), value in zip(wanted, row, strict=True):

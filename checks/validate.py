@@ -1,7 +1,7 @@
 """One batch against one contract: which rows are clean, which leave and why, what was counted."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -28,18 +28,36 @@ _READER_COLUMNS = (DEFECT, "_line", RULES)
 _BROKEN, _LEAVES, _CODE, _NAMES = "\x1fbroken:", "\x1fleaves", "\x1fcode:", "\x1fnames"
 
 
+@dataclass(slots=True)
+class _Later:
+    """Rows that are copied out of a batch when they are asked for; then the batch is let go."""
+
+    make: Callable[[], pl.DataFrame] | None
+    made: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def rows(self) -> pl.DataFrame:
+        if self.make is not None:
+            self.made, self.make = self.make(), None
+        return self.made
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of `validate`. Rows in = clean + quarantined; both keep the input's order.
 
-    clean: the contract's columns, typed, in its order, then the link columns.
     quarantined: every delivered column as delivered, and `_rules`, the rules that the row breaks.
     """
 
-    clean: pl.DataFrame
     quarantined: pl.DataFrame
     report: Report
     profile: Profile
+    _clean: _Later = field(repr=False)
+
+    @property
+    def clean(self) -> pl.DataFrame:
+        """The contract's columns, typed, in its order, then the link columns. Made when first asked for: who only wants to
+        know what is wrong does not pay for it."""
+        return self._clean.rows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +88,8 @@ def validate(
     Raises ColumnsError when a column is missing, AssayError when a reference or `published` lacks a column or a rule fails.
     """
     scan, outcome = _validated(frame, contract, references, published, counts, None)
-    clean, quarantined = scan.collect(outcome.clean), scan.collect(outcome.quarantined)
-    return Outcome(clean, quarantined, outcome.report, outcome.profile)
+    quarantined = scan.collect(outcome.quarantined)
+    return Outcome(quarantined, outcome.report, outcome.profile, _Later(lambda: scan.collect(outcome.clean)))
 
 
 def validate_spilled(
