@@ -1,30 +1,39 @@
 """Statistics of a batch, one column a time, in one pass: what monitoring and drift read instead of the data."""
 
-from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from assay.checks.rules import Column
+from assay.checks.scan import Scan
 
 Profile = dict[str, dict[str, Any]]
 
 
-def profile(frame: pl.LazyFrame, columns: Sequence[Column]) -> Profile:
+def profile(scan: Scan, columns: tuple[Column, ...]) -> Profile:
     """Per column: count, null, nan (floats), distinct (approximate); min, max of numbers and times; mean of numbers.
 
     JSON-ready: times are ISO text, decimals text. Holds no value of a text column and none of personal data.
     """
-    wanted = {(column.name, name): expr for column in columns for name, expr in _statistics(column).items()}
-    exprs = [pl.len().alias("count"), *(expr.alias(f"{index}") for index, expr in enumerate(wanted.values()))]
-    # Streaming also where memory would do: there polars finds one distinct value in no rows.
-    count, *row = frame.select(exprs).collect(engine="streaming").row(0)
+    wanted, exprs = _wanted(columns)
+    count, *row = scan.collect(scan.rows.select(exprs)).row(0)
     result: Profile = {column.name: {"count": count} for column in columns}
     for (column, name), value in zip(wanted, row, strict=True):
         result[column][name] = plain(value)
+    for found in result.values():
+        if "distinct" in found:  # an estimate, which may find more than there are, even in no values at all
+            found["distinct"] = min(found["distinct"], count - found["null"] - found.get("nan", 0))
     return result
+
+
+@lru_cache(64)
+def _wanted(columns: tuple[Column, ...]) -> tuple[list[tuple[str, str]], list[pl.Expr]]:
+    """(column, statistic) and how to find them all, after the number of rows."""
+    wanted = {(column.name, name): expr for column in columns for name, expr in _statistics(column).items()}
+    return list(wanted), [pl.len().alias("count"), *(expr.alias(f"{n}") for n, expr in enumerate(wanted.values()))]
 
 
 def _statistics(column: Column) -> dict[str, pl.Expr]:

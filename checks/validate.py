@@ -221,7 +221,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
         clean=stays.select(*(column.name for column in plan.columns), *links),
         quarantined=_quarantined(scan, marks),
         report=report,
-        profile=profile(scan.rows, plan.columns),
+        profile=profile(scan, plan.columns),
     )
 
 

@@ -31,6 +31,7 @@ class Verdicts:
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     batch: dict[str, bool] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    _broken: dict[str, pl.Series] = field(default_factory=dict)
 
     def add(self, rows: Mapping[str, pl.Series]) -> None:
         """Verdicts per row. All are counted at once: asking a series for anything costs more than the answer."""
@@ -42,10 +43,10 @@ class Verdicts:
 
     def broken(self, rules: Iterable[Rule]) -> pl.DataFrame:
         """Which rows break these rules: a column for each that any row breaks."""
-        frame = pl.DataFrame(
-            {rule.name: self.rows[rule.name] for rule in rules if self.counts.get(rule.name, (0, 0))[0]}
-        )
-        return frame.select((~pl.all()).fill_null(False)) if frame.width else frame
+        names = [rule.name for rule in rules if self.counts.get(rule.name, (0, 0))[0]]
+        if new := {name: self.rows[name] for name in names if name not in self._broken}:
+            self._broken |= pl.DataFrame(new).select((~pl.all()).fill_null(False)).to_dict()
+        return pl.DataFrame({name: self._broken[name] for name in names})
 
     def leaving(self, plan: Compiled) -> pl.Series:
         """Which rows break a rule that removes them."""
