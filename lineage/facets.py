@@ -106,10 +106,11 @@ def written_facet(written: Written, *, audited: bool = False) -> dict[str, Any]:
     )
 
 
-def _snapshot_facet(snapshot: Snapshot, **part: Any) -> dict[str, Any]:
-    """Which data, exactly."""
+def _snapshot_facet(snapshot: Snapshot, **part: Any) -> Plain:
+    """Which data, exactly: names of tables and partitions, which are letters and digits, and digests."""
     identity = {"table": snapshot.table, "table_id": snapshot.table_id, "version": snapshot.version}
-    return own_facet("SnapshotDatasetFacet", **identity, commit_sha256=snapshot.commit_sha256, **part)
+    known = {name: value for name, value in part.items() if value is not None}
+    return Plain(own_facet("SnapshotDatasetFacet", **identity, commit_sha256=snapshot.commit_sha256, **known))
 
 
 def schema_facet(schema: Mapping[str, str]) -> Any:

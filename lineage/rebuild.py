@@ -67,9 +67,8 @@ def rebuild(store: LineageStore, lake: Lake, deployment: str = "assay") -> Rebui
         found = published(lake, lake.tables())
         missing = [outputs for run_id, outputs in found.runs.items() if run_id not in known]
         for start in range(0, len(missing), BATCH):
-            batch = (event for outputs in missing[start : start + BATCH] for event in _events_of(outputs, deployment))
-            fields = (fields_of(event) for event in batch)
-            store.put_facts([read_event(encoded(item), item) for item in fields], once=True)
+            batch = (event for item in missing[start : start + BATCH] for event in _events_of(item, deployment))
+            store.put_facts([read_event(encoded(fields), fields) for fields in map(fields_of, batch)], once=True)
     return Rebuilt(sum(map(len, found.runs.values())), len(missing), found.damaged)
 
 

@@ -12,7 +12,6 @@ from operator import index  # of numpy's integers, which JSON does not know
 from typing import Any
 
 import attr
-import orjson
 from openlineage.client.event_v2 import RunEvent
 
 from assay.lineage.redaction import MASK, is_secret, redact_text
@@ -24,11 +23,9 @@ def to_bytes(event: RunEvent) -> bytes:
 
 
 def encoded(fields: Mapping[str, Any]) -> bytes:
-    """What `fields_of` made, as bytes."""
-    try:
-        return orjson.dumps(fields, default=index, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # numbers of more than 64 bits, halves of characters: what others read must not depend on them
-        return json.dumps(fields, sort_keys=True, default=index).encode()
+    """What `fields_of` made, as bytes: the same as the client's transports make of it, so that what is forwarded is what is
+    stored, byte by byte."""
+    return json.dumps(fields, sort_keys=True, default=index, check_circular=False).encode()
 
 
 class Plain(dict[str, Any]):

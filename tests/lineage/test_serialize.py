@@ -52,4 +52,4 @@ def test_it_is_what_the_client_makes_without_secrets(value: Any, tags: list[Any]
         outputs=[outputs],
         producer="urn:x",
     )
-    assert json.dumps(json.loads(to_bytes(event))) == json.dumps(redact(Serde.to_dict(event)), sort_keys=True)
+    assert to_bytes(event) == json.dumps(redact(Serde.to_dict(event)), sort_keys=True).encode()
