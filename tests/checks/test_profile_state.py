@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, Timestamp
 from assay.checks.measure import measure
-from assay.checks.profile_state import ProfileState, merge
+from assay.checks.profile_state import ColumnState, ProfileState, merge
 from assay.errors import AssayError
 
 
@@ -215,3 +215,16 @@ def test_parts_of_two_types_are_not_joined() -> None:
 
     with pytest.raises(AssayError, match="String and of Int64"):
         measure(pl.DataFrame({"i": ["a"]}), Before).merge(measure(frame([{"i": 1}]), Wide))
+
+
+@pytest.mark.filterwarnings("ignore:'Int128' support is not guaranteed")  # by pandera
+def test_integers_of_128_bits() -> None:
+    class Large(Contract):
+        i: pl.Int128 = Field()
+
+    state = measure(pl.DataFrame({"i": pl.Series([2**100, 2**100, -5], dtype=pl.Int128)}), Large).columns["i"]
+    assert state.frequent is not None
+    assert state.frequent.counts == {str(2**100): 2, "-5": 1}
+    assert state.low is not None
+    assert state.low.shown == -5
+    assert ColumnState.from_dict(json.loads(json.dumps(state.to_dict()))).to_dict() == state.to_dict()
