@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from assay.features.snapshot import Slice
 
 PREFIX = "assay."
@@ -99,7 +97,7 @@ def to_metadata(
 def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
     """A `commitInfo` map, as in the log or in `DeltaTable.history()`."""
     ours = {key.removeprefix(PREFIX): value for key, value in info.items() if key.startswith(PREFIX)}
-    nested = {key: _parsed(ours[key]) for key in _KNOWN if key in ours}
+    nested = {key: json.loads(ours[key]) for key in _KNOWN if key in ours}
     return Commit(
         table=table,
         version=int(info["version"]),
@@ -120,10 +118,3 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         extra=nested.get("extra", {}),
         previous=nested.get("previous", {}),
     )
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except ValueError:  # NaN, which a statistic may be and JSON has not
-        return json.loads(text)

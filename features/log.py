@@ -6,12 +6,11 @@ log, so the files are simply read.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-import orjson
 
 from assay.features.storage import Storage
 
@@ -39,7 +38,7 @@ def read_commit(storage: Storage, table: str, version: int) -> list[Action]:
 
 def parse_log(content: bytes) -> list[Action]:
     """The actions in the file of a commit. Raises ValueError when it is damaged."""
-    return [orjson.loads(line) for line in content.splitlines() if line.strip()]
+    return [json.loads(line) for line in content.splitlines() if line.strip()]
 
 
 def read_log(storage: Storage, table: str, until: int | None = None) -> Iterator[tuple[int, list[Action]]]:

@@ -4,13 +4,13 @@ A run has one START and one terminal event. The terminal event holds everything,
 again replaces the earlier one: all inputs and outputs at the versions really read and written, and all checks.
 """
 
+import json
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import RunFacet
 
@@ -197,16 +197,16 @@ def _column_facets(written: Written, done: Done) -> dict[str, Any]:
     names = {item.table: table_name(item.table, item.snapshot.uri) for item in done.writes}
     names |= {item.snapshot.table: table_name(item.snapshot.table, item.snapshot.uri) for item in done.reads}
     read = {names[item.snapshot.table] for item in done.reads} | {dataset_name(item.path) for item in done.sources}
-    return _facets_of(orjson.dumps(written.column_lineage), tuple(sorted(names.items())), tuple(sorted(read)))
+    return _facets_of(json.dumps(written.column_lineage), tuple(sorted(names.items())), tuple(sorted(read)))
 
 
 @lru_cache(512)
 def _facets_of(
-    declared: bytes, named: tuple[tuple[str, DatasetName], ...], read: tuple[DatasetName, ...]
+    declared: str, named: tuple[tuple[str, DatasetName], ...], read: tuple[DatasetName, ...]
 ) -> dict[str, Any]:
     """An asset declares the same for every partition, and commits repeat it."""
     names = dict(named)
-    return column_facets(column_lineage(orjson.loads(declared), names), names, read)
+    return column_facets(column_lineage(json.loads(declared), names), names, read)
 
 
 # -- from the tables ---------------------------------------------------------------------------------------------------

@@ -83,3 +83,14 @@ def test_a_batch_waits_for_the_count(new_shop: Any) -> None:
     receipts(shop, 1, 1)
     assert not shop.run().failed
     assert clean_days(shop) == [shop.day(1)]
+
+
+def test_a_batch_waits_for_its_own_days_count(new_shop: Any) -> None:
+    shop = new_shop
+    reconcile(shop)
+    for number in (1, 2):
+        shop.drop(number, shop.csv(number, 1.0))
+    receipts(shop, 1, 1)
+    (failed,) = shop.run().failed
+    assert failed.problems == (f"raw/receipts has no partition {shop.day(2)} yet: materialise it first.",)
+    assert clean_days(shop) == [shop.day(1)], "no count is not a count of none"

@@ -228,3 +228,21 @@ def test_integers_of_128_bits() -> None:
     assert state.low is not None
     assert state.low.shown == -5
     assert ColumnState.from_dict(json.loads(json.dumps(state.to_dict()))).to_dict() == state.to_dict()
+
+
+def test_texts_that_repeat_are_counted_as_often_as_they_occur() -> None:
+    class Texts(Contract):
+        v: str = Field()
+
+    kinds = {"abc": 70, "ABC 1": 20, "é!": 9, "": 1}
+    values = [text for text, count in kinds.items() for _ in range(count)]
+    (column,) = measure(pl.DataFrame({"v": values}), Texts).columns.values()
+    assert column.texts is not None
+    assert column.texts.classes == {
+        "digit": 20,
+        "lower": 79,
+        "upper": 20,
+        "space": 20,
+        "punctuation": 9,
+        "non_ascii": 9,
+    }

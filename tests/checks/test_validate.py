@@ -313,3 +313,12 @@ def test_profile() -> None:
         "s": {"count": 4, "null": 1, "distinct": 2},
         "phone": {"count": 4, "null": 0, "distinct": 4},
     }
+
+
+def test_a_typed_value_of_an_unreadable_record_is_unknown() -> None:
+    class Count(Contract):
+        n: int = Field(nullable=True)
+
+    frame = pl.DataFrame({"n": [1, None, 3], "_defect": [None, "unparsable", None]})
+    (result,) = [rule for rule in validate(frame, Count).report.rules if rule.name == "n.dtype"]
+    assert (result.evaluated, result.invalid, result.unknown) == (2, 0, 1)

@@ -1,5 +1,6 @@
 """Write, audit, publish: idempotent, whole, and told to the recorder."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -331,3 +332,12 @@ def test_endless_conflicts_end_in_an_error(lake: Lake, write) -> None:
     with pytest.raises(Conflict):
         run(lake, told, Work("keys/t"), body, attempts=3)
     assert told.kinds == ["started", "failed"]
+
+
+def test_numbers_in_a_commit_come_back_as_they_were(lake: Lake) -> None:
+    with transaction(lake, NullRecorder(), Work("raw/t")) as tx:
+        tx.extra["bounds"] = {"low": 2**100, "mean": math.nan}
+        tx.write("raw/t", ONE)
+    bounds = lake.table("raw/t").at().commits[-1].extra["bounds"]
+    assert bounds["low"] == 2**100 and isinstance(bounds["low"], int)
+    assert math.isnan(bounds["mean"])

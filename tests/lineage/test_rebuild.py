@@ -1,5 +1,6 @@
 """The index is only an index: deleted and rebuilt from the commits it is the same. Events travel as lines."""
 
+import gc
 import io
 import json
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ def test_deleted_and_rebuilt_it_is_the_same(lake: Lake, recorder: EventRecorder,
     work_through(lake, recorder)
     found = rebuild(any_store, lake)
     assert (found.commits, found.runs, found.damaged) == (8, 6, ())
+    assert gc.isenabled()
     assert graph_hash(any_store, written=True) == graph_hash(recorder.store, written=True)
     assert graph_hash(any_store) != graph_hash(recorder.store)  # the failed run left no commit
     whole = upstream(any_store, "dataset:assay:sums")
