@@ -27,12 +27,12 @@ soak: $(VENV)/.dev browser  ## the same tests at full size
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m tests.typecheck
+	$(BIN)/pyright
 
 browser:  ## Debian's chromium, for the tests that look at the UI
 	@command -v chromium >/dev/null || sh tests/install-chromium.sh
 
-$(VENV)/.installed: pyproject.toml setup.py constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e .

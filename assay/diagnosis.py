@@ -56,8 +56,8 @@ def _model(store: Store) -> str:
 
 
 def _lineage(store: Store) -> str:
-    from assay.lineage.outbox import backlog
-    from assay.lineage.transport import Channel
+    from assay.lineage.delivery.outbox import backlog
+    from assay.lineage.delivery.transport import Channel
 
     waiting, runs = backlog(store.lineage_store), store.lineage_store.runs()
     unended = sum(run.state in ("START", "RUNNING") for run in runs)

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assay.features.lake import Lake, Table, open_lake
-from assay.features.snapshot import Slice, Snapshot
-from assay.features.transaction import Transaction, transaction
-from assay.features.work import Run, Work, new_run
+from assay.features.tables.lake import Lake, Table, open_lake
+from assay.features.tables.run_record import Run, Work, new_run
+from assay.features.tables.snapshot import Slice, Snapshot
+from assay.features.tables.transaction import Transaction, transaction
 from assay.settings import Settings
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from assay.assets.quarantine import Decided
-    from assay.assets.source import Source
-    from assay.assets.steps import Env
-    from assay.features.training import TrainingSet
-    from assay.lineage.impact import Impact
-    from assay.lineage.recorder import EventRecorder
-    from assay.lineage.store import LineageStore
-    from assay.lineage.trace import Trace
-    from assay.lineage.verify import Verification
+    from assay.assets.decisions.review import Decided
+    from assay.assets.sources.source import Source
+    from assay.assets.steps.step import Env
+    from assay.features.serving.training import TrainingSet
+    from assay.lineage.delivery.recorder import EventRecorder
+    from assay.lineage.store.lineage_store import LineageStore
+    from assay.lineage.tracing.impact import Impact
+    from assay.lineage.tracing.trace import Trace
+    from assay.lineage.tracing.verify import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Online:
 
     def get(self, keys: Mapping[str, Sequence[Any]] | pl.DataFrame, at: datetime | None = None) -> pl.DataFrame:
         """One row per key: the values valid at `at` (default: now), their state and the snapshot they came from."""
-        from assay.features.online import online_get
+        from assay.features.serving.online import online_get
 
         return online_get(self.lake, self.view, keys, at or datetime.now(UTC))
 
@@ -72,26 +72,26 @@ class Store:
     @functools.cached_property
     def lineage_store(self) -> "LineageStore":
         """The index of lineage events. Opened on first use: reading tables needs none."""
-        from assay.lineage.store import open_store as open_lineage_store
+        from assay.lineage.store.lineage_store import open_store as open_lineage_store
 
         return open_lineage_store(self.settings.lineage_url, self.settings.home)
 
     @functools.cached_property
     def recorder(self) -> "EventRecorder":
         """Every transaction of this store is reported here."""
-        from assay.lineage.recorder import EventRecorder
+        from assay.lineage.delivery.recorder import EventRecorder
 
         return EventRecorder(self.lineage_store, forward_to=self.settings.forward_to or None)
 
     def recover_events(self, quiet_seconds: float = 60, **options: Any) -> list[str]:
         """End the lineage of runs that were killed before they could do so; their ids. Options as for
-        `assay.lineage.recorder.EventRecorder.recover`."""
+        `assay.lineage.delivery.recorder.EventRecorder.recover`."""
         return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds), **options)
 
     def forward_events(self, seconds: float = 10, *, refused: bool = False) -> int:
         """Deliver waiting events to the OpenLineage backend, if one is set; how many still wait after `seconds`. `refused`:
         also those that it refused before."""
-        from assay.lineage.outbox import Drain, backlog, retry_parked
+        from assay.lineage.delivery.outbox import Drain, backlog, retry_parked
 
         if not self.settings.forward_to:
             return 0
@@ -106,7 +106,7 @@ class Store:
 
     def env(self) -> "Env":
         """What pipeline steps use."""
-        from assay.assets.steps import Env
+        from assay.assets.steps.step import Env
 
         return Env(self.settings, self.lake, self.recorder)
 
@@ -163,7 +163,7 @@ class Store:
         `rows` are pairs of a file's SHA-256 (its first characters) and a row number. Raises AssayError for a decision that
         is unsound, and where no row is chosen.
         """
-        from assay.assets.quarantine import Choice, Decision, decide
+        from assay.assets.decisions.review import Choice, Decision, decide
 
         decision = Decision("release", reason, by, dict(edits or {}), tuple(exceptions), until)
         return decide(_source(source), self.env(), Choice(partition, rule, tuple(rows)), decision, dry_run=dry_run)
@@ -180,7 +180,7 @@ class Store:
         dry_run: bool = True,
     ) -> "Decided":
         """Refuse quarantined rows for good: they stay in quarantine, whatever the contract says later. As `release`."""
-        from assay.assets.quarantine import Choice, Decision, decide
+        from assay.assets.decisions.review import Choice, Decision, decide
 
         choice = Choice(partition, rule, tuple(rows))
         return decide(_source(source), self.env(), choice, Decision("reject", reason, by), dry_run=dry_run)
@@ -191,7 +191,7 @@ class Store:
         self, spine: pl.DataFrame, features: Sequence[str], pins: Mapping[str, int] | None = None, **options: Any
     ) -> pl.DataFrame:
         """The spine with, per row, the features' values as of its `event_time`. `pins` fixes table versions."""
-        from assay.features.references import join_features
+        from assay.features.serving.feature_refs import join_features
 
         return join_features(self.lake, spine, features, pins=pins, **options)
 
@@ -199,13 +199,13 @@ class Store:
         self, name: str, *, spine: pl.DataFrame, features: Sequence[str], pins: Mapping[str, int] | None = None
     ) -> "TrainingSet":
         """Materialise an as-of join as a versioned, pinned training set."""
-        from assay.features.training import create_training_set
+        from assay.features.serving.training import create_training_set
 
         return create_training_set(self.lake, self.recorder, name, spine, features, pins=pins)
 
     def load_training_set(self, training_set_id: str) -> "TrainingSet":
         """The same rows as when it was made, or an error that says exactly why not."""
-        from assay.features.training import load_training_set
+        from assay.features.serving.training import load_training_set
 
         return load_training_set(self.lake, training_set_id)
 
@@ -219,10 +219,10 @@ class Store:
     ) -> list[str]:
         """Append predictions with the snapshots they came from; the ids come back in the frame's order.
 
-        `frame` may also have `explanation`, `prompt_version` and `retrieval` (see `assay.lineage.attachments`); for the
-        options, `assay.lineage.predictions.log_predictions`.
+        `frame` may also have `explanation`, `prompt_version` and `retrieval` (see
+        `assay.lineage.predictions.attachments`); for the options, `assay.lineage.predictions.prediction_log.log_predictions`.
         """
-        from assay.lineage.predictions import log_predictions
+        from assay.lineage.predictions.prediction_log import log_predictions
 
         return log_predictions(
             self.lake, self.recorder, model=model, model_version=model_version, frame=frame, inputs=inputs, **options
@@ -230,13 +230,13 @@ class Store:
 
     def trace(self, prediction_id: str) -> "Trace":
         """From a prediction to the source bytes."""
-        from assay.lineage.trace import trace
+        from assay.lineage.tracing.trace import trace
 
         return trace(self.lake, prediction_id)
 
     def verify(self, trace: "Trace", *, embed: bool = True, **options: Any) -> "Verification":
         """Recompute everything a trace claims. `embed` also embeds the text again (loads the model)."""
-        from assay.lineage.verify import verify
+        from assay.lineage.tracing.verify import verify
 
         if embed:
             from assay.features.embeddings.engine import Engine
@@ -248,13 +248,13 @@ class Store:
 
     def impact(self, table: str, version: int | None = None, **options: Any) -> "Impact":
         """Everything downstream of a snapshot, a table or a column."""
-        from assay.lineage.impact import impact
+        from assay.lineage.tracing.impact import impact
 
         return impact(self.lake, table, version, **options)
 
 
 def _source(name: str) -> "Source":
-    from assay.assets.discover import source
+    from assay.assets.project import source
 
     return source(name)
 

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import polars as pl
 
-from assay.features.commits import SourceFile
-from assay.features.lake import Lake, open_lake
-from assay.features.snapshot import Slice, Snapshot
-from assay.features.transaction import Transaction, run
-from assay.features.work import Check, Done, NullRecorder, Run, Work, Written
-from assay.lineage.rebuild import rebuild
-from assay.lineage.recorder import EventRecorder
-from assay.lineage.store import open_store
+from assay.features.tables.commit_metadata import SourceFile
+from assay.features.tables.lake import Lake, open_lake
+from assay.features.tables.run_record import Check, Done, NullRecorder, Run, Work, Written
+from assay.features.tables.snapshot import Slice, Snapshot
+from assay.features.tables.transaction import Transaction, run
+from assay.lineage.delivery.rebuild import rebuild
+from assay.lineage.delivery.recorder import EventRecorder
+from assay.lineage.store.lineage_store import open_store
 
 COLUMNS = [f"column_{number:02d}" for number in range(12)]
 DAYS = 25  # in a pipeline

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.lineage.api.ingest import put_batch
-from assay.lineage.graph import Subgraph, downstream, neighbourhood, upstream
-from assay.lineage.store import LineageStore, open_store
+from assay.lineage.queries.walk import Subgraph, downstream, neighbourhood, upstream
+from assay.lineage.store.lineage_store import LineageStore, open_store
 
 TABLES = 40  # in a pipeline; each pipeline is for itself
 DAYS = 25

@@ -23,10 +23,10 @@ import numpy as np
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.lake import Lake, open_lake
-from assay.features.transaction import transaction
-from assay.features.work import NullRecorder, Work
-from assay.lineage.lookup import find_prediction
+from assay.features.tables.lake import Lake, open_lake
+from assay.features.tables.run_record import NullRecorder, Work
+from assay.features.tables.transaction import transaction
+from assay.lineage.predictions.find_prediction import find_prediction
 
 TABLE = "predictions/router"
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)

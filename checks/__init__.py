@@ -1,15 +1,15 @@
 """What must hold: contracts, rules, one-scan validation, profiles."""
 
-from assay.checks.contract import Contract, ContractInfo, contract_info, contract_rules
-from assay.checks.drift import ColumnsError, Drift, compare_columns
-from assay.checks.field import Block, Field, RowCount, Severity, Timestamp, rule
-from assay.checks.measure import measure
-from assay.checks.pii import mask, redact
-from assay.checks.profile_state import ColumnState, ProfileState
-from assay.checks.propose import propose
-from assay.checks.report import Report, RuleResult
-from assay.checks.validate import READER_DEFECTS, Outcome, SpilledOutcome, validate, validate_spilled
-from assay.checks.volume import volume
+from assay.checks.contract.columns import ColumnsError, Drift, compare_columns
+from assay.checks.contract.contract import Contract, ContractInfo, contract_info, contract_rules
+from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
+from assay.checks.profiles.profile import measure
+from assay.checks.profiles.profile_state import ColumnState, ProfileState
+from assay.checks.validation.canonical_spellings import propose
+from assay.checks.validation.masking import mask, redact
+from assay.checks.validation.report import Report, RuleResult
+from assay.checks.validation.validate import READER_DEFECTS, Outcome, SpilledOutcome, validate, validate_spilled
+from assay.checks.validation.volume import volume
 
 __all__ = [
     "READER_DEFECTS",

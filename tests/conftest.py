@@ -79,7 +79,11 @@ def official() -> Callable[[Mapping[str, Any]], list[str]]:
         pytest.skip("the official OpenLineage schemas are not here (../shared/openlineage/spec)")
     import jsonschema_rs
 
-    files = [spec / "OpenLineage.json", *(spec / "facets").glob("*.json"), *(ROOT / "lineage/schemas").glob("*.json")]
+    files = [
+        spec / "OpenLineage.json",
+        *(spec / "facets").glob("*.json"),
+        *(ROOT / "lineage/events/schemas").glob("*.json"),
+    ]
     documents = [json.loads(file.read_text()) for file in files]
     registry = jsonschema_rs.Registry([(document["$id"], document) for document in documents])
     validators: dict[str, jsonschema_rs.Draft202012Validator] = {}

@@ -36,8 +36,8 @@ def draft(source: str, name: str | None, target: Path | None, as_json: bool) -> 
       assay contract draft landing/tickets/2026-09-01/tickets-am.csv --out tickets.py
       assay contract draft raw/tickets
     """
-    from assay.checks.draft import source_of
-    from assay.checks.facts import facts
+    from assay.checks.drafting.column_stats import facts
+    from assay.checks.drafting.draft import source_of
     from assay.cli.places import frame_at
 
     found = facts(frame_at(source))
@@ -62,7 +62,7 @@ def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
       assay contract diff old/tickets.py:Tickets assay.assets.support.tickets:Tickets
       assay contract diff tickets-1.odcs.yaml tickets-2.odcs.yaml --for readers
     """
-    from assay.checks.compare import compare
+    from assay.checks.exchange.compare import compare
     from assay.cli.places import contract_at
 
     changes = compare(contract_at(old), contract_at(new))
@@ -93,7 +93,7 @@ def export(contract_: str, target: Path | None, as_json: bool) -> None:
     Example:
       assay contract export assay.assets.support.tickets:Tickets --out tickets.odcs.yaml
     """
-    from assay.checks.odcs import document, to_odcs
+    from assay.checks.exchange.odcs import document, to_odcs
     from assay.cli.places import contract_at
 
     chosen = contract_at(contract_)
@@ -116,7 +116,7 @@ def import_(document: str, target: Path | None, as_json: bool) -> None:
       assay contract import shop.odcs.yaml:orders
     """
     from assay.checks import contract_info
-    from assay.checks.source import to_source
+    from assay.checks.exchange.to_python import to_source
     from assay.cli.places import contract_at
 
     chosen = contract_at(document)
@@ -144,8 +144,9 @@ def check(source: str, contract_: str, previous: str | None, as_json: bool) -> i
     Example:
       assay contract check new.csv assay.assets.support.tickets:Tickets --previous old.csv
     """
-    from assay.checks import ColumnsError, validate
-    from assay.checks.delivery import delivery_drift
+    from assay.checks import ColumnsError
+    from assay.checks.schema_diff.schema_drift import delivery_drift
+    from assay.checks.validation import validate
     from assay.cli.places import contract_at, frame_at
 
     chosen, delivery = contract_at(contract_), frame_at(source)

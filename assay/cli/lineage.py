@@ -35,7 +35,7 @@ def trace(
       assay trace 0199… --verify        recompute everything it claims
       assay trace 0199… --export b.zip  evidence for others; then: python verify.py b.zip
     """
-    from assay.lineage.trace import rows as source_rows
+    from assay.lineage.tracing.trace import rows as source_rows
 
     store = open_store()
     found = store.trace(prediction_id)
@@ -48,7 +48,7 @@ def trace(
             verification = store.verify(found, progress=ticking(bar))
         answer["verification"] = verification.to_dict()
     if bundle is not None:
-        from assay.lineage.evidence import export
+        from assay.lineage.evidence.bundle import export
 
         answer["bundle"] = export(store.lake, found, store.lineage_store, withhold=withhold).write(bundle)
     if as_json:
@@ -126,7 +126,7 @@ def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int,
       assay lineage search tickets
       assay lineage search tickets --kind job --json
     """
-    from assay.lineage.graph import search as find
+    from assay.lineage.queries.walk import search as find
 
     store, kinds = open_store().lineage_store, ("dataset", "job", "run")
     found = [node for each in kinds if kind in (None, each) for node in find(store, text, kinds=[each], limit=limit)]
@@ -155,7 +155,7 @@ def columns(table: str, column: str, version: int | None, up: bool, as_json: boo
       assay lineage columns raw/tickets text --down
       assay lineage columns clean/tickets@3 channel --json
     """
-    from assay.lineage.columns_graph import column_downstream, column_upstream
+    from assay.lineage.columns.graph import column_downstream, column_upstream
 
     table, version = _at(table, version)
     found = (column_upstream if up else column_downstream)(open_store().lake, table, column, version)
@@ -179,7 +179,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
       assay lineage diff clean/tickets@3 clean/tickets@4
       assay lineage diff dataset:s3://shop:orders@7 dataset:s3://shop:orders@8 --json
     """
-    from assay.lineage.diff import diff as compare
+    from assay.lineage.queries.diff import diff as compare
 
     store = open_store()
     found = compare(store.lineage_store, store.lake, a, b)
@@ -199,7 +199,7 @@ def export(run_id: str | None, output: BinaryIO) -> None:
     Example:
       assay lineage export --output events.ndjson
     """
-    from assay.lineage.transfer import export_events
+    from assay.lineage.delivery.ndjson import export_events
 
     export_events(open_store().lineage_store, output, run_id)
 
@@ -214,7 +214,7 @@ def import_(source: BinaryIO, as_json: bool) -> None:
     Example:
       assay lineage import events.ndjson
     """
-    from assay.lineage.transfer import import_events
+    from assay.lineage.delivery.ndjson import import_events
 
     found = import_events(open_store().lineage_store, source)
     if as_json:
@@ -234,7 +234,7 @@ def rebuild(as_json: bool) -> int:
     Example:
       assay lineage rebuild
     """
-    from assay.lineage.rebuild import rebuild as restore
+    from assay.lineage.delivery.rebuild import rebuild as restore
 
     store = open_store()
     found = restore(store.lineage_store, store.lake)

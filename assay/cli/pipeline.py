@@ -80,11 +80,11 @@ def materialize(
       assay materialize --range 2026-09-01:2026-09-07 +features/customer_activity
       assay materialize --dry-run
     """
-    from assay.assets.discover import pipeline
-    from assay.assets.killed import end_killed_runs, is_over
-    from assay.assets.materialize import materialize as run_all
-    from assay.assets.materialize import open_instance, quiet
-    from assay.assets.plan import select, units, waiting, waves
+    from assay.assets.dagster.materialize import materialize as run_all
+    from assay.assets.dagster.materialize import open_instance, quiet
+    from assay.assets.dagster.run_recovery import end_killed_runs, is_over
+    from assay.assets.project import pipeline
+    from assay.assets.steps.plan import select, units, waiting, waves
     from assay.store import open_store
 
     steps, days = select(pipeline(), assets), chosen_days(partition, range_)

@@ -12,8 +12,8 @@ from assay.cli.output import json_option, out, print_json, print_table
 from assay.store import Store, open_store
 
 if TYPE_CHECKING:
-    from assay.assets.quarantine import Decided, Decision
-    from assay.assets.source import Source
+    from assay.assets.decisions.review import Decided, Decision
+    from assay.assets.sources.source import Source
 
 SHOWN_ROWS = 20
 
@@ -84,7 +84,7 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     Example:
       assay quarantine show tickets --rule channel.isin
     """
-    from assay.assets.discover import sources
+    from assay.assets.project import sources
     from assay.checks import mask
 
     store, table = open_store(), f"quarantine/{source}"
@@ -161,7 +161,7 @@ def release(
       assay quarantine release tickets --partition 2026-09-03 --rule text.max_length \\
           --except text.max_length --until 2026-12-31 --reason "long letters, agreed with legal" --yes
     """
-    from assay.assets.quarantine import Decision
+    from assay.assets.decisions.review import Decision
 
     values = dict(_edit(text) for text in edits)
     decision = Decision("release", reason, by, values, exceptions, until.date() if until else None)
@@ -186,7 +186,7 @@ def reject(
     Example:
       assay quarantine reject tickets --rule ticket_id.unique --reason "sent twice" --yes
     """
-    from assay.assets.quarantine import Decision
+    from assay.assets.decisions.review import Decision
 
     return _decide(source, partition, rule, rows, Decision("reject", reason, by), yes, as_json)
 
@@ -200,8 +200,8 @@ def _decide(
     yes: bool,
     as_json: bool,
 ) -> int:
-    from assay.assets.discover import source as declared
-    from assay.assets.quarantine import Choice, decide
+    from assay.assets.decisions.review import Choice, decide
+    from assay.assets.project import source as declared
 
     known, store = declared(source), open_store()
     choice = Choice(partition, rule, tuple(_row(text) for text in rows))
@@ -224,8 +224,8 @@ def _decide(
 
 def _compute_again(source: "Source", store: Store, decided: "Decided") -> list[str]:
     """The batches, through Dagster, so that their checks are seen there too."""
-    from assay.assets.materialize import materialize, open_instance, quiet
-    from assay.assets.validate import clean_step
+    from assay.assets.dagster.materialize import materialize, open_instance, quiet
+    from assay.assets.steps.clean import clean_step
     from assay.cli.pipeline import dagster_home
 
     quiet()
@@ -273,7 +273,7 @@ def _row(text: str) -> tuple[str, int]:
 
 
 def _rows(store: Store, table: str, partition: str | None) -> pl.LazyFrame:
-    from assay.assets.quarantine import with_status
+    from assay.assets.decisions.review import with_status
 
     state = store.table(table).at()
     return with_status(state.scan([partition] if partition else None))

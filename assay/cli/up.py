@@ -31,7 +31,7 @@ def up(port: int, console_port: int, console: bool) -> int:
     home = dagster_home()
     home.mkdir(parents=True, exist_ok=True)
     workspace = Path("workspace.yaml")
-    target = ["-w", str(workspace)] if workspace.exists() else ["-m", "assay.assets.definitions"]
+    target = ["-w", str(workspace)] if workspace.exists() else ["-m", "assay.assets.dagster.definitions"]
     commands = [["-m", "dagster", "dev", *target, "-h", "127.0.0.1", "-p", str(port)]]
     click.echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C stops it)")
     if console:

@@ -1,8 +1,8 @@
 """The support desk's customers: a database table, read incrementally. Every version of a customer is kept."""
 
-from assay.assets.source import Rows, Source
+from assay.assets.sources.source import Rows, Source
 from assay.checks import Contract, Field, Timestamp
-from assay.features.views import Entity
+from assay.features.views.feature_view import Entity
 
 PLANS = ["free", "plus", "business"]
 

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assay.assets.compute import embedding_keys
-from assay.assets.steps import Env, NotReady, Step, available, days_before, require
+from assay.assets.steps.compute import embedding_keys
+from assay.assets.steps.step import Env, NotReady, Step, available, days_before, require
 from assay.assets.support.card_events import customer_activity
 from assay.assets.support.linear import fit, from_bytes, to_bytes
 from assay.assets.support.tickets import ticket, ticket_text
 from assay.assets.support.upstream.calendar import TEST_FIRST_DAY
-from assay.features.lake import TableMissing
-from assay.features.references import Resolved, join, resolve
-from assay.features.training import pin_training_set, published, stage_training_set
-from assay.features.transaction import Transaction
-from assay.lineage.predictions import stage_predictions
+from assay.features.serving.feature_refs import Resolved, join, resolve
+from assay.features.serving.training import pin_training_set, published, stage_training_set
+from assay.features.tables.lake import TableMissing
+from assay.features.tables.transaction import Transaction
+from assay.lineage.predictions.prediction_log import stage_predictions
 
 NAME = "router"
 TRAINING, MODEL, PREDICTIONS = f"training/{NAME}", f"models/{NAME}", f"predictions/{NAME}"

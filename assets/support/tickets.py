@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from assay.assets.compute import Embedding
-from assay.assets.source import Files, Source
+from assay.assets.sources.source import Files, Source
+from assay.assets.steps.compute import Embedding
 from assay.assets.support.upstream.calendar import FIRST_DAY
 from assay.checks import Contract, Field, Timestamp, rule
-from assay.features.views import Entity, Feature, FeatureView
+from assay.features.views.feature_view import Entity, Feature, FeatureView
 
 CHANNELS = ["email", "chat", "phone", "web"]
 

@@ -16,13 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from assay import web
 from assay.errors import AssayError
-from assay.features.lake import Lake, open_lake
-from assay.lineage import web
-from assay.lineage.api import ingest, marquez, models, queries
-from assay.lineage.api.answers import Answer, refusal
-from assay.lineage.store import LineageStore, open_store
-from assay.lineage.verify import Embed
+from assay.features.tables.lake import Lake, open_lake
+from assay.lineage.api import ingest, marquez, queries
+from assay.lineage.api import marquez_models as models
+from assay.lineage.api.safe_json import Answer, refusal
+from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.tracing.verify import Embed
 from assay.settings import Settings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -9,13 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from assay.lineage import bulk
-from assay.lineage.api.entries import Dataset, Hit, Job, Key, Run, Version
-from assay.lineage.api.sayings import Sayings, Spoken
-from assay.lineage.index import known_as
-from assay.lineage.mentions import DATASET, JOB, OTHER_NAMES, READ, RUN, VERSION, WRITTEN
-from assay.lineage.naming import LOGICAL
-from assay.lineage.tables import datasets, jobs, mentions, runs, versions
+from assay.lineage.api.latest_facets import Sayings, Spoken
+from assay.lineage.api.records import Dataset, Hit, Job, Key, Run, Version
+from assay.lineage.events.naming import LOGICAL
+from assay.lineage.store import bulk
+from assay.lineage.store.facet_index import DATASET, JOB, OTHER_NAMES, READ, RUN, VERSION, WRITTEN
+from assay.lineage.store.parse_event import known_as
+from assay.lineage.store.schema import datasets, jobs, mentions, runs, versions
 
 _DIGITS = re.compile(r"(\d+)")
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from assay.lineage.api.answers import NodeId
 from assay.lineage.api.catalogue import Catalogue, splits
-from assay.lineage.api.entries import Dataset, Json, Key
-from assay.lineage.api.shapes import linked, list_in, said
-from assay.lineage.index import dataset_key
-from assay.lineage.redaction import redact_text
+from assay.lineage.api.marquez_json import linked, list_in, said
+from assay.lineage.api.records import Dataset, Json, Key
+from assay.lineage.api.safe_json import NodeId
+from assay.lineage.events.redaction import redact_text
+from assay.lineage.store.parse_event import dataset_key
 
 
 class Column(NamedTuple):

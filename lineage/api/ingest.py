@@ -15,10 +15,10 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from assay.errors import AssayError
-from assay.lineage.api.answers import Answer
-from assay.lineage.api.models import BATCH_BODY, EVENT_BODY, BatchResult, Failure, Received, Refused
-from assay.lineage.index import EventFacts, read_event
-from assay.lineage.store import LineageStore
+from assay.lineage.api.marquez_models import BATCH_BODY, EVENT_BODY, BatchResult, Failure, Received, Refused
+from assay.lineage.api.safe_json import Answer
+from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.store.parse_event import EventFacts, read_event
 
 EVENT_LIMIT = 10 * 1024**2  # bytes
 BATCH_LIMIT = 64 * 1024**2

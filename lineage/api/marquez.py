@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import AfterValidator
 
-from assay.lineage.api import columns, models, shapes
-from assay.lineage.api.answers import Answer
+from assay.lineage.api import columns
+from assay.lineage.api import marquez_json as shapes
+from assay.lineage.api import marquez_models as models
 from assay.lineage.api.catalogue import Catalogue
-from assay.lineage.api.entries import Key
-from assay.lineage.api.shapes import decoded
-from assay.lineage.store import LineageStore
+from assay.lineage.api.marquez_json import decoded
+from assay.lineage.api.records import Key
+from assay.lineage.api.safe_json import Answer
+from assay.lineage.store.lineage_store import LineageStore
 
 Limit = Annotated[int, Query(ge=1, le=1_000, description="at most so many")]
 Offset = Annotated[int, Query(ge=0, le=10**9, description="leave out so many")]

@@ -9,17 +9,17 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import AfterValidator
 
 from assay.errors import AssayError
-from assay.features.lake import Lake
-from assay.lineage import graph as graphs
-from assay.lineage.api import answered
-from assay.lineage.api.answers import Answer, NodeId
-from assay.lineage.api.models import Refused
-from assay.lineage.api.shapes import decoded
-from assay.lineage.columns_graph import column_downstream, column_upstream
-from assay.lineage.impact import impact
-from assay.lineage.redaction import redact_text
-from assay.lineage.store import LineageStore
-from assay.lineage.trace import trace
+from assay.features.tables.lake import Lake
+from assay.lineage.api import responses as answered
+from assay.lineage.api.marquez_json import decoded
+from assay.lineage.api.marquez_models import Refused
+from assay.lineage.api.safe_json import Answer, NodeId
+from assay.lineage.columns.graph import column_downstream, column_upstream
+from assay.lineage.events.redaction import redact_text
+from assay.lineage.queries import walk as graphs
+from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.tracing.impact import impact
+from assay.lineage.tracing.trace import trace
 
 MISSING: Any = {404: {"model": Refused}}
 NodePath = Annotated[

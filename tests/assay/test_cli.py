@@ -12,7 +12,7 @@ import pytest
 
 import assay
 from assay.cli import cli as command
-from assay.features.work import Work
+from assay.features.tables.run_record import Work
 
 
 def commands(

@@ -12,12 +12,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assay.assets.build import environment
-from assay.assets.discover import domain_steps, ordered
-from assay.assets.materialize import Summary, materialize
-from assay.assets.plan import Unit, units, waves
-from assay.assets.steps import Env, Step
-from assay.features.digest import content_digest
+from assay.assets.dagster.materialize import Summary, materialize
+from assay.assets.dagster.to_dagster import environment
+from assay.assets.project import domain_steps, ordered
+from assay.assets.steps.plan import Unit, units, waves
+from assay.assets.steps.step import Env, Step
+from assay.features.tables.digest import content_digest
 
 SHOP = '''
 """A shop's orders: one source, its contract and one feature view."""
@@ -26,9 +26,9 @@ from datetime import date
 
 import polars as pl
 
-from assay.assets.source import Files, Source
+from assay.assets.sources.source import Files, Source
 from assay.checks import Contract, Field, Timestamp
-from assay.features.views import Entity, FeatureView, windows
+from assay.features.views.feature_view import Entity, FeatureView, windows
 
 
 class Orders(Contract):

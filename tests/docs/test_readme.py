@@ -23,7 +23,7 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.errors import AssayError
-from assay.lineage.transport import Channel
+from assay.lineage.delivery.transport import Channel
 from assay.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,7 +174,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     for snippet in snippets(README):
         if snippet.file:
             desk.write(snippet)
-    domain, discover = importlib.import_module("assay.assets.support"), importlib.import_module("assay.assets.discover")
+    domain, discover = importlib.import_module("assay.assets.support"), importlib.import_module("assay.assets.project")
     caches: list[Callable[[], None]] = [discover.pipeline.cache_clear, discover.sources.cache_clear]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(desk.folder)

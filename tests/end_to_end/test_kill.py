@@ -14,8 +14,8 @@ import dagster as dg
 import pytest
 
 import assay
-from assay.assets.materialize import open_instance
-from assay.features.digest import content_digest
+from assay.assets.dagster.materialize import open_instance
+from assay.features.tables.digest import content_digest
 from assay.store import Store
 from tests.lineage.semantics import broken_rules
 

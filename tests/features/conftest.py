@@ -13,9 +13,9 @@ from urllib.error import URLError
 import polars as pl
 import pytest
 
-from assay.features.lake import Lake, open_lake
-from assay.features.transaction import transaction
-from assay.features.work import Done, NullRecorder, Work
+from assay.features.tables.lake import Lake, open_lake
+from assay.features.tables.run_record import Done, NullRecorder, Work
+from assay.features.tables.transaction import transaction
 
 Write = Callable[..., Done]
 

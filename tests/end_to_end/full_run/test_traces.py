@@ -16,10 +16,10 @@ import pytest
 
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.model import resolve_model
-from assay.features.pins import pins
-from assay.features.snapshot import Slice
-from assay.lineage.trace import Trace, rows
-from assay.lineage.verify import verify
+from assay.features.tables.pins import pins
+from assay.features.tables.snapshot import Slice
+from assay.lineage.tracing.trace import Trace, rows
+from assay.lineage.tracing.verify import verify
 
 SOAK = bool(os.environ.get("ASSAY_SOAK"))
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from assay.features.lake import Lake
+from assay.features.tables.lake import Lake
 from assay.lineage.api import create_app
-from assay.lineage.store import LineageStore
+from assay.lineage.store.lineage_store import LineageStore
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from assay.features.lake import Lake
+from assay.features.tables.lake import Lake
 from assay.lineage.api import create_app
-from assay.lineage.store import LineageStore
+from assay.lineage.store.lineage_store import LineageStore
 
 A_RUN = "0195512a-7a00-7000-8000-00000000000%d"
 

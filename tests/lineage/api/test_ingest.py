@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from assay.lineage.api import ingest
-from assay.lineage.store import LineageStore
+from assay.lineage.store.lineage_store import LineageStore
 
 RUN = "0195512a-7a00-7000-8000-000000000001"
 JSON = {"content-type": "application/json"}

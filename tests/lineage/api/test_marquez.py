@@ -9,11 +9,12 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from assay.features.lake import open_lake
-from assay.lineage.api import create_app, models
-from assay.lineage.graph import graph_hash
-from assay.lineage.store import LineageStore, open_store
-from assay.lineage.tables import INDEX, events
+from assay.features.tables.lake import open_lake
+from assay.lineage.api import create_app
+from assay.lineage.api import marquez_models as models
+from assay.lineage.queries.walk import graph_hash
+from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.schema import INDEX, events
 
 EVENTS = Path(__file__).parents[4] / "shared" / "openlineage" / "events"
 A_RUN = "0195512a-7a00-7000-8000-00000000000%d"

@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
-from assay.features.lake import Lake
-from assay.features.transaction import transaction
-from assay.features.work import Work
-from assay.lineage.api import answered
-from assay.lineage.predictions import stage_predictions
-from assay.lineage.recorder import EventRecorder
-from assay.lineage.store import LineageStore
+from assay.features.tables.lake import Lake
+from assay.features.tables.run_record import Work
+from assay.features.tables.transaction import transaction
+from assay.lineage.api import responses as answered
+from assay.lineage.delivery.recorder import EventRecorder
+from assay.lineage.predictions.prediction_log import stage_predictions
+from assay.lineage.store.lineage_store import LineageStore
 
 RUN = "0195512a-7a00-7000-8000-00000000000%d"
 

@@ -17,10 +17,10 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.testclient import TestClient
 
-from assay.features.lake import open_lake
+from assay.features.tables.lake import open_lake
 from assay.lineage.api import create_app
-from assay.lineage.api.models import EVENT
-from assay.lineage.store import open_store
+from assay.lineage.api.marquez_models import EVENT
+from assay.lineage.store.lineage_store import open_store
 
 CHECKS = [
     not_a_server_error,

@@ -13,12 +13,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from assay.features.lake import Lake, open_lake
-from assay.features.transaction import Transaction, transaction
-from assay.features.work import Check, Work
-from assay.lineage.predictions import stage_predictions
-from assay.lineage.recorder import EventRecorder
-from assay.lineage.store import open_store
+from assay.features.tables.lake import Lake, open_lake
+from assay.features.tables.run_record import Check, Work
+from assay.features.tables.transaction import Transaction, transaction
+from assay.lineage.delivery.recorder import EventRecorder
+from assay.lineage.predictions.prediction_log import stage_predictions
+from assay.lineage.store.lineage_store import open_store
 
 DAGS = 1_000 if os.environ.get("ASSAY_SOAK") else 8
 RUNS = 11

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from assay.lineage.columns_graph import ColumnEdge, ColumnNode, column_downstream, column_upstream
-from assay.lineage.diff import diff
-from assay.lineage.impact import impact
-from assay.lineage.trace import trace
+from assay.lineage.columns.graph import ColumnEdge, ColumnNode, column_downstream, column_upstream
+from assay.lineage.queries.diff import diff
+from assay.lineage.tracing.impact import impact
+from assay.lineage.tracing.trace import trace
 
 Key = tuple[str, str, int]
 Node = tuple[Key, str]  # a column of a version

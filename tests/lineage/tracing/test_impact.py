@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from assay.errors import AssayError
-from assay.features.transaction import transaction
-from assay.features.work import NullRecorder, Work
-from assay.lineage.impact import Impact, impact
+from assay.features.tables.run_record import NullRecorder, Work
+from assay.features.tables.transaction import transaction
+from assay.lineage.tracing.impact import Impact, impact
 
 
 def versions(found: Any) -> set[tuple[str, int]]:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from assay.errors import AssayError
-from assay.features.lake import open_lake
-from assay.lineage.log import read_log
-from assay.lineage.rows import source_rows
-from assay.lineage.trace import rows, trace
+from assay.features.tables.lake import open_lake
+from assay.lineage.commits.log import read_log
+from assay.lineage.tracing.row_provenance import source_rows
+from assay.lineage.tracing.trace import rows, trace
 
 
 def files_of(tree: dict[str, Any]) -> set[str]:
@@ -50,7 +50,7 @@ def test_a_large_trace_names_repeated_subtrees_instead_of_writing_them_again(
     prediction = max(wild.predictions, key=lambda item: len(wild.made[wild.predictions[item]]))
     found = trace(wild.lake, prediction)
     whole = files_of(found.to_dict()["root"])
-    monkeypatch.setattr("assay.lineage.trace.EXPANDED", 0)
+    monkeypatch.setattr("assay.lineage.tracing.trace.EXPANDED", 0)
     assert files_of(found.to_dict()["root"]) == whole
 
     def count(tree: dict[str, Any]) -> int:

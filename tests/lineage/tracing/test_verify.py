@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from assay.features.digest import row_digests
-from assay.features.lake import open_lake
-from assay.lineage.lookup import find_prediction
-from assay.lineage.trace import trace
-from assay.lineage.verify import Verification, verify
+from assay.features.tables.digest import row_digests
+from assay.features.tables.lake import open_lake
+from assay.lineage.predictions.find_prediction import find_prediction
+from assay.lineage.tracing.trace import trace
+from assay.lineage.tracing.verify import Verification, verify
 
 
 def one_prediction(desk: Any) -> str:

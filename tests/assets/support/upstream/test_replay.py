@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from assay.assets.readers import days, read_delivery, scan_day
+from assay.assets.sources import days, read_delivery, scan_day
 from assay.assets.support.upstream import Summary, replay
 from assay.errors import AssayError
 

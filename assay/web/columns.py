@@ -1,0 +1,199 @@
+"""Columns in the picture: those of open tables, what each was made from, and the whole way of a selected one.
+
+Lines between the columns of two tables are what the commit of the later one declared of the earlier one; a column of which
+nothing was declared is unknown, and no line leads to it. The way of a selected column is `columns_graph`'s.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.lake import Lake
+from assay.features.tables.parquet_files import PARTITION
+from assay.lineage.columns.graph import ColumnNode, ColumnTrace, column_downstream, column_upstream
+from assay.lineage.commits.log import TableLog, read_log
+from assay.lineage.events.columns import ColumnLineage, column_lineage
+from assay.lineage.queries.walk import GraphEdge, GraphNode
+from assay.web.node_labels import logical
+
+_READ = ("input", "reference")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """A column of a node; all of its rows, with no column."""
+
+    node: str
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Link:
+    """Values of `target` are those of `source`, or were made from them (direct); or were chosen, grouped or ordered by them.
+    `via` is the run that did it."""
+
+    source: Cell
+    target: Cell
+    direct: bool
+    via: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where the values of a column come from and go to: in the lake, and of that what is shown."""
+
+    up: ColumnTrace
+    down: ColumnTrace
+    cells: frozenset[Cell]
+    links: frozenset[Link]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of the nodes that are shown."""
+
+    lake: Lake
+    nodes: Mapping[str, GraphNode]
+    edges: Sequence[GraphEdge]
+    _logs: dict[str, TableLog | None] = field(default_factory=dict)
+    _names: dict[tuple[str, int | None], tuple[str, ...] | None] = field(default_factory=dict)
+
+    def names(self, node_id: str) -> tuple[str, ...] | None:
+        """The columns of a table of the lake at this version, without those that Assay adds; None where they cannot be
+        read."""
+        node, log = self.nodes[node_id], self._log(node_id)
+        if log is None:
+            return None
+        changed = max(
+            (e.version for e in log.entries if e.table_id and e.version <= int(node.version or 0)), default=None
+        )
+        key = (log.table, changed)  # a version that changed no metadata has the columns of the one before
+        if key not in self._names:
+            self._names[key] = _shown_columns(self.lake, *key)
+        return self._names[key]
+
+    def unknown(self, node_id: str) -> frozenset[str]:
+        """Columns of which the run that wrote them did not say where they come from. Delivered ones come from files."""
+        commit = self._commit(node_id)
+        if commit is None or not commit.inputs:
+            return frozenset()
+        return frozenset(self.names(node_id) or ()) - {*self._declared(commit).known}
+
+    def sources(self, node_id: str, column: str, *, direct: bool) -> list[str]:
+        """What a column was made from (direct), or its rows and itself were chosen, grouped or ordered by: `table.column`."""
+        commit = self._commit(node_id)
+        if commit is None:
+            return []
+        lineage = self._declared(commit)
+        edges = (*lineage.of(column), *lineage.of(None))
+        return sorted({f"{edge.table}.{edge.source}" for edge in edges if edge.direct == direct})
+
+    def of(self, opened: Collection[str]) -> list[Link]:
+        """The links from and to the columns of these nodes."""
+        return [link for link in self._links if link.source.node in opened or link.target.node in opened]
+
+    def way(self, node_id: str, column: str) -> Way:
+        """Raises AssayError where the node has no such column, or it cannot be read."""
+        node = self.nodes[node_id]
+        if column not in (self.names(node_id) or ()):
+            raise AssayError(f"{logical(node) or node.name} has no column {column!r} that can be read.")
+        place = logical(node), column, int(node.version or 0)
+        up, down = column_upstream(self.lake, *place), column_downstream(self.lake, *place)
+        origin = Cell(node_id, column)
+        before, after = self._follow(origin, up, back=True), self._follow(origin, down, back=False)
+        return Way(up, down, before.keys() | after.keys(), frozenset().union(*before.values(), *after.values()))
+
+    def _follow(self, origin: Cell, trace: ColumnTrace, *, back: bool) -> dict[Cell, set[Link]]:
+        """The cells of a trace that are shown, with the links that lead on from each. A link into a table counts if the trace
+        knows what was written there; one to where that was carried, if it knows what was written before."""
+        known = {*trace.origin, *(end for edge in trace.edges for end in (edge.source, edge.target))}
+        beside: dict[str, list[Link]] = defaultdict(list)
+        for link in self._links:
+            beside[(link.target if back else link.source).node].append(link)
+        found: dict[Cell, set[Link]] = {origin: set()}
+        queue = [origin]
+        for cell in queue:  # grows as it is walked
+            for link in beside[cell.node]:
+                here, there = (link.target, link.source) if back else (link.source, link.target)
+                if here.column and here.column != cell.column:
+                    continue
+                ends = [there] if there.column else [Cell(there.node, name) for name in self.names(there.node) or ()]
+                for end in ends:
+                    told = (cell if back else end) if link.via else (end if back else cell)
+                    if self._place(told) in known:
+                        found[cell].add(link)
+                        if end not in found:
+                            found[end] = set()
+                            queue.append(end)
+        return found
+
+    def _place(self, cell: Cell) -> ColumnNode:
+        node = self.nodes[cell.node]
+        return ColumnNode(logical(node), int(node.version or 0), cell.column)
+
+    # -- what commits say ------------------------------------------------------------------------------------------
+
+    def _commit(self, node_id: str) -> Commit | None:
+        """Of the version that a node is."""
+        log = self._log(node_id)
+        entry = log.entry(int(self.nodes[node_id].version or 0)) if log else None
+        return entry.commit if entry else None
+
+    def _log(self, node_id: str) -> TableLog | None:
+        """Of the table that a node is a version of, if that table is still there."""
+        node = self.nodes[node_id]
+        table = logical(node) if node.kind == "dataset" else ""
+        if not table or not (node.version or "").isdecimal():
+            return None
+        if table not in self._logs:
+            self._logs[table] = read_log(self.lake, table)
+        log = self._logs[table]
+        return log if log is not None and log.table_id == node.facts.get("table_id") else None
+
+    @staticmethod
+    def _declared(commit: Commit) -> ColumnLineage:
+        read = {item.snapshot.table for item in commit.inputs}
+        return column_lineage(commit.extra.get("column_lineage") or {}, read)
+
+    @cached_property
+    def _links(self) -> list[Link]:
+        reads: dict[str, list[str]] = defaultdict(list)
+        for edge in self.edges:
+            if edge.role in _READ:
+                reads[edge.target].append(edge.source)
+        found: dict[Link, None] = {}
+        for edge in self.edges:
+            if edge.role == "carried":
+                found |= dict.fromkeys(self._carried(edge.source, edge.target))
+            elif edge.role == "output":
+                found |= dict.fromkeys(self._written(edge.source, edge.target, reads[edge.source]))
+        return list(found)
+
+    def _carried(self, source: str, target: str) -> Iterator[Link]:
+        for name in self.names(source) or ():
+            if name in (self.names(target) or ()):
+                yield Link(Cell(source, name), Cell(target, name), True)
+
+    def _written(self, run: str, target: str, sources: Iterable[str]) -> Iterator[Link]:
+        commit = self._commit(target)
+        if commit is None:
+            return
+        lineage = self._declared(commit)
+        read = {(item.snapshot.table, str(item.snapshot.version)) for item in commit.inputs}
+        for source in sources:
+            node = self.nodes[source]
+            if (logical(node), node.version) in read:
+                for edge in lineage.edges:
+                    if edge.table == logical(node):
+                        yield Link(Cell(source, edge.source), Cell(target, edge.column or ""), edge.direct, run)
+
+
+def _shown_columns(lake: Lake, table: str, version: int | None) -> tuple[str, ...] | None:
+    try:
+        schema = lake.table(table).at(version).schema
+    except AssayError:
+        return None
+    return tuple(name for name in schema if name != PARTITION and not name.startswith("_"))

@@ -1,0 +1,211 @@
+"""A graph as a picture: what stands on each node, and the lines between. Drawn by the macro `picture` of the templates."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from assay.web.layout import Box, Layout
+
+KINDS = ("raw", "clean", "quarantine", "features", "embeddings", "training", "model", "prediction", "run", "job")
+WIDTH, HEIGHT, LINE = 216, 46, 15
+_PAD = 6  # above and below what an open card lists
+_BEND = 40  # of lines that run back
+_TITLE, _NOTE, _ROW = 26, 28, 28  # characters that fit
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """`state` is ok, failed, unknown or plain; the sign says the same without colour."""
+
+    text: str
+    state: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of an open card: a column, or with no name what is said instead. `lit`: it is on the selected way."""
+
+    name: str
+    href: str = ""
+    unknown: bool = False
+    lit: bool = False
+    selected: bool = False
+    note: str = ""
+
+    @property
+    def short(self) -> str:
+        return cut(self.name, _ROW - (8 if self.unknown else 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A node as it is shown. `href` is where it leads; `more_up` and `more_down` count neighbours that are not shown, each
+    with where they are. `actions` are words and addresses at the foot of an open card."""
+
+    id: str
+    kind: str
+    title: str
+    href: str
+    version: str = ""
+    note: str = ""
+    badge: Badge | None = None
+    opened: bool | None = None  # None: it does not unfold
+    rows: tuple[Row, ...] = ()
+    actions: tuple[tuple[str, str], ...] = ()
+    more_up: tuple[int, str] | None = None
+    more_down: tuple[int, str] | None = None
+    focus: bool = False
+    muted: bool = False
+    lit: bool = False
+    columns: str = ""  # those on the selected way
+    path: str = ""  # what the title was shortened from
+
+    @property
+    def style(self) -> str:
+        """A class of ours: kinds may be anybody's words."""
+        return f"kind-{self.kind}" if self.kind in KINDS else "kind-other"
+
+    @property
+    def short_title(self) -> str:
+        return cut(self.title, _TITLE)
+
+    @property
+    def short_note(self) -> str:
+        note = self.columns if self.columns and not self.opened else self.note
+        return cut(note, _NOTE - len(self.version) - (len(self.badge.text) if self.badge else 0))
+
+    @property
+    def height(self) -> int:
+        listed = LINE * len(self.rows) + _PAD if self.rows else 0
+        return HEIGHT + (listed + LINE + _PAD if self.opened else 0)
+
+    def row_y(self, index: int) -> int:
+        """The middle of a row, from the card's top."""
+        return HEIGHT + _PAD // 2 + LINE * index + LINE // 2 + 1
+
+    @property
+    def says(self) -> str:
+        """The card in words."""
+        parts = [
+            self.title if self.title not in self.path else "",
+            self.path,
+            f"version {self.version.removeprefix('@')}" if self.version else "",
+            self.note,
+            f"columns on the way: {self.columns}" if self.columns else "",
+        ]
+        return ", ".join([part for part in (*parts, self.badge.meaning if self.badge else "") if part])
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    card: Card
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    path: str
+    source: str
+    target: str
+    dashed: bool
+    lit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A line between rows of cards. A row of -1 is the card itself."""
+
+    source: tuple[str, int]
+    target: tuple[str, int]
+    dashed: bool
+    lit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Cards in reading order: column by column, from top to bottom."""
+
+    cards: tuple[Placed, ...]
+    lines: tuple[Line, ...]
+    threads: tuple[Line, ...]
+    width: int
+    height: int
+
+
+def size_of(card: Card) -> tuple[str, int, int]:
+    return card.id, WIDTH, card.height
+
+
+def draw(
+    cards: Iterable[Card],
+    layout: Layout,
+    *,
+    dashed: frozenset[tuple[str, str]] = frozenset(),
+    lit: frozenset[tuple[str, str]] = frozenset(),
+    threads: Sequence[Thread] = (),
+) -> Picture:
+    """The cards where the layout puts them, with its lines; those `dashed` and `lit` by their ends."""
+    boxes = {box.id: box for box in layout.boxes}
+    placed = [Placed(card, boxes[card.id]) for card in cards]
+    placed.sort(key=lambda item: (item.box.column, item.box.y))
+    lines = tuple(
+        Line(_curve(points), route.source, route.target, ends in dashed, ends in lit)
+        for route, points in layout.points()
+        for ends in [(route.source, route.target)]
+    )
+    by_id = {item.card.id: item for item in placed}
+    return Picture(
+        tuple(placed),
+        tuple(sorted(lines, key=lambda line: line.lit)),  # lit ones on top
+        tuple(sorted((_thread(thread, by_id) for thread in threads), key=lambda line: line.lit)),
+        round(layout.width),
+        round(layout.height),
+    )
+
+
+def _thread(thread: Thread, placed: Mapping[str, Placed]) -> Line:
+    (source, row), (target, other) = thread.source, thread.target
+    a, b = placed[source], placed[target]
+    start = a.box.port if row < 0 else a.box.y + a.card.row_y(row)
+    end = b.box.port if other < 0 else b.box.y + b.card.row_y(other)
+    aside = a.box.column == b.box.column
+    back = a.box.column > b.box.column
+    points = [(a.box.x if back else a.box.right, start), (b.box.right if back or aside else b.box.x, end)]
+    return Line(_curve(points), source, target, thread.dashed, thread.lit)
+
+
+def _curve(points: Sequence[tuple[float, float]]) -> str:
+    """An SVG path that leaves and arrives level; one between two right sides goes round."""
+    (x, y), *rest = points
+    last = points[-1][0]
+    path = [f"M{x:g} {y:g}"]
+    for nx, ny in rest:
+        if ny == y and nx != x:
+            path.append(f"L{nx:g} {ny:g}")
+        else:
+            out, into = (nx - x) / 2, (nx - x) / 2
+            if last == points[0][0]:
+                out, into = _BEND, -_BEND
+            elif last < points[0][0]:
+                out, into = -_BEND, -_BEND
+            path.append(f"C{x + out:g} {y:g} {nx - into:g} {ny:g} {nx:g} {ny:g}")
+        x, y = nx, ny
+    return " ".join(path)
+
+
+def cut(text: str, length: int) -> str:
+    """The text, or its two ends where it is too long: names differ at either."""
+    if len(text) <= length:
+        return text
+    head = max(length // 3, 1)
+    return f"{text[:head]}…{text[len(text) - max(length - head - 1, 1) :]}"
+
+
+def checks_badge(passed: int, failed: Sequence[str]) -> Badge | None:
+    """How many checks there were; None without any."""
+    total = passed + len(failed)
+    if not total:
+        return None
+    if failed:
+        return Badge(f"✗ {len(failed)}/{total}", "failed", f"{len(failed)} of {total} checks found something")
+    return Badge(f"✓ {total}", "ok", f"{total} checks passed" if total > 1 else "its check passed")

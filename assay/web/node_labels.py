@@ -1,0 +1,53 @@
+"""Names and colours of nodes, and where they lead: what all pages say about a node in the same way."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from assay.lineage.events.naming import LOGICAL
+from assay.web.drawing import KINDS
+from assay.web.html import link
+
+if TYPE_CHECKING:
+    from assay.lineage.queries.walk import GraphNode
+
+_FOLDERS = {"models": "model", "predictions": "prediction"}
+
+
+def table_kind(table: str) -> str:
+    """What a table of the lake is, by its folder."""
+    folder = table.partition("/")[0]
+    kind = _FOLDERS.get(folder, folder)
+    return kind if kind in KINDS else "dataset"
+
+
+def style_of(kind: str) -> str:
+    """A class of ours: kinds may be anybody's words."""
+    return f"kind-{kind}" if kind in KINDS else "kind-other"
+
+
+def graph_link(node_id: str, **query: Any) -> str:
+    return link("/graph", focus=node_id, **query)
+
+
+def logical(node: "GraphNode") -> str:
+    """The name of a table of the lake, or nothing for what is not one."""
+    return node.name if node.namespace == LOGICAL else str(node.facts.get("table") or "")
+
+
+def kind_of(node: "GraphNode") -> str:
+    table = logical(node)
+    return table_kind(table) if node.kind == "dataset" and table else node.kind
+
+
+def heading(node: "GraphNode") -> Mapping[str, str]:
+    """A node in words: its short name, its version, and where it is. A run is called by its job."""
+    if node.kind == "run":
+        job = str(node.facts.get("job") or "")
+        return {"title": job or node.name, "kind": "run", "version": "", "where": f"run {node.name}"}
+    title = logical(node) or node.name
+    return {
+        "title": title,
+        "kind": kind_of(node),
+        "version": node.version or "",
+        "where": f"{node.namespace} {node.name}",
+    }

@@ -1,0 +1,286 @@
+"""`/graph`: the neighbourhood of a node, which grows in place, and the columns of its tables."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from assay.errors import AssayError
+from assay.features.tables.lake import Lake
+from assay.lineage.columns.graph import ColumnNode
+from assay.lineage.events.naming import LOGICAL
+from assay.lineage.queries.walk import GraphNode, find, neighbourhood
+from assay.lineage.store.lineage_store import LineageStore
+from assay.web.columns import Cell, Columns, Link, Way
+from assay.web.drawing import HEIGHT, WIDTH, Badge, Card, Picture, Row, Thread, checks_badge, cut, draw
+from assay.web.grow import extend, unfold
+from assay.web.html import HEADERS, PageError, link, page
+from assay.web.layout import Layout, arrange
+from assay.web.node_labels import heading, kind_of, logical, style_of
+from assay.web.view import DEEPEST, Side, View, parse, text_of
+from assay.web.visible import Shown, show
+
+LISTED = 40  # columns of an open card
+SHORT = 9  # characters of a version: some are digests
+NAMED = 4  # of the nodes that a node reads from
+
+
+def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
+    if not request.query_params.get("focus"):
+        return RedirectResponse("/", 303, HEADERS)
+    view = parse(request.query_params, request.query_params.getlist("then"))
+    focus = find(store, view.focus)
+    if focus is None:
+        advice = (
+            "Search for it by a part of its name. What was recorded elsewhere appears once its events are imported."
+        )
+        raise PageError(404, "No such node", f"The lineage graph has no node {view.focus}.", advice)
+    if view.as_of is not None and not view.focus.endswith(f"@{focus.version}"):
+        focus = _latest(store, lake, focus, view)
+    shown = show(store, focus.id, view)
+    if not shown.nodes:
+        advice = "Choose a later time, or leave it empty for now."
+        raise PageError(404, "Not there yet", f"{heading(focus)['title']} was not there at that time.", advice)
+    columns = Columns(lake, {node.id: node for node in shown.nodes}, shown.edges)
+    of = focus.id if view.of == view.focus else view.of
+    way, problem = _way(columns, of, view.column)
+    cards = {node.id: _card(node, focus, view, shown, columns, way, Cell(of, view.column)) for node in shown.nodes}
+    picture = draw(
+        cards.values(),
+        _layout(shown, cards),
+        dashed=frozenset((edge.source, edge.target) for edge in shown.edges if edge.role == "reference"),
+        lit=frozenset(ends for item in way.links for ends in _passed(item)) if way else frozenset(),
+        threads=_threads(columns, cards, way),
+    )
+    table, words = logical(focus), heading(focus)
+    return page(
+        "graph.html",
+        title=words["title"],
+        version=_short(words["version"]),
+        style=style_of(kind_of(focus)),
+        view=view,
+        as_of=text_of(view.as_of),
+        deepest=DEEPEST,
+        truncated=shown.truncated or "",
+        picture_=picture,
+        nodes=_listed(picture, shown, view),
+        more=[_more(side, shown, view) for side in ("up", "down")],
+        opened=_opened(columns, cards),
+        way=_told(way, columns, Cell(of, view.column)) if way else None,
+        problem=problem,
+        impact=link(f"/impact/{table}", version=words["version"]) if table and focus.kind == "dataset" else "",
+        versions=link(f"/versions/{table}") if table and focus.kind == "dataset" else "",
+    )
+
+
+def _latest(store: LineageStore, lake: Lake, focus: GraphNode, view: View) -> GraphNode:
+    """The version of a table of the lake that was the latest then; `focus` for anything else."""
+    table = logical(focus)
+    try:
+        history = lake.table(table).history() if focus.kind == "dataset" and table else []
+    except AssayError:
+        return focus
+    for commit in reversed([commit for commit in history if view.as_of is None or commit.timestamp <= view.as_of]):
+        node = find(store, f"dataset:{LOGICAL}:{table}@{commit.version}")
+        if node is not None and neighbourhood(store, node.id, up=1, down=0, as_of=view.as_of, limit=2).nodes:
+            return node
+    return focus
+
+
+def _layout(shown: Shown, cards: Mapping[str, Card]) -> Layout:
+    """The first picture, and each act on top of what it found: it moves nothing, but for what makes room below a card that
+    was opened."""
+    first = ((node.id, WIDTH, HEIGHT) for node in shown.first.nodes)
+    layout = arrange(first, [(edge.source, edge.target) for edge in shown.first.edges])
+    for step in shown.steps:
+        layout = extend(layout, step.nodes, (WIDTH, HEIGHT), step.edges)
+        if step.act.kind == "open":
+            layout = unfold(layout, step.act.node, cards[step.act.node].height)
+    return extend(layout, (), (WIDTH, HEIGHT), [(edge.source, edge.target) for edge in shown.edges])
+
+
+# -- cards -------------------------------------------------------------------------------------------------------------
+
+
+def _card(
+    node: GraphNode, focus: GraphNode, view: View, shown: Shown, columns: Columns, way: Way | None, selected: Cell
+) -> Card:
+    words, opened = heading(node), node.id in shown.opened
+    lit = sorted(cell.column for cell in way.cells if cell.node == node.id) if way else []
+    return Card(
+        id=node.id,
+        kind=kind_of(node),
+        title=words["title"],
+        href=view.toggled(node.id).address,
+        version=_short(words["version"]),
+        note=_note(node),
+        badge=_badge(node),
+        opened=opened,
+        rows=_rows(node, view, columns, lit, selected) if opened else (),
+        actions=_actions(node, focus, view) if opened else (),
+        more_up=_hidden("up", node, view, shown),
+        more_down=_hidden("down", node, view, shown),
+        focus=node.id == focus.id,
+        columns=", ".join(lit),
+        lit=bool(lit) or (way is not None and any(item.via == node.id for item in way.links)),
+        path=words["where"],
+    )
+
+
+def _rows(node: GraphNode, view: View, columns: Columns, lit: Sequence[str], selected: Cell) -> tuple[Row, ...]:
+    if node.kind != "dataset":
+        return ()
+    names, unknown = columns.names(node.id), columns.unknown(node.id)
+    if names is None:
+        return (Row("", note="columns unknown"),)
+    listed = [name for at, name in enumerate(names) if at < LISTED or name in lit]
+    rows = [
+        Row(
+            name,
+            view.selecting(name, node.id).address,
+            unknown=name in unknown,
+            lit=name in lit,
+            selected=Cell(node.id, name) == selected,
+        )
+        for name in listed
+    ]
+    rest = len(names) - len(listed)
+    return (*rows, Row("", note=f"{rest} more")) if rest else tuple(rows)
+
+
+def _actions(node: GraphNode, focus: GraphNode, view: View) -> tuple[tuple[str, str], ...]:
+    table = logical(node) if node.kind == "dataset" else ""
+    around = () if node.id == focus.id else (("Focus", view.on(node.id).address),)
+    if not table:
+        return around
+    return (
+        *around,
+        ("Impact", link(f"/impact/{table}", version=node.version)),
+        ("Versions", link(f"/versions/{table}")),
+    )
+
+
+def _hidden(side: Side, node: GraphNode, view: View, shown: Shown) -> tuple[int, str] | None:
+    count = shown.more[side].get(node.id)
+    return (count, view.more(side, node.id).address) if count else None
+
+
+def _note(node: GraphNode) -> str:
+    facts = node.facts
+    if node.kind == "run":
+        state = str(facts.get("state") or "begun").lower()
+        words = "run" if state == "complete" else f"run {state}"
+        return f"{words} {_minute(facts.get('ended_at') or facts.get('started_at'))}"
+    if node.kind == "job":
+        return f"job, {facts.get('runs', 0)} runs"
+    return _minute(facts.get("written_at"))
+
+
+def _minute(iso: Any) -> str:
+    return str(iso)[:16].replace("T", " ") if iso else ""
+
+
+def _badge(node: GraphNode) -> Badge | None:
+    found = node.facts.get("checks")
+    return checks_badge(found["passed"], found["failed"]) if found else None
+
+
+def _short(version: str) -> str:
+    return f"@{cut(version, SHORT)}" if version else ""
+
+
+# -- columns -----------------------------------------------------------------------------------------------------------
+
+
+def _way(columns: Columns, of: str, column: str) -> tuple[Way | None, str]:
+    """The way of the selected column, or why there is none."""
+    if not column:
+        return None, ""
+    if of not in columns.nodes:
+        return None, f"The table of the selected column {column} is not in this picture."
+    try:
+        return columns.way(of, column), ""
+    except AssayError as problem:
+        return None, str(problem)
+
+
+def _passed(item: Link) -> Iterable[tuple[str, str]]:
+    """The lines between nodes that a link takes."""
+    ends = item.source.node, item.target.node
+    return ((ends[0], item.via), (item.via, ends[1])) if item.via else (ends,)
+
+
+def _threads(columns: Columns, cards: Mapping[str, Card], way: Way | None) -> list[Thread]:
+    """A line for each link that has a row to begin or to end at; for what an earlier version carried, at both."""
+    rows = {card.id: {row.name: at for at, row in enumerate(card.rows) if row.name} for card in cards.values()}
+    found: dict[tuple[tuple[str, int], tuple[str, int], bool], bool] = defaultdict(bool)
+    opened = {card.id for card in cards.values() if rows[card.id]}
+    for item in columns.of(opened) if opened else ():
+        ends = [(cell.node, rows[cell.node].get(cell.column, -1)) for cell in (item.source, item.target)]
+        if (any if item.via else all)(row >= 0 for _, row in ends):
+            found[ends[0], ends[1], item.direct] |= way is not None and item in way.links
+    return [Thread(source, target, not direct, lit) for (source, target, direct), lit in found.items()]
+
+
+def _opened(columns: Columns, cards: Mapping[str, Card]) -> list[dict[str, Any]]:
+    """The columns of open cards in words."""
+    return [
+        {
+            "table": f"{card.title}{card.version}",
+            "row": row,
+            "direct": columns.sources(card.id, row.name, direct=True),
+            "indirect": columns.sources(card.id, row.name, direct=False),
+        }
+        for card in cards.values()
+        for row in card.rows
+        if row.name
+    ]
+
+
+def _told(way: Way, columns: Columns, selected: Cell) -> dict[str, Any]:
+    """The whole way in words, also what is not shown."""
+    words = heading(columns.nodes[selected.node])
+    return {
+        "column": selected.column,
+        "table": f"{words['title']}{_short(words['version'])}",
+        "up": _places(edge.source for edge in way.up.edges),
+        "down": _places(edge.target for edge in way.down.edges),
+        "unknown": _places((*way.up.unknown, *way.down.unknown)),
+        "reasons": [*way.up.reasons, *way.down.reasons],
+    }
+
+
+def _places(found: Iterable[ColumnNode]) -> list[str]:
+    """Columns by table, whatever the version."""
+    by_table: dict[str, set[str]] = defaultdict(set)
+    for node in found:
+        by_table[node.table].add(node.column)
+    return [f"{table}: {', '.join(sorted(names))}" for table, names in sorted(by_table.items())]
+
+
+# -- words beside the picture ------------------------------------------------------------------------------------------
+
+
+def _more(side: Side, shown: Shown, view: View) -> dict[str, Any]:
+    """What the status line says of one side as a whole."""
+    total = sum(shown.more[side].values())
+    words = f"{total}{'' if shown.counted else ' or'} more {side}stream" if total else ""
+    return {"side": side, "words": words, "href": view.more(side).address}
+
+
+def _listed(picture: Picture, shown: Shown, view: View) -> list[dict[str, Any]]:
+    titles = {item.card.id: f"{item.card.title}{item.card.version}" for item in picture.cards}
+    sources: dict[str, list[str]] = defaultdict(list)
+    for edge in shown.edges:
+        sources[edge.target].append(titles[edge.source])
+    return [
+        {"card": item.card, "href": view.on(item.card.id).address, "sources": _few(sources[item.card.id])}
+        for item in picture.cards
+    ]
+
+
+def _few(names: Iterable[str]) -> list[str]:
+    listed = list(dict.fromkeys(names))
+    return listed if len(listed) <= NAMED else [*listed[:NAMED], f"{len(listed) - NAMED} more"]

@@ -1,0 +1,155 @@
+"""The first page: every table, model and recent prediction; or what a search finds."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from assay.errors import AssayError
+from assay.features.tables.lake import Lake, TableState
+from assay.lineage.events.naming import LOGICAL
+from assay.lineage.predictions.find_prediction import ID, UNREADABLE
+from assay.lineage.queries.walk import GraphNode, search
+from assay.lineage.store.lineage_store import LineageStore
+from assay.web.drawing import checks_badge, cut
+from assay.web.html import HEADERS, link, page
+from assay.web.node_labels import graph_link, heading, style_of, table_kind
+
+FOUND = 50
+RECENT = 15
+_SHA = 12
+
+
+def home(store: LineageStore, lake: Lake, request: Request) -> Response:
+    text = request.query_params.get("q", "").strip()
+    if not text:
+        states = list(_states(lake))
+        return page(
+            "home.html",
+            q="",
+            tables=[_table(name, state) for name, state in states],
+            models=_models(states),
+            predictions=_predictions(states),
+        )
+    if _is_uuid(text):
+        found = search(store, text, limit=1)
+        if not found:  # runs are in the index, predictions are in the lake
+            return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
+    hits = [_hit(node) for node in search(store, text, limit=FOUND)]
+    return page("home.html", q=text, hits=hits, limit=FOUND)
+
+
+def _hit(node: GraphNode) -> dict[str, Any]:
+    short = cut(node.version or "", _SHA)  # other producers' versions may be digests
+    return {**heading(node), "href": graph_link(node.id), "short_version": short}
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
+    for name in lake.tables():
+        try:
+            state = lake.table(name).at()
+            if not state.commits:  # also reads them: a damaged log is one line of the list, not the end of the page
+                raise AssayError("its log is empty")
+            yield name, state
+        except AssayError as problem:
+            yield name, problem
+
+
+def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
+    shown = {
+        "name": name,
+        "style": style_of(table_kind(name)),
+        "href": graph_link(f"dataset:{LOGICAL}:{name}"),
+        "impact": link(f"/impact/{name}"),
+        "problem": str(state) if isinstance(state, AssayError) else "",
+    }
+    if isinstance(state, AssayError):
+        return shown
+    last = state.commits[-1]
+    failed = [check["name"] for check in last.checks if not check["passed"] and check["table"] == name]
+    count = sum(check["table"] == name for check in last.checks)
+    return shown | {
+        "version": state.version,
+        "versions": link(f"/versions/{name}"),
+        "rows": f"{state.rows():,}",
+        "partitions": len(state.partitions()) or "",
+        "badge": checks_badge(count - len(failed), failed),
+        "updated": moment(last.timestamp),
+    }
+
+
+def moment(time: datetime) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
+    """Newest first."""
+    shown: list[dict[str, Any]] = []
+    for name, state in states:
+        if not name.startswith("models/") or isinstance(state, AssayError):
+            continue
+        wanted = [c for c in ("model_version", "training_set", "metrics", "sha256") if c in state.schema]
+        try:
+            rows = state.scan().select(wanted).collect().to_dicts()
+        except UNREADABLE:
+            continue  # the table's own page says what is wrong with it
+        shown += [
+            {
+                "name": name.removeprefix("models/"),
+                "href": graph_link(f"dataset:{LOGICAL}:{name}"),
+                "version": row.get("model_version", ""),
+                "training_set": row.get("training_set") or "",
+                "metrics": metrics(row.get("metrics")),
+                "sha256": str(row.get("sha256", ""))[:_SHA],
+            }
+            for row in reversed(rows)
+        ]
+    return shown
+
+
+def metrics(value: Any) -> str:
+    """The numbers among a model's metrics."""
+    try:
+        given = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return ""
+    numbers = given.items() if isinstance(given, dict) else ()
+    return " · ".join(f"{name} {value:.4g}" for name, value in numbers if isinstance(value, int | float))
+
+
+def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
+    """The last of each model's newest days."""
+    found: list[dict[str, Any]] = []
+    for name, state in states:
+        if not name.startswith("predictions/") or isinstance(state, AssayError):
+            continue
+        wanted = [c for c in (ID, "event_time", "intent", "confidence", "model_version") if c in state.schema]
+        try:
+            rows = state.scan(state.partitions()[-1:] or None).select(wanted).sort("event_time").tail(RECENT).collect()
+        except UNREADABLE:
+            continue
+        found += [
+            row | {"model": f"{name.removeprefix('predictions/')} {row['model_version']}"} for row in rows.to_dicts()
+        ]
+    found.sort(key=lambda row: row["event_time"], reverse=True)
+    return [
+        {
+            "id": row[ID],
+            "time": moment(row["event_time"]),
+            "said": row.get("intent") or "",
+            "confidence": f"{row['confidence']:.3f}" if row.get("confidence") is not None else "",
+            "model": row["model"],
+        }
+        for row in found[:RECENT]
+    ]

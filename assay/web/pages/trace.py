@@ -1,0 +1,230 @@
+"""`/trace/<id>`: the whole path behind a prediction, as a picture and as a list, and its proof. `/impact/<table>`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assay.errors import AssayError
+from assay.features.tables.lake import Lake
+from assay.lineage.events.naming import LOGICAL
+from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
+from assay.lineage.tracing.impact import Affected, impact
+from assay.lineage.tracing.render import shorten
+from assay.lineage.tracing.trace import Trace, trace
+from assay.lineage.tracing.trace_node import Node
+from assay.lineage.tracing.verify import Embed, Verification, verify
+from assay.web.drawing import Badge, Card, Picture, checks_badge, draw, size_of
+from assay.web.html import PageError, link, page
+from assay.web.layout import arrange
+from assay.web.node_labels import graph_link, style_of, table_kind
+from assay.web.pages.home import metrics, moment
+
+_SHOWN = ("model", "model_version", "event_time", "intent", "confidence", PROMPT)  # no keys
+_STATES = {True: ("ok", "✓ holds"), None: ("plain", "– not checked"), False: ("failed", "✗ broken")}
+_OUTCOMES = {
+    "verified": ("ok", "✓", "Everything this prediction rests on is still there, and computes to the same."),
+    "incomplete": ("plain", "–", "Nothing contradicts the trace, but some of what it rests on is gone."),
+    "broken": ("failed", "✗", "Something is not what it was when the prediction was made."),
+}
+
+
+def trace_page(lake: Lake, request: Request) -> Response:
+    return _shown(_traced(lake, request), None)
+
+
+def verify_page(lake: Lake, embed: Embed | None, request: Request) -> Response:
+    """Only for forms of this console: the work is long, and another site could start it again and again."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise PageError(403, "Not from here", "Another site asked for this.", "Open the trace here and press Verify.")
+    traced = _traced(lake, request)
+    try:
+        return _shown(traced, verify(lake, traced, embed=embed))
+    except AssayError as problem:
+        raise PageError(
+            500, "This cannot be verified", str(problem), "Run `assay doctor` to see what is wrong."
+        ) from None
+
+
+def _traced(lake: Lake, request: Request) -> Trace:
+    try:
+        return trace(lake, request.path_params["prediction_id"])
+    except AssayError as problem:
+        advice = "Check the id: it is the prediction_id column of a predictions table, 36 characters long."
+        raise PageError(404, "No trace", str(problem), advice) from None
+
+
+def _shown(traced: Trace, verification: Verification | None) -> Response:
+    row = {**traced.root.details}
+    facts = [(name.replace("_", " "), _text(name, row[name])) for name in _SHOWN if row.get(name) is not None]
+    return page(
+        "trace.html",
+        id=traced.prediction_id,
+        facts=facts,
+        explanation=row.get(EXPLANATION),
+        retrieval=_retrieval(row.get(RETRIEVAL)),
+        picture_=_picture(traced),
+        steps=[_step(node) for node in traced.nodes],
+        files=[{"path": f.path, "rows": f"{f.rows:,}", "sha256": f.sha256} for f in traced.files(references=True)],
+        verification=_findings(verification) if verification else None,
+    )
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "event_time":
+        return f"{moment(datetime.fromisoformat(str(value)))} UTC"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _retrieval(found: Any) -> dict[str, Any] | None:
+    """What was searched, and what was found there."""
+    if not isinstance(found, dict) or not {"snapshot", "hits"} <= set(found):
+        return None
+    snapshot = found["snapshot"]
+    hits = [hit | {"score": "" if hit["score"] is None else f"{hit['score']:.4g}"} for hit in found["hits"]]
+    name = f"{snapshot['table']}@{snapshot['version']}"
+    return {"name": name, "href": graph_link(f"dataset:{LOGICAL}:{name}"), "hits": hits}
+
+
+def _picture(traced: Trace) -> Picture:
+    nodes = traced.nodes
+    cards = [_card(node, traced) for node in nodes]
+    edges = [(item.id, node.id) for node in nodes for item in node.inputs]
+    looked_up = {(item.id, node.id) for node in nodes for item in node.inputs if item.reference}
+    return draw(cards, arrange(map(size_of, cards), edges), dashed=frozenset(looked_up))
+
+
+def _card(node: Node, traced: Trace) -> Card:
+    root = node is traced.root
+    return Card(
+        id=node.id,
+        kind=node.kind,
+        title=node.table,
+        href=f"#step-{node.id}",
+        version=f"@{node.snapshot.version}",
+        note=_note(node, root),
+        badge=_badge(node),
+        focus=root,
+        muted=node.reference,
+        path=f"{'looked up: ' if node.reference else ''}{node.name}, {shorten(node.partitions)}",
+    )
+
+
+def _note(node: Node, root: bool) -> str:
+    """What fits on a card; the list says all."""
+    if root or node.kind == "model":
+        return str(node.details.get("intent", "")) if root else f"model {node.details.get('model_version', '')}"
+    if node.partitions is None:
+        return "all of it"
+    count = len(node.partitions)
+    return f"{count} partitions" if count > 1 else " ".join(node.partitions) or "nothing"
+
+
+def _badge(node: Node) -> Badge | None:
+    if node.status != "readable":
+        return Badge(node.status, "failed", f"its data is {node.status}")
+    failed = _failed(node)
+    return checks_badge(len(node.checks) - len(failed), failed)
+
+
+def _failed(node: Node) -> list[str]:
+    return [check["name"] for check in node.checks if not check["passed"]]
+
+
+def _step(node: Node) -> dict[str, Any]:
+    last, more = (node.commits[-1], len(node.commits) - 1) if node.commits else (None, 0)
+    model = node.details.get("model_version") if node.kind == "model" else None
+    trained = f"model {model} {metrics(node.details.get('metrics'))}".strip() if model is not None else ""
+    failed = _failed(node)
+    return {
+        "anchor": f"step-{node.id}",
+        "style": style_of(node.kind),
+        "name": node.table,
+        "href": graph_link(f"dataset:{LOGICAL}:{node.table}@{node.snapshot.version}"),
+        "version": _ranges(node.versions_read),
+        "read": trained or shorten(node.partitions),
+        "badge": checks_badge(len(node.checks) - len(failed), failed),
+        "failed": failed,
+        "contract": ", ".join(f"{item['name']} {item['version']}" for item in node.contracts),
+        "run": last.run_id or "" if last else "",
+        "run_href": graph_link(f"run:{last.run_id}") if last else "",
+        "runs": f"+{more}" if more else "",
+        "code": last.code_version[:12] if last else "",
+        "status": node.status,
+        "reference": node.reference,
+    }
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """`1–3, 5` for 1, 2, 3, 5."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{first}–{last}" if last > first else str(first) for first, last in runs)
+
+
+def _findings(found: Verification) -> dict[str, Any]:
+    """What speaks against it first, then what could not be checked."""
+    state, sign, meaning = _OUTCOMES[found.outcome]
+    order = sorted(found.checks, key=lambda item: (False, None, True).index(item.ok))
+    rows = [
+        {"what": item.what, "detail": item.detail, "state": _STATES[item.ok][0], "sign": _STATES[item.ok][1]}
+        for item in order
+    ]
+    held = [row for row in rows if row["state"] == "ok"]
+    return {
+        "outcome": found.outcome,
+        "state": state,
+        "sign": sign,
+        "meaning": meaning,
+        "open": [row for row in rows if row not in held],
+        "held": held,
+    }
+
+
+def impact_page(lake: Lake, request: Request) -> Response:
+    table, text = request.path_params["table"], request.query_params.get("version", "").strip()
+    if text and not text.isdecimal():
+        raise PageError(
+            400, "No such version", "A version is a whole number, such as 3.", "Leave it empty for all versions."
+        )
+    try:
+        found = impact(lake, table, int(text) if text else None)
+    except AssayError as problem:
+        advice = "Choose a table from the first page; leave the version empty for all of them."
+        raise PageError(404, "Nothing to follow", str(problem), advice) from None
+    facts = [
+        ("predictions", f"{found.predictions:,}"),
+        ("models", ", ".join(found.models) or "none"),
+        ("training sets", ", ".join(found.training_sets) or "none"),
+    ]
+    return page(
+        "impact.html",
+        origin=found.origin_text,
+        here=link(f"/impact/{table}"),
+        graph=graph_link(f"dataset:{LOGICAL}:{table}" + (f"@{text}" if text else "")),
+        version=text,
+        complete=found.complete,
+        reasons=found.reasons,
+        notes=found.notes,
+        facts=facts,
+        affected=[_affected(item) for item in found.affected],
+        lookups=[_affected(item) for item in found.lookups],
+    )
+
+
+def _affected(item: Affected) -> dict[str, Any]:
+    return {
+        "table": item.table,
+        "style": style_of(table_kind(item.table)),
+        "href": graph_link(f"dataset:{LOGICAL}:{item.table}@{item.versions[-1]}"),
+        "versions": len(item.versions),
+        "live": item.live,
+        "rows": f"{item.rows:,}",
+        "partitions": shorten(item.partitions),
+    }

@@ -1,0 +1,54 @@
+"""The console's addresses."""
+
+from functools import partial
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from assay.features.tables.lake import Lake
+from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.tracing.verify import Embed
+from assay.web import static_files
+from assay.web.html import HEADERS, PageError, answering
+from assay.web.pages.graph import graph_page
+from assay.web.pages.home import home
+from assay.web.pages.trace import impact_page, trace_page, verify_page
+from assay.web.pages.versions import diff_page, versions_page
+
+
+def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None) -> Router:
+    """All pages, to be mounted at the root of an application behind its other routes. `embed` lets Verify also compute a
+    prediction's vector again."""
+    lake = lake.remembering()
+    # Every page goes through this one router and is given its request. Who looks at it comes in as a `middleware` of the
+    # router, in `request.scope`, and is asked there for every page at once, or in a view for what that page shows.
+    return Router(
+        [
+            Route("/", answering(partial(home, store, lake))),
+            Route("/graph", answering(partial(graph_page, store, lake))),
+            Route("/trace/{prediction_id}", answering(partial(trace_page, lake))),
+            Route("/trace/{prediction_id}/verify", answering(partial(verify_page, lake, embed)), methods=["POST"]),
+            Route("/impact/{table:path}", answering(partial(impact_page, lake))),
+            Route("/versions/{table:path}", answering(partial(versions_page, lake))),
+            Route("/diff", answering(partial(diff_page, store, lake))),
+            Route("/static/{name}", answering(_static)),
+            Route("/{path:path}", answering(_unknown)),
+        ]
+    )
+
+
+def _static(request: Request) -> Response:
+    found = static_files.content(request.path_params["name"])
+    if found is None:
+        raise PageError(404, "No such file", "This script or style has changed.", "Reload the page that asked for it.")
+    content, media_type = found
+    kept = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(content, media_type=media_type, headers={**HEADERS, **kept})
+
+
+def _unknown(request: Request) -> Response:
+    if request.path_params["path"].startswith("api/"):
+        raise HTTPException(404)  # of the application around the pages, which answers its clients in its own way
+    raise PageError(404, "No such page", "There is nothing at this address.", "Search, or start at the first page.")

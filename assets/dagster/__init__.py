@@ -1,0 +1,1 @@
+"""Steps to Dagster. The only folder that imports dagster."""

@@ -1,0 +1,131 @@
+"""`assay materialize`: do what is stale, through Dagster, and wait.
+
+The runs are ordinary Dagster runs in the instance that the UI shows, executed in this process one after the other.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from assay.assets.dagster.dagster_metadata import asset_key
+from assay.assets.dagster.jobs import definitions_of, job_name
+from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, this_process
+from assay.assets.dagster.to_dagster import FORCE_TAG
+from assay.assets.steps.plan import Unit, units, waves
+from assay.assets.steps.step import Env, Step
+
+Report = Callable[["UnitResult"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitResult:
+    """How one Dagster run ended. `problems` are the failed steps' own words, `skipped` what waited for them."""
+
+    unit: Unit
+    run_id: str
+    success: bool
+    new_versions: tuple[str, ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Summary:
+    """Everything a call of `materialize` did."""
+
+    results: list[UnitResult] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[UnitResult]:
+        return [result for result in self.results if not result.success]
+
+
+def materialize(
+    steps: Sequence[Step],
+    env: Env,
+    instance: dg.DagsterInstance,
+    *,
+    days: Sequence[str] | None = None,
+    force: bool = False,
+    starting: Callable[[Unit], None] = lambda unit: None,
+    finished: Report = lambda result: None,
+) -> Summary:
+    """Run every stale step (or, with `force`, every step), wave by wave, day by day. A failing unit does not stop the
+    others: what depends on it waits, the rest goes on."""
+    end_killed_runs(instance)
+    summary = Summary()
+    definitions = definitions_of(steps)
+    for wave in waves(steps):
+        for unit in units(wave, env, days, force=force):
+            starting(unit)
+            result = run_unit(unit, definitions, instance, force=force)
+            summary.results.append(result)
+            finished(result)
+    return summary
+
+
+def run_unit(
+    unit: Unit, definitions: dg.Definitions, instance: dg.DagsterInstance, *, force: bool = False
+) -> UnitResult:
+    """One Dagster run over the unit's assets."""
+    outcome = definitions.resolve_job_def(job_name(unit.steps[0])).execute_in_process(
+        asset_selection=[asset_key(table) for table in unit.tables],
+        partition_key=unit.partition,
+        instance=instance,
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        tags={"assay/by": "materialize", PROCESS_TAG: this_process()} | ({FORCE_TAG: "yes"} if force else {}),
+    )
+    versions, problems = [], []
+    for event in outcome.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = error.cause if error and error.cause else error
+            text = event.step_failure_data.user_failure_data
+            problems.append(
+                (text.description if text and text.description else None) or (cause.message if cause else "")
+            )
+    for result in outcome.get_asset_materialization_events():
+        data = result.step_materialization_data.materialization
+        if data.metadata.get("new_version") and data.metadata["new_version"].value:
+            versions.append(f"{data.asset_key.to_user_string()}@{data.metadata['delta_version'].value}")
+    warnings = [
+        evaluation.description
+        for evaluation in outcome.get_asset_check_evaluations()
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.WARN and evaluation.description
+    ]
+    return UnitResult(
+        unit,
+        outcome.run_id,
+        outcome.success,
+        tuple(versions),
+        tuple(text.strip() for text in problems),
+        tuple(warnings),
+    )
+
+
+def quiet() -> None:
+    """Dagster's own logging stays out of the terminal; the runs keep their logs in the instance."""
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+
+
+DAGSTER_YAML = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+"""
+
+
+@contextmanager
+def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance in a folder (made if it is not there), the same that the UI shows."""
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_text(DAGSTER_YAML)
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance

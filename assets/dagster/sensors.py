@@ -1,0 +1,74 @@
+"""New data flows without a click: a sensor asks the planner what is stale and requests exactly those runs.
+
+The planner knows slices (which partitions' bytes a step has read), which Dagster's own staleness does not; so the sensor,
+`assay materialize` and a click give the same result.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from assay.assets.dagster.dagster_metadata import asset_key
+from assay.assets.dagster.jobs import job_name, jobs_of
+from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
+from assay.assets.dagster.to_dagster import environment
+from assay.assets.steps.plan import Unit, units, waves
+from assay.assets.steps.step import Env, Step, fingerprints
+
+if TYPE_CHECKING:
+    from assay.assets.dagster.jobs import Job
+
+RUNS_PER_TICK = 40
+KEYS_REMEMBERED = 2000
+
+
+def arrivals(steps: Sequence[Step], jobs: Sequence["Job"] = ()) -> dg.SensorDefinition:
+    """The sensor over all steps, which requests runs of their jobs.
+
+    One wave per tick: the next is looked at when its upstream is there.
+    """
+
+    @dg.sensor(
+        name="arrivals",
+        jobs=jobs or jobs_of(steps),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Requests runs for batches that arrived or changed, and for what they make stale.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        end_killed_runs(context.instance)
+        if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
+            return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
+        asked = context.cursor.split() if context.cursor else []
+        requests = requested(steps, frozenset(asked))
+        if not requests:
+            return dg.SkipReason("Everything is up to date.")
+        cursor = " ".join([*asked, *(request.run_key or "" for request in requests)][-KEYS_REMEMBERED:])
+        return dg.SensorResult(run_requests=requests, cursor=cursor)
+
+    return sensor
+
+
+def requested(steps: Sequence[Step], asked: frozenset[str] = frozenset()) -> list[dg.RunRequest]:
+    """Runs for the first wave that has anything to do. A run's key is its content: what was asked for once (a refused
+    batch, say) is not asked for again until its files, inputs or code change."""
+    env = environment()
+    for wave in waves(steps):
+        found = (_request(unit, env) for unit in units(wave, env))
+        requests = list(islice((request for request in found if request.run_key not in asked), RUNS_PER_TICK))
+        if requests:
+            return requests
+    return []
+
+
+def _request(unit: Unit, env: Env) -> dg.RunRequest:
+    content = "\n".join(fingerprints(unit.steps, env, unit.partition))
+    return dg.RunRequest(
+        job_name=job_name(unit.steps[0]),
+        run_key=f"{unit.partition or 'all'}:{hashlib.sha256(content.encode()).hexdigest()[:24]}",
+        partition_key=unit.partition,
+        asset_selection=[asset_key(table) for table in unit.tables],
+    )

@@ -1,0 +1,1 @@
+"""What people decide about batches, kept as appended rows."""

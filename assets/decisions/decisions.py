@@ -1,0 +1,227 @@
+"""Decisions about quarantined rows, applied to a batch: released (as edited, or by exception), refused, or void.
+
+Decisions are rows of the append-only table `releases/<source>`, which validation reads like any other input. So whoever
+computes the batch again, for whatever reason, applies them again to what the batch is then.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from assay.checks import Contract, Outcome, contract_info, contract_rules
+from assay.checks.contract.compile import is_link
+from assay.checks.contract.rules import DtypeRule, SetRule
+from assay.errors import AssayError
+
+LINK = ("_source_sha256", "_row_number")
+#: Which decision let a row of a clean table in, or was last made about a row of a quarantine table.
+DECISION = "_decision_id"
+#: What became of a quarantined row. All rows stay; `released` ones are in the clean table too.
+STATUS = "_status"
+HELD, RELEASED, REJECTED, VOID, EXPIRED = "held", "released", "rejected", "void", "expired"
+#: What a finally refused row breaks once it breaks nothing else any more.
+REFUSED = "row.rejected"
+
+SCHEMA: dict[str, pl.DataType] = {
+    "_source_sha256": pl.String(),
+    "_row_number": pl.Int64(),
+    "decision_id": pl.String(),
+    "action": pl.String(),  # release | reject
+    "edits": pl.String(),  # JSON: column -> new value as text, or null
+    "exceptions": pl.List(pl.String()),
+    "until": pl.Date(),  # the last day (UTC) on which the exceptions hold
+    "reason": pl.String(),
+    "decided_by": pl.String(),
+    "decided_at": pl.Datetime("us", "UTC"),
+    "broken": pl.List(pl.String()),  # the rules that the row broke then
+    "contract": pl.String(),
+    "quarantine_version": pl.Int64(),
+    "raw_version": pl.Int64(),
+}
+Validate = Callable[[pl.DataFrame, type[Contract], pl.DataFrame | None], Outcome]  # (rows, contract, clean so far)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A batch with its decisions applied. Rows in = clean + quarantined - released.
+
+    clean: as validated, then the released rows, with `_decision_id` if there are any.
+    quarantined: every row that broke a rule, as delivered, with `_status` and `_decision_id`.
+    still: rows whose release does not fit, and in `_still` the rules that they break as edited.
+    counts: rows by status, `held` included. gone: releases of rows that are not in quarantine (any more).
+    edited: columns of clean that hold values from decisions.
+    """
+
+    clean: pl.DataFrame
+    quarantined: pl.DataFrame
+    still: pl.DataFrame
+    counts: Mapping[str, int]
+    gone: int
+    edited: tuple[str, ...]
+
+    @property
+    def void(self) -> int:
+        return self.counts.get(VOID, 0) + self.gone
+
+
+def last_word(decisions: pl.DataFrame) -> pl.DataFrame:
+    """One decision per row: the last."""
+    return decisions.sort("decided_at", "decision_id").unique(LINK, keep="last", maintain_order=True)
+
+
+def expired(decisions: pl.DataFrame, today: date) -> list[str]:
+    """Ids of decisions whose exceptions do not hold any more."""
+    return decisions.filter(pl.col("until") < today)["decision_id"].unique().sort().to_list()
+
+
+def settle(
+    raw: pl.DataFrame,
+    contract: type[Contract],
+    decisions: pl.DataFrame,
+    today: date,
+    validate: Validate,
+) -> tuple[Outcome, Settled]:
+    """Validate a batch and apply what was decided about its rows.
+
+    raw: the batch as delivered. decisions: all of the batch's, as in SCHEMA; the last about a row counts. A released row
+    is validated again, as edited, after all rows that are clean by themselves: it never displaces one of them. The report
+    counts what was delivered; only its totals say where the rows are now.
+    """
+    outcome = validate(raw, contract, None)
+    words = last_word(decisions).with_columns(
+        pl.when(pl.col("action") == "reject")
+        .then(pl.lit(REJECTED))
+        .when(pl.col("until") < today)
+        .then(pl.lit(EXPIRED))
+        .otherwise(pl.lit(VOID))  # until it is seen to fit
+        .alias(STATUS)
+    )
+    clean, quarantined = _without_refused(outcome, raw, words)
+    marks = words.select(*LINK, STATUS, pl.col("decision_id").alias(DECISION))
+    quarantined = quarantined.join(marks, on=LINK, how="left", maintain_order="left")
+    gone = words.filter(pl.col("action") == "release").join(quarantined, on=LINK, how="anti").height
+    candidates = words.filter(pl.col(STATUS) == VOID).join(quarantined, on=LINK, how="semi")
+    released, still, edited = _retried(raw, contract, candidates, clean, validate)
+    fits = released.select(*LINK, pl.lit(True).alias("_fits"))
+    quarantined = (
+        quarantined.join(fits, on=LINK, how="left", maintain_order="left")
+        .with_columns(pl.when("_fits").then(pl.lit(RELEASED)).otherwise(pl.col(STATUS).fill_null(HELD)).alias(STATUS))
+        .drop("_fits")
+    )
+    if not released.is_empty():
+        clean = pl.concat([clean.with_columns(pl.lit(None, pl.String).alias(DECISION)), released], how="diagonal")
+    counts = dict(quarantined[STATUS].value_counts().iter_rows())
+    report = replace(
+        outcome.report, rows_clean=clean.height, rows_quarantined=quarantined.height - counts.get(RELEASED, 0)
+    )
+    return replace(outcome, report=report), Settled(clean, quarantined, still, counts, gone, edited)
+
+
+def _without_refused(outcome: Outcome, raw: pl.DataFrame, words: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Clean and quarantined rows; what was finally refused is never clean, whatever the contract says by now."""
+    refused = words.filter(pl.col("action") == "reject")
+    if refused.is_empty():
+        return outcome.clean, outcome.quarantined
+    back = raw.join(outcome.clean.join(refused, on=LINK, how="semi"), on=LINK, how="semi", maintain_order="left")
+    clean = outcome.clean.join(refused, on=LINK, how="anti", maintain_order="left")
+    reason = pl.lit([REFUSED], pl.List(pl.String)).alias("_rules")
+    return clean, pl.concat([outcome.quarantined, back.with_columns(reason)], how="diagonal")
+
+
+def _retried(
+    raw: pl.DataFrame, contract: type[Contract], candidates: pl.DataFrame, clean: pl.DataFrame, validate: Validate
+) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
+    """The candidates that fit, typed, with their decision; what the others still break; the edited columns."""
+    fitting: list[pl.DataFrame] = []
+    broken: list[pl.DataFrame] = [pl.DataFrame(schema=_STILL)]
+    columns: dict[str, None] = {}
+    for group in candidates.partition_by("edits", "exceptions", maintain_order=True):
+        edits, exceptions = json.loads(group["edits"][0]), group["exceptions"][0].to_list()
+        rows = raw.join(group, on=LINK, how="semi", maintain_order="left")
+        try:
+            variant = excepting(contract, exceptions)
+            rows = edit(rows, edits, contract)
+        except AssayError:
+            continue  # the contract or the delivery has changed since: void
+        outcome = validate(rows, variant, pl.concat([clean, *fitting], how="diagonal"))
+        names = group.select(*LINK, pl.col("decision_id").alias(DECISION))
+        fitting.append(outcome.clean.join(names, on=LINK, how="left", maintain_order="left"))
+        broken.append(outcome.quarantined.select(*LINK, pl.col("_rules").alias("_still")))
+        if not outcome.clean.is_empty():
+            columns |= dict.fromkeys(edits)
+    released = pl.concat(fitting, how="diagonal") if fitting else clean.clear()
+    return released, pl.concat(broken, how="vertical_relaxed"), tuple(columns)
+
+
+_STILL = {"_source_sha256": pl.String(), "_row_number": pl.Int64(), "_still": pl.List(pl.String())}
+
+
+def excepting(contract: type[Contract], rules: Sequence[str]) -> type[Contract]:
+    """The contract with these rules only counted.
+
+    Raises AssayError for an unknown rule, and for one without which the row could not be in the clean table: a value must
+    be of its column's type, and a key must be there, once.
+    """
+    if not rules:
+        return contract
+    info, known = contract_info(contract), {rule.name: rule for rule in contract_rules(contract)}
+    for name in rules:
+        if name not in known:
+            raise AssayError(f"{info.name} has no rule {name!r} to make an exception from; it has: {', '.join(known)}.")
+        rule = known[name]
+        of_key = rule.column in info.key or set(rule.inputs) == set(info.key)
+        if isinstance(rule, DtypeRule) or (of_key and (isinstance(rule, SetRule) or name.endswith(".not_null"))):
+            raise AssayError(
+                f"There is no exception from {name}: a clean row has values of the contract's types and a key of its own. "
+                "Release the row with a corrected value (--set)."
+            )
+    severity = {**(contract.__options__.get("severity") or {}), **dict.fromkeys(rules, "info")}
+    config = type("Config", (), {"severity": severity})
+    return type(contract.__name__, (contract,), {"Config": config, "__module__": contract.__module__})
+
+
+def edit(rows: pl.DataFrame, edits: Mapping[str, str | None], contract: type[Contract]) -> pl.DataFrame:
+    """The rows with new values, read as the delivery's types. A record that the reader could not read becomes one when
+    every column of the contract is given. Raises AssayError for an unknown column and a value that is not of the type."""
+    columns = [column.name for column in contract_info(contract).columns]
+    for name in edits:
+        if name not in columns or name not in rows.columns or is_link(name):
+            raise AssayError(f"There is no column {name!r} to set; the contract has: {', '.join(columns)}.")
+    rows = rows.with_columns(
+        _typed(name, value, rows.schema[name]).new_from_index(0, rows.height) for name, value in edits.items()
+    )
+    if "_defect" in rows.columns and set(edits) >= set(columns):
+        rows = rows.with_columns(pl.lit(None, pl.String).alias("_defect"))
+    return rows
+
+
+def _typed(name: str, value: str | None, dtype: pl.DataType) -> pl.Series:
+    """A value, given as text, in the type in which the column was delivered (text files: as text)."""
+    try:
+        text = pl.Series(name, [value], dtype=pl.String)
+        if value is None or dtype == pl.String:
+            return text.cast(dtype)
+        if dtype.is_temporal():
+            return text.str.strptime(dtype, strict=True)
+        return pl.Series(name, [json.loads(value)], dtype=dtype, strict=True)
+    except (ValueError, TypeError, pl.exceptions.PolarsError):
+        # The engine's text may quote the value, so it is neither repeated nor chained.
+        raise AssayError(
+            f"The value for {name!r} cannot be read as {dtype}, the type in which it is delivered."
+        ) from None
+
+
+def digest_of_edits(decision_id: str, edits: str) -> str:
+    """SHA-256 of a decision's edits. The id in it keeps short personal values from being guessed by trying."""
+    return hashlib.sha256(f"{decision_id}:{edits}".encode()).hexdigest()
+
+
+def decided(values: Mapping[str, Any], rows: pl.DataFrame) -> pl.DataFrame:
+    """The same decision about several rows, as in SCHEMA. `rows` has the links and `broken`."""
+    same = [pl.lit(value, SCHEMA[name]).alias(name) for name, value in values.items()]
+    return rows.select(*LINK, "broken", *same).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())

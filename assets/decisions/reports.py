@@ -1,0 +1,92 @@
+"""The report of a published batch, put together again from what its commit, its quarantine and its profile say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from assay.assets.sources.source import Source
+from assay.assets.steps.clean import VOLUME
+from assay.assets.steps.profiles import profile_of
+from assay.checks import Report, RuleResult, Severity, contract_info, contract_rules, mask
+from assay.checks.profiles.report_page import BatchReport
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.lake import Lake, TableMissing
+
+EXAMPLES = 10
+
+
+def batch_report(lake: Lake, source: Source, partition: str | None = None) -> BatchReport:
+    """The report of the partition (None: the latest) as it is published now. Examples are masked by the contract.
+
+    Raises AssayError when nothing of it is published: a batch that was stopped says why in its run.
+    """
+    state = lake.table(source.clean).at()
+    published = state.partitions()
+    chosen = partition or (published[-1] if published else None)
+    commit = state.writer_of(chosen) if chosen in published else None
+    if commit is None or chosen is None:
+        raise AssayError(
+            f"{source.clean} has no published batch {chosen or ''}".rstrip()
+            + ". A batch that was stopped says why in its "
+            "run; the published ones are listed by: assay tables " + source.clean
+        )
+    try:
+        profile = profile_of(lake, source.clean, state.version, [chosen])
+    except AssayError:
+        profile = None  # written before there were profiles
+    return BatchReport(
+        table=source.clean,
+        partition=chosen,
+        version=commit.version,
+        written_at=f"{commit.timestamp:%Y-%m-%d %H:%M} UTC",
+        report=_report(commit, source),
+        profile=profile,
+        examples=_examples(lake, source, chosen),
+    )
+
+
+def _report(commit: Commit, source: Source) -> Report:
+    severities = {rule.name: rule.severity for rule in contract_rules(source.contract)}
+    counts, contract = commit.extra.get("report", {}), commit.contract or {}
+    return Report(
+        contract=contract.get("name", ""),
+        version=contract.get("version", ""),
+        digest=contract.get("digest", ""),
+        rows_in=counts.get("rows_in", 0),
+        rows_clean=counts.get("rows_clean", 0),
+        rows_quarantined=counts.get("rows_quarantined", 0),
+        rules=tuple(_rule(check, severities) for check in commit.checks),
+    )
+
+
+def _rule(check: Mapping[str, Any], severities: Mapping[str, Severity]) -> RuleResult:
+    severity = severities.get(check["name"], Severity(check["severity"]))
+    evaluated, invalid, unknown = (check[name] for name in ("evaluated", "invalid", "unknown"))
+    if check["name"] == VOLUME:  # its check counts the rows; the verdict is one about all of them
+        evaluated, invalid = int(not unknown), int(not check["passed"])
+    total = evaluated + unknown
+    status = "passed" if check["passed"] else "failed" if severity.removes_row else "warned"
+    return RuleResult(
+        name=check["name"],
+        column=check["column"],
+        severity=severity,
+        evaluated=evaluated,
+        invalid=invalid,
+        unknown=unknown,
+        share=invalid / total if total else 0.0,
+        status="unknown" if unknown and not evaluated else status,
+        engine="",
+        note=check["message"] if unknown or not check["passed"] else "",
+    )
+
+
+def _examples(lake: Lake, source: Source, partition: str) -> pl.DataFrame:
+    try:
+        rows = lake.table(source.quarantine).at().scan([partition]).head(EXAMPLES).collect()
+    except TableMissing:
+        return pl.DataFrame()
+    known = [column.name for column in contract_info(source.contract).columns]
+    shown = ["_rules", "_source_file", "_row_number", *known]
+    return mask(rows, source.contract).select(name for name in shown if name in rows.columns)

@@ -1,6 +1,0 @@
-"""How deliveries become frames: bytes in, every record out, either as a row or as a named defect. Pure Polars."""
-
-from assay.assets.readers.deliveries import Delivery, DeliveryError, days, scan_day
-from assay.assets.readers.dispatch import read_delivery
-
-__all__ = ["Delivery", "DeliveryError", "days", "read_delivery", "scan_day"]

@@ -1,0 +1,90 @@
+"""JSON lines: one object a line; a line that is not one is a defect. Numbers keep the digits that were delivered."""
+
+import json
+from typing import NoReturn
+
+import polars as pl
+
+from assay.assets.sources.deliveries import DeliveryError
+from assay.assets.sources.text import ENCODING, RESERVED, UNPARSABLE, frame_of, lines_of, undecodable
+
+
+class _Number(str):
+    """A JSON number as it was written: a float would drop digits of amounts and ids."""
+
+    __slots__ = ()
+
+
+def read_jsonl(path: str, content: bytes) -> pl.DataFrame:
+    """Every line's values as strings: text as it is, other scalars and nested values as JSON text, null as null.
+
+    The columns are those of all lines in order of appearance; a key that a line lacks is null. See `read_delivery`.
+    """
+    columns: dict[str, list[str | None]] = {}
+    defects: dict[int, tuple[str, str]] = {}
+    rows = 0
+    for number, line in enumerate(lines_of(path, content), start=1):
+        if not line.strip():
+            continue
+        values = None if undecodable(line) else _object(line)
+        if values is None:
+            defects[rows] = (ENCODING if undecodable(line) else UNPARSABLE, line.removesuffix("\r"))
+            values = {}
+        for name, value in values.items():
+            if name not in columns:
+                if name in RESERVED:
+                    problem, action = "is a name that Assay keeps for itself", "ask the upstream to rename it"
+                    raise DeliveryError(path, problem, action, line=number, column=name)
+                columns[name] = [None] * rows
+            columns[name].append(value)
+        rows += 1
+        if len(values) < len(columns):
+            for name in columns.keys() - values.keys():
+                columns[name].append(None)
+    return frame_of(columns, defects, rows)
+
+
+def _object(line: str) -> dict[str, str | None] | None:
+    """The named values of a line, or None if it is not one JSON object with distinct, non-blank names."""
+    try:
+        value = json.loads(
+            line, parse_int=_Number, parse_float=_Number, parse_constant=_refuse_constant, object_pairs_hook=_distinct
+        )
+        if not isinstance(value, dict) or not all(map(str.strip, value)):
+            return None
+        if "\\u" in line:
+            # An escaped half of a surrogate pair is legal JSON syntax, but no text.
+            "".join(map(_text, ([*value], *value.values()))).encode()
+        return {name: None if item is None else _text(item) for name, item in value.items()}
+    except (ValueError, RecursionError):
+        return None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)
+    return _json(value)
+
+
+def _json(value: object) -> str:
+    """JSON text, with numbers as written (`json.dumps` would quote them)."""
+    match value:
+        case _Number():
+            return str(value)
+        case dict():
+            return "{" + ", ".join(f"{_json(name)}: {_json(item)}" for name, item in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(_json, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object; two values under one name are a contradiction, and choosing one would be a guess."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return values
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,65 @@
+"""What the line-based formats share: decoding that loses no byte, and the frame of rows and defects.
+
+Undecodable bytes become lone surrogates (PEP 383), so that one bad line stays one bad line and its neighbours stay good.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from assay.assets.sources.deliveries import DeliveryError
+
+UNPARSABLE, ENCODING = "unparsable", "encoding"
+# The names that Assay adds to what was delivered.
+RESERVED = frozenset(
+    {"_row_number", "_defect", "_line", "_source_file", "_source_sha256", "_batch_id", "_ingested_at", "partition_key"}
+)
+
+_SURROGATE = re.compile("[\udc80-\udcff]")
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def lines_of(path: str, content: bytes) -> list[str]:
+    """The physical lines, without their line feeds. Raises `DeliveryError` for a file that is not UTF-8 at all."""
+    head = content[:4096]
+    if content.startswith(_UTF16_MARKS) or 4 * head.count(0) > len(head):
+        raise _not_utf8(path, "is UTF-16 or binary, not UTF-8 text")
+    try:
+        return content.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        lines = content.decode("utf-8-sig", errors="surrogateescape").split("\n")
+    bad, filled = sum(map(undecodable, lines)), sum(map(bool, lines))
+    if 2 * bad > filled:
+        raise _not_utf8(path, f"has {bad:,} of {filled:,} lines that are not UTF-8")
+    return lines
+
+
+def undecodable(text: str) -> bool:
+    """Whether the text holds bytes that were not UTF-8."""
+    return not text.isascii() and _SURROGATE.search(text) is not None
+
+
+def shown(text: str) -> str:
+    r"""The text with undecodable bytes as `\xNN`."""
+    return _SURROGATE.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
+
+
+def frame_of(
+    columns: Mapping[str, Sequence[str | None]], defects: Mapping[int, tuple[str, str]], rows: int
+) -> pl.DataFrame:
+    """String columns and the three of ours. `defects` maps a record's index to its kind and its text."""
+    kinds: list[str | None] = [None] * rows
+    texts: list[str | None] = [None] * rows
+    for index, (kind, text) in defects.items():
+        kinds[index], texts[index] = kind, shown(text)
+    ours = (
+        pl.Series("_row_number", range(1, rows + 1), pl.Int64),
+        pl.Series("_defect", kinds, pl.String),
+        pl.Series("_line", texts, pl.String),
+    )
+    return pl.DataFrame([*(pl.Series(name, values, pl.String) for name, values in columns.items()), *ours])
+
+
+def _not_utf8(path: str, problem: str) -> DeliveryError:
+    return DeliveryError(path, problem, "ask the upstream to re-send the file in UTF-8")

@@ -1,0 +1,304 @@
+"""Clean steps: one scan of a raw batch against its contract gives the clean rows, the quarantined rows and the counts."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from statistics import median
+from typing import Any
+
+import polars as pl
+
+from assay.assets.decisions.decisions import DECISION, REJECTED, RELEASED, SCHEMA, Settled, expired, last_word, settle
+from assay.assets.sources.source import Files, Source
+from assay.assets.steps.profiles import PROFILES, profile_rows
+from assay.assets.steps.step import Declared, Env, Step, available, require
+from assay.checks import (
+    READER_DEFECTS,
+    Contract,
+    Outcome,
+    Report,
+    RuleResult,
+    Severity,
+    contract_info,
+    contract_rules,
+    mask,
+    validate,
+    volume,
+)
+from assay.checks.contract.rules import CountRule, ReferenceRule
+from assay.checks.profiles.profile import measure
+from assay.features.tables.lake import TableMissing
+from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.run_record import Check
+from assay.features.tables.transaction import Transaction
+
+VOLUME = "volume"
+RELEASES = "releases"
+PREVIEW_ROWS = 10
+EXAMPLES = 3
+
+
+def clean_step(source: Source) -> Step:
+    """The step that fills `clean/<source>` and `quarantine/<source>` together."""
+    info = contract_info(source.contract)
+    rules = contract_rules(source.contract)
+    severities = {rule.name: rule.severity for rule in rules}
+    if isinstance(source.reader, Files):
+        severities |= {f"row.{defect}": Severity.QUARANTINE for defect in READER_DEFECTS}
+    checks = [
+        Declared(name, source.clean, _described(name, severity, source), blocking=severity is Severity.BLOCK)
+        for name, severity in severities.items()
+    ]
+    if isinstance(source.reader, Files):
+        checks.append(Declared(VOLUME, source.clean, "The batch has about as many rows as usual."))
+    checks.append(Declared(RELEASES, source.clean, "Every release of a quarantined row still fits."))
+    return Step(
+        outputs=(source.clean, source.quarantine, PROFILES + source.name),
+        prepare=lambda tx, env: prepare_batch(source, tx, env),
+        compute=lambda tx, env, batch: _compute(source, tx, batch),
+        code_version=hashlib.sha256(f"clean-2 {info.digest} {source.key}".encode()).hexdigest()[:16],
+        reads=(source.raw, *_counted(source)),
+        references=_references(source),
+        first_day=source.first_day,
+        batches=None if source.first_day else lambda env: _batches(source, env),
+        checks=tuple(checks),
+        group="ingest",
+        kinds=("polars", "pandera"),
+        owner=info.owner,
+        description=f"Rows of {source.raw} that meet contract {info.name} v{info.version}.",
+        descriptions={
+            source.quarantine: "Rows that broke a rule: kept whole, with the rules they broke.",
+            PROFILES
+            + source.name: f"Statistics of {source.clean}, one row per column: what monitoring reads instead of it.",
+        },
+        freshness=info.freshness,
+    )
+
+
+# What a rule of this kind says of its column; others are named only.
+_SAYS = {
+    "dtype": "can be read as the type of the contract",
+    "not_null": "is there",
+    "not_nan": "is a number",
+    "unique": "occurs once",
+    "exists": "is known in the table it refers to",
+    "isin": "is one of the agreed values",
+    "matches": "has the agreed form",
+    "not_empty": "is not blank",
+    "no_email": "holds no e-mail address",
+    "no_card_number": "holds no payment-card number",
+    "canonical_unique": "is not another spelling of a known one",
+    "unparsable": "could be read",
+    "encoding": "is valid UTF-8",
+}
+
+
+def _described(name: str, severity: Severity, source: Source) -> str:
+    """A check, for a person in the UI: what it demands, of which contract, and what happens to a row that breaks it."""
+    subject, _, kind = name.rpartition(".")
+    what = f"{subject} {_SAYS[kind]}" if kind in _SAYS else f"rule {name} holds"
+    then = {
+        Severity.INFO: "a row that breaks it is counted",
+        Severity.WARN: "a row that breaks it is counted and marks the check",
+        Severity.QUARANTINE: f"a row that breaks it goes to {source.quarantine}",
+        Severity.BLOCK: f"a row that breaks it goes to {source.quarantine}, and too many stop the batch",
+    }
+    info = contract_info(source.contract)
+    return f"{what} (contract {info.name} v{info.version}); {then[severity]}."
+
+
+def _batches(source: Source, env: Env) -> list[str]:
+    try:
+        return env.lake.table(source.raw).at().partitions()
+    except TableMissing:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What validating a batch reads, pinned. `decisions`: what people decided about its quarantined rows. `counts`: rows of
+    the tables that the contract reconciles with."""
+
+    raw: pl.LazyFrame
+    published: pl.LazyFrame | None
+    references: Mapping[str, pl.LazyFrame]
+    decisions: pl.DataFrame
+    today: date
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def prepare_batch(source: Source, tx: Transaction, env: Env) -> Batch:
+    """Pin what validating this transaction's partition reads. Raises NotReady while it has not arrived."""
+    batch = tx.work.partition or ""
+    require(tx, source.raw, batch)
+    tx.contract = _contract(source)
+    raw = tx.read(source.raw, [batch])
+    counts = {table: _rows_of(tx, table, batch) for table in _counted(source)}
+    references = {}
+    for table in _references(source):
+        available(tx, table)
+        references[table] = tx.read(table, reference=True)
+    try:
+        others = [key for key in tx.state(source.clean).partitions() if key != batch]
+        published = tx.read(source.clean, others, reference=True)
+    except TableMissing:
+        published = None
+    today = env.now().date()
+    decisions = _decisions(source, tx, batch)
+    over = expired(last_word(decisions), today)
+    if over:
+        # An exception that ends changes the result as an edited file does.
+        tx.work = replace(tx.work, params={**tx.work.params, "expired": " ".join(over)})
+    return Batch(raw, published, references, decisions, today, counts)
+
+
+def _rows_of(tx: Transaction, table: str, batch: str) -> int:
+    """How many rows a table counts for a batch: those of the same partition, or all of a table without partitions. Raises
+    NotReady while they have not arrived."""
+    available(tx, table)
+    partitions = None
+    if tx.state(table).partitioned:
+        require(tx, table, batch)
+        partitions = [batch]
+    return int(tx.read(table, partitions).select(pl.len()).collect().item())
+
+
+def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
+    """A batch about which nothing was decided does not read the table: decisions elsewhere do not make it stale."""
+    try:
+        decided = batch in tx.state(source.releases).partitions()
+    except TableMissing:
+        decided = False
+    return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else pl.DataFrame(schema=SCHEMA)
+
+
+def judge_batch(source: Source, raw: pl.DataFrame, batch: Batch) -> tuple[Outcome, Settled]:
+    """The batch validated, with the decisions about its rows applied."""
+
+    def one(rows: pl.DataFrame, contract: type[Contract], clean: pl.DataFrame | None) -> Outcome:
+        there = [frame for frame in (batch.published, None if clean is None else clean.lazy()) if frame is not None]
+        published = pl.concat(there, how="diagonal_relaxed") if there else None
+        # Rows that are released are only some of the batch: they are not counted again.
+        counts = batch.counts if clean is None else {}
+        return validate(rows, contract, references=batch.references, published=published, counts=counts)
+
+    return settle(raw, source.contract, batch.decisions, batch.today, one)
+
+
+def _references(source: Source) -> tuple[str, ...]:
+    """Tables that the contract's foreign keys look into."""
+    rules = contract_rules(source.contract)
+    return tuple(sorted({rule.reference for rule in rules if isinstance(rule, ReferenceRule)}))
+
+
+def _counted(source: Source) -> tuple[str, ...]:
+    """Tables with whose number of rows the contract reconciles a batch."""
+    return tuple(rule.reference for rule in contract_rules(source.contract) if isinstance(rule, CountRule))
+
+
+def _contract(source: Source) -> dict[str, Any]:
+    info = contract_info(source.contract)
+    return {"name": info.name, "version": info.version, "owner": info.owner, "digest": info.digest}
+
+
+def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]:
+    raw = batch.raw.collect()
+    outcome, settled = judge_batch(source, raw, batch)
+    report = outcome.report
+    if report.rows_clean + report.rows_quarantined != raw.height:
+        raise AssertionError(f"{source.name}: {raw.height} rows in, {report.rows_clean + report.rows_quarantined} out")
+    tx.check(*(_as_check(source, result) for result in report.rules))
+    if isinstance(source.reader, Files):
+        tx.check(_volume_check(source, tx, raw.height))
+    if not batch.decisions.is_empty():
+        tx.check(_releases_check(source, settled))
+    tx.audit()
+    tx.extra["report"] = _counts(report, settled)
+    tx.extra["profile"] = dict(outcome.profile)
+    # When a batch came in is raw's to know: with it, the same rows read again would be other content.
+    left_out = (PARTITION, "_batch_id", "_ingested_at")
+    clean = settled.clean.drop(left_out, strict=False)
+    held = settled.quarantined.with_columns(pl.lit(report.version).alias("_contract"))
+    tx.write(source.quarantine, held.drop(left_out, strict=False))
+    tx.write(source.clean, clean, column_lineage=_own_columns(source, clean.columns, settled.edited))
+    tx.write(PROFILES + source.name, profile_rows(measure(settled.clean, source.contract)))
+    return {
+        "preview": mask(settled.clean.head(PREVIEW_ROWS), source.contract),
+        "quarantined": mask(settled.quarantined.head(PREVIEW_ROWS), source.contract),
+        "examples": _examples(source, settled.quarantined),
+        "report": report,
+    }
+
+
+def _counts(report: Report, settled: Settled) -> dict[str, int]:
+    """Rows in = clean + quarantined; a released row counts as clean only, though quarantine keeps it too."""
+    return {
+        "rows_in": report.rows_in,
+        "rows_clean": report.rows_clean,
+        "rows_quarantined": report.rows_quarantined,
+        "rows_released": settled.counts.get(RELEASED, 0),
+        "rows_rejected": settled.counts.get(REJECTED, 0),
+    }
+
+
+def _examples(source: Source, quarantined: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """For each rule a few rows that broke it, masked."""
+    rules = quarantined["_rules"].explode().drop_nulls().unique(maintain_order=True)
+    broke = {rule: quarantined.filter(pl.col("_rules").list.contains(rule)).head(EXAMPLES) for rule in rules}
+    return {rule: mask(rows, source.contract) for rule, rows in broke.items()}
+
+
+def _releases_check(source: Source, settled: Settled) -> Check:
+    released, void = settled.counts.get(RELEASED, 0), settled.void
+    message = f"{void} releases of rows do not fit any more: see assay quarantine show {source.name}." if void else ""
+    return Check(RELEASES, source.clean, not void, "warn", evaluated=released + void, invalid=void, message=message)
+
+
+def _as_check(source: Source, result: RuleResult) -> Check:
+    blocked = result.status == "blocked"
+    message = ""
+    if result.invalid:
+        message = f"{result.invalid} of {result.evaluated} rows broke {result.name}: see {source.quarantine}."
+    if result.unknown:
+        message = f"{message} For {result.unknown} it could not be evaluated.".strip()
+    return Check(
+        name=result.name,
+        table=source.clean,
+        passed=result.status == "passed",
+        severity="block" if blocked else ("warn" if result.severity == "block" else str(result.severity)),
+        column=result.column,
+        evaluated=result.evaluated,
+        invalid=result.invalid,
+        unknown=result.unknown,
+        message=message,
+    )
+
+
+def _volume_check(source: Source, tx: Transaction, rows: int) -> Check:
+    """Compares with the days before; days after are no history."""
+    day = tx.work.partition or ""
+    commits = tx.state(source.raw).writers(None)
+    history = [commit.rows or 0 for commit in commits if (commit.partition or "") < day]
+    result = volume(rows, history, ratio=source.expected_ratio)
+    usual = f"cannot be compared: {result.note}" if result.unknown else f"{median(history):.0f} is usual"
+    return Check(
+        VOLUME,
+        source.clean,
+        passed=not result.invalid,
+        severity="warn",
+        evaluated=rows,
+        unknown=result.unknown,
+        message=f"{rows} rows; {usual}.",
+    )
+
+
+def _own_columns(source: Source, columns: Sequence[str], edited: Sequence[str]) -> dict[str, Any]:
+    """Every clean column comes from the raw column of the same name (validation changes types, never meanings), and where
+    people corrected values, from their decisions."""
+    lineage: dict[str, Any] = {name: {"direct": [(source.raw, name)], "indirect": []} for name in columns}
+    for name in edited:
+        lineage[name]["direct"].append((source.releases, "edits"))
+    if DECISION in lineage:
+        lineage[DECISION]["direct"] = [(source.releases, "decision_id")]
+    return lineage

@@ -1,0 +1,177 @@
+"""Feature and embedding steps: what models read, computed from clean tables at pinned versions."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from assay.assets.steps.step import Declared, Env, Step, available, days_before, end_of, require
+from assay.checks import Contract, mask
+from assay.checks.contract.contract import compiled
+from assay.features.embeddings.engine import Engine
+from assay.features.embeddings.keys import text_keys
+from assay.features.embeddings.model import resolve_model
+from assay.features.tables.lake import TableMissing
+from assay.features.tables.run_record import Check
+from assay.features.tables.transaction import Transaction
+from assay.features.views.feature_view import FeatureView, compute_rows
+from assay.features.views.windows import aggregate
+
+WINDOW = "window_complete"
+
+
+def view_step(view: FeatureView, first_day: date, contracts: Sequence[type[Contract]] = ()) -> Step:
+    """The step that fills `features/<view>`, one partition a day. `contracts` of what it reads say what is personal."""
+    table = f"features/{view.name}"
+    lookback = max(view.lookback().days, 1)
+    return Step(
+        outputs=(table,),
+        prepare=lambda tx, env: _prepare_view(view, lookback, first_day, tx),
+        compute=lambda tx, env, frames: _compute_view(view, table, tx, frames, contracts),
+        code_version=hashlib.sha256(f"view-1 {view.digest()}".encode()).hexdigest()[:16],
+        reads=view.sources(),
+        first_day=first_day,
+        checks=(Declared(WINDOW, table, "Every day of the longest window has arrived."),) if view.is_windowed else (),
+        group="features",
+        kinds=("polars",),
+        owner=view.owner,
+        description=view.description or f"Features of one {view.entity.name} over event time.",
+        lookback=lookback - 1 if view.is_windowed else 0,
+    )
+
+
+def _prepare_view(view: FeatureView, lookback: int, first_day: date, tx: Transaction) -> dict[str, pl.LazyFrame]:
+    day = tx.work.partition or ""
+    frames, missing = {}, []
+    wanted = [key for key in days_before(day, lookback) if key >= first_day.isoformat()] if view.is_windowed else [day]
+    for source in view.sources():
+        require(tx, source, day)
+        present = available(tx, source, wanted)
+        missing += [f"{source} {key}" for key in wanted if key not in present]
+        frames[source] = tx.read(source, present)
+    if view.is_windowed:
+        message = f"Not there yet, so not counted: {', '.join(missing)}." if missing else ""
+        table = f"features/{view.name}"
+        tx.check(
+            Check(WINDOW, table, not missing, "warn", None, len(wanted) * len(frames), len(missing), message=message)
+        )
+    return frames
+
+
+def _compute_view(
+    view: FeatureView,
+    table: str,
+    tx: Transaction,
+    frames: dict[str, pl.LazyFrame],
+    contracts: Sequence[type[Contract]],
+) -> Mapping[str, Any]:
+    if view.is_windowed:
+        rows = aggregate(view, frames, at=end_of(tx.work.partition or ""))
+    else:
+        rows = compute_rows(view, frames[view.sources()[0]]).collect()
+    rows = rows.sort([view.event_time, *view.entity.keys])
+    tx.extra["serving"] = view.serving()
+    tx.extra["view"] = view.definition()
+    tx.write(table, rows, column_lineage=view.column_lineage())
+    preview = rows.head(10)
+    for contract in contracts:
+        known = [column.name for column in compiled(contract).columns if column.name in preview.columns]
+        preview = preview.with_columns(mask(preview.select(known), contract))
+    return {"preview": preview}
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Vectors of a text column: `embeddings/<name>`, append-only, keyed by content, so that a text is computed once.
+
+    Recorded with every commit: model, its SHA-256, engine, dtype, device and batch policy.
+    """
+
+    name: str
+    source: str
+    text: str
+    first_day: date
+    description: str = ""
+
+    @property
+    def table(self) -> str:
+        return f"embeddings/{self.name}"
+
+
+def embedding_step(embedding: Embedding) -> Step:
+    return Step(
+        outputs=(embedding.table,),
+        prepare=lambda tx, env: _prepare_embedding(embedding, tx, env),
+        compute=lambda tx, env, texts: _compute_embedding(embedding, tx, env, texts),
+        code_version=hashlib.sha256(f"embed-1 {embedding.source} {embedding.text}".encode()).hexdigest()[:16],
+        reads=(embedding.source,),
+        first_day=embedding.first_day,
+        group="features",
+        kinds=("torch", "huggingface"),
+        description=embedding.description,
+        pool="gpu",
+    )
+
+
+def _prepare_embedding(embedding: Embedding, tx: Transaction, env: Env) -> pl.LazyFrame:
+    day = tx.work.partition or ""
+    require(tx, embedding.source, day)
+    model = resolve_model(env.settings.embedding_model or None)
+    tx.extra["model"] = {"name": model.name, "digest": model.digest, "revision": model.revision}
+    tx.work = replace(tx.work, params={"model": model.digest})
+    return tx.read(embedding.source, [day]).select(embedding.text)
+
+
+def _compute_embedding(embedding: Embedding, tx: Transaction, env: Env, texts: pl.LazyFrame) -> Mapping[str, Any]:
+    model = resolve_model(env.settings.embedding_model or None)
+    engine = shared_engine(env)
+    column = texts.collect()[embedding.text].drop_nulls()
+    keyed = (
+        pl.DataFrame({"text": column, "text_key": text_keys(column, model, engine.settings)})
+        .unique("text_key")
+        .sort("text_key")
+    )
+    missing = keyed
+    try:
+        known = tx.read(embedding.table, reference=True).select("text_key")
+        missing = keyed.join(known.collect(), on="text_key", how="anti").sort("text_key")
+    except TableMissing:
+        pass
+    vectors = engine.embed(
+        missing["text"].to_list(), progress=lambda done, total: env.progress(f"embedding {embedding.name}", done, total)
+    )
+    rows = pl.DataFrame({"text_key": missing["text_key"], "vector": vectors}).cast({"vector": pl.List(pl.Float32)})
+    tx.extra["engine"] = engine.describe()
+    tx.write(
+        embedding.table,
+        rows,
+        mode="append",
+        statistics=("text_key",),
+        extra={"dimensions": model.dimensions},
+        constraints={"dimension": f"array_length(vector) = {model.dimensions}"},
+        column_lineage={
+            name: {"direct": [(embedding.source, embedding.text)], "indirect": []} for name in ("text_key", "vector")
+        },
+    )
+    return {"texts": keyed.height, "computed": missing.height, "engine": engine.describe()}
+
+
+def embedding_keys(env: Env, texts: pl.Series) -> pl.Series:
+    """The keys (`text_key`) under which the vectors of these texts are kept."""
+    model = resolve_model(env.settings.embedding_model or None)
+    return text_keys(texts, model, shared_engine(env).settings).alias("text_key")
+
+
+_ENGINES: dict[tuple[str, str], Engine] = {}
+
+
+def shared_engine(env: Env) -> Engine:
+    """One loaded model per process: loading takes seconds, and days come one after the other."""
+    model = resolve_model(env.settings.embedding_model or None)
+    key = (model.digest, env.settings.device)
+    if key not in _ENGINES:
+        _ENGINES[key] = Engine(model, device=env.settings.device)
+    return _ENGINES[key]

@@ -1,0 +1,103 @@
+"""Profiles of clean tables, kept beside them: `profiles/<source>` has one row per column of each partition.
+
+Whoever watches a table reads these few rows and never the data. The table is versioned with the one that it describes.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from assay.checks.profiles.profile_state import ProfileState, merge
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.parquet_files import PARTITION
+
+CLEAN, PROFILES = "clean/", "profiles/"
+
+_ROWS = {
+    "column": pl.String,
+    "dtype": pl.String,
+    "rows": pl.Int64,
+    "null": pl.Int64,
+    "nan": pl.Int64,
+    "distinct": pl.Int64,
+    "min": pl.String,
+    "max": pl.String,
+    "mean": pl.Float64,
+    "state": pl.String,
+}
+
+
+def profile_rows(profile: ProfileState) -> pl.DataFrame:
+    """A profile as a table: the figures that people look at, and the whole state of the column as JSON."""
+    rows = []
+    for name, column in profile.columns.items():
+        shown = column.summary()
+        rows.append(
+            {
+                "column": name,
+                "dtype": column.dtype,
+                "rows": profile.rows,
+                "null": column.null,
+                "nan": column.nan,
+                "distinct": shown.get("distinct"),
+                **{bound: None if shown.get(bound) is None else str(shown[bound]) for bound in ("min", "max")},
+                "mean": float(shown["mean"]) if shown.get("mean") is not None else None,
+                "state": json.dumps(column.to_dict(), sort_keys=True, allow_nan=False),
+            }
+        )
+    return pl.DataFrame(rows, schema=_ROWS)
+
+
+def profile_of(
+    lake: Lake, table: str, version: int | None = None, partitions: Sequence[str] | None = None
+) -> ProfileState:
+    """The profile of `clean/<source>` at a version (None: the latest), of some partitions (None: of all) together.
+
+    Reads profiles only. Raises AssayError for another table, and for a partition that has no profile: it was written before
+    there were any, and gets one when it is materialised again.
+    """
+    if not table.startswith(CLEAN):
+        raise AssayError(f"{table} has no profile: tables named {CLEAN}<source> have one.")
+    state = lake.table(table).at(version)
+    try:
+        profiles = lake.table(PROFILES + table.removeprefix(CLEAN)).at()
+    except TableMissing:
+        raise _without(table, "any partition") from None
+    wanted = state.partitions() if partitions is None else list(partitions)
+    writers = {commit.partition: commit for commit in state.writers(wanted)}
+    made: dict[str, list[Commit]] = {}
+    for commit in profiles.commits:
+        if commit.run_id and commit.partition:
+            made.setdefault(commit.partition, []).append(commit)
+    found = {key: _made_with(writers[key], made.get(key, [])) for key in wanted if key in writers}
+    lacking = [key for key in wanted if found.get(key) is None]
+    if lacking:
+        raise _without(table, lacking[0])
+    latest = {commit.partition: commit for commit in profiles.writers(wanted)}
+    # Most are what the latest version holds, so one scan has them.
+    older = [key for key in wanted if found[key] != latest.get(key)]
+    frames = [profiles.scan([key for key in wanted if key not in older])]
+    frames += [profiles.table.at(commit.version).scan([key]) for key in older if (commit := found[key])]
+    rows = pl.concat(frame.select(PARTITION, "column", "state") for frame in frames).collect()
+    states: dict[str, dict[str, Any]] = {key: {} for key in wanted}
+    for key, column, text in rows.iter_rows():
+        states[key][column] = json.loads(text)
+    return merge(ProfileState.from_dict({"rows": writers[key].rows, "columns": states[key]}) for key in wanted)
+
+
+def _made_with(written: Commit, profiles: Sequence[Commit]) -> Commit | None:
+    """The profile made by the same work; one that stayed as it was has no commit of that work, but an earlier one."""
+    same = [commit for commit in profiles if commit.fingerprint == written.fingerprint]
+    earlier = [commit for commit in profiles if commit.timestamp <= written.timestamp]
+    return (same or earlier or [None])[-1]
+
+
+def _without(table: str, partition: str) -> AssayError:
+    return AssayError(
+        f"There is no profile of {table} ({partition}) at this version: it was written before there were any. Materialise it "
+        f"to make one: assay materialize {table}"
+    )

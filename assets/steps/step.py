@@ -1,0 +1,194 @@
+"""A step: what turns some tables (or files) into others. Declarations become steps; steps become Dagster assets.
+
+A step has two halves. `prepare` pins what it will read, and so decides whether anything is to be done; `compute` does it.
+The planner runs only the first half, the runner both: what is stale is decided in one place, by the same code that runs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from assay.assets.steps.code_version import code_identity
+from assay.errors import AssayError
+from assay.features.tables.lake import Lake
+from assay.features.tables.run_record import Done, Recorder, Run, Work, new_run
+from assay.features.tables.transaction import Transaction, run
+from assay.settings import Settings
+
+Progress = Callable[[str, int, int], None]  # (what, done, total)
+
+
+class NotReady(AssayError):
+    """An upstream of this step has not arrived yet. Not an error of the step: it waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """What a step may use besides its transaction. `now` decides which exceptions are over."""
+
+    settings: Settings
+    lake: Lake
+    recorder: Recorder
+    progress: Progress = lambda what, done, total: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A check that a step will report, known before it runs (so that the UI can list it)."""
+
+    name: str
+    table: str
+    description: str
+    blocking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node of the pipeline.
+
+    `prepare(tx, env)` declares reads and sources and returns what `compute(tx, env, prepared)` needs; it raises NotReady
+    while an upstream is missing. `first_day` makes it daily: one partition per day from then on. A step with `batches`
+    handles all pending batches of its upstream in one go, one transaction each. `landed` names the days for which its
+    upstream has delivered anything. `reads` are the tables it depends on, `references` tables it only looks things up in.
+    """
+
+    outputs: tuple[str, ...]
+    prepare: Callable[[Transaction, Env], Any]
+    compute: Callable[[Transaction, Env, Any], Mapping[str, Any] | None]
+    code_version: str
+    reads: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    first_day: date | None = None
+    batches: Callable[[Env], list[str]] | None = None
+    landed: Callable[[Env], list[str]] | None = None
+    checks: tuple[Declared, ...] = ()
+    group: str = "default"
+    kinds: tuple[str, ...] = ()
+    owner: str = ""
+    description: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    pool: str | None = None
+    freshness: timedelta | None = None
+    lookback: int = 0  # days before the partition's own that it also reads
+
+    @property
+    def name(self) -> str:
+        return self.outputs[0].replace("/", "__")
+
+    @property
+    def daily(self) -> bool:
+        return self.first_day is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What running a step for one partition gave. `shown` is what a person sees of it in the UI."""
+
+    step: Step
+    partition: str | None
+    done: Done
+    shown: Mapping[str, Any]
+
+    @property
+    def changed(self) -> bool:
+        return self.done.changed
+
+
+def work_of(step: Step, partition: str | None, run: Run | None = None) -> Work:
+    return Work(
+        asset=step.outputs[0],
+        partition=partition,
+        code_version=step.code_version,
+        run=run or new_run(),
+        description=step.description,
+        owner=step.owner,
+    )
+
+
+def execute(step: Step, env: Env, partition: str | None, step_run: Run | None = None, *, force: bool = False) -> Result:
+    """Run one step for one partition. Nothing is computed when its outputs already hold the result of these inputs
+    (`force` computes all the same). Raises NotReady, AuditFailed (nothing published) or any AssayError."""
+
+    def body(tx: Transaction) -> Mapping[str, Any]:
+        prepared = step.prepare(tx, env)
+        tx.audit()
+        if not force and tx.current(*step.outputs):
+            return {}
+        tx.extra["code"] = code_identity()
+        return step.compute(tx, env, prepared) or {}
+
+    shown, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
+    return Result(step, partition, done, shown)
+
+
+def stale(step: Step, env: Env, partition: str | None) -> bool:
+    """Whether running the step now would do something: its inputs, code or sources differ from those of its outputs.
+    A refused delivery counts: running it says what is wrong. False while it is not ready."""
+    return _looked_at(step, env, partition) is True
+
+
+def waits_for(step: Step, env: Env, partition: str | None) -> str | None:
+    """Why the step cannot run yet, or None if it could."""
+    found = _looked_at(step, env, partition)
+    return found if isinstance(found, str) else None
+
+
+def _looked_at(step: Step, env: Env, partition: str | None) -> bool | str:
+    """Whether the step is stale, or what it waits for."""
+    tx = Transaction(env.lake, work_of(step, partition))
+    try:
+        step.prepare(tx, env)
+    except NotReady as waiting:
+        return str(waiting)
+    except AssayError:
+        return True
+    return not tx.current(*step.outputs)
+
+
+def day_of(partition: str) -> date:
+    return date.fromisoformat(partition)
+
+
+def end_of(partition: str) -> datetime:
+    """Midnight UTC after the day: the moment at which its data is complete."""
+    return datetime.combine(day_of(partition) + timedelta(days=1), datetime.min.time(), UTC)
+
+
+def days_before(partition: str, count: int) -> list[str]:
+    """The day and the `count − 1` days before it, oldest first."""
+    last = day_of(partition)
+    return [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
+
+
+def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> list[str]:
+    """Partitions of a table that exist (among `wanted`). Raises NotReady when the table does not exist."""
+    from assay.features.tables.lake import TableMissing
+
+    try:
+        present = tx.state(table).partitions()
+    except TableMissing:
+        raise NotReady(f"{table} does not exist yet: materialise it first.") from None
+    return present if wanted is None else [key for key in wanted if key in set(present)]
+
+
+def require(tx: Transaction, table: str, partition: str) -> None:
+    """Raise NotReady unless the table has the partition."""
+    if not available(tx, table, [partition]):
+        raise NotReady(f"{table} has no partition {partition} yet: materialise it first.")
+
+
+def fingerprints(steps: Sequence[Step], env: Env, partition: str | None) -> list[str]:
+    """What each step would compute from now, as one string: equal strings mean that nothing has changed for it."""
+    found = []
+    for step in steps:
+        for key in step.batches(env) if step.batches else [partition]:
+            tx = Transaction(env.lake, work_of(step, key))
+            try:
+                step.prepare(tx, env)
+            except AssayError as problem:
+                found.append(f"{step.name} {key} cannot: {problem}")
+            else:
+                found.append(f"{step.name} {key} {tx.fingerprint}")
+    return found

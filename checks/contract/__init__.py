@@ -1,0 +1,1 @@
+"""How a contract is written, read and compiled to rules."""

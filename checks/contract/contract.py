@@ -1,0 +1,258 @@
+"""Contract: a pandera model that also says who owns the data, how fresh it is, and what a broken rule does."""
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+import pandera.polars as pa
+import polars as pl
+from pandera.api.polars.model_config import BaseConfig
+
+from assay.checks.contract.columns import require_order
+from assay.checks.contract.compile import compile_columns, compile_rules
+from assay.checks.contract.field import Block, ColumnRule, RowCount, RowRule, Severity
+from assay.checks.contract.patterns import expanded, spread, templates
+from assay.checks.contract.rules import Column, Rule
+from assay.errors import AssayError
+
+_OPTIONS = ("version", "owner", "freshness", "severity", "row_count")
+#: Options of pandera that a contract does not have -> what to do instead.
+_REFUSED = {
+    "dtype": "annotate each column with its type",
+    "add_missing_columns": "declare the column Optional, so that its absence stays visible",
+    "on_missing_columns": "declare the column Optional, so that its absence stays visible",
+    "drop_invalid_rows": "remove it: rows that break a rule always leave, and are kept in quarantine",
+    "from_format": "read the data before it is validated",
+    "to_format": "write what `validate` gives back",
+    **dict.fromkeys(
+        (f"multiindex_{option}" for option in ("coerce", "name", "ordered", "strict", "unique")),
+        "polars frames have no index; declare its levels as columns",
+    ),
+}
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnInfo:
+    """What others may know about a column."""
+
+    name: str
+    dtype: str
+    nullable: bool
+    pii: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContractInfo:
+    """A contract in brief. `digest` is the SHA-256 of the whole declaration: it changes when any rule does."""
+
+    name: str
+    version: str
+    owner: str | None
+    freshness: timedelta | None
+    digest: str
+    columns: tuple[ColumnInfo, ...]
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A contract ready to be evaluated."""
+
+    info: ContractInfo
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...]
+    strict: bool
+    ordered: bool
+
+
+class Contract(pa.DataFrameModel):
+    """What must hold for a table. Subclass it, annotate columns, say the rest in `Config`:
+
+        class Tickets(Contract):
+            ticket_id: str = Field(str_matches=r"T[0-9]{7}$", key=True)
+            created_at: Timestamp = Field()
+            channel: str = Field(isin=["email", "chat"])
+
+            class Config(Contract.Config):
+                version = "1.0.0"
+                owner = "support-data"
+                freshness = "1d"
+                severity: ClassVar = {"channel.isin": "warn", "created_at.dtype": Block(share=0.01)}
+
+    It stays a valid pandera model. A contract that cannot work raises AssayError where it is defined.
+    """
+
+    class Config(BaseConfig):
+        version: ClassVar[str]
+        owner: ClassVar[str | None]
+        freshness: ClassVar[timedelta | str | None]  #: "30m", "12h", "1d", "2w"
+        severity: ClassVar[Mapping[str, Severity | Block | str]]  #: rule name -> severity, where not the default
+        row_count: ClassVar[RowCount | None]  #: the batch has as many rows as another place counts
+
+    __options__: ClassVar[dict[str, Any]] = {}
+    __compiled__: ClassVar[Compiled | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        declared = vars(cls.__dict__["Config"]) if "Config" in cls.__dict__ else {}
+        public = {name: value for name, value in declared.items() if not name.startswith("_")}
+        for name, value in public.items():
+            _check_option(cls.__name__, name, value)
+        own = {name: value for name, value in public.items() if name in _OPTIONS}
+        cls.__options__ = {**cls.__options__, **own}
+        # pandera reads an option that it does not know as the name of a check, so ours are taken out first.
+        pandera_options = {name: value for name, value in public.items() if name not in _OPTIONS}
+        cls.Config = type("Config", (Contract.Config,), {"name": cls.__name__, **pandera_options})
+        super().__init_subclass__(**kwargs)
+        cls.__compiled__ = _compile(cls)
+
+
+def compiled(contract: type[Contract]) -> Compiled:
+    """The contract's columns and rules. Raises AssayError if it is not a contract or declares no column."""
+    if not (isinstance(contract, type) and issubclass(contract, Contract)):
+        raise AssayError(f"a contract is a subclass of assay.checks.Contract, not {contract!r}")
+    if contract.__compiled__ is None:
+        raise AssayError(f"{contract.__name__}: the contract declares no columns; annotate at least one")
+    return contract.__compiled__
+
+
+def bound(contract: type[Contract], delivered: Sequence[str]) -> Compiled:
+    """The contract for a delivery with these columns: patterns stand for the columns that match them.
+
+    Raises ColumnsError when the contract is ordered and the columns come in another order.
+    """
+    plan = compiled(contract)
+    if any(column.pattern is not None for column in plan.columns):
+        schema, matches = expanded(contract.to_schema(), delivered)
+        options = contract.__options__
+        columns = compile_columns(schema)
+        severity = spread(options.get("severity") or {}, matches)
+        plan = replace(plan, columns=columns, rules=compile_rules(schema, columns, severity, options.get("row_count")))
+    if plan.ordered:
+        require_order(plan.info.name, [column.name for column in plan.columns], delivered)
+    return plan
+
+
+def contract_info(contract: type[Contract]) -> ContractInfo:
+    """Name, version, owner, freshness, digest, columns and key of a contract."""
+    return compiled(contract).info
+
+
+def contract_rules(contract: type[Contract]) -> tuple[Rule, ...]:
+    """The rules of a contract in the order in which reports show them."""
+    return compiled(contract).rules
+
+
+def _check_option(contract: str, name: str, value: Any) -> None:
+    known = [*_OPTIONS, *(option for option in dir(BaseConfig) if not option.startswith("_"))]
+    if name in _REFUSED and value != getattr(BaseConfig, name):
+        raise AssayError(f"{contract}: Config.{name} is not supported; {_REFUSED[name]}")
+    if name == "row_count" and not isinstance(value, RowCount | None):
+        raise AssayError(f"{contract}: Config.row_count must be a RowCount(reference), not a {type(value).__name__}")
+    if name not in known and not hasattr(pa.Check, name):
+        close = get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+        raise AssayError(f"{contract}: unknown option Config.{name}{hint}")
+
+
+def _compile(contract: type[Contract]) -> Compiled | None:
+    name = contract.__name__
+    try:
+        schema = contract.to_schema()
+    except (NameError, TypeError, AttributeError, pa.errors.SchemaInitError) as error:
+        raise AssayError(f"{name}: the contract cannot be built: {error}") from error
+    if not schema.columns:
+        return None
+    options = contract.__options__
+    columns = compile_columns(templates(schema))
+    key = tuple(column.name for column in columns if column.options.key)
+    if key and schema.unique is None and contract.__config__ is not None:
+        # So that pandera by itself also knows the key, in this thread (the schema) and in others (the config).
+        contract.__config__.unique = schema.unique = list(key)
+    rules = compile_rules(templates(schema), columns, options.get("severity") or {}, options.get("row_count"))
+    info = ContractInfo(
+        name=schema.name or name,
+        version=str(options.get("version", "0")),
+        owner=options.get("owner"),
+        freshness=_freshness(name, options.get("freshness")),
+        digest=_digest(schema, columns, rules, options),
+        columns=tuple(ColumnInfo(c.name, str(c.dtype), c.nullable, c.options.pii) for c in columns),
+        key=key,
+    )
+    # A clean table has the contract's columns only, so "filter" is what always happens.
+    return Compiled(info, columns, rules, strict=schema.strict is True, ordered=bool(schema.ordered))
+
+
+def _freshness(contract: str, value: timedelta | str | None) -> timedelta | None:
+    if value is None or isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"([0-9]+)([mhdw])", value)
+    if match is None or int(match[1]) == 0:
+        raise AssayError(
+            f'{contract}: Config.freshness = {value!r} is not a duration; write "30m", "12h", "1d" or "2w"'
+        )
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _digest(
+    schema: pa.DataFrameSchema, columns: tuple[Column, ...], rules: tuple[Rule, ...], options: Mapping[str, Any]
+) -> str:
+    declaration = {
+        "name": schema.name,
+        "options": {name: _plain(options.get(name)) for name in ("version", "owner", "freshness", "row_count")},
+        "strict": _plain(schema.strict),
+        "ordered": bool(schema.ordered),
+        "columns": [
+            [c.name, c.pattern, str(c.dtype), c.nullable, c.required, c.coerce, repr(c.options)]
+            + [_plain(check) for check in declared.checks or ()]
+            for c, declared in zip(columns, schema.columns.values(), strict=True)
+        ],
+        "checks": [_plain(check) for check in schema.checks or ()],
+        "rules": [[rule.name, rule.severity, repr(rule.block)] for rule in rules],
+    }
+    return hashlib.sha256(json.dumps(declaration, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A value of a declaration as JSON that is the same in every process."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case pa.Check():
+            return [value.name, _plain(value.statistics), _plain(value._check_fn), value.ignore_na]
+        case ColumnRule():
+            return value.predicate.__qualname__
+        case RowRule():
+            return _plain(value.expr)
+        case pl.Expr():
+            # The text form may shorten long literals, the serialised form does not.
+            return value.meta.serialize(format="json")
+        case re.Pattern():
+            return [value.pattern, value.flags]
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case set() | frozenset():
+            return sorted(map(repr, value))
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _ if callable(value):
+            return _source(value)
+        case _:
+            return repr(value)
+
+
+def _source(function: Callable[..., Any]) -> str:
+    # pandera wraps a model's check method; the function that the author wrote is in its closure.
+    written = inspect.getclosurevars(function).nonlocals.get("self") if inspect.isfunction(function) else None
+    function = getattr(written, "check_fn", function)
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        return repr(type(function)) if code is None else f"{code.co_code.hex()} {code.co_consts!r}"

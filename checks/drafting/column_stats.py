@@ -1,0 +1,219 @@
+"""What a table's rows show about each column: the evidence from which a contract is drafted, with its counts."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import Any
+
+import polars as pl
+
+from assay.checks.contract.compile import is_link
+from assay.checks.contract.field import FieldOptions
+from assay.checks.contract.rules import Column
+from assay.checks.drafting.pattern_inference import common_pattern
+from assay.checks.text.pii_detection import personal_class
+from assay.checks.text.predicates import no_card_number, no_email, not_empty
+from assay.checks.validation.parse import typed
+from assay.checks.validation.scan import DEFECT
+
+#: A property that this share of the values has is proposed; the rest would break the rule, and is counted.
+SHARE = 0.98
+#: Below this share of nulls the nulls are taken for defects.
+NULLS = 0.01
+#: A column has a list of values if there are at most so many, each in so many rows on average.
+MOST_VALUES, ROWS_PER_VALUE = 100, 20
+#: A listed value that is so much rarer than the average one is left out.
+RARE = 0.05
+FEW_ROWS = 20
+#: Functional dependencies are looked for among so many columns and rows.
+MOST_COLUMNS, MOST_ROWS = 12, 100_000
+TIMESTAMP = pl.Datetime("us", "UTC")
+_ID = re.compile(r"(?i)(^|_|[a-z])(id|key|uuid|guid|code|number|no|nr)$")
+_READABLE = (pl.Int64(), pl.Float64(), pl.Boolean(), pl.Date(), TIMESTAMP, pl.Time())
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """One column. Counts are rows. A range and values are given only where they are no personal data.
+
+    misfits: values that are not of `dtype`. values: the listed values, unlisted: rows with a value that is too rare for the
+    list. pattern_misfits: values that do not match `pattern`. negative: values below zero. blank, emails, cards: texts
+    that are blank, hold an address or a card number. naive: times without a zone.
+    """
+
+    name: str
+    dtype: pl.DataType
+    rows: int
+    nulls: int
+    distinct: int
+    misfits: int
+    naive: int = 0
+    nan: int = 0
+    negative: int = 0
+    low: Any = None
+    high: Any = None
+    values: tuple[str, ...] = ()
+    unlisted: int = 0
+    pattern: str | None = None
+    pattern_misfits: int = 0
+    pii: str | None = None
+    pii_share: float = 0.0
+    blank: int = 0
+    emails: int = 0
+    cards: int = 0
+
+    @property
+    def present(self) -> int:
+        return self.rows - self.nulls
+
+    @property
+    def nullable(self) -> bool:
+        """Nulls that are too many for defects."""
+        return self.nulls > NULLS * self.rows or self.rows == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A table. key: the columns that (nearly) tell its rows apart; repeats: rows whose key came before.
+
+    defective: rows that the reader could not read; they are not among `rows`. determines: (column, other, groups): in all
+    rows that were looked at, one value of the column goes with one value of the other.
+    """
+
+    rows: int
+    defective: int
+    columns: tuple[ColumnFacts, ...]
+    key: tuple[str, ...]
+    repeats: int
+    determines: tuple[tuple[str, str, int], ...]
+
+
+def facts(frame: pl.DataFrame) -> Facts:
+    """What the rows of a table show. Columns that link to the source are left out."""
+    defective = frame[DEFECT].is_not_null().sum() if DEFECT in frame.columns else 0
+    rows = frame.filter(pl.col(DEFECT).is_null()) if DEFECT in frame.columns else frame
+    rows = rows.select(name for name in rows.columns if not is_link(name))
+    columns = tuple(column_facts(rows[name]) for name in rows.columns)
+    key, repeats = _key(rows, columns)
+    return Facts(rows.height, int(defective), columns, key, repeats, tuple(_dependencies(rows, columns, key)))
+
+
+def column_facts(values: pl.Series) -> ColumnFacts:
+    """What the values of one column show."""
+    present = values.drop_nulls()
+    dtype, read, naive = _read(present)
+    name, rows = values.name, len(values)
+    distinct = present.n_unique() if not dtype.is_nested() else len(present)
+    common = {"name": name, "dtype": dtype, "rows": rows, "nulls": values.null_count(), "distinct": distinct}
+    common |= {"misfits": read.null_count(), "naive": naive}
+    if dtype == pl.String:
+        return ColumnFacts(**common, **_text(name, read, distinct))
+    read = read.drop_nulls()
+    if dtype.is_numeric():
+        nan = int(read.is_nan().sum()) if dtype.is_float() else 0
+        finite = read.filter(read.is_finite()) if dtype.is_float() else read
+        negative = int((finite < 0).sum())
+        return ColumnFacts(**common, nan=nan, negative=negative, low=finite.min(), high=finite.max())
+    if dtype.is_temporal():
+        return ColumnFacts(**common, low=read.min(), high=read.max())
+    return ColumnFacts(**common)
+
+
+def _read(present: pl.Series) -> tuple[pl.DataType, pl.Series, int]:
+    """The type that the values have, the values in it (null: a misfit), and how many times have no zone."""
+    source = present.dtype
+    if isinstance(source, (pl.Categorical, pl.Enum)) or source == pl.Null:
+        return pl.String(), present.cast(pl.String), 0
+    if isinstance(source, pl.Datetime):
+        naive = len(present) if source.time_zone is None else 0
+        return TIMESTAMP, _typed(present, TIMESTAMP), naive
+    if source != pl.String:
+        return source, present, 0
+    # "007" is a name made of digits, and reading it as a number would lose the zeros.
+    padded = present.str.contains(r"^[+-]?0[0-9]").any()
+    for dtype in _READABLE if not present.is_empty() else ():
+        read = _typed(present, dtype)
+        if read.len() - read.null_count() >= SHARE * len(present) and not (padded and dtype.is_numeric()):
+            zoned = _typed(present, dtype, naive_utc=False) if dtype == TIMESTAMP else read
+            return dtype, read, zoned.null_count() - read.null_count()
+    return pl.String(), present, 0
+
+
+def _typed(values: pl.Series, dtype: pl.DataType, *, naive_utc: bool = True) -> pl.Series:
+    column = Column("v", dtype, True, True, False, FieldOptions(naive_utc=naive_utc))
+    return values.alias("v").to_frame().select(typed(pl.col("v"), values.dtype, column).alias("v")).to_series()
+
+
+def _text(name: str, texts: pl.Series, distinct: int) -> dict[str, Any]:
+    if texts.is_empty():
+        return {}
+    pii, share = personal_class(name, texts)
+    tests = (
+        texts.alias("v")
+        .to_frame()
+        .select(
+            blank=(~not_empty(pl.col("v"))).sum(),
+            emails=(~no_email(pl.col("v"))).sum(),
+            cards=(~no_card_number(pl.col("v"))).sum(),
+        )
+    )
+    found: dict[str, Any] = {"pii": pii, "pii_share": share, **{n: int(v) for n, v in tests.row(0, named=True).items()}}
+    if pii is not None:
+        return found
+    shape = common_pattern(texts, SHARE) if len(texts) >= FEW_ROWS else None
+    if shape is not None:
+        return found | {"pattern": shape[0], "pattern_misfits": shape[1]}
+    if distinct <= MOST_VALUES and len(texts) >= ROWS_PER_VALUE * distinct:
+        counts = texts.value_counts(sort=True)
+        listed = counts.filter(pl.col("count") >= RARE * len(texts) / distinct)
+        names = tuple(sorted(listed[texts.name].to_list()))
+        return found | {"values": names, "unlisted": len(texts) - int(listed["count"].sum())}
+    return found
+
+
+def _key(rows: pl.DataFrame, columns: Sequence[ColumnFacts]) -> tuple[tuple[str, ...], int]:
+    """The column that nearly tells all rows apart, else a pair of columns; the one that is called like a key comes first."""
+    if rows.height < FEW_ROWS:
+        return (), 0
+    full = [
+        c for c in columns if c.pii is None and not c.nullable and not c.dtype.is_nested() and not c.dtype.is_float()
+    ]
+    single = [
+        c for c in full if c.distinct >= SHARE * c.present and not c.dtype.is_temporal() and c.dtype != pl.Boolean
+    ]
+    single = [
+        c for c in single if _named_like_id(c) or (c.distinct == c.present and (c.pattern or c.dtype.is_integer()))
+    ]
+    if single:
+        best = max(single, key=lambda column: (_named_like_id(column), column.distinct / column.present))
+        return (best.name,), best.present - best.distinct
+    ids = {column.name for column in full if _named_like_id(column)}
+    for first, second in combinations(full, 2):
+        if first.name in ids or second.name in ids:
+            distinct = rows.select(pl.struct(first.name, second.name).n_unique()).item()
+            if distinct >= SHARE * rows.height:
+                return (first.name, second.name), rows.height - distinct
+    return (), 0
+
+
+def _named_like_id(column: ColumnFacts) -> bool:
+    return _ID.search(column.name) is not None
+
+
+def _dependencies(
+    rows: pl.DataFrame, columns: Sequence[ColumnFacts], key: Sequence[str]
+) -> Iterator[tuple[str, str, int]]:
+    repeating = [
+        column.name
+        for column in columns
+        if 1 < column.distinct <= column.present / 2 and column.name not in key and not column.dtype.is_float()
+    ][:MOST_COLUMNS]
+    some = rows.head(MOST_ROWS)
+    for one, other in permutations(repeating, 2):
+        pair = some.select(one, other).drop_nulls()
+        groups = pair[one].n_unique()
+        # Few rows a group would make a dependency of chance.
+        enough = groups > 1 and pair[other].n_unique() > 1 and pair.height >= FEW_ROWS and pair.height >= 2 * groups
+        if enough and pair.n_unique() == groups:
+            yield one, other, groups

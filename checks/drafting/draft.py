@@ -1,0 +1,214 @@
+"""A first contract for a table, as Python source: every rule with the evidence for it, every doubt as a question."""
+
+import keyword
+import re
+from collections.abc import Iterator
+
+import polars as pl
+
+from assay.checks.contract.contract import Contract
+from assay.checks.drafting.column_stats import MOST_ROWS, NULLS, SHARE, TIMESTAMP, ColumnFacts, Facts, facts
+from assay.errors import AssayError
+
+_NAMES = {pl.String(): "str", pl.Int64(): "int", pl.Float64(): "float", pl.Boolean(): "bool", TIMESTAMP: "Timestamp"}
+WIDTH = 120
+_PII = {
+    "email": "e-mail addresses",
+    "phone": "phone numbers",
+    "card": "payment-card numbers",
+    "name": "names of people",
+    "free_text": "sentences",
+}
+
+
+def draft(frame: pl.DataFrame, name: str) -> str:
+    """Python source of a contract for a table like `frame`, whose class is called after `name`.
+
+    frame: rows as delivered (text or typed) or as a reader gives them; links to the source are left out. Comments say on how
+    many rows each rule rests, and hold no personal data. Raises AssayError if there is no column.
+    """
+    return source_of(facts(frame), name)
+
+
+def source_of(found: Facts, name: str) -> str:
+    """The source for what was found. Raises AssayError if there is no column."""
+    if not found.columns:
+        raise AssayError(f"{name}: there are no columns to draft a contract from; give a table that has some")
+    body = [line for column in found.columns for line in _column(column, found)]
+    text = "\n".join([*_head(found, name), *body, *_tail(found)])
+    imports = [word for word in ("Contract", "Field", "Timestamp") if re.search(rf"\b{word}\b", text)]
+    needs_polars = ["import polars as pl", ""] if re.search(r"\bpl\.", text) else []
+    docstring = (
+        f'"""A drafted contract: {SHARE:.0%} of the values must have a property for it to be proposed; review each."""'
+    )
+    lines = [docstring, "", *needs_polars, f"from assay.checks import {', '.join(imports)}", "", "", text, ""]
+    return "\n".join(lines)
+
+
+def _head(found: Facts, name: str) -> Iterator[str]:
+    words = re.findall(r"[A-Za-z0-9]+", name.rpartition("/")[2].partition(".")[0])
+    title = "".join(word[:1].upper() + word[1:] for word in words)
+    yield f"class {title if title.isidentifier() and not keyword.iskeyword(title) else 'Table'}(Contract):"
+    yield f"    # Drafted from {_rows(found.rows)}."
+    if found.defective:
+        yield f"    # {_rows(found.defective)} could not be read and were left out."
+    if not found.key:
+        yield "    # No key: neither a column nor a pair of columns tells the rows apart."
+    elif len(found.key) > 1:
+        key = " and ".join(map(_shown, found.key))
+        yield f"    # {key} together tell {_of(found.rows - found.repeats, found.rows)} rows apart: the key?"
+
+
+def _tail(found: Facts) -> Iterator[str]:
+    for one, other, groups in found.determines:
+        rows = min(found.rows, MOST_ROWS)
+        yield f"    # {_shown(one)} determines {_shown(other)} in {_rows(rows)}, {groups:,} groups: always?"
+    yield ""
+    yield "    class Config(Contract.Config):"
+    yield '        version = "0.1.0"'
+    yield "        # The data do not say who owns them nor how fresh they must be: add owner and freshness."
+
+
+def _column(column: ColumnFacts, found: Facts) -> Iterator[str]:
+    for comment in _evidence(column, found):
+        yield f"    # {comment}"
+    attribute = column.name
+    arguments = list(_arguments(column, found))
+    if not attribute.isidentifier() or keyword.iskeyword(attribute) or hasattr(Contract, attribute):
+        attribute = f"column_{found.columns.index(column) + 1}"
+        arguments.insert(0, f"alias={quoted(column.name)}")
+    start = f"    {attribute}: {annotation(column.dtype)} = Field("
+    line = f"{start}{', '.join(arguments)})"
+    if len(line) <= WIDTH:
+        yield line
+        return
+    yield start
+    yield from (f"        {argument}," for argument in arguments if not argument.startswith("isin="))
+    if column.values:
+        yield "        isin=["
+        yield from (f"            {quoted(value)}," for value in column.values)
+        yield "        ],"
+    yield "    )"
+
+
+def _arguments(column: ColumnFacts, found: Facts) -> Iterator[str]:
+    if column.name in found.key:
+        yield "key=True"
+    elif column.nullable:
+        yield "nullable=True"
+    if column.pii is not None:
+        yield f'pii="{column.pii}"'
+    if column.naive:
+        yield "naive_utc=True"
+    if column.dtype == pl.String and column.present and column.blank <= (1 - SHARE) * column.present:
+        if column.pii in ("free_text", "name"):
+            yield "not_empty=True"
+        if column.pii == "free_text":
+            yield from (
+                f"{rule}=True"
+                for rule, count in (("no_email", column.emails), ("no_card_number", column.cards))
+                if count <= (1 - SHARE) * column.present
+            )
+    if column.pattern is not None:
+        yield f"str_matches={_raw(column.pattern)}"
+    if column.values:
+        yield f"isin=[{', '.join(map(quoted, column.values))}]"
+    if _never_negative(column):
+        yield "ge=0"
+
+
+def _never_negative(column: ColumnFacts) -> bool:
+    known = column.dtype.is_numeric() and not column.dtype.is_unsigned_integer() and column.low is not None
+    return known and column.negative <= (1 - SHARE) * column.present
+
+
+def _evidence(column: ColumnFacts, found: Facts) -> Iterator[str]:
+    if column.rows and not column.present:
+        yield f"No values in {_rows(column.rows)}: the type is a guess."
+    if found.key == (column.name,):
+        unique = f"{_of(column.distinct, column.present)} values are distinct: the key?"
+        yield unique + (f" {_rows(found.repeats)} repeat a value and would leave." if found.repeats else "")
+    if column.nulls:
+        said = f"Null in {_of(column.nulls, column.rows)} rows"
+        yield f"{said}." if column.nullable else f"{said}, fewer than {NULLS:.0%}: defects? They would leave."
+    if column.misfits:
+        yield f"{_of(column.misfits, column.present)} values are not of this type and would leave."
+    if column.naive:
+        yield f"{_of(column.naive, column.present)} times have no zone: UTC?"
+    if column.nan:
+        yield f"{_of(column.nan, column.present)} values are NaN and would leave."
+    if column.pii is not None:
+        yield f"Looks like {_PII[column.pii]} ({column.pii_share:.0%} of a sample): personal data?"
+    for count, what in ((column.blank, "blank"), (column.emails, "with an e-mail address")):
+        if count and column.pii != "email":
+            yield f"{_of(count, column.present)} texts are {what}."
+    if column.cards and column.pii != "card":
+        yield f"{_of(column.cards, column.present)} texts are with a payment-card number."
+    if column.pattern is not None:
+        matching = column.present - column.pattern_misfits
+        yield f"{_of(matching, column.present)} values have this form: all?"
+    if column.values:
+        yield f"{len(column.values)} values, each in {_rows(column.present // column.distinct)} on average: all there are?"
+        if column.unlisted:
+            yield f"{_of(column.unlisted, column.present)} rows have other, rare values, which are not listed and would leave."
+    if column.low is not None:
+        sign = "only the sign is made a rule" if _never_negative(column) else "the range is not made a rule"
+        yield f"Seen from {column.low} to {column.high}; {sign}."
+        if column.negative and _never_negative(column):
+            yield f"{_of(column.negative, column.present)} values are negative and would leave."
+
+
+def annotation(dtype: pl.DataType) -> str:
+    """A type as a contract's annotation."""
+    if dtype in _NAMES:
+        return _NAMES[dtype]
+    match dtype:
+        case pl.List():
+            return f"pl.List({_inner(dtype.inner)})"
+        case pl.Array():
+            return f"pl.Array({_inner(dtype.inner)}, {dtype.size})"
+        case pl.Struct():
+            fields = ", ".join(f"{quoted(field.name)}: {_inner(field.dtype)}" for field in dtype.fields)
+            return f"pl.Struct({{{fields}}})"
+        case pl.Enum():
+            return f"pl.Enum([{', '.join(map(quoted, dtype.categories))}])"
+        case pl.Decimal():
+            return f"pl.Decimal({dtype.precision}, {dtype.scale})"
+        case pl.Duration():
+            return f'pl.Duration("{dtype.time_unit}")'
+        case pl.Datetime():
+            zone = None if dtype.time_zone is None else f'"{dtype.time_zone}"'
+            return f'pl.Datetime("{dtype.time_unit}", {zone})'
+        case _:
+            return f"pl.{type(dtype).__name__}"
+
+
+def _inner(dtype: object) -> str:
+    made = dtype() if isinstance(dtype, type) else dtype
+    text = annotation(made)  # pyright: ignore[reportArgumentType] - a type inside a type is one too
+    plain = {"str": "pl.String", "int": "pl.Int64", "float": "pl.Float64", "bool": "pl.Boolean"}
+    return {**plain, "Timestamp": 'pl.Datetime("us", "UTC")'}.get(text, text)
+
+
+def quoted(text: str) -> str:
+    """A text as a Python string, in double quotes where that needs no escapes."""
+    if not text.isprintable() or '"' in text or text.endswith("\\"):
+        return repr(text)
+    return f'r"{text}"' if "\\" in text else f'"{text}"'
+
+
+def _raw(pattern: str) -> str:
+    return f'r"{pattern}"' if pattern.isprintable() and '"' not in pattern else repr(pattern)
+
+
+def _shown(name: str) -> str:
+    """A column's name in a comment, where a line break would end the comment."""
+    return name if name.isidentifier() else repr(name)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count:,} of {total:,}"

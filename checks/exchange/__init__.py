@@ -1,0 +1,1 @@
+"""Contracts compared, and exchanged: ODCS documents, Python source."""

@@ -1,0 +1,270 @@
+"""An ODCS 3 document as a contract. What constrains the data and cannot be read is an error, never left out silently."""
+
+import io
+import json
+import keyword
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Optional
+
+import polars as pl
+import yaml
+
+from assay.checks.contract.contract import Contract
+from assay.checks.contract.field import TEXT_RULES, Block, Field, RowCount, rule
+from assay.checks.exchange.odcs_types import CATEGORIES, node_type
+from assay.checks.exchange.odcs_write import BOUNDS, ENGINE, holds_python
+from assay.errors import AssayError
+
+Node = Mapping[str, Any]
+_SLOTS = {slot: check for check, slot in BOUNDS.items()}
+_SHORT = {"greater_than_or_equal_to": "ge", "greater_than": "gt", "less_than_or_equal_to": "le", "less_than": "lt"} | {
+    "equal_to": "eq",
+    "not_equal_to": "ne",
+}
+_TYPE_OPTIONS = ("format", "timezone", "defaultTimezone")
+#: Says what something means, not which values are valid.
+_PROSE = (
+    *("id", "name", "physicalName", "description", "businessName", "tags", "examples", "classification"),
+    *("partitioned", "partitionKeyPosition", "encryptedName", "criticalDataElement", "authoritativeDefinitions"),
+    *("transformSourceObjects", "transformLogic", "transformDescription"),
+)
+_READ = (
+    *("logicalType", "physicalType", "logicalTypeOptions", "primaryKey", "primaryKeyPosition", "required", "unique"),
+    *("items", "properties", "relationships", "quality", "customProperties"),
+)
+_SEVERITIES = {"info": "info", "warning": "warn", "warn": "warn", "error": "quarantine", "quarantine": "quarantine"}
+_FRESH = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "w": "weeks"} | {
+    f"{word}{plural}": f"{word}s" for word in ("day", "hour", "minute", "second", "week") for plural in ("", "s")
+}
+_DECODE: dict[str, Callable[[Any], Any]] = {
+    "float": float,
+    "timestamp": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    "microseconds": lambda count: timedelta(microseconds=count),
+    "decimal": Decimal,
+}
+
+
+def from_odcs(text: str, table: str | None = None) -> type[Contract]:
+    """The contract that an ODCS 3 document describes; `table` chooses one if it describes several.
+
+    Team name, version, freshness, types, keys, required, unique, bounds, patterns, valid values and foreign keys are read,
+    and everything that `to_odcs` writes. Prose, prices, roles, servers and other agreements do not become rules.
+    Raises AssayError for what is not such a document, and for a constraint that it cannot read.
+    """
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise AssayError(f"the ODCS document is not YAML{where}; correct it") from None
+    if not isinstance(found, dict) or found.get("kind") != "DataContract":
+        raise AssayError("this is not an ODCS document: it has no `kind: DataContract`")
+    if not str(found.get("apiVersion", "")).startswith("v3."):
+        raise AssayError(f"ODCS {found.get('apiVersion')} cannot be read; convert the document to v3.1.0")
+    try:
+        return _contract(found, _table(found, table))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        # The message may quote the document, so it is not repeated.
+        raise AssayError(f"the ODCS document does not follow the standard ({type(error).__name__}); check it") from None
+
+
+def _table(found: Node, wanted: str | None) -> Node:
+    tables = {item["name"]: item for item in found.get("schema") or ()}
+    if not tables:
+        raise AssayError("the ODCS document has no `schema`; add one object with properties")
+    if wanted is None and len(tables) > 1:
+        raise AssayError(f"the ODCS document describes several tables; name one of {', '.join(tables)}")
+    if wanted is not None and wanted not in tables:
+        raise AssayError(f"the ODCS document has no table {wanted!r}; there are {', '.join(tables)}")
+    return tables[wanted] if wanted is not None else next(iter(tables.values()))
+
+
+def _contract(found: Node, table: Node) -> type[Contract]:
+    name = re.sub(r"\W", "_", str(table["name"]))
+    name = name if name.isidentifier() and not keyword.iskeyword(name) else f"Table_{name}"
+    custom = _custom(table)
+    severity = {rule: _severity(value) for rule, value in custom.pop("severity", {}).items()}
+    body: dict[str, Any] = {}
+    annotations: dict[str, Any] = {}
+    for node in table.get("properties") or ():
+        column = str(node.get("physicalName", node["name"]))
+        # The attribute's name is neutral: a column may be called like a method of the class.
+        attribute = f"column_{len(annotations)}"
+        annotations[attribute], body[attribute] = _column(node, column, f"{name}.{column}", severity)
+    for index, item in enumerate(table.get("quality") or ()):
+        if item.get("type") != "text":
+            body[f"_rule_{index}"] = _row_rule(item, name)
+    if table.get("relationships"):
+        raise AssayError(f"{name}: relationships of several columns cannot be read; give them at the property")
+    config = {"version": str(found.get("version", "0")), "severity": severity, **_options(found, custom, name)}
+    declared = type("Config", (Contract.Config,), config)
+    return type(name, (Contract,), {"__annotations__": annotations, "__module__": __name__, "Config": declared, **body})
+
+
+def _options(found: Node, custom: dict[str, Any], where: str) -> dict[str, Any]:
+    options = {option: custom.pop(option) for option in ("strict", "ordered", "unique") if option in custom}
+    if "row_count" in custom:
+        options["row_count"] = RowCount(**custom.pop("row_count"))
+    if custom:
+        raise AssayError(f"{where}: assay.{', assay.'.join(custom)} is not known; was a newer version at work?")
+    team = found.get("team")
+    if isinstance(team, dict) and team.get("name") is not None:
+        options["owner"] = str(team["name"])
+    for item in found.get("slaProperties") or ():
+        if item.get("property") == "freshness":
+            unit = _FRESH.get(str(item.get("unit", "d")))
+            if unit is None or not isinstance(item["value"], (int, float)):
+                raise AssayError(f"{where}: the freshness has no number of d, h, m or s; correct slaProperties")
+            options["freshness"] = timedelta(**{unit: item["value"]})
+    return options
+
+
+def _severity(value: Any) -> Any:
+    return Block(**value) if isinstance(value, dict) else value
+
+
+def _custom(node: Node) -> dict[str, Any]:
+    """Our own custom properties; those of others are not for us."""
+    items = {item["property"]: item["value"] for item in node.get("customProperties") or ()}
+    return {
+        name.removeprefix("assay."): value
+        for name, value in items.items()
+        if name.startswith("assay.") and name != CATEGORIES
+    }
+
+
+def _column(node: Node, column: str, where: str, severity: dict[str, Any]) -> tuple[Any, Any]:
+    unknown = [key for key in node if key not in (*_PROSE, *_READ)]
+    if unknown:
+        raise AssayError(f"{where}: {', '.join(unknown)} is no key of ODCS 3.1; correct it")
+    dtype = node_type(node, where)
+    custom = _custom(node)
+    annotation: Any = Optional[dtype] if custom.pop("optional", False) else dtype  # noqa: UP045 - a type made at run time
+    kwargs: dict[str, Any] = {"nullable": not node.get("required", False)}
+    if node.get("primaryKey"):
+        kwargs |= {"key": True, "nullable": False}
+    if node.get("unique"):
+        kwargs["unique"] = True
+    for to in (item["to"] for item in node.get("relationships") or ()):
+        kwargs["exists_in"] = to
+    kwargs |= {name: _decoded(value) for name, value in custom.items()}
+    if "required_if" in kwargs:
+        kwargs["required_if"] = dict(kwargs["required_if"])
+    checks = [*_type_checks(node.get("logicalTypeOptions") or {}, dtype, where)]
+    checks += [check for item in node.get("quality") or () for check in _quality(item, column, where, severity)]
+    for name, value in checks:
+        if name in kwargs and name != "nullable":
+            raise AssayError(f"{where}: {name} is said twice; keep one")
+        kwargs[name] = value
+    if isinstance(dtype, pl.Datetime) and (node.get("logicalTypeOptions") or {}).get("timezone") is False:
+        kwargs["naive_utc"] = True
+    return annotation, Field(alias=column, **kwargs)
+
+
+def _type_checks(options: Node, dtype: pl.DataType, where: str) -> Iterator[tuple[str, Any]]:
+    form = str(options.get("format", ""))
+    known = not dtype.is_temporal() or re.match("(yyyy-MM-dd|HH:mm:ss|$)", form)
+    if (dtype == pl.String and form) or not known:
+        raise AssayError(f"{where}: logicalTypeOptions.format {form!r} cannot be checked; remove it, or give a pattern")
+    options = {name: value for name, value in options.items() if name not in _TYPE_OPTIONS}
+    if isinstance(dtype, pl.Array):
+        options = {name: value for name, value in options.items() if name not in ("minItems", "maxItems")}
+    lengths = {
+        "min_value": options.pop("minLength", None),
+        "max_value": options.pop("maxLength", None),
+    }
+    if any(value is not None for value in lengths.values()):
+        yield "str_length", {name: value for name, value in lengths.items() if value is not None}
+    if "pattern" in options:
+        yield _pattern(str(options.pop("pattern")))
+    for slot, value in options.items():
+        if slot not in _SLOTS:
+            raise AssayError(f"{where}: logicalTypeOptions.{slot} cannot be checked; remove it, or say it as a @rule")
+        yield _SHORT[_SLOTS[slot]], _moment(value, dtype)
+
+
+def _pattern(pattern: str) -> tuple[str, str]:
+    """A pattern is found anywhere; one that is anchored as a whole is what pandera calls a match."""
+    whole = re.fullmatch(r"\^\(\?:(.*)\)", pattern, re.DOTALL)
+    if whole is not None:
+        try:
+            re.compile(whole[1])
+        except re.error:
+            return "str_contains", pattern
+        return "str_matches", whole[1]
+    return "str_contains", pattern
+
+
+def _moment(value: Any, dtype: pl.DataType) -> Any:
+    if not isinstance(value, str):
+        return value
+    if isinstance(dtype, pl.Datetime):
+        return datetime.fromisoformat(value)
+    return date.fromisoformat(value) if dtype == pl.Date else time.fromisoformat(value)
+
+
+def _quality(item: Node, column: str, where: str, severity: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if item.get("type") == "text":
+        return
+    label = item.get("name", "without a name")
+    metric, arguments = item.get("metric"), dict(item.get("arguments") or {})
+    if item.get("engine") == ENGINE:
+        implementation = item["implementation"]
+        name, values = implementation["check"], {n: _decoded(v) for n, v in implementation["arguments"].items()}
+        yield (name, True) if name in TEXT_RULES else (_SHORT.get(name, name), values)
+        return
+    found: list[tuple[str, Any, str]] = []
+    if item.get("mustBe") == 0 and item.get("type", "library") == "library":
+        if metric == "nullValues" and not arguments:
+            found.append(("nullable", False, "not_null"))
+        if metric == "duplicateValues" and not arguments:
+            found.append(("unique", True, "unique"))
+        if metric == "invalidValues" and arguments.keys() <= {"validValues", "pattern"}:
+            if "validValues" in arguments:
+                found.append(("isin", arguments["validValues"], "isin"))
+            if "pattern" in arguments:
+                name, value = _pattern(str(arguments["pattern"]))
+                found.append((name, value, "matches" if name == "str_matches" else "contains"))
+    if not found:
+        what = metric or item.get("engine") or item.get("type")
+        raise AssayError(f"{where}: the quality rule {label} ({what}) cannot be read; remove it, or say it as a @rule")
+    for name, value, rule_name in found:
+        yield name, value
+        if "severity" in item:
+            if item["severity"] not in _SEVERITIES:
+                raise AssayError(f"{where}: the severity of {label} is none of {', '.join(_SEVERITIES)}; correct it")
+            severity.setdefault(f"{column}.{rule_name}", _SEVERITIES[item["severity"]])
+
+
+def _row_rule(item: Node, where: str) -> Any:
+    label = item.get("name", "without a name")
+    implementation = item.get("implementation")
+    if item.get("engine") != ENGINE or not isinstance(implementation, dict) or implementation["check"] != "expression":
+        what = item.get("metric") or item.get("engine") or item.get("type")
+        raise AssayError(f"{where}: the quality rule {label} ({what}) cannot be read; remove it, or say it as a @rule")
+    tree = implementation["arguments"]["expression"]
+    if holds_python(tree):
+        raise AssayError(
+            f"{where}: the rule {label} brings Python code in its expression, which is never run; remove it"
+        )
+    try:
+        expr = pl.Expr.deserialize(io.StringIO(json.dumps(tree)), format="json")
+    except (pl.exceptions.PolarsError, ValueError):
+        raise AssayError(
+            f"{where}: the expression of {label} cannot be read by polars {pl.__version__}; write the rule anew"
+        ) from None
+    return rule(name=label)(lambda cls: expr)
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if isinstance(value, dict) and len(value) == 1:
+        (kind, written), *_ = value.items()
+        return _DECODE[kind](written) if kind in _DECODE else value
+    return value

@@ -1,0 +1,141 @@
+"""A contract as Python source, to be read and edited: what an imported document becomes."""
+
+import keyword
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from assay.checks.contract.builtin import BUILTINS
+from assay.checks.contract.contract import Contract
+from assay.checks.contract.field import TEXT_RULES
+from assay.checks.contract.rules import Column
+from assay.checks.drafting.draft import annotation, quoted
+from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, Declared, declaration
+from assay.errors import AssayError
+
+_SAME = ("isin", "notin", "str_matches", "str_contains", "str_startswith", "str_endswith", "str_length", "in_range")
+
+
+def to_source(contract: type[Contract]) -> str:
+    """Python source that declares the same contract. Raises AssayError for rules that are Python code already."""
+    declared = declaration(contract)
+    for item in declared.written.values():
+        if item.check == CODE:
+            raise AssayError(f"{declared.plan.info.name}: the rule {item.rule.name} is Python code; copy it by hand")
+    body = [_column(declared, column, number) for number, column in enumerate(declared.plan.columns, start=1)]
+    rules = [item for item in declared.written.values() if item.check == EXPRESSION]
+    lines = [f"class {declared.plan.info.name}(Contract):", *body, "", *_config(contract, declared)]
+    lines += [line for number, item in enumerate(rules, start=1) for line in _rule(item, number)]
+    text = "\n".join(lines) + "\n"
+    return f"{_imports(text)}\n\n\n{text}"
+
+
+def _imports(text: str) -> str:
+    def used(*words: str) -> list[str]:
+        return [word for word in words if re.search(rf"\b{word}\b(?!\")", text)]
+
+    standard = [f"import {name}" for name in ("datetime", "io") if f"{name}." in text]
+    names = {"Decimal": "decimal", "Optional": "typing"}
+    standard += [f"from {names[name]} import {name}" for name in used(*names)]
+    others = ["import polars as pl"] if "pl." in text else []
+    ours = [f"from assay.checks import {', '.join(used('Block', 'Contract', 'Field', 'Timestamp', 'rule'))}"]
+    ours += ["from assay.checks.contract.field import RowCount"] if used("RowCount") else []
+    return "\n\n".join("\n".join(part) for part in (standard, others, ours) if part)
+
+
+def _column(declared: Declaration, column: Column, number: int) -> str:
+    mine = [item for item in declared.written.values() if item.rule.column == column.name and item.check != EXPRESSION]
+    attribute, arguments = column.name, []
+    if not attribute.isidentifier() or keyword.iskeyword(attribute) or hasattr(Contract, attribute):
+        attribute = f"column_{number}"
+        arguments.append(f"alias={quoted(column.name)}")
+    flags = {"nullable": column.nullable, "coerce": column.coerce, "regex": column.pattern is not None}
+    names = {rule.name for rule in declared.plan.rules}
+    implied = (declared.plan.info.key, declared.unique)
+    flags["unique"] = f"{column.name}.unique" in names and (column.name,) not in implied
+    arguments += [f"{name}=True" for name, on in flags.items() if on]
+    options = {field.name: (getattr(column.options, field.name), field.default) for field in fields(column.options)}
+    arguments += [f"{name}={_option(name, value)}" for name, (value, default) in options.items() if value != default]
+    arguments += [_argument(item) for item in mine if item.check not in options]
+    kind = annotation(column.dtype)
+    kind = kind if column.required else f"Optional[{kind}]"
+    return f"    {attribute}: {kind} = Field({', '.join(arguments)})"
+
+
+def _option(name: str, value: Any) -> str:
+    return _literal(dict(value)) if name == "required_if" else _literal(value)
+
+
+def _argument(item: Declared) -> str:
+    if item.check in TEXT_RULES:
+        return f"{item.check}=True"
+    name = item.check if item.check in _SAME or item.check not in BUILTINS else BUILTINS[item.check][0]
+    given = {key: value for key, value in item.arguments.items() if value is not None}
+    if len(given) == 1 and item.check != "str_length":
+        return f"{name}={_literal(next(iter(given.values())))}"
+    return f"{name}={_literal(given)}"
+
+
+def _config(contract: type[Contract], declared: Declaration) -> Iterator[str]:
+    info, schema = declared.plan.info, contract.to_schema()
+    yield "    class Config(Contract.Config):"
+    yield f"        version = {quoted(info.version)}"
+    if info.owner is not None:
+        yield f"        owner = {quoted(info.owner)}"
+    if info.freshness is not None:
+        yield f"        freshness = {_literal(info.freshness)}"
+    if schema.strict:
+        yield f"        strict = {_literal(schema.strict)}"
+    if schema.ordered:
+        yield "        ordered = True"
+    if declared.unique:
+        yield f"        unique = {_literal(list(declared.unique))}"
+    for rule in declared.plan.rules:
+        if rule.kind == "count":
+            own = {name: getattr(rule, name) for name in ("reference", "share", "rows")}
+            yield f"        row_count = RowCount({', '.join(f'{name}={_literal(value)}' for name, value in own.items())})"
+    severities = [
+        f"            {quoted(rule.name)}: {_severity(rule.severity, rule.block)},"
+        for rule in declared.plan.rules
+        if rule.severity != ("block" if rule.kind in ("table", "count") else "quarantine") or rule.block is not None
+    ]
+    if severities:
+        yield from ("        severity = {", *severities, "        }")
+
+
+def _severity(severity: str, block: Any) -> str:
+    if block is None:
+        return quoted(str(severity))
+    given = {name: getattr(block, name) for name in ("share", "rows") if getattr(block, name) is not None}
+    return f"Block({', '.join(f'{name}={value}' for name, value in given.items())})"
+
+
+def _rule(item: Declared, number: int) -> Iterator[str]:
+    tree = item.arguments[EXPRESSION].meta.serialize(format="json")
+    yield ""
+    yield f"    @rule(name={quoted(item.rule.name)})"
+    yield f"    def rule_{number}(cls) -> pl.Expr:"
+    # How an expression was written is not kept, so it is given as polars reads it.
+    yield f'        return pl.Expr.deserialize(io.StringIO({tree!r}), format="json")'
+
+
+def _literal(value: Any) -> str:
+    """A value as source that evaluates to it."""
+    match value:
+        case str():
+            return quoted(value)
+        case float() if value in (float("inf"), float("-inf")) or value != value:
+            return f'float("{value}")'
+        case datetime() | date() | time() | timedelta() | Decimal() | None | bool() | int() | float():
+            return repr(value)
+        case dict():
+            return "{" + ", ".join(f"{_literal(key)}: {_literal(item)}" for key, item in value.items()) + "}"
+        case list() | tuple():
+            return f"[{', '.join(map(_literal, value))}]"
+        case re.Pattern():
+            return _literal(value.pattern)
+        case _:
+            raise AssayError(f"a value of type {type(value).__name__} cannot be written as source; use a simpler one")

@@ -1,0 +1,145 @@
+"""From rows to the state of their columns."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from assay.checks.contract.contract import Contract, compiled
+from assay.checks.contract.rules import Column
+from assay.checks.profiles.profile_state import Bound, ColumnState, ProfileState, Texts
+from assay.checks.profiles.sketch_distinct import Distinct
+from assay.checks.profiles.sketch_frequent import KEPT, Frequent
+from assay.checks.profiles.sketch_histogram import Histogram
+from assay.checks.profiles.sketch_moments import Moments
+from assay.checks.profiles.sketch_quantiles import Quantiles
+from assay.checks.validation.batch_counts import plain
+
+# A text is counted for each class of characters that it has any of.
+_CLASSES = {
+    "digit": r"[0-9]",
+    "lower": r"\p{Ll}",
+    "upper": r"\p{Lu}",
+    "space": r"\s",
+    "punctuation": r"[[:punct:]]",
+    "non_ascii": r"[^\x00-\x7F]",
+}
+
+
+def measure(frame: pl.DataFrame, contract: type[Contract]) -> ProfileState:
+    """The profile of rows in the contract's types, such as the clean rows of a validation. Other columns are left out."""
+    schema = contract.to_schema()
+    columns = {
+        column.name: _column(frame[column.name], column, _agreed(schema.columns[column.name], column.dtype))
+        for column in compiled(contract).columns
+        if column.name in frame.columns
+    }
+    return ProfileState(frame.height, columns)
+
+
+def _column(series: pl.Series, column: Column, agreed: pl.Series) -> ColumnState:
+    dtype = series.dtype
+    state = ColumnState(str(dtype), len(series), series.null_count())
+    values = series.drop_nulls()
+    if dtype.is_float():
+        values = values.drop_nans()
+        state = replace(state, nan=len(series) - state.null - len(values))
+    if dtype.is_nested() or dtype == pl.Null:
+        return state
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        values = values.cast(pl.String)  # its codes mean nothing elsewhere
+    hashes = values.hash(seed=0)
+    state = replace(state, distinct=Distinct.of(hashes.to_numpy()))
+    if values.dtype == pl.String:
+        state = replace(state, texts=_texts(values, rare=state.distinct.estimate() > len(values) // 4))
+    if column.options.pii is not None:
+        return state
+    if values.dtype == pl.String:
+        names = dict(zip(agreed.hash(seed=0), agreed, strict=True))
+        frequent = Frequent.of({names.get(value, f"#{value:016x}"): count for value, count in _most_frequent(hashes)})
+        return replace(state, frequent=frequent)
+    if values.dtype == pl.Boolean or values.dtype.is_integer():
+        counted = _most_frequent(values)
+        state = replace(state, frequent=Frequent.of({str(value).lower(): count for value, count in counted}))
+    if not (values.dtype.is_numeric() or values.dtype.is_temporal()):
+        return state
+    numbers = _numbers(values)
+    finite = numbers[np.isfinite(numbers)]
+    ranks = values.to_physical() if values.dtype.is_temporal() else values
+    return replace(
+        state,
+        infinite=len(numbers) - len(finite),
+        low=_bound(values.min(), ranks.min()),
+        high=_bound(values.max(), ranks.max()),
+        moments=Moments.of(finite),
+        quantiles=Quantiles.of(finite),
+        histogram=_by_month(values) if isinstance(dtype, pl.Date | pl.Datetime) else Histogram.of(finite),
+    )
+
+
+def _agreed(column: Any, dtype: pl.DataType) -> pl.Series:
+    """The texts that the contract itself lists: they are no data."""
+    listed = [str(value) for value in dtype.categories] if isinstance(dtype, pl.Enum) else []
+    for check in column.checks or ():
+        if check.name == "isin":
+            listed += [value for value in check.statistics["allowed_values"] if isinstance(value, str)]
+    return pl.Series(listed, dtype=pl.String).unique()
+
+
+def _most_frequent(values: pl.Series) -> Iterable[tuple[Any, int]]:
+    """(value, count) of as many values as `Frequent` needs to know. Numbers are sorted faster than they are hashed."""
+    return values.sort().rle().struct.unnest().top_k(KEPT + 1, by="len").select("value", "len").iter_rows()
+
+
+def _numbers(values: pl.Series) -> np.ndarray:
+    dtype = values.dtype
+    if isinstance(dtype, pl.Date):
+        values = values.cast(pl.Datetime("us"))
+    if isinstance(values.dtype, pl.Datetime):
+        values = values.dt.epoch("us") / 1e6
+    elif isinstance(dtype, pl.Duration):
+        values = values.dt.total_microseconds() / 1e6
+    elif isinstance(dtype, pl.Time):
+        values = values.cast(pl.Int64) / 1e9
+    return values.cast(pl.Float64).to_numpy()
+
+
+def _by_month(values: pl.Series) -> Histogram:
+    months = (values.dt.year().cast(pl.Int32) * 12 + values.dt.month() - 1).alias("month")
+    return Histogram(dict(months.value_counts().sort("month").iter_rows()))
+
+
+def _bound(value: Any, rank: Any) -> Bound | None:
+    if value is None:
+        return None
+    return Bound(_unscaled(rank) if isinstance(rank, Decimal) else rank, plain(value))
+
+
+def _unscaled(value: Decimal) -> int:
+    # All values of a decimal column have the same number of decimal places, so the digits alone compare.
+    sign, digits, _ = value.as_tuple()
+    return (-1 if sign else 1) * int("".join(map(str, digits)))
+
+
+def _texts(values: pl.Series, *, rare: bool) -> Texts:
+    """rare: most texts occur once; else each is looked at once, and counted as often as it occurs."""
+    lengths = values.str.len_chars()
+    if rare:
+        classes = {name: int(values.str.contains(pattern).sum()) for name, pattern in _CLASSES.items()}
+    else:
+        counted = values.alias("value").value_counts(name="count")
+        has = {
+            name: pl.col("count").filter(pl.col("value").str.contains(pattern)).sum()
+            for name, pattern in _CLASSES.items()
+        }
+        classes = counted.select(**has).row(0, named=True)
+    return Texts(
+        lengths=Moments.of(lengths.cast(pl.Float64).to_numpy()),
+        shortest=lengths.min(),
+        longest=lengths.max(),
+        empty=int((lengths == 0).sum()),
+        classes=classes,
+    )

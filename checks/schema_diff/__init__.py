@@ -1,0 +1,1 @@
+"""A delivery against its contract and against the batch before it."""

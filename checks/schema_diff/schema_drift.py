@@ -1,0 +1,119 @@
+"""A delivery against its contract and against the batch before it: what happened to the columns, by name."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from assay.checks.contract.columns import compare_columns
+from assay.checks.contract.compile import is_link
+from assay.checks.contract.contract import Contract, compiled
+from assay.checks.drafting.column_stats import FEW_ROWS, column_facts
+from assay.checks.schema_diff.rename_matching import partners
+from assay.checks.schema_diff.units import unit_shift
+
+Kind = Literal["dropped", "added", "renamed", "retyped", "reordered", "unit_shifted"]
+Against = Literal["contract", "previous"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that happened to a column (as it was called), against the contract or the previous batch.
+
+    partner: what it is probably called now. score: how sure that is, 0 to 1. detail: the evidence, without cell values.
+    """
+
+    kind: Kind
+    column: str
+    against: Against
+    detail: str
+    partner: str | None = None
+    score: float = 1.0
+
+
+def delivery_drift(
+    delivery: pl.DataFrame, contract: type[Contract], previous: pl.DataFrame | None = None
+) -> list[Finding]:
+    """What happened to the columns of a delivery, first against the contract, then against the previous batch.
+
+    Both frames are as delivered; columns that link to the source are left out. With a previous batch partners are found by
+    their values too, and changes of unit and of what a text column holds are seen. Raises AssayError for no contract.
+    """
+    now = _data(delivery)
+    before = {} if previous is None else _data(previous)
+    columns = compiled(contract).columns
+    named = {column.name: str(column.dtype) for column in columns if column.pattern is None}
+    optional = {column.name for column in columns if not column.required}
+    patterns = [column.pattern for column in columns if column.pattern is not None]
+    agreed = {name for name in now if any(re.fullmatch(pattern, name) for pattern in patterns)}
+    found = [
+        finding
+        for finding in _columns(named, now, before, "contract")
+        if (finding.kind != "dropped" or finding.column not in optional)
+        and (finding.kind != "added" or finding.column not in agreed)
+    ]
+    if previous is not None:
+        found += _columns({name: str(values.dtype) for name, values in before.items()}, now, before, "previous")
+        renamed = {finding.column: finding.partner for finding in found if finding.partner is not None}
+        # The numbers of a key are names: they have no unit.
+        found += _values(before, now, renamed, compiled(contract).info.key)
+    return found
+
+
+def _data(frame: pl.DataFrame) -> dict[str, pl.Series]:
+    return {name: frame[name] for name in frame.columns if not is_link(name)}
+
+
+def _columns(
+    expected: Mapping[str, str], now: Mapping[str, pl.Series], before: Mapping[str, pl.Series], against: Against
+) -> Iterator[Finding]:
+    delivered = {name: str(values.dtype) for name, values in now.items()}
+    drift = compare_columns(expected, delivered)
+    pairs = partners(
+        {name: expected[name] for name in drift.missing}, {name: now[name] for name in drift.unexpected}, before
+    )
+    renamed = {old: (new, score) for old, new, score in pairs}
+    for name in drift.missing:
+        if name in renamed:
+            partner, score = renamed[name]
+            by = "name and values" if name in before else "name"
+            yield Finding("renamed", name, against, f"probably {partner!r} now, by its {by}", partner, score)
+        else:
+            yield Finding("dropped", name, against, "is not delivered, and no new column is like it")
+    taken = {partner for partner, _ in renamed.values()}
+    for name in drift.unexpected:
+        if name not in taken:
+            yield Finding("added", name, against, "is new")
+    for name, old, new in drift.retyped:
+        yield Finding("retyped", name, against, f"{old} to {new}")
+    order = [name for name in expected if name in now], [name for name in now if name in expected]
+    moved = next((there for here, there in zip(*order, strict=True) if here != there), None)
+    if moved is not None:
+        yield Finding("reordered", moved, against, f"comes at position {list(now).index(moved) + 1} now")
+
+
+def _values(
+    before: Mapping[str, pl.Series], now: Mapping[str, pl.Series], renamed: Mapping[str, str], key: Collection[str]
+) -> Iterator[Finding]:
+    """What happened to the values of the columns that are there in both batches, renamed ones included."""
+    for name, old in before.items():
+        new = now.get(renamed.get(name, name))
+        if new is None:
+            continue
+        one, other = column_facts(old), column_facts(new)
+        if min(one.present, other.present) < FEW_ROWS:
+            continue
+        if one.dtype.is_numeric() and other.dtype.is_numeric():
+            shift = None if name in key else unit_shift(_numbers(old), _numbers(new))
+            if shift is not None:
+                how = " or ".join(shift.units) or f"about ×{shift.factor:.3g} (a currency or another unit?)"
+                detail = f"the values are {how}: {shift.distance:.2f} mean deviations apart then, {shift.before:.2f} as they are"
+                yield Finding("unit_shifted", name, "previous", detail, renamed.get(name), max(0.0, 1 - shift.distance))
+        elif old.dtype == new.dtype == pl.String and one.dtype != other.dtype:
+            yield Finding("retyped", name, "previous", f"the texts were {one.dtype}, and are {other.dtype} now")
+
+
+def _numbers(values: pl.Series) -> pl.Series:
+    return values.cast(pl.Float64, strict=False)

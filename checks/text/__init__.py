@@ -1,0 +1,1 @@
+"""Text: formats, normal forms, predicates, personal data."""

@@ -1,0 +1,38 @@
+"""Canonical spellings beside the delivered ones: proposals for people, never put in place of a value."""
+
+import polars as pl
+
+from assay.checks.contract.contract import Contract, bound
+from assay.checks.contract.rules import Column
+from assay.checks.text.formats import parser
+from assay.checks.text.normalization import normal_form
+
+PROPOSED = "_proposed"
+
+
+def propose(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
+    """The rows with a value that has another canonical spelling, and `_proposed`: a struct of column -> that spelling.
+
+    The spelling comes from the field's `normal` forms, else from its `format`; null in `_proposed`: nothing to propose.
+    Only columns delivered as text are looked at, so a batch, clean rows and quarantined rows will all do. A view of cell
+    values: show it only where the rows themselves may be shown. Empty when no column has proposals.
+    """
+    columns = [
+        column for column in bound(contract, frame.columns).columns if frame.schema.get(column.name) == pl.String
+    ]
+    proposals = [expr.alias(column.name) for column in columns if (expr := _proposal(column)) is not None]
+    if not proposals:
+        return frame.clear()
+    proposed = pl.struct(proposals).alias(PROPOSED)
+    return frame.with_columns(proposed).filter(pl.any_horizontal(expr.is_not_null() for expr in proposals))
+
+
+def _proposal(column: Column) -> pl.Expr | None:
+    value, options = pl.col(column.name), column.options
+    if options.normal:
+        spelling = normal_form(options.normal, column.name)(value)
+    elif options.format is not None:
+        spelling = parser(options.format, column.name)(value)
+    else:
+        return None
+    return pl.when(spelling != value).then(spelling)

@@ -1,0 +1,64 @@
+"""Personal data out of what people look at: previews and log lines."""
+
+import re
+
+import polars as pl
+
+from assay.checks.contract.compile import is_link
+from assay.checks.contract.contract import Contract, compiled
+from assay.checks.text.predicates import EMAIL, card_spans
+
+PREVIEW_ROWS = 10
+
+# \p{L} is polars' spelling; for Python every word character but digits and "_" is a letter.
+_EMAIL = re.compile(EMAIL.replace(r"\p{L}", r"[^\W\d_]"))
+#: International (+…), with an area code in brackets, or 3-3-4. Bare digit runs are left alone: most of them are ids.
+_PHONE = re.compile(
+    r"\+[0-9](?:[ ().\-/]{0,2}[0-9]){6,14}"
+    r"|\([0-9]{2,5}\)[ \-]?[0-9]{3,4}[ \-]?[0-9]{3,4}"
+    r"|(?<![0-9])[0-9]{3}[\-. ][0-9]{3}[\-. ][0-9]{4}(?![0-9])"
+)
+
+
+def redact(text: str) -> str:
+    """The text with e-mail addresses, payment-card numbers and phone numbers replaced, for log lines."""
+    return _PHONE.sub("‹phone›", _without_cards_and_emails(text))
+
+
+def mask(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
+    """The first ten rows with personal data masked by each column's pii class; null stays null.
+
+    Free text, the reader's raw line and columns that the contract does not know show only how long they are. Other text of
+    the contract is shown with e-mail addresses and card numbers redacted, since a broken row may hold them anywhere.
+    """
+    classes = {column.name: column.options.pii for column in compiled(contract).columns}
+    return frame.head(PREVIEW_ROWS).with_columns(
+        _masked(pl.col(name), dtype, _class_of(name, classes)) for name, dtype in frame.schema.items()
+    )
+
+
+def _class_of(name: str, classes: dict[str, str | None]) -> str | None:
+    if name in classes:
+        return classes[name]
+    return "free_text" if name == "_line" or not is_link(name) else "link"
+
+
+def _masked(value: pl.Expr, dtype: pl.DataType, pii: str | None) -> pl.Expr:
+    if pii == "link":
+        return value
+    if pii == "free_text":
+        text = value.cast(pl.String) if not dtype.is_nested() else pl.lit("")
+        words = text.str.count_matches(r"\S+")
+        size = pl.format("‹text: {} characters, {} words›", text.str.len_chars(), words)
+        return pl.when(value.is_not_null()).then(size).alias(value.meta.output_name())
+    if pii is not None:
+        return pl.when(value.is_not_null()).then(pl.lit(f"‹{pii}›")).alias(value.meta.output_name())
+    if dtype == pl.String:
+        return value.map_elements(_without_cards_and_emails, return_dtype=pl.String)
+    return value
+
+
+def _without_cards_and_emails(text: str) -> str:
+    for start, end in reversed(card_spans(text)):
+        text = f"{text[:start]}‹card›{text[end:]}"
+    return _EMAIL.sub("‹email›", text)

@@ -1,0 +1,126 @@
+"""Delivered values to contract types, strictly: a value that is not plainly of the type becomes null, never a guess."""
+
+import polars as pl
+
+from assay.checks.contract.rules import Column
+
+_INTEGER = r"^[+-]?[0-9]+$"
+_FLOAT = r"^[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_NOT_FINITE = r"^(?i:[+-]?(?:nan|inf|infinity))$"
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
+_TIME = rf"^{_CLOCK}$"
+_TIMESTAMP = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}"
+_ZONE = r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])$"
+
+
+def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
+    """`value` of dtype `source` as the column's type; null where that is not possible.
+
+    Text is parsed strictly (ISO 8601 for times; fractions beyond a microsecond are cut). Numbers change type only when the
+    value stays the same, in lists and structs too. Timestamps without a zone are read only if the field says `naive_utc`.
+    Other conversions happen only if the field says `coerce`.
+    """
+    target = column.dtype
+    nothing = pl.lit(None, dtype=target)
+    if source == target:
+        return value
+    if source == pl.Null:
+        return nothing
+    if source == pl.String:
+        return _from_text(value, column)
+    if isinstance(source, pl.Datetime) and isinstance(target, pl.Datetime) and target.time_zone is not None:
+        if source.time_zone is None:
+            return value.dt.replace_time_zone("UTC").cast(target) if column.options.naive_utc else nothing
+        return value.cast(target)
+    if isinstance(source, (pl.Categorical, pl.Enum)) and target == pl.String:
+        return value.cast(target)
+    if source.is_numeric() and target.is_numeric() and not column.coerce:
+        number = value.cast(target, strict=False)
+        return pl.when(number.cast(source, strict=False) == value).then(number)
+    if source.is_nested() and _same_shape(source, target):
+        nested = value.cast(target, strict=False)
+        return pl.when(nested.cast(source, strict=False) == value).then(nested)
+    if column.coerce and not source.is_nested() and _castable(source, target):
+        return value.cast(target, strict=False)
+    return nothing
+
+
+def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
+    target = column.dtype
+    if target.is_integer():
+        return _matching(text, _INTEGER).cast(target, strict=False)
+    if target.is_float():
+        number = _matching(text, _FLOAT).cast(target, strict=False)
+        # "1e400" would silently become infinity.
+        return (
+            pl.when(text.str.contains(_NOT_FINITE))
+            .then(text.cast(target, strict=False))
+            .when(number.is_finite())
+            .then(number)
+        )
+    if isinstance(target, pl.Decimal):
+        places = rf"(?:\.[0-9]{{1,{target.scale}}}0*)?" if target.scale else r"(?:\.0+)?"
+        return _matching(text, rf"^[+-]?[0-9]+{places}$").cast(target, strict=False)
+    if target == pl.Boolean:
+        lower = text.str.to_lowercase()
+        return pl.when(lower == "true").then(True).when(lower == "false").then(False)
+    if target == pl.Date:
+        return _matching(text, _DATE).str.to_date("%Y-%m-%d", strict=False)
+    if target == pl.Time:
+        return _with_seconds(_matching(text, _TIME)).str.to_time("%H:%M:%S%.f", strict=False)
+    if isinstance(target, pl.Datetime):
+        return _timestamp(text, target, column.options.naive_utc)
+    if isinstance(target, (pl.Enum, pl.Categorical)):
+        return text.cast(target, strict=False)
+    return pl.lit(None, dtype=target)
+
+
+def _timestamp(text: pl.Expr, target: pl.Datetime, naive_utc: bool) -> pl.Expr:
+    zoned = _matching(text, _TIMESTAMP + _ZONE).str.replace(r"[Zz]$", "+0000")
+    if naive_utc:
+        naive = _matching(text, _TIMESTAMP + "$") + "+0000"
+        zoned = pl.coalesce(zoned, naive)
+    moment = _with_seconds(zoned.str.replace(r"[Tt]", " ")).str.to_datetime(
+        "%Y-%m-%d %H:%M:%S%.f%z", time_unit=target.time_unit, strict=False
+    )
+    return moment.cast(target)
+
+
+def _with_seconds(clock: pl.Expr) -> pl.Expr:
+    """ISO 8601 lets the seconds out; the parser does not."""
+    return clock.str.replace(r"(^| )([0-9]{2}:[0-9]{2})($|[+-])", "${1}${2}:00${3}")
+
+
+def _matching(text: pl.Expr, pattern: str) -> pl.Expr:
+    return pl.when(text.str.contains(pattern)).then(text)
+
+
+def _same_shape(source: pl.DataType, target: pl.DataType) -> bool:
+    """Whether two types nest alike, down to numbers, text and times that plainly mean the same."""
+    match source, target:
+        case (pl.List(), pl.List()):
+            return _same_shape(source.inner, target.inner)  # pyright: ignore[reportArgumentType] - instances
+        case (pl.Array(), pl.Array()):
+            return source.shape == target.shape and _same_shape(source.inner, target.inner)  # pyright: ignore[reportArgumentType]
+        case (pl.Struct(), pl.Struct()):
+            pairs = list(zip(source.fields, target.fields, strict=False))
+            return len(source.fields) == len(target.fields) and all(
+                old.name == new.name and _same_shape(old.dtype, new.dtype)  # pyright: ignore[reportArgumentType]
+                for old, new in pairs
+            )
+        case (pl.Datetime(), pl.Datetime()):
+            return source.time_zone is not None and target.time_zone is not None
+        case _:
+            text = isinstance(source, (pl.Categorical, pl.Enum)) and target == pl.String
+            return source in (target, pl.Null()) or text or (source.is_numeric() and target.is_numeric())
+
+
+def _castable(source: pl.DataType, target: pl.DataType) -> bool:
+    if target.is_nested():
+        return False
+    try:
+        pl.Series([None], dtype=source).cast(target)
+    except pl.exceptions.PolarsError:
+        return False
+    return True

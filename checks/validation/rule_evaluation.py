@@ -1,0 +1,168 @@
+"""What the scan alone cannot say: verdicts of custom functions, about the whole batch, about neighbours and equal keys."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from assay.checks.contract.contract import Compiled
+from assay.checks.contract.pandera_checks import run_check
+from assay.checks.contract.rules import Column, CountRule, PanderaRule, Rule, SequenceRule, SetRule, TableRule
+from assay.checks.validation.scan import Scan
+from assay.checks.validation.spill import on_disk, sharing_rows
+from assay.checks.validation.uniqueness import (
+    Groups,
+    broken_rows,
+    constant,
+    fingerprint,
+    key_expressions,
+    published_inputs,
+)
+
+# An internal column next to the scanned rows; no delivered column starts with a control character.
+_SHARES = "\x1fshares"
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What is known so far, per rule: a verdict per row (true, false, null), one about the batch, or why there is none.
+
+    counts: rule -> (rows that break it, rows without a verdict), of all rules with a verdict per row. A rule that holds for every
+    row by the batch's types alone has no `rows`.
+    """
+
+    height: int
+    rows: dict[str, pl.Series] = field(default_factory=dict)
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    batch: dict[str, bool] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    _broken: dict[str, pl.Series] = field(default_factory=dict)
+
+    def add(self, rows: Mapping[str, pl.Series]) -> None:
+        """Verdicts per row. All are counted at once: asking a series for anything costs more than the answer."""
+        if rows:
+            frame = pl.DataFrame(rows)
+            counted = zip(frame.select((~pl.all()).sum()).row(0), frame.null_count().row(0), strict=True)
+            self.counts |= dict(zip(rows, counted, strict=True))
+            self.rows |= rows
+
+    def broken(self, rules: Iterable[Rule]) -> pl.DataFrame:
+        """Which rows break these rules: a column for each that any row breaks."""
+        names = [rule.name for rule in rules if self.counts.get(rule.name, (0, 0))[0]]
+        if new := {name: self.rows[name] for name in names if name not in self._broken}:
+            self._broken |= pl.DataFrame(new).select((~pl.all()).fill_null(False)).to_dict()
+        return pl.DataFrame({name: self._broken[name] for name in names})
+
+    def leaving(self, plan: Compiled) -> pl.Series:
+        """Which rows break a rule that removes them."""
+        broken = self.broken(rule for rule in plan.rules if rule.severity.removes_row)
+        return broken.select(pl.any_horizontal(pl.all())).to_series() if broken.width else constant(False, self.height)
+
+
+def judged(
+    plan: Compiled, scan: Scan, notes: dict[str, str], published: pl.LazyFrame | None, counts: Mapping[str, int]
+) -> Verdicts:
+    """The verdicts of all rules. notes: why a rule has none. Raises AssayError when the published rows lack a column."""
+    verdicts = Verdicts(scan.height, notes=notes)
+    verdicts.add({rule.name: verdict for rule in plan.rules if (verdict := scan.verdict(rule)) is not None})
+    verdicts.counts |= dict.fromkeys(scan.certain, (0, 0))
+    _run_pandera(plan, scan, verdicts)
+    _judge_batch(plan, scan, verdicts)
+    _judge_counts(plan, verdicts, counts)
+    _judge_sequences(plan, scan, verdicts)
+    _judge_sets(plan, scan, verdicts, published)
+    return verdicts
+
+
+def _run_pandera(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
+    rules = [rule for rule in plan.rules if isinstance(rule, PanderaRule)]
+    typed = scan.collect(scan.typed) if rules else pl.DataFrame()
+    for rule in rules:
+        known = scan.known(rule.inputs)
+        rows = typed.filter(known)
+        unknown = constant(None, verdicts.height)
+        if rows.is_empty():
+            verdicts.add({rule.name: unknown})
+            continue
+        try:
+            result = run_check(rule.check, rows, rule.column)
+        except Exception as error:  # the author's function may raise anything; the rule is then unknown, never passed
+            verdicts.notes[rule.name] = f"the check raised {type(error).__name__}"
+            continue
+        if isinstance(result, bool):
+            verdicts.batch[rule.name] = result
+        else:
+            verdicts.add({rule.name: unknown.scatter(known.arg_true(), result)})
+
+
+def _judge_batch(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
+    for rule in plan.rules:
+        if isinstance(rule, TableRule) and rule.name not in verdicts.notes:
+            rows = scan.rows.filter(scan.is_known(rule.inputs))
+            verdicts.batch[rule.name] = scan.collect(rows.select(rule.expr.fill_null(True))).item()
+
+
+def _judge_counts(plan: Compiled, verdicts: Verdicts, counts: Mapping[str, int]) -> None:
+    for rule in plan.rules:
+        if not isinstance(rule, CountRule):
+            continue
+        if rule.reference in counts:
+            verdicts.batch[rule.name] = rule.agrees(verdicts.height, counts[rule.reference])
+        else:
+            verdicts.notes[rule.name] = f"no count of {rule.reference} was given"
+
+
+def _judge_sequences(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
+    for rule in plan.rules:
+        if isinstance(rule, SequenceRule) and rule.name not in verdicts.notes:
+            # A row that cannot be read is no link of the chain, so its neighbours are compared with each other.
+            known = scan.known(rule.inputs)
+            rows = scan.rows.filter(scan.is_known(rule.inputs))
+            valid = scan.collect(rows.select(rule.expr.fill_null(True))).to_series()
+            unknown = constant(None, verdicts.height)
+            verdicts.add({rule.name: unknown.scatter(known.arg_true(), valid)})
+
+
+def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: pl.LazyFrame | None) -> None:
+    rules = [rule for rule in plan.rules if isinstance(rule, SetRule) and rule.name not in verdicts.notes]
+    if not rules:
+        return
+    stays = ~verdicts.leaving(plan) & scan.readable
+    columns = {column.name: column for column in plan.columns}
+    shares = _sharing(scan, rules, published, columns)
+    candidates = scan.rows
+    if shares is not None:
+        candidates, stays = scan.beside(pl.DataFrame({_SHARES: shares})).filter(_SHARES), stays.filter(shares)
+    groups = [
+        Groups(
+            rule,
+            # A row whose key cannot be read is in no group.
+            scan.collect(
+                candidates.select(pl.when(scan.is_known(rule.inputs)).then(expr) for expr in key_expressions(rule))
+            ),
+            scan.collect(candidates.select(rule.entity)) if rule.entity else None,
+        )
+        for rule in rules
+    ]
+    for rule, broken in zip(rules, broken_rows(groups, stays, published, columns), strict=True):
+        positions = broken if shares is None else shares.arg_true().gather(broken)
+        valid = constant(True, verdicts.height).scatter(positions, False)
+        verdicts.add({rule.name: valid if scan.knows_all(rule.inputs) else valid.set(~scan.known(rule.inputs), None)})
+
+
+def _sharing(
+    scan: Scan, rules: Sequence[SetRule], published: pl.LazyFrame | None, columns: Mapping[str, Column]
+) -> pl.Series | None:
+    """Of a spilled batch the rows that may share a key with another row or a published one: no other can break a rule."""
+    if scan.file is None:
+        return None
+    taken: dict[str, Path | None] = {scan.key_column(rule): None for rule in rules}
+    if published is not None:
+        for index, rule in enumerate(rules):
+            taken[scan.key_column(rule)] = file = scan.file.with_name(f"published-{index}.parquet")
+            on_disk(published_inputs(rule, published, columns).select(key=fingerprint(rule.key)), file)
+    shares = np.zeros(scan.height, dtype=bool)
+    shares[sharing_rows(scan.file, taken)] = True
+    return pl.Series(shares)

@@ -1,0 +1,223 @@
+"""The one pass over a batch: contract types, readability and every row-local verdict, in one query."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from assay.checks.contract.compile import is_link
+from assay.checks.contract.contract import Compiled
+from assay.checks.contract.rules import Column, DtypeRule, ExprRule, NotNanRule, ReferenceRule, Rule, SetRule
+from assay.checks.validation.parse import typed
+from assay.checks.validation.spill import on_disk
+from assay.checks.validation.uniqueness import constant, fingerprint
+
+#: The link column that says what a reader could not read in a record (null: nothing).
+DEFECT = "_defect"
+
+# Internal columns; no delivered column starts with a control character.
+_INTERNAL = "\x1f"
+_ORIGINAL, _UNREADABLE, _VERDICT, _KEY, _DEFECTIVE = (
+    _INTERNAL + name for name in ("original:", "unreadable:", "verdict:", "key:", "defective")
+)
+
+_MANY = 100_000  # rows
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The scanned batch: delivered columns, typed columns, links and verdicts side by side, in input order.
+
+    rows: all of it, in memory or, if the batch was spilled, read again from `file`. flags: its truth values, in memory.
+    certain: rules that the batch's types alone decide: they hold for every row.
+    """
+
+    rows: pl.LazyFrame
+    flags: pl.DataFrame
+    height: int
+    delivered: pl.Schema
+    unreadable: frozenset[str]
+    certain: frozenset[str]
+    file: Path | None
+
+    def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
+        """The result of a query over these rows. Streaming has a price of its own, and saves a copy of many rows."""
+        streaming = self.file is not None or self.height > _MANY
+        return query.collect(engine="streaming" if streaming else "in-memory")
+
+    def beside(self, columns: pl.DataFrame) -> pl.LazyFrame:
+        """The rows with these columns next to them, one value a row."""
+        return pl.concat([self.rows, columns.lazy()], how="horizontal")
+
+    @property
+    def original(self) -> dict[str, pl.Expr]:
+        """The delivered columns, as they were delivered: expressions over `rows`."""
+        present = self.rows.collect_schema().names()
+        return {name: pl.col(_ORIGINAL + name if _ORIGINAL + name in present else name) for name in self.delivered}
+
+    @property
+    def typed(self) -> pl.LazyFrame:
+        """The contract's columns in its types, then the links."""
+        return self.rows.select(pl.exclude(f"^{_INTERNAL}.*$"))
+
+    @property
+    def readable(self) -> pl.Series:
+        """Which rows the reader could read."""
+        return self.known(())
+
+    def is_known(self, inputs: Iterable[str]) -> pl.Expr:
+        """Whether a row has readable values in all of these columns: an expression over `rows`."""
+        unknown = _unknown(inputs, self.unreadable, DEFECT in self.delivered)
+        return pl.lit(True) if unknown is None else ~unknown
+
+    def known(self, inputs: Iterable[str]) -> pl.Series:
+        """Which rows have readable values in all of these columns."""
+        if self.knows_all(inputs):
+            return constant(True, self.height)
+        return self.flags.select(known=self.is_known(inputs))["known"]
+
+    def knows_all(self, inputs: Iterable[str]) -> bool:
+        """Whether no value in these columns can be unreadable."""
+        return DEFECT not in self.delivered and self.unreadable.isdisjoint(inputs)
+
+    def verdict(self, rule: Rule) -> pl.Series | None:
+        """True, false, or null for unknown, per row; None if the rule was not part of the scan."""
+        name = _VERDICT + rule.name
+        return self.flags[name] if name in self.flags.columns else None
+
+    def key_column(self, rule: SetRule) -> str:
+        """The column of `file` with the fingerprints of this rule's keys."""
+        return _KEY + rule.name
+
+
+def scan_batch(
+    batch: pl.LazyFrame,
+    delivered: pl.Schema,
+    plan: Compiled,
+    members: Mapping[str, pl.Series],
+    skipped: Iterable[str],
+    folder: Path | None = None,
+) -> Scan:
+    """Read the batch once. members: the values that exist, per foreign-key rule. skipped: rules not to evaluate.
+
+    With a folder the result goes to a file there, streaming, instead of into memory.
+    Raises polars.exceptions.PolarsError when a rule fails to run.
+    """
+    unreadable = frozenset(column.name for column in plan.columns if _can_fail(column, delivered))
+    left_out = frozenset(skipped)
+    rules = [rule for rule in plan.rules if rule.name not in left_out]
+    # A column that arrives in the contract's type was read, in every row that could be.
+    typed_already = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
+    certain = frozenset(
+        rule.name
+        for rule in rules
+        if isinstance(rule, DtypeRule) and rule.inputs[0] in typed_already and DEFECT not in delivered
+    )
+    rules = [rule for rule in rules if rule.name not in certain]
+    query = _query(batch, delivered, plan, members, rules, unreadable, keyed=folder is not None)
+    if folder is None:
+        frame = query.collect()
+        flags = frame[_truths(frame.columns)]
+        return Scan(frame.lazy(), flags, frame.height, delivered, unreadable, certain, None)
+    file = folder / "rows.parquet"
+    rows = on_disk(query, file)
+    flags = rows.select(_truths(rows.collect_schema())).collect(engine="streaming")
+    height = rows.select(pl.len()).collect().item()
+    return Scan(rows, flags, height, delivered, unreadable, certain, file)
+
+
+def _truths(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith((_UNREADABLE, _VERDICT, _DEFECTIVE))]
+
+
+def _query(
+    batch: pl.LazyFrame,
+    delivered: pl.Schema,
+    plan: Compiled,
+    members: Mapping[str, pl.Series],
+    rules: Sequence[Rule],
+    unreadable: frozenset[str],
+    *,
+    keyed: bool,
+) -> pl.LazyFrame:
+    types = [_typed(column, delivered).alias(column.name) for column in plan.columns]
+    links = [pl.col(name) for name in delivered if is_link(name)]
+    # A column that already has the contract's type is its own original.
+    same = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
+    converted = [name for name in delivered if not is_link(name) and name not in same]
+    original = [pl.col(name).alias(_ORIGINAL + name) for name in converted]
+    defective = [pl.col(DEFECT).is_not_null().alias(_DEFECTIVE)] if DEFECT in delivered else []
+    failed = [
+        _unreadable(column, delivered).alias(_UNREADABLE + column.name)
+        for column in plan.columns
+        if column.name in unreadable
+    ]
+    verdicts = [
+        _verdict(rule, members, unreadable, converted, delivered).alias(_VERDICT + rule.name)
+        for rule in rules
+        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule, ReferenceRule))
+    ]
+    keys = []
+    if keyed:
+        for rule in rules:
+            if isinstance(rule, SetRule):
+                unknown = _unknown(rule.inputs, unreadable, DEFECT in delivered)
+                key = fingerprint(rule.key)
+                keys.append((key if unknown is None else pl.when(~unknown).then(key)).alias(_KEY + rule.name))
+    return batch.select(*original, *types, *links, *defective).with_columns(failed).with_columns(*verdicts, *keys)
+
+
+def _typed(column: Column, delivered: pl.Schema) -> pl.Expr:
+    if column.name not in delivered:
+        return pl.lit(None, dtype=column.dtype)
+    return typed(pl.col(column.name), delivered[column.name], column)
+
+
+def _can_fail(column: Column, delivered: pl.Schema) -> bool:
+    return column.name in delivered and (column.dtype.is_float() or delivered[column.name] != column.dtype)
+
+
+def _not_cast(column: str) -> pl.Expr:
+    return pl.col(_ORIGINAL + column).is_not_null() & pl.col(column).is_null()
+
+
+def _unreadable(column: Column, delivered: pl.Schema) -> pl.Expr:
+    # NaN is not a number that other rules could judge: polars would call it greater than everything.
+    nan = [pl.col(column.name).is_nan().fill_null(False)] if column.dtype.is_float() else []
+    failed = [_not_cast(column.name)] if delivered[column.name] != column.dtype else []
+    return pl.any_horizontal(*failed, *nan)
+
+
+def _unknown(inputs: Iterable[str], unreadable: frozenset[str], has_defects: bool) -> pl.Expr | None:
+    flags = [pl.col(_UNREADABLE + name) for name in inputs if name in unreadable]
+    flags += [pl.col(_DEFECTIVE)] if has_defects else []
+    return pl.any_horizontal(flags) if flags else None
+
+
+def _verdict(
+    rule: Rule,
+    members: Mapping[str, pl.Series],
+    unreadable: frozenset[str],
+    converted: Iterable[str],
+    delivered: pl.Schema,
+) -> pl.Expr:
+    has_defects = DEFECT in delivered
+    unknown = _unknown(rule.inputs, unreadable, has_defects)
+    match rule:
+        case DtypeRule(inputs=(name,)):
+            valid = ~_not_cast(name) if name in converted else pl.lit(True)
+            unknown = _unknown((), unreadable, has_defects)
+        case NotNanRule(inputs=(name,)):
+            valid = pl.col(name).is_not_nan()
+            unread = [_not_cast(name)] if name in converted else []
+            unread += [pl.col(_DEFECTIVE)] if has_defects else []
+            unknown = pl.any_horizontal(unread) if unread else None
+        case ReferenceRule(inputs=(name,)):
+            valid = pl.col(name).is_in(members[rule.name].implode())
+        case ExprRule(expr=expr):
+            valid = expr
+        case _:
+            raise AssertionError(f"{rule.name} is not evaluated in the scan")
+    valid = valid.fill_null(True)
+    return valid if unknown is None else pl.when(unknown).then(None).otherwise(valid)

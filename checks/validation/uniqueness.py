@@ -1,0 +1,143 @@
+"""Rules about several rows at once: unique keys and canonical names. The first clean row of a group stays."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from assay.checks.contract.rules import Column, SetRule
+from assay.errors import AssayError
+
+Values = tuple[Any, ...]
+#: Key -> the entities that have it (None stands for rows that have no entity).
+Owners = dict[Values | None, set[Values | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """One rule's groups in a batch: key columns and entity columns per row. A row with a null key is in no group."""
+
+    rule: SetRule
+    key: pl.DataFrame
+    entity: pl.DataFrame | None
+
+
+def constant(value: bool | None, height: int) -> pl.Series:
+    """One truth value for every row."""
+    return pl.Series([value], dtype=pl.Boolean).new_from_index(0, height)
+
+
+def key_expressions(rule: SetRule) -> list[pl.Expr]:
+    """The key's columns under neutral names, so that a batch and the published rows can be joined on them."""
+    return [expr.alias(f"key{index}") for index, expr in enumerate(rule.key)]
+
+
+def fingerprint(key: Iterable[pl.Expr]) -> pl.Expr:
+    """64 bits of a key, null if one of its values is: equal keys have equal ones, different keys hardly ever."""
+    values = list(key)
+    present = pl.all_horizontal(value.is_not_null() for value in values)
+    return pl.when(present).then(pl.struct(value.alias(f"{index}") for index, value in enumerate(values)).hash())
+
+
+def broken_rows(
+    groups: Sequence[Groups], clean: pl.Series, published: pl.LazyFrame | None, columns: Mapping[str, Column]
+) -> list[list[int]]:
+    """For each rule the positions of the rows that break it.
+
+    A row breaks the rule when its key belongs to a published row, or to an earlier row that stays: one that breaks neither
+    another removing rule (`clean`) nor a removing rule of these. A row whose entity has the key already does not break it.
+    Raises AssayError when the published rows lack a column.
+    """
+    owners = [_published_owners(group, published, columns) for group in groups]
+    # Only rows that share a key with another row can break or decide anything; usually these are few.
+    shared = [_shared(group.key, owned) for group, owned in zip(groups, owners, strict=True)]
+    if sum(rows.any() for rows in shared) == 1:
+        index = next(index for index, rows in enumerate(shared) if rows.any())
+        if groups[index].entity is None:
+            found = [[] for _ in groups]
+            found[index] = _broken_alone(groups[index], shared[index].arg_true(), clean, owners[index])
+            return found
+    suspects = pl.select(pl.any_horizontal(shared)).to_series().arg_true() if shared else pl.Series(dtype=pl.UInt32)
+    members = zip(*(_members(group, suspects) for group in groups), strict=True)
+    broken: list[list[int]] = [[] for _ in groups]
+    for position, stays, row in zip(suspects, clean.gather(suspects), members, strict=False):
+        for index, (key, entity) in enumerate(row):
+            taken = owners[index].get(key)
+            if taken and (entity is None or entity not in taken):
+                broken[index].append(position)
+                stays = stays and not groups[index].rule.severity.removes_row
+        if stays:
+            for owned, (key, entity) in zip(owners, row, strict=True):
+                if key is not None:
+                    owned.setdefault(key, set()).add(entity)
+    return broken
+
+
+def _broken_alone(group: Groups, suspects: pl.Series, clean: pl.Series, owned: Owners) -> list[int]:
+    """The same for the usual case, that rows share keys of one rule only: then what other rules say is settled, and the
+    first clean row of a key stays."""
+    names = group.key.columns
+    rows = group.key[suspects].with_columns(position=suspects, clean=clean.gather(suspects))
+    first = pl.col("position").filter("clean").min().over(names)
+    broken = rows.with_columns(later=(pl.col("position") > first).fill_null(False))
+    if owned:
+        taken = pl.DataFrame(list(owned), schema=group.key.schema, orient="row").with_columns(taken=pl.lit(True))
+        broken = broken.join(taken, on=names, how="left", maintain_order="left")
+        return broken.filter(pl.col("later") | pl.col("taken").fill_null(False))["position"].to_list()
+    return broken.filter("later")["position"].to_list()
+
+
+def published_inputs(rule: SetRule, published: pl.LazyFrame, columns: Mapping[str, Column]) -> pl.LazyFrame:
+    """What the rule reads of the published rows, in the contract's types. Raises AssayError when they lack a column."""
+    present = published.collect_schema().names()
+    for name in rule.inputs:
+        if name not in present:
+            raise AssayError(
+                f"{rule.name}: the published rows have no column {name!r}; pass the table the contract is for"
+            )
+    return published.select(pl.col(name).cast(columns[name].dtype) for name in rule.inputs)
+
+
+def _published_owners(group: Groups, published: pl.LazyFrame | None, columns: Mapping[str, Column]) -> Owners:
+    """The keys of the batch that are published already, and whose they are."""
+    if published is None:
+        return {}
+    rule = group.rule
+    entity = [pl.col(name).alias(f"entity{index}") for index, name in enumerate(rule.entity or ())]
+    rows = (
+        published_inputs(rule, published, columns)
+        .select(*key_expressions(rule), *entity)
+        .join(group.key.lazy().drop_nulls().unique(), on=group.key.columns, how="semi")
+        .unique()
+        .collect(engine="streaming")
+    )
+    owned: Owners = {}
+    width = group.key.width
+    for row in rows.iter_rows():
+        owned.setdefault(row[:width], set()).add(row[width:] if rule.entity else None)
+    return owned
+
+
+def _shared(key: pl.DataFrame, owned: Owners) -> pl.Series:
+    """Which rows have a key that another row of the batch or a published row has too."""
+    # Numbers are sorted faster than texts are compared; what two different keys share by chance decides nothing.
+    prints = key.select(fingerprint(map(pl.col, key.columns))).to_series()
+    ordered = np.sort(prints.drop_nulls().to_numpy())
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated) and not owned:
+        return constant(False, key.height)
+    duplicated = prints.is_in(pl.Series(repeated).unique().implode()).fill_null(False)
+    taken = pl.DataFrame(list(owned), schema=key.schema, orient="row").with_columns(taken=pl.lit(True))
+    if not taken.is_empty():
+        joined = key.join(taken, on=key.columns, how="left", maintain_order="left")
+        duplicated |= joined["taken"].fill_null(False)
+    return duplicated & key.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+
+
+def _members(group: Groups, positions: pl.Series) -> Iterable[tuple[Values | None, Values | None]]:
+    keys = (None if None in row else row for row in group.key[positions].iter_rows())
+    entities = repeat(None, len(positions)) if group.entity is None else group.entity[positions].iter_rows()
+    return zip(keys, entities, strict=True)

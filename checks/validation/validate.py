@@ -1,0 +1,293 @@
+"""One batch against one contract: which rows are clean, which leave and why, what was counted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from assay.checks.contract.columns import require_columns
+from assay.checks.contract.compile import is_link
+from assay.checks.contract.contract import Compiled, Contract, bound
+from assay.checks.contract.field import Severity
+from assay.checks.contract.rules import CountRule, PanderaRule, ReferenceRule, Rule, TableRule
+from assay.checks.validation.batch_counts import Profile, profile
+from assay.checks.validation.report import Report, RuleResult, judge
+from assay.checks.validation.rule_evaluation import Verdicts, judged
+from assay.checks.validation.scan import DEFECT, Scan, scan_batch
+from assay.errors import AssayError
+
+Frame = pl.DataFrame | pl.LazyFrame
+
+#: What readers say about records that they cannot read; always reported when the batch has the column `_defect`.
+READER_DEFECTS = ("unparsable", "encoding")
+#: The column of the quarantine that lists the rules a row breaks.
+RULES = "_rules"
+_READER_COLUMNS = (DEFECT, "_line", RULES)
+# Internal columns next to the scanned rows; no delivered column starts with a control character.
+_BROKEN, _LEAVES, _CODE, _NAMES = "\x1fbroken:", "\x1fleaves", "\x1fcode:", "\x1fnames"
+
+
+@dataclass(slots=True)
+class _Later:
+    """Rows that are copied out of a batch when they are asked for; then the batch is let go."""
+
+    make: Callable[[], pl.DataFrame] | None
+    made: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def rows(self) -> pl.DataFrame:
+        if self.make is not None:
+            self.made, self.make = self.make(), None
+        return self.made
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of `validate`. Rows in = clean + quarantined; both keep the input's order.
+
+    quarantined: every delivered column as delivered, and `_rules`, the rules that the row breaks.
+    """
+
+    quarantined: pl.DataFrame
+    report: Report
+    profile: Profile
+    _clean: _Later = field(repr=False)
+
+    @property
+    def clean(self) -> pl.DataFrame:
+        """The contract's columns, typed, in its order, then the link columns. Made when first asked for: who only wants to
+        know what is wrong does not pay for it."""
+        return self._clean.rows()
+
+
+@dataclass(frozen=True, slots=True)
+class SpilledOutcome:
+    """The result of `validate_spilled`: an `Outcome` whose rows are read from its folder when they are asked for."""
+
+    clean: pl.LazyFrame
+    quarantined: pl.LazyFrame
+    report: Report
+    profile: Profile
+
+
+def validate(
+    frame: Frame,
+    contract: type[Contract],
+    *,
+    references: Mapping[str, Frame] | None = None,
+    published: Frame | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> Outcome:
+    """Validate a batch.
+
+    frame: the contract's columns as text or already typed; columns that start with "_" and `partition_key` are links to
+        the source and pass through; `_defect` marks records that the reader could not read: they break `row.<defect>` only.
+    references: table name -> frame, for foreign keys. A rule whose reference is missing is unknown, never passed.
+    published: rows accepted earlier: a key that is there already is a duplicate.
+    counts: table name -> number of rows, for the contract's `row_count`. Without its count the rule is unknown.
+    Raises ColumnsError when a column is missing, AssayError when a reference or `published` lacks a column or a rule fails.
+    """
+    scan, outcome = _validated(frame, contract, references, published, counts, None)
+    quarantined = scan.collect(outcome.quarantined)
+    return Outcome(quarantined, outcome.report, outcome.profile, _Later(lambda: scan.collect(outcome.clean)))
+
+
+def validate_spilled(
+    frame: Frame,
+    contract: type[Contract],
+    folder: str | Path,
+    *,
+    references: Mapping[str, Frame] | None = None,
+    published: Frame | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> SpilledOutcome:
+    """Validate a batch that may be larger than memory; the arguments, the rules and the result are those of `validate`.
+
+    The batch is read once, streaming, into `folder`, an existing one without a batch in it; keys are compared by DuckDB, which
+    writes to the folder too. In memory are some bits a row and rule, the rows that share a key with another row, and
+    the values that references hold. Custom pandera functions see the whole batch at once, so they need memory for it.
+    Read `clean` and `quarantined` (`sink_parquet`, `collect_batches`, …) before the folder is deleted: it holds the
+    rows as delivered, personal data too.
+    Raises what `validate` raises, and AssayError when the folder holds a batch already.
+    """
+    return _validated(frame, contract, references, published, counts, Path(folder))[1]
+
+
+def _validated(
+    frame: Frame,
+    contract: type[Contract],
+    references: Mapping[str, Frame] | None,
+    published: Frame | None,
+    counts: Mapping[str, int] | None,
+    folder: Path | None,
+) -> tuple[Scan, SpilledOutcome]:
+    batch = frame.lazy()
+    delivered = batch.collect_schema()
+    plan = bound(contract, delivered.names())
+    _require_columns(plan, delivered)
+    notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
+    members = _reference_members(plan, references or {}, notes)
+    scan = _scanned(batch, delivered, plan, members, notes, folder)
+    verdicts = judged(plan, scan, notes, None if published is None else published.lazy(), counts or {})
+    return scan, _outcome(plan, scan, verdicts)
+
+
+def _require_columns(plan: Compiled, delivered: pl.Schema) -> None:
+    optional = {column.name for column in plan.columns if not column.required}
+    expected = {column.name: str(column.dtype) for column in plan.columns if column.required}
+    found = {name: str(dtype) for name, dtype in delivered.items() if not is_link(name) and name not in optional}
+    require_columns(plan.info.name, expected, found, strict=plan.strict)
+
+
+def _not_delivered(rule: Rule, delivered: pl.Schema) -> str | None:
+    absent = [name for name in rule.inputs if name not in delivered]
+    return f"not delivered: {', '.join(absent)}" if absent and not isinstance(rule, PanderaRule) else None
+
+
+def _reference_members(plan: Compiled, references: Mapping[str, Frame], notes: dict[str, str]) -> dict[str, pl.Series]:
+    """Per foreign-key rule the values that exist; a rule without its reference gets a note instead."""
+    dtypes = {column.name: column.dtype for column in plan.columns}
+    members: dict[str, pl.Series] = {}
+    for rule in plan.rules:
+        if not isinstance(rule, ReferenceRule) or rule.name in notes:
+            continue
+        if rule.reference not in references:
+            notes[rule.name] = f"no reference {rule.reference} was given"
+            continue
+        table = references[rule.reference].lazy()
+        if rule.reference_column not in table.collect_schema():
+            raise AssayError(f"{rule.name}: the reference {rule.reference} has no column {rule.reference_column!r}")
+        values = pl.col(rule.reference_column).cast(dtypes[rule.inputs[0]]).drop_nulls().unique()
+        members[rule.name] = table.select(values).collect().to_series()
+    return members
+
+
+def _scanned(
+    batch: pl.LazyFrame,
+    delivered: pl.Schema,
+    plan: Compiled,
+    members: Mapping[str, pl.Series],
+    notes: Mapping[str, str],
+    folder: Path | None,
+) -> Scan:
+    try:
+        return scan_batch(batch, delivered, plan, members, notes, folder)
+    except pl.exceptions.PolarsError as error:
+        culprit = _failing_rule(batch, delivered, plan, members, notes)
+        if culprit is None:
+            raise
+        # The engine's text may quote values, so it is neither repeated nor chained.
+        raise AssayError(
+            f"{plan.info.name}: the rule {culprit} failed to run ({type(error).__name__}). "
+            "Make its expression total: a value that it cannot read must give null, not an error."
+        ) from None
+
+
+def _failing_rule(
+    batch: pl.LazyFrame,
+    delivered: pl.Schema,
+    plan: Compiled,
+    members: Mapping[str, pl.Series],
+    notes: Mapping[str, str],
+) -> str | None:
+    """The first rule that fails alone; None when it is not a rule that fails but reading the batch."""
+    names = {rule.name for rule in plan.rules}
+    for name in [None, *(rule.name for rule in plan.rules)]:
+        try:
+            scan_batch(batch, delivered, plan, members, {*notes, *(names - {name})})
+        except pl.exceptions.PolarsError:
+            return name
+    return None
+
+
+def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
+    broken = verdicts.broken(plan.rules)
+    leaves = verdicts.leaving(plan) | ~scan.readable
+    links = [name for name in scan.delivered if is_link(name) and name not in _READER_COLUMNS]
+    # In one chunk: marks that are cut elsewhere than the rows would have all rows copied before they are filtered.
+    marks = pl.DataFrame({_LEAVES: leaves} | {_BROKEN + rows.name: rows for rows in broken}).rechunk()
+    rows_quarantined = int(leaves.sum())
+    stays = scan.beside(marks.select(_LEAVES)).filter(~pl.col(_LEAVES)) if rows_quarantined else scan.rows
+    report = Report(
+        contract=plan.info.name,
+        version=plan.info.version,
+        digest=plan.info.digest,
+        rows_in=verdicts.height,
+        rows_clean=verdicts.height - rows_quarantined,
+        rows_quarantined=rows_quarantined,
+        rules=(*_reader_results(scan), *(_result(rule, verdicts) for rule in plan.rules)),
+    )
+    return SpilledOutcome(
+        clean=stays.select(*(column.name for column in plan.columns), *links),
+        quarantined=_quarantined(scan, marks),
+        report=report,
+        profile=profile(scan, plan.columns),
+    )
+
+
+def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
+    """The rows that leave, as delivered, with the names of the rules that each breaks."""
+    broken = [name for name in marks.columns if name.startswith(_BROKEN)]
+    # Many rows break few combinations of rules, so names are listed once a combination. A code is 64 rules as bits.
+    codes = {f"{_CODE}{first}": _code(broken[first : first + 64]) for first in range(0, len(broken) or 1, 64)}
+    combinations = marks.filter(_LEAVES).select(**codes).unique()
+    names = [
+        [name.removeprefix(_BROKEN) for index, name in enumerate(broken) if words[index // 64] >> index % 64 & 1]
+        for words in combinations.iter_rows()
+    ]
+    listed = combinations.with_columns(pl.Series(_NAMES, names, dtype=pl.List(pl.String))).lazy()
+    leaving = scan.beside(marks).filter(_LEAVES).with_columns(**codes)
+    rules = pl.col(_NAMES)
+    if DEFECT in scan.delivered:
+        rules = rules.list.concat(pl.concat_list("row." + pl.col(DEFECT)).list.drop_nulls())
+    joined = leaving.join(listed, on=list(codes), how="left", maintain_order="left")
+    return joined.select(**scan.original | {RULES: rules})
+
+
+def _code(names: Sequence[str]) -> pl.Expr:
+    bits = (pl.col(name).cast(pl.UInt64) * pl.lit(1 << index, pl.UInt64) for index, name in enumerate(names))
+    return pl.sum_horizontal(pl.lit(0, pl.UInt64), *bits)
+
+
+def _reader_results(scan: Scan) -> list[RuleResult]:
+    if DEFECT not in scan.delivered:
+        return []
+    defects = scan.rows.select(pl.col(DEFECT).drop_nulls().value_counts().struct.unnest())
+    counts = dict(scan.collect(defects).iter_rows())
+    return [
+        judge(
+            f"row.{defect}",
+            None,
+            Severity.QUARANTINE,
+            evaluated=scan.height,
+            invalid=counts.get(defect, 0),
+            unknown=0,
+            engine="reader",
+        )
+        for defect in dict.fromkeys([*READER_DEFECTS, *sorted(counts)])
+    ]
+
+
+def _result(rule: Rule, verdicts: Verdicts) -> RuleResult:
+    engine = "pandera" if isinstance(rule, PanderaRule) else "polars"
+    severity, note = rule.severity, verdicts.notes.get(rule.name, "")
+    if rule.name in verdicts.batch:
+        evaluated, invalid, unknown = 1, int(not verdicts.batch[rule.name]), 0
+        # No row can leave for a verdict about the whole batch, so the batch does.
+        severity = Severity.BLOCK if severity is Severity.QUARANTINE else severity
+    elif rule.name in verdicts.counts:
+        invalid, unknown = verdicts.counts[rule.name]
+        evaluated = verdicts.height - unknown
+    else:
+        evaluated, invalid, unknown = 0, 0, 1 if isinstance(rule, (TableRule, CountRule)) else verdicts.height
+    return judge(
+        rule.name,
+        rule.column,
+        severity,
+        evaluated=evaluated,
+        invalid=invalid,
+        unknown=unknown,
+        engine=engine,
+        block=rule.block,
+        note=note,
+    )

@@ -1,0 +1,33 @@
+"""Whether a batch has about as many rows as usual."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from assay.checks.contract.field import Severity
+from assay.checks.validation.report import RuleResult, judge
+from assay.errors import AssayError
+
+MIN_HISTORY = 5
+
+
+def volume(rows: int, history: Sequence[int], *, ratio: float = 5.0) -> RuleResult:
+    """Warn when `rows` is more than `ratio` times, or less than 1/`ratio` of, the median of earlier batches.
+
+    history: row counts of earlier batches; with fewer than five the verdict is unknown. Raises AssayError if ratio <= 1.
+    """
+    if ratio <= 1:
+        raise AssayError(f"volume(ratio={ratio}): the ratio must be greater than 1")
+    enough = len(history) >= MIN_HISTORY
+    usual = median(history) if enough else 0
+    unusual = enough and (rows > ratio * usual or rows * ratio < usual)
+    note = "" if enough else f"{len(history)} earlier batches, {MIN_HISTORY} are needed"
+    return judge(
+        "volume",
+        None,
+        Severity.WARN,
+        evaluated=int(enough),
+        invalid=int(unusual),
+        unknown=int(not enough),
+        engine="history",
+        note=note,
+    )

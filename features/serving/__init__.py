@@ -1,0 +1,1 @@
+"""Features as models read them: as-of joins, training sets, online reads."""

@@ -1,0 +1,293 @@
+"""Point-in-time reads: for each row of a spine, the feature values that held at its time.
+
+The value with the greatest event time ≤ the spine's time is served if it is at most `max_age` old (both inclusive); ties
+go to the later known time, then to the later row. Training (`as_of_join`) and serving (`latest`) share one search, so
+that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.views.feature_view import Serving, require_columns
+from assay.features.views.timestamps import INSTANT, instant, utc
+
+KnownAt = Literal["event", "known"]
+_Ints = npt.NDArray[np.int64]
+
+# Internal columns; features begin with a letter, so the names cannot collide.
+_CODE, _TIME, _KNOWN, _POSITION = "__code", "__time", "__known", "__position"
+
+_NULL = np.iinfo(np.int64).min  # sorts before every instant and every position
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AsOfView:
+    """One view to read: how it is served, its rows, and which features to take from them.
+
+    `features` may map feature names to output names; `prefix` is put before each. `position` names an integer column that
+    orders rows equal in event and known time; without it their order in `frame` does.
+    """
+
+    name: str
+    serving: Serving
+    frame: pl.LazyFrame
+    features: Sequence[str] | Mapping[str, str]
+    prefix: str | None = None
+    position: str | None = None
+
+    def outputs(self) -> dict[str, str]:
+        """Feature name → output column."""
+        named = self.features if isinstance(self.features, Mapping) else {name: name for name in self.features}
+        return {feature: (self.prefix or "") + output for feature, output in named.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spine:
+    """Who is asked for and when: a code per row (−1: no such entity), µs since the epoch, and the keys of each code."""
+
+    code: _Ints
+    time: _Ints
+    entities: pl.DataFrame
+
+
+def as_of_join(
+    spine: pl.DataFrame | pl.LazyFrame,
+    views: Sequence[AsOfView],
+    *,
+    event_time: str = "event_time",
+    known_at: KnownAt = "event",
+    skip_nulls: bool = False,
+) -> pl.DataFrame:
+    """The spine, row for row and in its order, with the views' features as of its `event_time`, which becomes µs UTC.
+
+    Without a value (unknown or null key, null time, nothing early enough, too old) a feature is null. Nulls are values;
+    with `skip_nulls` each feature takes its latest value that is not null, if that is young enough. `known_at="known"`
+    also demands that the row was known at the spine's time; rows without a known time are then left out.
+
+    Raises AssayError if a column is missing or has the wrong type, times are naive, text or ns, or column names collide.
+    """
+    rows = spine.collect() if isinstance(spine, pl.LazyFrame) else spine
+    rows = rows.with_columns(instant(rows.schema, event_time, "the spine").alias(event_time))
+    _refuse_collisions(rows.columns, views)
+    spines: dict[tuple[str, ...], _Spine] = {}
+    columns: list[pl.Series] = []
+    for view in views:
+        key_types = _key_types(view, rows.schema)
+        identity = (*view.serving.keys, *map(str, key_types))
+        if identity not in spines:  # views that share their keys share the encoding
+            spines[identity] = _encode(rows, view.serving.keys, key_types, event_time)
+        columns += _values(view, spines[identity], known_at, skip_nulls)
+    return rows.with_columns(columns)
+
+
+def latest(view: AsOfView, keys: pl.DataFrame, at: datetime, *, known_at: KnownAt = "event") -> pl.DataFrame:
+    """The features of each row of `keys` as of `at`, by the rule of `as_of_join`, in the order given.
+
+    Adds `<view>.event_time` (when the value held from; also for expired ones) and `<view>.state`: `present`, `missing`
+    (no value at or before `at`, or a null key) or `expired` (older than max_age; the features are null).
+    """
+    time_column, state_column = f"{view.name}.event_time", f"{view.name}.state"
+    _refuse_collisions([*keys.columns, time_column, state_column], [view])
+    rows = keys.with_columns(pl.lit(utc(at, "at"), dtype=INSTANT).alias(_TIME))
+    spine = _encode(rows, view.serving.keys, _key_types(view, keys.schema), _TIME)
+    found = _read(view, spine, known_at, bounded=False)
+    row = _search(found, spine, known_at)
+    alive = _is_alive(found, row, spine, view.serving.max_age_us)
+    state = np.where(row < 0, "missing", np.where(alive, "present", "expired"))
+    return keys.with_columns(
+        *_gather(found, np.where(alive, row, -1), view.outputs()),
+        *_gather(found, row, {_TIME: time_column}),
+        pl.Series(state_column, state, dtype=pl.String),
+    )
+
+
+def _values(view: AsOfView, spine: _Spine, known_at: KnownAt, skip_nulls: bool) -> list[pl.Series]:
+    rows = _read(view, spine, known_at, bounded=True)
+    outputs = view.outputs()
+    gappy = {feature for feature in outputs if skip_nulls and rows[feature].null_count()}
+    row = _find(view, rows, spine, known_at)
+    columns: list[pl.Series] = []
+    for feature, output in outputs.items():
+        if feature in gappy:
+            filled = rows.filter(pl.col(feature).is_not_null())
+            columns += _gather(filled, _find(view, filled, spine, known_at), {feature: output})
+        else:
+            columns += _gather(rows, row, {feature: output})
+    return columns
+
+
+def _encode(rows: pl.DataFrame, keys: Sequence[str], types: Sequence[pl.DataType], time: str) -> _Spine:
+    """Gives each distinct key (of the view's types) a number, so that the search compares integers."""
+    wanted = rows.select(
+        pl.col(key).cast(dtype, strict=False).alias(name)
+        for key, dtype, name in zip(keys, types, _key_names(keys), strict=True)
+    )
+    entities = wanted.drop_nulls().unique().with_row_index(_CODE)
+    code = wanted.join(entities, on=wanted.columns, how="left", maintain_order="left")[_CODE]
+    times = rows[time]
+    known = code.is_not_null() & times.is_not_null()
+    return _Spine(np.where(known.to_numpy(), _integers(code), -1), _integers(times), entities)
+
+
+def _key_types(view: AsOfView, spine: Mapping[str, pl.DataType]) -> tuple[pl.DataType, ...]:
+    """The types in which the spine's keys are compared with the view's: the view's own."""
+    table = view.frame.collect_schema()
+    require_columns(spine, view.serving.keys, f"view {view.name!r} joins on {list(view.serving.keys)}; the spine")
+    require_columns(table, view.serving.keys, f"the table of view {view.name!r}")
+    for key in view.serving.keys:
+        ours, theirs = table[key], spine[key]
+        same_kind = ours == theirs or (ours.is_integer() and theirs.is_integer()) or pl.Null in (ours, theirs)
+        if ours.is_float() or not (same_kind or (_is_text(ours) and _is_text(theirs))):
+            raise AssayError(
+                f"key {key!r} is {theirs} in the spine and {ours} in view {view.name!r}: "
+                "cast the spine's column to the view's type (floating-point keys never match reliably)"
+            )
+    return tuple(pl.String() if _is_text(table[key]) else table[key] for key in view.serving.keys)
+
+
+def _read(view: AsOfView, spine: _Spine, known_at: KnownAt, *, bounded: bool) -> pl.DataFrame:
+    """The view's rows that could answer the spine: its entities, not after its last time nor too old for its first.
+
+    `bounded=False` keeps the too old ones, to tell expired from missing. One scan, so that a frame whose order is not
+    repeatable cannot mix rows.
+    """
+    serving, where = view.serving, f"the table of view {view.name!r}"
+    schema = view.frame.collect_schema()
+    require_columns(schema, list(view.outputs()), f"{where} (a pin selects data, never shape)")
+    time = instant(schema, serving.event_time, where)
+    keys = _key_names(serving.keys)
+    columns = [
+        pl.col(key).cast(spine.entities.schema[name]).alias(name) for key, name in zip(serving.keys, keys, strict=True)
+    ]
+    columns += [time.alias(_TIME), *map(pl.col, view.outputs())]
+    asked = spine.time[spine.code >= 0]
+    keep = [time <= _instant_literal(asked.max())] if len(asked) else [pl.lit(False)]
+    if bounded and len(asked) and serving.max_age_us is not None:
+        keep.append(time >= _instant_literal(asked.min() - serving.max_age_us))
+    if serving.known_time is not None:
+        known = instant(schema, serving.known_time, where)
+        columns.append(known.alias(_KNOWN))
+        keep += [known.is_not_null()] if known_at == "known" else []
+    elif known_at == "known":
+        raise AssayError(
+            f"view {view.name!r} records no known time, so known_at='known' cannot be answered: "
+            "declare known_time in the view, or join by event time"
+        )
+    if view.position is not None:
+        columns.append(_position(schema, view.position, where))
+    return (
+        view.frame.filter(keep)
+        .select(columns)
+        .join(spine.entities.lazy(), on=keys, how="inner", maintain_order="left")
+        .collect()
+    )
+
+
+def _find(view: AsOfView, rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
+    row = _search(rows, spine, known_at)
+    return np.where(_is_alive(rows, row, spine, view.serving.max_age_us), row, -1)
+
+
+def _search(rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
+    """For each spine row the number of the row that holds at its time, whatever its age; −1 if none.
+
+    A row counts from the moment it is *available*: its event time, or the later of event and known time. Per entity, in
+    order of availability, the running maximum over (event time, known time, position) is the answer from that moment on,
+    so one binary search finds it: O((n + m) log n).
+    """
+    code, time = _integers(rows[_CODE]), _integers(rows[_TIME])
+    ties = [_integers(rows[column]) for column in (_POSITION, _KNOWN) if column in rows.columns]
+    order = np.lexsort((*ties, time, *_halves(code)))  # the last counts most; stable, so row order breaks ties
+    answer, available = order, time
+    if known_at == "known":
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        available = np.maximum(time, _integers(rows[_KNOWN]))
+        by_availability = np.lexsort((available, *_halves(code)))
+        # Ranks grow with the entity, so the maximum never carries over from one entity to the next.
+        answer = order[np.maximum.accumulate(rank[by_availability])]
+        order = by_availability
+    bounds = np.searchsorted(code[order], np.arange(spine.entities.height + 1))
+    known_entity = spine.code >= 0
+    first = np.where(known_entity, bounds[spine.code], 0)
+    end = np.where(known_entity, bounds[np.minimum(spine.code + 1, spine.entities.height)], 0)
+    last = _last_not_after(available[order], first, end, spine.time)
+    found = last >= first
+    row = np.full(len(spine.code), -1)
+    row[found] = answer[last[found]]
+    return row
+
+
+def _halves(code: _Ints) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+    """Low and high 16 bits, less significant first: NumPy sorts integers this small by radix, in linear time."""
+    return (code & 0xFFFF).astype(np.uint16), (code >> 16).astype(np.uint16)
+
+
+def _last_not_after(values: _Ints, first: _Ints, end: _Ints, limits: _Ints) -> _Ints:
+    """Per element, the last index in [first, end) whose value is ≤ limit, or first − 1: all binary searches at once."""
+    low, high = first.copy(), end.copy()
+    while (unfinished := np.flatnonzero(low < high)).size:
+        middle = (low[unfinished] + high[unfinished]) >> 1
+        passed = values[middle] <= limits[unfinished]
+        low[unfinished[passed]] = middle[passed] + 1
+        high[unfinished[~passed]] = middle[~passed]
+    return low - 1
+
+
+def _is_alive(rows: pl.DataFrame, row: _Ints, spine: _Spine, max_age: int | None) -> npt.NDArray[np.bool_]:
+    found = row >= 0
+    alive = found.copy()
+    if max_age is not None:
+        alive[found] = spine.time[found] - _integers(rows[_TIME])[row[found]] <= max_age
+    return alive
+
+
+def _gather(rows: pl.DataFrame, row: _Ints, outputs: Mapping[str, str]) -> list[pl.Series]:
+    """The named columns at the row numbers, null at −1."""
+    indices = pl.Series(row)
+    indices = indices.set(indices < 0, None)
+    return [rows[column].gather(indices).alias(output) for column, output in outputs.items()]
+
+
+def _position(schema: Mapping[str, pl.DataType], column: str, where: str) -> pl.Expr:
+    require_columns(schema, [column], where)
+    if not schema[column].is_integer():
+        raise AssayError(f"{where}: position column {column!r} is {schema[column]}; it must be an integer")
+    return pl.col(column).alias(_POSITION)
+
+
+def _refuse_collisions(taken: Sequence[str], views: Sequence[AsOfView]) -> None:
+    seen = dict.fromkeys(taken, "the spine")
+    for view in views:
+        for feature, output in view.outputs().items():
+            if output in seen:
+                raise AssayError(
+                    f"feature {feature!r} of view {view.name!r} would be column {output!r}, which {seen[output]} already has: "
+                    "give the view a prefix, or the feature another output name"
+                )
+            seen[output] = f"view {view.name!r}"
+
+
+def _key_names(keys: Sequence[str]) -> list[str]:
+    return [f"__key{number}" for number in range(len(keys))]
+
+
+def _is_text(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
+
+
+def _integers(column: pl.Series) -> _Ints:
+    return column.to_physical().cast(pl.Int64).fill_null(_NULL).to_numpy()
+
+
+def _instant_literal(microseconds: int) -> pl.Expr:
+    return pl.lit(int(microseconds)).cast(INSTANT)

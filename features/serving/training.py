@@ -1,0 +1,258 @@
+"""Training sets: an as-of join, materialised, with a manifest of everything it was made from, and pinned.
+
+A training set is one version of `training/<name>`; its id is `<name>@<version>`. The manifest travels in that version's
+commit and is enough for a plain Delta reader to find every input again.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.serving.as_of import KnownAt
+from assay.features.serving.feature_refs import Resolved, join, resolve
+from assay.features.tables.availability import require_readable, snapshot_status
+from assay.features.tables.digest import content_digest
+from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.parquet_files import PARTITION, file_sha256
+from assay.features.tables.pins import pin, pins
+from assay.features.tables.run_record import Done, Recorder, Run, Work, new_run
+from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.features.tables.transaction import Transaction, run
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_ID = re.compile(r"([A-Za-z][A-Za-z0-9_]*)@(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """One version of `training/<name>` and what it was made from."""
+
+    id: str
+    name: str
+    snapshot: Snapshot
+    manifest: Mapping[str, Any]
+    lake: Lake = field(repr=False, compare=False)
+
+    def frame(self) -> pl.DataFrame:
+        """The rows. Raises AssayError if they are gone, or not what the manifest says."""
+        require_readable(self.lake, self.snapshot, f"Training set {self.id}")
+        state = self.lake.table(self.snapshot.table).at(self.snapshot.version)
+        for file in state.files:  # first: polars may abort on a file that is not what the log says
+            content = self.lake.storage.get(f"{self.snapshot.table}/{file.path}")
+            if hashlib.sha256(content).hexdigest() != file_sha256(file.path):
+                raise self._changed(file.path)
+        rows = state.scan().select(column["name"] for column in self.manifest["schema"]).collect()
+        if content_digest(rows) != self.manifest["content_digest"]:
+            raise self._changed(self.snapshot.table)
+        return rows
+
+    def _changed(self, what: str) -> AssayError:
+        return AssayError(
+            f"Training set {self.id} has other content than its manifest says: {what} was changed. Restore its data files "
+            "from a backup (their names are the SHA-256 of their bytes)."
+        )
+
+
+def stage_training_set(
+    tx: Transaction,
+    name: str,
+    spine: pl.DataFrame,
+    features: Sequence[str] | Resolved,
+    *,
+    pins: Mapping[str, int] | None = None,
+    known_at: KnownAt = "event",
+    skip_nulls: bool = False,
+) -> pl.DataFrame:
+    """Join the features to the spine and stage `training/<name>` in a transaction; the rows come back.
+
+    What the transaction has read so far is what the spine was made from. Whoever asks `tx.current(…)` first resolves the
+    references before that and hands them over, so that they count. When it is published, its snapshots are pinned.
+    """
+    table = _table(name)
+    if tx.work.partition is not None:
+        raise AssayError(f"{table} is one table without partitions; this work is for partition {tx.work.partition}.")
+    if PARTITION in spine.columns:
+        spine = spine.drop(PARTITION)
+    made_from = [item for item in tx.reads if not item.reference]
+    resolved = features if isinstance(features, Resolved) else resolve(tx, features, spine, pins=pins)
+    if isinstance(features, Resolved):
+        of_features = {item["table"] for item in resolved.described}
+        made_from = [item for item in made_from if item.snapshot.table not in of_features]
+    rows = join(spine, resolved, known_at=known_at, skip_nulls=skip_nulls)
+    manifest = {
+        "name": name,
+        "created_at": datetime.now(UTC).isoformat(),
+        "spine": {
+            "digest": content_digest(spine),
+            "rows": spine.height,
+            "columns": spine.columns,
+            "inputs": [str(item.snapshot) for item in made_from],
+        },
+        "features": [dict(item) for item in resolved.described],
+        "references": list(resolved.references),
+        "known_at": known_at,
+        "skip_nulls": skip_nulls,
+        "feature_set": _feature_set(resolved),
+        "inputs": [_input(tx, item) for item in tx.reads],
+        "code_version": tx.work.code_version,
+        "content_digest": content_digest(rows),
+        "rows": rows.height,
+        "schema": [{"name": column, "type": str(dtype)} for column, dtype in rows.schema.items()],
+    }
+    tx.write(table, rows, extra={"manifest": manifest}, column_lineage=_column_lineage(resolved))
+    tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
+    return rows
+
+
+def published(lake: Lake, name: str, done: Done) -> TrainingSet:
+    """The training set that a finished piece of work wrote, or found to be current."""
+    written = next(item for item in done.writes if item.table == _table(name))
+    return _open(lake, name, written.snapshot)
+
+
+def create_training_set(
+    lake: Lake,
+    recorder: Recorder,
+    name: str,
+    spine: pl.DataFrame,
+    features: Sequence[str],
+    *,
+    pins: Mapping[str, int] | None = None,
+    known_at: KnownAt = "event",
+    skip_nulls: bool = False,
+    code_version: str = "",
+    run_as: Run | None = None,
+) -> TrainingSet:
+    """Materialise a training set. The same spine, features and inputs give the same version again."""
+    params = {
+        "spine": content_digest(spine),
+        "columns": ",".join(spine.columns),
+        "features": " ".join(features),
+        "known_at": known_at,
+        "skip_nulls": skip_nulls,
+    }
+    work = Work(_table(name), None, code_version, run_as or new_run(), params, f"Training set {name}.")
+
+    def body(tx: Transaction) -> None:
+        resolved = resolve(tx, features, spine, pins=pins)
+        if tx.current(_table(name)):
+            tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
+            return
+        stage_training_set(tx, name, spine, resolved, known_at=known_at, skip_nulls=skip_nulls)
+
+    _, done = run(lake, recorder, work, body)
+    return published(lake, name, done)
+
+
+def load_training_set(lake: Lake, training_set_id: str) -> TrainingSet:
+    """A training set by its id. `.frame()` gives the rows it was made with.
+
+    Raises AssayError that says exactly why not: unknown, vacuumed, erased (deleted or made anew).
+    """
+    match = _ID.fullmatch(training_set_id)
+    if match is None:
+        raise AssayError(f"{training_set_id!r} is not a training set's id. Ids look like 'router@3'.")
+    name, version = match[1], int(match[2])
+    remembered = _remembered(lake, name, version)
+    try:
+        latest = lake.table(_table(name)).at()
+    except TableMissing:
+        if remembered:
+            require_readable(lake, remembered[0], f"Training set {training_set_id}")
+        raise
+    table_id = str(latest.delta.metadata().id)
+    if remembered and all(item.table_id != table_id for item in remembered):
+        require_readable(lake, remembered[-1], f"Training set {training_set_id}")
+    snapshot = lake.table(_table(name)).at(version).snapshot
+    require_readable(lake, snapshot, f"Training set {training_set_id}")
+    return _open(lake, name, snapshot)
+
+
+def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSet:
+    commit = lake.table(snapshot.table).at(snapshot.version).commits[-1]
+    manifest = commit.extra.get("manifest")
+    if manifest is None:
+        made = [item.version for item in lake.table(snapshot.table).history() if "manifest" in item.extra]
+        raise AssayError(
+            f"Version {snapshot.version} of {snapshot.table} made no training set (those that did: {made})."
+        )
+    training_set_id = f"{name}@{snapshot.version}"
+    whole = {"id": training_set_id, **manifest, "table": snapshot.to_dict()}
+    return TrainingSet(training_set_id, name, snapshot, whole, lake)
+
+
+def pin_training_set(lake: Lake, made: TrainingSet) -> None:
+    """Keep the rows and everything they were made from. Done on publishing; again, after a kill in between, by whoever
+    finds the set current. A pin that is there already is left as it is."""
+    name = f"{_pin_prefix(made.name, made.snapshot.version)}{made.snapshot.table_id[:8]}"
+    if any(item.name == name for item in pins(lake)):
+        return
+    inputs = [_to_keep(Slice.from_dict(item)) for item in made.manifest["inputs"]]
+    # A set that was found to be current may have lost inputs since, if nobody had pinned them.
+    kept = [item for item in inputs if snapshot_status(lake, item) == "readable"]
+    pin(lake, name, [made.snapshot, *kept], owner="assay", reason=f"Training set {made.id} and its inputs.")
+
+
+def _to_keep(item: Slice) -> Snapshot | Slice:
+    """An embedding table is searched for its texts as a whole, to know which partitions to read; it only grows, so that
+    keeping all of it costs nothing."""
+    return item.snapshot if item.snapshot.table.startswith("embeddings/") else item
+
+
+def _remembered(lake: Lake, name: str, version: int) -> list[Snapshot]:
+    """The tables, by their pins, that this training set was once a version of."""
+    prefix = _pin_prefix(name, version)
+    found = (item.snapshots[0] for item in pins(lake) if item.name.startswith(prefix))
+    return [item for item in found if isinstance(item, Snapshot)]
+
+
+def _pin_prefix(name: str, version: int) -> str:
+    return f"training-{name}@{version}-"
+
+
+def _table(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise AssayError(f"{name!r} is not a training set's name: use letters, digits and '_'.")
+    return f"training/{name}"
+
+
+def _input(tx: Transaction, item: Slice) -> dict[str, Any]:
+    """What was read of a table, and how any Delta reader reads it again: `uri`, `version`, and an SQL `predicate`."""
+    rows = tx.state(item.snapshot.table).rows(item.partitions)
+    return item.to_dict() | {"name": item.snapshot.table, "predicate": _predicate(item.partitions), "rows": rows}
+
+
+def _predicate(partitions: Sequence[str] | None) -> str | None:
+    if not partitions:
+        return None if partitions is None else "FALSE"
+    return f"{PARTITION} IN ({', '.join(repr(key) for key in partitions)})"
+
+
+def _feature_set(resolved: Resolved) -> str:
+    """SHA-256 over the definitions of the features: the same for the same features at other versions of the data."""
+    parts = (
+        json.dumps([item["view"], item["serving"], feature], sort_keys=True)
+        for item in resolved.described
+        for feature in item["features"]
+    )
+    return digest_of(parts)
+
+
+def _column_lineage(resolved: Resolved) -> dict[str, Any]:
+    lineage: dict[str, Any] = {}
+    for item in resolved.described:
+        serving = item["serving"]
+        chosen_by = [*serving["keys"], *(serving[key] for key in ("event_time", "known_time") if serving.get(key))]
+        for feature in item["features"]:
+            lineage[feature["column"]] = {
+                "direct": [(item["table"], feature["name"])],
+                "indirect": [(item["table"], column) for column in chosen_by],
+            }
+    return lineage

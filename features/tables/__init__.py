@@ -1,0 +1,1 @@
+"""Versioned Delta tables: lake, log, transactions, commit metadata, snapshots, pins, vacuum."""

@@ -1,0 +1,270 @@
+"""Publishing one staged output: data files first, then one Delta commit that names them and says where they came from."""
+
+import json
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+from deltalake import CommitProperties, Schema
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit, to_metadata
+from assay.features.tables.delta_log import VOUCHES, read_commit, unvouched
+from assay.features.tables.lake import Lake, Table, TableMissing, TableState
+from assay.features.tables.parquet_files import PARTITION, EncodedFile, encode, storable
+from assay.features.tables.run_record import Done, Written
+
+# Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.
+PIN_SAFE: dict[str, str | None] = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+    "delta.enableExpiredLogCleanup": "false",
+}
+ATTEMPTS = 40
+ABSENT = -1  # "read" at this version: the table was not there
+
+
+class Conflict(AssayError):
+    """Another writer published between this work's read and its commit; the work must be done again on the new state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Rows waiting to be published to one table."""
+
+    table: str
+    frame: pl.DataFrame
+    mode: Literal["replace", "append"]
+    statistics: tuple[str, ...] = ()
+    column_lineage: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] | None = None
+    constraints: Mapping[str, str] | None = None
+
+
+def publish(lake: Lake, staged: Staged, done: Done, fingerprint: str, read_version: int | None) -> Written:
+    """Commit one output. `read_version`: the version at which the same work read this table, if it did (ABSENT: it found
+    none); then a newer one is a Conflict, since the work's decision (such as "this key is new") may not hold any more.
+
+    The commit is made on exactly the version whose files were looked at; when another writer comes first, look again.
+    """
+    table = lake.table(staged.table)
+    frame = storable(staged.frame, staged.table)
+    partition = done.work.partition
+    _check_constraints(staged.table, frame, staged.constraints or {})
+    files = list(encode(frame, partition, staged.statistics))
+    for file in files:
+        lake.storage.put_once(f"{staged.table}/{file.path}", file.content)
+    # In the commit too, so that lineage by column needs nothing but the lake.
+    columns = {"column_lineage": staged.column_lineage} if staged.column_lineage else {}
+    metadata = to_metadata(
+        run_id=done.work.run.id,
+        asset=done.work.asset,
+        partition=partition,
+        fingerprint=fingerprint,
+        inputs=done.reads,
+        sources=done.sources,
+        contract=done.contract,
+        checks=tuple(check.to_dict() for check in done.checks),
+        code_version=done.work.code_version,
+        mode=staged.mode,
+        rows=frame.height,
+        run=done.work.run.to_dict(),
+        extra={**done.extra, **columns, **(staged.extra or {})},
+    )
+    for attempt in range(ATTEMPTS):
+        state = _open_or_create(table, frame, partition, metadata, staged.constraints or {})
+        rest = {name: rule for name, rule in _constraints_of(state).items() if name not in (staged.constraints or {})}
+        _check_constraints(staged.table, frame, rest)
+        if read_version is not None and _moved(state, read_version):
+            raise Conflict(f"{staged.table} was written by another run after this one had read it. Run it again.")
+        wanted = {file.path for file in files}
+        active = {file.path: file for file in state.files_of(None if partition is None else [partition])}
+        nothing_new = wanted <= set(active) or (frame.is_empty() and bool(active))
+        if wanted == set(active) or (staged.mode == "append" and nothing_new):
+            previous = state.writer_of(partition)
+            if previous is not None:
+                remember(lake, staged.table, partition, previous.version, fingerprint)
+                return _written(staged, state, previous.version, partition, frame, files, changed=False)
+        gone = [] if staged.mode == "append" else [file for path, file in active.items() if path not in wanted]
+        actions: list[AddAction | RemoveAction] = [_add(file) for file in files if file.path not in active]
+        now = int(time.time() * 1000)
+        actions += [
+            RemoveAction(old.path, True, now, old.size, {PARTITION: old.partition} if old.partition else {})
+            for old in gone
+        ]
+        chain = {VOUCHES: json.dumps(unvouched(lake.storage, staged.table, state.version))}
+        try:
+            state.delta.create_write_transaction(
+                actions,
+                "append",
+                state.delta.schema(),
+                [PARTITION] if state.partitioned else None,
+                commit_properties=CommitProperties(custom_metadata={**metadata, **chain}, max_commit_retries=0),
+            )
+        except CommitFailedError:
+            time.sleep(random.uniform(0.002, 0.02) * (attempt + 1))
+            continue
+        for file in files:  # one that an old version had left behind may have been vacuumed just before the commit
+            if lake.storage.size(f"{staged.table}/{file.path}") is None:
+                lake.storage.put(f"{staged.table}/{file.path}", file.content)
+        return _written(staged, table.at(state.version + 1), state.version + 1, partition, frame, files, changed=True)
+    raise Conflict(
+        f"{staged.table}: {ATTEMPTS} attempts to commit lost to other writers. Run it again when they are done."
+    )
+
+
+def _add(file: EncodedFile) -> AddAction:
+    values = {PARTITION: file.partition} if file.partition is not None else {}
+    return AddAction(file.path, len(file.content), values, int(time.time() * 1000), True, file.stats)
+
+
+def _written(
+    staged: Staged,
+    state: TableState,
+    version: int,
+    partition: str | None,
+    frame: pl.DataFrame,
+    files: list[EncodedFile],
+    *,
+    changed: bool,
+) -> Written:
+    return Written(
+        table=staged.table,
+        snapshot=state.table_snapshot(version),
+        partition=partition,
+        rows=frame.height,
+        size=sum(len(file.content) for file in files),
+        changed=changed,
+        schema={name: str(dtype) for name, dtype in frame.schema.items()},
+        column_lineage=staged.column_lineage,
+        replaced=staged.mode == "replace",
+    )
+
+
+def _open_or_create(
+    table: Table,
+    frame: pl.DataFrame,
+    partition: str | None,
+    metadata: Mapping[str, str],
+    constraints: Mapping[str, str],
+) -> TableState:
+    """The latest version, with the frame's columns. Creates the table, or adds new columns; refuses changed types."""
+    try:
+        state = table.at()
+    except TableMissing:
+        _create(table, frame, partition)
+        state = table.at()
+    if (partition is not None) != state.partitioned:
+        raise AssayError(
+            f"{table.name} is {'' if state.partitioned else 'not '}partitioned; this work's partition is {partition}."
+        )
+    expected = {name: dtype for name, dtype in state.schema.items() if name != PARTITION}
+    for name, dtype in frame.schema.items():
+        if name in expected and expected[name] != dtype:
+            raise AssayError(
+                f"{table.name}: column {name!r} is {expected[name]} in the table and {dtype} in the new rows. "
+                "Cast it, or give the changed table a new name."
+            )
+    lacking = {name: rule for name, rule in constraints.items() if name not in _constraints_of(state)}
+    if lacking:  # its creator was killed before it could add them
+        _add_constraints(table, lacking)
+        state = table.at()
+    new = [name for name in frame.columns if name not in expected]
+    if not new:
+        return state
+    fields = list(_delta_schema(frame.select(new), None).fields)
+    note = {key: metadata[key] for key in ("assay.asset",) if key in metadata}
+    try:
+        state.delta.alter.add_columns(
+            fields, commit_properties=CommitProperties(custom_metadata=note, max_commit_retries=0)
+        )
+    except (CommitFailedError, DeltaError):
+        if not set(new) <= set(table.at().schema):  # another writer may have added the same columns
+            raise
+    return table.at()
+
+
+def _delta_schema(frame: pl.DataFrame, partition: str | None) -> Schema:
+    if partition is not None:
+        frame = frame.with_columns(pl.lit(partition).alias(PARTITION))
+    return Schema.from_arrow(frame.head(0).to_arrow().schema)
+
+
+def _create(table: Table, frame: pl.DataFrame, partition: str | None) -> None:
+    try:
+        create_table_with_add_actions(
+            table.uri,
+            _delta_schema(frame, partition),
+            [],
+            partition_by=[PARTITION] if partition is not None else None,
+            configuration=PIN_SAFE,
+            storage_options=table.lake.storage.options or None,
+        )
+    except DeltaError:
+        if not table.exists():  # unless another writer created it first
+            raise
+
+
+_CONSTRAINT = "delta.constraints."
+
+
+def _constraints_of(state: TableState) -> dict[str, str]:
+    settings = state.delta.metadata().configuration
+    return {key.removeprefix(_CONSTRAINT): rule or "" for key, rule in settings.items() if key.startswith(_CONSTRAINT)}
+
+
+def _add_constraints(table: Table, constraints: Mapping[str, str]) -> None:
+    try:
+        table.at().delta.alter.add_constraint(dict(constraints))
+    except DeltaError:
+        if not set(constraints) <= set(_constraints_of(table.at())):  # unless another writer added them first
+            raise
+
+
+def _check_constraints(table: str, frame: pl.DataFrame, constraints: Mapping[str, str]) -> None:
+    """Delta has its writers enforce a table's constraints; committing files ourselves, we are the writer."""
+    for name, rule in constraints.items():
+        broken = (
+            pl.SQLContext(frame=frame).execute(f"SELECT COUNT(*) AS broken FROM frame WHERE NOT ({rule})").collect()
+        )
+        if broken.item():
+            raise AssayError(
+                f"{table}: {broken.item()} of {frame.height} new rows break its constraint {name!r}: {rule}."
+            )
+
+
+def _moved(state: TableState, since: int) -> bool:
+    """Whether data changed after a version (not: columns or settings)."""
+    storage, name = state.table.lake.storage, state.table.name
+    later = (read_commit(storage, name, version) for version in range(since + 1, state.version + 1))
+    return any("add" in action or "remove" in action for actions in later for action in actions)
+
+
+def _note(table: str, partition: str | None) -> str:
+    return f"_fresh/{table}/{partition or 'all'}.json"
+
+
+def remember(lake: Lake, table: str, partition: str | None, version: int, fingerprint: str) -> None:
+    """Note that other inputs led to what a version already holds, so that nobody computes it again to find out.
+
+    Only a note: losing it costs a recomputation, never a result.
+    """
+    note = {"version": version, "fingerprint": fingerprint}
+    lake.storage.put(_note(table, partition), json.dumps(note).encode())
+
+
+def holds(lake: Lake, state: TableState, partition: str | None, fingerprint: str) -> Commit | None:
+    """The commit that holds the result of these inputs for a partition, if it is the partition's current content."""
+    commit = state.writer_of(partition)
+    if commit is None or commit.fingerprint == fingerprint:
+        return commit
+    name = _note(state.table.name, partition)
+    if lake.storage.size(name) is None:
+        return None
+    note = json.loads(lake.storage.get(name))
+    return commit if note == {"version": commit.version, "fingerprint": fingerprint} else None

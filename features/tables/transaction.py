@@ -1,0 +1,255 @@
+"""The one way in: write, audit, publish.
+
+A transaction pins what it reads, stages what it writes, refuses to publish what fails its audit, commits each output with
+the versions it came from, and reports the whole unit to the recorder. Nothing unchecked is ever visible, and nothing can
+forget to be traced.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit, SourceFile
+from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, holds, publish
+from assay.features.tables.lake import Lake, TableMissing, TableState
+from assay.features.tables.run_record import Check, Done, Recorder, Work, Written
+from assay.features.tables.snapshot import Slice, digest_of
+
+T = TypeVar("T")
+
+
+class AuditFailed(AssayError):
+    """A blocking check failed: nothing was published. `checks` are all verdicts so far, the passed ones too."""
+
+    def __init__(self, message: str, checks: Sequence[Check]) -> None:
+        super().__init__(message)
+        self.checks = tuple(checks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pin:
+    state: TableState
+    reads: dict[tuple[tuple[str, ...] | None, bool], Slice]
+
+
+class Transaction:
+    """Collects one unit of work. Made by `transaction(…)`; publishes when its block ends without an error."""
+
+    def __init__(self, lake: Lake, work: Work) -> None:
+        self.lake, self.work = lake, work
+        self.checks: list[Check] = []
+        self.sources: list[SourceFile] = []
+        self.contract: Mapping[str, Any] | None = None
+        self.extra: dict[str, Any] = {}
+        self._pins: dict[str, _Pin] = {}
+        self._absent: set[str] = set()
+        self._staged: list[Staged] = []
+        self._written: list[Written] = []
+        self._then: list[Callable[[Done], None]] = []
+        self._decided: str | None = None
+        self.done: Done | None = None
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def state(self, name: str, version: int | None = None) -> TableState:
+        """The table, pinned: asked twice in one transaction, it is the same version. Raises TableMissing."""
+        pin = self._pins.get(name)
+        if pin is None:
+            try:
+                pin = self._pins[name] = _Pin(self.lake.table(name).at(version), {})
+            except TableMissing:
+                self._absent.add(name)  # "there is nothing yet" was read too: what is decided on it must still hold
+                raise
+        elif version is not None and version != pin.state.version:
+            raise AssayError(f"{name} is already read at version {pin.state.version} here, not at {version}.")
+        return pin.state
+
+    def read(
+        self,
+        name: str,
+        partitions: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+        reference: bool = False,
+    ) -> pl.LazyFrame:
+        """A lazy frame over a table (or some of its partitions) at one version, which becomes an input of this work.
+
+        A `reference` is recorded too, but a change in it does not make this work stale.
+        """
+        state = self.state(name, version)
+        key = (tuple(sorted(partitions)) if partitions is not None else None, reference)
+        reads = self._pins[name].reads
+        if key not in reads:
+            reads[key] = state.slice(partitions, reference=reference)
+        return state.scan(partitions)
+
+    @property
+    def reads(self) -> tuple[Slice, ...]:
+        return tuple(item for pin in self._pins.values() for item in pin.reads.values())
+
+    # -- deciding --------------------------------------------------------------------------------------------------
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides the result: inputs (by their bytes, not their version numbers), sources, code, contract, params.
+
+        Settled when `current` is asked; what is read after that is looked up, and decides nothing more.
+        """
+        return self._decided or fingerprint(self.work, self.reads, self.sources, self.contract)
+
+    def current(self, *tables: str) -> bool:
+        """Whether these outputs already hold the result of exactly these inputs. If so the work is done: they are
+        reported as unchanged outputs at the version that holds them, with the checks of that time."""
+        self._decided = self.fingerprint
+        found = [self._written_before(name) for name in tables]
+        kept = [item for item in found if item is not None]
+        if len(kept) < len(tables):
+            return False
+        self._written += [written for written, _ in kept]
+        self.checks[:] = [Check(**check) for check in kept[0][1].checks]
+        return True
+
+    def _written_before(self, name: str) -> tuple[Written, Commit] | None:
+        try:
+            state = self.lake.table(name).at()
+        except TableMissing:
+            return None
+        commit = holds(self.lake, state, self.work.partition, self.fingerprint)
+        if commit is None:
+            return None
+        snapshot = state.table_snapshot(commit.version)
+        schema = {column: str(dtype) for column, dtype in state.schema.items()}
+        written = Written(
+            table=name,
+            snapshot=snapshot,
+            partition=self.work.partition,
+            rows=commit.rows or 0,
+            size=0,
+            changed=False,
+            schema=schema,
+            replaced=commit.mode == "replace",
+        )
+        return written, commit
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        *,
+        mode: Literal["replace", "append"] = "replace",
+        statistics: Sequence[str] = (),
+        column_lineage: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        constraints: Mapping[str, str] | None = None,
+    ) -> None:
+        """Stage rows for a table. `replace` swaps this work's partition (all of an unpartitioned table) in one commit;
+        `append` adds. New columns are added to the table; a changed type is refused."""
+        self._staged.append(
+            Staged(name, frame, mode, tuple(statistics), column_lineage, extra or {}, dict(constraints or {}))
+        )
+
+    def then(self, action: Callable[[Done], None]) -> None:
+        """Run an action when everything is published, as part of the work (such as pinning what was made)."""
+        self._then.append(action)
+
+    def check(self, *checks: Check) -> None:
+        self.checks += checks
+
+    def audit(self) -> None:
+        """Raise AuditFailed if a blocking check failed. Also run before publishing."""
+        broken = [check for check in self.checks if not check.passed and check.severity == "block"]
+        if broken:
+            names = "; ".join(check.message or f"{check.table}: {check.name}" for check in broken)
+            raise AuditFailed(names, self.checks)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def outcome(self) -> Done:
+        """What was done so far: after a failure in the middle of publishing, with the outputs that are out."""
+        return Done(
+            work=self.work,
+            reads=self.reads,
+            sources=tuple(self.sources),
+            writes=tuple(self._written),
+            checks=tuple(self.checks),
+            contract=self.contract,
+            extra=dict(self.extra),
+            finished_at=datetime.now(UTC),
+        )
+
+    def publish(self) -> Done:
+        self.audit()
+        metadata = self.outcome()
+        read = dict.fromkeys(self._absent, ABSENT) | {name: pin.state.version for name, pin in self._pins.items()}
+        # What may conflict goes first, so that a conflict is found before anything else is out.
+        staged = sorted(self._staged, key=lambda item: item.table not in read)
+        for item in staged:
+            self._written.append(publish(self.lake, item, metadata, self.fingerprint, read.get(item.table)))
+        self.done = self.outcome()
+        for action in self._then:
+            action(self.done)
+        return self.done
+
+
+def fingerprint(
+    work: Work, reads: Sequence[Slice], sources: Sequence[SourceFile], contract: Mapping[str, Any] | None
+) -> str:
+    """SHA-256 over everything that decides a result. References and version numbers are left out on purpose: a new day
+    in an upstream table is another version, but not another input to the days before."""
+    parts = [f"asset={work.asset}", f"partition={work.partition}", f"code={work.code_version}"]
+    parts += [f"read={item.snapshot.table_id}:{item.digest}" for item in reads if not item.reference]
+    parts += [f"source={item.path}:{item.sha256}" for item in sources]
+    parts += [f"param={key}={value}" for key, value in work.params.items()]
+    if contract:
+        parts.append(f"contract={contract.get('digest')}")
+    return digest_of(parts)
+
+
+@contextmanager
+def transaction(lake: Lake, recorder: Recorder, work: Work) -> Iterator[Transaction]:
+    """One unit of work. On a clean end everything staged is audited and published; on an error nothing is, the recorder
+    is told, and the error goes on."""
+    tx = Transaction(lake, work)
+    recorder.started(work)
+    try:
+        yield tx
+        done = tx.publish()
+    except BaseException as error:
+        recorder.failed(tx.outcome(), error)
+        raise
+    recorder.finished(done)
+
+
+def run(
+    lake: Lake, recorder: Recorder, work: Work, body: Callable[[Transaction], T], attempts: int = 8
+) -> tuple[T, Done]:
+    """Run `body` in a transaction; when another writer changed a table that it both read and writes, run it again on the
+    new state (optimistic concurrency with jitter). Raises Conflict after `attempts`."""
+    recorder.started(work)
+    tx = Transaction(lake, work)
+    for attempt in range(attempts):
+        tx = Transaction(lake, work)
+        try:
+            value = body(tx)
+            done = tx.publish()
+        except Conflict as error:
+            if attempt + 1 == attempts:
+                recorder.failed(tx.outcome(), error)
+                raise
+            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)
+            continue
+        except BaseException as error:
+            recorder.failed(tx.outcome(), error)
+            raise
+        recorder.finished(done)
+        return value, done
+    raise AssertionError("unreachable: the last attempt returns or raises")

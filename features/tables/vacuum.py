@@ -1,0 +1,159 @@
+"""The only deleter: frees data files that no recent and no pinned version needs. Nothing else in Assay deletes data.
+
+It works on files that the log knows as removed, and on leftovers of killed writers that carry our own names; it never
+lists a table and deletes what it does not know. The log itself stays, so that a version that is gone is known as vacuumed.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import unquote
+
+from assay.errors import AssayError
+from assay.features.tables.availability import require_readable
+from assay.features.tables.commit_metadata import parse_commit
+from assay.features.tables.delta_log import commit_info, read_log
+from assay.features.tables.lake import Lake
+from assay.features.tables.parquet_files import PARTITION, file_sha256
+from assay.features.tables.pins import announcement, live_pins
+from assay.features.tables.snapshot import Slice, Snapshot
+
+# Younger files may belong to a commit that is being made (a file named by its content can come back to life).
+GRACE = timedelta(hours=1)
+LEFTOVER = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuum:
+    """What a vacuum frees, or would: `paths` relative to the table. `keeps` are the versions that stay readable."""
+
+    table: str
+    paths: tuple[str, ...]
+    bytes: int
+    keeps: tuple[int, ...]
+    pins: tuple[str, ...]
+    deleted: bool = False
+
+    @property
+    def files(self) -> int:
+        return len(self.paths)
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "table": self.table,
+            "files": self.files,
+            "bytes": self.bytes,
+            "keeps": list(self.keeps),
+            "pins": list(self.pins),
+            "deleted": self.deleted,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """A data file is part of the versions from `start` to before `end` (None: of the latest too)."""
+
+    path: str
+    partition: str | None
+    start: int
+    end: int | None
+
+    def holds(self, version: int, partitions: tuple[str, ...] | None) -> bool:
+        inside = self.start <= version and (self.end is None or version < self.end)
+        return inside and (partitions is None or self.partition in partitions)
+
+
+def plan_vacuum(lake: Lake, table: str, *, keep_days: float = 30, grace: timedelta = GRACE) -> Vacuum:
+    """What may be freed. Kept is what the latest version, every version that was the latest within `keep_days`, and every
+    live pin (of a slice: its partitions) needs, and whatever was written within `grace`.
+
+    Raises TableMissing, or AssayError for a table whose log is not complete.
+    """
+    now = datetime.now(UTC)
+    table_id = lake.table(table).at().snapshot.table_id
+    times, lives = _read(lake, table)
+    cutoff = now - timedelta(days=keep_days)
+    latest = max(times)
+    recent = {version for version in times if version == latest or times[version + 1] > cutoff}
+    needed: dict[int, list[tuple[str, ...] | None]] = {version: [None] for version in recent}
+    named = []
+    for pin in live_pins(lake, now):
+        for item in pin.snapshots:
+            snapshot = _snapshot(item)
+            if snapshot.table == table and snapshot.table_id == table_id:
+                needed.setdefault(snapshot.version, []).append(item.partitions if isinstance(item, Slice) else None)
+                named.append(pin.name)
+    free = {
+        path
+        for path, spans in lives.items()
+        if not any(life.holds(version, part) for version, parts in needed.items() for part in parts for life in spans)
+    }
+    free = _old_enough(lake, table, free, now - grace)
+    free |= _old_enough(lake, table, _leftovers(lake, table, lives), now - LEFTOVER)
+    size = sum(lake.storage.size(f"{table}/{path}") or 0 for path in free)
+    return Vacuum(table, tuple(sorted(free)), size, tuple(sorted(needed)), tuple(sorted(set(named))))
+
+
+def vacuum(lake: Lake, table: str, *, keep_days: float = 30, dry_run: bool = True, grace: timedelta = GRACE) -> Vacuum:
+    """Free what `plan_vacuum` says, and check that the latest and every pinned version can be read afterwards."""
+    plan = plan_vacuum(lake, table, keep_days=keep_days, grace=grace)
+    if dry_run:
+        return plan
+    # Announced before the pins are read again: a pin made meanwhile is seen here, or sees this and gives up.
+    note = announcement(table)
+    lake.storage.put(note, json.dumps({"files": plan.paths}).encode())
+    again = plan_vacuum(lake, table, keep_days=keep_days, grace=grace)
+    paths = sorted(set(plan.paths) & set(again.paths))
+    size = 0
+    for path in paths:
+        size += lake.storage.size(f"{table}/{path}") or 0
+        lake.storage.delete(f"{table}/{path}")
+    lake.storage.delete(note)
+    latest = lake.table(table).at().snapshot
+    require_readable(lake, latest, f"{table}, after its vacuum,")
+    for pin in live_pins(lake):
+        for item in pin.snapshots:
+            if _snapshot(item).table_id == latest.table_id:
+                require_readable(lake, item, f"Pin {pin.name!r}")
+    return replace(again, paths=tuple(paths), bytes=size, deleted=True)
+
+
+def _snapshot(item: Snapshot | Slice) -> Snapshot:
+    return item.snapshot if isinstance(item, Slice) else item
+
+
+def _read(lake: Lake, table: str) -> tuple[dict[int, datetime], dict[str, list[_Life]]]:
+    """When each version was committed, and in which versions each data file lived."""
+    times: dict[int, datetime] = {}
+    live: dict[str, _Life] = {}
+    lives: dict[str, list[_Life]] = defaultdict(list)
+    for version, actions in read_log(lake.storage, table):
+        times[version] = parse_commit(table, commit_info(version, actions)).timestamp
+        for action in actions:
+            if "remove" in action and (ended := live.pop(unquote(action["remove"]["path"]), None)) is not None:
+                lives[ended.path].append(replace(ended, end=version))
+        for action in actions:
+            if "add" in action:
+                path = unquote(action["add"]["path"])
+                live[path] = _Life(path, action["add"]["partitionValues"].get(PARTITION), version, None)
+    for life in live.values():
+        lives[life.path].append(life)
+    if sorted(times) != list(range(len(times))):
+        raise AssayError(f"{table} is not vacuumed: its log has gaps, so that what its versions need is not known.")
+    return times, lives
+
+
+def _old_enough(lake: Lake, table: str, paths: set[str], before: datetime) -> set[str]:
+    """Those that are there and were last written before a time."""
+    modified = ((path, lake.storage.modified(f"{table}/{path}")) for path in paths)
+    return {path for path, at in modified if at is not None and at < before}
+
+
+def _leftovers(lake: Lake, table: str, known: Collection[str]) -> set[str]:
+    """Files with names that only we give, which no commit knows: their writer was killed before it could commit."""
+    paths = {path.removeprefix(f"{table}/") for path in lake.storage.walk(table)}
+    data = (path for path in paths - set(known) if not path.startswith("_delta_log/"))
+    return {path for path in data if file_sha256(path) or (Path(path).name.startswith("_") and path.endswith(".tmp"))}

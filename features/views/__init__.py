@@ -1,0 +1,1 @@
+"""Feature views and the engines that compute them."""

@@ -1,0 +1,145 @@
+"""The shapes of what our own questions are answered with (`queries`), for OpenAPI."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from assay.lineage.api.marquez_models import Json, Model
+
+
+class GraphNode(Model):
+    id: str
+    kind: Literal["dataset", "job", "run"]
+    namespace: str
+    name: str
+    version: str | None
+    facts: Json
+
+
+class GraphEdge(Model):
+    """Data flows from `source` to `target`."""
+
+    source: str
+    target: str
+    role: str
+
+
+class Subgraph(Model):
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
+    truncated: str | None
+
+
+class Trace(Model):
+    prediction_id: str
+    root: Json
+    files: list[Json]
+
+
+class Affected(Model):
+    """The versions of a table that were made from the origin; `live` of them still hold rows of its latest version.
+
+    `columns`: null where no column was asked for. Of them, `indirect` ones were only chosen, grouped or ordered by it, and of
+    `unknown` ones it was not said where they come from.
+    """
+
+    table: str
+    versions: list[int]
+    partitions: list[str] | None
+    runs: list[str]
+    rows: int
+    live: int
+    columns: list[str] | None
+    indirect: list[str]
+    unknown: list[str]
+
+
+class Impact(Model):
+    origin: Json
+    complete: bool
+    truncated: list[str]
+    notes: list[str]
+    affected: list[Affected]
+    lookups: list[Affected]
+    training_sets: list[str]
+    models: list[str]
+    predictions: int
+
+
+class Column(Model):
+    """A column of the rows that a version of a table wrote."""
+
+    table: str
+    version: int
+    column: str
+
+
+class ColumnEdge(Model):
+    """`direct`: values of `target` were made from `source`. Otherwise they were chosen, grouped or ordered by it."""
+
+    source: Column
+    target: Column
+    direct: bool
+
+
+class Columns(Model):
+    """`unknown` columns were written without saying where they come from; `truncated` says what could not be followed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "origin": [{"table": "features/ticket", "version": 4, "column": "words"}],
+                "direction": "up",
+                "complete": True,
+                "edges": [
+                    {
+                        "source": {"table": "clean/tickets", "version": 3, "column": "text"},
+                        "target": {"table": "features/ticket", "version": 4, "column": "words"},
+                        "direct": True,
+                    }
+                ],
+                "unknown": [],
+                "truncated": [],
+            }
+        }
+    )
+
+    origin: list[Column]
+    direction: Literal["up", "down"]
+    complete: bool
+    edges: list[ColumnEdge]
+    unknown: list[Column]
+    truncated: list[str]
+
+
+class Diff(Model):
+    """What differs between two versions, as pairs [in a, in b]; empty or null: no difference. `unknown` names what is not
+    known of both, so that nothing is said about it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "a": "dataset:file:/lake/clean/tickets@3",
+                "b": "dataset:file:/lake/clean/tickets@4",
+                "same": False,
+                "schema": {"channel": [None, "String"]},
+                "rows": [898, 1223],
+                "contract": ["Tickets@1.0", "Tickets@1.1"],
+                "checks": {"channel.isin": [None, True]},
+                "code": None,
+                "inputs": {"raw/tickets": [["3"], ["4"]]},
+                "unknown": [],
+            }
+        }
+    )
+
+    a: str
+    b: str
+    same: bool
+    columns: dict[str, tuple[str | None, str | None]] = Field(alias="schema")
+    rows: tuple[int, int] | None
+    contract: tuple[str | None, str | None] | None
+    checks: dict[str, tuple[bool | None, bool | None]]
+    code: tuple[str, str] | None
+    inputs: dict[str, tuple[list[str] | None, list[str] | None]]
+    unknown: list[str]

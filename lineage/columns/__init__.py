@@ -1,0 +1,1 @@
+"""Column lineage: from Polars expressions, from SQL, and paths through the graph."""

@@ -1,0 +1,195 @@
+"""From a column to the columns it came from, and to those that came from it: version by version, as commits declared them.
+
+A commit says what its columns come from, and which versions of which tables it read; together that leads from the rows
+that one version wrote to the rows that others wrote. Where a commit does not say, the answer says so and goes no further.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.lake import Lake
+from assay.features.tables.parquet_files import PARTITION
+from assay.lineage.commits.graph import CommitGraph, Version
+from assay.lineage.events.columns import Edge, column_lineage
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+
+class ColumnNode(NamedTuple):
+    """A column of the rows that a version of a table wrote."""
+
+    table: str
+    version: int
+    column: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ColumnEdge:
+    """Values of `target` were made from `source` (direct), or chosen, grouped or ordered by it."""
+
+    source: ColumnNode
+    target: ColumnNode
+    direct: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnTrace:
+    """All edges upstream or downstream of a column. `unknown` columns were written without saying where they come from.
+    `reasons`: what could not be read, or followed, at all."""
+
+    origin: tuple[ColumnNode, ...]
+    edges: tuple[ColumnEdge, ...]
+    unknown: tuple[ColumnNode, ...]
+    reasons: tuple[str, ...]
+    direction: Literal["up", "down"]
+
+    @property
+    def complete(self) -> bool:
+        return not self.unknown and not self.reasons
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "origin": [node._asdict() for node in self.origin],
+            "direction": self.direction,
+            "complete": self.complete,
+            "edges": [
+                {"source": edge.source._asdict(), "target": edge.target._asdict(), "direct": edge.direct}
+                for edge in self.edges
+            ],
+            "unknown": [node._asdict() for node in self.unknown],
+            "truncated": list(self.reasons),
+        }
+
+    def render(self) -> "Tree":
+        """A tree for the terminal: a line per column, whatever the number of versions."""
+        from assay.lineage.columns.render import columns_tree
+
+        return columns_tree(self)
+
+
+def column_upstream(
+    lake: Lake, table: str, column: str, version: int | None = None, *, limit: int | None = None
+) -> ColumnTrace:
+    """Everything that a column of a table at a version (None: the latest) came from, back to the columns as delivered.
+
+    `limit`: at most so many edges; `reasons` say where there are more. Raises AssayError for a table, version or column
+    that is not there.
+    """
+    commits = CommitGraph(lake)
+    log = commits.origin(table, version, column)
+    origin = log.writers(log.latest if version is None else version, None)
+    nodes = [ColumnNode(table, commit.version, column) for commit in origin]
+    return _walk(ColumnGraph(commits), nodes, "up", limit)
+
+
+def column_downstream(
+    lake: Lake, table: str, column: str, version: int | None = None, *, limit: int | None = None
+) -> ColumnTrace:
+    """Everything that came from a column of the rows that a version of a table wrote (None: every version).
+
+    Columns that were written by who read those rows, without saying where they come from, are `unknown` and not followed.
+    `limit` and errors as in `column_upstream`.
+    """
+    commits = CommitGraph(lake)
+    log = commits.origin(table, version, column)
+    origin = [commit for commit in log.commits if version in (None, commit.version)]
+    nodes = [ColumnNode(table, commit.version, column) for commit in origin]
+    return _walk(ColumnGraph(commits), nodes, "down", limit)
+
+
+def _walk(
+    graph: "ColumnGraph", origin: list[ColumnNode], direction: Literal["up", "down"], limit: int | None
+) -> ColumnTrace:
+    step = graph.sources if direction == "up" else graph.targets
+    edges: set[ColumnEdge] = set()
+    unknown: set[ColumnNode] = set()
+    seen, queue = set(origin), deque(origin)
+    while queue:
+        met, unsaid = step(queue.popleft())
+        edges.update(met)
+        unknown.update(unsaid)
+        if limit is not None and len(edges) > limit:
+            graph.commits.reasons[f"there are more than {limit:,} edges"] = None
+            edges = set(sorted(edges)[:limit])
+            break
+        new = {node for edge in met for node in (edge.source, edge.target)} - seen
+        seen |= new
+        queue.extend(sorted(new))
+    reasons = tuple(graph.commits.reasons)
+    return ColumnTrace(tuple(origin), tuple(sorted(edges)), tuple(sorted(unknown)), reasons, direction)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a commit says of its columns. `into`: by column, what it comes from. `out_of`: by table and column, what came
+    from it, and whether directly. `unsaid`: the other columns that it wrote, nothing being claimed of them."""
+
+    into: Mapping[str, tuple[Edge, ...]]
+    out_of: Mapping[tuple[str, str], tuple[tuple[str, bool], ...]]
+    unsaid: frozenset[str]
+
+
+@dataclass
+class ColumnGraph:
+    """Columns of versions, and what leads from one to the other."""
+
+    commits: CommitGraph
+    _said: dict[Version, Said] = field(default_factory=dict)
+
+    def sources(self, node: ColumnNode) -> tuple[list[ColumnEdge], list[ColumnNode]]:
+        """The edges into a column; and the column itself, if nobody said where it comes from. A delivered column, and the
+        name of a partition, come from no other column."""
+        commit = self.commits.commit(node[:2])
+        if commit is None or node.column == PARTITION:
+            return [], []
+        into = self.said(commit).into.get(node.column)
+        if into is None:
+            return [], [node] if any(not item.reference for item in commit.inputs) else []
+        writers: dict[str, set[int]] = defaultdict(set)
+        for item in commit.inputs:
+            if any(edge.table == item.snapshot.table for edge in into):
+                writers[item.snapshot.table].update(self.commits.writers(commit, item))
+        return [
+            ColumnEdge(ColumnNode(edge.table, version, edge.source), node, edge.direct)
+            for edge in into
+            for version in writers[edge.table]
+        ], []
+
+    def targets(self, node: ColumnNode) -> tuple[list[ColumnEdge], list[ColumnNode]]:
+        """The edges out of a column; and the columns that may have come from it, since whoever wrote them read its rows and
+        did not say. Who only looked something up in the rows need not say what for."""
+        edges, unsaid = [], []
+        for commit, looked_up in self.readers(node[:2]):
+            said = self.said(commit)
+            for column, direct in said.out_of.get((node.table, node.column), ()):
+                edges.append(ColumnEdge(node, ColumnNode(commit.table, commit.version, column), direct))
+            if not looked_up:
+                unsaid += [ColumnNode(commit.table, commit.version, column) for column in said.unsaid]
+        return edges, unsaid
+
+    def readers(self, version: Version) -> Iterator[tuple[Commit, bool]]:
+        """The commits that read rows of a version; True: only to look something up."""
+        for reader, looked_up in self.commits.readers.get(version, {}).items():
+            commit = self.commits.commit(reader)
+            assert commit is not None  # readers are commits
+            yield commit, looked_up
+
+    def said(self, commit: Commit) -> Said:
+        """What contradicts what the commit read counts as unsaid."""
+        key = (commit.table, commit.version)
+        if key not in self._said:
+            read = {item.snapshot.table for item in commit.inputs}
+            lineage = column_lineage(commit.extra.get("column_lineage") or {}, read)
+            every = lineage.of(None)
+            into = {column: (*lineage.of(column), *every) for column in lineage.known}
+            out_of: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)
+            for column, edges in into.items():
+                for edge in edges:
+                    out_of[edge.table, edge.source].append((column, edge.direct))
+            written = self.commits.columns(key) | set(lineage.unknown)
+            self._said[key] = Said(into, {key: tuple(found) for key, found in out_of.items()}, written - into.keys())
+        return self._said[key]

@@ -1,0 +1,1 @@
+"""Who read which rows, from the tables' own logs."""

@@ -1,0 +1,180 @@
+"""A table's own log, read once: who wrote which rows when, and which files every version holds.
+
+Trace, verify and impact ask about many versions of a table; replaying its log once answers for all of them. Nothing else
+is needed: commits carry what they read, and data files are named by their content.
+"""
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+from assay.features.tables.commit_metadata import Commit, parse_commit
+from assay.features.tables.delta_log import commit_info, commit_path, parse_log, versions
+from assay.features.tables.lake import DataFile, Lake
+from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version as its file in the log describes it. A damaged file has no `commit`. `columns` are those of the table, where
+    this version sets them."""
+
+    version: int
+    path: str
+    sha256: str
+    commit: Commit | None
+    table_id: str | None = None
+    added: tuple[DataFile, ...] = ()
+    removed: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class _Life:
+    """The versions in which a data file is live: from `start` to before `end`."""
+
+    file: DataFile
+    start: int
+    end: int | None = None
+
+    def holds(self, version: int) -> bool:
+        return self.start <= version and (self.end is None or version < self.end)
+
+
+@dataclass(frozen=True)
+class TableLog:
+    """All versions of a table, oldest first."""
+
+    lake: Lake
+    table: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def table_id(self) -> str:
+        return next((entry.table_id for entry in reversed(self.entries) if entry.table_id), "")
+
+    @property
+    def latest(self) -> int:
+        return self.entries[-1].version
+
+    @property
+    def damaged(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.commit is None)
+
+    @cached_property
+    def commits(self) -> tuple[Commit, ...]:
+        """Commits that wrote rows through a transaction."""
+        commits = (entry.commit for entry in self.entries)
+        return tuple(commit for commit in commits if commit and commit.run_id and commit.rows is not None)
+
+    def entry(self, version: int) -> Entry | None:
+        index = version - self.entries[0].version
+        return self.entries[index] if 0 <= index < len(self.entries) else None
+
+    def columns(self, version: int) -> tuple[str, ...]:
+        """The table's columns at a version; none where the log does not say (any more)."""
+        found = bisect_right(self._columns, version, key=lambda item: item[0])
+        return self._columns[found - 1][1] if found else ()
+
+    def has(self, snapshot: Snapshot) -> bool:
+        """Whether this is still the table that was read, with the version that was read, unchanged."""
+        entry = self.entry(snapshot.version)
+        return entry is not None and self.table_id == snapshot.table_id and entry.sha256 == snapshot.commit_sha256
+
+    def snapshot(self, version: int) -> Snapshot:
+        entry = self.entry(version)
+        sha256 = entry.sha256 if entry else ""
+        return Snapshot(self.table, self.table_id, version, sha256, self.lake.storage.uri(self.table))
+
+    def writers(self, version: int, partitions: Sequence[str] | None) -> list[Commit]:
+        """The commits whose rows a slice holds, oldest first: per partition the last replacement at or before the
+        version, and what was appended after it. The same as `TableState.writers` at that version."""
+        wanted = self._written if partitions is None else {key: self._written.get(key, []) for key in partitions}
+        found: list[Commit] = []
+        for commits in wanted.values():
+            for commit in reversed(commits[: bisect_right(commits, version, key=lambda commit: commit.version)]):
+                found.append(commit)
+                if commit.mode == "replace":
+                    break
+        return sorted(found, key=lambda commit: commit.version)
+
+    def files(self, version: int, partitions: Sequence[str] | None) -> list[DataFile]:
+        """The data files of a slice, sorted by path."""
+        lives = self._lives
+        groups = lives.values() if partitions is None else (lives.get(key, []) for key in partitions)
+        return sorted(
+            (life.file for group in groups for life in group if life.holds(version)), key=lambda file: file.path
+        )
+
+    def digest(self, item: Slice) -> str:
+        return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions))
+
+    @cached_property
+    def _columns(self) -> list[tuple[int, tuple[str, ...]]]:
+        return [(entry.version, entry.columns) for entry in self.entries if entry.columns is not None]
+
+    @cached_property
+    def _written(self) -> dict[str | None, list[Commit]]:
+        written: dict[str | None, list[Commit]] = defaultdict(list)
+        for commit in self.commits:
+            written[commit.partition].append(commit)
+        return written
+
+    @cached_property
+    def _lives(self) -> dict[str | None, list[_Life]]:
+        live: dict[str, _Life] = {}
+        lives: dict[str | None, list[_Life]] = defaultdict(list)
+        for entry in self.entries:
+            for path in entry.removed:
+                if path in live:
+                    live.pop(path).end = entry.version
+            for file in entry.added:
+                live[file.path] = _Life(file, entry.version)
+                lives[file.partition].append(live[file.path])
+        return lives
+
+
+def read_log(lake: Lake, table: str) -> TableLog | None:
+    """The log of a table, or None when there is no such table (any more)."""
+    known = versions(lake.storage, table)
+    if not known:
+        return None
+    if lake.storage.is_local:
+        return TableLog(lake, table, tuple(_entry(lake, table, version) for version in known))
+    with ThreadPoolExecutor(16) as pool:  # an object store answers slowly, but many requests at once
+        return TableLog(lake, table, tuple(pool.map(lambda version: _entry(lake, table, version), known)))
+
+
+def _entry(lake: Lake, table: str, version: int) -> Entry:
+    path = commit_path(table, version)
+    content = lake.storage.get(path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    try:
+        actions = parse_log(content)
+        metadata = next((item["metaData"] for item in actions if "metaData" in item), None)
+        return Entry(
+            version,
+            path,
+            sha256,
+            parse_commit(table, commit_info(version, actions)),
+            metadata["id"] if metadata else None,
+            tuple(_added(item["add"]) for item in actions if "add" in item),
+            tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
+            tuple(field["name"] for field in json.loads(metadata["schemaString"])["fields"]) if metadata else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Entry(version, path, sha256, None)
+
+
+def _added(action: dict[str, Any]) -> DataFile:
+    statistics = json.loads(action.get("stats") or "{}")
+    values = action.get("partitionValues") or {}
+    return DataFile(unquote(action["path"]), action["size"], statistics.get("numRecords", 0), values.get(PARTITION))

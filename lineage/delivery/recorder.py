@@ -1,0 +1,184 @@
+"""The recorder at the seam of every transaction: turns work into lineage events and stores them.
+
+Recording never raises into the work and never makes it wait for long. If the store is locked or broken, the event goes to
+a spool file beside it, which is emptied into the store as soon as the store works again.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from assay.features.tables.lake import Lake
+from assay.features.tables.run_record import Done, Work
+from assay.lineage.delivery.spool import Spool
+from assay.lineage.events.process import is_alive, this_process
+
+if TYPE_CHECKING:  # the event and store libraries take a third of a second to import: only when something is recorded
+    from openlineage.client.event_v2 import RunEvent
+
+    from assay.lineage.delivery.outbox import Drain
+    from assay.lineage.store.lineage_store import LineageStore
+
+SPOOL = "lineage.spool.ndjson"
+PAUSE_SECONDS = 5.0  # after the store failed, go straight to the spool for as long
+
+_log = logging.getLogger("assay.lineage")
+
+
+class EventRecorder:
+    """Implements `assay.features.tables.run_record.Recorder` on a lineage store.
+
+    `deployment` names this installation in job namespaces. With `forward_to` (a URL or a transport's configuration, see
+    `assay.lineage.delivery.transport`), events are also delivered there, in the background.
+    """
+
+    def __init__(self, store: "LineageStore", deployment: str = "assay", forward_to: str | None = None) -> None:
+        self.store, self.deployment = store, deployment
+        self._forward_to = forward_to
+        self._spool = Spool(store.home / SPOOL)
+        self._drain: Drain | None = None
+        self._paused_until = 0.0
+        self._complaints: set[str] = set()
+
+    # -- the seam --------------------------------------------------------------------------------------------------
+
+    def started(self, work: Work) -> None:
+        self._record(lambda events: events.started(work, self.deployment, this_process()))
+
+    def finished(self, done: Done) -> None:
+        self._record(lambda events: events.finished(done, self.deployment))
+
+    def failed(self, done: Done, error: BaseException) -> None:
+        self._record(lambda events: events.failed(done, error, self.deployment))
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+
+    def recover(
+        self,
+        lake: Lake,
+        tables: Sequence[str] | None = None,
+        *,
+        quiet: timedelta = timedelta(minutes=10),
+        over: Callable[[str], bool] = lambda parent_id: False,
+        abandoned: timedelta | None = None,
+    ) -> list[str]:
+        """End the runs that were killed before they could do so themselves. Returns their ids.
+
+        Runs that published get a COMPLETE, made from their commits. Runs that published nothing get an ABORT, once their
+        process has certainly ended. Where that cannot be known, as of another machine's process, they get one if the
+        orchestrator's run that they were part of is `over`, or if they started longer than `abandoned` ago (None: never).
+        With `tables`, only these are looked at, and no run is aborted.
+
+        Runs whose start or last commit is younger than `quiet` are left alone. Raises what reading the tables and the store
+        raises.
+        """
+        from assay.lineage.delivery.rebuild import ended, events_of, published
+
+        self._empty_spool()  # there may be an end in it
+        now = datetime.now(UTC)
+        # Looked for before the tables are read: what is gone now cannot publish any more after that.
+        before = now - abandoned if abandoned is not None else datetime.min.replace(tzinfo=UTC)
+        gone = {} if tables is not None else self._gone(now - quiet, before, over)
+        found = published(lake, lake.tables() if tables is None else tables)
+        known, recovered = ended(self.store), []
+        for identifier, outputs in found.runs.items():
+            last = max(commit.timestamp for _, commit, _ in outputs)
+            if identifier not in known and last <= now - quiet:
+                self._put(events_of(outputs, self.deployment))
+                recovered.append(identifier)
+        if found.damaged:
+            return recovered  # who knows whose commits those were
+        for identifier, body in gone.items():
+            if identifier not in found.runs:
+                # Not as its only end: if it is told later what really happened, that is stored too, and stands.
+                self._put([body], once=False)
+                recovered.append(identifier)
+        return recovered
+
+    def _gone(self, before: datetime, abandoned: datetime, over: Callable[[str], bool]) -> dict[str, bytes]:
+        """Runs without an end, started `before`, that do not go on any more: their ABORT by their id."""
+        from assay.lineage.events import events
+        from assay.lineage.events.serialize import to_bytes
+
+        found = {}
+        for info in self.store.runs():
+            ours = info.namespace in events.namespaces(self.deployment)
+            if not ours or info.state != "START" or info.started_at is None or info.started_at > before:
+                continue
+            start = next(item.data for item in self.store.events(info.id) if item.kind == "START")
+            alive = is_alive(events.process_of(start))
+            if alive is None:
+                alive = info.started_at > abandoned and not (info.parent_id and over(info.parent_id))
+            if not alive:
+                found[info.id] = to_bytes(events.aborted(start))
+        return found
+
+    def close(self) -> None:
+        """Stop the background delivery and close the database; what waits stays in the outbox."""
+        if self._drain is not None:
+            self._drain.stop()
+        self.store.close()
+
+    # -- storing ---------------------------------------------------------------------------------------------------
+
+    def _record(self, make: "Callable[[Any], RunEvent]") -> None:
+        """`make` gets the module `assay.lineage.events.events`, which is loaded with the first event."""
+        try:
+            from assay.lineage.events import events
+            from assay.lineage.events.serialize import to_bytes
+
+            body = to_bytes(make(events))
+        except Exception as error:  # whatever it is, it is ours to keep
+            self._complain("event", f"could not be made ({type(error).__name__}) and is lost")
+            return
+        try:
+            if time.monotonic() >= self._paused_until:
+                self._empty_spool()
+                self._put([body])
+                self._complaints -= {"store", "spool"}
+                if self._forward_to is not None:
+                    self._deliver(self._forward_to)
+                return
+        except Exception as error:  # locked, full, damaged, unreachable: never the work's problem
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            self._complain("store", f"is not written ({type(error).__name__}); events go to {self._spool.path}")
+        try:
+            self._spool.append(body)
+        except OSError as error:
+            self._complain("spool", f"is not written either ({type(error).__name__}); events are lost")
+
+    def _empty_spool(self) -> None:
+        self._spool.empty(self._put)
+
+    def _put(self, bodies: Sequence[bytes], *, once: bool = True) -> None:
+        self.store.put_all(bodies, once=once, forward=self._forward_to is not None)
+
+    def _deliver(self, target: str) -> None:
+        try:
+            if self._drain is None:
+                from assay.lineage.delivery.outbox import Drain
+
+                self._drain = Drain(self.store, target)
+                self._drain.start()
+            self._drain.wake()
+        except Exception as error:  # a URL that is none, no thread to be had: the events wait in the outbox
+            self._complain("delivery", f"does not start ({type(error).__name__}); events wait in the outbox")
+
+    def _complain(self, what: str, problem: str) -> None:
+        """Once per outage: a night without the store must not fill the log."""
+        if what not in self._complaints:
+            _log.warning("The lineage %s %s. The work goes on.", what, problem)
+        self._complaints.add(what)
+
+
+def run_id(parent_id: str, step: str, partition: str | None, started_at: datetime, attempt: int = 0) -> str:
+    """A run's UUID: the same for the same (orchestrator run, step, partition, attempt) however often it is asked for.
+
+    `started_at` is the recorded start of the orchestrator's run. A retry is another run: it has its own terminal event.
+    """
+    from openlineage.client.uuid import generate_static_uuid
+
+    return str(generate_static_uuid(started_at, json.dumps([parent_id, step, partition, attempt]).encode()))

@@ -1,0 +1,1 @@
+"""OpenLineage out: events, facets, names, redaction."""

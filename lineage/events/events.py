@@ -1,0 +1,257 @@
+"""OpenLineage events of a piece of work. Pure functions: what was done in, one event out.
+
+A run has one START and one terminal event. The terminal event holds everything, since in OpenLineage a facet that is sent
+again replaces the earlier one: all inputs and outputs at the versions really read and written, and all checks.
+"""
+
+import json
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
+from openlineage.client.facet_v2 import RunFacet
+
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit, SourceFile
+from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.run_record import Check, Done, Work, Written
+from assay.features.tables.run_record import Run as WorkRun
+from assay.features.tables.snapshot import Slice, Snapshot
+from assay.lineage.events import facets
+from assay.lineage.events.columns import column_lineage
+from assay.lineage.events.facets_columns import column_facets
+from assay.lineage.events.naming import DatasetName, dataset_name, table_name
+from assay.lineage.events.process import Process
+from assay.lineage.events.redaction import redact_message
+
+PROCESS = "assay_process"
+ABORTED = (
+    "The run ended without saying so, before it published anything: its process was killed, or its machine stopped."
+)
+
+
+def started(work: Work, deployment: str, process: Process | None = None) -> RunEvent:
+    """START. Inputs and outputs come at the end, when their versions are known. `process` does the work."""
+    event = _event(RunState.START, work, deployment, work.run.started_at, _tags(work))
+    if process is not None:
+        _add(event, PROCESS, facets.process_facet(process))
+    return event
+
+
+def finished(done: Done, deployment: str, *, recovered: bool = False) -> RunEvent:
+    """COMPLETE. `recovered`: made from the tables afterwards, because the run was killed before it could tell."""
+    tags = _tags(done.work, done.contract) | {"recovered": "true" if recovered else ""}
+    return _terminal(RunState.COMPLETE, done, deployment, tags)
+
+
+def failed(done: Done, error: BaseException, deployment: str) -> RunEvent:
+    """FAIL, with what had been read and published until then, and the error without any data."""
+    event = _terminal(RunState.FAIL, done, deployment, _tags(done.work, done.contract))
+    _add(event, "errorMessage", facets.error_facet(describe(error)))
+    return event
+
+
+def aborted(start: Mapping[str, Any]) -> RunEvent:
+    """ABORT of a run of which nothing but its START is known, and nothing more will come.
+
+    When it ended nobody knows. The event has the time of the START, the last moment at which the run was certainly there:
+    made again it is the same event, and should the run have gone on after all, what it says itself is later and stands.
+    """
+    run, job = start["run"], start["job"]
+    kept = {name: facet for name, facet in run.get("facets", {}).items() if name != PROCESS}
+    event = RunEvent(
+        eventType=RunState.ABORT,
+        eventTime=start["eventTime"],
+        run=Run(run["runId"], kept),
+        job=Job(job["namespace"], job["name"], job.get("facets", {})),
+        producer=facets.PRODUCER,
+    )
+    _add(event, "errorMessage", facets.error_facet(ABORTED))
+    return event
+
+
+def namespaces(deployment: str) -> tuple[str, ...]:
+    """Where the jobs of a deployment live."""
+    return tuple(f"{kind}://{deployment}" for kind in ("dagster", "assay"))
+
+
+def process_of(start: Mapping[str, Any]) -> Process | None:
+    """The process that a START names."""
+    facet = start["run"].get("facets", {}).get(PROCESS)
+    return Process(facet["machine"], facet["pid"], facet["started"]) if facet else None
+
+
+def describe(error: BaseException) -> str:
+    """An error's class and message. Only Assay's own errors keep their messages: others may quote cell values, so they are
+    named by class and place."""
+    name = type(error).__name__
+    if isinstance(error, AssayError):
+        return redact_message(f"{name}: {error}")
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames:
+        return name
+    frame, line = frames[-1]
+    return f"{name} at {frame.f_globals.get('__name__', '?')}:{line} in {frame.f_code.co_name}"
+
+
+def _tags(work: Work, contract: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    tags = {"partition": work.partition, "code_version": work.code_version}
+    if contract:
+        tags["contract"] = f"{contract.get('name', '')}@{contract.get('version', '')}"
+    return tags
+
+
+def _event(state: RunState, work: Work, deployment: str, at: datetime, tags: Mapping[str, Any]) -> RunEvent:
+    run_facets = facets.run_facets(work, deployment)
+    if (tagged := facets.tags_facet(tags)) is not None:
+        run_facets["tags"] = tagged
+    return RunEvent(
+        eventType=state,
+        eventTime=facets.timestamp(at),
+        run=Run(work.run.id, facets.signed(run_facets)),
+        job=Job(facets.job_namespace(work.run, deployment), work.asset, facets.signed(facets.job_facets(work))),
+        producer=facets.PRODUCER,
+    )
+
+
+def _add(event: RunEvent, name: str, facet: RunFacet) -> None:
+    event.run.facets = {**(event.run.facets or {}), **facets.signed({name: facet})}
+
+
+def _terminal(state: RunState, done: Done, deployment: str, tags: Mapping[str, Any]) -> RunEvent:
+    event = _event(state, done.work, deployment, done.finished_at, tags)
+    if done.checks:
+        _add(event, "test", facets.tests_facet(done.checks))
+    event.inputs = _inputs(done)
+    event.outputs = [_output(written, done) for written in done.writes]
+    return event
+
+
+# -- inputs ------------------------------------------------------------------------------------------------------------
+
+
+def _inputs(done: Done) -> list[InputDataset]:
+    checks: dict[str, list[Check]] = {}
+    for check in done.checks:
+        checks.setdefault(check.table, []).append(check)
+    reads: dict[str, list[Slice]] = {}
+    for item in done.reads:
+        reads.setdefault(item.snapshot.table, []).append(item)
+    tables = [_read_table(slices, checks.pop(table, ())) for table, slices in reads.items()]
+    written = {item.table: item for item in done.writes}
+    audited = [_audited(written[table], rules) for table, rules in checks.items() if table in written]
+    return [*tables, *audited, *(_source(item) for item in done.sources)]
+
+
+def _read_table(slices: Sequence[Slice], checks: Iterable[Check]) -> InputDataset:
+    snapshot = slices[0].snapshot
+    name = table_name(snapshot.table, snapshot.uri)
+    described = facets.table_facets(snapshot.table, name, snapshot.version)
+    described["assay_snapshot"] = facets.read_facet(slices)
+    return _input(name, described, checks)
+
+
+def _audited(written: Written, checks: Iterable[Check]) -> InputDataset:
+    """An output whose rows were checked before it was published: OpenLineage knows assertions only on inputs."""
+    name = table_name(written.table, written.snapshot.uri)
+    described = facets.table_facets(written.table, name, written.snapshot.version)
+    described["assay_snapshot"] = facets.written_facet(written, audited=True)
+    return _input(name, described, checks)
+
+
+def _source(source: SourceFile) -> InputDataset:
+    """A delivered file: its version is the SHA-256 of its bytes."""
+    name = dataset_name(source.path)
+    return _input(name, {"version": facets.version_facet(source.sha256), "dataSource": facets.source_facet(name)}, ())
+
+
+def _input(name: DatasetName, described: Mapping[str, Any], checks: Iterable[Check]) -> InputDataset:
+    rules = list(checks)
+    tested = {"dataQualityAssertions": facets.assertions_facet(rules)} if rules else {}
+    return InputDataset(name.namespace, name.name, facets.signed(tested), facets=facets.signed(described))
+
+
+# -- outputs -----------------------------------------------------------------------------------------------------------
+
+
+def _output(written: Written, done: Done) -> OutputDataset:
+    name = table_name(written.table, written.snapshot.uri)
+    described = facets.table_facets(written.table, name, written.snapshot.version)
+    described["assay_snapshot"] = facets.written_facet(written)
+    partition = {PARTITION: "String"} if written.partition is not None else {}
+    described["schema"] = facets.schema_facet({**written.schema, **partition})
+    if (change := facets.lifecycle_facet(written)) is not None:
+        described["lifecycleStateChange"] = change
+    if done.work.owner:
+        described["ownership"] = facets.owners_facet(done.work.owner)
+    if written.column_lineage:
+        described |= _column_facets(written, done)
+    statistics = {"outputStatistics": facets.statistics_facet(written.rows, written.size)}
+    return OutputDataset(name.namespace, name.name, facets.signed(statistics), facets=facets.signed(described))
+
+
+def _column_facets(written: Written, done: Done) -> dict[str, Any]:
+    names = {item.table: table_name(item.table, item.snapshot.uri) for item in done.writes}
+    names |= {item.snapshot.table: table_name(item.snapshot.table, item.snapshot.uri) for item in done.reads}
+    read = {names[item.snapshot.table] for item in done.reads} | {dataset_name(item.path) for item in done.sources}
+    return _facets_of(json.dumps(written.column_lineage), tuple(sorted(names.items())), tuple(sorted(read)))
+
+
+@lru_cache(512)
+def _facets_of(
+    declared: str, named: tuple[tuple[str, DatasetName], ...], read: tuple[DatasetName, ...]
+) -> dict[str, Any]:
+    """An asset declares the same for every partition, and commits repeat it."""
+    names = dict(named)
+    return column_facets(column_lineage(json.loads(declared), names), names, read)
+
+
+# -- from the tables ---------------------------------------------------------------------------------------------------
+
+
+def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str]]]) -> Done:
+    """What a run did, from the commits that it made: (identity, commit, columns) of each of its outputs.
+
+    Everything that makes the graph is in the commits; a job's description, owner and place in the code are not.
+    """
+    first = commits[0][1]
+    run = first.run
+    work = Work(
+        asset=first.asset,
+        partition=first.partition,
+        code_version=first.code_version,
+        run=WorkRun(
+            id=str(first.run_id),
+            started_at=datetime.fromisoformat(run["started_at"]),
+            parent_id=run.get("parent_id"),
+            parent_job=run.get("parent_job"),
+        ),
+        owner=(first.contract or {}).get("owner", ""),
+    )
+    writes = tuple(
+        Written(
+            table=commit.table,
+            snapshot=snapshot,
+            partition=commit.partition,
+            rows=commit.rows or 0,
+            size=0,
+            changed=True,
+            schema=schema,
+            column_lineage=commit.extra.get("column_lineage"),
+            replaced=commit.mode == "replace",
+        )
+        for snapshot, commit, schema in commits
+    )
+    return Done(
+        work=work,
+        reads=first.inputs,
+        sources=first.sources,
+        writes=writes,
+        checks=tuple(Check(**item) for item in first.checks),
+        contract=first.contract,
+        extra=first.extra,
+        finished_at=max(work.run.started_at, *(commit.timestamp for _, commit, _ in commits)),
+    )

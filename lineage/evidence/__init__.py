@@ -1,0 +1,1 @@
+"""Offline proof bundles and their verifier."""

@@ -1,0 +1,1 @@
+"""What models predicted: the log, ids, look-up, attachments."""

@@ -1,0 +1,165 @@
+"""Finding one prediction among millions, without reading the table.
+
+The log knows the smallest and largest id of every data file; only files between which the id lies are opened, those of the
+day that its time names first. A prediction that came late, or was logged under another day, is found like any other: what
+counts is the statistics, not the time. Within a file, ids are sorted, so that its row groups narrow the search the same way.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.tables.delta_log import commit_path, versions
+from assay.features.tables.lake import Lake, Table
+from assay.features.tables.parquet_files import PARTITION, file_sha256
+from assay.features.tables.storage import Storage
+from assay.lineage.predictions.uuid7 import uuid7_time
+
+ID = "prediction_id"
+# What polars raises on a file that is gone or damaged; it panics over some damaged ones.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+_FILES = {"path": pl.String, "partition": pl.String, "low": pl.String, "high": pl.String}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A prediction as it is stored: `frame` is its one row, `file` the data file (relative to the table) that holds it.
+    Columns that the table got later are not in the row."""
+
+    model: str
+    frame: pl.DataFrame
+    table: str
+    version: int
+    partition: str
+    file: str
+
+    @property
+    def row(self) -> dict[str, Any]:
+        return self.frame.row(0, named=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    table: str
+    version: int
+    partition: str
+    file: str
+
+    @property
+    def path(self) -> str:
+        return f"{self.table}/{self.file}"
+
+
+def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
+    """The prediction with an id.
+
+    Raises AssayError when the text is no id, when no table has it, or when a file that could hold it is gone or damaged.
+    """
+    wanted = prediction_id.strip().lower()
+    day = uuid7_time(wanted).strftime("%Y-%m-%d")
+    tables = lake.tables("predictions")
+    found = (item for name in tables for item in _candidates(lake.table(name), wanted))
+    candidates = sorted(found, key=lambda item: item.partition != day)
+    for item, row in _rows(lake.storage, candidates, wanted):
+        if row is not None and row.height:
+            return Prediction(
+                item.table.removeprefix("predictions/"), row, item.table, item.version, item.partition, item.file
+            )
+    for item in candidates:
+        problem = file_problem(lake.storage, item.path)
+        if problem:
+            raise AssayError(f"The prediction cannot be looked up: {lake.storage.uri(item.path)} is {problem}.")
+    where = ", ".join(tables) if tables else "no predictions have been logged in this lake"
+    raise AssayError(f"There is no prediction {wanted} (looked in: {where}).")
+
+
+def _candidates(table: Table, wanted: str) -> list[_Candidate]:
+    """The live data files that may hold an id: those whose range it is in, or whose range is not known."""
+    version, files = _live_files(table)
+    possible = files.filter(pl.col("low").is_null() | pl.lit(wanted).is_between("low", "high"))
+    return [_Candidate(table.name, version, partition or "", path) for path, partition, _, _ in possible.rows()]
+
+
+def _live_files(table: Table) -> tuple[int, pl.DataFrame]:
+    """The latest version and its data files, each with its partition and range of ids."""
+    found = None if _has_checkpoint(table) else _replayed(table)
+    if found is not None:
+        return found
+    state = table.at()
+    names = {"path": "path", f"partition.{PARTITION}": "partition", f"min.{ID}": "low", f"max.{ID}": "high"}
+    there = {name: alias for name, alias in names.items() if name in state.add_actions.columns}
+    files = state.add_actions.select(pl.col(name).cast(pl.String).alias(alias) for name, alias in there.items())
+    return state.version, pl.concat([pl.DataFrame(schema=_FILES), files], how="diagonal")
+
+
+def _has_checkpoint(table: Table) -> bool:
+    return table.lake.storage.size(f"{table.name}/_delta_log/_last_checkpoint") is not None
+
+
+def _replayed(table: Table) -> tuple[int, pl.DataFrame] | None:
+    """The same from the commits alone: without a checkpoint ten times as quick as to open the table. None where they are
+    not all there, or not understood."""
+    storage, known = table.lake.storage, versions(table.lake.storage, table.name)
+    if not known or known != list(range(len(known))):
+        return None
+    live: dict[str, tuple[str | None, str | None, str | None]] = {}
+    try:
+        for content in _mapped(storage, storage.get, [commit_path(table.name, version) for version in known]):
+            for line in content.splitlines():
+                if not line.startswith(b'{"commitInfo"'):
+                    _apply(json.loads(line), live)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    rows = [(path, *described) for path, described in live.items()]
+    return known[-1], pl.DataFrame(rows, schema=_FILES, orient="row")
+
+
+def _apply(action: dict[str, Any], live: dict[str, tuple[str | None, str | None, str | None]]) -> None:
+    if "remove" in action:
+        live.pop(unquote(action["remove"]["path"]), None)
+    elif "add" in action:
+        added = action["add"]
+        statistics = json.loads(added.get("stats") or "{}")
+        low, high = (statistics.get(name, {}).get(ID) for name in ("minValues", "maxValues"))
+        live[unquote(added["path"])] = (added["partitionValues"].get(PARTITION), low, high)
+
+
+def _rows(
+    storage: Storage, candidates: list[_Candidate], wanted: str
+) -> Iterator[tuple[_Candidate, pl.DataFrame | None]]:
+    """What each file has of an id; None for one that cannot be read."""
+
+    def read(item: _Candidate) -> pl.DataFrame | None:
+        options = storage.options or None
+        lazy = pl.scan_parquet(storage.uri(item.path), glob=False, hive_partitioning=False, storage_options=options)
+        try:
+            return lazy.filter(pl.col(ID) == wanted).head(1).collect()
+        except UNREADABLE:
+            return None
+
+    return zip(candidates, _mapped(storage, read, candidates), strict=True)
+
+
+def _mapped(storage: Storage, function: Any, items: list[Any]) -> Iterable[Any]:
+    """One after the other as they are asked for; all at once from an object store, which answers slowly."""
+    if storage.is_local:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(16) as pool:
+        yield from pool.map(function, items)
+
+
+def file_problem(storage: Storage, path: str) -> str:
+    """What is wrong with a content-addressed file: `gone`, `damaged (…)`, or nothing."""
+    try:
+        found = hashlib.sha256(storage.get(path)).hexdigest()
+    except AssayError:
+        return "gone"
+    return "" if found == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"

@@ -1,0 +1,208 @@
+"""Predictions: what a model said, with an id that a retry repeats and the exact snapshots it came from."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.tables.digest import row_digests
+from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.run_record import Recorder, Run, Work, new_run
+from assay.features.tables.snapshot import Slice, Snapshot
+from assay.features.tables.transaction import Transaction
+from assay.features.tables.transaction import run as transact
+from assay.features.views.feature_view import require_columns
+from assay.features.views.timestamps import instant
+from assay.lineage.predictions import attachments
+from assay.lineage.predictions.find_prediction import ID
+from assay.lineage.predictions.uuid7 import uuid7
+
+EVENT_TIME, DIGEST = "event_time", "feature_digest"
+_OURS = (ID, "model_version", "inputs", "run_id", PARTITION)
+
+
+def prediction_ids(model: str, model_version: str, frame: pl.DataFrame, keys: Sequence[str]) -> pl.Series:
+    """One UUIDv7 per row of `frame` (columns: keys, event_time, and feature_digest if there is one).
+
+    Its time is the prediction's event time; the rest is a digest of model, version, keys, event time and feature digest:
+    the same prediction made again has the same id, from other features it has another.
+    """
+    digest = pl.col(DIGEST) if DIGEST in frame.columns else pl.lit(None, dtype=pl.String)
+    named = frame.select(
+        pl.lit(model).alias("model"),
+        pl.lit(model_version).alias("model_version"),
+        pl.col(EVENT_TIME),
+        digest.alias(DIGEST),
+        *(pl.col(key).alias(f"key:{key}") for key in keys),
+    )
+    times = frame[EVENT_TIME].dt.epoch("ms")
+    ids = [uuid7(time, bytes.fromhex(digest)) for time, digest in zip(times, row_digests(named), strict=True)]
+    return pl.Series(ID, [str(item) for item in ids], dtype=pl.String)
+
+
+def log_predictions(
+    lake: Lake,
+    recorder: Recorder,
+    *,
+    model: str,
+    model_version: str,
+    frame: pl.DataFrame,
+    inputs: Sequence[Snapshot | Slice],
+    keys: Sequence[str] | None = None,
+    features: Sequence[str] = (),
+    feature_columns: Sequence[str] = (),
+    partition: str | None = None,
+    run: Run | None = None,
+    code_version: str = "",
+) -> list[str]:
+    """Append predictions to `predictions/<model>` and return their ids in the frame's order.
+
+    One piece of work per day of event time, or one for all in `partition`. Logging the same predictions again, or some of
+    them, adds nothing twice. For the other parameters and the errors see `stage_predictions`.
+    """
+    frame = _checked(frame, f"predictions/{model}")
+    day = pl.col(EVENT_TIME).dt.strftime("%Y-%m-%d") if partition is None else pl.lit(partition)
+    days = frame.with_columns(day.alias("__day"))["__day"]
+    base = run or new_run()
+    ids = pl.Series(ID, [None] * frame.height, dtype=pl.String)
+    for one in days.unique().sort():
+        # A run has one start and one end, so each day of a longer frame is a run of its own, the same one on a retry.
+        own = base if days.n_unique() == 1 else replace(base, id=str(uuid.uuid5(uuid.UUID(base.id), one)))
+        work = Work(f"predictions/{model}", one, code_version, own, description=f"What the model {model} predicted.")
+
+        def stage(tx: Transaction, rows: pl.DataFrame = frame.filter(days == one)) -> list[str]:  # noqa: B008 (bound now)
+            return stage_predictions(
+                tx,
+                model=model,
+                model_version=model_version,
+                frame=rows,
+                inputs=inputs,
+                keys=keys,
+                features=features,
+                feature_columns=feature_columns,
+            )
+
+        staged, _ = transact(lake, recorder, work, stage)
+        ids = ids.scatter((days == one).arg_true(), staged)
+    return ids.to_list()
+
+
+def stage_predictions(
+    tx: Transaction,
+    *,
+    model: str,
+    model_version: str,
+    frame: pl.DataFrame,
+    inputs: Sequence[Snapshot | Slice] = (),
+    keys: Sequence[str] | None = None,
+    features: Sequence[str] = (),
+    feature_columns: Sequence[str] = (),
+) -> list[str]:
+    """Stage predictions in a transaction (whose work has a partition: the day) and return their ids in the frame's order.
+
+    `frame` has the entity keys, `event_time`, the outputs, and optionally `confidence` and what `predictions.attachments`
+    describes: `explanation`, `prompt_version`, `retrieval`. `inputs`, and the snapshots that retrievals searched, are read
+    in the transaction besides what it has read already. `keys` identify a prediction; by default they are the
+    keys of the feature views among the inputs. `feature_columns` are columns of the frame that the model saw: they are
+    digested into `feature_digest`, and not stored. `features` are the references they were joined by, such as
+    `customer_activity:tickets_7d`, so that `verify` can join them again.
+
+    Raises AssayError for a frame that cannot be logged, naming the column.
+    """
+    table = f"predictions/{model}"
+    frame = _checked(frame, table)
+    if tx.work.partition is None:
+        raise AssayError(f"{table} is partitioned by day: give the transaction's work a partition.")
+    for item in inputs:
+        _register(tx, item)
+    for item in attachments.searched(frame):
+        if item not in (replace(read.snapshot, uri="") for read in tx.reads if not read.reference):
+            _register(tx, item)
+    keys = _keys(tx, frame, table) if keys is None else list(keys)
+    require_columns(frame.schema, [*keys, *feature_columns], f"the frame of {table}")
+    if feature_columns:
+        digests = row_digests(frame, feature_columns).alias(DIGEST)
+        frame = frame.drop([name for name in feature_columns if name not in keys]).with_columns(digests)
+    ids = prediction_ids(model, model_version, frame, keys)
+    if ids.n_unique() < len(ids):
+        raise AssayError(
+            f"{table}: {len(ids) - ids.n_unique()} rows repeat another row's keys {keys}, event time and features. "
+            "Log each prediction once, or name more `keys`."
+        )
+    snapshots = sorted({item.snapshot for item in tx.reads if not item.reference}, key=lambda item: item.table)
+    if not snapshots:
+        raise AssayError(f"{table}: a prediction without inputs cannot be traced. Pass the snapshots it was made from.")
+    named = [attachments.identity(item) for item in snapshots]
+    rows = frame.select(
+        ids,
+        pl.all(),
+        pl.lit(model_version).alias("model_version"),
+        pl.lit(pl.Series([named], dtype=pl.List(attachments.IDENTITY))).first().alias("inputs"),
+        pl.lit(tx.work.run.id).alias("run_id"),
+    )
+    known = _known(tx, table, ids)
+    new = rows.filter(~pl.col(ID).is_in(known.to_list())).sort(ID)
+    described = {"name": model, "version": model_version, "keys": keys, "feature_columns": list(feature_columns)}
+    extra = {"model": described, "features": list(features)}
+    tx.write(table, new, mode="append", statistics=(ID,), extra=extra)
+    return ids.to_list()
+
+
+def _checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """The frame with its event time in µs UTC. Raises AssayError for what would make a prediction untraceable or wrong."""
+    where = f"the frame of {table}"
+    taken = [name for name in _OURS if name in frame.columns]
+    if taken:
+        raise AssayError(f"{where} has columns {taken}, which Assay writes itself: leave them out or rename them.")
+    frame = frame.with_columns(instant(frame.schema, EVENT_TIME, where).alias(EVENT_TIME))
+    missing = frame[EVENT_TIME].null_count()
+    if missing:
+        raise AssayError(f"{where}: {missing} rows have no event_time: say when each prediction's moment was.")
+    if (frame[EVENT_TIME].dt.epoch("ms") < 0).any():
+        raise AssayError(f"{where}: column 'event_time' holds times before 1970.")
+    if "confidence" in frame.columns:
+        dtype = frame.schema["confidence"]
+        if not dtype.is_numeric():
+            raise AssayError(f"{where}: column 'confidence' is {dtype}, not a number from 0 to 1.")
+        outside = frame.filter(~pl.col("confidence").is_between(0, 1)).height
+        if outside:
+            raise AssayError(f"{where}: column 'confidence' is outside 0 … 1, or NaN, in {outside} rows.")
+    return attachments.checked(frame, where)
+
+
+def _register(tx: Transaction, item: Snapshot | Slice) -> None:
+    """Make a snapshot, or a part of one, an input of the transaction. Raises AssayError if it is not what it was."""
+    snapshot = item.snapshot if isinstance(item, Slice) else item
+    if isinstance(item, Slice):
+        tx.read(snapshot.table, item.partitions, version=snapshot.version, reference=item.reference)
+    else:
+        tx.read(snapshot.table, version=snapshot.version)
+    now = tx.state(snapshot.table).snapshot
+    if (now.table_id, now.commit_sha256) != (snapshot.table_id, snapshot.commit_sha256):
+        raise AssayError(f"{snapshot} is another table now (deleted and made again): its predictions cannot be logged.")
+
+
+def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
+    """The keys of the feature views that the transaction read, as far as the frame has them."""
+    found: list[str] = []
+    for item in tx.reads:
+        if item.snapshot.table.startswith("features/") and not item.reference:
+            writers = tx.state(item.snapshot.table).writers(item.partitions)
+            found += [key for commit in writers[-1:] for key in commit.extra.get("serving", {}).get("keys", [])]
+    keys = [key for key in dict.fromkeys(found) if key in frame.columns]
+    if not keys:
+        raise AssayError(f"{table}: which columns say whom a prediction is about? Pass them as `keys`.")
+    return keys
+
+
+def _known(tx: Transaction, table: str, ids: pl.Series) -> pl.Series:
+    """Which of the ids are in the partition already. Reading makes another writer's commit in between a Conflict, so that
+    two retries at once cannot both add them."""
+    try:
+        rows = tx.read(table, [tx.work.partition or ""], reference=True)
+    except TableMissing:
+        return ids.clear()
+    return rows.filter(pl.col(ID).is_in(ids.to_list())).select(ID).collect().to_series()

@@ -1,0 +1,1 @@
+"""Questions to the index: the graph around a node, differences between versions."""

@@ -1,0 +1,298 @@
+"""Nodes of the graph: their ids, what is known of each, and how they are found."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from assay.lineage.events.naming import LOGICAL
+from assay.lineage.queries.walk_queries import Point
+from assay.lineage.store import bulk
+from assay.lineage.store.facet_index import OTHER_NAMES
+from assay.lineage.store.parse_event import known_as
+from assay.lineage.store.schema import ADDS, REPLACES, datasets, jobs, runs, versions
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+Key = Point | int | str  # inside the store: a dataset version, a run, or the id of a job
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """`id` is unique. Facts of a dataset: table, table_id, commit_sha256, run, written_at, checks; of a run: job,
+    job_namespace, state, started_at, ended_at, parent_id, checks; of a job: runs, state, run (the last one's, if it ran).
+    `checks` is {"passed": count, "failed": [names]}. A run's name is its id."""
+
+    id: str
+    kind: Literal["dataset", "job", "run"]
+    namespace: str
+    name: str
+    version: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def micros(instant: datetime) -> int:
+    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1)
+
+
+def present(as_of: datetime | None) -> sa.ColumnElement[bool]:
+    """Whether a run counts at a time. An ended run counts from its end: what it wrote was not known before."""
+    return sa.true() if as_of is None else micros(as_of) >= _WHEN
+
+
+_WHEN = sa.func.coalesce(runs.c.ended_us, runs.c.started_us, 0)
+
+
+def _iso(us: int | None) -> str | None:
+    return (_EPOCH + timedelta(microseconds=us)).isoformat() if us is not None else None
+
+
+class NodeReader:
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        bulk.by_index(connection)
+
+    # -- finding ---------------------------------------------------------------------------------------------------
+
+    def find(self, node_id: str) -> GraphNode | None:
+        key = self.key(node_id)
+        return self.nodes([key])[key] if key is not None else None
+
+    def key(self, node_id: str) -> Key | None:
+        kind, _, rest = node_id.partition(":")
+        if kind == "run":
+            return self._connection.scalar(sa.select(runs.c.id).where(runs.c.run_id == rest.lower()))
+        if kind == "job":
+            row = self._connection.execute(sa.select(jobs).where(_is_job(node_id)).limit(1)).first()
+            return f"job:{row.namespace}:{row.name}" if row else None
+        return self._dataset(rest) if kind == "dataset" else None
+
+    def _dataset(self, rest: str) -> Point | None:
+        """Namespaces, names and versions may all hold colons and @: the store knows which reading is meant."""
+        name, _, table_id = rest.rpartition("#")
+        for find in (self._named, self._also_called):
+            for text, life in ((rest, None), *([(name, table_id)] if name else ())):
+                for at in [*reversed([match.start() for match in re.finditer("@", text)]), len(text)]:
+                    rows = [row for row in find(text[:at]) if life is None or row.table_id == life]
+                    point = self._point(rows, text[at + 1 :] if at < len(text) else None)
+                    if point is not None:
+                        return point
+        return None
+
+    def _named(self, text: str) -> Sequence[Any]:
+        """The datasets with this name; of Assay's tables, also by their logical names."""
+        keys = [known_as(*pair) for pair in _splits(text)]
+        named = [sa.and_(datasets.c.namespace == key.namespace, datasets.c.name == key.name) for key in keys]
+        named += [datasets.c.table_name == right for left, right in _splits(text) if left == LOGICAL and right]
+        return self._connection.execute(sa.select(datasets).where(sa.or_(*named))).all()
+
+    def _also_called(self, text: str) -> Sequence[Any]:
+        """The datasets that have this name besides their own (`symlinks`)."""
+        keys = [known_as(*pair) for pair in _splits(text)]
+        other = OTHER_NAMES.c
+        called = sa.or_(*(sa.and_(other.namespace == key.namespace, other.name == key.name) for key in keys))
+        query = sa.select(datasets).join(OTHER_NAMES, other.dataset_id == datasets.c.id).where(called)
+        return self._connection.execute(query).all()
+
+    def _point(self, rows: Sequence[Any], version: str | None) -> Point | None:
+        """A version of what is one dataset by its name; without a version: its latest."""
+        if not rows:
+            return None
+        lines = {row.life for row in rows if row.life is not None}
+        if version is None and len(lines) == 1:  # one Delta table: the highest number
+            line = lines.pop()
+            top = sa.select(sa.func.max(versions.c.number)).where(versions.c.line == line)
+            number = self._connection.scalar(top)
+            if number is not None:
+                return line, number
+        query = sa.select(versions.c.line, versions.c.number, versions.c.version, versions.c.id)
+        query = query.where(versions.c.dataset_id.in_([row.id for row in rows]))
+        if version is not None:
+            query = query.where(versions.c.version == version)
+        found = self._connection.execute(query).all()
+        if not found:
+            return None
+        # Of several tables, the one that was used last; of it the highest version. Where versions are no numbers: the one
+        # used last.
+        last = self._last_used([row.id for row in found])
+        lives: dict[int, int] = defaultdict(int)
+        for row in found:
+            lives[max(row.line, 0)] = max(lives[max(row.line, 0)], last.get(row.id, 0))
+        newest = max(lives, key=lambda line: (bool(line), lives[line], line))
+        ours = [row for row in found if max(row.line, 0) == newest]
+        best = max(ours, key=lambda row: (row.number, last.get(row.id, 0), row.version))
+        return best.line, best.number
+
+    def _last_used(self, ids: list[int]) -> dict[int, int]:
+        query = f"SELECT e.version_id, max({_WHEN_SQL}) FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
+        rows = bulk.execute(self._connection, f"{query} WHERE e.version_id = $0i GROUP BY 1", [[key] for key in ids])
+        return {row[0]: row[1] for row in rows}
+
+    def runs_of(self, key: Key, where: sa.ColumnElement[bool], limit: int) -> list[int]:
+        """The runs of a job, latest first; one more than the limit where there are more. A run is its own."""
+        query = sa.select(runs.c.id).where(where).order_by(runs.c.first_us.desc(), runs.c.run_id).limit(limit + 1)
+        if isinstance(key, int):
+            return list(self._connection.scalars(query.where(runs.c.id == key)))
+        return list(self._connection.scalars(query.join(jobs, jobs.c.id == runs.c.job_id).where(_is_job(str(key)))))
+
+    def search(self, text: str, kinds: set[str], limit: int) -> list[GraphNode]:
+        pattern = text.strip().lower()
+        if not pattern or limit < 1:
+            return []
+        keys: dict[Key, None] = {}
+        if "run" in kinds and _UUID.fullmatch(pattern) and (run := self.key(f"run:{pattern}")):
+            keys[run] = None
+
+        def like(column: Any) -> Any:
+            return sa.func.lower(column).contains(pattern, autoescape=True)
+
+        if "dataset" in kinds:
+            named = (datasets.c.namespace, datasets.c.name)
+            # Tables of the lake by their own names: all of them lie in one folder, whose name would match them all.
+            hit = sa.case((datasets.c.table_name != "", like(datasets.c.table_name)), else_=like(datasets.c.name))
+            also = sa.exists().where(OTHER_NAMES.c.dataset_id == datasets.c.id, like(OTHER_NAMES.c.name))
+            query = sa.select(*named).where(sa.or_(hit, also)).distinct().order_by(*named).limit(limit)
+            for namespace, name in self._connection.execute(query).all():
+                if (point := self._point(self._named(f"{namespace}:{name}"), None)) is not None:
+                    keys[point] = None
+        if "job" in kinds:
+            query = sa.select(jobs.c.namespace, jobs.c.name).where(like(jobs.c.name), jobs.c.name != "")
+            rows = self._connection.execute(query.order_by(jobs.c.namespace, jobs.c.name).limit(limit))
+            keys |= {f"job:{namespace}:{name}": None for namespace, name in rows}
+        chosen = list(keys)[:limit]
+        nodes = self.nodes(chosen)
+        return [nodes[key] for key in chosen]
+
+    # -- describing ------------------------------------------------------------------------------------------------
+
+    def nodes(self, keys: Iterable[Key]) -> dict[Key, GraphNode]:
+        listed = list(keys)
+        found: dict[Key, GraphNode] = {}
+        found |= self._datasets([key for key in listed if isinstance(key, tuple)])
+        found |= self._runs([key for key in listed if isinstance(key, int)])
+        found |= {key: self._job(key) for key in listed if isinstance(key, str)}
+        return found
+
+    def _datasets(self, points: list[Point]) -> dict[Key, GraphNode]:
+        if not points:
+            return {}
+        columns = "v.id, v.line, v.number, v.version, v.commit_sha256, v.dataset_id, d.namespace, d.name, d.table_id,"
+        query = f"SELECT {columns} d.table_name FROM $rows CROSS JOIN dataset_versions v"
+        query += " JOIN datasets d ON d.id = v.dataset_id WHERE v.line = $0i AND v.number = $1i"
+        rows = bulk.execute(self._connection, query, points).all()
+        doubled = self._doubled({(row.dataset_id, row.version): row for row in rows})
+        ids = [row.id for row in rows]
+        writers, results = self._writers(ids), self._checks_of_versions(ids)
+        found: dict[Key, GraphNode] = {}
+        for row in sorted(rows, key=lambda row: (row.table_id != "", -row.id)):  # who names the table knows most of it
+            node_id = f"dataset:{row.namespace}:{row.name}" + (f"@{row.version}" if row.version else "")
+            if row.table_id and (row.dataset_id, row.version) in doubled:
+                node_id += f"#{row.table_id}"  # a table deleted and made anew counts its versions from 0 again
+            said = {"table": row.table_name, "table_id": row.table_id, "commit_sha256": row.commit_sha256}
+            facts: dict[str, Any] = {name: value for name, value in said.items() if value}
+            if row.id in writers:
+                facts |= {"run": writers[row.id][0], "written_at": _iso(writers[row.id][1])}
+            facts |= {"checks": results[row.id]} if row.id in results else {}
+            before = found.get((row.line, row.number))
+            facts = {**before.facts, **facts} if before else facts
+            node = GraphNode(node_id, "dataset", row.namespace, row.name, row.version or None, facts)
+            found[row.line, row.number] = node
+        return found
+
+    def _doubled(self, asked: dict[tuple[int, str], Any]) -> set[tuple[int, str]]:
+        """Of these (dataset, version), those whose name and version mean another point as well."""
+        twins = "SELECT DISTINCT d.id, o.id AS other FROM $rows CROSS JOIN datasets d JOIN datasets o"
+        twins += " ON o.namespace = d.namespace AND o.name = d.name AND o.id <> d.id WHERE d.id = $0i"
+        others = defaultdict(list)
+        for row in bulk.execute(self._connection, twins, [[key] for key in {dataset for dataset, _ in asked}]):
+            others[row.id].append(row.other)
+        pairs = [
+            [dataset, version, other, row.line, row.number]
+            for (dataset, version), row in asked.items()
+            for other in others[dataset]
+        ]
+        if not pairs:
+            return set()
+        query = "SELECT $0i AS dataset, $1 AS version FROM $rows CROSS JOIN dataset_versions v"
+        query += " WHERE v.dataset_id = $2i AND v.version = $1 AND (v.line <> $3i OR v.number <> $4i)"
+        return {(row.dataset, row.version) for row in bulk.execute(self._connection, query, pairs)}
+
+    def _writers(self, ids: list[int]) -> dict[int, tuple[str, int]]:
+        query = (
+            "SELECT e.version_id, r.run_id, r.ended_us FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
+        )
+        query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
+        rows = bulk.execute(self._connection, f"{query} ORDER BY r.ended_us, r.run_id", [[key] for key in ids])
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def _checks_of_versions(self, ids: list[int]) -> dict[int, dict[str, Any]]:
+        """What the runs that wrote a version found out about it."""
+        query = "SELECT e.version_id, CASE WHEN c.passed THEN '' ELSE c.name END AS failed, count(*) AS times"
+        query += " FROM $rows CROSS JOIN edges e JOIN checks c ON c.run_key = e.run_key"
+        query += " JOIN dataset_versions v ON v.id = e.version_id JOIN datasets d ON d.id = v.dataset_id"
+        query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
+        query += " AND c.dataset IN (d.name, d.table_name) GROUP BY 1, 2"
+        return _summed(bulk.execute(self._connection, query, [[key] for key in ids]))
+
+    def _runs(self, keys: list[int]) -> dict[Key, GraphNode]:
+        if not keys:
+            return {}
+        asked = [[key] for key in keys]
+        query = "SELECT c.run_key, CASE WHEN c.passed THEN '' ELSE c.name END AS failed, count(*) AS times"
+        query += " FROM $rows CROSS JOIN checks c WHERE c.run_key = $0i GROUP BY 1, 2"
+        results = _summed(bulk.execute(self._connection, query, asked))
+        query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name"
+        query += " FROM $rows CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.id = $0i"
+        found: dict[Key, GraphNode] = {}
+        for row in bulk.execute(self._connection, query, asked):
+            facts = {
+                "job": row.name,
+                "job_namespace": row.namespace,
+                "state": row.state,
+                "started_at": _iso(row.started_us),
+                "ended_at": _iso(row.ended_us),
+                "parent_id": row.parent_id,
+            }
+            facts |= {"checks": results[row.id]} if row.id in results else {}
+            found[row.id] = GraphNode(f"run:{row.run_id}", "run", row.namespace, row.run_id, None, facts)
+        return found
+
+    def _job(self, job_id: str) -> GraphNode:
+        job = self._connection.execute(sa.select(jobs).where(_is_job(job_id)).limit(1)).one()
+        mine = sa.select(runs.c.state, runs.c.run_id).where(runs.c.job_id == job.id)
+        last = self._connection.execute(mine.order_by(runs.c.first_us.desc(), runs.c.run_id).limit(1)).one_or_none()
+        count = self._connection.scalar(sa.select(sa.func.count()).select_from(mine.subquery()))
+        facts = {"runs": count} | ({"state": last.state, "run": last.run_id} if last else {})
+        return GraphNode(job_id, "job", job.namespace, job.name, None, facts)
+
+
+_WHEN_SQL = "coalesce(r.ended_us, r.started_us, 0)"
+
+
+def _is_job(job_id: str) -> sa.ColumnElement[bool]:
+    rest = job_id.removeprefix("job:")
+    return sa.or_(*(sa.and_(jobs.c.namespace == left, jobs.c.name == right) for left, right in _splits(rest)))
+
+
+def _splits(text: str) -> list[tuple[str, str]]:
+    """Every way to read text as namespace:name."""
+    return [(text[: match.start()], text[match.end() :]) for match in re.finditer(":", text)] or [("", text)]
+
+
+def _summed(rows: Iterable[Any]) -> dict[Any, dict[str, Any]]:
+    """By key: how many checks passed, and the names of those that failed."""
+    passed: dict[Any, int] = defaultdict(int)
+    failed: dict[Any, list[str]] = defaultdict(list)
+    for key, name, times in rows:
+        if name:
+            passed[key] += 0
+            failed[key].append(name)
+        else:
+            passed[key] += times
+    return {key: {"passed": passed[key], "failed": sorted(failed[key])} for key in passed}

@@ -1,0 +1,287 @@
+"""The graph of runs and dataset versions: upstream, downstream, neighbourhood, as it is or as it was.
+
+A run reads versions and writes versions. A version of a partitioned table also holds what earlier versions wrote, and a
+run reads some of its partitions; so what a read leads to are the writes whose rows it could see, and no others. Such a
+write of an earlier version is shown as an edge `carried` from that version to the one that was read.
+
+What a run only looked up (`reference`) is shown, not followed. Every answer is complete, or says why not (`truncated`).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from assay.lineage.queries.diff import Diff, diff
+from assay.lineage.queries.nodes import GraphNode, Key, NodeReader, micros, present
+from assay.lineage.queries.walk_queries import Point, Steps, Write
+from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.store.schema import (
+    ADDS,
+    ALL,
+    LOOKS_UP,
+    READS,
+    REPLACES,
+    checks,
+    datasets,
+    edges,
+    jobs,
+    runs,
+    versions,
+)
+
+__all__ = [
+    "Diff",
+    "GraphEdge",
+    "GraphNode",
+    "Subgraph",
+    "diff",
+    "downstream",
+    "find",
+    "graph",
+    "graph_hash",
+    "neighbourhood",
+    "search",
+    "upstream",
+]
+
+Kind = Literal["dataset", "job", "run"]
+# ("run", run) | ("read", line, partition or ALL, number): what was held there | ("write", line, number, its runs)
+# | ("written", line, partition, number): whoever saw that | ("readers", line, number, its runs) | ("point", line, number)
+_State = tuple[Any, ...]
+_Step = tuple[Key, Key, str, _State | None]  # source, target, role, where to go on (None: nowhere)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEdge:
+    """Data flows from `source` to `target`. Roles: input, reference, output, unchanged, carried."""
+
+    source: str
+    target: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subgraph:
+    """`truncated` is None for a complete answer, or says why it is not."""
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
+    truncated: str | None = None
+
+
+def find(store: LineageStore, node_id: str) -> GraphNode | None:
+    """The node with this id, or None. `dataset:{namespace}:{name}@{version}` (without @version: the latest),
+    `job:{namespace}:{name}`, `run:{id}`; Assay's own tables also by `dataset:assay:{table}`."""
+    with store.reading() as connection:
+        return NodeReader(connection).find(node_id)
+
+
+def search(store: LineageStore, text: str, *, kinds: Iterable[Kind] | None = None, limit: int = 50) -> list[GraphNode]:
+    """Datasets (at their latest version) and jobs whose name holds the text, and the run with this id."""
+    with store.reading() as connection:
+        return NodeReader(connection).search(text, set(kinds or ("dataset", "job", "run")), limit)
+
+
+def upstream(
+    store: LineageStore, node_id: str, depth: int | None = None, *, as_of: datetime | None = None, limit: int = 10_000
+) -> Subgraph:
+    """Everything that a node was made from; `depth` counts edges. Empty when there is no such node."""
+    return _around(store, node_id, depth, 0, as_of, limit)
+
+
+def downstream(
+    store: LineageStore, node_id: str, depth: int | None = None, *, as_of: datetime | None = None, limit: int = 10_000
+) -> Subgraph:
+    """Everything that was made from a node: from the rows that a version wrote, wherever they were read, and by whoever
+    read that version."""
+    return _around(store, node_id, 0, depth, as_of, limit)
+
+
+def neighbourhood(
+    store: LineageStore, node_id: str, *, up: int = 1, down: int = 1, as_of: datetime | None = None, limit: int = 300
+) -> Subgraph:
+    """A node with what is at most `up` edges before it and `down` edges after it."""
+    return _around(store, node_id, up, down, as_of, limit)
+
+
+def graph(store: LineageStore, as_of: datetime | None = None, *, limit: int = 10_000) -> Subgraph:
+    """The whole graph as recorded, or as it was: runs that had ended by then, or had begun and not ended to this day."""
+    query = sa.select(edges.c.run_key, edges.c.line, edges.c.number, edges.c.role, edges.c.flow)
+    query = query.join(runs, runs.c.id == edges.c.run_key).where(edges.c.flow <= REPLACES, present(as_of))
+    walk = _Walk(limit)
+    with store.reading() as connection:
+        for run, line, number, role, flow in connection.execute(query.order_by(edges.c.run_key, edges.c.version_id)):
+            ends: tuple[Key, Key] = ((line, number), run)
+            if not walk.add(*(ends if flow <= LOOKS_UP else ends[::-1]), role):
+                break
+        return walk.result(NodeReader(connection))
+
+
+def graph_hash(store: LineageStore, *, written: bool = False) -> str:
+    """SHA-256 of the graph: runs, edges, snapshots and checks, whatever the order in which they came. Equal graphs have
+    equal hashes on any database.
+
+    `written`: only what the tables' own commits tell too: runs that wrote a version, what they read and wrote, and their
+    checks (without runs that failed or found nothing to do, and the moment at which a run ended).
+    """
+    wrote = sa.select(edges.c.run_key).select_from(edges.join(versions).join(datasets))
+    wrote = wrote.where(edges.c.role == "output", datasets.c.table_id != "")
+    told = runs.c.id.in_(wrote) if written else sa.true()
+    run = [runs.c.run_id, jobs.c.namespace, jobs.c.name, runs.c.state, runs.c.started_us, runs.c.parent_id]
+    run += [] if written else [runs.c.ended_us]
+    edge = [runs.c.run_id, edges.c.role, edges.c.partition, edges.c.digest, edges.c.mode]
+    edge += [versions.c.version, versions.c.commit_sha256]
+    edge += [datasets.c.namespace, datasets.c.name, datasets.c.table_id, datasets.c.table_name]
+    linked = sa.select(*edge).select_from(edges.join(versions).join(datasets).join(runs)).where(told)
+    if written:
+        linked = linked.where(edges.c.role.in_(("input", "reference", "output")))
+    check = [runs.c.run_id, *(column for column in checks.columns if column.name != "run_key")]
+    judged = sa.select(*check).select_from(checks.join(runs)).where(told)
+    state = hashlib.sha256()
+    with store.reading() as connection:
+        for query in (sa.select(*run).select_from(runs.join(jobs)).where(told), linked, judged):
+            rows = sorted(json.dumps(list(row)) for row in connection.execute(query))
+            state.update(json.dumps(rows).encode())
+    return state.hexdigest()
+
+
+# -- walking -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What was found. Keys are those of `NodeReader`."""
+
+    limit: int
+    keys: dict[Key, None] = field(default_factory=dict)
+    found: dict[tuple[Key, Key, str], None] = field(default_factory=dict)
+    truncated: str | None = None
+
+    def add(self, source: Key, target: Key, role: str) -> bool:
+        """Whether there was room for it."""
+        new = (source not in self.keys) + (target not in self.keys)
+        if len(self.keys) + new > self.limit:
+            self.truncated = f"there are more than {self.limit:,} nodes"
+            return False
+        self.keys[source] = self.keys[target] = None
+        self.found[source, target, role] = None
+        return True
+
+    def result(self, reader: NodeReader) -> Subgraph:
+        nodes = reader.nodes(self.keys)
+        named = (GraphEdge(nodes[a].id, nodes[b].id, role) for a, b, role in self.found)
+        edges_ = sorted(set(named), key=lambda edge: (edge.source, edge.target, edge.role))
+        return Subgraph(tuple(sorted(nodes.values(), key=lambda node: node.id)), tuple(edges_), self.truncated)
+
+
+def _around(
+    store: LineageStore, node_id: str, up: int | None, down: int | None, as_of: datetime | None, limit: int
+) -> Subgraph:
+    with store.reading() as connection:
+        reader = NodeReader(connection)
+        focus = reader.key(node_id)
+        if focus is None:
+            return Subgraph((), ())
+        steps = Steps(connection, None if as_of is None else micros(as_of))
+        walk = _Walk(max(1, limit))
+        alias: dict[Key, Key] = {}
+        if isinstance(focus, tuple):
+            if as_of is not None and not steps.at(focus):
+                return Subgraph((), ())
+            before: list[_State] = [("read", focus[0], ALL, focus[1])]
+            after: list[_State] = [("point", *focus)]
+        else:
+            ids = reader.runs_of(focus, present(as_of), limit)
+            if not ids and as_of is not None:
+                return Subgraph((), ())
+            if len(ids) > limit:
+                ids, walk.truncated = ids[:limit], f"{node_id} has more than {limit:,} runs"
+            alias = dict.fromkeys(ids, focus)  # a job stands for its runs
+            before = after = [("run", run) for run in ids]
+        walk.keys[focus] = None
+        _spread(before, up, lambda states: _up(steps, states), walk, alias)
+        _spread(after, down, lambda states: _down(steps, states), walk, alias)
+        return walk.result(reader)
+
+
+def _spread(
+    begin: list[_State],
+    depth: int | None,
+    step: Callable[[list[_State]], Iterator[_Step]],
+    walk: _Walk,
+    alias: dict[Key, Key],
+) -> None:
+    """Breadth first, level by level: few queries a level, and each state is entered at its least depth."""
+    seen, frontier, level = set(begin), begin, 0
+    while frontier and (depth is None or level < depth):
+        following: dict[_State, None] = {}
+        for source, target, role, state in step(frontier):
+            if not walk.add(alias.get(source, source), alias.get(target, target), role):
+                return
+            if state is not None and state not in seen:
+                seen.add(state)
+                following[state] = None
+        frontier, level = list(following), level + 1
+
+
+def _up(steps: Steps, states: list[_State]) -> Iterator[_Step]:
+    """From runs to what they read; from there to the writes whose rows it held; from there to the runs that wrote them."""
+    if ids := [state[1] for state in states if state[0] == "run"]:
+        for use in steps.uses(ids, READS, LOOKS_UP):
+            onward = ("read", use.line, use.partition, use.number) if use.flow == READS else None
+            yield (use.line, use.number), use.run_key, use.role, onward
+    for (line, _, number), writes in steps.held(state[1:] for state in states if state[0] == "read").items():
+        for earlier, runs_ in _by_number(writes):
+            if earlier == number:
+                yield from _wrote((line, number), runs_)
+            else:
+                yield (line, earlier), (line, number), "carried", ("write", line, earlier, runs_)
+    for state in states:
+        if state[0] == "write":
+            yield from _wrote(state[1:3], state[3])
+
+
+def _wrote(point: Point, runs_: Iterable[tuple[int, str]]) -> Iterator[_Step]:
+    for run, role in runs_:
+        yield run, point, role, ("run", run)
+
+
+def _by_number(writes: Iterable[Write]) -> Iterator[tuple[int, tuple[tuple[int, str], ...]]]:
+    found: dict[int, dict[tuple[int, str], None]] = {}
+    for write in writes:
+        found.setdefault(write.number, {})[write.run, write.role] = None
+    for number, runs_ in found.items():
+        yield number, tuple(runs_)
+
+
+def _down(steps: Steps, states: list[_State]) -> Iterator[_Step]:
+    """From runs to what they wrote; from there to the runs that saw it, at that version or carried to a later one."""
+    if ids := [state[1] for state in states if state[0] == "run"]:
+        for use in steps.uses(ids, ADDS, REPLACES):
+            yield use.run_key, (use.line, use.number), use.role, ("written", use.line, use.partition, use.number)
+    written = {state[1:]: None for state in states if state[0] == "written"}
+    for state in states:
+        if state[0] == "point":
+            for edge in steps.at(state[1:]):
+                if edge.flow == READS:  # whatever they took from it: written here or carried here
+                    yield state[1:], edge.run_key, "input", ("run", edge.run_key)
+                elif edge.flow >= ADDS:
+                    written[edge.line, edge.partition, edge.number] = None
+    readers: dict[tuple[int, int, int], list[int]] = {}
+    for line, wrote, number, run in steps.seen(written):
+        readers.setdefault((line, wrote, number), []).append(run)
+    for (line, wrote, number), ids in readers.items():
+        if number == wrote:
+            for run in ids:
+                yield (line, number), run, "input", ("run", run)
+        else:
+            yield (line, wrote), (line, number), "carried", ("readers", line, number, tuple(ids))
+    for state in states:
+        if state[0] == "readers":
+            for run in state[3]:
+                yield state[1:3], run, "input", ("run", run)

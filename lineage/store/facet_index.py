@@ -1,0 +1,137 @@
+"""Which events speak of which dataset, dataset version, job and run, so that what they say can be found without reading them
+all.
+
+Facets add up over events: of each name the latest stands. They are not copied out of the events; kept is, per entity and
+shape (the part it played and the names of its facets), which event was the last that spoke of it so. The latest facet of a
+name is always in one of these few events, in whatever order they come.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from assay.lineage.store import bulk
+from assay.lineage.store.facet_shape import Shape
+from assay.lineage.store.parse_event import EventFacts
+from assay.lineage.store.schema import symlinks as _names
+
+DATASET, VERSION, JOB, RUN = range(4)  # kinds of entities
+READ, WRITTEN = ("input", "reference"), ("output", "unchanged")  # roles
+_LINKED = READ + WRITTEN
+ITSELF = ("", "")  # among the other names of a dataset: the facet itself. Those stand that came with its latest event.
+
+_facet = _names.alias("facet")
+OTHER_NAMES = (  # (dataset_id, namespace, name) as the latest facet of each dataset says
+    sa.select(_names.c.dataset_id, _names.c.namespace, _names.c.name)
+    .join(_facet, sa.and_(_facet.c.dataset_id == _names.c.dataset_id, _facet.c.event_id == _names.c.event_id))
+    .where(_facet.c.namespace == ITSELF[0], _facet.c.name == ITSELF[1], _names.c.name != ITSELF[1])
+    .subquery("other_names")
+)
+
+_LATER = """(excluded.last_us > {0}.last_us OR excluded.last_us = {0}.last_us
+ AND (SELECT e.sha256 FROM events e WHERE e.id = excluded.event_id) >
+ (SELECT e.sha256 FROM events e WHERE e.id = {0}.event_id))"""
+
+
+class Place(Protocol):
+    """A dataset version in the index."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def dataset(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a batch lies in the index: jobs by namespace and name, runs by id; per event the places of its uses."""
+
+    jobs: Mapping[tuple[str, str], int]
+    runs: Mapping[str | None, int]
+    uses: Sequence[Sequence[Place]]
+
+
+_Moment = tuple[int, str, int]  # when an event happened, its digest (so that no two are equal) and its id
+_Span = tuple[int, _Moment]  # the first time that events spoke of something, and the last event that did
+_Spans = dict[tuple[Any, ...], _Span]
+
+
+def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places: Places) -> None:
+    """Index what events speak of. They are stored already. Doing it again changes nothing."""
+    ids = _ids(connection, batch)
+    spans: _Spans = {}  # by kind, entity, shape
+    symlinks: _Spans = {}  # by dataset, namespace, name
+    links: set[tuple[int, int, bool]] = set()  # job, dataset, whether it is written
+    sources: set[tuple[str, str, int]] = set()
+    for facts, uses in zip(batch, places.uses, strict=True):
+        moment = (facts.at_us, facts.sha256, ids[facts.sha256])
+        job = places.jobs[facts.namespace, facts.job] if facts.job else None
+        spoken: list[tuple[int, int, Shape]] = []
+        if job is not None:
+            spoken.append((JOB, job, facts.job_shape))
+        if facts.run_id is not None:
+            spoken.append((RUN, places.runs[facts.run_id], facts.run_shape))
+        for use, said, place in zip(facts.datasets, facts.said, uses, strict=True):
+            spoken.append((DATASET, place.dataset, said.shape))
+            if use.version:
+                spoken.append((VERSION, place.id, said.shape))
+            if job is not None and use.role in _LINKED:
+                links.add((job, place.dataset, use.role in WRITTEN))
+            if said.sources:
+                sources.update((key.namespace, key.name, place.dataset) for key in said.sources)
+            if said.symlinks is not None:
+                names = (ITSELF, *((key.namespace, key.name) for key in said.symlinks))
+                _see(symlinks, ((place.dataset, *name) for name in names), moment)
+        _see(spans, spoken, moment)
+    _write(connection, _SHAPES, {shape for _, _, shape in spans})
+    last = {(kind, entity, shape.id): span for (kind, entity, shape), span in spans.items()}
+    _write(connection, _MENTIONS, _rows(last))
+    _write(connection, _SYMLINKS, _rows(symlinks))
+    _write(connection, _LINKS, links)
+    _write(connection, _SOURCES, sources)
+
+
+def _see(spans: _Spans, keys: Iterable[tuple[Any, ...]], moment: _Moment) -> None:
+    new = (moment[0], moment)
+    for key in keys:
+        known = spans.setdefault(key, new)
+        if known is not new:
+            spans[key] = (min(known[0], moment[0]), max(known[1], moment))
+
+
+def _rows(spans: _Spans) -> Iterable[Sequence[Any]]:
+    return ((*key, first, last[0], last[2]) for key, (first, last) in spans.items())
+
+
+def _latest(table: str) -> str:
+    later, earlier = _LATER.format(table), f"excluded.first_us < {table}.first_us"
+    return f""" DO UPDATE SET
+ first_us = CASE WHEN {earlier} THEN excluded.first_us ELSE {table}.first_us END,
+ last_us = greatest(excluded.last_us, {table}.last_us),
+ event_id = CASE WHEN {later} THEN excluded.event_id ELSE {table}.event_id END WHERE {earlier} OR {later}"""
+
+
+_SHAPES = "INSERT INTO shapes (id, role, names) SELECT $0i, $1, $2 FROM $rows WHERE true ON CONFLICT DO NOTHING"
+_MENTIONS = f"""INSERT INTO mentions (kind, entity, shape, first_us, last_us, event_id)
+ SELECT $0i, $1i, $2i, $3i, $4i, $5i FROM $rows WHERE true
+ ON CONFLICT (kind, entity, shape){_latest("mentions")}"""
+_SYMLINKS = f"""INSERT INTO symlinks (dataset_id, namespace, name, first_us, last_us, event_id)
+ SELECT $0i, $1, $2, $3i, $4i, $5i FROM $rows WHERE true
+ ON CONFLICT (dataset_id, namespace, name){_latest("symlinks")}"""
+_LINKS = """INSERT INTO job_datasets (job_id, dataset_id, written)
+ SELECT $0i, $1i, $2b FROM $rows WHERE true ON CONFLICT DO NOTHING"""
+_SOURCES = """INSERT INTO column_sources (namespace, name, dataset_id)
+ SELECT $0, $1, $2i FROM $rows WHERE true ON CONFLICT DO NOTHING"""
+
+
+def _write(connection: sa.Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    if listed := sorted(rows):  # all writers in one order: none waits for another in a circle
+        bulk.execute(connection, statement, listed)
+
+
+def _ids(connection: sa.Connection, batch: Sequence[EventFacts]) -> dict[str, int]:
+    find = "SELECT e.sha256, e.id FROM $rows CROSS JOIN events e WHERE e.sha256 = $0"
+    return {row.sha256: row.id for row in bulk.execute(connection, find, [[facts.sha256] for facts in batch])}

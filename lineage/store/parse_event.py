@@ -1,0 +1,282 @@
+"""What the graph needs of an OpenLineage event, read out of its JSON. Works for any producer's events.
+
+Reading is lenient, as the specification asks: facets that are missing, unknown or oddly shaped are passed over (the raw
+event is kept); only what is no OpenLineage event at all is refused.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from assay.errors import AssayError
+from assay.lineage.events.naming import DatasetName, canonical
+from assay.lineage.events.redaction import redact_text
+from assay.lineage.store.facet_shape import SIDES, Said, Shape, said, shape_of
+
+_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_UNSTORABLE_TEXT = re.compile("[\\0\\ud800-\\udfff]")
+TERMINAL = ("COMPLETE", "FAIL", "ABORT")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetUse:
+    """A dataset version in an event, and the part it played."""
+
+    namespace: str
+    name: str
+    version: str
+    role: str
+    table: str = ""
+    table_id: str = ""
+    commit_sha256: str = ""
+    partitions: tuple[str, ...] | None = None  # None: all of it
+    digest: str | None = None
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    dataset: str
+    name: str
+    column: str
+    passed: bool
+    severity: str
+    actual: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFacts:
+    """An event as the store keeps it. `run_id` is None for job and dataset events. `said` goes with `datasets`, one by one."""
+
+    body: bytes
+    sha256: str
+    kind: str
+    at_us: int
+    run_id: str | None
+    namespace: str
+    job: str
+    parent_id: str | None
+    datasets: tuple[DatasetUse, ...]
+    checks: tuple[CheckResult, ...]
+    said: tuple[Said, ...]
+    job_shape: Shape
+    run_shape: Shape
+
+    @property
+    def ends_run(self) -> bool:
+        return self.kind in TERMINAL
+
+
+def read_event(body: bytes, parsed: Any = None) -> EventFacts:
+    """Raises AssayError for what is not an OpenLineage event; the message never quotes it. `parsed`: the body's JSON, where it
+    is at hand."""
+    try:
+        event = json.loads(body) if parsed is None else parsed
+    except ValueError:
+        raise AssayError("This is not JSON. Send one OpenLineage event as a JSON object.") from None
+    if _UNSTORABLE.search(body):
+        event = _storable(event)  # texts that other producers cut anywhere; but names must be what they are
+        if any("�" in name and "�".encode() not in body for name in _names(event)):
+            raise AssayError("A name in the event holds NUL or half a character, which cannot be stored.")
+    if not isinstance(event, dict):
+        raise AssayError("An OpenLineage event is a JSON object; this is not one.")
+    run, job = _mapping(event, "run"), _mapping(event, "job")
+    if not run and not job and not _mapping(event, "dataset"):
+        raise AssayError("An OpenLineage event has a `run`, a `job` or a `dataset`; this has none.")
+    given = described(event)
+    return EventFacts(
+        body=body,
+        sha256=hashlib.sha256(body).hexdigest(),
+        kind=str(event.get("eventType") or "OTHER").upper()[:16],
+        at_us=_micros(event.get("eventTime")),
+        run_id=_run_id(run) if run else None,
+        namespace=_redacted(str(job.get("namespace", ""))),
+        job=_redacted(str(job.get("name", ""))),
+        parent_id=_parent(run),
+        datasets=tuple([use for use, _ in given]),
+        checks=_worst(_checks(event)),
+        said=tuple([_said(*item) for item in given]),
+        job_shape=shape_of("", False, tuple(_mapping(job, "facets"))),
+        run_shape=shape_of("", False, tuple(_mapping(run, "facets"))),
+    )
+
+
+def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, Any]]]:
+    """The datasets of an event, each with what the event says of it, by sides. `declared` is what the event's job says of it
+    in its own `lineage` facet."""
+    declared = {}
+    if "lineage" in _mapping(event, "job", "facets"):
+        entries = _items(event, "job", "facets", "lineage", "entries")
+        declared = {dataset_key(entry): {"lineage": entry} for entry in entries if entry.get("type") != "JOB"}
+    found = [(_dataset(given, "input"), _declared(given, None)) for given in _items(event, "inputs")]
+    found += [
+        (_dataset(given, "output"), _declared(given, declared.get(dataset_key(given)) if declared else None))
+        for given in _items(event, "outputs")
+    ]
+    if static := _mapping(event, "dataset"):
+        found.append((_dataset(static, "described"), _declared(static, None)))
+    return found
+
+
+def _declared(dataset: Mapping[str, Any], entry: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return {**dataset, "declared": entry} if entry or "declared" in dataset else dataset
+
+
+def dataset_key(dataset: Mapping[str, Any]) -> DatasetName:
+    return known_as(str(dataset.get("namespace", "")), str(dataset.get("name", "")))
+
+
+@lru_cache(16_384)
+def known_as(namespace: str, name: str) -> DatasetName:
+    """A dataset's name as the index and its readers show it: by the rules for names, and without the credentials that some
+    producers put into addresses."""
+    return canonical(_redacted(namespace), _redacted(name))
+
+
+@lru_cache(16_384)
+def _redacted(text: str) -> str:
+    return redact_text(text)
+
+
+def _names(event: Mapping[str, Any]) -> Iterator[str]:
+    named = [_mapping(event, "job"), _mapping(event, "dataset"), *_items(event, "inputs"), *_items(event, "outputs")]
+    yield from (str(item.get(key, "")) for item in named for key in ("namespace", "name"))
+
+
+def _storable(value: Any) -> Any:
+    """JSON may hold characters that no database stores: NUL, and halves of a surrogate pair."""
+    if isinstance(value, str):
+        return _UNSTORABLE_TEXT.sub("�", value)
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else value
+
+
+def _mapping(parent: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    value: Any = parent
+    for key in path:
+        if not isinstance(value, dict):  # JSON has no other mappings
+            return {}
+        value = value.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _items(parent: Mapping[str, Any], *path: str) -> Iterator[Mapping[str, Any]]:
+    value = _mapping(parent, *path[:-1]).get(path[-1])
+    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+
+
+def _run_id(run: Mapping[str, Any]) -> str:
+    try:
+        return str(UUID(str(run["runId"])))
+    except (KeyError, ValueError):
+        raise AssayError("The event's run.runId is missing or not a UUID.") from None
+
+
+def _parent(run: Mapping[str, Any]) -> str | None:
+    value = _mapping(run, "facets", "parent", "run").get("runId")
+    return str(value).lower()[:36] if value else None
+
+
+def _micros(text: Any) -> int:
+    try:
+        instant = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise AssayError("The event's eventTime is missing or not an ISO 8601 date and time.") from None
+    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)  # the specification's default
+    return int(aware.timestamp()) * 1_000_000 + aware.microsecond
+
+
+def _dataset(dataset: Mapping[str, Any], role: str) -> DatasetUse:
+    snapshot = _mapping(dataset, "facets", "assay_snapshot")
+    partitions = snapshot.get("partitions")
+    key = dataset_key(dataset)
+    return DatasetUse(
+        namespace=key.namespace,
+        name=key.name,
+        version=str(_mapping(dataset, "facets", "version").get("datasetVersion", "")),
+        role=str(snapshot.get("role", role))[:16],
+        table=str(snapshot.get("table", "")),
+        table_id=str(snapshot.get("table_id", "")),
+        commit_sha256=str(snapshot.get("commit_sha256", "")),
+        partitions=tuple(map(str, partitions)) if isinstance(partitions, list) else None,
+        digest=str(snapshot["digest"]) if "digest" in snapshot else None,
+        mode=_mode(dataset, snapshot),
+    )
+
+
+def _mode(dataset: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str | None:
+    """Whether an output took the place of what was there. Unsaid, all that was there before counts as still there."""
+    if isinstance(said := snapshot.get("mode"), str):
+        return said
+    change = _mapping(dataset, "facets", "lifecycleStateChange").get("lifecycleStateChange")
+    return "replace" if change in ("CREATE", "OVERWRITE") else None
+
+
+def _said(use: DatasetUse, given: Mapping[str, Any]) -> Said:
+    names = [tuple(facets) if isinstance(facets := given.get(side), dict) else () for side in SIDES]
+    plain, declared = names[0], names[3]
+    derived = "columnLineage" in plain or "lineage" in plain or declared
+    if not derived and "symlinks" not in plain:
+        return said(use.role, use.version != "", *names)
+    symlinks = tuple(map(dataset_key, _items(given, "facets", "symlinks", "identifiers")))
+    sources = tuple(dict.fromkeys(map(dataset_key, _sources(given))))
+    return Said(shape_of(use.role, use.version != "", *names), symlinks if "symlinks" in plain else None, sources)
+
+
+def _sources(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every column that a dataset's columns are said to come from."""
+    old = _mapping(dataset, "facets", "columnLineage")
+    if old:
+        yield from _items(old, "dataset")
+        for column in _mapping(old, "fields").values():
+            yield from _items(column, "inputFields") if isinstance(column, dict) else ()
+    for new in (_mapping(dataset, "facets", "lineage"), _mapping(dataset, "declared", "lineage")):
+        if new:
+            yield from (item for item in _items(new, "inputs") if "field" in item)
+            for column in _mapping(new, "fields").values():
+                yield from (
+                    (item for item in _items(column, "inputs") if "field" in item) if isinstance(column, dict) else ()
+                )
+
+
+def _checks(event: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """Our own events list every check, with its table, in the run's `test` facet; other producers' checks are the
+    assertions on their inputs."""
+    own = [test for test in _items(event, "run", "facets", "test", "tests") if "table" in _mapping(test, "params")]
+    for test in own:
+        given = _mapping(test, "params")
+        passed = test.get("status") == "pass"
+        yield _check(str(given["table"]), test, given.get("column"), passed, given.get("severity"))
+    for dataset in _items(event, "inputs") if not own else ():
+        for item in _items(dataset, "inputFacets", "dataQualityAssertions", "assertions"):
+            yield _check(
+                dataset_key(dataset).name,
+                item,
+                item.get("column"),
+                bool(item.get("success")),
+                item.get("severity"),
+            )
+
+
+def _worst(results: Iterator[CheckResult]) -> tuple[CheckResult, ...]:
+    """One result per rule: where a rule was judged several times (once a file, say), a failure stands for all."""
+    kept: dict[tuple[str, str, str], CheckResult] = {}
+    for result in results:
+        key = (result.dataset, result.name, result.column)
+        if key not in kept or not result.passed:
+            kept[key] = result
+    return tuple(kept.values())
+
+
+def _check(dataset: str, item: Mapping[str, Any], column: Any, passed: bool, severity: Any) -> CheckResult:
+    name, actual = item.get("name") or item.get("assertion"), item.get("actual")
+    return CheckResult(
+        dataset, str(name), str(column or ""), passed, str(severity or ""), str(actual) if actual is not None else None
+    )

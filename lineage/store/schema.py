@@ -1,0 +1,213 @@
+"""The lineage store's tables: raw events, and the graph that is read out of them. Instants are µs since 1970, UTC."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+_Key = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself in SQLite
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("run_id", String(36), index=True),
+    # "<run>:START" or "<run>:END" for our own events, of which there is one each; NULL for other producers'
+    Column("slot", String(48), unique=True),
+    Column("event_type", String(16), nullable=False),
+    Column("event_us", BigInteger, nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("namespace", "name"),
+    Index("ix_jobs_name", "name"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("run_id", String(36), nullable=False, unique=True),
+    Column("job_id", BigInteger, ForeignKey("jobs.id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("first_us", BigInteger, nullable=False),  # of all its events
+    Column("started_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("parent_id", String(36), index=True),
+    Index("ix_runs_job", "job_id", "first_us"),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("table_id", Text, nullable=False),  # "" where the producer named none
+    Column("table_name", Text, nullable=False),
+    # The Delta table that it is: itself if it has a table id, else the only table known at its address; NULL: not known.
+    Column("life", BigInteger),
+    UniqueConstraint("namespace", "name", "table_id"),
+    Index("ix_datasets_name", "name"),
+    Index("ix_datasets_table_name", "table_name"),
+    Index("ix_datasets_table", "table_id"),
+)
+
+# Where rows can be carried from one version to the next, versions have numbers on a line: that of their Delta table. Of any
+# other dataset nothing is known but that a version was named: each is a line of its own (-id, 0).
+versions = Table(
+    "dataset_versions",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), nullable=False),
+    Column("version", Text, nullable=False),  # "" where the producer named none
+    Column("commit_sha256", Text, nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    UniqueConstraint("dataset_id", "version"),
+    Index("ix_dataset_versions_line", "line", "number"),
+)
+
+# One row per partition: `partition` is ALL for the whole table, NONE for a list that is empty.
+edges = Table(
+    "edges",
+    metadata,
+    Column("run_key", BigInteger, ForeignKey("runs.id"), primary_key=True, autoincrement=False),
+    Column("version_id", BigInteger, ForeignKey("dataset_versions.id"), primary_key=True, autoincrement=False),
+    # input, reference (looked up), output, unchanged (already held this result), audited (checked, then published)
+    Column("role", String(16), primary_key=True),
+    Column("partition", Text, primary_key=True),
+    Column("line", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("flow", SmallInteger, nullable=False),
+    Column("digest", Text),
+    # of outputs: replace (of the partition, or of the table), append; NULL: not said
+    Column("mode", String(16)),
+    Index("ix_edges_version", "version_id", "flow"),
+    # Who read, added to and replaced a partition at which version: every step of a walk is a range of this index.
+    Index("ix_edges_line", "line", "partition", "flow", "number"),
+    sqlite_with_rowid=False,
+)
+
+ALL, NONE = "", "[]"
+# What an edge does to the rows: the greater of two stands when a run says both.
+READS, LOOKS_UP, ADDS, REPLACES, ASIDE = 0, 1, 2, 3, 9
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("run_key", BigInteger, ForeignKey("runs.id"), primary_key=True, autoincrement=False),
+    Column("dataset", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("column", Text, primary_key=True, default=""),
+    Column("passed", Boolean, nullable=False),
+    Column("severity", Text, nullable=False, default=""),
+    Column("actual", Text),
+    sqlite_with_rowid=False,
+)
+
+# Which event last spoke of an entity (a dataset, a version, a job, a run; see `lineage/store/facet_index.py`) in which shape. Without foreign
+# keys: there are several rows an event, and PostgreSQL would look up each reference of each.
+shapes = Table(
+    "shapes",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("role", String(16), nullable=False),
+    Column("names", Text, nullable=False),  # JSON: per side the names of its facets; whether a version is named
+)
+
+mentions = Table(
+    "mentions",
+    metadata,
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    Column("entity", BigInteger, primary_key=True, autoincrement=False),
+    Column("shape", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("event_id", BigInteger, nullable=False),  # the last
+    sqlite_with_rowid=False,
+)
+
+# Other names of a dataset, with the last event that said so. The name "" stands for the facet: what its last event did not
+# say is not so any more.
+symlinks = Table(
+    "symlinks",
+    metadata,
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+    Column("namespace", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("event_id", BigInteger, ForeignKey("events.id"), nullable=False),
+    Index("ix_symlinks_name", "namespace", "name"),
+    sqlite_with_rowid=False,
+)
+
+# Which datasets a job was ever said to read or to write, in any version.
+job_datasets = Table(
+    "job_datasets",
+    metadata,
+    Column("job_id", BigInteger, ForeignKey("jobs.id"), primary_key=True, autoincrement=False),
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+    Column("written", Boolean, primary_key=True),
+    Index("ix_job_datasets_dataset", "dataset_id"),
+    sqlite_with_rowid=False,
+)
+
+# Datasets whose columns were ever said to come from a dataset with this name.
+column_sources = Table(
+    "column_sources",
+    metadata,
+    Column("namespace", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+INDEX = (
+    column_sources,
+    job_datasets,
+    symlinks,
+    mentions,
+    shapes,
+    checks,
+    edges,
+    versions,
+    datasets,
+    runs,
+    jobs,
+)  # what can be made anew from the events, in the order of deletion
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("event_id", BigInteger, ForeignKey("events.id"), primary_key=True, autoincrement=False),
+    Column("lane", String(64), nullable=False),  # events of one lane (a run) are delivered in order
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due", Float, nullable=False, default=0.0),  # Unix seconds; not before
+    Column("leased_until", Float, nullable=False, default=0.0),  # somebody is sending it now
+    Column("parked", Boolean, nullable=False, default=False),  # the endpoint will never take it
+    Column("problem", Text, nullable=False, default=""),
+    Index("ix_outbox_lane", "lane", "event_id"),
+)

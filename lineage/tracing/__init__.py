@@ -1,0 +1,1 @@
+"""Trace, impact, verification, row provenance."""

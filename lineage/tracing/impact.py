@@ -1,0 +1,238 @@
+"""From some rows to everything that was made from them: the trace read the other way, over the logs of all tables.
+
+Downstream of a version is whoever read rows that this version wrote, at whatever later version they read them, and so on.
+Looking something up (`reference`) is not taking data from it: who only looked up in affected rows is listed, not followed
+(`references=True` follows them as well), unless one of its columns is said to come from there.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.lake import Lake
+from assay.lineage.columns.graph import ColumnGraph, ColumnNode
+from assay.lineage.commits.graph import CommitGraph, Version
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+DIRECT, INDIRECT, UNKNOWN = range(3)  # how sure it is that a column is affected
+Columns = Mapping[str, int]  # by column, how; of all the ways to it, the surest
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """The versions of a table that were made from the origin. `live` of them still hold rows of its latest version.
+    `rows` counts the rows that the versions wrote.
+
+    `columns` are those that came from the origin's column (None: no column was asked for, so all). Of them, `indirect` ones
+    have only been chosen, grouped or ordered by it; of `unknown` ones it was not said where they come from.
+    """
+
+    table: str
+    versions: tuple[int, ...]
+    partitions: tuple[str, ...] | None
+    runs: tuple[str, ...]
+    rows: int
+    live: int
+    columns: tuple[str, ...] | None
+    indirect: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """Everything downstream of an origin. Not `complete`: `reasons` say what could not be followed. `notes` say where more
+    may be listed than is affected."""
+
+    origin: Mapping[str, Any]
+    affected: tuple[Affected, ...]
+    lookups: tuple[Affected, ...]
+    training_sets: tuple[str, ...]
+    models: tuple[str, ...]
+    predictions: int
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not self.reasons
+
+    @property
+    def origin_text(self) -> str:
+        version, partition, column = (self.origin[name] for name in ("version", "partition", "column"))
+        text = self.origin["table"] + (f"@{version}" if version is not None else "")
+        return text + (f" {partition}" if partition else "") + (f" column {column}" if column else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "origin": dict(self.origin),
+            "complete": self.complete,
+            "truncated": list(self.reasons),
+            "notes": list(self.notes),
+            "affected": [item.to_dict() for item in self.affected],
+            "lookups": [item.to_dict() for item in self.lookups],
+            "training_sets": list(self.training_sets),
+            "models": list(self.models),
+            "predictions": self.predictions,
+        }
+
+    def render(self) -> "Tree":
+        """A tree for the terminal."""
+        from assay.lineage.tracing.render import impact_tree
+
+        return impact_tree(self)
+
+    def __str__(self) -> str:
+        from assay.lineage.tracing.render import to_text
+
+        return to_text(self.render())
+
+
+def impact(
+    lake: Lake,
+    table: str,
+    version: int | None = None,
+    *,
+    partition: str | None = None,
+    column: str | None = None,
+    references: bool = False,
+) -> Impact:
+    """Everything made from a table's rows: of all its versions, or only from the rows that `version` wrote, or that a
+    `partition` held (ever, or at `version`), or only from one `column`.
+
+    Columns are followed as far as commits say which columns came from which; where one does not, its columns count as
+    affected and `notes` name them. Raises AssayError for a table, version, partition or column that is not there.
+    """
+    commits = CommitGraph(lake)
+    log = commits.origin(table, version, column)
+    if partition is None:
+        found = [commit for commit in log.commits if version in (None, commit.version)]
+    elif version is None:
+        found = [commit for commit in log.commits if commit.partition == partition]
+    else:
+        found = log.writers(version, [partition])
+    if partition is not None and not found:
+        raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
+    origin = [(table, commit.version) for commit in found]
+    if column is None:
+        reached, lookups = _by_rows(commits, origin, references)
+        notes: list[str] = []
+    else:
+        reached, lookups, notes = _by_column(ColumnGraph(commits), origin, column, references)
+    only = {version: None for version in lookups if version not in reached and version not in origin}
+    return Impact(
+        origin={"table": table, "version": version, "partition": partition, "column": column},
+        affected=tuple(_affected(commits, reached)),
+        lookups=tuple(_affected(commits, only)),
+        training_sets=tuple(f"{t.partition('/')[2]}@{v}" for t, v in sorted(reached) if t.startswith("training/")),
+        models=tuple(m for node in sorted(reached) if node[0].startswith("models/") for m in commits.models(node)),
+        predictions=sum(_commit(commits, node).rows or 0 for node in reached if node[0].startswith("predictions/")),
+        reasons=tuple(commits.reasons),
+        notes=tuple(notes),
+    )
+
+
+def _by_rows(commits: CommitGraph, origin: list[Version], references: bool) -> tuple[dict[Version, None], set[Version]]:
+    """The versions that were made from the rows of some, and those that were looked up for."""
+    reached: dict[Version, None] = {}
+    lookups: set[Version] = set()
+    queue = deque(origin)
+    while queue:
+        for reader, looked_up in commits.readers.get(queue.popleft(), {}).items():
+            if looked_up and not references:
+                lookups.add(reader)
+            elif reader not in reached:
+                reached[reader] = None
+                queue.append(reader)
+    return reached, lookups
+
+
+def _by_column(
+    graph: ColumnGraph, origin: list[Version], column: str, references: bool
+) -> tuple[dict[Version, Columns], set[Version], list[str]]:
+    """The same for a column: what is surest first, so that each column is met on its surest way first."""
+    reached: dict[ColumnNode, int] = {}
+    lookups: set[Version] = set()
+    unsaid: dict[str, set[str]] = defaultdict(set)
+    heap = [(DIRECT, ColumnNode(*node, column)) for node in origin]
+    done: set[ColumnNode] = set()
+    while heap:
+        how, node = heappop(heap)
+        if node in done:
+            continue
+        done.add(node)
+        edges, silent = graph.targets(node)
+        onward = [(edge.target, DIRECT if edge.direct else INDIRECT) for edge in edges]
+        onward += [(target, UNKNOWN) for target in silent]
+        for target in silent:
+            unsaid[target.table].add(target.column)
+        for commit, looked_up in graph.readers(node[:2]):
+            reader = (commit.table, commit.version)
+            if looked_up and references:
+                onward += [(ColumnNode(*reader, name), UNKNOWN) for name in graph.commits.columns(reader)]
+            elif looked_up:
+                lookups.add(reader)
+        for target, step in onward:
+            way = max(how, step)
+            if way < reached.get(target, UNKNOWN + 1):
+                reached[target] = way
+                heappush(heap, (way, target))
+    columns: dict[Version, dict[str, int]] = defaultdict(dict)
+    for node, how in reached.items():
+        columns[node[:2]][node.column] = how
+    return dict(columns), lookups, [_note(graph.commits, table, names) for table, names in sorted(unsaid.items())]
+
+
+def _note(commits: CommitGraph, table: str, unsaid: set[str]) -> str:
+    log = commits.log(table)
+    if log is not None and unsaid >= commits.columns((table, log.latest)):
+        return f"{table} does not say which of its columns came from which: all count as affected"
+    return f"{table} does not say where {', '.join(sorted(unsaid))} came from: counted as affected"
+
+
+def _commit(commits: CommitGraph, node: Version) -> Commit:
+    commit = commits.commit(node)
+    assert commit is not None  # nodes come from commits
+    return commit
+
+
+def _affected(commits: CommitGraph, nodes: Mapping[Version, Columns | None]) -> Iterator[Affected]:
+    tables: dict[str, dict[int, Columns | None]] = defaultdict(dict)
+    for (table, version), columns in sorted(nodes.items(), key=lambda item: item[0]):
+        tables[table][version] = columns
+    for table, versions in tables.items():
+        log = commits.log(table)
+        live = {commit.version for commit in log.writers(log.latest, None)} if log else set()
+        made = [_commit(commits, (table, version)) for version in versions]
+        partitions = sorted({commit.partition for commit in made if commit.partition is not None})
+        ways = _surest(versions.values())
+        yield Affected(
+            table=table,
+            versions=tuple(versions),
+            partitions=tuple(partitions) if partitions else None,
+            runs=tuple(dict.fromkeys(commit.run_id or "" for commit in made)),
+            rows=sum(commit.rows or 0 for commit in made),
+            live=sum(version in live for version in versions),
+            columns=tuple(sorted(ways)) if ways is not None else None,
+            indirect=tuple(sorted(name for name, how in (ways or {}).items() if how == INDIRECT)),
+            unknown=tuple(sorted(name for name, how in (ways or {}).items() if how == UNKNOWN)),
+        )
+
+
+def _surest(versions: Iterable[Columns | None]) -> Columns | None:
+    """Columns over several versions, each by its surest way; None where no column was asked for."""
+    found: dict[str, int] = {}
+    for columns in versions:
+        if columns is None:
+            return None
+        found |= {name: min(how, found.get(name, how)) for name, how in columns.items()}
+    return found

@@ -1,0 +1,139 @@
+"""Row by row: which records of which delivered files a prediction came from."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+
+from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.lake import Lake, TableState
+from assay.features.tables.snapshot import Slice
+from assay.lineage.tracing.trace import Trace
+
+LINKS = ("_source_file", "_source_sha256", "_row_number")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """Record `row_number` (from 1) of a delivered `file`, as it reached `table`, and `because` of what."""
+
+    table: str
+    file: str
+    sha256: str
+    row_number: int
+    because: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
+    """The delivered records behind a prediction's own features (not those that its model learnt from), by table and file.
+
+    Per feature view: the feature row that was served, and of the tables it was computed from the rows of its entity inside
+    its windows. Besides, the rows that lookups found for the prediction's keys. Raises AssayError when a version is gone.
+    """
+    row, commit = trace.prediction.row, trace.root.commits[-1]
+    found: dict[SourceRow, None] = {}
+    looked_up: dict[tuple[str, str], Slice] = {}
+    for read in (item for item in commit.inputs if not item.reference):
+        for part, condition, because in _conditions(lake, read, row, trace):
+            state = lake.table(part.snapshot.table).at(part.snapshot.version)
+            found |= dict.fromkeys(_links(state, part, condition, because))
+            for item in _references(state, part):
+                looked_up[item.snapshot.table, item.snapshot.table_id] = item
+    for item in looked_up.values():
+        state = lake.table(item.snapshot.table).at(item.snapshot.version)
+        keys = [key for key in _keys(trace) if key in state.schema]
+        if keys:
+            found |= dict.fromkeys(_links(state, item, _equal(row, keys), f"looked up by {', '.join(keys)}"))
+    return tuple(sorted(found, key=lambda item: (item.table, item.file, item.row_number)))
+
+
+def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
+    """The rows of a slice with all of the prediction's keys; None where the table does not have them all."""
+    state, keys = lake.table(read.snapshot.table).at(read.snapshot.version), _keys(trace)
+    if not keys or not set(keys) <= set(state.schema):
+        return None
+    return state.scan(read.partitions).filter(_equal(trace.prediction.row, keys))
+
+
+def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[tuple[Slice, pl.Expr, str]]:
+    """What to look for in which slices, for one table that the prediction read."""
+    kind = read.snapshot.table.partition("/")[0]
+    if kind == "features":
+        yield from _behind_features(lake, read, row)
+    elif kind in ("clean", "embeddings"):
+        slices = (
+            [read] if kind == "clean" else _newest_first(item for item in _inputs(lake, read) if not item.reference)
+        )
+        for item in slices:
+            own = own_rows(lake, trace, item)
+            if own is not None and not own.head(1).collect().is_empty():
+                yield item, _equal(row, _keys(trace)), f"has the prediction's {', '.join(_keys(trace))}"
+                return
+
+
+def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
+    return sorted(slices, key=lambda item: (item.partitions or (), item.snapshot.version), reverse=True)
+
+
+def _behind_features(lake: Lake, read: Slice, row: dict[str, Any]) -> Iterator[tuple[Slice, pl.Expr, str]]:
+    state = lake.table(read.snapshot.table).at(read.snapshot.version)
+    writers = {commit.partition: commit for commit in state.writers(read.partitions)}
+    described = [commit for commit in writers.values() if "serving" in commit.extra and "view" in commit.extra]
+    if not described:
+        return
+    serving, view = described[-1].extra["serving"], described[-1].extra["view"]
+    keys = [key for key in serving["keys"] if key in row]
+    if keys != serving["keys"]:
+        return
+    time = serving["event_time"]
+    candidates = state.scan(read.partitions).filter(_equal(row, keys) & (pl.col(time) <= row["event_time"]))
+    served = candidates.sort(time).tail(1).collect()
+    if served.is_empty():
+        return
+    moment = served[time][0]
+    commit = writers.get(served["partition_key"][0] if "partition_key" in served.columns else None)
+    for item in commit.inputs if commit else ():
+        windows = [f for f in view["features"] if f.get("source") == item.snapshot.table and "window_us" in f]
+        if item.reference or not (windows or view["source"] == item.snapshot.table):
+            continue
+        if windows:
+            column, width = windows[0]["time"], timedelta(microseconds=max(f["window_us"] for f in windows))
+            within = (pl.col(column) >= moment - width) & (pl.col(column) < moment)
+            because = f"{', '.join(keys)} within {width.days} days before {moment:%Y-%m-%d %H:%M} ({view['name']})"
+        else:
+            within = pl.col(time) == moment
+            because = f"the row of {view['name']}"
+        yield item, _equal(row, keys) & within, because
+
+
+def _links(state: TableState, read: Slice, condition: pl.Expr, because: str) -> Iterator[SourceRow]:
+    if not set(LINKS) <= set(state.schema):
+        return
+    for path, sha256, number in state.scan(read.partitions).filter(condition).select(LINKS).collect().rows():
+        yield SourceRow(state.table.name, path, sha256, number, because)
+
+
+def _inputs(lake: Lake, read: Slice) -> Iterable[Slice]:
+    state = lake.table(read.snapshot.table).at(read.snapshot.version)
+    return {item: None for commit in state.writers(read.partitions) for item in commit.inputs}
+
+
+def _references(state: TableState, read: Slice) -> Iterator[Slice]:
+    """The newest lookups in other tables by the commits that wrote a slice."""
+    commits: list[Commit] = state.writers(read.partitions)
+    for item in (item for commit in commits for item in commit.inputs):
+        if item.reference and item.snapshot.table != state.table.name:
+            yield item
+
+
+def _keys(trace: Trace) -> list[str]:
+    return trace.root.commits[-1].extra.get("model", {}).get("keys", [])
+
+
+def _equal(row: dict[str, Any], keys: Iterable[str]) -> pl.Expr:
+    return pl.all_horizontal(pl.col(key) == row[key] for key in keys)

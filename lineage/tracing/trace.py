@@ -1,0 +1,236 @@
+"""From a prediction back to the bytes: which rows, versions, runs, code, contracts and files it came from.
+
+The lake is all it needs: every commit says what it read, so following the commits of what was read is the trace.
+
+A node is a table as its consumer read it (versions and partitions). Its commits are those that wrote the rows there; its
+inputs are what those commits read, one node per table. Tables that were only looked things up in (`reference`: known
+customers, say) are followed to show where they came from; what such a lookup itself looked up is shown, not followed. Nor
+is a table's look at its own rows: "is this id new?" would lead from every day through all days before it.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit, SourceFile
+from assay.features.tables.lake import Lake
+from assay.features.tables.snapshot import Slice, digest_of
+from assay.lineage.commits.graph import CommitGraph, model_of, takes_one_model
+from assay.lineage.commits.log import TableLog
+from assay.lineage.predictions.find_prediction import UNREADABLE, Prediction, find_prediction
+from assay.lineage.tracing.trace_node import Node, Status, unique_files
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+KINDS = ("prediction", "model", "training", "features", "embeddings", "search", "clean", "quarantine", "raw")
+EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in full
+_FOLDERS = {"predictions": "prediction", "models": "model"}
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Where a prediction came from, as a tree (equal readings of a table are one and the same node)."""
+
+    prediction: Prediction
+    root: Node
+
+    @property
+    def prediction_id(self) -> str:
+        return self.root.name
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node once, each before its inputs are first met."""
+        return tuple(_walk(self.root, set()))
+
+    def files(self, *, references: bool = False) -> tuple[SourceFile, ...]:
+        """The delivered files that the data came from; with `references` also those behind lookups."""
+        if references:
+            return unique_files(item for node in self.nodes for item in node.files)
+        nodes = _walk(self.root, set(), follow=lambda node: not node.reference)
+        return unique_files(item for node in nodes for item in node.files)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tree as plain data. A node met again is written again in full, unless that would pass 2,000 nodes: then it is
+        written without `inputs` and `files`, and `see` has the id of where they are."""
+        full = _size(self.root, {}) <= EXPANDED
+        return {
+            "prediction_id": self.prediction_id,
+            "root": _to_dict(self.root, None if full else set()),
+            "files": [item.to_dict() for item in self.files()],
+        }
+
+    def render(self) -> "Tree":
+        """A tree for the terminal."""
+        from assay.lineage.tracing.render import trace_tree
+
+        return trace_tree(self)
+
+    def __str__(self) -> str:
+        from assay.lineage.tracing.render import to_text
+
+        return to_text(self.render())
+
+
+def _walk(node: Node, seen: set[int], follow: Callable[[Node], bool] = lambda node: True) -> Iterator[Node]:
+    if id(node) in seen or not follow(node):
+        return
+    seen.add(id(node))
+    yield node
+    for item in node.inputs:
+        yield from _walk(item, seen, follow)
+
+
+def _size(node: Node, known: dict[int, int]) -> int:
+    if id(node) not in known:
+        known[id(node)] = 1 + sum(_size(item, known) for item in node.inputs)
+    return known[id(node)]
+
+
+def _to_dict(node: Node, seen: set[int] | None) -> dict[str, Any]:
+    if seen is not None:
+        if id(node) in seen:
+            return node.to_dict([]) | {"files": [], "see": node.id}
+        seen.add(id(node))
+    return node.to_dict([_to_dict(item, seen) for item in node.inputs])
+
+
+def trace(lake: Lake, prediction_id: str) -> Trace:
+    """The whole way from a prediction to its source files. Raises AssayError when there is no such prediction."""
+    return _Tracer(lake).trace(find_prediction(lake, prediction_id))
+
+
+def rows(lake: Lake, trace: Trace) -> list[dict[str, Any]]:
+    """The delivered records behind a prediction, each as `table`, `file`, `sha256`, `row_number` and `because`; see
+    `assay.lineage.tracing.row_provenance`."""
+    from assay.lineage.tracing.row_provenance import source_rows
+
+    return [row.to_dict() for row in source_rows(lake, trace)]
+
+
+class _Tracer:
+    """Builds the nodes of one trace, each once."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.commits = CommitGraph(lake)
+        self.nodes: dict[Any, Node] = {}
+
+    def trace(self, prediction: Prediction) -> Trace:
+        table, row = prediction.table, prediction.row
+        log = self.commits.log(table)
+        writers = log.writers(prediction.version, [prediction.partition]) if log else []
+        # An append is its own commit, so the row's run says which; a partition rewritten by others has all its writers.
+        commits = [commit for commit in writers if commit.run_id == row["run_id"]] or writers
+        if log is None or not commits:
+            raise AssayError(f"The log of {table} does not say who wrote the prediction: its trace is lost.")
+        version = commits[-1].version
+        files = (file.path for file in log.files(version, [prediction.partition]))
+        slices = (Slice(log.snapshot(version), (prediction.partition,), digest_of(files)),)
+        root = Node("prediction", row["prediction_id"], table, slices, self.status(log, slices), tuple(commits))
+        inputs = self.inputs(commits, follow=True, model=row["model_version"])
+        shown = {name: _plain(value) for name, value in row.items() if name not in ("prediction_id", "inputs")}
+        details = {**shown, "model": prediction.model, "features": list(commits[-1].extra.get("features", ()))}
+        return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details))
+
+    def inputs(self, commits: Sequence[Commit], *, follow: bool, model: str | None = None) -> list[Node]:
+        """What the commits read, one node per table and role. Of a table of models a prediction takes only its own (`model`;
+        by default the one that its commit names)."""
+        read: dict[tuple[str, str, bool, str | None], dict[Slice, None]] = {}
+        for commit in commits:
+            for item in commit.inputs:
+                own = (model or model_of(commit)) if takes_one_model(commit, item) else None
+                read.setdefault((item.snapshot.table, item.snapshot.table_id, item.reference, own), {})[item] = None
+        written = {commit.table for commit in commits}
+        return [
+            self.node(table, tuple(slices), reference, follow and not (reference and table in written), own)
+            for (table, _, reference, own), slices in read.items()
+        ]
+
+    def node(self, table: str, slices: tuple[Slice, ...], reference: bool, follow: bool, model: str | None) -> Node:
+        slices = tuple(sorted(slices, key=lambda item: (item.snapshot.version, item.partitions or ())))
+        key = (table, slices, reference, follow, model)
+        if key not in self.nodes:
+            log = self.commits.log(table)
+            status = self.status(log, slices)
+            commits = self.writers(log, slices) if log and status != "erased" else ()
+            name, details = table, {}
+            if log is not None and model is not None:
+                name, commits, details = self.model(log, commits, model)
+            # Below a lookup only the data is followed; a lookup met there is where the trace stops.
+            inputs = [] if reference and not follow else self.inputs(commits, follow=follow and not reference)
+            kind = _FOLDERS.get(table.partition("/")[0], table.partition("/")[0])
+            self.nodes[key] = Node(kind, name, table, slices, status, commits, _ordered(inputs), reference, details)
+        return self.nodes[key]
+
+    def writers(self, log: TableLog, slices: Iterable[Slice]) -> tuple[Commit, ...]:
+        found = {c.version: c for item in slices for c in log.writers(item.snapshot.version, item.partitions)}
+        return tuple(found[version] for version in sorted(found))
+
+    def status(self, log: TableLog | None, slices: Iterable[Slice]) -> Status:
+        if log is None:
+            return "erased"
+        if log.damaged:
+            return "damaged"
+        if any(log.table_id != item.snapshot.table_id for item in slices):
+            return "erased"
+        if not all(log.has(item.snapshot) for item in slices):
+            return "damaged" if all(log.entry(item.snapshot.version) for item in slices) else "vacuumed"
+        paths = {file.path for item in slices for file in log.files(item.snapshot.version, item.partitions)}
+        gone = any(self.lake.storage.size(f"{log.table}/{path}") is None for path in paths)
+        return "vacuumed" if gone else "readable"
+
+    def model(
+        self, log: TableLog, commits: tuple[Commit, ...], version: str
+    ) -> tuple[str, tuple[Commit, ...], dict[str, Any]]:
+        """Of all models in a table, the one that predicted: its name, the commit that wrote it, and its row."""
+        for commit in reversed(commits):
+            entry = log.entry(commit.version)
+            for file in entry.added if entry else ():
+                row = _model_row(self.lake, f"{log.table}/{file.path}", version)
+                if row is not None:
+                    return f"{log.table} {version}", (commit,), row
+        return log.table, commits, {"model_version": version, "row": "gone"}
+
+
+def _model_row(lake: Lake, path: str, version: str) -> dict[str, Any] | None:
+    try:
+        rows = pl.read_parquet(io.BytesIO(lake.storage.get(path))).filter(pl.col("model_version") == version)
+    except (AssayError, *UNREADABLE):
+        return None
+    if rows.is_empty():
+        return None
+    row = {name: _plain(value) for name, value in rows.row(0, named=True).items() if name != "artifact"}
+    return row | {name: _parsed(row[name]) for name in ("metrics", "params") if isinstance(row.get(name), str)}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _ordered(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    def place(node: Node) -> tuple[bool, int, str]:
+        return node.reference, KINDS.index(node.kind) if node.kind in KINDS else len(KINDS), node.name
+
+    return tuple(sorted(nodes, key=place))
+
+
+def _plain(value: Any) -> Any:
+    """JSON's types only."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,122 @@
+"""What a trace is made of: a node is a table as its consumer read it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from assay.features.tables.commit_metadata import Commit, SourceFile
+from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+
+Status = Literal["readable", "vacuumed", "erased", "damaged"]
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A table as its consumer read it; the root is the prediction itself.
+
+    `slices` are what was read, `commits` wrote it (oldest first), `inputs` are what those commits read. `details` holds
+    what only this kind has: a prediction's row, a model's digest and metrics. Status: `readable`; `vacuumed` (the version
+    is known, some of its data is gone); `erased` (the table was deleted or made anew); `damaged` (its log is).
+    """
+
+    kind: str
+    name: str
+    table: str
+    slices: tuple[Slice, ...]
+    status: Status
+    commits: tuple[Commit, ...] = ()
+    inputs: tuple["Node", ...] = ()
+    reference: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The same for the same reading of the same table."""
+        read = (f"{item.snapshot.table_id}@{item.snapshot.version}:{item.partitions}" for item in self.slices)
+        return digest_of([f"{self.kind} {self.name} {self.reference}", *read])[:16]
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest version that was read."""
+        return max((item.snapshot for item in self.slices), key=lambda item: item.version)
+
+    @property
+    def versions_read(self) -> tuple[int, ...]:
+        return tuple(sorted({item.snapshot.version for item in self.slices}))
+
+    @property
+    def partitions(self) -> tuple[str, ...] | None:
+        """The partitions that were read; None: all there were."""
+        if any(item.partitions is None for item in self.slices):
+            return None
+        return tuple(sorted({key for item in self.slices for key in item.partitions or ()}))
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """The delivered files that the commits took rows from."""
+        return unique_files(item for commit in self.commits for item in commit.sources)
+
+    @property
+    def contracts(self) -> list[dict[str, Any]]:
+        """Every contract version that the rows were checked by, as name and version."""
+        named = [
+            {"name": c.contract.get("name"), "version": c.contract.get("version")} for c in self.commits if c.contract
+        ]
+        return [item for number, item in enumerate(named) if item not in named[:number]]
+
+    @cached_property
+    def checks(self) -> tuple[dict[str, Any], ...]:
+        """The verdicts of all commits, counts summed per rule."""
+        total: dict[tuple[str, str], dict[str, Any]] = {}
+        for check in (check for commit in self.commits for check in commit.checks):
+            key = (check["table"], check["name"])
+            if key not in total:
+                total[key] = {**check, "message": ""}
+                continue
+            for count in ("evaluated", "invalid", "unknown"):
+                total[key][count] += check[count]
+            total[key]["passed"] = total[key]["passed"] and check["passed"]
+        return tuple(total.values())
+
+    def to_dict(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        last = self.commits[-1] if self.commits else None
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "name": self.name,
+            "reference": self.reference,
+            "status": self.status,
+            "snapshot": self.snapshot.to_dict(),
+            "versions_read": list(self.versions_read),
+            "partitions": list(self.partitions) if self.partitions is not None else None,
+            "run": dict(last.run) if last else None,
+            "code_version": last.code_version if last else None,
+            "contract": dict(last.contract) if last and last.contract else None,
+            "contracts": self.contracts,
+            "checks": list(self.checks),
+            "details": dict(self.details),
+            "commits": [_commit_dict(commit) for commit in self.commits],
+            "inputs": inputs,
+            "files": [item.to_dict() for item in self.files],
+        }
+
+
+def _commit_dict(commit: Commit) -> dict[str, Any]:
+    return {
+        "version": commit.version,
+        "partition": commit.partition,
+        "timestamp": commit.timestamp.isoformat(),
+        "run_id": commit.run_id,
+        "code_version": commit.code_version,
+        "code": commit.extra.get("code"),
+        "rows": commit.rows,
+        "checks": {
+            "passed": sum(check["passed"] for check in commit.checks),
+            "failed": [check["name"] for check in commit.checks if not check["passed"]],
+        },
+    }
+
+
+def unique_files(files: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
+    return tuple({(item.path, item.sha256): item for item in files}.values())

@@ -1,0 +1,87 @@
+"""The list of a table's versions, and two of them side by side."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from assay.features.tables.lake import Lake
+from assay.features.tables.run_record import Check, Work
+from assay.features.tables.transaction import transaction
+from assay.lineage.delivery.recorder import EventRecorder
+from assay.web import create_router
+from tests.assay.web.reading import Page
+
+ID = "dataset:assay:clean/tickets"
+
+
+def test_every_version_is_listed_and_leads_to_its_difference_from_the_one_before(client: TestClient, desk: Any) -> None:
+    page = Page(client.get("/versions/clean/tickets").text)
+    versions = [given for tag, given in page.tags if tag == "a" and given["href"].startswith("/diff")]
+    assert [given["aria-label"] for given in versions] == [
+        "Compare version 3 with the version before, 2",
+        "Compare version 2 with the version before, 1",
+    ]
+    assert "the first" in page.text
+    assert "2026-09-03" in page.text
+    assert "Tickets 1.2" in page.text
+    difference = Page(client.get(versions[0]["href"]).text)
+    assert "clean/tickets @2 → @3" in difference.text
+    assert "Rows +4 8 12" in difference.text
+    assert "text.not_null failed passed" in difference.text
+    assert "Inputs raw/tickets @2 @3" in difference.text
+    for same in ("Columns", "Contract", "Code"):
+        assert f"{same} no difference" in difference.text
+
+
+def test_the_same_version_twice_has_no_differences(client: TestClient) -> None:
+    page = Page(client.get(f"/diff?a={ID}@2&b={ID}@2").text)
+    assert "No differences" in page.text
+    assert page.text.count("no difference") == 6
+    short = Page(client.get("/diff?a=clean/tickets@1&b=clean/tickets@2").text)
+    assert "clean/tickets @1 → @2" in short.text
+
+
+def test_swapping_compares_the_other_way_round(client: TestClient) -> None:
+    page = Page(client.get(f"/diff?a={ID}@1&b={ID}@2").text)
+    swapped = next(given["href"] for tag, given in page.tags if tag == "a" and given["href"].startswith("/diff"))
+    assert "clean/tickets @2 → @1" in Page(client.get(swapped).text).text
+
+
+def test_columns_contract_and_code_show_what_they_were(lake: Lake, recorder: EventRecorder) -> None:
+    frames = [pl.DataFrame({"a": [1]}), pl.DataFrame({"a": [1], "b": ["x"]})]
+    for number, frame in enumerate(frames):
+        with transaction(lake, recorder, Work("clean/t", code_version=f"code {number}")) as tx:
+            if number:
+                tx.contract = {"name": "C", "version": "2.0"}
+                tx.check(Check("a.range", "clean/t", False, "warn", "a", 1))
+            tx.write("clean/t", frame)
+    client = TestClient(Starlette(routes=[Mount("/", create_router(recorder.store, lake))]))
+    listed = Page(client.get("/versions/clean/t").text)
+    address = next(given["href"] for tag, given in listed.tags if tag == "a" and given["href"].startswith("/diff"))
+    text = Page(client.get(address).text).text
+    for said in ("Columns b – String", "Contract – C@2.0", "Checks a.range – failed", "Code code 0 code 1"):
+        assert said in text, said
+
+
+def test_what_was_not_recorded_is_unknown_and_not_the_same(tmp_path: Path, recorder: EventRecorder, lake: Lake) -> None:
+    recorder.store.put(
+        b'{"eventTime": "2026-09-01T10:00:00Z", "eventType": "COMPLETE", "job": {"name": "j"},'
+        b' "run": {"runId": "0b8ffc1e-3a5c-4b0f-9c93-4f7c2a1d5e60"}, "inputs": [{"name": "x"}], "outputs": [{"name": "y"}]}'
+    )
+    client = TestClient(Starlette(routes=[Mount("/", create_router(recorder.store, lake))]))
+    text = Page(client.get("/diff?a=dataset::x&b=dataset::y").text).text
+    for aspect in ("Rows", "Columns", "Checks", "Code", "Inputs"):
+        assert f"{aspect} unknown" in text
+
+
+@pytest.mark.parametrize("until", ["1", "2"])
+def test_older_versions_begin_where_they_were_asked_to(client: TestClient, until: str) -> None:
+    text = Page(client.get(f"/versions/{quote('clean/tickets')}?until={until}").text).text
+    assert f"@{until}" in text
+    assert f"@{int(until) + 1} " not in text

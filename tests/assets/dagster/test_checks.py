@@ -1,0 +1,114 @@
+"""One rule is one asset check: its counts, examples and quarantine snapshot, what blocks, and each day's own verdict."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.event_api import PartitionKeyFilter
+
+from assay.assets.dagster.to_dagster import build_asset
+
+ORDERS = dg.AssetKey(["clean", "orders"])
+AMOUNT = dg.AssetCheckKey(ORDERS, "amount__ge")
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+def assets(shop: Any) -> list[dg.AssetsDefinition]:
+    known = frozenset(table for step in shop.steps for table in step.outputs)
+    return [build_asset(step, known) for step in shop.steps]
+
+
+def materialise(shop: Any, number: int) -> dg.ExecuteInProcessResult:
+    return dg.materialize(assets(shop), partition_key=shop.day(number), instance=shop.instance, raise_on_error=False)
+
+
+def verdict(result: dg.ExecuteInProcessResult, name: str) -> Any:
+    return next(item for item in result.get_asset_check_evaluations() if item.check_name == name)
+
+
+def blocking(shop: Any, share: float) -> None:
+    severity = f'freshness = "1d"\n        severity = {{"amount.ge": Block(share={share})}}'
+    shop.redeclare(
+        lambda text: text.replace('freshness = "1d"', severity).replace("import Contract,", "import Block, Contract,")
+    )
+
+
+def test_a_broken_rule_shows_masked_examples_and_the_version_that_keeps_its_rows(new_shop: Any) -> None:
+    new_shop.drop(1, new_shop.csv(1, 10.0, *range(-5, 0)))
+    result = materialise(new_shop, 1)
+    shown = {name: item.value for name, item in verdict(result, "amount__ge").metadata.items()}
+    assert (shown["rows_evaluated"], shown["rows_invalid"], shown["share_invalid"]) == (6, 5, pytest.approx(5 / 6))
+    assert shown["quarantine_snapshot"] == str(new_shop.env.lake.table("quarantine/orders").at().snapshot)
+    assert shown["quarantine"] == dg.AssetKey(["quarantine", "orders"])
+    examples = shown["examples"].splitlines()[2:]
+    assert [line.split(" | ")[0] for line in examples] == ["| 1-2", "| 1-3", "| 1-4"], "a few of them"
+    everything = str([item.metadata for item in result.get_asset_check_evaluations()])
+    assert "Ada" not in everything
+    assert "Bob" not in everything
+    assert "examples" not in verdict(result, "amount__not_nan").metadata
+
+
+def test_a_blocking_check_is_known_as_one_and_stops_what_is_downstream(new_shop: Any) -> None:
+    blocking(new_shop, 0.2)
+    specs = {spec.name: spec.blocking for asset in assets(new_shop) for spec in asset.check_specs}
+    assert {name for name, blocks in specs.items() if blocks} == {"delivery", "amount__ge"}
+    new_shop.drop(1, new_shop.csv(1, 1.0, 2.0, -3.0))
+    result = materialise(new_shop, 1)
+    assert not result.success
+    assert verdict(result, "amount__ge").severity == dg.AssetCheckSeverity.ERROR
+    assert {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()} == {"raw/orders"}
+
+
+def test_a_blocking_rule_broken_within_its_threshold_warns_and_lets_the_batch_pass(new_shop: Any) -> None:
+    blocking(new_shop, 0.5)
+    new_shop.drop(1, new_shop.csv(1, 1.0, 2.0, -3.0))
+    result = materialise(new_shop, 1)
+    assert result.success
+    broken = verdict(result, "amount__ge")
+    assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert new_shop.frame("clean/orders").height == 2
+
+
+def test_a_run_over_several_days_keeps_each_days_verdict_and_version(new_shop: Any) -> None:
+    for number, amounts in enumerate(([1.0, -1.0], [1.0], [-1.0, -1.0, 1.0]), start=1):
+        new_shop.drop(number, new_shop.csv(number, *amounts))
+    days = dict(zip(RANGE, (new_shop.day(1), new_shop.day(3)), strict=True))
+    assert dg.materialize(assets(new_shop), tags=days, instance=new_shop.instance).success
+
+    storage, state = new_shop.instance.event_log_storage, new_shop.env.lake.table("clean/orders").at()
+    found = {}
+    for number in (1, 2, 3):
+        (record,) = storage.get_asset_check_execution_history(
+            AMOUNT, limit=1, partition_filter=PartitionKeyFilter(key=new_shop.day(number))
+        )
+        evaluation = record.event.dagster_event.asset_check_evaluation_data
+        found[number] = (record.status.value, evaluation.metadata["rows_invalid"].value)
+        materialized = new_shop.instance.get_latest_data_version_record(ORDERS, partition_key=new_shop.day(number))
+        tags = materialized.event_log_entry.dagster_event.step_materialization_data.materialization.tags
+        written = state.writer_of(new_shop.day(number))
+        assert tags["dagster/data_version"] == state.table_snapshot(written.version).digest
+        assert evaluation.target_materialization_data.storage_id == materialized.storage_id
+    assert found == {1: ("FAILED", 1), 2: ("SUCCEEDED", 0), 3: ("FAILED", 2)}
+
+
+def test_a_day_refused_in_a_run_over_several_fails_alone(new_shop: Any) -> None:
+    blocking(new_shop, 0.5)
+    for number, amounts in enumerate(([1.0], [-1.0, -1.0, 1.0], [1.0]), start=1):
+        new_shop.drop(number, new_shop.csv(number, *amounts))
+    days = dict(zip(RANGE, (new_shop.day(1), new_shop.day(3)), strict=True))
+    assert not dg.materialize(assets(new_shop), tags=days, instance=new_shop.instance, raise_on_error=False).success
+    history = new_shop.instance.event_log_storage.get_asset_check_execution_history
+    last = {
+        number: [
+            r.status.value for r in history(AMOUNT, 1, partition_filter=PartitionKeyFilter(key=new_shop.day(number)))
+        ]
+        for number in (1, 2, 3)
+    }
+    assert (last[1], last[2]) == (["SUCCEEDED"], ["FAILED"])
+    assert last[3] in ([], ["PLANNED"]), "the third day was not looked at"
+    assert new_shop.instance.get_materialized_partitions(ORDERS) == {new_shop.day(1)}
+
+
+def test_backfills_make_one_run_per_day(new_shop: Any) -> None:
+    graph = dg.Definitions(assets=assets(new_shop)).resolve_asset_graph()
+    assert graph.get(ORDERS).backfill_policy == dg.BackfillPolicy.multi_run(1)

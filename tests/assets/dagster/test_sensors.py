@@ -1,0 +1,112 @@
+"""The sensor requests what the planner says is stale, each once, and a refused batch not again until its files change."""
+
+import socket
+import subprocess
+from typing import Any
+
+import dagster as dg
+
+from assay.assets.dagster.run_recovery import PROCESS_TAG
+from assay.assets.dagster.sensors import arrivals
+from assay.assets.dagster.to_dagster import build_asset
+from assay.assets.steps.plan import units, waves
+
+
+class Watched:
+    """A shop whose sensor is evaluated tick by tick, as the daemon does it, and whose requests are run."""
+
+    def __init__(self, shop: Any) -> None:
+        self.shop, self.sensor, self.cursor = shop, arrivals(shop.steps), ""
+        known = frozenset(table for step in shop.steps for table in step.outputs)
+        assets = [build_asset(step, known) for step in shop.steps]
+        self.repository = dg.Definitions(
+            assets=assets, sensors=[self.sensor], executor=dg.in_process_executor
+        ).get_repository_def()
+
+    def tick(self) -> list[dg.RunRequest]:
+        context = dg.build_sensor_context(
+            instance=self.shop.instance, cursor=self.cursor, repository_def=self.repository
+        )
+        data = self.sensor.evaluate_tick(context)
+        self.cursor = data.cursor or self.cursor
+        return list(data.run_requests or [])
+
+    def launch(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        """Submit the run as the daemon would: the request's job, selection and partition."""
+        job = self.repository.get_job(request.job_name)
+        return job.execute_in_process(
+            instance=self.shop.instance,
+            partition_key=request.partition_key,
+            asset_selection=list(request.asset_selection or []),
+            raise_on_error=False,
+        )
+
+
+def asked(requests: list[dg.RunRequest]) -> list[tuple[str | None, tuple[str, ...]]]:
+    return [(r.partition_key, tuple(key.to_user_string() for key in r.asset_selection or [])) for r in requests]
+
+
+def test_the_sensor_asks_for_what_the_planner_says_and_for_nothing_twice(new_shop: Any) -> None:
+    watched = Watched(new_shop)
+    assert watched.tick() == []
+    for number in (1, 2):
+        new_shop.drop(number, new_shop.csv(number, 1.0))
+    planned = [(unit.partition, unit.tables) for wave in waves(new_shop.steps) for unit in units(wave, new_shop.env)]
+    requests = watched.tick()
+    assert asked(requests) == planned
+    assert [partition for partition, _ in planned] == [new_shop.day(1), new_shop.day(2)]
+    assert watched.tick() == [], "they are asked for already"
+    assert all(watched.launch(request).success for request in requests)
+    assert asked(watched.tick()) == [], "and now they are done"
+
+
+def test_a_refused_batch_is_asked_for_again_when_its_files_change(shop: Any) -> None:
+    watched = Watched(shop)
+    shop.drop(4, b"")
+    (request,) = watched.tick()
+    assert not watched.launch(request).success
+    assert watched.tick() == []
+    shop.drop(5, shop.csv(5, 1.0))
+    (other,) = watched.tick()
+    assert other.partition_key == shop.day(5), "other batches go on"
+    assert watched.launch(other).success
+    shop.drop(4, shop.csv(4, 1.0), "a.r1.csv")
+    healing = watched.tick()
+    assert [request.partition_key for request in healing] == [shop.day(4)]
+    assert watched.launch(healing[0]).success
+    (reaching,) = watched.tick()
+    assert asked([reaching]) == [(shop.day(5), ("features/spending",))], "its window reaches into the healed day"
+
+
+def test_runs_by_the_sensor_give_what_the_command_gives(shop: Any, new_home: Any) -> None:
+    by_command = shop.contents()
+    with new_home(shop):
+        watched = Watched(shop)
+        assert all(watched.launch(request).success for request in watched.tick())
+        assert shop.contents() == by_command
+
+
+def test_while_runs_are_in_progress_the_sensor_waits(new_shop: Any) -> None:
+    watched = Watched(new_shop)
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    job = next(job for job in watched.repository.get_all_jobs() if job.name.startswith("daily_from"))
+    run = new_shop.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    assert watched.tick() == []
+    new_shop.instance.report_run_canceled(run)
+    assert len(watched.tick()) == 1
+
+
+def test_a_run_whose_process_was_killed_holds_up_nothing(new_shop: Any) -> None:
+    watched = Watched(new_shop)
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    job = next(job for job in watched.repository.get_all_jobs() if job.name.startswith("daily_from"))
+    tags = {PROCESS_TAG: f"{socket.gethostname()}:{gone.pid}"}
+    run = new_shop.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    elsewhere = {PROCESS_TAG: f"another-host:{gone.pid}"}
+    other = new_shop.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=elsewhere)
+    assert watched.tick() == [], "of processes elsewhere nothing is known"
+    assert new_shop.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    new_shop.instance.report_run_canceled(other)
+    assert len(watched.tick()) == 1

@@ -1,0 +1,195 @@
+"""What Dagster has of a domain: assets, checks, partitions, data versions and what a person sees in the UI."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from assay.assets.dagster.definitions import defs
+from assay.assets.dagster.to_dagster import build_asset
+
+ORDERS = dg.AssetKey(["clean", "orders"])
+RULES = {
+    "order_id__unique",
+    "order_id__not_null",
+    "order_id__dtype",
+    "shopper__not_null",
+    "at__not_null",
+    "at__dtype",
+    "amount__ge",
+    "amount__dtype",
+    "volume",
+}
+
+
+def assets(shop: Any) -> list[dg.AssetsDefinition]:
+    known = frozenset(table for step in shop.steps for table in step.outputs)
+    return [build_asset(step, known) for step in shop.steps]
+
+
+def materialise(shop: Any, number: int) -> dg.ExecuteInProcessResult:
+    return dg.materialize(assets(shop), partition_key=shop.day(number), instance=shop.instance, raise_on_error=False)
+
+
+def metadata(result: dg.ExecuteInProcessResult, *key: str) -> dict[str, Any]:
+    (event,) = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(list(key))]
+    return {name: item.value for name, item in event.materialization.metadata.items()}
+
+
+def test_declarations_become_assets_with_partitions_dependencies_owners_and_freshness(new_shop: Any) -> None:
+    graph = dg.Definitions(assets=assets(new_shop)).resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
+        "raw/orders",
+        "clean/orders",
+        "quarantine/orders",
+        "profiles/orders",
+        "features/spending",
+    }
+    clean = graph.get(ORDERS)
+    assert isinstance(clean.partitions_def, dg.DailyPartitionsDefinition)
+    assert clean.partitions_def.start.date().isoformat() == new_shop.day(1)
+    assert {key.to_user_string() for key in clean.parent_keys} == {"raw/orders"}
+    assert clean.owners == ["team:shop"]
+    assert clean.group_name == "ingest"
+    assert {"deltalake", "pandera"} <= set(clean.kinds)
+    policy = clean.freshness_policy
+    assert policy is not None
+    assert policy.fail_window.to_timedelta() == timedelta(days=1)
+    view = graph.get(dg.AssetKey(["features", "spending"]))
+    (mapping,) = view.partition_mappings.values()
+    assert isinstance(mapping, dg.TimeWindowPartitionMapping)
+    assert mapping.start_offset == -1, "two days of window: the day itself and the one before"
+
+
+def test_every_rule_is_an_asset_check(new_shop: Any) -> None:
+    keys = dg.Definitions(assets=assets(new_shop)).resolve_asset_graph().asset_check_keys
+    names = {key.name for key in keys if key.asset_key == ORDERS}
+    assert names >= RULES
+    assert {key.name for key in keys if key.asset_key.path == ["raw", "orders"]} == {"delivery", "resent"}
+
+
+def test_a_materialisation_shows_rows_version_schema_and_masked_previews(new_shop: Any) -> None:
+    new_shop.drop(1, new_shop.csv(1, 10.0, 20.0, -5.0, 30.0))
+    result = materialise(new_shop, 1)
+    assert result.success
+    shown = metadata(result, "clean", "orders")
+    snapshot = new_shop.env.lake.table("clean/orders").at().snapshot
+    assert shown["dagster/row_count"] == 3
+    assert (shown["rows_in"], shown["rows_quarantined"]) == (4, 1)
+    assert shown["delta_version"] == snapshot.version
+    assert shown["commit_sha256"] == snapshot.commit_sha256
+    assert shown["dagster/uri"] == snapshot.uri
+    assert [column.name for column in shown["dagster/column_schema"].columns][:4] == [
+        "order_id",
+        "shopper",
+        "at",
+        "amount",
+    ]
+    lineage = shown["dagster/column_lineage"].deps_by_column["amount"]
+    assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in lineage] == [("raw/orders", "amount")]
+    assert "amount.ge" in shown["broken_rules"]
+    assert "1-1" in shown["preview"], "the preview shows rows"
+    assert "1-3" in metadata(result, "quarantine", "orders")["preview"]
+    assert "2026-03-02 00:00:00" in metadata(result, "features", "spending")["preview"]
+    everything = str([event.materialization.metadata for event in result.get_asset_materialization_events()])
+    assert "Ada" not in everything
+    assert "Bob" not in everything
+
+
+def test_the_data_version_is_the_snapshot_and_stays_while_the_content_does(new_shop: Any) -> None:
+    new_shop.drop(1, new_shop.csv(1, 10.0))
+    seen = []
+    for _ in range(2):
+        assert materialise(new_shop, 1).success
+        record = new_shop.instance.get_latest_data_version_record(ORDERS, partition_key=new_shop.day(1))
+        tags = record.event_log_entry.dagster_event.step_materialization_data.materialization.tags
+        seen.append((tags["dagster/data_version"], tags["assay/delta_version"]))
+    snapshot = new_shop.env.lake.table("clean/orders").at().snapshot
+    assert seen == [(snapshot.digest, str(snapshot.version))] * 2
+
+
+def test_verdicts_carry_counts_and_only_what_blocks_is_an_error(new_shop: Any) -> None:
+    new_shop.drop(1, new_shop.csv(1, 10.0, 20.0, -5.0, 30.0))
+    verdicts = {item.check_name: item for item in materialise(new_shop, 1).get_asset_check_evaluations()}
+    broken = verdicts["amount__ge"]
+    assert not broken.passed
+    assert broken.severity == dg.AssetCheckSeverity.WARN
+    assert {name: broken.metadata[name].value for name in ("rows_evaluated", "rows_invalid", "severity")} == {
+        "rows_evaluated": 4,
+        "rows_invalid": 1,
+        "severity": "quarantine",
+    }
+    assert broken.description == "1 of 4 rows broke amount.ge: see quarantine/orders."
+    assert verdicts["delivery"].severity == dg.AssetCheckSeverity.ERROR
+    assert verdicts["delivery"].passed
+    assert {name for name, item in verdicts.items() if not item.passed} == {"amount__ge"}
+
+
+def test_a_blocking_rule_stops_the_batch_before_anything_is_published(new_shop: Any) -> None:
+    severity = 'freshness = "1d"\n        severity = {"amount.ge": Block(share=0.2)}'
+    new_shop.redeclare(
+        lambda text: text.replace('freshness = "1d"', severity).replace("import Contract,", "import Block, Contract,")
+    )
+    new_shop.drop(1, new_shop.csv(1, 1.0, 2.0, -3.0))
+    result = materialise(new_shop, 1)
+    assert not result.success
+    (broken,) = [item for item in result.get_asset_check_evaluations() if not item.passed]
+    assert (broken.check_name, broken.severity) == ("amount__ge", dg.AssetCheckSeverity.ERROR)
+    assert new_shop.env.lake.tables() == ["raw/orders"], "only what came before the contract is out"
+
+
+def test_a_partition_without_delivery_fails_with_a_clear_word_and_is_not_retried(new_shop: Any) -> None:
+    result = materialise(new_shop, 1)
+    assert not result.success
+    failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
+    assert "orders has delivered nothing for 2026-03-01" in str(failure.user_failure_data.description)
+    assert not any(event.is_step_up_for_retry for event in result.all_events)
+
+
+def test_a_click_gives_what_the_command_gives(shop: Any, new_home: Any) -> None:
+    """The shop's own lake was made by `materialize`; here by runs like the UI's, and in another order."""
+    by_command = shop.contents()
+    with new_home(shop):
+        for number in (3, 1, 2, 3):  # whoever clicks too early clicks again
+            assert materialise(shop, number).success
+        assert shop.contents() == by_command
+
+
+def test_the_shipped_definitions_load_and_are_sound() -> None:
+    definitions = defs()
+    dg.Definitions.validate_loadable(definitions)
+    graph = definitions.resolve_asset_graph()
+    names = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert {
+        "raw/tickets",
+        "clean/customers",
+        "quarantine/card_events",
+        "training/router",
+        "predictions/router",
+    } <= names
+    assert {name for name in names if not graph.get(dg.AssetKey(name.split("/"))).parent_keys} == {
+        "raw/tickets",
+        "raw/customers",
+        "raw/card_events",
+    }
+    assert {"no_email" in key.name for key in graph.asset_check_keys} == {True, False}
+    (sensor,) = definitions.sensors or ()
+    assert (sensor.name, sensor.default_status) == ("arrivals", dg.DefaultSensorStatus.RUNNING)
+
+
+def test_the_code_location_loads_as_dagster_loads_it() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from dagster._cli import main; main()",
+        "definitions",
+        "validate",
+        "-w",
+        "workspace.yaml",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Validation successful for code location assay" in done.stderr + done.stdout

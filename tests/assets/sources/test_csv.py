@@ -1,0 +1,151 @@
+import csv
+import io
+
+import polars as pl
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from assay.assets.sources.csv import read_csv
+from assay.assets.sources.deliveries import DeliveryError
+
+OURS = ["_row_number", "_defect", "_line"]
+
+
+def _read(text: str | bytes) -> pl.DataFrame:
+    return read_csv("t/a.csv", text.encode() if isinstance(text, str) else text)
+
+
+def _rows(frame: pl.DataFrame) -> list[tuple[str | None, ...]]:
+    return frame.drop(OURS).rows()
+
+
+def _defects(frame: pl.DataFrame) -> list[tuple[int, str, str]]:
+    return frame.filter(pl.col("_defect").is_not_null()).select(OURS).rows()
+
+
+def test_null_is_not_the_empty_string_and_every_column_is_text() -> None:
+    frame = _read('id,text,n\n1,,"007"\n2,"",1.50\n3,"  ",\n')
+    assert _rows(frame) == [("1", None, "007"), ("2", "", "1.50"), ("3", "  ", None)]
+    assert frame.schema == {
+        "id": pl.String,
+        "text": pl.String,
+        "n": pl.String,
+        "_row_number": pl.Int64,
+    } | dict.fromkeys(OURS[1:], pl.String)
+    assert frame["_row_number"].to_list() == [1, 2, 3]
+
+
+def test_byte_order_mark_carriage_returns_blank_lines_and_a_missing_last_line_feed_are_fine() -> None:
+    frame = _read('\ufeffa,b\r\n\r\n1,"x\r\ny"\r\n\r\n2,"say ""hi"""')
+    assert _rows(frame) == [("1", "x\r\ny"), ("2", 'say "hi"')]
+    assert _defects(frame) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["1", "1,2,3", '1,a"b', '1,"a"b', '1,"a" ', '1,"a""', "1,a\rb", '"1,2'], ids=lambda line: repr(line)
+)
+def test_an_illegal_line_is_one_defect_between_good_neighbours(line: str) -> None:
+    frame = _read(f'id,text\n0,"x, y"\n{line}\n2,"z\nz"\n3,\n')
+    assert frame["_row_number"].to_list() == [1, 2, 3, 4]
+    assert _defects(frame) == [(2, "unparsable", line)]
+    assert _rows(frame) == [("0", "x, y"), (None, None), ("2", "z\nz"), ("3", None)]
+
+
+def test_an_open_quote_does_not_swallow_the_good_lines_after_it() -> None:
+    frame = _read('a,b,c\n1,"open,x\n2,good,y\n3,"quoted, good",z\n4,"",w\n5,"half')
+    assert [(number, line) for number, _, line in _defects(frame)] == [(1, '1,"open,x'), (5, '5,"half')]
+    assert _rows(frame)[1:4] == [("2", "good", "y"), ("3", "quoted, good", "z"), ("4", "", "w")]
+
+
+def test_a_line_in_another_encoding_is_one_defect_with_its_bytes_shown() -> None:
+    frame = _read("id,text\n1,café\n".encode() + "2,café au lait\n".encode("latin-1") + b"3,\xff,x\n4,ok\n")
+    assert _defects(frame) == [(2, "encoding", r"2,caf\xe9 au lait"), (3, "encoding", r"3,\xff,x")]
+    assert _rows(frame)[0] == ("1", "café")
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "problem"),
+    [
+        ("a,b,a", "#3", "the name of column #1"),
+        ("a,,c", "#2", "without a name"),
+        ('a," ",c', "#2", "without a name"),
+        ("a,_defect", "#2", "keeps for itself"),
+        ('a,"b', None, "not legal CSV"),
+        ("a\rb", None, "not legal CSV"),
+    ],
+)
+def test_a_bad_header_stops_the_file_and_names_line_and_position(header: str, column: str | None, problem: str) -> None:
+    with pytest.raises(DeliveryError, match=problem) as caught:
+        _read(f"\n{header}\n1,2,3\n")
+    assert (caught.value.path, caught.value.line, caught.value.column) == ("t/a.csv", 2, column)
+    assert "ask the upstream" in str(caught.value)
+
+
+def test_errors_hold_no_values() -> None:
+    with pytest.raises(DeliveryError) as caught:
+        _read("jane@example.com,jane@example.com\n1,2\n")
+    assert "jane" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_refused(encoding: str) -> None:
+    with pytest.raises(DeliveryError, match="UTF-16"):
+        _read("id,text\n1,hello\n".encode(encoding))
+
+
+def test_a_file_with_more_undecodable_lines_than_others_is_refused() -> None:
+    good, bad = b"1,ok\n", "1,é!\n".encode("latin-1")
+    assert len(_defects(_read(b"id,text\n" + 2 * good + 3 * bad))) == 3
+    with pytest.raises(DeliveryError, match="4 of 7 lines"):
+        _read(b"id,text\n" + 2 * good + 4 * bad)
+
+
+cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6) | st.sampled_from(
+    ['"', ",", "\n", '",\n"', "\r\n", '""', " "]
+)
+
+
+@given(st.integers(2, 4).flatmap(lambda width: st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1)))
+@example([["\r", ""], ["", "\n"]])
+def test_what_the_standard_writer_writes_is_read_back(rows: list[list[str]]) -> None:
+    stream = io.StringIO()
+    writer = csv.writer(stream, quoting=csv.QUOTE_ALL)
+    writer.writerow([f"c{n}" for n in range(len(rows[0]))])
+    writer.writerows(rows)
+    frame = _read(stream.getvalue())
+    assert _defects(frame) == []
+    assert _rows(frame) == list(map(tuple, rows))
+
+
+@given(st.lists(st.tuples(cells, cells), min_size=1))
+def test_minimal_quoting_differs_only_in_null(rows: list[tuple[str, str]]) -> None:
+    stream = io.StringIO()
+    csv.writer(stream).writerows([("a", "b"), *rows])
+    assert [tuple(cell or "" for cell in row) for row in _rows(_read(stream.getvalue()))] == rows
+
+
+lines = st.lists(
+    st.sampled_from(['1,"x"', "2,y", '3,"a\nb"', '4,"', '5,a"', "6", '"",""', '7,"é"', '8,"""', ""]), max_size=12
+)
+
+
+@given(lines, st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=3)), max_size=4))
+def test_no_physical_line_is_lost_whatever_is_broken(lines: list[str], damage: list[tuple[int, bytes]]) -> None:
+    content = "\n".join(lines).encode()
+    for position, replacement in damage:
+        at = position % (len(content) + 1)
+        content = content[:at] + replacement + content[at + 1 :]
+    try:
+        frame = _read(b"a,b\n" + content)
+    except DeliveryError:
+        return
+    physical = content.split(b"\n")
+    covered = sum(
+        1 + sum((value or "").count("\n") for value in row) for row in frame.drop("_row_number", "_defect").rows()
+    )
+    assert sum(line.rstrip(b"\r") != b"" for line in physical) <= covered <= len(physical)
+    assert frame["_row_number"].to_list() == list(range(1, frame.height + 1))
+    defective = frame["_defect"].is_not_null()
+    assert (frame["_line"].is_not_null() == defective).all()
+    assert frame.filter(defective).select("a", "b").null_count().row(0) == (defective.sum(), defective.sum())

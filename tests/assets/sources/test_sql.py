@@ -1,0 +1,224 @@
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from assay.assets.sources.sql import read_changes
+from assay.errors import AssayError
+
+T0 = datetime(2026, 9, 1, 12, tzinfo=UTC)
+SECRET = "s3cret-word"
+TABLE = "people"
+ROWS = [
+    # Same instants in other notations, ties on the cursor, and a fraction that sorts before "Z" as text.
+    {"id": "b", "name": "Zoë", "age": 3, "score": 1.5, "active": True, "updated_at": "2026-09-01T12:00:00Z"},
+    {"id": "a", "name": None, "age": None, "score": None, "active": None, "updated_at": "2026-09-01T14:00:00+02:00"},
+    {"id": "c", "name": "", "age": -1, "score": 0.1, "active": False, "updated_at": "2026-09-01T12:00:00.5Z"},
+    {"id": "d", "name": "x", "age": 2**40, "score": 2.0, "active": True, "updated_at": "2026-09-01 11:59:59.999999Z"},
+    {"id": "e", "name": "y", "age": 5, "score": -2.0, "active": True, "updated_at": "2026-08-31T23:30:00-12:30"},
+]
+
+
+class Database:
+    """One of the two databases, with the same table in it."""
+
+    def __init__(self, url: str, timestamp: str) -> None:
+        self.url, self.timestamp = url, timestamp
+        self.execute(f"DROP TABLE IF EXISTS {TABLE}")
+        self.execute(
+            f"CREATE TABLE {TABLE} (id TEXT PRIMARY KEY, name VARCHAR(9), age BIGINT, score DOUBLE PRECISION, "
+            f"active BOOLEAN, updated_at {timestamp})"
+        )
+        for row in ROWS:
+            self.insert(row)
+
+    def execute(self, statement: str, values: Mapping[str, object] | None = None) -> None:
+        engine = sa.create_engine(self.url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.execute(sa.text(statement), values or {})
+
+    def insert(self, row: Mapping[str, object]) -> None:
+        names = ", ".join(row)
+        self.execute(f"INSERT INTO {TABLE} ({names}) VALUES ({', '.join(f':{name}' for name in row)})", row)
+
+    def read(self, since: datetime | None = None, seen: pl.DataFrame | None = None) -> pl.DataFrame:
+        return read_changes(self.url, TABLE, "updated_at", "id", since, seen)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    if request.param == "sqlite":
+        return Database(f"sqlite:///{tmp_path / 'a.db'}", "TIMESTAMP")
+    return Database(request.getfixturevalue("postgres_url"), "TIMESTAMPTZ")
+
+
+def test_rows_come_typed_in_the_order_of_instants_then_keys(database: Database) -> None:
+    frame = database.read()
+    assert frame.schema == {
+        "id": pl.String,
+        "name": pl.String,
+        "age": pl.Int64,
+        "score": pl.Float64,
+        "active": pl.Boolean,
+        "updated_at": pl.Datetime("us", "UTC"),
+        "_row_number": pl.Int64,
+    }
+    assert frame["id"].to_list() == ["d", "a", "b", "e", "c"]
+    assert frame.row(0) == ("d", "x", 2**40, 2.0, True, T0 - timedelta(microseconds=1), 1)
+    assert frame.row(1) == ("a", None, None, None, None, T0, 2)
+    assert frame["updated_at"].to_list()[2:] == [T0, T0, T0 + timedelta(milliseconds=500)]
+
+
+@pytest.mark.parametrize(
+    ("since", "ids"),
+    [
+        (T0, ["a", "b", "e", "c"]),
+        (T0 + timedelta(microseconds=1), ["c"]),
+        (T0 - timedelta(days=400), ["d", "a", "b", "e", "c"]),
+        (T0 + timedelta(seconds=1), []),
+    ],
+)
+def test_since_is_inclusive_and_exact(database: Database, since: datetime, ids: list[str]) -> None:
+    frame = database.read(since)
+    assert frame["id"].to_list() == ids
+    assert frame["_row_number"].to_list() == list(range(1, len(ids) + 1))
+    assert frame.schema == database.read().schema
+
+
+def test_reading_on_gives_each_version_once(database: Database) -> None:
+    first = database.read()
+    last = first["updated_at"].max()
+    assert isinstance(last, datetime)
+    assert database.read(last, first).is_empty()
+    # Another row and another version of a row, both at the very instant that was read last.
+    database.insert(ROWS[2] | {"id": "f"})
+    database.execute(f"UPDATE {TABLE} SET name = NULL WHERE id = 'c'")
+    database.execute(f"UPDATE {TABLE} SET updated_at = :at WHERE id = 'a'", {"at": "2026-09-02T00:00:00Z"})
+    assert database.read(last, first).select("id", "name").rows() == [("c", None), ("f", ""), ("a", None)]
+
+
+def test_after_a_change_of_columns_nothing_counts_as_seen(database: Database) -> None:
+    first = database.read()
+    database.execute(f"ALTER TABLE {TABLE} ADD COLUMN city TEXT")
+    assert database.read(T0 + timedelta(milliseconds=500), first)["id"].to_list() == ["c"]
+
+
+def test_an_empty_table_keeps_its_schema(database: Database) -> None:
+    schema = database.read().schema
+    database.execute(f"DELETE FROM {TABLE}")
+    frame = database.read()
+    assert frame.is_empty()
+    assert frame.schema == schema
+
+
+@pytest.mark.parametrize("since", [None, T0 + timedelta(days=9)])
+def test_a_row_without_cursor_is_reported_not_skipped(database: Database, since: datetime | None) -> None:
+    database.insert(ROWS[0] | {"id": "z", "updated_at": None})
+    with pytest.raises(AssayError, match="table people has 1 rows without updated_at"):
+        database.read(since)
+
+
+def test_what_is_not_there_is_named(database: Database) -> None:
+    with pytest.raises(AssayError, match="table nothing does not exist"):
+        read_changes(database.url, "nothing", "updated_at", "id")
+    with pytest.raises(AssayError, match="no column 'changed'; it has id, name"):
+        read_changes(database.url, TABLE, "changed", "id")
+    with pytest.raises(AssayError, match="no column 'key'"):
+        read_changes(database.url, TABLE, "updated_at", ["id", "key"])
+    with pytest.raises(AssayError, match="column name is not a timestamp"):
+        read_changes(database.url, TABLE, "name", "id")
+
+
+def test_a_naive_start_is_refused(database: Database) -> None:
+    with pytest.raises(AssayError, match="time zone"):
+        database.read(datetime(2026, 9, 1))  # noqa: DTZ001 -- the naive time is what is tested
+
+
+def test_a_type_without_a_plain_meaning_is_refused(postgres_url: str) -> None:
+    database = Database(postgres_url, "TIMESTAMPTZ")
+    database.execute(f"ALTER TABLE {TABLE} ADD COLUMN extra JSONB")
+    with pytest.raises(AssayError, match="column extra has the type JSONB; cast it"):
+        database.read()
+
+
+def test_a_timestamp_without_zone_is_refused(postgres_url: str) -> None:
+    with pytest.raises(AssayError, match=r"column updated_at has no time zone: declare it `timestamptz`"):
+        Database(postgres_url, "TIMESTAMP").read()
+
+
+def test_a_schema_may_be_named_and_decimals_and_dates_are_exact(postgres_url: str) -> None:
+    database = Database(postgres_url, "TIMESTAMPTZ")
+    database.execute("CREATE SCHEMA IF NOT EXISTS shop")
+    database.execute("DROP TABLE IF EXISTS shop.bills")
+    database.execute("CREATE TABLE shop.bills (id UUID, total NUMERIC(9, 2), due DATE, at TIMESTAMPTZ)")
+    database.execute(
+        "INSERT INTO shop.bills VALUES ('6b1f9c52-0000-4000-8000-000000000000', 10.10, '2026-09-01', '2026-09-01Z')"
+    )
+    frame = read_changes(postgres_url, "shop.bills", "at", "id")
+    assert frame.schema["total"] == pl.Decimal(9, 2)
+    assert frame["id"].to_list() == ["6b1f9c52-0000-4000-8000-000000000000"]
+    assert (str(frame["total"][0]), str(frame["due"][0])) == ("10.10", "2026-09-01")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("updated_at", "2026-09-31T00:00:00Z"),
+        ("updated_at", "2026-09-01T00:00:00"),
+        ("updated_at", "20260901T000000Z"),
+        ("updated_at", "2026-09-01T00:00:00.1234567Z"),
+        ("updated_at", ""),
+        ("updated_at", 1788220800),
+        ("age", "forty-two"),
+        ("age", 1.5),
+        ("active", 7),
+        ("score", "high"),
+        ("name", b"\xff"),
+    ],
+)
+@pytest.mark.parametrize("since", [None, datetime(2026, 8, 31, tzinfo=UTC)])
+def test_sqlite_values_of_another_type_are_reported_by_column(
+    tmp_path: Path, column: str, value: object, since: datetime | None
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}", "TIMESTAMP")
+    database.execute(f"UPDATE {TABLE} SET {column} = :value WHERE id = 'e'", {"value": value})
+    with pytest.raises(AssayError, match=f"table people, column {column} ") as caught:
+        database.read(since)
+    assert not value or str(value) not in str(caught.value)
+
+
+def test_many_rows_come_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.assets.sources.sql._CHUNK", 7)
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        connection.execute("CREATE TABLE t (id INTEGER, at TIMESTAMP)")
+        connection.executemany("INSERT INTO t VALUES (?, '2026-09-01T00:00:00Z')", [(n,) for n in range(50)])
+    connection.close()
+    assert read_changes(f"sqlite:///{tmp_path / 'a.db'}", "t", "at", "id")["id"].to_list() == list(range(50))
+
+
+def test_an_unreachable_database_is_named_without_user_or_password() -> None:
+    for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        with pytest.raises(AssayError, match=r"PostgreSQL 127\.0\.0\.1:9/shop, table people cannot be used") as caught:
+            read_changes(f"{scheme}://jane:{SECRET}@127.0.0.1:9/shop", TABLE, "updated_at", "id")
+        assert SECRET not in str(caught.value)
+        assert "jane" not in str(caught.value)
+        assert caught.value.__suppress_context__
+
+
+def test_a_missing_sqlite_file_is_not_created(tmp_path: Path) -> None:
+    with pytest.raises(AssayError, match="no such file"):
+        read_changes(f"sqlite:///{tmp_path / 'a.db'}", TABLE, "updated_at", "id")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "url", [f"mysql://jane:{SECRET}@h/d", f"jane {SECRET}", f"postgresql://jane:{SECRET}@h:port/d", ""]
+)
+def test_other_urls_are_refused_without_repeating_them(url: str) -> None:
+    with pytest.raises(AssayError) as caught:
+        read_changes(url, TABLE, "updated_at", "id")
+    assert SECRET not in str(caught.value)

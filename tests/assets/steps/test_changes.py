@@ -1,0 +1,151 @@
+"""A database table, read incrementally: only new and changed rows, on SQLite and on a real PostgreSQL."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from assay.assets.decisions.review import Choice, Decision, decide
+from assay.errors import AssayError
+
+PEOPLE = '''
+"""A shop's people: a database table."""
+
+from assay.assets.sources.source import Rows, Source
+from assay.checks import Contract, Field, Timestamp
+
+
+class People(Contract):
+    person: str = Field(key=True)
+    city: str = Field(not_empty=True)
+    changed_at: Timestamp = Field(key=True)
+
+    class Config(Contract.Config):
+        version = "1.0.0"
+        owner = "shop"
+
+
+people = Source(
+    name="people",
+    reader=Rows("people", cursor="changed_at", url_setting="crm_database_url"),
+    contract=People,
+    key=("person",),
+    event_time="changed_at",
+)
+'''
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    url = f"sqlite:///{tmp_path / 'crm.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    monkeypatch.setenv("ASSAY_CRM_URL", url)
+    address = sa.make_url(url)
+    engine = sa.create_engine(
+        address if request.param == "sqlite" else address.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
+    )
+    with engine.begin() as connection:
+        kind = "TIMESTAMP" if request.param == "sqlite" else "TIMESTAMPTZ"
+        connection.execute(sa.text("DROP TABLE IF EXISTS people"))
+        connection.execute(sa.text(f"CREATE TABLE people (person TEXT PRIMARY KEY, city TEXT, changed_at {kind})"))
+    yield engine
+    engine.dispose()
+
+
+def put(database: sa.Engine, **cities: tuple[str, int]) -> None:
+    """Insert or update people: name=(city, minute at which it changed)."""
+    statement = sa.text(
+        "INSERT INTO people VALUES (:person, :city, :at) "
+        "ON CONFLICT (person) DO UPDATE SET city = excluded.city, changed_at = excluded.changed_at"
+    )
+    moments = {name: datetime(2026, 3, 1, 12, minute, tzinfo=UTC) for name, (_, minute) in cities.items()}
+    text = database.dialect.name == "sqlite"
+    with database.begin() as connection:
+        for person, (city, _) in cities.items():
+            at = moments[person]
+            connection.execute(statement, {"person": person, "city": city, "at": at.isoformat() if text else at})
+
+
+@pytest.fixture
+def people(new_shop: Any) -> Any:
+    new_shop.redeclare(lambda _: PEOPLE)
+    return new_shop
+
+
+def rows(shop: Any, table: str) -> list[tuple[str, str, str]]:
+    return sorted(shop.frame(table).select("partition_key", "person", "city").rows())
+
+
+def test_only_new_and_changed_rows_make_a_batch(people: Any, database: sa.Engine) -> None:
+    put(database, Ada=("London", 1), Bob=("Rome", 2))
+    assert not people.run().failed
+    assert rows(people, "clean/people") == [("000001", "Ada", "London"), ("000001", "Bob", "Rome")]
+    assert people.run().results == []
+
+    put(database, Bob=("Paris", 3), Cyd=("", 3), Dee=("Oslo", 2))
+    assert not people.run().failed
+    # Dee shares the moment of the last row that was read before, and is not missed.
+    assert rows(people, "raw/people")[2:] == [
+        ("000002", "Bob", "Paris"),
+        ("000002", "Cyd", ""),
+        ("000002", "Dee", "Oslo"),
+    ]
+    assert rows(people, "clean/people")[2:] == [("000002", "Bob", "Paris"), ("000002", "Dee", "Oslo")]
+    assert rows(people, "quarantine/people") == [("000002", "Cyd", "")]
+    assert people.run().results == []
+
+
+def test_a_quarantined_row_of_a_database_is_released_with_values_of_its_types(people: Any, database: sa.Engine) -> None:
+    put(database, Ada=("London", 1), Cyd=("", 2))
+    people.run()
+    source, choice = people.package.orders.people, Choice(rule="city.not_empty")
+    fix = Decision("release", "asked her", "kim", {"city": "Oslo", "changed_at": "2026-03-01T13:00:00Z"})
+    with pytest.raises(AssayError, match="value for 'changed_at' cannot be read"):
+        decide(source, people.env, choice, replace(fix, edits={"changed_at": "at tea"}))
+    decide(source, people.env, choice, fix, dry_run=False)
+    assert not people.run().failed
+    assert rows(people, "clean/people") == [("000001", "Ada", "London"), ("000001", "Cyd", "Oslo")]
+    assert people.frame("clean/people")["changed_at"].max() == datetime(2026, 3, 1, 13, tzinfo=UTC)
+    assert people.run().results == []
+
+
+def test_the_extract_is_kept_by_its_digest_as_evidence(people: Any, database: sa.Engine) -> None:
+    put(database, Ada=("London", 1))
+    people.run()
+    (commit,) = people.env.lake.table("raw/people").at().writers(None)
+    (source,) = commit.sources
+    kept = (Path(people.env.lake.storage.root) / source.kept).read_bytes()
+    assert source.rows == 1
+    assert b'"Ada"' in kept
+    assert people.frame("clean/people")["_source_sha256"].to_list() == [source.sha256]
+
+
+def test_an_unchanged_table_keeps_its_version_in_the_ui_too(people: Any, database: sa.Engine) -> None:
+    """A click where nothing has changed: the same data version again, and no new table version."""
+    put(database, Ada=("London", 1))
+    people.run()
+    before = people.version("raw/people"), people.version("clean/people")
+    assert not people.run(force=True).failed
+    assert (people.version("raw/people"), people.version("clean/people")) == before
+    keys = [dg.AssetKey(["raw", "people"]), dg.AssetKey(["clean", "people"])]
+    for key in keys:
+        records = people.instance.fetch_materializations(key, limit=10).records
+        assert len({record.asset_materialization.tags["dagster/data_version"] for record in records}) == 1
+        assert len(records) == 2
+
+
+def test_a_database_that_is_not_there_stops_its_own_source_without_its_password(
+    people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_CRM_URL", "postgresql://reader:s3cret@127.0.0.1:1/crm")
+    (failed,) = people.run().failed
+    (problem,) = failed.problems
+    assert "PostgreSQL 127.0.0.1:1/crm, table people cannot be used" in problem
+    assert "check that the database is up" in problem
+    assert "s3cret" not in problem
+    assert "reader" not in problem
+    assert people.env.lake.tables() == []

@@ -1,0 +1,173 @@
+"""Versions, snapshots and slices: what is read is exactly what was asked for."""
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from assay.errors import AssayError
+from assay.features.tables.lake import Lake, TableMissing, open_lake
+from assay.features.tables.parquet_files import file_sha256
+from assay.features.tables.snapshot import Slice, Snapshot
+
+ONE, TWO, THREE = (pl.DataFrame({"a": [number]}) for number in (1, 2, 3))
+
+
+def test_a_version_reads_the_same_whatever_comes_after_it(any_lake: Lake, write) -> None:
+    first = write(any_lake, "clean/t", ONE).writes[0].snapshot
+    pinned = any_lake.table("clean/t").at(first.version)
+    lazy = pinned.scan()
+    write(any_lake, "clean/t", TWO)
+    write(any_lake, "clean/t", THREE)
+    assert_frame_equal(lazy.collect(), ONE)
+    assert_frame_equal(any_lake.table("clean/t").scan(first.version).collect(), ONE)
+    assert_frame_equal(any_lake.table("clean/t").scan().collect(), THREE)
+    assert any_lake.table("clean/t").at(first.version).snapshot == first == pinned.snapshot
+
+
+def test_the_log_of_a_version_ends_with_it(any_lake: Lake, write) -> None:
+    """deltalake's own history() numbers the newest commits as if they were the pinned version's."""
+    dones = [write(any_lake, "clean/t", frame, day) for frame, day in ((ONE, "d1"), (TWO, "d2"), (THREE, "d1"))]
+    runs = {done.writes[0].snapshot.version: done.work.run.id for done in dones}
+    for version in runs:
+        commits = any_lake.table("clean/t").at(version).commits
+        assert [commit.version for commit in commits] == list(range(version + 1))
+        assert {commit.version: commit.run_id for commit in commits if commit.run_id} == {
+            number: run for number, run in runs.items() if number <= version
+        }
+    assert any_lake.table("clean/t").at(2).writer_of("d1").run_id == dones[0].work.run.id
+    assert any_lake.table("clean/t").at(3).writer_of("d1").run_id == dones[2].work.run.id
+    assert any_lake.table("clean/t").at().writer_of("d3") is None
+
+
+def test_a_table_made_anew_is_another_one(lake: Lake, write) -> None:
+    old = write(lake, "clean/t", ONE).writes[0].snapshot
+    shutil.rmtree(Path(lake.storage.root, "clean/t"))
+    new = write(lake, "clean/t", ONE).writes[0].snapshot
+    assert old.version == new.version
+    assert old.table_id != new.table_id and old.commit_sha256 != new.commit_sha256 and old.digest != new.digest
+
+
+def test_every_version_has_its_own_identity_and_it_travels(lake: Lake, write) -> None:
+    write(lake, "clean/t", ONE, "d1")
+    write(lake, "clean/t", TWO, "d2")
+    state = lake.table("clean/t").at()
+    snapshots = [state.table_snapshot(version) for version in range(state.version + 1)]
+    assert len({snapshot.digest for snapshot in snapshots}) == state.version + 1
+    assert Snapshot.from_dict(state.snapshot.to_dict()) == state.snapshot
+    part = state.slice(["d1"], reference=True)
+    assert Slice.from_dict(part.to_dict()) == part
+
+
+def test_a_slice_changes_with_its_own_partitions_only(lake: Lake, write) -> None:
+    write(lake, "clean/t", ONE, "d1")
+    before = lake.table("clean/t").at()
+    write(lake, "clean/t", TWO, "d2")
+    after = lake.table("clean/t").at()
+    assert before.slice(["d1"]).digest == after.slice(["d1"]).digest
+    assert before.slice().digest != after.slice().digest
+    assert after.slice(["d2", "d1"]).partitions == ("d1", "d2")
+    write(lake, "clean/t", THREE, "d1")
+    assert lake.table("clean/t").at().slice(["d1"]).digest != after.slice(["d1"]).digest
+    assert lake.table("clean/t").at().slice(["d2"]).digest == after.slice(["d2"]).digest
+
+
+def test_reading_partitions_opens_their_files_only(lake: Lake, write) -> None:
+    for day, frame in (("d1", ONE), ("d2", TWO), ("d3", THREE)):
+        write(lake, "clean/t", frame, day)
+    state = lake.table("clean/t").at()
+    (file,) = state.files_of(["d2"])
+    lake.storage.delete(f"clean/t/{file.path}")
+    assert sorted(state.scan(["d1", "d3"]).collect()["a"]) == [1, 3]
+    with pytest.raises(FileNotFoundError):
+        state.scan().collect()
+    assert state.scan([]).collect().height == state.scan(["d9"]).collect().height == 0
+    assert state.partitions() == ["d1", "d2", "d3"] and state.rows(["d1", "d2"]) == 2
+
+
+def test_files_are_what_their_names_promise(any_lake: Lake, write) -> None:
+    import hashlib
+
+    write(any_lake, "clean/t", ONE, "d1")
+    (file,) = any_lake.table("clean/t").at().files
+    content = any_lake.storage.get(f"clean/t/{file.path}")
+    assert (file.rows, file.partition, file.size) == (1, "d1", len(content))
+    assert file_sha256(file.path) == hashlib.sha256(content).hexdigest()
+
+
+def test_the_writers_of_a_slice_are_the_commits_its_rows_came_from(lake: Lake, write) -> None:
+    def versions(partitions: list[str] | None) -> list[int]:
+        return [commit.version for commit in lake.table("clean/t").at().writers(partitions)]
+
+    for frame, day, mode in (
+        (ONE, "d1", "replace"),
+        (TWO, "d1", "append"),
+        (ONE, "d2", "append"),
+        (TWO, "d2", "append"),
+    ):
+        write(lake, "clean/t", frame, day, mode=mode)
+    assert versions(None) == [1, 2, 3, 4] and versions(["d2"]) == [3, 4]
+    write(lake, "clean/t", THREE, "d1")
+    assert versions(None) == [3, 4, 5] and versions(["d1"]) == [5] and versions([]) == []
+
+
+def test_what_is_not_there_is_named(any_lake: Lake, write) -> None:
+    with pytest.raises(TableMissing, match="no table clean/t"):
+        any_lake.table("clean/t").at()
+    with pytest.raises(TableMissing):
+        any_lake.table("clean/t").at(3)
+    write(any_lake, "clean/t", ONE)
+    for version in (7, -1):
+        with pytest.raises(AssayError, match=f"no version {version}"):
+            any_lake.table("clean/t").at(version)
+    for name in ("", "/etc", "_pins/x", "../other", "clean/../../x"):
+        with pytest.raises(AssayError, match="not a table name"):
+            any_lake.table(name)
+
+
+def test_a_damaged_log_is_not_a_missing_table(lake: Lake, write) -> None:
+    write(lake, "clean/t", ONE)
+    lake.storage.put("clean/t/_delta_log/00000000000000000001.json", b"{ half a line")
+    with pytest.raises(AssayError, match="damaged"):
+        lake.table("clean/t").at()
+
+
+def test_a_lake_lists_its_tables_and_nothing_of_its_own(any_lake: Lake, write) -> None:
+    assert any_lake.tables() == []
+    for table, day in (("raw/b", "d1"), ("raw/a", None), ("features/x", "d1")):
+        write(any_lake, table, ONE, day)
+    any_lake.storage.put("_landing/ab/_delta_log/00000000000000000000.json", b"{}")
+    assert any_lake.tables() == ["features/x", "raw/a", "raw/b"]
+
+
+@pytest.mark.parametrize("folder", ["with space", "Grüße 🙂", "50% off", "a[b]*"])
+def test_a_lake_may_live_in_any_folder(tmp_path: Path, folder: str, write) -> None:
+    lake = open_lake(tmp_path / folder)
+    write(lake, "clean/t", ONE, "d1")
+    write(lake, "clean/t", TWO.with_columns(b=pl.lit("x")), "d2")
+    write(lake, "clean/u", THREE)
+    both = pl.DataFrame({"a": [1, 2], "partition_key": ["d1", "d2"], "b": [None, "x"]})
+    assert_frame_equal(lake.table("clean/t").scan().collect().sort("a"), both)
+    assert_frame_equal(lake.table("clean/t").at().scan(["d1"]).collect(), both.head(1))
+    assert lake.table("clean/t").at(0).scan().collect().height == 0
+    assert_frame_equal(lake.table("clean/u").scan().collect(), THREE)
+    assert lake.tables() == ["clean/t", "clean/u"]
+
+
+def test_a_remembering_lake_sees_every_new_commit_and_a_table_made_anew(lake: Lake, write) -> None:
+    kept = lake.remembering()
+    first = write(lake, "clean/t", ONE).writes[0].snapshot
+    state = kept.table("clean/t").at()
+    assert kept.table("clean/t").at() is state
+    assert state.writer_of(None) == lake.table("clean/t").at().writer_of(None)
+    second = write(lake, "clean/t", TWO).writes[0].snapshot
+    assert kept.table("clean/t").at().snapshot == second != first
+    shutil.rmtree(Path(lake.storage.root, "clean"))
+    with pytest.raises(TableMissing):
+        kept.table("clean/t").at()
+    write(lake, "clean/t", THREE)
+    again = write(lake, "clean/t", TWO).writes[0].snapshot
+    assert again.version == second.version
+    assert kept.table("clean/t").at().snapshot == again

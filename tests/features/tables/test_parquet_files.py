@@ -1,0 +1,124 @@
+"""Frames to content-addressed Parquet: types that survive, statistics that tell nothing personal."""
+
+import hashlib
+import io
+import json
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from assay.errors import AssayError
+from assay.features.tables import parquet_files as files
+from assay.features.tables.lake import Lake
+from assay.features.tables.parquet_files import encode, file_sha256, storable
+
+UNSTORABLE = {
+    "naive": (pl.Series([datetime(2026, 1, 1)]), "naive"),  # noqa: DTZ001 (a naive time is the point)
+    "other zone": (
+        pl.Series([datetime(2026, 1, 1, tzinfo=UTC)]).dt.convert_time_zone("Europe/Vienna"),
+        "convert_time_zone",
+    ),
+    "nanoseconds": (pl.Series([datetime(2026, 1, 1, tzinfo=UTC)]).dt.cast_time_unit("ns"), r"\.cast"),
+    "time": (pl.Series([datetime(2026, 1, 1, tzinfo=UTC)]).dt.time(), "Cast it first"),
+    "duration": (pl.Series([1], dtype=pl.Duration("us")), "Cast it first"),
+    "uint64": (pl.Series([2**64 - 1], dtype=pl.UInt64), "Cast it first"),
+    "null": (pl.Series([None]), "nothing but nulls"),
+    "nested": (pl.Series([[datetime(2026, 1, 1)]]), "Cast"),  # noqa: DTZ001
+}
+
+
+@pytest.mark.parametrize("kind", UNSTORABLE)
+def test_a_type_that_delta_would_change_is_refused_by_name(kind: str) -> None:
+    column, advice = UNSTORABLE[kind]
+    with pytest.raises(AssayError, match=f"clean/t: column 'odd'.*{advice}"):
+        storable(pl.DataFrame({"odd": column}), "clean/t")
+
+
+def test_every_type_that_is_stored_reads_back_as_it_was(any_lake: Lake, write) -> None:
+    frame = pl.DataFrame(
+        {
+            "i8": pl.Series([1, None], dtype=pl.Int8),
+            "i64": pl.Series([2**62, None]),
+            "f32": pl.Series([1.5, float("nan")], dtype=pl.Float32),
+            "f64": pl.Series([-0.0, float("inf")]),
+            "text": ["ü\n🙂", None],
+            "bytes": [b"\x00\xff", None],
+            "flag": [True, None],
+            "day": [date(2026, 1, 1), None],
+            "at": [datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC), None],
+            "money": pl.Series(["1.10", None]).cast(pl.Decimal(10, 2)),
+            "list": [["a", None], None],
+            "struct": [{"a": 1, "b": [1.5]}, {"a": None, "b": None}],
+            "inputs": [[{"table": "clean/t", "version": 1}], None],
+        }
+    )
+    write(any_lake, "raw/types", frame)
+    assert_frame_equal(any_lake.table("raw/types").scan().collect(), frame)
+
+
+def test_what_can_be_widened_without_loss_is(lake: Lake, write) -> None:
+    frame = pl.DataFrame(
+        {
+            "u32": pl.Series([2**32 - 1], dtype=pl.UInt32),
+            "u8": pl.Series([255], dtype=pl.UInt8),
+            "category": pl.Series(["a"], dtype=pl.Categorical),
+            "vector": pl.Series([[1.0, 2.0]], dtype=pl.Array(pl.Float32, 2)),
+        }
+    )
+    write(lake, "raw/t", frame)
+    wide = {"u32": pl.Int64(), "u8": pl.Int32(), "category": pl.String(), "vector": pl.List(pl.Float32)}
+    assert_frame_equal(lake.table("raw/t").scan().collect(), frame.cast(wide))
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.none() | st.floats()), max_size=30))
+def test_equal_rows_are_equal_bytes_named_by_their_digest(rows: list[tuple[int, float | None]]) -> None:
+    frame = pl.DataFrame(rows, schema={"a": pl.Int64, "b": pl.Float64}, orient="row")
+    (one,), (two,) = encode(frame, "p"), encode(frame.clone(), "p")
+    assert one == two
+    assert file_sha256(one.path) == hashlib.sha256(one.content).hexdigest()
+    assert_frame_equal(pl.read_parquet(io.BytesIO(one.content)), frame)
+
+
+def test_long_frames_become_several_files_and_keep_their_order(
+    lake: Lake, write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "ROWS_PER_FILE", 10)
+    frame = pl.DataFrame({"a": range(25)})
+    assert [file.rows for file in encode(frame, None)] == [10, 10, 5]
+    write(lake, "raw/t", frame)
+    assert sorted(lake.table("raw/t").scan().collect()["a"]) == list(range(25))
+    assert lake.table("raw/t").at().rows() == 25
+
+
+def test_statistics_keep_strings_only_where_asked(lake: Lake, write) -> None:
+    frame = pl.DataFrame({"id": ["a", "b"], "email": ["x@example.org", "y@example.org"], "n": [1, 2]})
+    (file,) = encode(frame, None, statistics=["id"])
+    assert json.loads(file.stats) == {
+        "numRecords": 2,
+        "minValues": {"id": "a", "n": 1},
+        "maxValues": {"id": "b", "n": 2},
+        "nullCount": {"id": 0, "email": 0, "n": 0},
+    }
+    write(lake, "raw/t", frame, statistics=["id"])
+    log = b"".join(lake.storage.get(path) for path in lake.storage.list("raw/t/_delta_log"))
+    assert b"example.org" not in log
+
+
+def test_statistics_never_hide_a_row_from_a_filter(lake: Lake, write) -> None:
+    at = datetime(2026, 1, 1, 0, 0, 0, 999_999, tzinfo=UTC)
+    frame = pl.DataFrame({"f": [1.0, float("nan")], "at": [at, at], "none": pl.Series([None, None], dtype=pl.Int64)})
+    write(lake, "raw/t", frame)
+    scan = lake.table("raw/t").scan()
+    assert scan.filter(pl.col("f").is_nan()).collect().height == 1
+    assert scan.filter(pl.col("at") >= at).collect().height == 2
+    assert scan.filter(pl.col("at") == at).collect().height == 2
+    assert scan.filter(pl.col("none").is_null()).collect().height == 2
+
+
+def test_only_our_own_names_promise_a_digest() -> None:
+    assert file_sha256("partition_key=a/" + "0" * 64 + ".parquet") == "0" * 64
+    assert file_sha256("part-00000-c000.snappy.parquet") is None

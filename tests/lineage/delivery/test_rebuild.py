@@ -1,0 +1,113 @@
+"""The index is only an index: deleted and rebuilt from the commits it is the same. Events travel as lines."""
+
+import gc
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from assay.errors import AssayError
+from assay.features.tables.lake import Lake
+from assay.features.tables.run_record import Check, Work
+from assay.features.tables.transaction import AuditFailed, transaction
+from assay.lineage.delivery.ndjson import export_events, import_events
+from assay.lineage.delivery.rebuild import rebuild
+from assay.lineage.delivery.recorder import EventRecorder
+from assay.lineage.queries.walk import graph_hash, upstream
+from assay.lineage.store.lineage_store import LineageStore, open_store
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[EventRecorder]:
+    """On a store of its own: `any_store` is the one to restore into."""
+    made = EventRecorder(open_store(tmp_path / "first.db"))
+    yield made
+    made.close()
+
+
+def work_through(lake: Lake, recorder: EventRecorder) -> None:
+    for day, value in (("2026-09-01", 1), ("2026-09-02", 2), ("2026-09-01", 3)):
+        with transaction(lake, recorder, Work("raw/t", day)) as tx:
+            tx.write("raw/t", pl.DataFrame({"a": [value]}))
+    for day in ("2026-09-01", "2026-09-02"):
+        with transaction(lake, recorder, Work("clean/t", day)) as tx:
+            frame = tx.read("raw/t", [day]).collect()
+            tx.read("raw/t", reference=True)
+            tx.check(Check("a.range", "clean/t", True, "quarantine", "a", 1))
+            tx.write("clean/t", frame.select("a"))
+            tx.write("quarantine/t", frame.select("a").clear())
+    with transaction(lake, recorder, Work("sums")) as tx:
+        tx.write("sums", tx.read("clean/t", version=1).select(pl.col("a").sum()).collect())
+    with pytest.raises(AuditFailed), transaction(lake, recorder, Work("sums")) as tx:
+        tx.write("sums", pl.DataFrame({"a": [9]}))
+        tx.check(Check("never", "sums", False, "block", None, 1, 1))
+
+
+def test_deleted_and_rebuilt_it_is_the_same(lake: Lake, recorder: EventRecorder, any_store: LineageStore) -> None:
+    work_through(lake, recorder)
+    found = rebuild(any_store, lake)
+    assert (found.commits, found.runs, found.damaged) == (8, 6, ())
+    assert gc.isenabled()
+    assert graph_hash(any_store, written=True) == graph_hash(recorder.store, written=True)
+    assert graph_hash(any_store) != graph_hash(recorder.store)  # the failed run left no commit
+    whole = upstream(any_store, "dataset:assay:sums")
+    assert {node.facts["table"] for node in whole.nodes if node.kind == "dataset"} == {"sums", "clean/t", "raw/t"}
+    assert rebuild(any_store, lake).runs == 0
+
+
+def test_rebuilding_beside_what_is_there_adds_only_what_is_missing(lake: Lake, recorder: EventRecorder) -> None:
+    work_through(lake, recorder)
+    before = graph_hash(recorder.store)
+    count = len(recorder.store.events())
+    assert rebuild(recorder.store, lake).runs == 0
+    assert (graph_hash(recorder.store), len(recorder.store.events())) == (before, count)
+
+
+def test_a_change_of_the_graph_changes_its_hash(lake: Lake, recorder: EventRecorder) -> None:
+    work_through(lake, recorder)
+    before = graph_hash(recorder.store, written=True)
+    with transaction(lake, recorder, Work("sums")) as tx:
+        tx.write("sums", tx.read("clean/t").select(pl.col("a").sum()).collect())
+    assert graph_hash(recorder.store, written=True) != before
+
+
+def test_damaged_commits_are_named(lake: Lake, recorder: EventRecorder, any_store: LineageStore) -> None:
+    work_through(lake, recorder)
+    lake.storage.put("raw/t/_delta_log/00000000000000000002.json", b"{half")
+    assert rebuild(any_store, lake).damaged == ("raw/t@2",)
+
+
+def test_events_leave_and_come_back_the_same(lake: Lake, recorder: EventRecorder, any_store: LineageStore) -> None:
+    work_through(lake, recorder)
+    odd = b'{"eventTime": "2026-09-01T10:00:00Z",\r\n "job": {"name": "j"}, "outputs": [{"name": "x"}]}'
+    recorder.store.put(odd)
+    lines = io.BytesIO()
+    count = export_events(recorder.store, lines)
+    assert count == len(recorder.store.events()) == len(lines.getvalue().splitlines())
+    assert import_events(any_store, lines.getvalue().splitlines()).new == count
+    assert graph_hash(any_store) == graph_hash(recorder.store)
+    assert import_events(any_store, lines.getvalue().splitlines()).new == 0
+    assert [event.body for event in any_store.events()][:3] == [event.body for event in recorder.store.events()][:3]
+
+
+def test_importing_after_a_rebuild_ends_no_run_twice(lake: Lake, recorder: EventRecorder, store: LineageStore) -> None:
+    work_through(lake, recorder)
+    lines = io.BytesIO()
+    export_events(recorder.store, lines)
+    other = open_store(store.home / "other.db")
+    rebuild(other, lake)
+    import_events(other, lines.getvalue().splitlines())
+    assert graph_hash(other, written=True) == graph_hash(recorder.store, written=True)
+    ends = [event.run_id for event in other.events() if event.kind != "START"]
+    assert len(ends) == len(set(ends)) == 7
+    other.close()
+
+
+def test_a_line_that_is_no_event_is_named_and_not_quoted(store: LineageStore) -> None:
+    good = json.dumps({"eventTime": "2026-09-01T10:00:00Z", "job": {"name": "j"}}).encode()
+    with pytest.raises(AssayError, match=r"Line 3 cannot be imported") as refused:
+        import_events(store, [good, b"", b"s3cret"])
+    assert "s3cret" not in str(refused.value)
