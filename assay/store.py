@@ -18,9 +18,9 @@ from assay.settings import Settings
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from assay.assets.decisions.review import Decided
+    from assay.assets.decisions.review import DecisionResult
     from assay.assets.sources.source import Source
-    from assay.assets.steps.step import Env
+    from assay.assets.steps.step import Resources
     from assay.features.serving.training import TrainingSet
     from assay.lineage.delivery.recorder import EventRecorder
     from assay.lineage.store.lineage_store import LineageStore
@@ -104,11 +104,11 @@ class Store:
             drain.stop()
         return backlog(self.lineage_store).pending
 
-    def env(self) -> "Env":
+    def env(self) -> "Resources":
         """What pipeline steps use."""
-        from assay.assets.steps.step import Env
+        from assay.assets.steps.step import Resources
 
-        return Env(self.settings, self.lake, self.recorder)
+        return Resources(self.settings, self.lake, self.recorder)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
@@ -156,17 +156,19 @@ class Store:
         exceptions: Sequence[str] = (),
         until: date | None = None,
         dry_run: bool = True,
-    ) -> "Decided":
+    ) -> "DecisionResult":
         """Validate quarantined rows again (as they are, with corrected values, or by an exception with a last day) and, if
         it is no dry run, let those that fit into `clean/<source>` when it is next computed, which this makes stale.
 
         `rows` are pairs of a file's SHA-256 (its first characters) and a row number. Raises AssayError for a decision that
         is unsound, and where no row is chosen.
         """
-        from assay.assets.decisions.review import Choice, Decision, decide
+        from assay.assets.decisions.review import Decision, RowSelection, decide
 
         decision = Decision("release", reason, by, dict(edits or {}), tuple(exceptions), until)
-        return decide(_source(source), self.env(), Choice(partition, rule, tuple(rows)), decision, dry_run=dry_run)
+        return decide(
+            _source(source), self.env(), RowSelection(partition, rule, tuple(rows)), decision, dry_run=dry_run
+        )
 
     def reject(
         self,
@@ -178,11 +180,11 @@ class Store:
         rule: str | None = None,
         rows: Sequence[tuple[str, int]] = (),
         dry_run: bool = True,
-    ) -> "Decided":
+    ) -> "DecisionResult":
         """Refuse quarantined rows for good: they stay in quarantine, whatever the contract says later. As `release`."""
-        from assay.assets.decisions.review import Choice, Decision, decide
+        from assay.assets.decisions.review import Decision, RowSelection, decide
 
-        choice = Choice(partition, rule, tuple(rows))
+        choice = RowSelection(partition, rule, tuple(rows))
         return decide(_source(source), self.env(), choice, Decision("reject", reason, by), dry_run=dry_run)
 
     # -- features --------------------------------------------------------------------------------------------------

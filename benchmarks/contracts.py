@@ -32,8 +32,7 @@ import pandera.polars as pa
 import polars as pl
 from pandera.config import ValidationDepth, config_context
 
-from assay.checks import Contract, Field, Timestamp, rule, validate_spilled
-from assay.checks.validation import validate
+from assay.checks import Contract, Field, Timestamp, rule, validate, validate_spilled
 
 FILE_ROWS = 2_000_000
 CHANNELS = ["web", "shop", "phone", "partner"]

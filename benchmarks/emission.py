@@ -24,7 +24,7 @@ import polars as pl
 
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.run_record import Check, Done, NullRecorder, Run, Work, Written
+from assay.features.tables.run_record import CheckResult, NullRecorder, Run, RunResult, TableWrite, Work
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, run
 from assay.lineage.delivery.rebuild import rebuild
@@ -40,11 +40,11 @@ _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 # -- emission ----------------------------------------------------------------------------------------------------------
 
 
-def finished_runs(count: int) -> Iterator[Done]:
+def finished_runs(count: int) -> Iterator[RunResult]:
     """A validation of a day, as it is after its commit."""
     schema = dict.fromkeys(COLUMNS, "String")
     sources = {name: {"direct": [("raw/tickets", name)], "indirect": [("raw/tickets", "day")]} for name in COLUMNS}
-    checks = tuple(Check(f"{name}.not_null", "clean/tickets", True, "quarantine", name, 500) for name in COLUMNS)
+    checks = tuple(CheckResult(f"{name}.not_null", "clean/tickets", True, "quarantine", name, 500) for name in COLUMNS)
     for number in range(count):
         day = (date(2020, 1, 1) + timedelta(days=number)).isoformat()
         started = datetime.now(UTC)
@@ -55,11 +55,11 @@ def finished_runs(count: int) -> Iterator[Done]:
             Snapshot(f"{name}/tickets", f"id-{name}", number + 1, SHA, f"/lake/{name}/tickets")
             for name in ("clean", "quarantine")
         ]
-        yield Done(
+        yield RunResult(
             work=work,
             reads=(Slice(reads[0], (day,), SHA), Slice(reads[1], None, SHA, reference=True)),
             sources=(),
-            writes=tuple(Written(item.table, item, day, 500, 40_000, True, schema, sources) for item in outputs),
+            writes=tuple(TableWrite(item.table, item, day, 500, 40_000, True, schema, sources) for item in outputs),
             checks=checks,
             contract={"name": "Tickets", "version": "1.0.0"},
             extra={},
@@ -100,7 +100,9 @@ def pipeline(lake: Lake) -> None:
 
         def validate(tx: Transaction, day: str = day) -> None:
             rows = tx.read("raw/t", [day]).select("id", "text", "day").collect()
-            tx.check(*(Check(f"{name}.not_null", "clean/t", True, "quarantine", name, 1) for name in rows.columns))
+            tx.check(
+                *(CheckResult(f"{name}.not_null", "clean/t", True, "quarantine", name, 1) for name in rows.columns)
+            )
             columns = {name: {"direct": [("raw/t", name)], "indirect": []} for name in rows.columns}
             tx.write("clean/t", rows, column_lineage=columns)
             tx.write("quarantine/t", rows, column_lineage=columns)

@@ -1,9 +1,9 @@
 """What must hold: contracts, rules, one-scan validation, profiles."""
 
-from assay.checks.contract.columns import ColumnsError, Drift, compare_columns
+from assay.checks.contract.columns import ColumnsError, SchemaDiff, compare_columns
 from assay.checks.contract.contract import Contract, ContractInfo, contract_info, contract_rules
 from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
-from assay.checks.profiles.profile import measure
+from assay.checks.profiles.profile import profile
 from assay.checks.profiles.profile_state import ColumnState, ProfileState
 from assay.checks.validation.canonical_spellings import propose
 from assay.checks.validation.masking import mask, redact
@@ -18,13 +18,13 @@ __all__ = [
     "ColumnsError",
     "Contract",
     "ContractInfo",
-    "Drift",
     "Field",
     "Outcome",
     "ProfileState",
     "Report",
     "RowCount",
     "RuleResult",
+    "SchemaDiff",
     "Severity",
     "SpilledOutcome",
     "Timestamp",
@@ -32,7 +32,7 @@ __all__ = [
     "contract_info",
     "contract_rules",
     "mask",
-    "measure",
+    "profile",
     "propose",
     "redact",
     "rule",

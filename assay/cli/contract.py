@@ -52,7 +52,9 @@ def draft(source: str, name: str | None, target: Path | None, as_json: bool) -> 
 @contract.command()
 @click.argument("old")
 @click.argument("new")
-@click.option("--for", "side", type=click.Choice(["readers", "suppliers"]), help="Only what breaks this side breaks.")
+@click.option(
+    "--for", "side", type=click.RowSelection(["readers", "suppliers"]), help="Only what breaks this side breaks."
+)
 @json_option
 def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
     """Compare two contracts: what changed, whom it breaks (readers, suppliers) and why. Exit code 1: it breaks someone.
@@ -144,9 +146,8 @@ def check(source: str, contract_: str, previous: str | None, as_json: bool) -> i
     Example:
       assay contract check new.csv assay.assets.support.tickets:Tickets --previous old.csv
     """
-    from assay.checks import ColumnsError
+    from assay.checks import ColumnsError, validate
     from assay.checks.schema_diff.schema_drift import delivery_drift
-    from assay.checks.validation import validate
     from assay.cli.places import contract_at, frame_at
 
     chosen, delivery = contract_at(contract_), frame_at(source)

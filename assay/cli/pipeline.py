@@ -84,13 +84,13 @@ def materialize(
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
     from assay.assets.project import pipeline
-    from assay.assets.steps.plan import select, units, waiting, waves
+    from assay.assets.steps.plan import planned_runs, select, stages, waiting
     from assay.store import open_store
 
     steps, days = select(pipeline(), assets), chosen_days(partition, range_)
     store = open_store()
     if dry_run:
-        planned = [unit for wave in waves(steps) for unit in units(wave, store.env(), days, force=force)]
+        planned = [unit for stage in stages(steps) for unit in planned_runs(stage, store.env(), days, force=force)]
         if as_json:
             print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
         else:

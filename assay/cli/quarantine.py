@@ -12,7 +12,7 @@ from assay.cli.output import json_option, out, print_json, print_table
 from assay.store import Store, open_store
 
 if TYPE_CHECKING:
-    from assay.assets.decisions.review import Decided, Decision
+    from assay.assets.decisions.review import Decision, DecisionResult
     from assay.assets.sources.source import Source
 
 SHOWN_ROWS = 20
@@ -200,11 +200,11 @@ def _decide(
     yes: bool,
     as_json: bool,
 ) -> int:
-    from assay.assets.decisions.review import Choice, decide
+    from assay.assets.decisions.review import RowSelection, decide
     from assay.assets.project import source as declared
 
     known, store = declared(source), open_store()
-    choice = Choice(partition, rule, tuple(_row(text) for text in rows))
+    choice = RowSelection(partition, rule, tuple(_row(text) for text in rows))
     decided = decide(known, store.env(), choice, decision, dry_run=not yes)
     failed = _compute_again(known, store, decided) if decided.id else []
     if as_json:
@@ -222,7 +222,7 @@ def _decide(
     return 0 if all(row.fits for row in decided.rows) and not failed else EXIT_BATCHES_STOPPED
 
 
-def _compute_again(source: "Source", store: Store, decided: "Decided") -> list[str]:
+def _compute_again(source: "Source", store: Store, decided: "DecisionResult") -> list[str]:
     """The batches, through Dagster, so that their checks are seen there too."""
     from assay.assets.dagster.materialize import materialize, open_instance, quiet
     from assay.assets.steps.clean import clean_step
@@ -235,7 +235,7 @@ def _compute_again(source: "Source", store: Store, decided: "Decided") -> list[s
     return [problem for result in summary.failed for problem in result.problems]
 
 
-def _tell(source: "Source", decided: "Decided", action: str, yes: bool, problems: list[str]) -> None:
+def _tell(source: "Source", decided: "DecisionResult", action: str, yes: bool, problems: list[str]) -> None:
     fits = [row for row in decided.rows if row.fits]
     said = {"release": "released", "reject": "rejected"}[action]
     lines = [

@@ -11,7 +11,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from assay.assets.steps.step import Result
-from assay.features.tables.run_record import Check, Written
+from assay.features.tables.run_record import CheckResult, TableWrite
 
 PREVIEW_CELL = 60
 
@@ -25,7 +25,7 @@ def check_name(rule: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", rule.replace(".", "__"))
 
 
-def output_metadata(written: Written, result: Result) -> dict[str, Any]:
+def output_metadata(written: TableWrite, result: Result) -> dict[str, Any]:
     """Metadata of one written (or unchanged) table."""
     metadata: dict[str, Any] = {
         "dagster/row_count": written.rows,
@@ -68,10 +68,10 @@ def shown_metadata(result: Result, table: str) -> dict[str, Any]:
 
 
 def check_result(
-    check: Check,
+    check: CheckResult,
     declared: Mapping[str, bool],
     *,
-    quarantine: Written | None = None,
+    quarantine: TableWrite | None = None,
     examples: pl.DataFrame | None = None,
 ) -> dg.AssetCheckResult:
     """One rule's verdict, with the version that keeps the rows which broke it and a few of them, masked by the caller.
@@ -104,7 +104,9 @@ def check_result(
     )
 
 
-def of_day(result: dg.AssetCheckResult, day: str | None, blocking: bool, instance: dg.DagsterInstance) -> Any:
+def partition_check_event(
+    result: dg.AssetCheckResult, day: str | None, blocking: bool, instance: dg.DagsterInstance
+) -> Any:
     """A verdict as the event of one partition, about what that partition was last materialised to."""
     assert result.asset_key is not None and result.check_name is not None
     wanted = dg.AssetRecordsFilter(asset_key=result.asset_key, asset_partitions=[day] if day else None)
@@ -141,7 +143,7 @@ def markdown(frame: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _checks_table(checks: Sequence[Check]) -> str:
+def _checks_table(checks: Sequence[CheckResult]) -> str:
     lines = ["| rule | invalid | unknown | severity |", "|---|---|---|---|"]
     lines += [f"| {check.name} | {check.invalid} | {check.unknown} | {check.severity} |" for check in checks]
     return "\n".join(lines)

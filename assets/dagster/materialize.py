@@ -16,17 +16,17 @@ from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.jobs import definitions_of, job_name
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, this_process
 from assay.assets.dagster.to_dagster import FORCE_TAG
-from assay.assets.steps.plan import Unit, units, waves
-from assay.assets.steps.step import Env, Step
+from assay.assets.steps.plan import PlannedRun, planned_runs, stages
+from assay.assets.steps.step import Resources, Step
 
-Report = Callable[["UnitResult"], None]
+Report = Callable[["PlannedRunResult"], None]
 
 
 @dataclass(frozen=True, slots=True)
-class UnitResult:
+class PlannedRunResult:
     """How one Dagster run ended. `problems` are the failed steps' own words, `skipped` what waited for them."""
 
-    unit: Unit
+    unit: PlannedRun
     run_id: str
     success: bool
     new_versions: tuple[str, ...]
@@ -38,21 +38,21 @@ class UnitResult:
 class Summary:
     """Everything a call of `materialize` did."""
 
-    results: list[UnitResult] = field(default_factory=list)
+    results: list[PlannedRunResult] = field(default_factory=list)
 
     @property
-    def failed(self) -> list[UnitResult]:
+    def failed(self) -> list[PlannedRunResult]:
         return [result for result in self.results if not result.success]
 
 
 def materialize(
     steps: Sequence[Step],
-    env: Env,
+    env: Resources,
     instance: dg.DagsterInstance,
     *,
     days: Sequence[str] | None = None,
     force: bool = False,
-    starting: Callable[[Unit], None] = lambda unit: None,
+    starting: Callable[[PlannedRun], None] = lambda unit: None,
     finished: Report = lambda result: None,
 ) -> Summary:
     """Run every stale step (or, with `force`, every step), wave by wave, day by day. A failing unit does not stop the
@@ -60,8 +60,8 @@ def materialize(
     end_killed_runs(instance)
     summary = Summary()
     definitions = definitions_of(steps)
-    for wave in waves(steps):
-        for unit in units(wave, env, days, force=force):
+    for stage in stages(steps):
+        for unit in planned_runs(stage, env, days, force=force):
             starting(unit)
             result = run_unit(unit, definitions, instance, force=force)
             summary.results.append(result)
@@ -70,8 +70,8 @@ def materialize(
 
 
 def run_unit(
-    unit: Unit, definitions: dg.Definitions, instance: dg.DagsterInstance, *, force: bool = False
-) -> UnitResult:
+    unit: PlannedRun, definitions: dg.Definitions, instance: dg.DagsterInstance, *, force: bool = False
+) -> PlannedRunResult:
     """One Dagster run over the unit's assets."""
     outcome = definitions.resolve_job_def(job_name(unit.steps[0])).execute_in_process(
         asset_selection=[asset_key(table) for table in unit.tables],
@@ -99,7 +99,7 @@ def run_unit(
         for evaluation in outcome.get_asset_check_evaluations()
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.WARN and evaluation.description
     ]
-    return UnitResult(
+    return PlannedRunResult(
         unit,
         outcome.run_id,
         outcome.success,

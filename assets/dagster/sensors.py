@@ -15,8 +15,8 @@ from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.jobs import job_name, jobs_of
 from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
 from assay.assets.dagster.to_dagster import environment
-from assay.assets.steps.plan import Unit, units, waves
-from assay.assets.steps.step import Env, Step, fingerprints
+from assay.assets.steps.plan import PlannedRun, planned_runs, stages
+from assay.assets.steps.step import Resources, Step, fingerprints
 
 if TYPE_CHECKING:
     from assay.assets.dagster.jobs import Job
@@ -56,15 +56,15 @@ def requested(steps: Sequence[Step], asked: frozenset[str] = frozenset()) -> lis
     """Runs for the first wave that has anything to do. A run's key is its content: what was asked for once (a refused
     batch, say) is not asked for again until its files, inputs or code change."""
     env = environment()
-    for wave in waves(steps):
-        found = (_request(unit, env) for unit in units(wave, env))
+    for stage in stages(steps):
+        found = (_request(unit, env) for unit in planned_runs(stage, env))
         requests = list(islice((request for request in found if request.run_key not in asked), RUNS_PER_TICK))
         if requests:
             return requests
     return []
 
 
-def _request(unit: Unit, env: Env) -> dg.RunRequest:
+def _request(unit: PlannedRun, env: Resources) -> dg.RunRequest:
     content = "\n".join(fingerprints(unit.steps, env, unit.partition))
     return dg.RunRequest(
         job_name=job_name(unit.steps[0]),

@@ -13,14 +13,14 @@ from assay.assets.dagster.dagster_metadata import (
     asset_key,
     check_name,
     check_result,
-    of_day,
     output_metadata,
+    partition_check_event,
     shown_metadata,
 )
-from assay.assets.steps.step import Declared, Env, NotReady, Result, Step, execute
+from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
-from assay.features.tables.run_record import Check, Run, Written
+from assay.features.tables.run_record import CheckResult, Run, TableWrite
 from assay.features.tables.transaction import AuditFailed
 from assay.lineage.delivery.recorder import run_id
 
@@ -35,7 +35,7 @@ def daily(first_day: date) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), timezone="UTC", end_offset=1)
 
 
-def environment() -> Env:
+def environment() -> Resources:
     """What steps use in this process: settings from the environment, the lake, the recorder."""
     from assay.store import open_store
 
@@ -78,7 +78,7 @@ def build_asset(step: Step, known: frozenset[str]) -> dg.AssetsDefinition:
     return asset
 
 
-def _check_spec(check: Declared, partitions: dg.PartitionsDefinition | None) -> dg.AssetCheckSpec:
+def _check_spec(check: CheckSpec, partitions: dg.PartitionsDefinition | None) -> dg.AssetCheckSpec:
     with warnings.catch_warnings():
         # Checks per partition are a preview in Dagster; this is the one place that knows.
         warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -115,7 +115,11 @@ def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
         for check in refused.checks:
             if check.name in declared:
                 found = check_result(check, declared)
-                yield of_day(found, partition, declared[check.name], context.instance) if several else found
+                yield (
+                    partition_check_event(found, partition, declared[check.name], context.instance)
+                    if several
+                    else found
+                )
         raise dg.Failure(f"{str(refused).rstrip('.')}. Nothing was published.", allow_retries=False) from None
     except NotReady as waiting:
         if not step.batches:
@@ -134,7 +138,7 @@ def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
         yield from _unchanged(step, env, declared)
 
 
-def _partitions(context: dg.AssetExecutionContext, step: Step, env: Env) -> Sequence[str | None]:
+def _partitions(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Sequence[str | None]:
     if step.daily:
         return sorted(context.partition_keys)
     return step.batches(env) if step.batches else [None]
@@ -191,10 +195,10 @@ def _days(
             verdicts = _verdicts(step, table, checks, declared, _quarantine(result), result.shown.get("examples"))
             blocking = [check.blocking for check in step.checks if check.table == table]
             for verdict, blocks in zip(verdicts, blocking, strict=True):
-                yield of_day(verdict, result.partition, blocks, context.instance)
+                yield partition_check_event(verdict, result.partition, blocks, context.instance)
 
 
-def _quarantine(result: Result) -> Written | None:
+def _quarantine(result: Result) -> TableWrite | None:
     """The quarantine that the step wrote, if it has one."""
     return next((item for item in result.done.writes if item.table.startswith("quarantine/")), None)
 
@@ -202,26 +206,28 @@ def _quarantine(result: Result) -> Written | None:
 def _verdicts(
     step: Step,
     table: str,
-    checks: Mapping[tuple[str, str], Check],
+    checks: Mapping[tuple[str, str], CheckResult],
     declared: dict[str, bool],
-    quarantine: Written | None = None,
+    quarantine: TableWrite | None = None,
     examples: Mapping[str, pl.DataFrame] | None = None,
 ) -> list[dg.AssetCheckResult]:
     """A result for every declared check; one that found nothing to report on has passed over no rows."""
-    found = [checks.get((table, c.name), Check(c.name, table, passed=True)) for c in step.checks if c.table == table]
+    found = [
+        checks.get((table, c.name), CheckResult(c.name, table, passed=True)) for c in step.checks if c.table == table
+    ]
     return [
         check_result(check, declared, quarantine=quarantine, examples=(examples or {}).get(check.name))
         for check in found
     ]
 
 
-def _unchanged(step: Step, env: Env, declared: dict[str, bool]) -> Iterator[dg.MaterializeResult]:
+def _unchanged(step: Step, env: Resources, declared: dict[str, bool]) -> Iterator[dg.MaterializeResult]:
     """Nothing new to read: the tables stay at the version they have, with the checks of that time."""
     for table in step.outputs:
         state = env.lake.table(table).at()
         commit = state.writers(None)[-1]
         snapshot = state.table_snapshot(commit.version)
-        checks = {(item["table"], item["name"]): Check(**item) for item in commit.checks}
+        checks = {(item["table"], item["name"]): CheckResult(**item) for item in commit.checks}
         yield dg.MaterializeResult(
             asset_key=asset_key(table),
             metadata={"delta_version": snapshot.version, "new_version": False, "dagster/row_count": state.rows()},

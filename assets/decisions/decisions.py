@@ -47,7 +47,7 @@ Validate = Callable[[pl.DataFrame, type[Contract], pl.DataFrame | None], Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class DecidedBatch:
     """A batch with its decisions applied. Rows in = clean + quarantined - released.
 
     clean: as validated, then the released rows, with `_decision_id` if there are any.
@@ -69,7 +69,7 @@ class Settled:
         return self.counts.get(VOID, 0) + self.gone
 
 
-def last_word(decisions: pl.DataFrame) -> pl.DataFrame:
+def latest_decisions(decisions: pl.DataFrame) -> pl.DataFrame:
     """One decision per row: the last."""
     return decisions.sort("decided_at", "decision_id").unique(LINK, keep="last", maintain_order=True)
 
@@ -79,13 +79,13 @@ def expired(decisions: pl.DataFrame, today: date) -> list[str]:
     return decisions.filter(pl.col("until") < today)["decision_id"].unique().sort().to_list()
 
 
-def settle(
+def apply_decisions(
     raw: pl.DataFrame,
     contract: type[Contract],
     decisions: pl.DataFrame,
     today: date,
     validate: Validate,
-) -> tuple[Outcome, Settled]:
+) -> tuple[Outcome, DecidedBatch]:
     """Validate a batch and apply what was decided about its rows.
 
     raw: the batch as delivered. decisions: all of the batch's, as in SCHEMA; the last about a row counts. A released row
@@ -93,7 +93,7 @@ def settle(
     counts what was delivered; only its totals say where the rows are now.
     """
     outcome = validate(raw, contract, None)
-    words = last_word(decisions).with_columns(
+    words = latest_decisions(decisions).with_columns(
         pl.when(pl.col("action") == "reject")
         .then(pl.lit(REJECTED))
         .when(pl.col("until") < today)
@@ -119,7 +119,7 @@ def settle(
     report = replace(
         outcome.report, rows_clean=clean.height, rows_quarantined=quarantined.height - counts.get(RELEASED, 0)
     )
-    return replace(outcome, report=report), Settled(clean, quarantined, still, counts, gone, edited)
+    return replace(outcome, report=report), DecidedBatch(clean, quarantined, still, counts, gone, edited)
 
 
 def _without_refused(outcome: Outcome, raw: pl.DataFrame, words: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

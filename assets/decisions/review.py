@@ -28,7 +28,7 @@ from assay.assets.decisions.decisions import (
 )
 from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step, judge_batch, prepare_batch
-from assay.assets.steps.step import Env, work_of
+from assay.assets.steps.step import Resources, work_of
 from assay.checks import contract_info
 from assay.errors import AssayError
 from assay.features.tables.parquet_files import PARTITION
@@ -39,7 +39,7 @@ MOST_LINKS = 100  # in the log; the table has all of them
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RowSelection:
     """Which quarantined rows: of one batch, that broke one rule, or named ones (first characters of the file's SHA-256,
     row number). What is not said does not narrow."""
 
@@ -77,7 +77,7 @@ class RowVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecisionResult:
     """The answer to a decision. `id` is None after a dry run, or where no row fits. `partitions` are now stale."""
 
     id: str | None
@@ -88,7 +88,9 @@ class Decided:
         return sorted({row.partition for row in self.rows if row.fits})
 
 
-def decide(source: Source, env: Env, choice: Choice, decision: Decision, *, dry_run: bool = True) -> Decided:
+def decide(
+    source: Source, env: Resources, choice: RowSelection, decision: Decision, *, dry_run: bool = True
+) -> DecisionResult:
     """Try a decision on the chosen rows and, unless it is a dry run, write it down for those that it fits.
 
     Raises AssayError for a decision without who or why, for an exception without an end (or one that is over), for an
@@ -123,7 +125,7 @@ def decide(source: Source, env: Env, choice: Choice, decision: Decision, *, dry_
         if not dry_run and not kept.is_empty():
             _write_down(source, env, key, decision, kept)
     written = not dry_run and any(row.fits for row in verdicts)
-    return Decided(identity if written else None, tuple(verdicts))
+    return DecisionResult(identity if written else None, tuple(verdicts))
 
 
 def _require_sound(source: Source, decision: Decision, today: date) -> None:
@@ -138,7 +140,7 @@ def _require_sound(source: Source, decision: Decision, today: date) -> None:
     excepting(source.contract, decision.exceptions)
 
 
-def _chosen(source: Source, env: Env, choice: Choice) -> pl.DataFrame:
+def _chosen(source: Source, env: Resources, choice: RowSelection) -> pl.DataFrame:
     """The chosen rows that are open: links, file, partition and what they broke."""
     frame = with_status(env.lake.table(source.quarantine).at().scan([choice.partition] if choice.partition else None))
     if choice.rule:
@@ -160,7 +162,9 @@ def _chosen(source: Source, env: Env, choice: Choice) -> pl.DataFrame:
     return still_open
 
 
-def _tried(source: Source, env: Env, partition: str, rows: pl.DataFrame, proposed: pl.DataFrame) -> list[RowVerdict]:
+def _tried(
+    source: Source, env: Resources, partition: str, rows: pl.DataFrame, proposed: pl.DataFrame
+) -> list[RowVerdict]:
     """What the batch would be with the proposed decisions, for the chosen rows."""
     tx = Transaction(env.lake, work_of(clean_step(source), partition))
     batch = prepare_batch(source, tx, env)
@@ -179,7 +183,7 @@ def _tried(source: Source, env: Env, partition: str, rows: pl.DataFrame, propose
     return verdicts
 
 
-def _write_down(source: Source, env: Env, partition: str, decision: Decision, rows: pl.DataFrame) -> None:
+def _write_down(source: Source, env: Resources, partition: str, decision: Decision, rows: pl.DataFrame) -> None:
     """Append the decision. Edited values are in the table only: the log and lineage events have columns and a digest."""
     identity = rows["decision_id"][0]
     work = Work(

@@ -9,10 +9,19 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.decisions.decisions import DECISION, REJECTED, RELEASED, SCHEMA, Settled, expired, last_word, settle
+from assay.assets.decisions.decisions import (
+    DECISION,
+    REJECTED,
+    RELEASED,
+    SCHEMA,
+    DecidedBatch,
+    apply_decisions,
+    expired,
+    latest_decisions,
+)
 from assay.assets.sources.source import Files, Source
 from assay.assets.steps.profiles import PROFILES, profile_rows
-from assay.assets.steps.step import Declared, Env, Step, available, require
+from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.checks import (
     READER_DEFECTS,
     Contract,
@@ -26,11 +35,11 @@ from assay.checks import (
     validate,
     volume,
 )
-from assay.checks.contract.rules import CountRule, ReferenceRule
-from assay.checks.profiles.profile import measure
+from assay.checks.contract.rules import CountRule, ForeignKeyRule
+from assay.checks.profiles.profile import profile
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.run_record import Check
+from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 
 VOLUME = "volume"
@@ -47,12 +56,12 @@ def clean_step(source: Source) -> Step:
     if isinstance(source.reader, Files):
         severities |= {f"row.{defect}": Severity.QUARANTINE for defect in READER_DEFECTS}
     checks = [
-        Declared(name, source.clean, _described(name, severity, source), blocking=severity is Severity.BLOCK)
+        CheckSpec(name, source.clean, _described(name, severity, source), blocking=severity is Severity.BLOCK)
         for name, severity in severities.items()
     ]
     if isinstance(source.reader, Files):
-        checks.append(Declared(VOLUME, source.clean, "The batch has about as many rows as usual."))
-    checks.append(Declared(RELEASES, source.clean, "Every release of a quarantined row still fits."))
+        checks.append(CheckSpec(VOLUME, source.clean, "The batch has about as many rows as usual."))
+    checks.append(CheckSpec(RELEASES, source.clean, "Every release of a quarantined row still fits."))
     return Step(
         outputs=(source.clean, source.quarantine, PROFILES + source.name),
         prepare=lambda tx, env: prepare_batch(source, tx, env),
@@ -108,7 +117,7 @@ def _described(name: str, severity: Severity, source: Source) -> str:
     return f"{what} (contract {info.name} v{info.version}); {then[severity]}."
 
 
-def _batches(source: Source, env: Env) -> list[str]:
+def _batches(source: Source, env: Resources) -> list[str]:
     try:
         return env.lake.table(source.raw).at().partitions()
     except TableMissing:
@@ -128,7 +137,7 @@ class Batch:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def prepare_batch(source: Source, tx: Transaction, env: Env) -> Batch:
+def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     """Pin what validating this transaction's partition reads. Raises NotReady while it has not arrived."""
     batch = tx.work.partition or ""
     require(tx, source.raw, batch)
@@ -146,7 +155,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Env) -> Batch:
         published = None
     today = env.now().date()
     decisions = _decisions(source, tx, batch)
-    over = expired(last_word(decisions), today)
+    over = expired(latest_decisions(decisions), today)
     if over:
         # An exception that ends changes the result as an edited file does.
         tx.work = replace(tx.work, params={**tx.work.params, "expired": " ".join(over)})
@@ -173,7 +182,7 @@ def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
     return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else pl.DataFrame(schema=SCHEMA)
 
 
-def judge_batch(source: Source, raw: pl.DataFrame, batch: Batch) -> tuple[Outcome, Settled]:
+def judge_batch(source: Source, raw: pl.DataFrame, batch: Batch) -> tuple[Outcome, DecidedBatch]:
     """The batch validated, with the decisions about its rows applied."""
 
     def one(rows: pl.DataFrame, contract: type[Contract], clean: pl.DataFrame | None) -> Outcome:
@@ -183,13 +192,13 @@ def judge_batch(source: Source, raw: pl.DataFrame, batch: Batch) -> tuple[Outcom
         counts = batch.counts if clean is None else {}
         return validate(rows, contract, references=batch.references, published=published, counts=counts)
 
-    return settle(raw, source.contract, batch.decisions, batch.today, one)
+    return apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
 
 
 def _references(source: Source) -> tuple[str, ...]:
     """Tables that the contract's foreign keys look into."""
     rules = contract_rules(source.contract)
-    return tuple(sorted({rule.reference for rule in rules if isinstance(rule, ReferenceRule)}))
+    return tuple(sorted({rule.reference for rule in rules if isinstance(rule, ForeignKeyRule)}))
 
 
 def _counted(source: Source) -> tuple[str, ...]:
@@ -222,7 +231,7 @@ def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]
     held = settled.quarantined.with_columns(pl.lit(report.version).alias("_contract"))
     tx.write(source.quarantine, held.drop(left_out, strict=False))
     tx.write(source.clean, clean, column_lineage=_own_columns(source, clean.columns, settled.edited))
-    tx.write(PROFILES + source.name, profile_rows(measure(settled.clean, source.contract)))
+    tx.write(PROFILES + source.name, profile_rows(profile(settled.clean, source.contract)))
     return {
         "preview": mask(settled.clean.head(PREVIEW_ROWS), source.contract),
         "quarantined": mask(settled.quarantined.head(PREVIEW_ROWS), source.contract),
@@ -231,7 +240,7 @@ def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]
     }
 
 
-def _counts(report: Report, settled: Settled) -> dict[str, int]:
+def _counts(report: Report, settled: DecidedBatch) -> dict[str, int]:
     """Rows in = clean + quarantined; a released row counts as clean only, though quarantine keeps it too."""
     return {
         "rows_in": report.rows_in,
@@ -249,20 +258,22 @@ def _examples(source: Source, quarantined: pl.DataFrame) -> dict[str, pl.DataFra
     return {rule: mask(rows, source.contract) for rule, rows in broke.items()}
 
 
-def _releases_check(source: Source, settled: Settled) -> Check:
+def _releases_check(source: Source, settled: DecidedBatch) -> CheckResult:
     released, void = settled.counts.get(RELEASED, 0), settled.void
     message = f"{void} releases of rows do not fit any more: see assay quarantine show {source.name}." if void else ""
-    return Check(RELEASES, source.clean, not void, "warn", evaluated=released + void, invalid=void, message=message)
+    return CheckResult(
+        RELEASES, source.clean, not void, "warn", evaluated=released + void, invalid=void, message=message
+    )
 
 
-def _as_check(source: Source, result: RuleResult) -> Check:
+def _as_check(source: Source, result: RuleResult) -> CheckResult:
     blocked = result.status == "blocked"
     message = ""
     if result.invalid:
         message = f"{result.invalid} of {result.evaluated} rows broke {result.name}: see {source.quarantine}."
     if result.unknown:
         message = f"{message} For {result.unknown} it could not be evaluated.".strip()
-    return Check(
+    return CheckResult(
         name=result.name,
         table=source.clean,
         passed=result.status == "passed",
@@ -275,14 +286,14 @@ def _as_check(source: Source, result: RuleResult) -> Check:
     )
 
 
-def _volume_check(source: Source, tx: Transaction, rows: int) -> Check:
+def _volume_check(source: Source, tx: Transaction, rows: int) -> CheckResult:
     """Compares with the days before; days after are no history."""
     day = tx.work.partition or ""
     commits = tx.state(source.raw).writers(None)
     history = [commit.rows or 0 for commit in commits if (commit.partition or "") < day]
     result = volume(rows, history, ratio=source.expected_ratio)
     usual = f"cannot be compared: {result.note}" if result.unknown else f"{median(history):.0f} is usual"
-    return Check(
+    return CheckResult(
         VOLUME,
         source.clean,
         passed=not result.invalid,

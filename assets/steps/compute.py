@@ -8,14 +8,14 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.steps.step import Declared, Env, Step, available, days_before, end_of, require
+from assay.assets.steps.step import CheckSpec, Resources, Step, available, days_before, end_of, require
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.keys import text_keys
 from assay.features.embeddings.model import resolve_model
 from assay.features.tables.lake import TableMissing
-from assay.features.tables.run_record import Check
+from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView, compute_rows
 from assay.features.views.windows import aggregate
@@ -34,7 +34,7 @@ def view_step(view: FeatureView, first_day: date, contracts: Sequence[type[Contr
         code_version=hashlib.sha256(f"view-1 {view.digest()}".encode()).hexdigest()[:16],
         reads=view.sources(),
         first_day=first_day,
-        checks=(Declared(WINDOW, table, "Every day of the longest window has arrived."),) if view.is_windowed else (),
+        checks=(CheckSpec(WINDOW, table, "Every day of the longest window has arrived."),) if view.is_windowed else (),
         group="features",
         kinds=("polars",),
         owner=view.owner,
@@ -56,7 +56,9 @@ def _prepare_view(view: FeatureView, lookback: int, first_day: date, tx: Transac
         message = f"Not there yet, so not counted: {', '.join(missing)}." if missing else ""
         table = f"features/{view.name}"
         tx.check(
-            Check(WINDOW, table, not missing, "warn", None, len(wanted) * len(frames), len(missing), message=message)
+            CheckResult(
+                WINDOW, table, not missing, "warn", None, len(wanted) * len(frames), len(missing), message=message
+            )
         )
     return frames
 
@@ -116,7 +118,7 @@ def embedding_step(embedding: Embedding) -> Step:
     )
 
 
-def _prepare_embedding(embedding: Embedding, tx: Transaction, env: Env) -> pl.LazyFrame:
+def _prepare_embedding(embedding: Embedding, tx: Transaction, env: Resources) -> pl.LazyFrame:
     day = tx.work.partition or ""
     require(tx, embedding.source, day)
     model = resolve_model(env.settings.embedding_model or None)
@@ -125,7 +127,7 @@ def _prepare_embedding(embedding: Embedding, tx: Transaction, env: Env) -> pl.La
     return tx.read(embedding.source, [day]).select(embedding.text)
 
 
-def _compute_embedding(embedding: Embedding, tx: Transaction, env: Env, texts: pl.LazyFrame) -> Mapping[str, Any]:
+def _compute_embedding(embedding: Embedding, tx: Transaction, env: Resources, texts: pl.LazyFrame) -> Mapping[str, Any]:
     model = resolve_model(env.settings.embedding_model or None)
     engine = shared_engine(env)
     column = texts.collect()[embedding.text].drop_nulls()
@@ -159,7 +161,7 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Env, texts: p
     return {"texts": keyed.height, "computed": missing.height, "engine": engine.describe()}
 
 
-def embedding_keys(env: Env, texts: pl.Series) -> pl.Series:
+def embedding_keys(env: Resources, texts: pl.Series) -> pl.Series:
     """The keys (`text_key`) under which the vectors of these texts are kept."""
     model = resolve_model(env.settings.embedding_model or None)
     return text_keys(texts, model, shared_engine(env).settings).alias("text_key")
@@ -168,7 +170,7 @@ def embedding_keys(env: Env, texts: pl.Series) -> pl.Series:
 _ENGINES: dict[tuple[str, str], Engine] = {}
 
 
-def shared_engine(env: Env) -> Engine:
+def shared_engine(env: Resources) -> Engine:
     """One loaded model per process: loading takes seconds, and days come one after the other."""
     model = resolve_model(env.settings.embedding_model or None)
     key = (model.digest, env.settings.device)

@@ -7,12 +7,12 @@ steps runs day by day, all its stale steps of a day in one run.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from assay.assets.steps.step import Env, Step, stale, waits_for
+from assay.assets.steps.step import Resources, Step, stale, waits_for
 from assay.features.tables.lake import TableMissing
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class PlannedRun:
     """One Dagster run to be: these steps, for this day (None: not partitioned)."""
 
     partition: str | None
@@ -29,34 +29,34 @@ class Unit:
         return f"{self.partition}: {what}" if self.partition else what
 
 
-def waves(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
+def stages(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
     """Steps (in order, upstream first) in waves. What has no partitions goes as early as it can, so that a day, which may
     look things up there, is one run."""
     remaining, result, done = list(steps), [], set[str]()
     produced = {table for step in steps for table in step.outputs}
     while remaining:
         kinds = sorted({step.first_day for step in remaining}, key=lambda day: (day is not None, day))
-        wave = next(
-            found for kind in kinds if (found := _wave([s for s in remaining if s.first_day == kind], done, produced))
+        stage = next(
+            found for kind in kinds if (found := _stage([s for s in remaining if s.first_day == kind], done, produced))
         )
-        result.append(wave)
-        done |= {table for step in wave for table in step.outputs}
-        remaining = [step for step in remaining if step not in wave]
+        result.append(stage)
+        done |= {table for step in stage for table in step.outputs}
+        remaining = [step for step in remaining if step not in stage]
     return result
 
 
-def _wave(candidates: Sequence[Step], done: set[str], produced: set[str]) -> tuple[Step, ...]:
+def _stage(candidates: Sequence[Step], done: set[str], produced: set[str]) -> tuple[Step, ...]:
     """The candidates whose upstreams are done or among themselves."""
-    have, wave = set(done), []
+    have, stage = set(done), []
     for step in candidates:
         needs = {table for table in (*step.reads, *step.references) if table in produced} - set(step.outputs)
         if needs <= have:
-            wave.append(step)
+            stage.append(step)
             have |= set(step.outputs)
-    return tuple(wave)
+    return tuple(stage)
 
 
-def days_of(steps: Sequence[Step], env: Env, chosen: Sequence[str] | None = None) -> list[str]:
+def days_of(steps: Sequence[Step], env: Resources, chosen: Sequence[str] | None = None) -> list[str]:
     """Days to look at: those with deliveries or with data, or the chosen ones."""
     if chosen is not None:
         return sorted(chosen)
@@ -73,27 +73,27 @@ def days_of(steps: Sequence[Step], env: Env, chosen: Sequence[str] | None = None
     return sorted(day for day in found if day[:1].isdigit() and len(day) == 10 and day >= first)
 
 
-def units(
-    wave: Sequence[Step], env: Env, chosen: Sequence[str] | None = None, *, force: bool = False
-) -> Iterator[Unit]:
+def planned_runs(
+    stage: Sequence[Step], env: Resources, chosen: Sequence[str] | None = None, *, force: bool = False
+) -> Iterator[PlannedRun]:
     """What a wave has to do, decided lazily: each unit is looked at when the ones before it are done, because what they
     write may make it stale."""
     env = replace(env, lake=env.lake.remembering())
-    if not wave[0].daily:
+    if not stage[0].daily:
         # Days that were chosen are what is to be forced; a model is not fitted again for them.
-        due = tuple(step for step in wave if (force and chosen is None) or _due(step, env, None))
+        due = tuple(step for step in stage if (force and chosen is None) or _due(step, env, None))
         if due:
-            yield Unit(None, _with_downstream(wave, due))
+            yield PlannedRun(None, _with_downstream(stage, due))
         return
-    days = days_of(wave, env, chosen)
+    days = days_of(stage, env, chosen)
     for position, day in enumerate(days, 1):
-        here = [step for step in wave if step.first_day and day >= step.first_day.isoformat()]
+        here = [step for step in stage if step.first_day and day >= step.first_day.isoformat()]
         due = tuple(step for step in here if force or stale(step, env, day))
         if due:
-            yield Unit(day, _with_downstream(here, due), position, len(days))
+            yield PlannedRun(day, _with_downstream(here, due), position, len(days))
 
 
-def waiting(steps: Sequence[Step], env: Env, days: Sequence[str]) -> list[str]:
+def waiting(steps: Sequence[Step], env: Resources, days: Sequence[str]) -> list[str]:
     """For each day on which none of the daily steps can run: what the first of them waits for."""
     reasons = []
     for day in days:
@@ -106,16 +106,16 @@ def waiting(steps: Sequence[Step], env: Env, days: Sequence[str]) -> list[str]:
     return reasons
 
 
-def _due(step: Step, env: Env, partition: str | None) -> bool:
+def _due(step: Step, env: Resources, partition: str | None) -> bool:
     keys = step.batches(env) if step.batches else [partition]
     return any(stale(step, env, key) for key in keys)
 
 
-def _with_downstream(wave: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:
+def _with_downstream(stage: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:
     """The due steps and everything after them in the wave that they may make stale."""
     tables = {table for step in due for table in step.outputs}
     chosen = []
-    for step in wave:
+    for step in stage:
         if step in due or tables & set(step.reads):
             chosen.append(step)
             tables |= set(step.outputs)

@@ -16,13 +16,13 @@ import polars as pl
 from assay.assets.sources import Delivery, DeliveryError, days, read_delivery, scan_day
 from assay.assets.sources.source import Files, Rows, Source
 from assay.assets.sources.sql import read_changes
-from assay.assets.steps.step import Declared, Env, NotReady, Step
+from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
 from assay.checks import compare_columns, contract_info
 from assay.checks.contract.contract import compiled
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.run_record import Check
+from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 
 DELIVERY = "delivery"
@@ -46,8 +46,10 @@ def raw_step(source: Source) -> Step:
             first_day=reader.first_day,
             landed=lambda env: days(env.settings.landing_path, reader.pattern),
             checks=(
-                Declared(DELIVERY, source.raw, "Every file is readable and has the contract's columns.", blocking=True),
-                Declared(RESENT, source.raw, "No file is one that already came (same bytes)."),
+                CheckSpec(
+                    DELIVERY, source.raw, "Every file is readable and has the contract's columns.", blocking=True
+                ),
+                CheckSpec(RESENT, source.raw, "No file is one that already came (same bytes)."),
             ),
             kinds=tuple(suffix.removeprefix(".") for suffix in reader.suffixes),
             **common,
@@ -70,7 +72,7 @@ class _Taken:
     frame: pl.DataFrame
 
 
-def _prepare_files(source: Source, reader: Files, tx: Transaction, env: Env) -> list[Delivery]:
+def _prepare_files(source: Source, reader: Files, tx: Transaction, env: Resources) -> list[Delivery]:
     day = tx.work.partition or ""
     found = scan_day(env.settings.landing_path, reader.pattern, day, reader.suffixes)
     if not found:
@@ -84,7 +86,7 @@ def _prepare_files(source: Source, reader: Files, tx: Transaction, env: Env) -> 
             continue
         if first is not None:
             message = f"{delivery.path} has the same bytes as {first}: taken once."
-            tx.check(Check(RESENT, source.raw, passed=False, severity="info", invalid=1, message=message))
+            tx.check(CheckResult(RESENT, source.raw, passed=False, severity="info", invalid=1, message=message))
             continue
         taken.append(delivery)
         tx.sources.append(_source_file(delivery, rows=0))
@@ -114,7 +116,7 @@ def _seen_elsewhere(lake: Lake, table: str, day: str) -> dict[str, str]:
     return {item.sha256: item.path for commit in writers if commit.partition != day for item in commit.sources}
 
 
-def _compute_files(source: Source, tx: Transaction, env: Env, deliveries: list[Delivery]) -> Mapping[str, Any]:
+def _compute_files(source: Source, tx: Transaction, env: Resources, deliveries: list[Delivery]) -> Mapping[str, Any]:
     taken, problems = [], []
     for number, delivery in enumerate(deliveries):
         env.progress(f"reading {source.name}", number, len(deliveries))
@@ -126,7 +128,7 @@ def _compute_files(source: Source, tx: Transaction, env: Env, deliveries: list[D
         else:
             taken.append(_Taken(delivery, frame))
     tx.check(
-        Check(
+        CheckResult(
             DELIVERY,
             source.raw,
             passed=not problems,
@@ -240,7 +242,7 @@ def _next_batch(lake: Lake, source: Source) -> str:
     return f"{int(known[-1]) + 1 if known else 1:06d}"
 
 
-def _prepare_rows(source: Source, reader: Rows, tx: Transaction, env: Env) -> pl.DataFrame:
+def _prepare_rows(source: Source, reader: Rows, tx: Transaction, env: Resources) -> pl.DataFrame:
     """The rows that changed since the last batch. Raises NotReady when there are none."""
     since, seen = None, None
     try:
@@ -256,13 +258,13 @@ def _prepare_rows(source: Source, reader: Rows, tx: Transaction, env: Env) -> pl
     return changes
 
 
-def _compute_rows(source: Source, tx: Transaction, env: Env, changes: pl.DataFrame) -> Mapping[str, Any]:
+def _compute_rows(source: Source, tx: Transaction, env: Resources, changes: pl.DataFrame) -> Mapping[str, Any]:
     extract = changes.drop("_row_number", strict=False)
     content = extract.write_ndjson().encode()
     sha256 = hashlib.sha256(content).hexdigest()
     env.lake.storage.put_once(kept_at(sha256), content)
     path = f"{source.name}/extract-{tx.work.partition}.ndjson"
     tx.sources.append(SourceFile(path, sha256, len(content), changes.height, kept_at(sha256)))
-    tx.check(Check(DELIVERY, source.raw, passed=True, severity="block", evaluated=changes.height))
+    tx.check(CheckResult(DELIVERY, source.raw, passed=True, severity="block", evaluated=changes.height))
     tx.write(source.raw, _linked([(changes, path, sha256)], sha256[:16]))
     return {"files": [path]}

@@ -12,7 +12,7 @@ from typing import Any
 from assay.assets.steps.code_version import code_identity
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Done, Recorder, Run, Work, new_run
+from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.transaction import Transaction, run
 from assay.settings import Settings
 
@@ -24,7 +24,7 @@ class NotReady(AssayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Env:
+class Resources:
     """What a step may use besides its transaction. `now` decides which exceptions are over."""
 
     settings: Settings
@@ -35,7 +35,7 @@ class Env:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class CheckSpec:
     """A check that a step will report, known before it runs (so that the UI can list it)."""
 
     name: str
@@ -55,15 +55,15 @@ class Step:
     """
 
     outputs: tuple[str, ...]
-    prepare: Callable[[Transaction, Env], Any]
-    compute: Callable[[Transaction, Env, Any], Mapping[str, Any] | None]
+    prepare: Callable[[Transaction, Resources], Any]
+    compute: Callable[[Transaction, Resources, Any], Mapping[str, Any] | None]
     code_version: str
     reads: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     first_day: date | None = None
-    batches: Callable[[Env], list[str]] | None = None
-    landed: Callable[[Env], list[str]] | None = None
-    checks: tuple[Declared, ...] = ()
+    batches: Callable[[Resources], list[str]] | None = None
+    landed: Callable[[Resources], list[str]] | None = None
+    checks: tuple[CheckSpec, ...] = ()
     group: str = "default"
     kinds: tuple[str, ...] = ()
     owner: str = ""
@@ -88,7 +88,7 @@ class Result:
 
     step: Step
     partition: str | None
-    done: Done
+    done: RunResult
     shown: Mapping[str, Any]
 
     @property
@@ -107,7 +107,9 @@ def work_of(step: Step, partition: str | None, run: Run | None = None) -> Work:
     )
 
 
-def execute(step: Step, env: Env, partition: str | None, step_run: Run | None = None, *, force: bool = False) -> Result:
+def execute(
+    step: Step, env: Resources, partition: str | None, step_run: Run | None = None, *, force: bool = False
+) -> Result:
     """Run one step for one partition. Nothing is computed when its outputs already hold the result of these inputs
     (`force` computes all the same). Raises NotReady, AuditFailed (nothing published) or any AssayError."""
 
@@ -123,19 +125,19 @@ def execute(step: Step, env: Env, partition: str | None, step_run: Run | None = 
     return Result(step, partition, done, shown)
 
 
-def stale(step: Step, env: Env, partition: str | None) -> bool:
+def stale(step: Step, env: Resources, partition: str | None) -> bool:
     """Whether running the step now would do something: its inputs, code or sources differ from those of its outputs.
     A refused delivery counts: running it says what is wrong. False while it is not ready."""
     return _looked_at(step, env, partition) is True
 
 
-def waits_for(step: Step, env: Env, partition: str | None) -> str | None:
+def waits_for(step: Step, env: Resources, partition: str | None) -> str | None:
     """Why the step cannot run yet, or None if it could."""
     found = _looked_at(step, env, partition)
     return found if isinstance(found, str) else None
 
 
-def _looked_at(step: Step, env: Env, partition: str | None) -> bool | str:
+def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | str:
     """Whether the step is stale, or what it waits for."""
     tx = Transaction(env.lake, work_of(step, partition))
     try:
@@ -179,7 +181,7 @@ def require(tx: Transaction, table: str, partition: str) -> None:
         raise NotReady(f"{table} has no partition {partition} yet: materialise it first.")
 
 
-def fingerprints(steps: Sequence[Step], env: Env, partition: str | None) -> list[str]:
+def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -> list[str]:
     """What each step would compute from now, as one string: equal strings mean that nothing has changed for it."""
     found = []
     for step in steps:

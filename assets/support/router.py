@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from assay.assets.steps.compute import embedding_keys
-from assay.assets.steps.step import Env, NotReady, Step, available, days_before, require
+from assay.assets.steps.step import NotReady, Resources, Step, available, days_before, require
 from assay.assets.support.card_events import customer_activity
 from assay.assets.support.linear import fit, from_bytes, to_bytes
 from assay.assets.support.tickets import ticket, ticket_text
@@ -39,7 +39,7 @@ FEATURES = [
 VECTOR = "vector"
 
 
-def _spine(tickets: pl.LazyFrame, env: Env) -> pl.DataFrame:
+def _spine(tickets: pl.LazyFrame, env: Resources) -> pl.DataFrame:
     """One row per ticket: whom it is about, when, and the key of its text's vector."""
     rows = tickets.select("ticket_id", "customer_id", pl.col("created_at").alias("event_time"), "text", LABEL).collect()
     return rows.with_columns(embedding_keys(env, rows["text"])).drop("text").sort("event_time", "ticket_id")
@@ -57,7 +57,7 @@ class _Joined:
     models: pl.LazyFrame | None = None
 
 
-def _prepare_training(tx: Transaction, env: Env) -> _Joined:
+def _prepare_training(tx: Transaction, env: Resources) -> _Joined:
     days = [day for day in available(tx, TICKETS) if day < TRAIN_UNTIL]
     last = days_before(TRAIN_UNTIL, 2)[0]
     for table in (TICKETS, STATISTICS, ticket_text.table, ACTIVITY):
@@ -68,7 +68,7 @@ def _prepare_training(tx: Transaction, env: Env) -> _Joined:
     return _Joined(spine, resolve(tx, FEATURES, spine))
 
 
-def _compute_training(tx: Transaction, env: Env, joined: _Joined) -> Mapping[str, Any]:
+def _compute_training(tx: Transaction, env: Resources, joined: _Joined) -> Mapping[str, Any]:
     del env
     rows = stage_training_set(tx, NAME, joined.spine, joined.features)
     return {"rows": rows.height, "classes": rows[LABEL].n_unique(), "features": len(rows.columns)}
@@ -90,7 +90,7 @@ training = Step(
 # -- model -------------------------------------------------------------------------------------------------------------
 
 
-def _prepare_model(tx: Transaction, env: Env) -> pl.LazyFrame:
+def _prepare_model(tx: Transaction, env: Resources) -> pl.LazyFrame:
     del env
     try:
         return tx.read(TRAINING)
@@ -98,7 +98,7 @@ def _prepare_model(tx: Transaction, env: Env) -> pl.LazyFrame:
         raise NotReady(f"{TRAINING} does not exist yet: materialise it first.") from None
 
 
-def _compute_model(tx: Transaction, env: Env, training_set: pl.LazyFrame) -> Mapping[str, Any]:
+def _compute_model(tx: Transaction, env: Resources, training_set: pl.LazyFrame) -> Mapping[str, Any]:
     frame = training_set.collect()
     env.progress(f"fitting {NAME}", 0, 1)
     model = fit(frame, NUMBERS, VECTOR, LABEL, INVERSE_REGULARISATION)
@@ -146,7 +146,7 @@ model = Step(
 # -- predictions -------------------------------------------------------------------------------------------------------
 
 
-def _prepare_predictions(tx: Transaction, env: Env) -> _Joined:
+def _prepare_predictions(tx: Transaction, env: Resources) -> _Joined:
     day = tx.work.partition or ""
     for table in (TICKETS, STATISTICS, ticket_text.table):
         require(tx, table, day)
@@ -159,7 +159,7 @@ def _prepare_predictions(tx: Transaction, env: Env) -> _Joined:
     return _Joined(spine, resolve(tx, FEATURES, spine), models)
 
 
-def _compute_predictions(tx: Transaction, env: Env, joined: _Joined) -> Mapping[str, Any]:
+def _compute_predictions(tx: Transaction, env: Resources, joined: _Joined) -> Mapping[str, Any]:
     del env
     if joined.models is None:
         raise AssertionError("predictions are prepared with a model")

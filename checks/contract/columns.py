@@ -12,7 +12,7 @@ _TEXT = "String"
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class SchemaDiff:
     """How a delivery's columns differ. A renamed column is listed in `missing` and `unexpected` too: it is only likely.
 
     renamed: (expected name, delivered name, score 0 to 1), best first. retyped: (name, expected dtype, delivered dtype).
@@ -30,12 +30,12 @@ class Drift:
 class ColumnsError(AssayError):
     """A delivery lacks columns of its contract, or has others although the contract is strict. `drift` names them."""
 
-    def __init__(self, message: str, drift: Drift) -> None:
+    def __init__(self, message: str, drift: SchemaDiff) -> None:
         super().__init__(message)
         self.drift = drift
 
 
-def compare_columns(expected: Mapping[str, str], delivered: Mapping[str, str]) -> Drift:
+def compare_columns(expected: Mapping[str, str], delivered: Mapping[str, str]) -> SchemaDiff:
     """Compare column name -> dtype (as polars writes it). A delivered String is text to be parsed, so never retyped."""
     missing = tuple(name for name in expected if name not in delivered)
     unexpected = tuple(name for name in delivered if name not in expected)
@@ -57,7 +57,7 @@ def compare_columns(expected: Mapping[str, str], delivered: Mapping[str, str]) -
         for name, dtype in expected.items()
         if name in delivered and delivered[name] not in (dtype, _TEXT)
     )
-    return Drift(missing, unexpected, tuple(renamed), retyped)
+    return SchemaDiff(missing, unexpected, tuple(renamed), retyped)
 
 
 def require_columns(contract: str, expected: Mapping[str, str], delivered: Mapping[str, str], *, strict: bool) -> None:

@@ -24,9 +24,9 @@ from assay.checks.contract.rules import (
     CountRule,
     DtypeRule,
     ExprRule,
+    ForeignKeyRule,
     NotNanRule,
     PanderaRule,
-    ReferenceRule,
     Rule,
     SequenceRule,
     SetRule,
@@ -152,7 +152,7 @@ def _column_rules(schema: pa.DataFrameSchema, column: Column, by_name: Mapping[s
         yield SetRule(**common("unique"), key=(value,))
     if column.options.exists_in is not None:
         table, _, other = column.options.exists_in.partition(".")
-        yield ReferenceRule(**common("exists"), reference=table, reference_column=other or name)
+        yield ForeignKeyRule(**common("exists"), reference=table, reference_column=other or name)
     if column.options.canonical_unique is not None:
         entity = column.options.canonical_unique
         for other in entity:

@@ -122,7 +122,7 @@ def compiled(contract: type[Contract]) -> Compiled:
     return contract.__compiled__
 
 
-def bound(contract: type[Contract], delivered: Sequence[str]) -> Compiled:
+def for_delivery(contract: type[Contract], delivered: Sequence[str]) -> Compiled:
     """The contract for a delivery with these columns: patterns stand for the columns that match them.
 
     Raises ColumnsError when the contract is ordered and the columns come in another order.

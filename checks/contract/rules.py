@@ -57,7 +57,7 @@ class ExprRule(Rule):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceRule(Rule):
+class ForeignKeyRule(Rule):
     """The value occurs in `reference_column` of the table `reference`."""
 
     reference: str

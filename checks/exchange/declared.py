@@ -20,7 +20,7 @@ CODE = "code"
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredRule:
     """One rule that an author wrote. `check`: pandera's name of a built-in check, a text rule, EXPRESSION or CODE."""
 
     rule: Rule
@@ -36,7 +36,7 @@ class Declaration:
     """
 
     plan: Compiled
-    written: Mapping[str, Declared]
+    written: Mapping[str, DeclaredRule]
     unique: tuple[str, ...]
 
 
@@ -46,7 +46,7 @@ def declaration(contract: type[Contract]) -> Declaration:
     schema = templates(contract.to_schema())
     rules = {rule.name: rule for rule in plan.rules}
     written = {
-        name: Declared(rules[name], check, arguments)
+        name: DeclaredRule(rules[name], check, arguments)
         for name, check, arguments in _written(schema)
         if name in rules  # a rule whose name we do not know has no arguments that we could read
     }

@@ -15,7 +15,7 @@ import yaml
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import TEXT_RULES, FieldOptions
 from assay.checks.contract.rules import Column, Rule
-from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, Declared, declaration
+from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration
 from assay.checks.exchange.odcs_types import Node, type_node
 from assay.errors import AssayError
 
@@ -154,11 +154,11 @@ def _column_options(options: FieldOptions) -> dict[str, Any]:
     }
 
 
-def _said_by_options(item: Declared, column: Column) -> bool:
+def _said_by_options(item: DeclaredRule, column: Column) -> bool:
     return item.check in {field.name for field in fields(column.options)}
 
 
-def _in_slot(item: Declared, options: Node, dtype: pl.DataType) -> bool:
+def _in_slot(item: DeclaredRule, options: Node, dtype: pl.DataType) -> bool:
     """Put a check where the standard has a place for exactly this; False if there is none or it is taken."""
     found: Node = {}
     if item.check in BOUNDS:
@@ -187,7 +187,7 @@ def _pattern(pattern: Any) -> str:
     return getattr(pattern, "pattern", pattern)
 
 
-def _quality(item: Declared) -> Node:
+def _quality(item: DeclaredRule) -> Node:
     values = item.arguments.get("allowed_values")
     if item.check == "isin" and all(isinstance(value, (str, int, float, bool)) for value in values or ()):
         arguments = {"validValues": list(values or ())}

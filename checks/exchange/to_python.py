@@ -13,7 +13,7 @@ from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import TEXT_RULES
 from assay.checks.contract.rules import Column
 from assay.checks.drafting.draft import annotation, quoted
-from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, Declared, declaration
+from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration
 from assay.errors import AssayError
 
 _SAME = ("isin", "notin", "str_matches", "str_contains", "str_startswith", "str_endswith", "str_length", "in_range")
@@ -69,7 +69,7 @@ def _option(name: str, value: Any) -> str:
     return _literal(dict(value)) if name == "required_if" else _literal(value)
 
 
-def _argument(item: Declared) -> str:
+def _argument(item: DeclaredRule) -> str:
     if item.check in TEXT_RULES:
         return f"{item.check}=True"
     name = item.check if item.check in _SAME or item.check not in BUILTINS else BUILTINS[item.check][0]
@@ -113,7 +113,7 @@ def _severity(severity: str, block: Any) -> str:
     return f"Block({', '.join(f'{name}={value}' for name, value in given.items())})"
 
 
-def _rule(item: Declared, number: int) -> Iterator[str]:
+def _rule(item: DeclaredRule, number: int) -> Iterator[str]:
     tree = item.arguments[EXPRESSION].meta.serialize(format="json")
     yield ""
     yield f"    @rule(name={quoted(item.rule.name)})"

@@ -29,7 +29,7 @@ _CLASSES = {
 }
 
 
-def measure(frame: pl.DataFrame, contract: type[Contract]) -> ProfileState:
+def profile(frame: pl.DataFrame, contract: type[Contract]) -> ProfileState:
     """The profile of rows in the contract's types, such as the clean rows of a validation. Other columns are left out."""
     schema = contract.to_schema()
     columns = {

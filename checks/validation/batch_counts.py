@@ -10,17 +10,17 @@ import polars as pl
 from assay.checks.contract.rules import Column
 from assay.checks.validation.scan import Scan
 
-Profile = dict[str, dict[str, Any]]
+BatchCounts = dict[str, dict[str, Any]]
 
 
-def profile(scan: Scan, columns: tuple[Column, ...]) -> Profile:
+def batch_counts(scan: Scan, columns: tuple[Column, ...]) -> BatchCounts:
     """Per column: count, null, nan (floats), distinct (approximate); min, max of numbers and times; mean of numbers.
 
     JSON-ready: times are ISO text, decimals text. Holds no value of a text column and none of personal data.
     """
     wanted, exprs = _wanted(columns)
     count, *row = scan.collect(scan.rows.select(exprs)).row(0)
-    result: Profile = {column.name: {"count": count} for column in columns}
+    result: BatchCounts = {column.name: {"count": count} for column in columns}
     for (column, name), value in zip(wanted, row, strict=True):
         result[column][name] = plain(value)
     for found in result.values():

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from assay.checks.contract.contract import Contract, bound
+from assay.checks.contract.contract import Contract, for_delivery
 from assay.checks.contract.rules import Column
 from assay.checks.text.formats import parser
 from assay.checks.text.normalization import normal_form
@@ -18,7 +18,7 @@ def propose(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
     values: show it only where the rows themselves may be shown. Empty when no column has proposals.
     """
     columns = [
-        column for column in bound(contract, frame.columns).columns if frame.schema.get(column.name) == pl.String
+        column for column in for_delivery(contract, frame.columns).columns if frame.schema.get(column.name) == pl.String
     ]
     proposals = [expr.alias(column.name) for column in columns if (expr := _proposal(column)) is not None]
     if not proposals:

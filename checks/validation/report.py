@@ -59,7 +59,7 @@ class Report:
         return cls(**{name: value for name, value in data.items() if name not in ("rules", "blocked")}, rules=rules)
 
 
-def judge(
+def rule_result(
     name: str,
     column: str | None,
     severity: Severity,

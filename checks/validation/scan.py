@@ -8,7 +8,7 @@ import polars as pl
 
 from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled
-from assay.checks.contract.rules import Column, DtypeRule, ExprRule, NotNanRule, ReferenceRule, Rule, SetRule
+from assay.checks.contract.rules import Column, DtypeRule, ExprRule, ForeignKeyRule, NotNanRule, Rule, SetRule
 from assay.checks.validation.parse import typed
 from assay.checks.validation.spill import on_disk
 from assay.checks.validation.uniqueness import constant, fingerprint
@@ -156,7 +156,7 @@ def _query(
     verdicts = [
         _verdict(rule, members, unreadable, converted, delivered).alias(_VERDICT + rule.name)
         for rule in rules
-        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule, ReferenceRule))
+        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule, ForeignKeyRule))
     ]
     keys = []
     if keyed:
@@ -213,7 +213,7 @@ def _verdict(
             unread = [_not_cast(name)] if name in converted else []
             unread += [pl.col(_DEFECTIVE)] if has_defects else []
             unknown = pl.any_horizontal(unread) if unread else None
-        case ReferenceRule(inputs=(name,)):
+        case ForeignKeyRule(inputs=(name,)):
             valid = pl.col(name).is_in(members[rule.name].implode())
         case ExprRule(expr=expr):
             valid = expr

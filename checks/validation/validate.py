@@ -8,11 +8,11 @@ import polars as pl
 
 from assay.checks.contract.columns import require_columns
 from assay.checks.contract.compile import is_link
-from assay.checks.contract.contract import Compiled, Contract, bound
+from assay.checks.contract.contract import Compiled, Contract, for_delivery
 from assay.checks.contract.field import Severity
-from assay.checks.contract.rules import CountRule, PanderaRule, ReferenceRule, Rule, TableRule
-from assay.checks.validation.batch_counts import Profile, profile
-from assay.checks.validation.report import Report, RuleResult, judge
+from assay.checks.contract.rules import CountRule, ForeignKeyRule, PanderaRule, Rule, TableRule
+from assay.checks.validation.batch_counts import BatchCounts, batch_counts
+from assay.checks.validation.report import Report, RuleResult, rule_result
 from assay.checks.validation.rule_evaluation import Verdicts, judged
 from assay.checks.validation.scan import DEFECT, Scan, scan_batch
 from assay.errors import AssayError
@@ -50,7 +50,7 @@ class Outcome:
 
     quarantined: pl.DataFrame
     report: Report
-    profile: Profile
+    profile: BatchCounts
     _clean: _Later = field(repr=False)
 
     @property
@@ -67,7 +67,7 @@ class SpilledOutcome:
     clean: pl.LazyFrame
     quarantined: pl.LazyFrame
     report: Report
-    profile: Profile
+    profile: BatchCounts
 
 
 def validate(
@@ -123,7 +123,7 @@ def _validated(
 ) -> tuple[Scan, SpilledOutcome]:
     batch = frame.lazy()
     delivered = batch.collect_schema()
-    plan = bound(contract, delivered.names())
+    plan = for_delivery(contract, delivered.names())
     _require_columns(plan, delivered)
     notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
     members = _reference_members(plan, references or {}, notes)
@@ -149,7 +149,7 @@ def _reference_members(plan: Compiled, references: Mapping[str, Frame], notes: d
     dtypes = {column.name: column.dtype for column in plan.columns}
     members: dict[str, pl.Series] = {}
     for rule in plan.rules:
-        if not isinstance(rule, ReferenceRule) or rule.name in notes:
+        if not isinstance(rule, ForeignKeyRule) or rule.name in notes:
             continue
         if rule.reference not in references:
             notes[rule.name] = f"no reference {rule.reference} was given"
@@ -221,7 +221,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
         clean=stays.select(*(column.name for column in plan.columns), *links),
         quarantined=_quarantined(scan, marks),
         report=report,
-        profile=profile(scan, plan.columns),
+        profile=batch_counts(scan, plan.columns),
     )
 
 
@@ -255,7 +255,7 @@ def _reader_results(scan: Scan) -> list[RuleResult]:
     defects = scan.rows.select(pl.col(DEFECT).drop_nulls().value_counts().struct.unnest())
     counts = dict(scan.collect(defects).iter_rows())
     return [
-        judge(
+        rule_result(
             f"row.{defect}",
             None,
             Severity.QUARANTINE,
@@ -280,7 +280,7 @@ def _result(rule: Rule, verdicts: Verdicts) -> RuleResult:
         evaluated = verdicts.height - unknown
     else:
         evaluated, invalid, unknown = 0, 0, 1 if isinstance(rule, (TableRule, CountRule)) else verdicts.height
-    return judge(
+    return rule_result(
         rule.name,
         rule.column,
         severity,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from assay.checks.contract.field import Severity
-from assay.checks.validation.report import RuleResult, judge
+from assay.checks.validation.report import RuleResult, rule_result
 from assay.errors import AssayError
 
 MIN_HISTORY = 5
@@ -21,7 +21,7 @@ def volume(rows: int, history: Sequence[int], *, ratio: float = 5.0) -> RuleResu
     usual = median(history) if enough else 0
     unusual = enough and (rows > ratio * usual or rows * ratio < usual)
     note = "" if enough else f"{len(history)} earlier batches, {MIN_HISTORY} are needed"
-    return judge(
+    return rule_result(
         "volume",
         None,
         Severity.WARN,

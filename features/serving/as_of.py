@@ -30,7 +30,7 @@ _NULL = np.iinfo(np.int64).min  # sorts before every instant and every position
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AsOfView:
+class ViewRead:
     """One view to read: how it is served, its rows, and which features to take from them.
 
     `features` may map feature names to output names; `prefix` is put before each. `position` names an integer column that
@@ -61,7 +61,7 @@ class _Spine:
 
 def as_of_join(
     spine: pl.DataFrame | pl.LazyFrame,
-    views: Sequence[AsOfView],
+    views: Sequence[ViewRead],
     *,
     event_time: str = "event_time",
     known_at: KnownAt = "event",
@@ -89,7 +89,7 @@ def as_of_join(
     return rows.with_columns(columns)
 
 
-def latest(view: AsOfView, keys: pl.DataFrame, at: datetime, *, known_at: KnownAt = "event") -> pl.DataFrame:
+def latest(view: ViewRead, keys: pl.DataFrame, at: datetime, *, known_at: KnownAt = "event") -> pl.DataFrame:
     """The features of each row of `keys` as of `at`, by the rule of `as_of_join`, in the order given.
 
     Adds `<view>.event_time` (when the value held from; also for expired ones) and `<view>.state`: `present`, `missing`
@@ -110,7 +110,7 @@ def latest(view: AsOfView, keys: pl.DataFrame, at: datetime, *, known_at: KnownA
     )
 
 
-def _values(view: AsOfView, spine: _Spine, known_at: KnownAt, skip_nulls: bool) -> list[pl.Series]:
+def _values(view: ViewRead, spine: _Spine, known_at: KnownAt, skip_nulls: bool) -> list[pl.Series]:
     rows = _read(view, spine, known_at, bounded=True)
     outputs = view.outputs()
     gappy = {feature for feature in outputs if skip_nulls and rows[feature].null_count()}
@@ -138,7 +138,7 @@ def _encode(rows: pl.DataFrame, keys: Sequence[str], types: Sequence[pl.DataType
     return _Spine(np.where(known.to_numpy(), _integers(code), -1), _integers(times), entities)
 
 
-def _key_types(view: AsOfView, spine: Mapping[str, pl.DataType]) -> tuple[pl.DataType, ...]:
+def _key_types(view: ViewRead, spine: Mapping[str, pl.DataType]) -> tuple[pl.DataType, ...]:
     """The types in which the spine's keys are compared with the view's: the view's own."""
     table = view.frame.collect_schema()
     require_columns(spine, view.serving.keys, f"view {view.name!r} joins on {list(view.serving.keys)}; the spine")
@@ -154,7 +154,7 @@ def _key_types(view: AsOfView, spine: Mapping[str, pl.DataType]) -> tuple[pl.Dat
     return tuple(pl.String() if _is_text(table[key]) else table[key] for key in view.serving.keys)
 
 
-def _read(view: AsOfView, spine: _Spine, known_at: KnownAt, *, bounded: bool) -> pl.DataFrame:
+def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) -> pl.DataFrame:
     """The view's rows that could answer the spine: its entities, not after its last time nor too old for its first.
 
     `bounded=False` keeps the too old ones, to tell expired from missing. One scan, so that a frame whose order is not
@@ -192,7 +192,7 @@ def _read(view: AsOfView, spine: _Spine, known_at: KnownAt, *, bounded: bool) ->
     )
 
 
-def _find(view: AsOfView, rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
+def _find(view: ViewRead, rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
     row = _search(rows, spine, known_at)
     return np.where(_is_alive(rows, row, spine, view.serving.max_age_us), row, -1)
 
@@ -265,7 +265,7 @@ def _position(schema: Mapping[str, pl.DataType], column: str, where: str) -> pl.
     return pl.col(column).alias(_POSITION)
 
 
-def _refuse_collisions(taken: Sequence[str], views: Sequence[AsOfView]) -> None:
+def _refuse_collisions(taken: Sequence[str], views: Sequence[ViewRead]) -> None:
     seen = dict.fromkeys(taken, "the spine")
     for view in views:
         for feature, output in view.outputs().items():

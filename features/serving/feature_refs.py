@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.serving.as_of import AsOfView, KnownAt, as_of_join
+from assay.features.serving.as_of import KnownAt, ViewRead, as_of_join
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import Work
@@ -61,7 +61,7 @@ class Resolved:
     """References, resolved: what to join, and for the record which table at which version gives which column."""
 
     references: tuple[str, ...]
-    views: tuple[AsOfView, ...]
+    views: tuple[ViewRead, ...]
     lookups: tuple[Lookup, ...]
     described: tuple[Mapping[str, Any], ...]
 
@@ -105,7 +105,7 @@ def resolve(
             oldest = serving.max_age_us if bounded else None
             partitions = partitions_between(state, serving.event_time, between, oldest, bounded=bounded)
             frame, position = _ranked(tx.read(table, partitions), partitions)
-            views.append(AsOfView(name, serving, frame, outputs, position=position))
+            views.append(ViewRead(name, serving, frame, outputs, position=position))
         described.append(_describe(state, name, outputs, serving, view))
     return Resolved(tuple(references), tuple(views), tuple(lookups), tuple(described))
 

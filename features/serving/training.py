@@ -22,7 +22,7 @@ from assay.features.tables.digest import content_digest
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.pins import pin, pins
-from assay.features.tables.run_record import Done, Recorder, Run, Work, new_run
+from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.snapshot import Slice, Snapshot, digest_of
 from assay.features.tables.transaction import Transaction, run
 
@@ -111,7 +111,7 @@ def stage_training_set(
     return rows
 
 
-def published(lake: Lake, name: str, done: Done) -> TrainingSet:
+def published(lake: Lake, name: str, done: RunResult) -> TrainingSet:
     """The training set that a finished piece of work wrote, or found to be current."""
     written = next(item for item in done.writes if item.table == _table(name))
     return _open(lake, name, written.snapshot)

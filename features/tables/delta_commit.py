@@ -17,7 +17,7 @@ from assay.features.tables.commit_metadata import Commit, to_metadata
 from assay.features.tables.delta_log import VOUCHES, read_commit, unvouched
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
 from assay.features.tables.parquet_files import PARTITION, EncodedFile, encode, storable
-from assay.features.tables.run_record import Done, Written
+from assay.features.tables.run_record import RunResult, TableWrite
 
 # Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.
 PIN_SAFE: dict[str, str | None] = {
@@ -46,7 +46,7 @@ class Staged:
     constraints: Mapping[str, str] | None = None
 
 
-def publish(lake: Lake, staged: Staged, done: Done, fingerprint: str, read_version: int | None) -> Written:
+def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_version: int | None) -> TableWrite:
     """Commit one output. `read_version`: the version at which the same work read this table, if it did (ABSENT: it found
     none); then a newer one is a Conflict, since the work's decision (such as "this key is new") may not hold any more.
 
@@ -132,8 +132,8 @@ def _written(
     files: list[EncodedFile],
     *,
     changed: bool,
-) -> Written:
-    return Written(
+) -> TableWrite:
+    return TableWrite(
         table=staged.table,
         snapshot=state.table_snapshot(version),
         partition=partition,

@@ -66,7 +66,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class TableWrite:
     """One output of a piece of work. `changed` is False where the table already held exactly this."""
 
     table: str
@@ -81,7 +81,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """The verdict of one rule on one table, in counts; never with values."""
 
     name: str
@@ -99,14 +99,14 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class RunResult:
     """A finished piece of work: everything it read and wrote, with the versions really read and written."""
 
     work: Work
     reads: tuple[Slice, ...]
     sources: tuple[SourceFile, ...]
-    writes: tuple[Written, ...]
-    checks: tuple[Check, ...]
+    writes: tuple[TableWrite, ...]
+    checks: tuple[CheckResult, ...]
     contract: Mapping[str, Any] | None
     extra: Mapping[str, Any]
     finished_at: datetime
@@ -121,9 +121,9 @@ class Recorder(Protocol):
 
     def started(self, work: Work) -> None: ...
 
-    def finished(self, done: Done) -> None: ...
+    def finished(self, done: RunResult) -> None: ...
 
-    def failed(self, done: Done, error: BaseException) -> None: ...
+    def failed(self, done: RunResult, error: BaseException) -> None: ...
 
 
 class NullRecorder:
@@ -132,8 +132,8 @@ class NullRecorder:
     def started(self, work: Work) -> None:
         del work
 
-    def finished(self, done: Done) -> None:
+    def finished(self, done: RunResult) -> None:
         del done
 
-    def failed(self, done: Done, error: BaseException) -> None:
+    def failed(self, done: RunResult, error: BaseException) -> None:
         del done, error

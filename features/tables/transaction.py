@@ -19,7 +19,7 @@ from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit, SourceFile
 from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, holds, publish
 from assay.features.tables.lake import Lake, TableMissing, TableState
-from assay.features.tables.run_record import Check, Done, Recorder, Work, Written
+from assay.features.tables.run_record import CheckResult, Recorder, RunResult, TableWrite, Work
 from assay.features.tables.snapshot import Slice, digest_of
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ T = TypeVar("T")
 class AuditFailed(AssayError):
     """A blocking check failed: nothing was published. `checks` are all verdicts so far, the passed ones too."""
 
-    def __init__(self, message: str, checks: Sequence[Check]) -> None:
+    def __init__(self, message: str, checks: Sequence[CheckResult]) -> None:
         super().__init__(message)
         self.checks = tuple(checks)
 
@@ -44,17 +44,17 @@ class Transaction:
 
     def __init__(self, lake: Lake, work: Work) -> None:
         self.lake, self.work = lake, work
-        self.checks: list[Check] = []
+        self.checks: list[CheckResult] = []
         self.sources: list[SourceFile] = []
         self.contract: Mapping[str, Any] | None = None
         self.extra: dict[str, Any] = {}
         self._pins: dict[str, _Pin] = {}
         self._absent: set[str] = set()
         self._staged: list[Staged] = []
-        self._written: list[Written] = []
-        self._then: list[Callable[[Done], None]] = []
+        self._written: list[TableWrite] = []
+        self._then: list[Callable[[RunResult], None]] = []
         self._decided: str | None = None
-        self.done: Done | None = None
+        self.done: RunResult | None = None
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -113,10 +113,10 @@ class Transaction:
         if len(kept) < len(tables):
             return False
         self._written += [written for written, _ in kept]
-        self.checks[:] = [Check(**check) for check in kept[0][1].checks]
+        self.checks[:] = [CheckResult(**check) for check in kept[0][1].checks]
         return True
 
-    def _written_before(self, name: str) -> tuple[Written, Commit] | None:
+    def _written_before(self, name: str) -> tuple[TableWrite, Commit] | None:
         try:
             state = self.lake.table(name).at()
         except TableMissing:
@@ -126,7 +126,7 @@ class Transaction:
             return None
         snapshot = state.table_snapshot(commit.version)
         schema = {column: str(dtype) for column, dtype in state.schema.items()}
-        written = Written(
+        written = TableWrite(
             table=name,
             snapshot=snapshot,
             partition=self.work.partition,
@@ -157,11 +157,11 @@ class Transaction:
             Staged(name, frame, mode, tuple(statistics), column_lineage, extra or {}, dict(constraints or {}))
         )
 
-    def then(self, action: Callable[[Done], None]) -> None:
+    def then(self, action: Callable[[RunResult], None]) -> None:
         """Run an action when everything is published, as part of the work (such as pinning what was made)."""
         self._then.append(action)
 
-    def check(self, *checks: Check) -> None:
+    def check(self, *checks: CheckResult) -> None:
         self.checks += checks
 
     def audit(self) -> None:
@@ -173,9 +173,9 @@ class Transaction:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def outcome(self) -> Done:
+    def outcome(self) -> RunResult:
         """What was done so far: after a failure in the middle of publishing, with the outputs that are out."""
-        return Done(
+        return RunResult(
             work=self.work,
             reads=self.reads,
             sources=tuple(self.sources),
@@ -186,7 +186,7 @@ class Transaction:
             finished_at=datetime.now(UTC),
         )
 
-    def publish(self) -> Done:
+    def publish(self) -> RunResult:
         self.audit()
         metadata = self.outcome()
         read = dict.fromkeys(self._absent, ABSENT) | {name: pin.state.version for name, pin in self._pins.items()}
@@ -231,7 +231,7 @@ def transaction(lake: Lake, recorder: Recorder, work: Work) -> Iterator[Transact
 
 def run(
     lake: Lake, recorder: Recorder, work: Work, body: Callable[[Transaction], T], attempts: int = 8
-) -> tuple[T, Done]:
+) -> tuple[T, RunResult]:
     """Run `body` in a transaction; when another writer changed a table that it both read and writes, run it again on the
     new state (optimistic concurrency with jitter). Raises Conflict after `attempts`."""
     recorder.started(work)

@@ -1,4 +1,4 @@
-"""What events say of somebody: of every facet the latest, read from the few events that say it (see `lineage/store/facet_index.py`)."""
+"""What events say of somebody: of every facet the latest, read from the few events that say it (see `store/facet_index.py`)."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Done, Work
+from assay.features.tables.run_record import RunResult, Work
 from assay.lineage.delivery.spool import Spool
 from assay.lineage.events.process import is_alive, this_process
 
@@ -48,10 +48,10 @@ class EventRecorder:
     def started(self, work: Work) -> None:
         self._record(lambda events: events.started(work, self.deployment, this_process()))
 
-    def finished(self, done: Done) -> None:
+    def finished(self, done: RunResult) -> None:
         self._record(lambda events: events.finished(done, self.deployment))
 
-    def failed(self, done: Done, error: BaseException) -> None:
+    def failed(self, done: RunResult, error: BaseException) -> None:
         self._record(lambda events: events.failed(done, error, self.deployment))
 
     # -- afterwards ------------------------------------------------------------------------------------------------

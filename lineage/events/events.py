@@ -17,7 +17,7 @@ from openlineage.client.facet_v2 import RunFacet
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit, SourceFile
 from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.run_record import Check, Done, Work, Written
+from assay.features.tables.run_record import CheckResult, RunResult, TableWrite, Work
 from assay.features.tables.run_record import Run as WorkRun
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.lineage.events import facets
@@ -41,13 +41,13 @@ def started(work: Work, deployment: str, process: Process | None = None) -> RunE
     return event
 
 
-def finished(done: Done, deployment: str, *, recovered: bool = False) -> RunEvent:
+def finished(done: RunResult, deployment: str, *, recovered: bool = False) -> RunEvent:
     """COMPLETE. `recovered`: made from the tables afterwards, because the run was killed before it could tell."""
     tags = _tags(done.work, done.contract) | {"recovered": "true" if recovered else ""}
     return _terminal(RunState.COMPLETE, done, deployment, tags)
 
 
-def failed(done: Done, error: BaseException, deployment: str) -> RunEvent:
+def failed(done: RunResult, error: BaseException, deployment: str) -> RunEvent:
     """FAIL, with what had been read and published until then, and the error without any data."""
     event = _terminal(RunState.FAIL, done, deployment, _tags(done.work, done.contract))
     _add(event, "errorMessage", facets.error_facet(describe(error)))
@@ -121,7 +121,7 @@ def _add(event: RunEvent, name: str, facet: RunFacet) -> None:
     event.run.facets = {**(event.run.facets or {}), **facets.signed({name: facet})}
 
 
-def _terminal(state: RunState, done: Done, deployment: str, tags: Mapping[str, Any]) -> RunEvent:
+def _terminal(state: RunState, done: RunResult, deployment: str, tags: Mapping[str, Any]) -> RunEvent:
     event = _event(state, done.work, deployment, done.finished_at, tags)
     if done.checks:
         _add(event, "test", facets.tests_facet(done.checks))
@@ -133,8 +133,8 @@ def _terminal(state: RunState, done: Done, deployment: str, tags: Mapping[str, A
 # -- inputs ------------------------------------------------------------------------------------------------------------
 
 
-def _inputs(done: Done) -> list[InputDataset]:
-    checks: dict[str, list[Check]] = {}
+def _inputs(done: RunResult) -> list[InputDataset]:
+    checks: dict[str, list[CheckResult]] = {}
     for check in done.checks:
         checks.setdefault(check.table, []).append(check)
     reads: dict[str, list[Slice]] = {}
@@ -146,7 +146,7 @@ def _inputs(done: Done) -> list[InputDataset]:
     return [*tables, *audited, *(_source(item) for item in done.sources)]
 
 
-def _read_table(slices: Sequence[Slice], checks: Iterable[Check]) -> InputDataset:
+def _read_table(slices: Sequence[Slice], checks: Iterable[CheckResult]) -> InputDataset:
     snapshot = slices[0].snapshot
     name = table_name(snapshot.table, snapshot.uri)
     described = facets.table_facets(snapshot.table, name, snapshot.version)
@@ -154,7 +154,7 @@ def _read_table(slices: Sequence[Slice], checks: Iterable[Check]) -> InputDatase
     return _input(name, described, checks)
 
 
-def _audited(written: Written, checks: Iterable[Check]) -> InputDataset:
+def _audited(written: TableWrite, checks: Iterable[CheckResult]) -> InputDataset:
     """An output whose rows were checked before it was published: OpenLineage knows assertions only on inputs."""
     name = table_name(written.table, written.snapshot.uri)
     described = facets.table_facets(written.table, name, written.snapshot.version)
@@ -168,7 +168,7 @@ def _source(source: SourceFile) -> InputDataset:
     return _input(name, {"version": facets.version_facet(source.sha256), "dataSource": facets.source_facet(name)}, ())
 
 
-def _input(name: DatasetName, described: Mapping[str, Any], checks: Iterable[Check]) -> InputDataset:
+def _input(name: DatasetName, described: Mapping[str, Any], checks: Iterable[CheckResult]) -> InputDataset:
     rules = list(checks)
     tested = {"dataQualityAssertions": facets.assertions_facet(rules)} if rules else {}
     return InputDataset(name.namespace, name.name, facets.signed(tested), facets=facets.signed(described))
@@ -177,7 +177,7 @@ def _input(name: DatasetName, described: Mapping[str, Any], checks: Iterable[Che
 # -- outputs -----------------------------------------------------------------------------------------------------------
 
 
-def _output(written: Written, done: Done) -> OutputDataset:
+def _output(written: TableWrite, done: RunResult) -> OutputDataset:
     name = table_name(written.table, written.snapshot.uri)
     described = facets.table_facets(written.table, name, written.snapshot.version)
     described["assay_snapshot"] = facets.written_facet(written)
@@ -193,7 +193,7 @@ def _output(written: Written, done: Done) -> OutputDataset:
     return OutputDataset(name.namespace, name.name, facets.signed(statistics), facets=facets.signed(described))
 
 
-def _column_facets(written: Written, done: Done) -> dict[str, Any]:
+def _column_facets(written: TableWrite, done: RunResult) -> dict[str, Any]:
     names = {item.table: table_name(item.table, item.snapshot.uri) for item in done.writes}
     names |= {item.snapshot.table: table_name(item.snapshot.table, item.snapshot.uri) for item in done.reads}
     read = {names[item.snapshot.table] for item in done.reads} | {dataset_name(item.path) for item in done.sources}
@@ -212,7 +212,7 @@ def _facets_of(
 # -- from the tables ---------------------------------------------------------------------------------------------------
 
 
-def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str]]]) -> Done:
+def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str]]]) -> RunResult:
     """What a run did, from the commits that it made: (identity, commit, columns) of each of its outputs.
 
     Everything that makes the graph is in the commits; a job's description, owner and place in the code are not.
@@ -232,7 +232,7 @@ def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str
         owner=(first.contract or {}).get("owner", ""),
     )
     writes = tuple(
-        Written(
+        TableWrite(
             table=commit.table,
             snapshot=snapshot,
             partition=commit.partition,
@@ -245,12 +245,12 @@ def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str
         )
         for snapshot, commit, schema in commits
     )
-    return Done(
+    return RunResult(
         work=work,
         reads=first.inputs,
         sources=first.sources,
         writes=writes,
-        checks=tuple(Check(**item) for item in first.checks),
+        checks=tuple(CheckResult(**item) for item in first.checks),
         contract=first.contract,
         extra=first.extra,
         finished_at=max(work.run.started_at, *(commit.timestamp for _, commit, _ in commits)),

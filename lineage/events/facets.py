@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from openlineage.client import facet_v2 as ol
 
-from assay.features.tables.run_record import Check, Run, Work, Written
+from assay.features.tables.run_record import CheckResult, Run, TableWrite, Work
 from assay.features.tables.snapshot import Slice, Snapshot, digest_of
 from assay.lineage.events.naming import LOGICAL, DatasetName
 from assay.lineage.events.process import Process
@@ -96,7 +96,7 @@ def read_facet(slices: Iterable[Slice]) -> dict[str, Any]:
     )
 
 
-def written_facet(written: Written, *, audited: bool = False) -> dict[str, Any]:
+def written_facet(written: TableWrite, *, audited: bool = False) -> dict[str, Any]:
     role = "audited" if audited else "output" if written.changed else "unchanged"
     return _snapshot_facet(
         written.snapshot,
@@ -124,7 +124,7 @@ def _schema_facet(columns: tuple[tuple[str, str], ...]) -> ol.DatasetFacet:
     return ol.schema_dataset.SchemaDatasetFacet(fields)
 
 
-def lifecycle_facet(written: Written) -> ol.DatasetFacet | None:
+def lifecycle_facet(written: TableWrite) -> ol.DatasetFacet | None:
     """CREATE for a table's first rows, OVERWRITE where all of a table was replaced; otherwise there is nothing to say."""
     change = ol.lifecycle_state_change_dataset.LifecycleStateChange
     if not written.changed:
@@ -156,17 +156,17 @@ def owners_facet(owner: str) -> ol.DatasetFacet:
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def _strength(check: Check) -> str:
+def _strength(check: CheckResult) -> str:
     """OpenLineage knows two severities; `quarantine` and `block` both keep bad rows from being published."""
     return "error" if check.severity in ("block", "quarantine") else "warn"
 
 
-def assertions_facet(checks: Iterable[Check]) -> Plain:
+def assertions_facet(checks: Iterable[CheckResult]) -> Plain:
     """All checks of a table."""
     return Plain({**_no_assertions(), "assertions": [_assertion(check) for check in checks]})
 
 
-def tests_facet(checks: Iterable[Check]) -> Plain:
+def tests_facet(checks: Iterable[CheckResult]) -> Plain:
     """Every check of the run, whether or not its table was published in the end. `params` says which table and column."""
     return Plain({**_no_tests(), "tests": [_test(check) for check in checks]})
 
@@ -184,7 +184,7 @@ def _no_tests() -> ol.RunFacet:
     return ol.test_run.TestRunFacet([])
 
 
-def _assertion(check: Check) -> dict[str, Any]:
+def _assertion(check: CheckResult) -> dict[str, Any]:
     name = redact_text(check.name)
     column = {} if check.column is None else {"column": redact_text(check.column)}
     return {
@@ -199,7 +199,7 @@ def _assertion(check: Check) -> dict[str, Any]:
     }
 
 
-def _test(check: Check) -> dict[str, Any]:
+def _test(check: CheckResult) -> dict[str, Any]:
     column = {} if check.column is None else {"column": redact_text(check.column)}
     return {
         "name": redact_text(check.name),
@@ -211,7 +211,7 @@ def _test(check: Check) -> dict[str, Any]:
     }
 
 
-def _counts(check: Check) -> dict[str, int]:
+def _counts(check: CheckResult) -> dict[str, int]:
     return {"evaluated": check.evaluated, "unknown": check.unknown}
 
 

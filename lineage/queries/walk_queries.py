@@ -1,6 +1,6 @@
 """The steps of a walk: who wrote the rows that were read, and who read the rows that were written. One query a level.
 
-Rows live on lines (see `lineage/store/schema.py`): a version holds, per partition, what the last replacement at or before it wrote, and
+Rows live on lines (see `store/schema.py`): a version holds, per partition, what the last replacement at or before it wrote, and
 what was added after that.
 """
 

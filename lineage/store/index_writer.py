@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_index import Places, put_mentions
-from assay.lineage.store.parse_event import TERMINAL, CheckResult, DatasetUse, EventFacts
+from assay.lineage.store.parse_event import TERMINAL, DatasetUse, EventCheck, EventFacts
 from assay.lineage.store.schema import ADDS, ALL, ASIDE, LOOKS_UP, NONE, READS, REPLACES, events, outbox
 
 _OPEN = ("OTHER", "START", "RUNNING")  # states of a run that has not ended; a later one here stands
@@ -338,7 +338,7 @@ def _put_edges(connection: sa.Connection, used: Iterable[tuple[int, _Point, Data
     bulk.execute(connection, upsert, [rows[key] for key in sorted(rows)])
 
 
-def _put_checks(connection: sa.Connection, found: Iterable[tuple[int, CheckResult]]) -> None:
+def _put_checks(connection: sa.Connection, found: Iterable[tuple[int, EventCheck]]) -> None:
     """A check passed only if it always did; of all else the greater value stands."""
     rows: dict[tuple[int, str, str, str], list[Any]] = {}
     for run, check in found:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import ArgumentError
 from assay.errors import AssayError
 from assay.lineage.store.index_writer import index, put
 from assay.lineage.store.migrations import upgrade
-from assay.lineage.store.parse_event import TERMINAL, CheckResult, DatasetUse, EventFacts, read_event
+from assay.lineage.store.parse_event import TERMINAL, DatasetUse, EventCheck, EventFacts, read_event
 from assay.lineage.store.schema import ALL, NONE, checks, datasets, edges, events, jobs, runs, versions
 
 _log = logging.getLogger("assay.lineage")
@@ -186,7 +186,7 @@ class LineageStore:
             rows = connection.execute(query).all()
         return [_use(list(group)) for _, group in groupby(rows, key=lambda row: tuple(row[:7]))]
 
-    def checks(self, run_id: str) -> list[CheckResult]:
+    def checks(self, run_id: str) -> list[EventCheck]:
         """What the checks of a run found."""
         columns = (
             checks.c.dataset,
@@ -198,7 +198,7 @@ class LineageStore:
         )
         query = sa.select(*columns).join(runs, runs.c.id == checks.c.run_key).where(runs.c.run_id == run_id)
         with self.reading() as connection:
-            return [CheckResult(*row) for row in connection.execute(query.order_by(*columns[:3]))]
+            return [EventCheck(*row) for row in connection.execute(query.order_by(*columns[:3]))]
 
     def ended(self) -> set[str]:
         """Ids of all runs with a terminal event."""

@@ -41,7 +41,7 @@ class DatasetUse:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class EventCheck:
     dataset: str
     name: str
     column: str
@@ -63,7 +63,7 @@ class EventFacts:
     job: str
     parent_id: str | None
     datasets: tuple[DatasetUse, ...]
-    checks: tuple[CheckResult, ...]
+    checks: tuple[EventCheck, ...]
     said: tuple[Said, ...]
     job_shape: Shape
     run_shape: Shape
@@ -246,7 +246,7 @@ def _sources(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
                 )
 
 
-def _checks(event: Mapping[str, Any]) -> Iterator[CheckResult]:
+def _checks(event: Mapping[str, Any]) -> Iterator[EventCheck]:
     """Our own events list every check, with its table, in the run's `test` facet; other producers' checks are the
     assertions on their inputs."""
     own = [test for test in _items(event, "run", "facets", "test", "tests") if "table" in _mapping(test, "params")]
@@ -265,9 +265,9 @@ def _checks(event: Mapping[str, Any]) -> Iterator[CheckResult]:
             )
 
 
-def _worst(results: Iterator[CheckResult]) -> tuple[CheckResult, ...]:
+def _worst(results: Iterator[EventCheck]) -> tuple[EventCheck, ...]:
     """One result per rule: where a rule was judged several times (once a file, say), a failure stands for all."""
-    kept: dict[tuple[str, str, str], CheckResult] = {}
+    kept: dict[tuple[str, str, str], EventCheck] = {}
     for result in results:
         key = (result.dataset, result.name, result.column)
         if key not in kept or not result.passed:
@@ -275,8 +275,8 @@ def _worst(results: Iterator[CheckResult]) -> tuple[CheckResult, ...]:
     return tuple(kept.values())
 
 
-def _check(dataset: str, item: Mapping[str, Any], column: Any, passed: bool, severity: Any) -> CheckResult:
+def _check(dataset: str, item: Mapping[str, Any], column: Any, passed: bool, severity: Any) -> EventCheck:
     name, actual = item.get("name") or item.get("assertion"), item.get("actual")
-    return CheckResult(
+    return EventCheck(
         dataset, str(name), str(column or ""), passed, str(severity or ""), str(actual) if actual is not None else None
     )

@@ -127,7 +127,7 @@ checks = Table(
     sqlite_with_rowid=False,
 )
 
-# Which event last spoke of an entity (a dataset, a version, a job, a run; see `lineage/store/facet_index.py`) in which shape. Without foreign
+# Which event last spoke of an entity (a dataset, a version, a job, a run; see `facet_index.py`) in which shape. Without foreign
 # keys: there are several rows an event, and PostgreSQL would look up each reference of each.
 shapes = Table(
     "shapes",

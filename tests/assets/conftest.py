@@ -15,8 +15,8 @@ import pytest
 from assay.assets.dagster.materialize import Summary, materialize
 from assay.assets.dagster.to_dagster import environment
 from assay.assets.project import domain_steps, ordered
-from assay.assets.steps.plan import Unit, units, waves
-from assay.assets.steps.step import Env, Step
+from assay.assets.steps.plan import PlannedRun, planned_runs, stages
+from assay.assets.steps.step import Resources, Step
 from assay.features.tables.digest import content_digest
 
 SHOP = '''
@@ -84,7 +84,7 @@ class Shop:
         self.steps: tuple[Step, ...] = ordered(domain_steps(package))
 
     @property
-    def env(self) -> Env:
+    def env(self) -> Resources:
         return environment()
 
     day = staticmethod(day)
@@ -99,9 +99,9 @@ class Shop:
     def run(self, *, force: bool = False) -> Summary:
         return materialize(self.steps, self.env, self.instance, force=force)
 
-    def due(self) -> list[Unit]:
+    def due(self) -> list[PlannedRun]:
         """What the planner would do now."""
-        return [unit for wave in waves(self.steps) for unit in units(wave, self.env)]
+        return [unit for stage in stages(self.steps) for unit in planned_runs(stage, self.env)]
 
     def redeclare(self, change: Callable[[str], str]) -> None:
         """Change the domain's one file, as a developer would, and load it again."""

@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.run_record import Done, NullRecorder, Work
+from assay.features.tables.run_record import NullRecorder, RunResult, Work
 from assay.features.tables.transaction import transaction
 
-Write = Callable[..., Done]
+Write = Callable[..., RunResult]
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +76,7 @@ def write() -> Write:
         params: Mapping[str, Any] | None = None,
         statistics: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
-    ) -> Done:
+    ) -> RunResult:
         work = Work(table, partition, "test", params=params or {})
         with transaction(lake, NullRecorder(), work) as tx:
             tx.write(table, frame, mode=mode, statistics=statistics, extra=extra)

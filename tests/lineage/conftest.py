@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.run_record import Check, NullRecorder, Work
+from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import Transaction, transaction
 from assay.features.views.feature_view import Entity, Feature, FeatureView, compute_rows, windows
 from assay.features.views.windows import aggregate
@@ -112,9 +112,11 @@ class Desk:
             if self.lake.table("clean/tickets").exists():
                 tx.read("clean/tickets", reference=True)
             tx.contract = {"name": "Tickets", "version": "1.2", "digest": "d"}
-            tx.check(Check("ticket_id.unique", "clean/tickets", True, evaluated=rows.height))
+            tx.check(CheckResult("ticket_id.unique", "clean/tickets", True, evaluated=rows.height))
             tx.check(
-                Check("text.not_null", "clean/tickets", number != 1, evaluated=rows.height, invalid=int(number == 1))
+                CheckResult(
+                    "text.not_null", "clean/tickets", number != 1, evaluated=rows.height, invalid=int(number == 1)
+                )
             )
             columns = {name: {"direct": [("raw/tickets", name)], "indirect": []} for name in rows.columns}
             tx.write(

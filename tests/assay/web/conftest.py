@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.run_record import Check, Work
+from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
@@ -87,9 +87,9 @@ def _tickets(lake: Lake, work: Any, day: str) -> None:
     with work("clean/tickets", day) as tx:
         frame = tx.read("raw/tickets", [day]).collect().drop("partition_key")
         tx.contract = {"name": "Tickets", "version": "1.2", "digest": "d"}
-        tx.check(Check("ticket_id.unique", "clean/tickets", True, evaluated=4))
+        tx.check(CheckResult("ticket_id.unique", "clean/tickets", True, evaluated=4))
         late = day == DAYS[1]
-        tx.check(Check("text.not_null", "clean/tickets", not late, evaluated=4, invalid=int(late)))
+        tx.check(CheckResult("text.not_null", "clean/tickets", not late, evaluated=4, invalid=int(late)))
         said = {
             "ticket_id": {"direct": [("raw/tickets", "ticket_id")]},
             "text": {"direct": [("raw/tickets", "text")], "indirect": [("raw/tickets", "ticket_id")]},

@@ -9,7 +9,7 @@ import dagster as dg
 from assay.assets.dagster.run_recovery import PROCESS_TAG
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
-from assay.assets.steps.plan import units, waves
+from assay.assets.steps.plan import planned_runs, stages
 
 
 class Watched:
@@ -51,7 +51,9 @@ def test_the_sensor_asks_for_what_the_planner_says_and_for_nothing_twice(new_sho
     assert watched.tick() == []
     for number in (1, 2):
         new_shop.drop(number, new_shop.csv(number, 1.0))
-    planned = [(unit.partition, unit.tables) for wave in waves(new_shop.steps) for unit in units(wave, new_shop.env)]
+    planned = [
+        (unit.partition, unit.tables) for stage in stages(new_shop.steps) for unit in planned_runs(stage, new_shop.env)
+    ]
     requests = watched.tick()
     assert asked(requests) == planned
     assert [partition for partition, _ in planned] == [new_shop.day(1), new_shop.day(2)]

@@ -8,9 +8,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.assets.decisions.decisions import DECISION, SCHEMA, STATUS, settle
-from assay.checks import Contract, Field, Outcome
-from assay.checks.validation import validate
+from assay.assets.decisions.decisions import DECISION, SCHEMA, STATUS, apply_decisions
+from assay.checks import Contract, Field, Outcome, validate
 
 TODAY = date(2026, 3, 10)
 Row = tuple[str | None, str | None]
@@ -88,7 +87,7 @@ def test_decisions_give_what_an_oracle_says(rows: list[Row], made: list[dict[str
     def one(batch: pl.DataFrame, contract: type[Contract], clean: pl.DataFrame | None) -> Outcome:
         return validate(batch, contract, published=clean)
 
-    outcome, settled = settle(raw, Things, table(made), TODAY, one)
+    outcome, settled = apply_decisions(raw, Things, table(made), TODAY, one)
     clean, status = oracle(rows, made)
     found = settled.clean.select("_row_number", "k", "v").rows()
     assert found == [(number, key, int(value or "")) for number, (key, value) in clean]

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from assay.assets.decisions.decisions import DECISION, STATUS
-from assay.assets.decisions.review import Choice, Decided, Decision, decide
+from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, decide
 from assay.assets.steps.clean import clean_step
-from assay.assets.steps.step import Env, execute, stale
+from assay.assets.steps.step import Resources, execute, stale
 from assay.errors import AssayError
 from assay.lineage.tracing.impact import impact
 from tests.lineage.semantics import broken_rules
@@ -25,13 +25,13 @@ def release(**options: Any) -> Decision:
 
 
 @pytest.fixture
-def decides(shop: Any) -> Callable[..., Decided]:
+def decides(shop: Any) -> Callable[..., DecisionResult]:
     """Day 2's third order has the amount -5, which breaks amount.ge."""
 
     def run(
-        decision: Decision, choice: Choice | None = None, *, dry_run: bool = False, env: Env | None = None
-    ) -> Decided:
-        chosen = choice or Choice(partition=shop.day(2))
+        decision: Decision, choice: RowSelection | None = None, *, dry_run: bool = False, env: Resources | None = None
+    ) -> DecisionResult:
+        chosen = choice or RowSelection(partition=shop.day(2))
         return decide(source(shop), env or shop.env, chosen, decision, dry_run=dry_run)
 
     return run
@@ -58,7 +58,9 @@ def counts(shop: Any) -> dict[str, int]:
     return commit(shop, "clean/orders").extra["report"]
 
 
-def test_a_dry_run_says_what_would_happen_and_changes_nothing(shop: Any, decides: Callable[..., Decided]) -> None:
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(
+    shop: Any, decides: Callable[..., DecisionResult]
+) -> None:
     before = shop.contents()
     fits = decides(release(edits={"amount": "5"}), dry_run=True)
     fails = decides(release(edits={"amount": "-1"}), dry_run=True)
@@ -69,13 +71,13 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(shop: Any, decides
     assert shop.due() == []
 
 
-def test_a_release_that_does_not_fit_is_not_written_down(shop: Any, decides: Callable[..., Decided]) -> None:
+def test_a_release_that_does_not_fit_is_not_written_down(shop: Any, decides: Callable[..., DecisionResult]) -> None:
     assert decides(release(edits={"amount": "-1"})).id is None
     assert "releases/orders" not in shop.env.lake.tables()
 
 
 def test_an_edited_row_is_clean_with_the_link_to_who_and_why_and_stays_in_quarantine(
-    shop: Any, decides: Callable[..., Decided]
+    shop: Any, decides: Callable[..., DecisionResult]
 ) -> None:
     held = of_day(shop, "quarantine/orders")
     made = decides(release(edits={"amount": "5"}))
@@ -108,7 +110,7 @@ def test_an_edited_row_is_clean_with_the_link_to_who_and_why_and_stays_in_quaran
 
 
 def test_a_release_is_traced_from_clean_over_the_decision_to_quarantine_and_raw(
-    shop: Any, decides: Callable[..., Decided]
+    shop: Any, decides: Callable[..., DecisionResult]
 ) -> None:
     held, read = commit(shop, "quarantine/orders").version, shop.version("quarantine/orders")
     decides(release(edits={"amount": "5"}))
@@ -126,7 +128,7 @@ def test_a_release_is_traced_from_clean_over_the_decision_to_quarantine_and_raw(
 
 
 def test_values_of_an_edit_are_in_no_log_and_no_event(
-    shop: Any, decides: Callable[..., Decided], official: Callable[..., list[str]]
+    shop: Any, decides: Callable[..., DecisionResult], official: Callable[..., list[str]]
 ) -> None:
     decides(release(edits={"amount": "5", "shopper": "Grace Hopper"}, reason="Grace Hopper said so"))
     compute(shop)
@@ -143,7 +145,9 @@ def test_values_of_an_edit_are_in_no_log_and_no_event(
     assert of_day(shop, "clean/orders").filter(pl.col(DECISION).is_not_null())["shopper"].to_list() == ["Grace Hopper"]
 
 
-def test_an_exception_lets_a_row_in_as_it_is_until_its_last_day(shop: Any, decides: Callable[..., Decided]) -> None:
+def test_an_exception_lets_a_row_in_as_it_is_until_its_last_day(
+    shop: Any, decides: Callable[..., DecisionResult]
+) -> None:
     last = date(2030, 6, 30)
     made = decides(release(exceptions=("amount.ge",), until=last))
     compute(shop)
@@ -161,7 +165,7 @@ def test_an_exception_lets_a_row_in_as_it_is_until_its_last_day(shop: Any, decid
 
 
 def test_a_rejected_row_is_refused_for_good_even_when_the_contract_lets_it_in(
-    shop: Any, decides: Callable[..., Decided]
+    shop: Any, decides: Callable[..., DecisionResult]
 ) -> None:
     decides(Decision("reject", "a test order", "kim"))
     compute(shop)
@@ -177,7 +181,7 @@ def test_a_rejected_row_is_refused_for_good_even_when_the_contract_lets_it_in(
 
 
 def test_a_release_is_applied_again_when_the_batch_is_computed_again(
-    shop: Any, decides: Callable[..., Decided]
+    shop: Any, decides: Callable[..., DecisionResult]
 ) -> None:
     made = decides(release(edits={"amount": "5"}))
     compute(shop)
@@ -189,7 +193,7 @@ def test_a_release_is_applied_again_when_the_batch_is_computed_again(
     assert made.id in of_day(shop, "clean/orders")[DECISION].to_list()
 
 
-def test_a_release_that_fits_no_more_is_said_to_be_void(shop: Any, decides: Callable[..., Decided]) -> None:
+def test_a_release_that_fits_no_more_is_said_to_be_void(shop: Any, decides: Callable[..., DecisionResult]) -> None:
     decides(release(edits={"amount": "5"}))
     shop.run()
     shop.redeclare(lambda text: text.replace("Field(ge=0)", "Field(ge=6)"))
@@ -199,7 +203,9 @@ def test_a_release_that_fits_no_more_is_said_to_be_void(shop: Any, decides: Call
     assert any("1 releases of rows do not fit any more" in text for unit in summary.results for text in unit.warnings)
 
 
-def test_a_corrected_delivery_makes_releases_of_its_old_rows_void(shop: Any, decides: Callable[..., Decided]) -> None:
+def test_a_corrected_delivery_makes_releases_of_its_old_rows_void(
+    shop: Any, decides: Callable[..., DecisionResult]
+) -> None:
     decides(release(edits={"amount": "5"}))
     shop.run()
     shop.drop(2, shop.csv(2, 10.0, 20.0, 7.0, 30.0), "a.r1.csv")
@@ -210,23 +216,23 @@ def test_a_corrected_delivery_makes_releases_of_its_old_rows_void(shop: Any, dec
     assert (check["passed"], check["invalid"]) == (False, 1)
 
 
-def test_a_released_row_never_displaces_a_clean_one(shop: Any, decides: Callable[..., Decided]) -> None:
+def test_a_released_row_never_displaces_a_clean_one(shop: Any, decides: Callable[..., DecisionResult]) -> None:
     tried = decides(release(edits={"amount": "5", "order_id": "2-4"}))
     assert [row.breaks for row in tried.rows] == [("order_id.unique",)]
     published = decides(release(edits={"amount": "5", "order_id": "1-1"}))
     assert [row.breaks for row in published.rows] == [("order_id.unique",)]
 
 
-def test_only_the_chosen_rows_are_released(shop: Any, decides: Callable[..., Decided]) -> None:
+def test_only_the_chosen_rows_are_released(shop: Any, decides: Callable[..., DecisionResult]) -> None:
     rows = shop.frame("quarantine/orders").sort("partition_key")
     sha = rows["_source_sha256"][2]
     assert rows.height == 3
-    by_id = decides(release(edits={"amount": "1"}), Choice(rows=((sha[:8], 3),)), dry_run=True)
+    by_id = decides(release(edits={"amount": "1"}), RowSelection(rows=((sha[:8], 3),)), dry_run=True)
     assert [row.partition for row in by_id.rows] == [shop.day(3)]
-    by_rule = decides(release(edits={"amount": "1"}), Choice(rule="amount.ge"), dry_run=True)
+    by_rule = decides(release(edits={"amount": "1"}), RowSelection(rule="amount.ge"), dry_run=True)
     assert by_rule.partitions == [shop.day(1), shop.day(2), shop.day(3)]
     with pytest.raises(AssayError, match="No row of quarantine/orders"):
-        decides(release(), Choice(rule="at.not_null"))
+        decides(release(), RowSelection(rule="at.not_null"))
 
 
 @pytest.mark.parametrize(
@@ -243,7 +249,9 @@ def test_only_the_chosen_rows_are_released(shop: Any, decides: Callable[..., Dec
         (release(edits={"_row_number": "5"}), "no column '_row_number'"),
     ],
 )
-def test_unsound_decisions_are_refused(decides: Callable[..., Decided], decision: Decision, complaint: str) -> None:
+def test_unsound_decisions_are_refused(
+    decides: Callable[..., DecisionResult], decision: Decision, complaint: str
+) -> None:
     with pytest.raises(AssayError, match=complaint):
         decides(decision)
 
@@ -255,14 +263,14 @@ def test_a_record_that_could_not_be_read_is_released_when_all_of_it_is_given(new
     assert new_shop.frame("quarantine/orders")["_rules"].to_list() == [["row.unparsable"]]
     given = {"order_id": "1-3", "shopper": "Ada Byron", "at": "2026-03-01T09:00:00Z", "amount": "7"}
     part = {name: value for name, value in given.items() if name != "amount"}
-    (tried,) = decide(source(new_shop), new_shop.env, Choice(), release(edits=part)).rows
+    (tried,) = decide(source(new_shop), new_shop.env, RowSelection(), release(edits=part)).rows
     assert tried.breaks == ("row.unparsable",)
-    decide(source(new_shop), new_shop.env, Choice(), release(edits=given), dry_run=False)
+    decide(source(new_shop), new_shop.env, RowSelection(), release(edits=given), dry_run=False)
     compute(new_shop, 1)
     assert new_shop.frame("clean/orders")["order_id"].to_list() == ["1-1", "1-2", "1-3"]
 
 
-def test_later_decisions_replace_earlier_ones(shop: Any, decides: Callable[..., Decided]) -> None:
+def test_later_decisions_replace_earlier_ones(shop: Any, decides: Callable[..., DecisionResult]) -> None:
     decides(release(exceptions=("amount.ge",), until=date(2030, 6, 30)))
     compute(shop)
     over = replace(shop.env, now=lambda: datetime(2030, 7, 1, tzinfo=UTC))

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from assay.assets.decisions.review import Choice, Decision, decide
+from assay.assets.decisions.review import Decision, RowSelection, decide
 from assay.errors import AssayError
 
 PEOPLE = '''
@@ -102,7 +102,7 @@ def test_only_new_and_changed_rows_make_a_batch(people: Any, database: sa.Engine
 def test_a_quarantined_row_of_a_database_is_released_with_values_of_its_types(people: Any, database: sa.Engine) -> None:
     put(database, Ada=("London", 1), Cyd=("", 2))
     people.run()
-    source, choice = people.package.orders.people, Choice(rule="city.not_empty")
+    source, choice = people.package.orders.people, RowSelection(rule="city.not_empty")
     fix = Decision("release", "asked her", "kim", {"city": "Oslo", "changed_at": "2026-03-01T13:00:00Z"})
     with pytest.raises(AssayError, match="value for 'changed_at' cannot be read"):
         decide(source, people.env, choice, replace(fix, edits={"changed_at": "at tea"}))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assay.assets.project import ordered
-from assay.assets.steps.plan import select, waves
+from assay.assets.steps.plan import select, stages
 from assay.errors import AssayError
 
 Files = Mapping[tuple[str, str | None], tuple[str, ...]]
@@ -145,6 +145,6 @@ def test_two_declarations_of_one_table_are_refused(new_shop: Any) -> None:
 
 
 def test_daily_steps_that_follow_each_other_are_one_run(new_shop: Any) -> None:
-    assert [[step.outputs[0] for step in wave] for wave in waves(new_shop.steps)] == [
+    assert [[step.outputs[0] for step in stage] for stage in stages(new_shop.steps)] == [
         ["raw/orders", "clean/orders", "features/spending"]
     ]

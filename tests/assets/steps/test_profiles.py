@@ -6,23 +6,23 @@ from typing import Any
 import pytest
 
 from assay.assets.steps.profiles import profile_of
-from assay.checks.profiles.profile import measure
+from assay.checks.profiles.profile import profile
 from assay.errors import AssayError
 
 
-def profile(shop: Any, version: int | None = None, *days: int) -> Any:
+def clean_profile(shop: Any, version: int | None = None, *days: int) -> Any:
     return profile_of(shop.env.lake, "clean/orders", version, [shop.day(number) for number in days] or None)
 
 
 def clean(shop: Any, version: int | None = None, *days: int) -> Any:
     state = shop.env.lake.table("clean/orders").at(version)
     frame = state.scan([shop.day(number) for number in days] or None).collect()
-    return measure(frame, shop.package.orders.Orders)
+    return profile(frame, shop.package.orders.Orders)
 
 
 def test_the_kept_profiles_are_those_of_the_table(shop: Any) -> None:
-    assert profile(shop, None, 2).to_dict() == clean(shop, None, 2).to_dict()
-    whole = profile(shop)
+    assert clean_profile(shop, None, 2).to_dict() == clean(shop, None, 2).to_dict()
+    whole = clean_profile(shop)
     assert whole.rows == shop.frame("clean/orders").height == 9
     assert whole.summary() == clean(shop).summary()
     amount = whole.columns["amount"]
@@ -39,10 +39,10 @@ def test_a_profile_belongs_to_a_version(shop: Any) -> None:
     shop.run()
     versions = [before, *range(before + 1, shop.version("clean/orders") + 1)]
     assert len(versions) == 3
-    found = [profile(shop, version, 2) for version in versions]
+    found = [clean_profile(shop, version, 2) for version in versions]
     assert [item.columns["amount"].high.rank for item in found] == [30.0, 100.0, 200.0]
     for version in versions:
-        amounts = [whole.columns["amount"] for whole in (profile(shop, version), clean(shop, version))]
+        amounts = [whole.columns["amount"] for whole in (clean_profile(shop, version), clean(shop, version))]
         assert len({(item.count, item.low, item.high, str(item.histogram)) for item in amounts}) == 1
 
 
@@ -53,7 +53,11 @@ def test_rows_that_change_nothing_in_the_profile_keep_it(shop: Any) -> None:
     shop.run()
     assert shop.version("profiles/orders") == kept
     assert shop.version("clean/orders") == before + 1
-    assert profile(shop, None, 2).to_dict() == profile(shop, before, 2).to_dict() == clean(shop, None, 2).to_dict()
+    assert (
+        clean_profile(shop, None, 2).to_dict()
+        == clean_profile(shop, before, 2).to_dict()
+        == clean(shop, None, 2).to_dict()
+    )
 
 
 def test_nothing_personal_is_kept(shop: Any) -> None:
@@ -69,4 +73,4 @@ def test_tables_and_days_without_a_profile_say_so(shop: Any) -> None:
     with pytest.raises(AssayError, match="raw/orders has no profile"):
         profile_of(shop.env.lake, "raw/orders")
     with pytest.raises(AssayError, match=r"no profile of clean/orders \(2026-03-09\)"):
-        profile(shop, None, 9)
+        clean_profile(shop, None, 9)

@@ -10,8 +10,7 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
-from assay.checks import ColumnsError, Contract, Field, validate_spilled
-from assay.checks.validation import validate
+from assay.checks import ColumnsError, Contract, Field, validate, validate_spilled
 from assay.errors import AssayError
 
 #: Positions of the rows that do not meet the contract, or: the batch as a whole does not, the delivery's columns do not, the

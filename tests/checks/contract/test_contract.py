@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 from pandera.api.dataframe.model_components import parser
 
-from assay.checks import Block, Contract, Field, RowCount, Timestamp, contract_info, contract_rules, rule
-from assay.checks.validation import validate
+from assay.checks import Block, Contract, Field, RowCount, Timestamp, contract_info, contract_rules, rule, validate
 from assay.errors import AssayError
 
 

@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.checks import ColumnsError, Contract, Field, RowCount
+from assay.checks import ColumnsError, Contract, Field, RowCount, propose, validate
 from assay.checks.text.codes import IBAN_LENGTHS
 from assay.checks.text.normalization import NORMAL_FORMS
-from assay.checks.validation import canonical_spellings as propose
-from assay.checks.validation import validate
 from assay.errors import AssayError
 
 

@@ -9,8 +9,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from assay.checks import Contract, Field, Severity, Timestamp, contract_rules, rule
-from assay.checks.validation import validate
+from assay.checks import Contract, Field, Severity, Timestamp, contract_rules, rule, validate
 
 
 def contract_of(annotation: Any, **config: Any) -> Any:

@@ -20,12 +20,11 @@ from assay.assets.support.upstream.card_events import event_files
 from assay.assets.support.upstream.customers import current
 from assay.assets.support.upstream.texts import load
 from assay.assets.support.upstream.ticket_files import ticket_files
-from assay.checks import Contract, contract_info, contract_rules
+from assay.checks import Contract, contract_info, contract_rules, validate
 from assay.checks.contract.contract import compiled
 from assay.checks.drafting.column_stats import column_facts, facts
 from assay.checks.drafting.draft import draft
 from assay.checks.drafting.pattern_inference import common_pattern
-from assay.checks.validation import validate
 from assay.errors import AssayError
 
 

@@ -16,13 +16,12 @@ import yaml
 from assay.assets.support.card_events import CardEvents
 from assay.assets.support.customers import Customers
 from assay.assets.support.tickets import Tickets
-from assay.checks import Block, Contract, Field, Timestamp, contract_info, contract_rules, rule
+from assay.checks import Block, Contract, Field, Timestamp, contract_info, contract_rules, rule, validate
 from assay.checks.contract.contract import compiled
 from assay.checks.contract.field import RowCount
 from assay.checks.exchange.compare import compare
 from assay.checks.exchange.odcs import from_odcs, to_odcs
 from assay.checks.exchange.to_python import to_source
-from assay.checks.validation import validate
 from assay.errors import AssayError
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, Timestamp
-from assay.checks.profiles.profile import measure
+from assay.checks.profiles.profile import profile
 from assay.checks.profiles.profile_state import ColumnState, ProfileState, merge
 from assay.errors import AssayError
 
@@ -61,8 +61,8 @@ def frame(data: list[dict[str, Any]]) -> pl.DataFrame:
 @given(rows, st.integers(0, 40), st.integers(0, 40))
 def test_parts_joined_are_the_whole(data: list[dict[str, Any]], first: int, second: int) -> None:
     low, high = sorted((first, second))
-    whole = measure(frame(data), Wide).to_dict()
-    joined = merge(measure(frame(part), Wide) for part in (data[:low], data[low:high], data[high:])).to_dict()
+    whole = profile(frame(data), Wide).to_dict()
+    joined = merge(profile(frame(part), Wide) for part in (data[:low], data[low:high], data[high:])).to_dict()
     for name, column in joined["columns"].items():
         other = whole["columns"][name]
         scale = 5e9 if name == "at" else max([1.0, *(abs(row[name]) for row in data if is_number(row[name]))])
@@ -89,8 +89,8 @@ def is_number(value: Any) -> bool:
 @settings(deadline=None, max_examples=30)
 @given(rows)
 def test_counts_and_bounds_are_those_of_the_values(data: list[dict[str, Any]]) -> None:
-    state = ProfileState.from_dict(json.loads(json.dumps(measure(frame(data), Wide).to_dict(), allow_nan=False)))
-    assert state.to_dict() == measure(frame(data), Wide).to_dict()
+    state = ProfileState.from_dict(json.loads(json.dumps(profile(frame(data), Wide).to_dict(), allow_nan=False)))
+    assert state.to_dict() == profile(frame(data), Wide).to_dict()
     assert state.rows == len(data)
     for name in TYPES:
         column, values = state.columns[name], [row[name] for row in data if row[name] is not None]
@@ -122,7 +122,7 @@ def test_a_profile_says_what_people_ask() -> None:
             {},
         ]
     )
-    state = measure(data, Wide)
+    state = profile(data, Wide)
     assert state.summary() == {
         "i": {"count": 4, "null": 1, "distinct": 2, "min": 1, "max": 3, "mean": pytest.approx(7 / 3)},
         "f": {"count": 4, "null": 1, "nan": 1, "distinct": 2, "min": 0.5, "max": "inf", "mean": 0.5},
@@ -152,11 +152,11 @@ def test_a_profile_says_what_people_ask() -> None:
 def test_nothing_personal_and_no_text_is_kept() -> None:
     canary, digits = "Zoë Canary", 4111111111111111
     data = frame([{"note": canary, "phone": canary, "card": digits}] * 3)
-    kept = json.dumps(measure(data, Wide).to_dict(), ensure_ascii=False)
+    kept = json.dumps(profile(data, Wide).to_dict(), ensure_ascii=False)
     assert canary not in kept
     assert "Canary" not in kept
     assert str(digits) not in kept
-    card = measure(data, Wide).columns["card"]
+    card = profile(data, Wide).columns["card"]
     assert (card.low, card.high, card.moments, card.quantiles, card.histogram, card.frequent) == (None,) * 6
 
 
@@ -177,7 +177,7 @@ def test_other_types() -> None:
             "u": [timedelta(seconds=90), timedelta(seconds=30)],
         }
     )
-    parts = [measure(data[:1], Other), measure(data[1:], Other)]
+    parts = [profile(data[:1], Other), profile(data[1:], Other)]
     state = merge(parts)
     said = state.summary()
     assert (said["d"]["min"], said["d"]["max"]) == ("2025-12-31", "2026-01-02")
@@ -192,8 +192,8 @@ def test_a_column_that_older_parts_lack_is_null_there() -> None:
     class Before(Contract):
         i: int = Field(nullable=True)
 
-    old = measure(pl.DataFrame({"i": [1, 2]}), Before)
-    new = measure(frame([{"i": 3, "note": "x"}]), Wide)
+    old = profile(pl.DataFrame({"i": [1, 2]}), Before)
+    new = profile(frame([{"i": 3, "note": "x"}]), Wide)
     for joined in (old.merge(new), new.merge(old)):
         assert joined.rows == 3
         assert (joined.columns["note"].count, joined.columns["note"].null) == (3, 2)
@@ -204,7 +204,7 @@ def test_a_column_that_became_personal_is_shown_by_no_whole() -> None:
     class Before(Contract):
         card: int = Field()
 
-    joined = measure(pl.DataFrame({"card": [4111]}), Before).merge(measure(frame([{"card": 4222}]), Wide))
+    joined = profile(pl.DataFrame({"card": [4111]}), Before).merge(profile(frame([{"card": 4222}]), Wide))
     assert "4111" not in json.dumps(joined.columns["card"].summary())
     assert joined.columns["card"].low is None
 
@@ -214,7 +214,7 @@ def test_parts_of_two_types_are_not_joined() -> None:
         i: str = Field()
 
     with pytest.raises(AssayError, match="String and of Int64"):
-        measure(pl.DataFrame({"i": ["a"]}), Before).merge(measure(frame([{"i": 1}]), Wide))
+        profile(pl.DataFrame({"i": ["a"]}), Before).merge(profile(frame([{"i": 1}]), Wide))
 
 
 @pytest.mark.filterwarnings("ignore:'Int128' support is not guaranteed")  # by pandera
@@ -222,7 +222,7 @@ def test_integers_of_128_bits() -> None:
     class Large(Contract):
         i: pl.Int128 = Field()
 
-    state = measure(pl.DataFrame({"i": pl.Series([2**100, 2**100, -5], dtype=pl.Int128)}), Large).columns["i"]
+    state = profile(pl.DataFrame({"i": pl.Series([2**100, 2**100, -5], dtype=pl.Int128)}), Large).columns["i"]
     assert state.frequent is not None
     assert state.frequent.counts == {str(2**100): 2, "-5": 1}
     assert state.low is not None
@@ -236,7 +236,7 @@ def test_texts_that_repeat_are_counted_as_often_as_they_occur() -> None:
 
     kinds = {"abc": 70, "ABC 1": 20, "é!": 9, "": 1}
     values = [text for text, count in kinds.items() for _ in range(count)]
-    (column,) = measure(pl.DataFrame({"v": values}), Texts).columns.values()
+    (column,) = profile(pl.DataFrame({"v": values}), Texts).columns.values()
     assert column.texts is not None
     assert column.texts.classes == {
         "digit": 20,

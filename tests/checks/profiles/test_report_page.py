@@ -6,11 +6,10 @@ from html.parser import HTMLParser
 
 import polars as pl
 
-from assay.checks import Block, Contract, Field, Timestamp, mask
-from assay.checks.profiles.profile import measure
+from assay.checks import Block, Contract, Field, Timestamp, mask, validate
+from assay.checks.profiles.profile import profile
 from assay.checks.profiles.report_page import BARS, BatchReport, page, worst_first
 from assay.checks.profiles.report_page import share as shown_share
-from assay.checks.validation import validate
 
 
 class Orders(Contract):
@@ -44,7 +43,7 @@ def batch(rows: int = 200) -> BatchReport:
         version=7,
         written_at="2026-09-02 00:10 UTC",
         report=outcome.report,
-        profile=measure(outcome.clean, Orders),
+        profile=profile(outcome.clean, Orders),
         examples=mask(outcome.quarantined, Orders),
     )
 

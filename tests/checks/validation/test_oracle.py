@@ -12,9 +12,8 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.checks import Contract, Field, rule, validate_spilled
-from assay.checks.validation import validate
-from assay.checks.validation.batch_counts import Profile
+from assay.checks import Contract, Field, rule, validate, validate_spilled
+from assay.checks.validation.batch_counts import BatchCounts
 
 PAIR = ["customer", "qty"]
 CANONICAL = {
@@ -187,13 +186,13 @@ def delta_table(frame: pl.DataFrame, path: str) -> DeltaTable:
     return DeltaTable(path)
 
 
-def exact(profile: Profile) -> Profile:
+def exact(profile: BatchCounts) -> BatchCounts:
     return {
         column: {name: value for name, value in found.items() if name != "mean"} for column, found in profile.items()
     }
 
 
-def means(profile: Profile) -> dict[str, float | None]:
+def means(profile: BatchCounts) -> dict[str, float | None]:
     return {column: found["mean"] for column, found in profile.items() if "mean" in found}
 
 

@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 from polars.io.plugins import register_io_source
 
-from assay.checks import Contract, Field, rule, validate_spilled
-from assay.checks.validation import validate
+from assay.checks import Contract, Field, rule, validate, validate_spilled
 from assay.errors import AssayError
 
 PAIR = ["shop", "number"]

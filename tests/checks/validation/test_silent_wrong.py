@@ -6,8 +6,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from assay.checks import Contract, Field
-from assay.checks.validation import validate
+from assay.checks import Contract, Field, validate
 
 PAIR = ["a", "b"]
 

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.checks import Contract, Field, Timestamp, validate_spilled
-from assay.checks.validation import validate
+from assay.checks import Contract, Field, Timestamp, validate, validate_spilled
 from assay.checks.validation.spill import on_disk, sharing_rows
 from assay.checks.validation.uniqueness import fingerprint
 

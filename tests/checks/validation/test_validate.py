@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from assay.checks import Block, ColumnsError, Contract, Field, Report, Timestamp, rule, validate_spilled
-from assay.checks.validation import validate
+from assay.checks import Block, ColumnsError, Contract, Field, Report, Timestamp, rule, validate, validate_spilled
 from assay.errors import AssayError
 
 PAIR = ["a", "b"]

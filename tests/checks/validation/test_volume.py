@@ -2,8 +2,7 @@
 
 import pytest
 
-from assay.checks import Drift, Severity, compare_columns
-from assay.checks.validation import volume
+from assay.checks import SchemaDiff, Severity, compare_columns, volume
 from assay.errors import AssayError
 
 EXPECTED = {"event_id": "String", "customer_id": "String", "amount": "Float64", "created_at": "Datetime"}
@@ -29,7 +28,7 @@ def test_renamed_column_has_a_partner(old: str, new: str) -> None:
 def test_unlike_columns_are_not_partners() -> None:
     delivered = {**EXPECTED, "weather": "Float64"}
     del delivered["amount"]
-    assert compare_columns(EXPECTED, delivered) == Drift(("amount",), ("weather",), (), ())
+    assert compare_columns(EXPECTED, delivered) == SchemaDiff(("amount",), ("weather",), (), ())
 
 
 def test_each_column_has_at_most_one_partner_and_the_best() -> None:

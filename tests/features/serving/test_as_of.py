@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
-from assay.features.serving.as_of import AsOfView, KnownAt, as_of_join, latest
+from assay.features.serving.as_of import KnownAt, ViewRead, as_of_join, latest
 from assay.features.views.feature_view import Serving
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -35,7 +35,7 @@ def view(
     prefix: str | None = None,
     features: Any = ("score",),
     position: str | None = None,
-) -> AsOfView:
+) -> ViewRead:
     """Rows are (customer, event time, score[, known time[, position]])."""
     names = ["customer", "event_time", "score", "known_time", "position"]
     types = [pl.String, INSTANT, pl.Float64, INSTANT, pl.Int64]
@@ -43,7 +43,7 @@ def view(
     frame = pl.DataFrame(padded, schema=dict(zip(names, types, strict=True)), orient="row").lazy()
     age = None if max_age is None else max_age // timedelta(microseconds=1)
     serving = Serving("customer", ("customer",), "event_time", "known_time" if known else None, age)
-    return AsOfView("activity", serving, frame, features, prefix, position)
+    return ViewRead("activity", serving, frame, features, prefix, position)
 
 
 def scores(frame: pl.DataFrame) -> list[float | None]:
@@ -155,7 +155,7 @@ def test_skip_nulls_looks_per_feature() -> None:
         {"customer": ["a", "a"], "event_time": [at(1), at(2)], "x": [1, None], "y": [None, 2]},
         schema_overrides={"event_time": INSTANT},
     )
-    both = AsOfView("v", Serving("customer", ("customer",), "event_time"), frame.lazy(), ("x", "y"))
+    both = ViewRead("v", Serving("customer", ("customer",), "event_time"), frame.lazy(), ("x", "y"))
     assert as_of_join(spine(("a", at(3))), [both], skip_nulls=True).select("x", "y").row(0) == (1, 2)
 
 
@@ -179,7 +179,7 @@ def test_times_that_would_need_a_guess_are_refused_on_both_sides(column: pl.Seri
     with pytest.raises(AssayError, match=f"spine.*{hint}"):
         as_of_join(bad.drop("score"), [view(("a", at(0), 1.0))])
     with pytest.raises(AssayError, match=f"activity.*{hint}"):
-        as_of_join(spine(("a", at(0))), [AsOfView("activity", view().serving, bad.lazy(), ("score",))])
+        as_of_join(spine(("a", at(0))), [ViewRead("activity", view().serving, bad.lazy(), ("score",))])
 
 
 def test_zones_and_daylight_saving_compare_as_instants() -> None:
@@ -197,7 +197,7 @@ def test_zones_and_daylight_saving_compare_as_instants() -> None:
 
 def test_coarser_units_convert_without_loss() -> None:
     served = view(("a", at(1), 1.0))
-    coarse = AsOfView(
+    coarse = ViewRead(
         "v", served.serving, served.frame.with_columns(pl.col("event_time").dt.cast_time_unit("ms")), ("score",)
     )
     asked = spine(("a", at(1)), ("a", at(0.5))).with_columns(pl.col("event_time").dt.cast_time_unit("ms"))
@@ -243,14 +243,14 @@ def test_missing_and_mismatched_keys_are_refused() -> None:
 def test_integer_widths_and_text_types_match_by_value() -> None:
     frame = pl.DataFrame({"k": [1, 2], "c": ["x", "y"], "event_time": [at(1)] * 2, "score": [1.0, 2.0]})
     narrow = frame.with_columns(pl.col("k").cast(pl.Int8), pl.col("c").cast(pl.Categorical))
-    both = AsOfView("v", Serving("e", ("k", "c"), "event_time"), narrow.lazy(), ("score",))
+    both = ViewRead("v", Serving("e", ("k", "c"), "event_time"), narrow.lazy(), ("score",))
     asked = pl.DataFrame({"k": [2, 1, 258], "c": ["y", "y", "y"], "event_time": [at(1)] * 3})
     assert scores(as_of_join(asked, [both])) == [2.0, None, None]
 
 
 def test_views_with_different_keys_join_one_spine_and_lazy_frames_are_accepted() -> None:
     frame = pl.DataFrame({"plan": ["pro"], "event_time": [at(1)], "price": [[1.0, 2.0]]})
-    plans = AsOfView("plans", Serving("plan", ("plan",), "event_time"), frame.lazy(), ("price",))
+    plans = ViewRead("plans", Serving("plan", ("plan",), "event_time"), frame.lazy(), ("price",))
     asked = spine(("a", at(2)), ("b", at(2)), plan=["free", "pro"])
     out = as_of_join(asked.lazy(), [view(("a", at(1), 1.0)), plans, view(("b", at(2), 2.0), prefix="late_")])
     assert scores(out) == [1.0, None]
@@ -304,7 +304,7 @@ def test_many_entities_agree_with_the_join_of_polars() -> None:
     )
     asked = frame.select("k", event_time=pl.from_epoch((pl.col("x").hash(3) % 60_000).cast(pl.Int64), "us"))
     asked = asked.with_columns(pl.col("event_time").dt.replace_time_zone("UTC"))
-    served = AsOfView("v", Serving("e", ("k",), "ts"), frame.lazy(), ("x",))
+    served = ViewRead("v", Serving("e", ("k",), "ts"), frame.lazy(), ("x",))
     last = frame.unique(["k", "ts"], keep="last", maintain_order=True).sort("ts")
     expected = (
         asked.with_row_index("row")
@@ -385,7 +385,7 @@ def test_agrees_with_brute_force(
         schema={"k": pl.String, "n": pl.Int64, "ts": pl.Int64, "known": pl.Int64, "p": pl.Int64, "x": pl.Int64},
         orient="row",
     ).with_columns(pl.col("ts", "known").cast(INSTANT).dt.cast_time_unit(unit))
-    served = AsOfView(
+    served = ViewRead(
         "v", Serving("e", ("k", "n"), "ts", "known", age), frame.lazy(), ("x",), position="p" if use_position else None
     )
     asking = pl.DataFrame(

@@ -12,7 +12,7 @@ from assay.errors import AssayError
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.run_record import Check, Done, NullRecorder, Work
+from assay.features.tables.run_record import CheckResult, NullRecorder, RunResult, Work
 from assay.features.tables.transaction import AuditFailed, Transaction, run, transaction
 
 ONE, TWO, THREE = (pl.DataFrame({"a": [number]}) for number in (1, 2, 3))
@@ -27,10 +27,10 @@ class Told(NullRecorder):
     def started(self, work: Work) -> None:
         self.events.append(("started", work))
 
-    def finished(self, done: Done) -> None:
+    def finished(self, done: RunResult) -> None:
         self.events.append(("finished", done))
 
-    def failed(self, done: Done, error: BaseException) -> None:
+    def failed(self, done: RunResult, error: BaseException) -> None:
         self.events.append(("failed", (done, error)))
 
     @property
@@ -38,7 +38,7 @@ class Told(NullRecorder):
         return [kind for kind, _ in self.events]
 
 
-def derive(lake: Lake, day: str, *, code: str = "1", params: Mapping[str, Any] | None = None) -> tuple[bool, Done]:
+def derive(lake: Lake, day: str, *, code: str = "1", params: Mapping[str, Any] | None = None) -> tuple[bool, RunResult]:
     """clean/t of a day from raw/t of that day, doubled; says whether it had to compute."""
 
     def body(tx: Transaction) -> bool:
@@ -192,12 +192,12 @@ def test_a_blocking_check_publishes_nothing(lake: Lake) -> None:
     told = Told()
     with pytest.raises(AuditFailed, match="too few rows"), transaction(lake, told, Work("clean/t", "d1")) as tx:
         tx.write("clean/t", ONE)
-        tx.check(Check("volume", "clean/t", False, "block", message="clean/t: too few rows"))
+        tx.check(CheckResult("volume", "clean/t", False, "block", message="clean/t: too few rows"))
     assert lake.tables() == [] and lake.storage.walk() == []
     assert told.kinds == ["started", "failed"]
     with transaction(lake, told, Work("clean/t", "d1")) as tx:
         tx.write("clean/t", ONE)
-        tx.check(Check("volume", "clean/t", False, "warn"))
+        tx.check(CheckResult("volume", "clean/t", False, "warn"))
     assert tx.done is not None and tx.done.changed
 
 
@@ -219,7 +219,7 @@ def test_a_commit_says_where_its_rows_come_from(lake: Lake, write) -> None:
         tx.sources.append(SourceFile("landing/x.csv", "ab" * 32, 10, 1, "_landing/ab/" + "ab" * 32))
         tx.contract = {"name": "t", "version": "1", "digest": "cd"}
         tx.extra["note"] = {"of": "all"}
-        tx.check(Check("not_null", "clean/t", True, evaluated=1))
+        tx.check(CheckResult("not_null", "clean/t", True, evaluated=1))
         tx.write("clean/t", rows, extra={"own": True})
     done = tx.done
     assert done is not None and told.events[-1] == ("finished", done)
@@ -233,7 +233,7 @@ def test_a_commit_says_where_its_rows_come_from(lake: Lake, write) -> None:
     assert commit.run_id == done.work.run.id and commit.run == done.work.run.to_dict()
     assert (commit.asset, commit.partition, commit.code_version, commit.mode) == ("clean/t", "d1", "code", "replace")
     assert (commit.rows, commit.extra) == (1, {"note": {"of": "all"}, "own": True})
-    assert [Check(**check) for check in commit.checks] == list(done.checks)
+    assert [CheckResult(**check) for check in commit.checks] == list(done.checks)
 
 
 def test_a_reference_that_changes_makes_nobody_stale(lake: Lake, write) -> None:

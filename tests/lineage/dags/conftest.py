@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.run_record import Check, Work
+from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import Transaction, transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
@@ -95,7 +95,7 @@ class Runs:
                 made.contract = self.chance.choice(["c@1", "c@2"])
                 tx.contract = {"name": "c", "version": made.contract[-1]}
             made.checks = {name: self.likely(0.7) for name in ("x", "y") if self.likely(0.7)}
-            tx.check(*(Check(name, table, passed, "warn") for name, passed in made.checks.items()))
+            tx.check(*(CheckResult(name, table, passed, "warn") for name, passed in made.checks.items()))
             (self.predict if table == "predictions/m" else self.write)(tx, table, made, append)
         assert tx.done is not None
         self.remember(tx.done.writes[0].snapshot, made, append)

@@ -11,7 +11,7 @@ import pytest
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Check, Work
+from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import AuditFailed, transaction
 from assay.lineage.delivery.ndjson import export_events, import_events
 from assay.lineage.delivery.rebuild import rebuild
@@ -36,14 +36,14 @@ def work_through(lake: Lake, recorder: EventRecorder) -> None:
         with transaction(lake, recorder, Work("clean/t", day)) as tx:
             frame = tx.read("raw/t", [day]).collect()
             tx.read("raw/t", reference=True)
-            tx.check(Check("a.range", "clean/t", True, "quarantine", "a", 1))
+            tx.check(CheckResult("a.range", "clean/t", True, "quarantine", "a", 1))
             tx.write("clean/t", frame.select("a"))
             tx.write("quarantine/t", frame.select("a").clear())
     with transaction(lake, recorder, Work("sums")) as tx:
         tx.write("sums", tx.read("clean/t", version=1).select(pl.col("a").sum()).collect())
     with pytest.raises(AuditFailed), transaction(lake, recorder, Work("sums")) as tx:
         tx.write("sums", pl.DataFrame({"a": [9]}))
-        tx.check(Check("never", "sums", False, "block", None, 1, 1))
+        tx.check(CheckResult("never", "sums", False, "block", None, 1, 1))
 
 
 def test_deleted_and_rebuilt_it_is_the_same(lake: Lake, recorder: EventRecorder, any_store: LineageStore) -> None:

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.run_record import Check, Done, NullRecorder, Run, Work, new_run
+from assay.features.tables.run_record import CheckResult, NullRecorder, Run, RunResult, Work, new_run
 from assay.features.tables.transaction import run, transaction
 from assay.lineage.delivery.recorder import SPOOL, EventRecorder
 from assay.lineage.delivery.spool import Spool
@@ -27,9 +27,9 @@ Official = Callable[[Mapping[str, Any]], list[str]]
 NOW = timedelta(0)
 
 
-def publish(lake: Lake, recorder: Any, work: Work, value: int = 1) -> Done:
+def publish(lake: Lake, recorder: Any, work: Work, value: int = 1) -> RunResult:
     def body(tx: Any) -> None:
-        tx.check(Check("a.ge", "clean/t", True, evaluated=1))
+        tx.check(CheckResult("a.ge", "clean/t", True, evaluated=1))
         tx.write("clean/t", pl.DataFrame({"a": [value]}), column_lineage={"a": {"direct": [], "indirect": []}})
         tx.write("quarantine/t", pl.DataFrame({"a": [value]}).clear())
 

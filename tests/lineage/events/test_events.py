@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Check, Done, Run, Work, Written
+from assay.features.tables.run_record import CheckResult, Run, RunResult, TableWrite, Work
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder, run_id
@@ -35,7 +35,7 @@ def snapshot(table: str, version: int = 3, root: str = "/data/lake") -> Snapshot
     return Snapshot(table, f"id-of-{table}", version, SHA, f"{root}/{table}")
 
 
-def written(table: str, version: int = 4, **changes: Any) -> Written:
+def written(table: str, version: int = 4, **changes: Any) -> TableWrite:
     values: dict[str, Any] = {
         "table": table,
         "snapshot": snapshot(table, version),
@@ -45,10 +45,10 @@ def written(table: str, version: int = 4, **changes: Any) -> Written:
         "changed": True,
         "schema": {"a": "Int64", "b": "String"},
     }
-    return Written(**(values | changes))
+    return TableWrite(**(values | changes))
 
 
-def done(work: Work | None = None, **changes: Any) -> Done:
+def done(work: Work | None = None, **changes: Any) -> RunResult:
     values: dict[str, Any] = {
         "work": work or Work("clean/tickets", "2026-09-01", "c0de", Run(str(DAGSTER_RUN), T0)),
         "reads": (Slice(snapshot("raw/tickets"), ("2026-09-01",), SHA),),
@@ -59,7 +59,7 @@ def done(work: Work | None = None, **changes: Any) -> Done:
         "extra": {},
         "finished_at": T0 + timedelta(seconds=2),
     }
-    return Done(**(values | changes))
+    return RunResult(**(values | changes))
 
 
 def named(datasets: list[dict[str, Any]], table: str) -> dict[str, Any]:
@@ -149,9 +149,9 @@ def test_delivered_files_are_inputs_at_their_digest() -> None:
 
 def test_all_checks_are_in_the_terminal_event_once_each() -> None:
     checks = (
-        Check("rows", "raw/tickets", True, "warn", evaluated=9),
-        Check("text.not_null", "clean/tickets", False, "quarantine", "text", evaluated=9, invalid=2, unknown=1),
-        Check("file", "clean/other", False, "block", invalid=1, message="secret text"),
+        CheckResult("rows", "raw/tickets", True, "warn", evaluated=9),
+        CheckResult("text.not_null", "clean/tickets", False, "quarantine", "text", evaluated=9, invalid=2, unknown=1),
+        CheckResult("file", "clean/other", False, "block", invalid=1, message="secret text"),
     )
     event = event_of(events.finished(done(checks=checks), "assay"))
     found = {item["name"]: item["inputFacets"] for item in event["inputs"]}
@@ -173,7 +173,7 @@ def test_all_checks_are_in_the_terminal_event_once_each() -> None:
 def test_an_audited_output_is_no_input_of_the_graph(lake: Lake, store: LineageStore, recorder: EventRecorder) -> None:
     work = Work("clean/t")
     with transaction(lake, recorder, work) as tx:
-        tx.check(Check("a.not_null", "clean/t", True, evaluated=1))
+        tx.check(CheckResult("a.not_null", "clean/t", True, evaluated=1))
         tx.write("clean/t", pl.DataFrame({"a": [1]}))
     assert sorted(item.role for item in store.uses(work.run.id)) == ["audited", "output"]
     (audited,) = store.events(work.run.id)[-1].data["inputs"]
@@ -331,8 +331,11 @@ class PipelineBroken(AssayError):
 def shapes() -> dict[str, Any]:
     run = Run(run_id("job", "step", None, T0), T0, "not-a-uuid", None)
     local = Work("notebook's asset", run=Run(DAGSTER_RUN, T0.replace(microsecond=0)))
-    s3 = Written("clean/x", snapshot("clean/x", 9, "s3://Bucket/lake"), None, 0, 0, True, {})
-    checks = (Check("r", "raw/tickets", False, "warn"), Check("s", "clean/tickets", True, "block", "a", 1, 0, 0, "m"))
+    s3 = TableWrite("clean/x", snapshot("clean/x", 9, "s3://Bucket/lake"), None, 0, 0, True, {})
+    checks = (
+        CheckResult("r", "raw/tickets", False, "warn"),
+        CheckResult("s", "clean/tickets", True, "block", "a", 1, 0, 0, "m"),
+    )
     files = (SourceFile("a/ä ö%.csv", SHA, 1, 1), SourceFile("s3://b/k", SHA, 1, 1))
     error = PipelineBroken("a.csv: column 'x' is missing")
     return {
@@ -368,7 +371,7 @@ def test_events_meet_the_official_schemas(shape: str, official: Official) -> Non
 
 
 def test_the_schemas_would_notice(official: Official) -> None:
-    event = event_of(events.finished(done(checks=(Check("r", "raw/tickets", True),)), "assay"))
+    event = event_of(events.finished(done(checks=(CheckResult("r", "raw/tickets", True),)), "assay"))
     event["run"]["runId"] = "17"
     event["eventTime"] = "yesterday"
     event["outputs"][0]["facets"]["dataSource"]["uri"] = "file"
@@ -389,7 +392,7 @@ def test_no_canary_gets_into_any_event(
     frame = pl.DataFrame({"text": list(CANARIES)})
     with transaction(lake, recorder, Work("raw/t", source_location="https://u:c4nary-pw@git.example/a.py")) as tx:
         tx.sources.append(SourceFile("postgresql://u:c4nary-pw@db/crm", SHA, 1, 1))
-        tx.check(Check("r", "raw/t", False, "warn", message=CANARIES[1]))
+        tx.check(CheckResult("r", "raw/t", False, "warn", message=CANARIES[1]))
         tx.write("raw/t", frame)
     for error in (ValueError(CANARIES[1]), PipelineBroken(f"cannot reach https://u:c4nary-pw@h/ for {CANARIES[1]}")):
         with pytest.raises(type(error)), transaction(lake, recorder, Work("clean/t")) as tx:

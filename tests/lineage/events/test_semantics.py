@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Check, Work
+from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.store.lineage_store import LineageStore
@@ -23,7 +23,7 @@ def events(lake: Lake, store: LineageStore, recorder: EventRecorder) -> Events:
         tx.write("raw/t", pl.DataFrame({"a": [1]}))
     with transaction(lake, recorder, Work("clean/t")) as tx:
         frame = tx.read("raw/t").collect()
-        tx.check(Check("a.ge", "clean/t", True, evaluated=1))
+        tx.check(CheckResult("a.ge", "clean/t", True, evaluated=1))
         tx.write("clean/t", frame.select("a"), column_lineage={"a": {"direct": [("raw/t", "a")], "indirect": []}})
     return [item.data for item in store.events()]
 

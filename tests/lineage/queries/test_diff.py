@@ -7,7 +7,7 @@ import pytest
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Check, Work
+from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.queries.walk import diff
@@ -19,8 +19,8 @@ def make(lake: Lake, recorder: EventRecorder, frame: pl.DataFrame, code: str, pa
     with transaction(lake, recorder, Work("clean", code_version=code)) as tx:
         read = tx.read("raw").collect()
         tx.contract = {"name": "c", "version": contract}
-        tx.check(Check("a.range", "clean", passed, "warn", "a", read.height))
-        tx.check(Check("other", "raw", not passed, "warn"))
+        tx.check(CheckResult("a.range", "clean", passed, "warn", "a", read.height))
+        tx.check(CheckResult("other", "raw", not passed, "warn"))
         tx.write("clean", read)
 
 

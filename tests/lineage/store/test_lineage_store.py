@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from assay.errors import AssayError
 from assay.lineage.store.lineage_store import LineageStore, open_store
-from assay.lineage.store.parse_event import CheckResult
+from assay.lineage.store.parse_event import EventCheck
 from assay.lineage.store.schema import datasets, edges, events, outbox, runs, versions
 from tests.lineage.producer import RUN, dataset, event
 
@@ -108,7 +108,7 @@ def test_versions_edges_and_checks_are_indexed(any_store: LineageStore) -> None:
     assert run.id == RUN
     assert any_store.run_of("id", 7) is None  # named by this run, but written by another
     assert any_store.run_of("id", 5) is None
-    assert any_store.checks(RUN) == [CheckResult("in", "unique", "k", False, "", "3")]
+    assert any_store.checks(RUN) == [EventCheck("in", "unique", "k", False, "", "3")]
 
 
 def test_events_without_a_run_are_kept(any_store: LineageStore) -> None:

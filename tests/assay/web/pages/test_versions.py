@@ -11,7 +11,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Check, Work
+from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.web import create_router
@@ -59,7 +59,7 @@ def test_columns_contract_and_code_show_what_they_were(lake: Lake, recorder: Eve
         with transaction(lake, recorder, Work("clean/t", code_version=f"code {number}")) as tx:
             if number:
                 tx.contract = {"name": "C", "version": "2.0"}
-                tx.check(Check("a.range", "clean/t", False, "warn", "a", 1))
+                tx.check(CheckResult("a.range", "clean/t", False, "warn", "a", 1))
             tx.write("clean/t", frame)
     client = TestClient(Starlette(routes=[Mount("/", create_router(recorder.store, lake))]))
     listed = Page(client.get("/versions/clean/t").text)
