@@ -11,6 +11,7 @@ from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
+from assay.features.tables.sections import Predictions
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction
 from assay.features.tables.transaction import run as transact
@@ -54,6 +55,7 @@ def log_predictions(
     keys: Sequence[str] | None = None,
     features: Sequence[str] = (),
     feature_columns: Sequence[str] = (),
+    outputs: Sequence[str] = (),
     partition: str | None = None,
     run: Run | None = None,
     code_version: str = "",
@@ -83,6 +85,7 @@ def log_predictions(
                 keys=keys,
                 features=features,
                 feature_columns=feature_columns,
+                outputs=outputs,
             )
 
         staged, _ = transact(lake, recorder, work, stage)
@@ -100,6 +103,7 @@ def stage_predictions(
     keys: Sequence[str] | None = None,
     features: Sequence[str] = (),
     feature_columns: Sequence[str] = (),
+    outputs: Sequence[str] = (),
 ) -> list[str]:
     """Stage predictions in a transaction (whose work has a partition: the day) and return their ids in the frame's order.
 
@@ -108,7 +112,8 @@ def stage_predictions(
     in the transaction besides what it has read already. `keys` identify a prediction; by default they are the
     keys of the feature views among the inputs. `feature_columns` are columns of the frame that the model saw: they are
     digested into `feature_digest`, and not stored. `features` are the references they were joined by, such as
-    `customer_activity:tickets_7d`, so that `verify` can join them again.
+    `customer_activity:tickets_7d`, so that `verify` can join them again. `outputs` are the columns with the model's answers;
+    by default those that are neither keys, times, features, confidence nor attachments.
 
     Raises AssayError for a frame that cannot be logged, naming the column.
     """
@@ -122,7 +127,7 @@ def stage_predictions(
         if item not in (replace(read.snapshot, uri="") for read in tx.reads if not read.reference):
             _register(tx, item)
     keys = _keys(tx, frame, table) if keys is None else list(keys)
-    require_columns(frame.schema, [*keys, *feature_columns], f"the frame of {table}")
+    require_columns(frame.schema, [*keys, *feature_columns, *outputs], f"the frame of {table}")
     if feature_columns:
         digests = row_digests(frame, feature_columns).alias(DIGEST)
         frame = frame.drop([name for name in feature_columns if name not in keys]).with_columns(digests)
@@ -145,9 +150,15 @@ def stage_predictions(
     )
     known = _known(tx, table, ids)
     new = rows.filter(~pl.col(ID).is_in(known.to_list())).sort(ID)
-    described = {"name": model, "version": model_version, "keys": keys, "feature_columns": list(feature_columns)}
-    extra = {"model": described, "features": list(features)}
-    tx.write(table, new, mode="append", statistics=(ID,), extra=extra)
+    described = Predictions(
+        model=model,
+        version=model_version,
+        keys=tuple(keys),
+        features=tuple(features),
+        feature_columns=tuple(feature_columns),
+        outputs=tuple(outputs) or Predictions(keys=tuple(keys)).outputs_in(frame.schema),
+    )
+    tx.write(table, new, mode="append", statistics=(ID,), sections={"predictions": described})
     return ids.to_list()
 
 
@@ -191,7 +202,7 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     for item in tx.reads:
         if item.snapshot.table.startswith("features/") and not item.reference:
             writers = tx.state(item.snapshot.table).writers(item.partitions)
-            found += [key for commit in writers[-1:] for key in commit.extra.get("serving", {}).get("keys", [])]
+            found += [key for commit in writers[-1:] for key in (commit.serving or {}).get("keys", [])]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]
     if not keys:
         raise AssayError(f"{table}: which columns say whom a prediction is about? Pass them as `keys`.")
