@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assay.assets.steps.compute import embedding_keys
+from assay.assets.steps.embeddings import embedding_keys
 from assay.assets.steps.step import NotReady, Resources, Step, available, days_before, require
 from assay.assets.support.card_events import customer_activity
 from assay.assets.support.linear import fit, from_bytes, to_bytes
