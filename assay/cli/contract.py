@@ -53,7 +53,7 @@ def draft(source: str, name: str | None, target: Path | None, as_json: bool) -> 
 @click.argument("old")
 @click.argument("new")
 @click.option(
-    "--for", "side", type=click.RowSelection(["readers", "suppliers"]), help="Only what breaks this side breaks."
+    "--for", "side", type=click.Choice(["readers", "suppliers"]), help="Only what breaks this side breaks."
 )
 @json_option
 def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
