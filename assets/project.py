@@ -13,7 +13,8 @@ from typing import Any
 
 from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step
-from assay.assets.steps.compute import Embedding, embedding_step, view_step
+from assay.assets.steps.embeddings import Embedding, embedding_step
+from assay.assets.steps.features import view_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
 from assay.errors import AssayError

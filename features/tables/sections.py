@@ -10,24 +10,6 @@ from typing import Any, ClassVar, Self
 
 from assay.errors import AssayError
 
-# Columns of a table of predictions that are no output of the model.
-_NO_OUTPUT = frozenset(
-    (
-        "prediction_id",
-        "model_version",
-        "inputs",
-        "run_id",
-        "partition_key",
-        "event_time",
-        "feature_digest",
-        "confidence",
-        "text_key",
-        "explanation",
-        "prompt_version",
-        "retrieval",
-    )
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
@@ -79,7 +61,7 @@ class Predictions(Section):
 
     `keys` identify a prediction, `features` are the references that it was joined by, `feature_columns` the columns that
     are digested into `feature_digest`, and `outputs` the columns that hold the model's answers (empty in commits of
-    before `assay.format`: see `outputs_in`).
+    before `assay.format`: see `assay.lineage.predictions.outputs`).
     """
 
     name: ClassVar[str] = "predictions"
@@ -89,21 +71,6 @@ class Predictions(Section):
     features: tuple[str, ...] = ()
     feature_columns: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
-
-    def outputs_in(self, columns: Mapping[str, Any]) -> tuple[str, ...]:
-        """The output columns of a table or row with these columns (a Polars schema, or the row by name).
-
-        Where the commit does not record them: all that are neither keys, identifiers, times, confidence, attachments nor
-        Assay's own.
-        """
-        if self.outputs:
-            return tuple(name for name in self.outputs if name in columns)
-        aside = _NO_OUTPUT | set(self.keys)
-        return tuple(
-            name
-            for name, kind in columns.items()
-            if name not in aside and not name.startswith("_") and not name.endswith("_id") and not _is_time(kind)
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +143,7 @@ def from_extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     sections: dict[str, Any] = {}
     model = rest.get("model")
     if isinstance(model, Mapping) and "keys" in model:
-        described = {**rest.pop("model"), "features": rest.pop("features", ())}
+        described = {**rest.pop("model"), "features": rest.pop("features", ()), "outputs": rest.pop("outputs", ())}
         sections["predictions"] = Predictions.from_dict({"model": described.pop("name", ""), **described})
     elif isinstance(model, Mapping) and "digest" in model:
         described = dict(rest.pop("model"))
@@ -201,10 +168,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _is_time(kind: Any) -> bool:
-    """Whether a Polars type, or a Python value, is a time."""
-    if hasattr(kind, "is_temporal"):
-        return bool(kind.is_temporal())
-    return hasattr(kind, "isoformat")

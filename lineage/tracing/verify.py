@@ -271,7 +271,7 @@ def _features(lake: Lake, trace: Trace) -> Iterator[Finding]:
     pins = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.reference}
     joined = join_features(lake, spine, described.features, pins=pins)
     same = row_digests(joined, described.feature_columns)[0] == stored
-    detail = f"{len(described['feature_columns'])} features joined again at the versions read"
+    detail = f"{len(described.feature_columns)} features joined again at the versions read"
     yield Finding("feature row", same, detail if same else f"{detail} differ from those the model saw")
 
 

@@ -25,7 +25,7 @@ def test_a_section_is_what_its_json_says_and_keeps_keys_that_it_does_not_know(va
 
 
 def test_what_is_no_section_is_refused() -> None:
-    with pytest.raises(AssayError, match="no section 'modle'. Sections are: view"):
+    with pytest.raises(AssayError, match=r"no section 'modle'\. Sections are: view"):
         section("modle", {})
     with pytest.raises(AssayError, match="Section 'view' of a commit must be a mapping, not int"):
         section("view", 1)
@@ -41,17 +41,3 @@ def test_model_meant_two_things_before_sections_had_names() -> None:
     found, rest = from_extra({"model": {"name": "e", "digest": "ab", "revision": None}, "engine": {}, "dimensions": 3})
     assert found == {"embedding": Embedding(model="e", digest="ab", dimensions=3)} and rest == {}
     assert from_extra({"model": "mine", "features": [1]}) == ({}, {"model": "mine", "features": [1]})
-
-
-def test_outputs_are_those_recorded_or_what_is_left_of_the_columns() -> None:
-    import polars as pl
-
-    schema = {"prediction_id": pl.String, "ticket": pl.String, "event_time": pl.Datetime("us", "UTC")} | {
-        "intent": pl.String,
-        "due": pl.Date,
-        "confidence": pl.Float64,
-        "customer_id": pl.String,
-        "_note": pl.String,
-    }
-    assert Predictions(keys=("ticket",)).outputs_in(schema) == ("intent",)
-    assert Predictions(keys=("ticket",), outputs=("due", "gone")).outputs_in(schema) == ("due",)
