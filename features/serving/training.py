@@ -18,12 +18,12 @@ from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
 from assay.features.serving.feature_refs import Resolved, join, resolve
 from assay.features.tables.availability import require_readable, snapshot_status
-from assay.features.tables.digest import content_digest
+from assay.features.tables.digest import content_digest, digest_of
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.pins import pin, pins
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
-from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, run
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -80,7 +80,7 @@ def stage_training_set(
         raise AssayError(f"{table} is one table without partitions; this work is for partition {tx.work.partition}.")
     if PARTITION in spine.columns:
         spine = spine.drop(PARTITION)
-    made_from = [item for item in tx.reads if not item.reference]
+    made_from = [item for item in tx.reads if not item.lookup]
     resolved = features if isinstance(features, Resolved) else resolve(tx, features, spine, pins=pins)
     if isinstance(features, Resolved):
         of_features = {item["table"] for item in resolved.described}

@@ -53,7 +53,7 @@ def _branches(tree: Tree, node: "Node", seen: set[int]) -> None:
 
 
 def _title(node: "Node") -> str:
-    looked_up = "[dim]looked up:[/] " if node.reference else ""
+    looked_up = "[dim]looked up:[/] " if node.lookup else ""
     version = node.details.get("model_version") if node.kind == "model" else None
     which = f" model [bold]{escape(version)}[/]" if version else ""
     state = "" if node.status == "readable" else f" [bold red]{node.status}[/]"

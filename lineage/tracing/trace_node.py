@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from assay.features.tables.commit_metadata import Commit, SourceFile
-from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.features.tables.digest import digest_of
+from assay.features.tables.snapshot import Slice, Snapshot
 
 Status = Literal["readable", "vacuumed", "erased", "damaged"]
 
@@ -27,14 +28,14 @@ class Node:
     status: Status
     commits: tuple[Commit, ...] = ()
     inputs: tuple["Node", ...] = ()
-    reference: bool = False
+    lookup: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """The same for the same reading of the same table."""
         read = (f"{item.snapshot.table_id}@{item.snapshot.version}:{item.partitions}" for item in self.slices)
-        return digest_of([f"{self.kind} {self.name} {self.reference}", *read])[:16]
+        return digest_of([f"{self.kind} {self.name} {self.lookup}", *read])[:16]
 
     @property
     def snapshot(self) -> Snapshot:
@@ -85,7 +86,7 @@ class Node:
             "id": self.id,
             "kind": self.kind,
             "name": self.name,
-            "reference": self.reference,
+            "reference": self.lookup,
             "status": self.status,
             "snapshot": self.snapshot.to_dict(),
             "versions_read": list(self.versions_read),
