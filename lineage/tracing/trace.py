@@ -26,6 +26,7 @@ from assay.lineage.commits.log import TableLog
 from assay.lineage.outline import LISTED, Line, Outline, Span, line
 from assay.lineage.predictions.attachments import in_words
 from assay.lineage.predictions.find_prediction import UNREADABLE, Prediction, find_prediction
+from assay.lineage.predictions.outputs import outputs_of
 from assay.lineage.tracing.trace_node import Node, Status, unique_files
 
 KINDS = ("prediction", "model", "training", "features", "embeddings", "search", "clean", "quarantine", "raw")
@@ -160,7 +161,12 @@ class _Tracer:
         root = Node("prediction", row["prediction_id"], table, slices, self.status(log, slices), tuple(commits))
         inputs = self.inputs(commits, follow=True, model=row["model_version"])
         shown = {name: _plain(value) for name, value in row.items() if name not in ("prediction_id", "inputs")}
-        details = {**shown, "model": prediction.model, "features": list(commits[-1].extra.get("features", ()))}
+        details = {
+            **shown,
+            "model": prediction.model,
+            "features": list(commits[-1].extra.get("features", ())),
+            "outputs": list(outputs_of(commits[-1], row)),
+        }
         return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details))
 
     def inputs(self, commits: Sequence[Commit], *, follow: bool, model: str | None = None) -> list[Node]:
