@@ -13,7 +13,7 @@ from assay.checks.contract.contract import compiled
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView, compute_rows
-from assay.features.views.windows import aggregate
+from assay.features.views.windowed import aggregate
 
 WINDOW = "window_complete"
 
