@@ -176,6 +176,7 @@ def _compute_predictions(tx: Transaction, env: Resources, joined: _Joined) -> Ma
         keys=["ticket_id", "customer_id"],
         features=[name for name in FEATURES if not name.endswith(":vector")],
         feature_columns=NUMBERS,
+        outputs=[LABEL],
     )
     shown = frame.select("ticket_id", LABEL, pl.col("confidence").round(3)).head(10)
     return {"model_version": stored["model_version"], "mean_confidence": float(confidence.mean()), "preview": shown}
