@@ -157,7 +157,7 @@ class Columns:
     @staticmethod
     def _declared(commit: Commit) -> ColumnLineage:
         read = {item.snapshot.table for item in commit.inputs}
-        return column_lineage(commit.extra.get("column_lineage") or {}, read)
+        return column_lineage(commit.column_lineage or {}, read)
 
     @cached_property
     def _links(self) -> list[Link]:

@@ -13,7 +13,7 @@ from assay.checks.contract.contract import compiled
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView, compute_rows
-from assay.features.views.windows import aggregate
+from assay.features.views.windowed import aggregate
 
 WINDOW = "window_complete"
 
@@ -70,8 +70,7 @@ def _compute_view(
     else:
         rows = compute_rows(view, frames[view.sources()[0]]).collect()
     rows = rows.sort([view.event_time, *view.entity.keys])
-    tx.extra["serving"] = view.serving()
-    tx.extra["view"] = view.definition()
+    tx.describe(serving=view.serving(), view=view.definition())
     tx.write(table, rows, column_lineage=view.column_lineage())
     preview = rows.head(10)
     for contract in contracts:

@@ -230,7 +230,7 @@ class ColumnGraph:
         key = (commit.table, commit.version)
         if key not in self._said:
             read = {item.snapshot.table for item in commit.inputs}
-            lineage = column_lineage(commit.extra.get("column_lineage") or {}, read)
+            lineage = column_lineage(commit.column_lineage or {}, read)
             every = lineage.of(None)
             into = {column: (*lineage.of(column), *every) for column in lineage.known}
             out_of: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)

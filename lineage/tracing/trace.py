@@ -161,10 +161,11 @@ class _Tracer:
         root = Node("prediction", row["prediction_id"], table, slices, self.status(log, slices), tuple(commits))
         inputs = self.inputs(commits, follow=True, model=row["model_version"])
         shown = {name: _plain(value) for name, value in row.items() if name not in ("prediction_id", "inputs")}
+        described = commits[-1].predictions
         details = {
             **shown,
             "model": prediction.model,
-            "features": list(commits[-1].extra.get("features", ())),
+            "features": list(described.features if described else ()),
             "outputs": list(outputs_of(commits[-1], row)),
         }
         return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details))

@@ -142,7 +142,7 @@ def _commit_dict(commit: Commit) -> dict[str, Any]:
         "timestamp": commit.timestamp.isoformat(),
         "run_id": commit.run_id,
         "code_version": commit.code_version,
-        "code": commit.extra.get("code"),
+        "code": commit.code.to_dict() if commit.code else None,
         "rows": commit.rows,
         "checks": {
             "passed": sum(check["passed"] for check in commit.checks),

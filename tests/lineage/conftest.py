@@ -18,7 +18,7 @@ from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import Transaction, transaction
 from assay.features.views.feature_view import Entity, Feature, FeatureView, compute_rows, windows
-from assay.features.views.windows import aggregate
+from assay.features.views.windowed import aggregate
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.store.lineage_store import LineageStore, open_store
