@@ -16,7 +16,8 @@ from assay.features.tables.parquet_files import PARTITION
 from assay.lineage.columns.graph import ColumnNode, ColumnTrace, column_downstream, column_upstream
 from assay.lineage.commits.log import TableLog, read_log
 from assay.lineage.events.columns import ColumnLineage, column_lineage
-from assay.lineage.queries.walk import GraphEdge, GraphNode
+from assay.lineage.queries.nodes import GraphNode
+from assay.lineage.queries.walk import GraphEdge
 from assay.web.node_labels import logical
 
 _READ = ("input", "reference")

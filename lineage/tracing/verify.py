@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
 from assay.lineage.commits.log import TableLog, read_log
+from assay.lineage.outline import Outline, Span, Style, leaf, line
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE, file_problem
 from assay.lineage.predictions.prediction_log import DIGEST, EVENT_TIME, prediction_ids
@@ -26,11 +27,9 @@ from assay.lineage.tracing.row_provenance import own_rows
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
 
-if TYPE_CHECKING:
-    from rich.tree import Tree
-
 Progress = Callable[[str, int, int], None]  # (what, done, total)
 Embed = Callable[[Sequence[str]], Any]
+_STYLES: dict[str, Style] = {"verified": "good", "incomplete": "warning", "broken": "bad"}
 COSINE = 0.9999  # a vector computed again on other hardware or in other batches differs in its last bits
 
 
@@ -70,16 +69,20 @@ class Verification:
     def to_dict(self) -> dict[str, Any]:
         return {"ok": self.ok, "outcome": self.outcome, "checks": [check.to_dict() for check in self.checks]}
 
-    def render(self) -> "Tree":
-        """A list for the terminal."""
-        from assay.lineage.tracing.render import verification_tree
-
-        return verification_tree(self)
+    def outline(self) -> Outline:
+        """The verdict, then what contradicts the trace, what could not be checked, and what holds."""
+        style = _STYLES[self.outcome]
+        marks = ((False, Span("✗", "bad")), (None, Span("–", "warning")), (True, Span("✓", "good")))
+        below = (
+            leaf(mark, f" {item.what}", Span(f"  {item.detail}", "dim"))
+            for ok, mark in marks
+            for item in self.checks
+            if item.ok is ok
+        )
+        return Outline((line(Span(self.outcome, style)),), tuple(below))
 
     def __str__(self) -> str:
-        from assay.lineage.tracing.render import to_text
-
-        return to_text(self.render())
+        return str(self.outline())
 
 
 def verify(
@@ -268,8 +271,8 @@ def _features(lake: Lake, trace: Trace) -> Iterator[Finding]:
         )
         return
     spine = frame.select(name for name in frame.columns if name in (*described.keys, EVENT_TIME, "text_key"))
-    pins = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.lookup}
-    joined = join_features(lake, spine, described.features, pins=pins)
+    versions = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.lookup}
+    joined = join_features(lake, spine, described.features, versions=versions)
     same = row_digests(joined, described.feature_columns)[0] == stored
     detail = f"{len(described.feature_columns)} features joined again at the versions read"
     yield Finding("feature row", same, detail if same else f"{detail} differ from those the model saw")
