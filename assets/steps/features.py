@@ -10,6 +10,7 @@ import polars as pl
 from assay.assets.steps.step import CheckSpec, Step, available, days_before, end_of, require
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
+from assay.features.tables.kinds import Kind
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView, compute_rows
@@ -20,7 +21,7 @@ WINDOW = "window_complete"
 
 def view_step(view: FeatureView, first_day: date, contracts: Sequence[type[Contract]] = ()) -> Step:
     """The step that fills `features/<view>`, one partition a day. `contracts` of what it reads say what is personal."""
-    table = f"features/{view.name}"
+    table = Kind.FEATURES.table(view.name)
     lookback = max(view.lookback().days, 1)
     return Step(
         outputs=(table,),
@@ -49,7 +50,7 @@ def _prepare_view(view: FeatureView, lookback: int, first_day: date, tx: Transac
         frames[source] = tx.read(source, present)
     if view.is_windowed:
         message = f"Not there yet, so not counted: {', '.join(missing)}." if missing else ""
-        table = f"features/{view.name}"
+        table = Kind.FEATURES.table(view.name)
         tx.check(
             CheckResult(
                 WINDOW, table, not missing, "warn", None, len(wanted) * len(frames), len(missing), message=message

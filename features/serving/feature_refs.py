@@ -14,6 +14,7 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt, ViewRead, as_of_join
+from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import Work
@@ -22,6 +23,7 @@ from assay.features.views.feature_view import Serving
 from assay.features.views.timestamps import instant
 
 TEXT_KEY = "text_key"
+_SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
 _REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_]*):(\*|[A-Za-z][A-Za-z0-9_]*)(?: as ([A-Za-z][A-Za-z0-9_]*))?")
 _RANK = "__partition"
@@ -193,17 +195,17 @@ def _times(spine: pl.DataFrame) -> Between:
 
 
 def _table_of(lake: Lake, view: str) -> str:
-    for table in (f"features/{view}", f"embeddings/{view}"):
+    for table in (kind.table(view) for kind in _SERVED):
         if lake.table(table).exists():
             return table
-    known = [name.partition("/")[2] for name in lake.tables() if name.startswith(("features/", "embeddings/"))]
+    known = [own_name(name) for name in lake.tables() if kind_of(name) in _SERVED]
     names = ", ".join(sorted(known)) or "none"
     raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).")
 
 
 def _description(state: TableState) -> tuple[Serving | None, Mapping[str, Any]]:
     """How a version is served, and the definition of its view. None for an embedding table."""
-    if state.table.name.startswith("embeddings/"):
+    if Kind.EMBEDDINGS.holds(state.table.name):
         return None, {}
     for commit in reversed(state.commits):
         if commit.serving is not None:

@@ -19,6 +19,7 @@ from assay.features.serving.as_of import KnownAt
 from assay.features.serving.feature_refs import Resolved, join, one_of, resolve
 from assay.features.tables.availability import require_readable, snapshot_status
 from assay.features.tables.digest import content_digest, digest_of
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.pins import pin, pins
@@ -207,7 +208,7 @@ def pin_training_set(lake: Lake, made: TrainingSetVersion) -> None:
 def _to_keep(item: Slice) -> Snapshot | Slice:
     """An embedding table is searched for its texts as a whole, to know which partitions to read; it only grows, so that
     keeping all of it costs nothing."""
-    return item.snapshot if item.snapshot.table.startswith("embeddings/") else item
+    return item.snapshot if Kind.EMBEDDINGS.holds(item.snapshot.table) else item
 
 
 def _remembered(lake: Lake, name: str, version: int) -> list[Snapshot]:
@@ -224,7 +225,7 @@ def _pin_prefix(name: str, version: int) -> str:
 def _table(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise AssayError(f"{name!r} is not a training set's name: use letters, digits and '_'.")
-    return f"training/{name}"
+    return Kind.TRAINING.table(name)
 
 
 def _input(tx: Transaction, item: Slice) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, read_commit, read_log, versions
+from assay.features.tables.delta_log import commit_info, commit_path, read_commit, read_commits, versions
 from assay.features.tables.digest import digest_of
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.snapshot import Slice, Snapshot
@@ -174,7 +174,7 @@ class TableState:
     @cached_property
     def commits(self) -> list[Commit]:
         """Every commit up to this version, oldest first."""
-        log = read_log(self.table.lake.storage, self.table.name, self.version)
+        log = read_commits(self.table.lake.storage, self.table.name, self.version)
         return [parse_commit(self.table.name, commit_info(version, actions)) for version, actions in log]
 
     def _commits_newest_first(self) -> Iterator[Commit]:

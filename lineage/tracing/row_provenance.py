@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.snapshot import Slice
 from assay.lineage.tracing.trace import Trace
@@ -62,11 +63,13 @@ def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
 
 def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[tuple[Slice, pl.Expr, str]]:
     """What to look for in which slices, for one table that the prediction read."""
-    kind = read.snapshot.table.partition("/")[0]
-    if kind == "features":
+    kind = kind_of(read.snapshot.table)
+    if kind is Kind.FEATURES:
         yield from _behind_features(lake, read, row)
-    elif kind in ("clean", "embeddings"):
-        slices = [read] if kind == "clean" else _newest_first(item for item in _inputs(lake, read) if not item.lookup)
+    elif kind in (Kind.CLEAN, Kind.EMBEDDINGS):
+        slices = (
+            [read] if kind is Kind.CLEAN else _newest_first(item for item in _inputs(lake, read) if not item.lookup)
+        )
         for item in slices:
             own = own_rows(lake, trace, item)
             if own is not None and not own.head(1).collect().is_empty():

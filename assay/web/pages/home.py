@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.lineage.events.naming import LOGICAL
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
@@ -97,7 +98,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
     """Newest first."""
     shown: list[dict[str, Any]] = []
     for name, state in states:
-        if not name.startswith("models/") or isinstance(state, AssayError):
+        if not Kind.MODELS.holds(name) or isinstance(state, AssayError):
             continue
         wanted = [c for c in ("model_version", "training_set", "metrics", "sha256") if c in state.schema]
         try:
@@ -106,7 +107,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
             continue  # the table's own page says what is wrong with it
         shown += [
             {
-                "name": name.removeprefix("models/"),
+                "name": own_name(name),
                 "href": graph_link(f"dataset:{LOGICAL}:{name}"),
                 "version": row.get("model_version", ""),
                 "training_set": row.get("training_set") or "",
@@ -132,16 +133,14 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
     """The last of each model's newest days."""
     found: list[dict[str, Any]] = []
     for name, state in states:
-        if not name.startswith("predictions/") or isinstance(state, AssayError):
+        if not Kind.PREDICTIONS.holds(name) or isinstance(state, AssayError):
             continue
         wanted = [c for c in (ID, "event_time", "intent", "confidence", "model_version") if c in state.schema]
         try:
             rows = state.scan(state.partitions()[-1:] or None).select(wanted).sort("event_time").tail(RECENT).collect()
         except UNREADABLE:
             continue
-        found += [
-            row | {"model": f"{name.removeprefix('predictions/')} {row['model_version']}"} for row in rows.to_dicts()
-        ]
+        found += [row | {"model": f"{own_name(name)} {row['model_version']}"} for row in rows.to_dicts()]
     found.sort(key=lambda row: row["event_time"], reverse=True)
     return [
         {
