@@ -16,14 +16,14 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
-from assay.features.serving.feature_refs import Resolved, join, resolve
+from assay.features.serving.feature_refs import Resolved, join, one_of, resolve
 from assay.features.tables.availability import require_readable, snapshot_status
-from assay.features.tables.digest import content_digest
+from assay.features.tables.digest import content_digest, digest_of
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.pins import pin, pins
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
-from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, run
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -31,7 +31,7 @@ _ID = re.compile(r"([A-Za-z][A-Za-z0-9_]*)@(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSet:
+class TrainingSetVersion:
     """One version of `training/<name>` and what it was made from."""
 
     id: str
@@ -66,6 +66,7 @@ def stage_training_set(
     spine: pl.DataFrame,
     features: Sequence[str] | Resolved,
     *,
+    versions: Mapping[str, int] | None = None,
     pins: Mapping[str, int] | None = None,
     known_at: KnownAt = "event",
     skip_nulls: bool = False,
@@ -80,8 +81,10 @@ def stage_training_set(
         raise AssayError(f"{table} is one table without partitions; this work is for partition {tx.work.partition}.")
     if PARTITION in spine.columns:
         spine = spine.drop(PARTITION)
-    made_from = [item for item in tx.reads if not item.reference]
-    resolved = features if isinstance(features, Resolved) else resolve(tx, features, spine, pins=pins)
+    made_from = [item for item in tx.reads if not item.lookup]
+    resolved = (
+        features if isinstance(features, Resolved) else resolve(tx, features, spine, versions=one_of(versions, pins))
+    )
     if isinstance(features, Resolved):
         of_features = {item["table"] for item in resolved.described}
         made_from = [item for item in made_from if item.snapshot.table not in of_features]
@@ -111,7 +114,7 @@ def stage_training_set(
     return rows
 
 
-def published(lake: Lake, name: str, done: RunResult) -> TrainingSet:
+def published(lake: Lake, name: str, done: RunResult) -> TrainingSetVersion:
     """The training set that a finished piece of work wrote, or found to be current."""
     written = next(item for item in done.writes if item.table == _table(name))
     return _open(lake, name, written.snapshot)
@@ -124,12 +127,13 @@ def create_training_set(
     spine: pl.DataFrame,
     features: Sequence[str],
     *,
+    versions: Mapping[str, int] | None = None,
     pins: Mapping[str, int] | None = None,
     known_at: KnownAt = "event",
     skip_nulls: bool = False,
     code_version: str = "",
     run_as: Run | None = None,
-) -> TrainingSet:
+) -> TrainingSetVersion:
     """Materialise a training set. The same spine, features and inputs give the same version again."""
     params = {
         "spine": content_digest(spine),
@@ -141,7 +145,7 @@ def create_training_set(
     work = Work(_table(name), None, code_version, run_as or new_run(), params, f"Training set {name}.")
 
     def body(tx: Transaction) -> None:
-        resolved = resolve(tx, features, spine, pins=pins)
+        resolved = resolve(tx, features, spine, versions=one_of(versions, pins))
         if tx.current(_table(name)):
             tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
             return
@@ -151,7 +155,7 @@ def create_training_set(
     return published(lake, name, done)
 
 
-def load_training_set(lake: Lake, training_set_id: str) -> TrainingSet:
+def load_training_set(lake: Lake, training_set_id: str) -> TrainingSetVersion:
     """A training set by its id. `.frame()` gives the rows it was made with.
 
     Raises AssayError that says exactly why not: unknown, vacuumed, erased (deleted or made anew).
@@ -175,7 +179,7 @@ def load_training_set(lake: Lake, training_set_id: str) -> TrainingSet:
     return _open(lake, name, snapshot)
 
 
-def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSet:
+def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSetVersion:
     commit = lake.table(snapshot.table).at(snapshot.version).commits[-1]
     manifest = commit.manifest
     if manifest is None:
@@ -185,10 +189,10 @@ def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSet:
         )
     training_set_id = f"{name}@{snapshot.version}"
     whole = {"id": training_set_id, **manifest, "table": snapshot.to_dict()}
-    return TrainingSet(training_set_id, name, snapshot, whole, lake)
+    return TrainingSetVersion(training_set_id, name, snapshot, whole, lake)
 
 
-def pin_training_set(lake: Lake, made: TrainingSet) -> None:
+def pin_training_set(lake: Lake, made: TrainingSetVersion) -> None:
     """Keep the rows and everything they were made from. Done on publishing; again, after a kill in between, by whoever
     finds the set current. A pin that is there already is left as it is."""
     name = f"{_pin_prefix(made.name, made.snapshot.version)}{made.snapshot.table_id[:8]}"
