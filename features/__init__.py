@@ -1,1 +1,117 @@
 """What models read: versioned tables, snapshots, feature views, as-of joins, training sets, embeddings."""
+
+from typing import TYPE_CHECKING
+
+from assay.lazy import lazy
+
+if TYPE_CHECKING:
+    from assay.features.embeddings.engine import Engine
+    from assay.features.embeddings.model import EmbeddingModel, resolve_model
+    from assay.features.serving.as_of import ViewRead, as_of_join
+    from assay.features.serving.feature_refs import join_features
+    from assay.features.serving.online import online_get
+    from assay.features.serving.training import TrainingSet, create_training_set, load_training_set
+    from assay.features.tables.availability import snapshot_status
+    from assay.features.tables.lake import Lake, Table, TableMissing, TableState, open_lake
+    from assay.features.tables.pins import Pin, pin, pins, unpin
+    from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
+    from assay.features.tables.serving import Serving
+    from assay.features.tables.snapshot import Slice, Snapshot
+    from assay.features.tables.transaction import AuditFailed, Transaction, transaction
+    from assay.features.tables.vacuum import Vacuum, vacuum
+    from assay.features.views.entity import Entity
+    from assay.features.views.feature_view import FeatureView
+    from assay.features.views.row_wise import Feature
+    from assay.features.views.transformation import RowsRead, Transformation
+    from assay.features.views.windowed import Windowed, windows
+
+__all__ = [
+    "AuditFailed",
+    "CheckResult",
+    "EmbeddingModel",
+    "Engine",
+    "Entity",
+    "Feature",
+    "FeatureView",
+    "Lake",
+    "Pin",
+    "Recorder",
+    "RowsRead",
+    "Run",
+    "RunResult",
+    "Serving",
+    "Slice",
+    "Snapshot",
+    "Table",
+    "TableMissing",
+    "TableState",
+    "TableWrite",
+    "TrainingSet",
+    "Transaction",
+    "Transformation",
+    "Vacuum",
+    "ViewRead",
+    "Windowed",
+    "Work",
+    "as_of_join",
+    "create_training_set",
+    "join_features",
+    "load_training_set",
+    "new_run",
+    "online_get",
+    "open_lake",
+    "pin",
+    "pins",
+    "resolve_model",
+    "snapshot_status",
+    "transaction",
+    "unpin",
+    "vacuum",
+    "windows",
+]
+
+_HOMES = {
+    "AuditFailed": "assay.features.tables.transaction",
+    "CheckResult": "assay.features.tables.run_record",
+    "EmbeddingModel": "assay.features.embeddings.model",
+    "Engine": "assay.features.embeddings.engine",
+    "Entity": "assay.features.views.entity",
+    "Feature": "assay.features.views.row_wise",
+    "FeatureView": "assay.features.views.feature_view",
+    "Lake": "assay.features.tables.lake",
+    "Pin": "assay.features.tables.pins",
+    "Recorder": "assay.features.tables.run_record",
+    "Run": "assay.features.tables.run_record",
+    "RowsRead": "assay.features.views.transformation",
+    "RunResult": "assay.features.tables.run_record",
+    "Serving": "assay.features.tables.serving",
+    "Slice": "assay.features.tables.snapshot",
+    "Snapshot": "assay.features.tables.snapshot",
+    "Table": "assay.features.tables.lake",
+    "TableMissing": "assay.features.tables.lake",
+    "TableState": "assay.features.tables.lake",
+    "TableWrite": "assay.features.tables.run_record",
+    "TrainingSet": "assay.features.serving.training",
+    "Transaction": "assay.features.tables.transaction",
+    "Transformation": "assay.features.views.transformation",
+    "Vacuum": "assay.features.tables.vacuum",
+    "ViewRead": "assay.features.serving.as_of",
+    "Windowed": "assay.features.views.windowed",
+    "Work": "assay.features.tables.run_record",
+    "as_of_join": "assay.features.serving.as_of",
+    "create_training_set": "assay.features.serving.training",
+    "join_features": "assay.features.serving.feature_refs",
+    "load_training_set": "assay.features.serving.training",
+    "new_run": "assay.features.tables.run_record",
+    "online_get": "assay.features.serving.online",
+    "open_lake": "assay.features.tables.lake",
+    "pin": "assay.features.tables.pins",
+    "pins": "assay.features.tables.pins",
+    "resolve_model": "assay.features.embeddings.model",
+    "snapshot_status": "assay.features.tables.availability",
+    "transaction": "assay.features.tables.transaction",
+    "unpin": "assay.features.tables.pins",
+    "vacuum": "assay.features.tables.vacuum",
+    "windows": "assay.features.views.windowed",
+}
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -13,6 +13,7 @@ from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.keys import text_keys
 from assay.features.embeddings.model import resolve_model
 from assay.features.tables.lake import TableMissing
+from assay.features.tables.sections import Embedding as EmbeddingSection
 from assay.features.tables.transaction import Transaction
 
 
@@ -53,7 +54,6 @@ def _prepare_embedding(embedding: Embedding, tx: Transaction, env: Resources) ->
     day = tx.work.partition or ""
     require(tx, embedding.source, day)
     model = resolve_model(env.settings.embedding_model or None)
-    tx.extra["model"] = {"name": model.name, "digest": model.digest, "revision": model.revision}
     tx.work = replace(tx.work, params={"model": model.digest})
     return tx.read(embedding.source, [day]).select(embedding.text)
 
@@ -77,13 +77,20 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Resources, te
         missing["text"].to_list(), progress=lambda done, total: env.progress(f"embedding {embedding.name}", done, total)
     )
     rows = pl.DataFrame({"text_key": missing["text_key"], "vector": vectors}).cast({"vector": pl.List(pl.Float32)})
-    tx.extra["engine"] = engine.describe()
+    tx.describe(
+        embedding=EmbeddingSection(
+            model=model.name,
+            digest=model.digest,
+            revision=model.revision or "",
+            dimensions=model.dimensions,
+            engine=engine.describe(),
+        )
+    )
     tx.write(
         embedding.table,
         rows,
         mode="append",
         statistics=("text_key",),
-        extra={"dimensions": model.dimensions},
         constraints={"dimension": f"array_length(vector) = {model.dimensions}"},
         column_lineage={
             name: {"direct": [(embedding.source, embedding.text)], "indirect": []} for name in ("text_key", "vector")

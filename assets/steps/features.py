@@ -66,7 +66,7 @@ def _compute_view(
 ) -> Mapping[str, Any]:
     rows = view.compute(frames, at=end_of(tx.work.partition or ""))
     rows = rows.sort([view.event_time, *view.entity.keys])
-    tx.extra |= view.metadata()
+    tx.describe(**view.metadata())
     tx.write(table, rows, column_lineage=view.column_lineage())
     preview = rows.head(10)
     for contract in contracts:

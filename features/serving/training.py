@@ -106,7 +106,7 @@ def stage_training_set(
         "rows": rows.height,
         "schema": [{"name": column, "type": str(dtype)} for column, dtype in rows.schema.items()],
     }
-    tx.write(table, rows, extra={"manifest": manifest}, column_lineage=_column_lineage(resolved))
+    tx.write(table, rows, sections={"manifest": manifest}, column_lineage=_column_lineage(resolved))
     tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
     return rows
 
@@ -177,9 +177,9 @@ def load_training_set(lake: Lake, training_set_id: str) -> TrainingSet:
 
 def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSet:
     commit = lake.table(snapshot.table).at(snapshot.version).commits[-1]
-    manifest = commit.extra.get("manifest")
+    manifest = commit.manifest
     if manifest is None:
-        made = [item.version for item in lake.table(snapshot.table).history() if "manifest" in item.extra]
+        made = [item.version for item in lake.table(snapshot.table).history() if item.manifest is not None]
         raise AssayError(
             f"Version {snapshot.version} of {snapshot.table} made no training set (those that did: {made})."
         )

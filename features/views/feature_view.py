@@ -138,9 +138,9 @@ class FeatureView:
         return named | self.transformation.definition()
 
     def metadata(self) -> dict[str, Any]:
-        """What a commit of the view's rows says of it: `tx.extra |= view.metadata()`. Readers need nothing else."""
+        """What a commit of the view's rows says of it, by section: `tx.describe(**view.metadata())`. Readers need no more."""
         rows_read = [item.to_dict() for item in self.transformation.rows_read()]
-        return {"serving": self.serving(), "view": self.definition(), "rows_read": rows_read}
+        return {"serving": self.serving(), "view": self.definition() | {"rows_read": rows_read}}
 
     def digest(self) -> str:
         """SHA-256 of the definition: the same in every process and on every machine that runs the same Polars release.

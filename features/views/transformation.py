@@ -123,17 +123,17 @@ class FeatureDeclaration(Protocol):
         ...
 
 
-def recorded_rows_read(extra: Mapping[str, Any]) -> tuple[RowsRead, ...]:
-    """`rows_read()` of the view that a commit was computed with, from that commit's metadata."""
-    if "rows_read" in extra:
-        return tuple(map(RowsRead.from_dict, extra["rows_read"]))
+def recorded_rows_read(view: Mapping[str, Any], serving: Mapping[str, Any]) -> tuple[RowsRead, ...]:
+    """`rows_read()` of the view that a commit was computed with, from what that commit's metadata says of it."""
+    if "rows_read" in view:
+        return tuple(map(RowsRead.from_dict, view["rows_read"]))
     # Commits of the first format have only the definition, of a row-wise or a windowed view.
-    view, found = extra.get("view", {}), {}
+    found: dict[str, RowsRead] = {}
     for feature in view.get("features", []):
         if "window_us" in feature:
             known = found.get(feature["source"])
             width = max(timedelta(microseconds=feature["window_us"]), (known and known.width) or timedelta(0))
             found[feature["source"]] = RowsRead(feature["source"], feature["time"], width)
     if view.get("source"):
-        found[view["source"]] = RowsRead(view["source"], extra["serving"]["event_time"])
+        found[view["source"]] = RowsRead(view["source"], serving["event_time"])
     return tuple(found.values())

@@ -39,7 +39,7 @@ def outputs_of(commit: Commit, columns: Iterable[str]) -> tuple[str, ...]:
     """The outputs of the predictions that a commit wrote, among `columns` of the table; for a commit made before outputs
     were recorded, those that are left (see `default_outputs`)."""
     there = list(columns)
-    recorded = commit.extra.get("outputs")
-    if recorded is None:
-        recorded = default_outputs(there, commit.extra.get("model", {}).get("keys", []))
-    return tuple(name for name in recorded if name in there)
+    described = commit.predictions
+    recorded = described.outputs if described else ()
+    named = recorded or default_outputs(there, described.keys if described else ())
+    return tuple(name for name in named if name in there)

@@ -10,6 +10,7 @@ from assay.errors import AssayError
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
+from assay.features.tables.sections import Predictions
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction
 from assay.features.tables.transaction import run as transact
@@ -147,9 +148,15 @@ def stage_predictions(
     )
     known = _known(tx, table, ids)
     new = rows.filter(~pl.col(ID).is_in(known.to_list())).sort(ID)
-    described = {"name": model, "version": model_version, "keys": keys, "feature_columns": list(feature_columns)}
-    extra = {"model": described, "features": list(features), "outputs": named_outputs}
-    tx.write(table, new, mode="append", statistics=(ID,), extra=extra)
+    described = Predictions(
+        model=model,
+        version=model_version,
+        keys=tuple(keys),
+        features=tuple(features),
+        feature_columns=tuple(feature_columns),
+        outputs=tuple(named_outputs),
+    )
+    tx.write(table, new, mode="append", statistics=(ID,), sections={"predictions": described})
     return ids.to_list()
 
 
@@ -193,7 +200,7 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     for item in tx.reads:
         if item.snapshot.table.startswith("features/") and not item.reference:
             writers = tx.state(item.snapshot.table).writers(item.partitions)
-            found += [key for commit in writers[-1:] for key in commit.extra.get("serving", {}).get("keys", [])]
+            found += [key for commit in writers[-1:] for key in (commit.serving or {}).get("keys", [])]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]
     if not keys:
         raise AssayError(f"{table}: which columns say whom a prediction is about? Pass them as `keys`.")

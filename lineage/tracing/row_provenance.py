@@ -83,10 +83,10 @@ def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
 def _behind_features(lake: Lake, read: Slice, row: dict[str, Any]) -> Iterator[tuple[Slice, pl.Expr, str]]:
     state = lake.table(read.snapshot.table).at(read.snapshot.version)
     writers = {commit.partition: commit for commit in state.writers(read.partitions)}
-    described = [commit for commit in writers.values() if "serving" in commit.extra and "view" in commit.extra]
+    described = [(commit.serving, commit.view) for commit in writers.values() if commit.serving and commit.view]
     if not described:
         return
-    serving, view = described[-1].extra["serving"], described[-1].extra["view"]
+    serving, view = described[-1]
     keys = [key for key in serving["keys"] if key in row]
     if keys != serving["keys"]:
         return
@@ -99,7 +99,7 @@ def _behind_features(lake: Lake, read: Slice, row: dict[str, Any]) -> Iterator[t
     commit = writers.get(served["partition_key"][0] if "partition_key" in served.columns else None)
     if commit is None:
         return
-    behind = {rows.table: rows for rows in recorded_rows_read(commit.extra)}
+    behind = {rows.table: rows for rows in recorded_rows_read(commit.view or {}, serving)}
     for item in (item for item in commit.inputs if not item.reference and item.snapshot.table in behind):
         rows = behind[item.snapshot.table]
         yield item, _equal(row, keys) & rows.condition(moment), rows.reason(view["name"], keys, moment)
@@ -125,8 +125,9 @@ def _references(state: TableState, read: Slice) -> Iterator[Slice]:
             yield item
 
 
-def _keys(trace: Trace) -> list[str]:
-    return trace.root.commits[-1].extra.get("model", {}).get("keys", [])
+def _keys(trace: Trace) -> tuple[str, ...]:
+    described = trace.root.commits[-1].predictions
+    return described.keys if described else ()
 
 
 def _equal(row: dict[str, Any], keys: Iterable[str]) -> pl.Expr:

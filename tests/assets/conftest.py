@@ -30,7 +30,7 @@ from assay.assets.sources.source import Files, Source
 from assay.checks import Contract, Field, Timestamp
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
-from assay.features.views.windows import windows
+from assay.features.views.windowed import windows
 
 
 class Orders(Contract):

@@ -20,7 +20,7 @@ from assay.features.tables.transaction import Transaction, transaction
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.row_wise import Feature
-from assay.features.views.windows import windows
+from assay.features.views.windowed import windows
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.store.lineage_store import LineageStore, open_store
@@ -136,7 +136,7 @@ class Desk:
             tx.write("features/customer_activity", rows, column_lineage=ACTIVITY.column_lineage())
         with self.work("features/ticket", day(number)) as tx:
             rows = TEXT.compute({"clean/tickets": tx.read("clean/tickets", [day(number)])})
-            tx.extra |= TEXT.metadata()
+            tx.describe(**TEXT.metadata())
             tx.write("features/ticket", rows, column_lineage=TEXT.column_lineage())
         with self.work("embeddings/ticket_text", day(number)) as tx:
             texts = tx.read("clean/tickets", [day(number)]).select("text").unique().sort("text").collect()["text"]

@@ -21,7 +21,7 @@ from assay.features.views.feature_view import FeatureView
 from assay.features.views.row_wise import Feature
 from assay.features.views.timestamps import format_duration, parse_duration
 from assay.features.views.transformation import recorded_rows_read
-from assay.features.views.windows import Windowed, windows
+from assay.features.views.windowed import Windowed, windows
 
 CUSTOMER = Entity("customer", ["customer_id"])
 AMOUNT = pl.col("amount")
@@ -101,7 +101,7 @@ REFUSED: dict[str, tuple[str, Callable[[], object]]] = {
     "row-wise without a source": ("name the table", lambda: row_wise(source=None)),
     "windowed with a source": ("leave the view's source out", lambda: windowed(source="clean/tickets")),
     "windowed with a known time": ("no known time", lambda: windowed(known_time="seen_at")),
-    "a feature that no engine computes": ("all Feature or all Windowed", lambda: row_wise(AMOUNT)),
+    "a feature that no engine computes": ("all Feature or all Windowed", lambda: row_wise(features=[AMOUNT])),
     "features beside an engine": ("leave them out", lambda: row_wise(computed_by=row_wise().transformation)),
     "two time columns in one table": (
         "share its time column",
@@ -254,7 +254,7 @@ def test_digest_is_the_same_in_another_process() -> None:
 import polars as pl
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
-from assay.features.views.windows import windows
+from assay.features.views.windowed import windows
 exprs = {"n": pl.len(), "s": pl.col("kind").is_in(["b", "a"]).sum(), "r": pl.col("x").replace({"a": 1, "b": 2}).max()}
 print(FeatureView("v", Entity("e", ["k"]), "at", windows(["1d"], source="t", time="ts", **exprs)).digest())
 """
@@ -316,7 +316,8 @@ def test_identity_of_the_shipped_views_is_what_it_was() -> None:
 @pytest.mark.parametrize("view", [row_wise(), windowed()], ids=["row-wise", "windowed"])
 def test_rows_read_follow_from_the_first_format_of_commits_too(view: FeatureView) -> None:
     recorded = json.loads(json.dumps(view.metadata()))
-    assert recorded_rows_read(recorded) == view.transformation.rows_read() != ()
-    del recorded["rows_read"]
-    assert recorded_rows_read(recorded) == view.transformation.rows_read()
-    assert recorded_rows_read({}) == ()
+    assert recorded_rows_read(**recorded) == view.transformation.rows_read() != ()
+    del recorded["view"]["rows_read"]
+    assert recorded["view"] == view.definition()
+    assert recorded_rows_read(**recorded) == view.transformation.rows_read()
+    assert recorded_rows_read({}, {}) == ()

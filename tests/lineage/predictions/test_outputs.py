@@ -1,5 +1,6 @@
 """A model's outputs are named in the commit of its predictions, whatever they are called."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,12 @@ def recorded(lake: Lake) -> Any:
 
 def test_what_has_no_other_role_is_an_output(lake: Lake) -> None:
     log(lake)
-    assert recorded(lake).extra["outputs"] == ["late", "minutes"]
+    assert recorded(lake).predictions.outputs == ("late", "minutes")
 
 
 def test_declared_outputs_are_recorded_and_told_by_the_trace(lake: Lake) -> None:
     made = log(lake, outputs=["minutes"])
-    assert recorded(lake).extra["outputs"] == ["minutes"]
+    assert recorded(lake).predictions.outputs == ("minutes",)
     assert trace(lake, made).to_dict()["root"]["details"]["outputs"] == ["minutes"]
 
 
@@ -76,6 +77,6 @@ def test_commits_from_before_outputs_were_recorded_tell_them_too(lake: Lake) -> 
     log(lake)
     commit = recorded(lake)
     columns = lake.table("predictions/delay").at().schema.names()
-    old = type(commit)(commit.table, commit.version, commit.timestamp, "", extra={"model": commit.extra["model"]})
+    old = replace(commit, predictions=replace(commit.predictions, outputs=()))
     assert outputs_of(old, columns) == outputs_of(commit, columns) == ("late", "minutes")
     assert outputs_of(commit, ["prediction_id", "late"]) == ("late",), "only what the table still has"
