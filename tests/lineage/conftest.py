@@ -21,7 +21,6 @@ from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.row_wise import Feature
 from assay.features.views.windowed import windows
-from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.store.lineage_store import LineageStore, open_store
 
@@ -337,25 +336,6 @@ def wild(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     while not made.predictions:
         made.step()
     return made
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return open_lake(tmp_path / "lake")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LineageStore]:
-    opened = open_store(tmp_path / "lineage.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def recorder(store: LineageStore) -> Iterator[EventRecorder]:
-    made = EventRecorder(store)
-    yield made
-    made.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
