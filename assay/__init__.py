@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import AssayError
 
 if TYPE_CHECKING:
+    from assay.assets.dagster.definitions import Definitions
     from assay.store import Store
 
-__all__ = ["AssayError", "open"]
+__all__ = ["AssayError", "definitions", "open"]
 
 
 def open(lake: str | Path | None = None, **settings: Any) -> "Store":
@@ -24,3 +25,20 @@ def open(lake: str | Path | None = None, **settings: Any) -> "Store":
     from assay.store import open_store
 
     return open_store(lake, **settings)
+
+
+def definitions(*domains: str, store: "Store | None" = None) -> "Definitions":
+    """A project for Dagster: assets, checks, jobs, sensor and executor, to be loaded or merged with a team's own.
+
+    >>> defs = assay.definitions("shop.declarations")           # doctest: +SKIP
+
+    Args:
+        domains: packages of declarations; none: those of the active project.
+        store: where its tables are kept; default: as the project's settings say.
+
+    Raises:
+        AssayError: for a package that is not there, and for two declarations that write one table.
+    """
+    from assay.assets.dagster.definitions import definitions as of_project
+
+    return of_project(*domains, store=store)

@@ -52,9 +52,7 @@ def draft(source: str, name: str | None, target: Path | None, as_json: bool) -> 
 @contract.command()
 @click.argument("old")
 @click.argument("new")
-@click.option(
-    "--for", "side", type=click.RowSelection(["readers", "suppliers"]), help="Only what breaks this side breaks."
-)
+@click.option("--for", "side", type=click.Choice(["readers", "suppliers"]), help="Only what breaks this side breaks.")
 @json_option
 def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
     """Compare two contracts: what changed, whom it breaks (readers, suppliers) and why. Exit code 1: it breaks someone.

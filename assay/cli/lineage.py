@@ -113,7 +113,7 @@ def lineage() -> None:
 
 @lineage.command()
 @click.argument("text")
-@click.option("--kind", type=click.RowSelection(["dataset", "job", "run"]), help="Only these (default: all).")
+@click.option("--kind", type=click.Choice(["dataset", "job", "run"]), help="Only these (default: all).")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most so many of a kind.")
 @json_option
 def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int, as_json: bool) -> None:
