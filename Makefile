@@ -8,7 +8,7 @@ DEMO    := $(BIN)/assay demo $(if $(TICKETS),--tickets $(TICKETS))
 # Exit code 3 says "done, but batches were stopped": in the first half of the demo that is the point.
 STOPPED_IS_FINE := || test $$? -eq 3
 
-.PHONY: run test soak check browser bench screenshots clean
+.PHONY: run test soak check browser bench screenshots api clean
 
 run: $(VENV)/.installed  ## the demo from upstream to predictions, then the UI
 	$(DEMO) --until 2026-09-14
@@ -48,3 +48,6 @@ screenshots: $(VENV)/.dev browser  ## the README's pictures, of a finished `make
 
 clean:
 	rm -rf $(VENV) var build dist
+
+api: $(VENV)/.installed  ## the list of exported names and the API reference, from the code
+	$(BIN)/python docs/make_api.py

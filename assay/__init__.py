@@ -3,42 +3,104 @@
 >>> import assay
 >>> store = assay.open()                                    # doctest: +SKIP
 >>> store.table("clean/tickets").scan().collect()           # doctest: +SKIP
+
+The names below are the public API, with those of `assay.checks`, `assay.features`, `assay.lineage` and `assay.assets`.
+Everything else may change without notice.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import AssayError
+from assay.lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.assets.dagster.definitions import Definitions
-    from assay.store import Store
+    from assay.assets.dagster.definitions import definitions
+    from assay.assets.sources.source import Files, Rows, Source
+    from assay.assets.steps.embeddings import Embedding
+    from assay.assets.steps.step import Step
+    from assay.checks.contract.contract import Contract
+    from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
+    from assay.checks.validation.validate import validate
+    from assay.features.views.feature_view import Entity, Feature, FeatureView, Windowed, windows
+    from assay.lineage.questions import impact, trace, verify
+    from assay.store import Online, Store, TableInfo
 
-__all__ = ["AssayError", "definitions", "open"]
+__all__ = [
+    "AssayError",
+    "Block",
+    "Contract",
+    "Embedding",
+    "Entity",
+    "Feature",
+    "FeatureView",
+    "Field",
+    "Files",
+    "Online",
+    "RowCount",
+    "Rows",
+    "Severity",
+    "Source",
+    "Step",
+    "Store",
+    "TableInfo",
+    "Timestamp",
+    "Windowed",
+    "definitions",
+    "impact",
+    "open",
+    "rule",
+    "trace",
+    "validate",
+    "verify",
+    "windows",
+]
+
+_HOMES = {
+    "Block": "assay.checks.contract.field",
+    "Contract": "assay.checks.contract.contract",
+    "Embedding": "assay.assets.steps.embeddings",
+    "Entity": "assay.features.views.feature_view",
+    "Feature": "assay.features.views.feature_view",
+    "FeatureView": "assay.features.views.feature_view",
+    "Field": "assay.checks.contract.field",
+    "Files": "assay.assets.sources.source",
+    "Online": "assay.store",
+    "RowCount": "assay.checks.contract.field",
+    "Rows": "assay.assets.sources.source",
+    "Severity": "assay.checks.contract.field",
+    "Source": "assay.assets.sources.source",
+    "Step": "assay.assets.steps.step",
+    "Store": "assay.store",
+    "TableInfo": "assay.store",
+    "Timestamp": "assay.checks.contract.field",
+    "Windowed": "assay.features.views.feature_view",
+    "definitions": "assay.assets.dagster.definitions",
+    "impact": "assay.lineage.questions",
+    "rule": "assay.checks.contract.field",
+    "trace": "assay.lineage.questions",
+    "validate": "assay.checks.validation.validate",
+    "verify": "assay.lineage.questions",
+    "windows": "assay.features.views.feature_view",
+}
+__getattr__, __dir__ = lazy(__name__, _HOMES)
 
 
 def open(lake: str | Path | None = None, **settings: Any) -> "Store":
-    """Open a lake: settings come from `ASSAY_*` variables, arguments win (`assay.open(lake="var/lake")`).
+    """Open a lake.
 
     Nothing is created and nothing heavy is imported until it is needed.
+
+    Args:
+        lake: Root of the tables, a folder or `s3://…`. Default: `ASSAY_LAKE`.
+        **settings: Any other setting by its name, such as `home="var"`. Arguments win over `ASSAY_*` variables.
+
+    Returns:
+        The store: its methods are the API for tables, features, decisions and lineage.
+
+    Raises:
+        AssayError: A setting is unknown or has a wrong value.
     """
     from assay.store import open_store
 
     return open_store(lake, **settings)
-
-
-def definitions(*domains: str, store: "Store | None" = None) -> "Definitions":
-    """A project for Dagster: assets, checks, jobs, sensor and executor, to be loaded or merged with a team's own.
-
-    >>> defs = assay.definitions("shop.declarations")           # doctest: +SKIP
-
-    Args:
-        domains: packages of declarations; none: those of the active project.
-        store: where its tables are kept; default: as the project's settings say.
-
-    Raises:
-        AssayError: for a package that is not there, and for two declarations that write one table.
-    """
-    from assay.assets.dagster.definitions import definitions as of_project
-
-    return of_project(*domains, store=store)

@@ -1,1 +1,57 @@
-"""What runs: declarations become Dagster assets, checks, jobs and sensors. The only folder that imports dagster."""
+"""What runs: declarations become steps, and steps become Dagster assets. Only `assets/dagster` imports dagster."""
+
+from typing import TYPE_CHECKING
+
+from assay.lazy import lazy
+
+if TYPE_CHECKING:
+    from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
+    from assay.assets.declarations import pipeline
+    from assay.assets.sources.deliveries import Delivery, DeliveryError
+    from assay.assets.sources.source import Files, Rows, Source
+    from assay.assets.steps.embeddings import Embedding, embedding_step
+    from assay.assets.steps.features import view_step
+    from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
+
+__all__ = [
+    "CheckSpec",
+    "Decision",
+    "DecisionResult",
+    "Delivery",
+    "DeliveryError",
+    "Embedding",
+    "Files",
+    "NotReady",
+    "Resources",
+    "RowSelection",
+    "RowVerdict",
+    "Rows",
+    "Source",
+    "Step",
+    "decide",
+    "embedding_step",
+    "pipeline",
+    "view_step",
+]
+
+_HOMES = {
+    "CheckSpec": "assay.assets.steps.step",
+    "Decision": "assay.assets.decisions.review",
+    "DecisionResult": "assay.assets.decisions.review",
+    "Delivery": "assay.assets.sources.deliveries",
+    "DeliveryError": "assay.assets.sources.deliveries",
+    "Embedding": "assay.assets.steps.embeddings",
+    "Files": "assay.assets.sources.source",
+    "NotReady": "assay.assets.steps.step",
+    "Resources": "assay.assets.steps.step",
+    "RowSelection": "assay.assets.decisions.review",
+    "RowVerdict": "assay.assets.decisions.review",
+    "Rows": "assay.assets.sources.source",
+    "Source": "assay.assets.sources.source",
+    "Step": "assay.assets.steps.step",
+    "decide": "assay.assets.decisions.review",
+    "embedding_step": "assay.assets.steps.embeddings",
+    "pipeline": "assay.assets.declarations",
+    "view_step": "assay.assets.steps.features",
+}
+__getattr__, __dir__ = lazy(__name__, _HOMES)

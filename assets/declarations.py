@@ -16,7 +16,8 @@ from typing import Any
 from assay.assets.project import Project, active_project, place_of
 from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step
-from assay.assets.steps.compute import Embedding, embedding_step, view_step
+from assay.assets.steps.embeddings import Embedding, embedding_step
+from assay.assets.steps.features import view_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
 from assay.errors import AssayError
@@ -61,7 +62,7 @@ def declarations(project: Project) -> Declarations:
 def declared_in(module: ModuleType) -> Iterator[Any]:
     """The declarations among a module's names, also in lists of them."""
     for value in list(vars(module).values()):
-        for item in value if isinstance(value, list | tuple) else [value]:
+        for item in value if type(value) in (list, tuple) else [value]:
             if isinstance(item, KINDS):
                 yield item
 

@@ -1,14 +1,15 @@
 """A project: the packages whose modules declare sources, views and everything else, and where they are found.
 
-In this order, a project is: what `ASSAY_PROJECT` names
-(a folder, a package, or an installed project), the nearest folder at or above the working directory whose `pyproject.toml` has
+In this order, a project is: what `ASSAY_PROJECT` names (a folder, a package, or an installed project), the nearest folder at
+or above the working directory whose `pyproject.toml` has
 
     [tool.assay]
     domains = ["shop.declarations"]        # packages or modules; sub-packages are searched too
     commands = "shop.commands:commands"    # a click group whose commands join `assay` (optional)
     name = "shop"                          # of jobs and sensors (optional; default: [project] name)
 
-or the one installed package that announces itself by an entry point of the group `assay.projects` (`shop = "shop.declarations"`).
+or the one installed package that announces itself by an entry point of the group `assay.projects`
+(`shop = "shop.declarations"`).
 """
 
 import importlib

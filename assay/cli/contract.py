@@ -62,10 +62,10 @@ def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
       assay contract diff old/tickets.py:Tickets assay.assets.support.tickets:Tickets
       assay contract diff tickets-1.odcs.yaml tickets-2.odcs.yaml --for readers
     """
-    from assay.checks.exchange.compare import compare
+    from assay.checks import compare_contracts
     from assay.cli.places import contract_at
 
-    changes = compare(contract_at(old), contract_at(new))
+    changes = compare_contracts(contract_at(old), contract_at(new))
     breaking = any(change.breaking if side is None else side in change.breaks for change in changes)
     verdict = "breaking" if breaking else "compatible"
     if as_json:
@@ -93,7 +93,7 @@ def export(contract_: str, target: Path | None, as_json: bool) -> None:
     Example:
       assay contract export assay.assets.support.tickets:Tickets --out tickets.odcs.yaml
     """
-    from assay.checks.exchange.odcs import document, to_odcs
+    from assay.checks.exchange.odcs_write import document, to_odcs
     from assay.cli.places import contract_at
 
     chosen = contract_at(contract_)

@@ -8,6 +8,7 @@ from typing import BinaryIO, Literal
 import click
 
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
+from assay.cli.trees import tree
 from assay.store import open_store
 
 
@@ -35,14 +36,14 @@ def trace(
       assay trace 0199… --verify        recompute everything it claims
       assay trace 0199… --export b.zip  evidence for others; then: python verify.py b.zip
     """
-    from assay.lineage.tracing.trace import rows as source_rows
+    from assay.lineage.tracing.row_provenance import source_rows
 
     store = open_store()
     found = store.trace(prediction_id)
     answer = found.to_dict() if as_json else {}
     verification = None
     if rows:
-        answer["rows"] = source_rows(store.lake, found)
+        answer["rows"] = [row.to_dict() for row in source_rows(store.lake, found)]
     if verify_:
         with progress(as_json) as bar:
             verification = store.verify(found, progress=ticking(bar))
@@ -54,12 +55,12 @@ def trace(
     if as_json:
         print_json(answer)
     else:
-        out.print(found.render())
+        out.print(tree(found.outline()))
         if rows:
             table = [(row["file"], row["sha256"][:12], row["row_number"], row["table"]) for row in answer["rows"]]
             print_table(("file", "sha256", "row", "read as"), table, right=("row",))
         if verification is not None:
-            out.print(verification.render())
+            out.print(tree(verification.outline()))
         if bundle is not None:
             written = answer["bundle"]
             out.print(f"{written['path']}: {written['files']} files, SHA256SUMS has SHA-256 {written['sha256']}")
@@ -93,7 +94,7 @@ def impact(
     if as_json:
         print_json(found.to_dict())
     else:
-        out.print(found.render())
+        out.print(tree(found.outline()))
 
 
 def _at(table: str, version: int | None) -> tuple[str, int | None]:
@@ -126,7 +127,7 @@ def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int,
       assay lineage search tickets
       assay lineage search tickets --kind job --json
     """
-    from assay.lineage.queries.walk import search as find
+    from assay.lineage.queries.nodes import search as find
 
     store, kinds = open_store().lineage_store, ("dataset", "job", "run")
     found = [node for each in kinds if kind in (None, each) for node in find(store, text, kinds=[each], limit=limit)]
@@ -162,7 +163,7 @@ def columns(table: str, column: str, version: int | None, up: bool, as_json: boo
     if as_json:
         print_json(found.to_dict())
     else:
-        out.print(found.render())
+        out.print(tree(found.outline()))
 
 
 @lineage.command()
@@ -186,7 +187,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
     if as_json:
         print_json(found.to_dict())
     else:
-        out.print(found.render())
+        out.print(tree(found.outline()))
 
 
 @lineage.command()

@@ -9,7 +9,7 @@ import polars as pl
 
 from assay.assets.sources.dispatch import READERS
 from assay.checks import Contract, contract_info
-from assay.checks.exchange.odcs import from_odcs
+from assay.checks.exchange.odcs_read import from_odcs
 from assay.errors import AssayError
 from assay.store import open_store
 

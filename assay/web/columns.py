@@ -16,7 +16,8 @@ from assay.features.tables.parquet_files import PARTITION
 from assay.lineage.columns.graph import ColumnNode, ColumnTrace, column_downstream, column_upstream
 from assay.lineage.commits.log import TableLog, read_log
 from assay.lineage.events.columns import ColumnLineage, column_lineage
-from assay.lineage.queries.walk import GraphEdge, GraphNode
+from assay.lineage.queries.nodes import GraphNode
+from assay.lineage.queries.walk import GraphEdge
 from assay.web.node_labels import logical
 
 _READ = ("input", "reference")
@@ -156,7 +157,7 @@ class Columns:
     @staticmethod
     def _declared(commit: Commit) -> ColumnLineage:
         read = {item.snapshot.table for item in commit.inputs}
-        return column_lineage(commit.extra.get("column_lineage") or {}, read)
+        return column_lineage(commit.column_lineage or {}, read)
 
     @cached_property
     def _links(self) -> list[Link]:

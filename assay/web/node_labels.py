@@ -8,7 +8,7 @@ from assay.web.drawing import KINDS
 from assay.web.html import link
 
 if TYPE_CHECKING:
-    from assay.lineage.queries.walk import GraphNode
+    from assay.lineage.queries.nodes import GraphNode
 
 _FOLDERS = {"models": "model", "predictions": "prediction"}
 

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from assay.lineage.queries.walk import GraphEdge, GraphNode, Subgraph, downstream, neighbourhood, upstream
+from assay.lineage.queries.nodes import GraphNode
+from assay.lineage.queries.walk import GraphEdge, Subgraph, downstream, neighbourhood, upstream
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.layout import Edge
 from assay.web.view import SIDES, STEP, Act, Side, View

@@ -4,7 +4,6 @@ import logging
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster import Definitions
 
 from assay.assets.dagster.jobs import definitions_of, jobs_of
 from assay.assets.dagster.sensors import arrivals
@@ -18,21 +17,24 @@ if TYPE_CHECKING:
 log = logging.getLogger("assay")
 
 
-def definitions(*domains: str, store: "Store | None" = None) -> Definitions:
+def definitions(*domains: str, store: "Store | None" = None) -> dg.Definitions:
     """Assets, checks, jobs, the sensor and the executor of a project, to be loaded or merged.
 
-    >>> defs = dg.Definitions.merge(theirs, assay.definitions("shop.declarations"))     # doctest: +SKIP
+    >>> defs = dg.Definitions.merge(theirs, assay.definitions("shop.declarations"))  # doctest: +SKIP
 
     Jobs and the sensor are named after the project (`shop_arrivals`), so that several projects can be merged. Assets are
     named after tables, so two projects that are merged into one code location need different names of sources and views.
 
     Args:
-        domains: packages of declarations; none: those of the active project. Their settings (`.env`, home) are those of
-            the project whose folder holds them, wherever Dagster was started.
-        store: where its tables are kept; default: as the project's settings say.
+        *domains: Packages of declarations. Default: those of the active project. Their settings (`.env`, home) are those
+            of the project whose folder holds them, wherever Dagster was started.
+        store: Where its tables are kept. Default: as the project's settings say.
+
+    Returns:
+        Definitions that can be merged with others.
 
     Raises:
-        AssayError: for a package that is not there, and for two declarations that write one table.
+        AssayError: A package is not there, or two declarations write one table.
     """
     project = project_of(domains)
     for broken in declarations(project).broken:
@@ -57,6 +59,6 @@ def _store(project: Project, given: "Store | None") -> "Store":
 
 
 @dg.definitions
-def defs() -> Definitions:
+def defs() -> dg.Definitions:
     """The active project."""
     return definitions()

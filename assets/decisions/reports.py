@@ -13,6 +13,7 @@ from assay.checks.profiles.report_page import BatchReport
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.sections import Report as ReportSection
 
 EXAMPLES = 10
 
@@ -49,14 +50,14 @@ def batch_report(lake: Lake, source: Source, partition: str | None = None) -> Ba
 
 def _report(commit: Commit, source: Source) -> Report:
     severities = {rule.name: rule.severity for rule in contract_rules(source.contract)}
-    counts, contract = commit.extra.get("report", {}), commit.contract or {}
+    counts, contract = commit.report or ReportSection(), commit.contract or {}
     return Report(
         contract=contract.get("name", ""),
         version=contract.get("version", ""),
         digest=contract.get("digest", ""),
-        rows_in=counts.get("rows_in", 0),
-        rows_clean=counts.get("rows_clean", 0),
-        rows_quarantined=counts.get("rows_quarantined", 0),
+        rows_in=counts.rows_in,
+        rows_clean=counts.rows_clean,
+        rows_quarantined=counts.rows_quarantined,
         rules=tuple(_rule(check, severities) for check in commit.checks),
     )
 

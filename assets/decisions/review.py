@@ -33,6 +33,7 @@ from assay.checks import contract_info
 from assay.errors import AssayError
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import Work, new_run
+from assay.features.tables.sections import Decision as DecisionSection
 from assay.features.tables.transaction import Transaction, run
 
 MOST_LINKS = 100  # in the log; the table has all of them
@@ -198,16 +199,17 @@ def _write_down(source: Source, env: Resources, partition: str, decision: Decisi
     def body(tx: Transaction) -> None:
         tx.read(source.quarantine, [partition])
         tx.read(source.raw, [partition])
-        tx.extra["decision"] = {
-            "id": identity,
-            "action": decision.action,
-            "rows": [list(link) for link in rows.select(LINK).head(MOST_LINKS).iter_rows()],
-            "row_count": rows.height,
-            "columns": sorted(decision.edits),
-            "edits_sha256": digest_of_edits(identity, rows["edits"][0]),
-            "exceptions": list(decision.exceptions),
-            "until": decision.until.isoformat() if decision.until else None,
-        }
+        noted = DecisionSection(
+            id=identity,
+            action=decision.action,
+            rows=tuple(rows.select(LINK).head(MOST_LINKS).iter_rows()),
+            row_count=rows.height,
+            columns=tuple(sorted(decision.edits)),
+            edits_sha256=digest_of_edits(identity, rows["edits"][0]),
+            exceptions=tuple(decision.exceptions),
+            until=decision.until.isoformat() if decision.until else None,
+        )
+        tx.describe(decision=noted)
         lineage = {name: {"direct": [(source.quarantine, name)], "indirect": []} for name in LINK}
         tx.write(source.releases, rows.select(list(SCHEMA)), mode="append", column_lineage=lineage)
 

@@ -223,8 +223,7 @@ def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]
     if not batch.decisions.is_empty():
         tx.check(_releases_check(source, settled))
     tx.audit()
-    tx.extra["report"] = _counts(report, settled)
-    tx.extra["profile"] = dict(outcome.profile)
+    tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
     # When a batch came in is raw's to know: with it, the same rows read again would be other content.
     left_out = (PARTITION, "_batch_id", "_ingested_at")
     clean = settled.clean.drop(left_out, strict=False)

@@ -118,7 +118,7 @@ def execute(
         tx.audit()
         if not force and tx.current(*step.outputs):
             return {}
-        tx.extra["code"] = code_identity()
+        tx.describe(code=code_identity())
         return step.compute(tx, env, prepared) or {}
 
     shown, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)

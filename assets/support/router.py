@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assay.assets.steps.compute import embedding_keys
+from assay.assets.steps.embeddings import embedding_keys
 from assay.assets.steps.step import NotReady, Resources, Step, available, days_before, require
 from assay.assets.support.card_events import customer_activity
 from assay.assets.support.linear import fit, from_bytes, to_bytes
@@ -176,6 +176,7 @@ def _compute_predictions(tx: Transaction, env: Resources, joined: _Joined) -> Ma
         keys=["ticket_id", "customer_id"],
         features=[name for name in FEATURES if not name.endswith(":vector")],
         feature_columns=NUMBERS,
+        outputs=[LABEL],
     )
     shown = frame.select("ticket_id", LABEL, pl.col("confidence").round(3)).head(10)
     return {"model_version": stored["model_version"], "mean_confidence": float(confidence.mean()), "preview": shown}

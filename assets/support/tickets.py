@@ -3,7 +3,7 @@
 import polars as pl
 
 from assay.assets.sources.source import Files, Source
-from assay.assets.steps.compute import Embedding
+from assay.assets.steps.embeddings import Embedding
 from assay.assets.support.upstream.calendar import FIRST_DAY
 from assay.checks import Contract, Field, Timestamp, rule
 from assay.features.views.feature_view import Entity, Feature, FeatureView

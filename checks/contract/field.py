@@ -156,7 +156,7 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
     format: text is written as a standard says: date (or "date:%d.%m.%Y"), money ("money:EUR"), unit ("unit:kg,g"),
         country ("country:alpha3"), currency, iban, email, phone; see `assay.checks.text.formats`.
     normal: text is in normal form (strip, spaces, nfc, lower, upper, code, iban, email, phone; several apply in
-        turn); breaking it warns, and `propose` shows the canonical spelling. Values are never changed.
+        turn); breaking it warns, and `canonical_spellings` shows the canonical spelling. Values are never changed.
     coerce (pandera's): values of another type may be converted with loss; text is always parsed strictly.
     Raises AssayError for an unknown pii class, format, normal form, sequence or option.
     """

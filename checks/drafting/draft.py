@@ -21,7 +21,7 @@ _PII = {
 }
 
 
-def draft(frame: pl.DataFrame, name: str) -> str:
+def draft_contract(frame: pl.DataFrame, name: str) -> str:
     """Python source of a contract for a table like `frame`, whose class is called after `name`.
 
     frame: rows as delivered (text or typed) or as a reader gives them; links to the source are left out. Comments say on how

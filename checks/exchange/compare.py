@@ -38,7 +38,7 @@ class Change:
         return bool(self.breaks)
 
 
-def compare(old: type[Contract], new: type[Contract]) -> list[Change]:
+def compare_contracts(old: type[Contract], new: type[Contract]) -> list[Change]:
     """Every change from `old` to `new`: columns in the new order, then rules, options and the version.
 
     Names of contracts are not compared. Raises AssayError for what is not a contract.

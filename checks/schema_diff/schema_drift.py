@@ -19,7 +19,7 @@ Against = Literal["contract", "previous"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SchemaFinding:
     """One thing that happened to a column (as it was called), against the contract or the previous batch.
 
     partner: what it is probably called now. score: how sure that is, 0 to 1. detail: the evidence, without cell values.
@@ -35,7 +35,7 @@ class Finding:
 
 def delivery_drift(
     delivery: pl.DataFrame, contract: type[Contract], previous: pl.DataFrame | None = None
-) -> list[Finding]:
+) -> list[SchemaFinding]:
     """What happened to the columns of a delivery, first against the contract, then against the previous batch.
 
     Both frames are as delivered; columns that link to the source are left out. With a previous batch partners are found by
@@ -68,7 +68,7 @@ def _data(frame: pl.DataFrame) -> dict[str, pl.Series]:
 
 def _columns(
     expected: Mapping[str, str], now: Mapping[str, pl.Series], before: Mapping[str, pl.Series], against: Against
-) -> Iterator[Finding]:
+) -> Iterator[SchemaFinding]:
     delivered = {name: str(values.dtype) for name, values in now.items()}
     drift = compare_columns(expected, delivered)
     pairs = partners(
@@ -79,24 +79,24 @@ def _columns(
         if name in renamed:
             partner, score = renamed[name]
             by = "name and values" if name in before else "name"
-            yield Finding("renamed", name, against, f"probably {partner!r} now, by its {by}", partner, score)
+            yield SchemaFinding("renamed", name, against, f"probably {partner!r} now, by its {by}", partner, score)
         else:
-            yield Finding("dropped", name, against, "is not delivered, and no new column is like it")
+            yield SchemaFinding("dropped", name, against, "is not delivered, and no new column is like it")
     taken = {partner for partner, _ in renamed.values()}
     for name in drift.unexpected:
         if name not in taken:
-            yield Finding("added", name, against, "is new")
+            yield SchemaFinding("added", name, against, "is new")
     for name, old, new in drift.retyped:
-        yield Finding("retyped", name, against, f"{old} to {new}")
+        yield SchemaFinding("retyped", name, against, f"{old} to {new}")
     order = [name for name in expected if name in now], [name for name in now if name in expected]
     moved = next((there for here, there in zip(*order, strict=True) if here != there), None)
     if moved is not None:
-        yield Finding("reordered", moved, against, f"comes at position {list(now).index(moved) + 1} now")
+        yield SchemaFinding("reordered", moved, against, f"comes at position {list(now).index(moved) + 1} now")
 
 
 def _values(
     before: Mapping[str, pl.Series], now: Mapping[str, pl.Series], renamed: Mapping[str, str], key: Collection[str]
-) -> Iterator[Finding]:
+) -> Iterator[SchemaFinding]:
     """What happened to the values of the columns that are there in both batches, renamed ones included."""
     for name, old in before.items():
         new = now.get(renamed.get(name, name))
@@ -110,9 +110,11 @@ def _values(
             if shift is not None:
                 how = " or ".join(shift.units) or f"about ×{shift.factor:.3g} (a currency or another unit?)"
                 detail = f"the values are {how}: {shift.distance:.2f} mean deviations apart then, {shift.before:.2f} as they are"
-                yield Finding("unit_shifted", name, "previous", detail, renamed.get(name), max(0.0, 1 - shift.distance))
+                yield SchemaFinding(
+                    "unit_shifted", name, "previous", detail, renamed.get(name), max(0.0, 1 - shift.distance)
+                )
         elif old.dtype == new.dtype == pl.String and one.dtype != other.dtype:
-            yield Finding("retyped", name, "previous", f"the texts were {one.dtype}, and are {other.dtype} now")
+            yield SchemaFinding("retyped", name, "previous", f"the texts were {one.dtype}, and are {other.dtype} now")
 
 
 def _numbers(values: pl.Series) -> pl.Series:

@@ -10,7 +10,7 @@ from assay.checks.text.normalization import normal_form
 PROPOSED = "_proposed"
 
 
-def propose(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
+def canonical_spellings(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
     """The rows with a value that has another canonical spelling, and `_proposed`: a struct of column -> that spelling.
 
     The spelling comes from the field's `normal` forms, else from its `format`; null in `_proposed`: nothing to propose.

@@ -169,11 +169,12 @@ def wait_until_up(base: str, process: subprocess.Popen[bytes]) -> None:
 
 def terminal(prediction_id: str) -> None:
     import assay
+    from assay.cli.trees import tree
 
     store = assay.open()
     found = store.trace(prediction_id)
-    picture("trace", f"assay trace {prediction_id}", found.render(), width=148, lines=34)
-    picture("verify", f"assay trace {prediction_id} --verify", store.verify(found).render(), width=100)
+    picture("trace", f"assay trace {prediction_id}", tree(found.outline()), width=148, lines=34)
+    picture("verify", f"assay trace {prediction_id} --verify", tree(store.verify(found).outline()), width=100)
 
 
 def picture(name: str, command: str, answer: RenderableType, *, width: int, lines: int | None = None) -> None:

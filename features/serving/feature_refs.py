@@ -194,10 +194,10 @@ def _description(state: TableState) -> tuple[Serving | None, Mapping[str, Any]]:
     if state.table.name.startswith("embeddings/"):
         return None, {}
     for commit in reversed(state.commits):
-        if "serving" in commit.extra:
-            return Serving.from_dict(commit.extra["serving"]), commit.extra.get("view", {})
+        if commit.serving is not None:
+            return Serving.from_dict(commit.serving), commit.view or {}
     raise AssayError(
-        f"{state.snapshot} does not say how it is served: write it with extra={{'serving': view.serving()}}, or "
+        f"{state.snapshot} does not say how it is served: write it with sections={{'serving': view.serving()}}, or "
         "declare it as a feature view."
     )
 

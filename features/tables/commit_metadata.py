@@ -1,4 +1,8 @@
-"""What a Delta commit says about itself: Assay's metadata, written in the same commit as the data it describes."""
+"""What a Delta commit says about itself: Assay's metadata, written in the same commit as the data it describes.
+
+The format is described, key by key, in docs/commit-format.md. Commits without `assay.format` were written before it had a
+number; they are read into the same fields.
+"""
 
 import json
 from collections.abc import Mapping
@@ -6,9 +10,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from assay.errors import AssayError
+from assay.features.tables import sections as kinds
+from assay.features.tables.sections import Code, Decision, Embedding, Model, Predictions, Report
 from assay.features.tables.snapshot import Slice
 
 PREFIX = "assay."
+FORMAT = 1
+
+
+class FormatTooNew(AssayError):
+    """A commit was written in a later format than this release of Assay knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,9 @@ class SourceFile:
 class Commit:
     """One version of one table, as its own log describes it. Versions that Assay did not write have no `run_id`.
 
-    `previous` vouches for earlier versions: version → SHA-256 of its file in the log.
+    `previous` vouches for earlier versions: version → SHA-256 of its file in the log. The sections (`view` … `profile`) are
+    None where the commit has none; `extra` is what its writer added under names of its own; `unknown` are keys of Assay's
+    that this release does not know, as they stand in the commit. `format` is 0 for commits from before it had a number.
     """
 
     table: str
@@ -48,11 +62,25 @@ class Commit:
     mode: str = "replace"
     rows: int | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
+    view: Mapping[str, Any] | None = None
+    serving: Mapping[str, Any] | None = None
+    embedding: Embedding | None = None
+    manifest: Mapping[str, Any] | None = None
+    model: Model | None = None
+    predictions: Predictions | None = None
+    column_lineage: Mapping[str, Any] | None = None
+    code: Code | None = None
+    decision: Decision | None = None
+    report: Report | None = None
+    profile: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     previous: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    format: int = 0
 
 
-_KNOWN = ("inputs", "sources", "contract", "checks", "run", "extra", "previous")
+_PLAIN = ("format", "run_id", "asset", "partition", "fingerprint", "mode", "code_version", "rows")
+_JSON = ("inputs", "sources", "contract", "checks", "run", "extra", "previous", *kinds.NAMES)
 
 
 def to_metadata(
@@ -69,10 +97,16 @@ def to_metadata(
     mode: str,
     rows: int,
     run: Mapping[str, Any],
+    sections: Mapping[str, Any],
     extra: Mapping[str, Any],
 ) -> dict[str, str]:
-    """The flat string map that goes into `commitInfo` (Delta keeps custom metadata as top-level strings)."""
+    """The flat string map that goes into `commitInfo` (Delta keeps custom metadata as top-level strings).
+
+    What `extra` names like a section, is that section.
+    """
+    lifted, rest = kinds.from_extra(extra)
     plain = {
+        "format": str(FORMAT),
         "run_id": run_id,
         "asset": asset,
         "fingerprint": fingerprint,
@@ -88,16 +122,25 @@ def to_metadata(
         "contract": contract,
         "checks": list(checks),
         "run": run,
-        "extra": extra,
+        "extra": rest,
     }
+    for name, value in (lifted | dict(sections)).items():
+        nested[name] = kinds.to_json(kinds.section(name, value))
     written = {key: json.dumps(value, sort_keys=True) for key, value in nested.items() if value}
     return {PREFIX + key: value for key, value in (plain | written).items()}
 
 
 def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
-    """A `commitInfo` map, as in the log or in `DeltaTable.history()`."""
+    """A `commitInfo` map, as in the log or in `DeltaTable.history()`. Raises FormatTooNew, and ValueError, KeyError or
+    TypeError for one that is damaged."""
     ours = {key.removeprefix(PREFIX): value for key, value in info.items() if key.startswith(PREFIX)}
-    nested = {key: json.loads(ours[key]) for key in _KNOWN if key in ours}
+    written_in = _format(table, info, ours)
+    nested = {key: json.loads(ours[key]) for key in _JSON if key in ours}
+    sections = {key: kinds.section(key, nested[key]) for key in kinds.NAMES if key in nested}
+    extra = nested.get("extra", {})
+    if not written_in:
+        lifted, extra = kinds.from_extra(extra)
+        sections = lifted | sections
     return Commit(
         table=table,
         version=int(info["version"]),
@@ -115,6 +158,19 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         mode=ours.get("mode", "replace"),
         rows=int(ours["rows"]) if "rows" in ours else None,
         run=nested.get("run", {}),
-        extra=nested.get("extra", {}),
+        extra=extra,
         previous=nested.get("previous", {}),
+        unknown={key: value for key, value in ours.items() if key not in _PLAIN and key not in _JSON},
+        format=written_in,
+        **sections,
     )
+
+
+def _format(table: str, info: Mapping[str, Any], ours: Mapping[str, str]) -> int:
+    number = int(ours.get("format", 0))
+    if number > FORMAT:
+        raise FormatTooNew(
+            f"{table}@{info['version']} is written in commit format {number}; this release of Assay reads up to {FORMAT}. "
+            "Use the release that wrote it, or a newer one."
+        )
+    return number

@@ -42,6 +42,7 @@ class Staged:
     mode: Literal["replace", "append"]
     statistics: tuple[str, ...] = ()
     column_lineage: Mapping[str, Any] | None = None
+    sections: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] | None = None
     constraints: Mapping[str, str] | None = None
 
@@ -74,7 +75,8 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         mode=staged.mode,
         rows=frame.height,
         run=done.work.run.to_dict(),
-        extra={**done.extra, **columns, **(staged.extra or {})},
+        sections={**done.sections, **columns, **(staged.sections or {})},
+        extra={**done.extra, **(staged.extra or {})},
     )
     for attempt in range(ATTEMPTS):
         state = _open_or_create(table, frame, partition, metadata, staged.constraints or {})

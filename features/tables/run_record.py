@@ -110,6 +110,7 @@ class RunResult:
     contract: Mapping[str, Any] | None
     extra: Mapping[str, Any]
     finished_at: datetime
+    sections: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:

@@ -20,6 +20,7 @@ from assay.features.tables.commit_metadata import Commit, SourceFile
 from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, holds, publish
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import CheckResult, Recorder, RunResult, TableWrite, Work
+from assay.features.tables.sections import section
 from assay.features.tables.snapshot import Slice, digest_of
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Transaction:
         self.sources: list[SourceFile] = []
         self.contract: Mapping[str, Any] | None = None
         self.extra: dict[str, Any] = {}
+        self.sections: dict[str, Any] = {}
         self._pins: dict[str, _Pin] = {}
         self._absent: set[str] = set()
         self._staged: list[Staged] = []
@@ -148,14 +150,26 @@ class Transaction:
         mode: Literal["replace", "append"] = "replace",
         statistics: Sequence[str] = (),
         column_lineage: Mapping[str, Any] | None = None,
+        sections: Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
         constraints: Mapping[str, str] | None = None,
     ) -> None:
         """Stage rows for a table. `replace` swaps this work's partition (all of an unpartitioned table) in one commit;
-        `append` adds. New columns are added to the table; a changed type is refused."""
+        `append` adds. New columns are added to the table; a changed type is refused.
+
+        `sections` describe this output (as `describe` does all of them); `extra` goes into its commit as it is.
+        """
+        described = {key: section(key, value) for key, value in (sections or {}).items()}
         self._staged.append(
-            Staged(name, frame, mode, tuple(statistics), column_lineage, extra or {}, dict(constraints or {}))
+            Staged(
+                name, frame, mode, tuple(statistics), column_lineage, described, extra or {}, dict(constraints or {})
+            )
         )
+
+    def describe(self, **sections: Any) -> None:
+        """Add sections to the metadata of every commit of this work: `view=…`, `serving=…`, `code=Code(…)` and so on, by
+        the names in `assay.features.tables.sections`. Raises AssayError for a name that is none."""
+        self.sections |= {key: section(key, value) for key, value in sections.items()}
 
     def then(self, action: Callable[[RunResult], None]) -> None:
         """Run an action when everything is published, as part of the work (such as pinning what was made)."""
@@ -183,6 +197,7 @@ class Transaction:
             checks=tuple(self.checks),
             contract=self.contract,
             extra=dict(self.extra),
+            sections=dict(self.sections),
             finished_at=datetime.now(UTC),
         )
 

@@ -276,7 +276,7 @@ def compute_rows(view: FeatureView, frame: pl.LazyFrame) -> pl.LazyFrame:
     Raises AssayError if a column is missing or a timestamp does not say which instant it is.
     """
     if view.is_windowed:
-        raise AssayError(f"view {view.name!r} is windowed: compute it with assay.features.views.windows.aggregate")
+        raise AssayError(f"view {view.name!r} is windowed: compute it with assay.features.views.windowed.aggregate")
     schema = frame.collect_schema()
     where = f"view {view.name!r} reads table {view.source!r}, which"
     read = [column for feature in view.features for column in root_columns(feature.expr) or ()]

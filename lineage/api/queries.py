@@ -16,7 +16,10 @@ from assay.lineage.api.marquez_models import Refused
 from assay.lineage.api.safe_json import Answer, NodeId
 from assay.lineage.columns.graph import column_downstream, column_upstream
 from assay.lineage.events.redaction import redact_text
-from assay.lineage.queries import walk as graphs
+from assay.lineage.queries.diff import diff
+from assay.lineage.queries.nodes import GraphNode, find
+from assay.lineage.queries.walk import Subgraph, neighbourhood
+from assay.lineage.queries.walk import graph as whole_graph
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.impact import impact
 from assay.lineage.tracing.trace import trace
@@ -42,7 +45,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
     @router.get("/nodes/{node_id:path}", response_model=answered.GraphNode, responses=MISSING)
     def node(node_id: NodePath) -> Answer:
         """One node of the graph with what is known of it."""
-        found = graphs.find(store, node_id)
+        found = find(store, node_id)
         if found is None:
             raise _unknown_node()
         return Answer(_node(found))
@@ -57,10 +60,10 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
     ) -> Answer:
         """The runs and versions around a node: what was really read and written. `truncated` says why it is not whole."""
         if focus is None:
-            return Answer(_subgraph(graphs.graph(store, as_of, limit=limit)))
-        if graphs.find(store, focus) is None:
+            return Answer(_subgraph(whole_graph(store, as_of, limit=limit)))
+        if find(store, focus) is None:
             raise _unknown_node()
-        return Answer(_subgraph(graphs.neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)))
+        return Answer(_subgraph(neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)))
 
     @router.get("/trace/{prediction_id}", response_model=answered.Trace, responses=MISSING)
     def trace_of(prediction_id: Annotated[str, Path(), AfterValidator(decoded)]) -> Answer:
@@ -104,10 +107,10 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
             raise HTTPException(404, str(error)) from None
 
     @router.get("/diff", response_model=answered.Diff, responses=MISSING)
-    def diff(a: Dataset, b: Dataset) -> Answer:
+    def diff_of(a: Dataset, b: Dataset) -> Answer:
         """What differs between two versions, and in how they were made: schema, rows, contract, checks, code, inputs."""
         try:
-            found = graphs.diff(store, lake, a, b)
+            found = diff(store, lake, a, b)
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
         return Answer(found.to_dict() | {"a": NodeId(redact_text(found.a)), "b": NodeId(redact_text(found.b))})
@@ -115,12 +118,12 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
     return router
 
 
-def _node(node: graphs.GraphNode) -> dict[str, Any]:
+def _node(node: GraphNode) -> dict[str, Any]:
     names = f"{node.namespace}:{node.name}", f"{redact_text(node.namespace)}:{redact_text(node.name)}"
     return asdict(node) | {"id": NodeId(node.id.replace(*names, 1))}
 
 
-def _subgraph(found: graphs.Subgraph) -> dict[str, Any]:
+def _subgraph(found: Subgraph) -> dict[str, Any]:
     nodes = {node.id: _node(node) for node in found.nodes}
     edges = [
         {"source": nodes[edge.source]["id"], "target": nodes[edge.target]["id"], "role": edge.role}

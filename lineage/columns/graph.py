@@ -5,18 +5,16 @@ that one version wrote to the rows that others wrote. Where a commit does not sa
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake
 from assay.features.tables.parquet_files import PARTITION
 from assay.lineage.commits.graph import CommitGraph, Version
 from assay.lineage.events.columns import Edge, column_lineage
-
-if TYPE_CHECKING:
-    from rich.tree import Tree
+from assay.lineage.outline import Line, Outline, Span, leaf, line
 
 
 class ColumnNode(NamedTuple):
@@ -64,11 +62,60 @@ class ColumnTrace:
             "truncated": list(self.reasons),
         }
 
-    def render(self) -> "Tree":
-        """A tree for the terminal: a line per column, whatever the number of versions."""
-        from assay.lineage.columns.render import columns_tree
+    def outline(self) -> Outline:
+        """From the column outwards in words: a line per column, whatever the number of versions. A column met again is only
+        named."""
+        versions: dict[_Column, set[int]] = defaultdict(set)
+        for node in (*self.origin, *(end for edge in self.edges for end in (edge.source, edge.target))):
+            versions[node.table, node.column].add(node.version)
+        onward: dict[_Column, dict[_Column, set[bool]]] = defaultdict(lambda: defaultdict(set))
+        for edge in self.edges:
+            near, far = (edge.target, edge.source) if self.direction == "up" else (edge.source, edge.target)
+            onward[near.table, near.column][far.table, far.column].add(edge.direct)
+        title, below = line(Span("nothing was written", "strong")), []
+        for column in dict.fromkeys((node.table, node.column) for node in self.origin):
+            verb = "comes from" if self.direction == "up" else "leads to"
+            title = (*_title(column, versions[column]), Span(f" {verb}", "dim"))
+            below += _branches(column, onward, versions, {column})
+        unknown: dict[str, dict[str, None]] = defaultdict(dict)
+        for node in self.unknown:
+            unknown[node.table][node.column] = None
+        for table, names in unknown.items():
+            below.append(leaf(Span(f"{table} does not declare the sources of: {', '.join(names)}", "warning")))
+        return Outline((title,), (*below, *(leaf(Span(reason, "warning")) for reason in self.reasons)))
 
-        return columns_tree(self)
+    def __str__(self) -> str:
+        return str(self.outline())
+
+
+_Column = tuple[str, str]  # table, column
+_Onward = Mapping[_Column, Mapping[_Column, set[bool]]]
+
+
+def _branches(
+    column: _Column, onward: _Onward, versions: Mapping[_Column, set[int]], seen: set[_Column]
+) -> Iterator[Outline]:
+    for other, direct in sorted(onward.get(column, {}).items(), key=lambda item: (True not in item[1], item[0])):
+        how = " and ".join(name for name, kind in (("direct", True), ("indirect", False)) if kind in direct)
+        if other in seen:
+            yield leaf(*_title(other), f"  {how} ", Span("(shown above)", "dim"))
+            continue
+        seen.add(other)
+        title = line(*_title(other, versions[other]), f"  {how}")
+        yield Outline((title,), tuple(_branches(other, onward, versions, seen)))
+
+
+def _title(column: _Column, versions: set[int] | None = None) -> Line:
+    return line(
+        Span(".".join(column), "strong"), Span(f"  {_versions_text(sorted(versions))}" if versions else "", "dim")
+    )
+
+
+def _versions_text(versions: Sequence[int]) -> str:
+    """`version 3`, or `30 versions 1 … 30`."""
+    if len(versions) == 1:
+        return f"version {versions[0]}"
+    return f"{len(versions)} versions {versions[0]} … {versions[-1]}"
 
 
 def column_upstream(
@@ -183,7 +230,7 @@ class ColumnGraph:
         key = (commit.table, commit.version)
         if key not in self._said:
             read = {item.snapshot.table for item in commit.inputs}
-            lineage = column_lineage(commit.extra.get("column_lineage") or {}, read)
+            lineage = column_lineage(commit.column_lineage or {}, read)
             every = lineage.of(None)
             into = {column: (*lineage.of(column), *every) for column in lineage.known}
             out_of: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)

@@ -114,4 +114,4 @@ def takes_one_model(reader: Commit, read: Slice) -> bool:
 
 def model_of(prediction: Commit) -> str | None:
     """The version of the model that made the predictions of a commit."""
-    return prediction.extra.get("model", {}).get("version")
+    return prediction.predictions.version or None if prediction.predictions else None

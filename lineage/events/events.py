@@ -240,7 +240,7 @@ def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str
             size=0,
             changed=True,
             schema=schema,
-            column_lineage=commit.extra.get("column_lineage"),
+            column_lineage=commit.column_lineage,
             replaced=commit.mode == "replace",
         )
         for snapshot, commit, schema in commits

@@ -30,6 +30,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
+from assay.features.tables.sections import Predictions
 from assay.features.tables.snapshot import Slice
 from assay.lineage.commits.log import TableLog, read_log
 from assay.lineage.evidence import verify as evidence_verify
@@ -219,11 +220,11 @@ def _data_file(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) ->
 
 def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequence[str]) -> dict[str, Any]:
     frame, commit = trace.prediction.frame, trace.root.commits[-1]
-    described = commit.extra.get("model", {"name": trace.prediction.model, "version": "", "keys": []})
-    keys = {f"key:{key}": _typed(frame[key]) for key in described["keys"] if key not in withhold}
+    described = commit.predictions or Predictions(model=trace.prediction.model)
+    keys = {f"key:{key}": _typed(frame[key]) for key in described.keys if key not in withhold}
     identity = {
-        "model": ("string", described["name"]),
-        "model_version": ("string", described["version"]),
+        "model": ("string", described.model),
+        "model_version": ("string", described.version),
         EVENT_TIME: _typed(frame[EVENT_TIME]),
         DIGEST: ("string", frame[DIGEST][0] if DIGEST in frame.columns else None),
         **{name: value for name, value in keys.items() if value is not None},
@@ -241,9 +242,9 @@ def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequ
         "data_file": data_file,
         "run_id": frame["run_id"][0],
         "identity": [[name, *value] for name, value in sorted(identity.items()) if value is not None],
-        "withheld_keys": [key for key in described["keys"] if key not in told],
+        "withheld_keys": [key for key in described.keys if key not in told],
         "inputs": trace.prediction.row["inputs"],
-        "features": list(commit.extra.get("features", ())),
+        "features": list(described.features),
         "shown": {name: value[1] for name, value in shown.items() if value is not None},
         "withheld": {
             name: _salted(salt, row_digests(frame, [name])[0]) if salt else None

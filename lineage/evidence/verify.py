@@ -38,7 +38,7 @@ NOT_PROVEN = (
 )
 _COMMIT = re.compile(r"lake/(.+)/_delta_log/(\d{20})\.json")
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
-_JSON = ("inputs", "sources", "contract", "checks", "extra", "previous")
+_JSON = ("inputs", "sources", "contract", "checks", "extra", "previous", "predictions", "code")
 
 
 class Finding(NamedTuple):
@@ -139,11 +139,27 @@ class Commit(NamedTuple):
         """The slices that its run read."""
         return self.ours.get("inputs", [])
 
+    @property
+    def predictions(self) -> dict[str, Any]:
+        """Which model predicted: name, version, keys, features. Commits of before format 1 say it under `extra`."""
+        if "predictions" in self.ours:
+            said = self.ours["predictions"]
+            named = (said.get("model", ""), said.get("version", ""))
+        else:
+            said = {**self.ours["extra"]["model"], "features": self.ours["extra"].get("features", [])}
+            named = (said["name"], said["version"])
+        return {
+            "name": named[0],
+            "version": named[1],
+            "keys": said.get("keys", []),
+            "features": said.get("features", []),
+        }
+
     def claim(self) -> dict[str, Any]:
         """What runs.json says of it: who wrote it when, by what code, under which contract, with which verdicts."""
         plain = {name: self.ours.get(name) for name in ("run_id", "asset", "partition", "code_version", "rows")}
         told = {"contract": self.ours.get("contract"), "checks": self.ours.get("checks", [])}
-        code = self.ours.get("extra", {}).get("code")
+        code = self.ours.get("code") or self.ours.get("extra", {}).get("code")
         own = {"table": self.table, "version": self.version, "sha256": self.sha256, "timestamp_ms": self.timestamp}
         return {**own, **plain, **told, "code": code}
 
@@ -356,7 +372,7 @@ def uuid7(milliseconds: int, digest: bytes) -> str:
 
 def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
     """The id follows from the row's content, and the row agrees with the commit that wrote it."""
-    model = commit.ours["extra"]["model"]
+    model = commit.predictions
     if row["withheld_keys"]:
         yield Finding("prediction id", None, f"not computed: key {', '.join(row['withheld_keys'])} was withheld")
     else:
@@ -373,7 +389,7 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
     read = {tuple(item[name] for name in names) for item in commit.inputs if not item["reference"]}
     same = {tuple(item[name] for name in names) for item in row["inputs"]} == read
     yield Finding("prediction inputs", same, "are what its run read" if same else "are not what its run read")
-    said = (commit.ours.get("run_id"), commit.ours.get("partition"), commit.ours["extra"].get("features", []))
+    said = (commit.ours.get("run_id"), commit.ours.get("partition"), commit.predictions["features"])
     same = (row["run_id"], row["partition"], row["features"]) == said
     yield Finding("prediction run", same, "wrote the commit" if same else "did not write this in the commit")
     ranges = [json.loads(action["stats"]) for action in commit.added if unquote(action["path"]) == row["data_file"]]

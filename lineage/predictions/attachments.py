@@ -20,6 +20,7 @@ _TYPES: dict[str, pl.DataType] = {
     PROMPT: pl.String(),
     RETRIEVAL: pl.Struct({"snapshot": IDENTITY, "hits": HITS}),
 }
+COLUMNS = tuple(_TYPES)
 _FORMS = {
     EXPLANATION: "text",
     PROMPT: "text",

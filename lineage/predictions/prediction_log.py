@@ -9,8 +9,8 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
+from assay.features.tables.sections import Predictions
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction
 from assay.features.tables.transaction import run as transact
@@ -18,10 +18,8 @@ from assay.features.views.feature_view import require_columns
 from assay.features.views.timestamps import instant
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID
+from assay.lineage.predictions.outputs import CONFIDENCE, DIGEST, EVENT_TIME, OURS, checked_outputs
 from assay.lineage.predictions.uuid7 import uuid7
-
-EVENT_TIME, DIGEST = "event_time", "feature_digest"
-_OURS = (ID, "model_version", "inputs", "run_id", PARTITION)
 
 
 def prediction_ids(model: str, model_version: str, frame: pl.DataFrame, keys: Sequence[str]) -> pl.Series:
@@ -54,6 +52,7 @@ def log_predictions(
     keys: Sequence[str] | None = None,
     features: Sequence[str] = (),
     feature_columns: Sequence[str] = (),
+    outputs: Sequence[str] | None = None,
     partition: str | None = None,
     run: Run | None = None,
     code_version: str = "",
@@ -83,6 +82,7 @@ def log_predictions(
                 keys=keys,
                 features=features,
                 feature_columns=feature_columns,
+                outputs=outputs,
             )
 
         staged, _ = transact(lake, recorder, work, stage)
@@ -100,6 +100,7 @@ def stage_predictions(
     keys: Sequence[str] | None = None,
     features: Sequence[str] = (),
     feature_columns: Sequence[str] = (),
+    outputs: Sequence[str] | None = None,
 ) -> list[str]:
     """Stage predictions in a transaction (whose work has a partition: the day) and return their ids in the frame's order.
 
@@ -108,7 +109,8 @@ def stage_predictions(
     in the transaction besides what it has read already. `keys` identify a prediction; by default they are the
     keys of the feature views among the inputs. `feature_columns` are columns of the frame that the model saw: they are
     digested into `feature_digest`, and not stored. `features` are the references they were joined by, such as
-    `customer_activity:tickets_7d`, so that `verify` can join them again.
+    `customer_activity:tickets_7d`, so that `verify` can join them again. `outputs` are the columns that hold what the model
+    said; by default all that have no other role. They are recorded with the commit, and shown wherever a prediction is.
 
     Raises AssayError for a frame that cannot be logged, naming the column.
     """
@@ -126,6 +128,7 @@ def stage_predictions(
     if feature_columns:
         digests = row_digests(frame, feature_columns).alias(DIGEST)
         frame = frame.drop([name for name in feature_columns if name not in keys]).with_columns(digests)
+    named_outputs = checked_outputs(outputs, frame.columns, keys, f"the frame of {table}")
     ids = prediction_ids(model, model_version, frame, keys)
     if ids.n_unique() < len(ids):
         raise AssayError(
@@ -145,16 +148,22 @@ def stage_predictions(
     )
     known = _known(tx, table, ids)
     new = rows.filter(~pl.col(ID).is_in(known.to_list())).sort(ID)
-    described = {"name": model, "version": model_version, "keys": keys, "feature_columns": list(feature_columns)}
-    extra = {"model": described, "features": list(features)}
-    tx.write(table, new, mode="append", statistics=(ID,), extra=extra)
+    described = Predictions(
+        model=model,
+        version=model_version,
+        keys=tuple(keys),
+        features=tuple(features),
+        feature_columns=tuple(feature_columns),
+        outputs=tuple(named_outputs),
+    )
+    tx.write(table, new, mode="append", statistics=(ID,), sections={"predictions": described})
     return ids.to_list()
 
 
 def _checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     """The frame with its event time in µs UTC. Raises AssayError for what would make a prediction untraceable or wrong."""
     where = f"the frame of {table}"
-    taken = [name for name in _OURS if name in frame.columns]
+    taken = [name for name in OURS if name in frame.columns]
     if taken:
         raise AssayError(f"{where} has columns {taken}, which Assay writes itself: leave them out or rename them.")
     frame = frame.with_columns(instant(frame.schema, EVENT_TIME, where).alias(EVENT_TIME))
@@ -163,11 +172,11 @@ def _checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
         raise AssayError(f"{where}: {missing} rows have no event_time: say when each prediction's moment was.")
     if (frame[EVENT_TIME].dt.epoch("ms") < 0).any():
         raise AssayError(f"{where}: column 'event_time' holds times before 1970.")
-    if "confidence" in frame.columns:
-        dtype = frame.schema["confidence"]
+    if CONFIDENCE in frame.columns:
+        dtype = frame.schema[CONFIDENCE]
         if not dtype.is_numeric():
             raise AssayError(f"{where}: column 'confidence' is {dtype}, not a number from 0 to 1.")
-        outside = frame.filter(~pl.col("confidence").is_between(0, 1)).height
+        outside = frame.filter(~pl.col(CONFIDENCE).is_between(0, 1)).height
         if outside:
             raise AssayError(f"{where}: column 'confidence' is outside 0 … 1, or NaN, in {outside} rows.")
     return attachments.checked(frame, where)
@@ -191,7 +200,7 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     for item in tx.reads:
         if item.snapshot.table.startswith("features/") and not item.reference:
             writers = tx.state(item.snapshot.table).writers(item.partitions)
-            found += [key for commit in writers[-1:] for key in commit.extra.get("serving", {}).get("keys", [])]
+            found += [key for commit in writers[-1:] for key in (commit.serving or {}).get("keys", [])]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]
     if not keys:
         raise AssayError(f"{table}: which columns say whom a prediction is about? Pass them as `keys`.")

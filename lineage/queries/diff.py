@@ -3,20 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
 from assay.features.tables.parquet_files import PARTITION
 from assay.lineage.events.naming import LOGICAL
 from assay.lineage.events.redaction import redact_text
+from assay.lineage.outline import Outline, Span, leaf, line, short_digest
+from assay.lineage.queries.nodes import GraphNode, find
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.store.parse_event import TERMINAL
-
-if TYPE_CHECKING:
-    from rich.tree import Tree
-
-    from assay.lineage.queries.nodes import GraphNode
 
 Pair = tuple[Any, Any]  # in a, in b; None: not known, or not there
 
@@ -50,11 +47,40 @@ class Diff:
         """Plain data; pairs stay pairs."""
         return {name: getattr(self, name) for name in self.__slots__} | {"same": self.same}
 
-    def render(self) -> "Tree":
-        """A tree for the terminal."""
-        from assay.lineage.queries.render import diff_tree
+    def outline(self) -> Outline:
+        """One line for each thing that differs."""
+        below = [
+            leaf(f"{name}  {_change(pair)}")
+            for name in ("rows", "contract", "code")
+            if (pair := getattr(self, name)) is not None
+        ]
+        for name in ("schema", "checks", "inputs"):
+            pairs: Mapping[str, Pair] = getattr(self, name)
+            if pairs:
+                changes = (leaf(Span(key, "strong"), f"  {_change(pair)}") for key, pair in pairs.items())
+                below.append(Outline((line(name),), tuple(changes)))
+        if self.same:
+            below.append(leaf("no known difference"))
+        if self.unknown:
+            below.append(leaf(Span(f"not known: {', '.join(self.unknown)}", "warning")))
+        return Outline((line(Span(self.a, "strong"), " → ", Span(self.b, "strong")),), tuple(below))
 
-        return diff_tree(self)
+    def __str__(self) -> str:
+        return str(self.outline())
+
+
+def _change(pair: Pair) -> str:
+    return " → ".join(_text(value) for value in pair)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "passed" if value else "failed"
+    if isinstance(value, tuple):
+        return ", ".join(map(_text, value))
+    return short_digest(value)
 
 
 _Inputs = Mapping[str, frozenset[tuple[str, str]]]  # by dataset, version and table id of what was read
@@ -119,9 +145,7 @@ def _named(*sides: _Inputs | None) -> Iterator[dict[str, tuple[str, ...]]]:
         }
 
 
-def _dataset(store: LineageStore, text: str) -> "GraphNode":
-    from assay.lineage.queries.walk import find  # graph offers diff, too
-
+def _dataset(store: LineageStore, text: str) -> GraphNode:
     node = find(store, text if text.startswith("dataset:") else f"dataset:{LOGICAL}:{text}")
     if node is None:
         raise AssayError(
@@ -131,7 +155,7 @@ def _dataset(store: LineageStore, text: str) -> "GraphNode":
     return node
 
 
-def _made(store: LineageStore, node: "GraphNode") -> _Made:
+def _made(store: LineageStore, node: GraphNode) -> _Made:
     """What the run that wrote a version said of it."""
     run_id = node.facts.get("run")
     event = _last_event(store, run_id) if run_id else None
@@ -157,7 +181,7 @@ def _made(store: LineageStore, node: "GraphNode") -> _Made:
     )
 
 
-def _held(lake: Lake | None, node: "GraphNode") -> tuple[Mapping[str, str], int] | None:
+def _held(lake: Lake | None, node: GraphNode) -> tuple[Mapping[str, str], int] | None:
     """Columns and rows of a version in the lake, if this table is still there."""
     table, version = node.facts.get("table"), node.version
     if lake is None or not table or not version or not version.isdecimal():
@@ -176,7 +200,7 @@ def _last_event(store: LineageStore, run_id: str) -> Mapping[str, Any] | None:
     return max(ended, key=lambda event: (event.at, event.sha256)).data if ended else None
 
 
-def _outputs(event: Mapping[str, Any], node: "GraphNode") -> Iterator[Mapping[str, Any]]:
+def _outputs(event: Mapping[str, Any], node: GraphNode) -> Iterator[Mapping[str, Any]]:
     for item in _listed(event.get("outputs")):
         named = [redact_text(str(_get(item, name))) for name in ("namespace", "name")]
         version = _get(item, "facets", "version", "datasetVersion")
@@ -184,7 +208,7 @@ def _outputs(event: Mapping[str, Any], node: "GraphNode") -> Iterator[Mapping[st
             yield item
 
 
-def _results(store: LineageStore, run_id: str, node: "GraphNode") -> dict[str, bool]:
+def _results(store: LineageStore, run_id: str, node: GraphNode) -> dict[str, bool]:
     mine = {node.name, node.facts.get("table")}
     found: dict[str, bool] = {}
     for check in store.checks(run_id):

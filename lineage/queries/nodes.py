@@ -13,12 +13,14 @@ from assay.lineage.events.naming import LOGICAL
 from assay.lineage.queries.walk_queries import Point
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_index import OTHER_NAMES
+from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.store.parse_event import known_as
 from assay.lineage.store.schema import ADDS, REPLACES, datasets, jobs, runs, versions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
+Kind = Literal["dataset", "job", "run"]
 Key = Point | int | str  # inside the store: a dataset version, a run, or the id of a job
 
 
@@ -29,11 +31,24 @@ class GraphNode:
     `checks` is {"passed": count, "failed": [names]}. A run's name is its id."""
 
     id: str
-    kind: Literal["dataset", "job", "run"]
+    kind: Kind
     namespace: str
     name: str
     version: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+def find(store: LineageStore, node_id: str) -> GraphNode | None:
+    """The node with this id, or None. `dataset:{namespace}:{name}@{version}` (without @version: the latest),
+    `job:{namespace}:{name}`, `run:{id}`; Assay's own tables also by `dataset:assay:{table}`."""
+    with store.reading() as connection:
+        return NodeReader(connection).find(node_id)
+
+
+def search(store: LineageStore, text: str, *, kinds: Iterable[Kind] | None = None, limit: int = 50) -> list[GraphNode]:
+    """Datasets (at their latest version) and jobs whose name holds the text, and the run with this id."""
+    with store.reading() as connection:
+        return NodeReader(connection).search(text, set(kinds or ("dataset", "job", "run")), limit)
 
 
 def micros(instant: datetime) -> int:

@@ -12,11 +12,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
-from assay.lineage.queries.diff import Diff, diff
 from assay.lineage.queries.nodes import GraphNode, Key, NodeReader, micros, present
 from assay.lineage.queries.walk_queries import Point, Steps, Write
 from assay.lineage.store.lineage_store import LineageStore
@@ -34,22 +33,6 @@ from assay.lineage.store.schema import (
     versions,
 )
 
-__all__ = [
-    "Diff",
-    "GraphEdge",
-    "GraphNode",
-    "Subgraph",
-    "diff",
-    "downstream",
-    "find",
-    "graph",
-    "graph_hash",
-    "neighbourhood",
-    "search",
-    "upstream",
-]
-
-Kind = Literal["dataset", "job", "run"]
 # ("run", run) | ("read", line, partition or ALL, number): what was held there | ("write", line, number, its runs)
 # | ("written", line, partition, number): whoever saw that | ("readers", line, number, its runs) | ("point", line, number)
 _State = tuple[Any, ...]
@@ -72,19 +55,6 @@ class Subgraph:
     nodes: tuple[GraphNode, ...]
     edges: tuple[GraphEdge, ...]
     truncated: str | None = None
-
-
-def find(store: LineageStore, node_id: str) -> GraphNode | None:
-    """The node with this id, or None. `dataset:{namespace}:{name}@{version}` (without @version: the latest),
-    `job:{namespace}:{name}`, `run:{id}`; Assay's own tables also by `dataset:assay:{table}`."""
-    with store.reading() as connection:
-        return NodeReader(connection).find(node_id)
-
-
-def search(store: LineageStore, text: str, *, kinds: Iterable[Kind] | None = None, limit: int = 50) -> list[GraphNode]:
-    """Datasets (at their latest version) and jobs whose name holds the text, and the run with this id."""
-    with store.reading() as connection:
-        return NodeReader(connection).search(text, set(kinds or ("dataset", "job", "run")), limit)
 
 
 def upstream(

@@ -9,16 +9,14 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnGraph, ColumnNode
 from assay.lineage.commits.graph import CommitGraph, Version
-
-if TYPE_CHECKING:
-    from rich.tree import Tree
+from assay.lineage.outline import Outline, Span, leaf, line, listed, shorten
 
 DIRECT, INDIRECT, UNKNOWN = range(3)  # how sure it is that a column is affected
 Columns = Mapping[str, int]  # by column, how; of all the ways to it, the surest
@@ -46,6 +44,25 @@ class Affected:
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def outline(self) -> Outline:
+        """Table, partitions, rows and columns, in one line."""
+        live = "" if self.live == len(self.versions) else f", {self.live} of {len(self.versions)} versions still in use"
+        return leaf(
+            Span(self.table, "strong"),
+            f"  {shorten(self.partitions)}  {self.rows} rows",
+            Span(self._columns_text() + live, "dim"),
+        )
+
+    def _columns_text(self) -> str:
+        """The columns certainly affected first, then those affected indirectly, then those that may be."""
+        if self.columns is None:
+            return ""
+        if self.columns == self.unknown:
+            return ", any column"
+        sure = [name for name in self.columns if name not in self.indirect and name not in self.unknown]
+        groups = (("columns", sure), ("indirectly", self.indirect), ("perhaps", self.unknown))
+        return "".join(f", {kind} {listed(names)}" for kind, names in groups if names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +102,21 @@ class Impact:
             "predictions": self.predictions,
         }
 
-    def render(self) -> "Tree":
-        """A tree for the terminal."""
-        from assay.lineage.tracing.render import impact_tree
-
-        return impact_tree(self)
+    def outline(self) -> Outline:
+        """What is downstream in words, one line per table."""
+        verdict = "complete" if self.complete else f"truncated: {'; '.join(self.reasons)}"
+        lists = (("training sets", self.training_sets), ("models", self.models))
+        below = [
+            *(item.outline() for item in self.affected),
+            *(leaf(Span("looked up by: ", "dim"), f"{i.table}  {shorten(i.partitions)}") for i in self.lookups),
+            *(leaf(f"{kind}: {', '.join(names)}") for kind, names in lists if names),
+            *(leaf(Span(note, "dim")) for note in self.notes),
+            leaf(Span(f"{self.predictions} predictions", "strong")),
+        ]
+        return Outline((line(Span(f"impact of {self.origin_text}", "strong"), f" ({verdict})"),), tuple(below))
 
     def __str__(self) -> str:
-        from assay.lineage.tracing.render import to_text
-
-        return to_text(self.render())
+        return str(self.outline())
 
 
 def impact(

@@ -83,10 +83,10 @@ def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
 def _behind_features(lake: Lake, read: Slice, row: dict[str, Any]) -> Iterator[tuple[Slice, pl.Expr, str]]:
     state = lake.table(read.snapshot.table).at(read.snapshot.version)
     writers = {commit.partition: commit for commit in state.writers(read.partitions)}
-    described = [commit for commit in writers.values() if "serving" in commit.extra and "view" in commit.extra]
+    described = [(commit.serving, commit.view) for commit in writers.values() if commit.serving and commit.view]
     if not described:
         return
-    serving, view = described[-1].extra["serving"], described[-1].extra["view"]
+    serving, view = described[-1]
     keys = [key for key in serving["keys"] if key in row]
     if keys != serving["keys"]:
         return
@@ -131,8 +131,9 @@ def _references(state: TableState, read: Slice) -> Iterator[Slice]:
             yield item
 
 
-def _keys(trace: Trace) -> list[str]:
-    return trace.root.commits[-1].extra.get("model", {}).get("keys", [])
+def _keys(trace: Trace) -> tuple[str, ...]:
+    described = trace.root.commits[-1].predictions
+    return described.keys if described else ()
 
 
 def _equal(row: dict[str, Any], keys: Iterable[str]) -> pl.Expr:

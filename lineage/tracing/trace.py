@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -23,13 +23,14 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.snapshot import Slice, digest_of
 from assay.lineage.commits.graph import CommitGraph, model_of, takes_one_model
 from assay.lineage.commits.log import TableLog
+from assay.lineage.outline import LISTED, Line, Outline, Span, line
+from assay.lineage.predictions.attachments import in_words
 from assay.lineage.predictions.find_prediction import UNREADABLE, Prediction, find_prediction
+from assay.lineage.predictions.outputs import outputs_of
 from assay.lineage.tracing.trace_node import Node, Status, unique_files
 
-if TYPE_CHECKING:
-    from rich.tree import Tree
-
 KINDS = ("prediction", "model", "training", "features", "embeddings", "search", "clean", "quarantine", "raw")
+_LONGEST = 400  # characters shown of an explanation
 EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in full
 _FOLDERS = {"predictions": "prediction", "models": "model"}
 
@@ -67,16 +68,47 @@ class Trace:
             "files": [item.to_dict() for item in self.files()],
         }
 
-    def render(self) -> "Tree":
-        """A tree for the terminal."""
-        from assay.lineage.tracing.render import trace_tree
-
-        return trace_tree(self)
+    def outline(self) -> Outline:
+        """The whole tree in words. A node met again is only named; long lists of files are shortened."""
+        row, root = self.prediction.row, self.root
+        outputs = [f"{name} {row[name]}" for name in ("intent", "confidence") if row.get(name) is not None]
+        title = line(
+            Span(f"prediction {root.name}", "strong"),
+            f" of {self.prediction.model} {row['model_version']}",
+            f": {', '.join(outputs)}" if outputs else "",
+        )
+        attached = (line(Span(name, "dim"), f" {_one_line(text)}") for name, text in in_words(row))
+        return Outline((title, *attached, root.title, root.facts), tuple(_branches(root, {id(root)})))
 
     def __str__(self) -> str:
-        from assay.lineage.tracing.render import to_text
+        return str(self.outline())
 
-        return to_text(self.render())
+
+def _branches(node: Node, seen: set[int]) -> Iterator[Outline]:
+    for item in node.inputs:
+        if id(item) in seen:
+            yield Outline((line(*item.title, Span(" (shown above)", "dim")),))
+            continue
+        seen.add(id(item))
+        below = [*_branches(item, seen), *(Outline((file,)) for file in _file_lines(item.files))]
+        yield Outline((item.title, item.facts), tuple(below))
+
+
+def _file_lines(files: Sequence[SourceFile]) -> Iterator[Line]:
+    few = len(files) <= LISTED
+    yield from (_file_line(item) for item in (files if few else files[: LISTED // 2]))
+    if not few:
+        yield line(Span(f"… {len(files) - LISTED} more files (--json lists them)", "dim"))
+        yield from (_file_line(item) for item in files[-(LISTED // 2) :])
+
+
+def _file_line(item: SourceFile) -> Line:
+    return line(f"{item.path}  ", Span(f"sha256 {item.sha256}", "code"), Span(f"  {item.rows} rows", "dim"))
+
+
+def _one_line(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} … (--json has all of it)"
 
 
 def _walk(node: Node, seen: set[int], follow: Callable[[Node], bool] = lambda node: True) -> Iterator[Node]:
@@ -107,14 +139,6 @@ def trace(lake: Lake, prediction_id: str) -> Trace:
     return _Tracer(lake).trace(find_prediction(lake, prediction_id))
 
 
-def rows(lake: Lake, trace: Trace) -> list[dict[str, Any]]:
-    """The delivered records behind a prediction, each as `table`, `file`, `sha256`, `row_number` and `because`; see
-    `assay.lineage.tracing.row_provenance`."""
-    from assay.lineage.tracing.row_provenance import source_rows
-
-    return [row.to_dict() for row in source_rows(lake, trace)]
-
-
 class _Tracer:
     """Builds the nodes of one trace, each once."""
 
@@ -137,7 +161,13 @@ class _Tracer:
         root = Node("prediction", row["prediction_id"], table, slices, self.status(log, slices), tuple(commits))
         inputs = self.inputs(commits, follow=True, model=row["model_version"])
         shown = {name: _plain(value) for name, value in row.items() if name not in ("prediction_id", "inputs")}
-        details = {**shown, "model": prediction.model, "features": list(commits[-1].extra.get("features", ()))}
+        described = commits[-1].predictions
+        details = {
+            **shown,
+            "model": prediction.model,
+            "features": list(described.features if described else ()),
+            "outputs": list(outputs_of(commits[-1], row)),
+        }
         return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details))
 
     def inputs(self, commits: Sequence[Commit], *, follow: bool, model: str | None = None) -> list[Node]:

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from assay.features.tables.commit_metadata import Commit, SourceFile
 from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.lineage.outline import Line, Span, line, short_digest, shorten
 
 Status = Literal["readable", "vacuumed", "erased", "damaged"]
+_CODE = 12  # characters shown of a code version
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,37 @@ class Node:
             total[key]["passed"] = total[key]["passed"] and check["passed"]
         return tuple(total.values())
 
+    @property
+    def title(self) -> Line:
+        """Table, version, model and partitions, in one line."""
+        version = self.details.get("model_version") if self.kind == "model" else None
+        return line(
+            Span("looked up: ", "dim") if self.reference else "",
+            Span(self.table, "strong"),
+            f"@{self.snapshot.version}",
+            *((" model ", Span(str(version), "strong")) if version else ()),
+            f"  {shorten(self.partitions)}",
+            *((" ", Span(self.status, "bad")) if self.status != "readable" else ()),
+        )
+
+    @property
+    def facts(self) -> Line:
+        """Run, code, contract and checks, in one line."""
+        if not self.commits:
+            return line(Span("held nothing yet" if self.status == "readable" else "its log is gone", "dim"))
+        last, more = self.commits[-1], len(self.commits) - 1
+        facts = [f"run {last.run_id}" + (f" and {more} more" if more else "")]
+        if last.code_version:
+            facts.append(f"code {last.code_version[:_CODE]}")
+        facts += [f"contract {item['name']} {item['version']}" for item in self.contracts]
+        if self.checks:
+            failed = [check["name"] for check in self.checks if not check["passed"]]
+            passed = f"{len(self.checks) - len(failed)} of {len(self.checks)} checks passed"
+            facts.append(passed + (f", failed: {', '.join(failed)}" if failed else ""))
+        named = (name for name in ("sha256", "training_set") if name in self.details)
+        facts += [f"{name} {short_digest(self.details[name])}" for name in named]
+        return line(Span(" · ".join(facts), "dim"))
+
     def to_dict(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         last = self.commits[-1] if self.commits else None
         return {
@@ -109,7 +142,7 @@ def _commit_dict(commit: Commit) -> dict[str, Any]:
         "timestamp": commit.timestamp.isoformat(),
         "run_id": commit.run_id,
         "code_version": commit.code_version,
-        "code": commit.extra.get("code"),
+        "code": commit.code.to_dict() if commit.code else None,
         "rows": commit.rows,
         "checks": {
             "passed": sum(check["passed"] for check in commit.checks),

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
 from assay.lineage.commits.log import TableLog, read_log
+from assay.lineage.outline import Outline, Span, Style, leaf, line
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE, file_problem
 from assay.lineage.predictions.prediction_log import DIGEST, EVENT_TIME, prediction_ids
@@ -26,11 +27,9 @@ from assay.lineage.tracing.row_provenance import own_rows
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
 
-if TYPE_CHECKING:
-    from rich.tree import Tree
-
 Progress = Callable[[str, int, int], None]  # (what, done, total)
 Embed = Callable[[Sequence[str]], Any]
+_STYLES: dict[str, Style] = {"verified": "good", "incomplete": "warning", "broken": "bad"}
 COSINE = 0.9999  # a vector computed again on other hardware or in other batches differs in its last bits
 
 
@@ -70,16 +69,20 @@ class Verification:
     def to_dict(self) -> dict[str, Any]:
         return {"ok": self.ok, "outcome": self.outcome, "checks": [check.to_dict() for check in self.checks]}
 
-    def render(self) -> "Tree":
-        """A list for the terminal."""
-        from assay.lineage.tracing.render import verification_tree
-
-        return verification_tree(self)
+    def outline(self) -> Outline:
+        """The verdict, then what contradicts the trace, what could not be checked, and what holds."""
+        style = _STYLES[self.outcome]
+        marks = ((False, Span("✗", "bad")), (None, Span("–", "warning")), (True, Span("✓", "good")))
+        below = (
+            leaf(mark, f" {item.what}", Span(f"  {item.detail}", "dim"))
+            for ok, mark in marks
+            for item in self.checks
+            if item.ok is ok
+        )
+        return Outline((line(Span(self.outcome, style)),), tuple(below))
 
     def __str__(self) -> str:
-        from assay.lineage.tracing.render import to_text
-
-        return to_text(self.render())
+        return str(self.outline())
 
 
 def verify(
@@ -230,12 +233,12 @@ def _as_delivered(landing: Path, item: SourceFile) -> Literal["same", "changed",
 def _prediction(trace: Trace) -> Iterator[Finding]:
     """The stored row has the id that follows from its content, and names the inputs that its commit read."""
     frame, commit = trace.prediction.frame, trace.root.commits[-1]
-    described = commit.extra.get("model")
+    described = commit.predictions
     if described is None:
         yield Finding("prediction id", None, "its commit does not say which columns it was made from", required=False)
         return
-    made = prediction_ids(described["name"], described["version"], frame, described["keys"])[0]
-    same = made == frame[ID][0] and described["version"] == frame["model_version"][0]
+    made = prediction_ids(described.model, described.version, frame, described.keys)[0]
+    same = made == frame[ID][0] and described.version == frame["model_version"][0]
     yield Finding("prediction id", same, "follows from the row" if same else "does not follow from the row's content")
     read = {(i.snapshot.table, i.snapshot.version, i.snapshot.commit_sha256) for i in commit.inputs if not i.reference}
     named = {(item["table"], item["version"], item["commit_sha256"]) for item in frame["inputs"][0]}
@@ -260,18 +263,18 @@ def _features(lake: Lake, trace: Trace) -> Iterator[Finding]:
     from assay.features.serving.feature_refs import join_features
 
     commit, frame = trace.root.commits[-1], trace.prediction.frame
-    references, described = commit.extra.get("features", []), commit.extra.get("model", {})
+    described = commit.predictions
     stored = frame[DIGEST][0] if DIGEST in frame.columns else None
-    if not references or stored is None:
+    if described is None or not described.features or stored is None:
         yield Finding(
             "feature row", None, "no feature references or digest were logged with the prediction", required=False
         )
         return
-    spine = frame.select(name for name in frame.columns if name in (*described["keys"], EVENT_TIME, "text_key"))
+    spine = frame.select(name for name in frame.columns if name in (*described.keys, EVENT_TIME, "text_key"))
     pins = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.reference}
-    joined = join_features(lake, spine, references, pins=pins)
-    same = row_digests(joined, described["feature_columns"])[0] == stored
-    detail = f"{len(described['feature_columns'])} features joined again at the versions read"
+    joined = join_features(lake, spine, described.features, pins=pins)
+    same = row_digests(joined, described.feature_columns)[0] == stored
+    detail = f"{len(described.feature_columns)} features joined again at the versions read"
     yield Finding("feature row", same, detail if same else f"{detail} differ from those the model saw")
 
 
@@ -295,7 +298,7 @@ def _vector(lake: Lake, trace: Trace, embed: Embed | None) -> Iterator[Finding]:
 def _text(lake: Lake, trace: Trace, node: Node) -> str | None:
     """The text of the prediction's own row, in the table and column that the vectors were computed from."""
     for commit in reversed(node.commits):
-        lineage = commit.extra.get("column_lineage", {}).get("vector", {})
+        lineage = (commit.column_lineage or {}).get("vector", {})
         for table, column in lineage.get("direct", []) if lineage != "unknown" else []:
             for item in (item for item in commit.inputs if item.snapshot.table == table and not item.reference):
                 own = own_rows(lake, trace, item)

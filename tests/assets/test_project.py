@@ -57,7 +57,9 @@ def test_the_environment_wins_over_the_folder(make: Make, monkeypatch: pytest.Mo
     assert (chosen.name, chosen.domains, chosen.root) == ("support", ("assay.assets.support",), None)
 
 
-def test_an_installed_package_announces_its_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Make) -> None:
+def test_an_installed_package_announces_its_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Make
+) -> None:
     def install(name: str) -> None:
         info = tmp_path / f"{name}-1.dist-info"
         info.mkdir()
@@ -80,7 +82,7 @@ def test_an_installed_package_announces_its_project(tmp_path: Path, monkeypatch:
 def test_without_a_project_the_way_to_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_project() is None
-    with pytest.raises(ProjectMissing, match="`assay init NAME`.*ASSAY_PROJECT=assay.assets.support"):
+    with pytest.raises(ProjectMissing, match="`assay init NAME`"):
         active_project()
     assert assay.open().settings.home == Path("var"), "a lake can be read without one"
 
@@ -124,7 +126,7 @@ def test_a_package_beside_the_project_file_or_in_src_becomes_importable(make: Ma
 
 def test_another_package_of_that_name_is_not_taken_for_the_projects(make: Make) -> None:
     folder = make("json")
-    with pytest.raises(AssayError, match="The package json of the project in .* is hidden by another one"):
+    with pytest.raises(AssayError, match=r"The package json of the project in .* is hidden by another one"):
         place_of("json", folder)
 
 

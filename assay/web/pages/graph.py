@@ -11,7 +11,8 @@ from assay.errors import AssayError
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnNode
 from assay.lineage.events.naming import LOGICAL
-from assay.lineage.queries.walk import GraphNode, find, neighbourhood
+from assay.lineage.queries.nodes import GraphNode, find
+from assay.lineage.queries.walk import neighbourhood
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.columns import Cell, Columns, Link, Way
 from assay.web.drawing import HEIGHT, WIDTH, Badge, Card, Picture, Row, Thread, checks_badge, cut, draw

@@ -13,7 +13,7 @@ from assay.errors import AssayError
 from assay.features.tables.lake import Lake, TableState
 from assay.lineage.events.naming import LOGICAL
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
-from assay.lineage.queries.walk import GraphNode, search
+from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.drawing import checks_badge, cut
 from assay.web.html import HEADERS, link, page

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
 from assay.lineage.events.naming import LOGICAL
+from assay.lineage.outline import shorten
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.tracing.impact import Affected, impact
-from assay.lineage.tracing.render import shorten
 from assay.lineage.tracing.trace import Trace, trace
 from assay.lineage.tracing.trace_node import Node
 from assay.lineage.tracing.verify import Embed, Verification, verify

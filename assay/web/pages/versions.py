@@ -11,7 +11,7 @@ from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake
 from assay.lineage.events.naming import LOGICAL
 from assay.lineage.queries.diff import Diff, Pair, diff
-from assay.lineage.queries.walk import GraphNode, find
+from assay.lineage.queries.nodes import GraphNode, find
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page

@@ -15,7 +15,7 @@ from assay.features.tables.lake import open_lake
 from assay.features.tables.run_record import Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.queries.walk import find
+from assay.lineage.queries.nodes import find
 from assay.lineage.store.lineage_store import open_store
 from assay.web import create_router, static_files
 from tests.assay.web.reading import Page

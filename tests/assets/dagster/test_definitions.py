@@ -49,9 +49,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         del sys.modules[name]
 
 
-def test_two_projects_and_a_teams_own_assets_are_one_code_location(
-    make: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_two_projects_and_a_teams_own_assets_are_one_code_location(make: Callable[[str], Path], tmp_path: Path) -> None:
     for name in ("kiosk", "depot"):
         sys.path.append(str(make(name)))
 

@@ -55,7 +55,7 @@ def commit(shop: Any, table: str) -> Any:
 
 
 def counts(shop: Any) -> dict[str, int]:
-    return commit(shop, "clean/orders").extra["report"]
+    return commit(shop, "clean/orders").report.to_dict()
 
 
 def test_a_dry_run_says_what_would_happen_and_changes_nothing(
@@ -123,8 +123,8 @@ def test_a_release_is_traced_from_clean_over_the_decision_to_quarantine_and_raw(
     }
     found = impact(shop.env.lake, "quarantine/orders", held).to_dict()["affected"]
     assert {item["table"] for item in found} >= {"releases/orders", "clean/orders"}
-    assert ["releases/orders", "edits"] in clean.extra["column_lineage"]["amount"]["direct"]
-    assert clean.extra["column_lineage"]["shopper"]["direct"] == [["raw/orders", "shopper"]]
+    assert ["releases/orders", "edits"] in clean.column_lineage["amount"]["direct"]
+    assert clean.column_lineage["shopper"]["direct"] == [["raw/orders", "shopper"]]
 
 
 def test_values_of_an_edit_are_in_no_log_and_no_event(
@@ -140,7 +140,7 @@ def test_values_of_an_edit_are_in_no_log_and_no_event(
     events = [event.data for event in shop.env.recorder.store.events()]
     assert broken_rules(events) == []
     assert [problem for event in events for problem in official(event)] == []
-    noted = commit(shop, "releases/orders").extra["decision"]
+    noted = commit(shop, "releases/orders").decision.to_dict()
     assert (noted["columns"], noted["row_count"], len(noted["edits_sha256"])) == (["amount", "shopper"], 1, 64)
     assert of_day(shop, "clean/orders").filter(pl.col(DECISION).is_not_null())["shopper"].to_list() == ["Grace Hopper"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.checks import ColumnsError, Contract, Field, RowCount, propose, validate
+from assay.checks import ColumnsError, Contract, Field, RowCount, canonical_spellings, validate
 from assay.checks.text.codes import IBAN_LENGTHS
 from assay.checks.text.normalization import NORMAL_FORMS
 from assay.errors import AssayError
@@ -98,7 +98,7 @@ def test_normal_forms_are_proposed_and_never_applied() -> None:
     results = {result.name: result for result in outcome.report.rules}
     assert (results["name.normal"].status, results["name.normal"].invalid) == ("warned", 2)
     assert outcome.quarantined.drop("_rules").equals(frame[[0, 2]])
-    proposed = propose(outcome.quarantined, Customers)
+    proposed = canonical_spellings(outcome.quarantined, Customers)
     assert proposed.drop("_proposed").equals(outcome.quarantined)
     nothing = dict.fromkeys(["name", "country", "iban", "phone", "mail"])
     assert proposed["_proposed"].to_list() == [
@@ -111,7 +111,7 @@ def test_normal_forms_are_proposed_and_never_applied() -> None:
         },
         nothing | {"name": "Zo\u00eb"},
     ]
-    assert propose(outcome.clean, Customers).is_empty()
+    assert canonical_spellings(outcome.clean, Customers).is_empty()
 
 
 CHARACTERS = st.text(st.sampled_from("aB0+@ .-&'\t\u00a0\u00e9e\u0301\u00df\u0130\ufb01ltdco"), max_size=12)
@@ -122,7 +122,7 @@ CHARACTERS = st.text(st.sampled_from("aB0+@ .-&'\t\u00a0\u00e9e\u0301\u00df\u013
 @given(texts=st.lists(CHARACTERS, min_size=20, max_size=20))
 def test_what_is_proposed_is_in_normal_form(form: str, texts: list[str]) -> None:
     frame = pl.DataFrame({"v": texts})
-    proposed = propose(frame, text_contract(normal=form))
+    proposed = canonical_spellings(frame, text_contract(normal=form))
     spelling = proposed["_proposed"].struct.field("v")
     assert (spelling != proposed["v"]).all()
     results = validate(spelling.to_frame(), text_contract(normal=form)).report.rules
@@ -132,7 +132,7 @@ def test_what_is_proposed_is_in_normal_form(form: str, texts: list[str]) -> None
 
 
 def test_proposals_of_a_contract_without_any() -> None:
-    assert propose(pl.DataFrame({"v": [" a "]}), text_contract()).is_empty()
+    assert canonical_spellings(pl.DataFrame({"v": [" a "]}), text_contract()).is_empty()
 
 
 class Parcels(Contract):

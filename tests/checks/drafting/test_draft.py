@@ -23,7 +23,7 @@ from assay.assets.support.upstream.ticket_files import ticket_files
 from assay.checks import Contract, contract_info, contract_rules, validate
 from assay.checks.contract.contract import compiled
 from assay.checks.drafting.column_stats import column_facts, facts
-from assay.checks.drafting.draft import draft
+from assay.checks.drafting.draft import draft_contract
 from assay.checks.drafting.pattern_inference import common_pattern
 from assay.errors import AssayError
 
@@ -70,7 +70,7 @@ def rules(contract: type[Contract]) -> set[str]:
 
 
 def test_raw_tickets(tickets: tuple[pl.DataFrame, list[Any]]) -> None:
-    source = draft(tickets[0], "raw/tickets")
+    source = draft_contract(tickets[0], "raw/tickets")
     contract = contract_of(source)
     info = contract_info(contract)
     assert (info.name, info.key) == ("Tickets", ("ticket_id",))
@@ -96,7 +96,7 @@ def test_raw_tickets(tickets: tuple[pl.DataFrame, list[Any]]) -> None:
 
 
 def test_raw_card_events(events: pl.DataFrame) -> None:
-    contract = contract_of(draft(events, "card_events.parquet"))
+    contract = contract_of(draft_contract(events, "card_events.parquet"))
     assert contract_info(contract).name == "CardEvents"
     assert contract_info(contract).key == ("event_id",)
     assert [column.nullable for column in contract_info(contract).columns] == [False] * 5
@@ -109,7 +109,9 @@ def test_raw_card_events(events: pl.DataFrame) -> None:
 
 def test_customers() -> None:
     customers = pl.DataFrame([asdict(customer) for customer in current(LAST_DAY)])
-    source = draft(customers.with_columns(email=pl.when(pl.int_range(pl.len()) % 5 > 0).then("email")), "customers")
+    source = draft_contract(
+        customers.with_columns(email=pl.when(pl.int_range(pl.len()) % 5 > 0).then("email")), "customers"
+    )
     info = contract_info(contract_of(source))
     assert info.key == ("customer_id",)
     assert {column.name: column.pii for column in info.columns if column.pii} == {
@@ -127,14 +129,14 @@ def test_a_change_log_has_a_key_of_two_columns() -> None:
     ids = [f"C{number:03d}" for number in range(50)] * 4
     when = [datetime(2026, 1, 1 + day, tzinfo=UTC) for day in range(4) for _ in range(50)]
     city = [f"Town {chr(65 + int(name[1:]) % 7)}" for name in ids]
-    source = draft(pl.DataFrame({"customer_id": ids, "updated_at": when, "city": city}), "customers")
+    source = draft_contract(pl.DataFrame({"customer_id": ids, "updated_at": when, "city": city}), "customers")
     assert contract_info(contract_of(source)).key == ("customer_id", "updated_at")
     assert "# customer_id and updated_at together tell 200 of 200 rows apart: the key?" in source
 
 
 def test_real_queries(banking77: Path) -> None:
     frame = pl.read_csv(banking77 / "train.csv")
-    source = draft(frame, "train")
+    source = draft_contract(frame, "train")
     contract = contract_of(source)
     info = contract_info(contract)
     assert (info.key, [c.nullable for c in info.columns]) == ((), [False, False])
@@ -157,7 +159,7 @@ def test_planted_defects_are_caught_by_a_contract_drafted_from_clean_rows(
     bad = pl.DataFrame([{"_file": row.file, "_row_number": row.row_number, "rule": row.rule} for row in planted])
     bad = bad.cast({"_row_number": frame.schema["_row_number"]})
     clean = frame.join(bad, on=["_file", "_row_number"], how="anti")
-    contract = contract_of(draft(clean, "tickets"))
+    contract = contract_of(draft_contract(clean, "tickets"))
     assert validate(clean, contract).report.rows_quarantined == 0
     outcome = validate(frame, contract)
     found = {
@@ -184,7 +186,7 @@ def test_types_are_read_from_text_and_kept_from_types() -> None:
         },
         schema_overrides={"nothing": pl.String},
     )
-    source = draft(texts, "t")
+    source = draft_contract(texts, "t")
     found = {name: column.dtype for name, column in columns(contract_of(source)).items()}
     assert list(found.values()) == [
         pl.Int64(),
@@ -216,7 +218,7 @@ def test_every_type_is_drafted_as_it_is() -> None:
             "blob": [b"x", b"y"],
         }
     )
-    contract = contract_of(draft(frame, "t"))
+    contract = contract_of(draft_contract(frame, "t"))
     found = {name: column.dtype for name, column in columns(contract).items()}
     assert found == {**dict(frame.schema), "kind": pl.String()}
     assert validate(frame, contract).report.rows_quarantined == 0
@@ -224,7 +226,7 @@ def test_every_type_is_drafted_as_it_is() -> None:
 
 def test_names_that_python_or_pandera_use_get_an_alias() -> None:
     frame = pl.DataFrame({"class": [1], "validate": [2], "unit price (€)": [3], 'a"\nb': [4], "plain": [5]})
-    source = draft(frame, "2026 sales!")
+    source = draft_contract(frame, "2026 sales!")
     assert list(columns(contract_of(source))) == frame.columns
     assert 'column_1: int = Field(alias="class", ge=0)' in source
     assert "class Table(Contract):" in source
@@ -239,7 +241,7 @@ def test_functional_dependencies_are_told_as_questions() -> None:
         }
     )
     assert facts(frame).determines == (("shop", "city", 10),)
-    assert "# shop determines city in 200 rows, 10 groups: always?" in draft(frame, "t")
+    assert "# shop determines city in 200 rows, 10 groups: always?" in draft_contract(frame, "t")
 
 
 def test_a_share_of_defects_is_tolerated_and_counted() -> None:
@@ -287,7 +289,7 @@ TEXTS = [None, "a", "b", "x@y.example", "2026-01-01", "7", "A1", "1e400"]
 )
 def test_a_draft_always_compiles_and_holds_for_nearly_all_of_its_rows(values: list[list[Any]]) -> None:
     frame = pl.DataFrame({f"c{index}_id": pl.Series(column, strict=False) for index, column in enumerate(values)})
-    contract = contract_of(draft(frame, "t"))
+    contract = contract_of(draft_contract(frame, "t"))
     for result in validate(frame, contract).report.rules:
         # A rare value may be left out of a list, and NaN is never a value.
         assert result.share <= 0.05 or result.name.endswith("not_nan")
@@ -295,7 +297,7 @@ def test_a_draft_always_compiles_and_holds_for_nearly_all_of_its_rows(values: li
 
 def test_the_source_is_formatted(tickets: tuple[pl.DataFrame, list[Any]], tmp_path: Path) -> None:
     file = tmp_path / "drafted.py"
-    file.write_text(draft(tickets[0], "tickets"))
+    file.write_text(draft_contract(tickets[0], "tickets"))
     ruff = [sys.executable, "-m", "ruff", "--quiet"]
     done = subprocess.run(
         [*ruff[:3], "format", "--check", "--line-length", "120", str(file)], capture_output=True, check=False
@@ -305,5 +307,5 @@ def test_the_source_is_formatted(tickets: tuple[pl.DataFrame, list[Any]], tmp_pa
 
 def test_nothing_to_draft_from() -> None:
     with pytest.raises(AssayError, match="no columns to draft a contract from"):
-        draft(pl.DataFrame(), "t")
-    assert "Drafted from 0 rows." in draft(pl.DataFrame({"a": []}, schema={"a": pl.String}), "t")
+        draft_contract(pl.DataFrame(), "t")
+    assert "Drafted from 0 rows." in draft_contract(pl.DataFrame({"a": []}, schema={"a": pl.String}), "t")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assay.checks import Block, Contract, Field, rule
 from assay.checks.contract.field import RowCount
-from assay.checks.exchange.compare import Change, compare
+from assay.checks.exchange.compare import Change, compare_contracts
 from assay.checks.exchange.constraint_order import narrower
 from assay.errors import AssayError
 
@@ -203,7 +203,7 @@ def test_every_class_of_change_in_both_directions(
     old: Any, new: Any, there: tuple[str, Any], back: tuple[str, Any]
 ) -> None:
     for first, second, wanted in ((old, new, there), (new, old, back)):
-        changes = compare(made(first, "1.0.0"), made(second, "2.0.0"))
+        changes = compare_contracts(made(first, "1.0.0"), made(second, "2.0.0"))
         assert ("version_changed", "version", OK) in [(c.kind, c.where, c.breaks) for c in changes]
         found = [(c.kind, c.breaks) for c in changes if c.kind not in ("version_changed", "pii_added", "pii_removed")]
         if wanted[0].startswith("pii"):
@@ -214,7 +214,7 @@ def test_every_class_of_change_in_both_directions(
 
 
 def versions(before: str, after: str, **options: Any) -> list[str]:
-    changes = compare(define(v(), version=before), define(v(**options), version=after))
+    changes = compare_contracts(define(v(), version=before), define(v(**options), version=after))
     return [change.kind for change in changes if change.kind.startswith("version")]
 
 
@@ -230,13 +230,13 @@ def test_the_version_must_tell() -> None:
 
 def test_a_contract_equals_itself_and_only_contracts_are_compared() -> None:
     orders = define(two(key=True) | v(ge=0), {"r": row(3), "c": code()}, owner="me")
-    assert compare(orders, orders) == []
+    assert compare_contracts(orders, orders) == []
     with pytest.raises(AssayError, match="a contract is a subclass"):
-        compare(orders, dict)  # pyright: ignore[reportArgumentType] - the mistake
+        compare_contracts(orders, dict)  # pyright: ignore[reportArgumentType] - the mistake
 
 
 def test_what_a_removed_column_implied_is_not_told_twice() -> None:
-    changes = compare(define(two(isin=["a"], no_email=True)), define(v(), version="2.0.0"))
+    changes = compare_contracts(define(two(isin=["a"], no_email=True)), define(v(), version="2.0.0"))
     assert [change.where for change in changes] == ["other", "version"]
     assert changes[0] == Change("column_removed", "other", ("readers",), "queries that read it fail")
 

@@ -16,11 +16,21 @@ import yaml
 from assay.assets.support.card_events import CardEvents
 from assay.assets.support.customers import Customers
 from assay.assets.support.tickets import Tickets
-from assay.checks import Block, Contract, Field, Timestamp, contract_info, contract_rules, rule, validate
+from assay.checks import (
+    Block,
+    Contract,
+    Field,
+    Timestamp,
+    contract_info,
+    contract_rules,
+    from_odcs,
+    rule,
+    to_odcs,
+    validate,
+)
 from assay.checks.contract.contract import compiled
 from assay.checks.contract.field import RowCount
-from assay.checks.exchange.compare import compare
-from assay.checks.exchange.odcs import from_odcs, to_odcs
+from assay.checks.exchange.compare import compare_contracts
 from assay.checks.exchange.to_python import to_source
 from assay.errors import AssayError
 
@@ -168,7 +178,7 @@ def test_round_trip(contract: type[Contract]) -> None:
     assert compiled(back).columns == compiled(contract).columns
     assert compiled(back).strict == compiled(contract).strict
     assert rules(back) == rules(contract)
-    assert compare(contract, back) == compare(back, contract) == []
+    assert compare_contracts(contract, back) == compare_contracts(back, contract) == []
     one, other = contract_info(contract), contract_info(back)
     assert (one.name, one.version, one.owner, one.freshness, one.key) == (
         other.name,
@@ -204,7 +214,7 @@ def test_a_contract_becomes_source_that_declares_it(contract: type[Contract]) ->
     exec(compile(source, "imported.py", "exec"), module)
     back = module[contract_info(contract).name]
     assert rules(back) == rules(contract)
-    assert compare(contract, back) == compare(back, contract) == []
+    assert compare_contracts(contract, back) == compare_contracts(back, contract) == []
 
 
 def test_every_type_is_among_them() -> None:
@@ -295,7 +305,7 @@ def test_a_document_that_others_wrote() -> None:
         "customer.dtype": "quarantine",
         "customer.exists": "quarantine",
     }
-    assert compare(orders, from_odcs(to_odcs(orders))) == []
+    assert compare_contracts(orders, from_odcs(to_odcs(orders))) == []
 
 
 def property_of(keys: str, table: str = "") -> str:

@@ -16,7 +16,7 @@ from assay.assets.support.card_events import CardEvents
 from assay.assets.support.upstream.card_events import event_files
 from assay.checks import Contract, Field, Timestamp
 from assay.checks.schema_diff.rename_matching import alike, partners
-from assay.checks.schema_diff.schema_drift import Finding, delivery_drift
+from assay.checks.schema_diff.schema_drift import SchemaFinding, delivery_drift
 from assay.checks.schema_diff.units import UNITS, unit_shift
 
 ROWS = 400
@@ -51,7 +51,7 @@ def batch(day: int = 1, *, text: bool = False) -> pl.DataFrame:
     return frame.with_columns(written, pl.col("amount", "weight").cast(pl.String))
 
 
-def told(findings: list[Finding]) -> list[tuple[Any, ...]]:
+def told(findings: list[SchemaFinding]) -> list[tuple[Any, ...]]:
     return [(f.kind, f.column, f.against, f.partner) for f in findings]
 
 

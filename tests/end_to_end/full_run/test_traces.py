@@ -18,7 +18,8 @@ from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.model import resolve_model
 from assay.features.tables.pins import pins
 from assay.features.tables.snapshot import Slice
-from assay.lineage.tracing.trace import Trace, rows
+from assay.lineage.tracing.row_provenance import source_rows
+from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.verify import verify
 
 SOAK = bool(os.environ.get("ASSAY_SOAK"))
@@ -76,7 +77,7 @@ def assert_leads_to_the_ticket(full_run: Any, trace: Trace, ticket: str) -> None
     """The row that `--rows` names, read from the delivered file with the standard library, is that ticket."""
     own = [
         row
-        for row in rows(full_run.store.lake, trace)
+        for row in (item.to_dict() for item in source_rows(full_run.store.lake, trace))
         if row["table"] == "clean/tickets" and "days before" not in row["because"]
     ]
     named = {(row["file"], row["row_number"]) for row in own}

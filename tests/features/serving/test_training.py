@@ -204,7 +204,7 @@ def test_the_manifest_says_everything(world: Lake) -> None:
     assert view["predicate"] == "partition_key IN ('2026-01-04', '2026-01-05', '2026-01-06')"
     assert manifest["schema"][-1] == {"name": "vector", "type": "List(Float32)"}
     commit = world.table("training/router").at().commits[-1]
-    assert commit.extra["column_lineage"]["n"]["direct"] == [["features/activity", "n"]]
+    assert commit.column_lineage["n"]["direct"] == [["features/activity", "n"]]
 
 
 def test_the_same_request_is_the_same_version(world: Lake, write) -> None:

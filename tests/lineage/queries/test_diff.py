@@ -10,7 +10,7 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.queries.walk import diff
+from assay.lineage.queries.diff import diff
 
 
 def make(lake: Lake, recorder: EventRecorder, frame: pl.DataFrame, code: str, passed: bool, contract: str) -> None:

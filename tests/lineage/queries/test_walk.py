@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from assay.lineage.queries.nodes import find, search
 from assay.lineage.queries.walk import (
     Subgraph,
     downstream,
-    find,
     graph,
     graph_hash,
     neighbourhood,
-    search,
     upstream,
 )
 from assay.lineage.store.lineage_store import LineageStore, open_store

@@ -8,7 +8,7 @@ from assay.errors import AssayError
 from assay.features.tables.lake import open_lake
 from assay.lineage.commits.log import read_log
 from assay.lineage.tracing.row_provenance import source_rows
-from assay.lineage.tracing.trace import rows, trace
+from assay.lineage.tracing.trace import trace
 
 
 def files_of(tree: dict[str, Any]) -> set[str]:
@@ -164,7 +164,7 @@ def test_the_rows_behind_a_prediction(desk: Any) -> None:
     }  # its window of three days
     expected |= {("clean/tickets", "2026-09-05", 2), ("clean/customers", "000001.csv", 2)}
     assert at == expected
-    for item in rows(desk.lake, found):
+    for item in (row.to_dict() for row in source_rows(desk.lake, found)):
         if item["table"] == "clean/tickets":
             line = desk.delivered[item["sha256"]].read_text().splitlines()[item["row_number"] - 1]
             assert line.split(",")[1] == "c1"

@@ -20,7 +20,7 @@ from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.queries.walk import find
+from assay.lineage.queries.nodes import find
 from assay.lineage.store.lineage_store import open_store
 from assay.web import create_router
 from tests.assay.web.reading import Page

@@ -17,7 +17,7 @@ from polars.io.plugins import register_io_source
 
 from assay.errors import AssayError
 from assay.features.views.feature_view import Entity, Feature, FeatureView, Windowed, windows
-from assay.features.views.windows import aggregate
+from assay.features.views.windowed import aggregate
 
 INSTANT = pl.Datetime("us", "UTC")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -117,7 +117,7 @@ import sys
 from datetime import UTC, datetime
 import polars as pl
 from assay.features.views.feature_view import Entity, FeatureView, windows
-from assay.features.views.windows import aggregate
+from assay.features.views.windowed import aggregate
 noon, n = datetime(2026, 3, 1, 12, tzinfo=UTC), pl.col("n")
 events = pl.DataFrame({"n": pl.int_range(150_000, eager=True)}).select(
     customer=n * 7919 % 7, time=pl.lit(noon) - pl.duration(milliseconds=n + 1), amount=(n * 0.1).sin()

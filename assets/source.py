@@ -1,0 +1,12 @@
+"""Former place of its names; they work for one more version, with a warning."""
+
+from assay.lazy import moved
+
+__getattr__ = moved(
+    __name__,
+    {
+        "Files": "assay.assets:Files",
+        "Rows": "assay.assets:Rows",
+        "Source": "assay.assets:Source",
+    },
+)

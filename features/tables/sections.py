@@ -1,0 +1,170 @@
+"""Typed sections of a commit's metadata: what some kinds of tables say besides run, inputs and checks.
+
+A section is one JSON object under its own key in the commit (`assay.predictions`, …). Keys that this code does not know are
+kept in `more` and written back. The format is described in docs/commit-format.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self
+
+from assay.errors import AssayError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What all sections share: they are read from and written to JSON objects."""
+
+    name: ClassVar[str]
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        names = {item.name for item in fields(cls)} - {"more"}
+        known = {key: _frozen(value) for key, value in data.items() if key in names and value is not None}
+        return cls(**known, more={key: value for key, value in data.items() if key not in names})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; what is empty is left out."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "more"}
+        return {key: _plain(value) for key, value in values.items() if value not in (None, "", (), {})} | dict(
+            self.more
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding(Section):
+    """How the vectors of a table were made: the model, its SHA-256 and revision, and the engine's settings."""
+
+    name: ClassVar[str] = "embedding"
+    model: str = ""
+    digest: str = ""
+    revision: str = ""
+    dimensions: int = 0
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model(Section):
+    """A model that a commit stored: the version and SHA-256 of its artefact, and the training set it was fitted on."""
+
+    name: ClassVar[str] = "model"
+    version: str = ""
+    sha256: str = ""
+    training_set: str = ""
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions(Section):
+    """Who predicted, and from what.
+
+    `keys` identify a prediction, `features` are the references that it was joined by, `feature_columns` the columns that
+    are digested into `feature_digest`, and `outputs` the columns that hold the model's answers (empty in commits of
+    before `assay.format`: see `assay.lineage.predictions.outputs`).
+    """
+
+    name: ClassVar[str] = "predictions"
+    model: str = ""
+    version: str = ""
+    keys: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    feature_columns: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code(Section):
+    """Which code ran: the installed release, and in a git working copy its commit."""
+
+    name: ClassVar[str] = "code"
+    assay: str = ""
+    git: str = ""
+    changed: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision(Section):
+    """What a person decided about quarantined rows; corrected values stand in the table only."""
+
+    name: ClassVar[str] = "decision"
+    id: str = ""
+    action: str = ""
+    rows: tuple[Any, ...] = ()
+    row_count: int = 0
+    columns: tuple[str, ...] = ()
+    edits_sha256: str = ""
+    exceptions: tuple[str, ...] = ()
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Section):
+    """A batch in counts of rows: in = clean + quarantined."""
+
+    name: ClassVar[str] = "report"
+    rows_in: int = 0
+    rows_clean: int = 0
+    rows_quarantined: int = 0
+    rows_released: int = 0
+    rows_rejected: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        counts = ("rows_in", "rows_clean", "rows_quarantined", "rows_released", "rows_rejected")
+        return {name: getattr(self, name) for name in counts} | dict(self.more)
+
+
+TYPED: dict[str, type[Section]] = {
+    section.name: section for section in (Embedding, Model, Predictions, Code, Decision, Report)
+}
+# JSON objects whose form belongs to those who write and read them: views, training sets, column lineage, profiles.
+OBJECTS = ("view", "serving", "manifest", "column_lineage", "profile")
+NAMES = (*OBJECTS, *TYPED)
+
+
+def section(name: str, value: Any) -> Any:
+    """A section as the commit offers it: typed, or a JSON object. Raises AssayError for what is neither."""
+    if name not in NAMES:
+        raise AssayError(f"A commit has no section {name!r}. Sections are: {', '.join(NAMES)}.")
+    kind = TYPED.get(name)
+    if kind is not None and isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        raise AssayError(f"Section {name!r} of a commit must be a mapping, not {type(value).__name__}.")
+    return kind.from_dict(value) if kind is not None else value
+
+
+def from_extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sections, and the rest, of the untyped `assay.extra` of commits without `assay.format`.
+
+    There `model` means an embedding model in one commit and the model of predictions in another; only the second has keys.
+    """
+    rest = dict(extra)
+    sections: dict[str, Any] = {}
+    model = rest.get("model")
+    if isinstance(model, Mapping) and "keys" in model:
+        described = {**rest.pop("model"), "features": rest.pop("features", ()), "outputs": rest.pop("outputs", ())}
+        sections["predictions"] = Predictions.from_dict({"model": described.pop("name", ""), **described})
+    elif isinstance(model, Mapping) and "digest" in model:
+        described = dict(rest.pop("model"))
+        about = {name: rest.pop(name) for name in ("dimensions", "engine") if name in rest}
+        sections["embedding"] = Embedding.from_dict({"model": described.pop("name", ""), **described, **about})
+    for name in (*OBJECTS, "code", "decision", "report"):
+        if isinstance(rest.get(name), Mapping):
+            sections[name] = section(name, rest.pop(name))
+    return sections, rest
+
+
+def to_json(value: Any) -> Any:
+    """The JSON object of a section."""
+    return value.to_dict() if isinstance(value, Section) else _plain(value)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -1,0 +1,10 @@
+"""Former place of its names; they work for one more version, with a warning."""
+
+from assay.lazy import moved
+
+__getattr__ = moved(
+    __name__,
+    {
+        "retrieval": "assay.lineage:retrieval",
+    },
+)

@@ -1,0 +1,45 @@
+"""Which columns of a table of predictions are what the model said. Recorded with the commit, so that whoever shows a
+prediction needs to know no model."""
+
+from collections.abc import Iterable, Sequence
+
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.parquet_files import PARTITION
+from assay.lineage.predictions import attachments
+from assay.lineage.predictions.find_prediction import ID
+
+EVENT_TIME, DIGEST, CONFIDENCE, TEXT_KEY = "event_time", "feature_digest", "confidence", "text_key"
+OURS = (ID, "model_version", "inputs", "run_id", PARTITION)  # columns that Assay writes itself
+_OTHERS = (*OURS, EVENT_TIME, DIGEST, CONFIDENCE, TEXT_KEY, *attachments.COLUMNS)
+
+
+def default_outputs(columns: Iterable[str], keys: Sequence[str]) -> list[str]:
+    """The columns that are left when keys, times, confidence, attachments and Assay's own are taken away."""
+    return [name for name in columns if name not in _OTHERS and name not in keys]
+
+
+def checked_outputs(
+    outputs: Sequence[str] | None, columns: Sequence[str], keys: Sequence[str], where: str
+) -> list[str]:
+    """The outputs as they are recorded. Raises AssayError for one that is not in the frame, or has another role there."""
+    if outputs is None:
+        return default_outputs(columns, keys)
+    possible = default_outputs(columns, keys)
+    for name in outputs:
+        if name not in possible:
+            problem = "has another role there" if name in columns else "is not there"
+            raise AssayError(
+                f"{where}: output {name!r} {problem}. Columns that can be outputs: {', '.join(possible) or 'none'}."
+            )
+    return list(dict.fromkeys(outputs))
+
+
+def outputs_of(commit: Commit, columns: Iterable[str]) -> tuple[str, ...]:
+    """The outputs of the predictions that a commit wrote, among `columns` of the table; for a commit made before outputs
+    were recorded, those that are left (see `default_outputs`)."""
+    there = list(columns)
+    described = commit.predictions
+    recorded = described.outputs if described else ()
+    named = recorded or default_outputs(there, described.keys if described else ())
+    return tuple(name for name in named if name in there)
