@@ -147,10 +147,10 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     references = {}
     for table in _references(source):
         available(tx, table)
-        references[table] = tx.read(table, reference=True)
+        references[table] = tx.read(table, lookup=True)
     try:
         others = [key for key in tx.state(source.clean).partitions() if key != batch]
-        published = tx.read(source.clean, others, reference=True)
+        published = tx.read(source.clean, others, lookup=True)
     except TableMissing:
         published = None
     today = env.now().date()

@@ -170,7 +170,7 @@ def _commits(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) -> t
             missing[Missing(table, f"its log begins at version {log.entries[0].version}")] = None
         newest = max(item.version for item in same)
         kept = [entry for entry in log.entries if entry.version <= newest]
-        if all(node is trace.root or (node.reference and table == trace.root.table) for node in nodes):
+        if all(node is trace.root or (node.lookup and table == trace.root.table) for node in nodes):
             own = {number for c in trace.root.commits for number in (c.version, *map(int, c.previous))}
             kept = [entry for entry in kept if entry.version in own or entry.table_id]
         entries += [_Entry(table, entry.version, lake.storage.get(entry.path)) for entry in kept]
@@ -361,7 +361,7 @@ def _trace(trace: Trace, entries: Sequence[_Entry]) -> dict[str, Any]:
             "kind": node.kind,
             "name": node.name,
             "table": node.table,
-            "reference": node.reference,
+            "reference": node.lookup,
             "status": node.status,
             "slices": [_slice(item) for item in node.slices],
             "commits": [commit.version for commit in node.commits if (node.table, commit.version) in there],

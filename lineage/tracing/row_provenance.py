@@ -38,7 +38,7 @@ def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
     row, commit = trace.prediction.row, trace.root.commits[-1]
     found: dict[SourceRow, None] = {}
     looked_up: dict[tuple[str, str], Slice] = {}
-    for read in (item for item in commit.inputs if not item.reference):
+    for read in (item for item in commit.inputs if not item.lookup):
         for part, condition, because in _conditions(lake, read, row, trace):
             state = lake.table(part.snapshot.table).at(part.snapshot.version)
             found |= dict.fromkeys(_links(state, part, condition, because))
@@ -66,9 +66,7 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
     if kind == "features":
         yield from _behind_features(lake, read, row)
     elif kind in ("clean", "embeddings"):
-        slices = (
-            [read] if kind == "clean" else _newest_first(item for item in _inputs(lake, read) if not item.reference)
-        )
+        slices = [read] if kind == "clean" else _newest_first(item for item in _inputs(lake, read) if not item.lookup)
         for item in slices:
             own = own_rows(lake, trace, item)
             if own is not None and not own.head(1).collect().is_empty():
@@ -99,7 +97,7 @@ def _behind_features(lake: Lake, read: Slice, row: dict[str, Any]) -> Iterator[t
     commit = writers.get(served["partition_key"][0] if "partition_key" in served.columns else None)
     for item in commit.inputs if commit else ():
         windows = [f for f in view["features"] if f.get("source") == item.snapshot.table and "window_us" in f]
-        if item.reference or not (windows or view["source"] == item.snapshot.table):
+        if item.lookup or not (windows or view["source"] == item.snapshot.table):
             continue
         if windows:
             column, width = windows[0]["time"], timedelta(microseconds=max(f["window_us"] for f in windows))
@@ -127,7 +125,7 @@ def _references(state: TableState, read: Slice) -> Iterator[Slice]:
     """The newest lookups in other tables by the commits that wrote a slice."""
     commits: list[Commit] = state.writers(read.partitions)
     for item in (item for commit in commits for item in commit.inputs):
-        if item.reference and item.snapshot.table != state.table.name:
+        if item.lookup and item.snapshot.table != state.table.name:
             yield item
 
 

@@ -107,9 +107,9 @@ class Desk:
     def clean(self, number: int) -> None:
         with self.work("clean/tickets", day(number)) as tx:
             rows = tx.read("raw/tickets", [day(number)]).collect().drop("partition_key")
-            tx.read("clean/customers", reference=True)
+            tx.read("clean/customers", lookup=True)
             if self.lake.table("clean/tickets").exists():
-                tx.read("clean/tickets", reference=True)
+                tx.read("clean/tickets", lookup=True)
             tx.contract = {"name": "Tickets", "version": "1.2", "digest": "d"}
             tx.check(CheckResult("ticket_id.unique", "clean/tickets", True, evaluated=rows.height))
             tx.check(
@@ -140,7 +140,7 @@ class Desk:
             keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
             known: set[str] = set()
             if self.lake.table("embeddings/ticket_text").exists():
-                known = set(tx.read("embeddings/ticket_text", reference=True).collect()["text_key"])
+                known = set(tx.read("embeddings/ticket_text", lookup=True).collect()["text_key"])
             rows = pl.DataFrame({"text_key": keys, "vector": self.embed(texts.to_list())}).cast(
                 {"vector": pl.List(pl.Float32)}
             )
@@ -241,7 +241,7 @@ class Wild:
     predictions: dict[str, tuple[str, int]] = field(default_factory=dict)
     count: int = 0
 
-    def read(self, tx: Transaction, table: str, *, reference: bool = False, at: int = 0) -> frozenset[Token]:
+    def read(self, tx: Transaction, table: str, *, lookup: bool = False, at: int = 0) -> frozenset[Token]:
         """Read some partitions of a table, often at an old version."""
         known = [version for version in self.contents.get(table, {}) if version >= at]
         if not known:
@@ -250,7 +250,7 @@ class Wild:
         there = self.contents[table][version]
         keys: list[Any] = self.chance.sample(sorted(there, key=str), self.chance.randint(1, len(there)))
         whole = None in there or self.chance.random() < 0.2
-        tx.read(table, None if whole else keys, version=version, reference=reference)
+        tx.read(table, None if whole else keys, version=version, lookup=lookup)
         return frozenset().union(*(there[key] for key in (there if whole else keys)))
 
     def remember(self, tx: Transaction, table: str, partition: str | None, came: frozenset[Token], mode: str) -> None:
@@ -282,7 +282,7 @@ class Wild:
             for upstream in UPSTREAMS[table]:
                 if self.chance.random() < 0.8:
                     came |= self.read(tx, upstream)
-            lookups = self.read(tx, "clean/b", reference=True) if table == "clean/a" else frozenset()
+            lookups = self.read(tx, "clean/b", lookup=True) if table == "clean/a" else frozenset()
             if table == "models/router":
                 frame = frame.with_columns(model_version=pl.lit(f"{self.count}"))
             tx.write(table, frame, mode=mode)

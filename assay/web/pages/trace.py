@@ -92,7 +92,7 @@ def _picture(traced: Trace) -> Picture:
     nodes = traced.nodes
     cards = [_card(node, traced) for node in nodes]
     edges = [(item.id, node.id) for node in nodes for item in node.inputs]
-    looked_up = {(item.id, node.id) for node in nodes for item in node.inputs if item.reference}
+    looked_up = {(item.id, node.id) for node in nodes for item in node.inputs if item.lookup}
     return draw(cards, arrange(map(size_of, cards), edges), dashed=frozenset(looked_up))
 
 
@@ -107,8 +107,8 @@ def _card(node: Node, traced: Trace) -> Card:
         note=_note(node, root),
         badge=_badge(node),
         focus=root,
-        muted=node.reference,
-        path=f"{'looked up: ' if node.reference else ''}{node.name}, {shorten(node.partitions)}",
+        muted=node.lookup,
+        path=f"{'looked up: ' if node.lookup else ''}{node.name}, {shorten(node.partitions)}",
     )
 
 
@@ -156,7 +156,7 @@ def _step(node: Node) -> dict[str, Any]:
         "runs": f"+{more}" if more else "",
         "code": last.code_version[:12] if last else "",
         "status": node.status,
-        "reference": node.reference,
+        "reference": node.lookup,
     }
 
 

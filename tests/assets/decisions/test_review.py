@@ -116,7 +116,7 @@ def test_a_release_is_traced_from_clean_over_the_decision_to_quarantine_and_raw(
     decides(release(edits={"amount": "5"}))
     compute(shop)
     clean, decision = commit(shop, "clean/orders"), commit(shop, "releases/orders")
-    assert {item.snapshot.table for item in clean.inputs if not item.reference} == set(PARENTS)
+    assert {item.snapshot.table for item in clean.inputs if not item.lookup} == set(PARENTS)
     assert {str(item.snapshot) for item in decision.inputs} == {
         f"quarantine/orders@{read}",
         f"raw/orders@{shop.version('raw/orders')}",
