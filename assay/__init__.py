@@ -15,6 +15,7 @@ from assay.errors import AssayError
 from assay.lazy import lazy
 
 if TYPE_CHECKING:
+    from assay.assets.dagster.definitions import definitions
     from assay.assets.sources.source import Files, Rows, Source
     from assay.assets.steps.embeddings import Embedding
     from assay.assets.steps.step import Step
@@ -49,6 +50,7 @@ __all__ = [
     "TableInfo",
     "Timestamp",
     "Windowed",
+    "definitions",
     "impact",
     "open",
     "rule",
@@ -77,6 +79,7 @@ _HOMES = {
     "TableInfo": "assay.store",
     "Timestamp": "assay.checks.contract.field",
     "Windowed": "assay.features.views.windowed",
+    "definitions": "assay.assets.dagster.definitions",
     "impact": "assay.lineage.questions",
     "rule": "assay.checks.contract.field",
     "trace": "assay.lineage.questions",

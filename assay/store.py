@@ -273,7 +273,7 @@ class Store:
 
 
 def _source(name: str) -> "Source":
-    from assay.assets.project import source
+    from assay.assets.declarations import source
 
     return source(name)
 
