@@ -1,6 +1,5 @@
 """`assay quarantine`: rows that were set aside and why, and what a person decides about them."""
 
-import getpass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -109,10 +108,7 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
 
 
 def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name; then --by has to say it
-        return ""
+    return open_store().actor
 
 
 def _options(command: Any) -> Any:

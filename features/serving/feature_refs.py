@@ -17,7 +17,7 @@ from assay.features.serving.as_of import KnownAt, ViewRead, as_of_join
 from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.run_record import Work
+from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
 from assay.features.views.timestamps import instant
@@ -69,7 +69,7 @@ class Resolved:
 
 
 def resolve(
-    tx: Transaction,
+    reader: Reader | Transaction,
     references: Sequence[str],
     spine: pl.DataFrame,
     *,
@@ -77,16 +77,16 @@ def resolve(
     bounded: bool = True,
 ) -> Resolved:
     """Open every view once, at its version in `versions` (table name → version) or the latest, and read, as inputs of the
-    transaction, the partitions that can hold a value for the spine: by the times in their files' statistics and the
+    reader (or transaction), the partitions that can hold a value for the spine: by the times in their files' statistics and the
     view's max_age; for embeddings, those with a text of the spine. `bounded=False` keeps what is too old, too.
 
     Raises AssayError for a malformed reference, an unknown view, feature or table, or a spine without usable times.
     """
     versions = dict(versions or {})
     for table in versions:
-        if not tx.lake.table(table).exists():
+        if not reader.lake.table(table).exists():
             raise AssayError(
-                f"There is no table {table} to read at a version (tables: {', '.join(tx.lake.tables()) or 'none'})."
+                f"There is no table {table} to read at a version (tables: {', '.join(reader.lake.tables()) or 'none'})."
             )
     wanted: dict[str, list[Reference]] = {}
     for reference in map(Reference.parse, references):
@@ -96,19 +96,19 @@ def resolve(
     between = _times(spine)
     views, lookups, described = [], [], []
     for name, asked in wanted.items():
-        table = _table_of(tx.lake, name)
-        state = tx.state(table, versions.get(table))
+        table = _table_of(reader.lake, name)
+        state = reader.state(table, versions.get(table))
         serving, view = _description(state)
         if serving is None:
             outputs = _outputs(name, asked, [column for column in state.schema if column not in (TEXT_KEY, PARTITION)])
             partitions = _partitions_with(state, spine, name)
-            lookups.append(Lookup(name, tx.read(table, partitions), outputs))
+            lookups.append(Lookup(name, reader.read(table, partitions), outputs))
         else:
             keys = {*serving.keys, serving.event_time, serving.known_time, PARTITION}
             outputs = _outputs(name, asked, [column for column in state.schema if column not in keys])
             oldest = serving.max_age_us if bounded else None
             partitions = partitions_between(state, serving.event_time, between, oldest, bounded=bounded)
-            frame, position = _ranked(tx.read(table, partitions), partitions)
+            frame, position = _ranked(reader.read(table, partitions), partitions)
             views.append(ViewRead(name, serving, frame, outputs, position=position))
         described.append(_describe(state, name, outputs, serving, view))
     return Resolved(tuple(references), tuple(views), tuple(lookups), tuple(described))
@@ -135,10 +135,8 @@ def join_features(
     skip_nulls: bool = False,
 ) -> pl.DataFrame:
     """`join` outside any piece of work: nothing is written or recorded. `pins` is the former name of `versions`."""
-    tx = Transaction(lake, Work("as_of_join"))
-    return join(
-        spine, resolve(tx, references, spine, versions=one_of(versions, pins)), known_at=known_at, skip_nulls=skip_nulls
-    )
+    resolved = resolve(Reader(lake), references, spine, versions=one_of(versions, pins))
+    return join(spine, resolved, known_at=known_at, skip_nulls=skip_nulls)
 
 
 def one_of(versions: Mapping[str, int] | None, pins: Mapping[str, int] | None) -> Mapping[str, int] | None:

@@ -12,8 +12,7 @@ from assay.errors import AssayError
 from assay.features.serving.as_of import latest
 from assay.features.serving.feature_refs import TEXT_KEY, Resolved, look_up, resolve
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Work
-from assay.features.tables.transaction import Transaction
+from assay.features.tables.reader import Reader
 from assay.features.views.timestamps import utc
 
 Keys = Mapping[str, Sequence[Any]] | pl.DataFrame
@@ -45,7 +44,7 @@ def online_get(lake: Lake, features: str | Sequence[str], keys: Keys, at: dateti
     moment = utc(at, "at")
     asked = pl.DataFrame(dict(keys)) if isinstance(keys, Mapping) else keys
     spine = asked.with_columns(pl.lit(moment, dtype=pl.Datetime("us", "UTC")).alias("event_time"))
-    resolved = resolve(Transaction(lake, Work("online")), references, spine, bounded=False)
+    resolved = resolve(Reader(lake), references, spine, bounded=False)
     rows = _fitting(asked, resolved) if isinstance(keys, Mapping) else asked
     for view in resolved.views:
         rows = latest(view, rows, moment)

@@ -151,7 +151,8 @@ class TableLog:
 
 
 def read_log(lake: Lake, table: str) -> TableLog | None:
-    """The log of a table, or None when there is no such table (any more)."""
+    """The log of a table, or None when there is no such table (any more). Raises Denied."""
+    lake.allow("read", table)
     entries = tuple(_entry(table, version, content) for version, content in read_files(lake.storage, table))
     return TableLog(lake, table, entries) if entries else None
 

@@ -95,6 +95,7 @@ def vacuum(lake: Lake, table: str, *, keep_days: float = 30, dry_run: bool = Tru
     plan = plan_vacuum(lake, table, keep_days=keep_days, grace=grace)
     if dry_run:
         return plan
+    lake.allow("delete", table)
     # Announced before the pins are read again: a pin made meanwhile is seen here, or sees this and gives up.
     note = announcement(table)
     lake.storage.put(note, json.dumps({"files": plan.paths}).encode())

@@ -80,6 +80,7 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
 
 def _candidates(table: Table, wanted: str) -> list[_Candidate]:
     """The live data files that may hold an id: those whose range it is in, or whose range is not known."""
+    table.lake.allow("read", table.name)
     version, files = _live_files(table)
     possible = files.filter(pl.col("low").is_null() | pl.lit(wanted).is_between("low", "high"))
     return [_Candidate(table.name, version, partition or "", path) for path, partition, _, _ in possible.rows()]
