@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from assay.checks.contract.contract import Contract
     from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
-    from assay.features.views.feature_view import Entity, Feature, FeatureView, Windowed, windows
+    from assay.features.serving.online import Online
+    from assay.features.views.entity import Entity
+    from assay.features.views.feature_view import FeatureView
+    from assay.features.views.row_wise import Feature
+    from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
-    from assay.store import Online, Store, TableInfo
+    from assay.store import Store, TableInfo
 
 __all__ = [
     "AssayError",
@@ -60,12 +64,12 @@ _HOMES = {
     "Block": "assay.checks.contract.field",
     "Contract": "assay.checks.contract.contract",
     "Embedding": "assay.assets.steps.embeddings",
-    "Entity": "assay.features.views.feature_view",
-    "Feature": "assay.features.views.feature_view",
+    "Entity": "assay.features.views.entity",
+    "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
     "Files": "assay.assets.sources.source",
-    "Online": "assay.store",
+    "Online": "assay.features.serving.online",
     "RowCount": "assay.checks.contract.field",
     "Rows": "assay.assets.sources.source",
     "Severity": "assay.checks.contract.field",
@@ -74,14 +78,14 @@ _HOMES = {
     "Store": "assay.store",
     "TableInfo": "assay.store",
     "Timestamp": "assay.checks.contract.field",
-    "Windowed": "assay.features.views.feature_view",
+    "Windowed": "assay.features.views.windowed",
     "definitions": "assay.assets.dagster.definitions",
     "impact": "assay.lineage.questions",
     "rule": "assay.checks.contract.field",
     "trace": "assay.lineage.questions",
     "validate": "assay.checks.validation.validate",
     "verify": "assay.lineage.questions",
-    "windows": "assay.features.views.feature_view",
+    "windows": "assay.features.views.windowed",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)
 

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from assay.assets.sources.source import Source
     from assay.assets.steps.step import Resources
     from assay.features.serving.as_of import KnownAt
+    from assay.features.serving.online import Online
     from assay.features.serving.training import TrainingSetVersion
     from assay.lineage.delivery.recorder import EventRecorder
     from assay.lineage.store.lineage_store import LineageStore
@@ -44,20 +45,6 @@ class TableInfo:
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
         return values | {"updated_at": self.updated_at.isoformat()}
-
-
-@dataclass(frozen=True, slots=True)
-class Online:
-    """Latest values of a view, served now."""
-
-    lake: Lake
-    view: str
-
-    def get(self, keys: Mapping[str, Sequence[Any]] | pl.DataFrame, at: datetime | None = None) -> pl.DataFrame:
-        """One row per key: the values valid at `at` (default: now), their state and the snapshot they came from."""
-        from assay.features.serving.online import online_get
-
-        return online_get(self.lake, self.view, keys, at or datetime.now(UTC))
 
 
 @dataclass(frozen=True)
@@ -239,7 +226,9 @@ class Store:
 
         return load_training_set(self.lake, training_set_id)
 
-    def online(self, view: str) -> Online:
+    def online(self, view: str) -> "Online":
+        from assay.features.serving.online import Online
+
         return Online(self.lake, view)
 
     # -- lineage ---------------------------------------------------------------------------------------------------

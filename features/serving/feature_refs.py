@@ -17,8 +17,8 @@ from assay.features.serving.as_of import KnownAt, ViewRead, as_of_join
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import Work
+from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
-from assay.features.views.feature_view import Serving
 from assay.features.views.timestamps import instant
 
 TEXT_KEY = "text_key"
@@ -172,7 +172,7 @@ def partitions_between(
     if last is None:
         return []
     earliest = first - timedelta(microseconds=max_age_us) if bounded and first and max_age_us is not None else None
-    actions = pl.DataFrame(state.delta.get_add_actions(flatten=True))
+    actions = state.add_actions
     keep = pl.lit(True)
     low, high = f"min.{time}", f"max.{time}"
     if {low, high, "num_records"} <= set(actions.columns):

@@ -14,7 +14,7 @@ from assay.features.tables.sections import Predictions
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction
 from assay.features.tables.transaction import run as transact
-from assay.features.views.feature_view import require_columns
+from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import instant
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID

@@ -27,7 +27,7 @@ from assay.lineage.commits.log import TableLog
 from assay.lineage.outline import LISTED, Line, Outline, Span, line
 from assay.lineage.predictions.attachments import in_words
 from assay.lineage.predictions.find_prediction import UNREADABLE, Prediction, find_prediction
-from assay.lineage.predictions.outputs import outputs_of
+from assay.lineage.predictions.outputs import answer_of, outputs_of
 from assay.lineage.tracing.trace_node import Node, Status, unique_files
 
 KINDS = ("prediction", "model", "training", "features", "embeddings", "search", "clean", "quarantine", "raw")
@@ -72,7 +72,8 @@ class Trace:
     def outline(self) -> Outline:
         """The whole tree in words. A node met again is only named; long lists of files are shortened."""
         row, root = self.prediction.row, self.root
-        outputs = [f"{name} {row[name]}" for name in ("intent", "confidence") if row.get(name) is not None]
+        answer = answer_of(row, root.details["outputs"])
+        outputs = [f"{name} {value}" for name, value in answer.items()]
         title = line(
             Span(f"prediction {root.name}", "strong"),
             f" of {self.prediction.model} {row['model_version']}",

@@ -28,7 +28,9 @@ import polars as pl
 
 from assay.assets.sources.source import Files, Source
 from assay.checks import Contract, Field, Timestamp
-from assay.features.views.feature_view import Entity, FeatureView, windows
+from assay.features.views.entity import Entity
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.windowed import windows
 
 
 class Orders(Contract):

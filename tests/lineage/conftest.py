@@ -17,8 +17,10 @@ from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import Transaction, transaction
-from assay.features.views.feature_view import Entity, Feature, FeatureView, compute_rows, windows
-from assay.features.views.windowed import aggregate
+from assay.features.views.entity import Entity
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.row_wise import Feature
+from assay.features.views.windowed import windows
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.store.lineage_store import LineageStore, open_store
 
@@ -129,11 +131,11 @@ class Desk:
         with self.work("features/customer_activity", day(number)) as tx:
             frame = tx.read("clean/tickets", present)
             tx.extra |= {"serving": ACTIVITY.serving(), "view": ACTIVITY.definition()}
-            rows = aggregate(ACTIVITY, {"clean/tickets": frame}, at=midnight(number + 1))
+            rows = ACTIVITY.compute({"clean/tickets": frame}, at=midnight(number + 1))
             tx.write("features/customer_activity", rows, column_lineage=ACTIVITY.column_lineage())
         with self.work("features/ticket", day(number)) as tx:
-            rows = compute_rows(TEXT, tx.read("clean/tickets", [day(number)])).collect()
-            tx.extra |= {"serving": TEXT.serving(), "view": TEXT.definition()}
+            rows = TEXT.compute({"clean/tickets": tx.read("clean/tickets", [day(number)])})
+            tx.describe(**TEXT.metadata())
             tx.write("features/ticket", rows, column_lineage=TEXT.column_lineage())
         with self.work("embeddings/ticket_text", day(number)) as tx:
             texts = tx.read("clean/tickets", [day(number)]).select("text").unique().sort("text").collect()["text"]
