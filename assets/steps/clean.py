@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.decisions.decisions import (
+from assay.assets.sources.source import Files, Source
+from assay.assets.steps.apply_decisions import (
     DECISION,
     REJECTED,
     RELEASED,
@@ -19,7 +20,6 @@ from assay.assets.decisions.decisions import (
     expired,
     latest_decisions,
 )
-from assay.assets.sources.source import Files, Source
 from assay.assets.steps.profiles import PROFILES, profile_rows
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.checks import (
