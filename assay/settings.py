@@ -32,6 +32,10 @@ class Settings(BaseSettings):
         default="", description="a sentence-transformers model path (default: the bundled MiniLM)"
     )
     device: str = Field(default="auto", description="auto, cpu or cuda")
+    console: str = Field(
+        default="assay.web:create_router",
+        description="the console behind the lineage API: module:function, or nothing to serve the API alone",
+    )
     storage_options: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="options of an object store, as JSON",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assay.assets.decisions.review import DecisionResult
     from assay.assets.sources.source import Source
     from assay.assets.steps.step import Resources
-    from assay.features.serving.training import TrainingSet
+    from assay.features.serving.training import TrainingSetVersion
     from assay.lineage.delivery.recorder import EventRecorder
     from assay.lineage.store.lineage_store import LineageStore
     from assay.lineage.tracing.impact import Impact
@@ -199,13 +199,13 @@ class Store:
 
     def training_set(
         self, name: str, *, spine: pl.DataFrame, features: Sequence[str], pins: Mapping[str, int] | None = None
-    ) -> "TrainingSet":
+    ) -> "TrainingSetVersion":
         """Materialise an as-of join as a versioned, pinned training set."""
         from assay.features.serving.training import create_training_set
 
         return create_training_set(self.lake, self.recorder, name, spine, features, pins=pins)
 
-    def load_training_set(self, training_set_id: str) -> "TrainingSet":
+    def load_training_set(self, training_set_id: str) -> "TrainingSetVersion":
         """The same rows as when it was made, or an error that says exactly why not."""
         from assay.features.serving.training import load_training_set
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from assay.features.serving.as_of import ViewRead, as_of_join
     from assay.features.serving.feature_refs import join_features
     from assay.features.serving.online import online_get
-    from assay.features.serving.training import TrainingSet, create_training_set, load_training_set
+    from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
     from assay.features.tables.availability import snapshot_status
     from assay.features.tables.lake import Lake, Table, TableMissing, TableState, open_lake
     from assay.features.tables.pins import Pin, pin, pins, unpin
@@ -41,7 +41,7 @@ __all__ = [
     "TableMissing",
     "TableState",
     "TableWrite",
-    "TrainingSet",
+    "TrainingSetVersion",
     "Transaction",
     "Vacuum",
     "ViewRead",
@@ -86,7 +86,7 @@ _HOMES = {
     "TableMissing": "assay.features.tables.lake",
     "TableState": "assay.features.tables.lake",
     "TableWrite": "assay.features.tables.run_record",
-    "TrainingSet": "assay.features.serving.training",
+    "TrainingSetVersion": "assay.features.serving.training",
     "Transaction": "assay.features.tables.transaction",
     "Vacuum": "assay.features.tables.vacuum",
     "ViewRead": "assay.features.serving.as_of",

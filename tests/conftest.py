@@ -58,6 +58,34 @@ def postgres_url(postgres_server: str) -> str:
     return urlunsplit(parts._replace(path=f"/{name}"))
 
 
+@pytest.fixture
+def lake(tmp_path: Path) -> Any:
+    """An empty lake of one's own."""
+    from assay.features.tables.lake import open_lake
+
+    return open_lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Any]:
+    """An empty lineage store (SQLite)."""
+    from assay.lineage.store.lineage_store import open_store
+
+    opened = open_store(tmp_path / "lineage.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def recorder(store: Any) -> Iterator[Any]:
+    """A recorder into that store."""
+    from assay.lineage.delivery.recorder import EventRecorder
+
+    made = EventRecorder(store)
+    yield made
+    made.close()
+
+
 def facets_of(value: Any) -> Iterator[Mapping[str, Any]]:
     """Every facet anywhere in an event."""
     if isinstance(value, Mapping):

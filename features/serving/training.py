@@ -31,7 +31,7 @@ _ID = re.compile(r"([A-Za-z][A-Za-z0-9_]*)@(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSet:
+class TrainingSetVersion:
     """One version of `training/<name>` and what it was made from."""
 
     id: str
@@ -111,7 +111,7 @@ def stage_training_set(
     return rows
 
 
-def published(lake: Lake, name: str, done: RunResult) -> TrainingSet:
+def published(lake: Lake, name: str, done: RunResult) -> TrainingSetVersion:
     """The training set that a finished piece of work wrote, or found to be current."""
     written = next(item for item in done.writes if item.table == _table(name))
     return _open(lake, name, written.snapshot)
@@ -129,7 +129,7 @@ def create_training_set(
     skip_nulls: bool = False,
     code_version: str = "",
     run_as: Run | None = None,
-) -> TrainingSet:
+) -> TrainingSetVersion:
     """Materialise a training set. The same spine, features and inputs give the same version again."""
     params = {
         "spine": content_digest(spine),
@@ -151,7 +151,7 @@ def create_training_set(
     return published(lake, name, done)
 
 
-def load_training_set(lake: Lake, training_set_id: str) -> TrainingSet:
+def load_training_set(lake: Lake, training_set_id: str) -> TrainingSetVersion:
     """A training set by its id. `.frame()` gives the rows it was made with.
 
     Raises AssayError that says exactly why not: unknown, vacuumed, erased (deleted or made anew).
@@ -175,7 +175,7 @@ def load_training_set(lake: Lake, training_set_id: str) -> TrainingSet:
     return _open(lake, name, snapshot)
 
 
-def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSet:
+def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSetVersion:
     commit = lake.table(snapshot.table).at(snapshot.version).commits[-1]
     manifest = commit.manifest
     if manifest is None:
@@ -185,10 +185,10 @@ def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSet:
         )
     training_set_id = f"{name}@{snapshot.version}"
     whole = {"id": training_set_id, **manifest, "table": snapshot.to_dict()}
-    return TrainingSet(training_set_id, name, snapshot, whole, lake)
+    return TrainingSetVersion(training_set_id, name, snapshot, whole, lake)
 
 
-def pin_training_set(lake: Lake, made: TrainingSet) -> None:
+def pin_training_set(lake: Lake, made: TrainingSetVersion) -> None:
     """Keep the rows and everything they were made from. Done on publishing; again, after a kill in between, by whoever
     finds the set current. A pin that is there already is left as it is."""
     name = f"{_pin_prefix(made.name, made.snapshot.version)}{made.snapshot.table_id[:8]}"

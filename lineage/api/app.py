@@ -1,10 +1,11 @@
-"""The service as an ASGI application: the API, and behind it the console's pages.
+"""The service as an ASGI application: the API, and behind it the pages of a console that it is given.
 
 For this machine only: it listens on loopback, answers only to names of this machine (so that no web page can reach it by
 a name of its own that resolves here), and lets no other origin read it.
 """
 
 from collections.abc import Collection
+from pkgutil import resolve_name
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from assay import web
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, open_lake
 from assay.lineage.api import ingest, marquez, queries
@@ -37,17 +37,28 @@ def create_app(
     store: LineageStore | None = None,
     lake: Lake | None = None,
     *,
+    console: ASGIApp | bool = True,
     hosts: Collection[str] = LOOPBACK,
     embed: Embed | None = None,
 ) -> ASGIApp:
     """The service over a store and a lake; by default those of the `ASSAY_*` settings.
 
-    `hosts` are the names that it answers to, for one that stands behind a proxy of a team. `embed` lets the
-    console's Verify also compute a prediction's vector again.
+    Args:
+        store: The index of lineage events.
+        lake: Where the tables are.
+        console: What answers requests that no route of the API matches. True: the console that the setting
+            `ASSAY_CONSOLE` names, if it names one. False: nothing, the API stands alone.
+        hosts: The host names that the service answers to, such as that of a proxy in front of it.
+        embed: Lets the console of the settings also compute a prediction's vector again when it verifies.
+
+    Raises:
+        AssayError: The settings name a lake, a database or a console that cannot be used.
     """
     settings = Settings()
     store = store or open_store(settings.lineage_url, settings.home)
     lake = (lake or open_lake(settings.lake_uri, settings.lake_options)).remembering()
+    if console is True:
+        console = _configured_console(settings, store, lake, embed)
     app = FastAPI(title="Assay lineage", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -65,11 +76,25 @@ def create_app(
     app.include_router(marquez.create_router(store))
     app.include_router(queries.create_router(store, lake))
     app.openapi = lambda: _openapi(app)
-    return _Door(app, web.create_router(store, lake, embed=embed), frozenset(hosts))
+    return _OuterMiddleware(app, console or app, frozenset(hosts))
 
 
-class _Door:
-    """Before any route: who is asked, and which path is meant. What is not the API's is the console's."""
+def _configured_console(settings: Settings, store: LineageStore, lake: Lake, embed: Embed | None) -> ASGIApp | None:
+    """The console that the settings name. Which one that is, the API does not know."""
+    if not settings.console:
+        return None
+    try:
+        create = resolve_name(settings.console)
+    except (ImportError, AttributeError, ValueError):
+        raise AssayError(
+            f"The console {settings.console!r} cannot be imported. Set ASSAY_CONSOLE to module:function, or to nothing "
+            "to serve the API alone."
+        ) from None
+    return create(store, lake, embed=embed)
+
+
+class _OuterMiddleware:
+    """Rejects unknown Host headers, normalises the path, and sends what no API route matches to the console."""
 
     def __init__(self, api: ASGIApp, console: ASGIApp, hosts: frozenset[str]) -> None:
         self._api, self._console, self._hosts = api, console, hosts

@@ -58,11 +58,6 @@ def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return open_lake(tmp_path / "lake")
-
-
-@pytest.fixture
 def write() -> Write:
     """Write one frame as one piece of work, without inputs."""
 

@@ -19,7 +19,6 @@ from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import Transaction, transaction
 from assay.features.views.feature_view import Entity, Feature, FeatureView, compute_rows, windows
 from assay.features.views.windowed import aggregate
-from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.store.lineage_store import LineageStore, open_store
 
@@ -335,25 +334,6 @@ def wild(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     while not made.predictions:
         made.step()
     return made
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return open_lake(tmp_path / "lake")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LineageStore]:
-    opened = open_store(tmp_path / "lineage.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def recorder(store: LineageStore) -> Iterator[EventRecorder]:
-    made = EventRecorder(store)
-    yield made
-    made.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,31 @@
+"""One ASGI application out of the parts: the lineage API, and the console's pages behind it.
+
+uvicorn --factory assay.serve:create_app --host 127.0.0.1 --port 3001
+"""
+
+from typing import TYPE_CHECKING
+
+from assay.store import Store, open_store
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+
+def create_app(store: Store | None = None) -> "ASGIApp":
+    """The API and the console over a store.
+
+    Args:
+        store: What `assay.open()` gives. Default: the store of the `ASSAY_*` settings.
+
+    Returns:
+        The application. The embedding model is loaded when the first vector is verified, not before.
+    """
+    from assay.features.embeddings.engine import Engine
+    from assay.features.embeddings.model import resolve_model
+    from assay.lineage.api import create_app as create_api
+    from assay.web import create_router
+
+    store = store or open_store()
+    engine = Engine(resolve_model(store.settings.embedding_model or None), device=store.settings.device)
+    console = create_router(store.lineage_store, store.lake, embed=engine.embed)
+    return create_api(store.lineage_store, store.lake, console=console)
