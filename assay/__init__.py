@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay.checks.contract.contract import Contract
     from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
+    from assay.features.tables.partitioning import Partitioning
     from assay.features.views.feature_view import Entity, Feature, FeatureView, Windowed, windows
     from assay.lineage.questions import impact, trace, verify
     from assay.store import Online, Store, TableInfo
@@ -36,6 +37,7 @@ __all__ = [
     "Field",
     "Files",
     "Online",
+    "Partitioning",
     "RowCount",
     "Rows",
     "Severity",
@@ -64,6 +66,7 @@ _HOMES = {
     "Field": "assay.checks.contract.field",
     "Files": "assay.assets.sources.source",
     "Online": "assay.store",
+    "Partitioning": "assay.features.tables.partitioning",
     "RowCount": "assay.checks.contract.field",
     "Rows": "assay.assets.sources.source",
     "Severity": "assay.checks.contract.field",

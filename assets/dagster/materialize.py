@@ -56,8 +56,8 @@ def materialize(
     starting: Callable[[PlannedRun], None] = lambda unit: None,
     finished: Report = lambda result: None,
 ) -> Summary:
-    """Run every stale step (or, with `force`, every step), stage by stage, partition by partition. A failing unit does not stop the
-    others: what depends on it waits, the rest goes on."""
+    """Run every stale step (or, with `force`, every step), stage by stage, partition by partition. A failing run does not
+    stop the others: what depends on it waits, the rest goes on."""
     end_killed_runs(instance)
     summary = Summary()
     definitions = definitions_of(steps)

@@ -114,16 +114,11 @@ def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
         for check in refused.checks:
             if check.name in declared:
                 found = check_result(check, declared)
-                yield (
-                    partition_check_event(
-                        found,
-                        partition and dagster_key(step.partitioning, partition),
-                        declared[check.name],
-                        context.instance,
-                    )
-                    if several
-                    else found
-                )
+                if several and partition:
+                    key = dagster_key(step.partitioning, partition)
+                    yield partition_check_event(found, key, declared[check.name], context.instance)
+                else:
+                    yield found
         raise dg.Failure(f"{str(refused).rstrip('.')}. Nothing was published.", allow_retries=False) from None
     except NotReady as waiting:
         if not step.batches:

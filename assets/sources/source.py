@@ -7,7 +7,7 @@ from datetime import date
 from assay.checks import Contract
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
-from assay.features.tables.partitioning import Partitioning
+from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
 
 
@@ -56,7 +56,7 @@ class Source:
     event_time: str
     expected_ratio: float = 5.0
     description: str = ""
-    partitioning: Partitioning = Partitioning.none()
+    partitioning: Partitioning = UNPARTITIONED
 
     def __post_init__(self) -> None:
         if isinstance(self.reader, Files) and self.reader.first_day is not None:

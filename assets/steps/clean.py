@@ -74,7 +74,7 @@ def clean_step(source: Source) -> Step:
         checks=tuple(checks),
         group="ingest",
         kinds=("polars", "pandera"),
-        owner=info.owner,
+        owner=info.owner or "",
         description=f"Rows of {source.raw} that meet contract {info.name} v{info.version}.",
         descriptions={
             source.quarantine: "Rows that broke a rule: kept whole, with the rules they broke.",

@@ -12,7 +12,7 @@ from typing import Any
 from assay.assets.steps.code_version import code_identity
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.partitioning import Partitioning
+from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.transaction import Transaction, run
 from assay.settings import Settings
@@ -62,7 +62,7 @@ class Step:
     code_version: str
     reads: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
-    partitioning: Partitioning = Partitioning.none()
+    partitioning: Partitioning = UNPARTITIONED
     batches: Callable[[Resources], list[str]] | None = None
     landed: Callable[[Resources], list[str]] | None = None
     checks: tuple[CheckSpec, ...] = ()

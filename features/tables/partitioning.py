@@ -69,7 +69,7 @@ class Partitioning:
     @classmethod
     def none(cls) -> "Partitioning":
         """One piece: every write replaces or extends the whole table."""
-        return cls()
+        return cls("none")
 
     @classmethod
     def static(cls, *keys: str) -> "Partitioning":
@@ -348,10 +348,13 @@ def _hour_of(instant: datetime, zone: ZoneInfo) -> str:
     return f"{local:%Y-%m-%d-%H}{'b' if local.fold else ''}"
 
 
+UNPARTITIONED = Partitioning()
+
+
 def shared(partitionings: Sequence[Partitioning]) -> Partitioning | None:
     """The partitioning of what is computed partition by partition from several: from the latest start to the earliest end.
     None where they differ in more than start and end, or are none at all."""
-    first, *others = partitionings or (Partitioning.none(),)
+    first, *others = partitionings or (UNPARTITIONED,)
     alike = {(item.kind, item.time_zone, item.keys) for item in partitionings}
     if len(alike) > 1:
         return None
