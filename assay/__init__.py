@@ -15,16 +15,21 @@ from assay.errors import AssayError
 from assay.lazy import lazy
 
 if TYPE_CHECKING:
+    from assay.assets.dagster.definitions import definitions
     from assay.assets.sources.source import Files, Rows, Source
     from assay.assets.steps.embeddings import Embedding
     from assay.assets.steps.step import Step
     from assay.checks.contract.contract import Contract
     from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
+    from assay.features.serving.online import Online
     from assay.features.tables.partitioning import Partitioning
-    from assay.features.views.feature_view import Entity, Feature, FeatureView, Windowed, windows
+    from assay.features.views.entity import Entity
+    from assay.features.views.feature_view import FeatureView
+    from assay.features.views.row_wise import Feature
+    from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
-    from assay.store import Online, Store, TableInfo
+    from assay.store import Store, TableInfo
 
 __all__ = [
     "AssayError",
@@ -47,6 +52,7 @@ __all__ = [
     "TableInfo",
     "Timestamp",
     "Windowed",
+    "definitions",
     "impact",
     "open",
     "rule",
@@ -60,12 +66,12 @@ _HOMES = {
     "Block": "assay.checks.contract.field",
     "Contract": "assay.checks.contract.contract",
     "Embedding": "assay.assets.steps.embeddings",
-    "Entity": "assay.features.views.feature_view",
-    "Feature": "assay.features.views.feature_view",
+    "Entity": "assay.features.views.entity",
+    "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
     "Files": "assay.assets.sources.source",
-    "Online": "assay.store",
+    "Online": "assay.features.serving.online",
     "Partitioning": "assay.features.tables.partitioning",
     "RowCount": "assay.checks.contract.field",
     "Rows": "assay.assets.sources.source",
@@ -75,13 +81,14 @@ _HOMES = {
     "Store": "assay.store",
     "TableInfo": "assay.store",
     "Timestamp": "assay.checks.contract.field",
-    "Windowed": "assay.features.views.feature_view",
+    "Windowed": "assay.features.views.windowed",
+    "definitions": "assay.assets.dagster.definitions",
     "impact": "assay.lineage.questions",
     "rule": "assay.checks.contract.field",
     "trace": "assay.lineage.questions",
     "validate": "assay.checks.validation.validate",
     "verify": "assay.lineage.questions",
-    "windows": "assay.features.views.feature_view",
+    "windows": "assay.features.views.windowed",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)
 

@@ -6,7 +6,7 @@ from assay.lazy import lazy
 
 if TYPE_CHECKING:
     from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
-    from assay.assets.project import pipeline
+    from assay.assets.declarations import pipeline
     from assay.assets.sources.deliveries import Delivery, DeliveryError
     from assay.assets.sources.source import Files, Rows, Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
@@ -51,7 +51,7 @@ _HOMES = {
     "Step": "assay.assets.steps.step",
     "decide": "assay.assets.decisions.review",
     "embedding_step": "assay.assets.steps.embeddings",
-    "pipeline": "assay.assets.project",
+    "pipeline": "assay.assets.declarations",
     "view_step": "assay.assets.steps.features",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from assay.features.tables.partitioning import Partitioning
     from assay.features.tables.pins import Pin, pin, pins, unpin
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
+    from assay.features.tables.serving import Serving
     from assay.features.tables.snapshot import Slice, Snapshot
     from assay.features.tables.transaction import AuditFailed, Transaction, transaction
     from assay.features.tables.vacuum import Vacuum, vacuum
-    from assay.features.views.feature_view import Entity, Feature, FeatureView, Serving, Windowed, compute_rows, windows
-    from assay.features.views.windowed import aggregate
+    from assay.features.views.entity import Entity
+    from assay.features.views.feature_view import FeatureView
+    from assay.features.views.row_wise import Feature
+    from assay.features.views.transformation import RowsRead, Transformation
+    from assay.features.views.windowed import Windowed, windows
 
 __all__ = [
     "AuditFailed",
@@ -34,6 +38,7 @@ __all__ = [
     "Partitioning",
     "Pin",
     "Recorder",
+    "RowsRead",
     "Run",
     "RunResult",
     "Serving",
@@ -45,13 +50,12 @@ __all__ = [
     "TableWrite",
     "TrainingSetVersion",
     "Transaction",
+    "Transformation",
     "Vacuum",
     "ViewRead",
     "Windowed",
     "Work",
-    "aggregate",
     "as_of_join",
-    "compute_rows",
     "create_training_set",
     "join_features",
     "load_training_set",
@@ -73,16 +77,17 @@ _HOMES = {
     "CheckResult": "assay.features.tables.run_record",
     "EmbeddingModel": "assay.features.embeddings.model",
     "Engine": "assay.features.embeddings.engine",
-    "Entity": "assay.features.views.feature_view",
-    "Feature": "assay.features.views.feature_view",
+    "Entity": "assay.features.views.entity",
+    "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
     "Lake": "assay.features.tables.lake",
     "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.tables.pins",
     "Recorder": "assay.features.tables.run_record",
     "Run": "assay.features.tables.run_record",
+    "RowsRead": "assay.features.views.transformation",
     "RunResult": "assay.features.tables.run_record",
-    "Serving": "assay.features.views.feature_view",
+    "Serving": "assay.features.tables.serving",
     "Slice": "assay.features.tables.snapshot",
     "Snapshot": "assay.features.tables.snapshot",
     "Table": "assay.features.tables.lake",
@@ -91,13 +96,12 @@ _HOMES = {
     "TableWrite": "assay.features.tables.run_record",
     "TrainingSetVersion": "assay.features.serving.training",
     "Transaction": "assay.features.tables.transaction",
+    "Transformation": "assay.features.views.transformation",
     "Vacuum": "assay.features.tables.vacuum",
     "ViewRead": "assay.features.serving.as_of",
-    "Windowed": "assay.features.views.feature_view",
+    "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
-    "aggregate": "assay.features.views.windowed",
     "as_of_join": "assay.features.serving.as_of",
-    "compute_rows": "assay.features.views.feature_view",
     "create_training_set": "assay.features.serving.training",
     "join_features": "assay.features.serving.feature_refs",
     "load_training_set": "assay.features.serving.training",
@@ -111,6 +115,6 @@ _HOMES = {
     "transaction": "assay.features.tables.transaction",
     "unpin": "assay.features.tables.pins",
     "vacuum": "assay.features.tables.vacuum",
-    "windows": "assay.features.views.feature_view",
+    "windows": "assay.features.views.windowed",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)

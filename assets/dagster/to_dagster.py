@@ -1,7 +1,7 @@
 """Steps to Dagster: one multi-asset per step, one asset check per rule. The adapter for everything Dagster-shaped."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,9 +37,11 @@ def environment() -> Resources:
     return open_store().env()
 
 
-def build_asset(step: Step, known: Mapping[str, Partitioning]) -> dg.AssetsDefinition:
-    """The Dagster asset(s) of a step. `known` are all tables of the pipeline with their partitions: others are not
-    dependencies."""
+def build_asset(
+    step: Step, known: Mapping[str, Partitioning], resources: Callable[[], Resources] = environment
+) -> dg.AssetsDefinition:
+    """The Dagster asset(s) of a step. `known` are all tables of the pipeline, with their partitions: others are not
+    dependencies. `resources` are asked for in each run."""
     partitions = definition_of(step.partitioning)
     upstream = [table for table in dict.fromkeys((*step.reads, *step.references)) if table in known]
     specs = [
@@ -69,7 +71,7 @@ def build_asset(step: Step, known: Mapping[str, Partitioning]) -> dg.AssetsDefin
         retry_policy=RETRIES,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        yield from _run(context, step)
+        yield from _run(context, step, resources())
 
     return asset
 
@@ -97,8 +99,7 @@ def _dependency(step: Step, table: str, upstream: Partitioning) -> dg.AssetDep:
     return dg.AssetDep(asset_key(table))
 
 
-def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
-    env = environment()
+def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Iterator[Any]:
     declared = {check.name: check.blocking for check in step.checks}
     results: list[Result] = []
     force = FORCE_TAG in context.run.tags

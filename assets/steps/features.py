@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -14,8 +15,7 @@ from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
-from assay.features.views.feature_view import FeatureView, compute_rows
-from assay.features.views.windowed import aggregate
+from assay.features.views.feature_view import FeatureView
 
 WINDOW = "window_complete"
 
@@ -26,36 +26,35 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
 
     Raises AssayError for a windowed view where partitions are no spans of time.
     """
-    if view.is_windowed and not partitioning.is_timed:
+    if view.lookback() and not partitioning.is_timed:
         raise AssayError(
             f"View {view.name!r}: windows need sources with partitions in time; {', '.join(view.sources())} has "
             f"{partitioning}."
         )
     table = f"features/{view.name}"
     (first, *_) = view.sources()
+    complete = CheckSpec(WINDOW, table, "Every partition of the longest window has arrived.")
     return Step(
         outputs=(table,),
         prepare=lambda tx, env: _prepare_view(view, partitioning, tx),
-        compute=lambda tx, env, frames: _compute_view(view, table, tx, frames, contracts, partitioning),
+        compute=lambda tx, env, frames: _compute_view(view, partitioning, tx, frames, contracts),
         code_version=hashlib.sha256(f"view-1 {view.digest()}".encode()).hexdigest()[:16],
         reads=view.sources(),
         partitioning=partitioning,
         batches=None if partitioning.is_partitioned else lambda env: batches_of(first, env),
-        checks=(CheckSpec(WINDOW, table, "Every partition of the longest window has arrived."),)
-        if view.is_windowed
-        else (),
+        checks=(complete,) if view.lookback() else (),
         group="features",
         kinds=("polars",),
         owner=view.owner,
         description=view.description or f"Features of one {view.entity.name} over event time.",
-        lookback=partitioning.reach(view.lookback()) if view.is_windowed else 0,
+        lookback=partitioning.reach(view.lookback()),
     )
 
 
 def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction) -> dict[str, pl.LazyFrame]:
     own = tx.work.partition or ""
     frames, missing, wanted = {}, [], [own]
-    if view.is_windowed:
+    if view.lookback():
         end = partitioning.end_of(own)
         wanted = partitioning.overlapping(end - view.lookback(), end)
     for source in view.sources():
@@ -63,7 +62,7 @@ def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction
         present = available(tx, source, wanted)
         missing += [f"{source} {key}" for key in wanted if key not in present]
         frames[source] = tx.read(source, present)
-    if view.is_windowed:
+    if view.lookback():
         message = f"Not there yet, so not counted: {', '.join(missing)}." if missing else ""
         table = f"features/{view.name}"
         tx.check(
@@ -76,18 +75,17 @@ def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction
 
 def _compute_view(
     view: FeatureView,
-    table: str,
+    partitioning: Partitioning,
     tx: Transaction,
     frames: dict[str, pl.LazyFrame],
     contracts: Sequence[type[Contract]],
-    partitioning: Partitioning,
 ) -> Mapping[str, Any]:
-    if view.is_windowed:
-        rows = aggregate(view, frames, at=partitioning.end_of(tx.work.partition or ""))
-    else:
-        rows = compute_rows(view, frames[view.sources()[0]]).collect()
+    table = f"features/{view.name}"
+    # Only row-wise views, which have no use for a time, read what is not cut by time.
+    at = partitioning.end_of(tx.work.partition or "") if partitioning.is_timed else datetime.now(UTC)
+    rows = view.compute(frames, at=at)
     rows = rows.sort([view.event_time, *view.entity.keys])
-    tx.describe(serving=view.serving(), view=view.definition())
+    tx.describe(**view.metadata())
     tx.write(table, rows, column_lineage=view.column_lineage())
     preview = rows.head(10)
     for contract in contracts:

@@ -113,7 +113,7 @@ def _compute_model(tx: Transaction, env: Resources, training_set: pl.LazyFrame) 
     }
     sha256, made_from = hashlib.sha256(content).hexdigest(), f"{NAME}@{tx.state(TRAINING).version}"
     try:
-        known = tx.read(MODEL, reference=True).select("model_version", "sha256", "training_set").collect()
+        known = tx.read(MODEL, lookup=True).select("model_version", "sha256", "training_set").collect()
     except TableMissing:
         known = pl.DataFrame(schema=["model_version", "sha256", "training_set"])
     same = known.filter(sha256=sha256, training_set=made_from)["model_version"].to_list()

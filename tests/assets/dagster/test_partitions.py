@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assay.assets.dagster.materialize import materialize
 from assay.assets.dagster.partitions import dagster_key, definition_of, our_key
-from assay.assets.project import domain_steps, ordered
+from assay.assets.declarations import declared_in, ordered, steps_of
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 
@@ -140,7 +140,7 @@ def test_first_day_still_works_and_names_its_successor(new_shop: Any) -> None:
                 "    partitioning=Partitioning.daily(date(2026, 3, 1)),\n", ""
             )
         )
-    again = ordered(domain_steps(new_shop.package))
+    again = ordered(steps_of(list(declared_in(new_shop.package.orders))))
     assert {step.partitioning for step in again} == {Partitioning.daily("2026-03-01")}
 
 
