@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from assay.features.tables.guard import Denied, Guard
     from assay.features.tables.kinds import Kind
     from assay.features.tables.lake import Lake, Table, TableMissing, TableState, open_lake
+    from assay.features.tables.partitioning import Partitioning
     from assay.features.tables.pins import Pin, pin, pins, unpin
     from assay.features.tables.reader import Reader
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
@@ -40,6 +41,7 @@ __all__ = [
     "Guard",
     "Kind",
     "Lake",
+    "Partitioning",
     "Pin",
     "Reader",
     "Recorder",
@@ -89,6 +91,7 @@ _HOMES = {
     "Guard": "assay.features.tables.guard",
     "Kind": "assay.features.tables.kinds",
     "Lake": "assay.features.tables.lake",
+    "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.tables.pins",
     "Reader": "assay.features.tables.reader",
     "Recorder": "assay.features.tables.run_record",
