@@ -51,10 +51,10 @@ def _column(series: pl.Series, column: Column, agreed: pl.Series) -> ColumnState
         return state
     if isinstance(dtype, pl.Categorical | pl.Enum):
         values = values.cast(pl.String)  # its codes mean nothing elsewhere
-    hashes = values.hash(seed=0)
-    state = replace(state, distinct=Distinct.of(hashes.to_numpy()))
+    distinct = Distinct.of(values.hash(seed=0).to_numpy())
+    state = replace(state, distinct=distinct)
     if values.dtype == pl.String:
-        state = replace(state, texts=_texts(values, rare=state.distinct.estimate() > len(values) // 4))
+        state = replace(state, texts=_texts(values, rare=distinct.estimate() > len(values) // 4))
     if column.options.pii is not None:
         return state
     if values.dtype == pl.String:
@@ -138,8 +138,8 @@ def _texts(values: pl.Series, *, rare: bool) -> Texts:
         classes = counted.select(**has).row(0, named=True)
     return Texts(
         lengths=Moments.of(lengths.cast(pl.Float64).to_numpy()),
-        shortest=lengths.min(),
-        longest=lengths.max(),
+        shortest=cast("int | None", lengths.min()),
+        longest=cast("int | None", lengths.max()),
         empty=int((lengths == 0).sum()),
         classes=classes,
     )
