@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
     from assay.features.tables.availability import snapshot_status
     from assay.features.tables.lake import Lake, Table, TableMissing, TableState, open_lake
+    from assay.features.tables.partitioning import Partitioning
     from assay.features.tables.pins import Pin, pin, pins, unpin
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
     from assay.features.tables.serving import Serving
@@ -34,6 +35,7 @@ __all__ = [
     "Feature",
     "FeatureView",
     "Lake",
+    "Partitioning",
     "Pin",
     "Recorder",
     "RowsRead",
@@ -79,6 +81,7 @@ _HOMES = {
     "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
     "Lake": "assay.features.tables.lake",
+    "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.tables.pins",
     "Recorder": "assay.features.tables.run_record",
     "Run": "assay.features.tables.run_record",
