@@ -194,7 +194,7 @@ def _open_or_create(
 def _delta_schema(frame: pl.DataFrame, partition: str | None) -> Schema:
     if partition is not None:
         frame = frame.with_columns(pl.lit(partition).alias(PARTITION))
-    return Schema.from_arrow(frame.head(0).to_arrow().schema)
+    return Schema.from_arrow(frame.schema)
 
 
 def _create(table: Table, frame: pl.DataFrame, partition: str | None) -> None:
