@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from assay.features.serving.online import online_get
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
     from assay.features.tables.availability import snapshot_status
+    from assay.features.tables.guard import Denied, Guard
+    from assay.features.tables.kinds import Kind
     from assay.features.tables.lake import Lake, Table, TableMissing, TableState, open_lake
     from assay.features.tables.partitioning import Partitioning
     from assay.features.tables.pins import Pin, pin, pins, unpin
+    from assay.features.tables.reader import Reader
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
     from assay.features.tables.serving import Serving
     from assay.features.tables.snapshot import Slice, Snapshot
@@ -29,14 +32,18 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditFailed",
     "CheckResult",
+    "Denied",
     "EmbeddingModel",
     "Engine",
     "Entity",
     "Feature",
     "FeatureView",
+    "Guard",
+    "Kind",
     "Lake",
     "Partitioning",
     "Pin",
+    "Reader",
     "Recorder",
     "RowsRead",
     "Run",
@@ -75,14 +82,18 @@ __all__ = [
 _HOMES = {
     "AuditFailed": "assay.features.tables.transaction",
     "CheckResult": "assay.features.tables.run_record",
+    "Denied": "assay.features.tables.guard",
     "EmbeddingModel": "assay.features.embeddings.model",
     "Engine": "assay.features.embeddings.engine",
     "Entity": "assay.features.views.entity",
     "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
+    "Guard": "assay.features.tables.guard",
+    "Kind": "assay.features.tables.kinds",
     "Lake": "assay.features.tables.lake",
     "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.tables.pins",
+    "Reader": "assay.features.tables.reader",
     "Recorder": "assay.features.tables.run_record",
     "Run": "assay.features.tables.run_record",
     "RowsRead": "assay.features.views.transformation",

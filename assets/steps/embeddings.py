@@ -12,6 +12,7 @@ from assay.assets.steps.step import Resources, Step, require
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.keys import TEXT_KEY, text_keys
 from assay.features.embeddings.model import resolve_model
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.sections import Embedding as EmbeddingSection
@@ -33,7 +34,7 @@ class Embedding:
 
     @property
     def table(self) -> str:
-        return f"embeddings/{self.name}"
+        return Kind.EMBEDDINGS.table(self.name)
 
 
 def embedding_step(embedding: Embedding, partitioning: Partitioning) -> Step:

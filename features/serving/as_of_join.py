@@ -11,8 +11,7 @@ from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
 from assay.features.serving.feature_refs import join, resolve
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Work
-from assay.features.tables.transaction import Transaction
+from assay.features.tables.reader import Reader
 
 
 class HasLake(Protocol):
@@ -55,8 +54,8 @@ def as_of_join(
     Raises:
         AssayError: For unknown features or tables, a spine without usable keys or times, or both `versions` and `pins`.
     """
-    tx = Transaction(lake if isinstance(lake, Lake) else lake.lake, Work("as_of_join"))
-    resolved = resolve(tx, features, spine, versions=one_of(versions, pins))
+    reader = Reader(lake if isinstance(lake, Lake) else lake.lake)
+    resolved = resolve(reader, features, spine, versions=one_of(versions, pins))
     return join(spine, resolved, known_at=known_at, skip_nulls=skip_nulls)
 
 

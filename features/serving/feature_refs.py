@@ -16,11 +16,15 @@ from assay.errors import AssayError
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of import KnownAt, ViewRead, point_in_time_join
 from assay.features.serving.lookup import Lookup, look_up, partitions_with
+from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
 from assay.features.views.timestamps import instant
+
+_SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
 _REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_]*):(\*|[A-Za-z][A-Za-z0-9_]*)(?: as ([A-Za-z][A-Za-z0-9_]*))?")
 _RANK = "__partition"
@@ -57,7 +61,7 @@ class Resolved:
 
 
 def resolve(
-    tx: Transaction,
+    reader: Reader | Transaction,
     references: Sequence[str],
     spine: pl.DataFrame,
     *,
@@ -65,16 +69,16 @@ def resolve(
     bounded: bool = True,
 ) -> Resolved:
     """Open every view once, at its version in `versions` (table name → version) or the latest, and read, as inputs of the
-    transaction, the partitions that can hold a value for the spine: by the times in their files' statistics and the
+    reader (or transaction), the partitions that can hold a value for the spine: by the times in their files' statistics and the
     view's max_age; of lookups, those with a key of the spine. `bounded=False` keeps what is too old, too.
 
     Raises AssayError for a malformed reference, an unknown view, feature or table, or a spine without usable times.
     """
     versions = dict(versions or {})
     for table in versions:
-        if not tx.lake.table(table).exists():
+        if not reader.lake.table(table).exists():
             raise AssayError(
-                f"There is no table {table} to read at a version (tables: {', '.join(tx.lake.tables()) or 'none'})."
+                f"There is no table {table} to read at a version (tables: {', '.join(reader.lake.tables()) or 'none'})."
             )
     wanted: dict[str, list[Reference]] = {}
     for reference in map(Reference.parse, references):
@@ -83,17 +87,17 @@ def resolve(
         raise AssayError("No features were asked for: name some, e.g. 'customer_activity:tickets_7d'.")
     views, lookups, described = [], [], []
     for name, asked in wanted.items():
-        table = _table_of(tx.lake, name)
-        state = tx.state(table, versions.get(table))
+        table = _table_of(reader.lake, name)
+        state = reader.state(table, versions.get(table))
         serving, view = serving_of(state)
         outputs = _outputs(name, asked, [name for name in state.schema if name not in (*serving.columns(), PARTITION)])
         if serving.kind == "lookup":
             partitions = partitions_with(state, serving, spine, name)
-            lookups.append(Lookup(name, serving, tx.read(table, partitions), outputs))
+            lookups.append(Lookup(name, serving, reader.read(table, partitions), outputs))
         else:
             oldest = serving.max_age_us if bounded else None
             partitions = partitions_between(state, serving.event_time, _times(spine), oldest, bounded=bounded)
-            frame, position = _ranked(tx.read(table, partitions), partitions)
+            frame, position = _ranked(reader.read(table, partitions), partitions)
             views.append(ViewRead(name, serving, frame, outputs, position=position))
         described.append(_describe(state, name, outputs, serving, view))
     return Resolved(tuple(references), tuple(views), tuple(lookups), tuple(described))
@@ -149,10 +153,10 @@ def _times(spine: pl.DataFrame) -> Between:
 
 
 def _table_of(lake: Lake, view: str) -> str:
-    for table in (f"features/{view}", f"embeddings/{view}"):
+    for table in (kind.table(view) for kind in _SERVED):
         if lake.table(table).exists():
             return table
-    known = [name.partition("/")[2] for name in lake.tables() if name.startswith(("features/", "embeddings/"))]
+    known = [own_name(name) for name in lake.tables() if kind_of(name) in _SERVED]
     names = ", ".join(sorted(known)) or "none"
     raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).")
 

@@ -14,8 +14,7 @@ from assay.features.serving.feature_refs import Resolved, resolve
 from assay.features.serving.lookup import look_up
 from assay.features.serving.training import TrainingSetVersion
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Work
-from assay.features.tables.transaction import Transaction
+from assay.features.tables.reader import Reader
 from assay.features.views.timestamps import utc
 
 Keys = Mapping[str, Any] | pl.DataFrame
@@ -60,7 +59,7 @@ def online_get(lake: Lake, features: Features, keys: Keys, at: datetime) -> pl.D
     moment = utc(at, "at")
     asked = _frame(keys) if isinstance(keys, Mapping) else keys
     spine = asked.with_columns(pl.lit(moment, dtype=pl.Datetime("us", "UTC")).alias("event_time"))
-    resolved = resolve(Transaction(lake, Work("online")), references, spine, bounded=False)
+    resolved = resolve(Reader(lake), references, spine, bounded=False)
     rows = _fitting(asked, resolved) if isinstance(keys, Mapping) else asked
     for view in resolved.views:
         rows = latest(view, rows, moment)

@@ -20,6 +20,7 @@ from assay.features.serving.as_of_join import one_of
 from assay.features.serving.feature_refs import Resolved, join, resolve
 from assay.features.tables.availability import require_readable, snapshot_status
 from assay.features.tables.digest import content_digest, digest_of
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.pins import pin, pins
@@ -227,7 +228,7 @@ def _pin_prefix(name: str, version: int) -> str:
 def _table(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise AssayError(f"{name!r} is not a training set's name: use letters, digits and '_'.")
-    return f"training/{name}"
+    return Kind.TRAINING.table(name)
 
 
 def _input(tx: Transaction, item: Slice) -> dict[str, Any]:

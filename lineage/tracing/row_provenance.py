@@ -8,6 +8,7 @@ import polars as pl
 
 from assay.features.serving.feature_refs import find_serving
 from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
 from assay.features.tables.snapshot import Slice
@@ -64,15 +65,15 @@ def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
 
 def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[tuple[Slice, pl.Expr, str]]:
     """What to look for in which slices, for one table that the prediction read."""
-    kind = read.snapshot.table.partition("/")[0]
-    if kind in ("features", "embeddings"):
+    kind = kind_of(read.snapshot.table)
+    if kind in (Kind.FEATURES, Kind.EMBEDDINGS):
         state = lake.table(read.snapshot.table).at(read.snapshot.version)
         serving, view = find_serving(state) or (None, {})
         if serving is not None and serving.kind == "lookup":
             yield from _behind_lookup(lake, serving, read, row, trace)
         elif serving is not None and view:
             yield from _behind_features(state, serving, view, read, row)
-    elif kind == "clean":
+    elif kind is Kind.CLEAN:
         yield from _own_rows_of(lake, [read], row, list(_keys(trace)), "has the prediction's")
 
 

@@ -19,7 +19,7 @@ from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
-from assay.lineage.commits.log import TableLog, read_log
+from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.outline import Outline, Span, Style, leaf, line
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE, file_problem
