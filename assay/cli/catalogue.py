@@ -8,6 +8,7 @@ import click
 
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.errors import AssayError, nearest
+from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
 
 Listing = Callable[[Store], list[dict[str, Any]]]
@@ -129,7 +130,7 @@ def _view_row(store: Store, view: Any) -> dict[str, Any]:
         "features": len(view.features),
         "reads": ", ".join(view.sources()),
         "owner": view.owner,
-        **_state(store, f"features/{view.name}", "rows"),
+        **_state(store, Kind.FEATURES.table(view.name), "rows"),
     }
 
 
@@ -158,13 +159,13 @@ def _view(store: Store, name: str) -> dict[str, Any]:
 def _training_sets(store: Store) -> list[dict[str, Any]]:
     return [
         {
-            "training set": f"{table.partition('/')[2]}@{commit.version}",
+            "training set": f"{own_name(table)}@{commit.version}",
             "rows": commit.manifest["rows"],
             "made at": f"{commit.timestamp:%Y-%m-%d %H:%M}",
             "inputs": len(commit.manifest["inputs"]),
             "content": commit.manifest["content_digest"][:16],
         }
-        for table in store.lake.tables("training")
+        for table in store.lake.tables(Kind.TRAINING.folder)
         for commit in store.table(table).history()
         if commit.manifest
     ]
@@ -181,8 +182,8 @@ def _training_set(store: Store, name: str) -> dict[str, Any]:
 
 def _models(store: Store) -> list[dict[str, Any]]:
     found = []
-    for table in store.lake.tables("models"):
-        name = table.partition("/")[2]
+    for table in store.lake.tables(Kind.MODELS.folder):
+        name = own_name(table)
         rows = store.table(table).scan().select("model_version", "training_set", "sha256", "created_at").collect()
         for version, made_from, sha256, at in rows.sort("created_at").iter_rows():
             found.append(
@@ -198,7 +199,7 @@ def _models(store: Store) -> list[dict[str, Any]]:
 
 
 def _model(store: Store, name: str) -> dict[str, Any]:
-    known = {table.partition("/")[2]: table for table in store.lake.tables("models")}
+    known = {own_name(table): table for table in store.lake.tables(Kind.MODELS.folder)}
     rows = store.table(_one(name, known, "model")).scan().drop("artifact", strict=False).sort("created_at").collect()
     versions = [
         {"version": row["model_version"], "training set": row["training_set"], "sha256": row["sha256"]}
