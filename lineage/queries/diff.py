@@ -135,12 +135,14 @@ def diff(store: LineageStore, lake: Lake | None, a: str, b: str) -> Diff:
 
 def _named(*sides: _Inputs | None) -> Iterator[dict[str, tuple[str, ...]]]:
     """Versions as people write them; with the table's id where two tables of that name were read."""
-    lives: dict[str, set[str]] = defaultdict(set)
+    table_ids: dict[str, set[str]] = defaultdict(set)
     for name, read in (item for side in sides for item in (side or {}).items()):
-        lives[name] |= {life for _, life in read}
+        table_ids[name] |= {table_id for _, table_id in read}
     for side in sides:
         yield {
-            name: tuple(sorted(f"{version}#{life}" if len(lives[name]) > 1 else version for version, life in read))
+            name: tuple(
+                sorted(f"{version}#{table_id}" if len(table_ids[name]) > 1 else version for version, table_id in read)
+            )
             for name, read in (side or {}).items()
         }
 
