@@ -90,7 +90,8 @@ def graph(store: LineageStore, as_of: datetime | None = None, *, limit: int = 10
             query.order_by(edges.c.run_key, edges.c.version_id)
         ):
             ends: tuple[Key, Key] = ((timeline, position), run)
-            if not walk.add(*(ends if flow <= LOOKS_UP else ends[::-1]), role):
+            source, target = ends if flow <= LOOKS_UP else ends[::-1]
+            if not walk.add(source, target, role):
                 break
         return walk.result(NodeReader(connection))
 

@@ -102,7 +102,7 @@ def _see(spans: _Spans, keys: Iterable[tuple[Any, ...]], moment: _Moment) -> Non
             spans[key] = (min(known[0], moment[0]), max(known[1], moment))
 
 
-def _rows(spans: _Spans) -> Iterable[Sequence[Any]]:
+def _rows(spans: _Spans) -> Iterable[tuple[Any, ...]]:
     return ((*key, first, last[0], last[2]) for key, (first, last) in spans.items())
 
 
@@ -127,7 +127,7 @@ _SOURCES = """INSERT INTO column_sources (namespace, name, dataset_id)
  SELECT $0, $1, $2i FROM $rows WHERE true ON CONFLICT DO NOTHING"""
 
 
-def _write(connection: sa.Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+def _write(connection: sa.Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
     if listed := sorted(rows):  # all writers in one order: none waits for another in a circle
         bulk.execute(connection, statement, listed)
 
