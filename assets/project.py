@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from assay.errors import AssayError
 from assay.settings import PROJECT_FILE, folder_above, project_folder
@@ -136,6 +137,19 @@ def _installed() -> dict[str, Project]:
 
 def _identifier(name: str) -> str:
     return re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def load_object(project: Project, where: str) -> Any:
+    """What `module:name` of a project is. Raises AssayError where it cannot be had."""
+    module, _, name = where.partition(":")
+    place_of(module, project.root)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as problem:
+        raise AssayError(
+            f"{where} of project {project.name} cannot be loaded: {type(problem).__name__}: {problem}. Correct it, or "
+            "`commands` in [tool.assay]."
+        ) from problem
 
 
 def place_of(domain: str, root: Path | None) -> Path:

@@ -128,7 +128,7 @@ def graph(as_of: datetime | None = None, *, limit: int = 10_000, store: "Lineage
 
 def _lake(settings: Settings | None = None) -> Lake:
     settings = settings or Settings()
-    return open_lake(settings.lake_uri, settings.lake_options)
+    return open_lake(settings.lake_uri, settings.lake_options, actor=settings.acting)
 
 
 def _index() -> "LineageStore":

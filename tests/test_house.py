@@ -61,7 +61,9 @@ def crossings(folder: str) -> set[tuple[str, str]]:
             if parts[0] != "assay" or len(parts) < 2:
                 continue
             other = parts[1]
-            if other not in ALLOWED[folder] | LEAVES | COMPOSED.get(folder, set()):
+            # The example is a project: it may use what any other may, also the look of the command line.
+            project = {"cli"} if name_of(file).startswith("assay.assets.support") else set()
+            if other not in ALLOWED[folder] | LEAVES | COMPOSED.get(folder, set()) | project:
                 found.add((name_of(file), name))
     return found
 
@@ -69,6 +71,15 @@ def crossings(folder: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_imports_run_one_way(folder: str) -> None:
     assert crossings(folder) <= CROSSING
+
+
+def test_the_platform_knows_no_project() -> None:
+    """The shipped example is found like any other project: no module of the platform imports or names it."""
+    for folder in (*FOLDERS, "assay"):
+        for file in modules(folder):
+            if not name_of(file).startswith("assay.assets.support"):
+                found = [name for name in imports(file) if name.startswith("assay.assets.support")]
+                assert found == [], name_of(file)
 
 
 def test_the_test_of_imports_sees_them() -> None:
@@ -153,8 +164,9 @@ def test_the_wheel_holds_exactly_the_trees_modules(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"assay"}, "no bare `features`"
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     for package, patterns in data.items():
-        folder = ROOT / (package.removeprefix("assay.") if package != "assay" else package)
+        folder = ROOT / "assay" / package.removeprefix("assay").lstrip(".").replace(".", "/")
         for pattern in patterns:
+            assert list(folder.glob(pattern)), f"{package}: nothing is {pattern}"
             for file in folder.glob(pattern):
                 assert f"{package.replace('.', '/')}/{file.relative_to(folder)}" in names
 

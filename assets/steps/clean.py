@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.decisions.decisions import (
+from assay.assets.sources.source import Files, Source
+from assay.assets.steps.apply_decisions import (
     DECISION,
     REJECTED,
     RELEASED,
@@ -19,8 +20,7 @@ from assay.assets.decisions.decisions import (
     expired,
     latest_decisions,
 )
-from assay.assets.sources.source import Files, Source
-from assay.assets.steps.profiles import PROFILES, profile_rows
+from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.checks import (
     READER_DEFECTS,
@@ -37,6 +37,7 @@ from assay.checks import (
 )
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
 from assay.checks.profiles.profile import profile
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import CheckResult
@@ -63,23 +64,22 @@ def clean_step(source: Source) -> Step:
         checks.append(CheckSpec(VOLUME, source.clean, "The batch has about as many rows as usual."))
     checks.append(CheckSpec(RELEASES, source.clean, "Every release of a quarantined row still fits."))
     return Step(
-        outputs=(source.clean, source.quarantine, PROFILES + source.name),
+        outputs=(source.clean, source.quarantine, Kind.PROFILES.table(source.name)),
         prepare=lambda tx, env: prepare_batch(source, tx, env),
         compute=lambda tx, env, batch: _compute(source, tx, batch),
         code_version=hashlib.sha256(f"clean-2 {info.digest} {source.key}".encode()).hexdigest()[:16],
         reads=(source.raw, *_counted(source)),
         references=_references(source),
-        first_day=source.first_day,
-        batches=None if source.first_day else lambda env: _batches(source, env),
+        partitioning=source.partitioning,
+        batches=None if source.partitioning.is_partitioned else lambda env: batches_of(source.raw, env),
         checks=tuple(checks),
         group="ingest",
         kinds=("polars", "pandera"),
-        owner=info.owner,
+        owner=info.owner or "",
         description=f"Rows of {source.raw} that meet contract {info.name} v{info.version}.",
         descriptions={
             source.quarantine: "Rows that broke a rule: kept whole, with the rules they broke.",
-            PROFILES
-            + source.name: f"Statistics of {source.clean}, one row per column: what monitoring reads instead of it.",
+            Kind.PROFILES.table(source.name): f"Statistics of {source.clean}, one row per column, for monitoring.",
         },
         freshness=info.freshness,
     )
@@ -117,9 +117,10 @@ def _described(name: str, severity: Severity, source: Source) -> str:
     return f"{what} (contract {info.name} v{info.version}); {then[severity]}."
 
 
-def _batches(source: Source, env: Resources) -> list[str]:
+def batches_of(table: str, env: Resources) -> list[str]:
+    """The batches that a table has: what reads it handles them one by one."""
     try:
-        return env.lake.table(source.raw).at().partitions()
+        return env.lake.table(table).at().partitions()
     except TableMissing:
         return []
 
@@ -230,7 +231,7 @@ def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]
     held = settled.quarantined.with_columns(pl.lit(report.version).alias("_contract"))
     tx.write(source.quarantine, held.drop(left_out, strict=False))
     tx.write(source.clean, clean, column_lineage=_own_columns(source, clean.columns, settled.edited))
-    tx.write(PROFILES + source.name, profile_rows(profile(settled.clean, source.contract)))
+    tx.write(Kind.PROFILES.table(source.name), profile_rows(profile(settled.clean, source.contract)))
     return {
         "preview": mask(settled.clean.head(PREVIEW_ROWS), source.contract),
         "quarantined": mask(settled.quarantined.head(PREVIEW_ROWS), source.contract),
@@ -286,10 +287,10 @@ def _as_check(source: Source, result: RuleResult) -> CheckResult:
 
 
 def _volume_check(source: Source, tx: Transaction, rows: int) -> CheckResult:
-    """Compares with the days before; days after are no history."""
-    day = tx.work.partition or ""
+    """Compares with the batches before; those after are no history."""
+    batch = tx.work.partition or ""
     commits = tx.state(source.raw).writers(None)
-    history = [commit.rows or 0 for commit in commits if (commit.partition or "") < day]
+    history = [commit.rows or 0 for commit in commits if (commit.partition or "") < batch]
     result = volume(rows, history, ratio=source.expected_ratio)
     usual = f"cannot be compared: {result.note}" if result.unknown else f"{median(history):.0f} is usual"
     return CheckResult(

@@ -11,14 +11,15 @@ import numpy as np
 import polars as pl
 
 from assay.assets.steps.embeddings import embedding_keys
-from assay.assets.steps.step import NotReady, Resources, Step, available, days_before, require
+from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.assets.support.card_events import customer_activity
 from assay.assets.support.linear import fit, from_bytes, to_bytes
-from assay.assets.support.tickets import ticket, ticket_text
+from assay.assets.support.tickets import ticket, ticket_text, tickets
 from assay.assets.support.upstream.calendar import TEST_FIRST_DAY
 from assay.features.serving.feature_refs import Resolved, join, resolve
 from assay.features.serving.training import pin_training_set, published, stage_training_set
 from assay.features.tables.lake import TableMissing
+from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.transaction import Transaction
 from assay.lineage.predictions.prediction_log import stage_predictions
 
@@ -59,7 +60,7 @@ class _Joined:
 
 def _prepare_training(tx: Transaction, env: Resources) -> _Joined:
     days = [day for day in available(tx, TICKETS) if day < TRAIN_UNTIL]
-    last = days_before(TRAIN_UNTIL, 2)[0]
+    (last,) = tickets.partitioning.before(TRAIN_UNTIL, 1)
     for table in (TICKETS, STATISTICS, ticket_text.table, ACTIVITY):
         require(tx, table, last)
     # Also when it is found to be current: a kill between its commit and its pins must not leave it without them.
@@ -188,7 +189,7 @@ predictions = Step(
     compute=_compute_predictions,
     code_version=hashlib.sha256(f"predictions-1 {FEATURES}".encode()).hexdigest()[:16],
     reads=(TICKETS, STATISTICS, ACTIVITY, ticket_text.table, MODEL),
-    first_day=TEST_FIRST_DAY,
+    partitioning=Partitioning.daily(TEST_FIRST_DAY),
     group="model",
     kinds=("scikitlearn",),
     owner="support-ml",

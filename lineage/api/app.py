@@ -56,7 +56,7 @@ def create_app(
     """
     settings = Settings()
     store = store or open_lineage_store(settings.lineage_url, settings.home)
-    lake = (lake or open_lake(settings.lake_uri, settings.lake_options)).remembering()
+    lake = (lake or open_lake(settings.lake_uri, settings.lake_options, actor=settings.acting)).remembering()
     behind = _configured_console(settings, store, lake, embed) if console is True else console or None
     app = FastAPI(title="Assay lineage", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, _http_error)

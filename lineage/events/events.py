@@ -230,6 +230,7 @@ def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str
             parent_job=run.get("parent_job"),
         ),
         owner=(first.contract or {}).get("owner", ""),
+        actor=first.actor,
     )
     writes = tuple(
         TableWrite(

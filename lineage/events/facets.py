@@ -260,6 +260,8 @@ def run_facets(work: Work, deployment: str) -> dict[str, Any]:
     if work.run.parent_id:
         namespace, job = job_namespace(work.run, deployment), work.run.parent_job or "unnamed"
         facets["parent"] = _parent_facet(as_uuid(work.run.parent_id), namespace, job)
+    if work.actor:
+        facets["assay_actor"] = actor_facet(work.actor)
     if (day := _day(work.partition)) is not None:
         facets["nominalTime"] = _day_facet(day)
     return facets
@@ -288,6 +290,10 @@ def tags_facet(tags: Mapping[str, Any]) -> ol.RunFacet | None:
 
 def process_facet(process: Process) -> dict[str, Any]:
     return own_facet("ProcessRunFacet", machine=process.machine, pid=process.pid, started=process.started)
+
+
+def actor_facet(actor: str) -> dict[str, Any]:
+    return own_facet("ActorRunFacet", actor=actor)
 
 
 def error_facet(message: str) -> ol.RunFacet:

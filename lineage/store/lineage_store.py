@@ -25,6 +25,7 @@ from assay.lineage.store.index_writer import index, put
 from assay.lineage.store.migrations import upgrade
 from assay.lineage.store.parse_event import TERMINAL, DatasetUse, EventCheck, EventFacts, read_event
 from assay.lineage.store.schema import ALL, NONE, checks, datasets, edges, events, jobs, runs, versions
+from assay.optional import require
 
 _log = logging.getLogger("assay.lineage")
 
@@ -227,6 +228,8 @@ def open_lineage_store(url: str | Path, home: str | Path | None = None, *, busy_
     backend = parsed.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise AssayError(f"The lineage store runs on SQLite or PostgreSQL, not on {backend}.")
+    if backend == "postgresql":
+        require("psycopg", "A lineage store in PostgreSQL")
     if backend == "sqlite" and not parsed.database:
         raise AssayError("The lineage store needs a file: sqlite:////path/to/lineage.db.")
     beside = Path(parsed.database or "").parent if backend == "sqlite" else Path()

@@ -13,6 +13,7 @@ from typing import Any
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnGraph, ColumnNode
 from assay.lineage.commits.graph import CommitGraph, Version
@@ -155,9 +156,9 @@ def impact(
         origin={"table": table, "version": version, "partition": partition, "column": column},
         affected=tuple(_affected(commits, reached)),
         lookups=tuple(_affected(commits, only)),
-        training_sets=tuple(f"{t.partition('/')[2]}@{v}" for t, v in sorted(reached) if t.startswith("training/")),
-        models=tuple(m for node in sorted(reached) if node[0].startswith("models/") for m in commits.models(node)),
-        predictions=sum(_commit(commits, node).rows or 0 for node in reached if node[0].startswith("predictions/")),
+        training_sets=tuple(f"{own_name(t)}@{v}" for t, v in sorted(reached) if Kind.TRAINING.holds(t)),
+        models=tuple(m for node in sorted(reached) if Kind.MODELS.holds(node[0]) for m in commits.models(node)),
+        predictions=sum(_commit(commits, node).rows or 0 for node in reached if Kind.PREDICTIONS.holds(node[0])),
         reasons=tuple(commits.reasons),
         notes=tuple(notes),
     )

@@ -35,7 +35,8 @@ ONLY_PARSED = {"demo", "up"}
 PROJECT = """
 [tool.assay]
 name = "support"
-domains = ["assay.assets.support", "assets.support"]
+domains = ["assay.assets.support", "additions"]
+commands = "assay.assets.support.commands:commands"
 """
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"\A# (\S+\.(?:py|csv))\n")
@@ -98,7 +99,7 @@ class Desk:
             before = snippet.language
 
     def write(self, snippet: Snippet) -> None:
-        path = self.folder / (snippet.file or "")
+        path = self.folder / (snippet.file or "").replace("assets/support/", "additions/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(FILE.sub("", snippet.text) if path.suffix == ".csv" else snippet.text)
 
@@ -175,7 +176,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         code, output = desk.assay("materialize", "--range", DAYS)
         assert code == 0, output
         yield desk
-    for name in [name for name in sys.modules if name.partition(".")[0] == "assets"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "additions"]:
         del sys.modules[name]
 
 

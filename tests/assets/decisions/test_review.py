@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from assay.assets.decisions.decisions import DECISION, STATUS
 from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, decide
+from assay.assets.steps.apply_decisions import DECISION, STATUS
 from assay.assets.steps.clean import clean_step
 from assay.assets.steps.step import Resources, execute, stale
 from assay.errors import AssayError
