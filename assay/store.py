@@ -68,7 +68,7 @@ class Store:
     @functools.cached_property
     def lineage_store(self) -> "LineageStore":
         """The index of lineage events. Opened on first use: reading tables needs none."""
-        from assay.lineage.store.lineage_store import open_store as open_lineage_store
+        from assay.lineage.store.lineage_store import open_lineage_store
 
         return open_lineage_store(self.settings.lineage_url, self.settings.home)
 
