@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -51,7 +51,8 @@ def _column(series: pl.Series, column: Column, agreed: pl.Series) -> ColumnState
         return state
     if isinstance(dtype, pl.Categorical | pl.Enum):
         values = values.cast(pl.String)  # its codes mean nothing elsewhere
-    distinct = Distinct.of(values.hash(seed=0).to_numpy())
+    hashes = values.hash(seed=0)
+    distinct = Distinct.of(hashes.to_numpy())
     state = replace(state, distinct=distinct)
     if values.dtype == pl.String:
         state = replace(state, texts=_texts(values, rare=distinct.estimate() > len(values) // 4))
