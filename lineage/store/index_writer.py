@@ -50,6 +50,7 @@ def index(connection: sa.Connection, batch: Sequence[EventFacts]) -> None:
     _put_edges(connection, used)
     _put_checks(connection, [(runs[facts.run_id], check) for facts in batch if facts.run_id for check in facts.checks])
     put_mentions(connection, batch, Places(jobs, runs, placed))
+    _settle_other_names(connection, batch)
 
 
 # -- events ------------------------------------------------------------------------------------------------------------
@@ -181,24 +182,47 @@ def _put_datasets(
 
 
 def _settle_lives(connection: sa.Connection, addresses: Sequence[tuple[str, str]]) -> None:
-    """Who names a table by its address alone means the table there, if only one was ever known there. A second one takes
-    that certainty back, and its versions are lines of their own again."""
+    """A table is one line under all names that it ever had, known by its id. Who names it by an address alone means the
+    table there, if only one was ever known there, by its name or by another one (`symlinks`). A second one takes that
+    certainty back, and its versions are lines of their own again."""
     find = "SELECT d.id, d.namespace, d.name, d.table_id, d.life FROM $rows CROSS JOIN datasets d"
     rows = bulk.execute(connection, f"{find} WHERE d.namespace = $0 AND d.name = $1", addresses).all()
-    lives: dict[tuple[str, str], list[int]] = {}
-    for row in rows:
+    query = (
+        "SELECT l.namespace, l.name, d.table_id FROM $rows CROSS JOIN symlinks l JOIN datasets d ON d.id = l.dataset_id"
+    )
+    linked = bulk.execute(
+        connection, f"{query} WHERE l.namespace = $0 AND l.name = $1 AND d.table_id <> ''", addresses
+    ).all()
+    tables: dict[tuple[str, str], set[str]] = {}
+    for row in (*rows, *linked):
         if row.table_id:
-            lives.setdefault((row.namespace, row.name), []).append(row.id)
+            tables.setdefault((row.namespace, row.name), set()).add(row.table_id)
+    oldest = "SELECT d.table_id, min(d.id) AS life FROM $rows CROSS JOIN datasets d WHERE d.table_id = $0 GROUP BY d.table_id"
+    known = sorted({table for here in tables.values() for table in here})
+    lives = (
+        {row.table_id: row.life for row in bulk.execute(connection, oldest, [[key] for key in known])} if known else {}
+    )
     changed = []
     for row in rows:
-        here = lives.get((row.namespace, row.name), [])
-        life = row.id if row.table_id else here[0] if len(here) == 1 else None
+        here = sorted(tables.get((row.namespace, row.name), ()))
+        life = lives[row.table_id] if row.table_id else lives[here[0]] if len(here) == 1 else None
         if life != row.life:
             changed.append((row.id, life))
             if not row.table_id:  # a table's own versions are never moved
                 _move(connection, row.id, life)
     if changed:
         bulk.execute(connection, "UPDATE datasets SET life = $1i FROM $rows WHERE id = $0i", changed)
+
+
+def _settle_other_names(connection: sa.Connection, batch: Sequence[EventFacts]) -> None:
+    """Datasets that somebody named by what is another name of a table."""
+    names = {(key.namespace, key.name) for facts in batch for said in facts.said for key in said.symlinks or ()}
+    find = "SELECT d.namespace, d.name FROM $rows CROSS JOIN datasets d"
+    find += " WHERE d.namespace = $0 AND d.name = $1 AND d.table_id = ''"
+    if names and (met := {tuple(row) for row in bulk.execute(connection, find, sorted(names))}):
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LIVES_LOCK})
+        _settle_lives(connection, sorted(met))
 
 
 def _move(connection: sa.Connection, dataset: int, life: int | None) -> None:
