@@ -68,7 +68,7 @@ class Store:
     @functools.cached_property
     def lineage_store(self) -> "LineageStore":
         """The index of lineage events. Opened on first use: reading tables needs none."""
-        from assay.lineage.store.lineage_store import open_store as open_lineage_store
+        from assay.lineage.store.lineage_store import open_lineage_store
 
         return open_lineage_store(self.settings.lineage_url, self.settings.home)
 
@@ -211,10 +211,10 @@ class Store:
         Raises:
             AssayError: For unknown features or tables, a spine without usable times, or both `versions` and `pins`.
         """
-        from assay.features.serving.feature_refs import join_features
+        from assay.features.serving.as_of_join import as_of_join
 
-        return join_features(
-            self.lake, spine, features, versions=versions, pins=pins, known_at=known_at, skip_nulls=skip_nulls
+        return as_of_join(
+            spine, features, lake=self.lake, versions=versions, pins=pins, known_at=known_at, skip_nulls=skip_nulls
         )
 
     def training_set(
@@ -237,10 +237,14 @@ class Store:
 
         return load_training_set(self.lake, training_set_id)
 
-    def online(self, view: str) -> "Online":
+    def online(self, features: "str | Sequence[str] | TrainingSetVersion") -> "Online":
+        """Latest values: of a view (by name), of a list of references, or of what a training set was joined by.
+
+        >>> store.online("customer_activity").get({"customer_id": "C1"})                         # doctest: +SKIP
+        """
         from assay.features.serving.online import Online
 
-        return Online(self.lake, view)
+        return Online(self.lake, features)
 
     # -- lineage ---------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.features.embeddings.engine import Engine
     from assay.features.embeddings.model import EmbeddingModel, resolve_model
-    from assay.features.serving.as_of import ViewRead, as_of_join
-    from assay.features.serving.feature_refs import join_features
+    from assay.features.serving.as_of import ViewRead, point_in_time_join
+    from assay.features.serving.as_of_join import as_of_join
     from assay.features.serving.online import online_get
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
     from assay.features.tables.availability import snapshot_status
@@ -64,13 +64,13 @@ __all__ = [
     "Work",
     "as_of_join",
     "create_training_set",
-    "join_features",
     "load_training_set",
     "new_run",
     "online_get",
     "open_lake",
     "pin",
     "pins",
+    "point_in_time_join",
     "resolve_model",
     "snapshot_status",
     "transaction",
@@ -112,15 +112,15 @@ _HOMES = {
     "ViewRead": "assay.features.serving.as_of",
     "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
-    "as_of_join": "assay.features.serving.as_of",
+    "as_of_join": "assay.features.serving.as_of_join",
     "create_training_set": "assay.features.serving.training",
-    "join_features": "assay.features.serving.feature_refs",
     "load_training_set": "assay.features.serving.training",
     "new_run": "assay.features.tables.run_record",
     "online_get": "assay.features.serving.online",
     "open_lake": "assay.features.tables.lake",
     "pin": "assay.features.tables.pins",
     "pins": "assay.features.tables.pins",
+    "point_in_time_join": "assay.features.serving.as_of",
     "resolve_model": "assay.features.embeddings.model",
     "snapshot_status": "assay.features.tables.availability",
     "transaction": "assay.features.tables.transaction",

@@ -132,7 +132,7 @@ def _lake(settings: Settings | None = None) -> Lake:
 
 
 def _index() -> "LineageStore":
-    from assay.lineage.store.lineage_store import open_store
+    from assay.lineage.store.lineage_store import open_lineage_store
 
     settings = Settings()
-    return open_store(settings.lineage_url, settings.home)
+    return open_lineage_store(settings.lineage_url, settings.home)

@@ -118,7 +118,7 @@ def _event(state: RunState, work: Work, deployment: str, at: datetime, tags: Map
     )
 
 
-def _add(event: RunEvent, name: str, facet: RunFacet) -> None:
+def _add(event: RunEvent, name: str, facet: RunFacet | dict[str, Any]) -> None:
     event.run.facets = {**(event.run.facets or {}), **facets.signed({name: facet})}
 
 

@@ -285,7 +285,9 @@ def tags_facet(tags: Mapping[str, Any]) -> ol.RunFacet | None:
     """Tags of a run; those without a value are left out."""
     field = ol.tags_run.TagsRunFacetFields
     fields = [field(key, str(value), "ASSAY") for key, value in tags.items() if value not in (None, "")]
-    return ol.tags_run.TagsRunFacet(fields, producer=PRODUCER) if fields else None
+    if not fields:
+        return None
+    return ol.tags_run.TagsRunFacet(fields, producer=PRODUCER)  # pyright: ignore[reportCallIssue]  (of the base class)
 
 
 def process_facet(process: Process) -> dict[str, Any]:

@@ -203,7 +203,8 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     for item in tx.reads:
         if Kind.FEATURES.holds(item.snapshot.table) and not item.lookup:
             writers = tx.state(item.snapshot.table).writers(item.partitions)
-            found += [key for commit in writers[-1:] for key in (commit.serving or {}).get("keys", [])]
+            served = [commit.serving for commit in writers[-1:] if commit.serving]
+            found += [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]
     if not keys:
         raise AssayError(f"{table}: which columns say whom a prediction is about? Pass them as `keys`.")

@@ -109,7 +109,7 @@ def test_the_blocker_blocks(tmp_path: Path) -> None:
         ("import assay.lineage.api", "console"),
         ("import assay.web", "console"),
         (
-            "assay.lineage.LineageStore; from assay.lineage.store.lineage_store import open_store as o; o('postgres://h/d')",
+            "assay.lineage.LineageStore; from assay.lineage.store.lineage_store import open_lineage_store as o; o('postgres://h/d')",
             "postgres",
         ),
         ("from assay.assets.sources.sql import database_url; database_url('postgresql://h/d')", "postgres"),
