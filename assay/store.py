@@ -1,7 +1,7 @@
 """The front door: one object that knows where the tables are and speaks the public API."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from assay.features.tables.lake import Lake, Table, open_lake
 from assay.features.tables.run_record import Run, Work, new_run
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, transaction
+from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,25 +87,22 @@ class Store:
 
     def recover_events(
         self,
-        quiet_seconds: float = 60,
+        quiet_seconds: float = QUIET_SECONDS,
         *,
-        tables: Sequence[str] | None = None,
-        over: "Callable[[str], bool]" = lambda parent_id: False,
+        over: Callable[[str], bool] = lambda parent_id: False,
         abandoned: timedelta | None = None,
     ) -> list[str]:
-        """End the lineage of runs that were killed before they could do so.
+        """Record the end of runs that were killed before they could record it themselves.
 
         Args:
-            quiet_seconds: Leave runs alone that began less than so many seconds ago.
-            tables: Look at these tables only; None: all.
-            over: Whether the orchestrator's run with this id has ended.
-            abandoned: After this time a run counts as ended, although nobody can know.
+            quiet_seconds: Runs whose start or last commit is younger are left alone.
+            over: Whether an orchestrator's run, by its id, has ended.
+            abandoned: Also end runs that started longer ago, of whose process nothing can be known. Default: none.
 
         Returns:
-            The ids of the runs that were ended.
+            The ids of the runs.
         """
-        quiet = timedelta(seconds=quiet_seconds)
-        return self.recorder.recover(self.lake, tables, quiet=quiet, over=over, abandoned=abandoned)
+        return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds), over=over, abandoned=abandoned)
 
     def forward_events(self, seconds: float = 10, *, refused: bool = False) -> int:
         """Deliver waiting events to the OpenLineage backend, if one is set; how many still wait after `seconds`. `refused`:
