@@ -1,4 +1,4 @@
-"""What a domain declares: every Source, FeatureView, Embedding and Step found in the modules of its folder.
+"""What a domain declares: every Source, FeatureView, Embedding, TrainingSet, Model and Step found in the modules of its folder.
 
 Adding a source is adding a file; nothing else has to be told about it.
 """
@@ -15,8 +15,10 @@ from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step
 from assay.assets.steps.embeddings import Embedding, embedding_step
 from assay.assets.steps.features import view_step
+from assay.assets.steps.models import Model, model_step, prediction_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
+from assay.assets.steps.training import TrainingSet, training_step
 from assay.errors import AssayError
 from assay.features.views.feature_view import FeatureView
 
@@ -48,6 +50,7 @@ def domain_steps(domain: ModuleType) -> list[Step]:
     """The steps that the declarations of a package make."""
     declared = list(_declared(domain))
     by_table = {source.clean: source for source in declared if isinstance(source, Source)}
+    features = {item.name: item for item in declared if isinstance(item, FeatureView | Embedding)}
     steps: list[Step] = []
     for item in declared:
         if isinstance(item, Source):
@@ -60,6 +63,10 @@ def domain_steps(domain: ModuleType) -> list[Step]:
             steps.append(view_step(item, max(days), [source.contract for source in read]))
         elif isinstance(item, Embedding):
             steps.append(embedding_step(item))
+        elif isinstance(item, TrainingSet):
+            steps.append(training_step(item, features))
+        elif isinstance(item, Model):
+            steps += [model_step(item), prediction_step(item, features)]
         elif isinstance(item, Step):
             steps.append(item)
     return steps
@@ -73,7 +80,7 @@ def _declared(domain: ModuleType) -> Iterator[Any]:
             continue
         module = importlib.import_module(f"{domain.__name__}.{info.name}")
         for item in vars(module).values():
-            if isinstance(item, Source | FeatureView | Embedding | Step) and id(item) not in seen:
+            if isinstance(item, Source | FeatureView | Embedding | TrainingSet | Model | Step) and id(item) not in seen:
                 seen.add(id(item))
                 yield item
 
