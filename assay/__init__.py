@@ -15,15 +15,22 @@ from assay.errors import AssayError
 from assay.lazy import lazy
 
 if TYPE_CHECKING:
+    from assay.assets.dagster.definitions import definitions
     from assay.assets.sources.source import Files, Rows, Source
     from assay.assets.steps.embeddings import Embedding
+    from assay.assets.steps.models import Model
     from assay.assets.steps.step import Step
+    from assay.assets.steps.training import Spine, TrainingSet
     from assay.checks.contract.contract import Contract
     from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
-    from assay.features.views.feature_view import Entity, Feature, FeatureView, Windowed, windows
+    from assay.features.serving.online import Online
+    from assay.features.views.entity import Entity
+    from assay.features.views.feature_view import FeatureView
+    from assay.features.views.row_wise import Feature
+    from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
-    from assay.store import Online, Store, TableInfo
+    from assay.store import Store, TableInfo
 
 __all__ = [
     "AssayError",
@@ -35,16 +42,20 @@ __all__ = [
     "FeatureView",
     "Field",
     "Files",
+    "Model",
     "Online",
     "RowCount",
     "Rows",
     "Severity",
     "Source",
+    "Spine",
     "Step",
     "Store",
     "TableInfo",
     "Timestamp",
+    "TrainingSet",
     "Windowed",
+    "definitions",
     "impact",
     "open",
     "rule",
@@ -58,27 +69,31 @@ _HOMES = {
     "Block": "assay.checks.contract.field",
     "Contract": "assay.checks.contract.contract",
     "Embedding": "assay.assets.steps.embeddings",
-    "Entity": "assay.features.views.feature_view",
-    "Feature": "assay.features.views.feature_view",
+    "Entity": "assay.features.views.entity",
+    "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
     "Files": "assay.assets.sources.source",
-    "Online": "assay.store",
+    "Model": "assay.assets.steps.models",
+    "Online": "assay.features.serving.online",
     "RowCount": "assay.checks.contract.field",
     "Rows": "assay.assets.sources.source",
     "Severity": "assay.checks.contract.field",
     "Source": "assay.assets.sources.source",
+    "Spine": "assay.assets.steps.training",
     "Step": "assay.assets.steps.step",
     "Store": "assay.store",
     "TableInfo": "assay.store",
     "Timestamp": "assay.checks.contract.field",
-    "Windowed": "assay.features.views.feature_view",
+    "TrainingSet": "assay.assets.steps.training",
+    "Windowed": "assay.features.views.windowed",
+    "definitions": "assay.assets.dagster.definitions",
     "impact": "assay.lineage.questions",
     "rule": "assay.checks.contract.field",
     "trace": "assay.lineage.questions",
     "validate": "assay.checks.validation.validate",
     "verify": "assay.lineage.questions",
-    "windows": "assay.features.views.feature_view",
+    "windows": "assay.features.views.windowed",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)
 

@@ -1,9 +1,63 @@
-"""Where things are, from the environment (`ASSAY_*`) or from arguments. Nothing here touches the disk."""
+"""Where things are: from arguments, the environment (`ASSAY_*`), or `.env` in the project's folder. Nothing is created."""
 
+import os
+import re
 from pathlib import Path
+from typing import Any
 
-from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PROJECT_FILE = "pyproject.toml"
+PROJECT_TABLE = re.compile(r"^\s*\[tool\.assay[\].]", re.MULTILINE)
+
+
+def project_folder(chosen: str | Path = "") -> Path | None:
+    """The project's folder: the chosen one, or the nearest at or above the working directory that holds a project.
+
+    Args:
+        chosen: a folder, or the name of a package or an installed project (which has no folder here); empty: look upward
+            from the working directory, like git.
+
+    Returns:
+        An absolute path, or None where there is no project.
+    """
+    if chosen:
+        return Path(chosen).resolve() if Path(chosen).is_dir() else None
+    return folder_above(Path.cwd())
+
+
+def folder_above(start: Path) -> Path | None:
+    """The nearest folder, from `start` upward, whose pyproject.toml has a table `[tool.assay]`."""
+    for folder in (start, *start.parents):
+        try:
+            text = (folder / PROJECT_FILE).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if PROJECT_TABLE.search(text):
+            return folder
+    return None
+
+
+class _ProjectEnv(DotEnvSettingsSource):
+    """`.env` of the project. Relative paths in it start at its folder, wherever the command is called."""
+
+    def __init__(self, settings_cls: type[BaseSettings], folder: Path) -> None:
+        super().__init__(settings_cls, env_file=folder / ".env", env_file_encoding="utf-8")
+        self.folder = folder
+
+    def __call__(self) -> dict[str, Any]:
+        values = super().__call__()
+        for name in ("home", "landing", "lake"):
+            if values.get(name) and "://" not in str(values[name]):
+                values[name] = str(self.folder / values[name])
+        return values
 
 
 class Settings(BaseSettings):
@@ -14,7 +68,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
-    home: Path = Field(default=Path("var"), description="folder for everything Assay keeps")
+    project: str = Field(
+        default="",
+        description="folder, package or installed name of the project (default: found from the working directory upward)",
+    )
+    home: Path = Field(default=Path("var"), description="folder for everything Assay keeps (in the project's folder)")
     lake: str = Field(default="", description="root of the tables: a folder or s3://… (default: HOME/lake)")
     landing: Path | None = Field(default=None, description="where upstreams drop files (default: HOME/landing)")
     lineage_db: SecretStr = Field(default=SecretStr(""), description="SQLAlchemy URL (default: SQLite in HOME)")
@@ -41,6 +99,30 @@ class Settings(BaseSettings):
         description="options of an object store, as JSON",
         validation_alias=AliasChoices("storage_options", "ASSAY_STORAGE_OPTIONS"),
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings
+        given = init_settings.init_kwargs.get("project") if isinstance(init_settings, InitSettingsSource) else None
+        folder = project_folder(given or os.environ.get("ASSAY_PROJECT", ""))
+        of_project = (_ProjectEnv(settings_cls, folder),) if folder else ()
+        return (init_settings, env_settings, *of_project, file_secret_settings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _home_in_the_project(cls, values: dict[str, Any]) -> dict[str, Any]:
+        folder = project_folder(values.get("project", ""))
+        # Seen from the folder itself, paths stay short.
+        if values.get("home") is None and folder is not None and folder != Path.cwd():
+            return values | {"home": folder / "var"}
+        return values
 
     @property
     def lake_uri(self) -> str:

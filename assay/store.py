@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from assay.assets.decisions.review import DecisionResult
     from assay.assets.sources.source import Source
     from assay.assets.steps.step import Resources
+    from assay.features.serving.as_of import KnownAt
     from assay.features.serving.model_formats import Load, Save
     from assay.features.serving.models import ModelVersion
+    from assay.features.serving.online import Online
     from assay.features.serving.training import TrainingSetVersion
     from assay.features.tables.inputs import Input
     from assay.lineage.delivery.recorder import EventRecorder
@@ -46,20 +48,6 @@ class TableInfo:
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
         return values | {"updated_at": self.updated_at.isoformat()}
-
-
-@dataclass(frozen=True, slots=True)
-class Online:
-    """Latest values of a view, served now."""
-
-    lake: Lake
-    view: str
-
-    def get(self, keys: Mapping[str, Sequence[Any]] | pl.DataFrame, at: datetime | None = None) -> pl.DataFrame:
-        """One row per key: the values valid at `at` (default: now), their state and the snapshot they came from."""
-        from assay.features.serving.online import online_get
-
-        return online_get(self.lake, self.view, keys, at or datetime.now(UTC))
 
 
 @dataclass(frozen=True)
@@ -193,20 +181,47 @@ class Store:
     # -- features --------------------------------------------------------------------------------------------------
 
     def as_of_join(
-        self, spine: pl.DataFrame, features: Sequence[str], pins: Mapping[str, int] | None = None, **options: Any
+        self,
+        spine: pl.DataFrame,
+        features: Sequence[str],
+        versions: Mapping[str, int] | None = None,
+        *,
+        pins: Mapping[str, int] | None = None,
+        known_at: "KnownAt" = "event",
+        skip_nulls: bool = False,
     ) -> pl.DataFrame:
-        """The spine with, per row, the features' values as of its `event_time`. `pins` fixes table versions."""
+        """The spine with, per row, the features' values as of its `event_time`.
+
+        Args:
+            spine: The entities' keys and `event_time` (with a time zone), one row per answer.
+            features: References such as `customer_activity:tickets_7d`.
+            versions: Table name → version to read; other tables are read at their latest version.
+            pins: The former name of `versions`.
+            known_at: `known` also demands that the value was known by then.
+            skip_nulls: Serve the latest value that is not null.
+
+        Raises:
+            AssayError: For unknown features or tables, a spine without usable times, or both `versions` and `pins`.
+        """
         from assay.features.serving.feature_refs import join_features
 
-        return join_features(self.lake, spine, features, pins=pins, **options)
+        return join_features(
+            self.lake, spine, features, versions=versions, pins=pins, known_at=known_at, skip_nulls=skip_nulls
+        )
 
     def training_set(
-        self, name: str, *, spine: pl.DataFrame, features: Sequence[str], pins: Mapping[str, int] | None = None
+        self,
+        name: str,
+        *,
+        spine: pl.DataFrame,
+        features: Sequence[str],
+        versions: Mapping[str, int] | None = None,
+        pins: Mapping[str, int] | None = None,
     ) -> "TrainingSetVersion":
-        """Materialise an as-of join as a versioned, pinned training set."""
+        """Materialise an as-of join as a versioned, pinned training set. For the arguments see `as_of_join`."""
         from assay.features.serving.training import create_training_set
 
-        return create_training_set(self.lake, self.recorder, name, spine, features, pins=pins)
+        return create_training_set(self.lake, self.recorder, name, spine, features, versions=versions, pins=pins)
 
     def load_training_set(self, training_set_id: str) -> "TrainingSetVersion":
         """The same rows as when it was made, or an error that says exactly why not."""
@@ -214,7 +229,9 @@ class Store:
 
         return load_training_set(self.lake, training_set_id)
 
-    def online(self, view: str) -> Online:
+    def online(self, view: str) -> "Online":
+        from assay.features.serving.online import Online
+
         return Online(self.lake, view)
 
     # -- models ----------------------------------------------------------------------------------------------------
@@ -407,7 +424,7 @@ class Store:
 
 
 def _source(name: str) -> "Source":
-    from assay.assets.project import source
+    from assay.assets.declarations import source
 
     return source(name)
 

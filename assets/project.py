@@ -1,101 +1,200 @@
-"""What a domain declares: every Source, FeatureView, Embedding, TrainingSet, Model and Step found in the modules of its folder.
+"""A project: the packages whose modules declare sources, views and everything else, and where they are found.
 
-Adding a source is adding a file; nothing else has to be told about it.
+In this order, a project is: what `ASSAY_PROJECT` names (a folder, a package, or an installed project), the nearest folder at
+or above the working directory whose `pyproject.toml` has
+
+    [tool.assay]
+    domains = ["shop.declarations"]        # packages or modules; sub-packages are searched too
+    commands = "shop.commands:commands"    # a click group whose commands join `assay` (optional)
+    name = "shop"                          # of jobs and sensors (optional; default: [project] name)
+
+or the one installed package that announces itself by an entry point of the group `assay.projects`
+(`shop = "shop.declarations"`).
 """
 
-import functools
 import importlib
-import pkgutil
-from collections.abc import Iterator
-from graphlib import TopologicalSorter
-from types import ModuleType
+import importlib.util
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.machinery import ModuleSpec
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
-from assay.assets.sources.source import Source
-from assay.assets.steps.clean import clean_step
-from assay.assets.steps.embeddings import Embedding, embedding_step
-from assay.assets.steps.features import view_step
-from assay.assets.steps.models import Model, model_step, prediction_step
-from assay.assets.steps.raw import raw_step
-from assay.assets.steps.step import Step
-from assay.assets.steps.training import TrainingSet, training_step
 from assay.errors import AssayError
-from assay.features.views.feature_view import FeatureView
+from assay.settings import PROJECT_FILE, folder_above, project_folder
 
-DOMAINS = ("assay.assets.support",)
-
-
-@functools.cache
-def pipeline() -> tuple[Step, ...]:
-    """All steps of all domains, upstream before downstream. Raises AssayError for two steps that write one table."""
-    return ordered([step for domain in DOMAINS for step in domain_steps(importlib.import_module(domain))])
+ENTRY_POINTS = "assay.projects"
 
 
-@functools.cache
-def sources() -> dict[str, Source]:
-    """Declared sources by name."""
-    found = (item for domain in DOMAINS for item in _declared(importlib.import_module(domain)))
-    return {item.name: item for item in found if isinstance(item, Source)}
+class ProjectMissing(AssayError):
+    """No project was found."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no Assay project here: no pyproject.toml with [tool.assay] in this folder or above it. "
+            "Make one with `assay init NAME`, or look at the shipped example with ASSAY_PROJECT=assay.assets.support."
+        )
 
 
-def source(name: str) -> Source:
-    """A declared source. Raises AssayError for a name that is none."""
-    found = sources().get(name)
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Packages of declarations, and the folder that they belong to (None: they are installed).
+
+    Attributes:
+        name: letters, digits and underscores; the beginning of the names of its jobs and its sensor.
+        domains: importable packages or modules, searched with everything below them.
+        root: the folder of its `pyproject.toml`, `.env`, `workspace.yaml` and `dagster_home/`.
+        commands: `module:group`, a click group of its own commands; empty: none.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+    root: Path | None = None
+    commands: str = ""
+
+
+def find_project() -> Project | None:
+    """The active project, or None where there is none. Raises AssayError for one that is declared wrongly."""
+    chosen = os.environ.get("ASSAY_PROJECT", "")
+    folder = project_folder(chosen)
+    if folder is not None:
+        return read_project(folder)
+    if chosen:
+        return _named(chosen)
+    installed = _installed()
+    if len(installed) > 1:
+        raise AssayError(f"Several projects are installed: set ASSAY_PROJECT to one of {', '.join(sorted(installed))}.")
+    return next(iter(installed.values()), None)
+
+
+def active_project() -> Project:
+    """The active project. Raises ProjectMissing where there is none."""
+    found = find_project()
     if found is None:
-        raise AssayError(f"There is no source {name!r}. There are: {', '.join(sorted(sources()))}.")
+        raise ProjectMissing
     return found
 
 
-def domain_steps(domain: ModuleType) -> list[Step]:
-    """The steps that the declarations of a package make."""
-    declared = list(_declared(domain))
-    by_table = {source.clean: source for source in declared if isinstance(source, Source)}
-    features = {item.name: item for item in declared if isinstance(item, FeatureView | Embedding)}
-    steps: list[Step] = []
-    for item in declared:
-        if isinstance(item, Source):
-            steps += [raw_step(item), clean_step(item)]
-        elif isinstance(item, FeatureView):
-            read = [by_table[table] for table in item.sources() if table in by_table]
-            days = [source.first_day for source in read if source.first_day]
-            if not days:
-                raise AssayError(f"View {item.name!r} reads no daily source, so its days are unknown.")
-            steps.append(view_step(item, max(days), [source.contract for source in read]))
-        elif isinstance(item, Embedding):
-            steps.append(embedding_step(item))
-        elif isinstance(item, TrainingSet):
-            steps.append(training_step(item, features))
-        elif isinstance(item, Model):
-            steps += [model_step(item), prediction_step(item, features)]
-        elif isinstance(item, Step):
-            steps.append(item)
-    return steps
+def project_of(domains: Sequence[str]) -> Project:
+    """The project that these packages belong to: that of the nearest `pyproject.toml` above their files, cut to them.
+
+    Raises AssayError for a package that is not there.
+    """
+    if not domains:
+        return active_project()
+    if len(domains) == 1 and domains[0] in (installed := _installed()):
+        return installed[domains[0]]
+    here = project_folder(os.environ.get("ASSAY_PROJECT", ""))
+    place = place_of(domains[0], here)
+    root = folder_above(place)
+    if root is None:
+        return Project(_identifier(domains[0].partition(".")[0]), tuple(domains))
+    return replace(read_project(root), domains=tuple(domains))
 
 
-def _declared(domain: ModuleType) -> Iterator[Any]:
-    """Declarations, each once (a module may import another's), in the order of the files' names."""
-    seen: set[int] = set()
-    for info in sorted(pkgutil.iter_modules(domain.__path__), key=lambda info: info.name):
-        if info.ispkg:
-            continue
-        module = importlib.import_module(f"{domain.__name__}.{info.name}")
-        for item in vars(module).values():
-            if isinstance(item, Source | FeatureView | Embedding | TrainingSet | Model | Step) and id(item) not in seen:
-                seen.add(id(item))
-                yield item
+def read_project(folder: Path) -> Project:
+    """The project of a folder. Raises AssayError where its `pyproject.toml` does not declare one."""
+    file = folder / PROJECT_FILE
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise AssayError(f"{file} cannot be read ({problem.strerror}); a project's folder has one.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise AssayError(f"{file} is not valid TOML: {problem}. Correct it.") from None
+    table = content.get("tool", {}).get("assay", {})
+    domains, commands = table.get("domains"), table.get("commands", "")
+    if not isinstance(domains, list) or not domains or not all(isinstance(name, str) for name in domains):
+        raise AssayError(f'{file}, [tool.assay]: name the packages of declarations: domains = ["shop.declarations"].')
+    if unknown := sorted(set(table) - {"domains", "commands", "name"}):
+        raise AssayError(f"{file}, [tool.assay]: {unknown[0]!r} is not known; there are domains, commands and name.")
+    name = table.get("name") or content.get("project", {}).get("name") or domains[0].partition(".")[0]
+    return Project(_identifier(name), tuple(domains), folder, commands)
 
 
-def ordered(steps: list[Step]) -> tuple[Step, ...]:
-    """Upstream first; ties by name, so that the order is always the same."""
-    writer: dict[str, Step] = {}
-    for step in sorted(steps, key=lambda step: step.name):
-        for table in step.outputs:
-            if table in writer:
-                raise AssayError(f"{table} is written by two declarations; give one of them another name.")
-            writer[table] = step
-    graph = {
-        step.name: [writer[table].name for table in (*step.reads, *step.references) if table in writer]
-        for step in writer.values()
-    }
-    by_name = {step.name: step for step in steps}
-    return tuple(by_name[name] for name in TopologicalSorter(graph).static_order() if name in by_name)
+def _named(chosen: str) -> Project:
+    """What ASSAY_PROJECT names, if it is no folder: an installed project, or an importable package."""
+    installed = _installed()
+    if chosen in installed:
+        return installed[chosen]
+    if "/" in chosen or not all(part.isidentifier() for part in chosen.split(".")):
+        raise AssayError(f"ASSAY_PROJECT={chosen}: there is no such folder. Give a project's folder, or a package.")
+    commands = f"{chosen}.commands"
+    place = place_of(chosen, None)
+    has_commands = (place / "commands.py").is_file()
+    return Project(
+        _identifier(chosen.rpartition(".")[2]), (chosen,), None, f"{commands}:commands" if has_commands else ""
+    )
+
+
+def _installed() -> dict[str, Project]:
+    return {entry.name: Project(_identifier(entry.name), (entry.value,)) for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def load_object(project: Project, where: str) -> Any:
+    """What `module:name` of a project is. Raises AssayError where it cannot be had."""
+    module, _, name = where.partition(":")
+    place_of(module, project.root)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as problem:
+        raise AssayError(
+            f"{where} of project {project.name} cannot be loaded: {type(problem).__name__}: {problem}. Correct it, or "
+            "`commands` in [tool.assay]."
+        ) from problem
+
+
+def place_of(domain: str, root: Path | None) -> Path:
+    """The folder of a package, or the file of a module. Makes the project's folder importable where it has to be.
+
+    Raises AssayError where there is none, or where another package of that name is in front of the project's own.
+    """
+    top, *rest = domain.split(".")
+    own = _side_with(top, root)
+    if own is not None and not _inside(_spec(top), own):
+        if str(own) not in sys.path:
+            sys.path.append(str(own))
+            importlib.invalidate_caches()
+        if (found := _spec(top)) is not None and not _inside(found, own):
+            raise AssayError(
+                f"The package {top} of the project in {root} is hidden by another one of that name "
+                f"({found.origin or top}); rename one of them."
+            )
+    spec = _spec(top)
+    bases = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+    candidates = [base.joinpath(*rest) for base in bases] if rest or bases else []
+    candidates += [candidate.with_name(f"{candidate.name}.py") for candidate in candidates]
+    candidates += [Path(spec.origin)] if spec and spec.origin and not rest else []
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    where = f" in {root}" if root else ""
+    raise AssayError(f"There is no package {domain}{where}: correct `domains` in [tool.assay], or install it.")
+
+
+def _side_with(top: str, root: Path | None) -> Path | None:
+    """The project's folder, or its `src`, whichever holds the package. None for Assay itself, which is imported already."""
+    if root is None or top == __name__.partition(".")[0]:
+        return None
+    sides = (root, root / "src")
+    return next((side for side in sides if (side / top).is_dir() or (side / f"{top}.py").is_file()), None)
+
+
+def _spec(top: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(top)
+    except ValueError:  # `__main__`
+        return None
+
+
+def _inside(spec: ModuleSpec | None, folder: Path) -> bool:
+    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+    return any(place and Path(place).resolve().is_relative_to(folder.resolve()) for place in places)

@@ -57,7 +57,7 @@ def finished_runs(count: int) -> Iterator[RunResult]:
         ]
         yield RunResult(
             work=work,
-            reads=(Slice(reads[0], (day,), SHA), Slice(reads[1], None, SHA, reference=True)),
+            reads=(Slice(reads[0], (day,), SHA), Slice(reads[1], None, SHA, lookup=True)),
             sources=(),
             writes=tuple(TableWrite(item.table, item, day, 500, 40_000, True, schema, sources) for item in outputs),
             checks=checks,

@@ -9,17 +9,22 @@ if TYPE_CHECKING:
     from assay.features.embeddings.model import EmbeddingModel, resolve_model
     from assay.features.serving.as_of import ViewRead, as_of_join
     from assay.features.serving.feature_refs import join_features
+    from assay.features.serving.models import ModelVersion
     from assay.features.serving.online import online_get
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
     from assay.features.tables.availability import snapshot_status
     from assay.features.tables.lake import Lake, Table, TableMissing, TableState, open_lake
     from assay.features.tables.pins import Pin, pin, pins, unpin
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
+    from assay.features.tables.serving import Serving
     from assay.features.tables.snapshot import Slice, Snapshot
     from assay.features.tables.transaction import AuditFailed, Transaction, transaction
     from assay.features.tables.vacuum import Vacuum, vacuum
-    from assay.features.views.feature_view import Entity, Feature, FeatureView, Serving, Windowed, compute_rows, windows
-    from assay.features.views.windowed import aggregate
+    from assay.features.views.entity import Entity
+    from assay.features.views.feature_view import FeatureView
+    from assay.features.views.row_wise import Feature
+    from assay.features.views.transformation import RowsRead, Transformation
+    from assay.features.views.windowed import Windowed, windows
 
 __all__ = [
     "AuditFailed",
@@ -30,8 +35,10 @@ __all__ = [
     "Feature",
     "FeatureView",
     "Lake",
+    "ModelVersion",
     "Pin",
     "Recorder",
+    "RowsRead",
     "Run",
     "RunResult",
     "Serving",
@@ -43,13 +50,12 @@ __all__ = [
     "TableWrite",
     "TrainingSetVersion",
     "Transaction",
+    "Transformation",
     "Vacuum",
     "ViewRead",
     "Windowed",
     "Work",
-    "aggregate",
     "as_of_join",
-    "compute_rows",
     "create_training_set",
     "join_features",
     "load_training_set",
@@ -71,15 +77,17 @@ _HOMES = {
     "CheckResult": "assay.features.tables.run_record",
     "EmbeddingModel": "assay.features.embeddings.model",
     "Engine": "assay.features.embeddings.engine",
-    "Entity": "assay.features.views.feature_view",
-    "Feature": "assay.features.views.feature_view",
+    "Entity": "assay.features.views.entity",
+    "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
     "Lake": "assay.features.tables.lake",
+    "ModelVersion": "assay.features.serving.models",
     "Pin": "assay.features.tables.pins",
     "Recorder": "assay.features.tables.run_record",
+    "RowsRead": "assay.features.views.transformation",
     "Run": "assay.features.tables.run_record",
     "RunResult": "assay.features.tables.run_record",
-    "Serving": "assay.features.views.feature_view",
+    "Serving": "assay.features.tables.serving",
     "Slice": "assay.features.tables.snapshot",
     "Snapshot": "assay.features.tables.snapshot",
     "Table": "assay.features.tables.lake",
@@ -88,13 +96,12 @@ _HOMES = {
     "TableWrite": "assay.features.tables.run_record",
     "TrainingSetVersion": "assay.features.serving.training",
     "Transaction": "assay.features.tables.transaction",
+    "Transformation": "assay.features.views.transformation",
     "Vacuum": "assay.features.tables.vacuum",
     "ViewRead": "assay.features.serving.as_of",
-    "Windowed": "assay.features.views.feature_view",
+    "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
-    "aggregate": "assay.features.views.windowed",
     "as_of_join": "assay.features.serving.as_of",
-    "compute_rows": "assay.features.views.feature_view",
     "create_training_set": "assay.features.serving.training",
     "join_features": "assay.features.serving.feature_refs",
     "load_training_set": "assay.features.serving.training",
@@ -108,6 +115,6 @@ _HOMES = {
     "transaction": "assay.features.tables.transaction",
     "unpin": "assay.features.tables.pins",
     "vacuum": "assay.features.tables.vacuum",
-    "windows": "assay.features.views.feature_view",
+    "windows": "assay.features.views.windowed",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)

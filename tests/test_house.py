@@ -61,7 +61,9 @@ def crossings(folder: str) -> set[tuple[str, str]]:
             if parts[0] != "assay" or len(parts) < 2:
                 continue
             other = parts[1]
-            if other not in ALLOWED[folder] | LEAVES | COMPOSED.get(folder, set()):
+            # The example is a project: it may use what any other may, also the look of the command line.
+            project = {"cli"} if name_of(file).startswith("assay.assets.support") else set()
+            if other not in ALLOWED[folder] | LEAVES | COMPOSED.get(folder, set()) | project:
                 found.add((name_of(file), name))
     return found
 
@@ -69,6 +71,15 @@ def crossings(folder: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_imports_run_one_way(folder: str) -> None:
     assert crossings(folder) <= CROSSING
+
+
+def test_the_platform_knows_no_project() -> None:
+    """The shipped example is found like any other project: no module of the platform imports or names it."""
+    for folder in (*FOLDERS, "assay"):
+        for file in modules(folder):
+            if not name_of(file).startswith("assay.assets.support"):
+                found = [name for name in imports(file) if name.startswith("assay.assets.support")]
+                assert found == [], name_of(file)
 
 
 def test_the_test_of_imports_sees_them() -> None:

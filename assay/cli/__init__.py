@@ -9,10 +9,8 @@ import click
 from assay.errors import AssayError
 
 COMMANDS = {
-    "demo": ("assay.cli.pipeline", "demo"),
     "materialize": ("assay.cli.pipeline", "materialize"),
     "up": ("assay.cli.up", "up"),
-    "tour": ("assay.cli.tour", "tour"),
     "tables": ("assay.cli.tables", "tables"),
     "report": ("assay.cli.report", "report"),
     "quarantine": ("assay.cli.quarantine", "quarantine"),
@@ -31,18 +29,35 @@ EXIT_BATCHES_STOPPED = 3
 
 
 class Lazy(click.Group):
-    """A group whose commands are imported when they are needed."""
+    """A group whose commands are imported when they are needed; the project's own come after Assay's."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(COMMANDS)
+        try:
+            return [*COMMANDS, *_commands_of_project(ctx)]
+        except AssayError:  # what is wrong with the project, its own commands say
+            return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
         if cmd_name not in COMMANDS:
-            return None
+            return _commands_of_project(ctx).get(cmd_name)
         module, name = COMMANDS[cmd_name]
         return getattr(importlib.import_module(module), name)
+
+
+def _commands_of_project(ctx: click.Context) -> dict[str, click.Command]:
+    """Commands that the active project offers (`[tool.assay] commands`), without those that would hide one of Assay's."""
+    from assay.assets.project import find_project, load_object
+
+    project = find_project()
+    if project is None or not project.commands:
+        return {}
+    group = load_object(project, project.commands)
+    if not isinstance(group, click.Group):
+        raise AssayError(
+            f"{project.commands} of project {project.name} is not a click group; correct [tool.assay] commands."
+        )
+    found = {name: group.get_command(ctx, name) for name in group.list_commands(ctx) if name not in COMMANDS}
+    return {name: command for name, command in found.items() if command is not None}
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,7 +67,7 @@ def cli() -> None:
 
     \b
     A first round:
-      assay demo                  make the demo upstream (30 days of a support desk)
+      assay init shop             write a project of your own, with a delivered file (then: cd shop)
       assay materialize           ingest, validate, compute features, train, predict
       assay up                    open the UI on http://127.0.0.1:3000
       assay trace PREDICTION_ID   from a prediction to the files it came from

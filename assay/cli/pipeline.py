@@ -1,60 +1,18 @@
-"""`assay demo` and `assay materialize`: an upstream to try, and the run of everything through Dagster."""
+"""`assay materialize`: the run of everything that is stale, through Dagster."""
 
 import os
 import time
-from dataclasses import asdict, replace
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from assay.cli import EXIT_BATCHES_STOPPED
 from assay.cli.output import err, json_option, out, print_json, progress, ticking
 from assay.errors import AssayError
-
-
-@click.command()
-@click.option(
-    "--tickets",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with banking77's train.csv and test.csv: real queries. Default: the project's own grammar.",
-)
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Deliver only what had arrived by this day.")
-@json_option
-def demo(tickets: Path | None, until: datetime | None, as_json: bool) -> None:
-    """Make the demo upstream: 30 days of a support desk, with planted defects.
-
-    Writes the landing folder and the customers' database (SQLite, or ASSAY_CRM_URL), and beside the landing folder the
-    truth about what was planted, which the pipeline never reads. Running it again changes nothing.
-
-    \b
-    Examples:
-      assay demo                                    generated tickets
-      assay demo --tickets ../shared/data/banking77 real ones
-      assay demo --until 2026-09-14                 as the world was that evening
-    """
-    from assay.assets.support.upstream import replay
-    from assay.settings import Settings
-
-    settings = Settings()
-    with progress(as_json) as bar:
-        tick = ticking(bar)
-        summary = replay(
-            settings.landing_path,
-            tickets=tickets,
-            database_url=settings.crm_database_url,
-            until=until.date() if until else None,
-            progress=lambda done, total, what: tick(what, done, total),
-        )
-    if as_json:
-        print_json(asdict(summary))
-        return
-    out.print(
-        f"Upstream ready in {settings.landing_path}: {summary.tickets:,} tickets, {summary.events:,} card events, "
-        f"{summary.customers:,} customers ({summary.files_written} files written, {summary.files_unchanged} unchanged)."
-    )
-    out.print(f"What was planted: {summary.truth_path}")
 
 
 @click.command()
@@ -83,11 +41,16 @@ def materialize(
     from assay.assets.dagster.materialize import materialize as run_all
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
-    from assay.assets.project import pipeline
+    from assay.assets.declarations import declarations, pipeline
+    from assay.assets.project import active_project
     from assay.assets.steps.plan import planned_runs, select, stages, waiting
     from assay.store import open_store
 
-    steps, days = select(pipeline(), assets), chosen_days(partition, range_)
+    project, days = active_project(), chosen_days(partition, range_)
+    broken = declarations(project).broken
+    for module in broken:
+        err.print(f"[red]✗[/red] {escape(str(module))}", highlight=False, soft_wrap=True)
+    steps = select(pipeline(project), assets)
     store = open_store()
     if dry_run:
         planned = [unit for stage in stages(steps) for unit in planned_runs(stage, store.env(), days, force=force)]
@@ -95,7 +58,7 @@ def materialize(
             print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
         else:
             out.print("\n".join(str(unit) for unit in planned) or "Everything is up to date.")
-        return 0
+        return EXIT_BATCHES_STOPPED if broken else 0
     quiet()
     started = time.monotonic()
     with progress(as_json) as bar, open_instance(dagster_home()) as instance:
@@ -109,6 +72,7 @@ def materialize(
             instance,
             days=days,
             force=force,
+            project=project.name,
             starting=lambda unit: bar.update(
                 current, description=str(unit)[:60], completed=unit.position - 1, total=unit.of
             ),
@@ -124,7 +88,7 @@ def materialize(
         print_json({"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)})
     else:
         _summarise(summary, time.monotonic() - started)
-    return EXIT_BATCHES_STOPPED if summary.failed else 0
+    return EXIT_BATCHES_STOPPED if summary.failed or broken else 0
 
 
 def chosen_days(partition: str | None, range_: str | None) -> list[str] | None:
@@ -178,10 +142,11 @@ def _summarise(summary: Any, seconds: float) -> None:
 
 
 def dagster_home() -> Path:
-    """Where Dagster keeps its runs: DAGSTER_HOME, or this folder's dagster_home/, or HOME/dagster."""
-    from assay.settings import Settings
+    """Where Dagster keeps its runs: DAGSTER_HOME, or dagster_home/ of the project (or here), or HOME/dagster."""
+    from assay.settings import Settings, project_folder
 
     if os.environ.get("DAGSTER_HOME"):
         return Path(os.environ["DAGSTER_HOME"]).expanduser().resolve()
-    local = Path("dagster_home")
-    return (local if local.is_dir() else Settings().home / "dagster").resolve()
+    settings = Settings()
+    local = (project_folder(settings.project) or Path()) / "dagster_home"
+    return (local if local.is_dir() else settings.home / "dagster").resolve()

@@ -84,7 +84,7 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     Example:
       assay quarantine show tickets --rule channel.isin
     """
-    from assay.assets.project import sources
+    from assay.assets.declarations import sources
     from assay.checks import mask
 
     store, table = open_store(), f"quarantine/{source}"
@@ -201,7 +201,7 @@ def _decide(
     as_json: bool,
 ) -> int:
     from assay.assets.decisions.review import RowSelection, decide
-    from assay.assets.project import source as declared
+    from assay.assets.declarations import source as declared
 
     known, store = declared(source), open_store()
     choice = RowSelection(partition, rule, tuple(_row(text) for text in rows))
@@ -225,13 +225,14 @@ def _decide(
 def _compute_again(source: "Source", store: Store, decided: "DecisionResult") -> list[str]:
     """The batches, through Dagster, so that their checks are seen there too."""
     from assay.assets.dagster.materialize import materialize, open_instance, quiet
+    from assay.assets.project import active_project
     from assay.assets.steps.clean import clean_step
     from assay.cli.pipeline import dagster_home
 
     quiet()
     with open_instance(dagster_home()) as instance:
         days = decided.partitions if source.first_day else None
-        summary = materialize([clean_step(source)], store.env(), instance, days=days)
+        summary = materialize([clean_step(source)], store.env(), instance, days=days, project=active_project().name)
     return [problem for result in summary.failed for problem in result.problems]
 
 

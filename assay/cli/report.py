@@ -23,7 +23,7 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
       assay report clean/tickets --partition 2026-09-03 --html report.html
     """
     from assay.assets.decisions.reports import batch_report
-    from assay.assets.project import sources
+    from assay.assets.declarations import sources
     from assay.checks.profiles.report_page import number, page, share, worst_first
 
     known = sources()

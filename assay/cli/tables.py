@@ -23,7 +23,7 @@ def tables(name: str | None, as_json: bool) -> None:
         if as_json:
             print_json([info.to_dict() for info in found])
         elif not found:
-            out.print(f"No tables in {store.settings.lake_uri} yet: run `assay demo` and `assay materialize`.")
+            out.print(f"No tables in {store.settings.lake_uri} yet: run `assay materialize`.")
         else:
             rows = [
                 (i.name, i.version, f"{i.rows:,}", i.partitions or "", f"{i.updated_at:%Y-%m-%d %H:%M}") for i in found

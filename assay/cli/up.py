@@ -11,9 +11,11 @@ from types import FrameType
 
 import click
 
+from assay.assets.project import active_project
 from assay.cli.pipeline import dagster_home
 
 STOPPING_SECONDS = 20
+LOCATION = "assay.assets.dagster.definitions"
 
 
 @click.command()
@@ -30,24 +32,32 @@ def up(port: int, console_port: int, console: bool) -> int:
     """
     home = dagster_home()
     home.mkdir(parents=True, exist_ok=True)
-    workspace = Path("workspace.yaml")
-    target = ["-w", str(workspace)] if workspace.exists() else ["-m", "assay.assets.dagster.definitions"]
+    folder = active_project().root or Path.cwd()
+    target = ["-w", "workspace.yaml"] if (folder / "workspace.yaml").exists() else ["-m", LOCATION]
     commands = [["-m", "dagster", "dev", *target, "-h", "127.0.0.1", "-p", str(port)]]
     click.echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C stops it)")
     if console:
         commands.append(["-m", "assay.cli.console", str(console_port)])
         click.echo(f"Console:    http://127.0.0.1:{console_port}")
-    return supervise(commands, os.environ | {"DAGSTER_HOME": str(home)})
+    # Code locations import the project's packages from the folder that Dagster is started in.
+    return supervise(commands, {**os.environ, **_paths(), "DAGSTER_HOME": str(home)}, folder)
 
 
-def supervise(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> int:
-    """Run Python commands side by side until one of them ends or this process is told to stop; then stop all of them.
+def _paths() -> dict[str, str]:
+    """Settings that are paths relative to this folder, made absolute: the processes run in the project's."""
+    given = {name: os.environ.get(name, "") for name in ("ASSAY_PROJECT", "ASSAY_HOME", "ASSAY_LANDING", "ASSAY_LAKE")}
+    paths = {name: Path(value) for name, value in given.items() if value and "://" not in value}
+    return {name: str(path.resolve()) for name, path in paths.items() if name != "ASSAY_PROJECT" or path.is_dir()}
+
+
+def supervise(commands: Sequence[Sequence[str]], environment: Mapping[str, str], folder: Path | None = None) -> int:
+    """Run Python commands side by side in a folder until one of them ends or this process is told to stop; then stop all of them.
     Returns the exit code of the one that ended by itself, 0 when told to stop."""
     # Started in the background of a script, Ctrl-C's signal is ignored, and so it would be by every child of Dagster's,
     # which stops them with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _stop)
-    processes = [subprocess.Popen([sys.executable, *command], env=environment) for command in commands]
+    processes = [subprocess.Popen([sys.executable, *command], env=environment, cwd=folder) for command in commands]
     try:
         while True:
             ended = [process.returncode for process in processes if process.poll() is not None]

@@ -1,7 +1,7 @@
-"""Columns in the picture: those of open tables, what each was made from, and the whole way of a selected one.
+"""Columns in the picture: those of open tables, the sources of each, and the whole path of a selected one.
 
-Lines between the columns of two tables are what the commit of the later one declared of the earlier one; a column of which
-nothing was declared is unknown, and no line leads to it. The way of a selected column is `columns_graph`'s.
+A line between columns of two tables is a source that the later table's commit declares. A column without a declaration is
+unknown, and no line leads to it. The path of a selected column comes from `assay.lineage.columns.graph`.
 """
 
 from collections import defaultdict
@@ -43,8 +43,8 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """Where the values of a column come from and go to: in the lake, and of that what is shown."""
+class ColumnPath:
+    """Where a column's values come from and go to: in the whole lake (`up`, `down`), and in the picture (`cells`, `links`)."""
 
     up: ColumnTrace
     down: ColumnTrace
@@ -96,7 +96,7 @@ class Columns:
         """The links from and to the columns of these nodes."""
         return [link for link in self._links if link.source.node in opened or link.target.node in opened]
 
-    def way(self, node_id: str, column: str) -> Way:
+    def path(self, node_id: str, column: str) -> ColumnPath:
         """Raises AssayError where the node has no such column, or it cannot be read."""
         node = self.nodes[node_id]
         if column not in (self.names(node_id) or ()):
@@ -105,7 +105,7 @@ class Columns:
         up, down = column_upstream(self.lake, *place), column_downstream(self.lake, *place)
         origin = Cell(node_id, column)
         before, after = self._follow(origin, up, back=True), self._follow(origin, down, back=False)
-        return Way(up, down, before.keys() | after.keys(), frozenset().union(*before.values(), *after.values()))
+        return ColumnPath(up, down, frozenset(before | after), frozenset().union(*before.values(), *after.values()))
 
     def _follow(self, origin: Cell, trace: ColumnTrace, *, back: bool) -> dict[Cell, set[Link]]:
         """The cells of a trace that are shown, with the links that lead on from each. A link into a table counts if the trace

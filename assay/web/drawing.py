@@ -23,7 +23,7 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of an open card: a column, or with no name what is said instead. `lit`: it is on the selected way."""
+    """A line of an open card: a column, or with no name what is said instead. `lit`: it is on the selected path."""
 
     name: str
     href: str = ""
@@ -57,7 +57,7 @@ class Card:
     focus: bool = False
     muted: bool = False
     lit: bool = False
-    columns: str = ""  # those on the selected way
+    columns: str = ""  # those on the selected path
     path: str = ""  # what the title was shortened from
 
     @property
@@ -91,7 +91,7 @@ class Card:
             self.path,
             f"version {self.version.removeprefix('@')}" if self.version else "",
             self.note,
-            f"columns on the way: {self.columns}" if self.columns else "",
+            f"columns on the path: {self.columns}" if self.columns else "",
         ]
         return ", ".join([part for part in (*parts, self.badge.meaning if self.badge else "") if part])
 
@@ -112,7 +112,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
+class ColumnLine:
     """A line between rows of cards. A row of -1 is the card itself."""
 
     source: tuple[str, int]
@@ -127,7 +127,7 @@ class Picture:
 
     cards: tuple[Placed, ...]
     lines: tuple[Line, ...]
-    threads: tuple[Line, ...]
+    column_lines: tuple[Line, ...]
     width: int
     height: int
 
@@ -142,7 +142,7 @@ def draw(
     *,
     dashed: frozenset[tuple[str, str]] = frozenset(),
     lit: frozenset[tuple[str, str]] = frozenset(),
-    threads: Sequence[Thread] = (),
+    column_lines: Sequence[ColumnLine] = (),
 ) -> Picture:
     """The cards where the layout puts them, with its lines; those `dashed` and `lit` by their ends."""
     boxes = {box.id: box for box in layout.boxes}
@@ -157,21 +157,21 @@ def draw(
     return Picture(
         tuple(placed),
         tuple(sorted(lines, key=lambda line: line.lit)),  # lit ones on top
-        tuple(sorted((_thread(thread, by_id) for thread in threads), key=lambda line: line.lit)),
+        tuple(sorted((_column_line(column_line, by_id) for column_line in column_lines), key=lambda line: line.lit)),
         round(layout.width),
         round(layout.height),
     )
 
 
-def _thread(thread: Thread, placed: Mapping[str, Placed]) -> Line:
-    (source, row), (target, other) = thread.source, thread.target
+def _column_line(column_line: ColumnLine, placed: Mapping[str, Placed]) -> Line:
+    (source, row), (target, other) = column_line.source, column_line.target
     a, b = placed[source], placed[target]
     start = a.box.port if row < 0 else a.box.y + a.card.row_y(row)
     end = b.box.port if other < 0 else b.box.y + b.card.row_y(other)
     aside = a.box.column == b.box.column
     back = a.box.column > b.box.column
     points = [(a.box.x if back else a.box.right, start), (b.box.right if back or aside else b.box.x, end)]
-    return Line(_curve(points), source, target, thread.dashed, thread.lit)
+    return Line(_curve(points), source, target, column_line.dashed, column_line.lit)
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:

@@ -29,6 +29,11 @@ def graph_link(node_id: str, **query: Any) -> str:
     return link("/graph", focus=node_id, **query)
 
 
+def dataset_id(table: str, version: int | None = None) -> str:
+    """The id of a table of the lake in the graph, at a version (None: the latest)."""
+    return f"dataset:{LOGICAL}:{table}" + (f"@{version}" if version is not None else "")
+
+
 def logical(node: "GraphNode") -> str:
     """The name of a table of the lake, or nothing for what is not one."""
     return node.name if node.namespace == LOGICAL else str(node.facts.get("table") or "")

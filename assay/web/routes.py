@@ -12,10 +12,12 @@ from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.verify import Embed
 from assay.web import static_files
 from assay.web.html import HEADERS, PageError, answering
+from assay.web.pages.diff import diff_page
 from assay.web.pages.graph import graph_page
-from assay.web.pages.home import home
-from assay.web.pages.trace import impact_page, trace_page, verify_page
-from assay.web.pages.versions import diff_page, versions_page
+from assay.web.pages.home import home_page
+from assay.web.pages.impact import impact_page
+from assay.web.pages.trace import trace_page, verify_page
+from assay.web.pages.versions import versions_page
 
 
 def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None) -> Router:
@@ -26,7 +28,7 @@ def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None
     # router, in `request.scope`, and is asked there for every page at once, or in a view for what that page shows.
     return Router(
         [
-            Route("/", answering(partial(home, store, lake))),
+            Route("/", answering(partial(home_page, store, lake))),
             Route("/graph", answering(partial(graph_page, store, lake))),
             Route("/trace/{prediction_id}", answering(partial(trace_page, lake))),
             Route("/trace/{prediction_id}/verify", answering(partial(verify_page, lake, embed)), methods=["POST"]),

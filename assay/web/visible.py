@@ -1,7 +1,7 @@
-"""Which nodes and edges a view of the graph shows, in which order they came, and how many more there are beside each.
+"""Which nodes and edges a view of the graph shows, in which order they were added, and how many more neighbours each has.
 
-On the side of a node that leads away from the focus, "more" is what the focus's own lineage holds: exactly what was read on
-that way. On its other side (who else read it, what else was made) it is the node's own lineage.
+On the side of a node that leads away from the focus, "more" counts nodes of the focus's own lineage. On its other side (other
+readers, other outputs) it counts nodes of the node's own lineage.
 """
 
 from collections import defaultdict
@@ -22,8 +22,8 @@ Counts = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """An act, the nodes that it added, and the edges that say where these belong. None of it depends on later acts."""
+class GraphAct:
+    """An act as it was done: the nodes that it added, and the edges that place them. Independent of later acts."""
 
     act: Act
     nodes: tuple[str, ...]
@@ -31,13 +31,12 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """`first` is the picture before `steps`; `nodes` and `edges` are all that is shown after them, `opened` those of the
-    nodes that are open. `more`: how many neighbours are hidden on each side of which node; `counted`: whether these could
-    all be counted."""
+class VisibleGraph:
+    """`first` is the graph before `acts`; `nodes` and `edges` are all that is visible after them, `opened` the ids of open
+    nodes. `more`: hidden neighbours, by side and node; `counted`: whether all of them could be counted."""
 
     first: Subgraph
-    steps: tuple[Step, ...]
+    acts: tuple[GraphAct, ...]
     nodes: tuple[GraphNode, ...]
     edges: tuple[GraphEdge, ...]
     opened: frozenset[str]
@@ -47,8 +46,9 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One side of a node, as far as `depth`: how far away everything there is, and by node what is next to it, one edge on."""
+class _Reach:
+    """One side of a node, up to `depth` edges away: the distance of every node there, and the neighbours one edge beyond each
+    node."""
 
     depth: int
     found: Subgraph
@@ -56,97 +56,98 @@ class _Way:
     beyond: Mapping[str, frozenset[str]]
 
 
-def show(store: LineageStore, focus: str, view: View) -> Shown:
-    """The view around a node with this id. Shows nothing where the node was not there at that time."""
+def visible_graph(store: LineageStore, focus: str, view: View) -> VisibleGraph:
+    """The graph that a view shows around a node; empty where the node did not exist at that time."""
     first = neighbourhood(store, focus, up=view.up, down=view.down, as_of=view.as_of, limit=DRAWN)
     nodes = {node.id: node for node in first.nodes}
-    ways = {side: _way(store, focus, side, depth + 1, view) for side, depth in (("up", view.up), ("down", view.down))}
-    along = {side: nodes.keys() & way.distance.keys() for side, way in ways.items()}
-    growth = _Growth(store, view, focus, ways, nodes, along, first.truncated)
+    depths: dict[Side, int] = {"up": view.up, "down": view.down}
+    reaches = {side: _reach(store, focus, side, depth + 1, view) for side, depth in depths.items()}
+    along: dict[Side, set[str]] = {side: nodes.keys() & reach.distance.keys() for side, reach in reaches.items()}
+    growth = _Growth(store, view, focus, reaches, nodes, along, first.truncated)
     edges = growth.edges().union(first.edges)
-    steps = [step for act in view.then if (step := growth.step(act)) is not None]
-    opened = frozenset(step.act.node for step in steps if step.act.kind == "open")
+    acts = [done for act in view.then if (done := growth.apply(act)) is not None]
+    opened = frozenset(item.act.node for item in acts if item.act.kind == "open")
     more = {side: growth.more(side, opened) for side in SIDES}
-    return Shown(
+    return VisibleGraph(
         first=replace(first, edges=tuple(sorted(edges, key=_order))),
-        steps=tuple(steps),
+        acts=tuple(acts),
         nodes=tuple(nodes.values()),
         edges=tuple(sorted(edges | growth.edges(), key=_order)),
         opened=opened,
         more=more,
         truncated=growth.truncated,
-        counted=not any(way.found.truncated for way in ways.values()),
+        counted=not any(reach.found.truncated for reach in reaches.values()),
     )
 
 
 @dataclass(slots=True)
 class _Growth:
-    """`nodes` are those shown so far; `along` are those of them that lie on a way from the focus. The ways are walked no
-    farther than what is done needs: a longer walk may find more beside a node, and must not change what an act did."""
+    """`nodes` are those visible so far; `along` are those of them that a walk from the focus reaches. Walks go no farther than
+    the acts need: a longer walk may find more neighbours, and must not change the result of an earlier act."""
 
     store: LineageStore
     view: View
     focus: str
-    ways: dict[Side, _Way]
+    reaches: dict[Side, _Reach]
     nodes: dict[str, GraphNode]
     along: dict[Side, set[str]]
     truncated: str | None
-    own: dict[tuple[str, Side], _Way] = field(default_factory=dict)
+    own: dict[tuple[str, Side], _Reach] = field(default_factory=dict)
 
-    def step(self, act: Act) -> Step | None:
-        """Do one act; None where its node is not there: it was when the address was made."""
+    def apply(self, act: Act) -> GraphAct | None:
+        """Apply one act; None where its node is not visible any more (it was when the address was made)."""
         if act.node and act.node not in self.nodes:
             return None
         if act.kind == "open":
-            return Step(act, (), ())
+            return GraphAct(act, (), ())
         along = self.along[act.kind]
         if act.node:
             edges = [(act.node, name) for name in self._hidden(act.node, act.kind)]
         else:
-            edges = list(self._beyond(along, self._way(act.kind, STEP)))
+            edges = list(self._beyond(along, self._reach(act.kind, STEP)))
         new = sorted({far for _, far in edges})
         room = DRAWN - len(self.nodes)
         if len(new) > room:
             new, self.truncated = new[:room], f"at most {DRAWN} nodes are drawn"
-        found = {node.id: node for way in (*self.ways.values(), *self.own.values()) for node in way.found.nodes}
+        found = {node.id: node for reach in (*self.reaches.values(), *self.own.values()) for node in reach.found.nodes}
         self.nodes |= {name: found[name] for name in new}
         if not act.node or act.node in along:
             along |= set(new)
-        return Step(act, tuple(new), tuple(edges if act.kind == "down" else (edge[::-1] for edge in edges)))
+        return GraphAct(act, tuple(new), tuple(edges if act.kind == "down" else (edge[::-1] for edge in edges)))
 
-    def _beyond(self, shown: Collection[str], way: _Way) -> Iterator[Edge]:
-        """What lies up to `STEP` edges beyond what is shown, by the edges on which it is met first."""
+    def _beyond(self, shown: Collection[str], reach: _Reach) -> Iterator[Edge]:
+        """The edges by which nodes up to `STEP` edges past the visible ones are met first."""
         met, frontier = set(self.nodes), sorted(shown)
         for _ in range(STEP):
-            edges = [(near, far) for near in frontier for far in way.beyond.get(near, ()) if far not in met]
+            edges = [(near, far) for near in frontier for far in reach.beyond.get(near, ()) if far not in met]
             yield from edges
             frontier = sorted({far for _, far in edges})
             met.update(frontier)
 
-    def _way(self, side: Side, beyond: int) -> _Way:
-        """The way on one side, at least so far beyond all that is shown of it."""
-        way = self.ways[side]
-        depth = max((way.distance[name] for name in self.along[side]), default=0) + beyond
-        if depth > way.depth:
-            self.ways[side] = _way(self.store, self.focus, side, depth, self.view)
-        return self.ways[side]
+    def _reach(self, side: Side, beyond: int) -> _Reach:
+        """What the focus reaches on one side, at least `beyond` edges past the visible nodes."""
+        reach = self.reaches[side]
+        depth = max((reach.distance[name] for name in self.along[side]), default=0) + beyond
+        if depth > reach.depth:
+            self.reaches[side] = _reach(self.store, self.focus, side, depth, self.view)
+        return self.reaches[side]
 
     def more(self, side: Side, opened: frozenset[str]) -> Counts:
         names = [name for name in self.nodes if name in self.along[side] or name in opened]
         return {name: count for name in names if (count := len(self._hidden(name, side)))}
 
     def edges(self) -> set[GraphEdge]:
-        found = (way.found.edges for way in (*self.ways.values(), *self.own.values()))
+        found = (reach.found.edges for reach in (*self.reaches.values(), *self.own.values()))
         return _between(self.nodes, chain.from_iterable(found))
 
     def _hidden(self, node: str, side: Side) -> list[str]:
         if node in self.along[side]:
-            way = self._way(side, 1)
+            reach = self._reach(side, 1)
         else:
             if (node, side) not in self.own:
-                self.own[node, side] = _way(self.store, node, side, 1, self.view)
-            way = self.own[node, side]
-        return sorted(way.beyond.get(node, frozenset()) - self.nodes.keys())
+                self.own[node, side] = _reach(self.store, node, side, 1, self.view)
+            reach = self.own[node, side]
+        return sorted(reach.beyond.get(node, frozenset()) - self.nodes.keys())
 
 
 def _between(nodes: Collection[str], edges: Iterable[GraphEdge]) -> set[GraphEdge]:
@@ -157,8 +158,8 @@ def _order(edge: GraphEdge) -> tuple[str, str, str]:
     return edge.source, edge.target, edge.role
 
 
-def _way(store: LineageStore, node: str, side: Side, depth: int, view: View) -> _Way:
-    """Breadth first, so that a deeper walk finds the same before it goes on, even where it ends at its limit."""
+def _reach(store: LineageStore, node: str, side: Side, depth: int, view: View) -> _Reach:
+    """Breadth first: a deeper walk begins with the nodes of a shallower one, also where it stops at its limit."""
     walk = upstream if side == "up" else downstream
     found = walk(store, node, depth, as_of=view.as_of, limit=COUNTED)
     beyond: dict[str, set[str]] = defaultdict(set)
@@ -171,4 +172,4 @@ def _way(store: LineageStore, node: str, side: Side, depth: int, view: View) -> 
             if far not in distance:
                 distance[far] = distance[name] + 1
                 frontier.append(far)
-    return _Way(depth, found, distance, {near: frozenset(far) for near, far in beyond.items()})
+    return _Reach(depth, found, distance, {near: frozenset(far) for near, far in beyond.items()})

@@ -1,14 +1,64 @@
-"""The Dagster code location: everything the domains declare."""
+"""A project as a Dagster code location, or as a part of one that a team already has."""
+
+import logging
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assay.assets.dagster.jobs import definitions_of, jobs_of
 from assay.assets.dagster.sensors import arrivals
-from assay.assets.project import pipeline
+from assay.assets.declarations import declarations, pipeline
+from assay.assets.project import Project, project_of
+
+if TYPE_CHECKING:
+    from assay.assets.steps.step import Resources
+    from assay.store import Store
+
+log = logging.getLogger("assay")
+
+
+def definitions(*domains: str, store: "Store | None" = None) -> dg.Definitions:
+    """Assets, checks, jobs, the sensor and the executor of a project, to be loaded or merged.
+
+    >>> defs = dg.Definitions.merge(theirs, assay.definitions("shop.declarations"))  # doctest: +SKIP
+
+    Jobs and the sensor are named after the project (`shop_arrivals`), so that several projects can be merged. Assets are
+    named after tables, so two projects that are merged into one code location need different names of sources and views.
+
+    Args:
+        *domains: Packages of declarations. Default: those of the active project. Their settings (`.env`, home) are those
+            of the project whose folder holds them, wherever Dagster was started.
+        store: Where its tables are kept. Default: as the project's settings say.
+
+    Returns:
+        Definitions that can be merged with others.
+
+    Raises:
+        AssayError: A package is not there, or two declarations write one table.
+    """
+    project = project_of(domains)
+    for broken in declarations(project).broken:
+        log.error("%s", broken)
+    steps = pipeline(project)
+    jobs = jobs_of(steps, project.name)
+
+    def resources() -> "Resources":
+        return _store(project, store).env()
+
+    sensor = arrivals(steps, jobs, project=project.name, resources=resources)
+    return definitions_of(steps, jobs, [sensor], project=project.name, resources=resources)
+
+
+def _store(project: Project, given: "Store | None") -> "Store":
+    """A store of its own for each run: nothing is shared between processes or threads."""
+    from assay.store import Store, open_store
+
+    if given is not None:
+        return Store(given.settings)
+    return open_store(project=str(project.root) if project.root else None)
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    steps = pipeline()
-    jobs = jobs_of(steps)
-    return definitions_of(steps, jobs, [arrivals(steps, jobs)])
+    """The active project."""
+    return definitions()

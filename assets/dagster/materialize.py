@@ -52,6 +52,7 @@ def materialize(
     *,
     days: Sequence[str] | None = None,
     force: bool = False,
+    project: str = "",
     starting: Callable[[PlannedRun], None] = lambda unit: None,
     finished: Report = lambda result: None,
 ) -> Summary:
@@ -59,21 +60,26 @@ def materialize(
     others: what depends on it waits, the rest goes on."""
     end_killed_runs(instance)
     summary = Summary()
-    definitions = definitions_of(steps)
+    definitions = definitions_of(steps, project=project)
     for stage in stages(steps):
         for unit in planned_runs(stage, env, days, force=force):
             starting(unit)
-            result = run_unit(unit, definitions, instance, force=force)
+            result = run_unit(unit, definitions, instance, force=force, project=project)
             summary.results.append(result)
             finished(result)
     return summary
 
 
 def run_unit(
-    unit: PlannedRun, definitions: dg.Definitions, instance: dg.DagsterInstance, *, force: bool = False
+    unit: PlannedRun,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    *,
+    force: bool = False,
+    project: str = "",
 ) -> PlannedRunResult:
     """One Dagster run over the unit's assets."""
-    outcome = definitions.resolve_job_def(job_name(unit.steps[0])).execute_in_process(
+    outcome = definitions.resolve_job_def(job_name(unit.steps[0], project)).execute_in_process(
         asset_selection=[asset_key(table) for table in unit.tables],
         partition_key=unit.partition,
         instance=instance,

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -42,8 +42,11 @@ def environment() -> Resources:
     return open_store().env()
 
 
-def build_asset(step: Step, known: frozenset[str]) -> dg.AssetsDefinition:
-    """The Dagster asset(s) of a step. `known` are all tables of the pipeline: others are not dependencies."""
+def build_asset(
+    step: Step, known: frozenset[str], resources: Callable[[], Resources] = environment
+) -> dg.AssetsDefinition:
+    """The Dagster asset(s) of a step. `known` are all tables of the pipeline: others are not dependencies. `resources` are
+    asked for in each run."""
     partitions = daily(step.first_day) if step.first_day else None
     upstream = [table for table in dict.fromkeys((*step.reads, *step.references)) if table in known]
     specs = [
@@ -73,7 +76,7 @@ def build_asset(step: Step, known: frozenset[str]) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        yield from _run(context, step)
+        yield from _run(context, step, resources())
 
     return asset
 
@@ -98,8 +101,7 @@ def _dependency(step: Step, table: str) -> dg.AssetDep:
     return dg.AssetDep(asset_key(table))
 
 
-def _run(context: dg.AssetExecutionContext, step: Step) -> Iterator[Any]:
-    env = environment()
+def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Iterator[Any]:
     declared = {check.name: check.blocking for check in step.checks}
     results: list[Result] = []
     force = FORCE_TAG in context.run.tags

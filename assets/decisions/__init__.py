@@ -1,1 +1,1 @@
-"""What people decide about batches, kept as appended rows."""
+"""What people decide about batches, kept as appended rows. The step that validates a batch applies them."""

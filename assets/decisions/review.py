@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.decisions.decisions import (
+from assay.assets.sources.source import Source
+from assay.assets.steps.apply_decisions import (
     DECISION,
     HELD,
     LINK,
@@ -26,7 +27,6 @@ from assay.assets.decisions.decisions import (
     edit,
     excepting,
 )
-from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step, judge_batch, prepare_batch
 from assay.assets.steps.step import Resources, work_of
 from assay.checks import contract_info

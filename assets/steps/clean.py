@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.decisions.decisions import (
+from assay.assets.sources.source import Files, Source
+from assay.assets.steps.apply_decisions import (
     DECISION,
     REJECTED,
     RELEASED,
@@ -19,7 +20,6 @@ from assay.assets.decisions.decisions import (
     expired,
     latest_decisions,
 )
-from assay.assets.sources.source import Files, Source
 from assay.assets.steps.profiles import PROFILES, profile_rows
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.checks import (
@@ -147,10 +147,10 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     references = {}
     for table in _references(source):
         available(tx, table)
-        references[table] = tx.read(table, reference=True)
+        references[table] = tx.read(table, lookup=True)
     try:
         others = [key for key in tx.state(source.clean).partitions() if key != batch]
-        published = tx.read(source.clean, others, reference=True)
+        published = tx.read(source.clean, others, lookup=True)
     except TableMissing:
         published = None
     today = env.now().date()

@@ -69,7 +69,7 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Resources, te
     )
     missing = keyed
     try:
-        known = tx.read(embedding.table, reference=True).select("text_key")
+        known = tx.read(embedding.table, lookup=True).select("text_key")
         missing = keyed.join(known.collect(), on="text_key", how="anti").sort("text_key")
     except TableMissing:
         pass

@@ -12,8 +12,7 @@ from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
-from assay.features.views.feature_view import FeatureView, compute_rows
-from assay.features.views.windowed import aggregate
+from assay.features.views.feature_view import FeatureView
 
 WINDOW = "window_complete"
 
@@ -21,33 +20,33 @@ WINDOW = "window_complete"
 def view_step(view: FeatureView, first_day: date, contracts: Sequence[type[Contract]] = ()) -> Step:
     """The step that fills `features/<view>`, one partition a day. `contracts` of what it reads say what is personal."""
     table = f"features/{view.name}"
-    lookback = max(view.lookback().days, 1)
+    days = max(view.lookback().days, 1)
     return Step(
         outputs=(table,),
-        prepare=lambda tx, env: _prepare_view(view, lookback, first_day, tx),
+        prepare=lambda tx, env: _prepare_view(view, days, first_day, tx),
         compute=lambda tx, env, frames: _compute_view(view, table, tx, frames, contracts),
         code_version=hashlib.sha256(f"view-1 {view.digest()}".encode()).hexdigest()[:16],
         reads=view.sources(),
         first_day=first_day,
-        checks=(CheckSpec(WINDOW, table, "Every day of the longest window has arrived."),) if view.is_windowed else (),
+        checks=(CheckSpec(WINDOW, table, "Every day of the longest window has arrived."),) if view.lookback() else (),
         group="features",
         kinds=("polars",),
         owner=view.owner,
         description=view.description or f"Features of one {view.entity.name} over event time.",
-        lookback=lookback - 1 if view.is_windowed else 0,
+        lookback=days - 1,
     )
 
 
-def _prepare_view(view: FeatureView, lookback: int, first_day: date, tx: Transaction) -> dict[str, pl.LazyFrame]:
+def _prepare_view(view: FeatureView, days: int, first_day: date, tx: Transaction) -> dict[str, pl.LazyFrame]:
     day = tx.work.partition or ""
     frames, missing = {}, []
-    wanted = [key for key in days_before(day, lookback) if key >= first_day.isoformat()] if view.is_windowed else [day]
+    wanted = [key for key in days_before(day, days) if key >= first_day.isoformat()]
     for source in view.sources():
         require(tx, source, day)
         present = available(tx, source, wanted)
         missing += [f"{source} {key}" for key in wanted if key not in present]
         frames[source] = tx.read(source, present)
-    if view.is_windowed:
+    if view.lookback():
         message = f"Not there yet, so not counted: {', '.join(missing)}." if missing else ""
         table = f"features/{view.name}"
         tx.check(
@@ -65,12 +64,9 @@ def _compute_view(
     frames: dict[str, pl.LazyFrame],
     contracts: Sequence[type[Contract]],
 ) -> Mapping[str, Any]:
-    if view.is_windowed:
-        rows = aggregate(view, frames, at=end_of(tx.work.partition or ""))
-    else:
-        rows = compute_rows(view, frames[view.sources()[0]]).collect()
+    rows = view.compute(frames, at=end_of(tx.work.partition or ""))
     rows = rows.sort([view.event_time, *view.entity.keys])
-    tx.describe(serving=view.serving(), view=view.definition())
+    tx.describe(**view.metadata())
     tx.write(table, rows, column_lineage=view.column_lineage())
     preview = rows.head(10)
     for contract in contracts:

@@ -266,7 +266,7 @@ def prediction_step(model: Model, declared: Declared = {}) -> Step:  # noqa: B00
 def _days_back(item: Any) -> int:
     """How many earlier days of a view can hold a value for a row: by its max_age, and one for the day's end."""
     if not isinstance(item, FeatureView) or item.max_age is None:
-        return 1 if isinstance(item, FeatureView) and item.is_windowed else 0
+        return 1 if isinstance(item, FeatureView) and item.lookback() else 0
     return math.ceil(parse_duration(item.max_age, "max_age").total_seconds() / 86_400) + 1
 
 
@@ -292,7 +292,7 @@ def _prepare_predictions(model: Model, tables: Mapping[str, Any], tx: Transactio
 
 def _from_the_same_rows(item: Any, source: str) -> bool:
     if isinstance(item, FeatureView):
-        return not item.is_windowed and item.source == source
+        return not item.lookback() and item.sources() == (source,)
     return isinstance(item, Embedding) and item.source == source
 
 

@@ -246,7 +246,7 @@ def _prepare_rows(source: Source, reader: Rows, tx: Transaction, env: Resources)
     """The rows that changed since the last batch. Raises NotReady when there are none."""
     since, seen = None, None
     try:
-        earlier = tx.read(source.raw, reference=True)
+        earlier = tx.read(source.raw, lookup=True)
     except TableMissing:
         earlier = None
     if earlier is not None:

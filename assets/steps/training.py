@@ -17,8 +17,9 @@ from assay.features.serving.as_of import KnownAt
 from assay.features.serving.feature_refs import Reference, Resolved, resolve
 from assay.features.serving.training import pin_training_set, published, stage_training_set
 from assay.features.tables.transaction import Transaction
+from assay.features.views.columns import require_columns
 from assay.features.views.expressions import check_expression, expression_digest
-from assay.features.views.feature_view import FeatureView, require_columns
+from assay.features.views.feature_view import FeatureView
 from assay.features.views.timestamps import instant
 
 EVENT_TIME, VECTOR = "event_time", "vector"
@@ -154,7 +155,7 @@ class TrainingSet:
 
 def _references(item: str | FeatureSource) -> list[str]:
     if isinstance(item, FeatureView):
-        return [f"{item.name}:{feature.name}" for feature in item.features]
+        return [f"{item.name}:{name}" for name in item.feature_names]
     return [f"{item.name}:{VECTOR}"] if isinstance(item, Embedding) else [item]
 
 

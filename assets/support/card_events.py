@@ -6,7 +6,8 @@ from assay.assets.sources.source import Files, Source
 from assay.assets.support.customers import customer
 from assay.assets.support.upstream.calendar import FIRST_DAY
 from assay.checks import Contract, Field, Timestamp, rule
-from assay.features.views.feature_view import FeatureView, windows
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.windowed import windows
 
 KINDS = ["purchase", "refund", "withdrawal", "topup", "decline"]
 DAYS = ["1d", "7d", "30d"]

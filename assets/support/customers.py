@@ -2,7 +2,7 @@
 
 from assay.assets.sources.source import Rows, Source
 from assay.checks import Contract, Field, Timestamp
-from assay.features.views.feature_view import Entity
+from assay.features.views.entity import Entity
 
 PLANS = ["free", "plus", "business"]
 

@@ -10,7 +10,7 @@ from assay.assets.support.tickets import ticket, ticket_text
 from assay.assets.support.upstream.calendar import TEST_FIRST_DAY
 
 INVERSE_REGULARISATION = 10.0
-NUMBERS = [feature.name for view in (ticket, customer_activity) for feature in view.features]
+NUMBERS = [*ticket.feature_names, *customer_activity.feature_names]
 
 training = TrainingSet(
     "router",

@@ -6,7 +6,9 @@ from assay.assets.sources.source import Files, Source
 from assay.assets.steps.embeddings import Embedding
 from assay.assets.support.upstream.calendar import FIRST_DAY
 from assay.checks import Contract, Field, Timestamp, rule
-from assay.features.views.feature_view import Entity, Feature, FeatureView
+from assay.features.views.entity import Entity
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.row_wise import Feature
 
 CHANNELS = ["email", "chat", "phone", "web"]
 

@@ -78,7 +78,7 @@ def load_encoder(model: EmbeddingModel, device: str, dtype: str, max_batch_token
         )
     reference = _load(model, device, dtype)
     tokenizer = own_tokenizer(reference, model.max_tokens)
-    fallback = ReferenceEncoder(reference, tokenizer)
+    fallback = SentenceTransformersEncoder(reference, tokenizer)
     expected = fallback.encode(_PROBES).vectors
     if expected.shape[1] != model.dimensions:
         raise AssayError(
@@ -164,7 +164,7 @@ class PackedEncoder:
             return torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
 
 
-class ReferenceEncoder:
+class SentenceTransformersEncoder:
     """sentence-transformers' own `encode`, for models that are not a plain mean-pooled transformer."""
 
     name = "sentence-transformers"

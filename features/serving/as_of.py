@@ -17,7 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.views.feature_view import Serving, require_columns
+from assay.features.tables.serving import Serving
+from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import INSTANT, instant, utc
 
 KnownAt = Literal["event", "known"]

@@ -17,8 +17,8 @@ from assay.features.serving.as_of import KnownAt, ViewRead, as_of_join
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import Work
+from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
-from assay.features.views.feature_view import Serving
 from assay.features.views.timestamps import instant
 
 TEXT_KEY = "text_key"
@@ -71,19 +71,21 @@ def resolve(
     references: Sequence[str],
     spine: pl.DataFrame,
     *,
-    pins: Mapping[str, int] | None = None,
+    versions: Mapping[str, int] | None = None,
     bounded: bool = True,
 ) -> Resolved:
-    """Open every view once, at its pinned version (`pins`: table name → version) or the latest, and read, as inputs of the
+    """Open every view once, at its version in `versions` (table name → version) or the latest, and read, as inputs of the
     transaction, the partitions that can hold a value for the spine: by the times in their files' statistics and the
     view's max_age; for embeddings, those with a text of the spine. `bounded=False` keeps what is too old, too.
 
-    Raises AssayError for a malformed reference, an unknown view, feature or pinned table, or a spine without usable times.
+    Raises AssayError for a malformed reference, an unknown view, feature or table, or a spine without usable times.
     """
-    pins = dict(pins or {})
-    for table in pins:
+    versions = dict(versions or {})
+    for table in versions:
         if not tx.lake.table(table).exists():
-            raise AssayError(f"There is no table {table} to pin (tables: {', '.join(tx.lake.tables()) or 'none'}).")
+            raise AssayError(
+                f"There is no table {table} to read at a version (tables: {', '.join(tx.lake.tables()) or 'none'})."
+            )
     wanted: dict[str, list[Reference]] = {}
     for reference in map(Reference.parse, references):
         wanted.setdefault(reference.view, []).append(reference)
@@ -93,7 +95,7 @@ def resolve(
     views, lookups, described = [], [], []
     for name, asked in wanted.items():
         table = _table_of(tx.lake, name)
-        state = tx.state(table, pins.get(table))
+        state = tx.state(table, versions.get(table))
         serving, view = _description(state)
         if serving is None:
             outputs = _outputs(name, asked, [column for column in state.schema if column not in (TEXT_KEY, PARTITION)])
@@ -125,13 +127,23 @@ def join_features(
     spine: pl.DataFrame,
     references: Sequence[str],
     *,
+    versions: Mapping[str, int] | None = None,
     pins: Mapping[str, int] | None = None,
     known_at: KnownAt = "event",
     skip_nulls: bool = False,
 ) -> pl.DataFrame:
-    """`join` outside any piece of work: nothing is written or recorded."""
+    """`join` outside any piece of work: nothing is written or recorded. `pins` is the former name of `versions`."""
     tx = Transaction(lake, Work("as_of_join"))
-    return join(spine, resolve(tx, references, spine, pins=pins), known_at=known_at, skip_nulls=skip_nulls)
+    return join(
+        spine, resolve(tx, references, spine, versions=one_of(versions, pins)), known_at=known_at, skip_nulls=skip_nulls
+    )
+
+
+def one_of(versions: Mapping[str, int] | None, pins: Mapping[str, int] | None) -> Mapping[str, int] | None:
+    """Table versions by their name today or by the former one. Raises AssayError when both are given."""
+    if versions is not None and pins is not None:
+        raise AssayError("Both `versions` and `pins` are given, which mean the same: leave `pins` out.")
+    return versions if pins is None else pins
 
 
 def look_up(rows: pl.DataFrame, lookup: Lookup) -> pl.DataFrame:
@@ -160,7 +172,7 @@ def partitions_between(
     if last is None:
         return []
     earliest = first - timedelta(microseconds=max_age_us) if bounded and first and max_age_us is not None else None
-    actions = pl.DataFrame(state.delta.get_add_actions(flatten=True))
+    actions = state.add_actions
     keep = pl.lit(True)
     low, high = f"min.{time}", f"max.{time}"
     if {low, high, "num_records"} <= set(actions.columns):

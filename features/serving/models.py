@@ -133,7 +133,7 @@ def stage_model(
     table = models_table(name)
     texts = {"metrics": _json(metrics, f"{table}: metrics"), "params": _json(params, f"{table}: params")}
     try:
-        known = _rows(tx.read(table, reference=True))
+        known = _rows(tx.read(table, lookup=True))
     except TableMissing:
         known = pl.DataFrame(schema={column: _ROW[column] for column in _ROW if column != "artifact"})
     same = known.filter(sha256=artifact.sha256).filter(pl.col("training_set").fill_null("") == training_set)

@@ -1,7 +1,8 @@
 """Features as they are served now: the rule of the training join at one moment, with state and origin in the answer."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -16,6 +17,18 @@ from assay.features.tables.transaction import Transaction
 from assay.features.views.timestamps import utc
 
 Keys = Mapping[str, Sequence[Any]] | pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """Latest values of a view, served now."""
+
+    lake: Lake
+    view: str
+
+    def get(self, keys: Keys, at: datetime | None = None) -> pl.DataFrame:
+        """One row per key: the values valid at `at` (default: now), their state and the snapshot they came from."""
+        return online_get(self.lake, self.view, keys, at or datetime.now(UTC))
 
 
 def online_get(lake: Lake, features: str | Sequence[str], keys: Keys, at: datetime) -> pl.DataFrame:

@@ -16,14 +16,14 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
-from assay.features.serving.feature_refs import Resolved, join, resolve
+from assay.features.serving.feature_refs import Resolved, join, one_of, resolve
 from assay.features.tables.availability import require_readable, snapshot_status
-from assay.features.tables.digest import content_digest
+from assay.features.tables.digest import content_digest, digest_of
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.pins import pin, pins
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
-from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, run
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -66,6 +66,7 @@ def stage_training_set(
     spine: pl.DataFrame,
     features: Sequence[str] | Resolved,
     *,
+    versions: Mapping[str, int] | None = None,
     pins: Mapping[str, int] | None = None,
     known_at: KnownAt = "event",
     skip_nulls: bool = False,
@@ -80,8 +81,10 @@ def stage_training_set(
         raise AssayError(f"{table} is one table without partitions; this work is for partition {tx.work.partition}.")
     if PARTITION in spine.columns:
         spine = spine.drop(PARTITION)
-    made_from = [item for item in tx.reads if not item.reference]
-    resolved = features if isinstance(features, Resolved) else resolve(tx, features, spine, pins=pins)
+    made_from = [item for item in tx.reads if not item.lookup]
+    resolved = (
+        features if isinstance(features, Resolved) else resolve(tx, features, spine, versions=one_of(versions, pins))
+    )
     if isinstance(features, Resolved):
         of_features = {item["table"] for item in resolved.described}
         made_from = [item for item in made_from if item.snapshot.table not in of_features]
@@ -124,6 +127,7 @@ def create_training_set(
     spine: pl.DataFrame,
     features: Sequence[str],
     *,
+    versions: Mapping[str, int] | None = None,
     pins: Mapping[str, int] | None = None,
     known_at: KnownAt = "event",
     skip_nulls: bool = False,
@@ -141,7 +145,7 @@ def create_training_set(
     work = Work(_table(name), None, code_version, run_as or new_run(), params, f"Training set {name}.")
 
     def body(tx: Transaction) -> None:
-        resolved = resolve(tx, features, spine, pins=pins)
+        resolved = resolve(tx, features, spine, versions=one_of(versions, pins))
         if tx.current(_table(name)):
             tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
             return

@@ -90,7 +90,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         if wanted == set(active) or (staged.mode == "append" and nothing_new):
             previous = state.writer_of(partition)
             if previous is not None:
-                remember(lake, staged.table, partition, previous.version, fingerprint)
+                memoize(lake, staged.table, partition, previous.version, fingerprint)
                 return _written(staged, state, previous.version, partition, frame, files, changed=False)
         gone = [] if staged.mode == "append" else [file for path, file in active.items() if path not in wanted]
         actions: list[AddAction | RemoveAction] = [_add(file) for file in files if file.path not in active]
@@ -251,7 +251,7 @@ def _note(table: str, partition: str | None) -> str:
     return f"_fresh/{table}/{partition or 'all'}.json"
 
 
-def remember(lake: Lake, table: str, partition: str | None, version: int, fingerprint: str) -> None:
+def memoize(lake: Lake, table: str, partition: str | None, version: int, fingerprint: str) -> None:
     """Note that other inputs led to what a version already holds, so that nobody computes it again to find out.
 
     Only a note: losing it costs a recomputation, never a result.
@@ -260,7 +260,7 @@ def remember(lake: Lake, table: str, partition: str | None, version: int, finger
     lake.storage.put(_note(table, partition), json.dumps(note).encode())
 
 
-def holds(lake: Lake, state: TableState, partition: str | None, fingerprint: str) -> Commit | None:
+def find_current(lake: Lake, state: TableState, partition: str | None, fingerprint: str) -> Commit | None:
     """The commit that holds the result of these inputs for a partition, if it is the partition's current content."""
     commit = state.writer_of(partition)
     if commit is None or commit.fingerprint == fingerprint:

@@ -1,4 +1,4 @@
-"""Digests of rows and of whole tables: the same values give the same digest in every process, engine and year.
+"""Digests of names, of rows and of whole tables: the same values give the same digest in every process, engine and year.
 
 A row's digest is SHA-256 over a canonical form that a verifier can rebuild with the standard library alone:
 
@@ -21,7 +21,7 @@ Types are classes of values (`int` for every width), so that widening a column o
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,16 @@ def content_digest(frame: pl.DataFrame, exclude: Sequence[str] = ()) -> str:
     state.update(_length(len(hashes)))
     for item in sorted(hashes):
         state.update(item)
+    return state.hexdigest()
+
+
+def digest_of(items: Iterable[str]) -> str:
+    """SHA-256 over strings, order-free and unambiguous (length-prefixed)."""
+    state = hashlib.sha256()
+    for item in sorted(items):
+        raw = item.encode()
+        state.update(len(raw).to_bytes(8, "big"))
+        state.update(raw)
     return state.hexdigest()
 
 

@@ -14,8 +14,9 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit, parse_commit
 from assay.features.tables.delta_log import commit_info, commit_path, read_commit, read_log, versions
+from assay.features.tables.digest import digest_of
 from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.storage import Storage, open_storage
 
 
@@ -204,11 +205,11 @@ class TableState:
     def rows(self, partitions: Sequence[str] | None = None) -> int:
         return sum(file.rows for file in self.files_of(partitions))
 
-    def slice(self, partitions: Sequence[str] | None = None, *, reference: bool = False) -> Slice:
+    def slice(self, partitions: Sequence[str] | None = None, *, lookup: bool = False) -> Slice:
         """What reading these partitions (None: everything) of this version reads."""
         names = (file.path for file in self.files_of(partitions))
         kept = tuple(sorted(partitions)) if partitions is not None else None
-        return Slice(self.snapshot, kept, digest_of(names), reference)
+        return Slice(self.snapshot, kept, digest_of(names), lookup)
 
     def scan(self, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
         """A lazy frame over this version; with `partitions`, only their files are opened."""

@@ -1,7 +1,7 @@
 """Which data, exactly: a snapshot is one version of one table; a slice is the part of it that somebody read."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,19 +48,20 @@ class Slice:
 
     `digest` hashes the names of the data files read. Data files are named by the SHA-256 of their bytes, so equal digests
     mean equal bytes, whatever version they were read at: a new day in the table leaves the slices of older days alone.
-    A `reference` (looked up, such as known keys) is recorded for lineage but does not make its reader stale.
+    A `lookup` (of known keys, say) is recorded for lineage but does not make its reader stale. In JSON it is called
+    `reference`, as in commits from before; both words are read.
     """
 
     snapshot: Snapshot
     partitions: tuple[str, ...] | None
     digest: str
-    reference: bool = False
+    lookup: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return self.snapshot.to_dict() | {
             "partitions": list(self.partitions) if self.partitions is not None else None,
             "digest": self.digest,
-            "reference": self.reference,
+            "reference": self.lookup,
         }
 
     @classmethod
@@ -70,15 +71,5 @@ class Slice:
             Snapshot.from_dict(data),
             tuple(partitions) if partitions is not None else None,
             data["digest"],
-            data.get("reference", False),
+            data.get("reference", data.get("lookup", False)),
         )
-
-
-def digest_of(items: Iterable[str]) -> str:
-    """SHA-256 over strings, order-free and unambiguous (length-prefixed)."""
-    state = hashlib.sha256()
-    for item in sorted(items):
-        raw = item.encode()
-        state.update(len(raw).to_bytes(8, "big"))
-        state.update(raw)
-    return state.hexdigest()

@@ -17,11 +17,12 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit, SourceFile
-from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, holds, publish
+from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, find_current, publish
+from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import CheckResult, Recorder, RunResult, TableWrite, Work
 from assay.features.tables.sections import section
-from assay.features.tables.snapshot import Slice, digest_of
+from assay.features.tables.snapshot import Slice
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class AuditFailed(AssayError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Pin:
+class _OpenRead:
     state: TableState
     reads: dict[tuple[tuple[str, ...] | None, bool], Slice]
 
@@ -50,7 +51,7 @@ class Transaction:
         self.contract: Mapping[str, Any] | None = None
         self.extra: dict[str, Any] = {}
         self.sections: dict[str, Any] = {}
-        self._pins: dict[str, _Pin] = {}
+        self._pins: dict[str, _OpenRead] = {}
         self._absent: set[str] = set()
         self._staged: list[Staged] = []
         self._written: list[TableWrite] = []
@@ -65,7 +66,7 @@ class Transaction:
         pin = self._pins.get(name)
         if pin is None:
             try:
-                pin = self._pins[name] = _Pin(self.lake.table(name).at(version), {})
+                pin = self._pins[name] = _OpenRead(self.lake.table(name).at(version), {})
             except TableMissing:
                 self._absent.add(name)  # "there is nothing yet" was read too: what is decided on it must still hold
                 raise
@@ -79,17 +80,17 @@ class Transaction:
         partitions: Sequence[str] | None = None,
         *,
         version: int | None = None,
-        reference: bool = False,
+        lookup: bool = False,
     ) -> pl.LazyFrame:
         """A lazy frame over a table (or some of its partitions) at one version, which becomes an input of this work.
 
-        A `reference` is recorded too, but a change in it does not make this work stale.
+        A `lookup` is recorded too, but a change in it does not make this work stale.
         """
         state = self.state(name, version)
-        key = (tuple(sorted(partitions)) if partitions is not None else None, reference)
+        key = (tuple(sorted(partitions)) if partitions is not None else None, lookup)
         reads = self._pins[name].reads
         if key not in reads:
-            reads[key] = state.slice(partitions, reference=reference)
+            reads[key] = state.slice(partitions, lookup=lookup)
         return state.scan(partitions)
 
     @property
@@ -123,7 +124,7 @@ class Transaction:
             state = self.lake.table(name).at()
         except TableMissing:
             return None
-        commit = holds(self.lake, state, self.work.partition, self.fingerprint)
+        commit = find_current(self.lake, state, self.work.partition, self.fingerprint)
         if commit is None:
             return None
         snapshot = state.table_snapshot(commit.version)
@@ -221,7 +222,7 @@ def fingerprint(
     """SHA-256 over everything that decides a result. References and version numbers are left out on purpose: a new day
     in an upstream table is another version, but not another input to the days before."""
     parts = [f"asset={work.asset}", f"partition={work.partition}", f"code={work.code_version}"]
-    parts += [f"read={item.snapshot.table_id}:{item.digest}" for item in reads if not item.reference]
+    parts += [f"read={item.snapshot.table_id}:{item.digest}" for item in reads if not item.lookup]
     parts += [f"source={item.path}:{item.sha256}" for item in sources]
     parts += [f"param={key}={value}" for key, value in work.params.items()]
     if contract:

@@ -11,6 +11,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from assay.errors import AssayError
+from assay.features.views.names import check_name
 
 # How Polars serialises a Python function inside an expression: as a pickle, which differs from process to process.
 _PYTHON = frozenset({"AnonymousFunction", "AnonymousAgg", "callback", "Map"})
@@ -27,6 +28,21 @@ def check_expression(expr: object, where: str) -> pl.Expr:
             "use Polars expressions, or compute the column in the table the view reads"
         )
     return expr
+
+
+def check_feature(name: str, expr: object) -> str:
+    """How messages name the feature. Raises AssayError for a name or an expression that cannot be a feature's."""
+    where = f"feature {name!r}"
+    check_name(name, "feature")
+    if not reads_data(check_expression(expr, where)):
+        raise AssayError(f"{where} reads no column: a constant is not a feature (count events with pl.len())")
+    return where
+
+
+def describe_feature(name: str, expr: pl.Expr) -> dict[str, Any]:
+    """A feature as JSON. `text` is for people: Polars' text leaves out parameters (`rolling_mean(3)` and
+    `rolling_mean(5)` read the same), so that identity is the digest of the whole serialised expression."""
+    return {"name": name, "text": str(expr), "sha256": expression_digest(expr)}
 
 
 def root_columns(expr: pl.Expr) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""Windowed aggregates: for every entity with recent events, aggregations over `[t − w, t)` at given times t.
+"""Windowed features: for every entity with recent events, aggregations over `[t − w, t)` at given times t.
 
 The window is half-open, so an event exactly at t is not yet in it (as in Chronon), while the as-of join serves a value
 from t on: a row computed at t knows only what happened before t.
@@ -7,15 +7,18 @@ from t on: a row computed at t knows only what happened before t.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from assay.errors import AssayError
-from assay.features.views.expressions import root_columns
-from assay.features.views.feature_view import FeatureView, Windowed, require_columns
-from assay.features.views.timestamps import INSTANT, instant, utc
+from assay.features.views.columns import ColumnLineage, require_columns
+from assay.features.views.expressions import check_feature, describe_feature, is_aggregation, root_columns
+from assay.features.views.timestamps import INSTANT, format_duration, instant, microseconds, parse_duration, utc
+from assay.features.views.transformation import RowsRead, ViewDeclaration
 
 # Internal columns; the names cannot collide with features, which begin with a letter.
 _ENTITY = "__entity"
@@ -23,7 +26,143 @@ _TIME = "__time"
 _SEEN = "__seen"
 
 
-def aggregate(view: FeatureView, frames: Mapping[str, pl.LazyFrame], at: Sequence[datetime] | datetime) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True, eq=False)
+class Windowed:
+    """An aggregation over the events of `source` in the half-open window `[t − window, t)` of column `time`.
+
+    Args:
+        name: The column's name: letters, digits and underscores, beginning with a letter.
+        expr: A Polars expression that ends in an aggregation, without Python functions.
+        window: How far back from t it looks: a timedelta or a text such as `"7d"`, `"12h"`, `"1d12h"`.
+        source: The table with the events.
+        time: Its column with the event time.
+
+    Raises:
+        AssayError: For a name, an expression or a window that cannot be used.
+    """
+
+    name: str
+    expr: pl.Expr
+    window: timedelta | str
+    source: str
+    time: str
+
+    def __post_init__(self) -> None:
+        where = check_feature(self.name, self.expr)
+        if not is_aggregation(self.expr):
+            raise AssayError(f"{where} is not an aggregation: end it with .sum(), .mean(), .max() or the like")
+        parse_duration(self.window, f"{where}: window")
+        if not self.source or not self.time:
+            raise AssayError(f"{where} must name its source table and the column with the event time")
+
+    @property
+    def width(self) -> timedelta:
+        """The window as a timedelta."""
+        return parse_duration(self.window, f"feature {self.name!r}: window")
+
+    @classmethod
+    def transformation(cls, view: ViewDeclaration, features: Sequence[Windowed]) -> WindowedAggregates:
+        where = f"view {view.name!r}"
+        if view.source is not None:
+            raise AssayError(f"{where}: windowed features name their own source; leave the view's source out")
+        if view.known_time is not None:
+            raise AssayError(f"{where}: a windowed view has no known time; its rows are computed, not received")
+        times = {(feature.source, feature.time) for feature in features}
+        if len(times) > len({table for table, _ in times}):
+            raise AssayError(f"{where}: features of one table must share its time column; split the view")
+        return WindowedAggregates(view.name, tuple(view.entity.keys), view.event_time, tuple(features), view.step)
+
+
+def windows(
+    over: Sequence[timedelta | str], *, source: str, time: str, **aggregations: pl.Expr
+) -> tuple[Windowed, ...]:
+    """Every aggregation over every window, named `<aggregation>_<window>`.
+
+    `windows(["1d", "7d"], source="clean/tickets", time="created_at", tickets=pl.len())` gives `tickets_1d`, `tickets_7d`.
+
+    Args:
+        over: The windows: timedeltas or texts such as `"7d"`.
+        source: The table with the events.
+        time: Its column with the event time.
+        **aggregations: Polars expressions that end in an aggregation, by name.
+
+    Returns:
+        One `Windowed` per aggregation and window, in that order.
+
+    Raises:
+        AssayError: Without windows or aggregations, or for one that cannot be used.
+    """
+    if isinstance(over, str) or not over or not aggregations:
+        raise AssayError("windows: give a list of windows, e.g. ['1d', '7d'], and at least one aggregation by name")
+    return tuple(
+        Windowed(f"{name}_{format_duration(window)}", expr, window, source, time)
+        for name, expr in aggregations.items()
+        for window in over
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowedAggregates:
+    """The engine of windowed views: implements `Transformation`. `every` is the step between two rows."""
+
+    view: str
+    keys: tuple[str, ...]
+    event_time: str
+    features: tuple[Windowed, ...]
+    every: timedelta = timedelta(days=1)
+
+    def sources(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(feature.source for feature in self.features))
+
+    def lookback(self) -> timedelta:
+        return max(feature.width for feature in self.features)
+
+    def compute(self, frames: Mapping[str, pl.LazyFrame], at: Sequence[datetime] | datetime) -> pl.DataFrame:
+        return aggregate(self, frames, at)
+
+    def column_lineage(self) -> ColumnLineage:
+        """A row exists wherever some table has an event in a window, at times that come from no table."""
+        times = {feature.source: feature.time for feature in self.features}
+        chosen = [(table, name) for table, time in times.items() for name in (*self.keys, time)]
+        lineage: ColumnLineage = {
+            key: {"direct": [(table, key) for table in times], "indirect": list(chosen)} for key in self.keys
+        }
+        lineage[self.event_time] = {"direct": [], "indirect": list(chosen)}
+        for feature in self.features:
+            names = root_columns(feature.expr)
+            lineage[feature.name] = (
+                "unknown"
+                if names is None
+                else {
+                    "direct": [(feature.source, name) for name in names],
+                    "indirect": [(feature.source, name) for name in (*self.keys, feature.time)],
+                }
+            )
+        return lineage
+
+    def rows_read(self) -> tuple[RowsRead, ...]:
+        return tuple(
+            RowsRead(table, of_table[0].time, max(feature.width for feature in of_table))
+            for table in self.sources()
+            if (of_table := self.of_table(table))
+        )
+
+    def definition(self) -> dict[str, Any]:
+        features = [
+            describe_feature(feature.name, feature.expr)
+            | {"window_us": microseconds(feature.width), "source": feature.source, "time": feature.time}
+            for feature in self.features
+        ]
+        return {"source": None, "every_us": microseconds(self.every), "features": features}
+
+    def of_table(self, table: str) -> list[Windowed]:
+        """The features over the events of one table."""
+        return [feature for feature in self.features if feature.source == table]
+
+
+def aggregate(
+    view: WindowedAggregates, frames: Mapping[str, pl.LazyFrame], at: Sequence[datetime] | datetime
+) -> pl.DataFrame:
     """The rows of a windowed view at each time of `at`: keys, event time (µs UTC), features; sorted by time, then keys.
 
     An entity has a row at t if it has an event in any of the view's windows that end at t; events without a key or a time
@@ -32,13 +171,9 @@ def aggregate(view: FeatureView, frames: Mapping[str, pl.LazyFrame], at: Sequenc
 
     Raises AssayError if a source or column is missing, a time is naive, or an expression does not fit its table.
     """
-    if not view.is_windowed:
-        raise AssayError(
-            f"view {view.name!r} is row-wise: compute it with assay.features.views.feature_view.compute_rows"
-        )
-    times = sorted({utc(time, f"view {view.name!r}: at") for time in ([at] if isinstance(at, datetime) else at)})
+    times = sorted({utc(time, f"view {view.view!r}: at") for time in ([at] if isinstance(at, datetime) else at)})
     if not times:
-        raise AssayError(f"view {view.name!r}: name at least one time to compute it at")
+        raise AssayError(f"view {view.view!r}: name at least one time to compute it at")
     scans = {table: _scan(view, table, frames, times) for table in view.sources()}
     _check_key_types(view, scans)
     try:
@@ -46,13 +181,13 @@ def aggregate(view: FeatureView, frames: Mapping[str, pl.LazyFrame], at: Sequenc
     except PolarsError as error:
         # Polars quotes the cell it failed on, and cell values must not reach an error text.
         raise AssayError(
-            f"view {view.name!r} could not be computed: an expression failed with {type(error).__name__}; "
+            f"view {view.view!r} could not be computed: an expression failed with {type(error).__name__}; "
             "check its features' expressions against the column types of the tables they read"
         ) from None
 
 
-def _aggregate(view: FeatureView, events: Mapping[str, pl.DataFrame], times: Sequence[datetime]) -> pl.DataFrame:
-    keys = list(view.entity.keys)
+def _aggregate(view: WindowedAggregates, events: Mapping[str, pl.DataFrame], times: Sequence[datetime]) -> pl.DataFrame:
+    keys = list(view.keys)
     entities = pl.concat(frame.select(keys) for frame in events.values()).unique().sort(keys).with_row_index(_ENTITY)
     # In (entity, time) order each group is one contiguous slice: float sums then do not depend on thread scheduling.
     ordered = {
@@ -68,46 +203,48 @@ def _aggregate(view: FeatureView, events: Mapping[str, pl.DataFrame], times: Seq
     )
 
 
-def _scan(view: FeatureView, table: str, frames: Mapping[str, pl.LazyFrame], times: Sequence[datetime]) -> pl.LazyFrame:
+def _scan(
+    view: WindowedAggregates, table: str, frames: Mapping[str, pl.LazyFrame], times: Sequence[datetime]
+) -> pl.LazyFrame:
     """The events of one table that any window can see, with only the columns that the view needs."""
     if table not in frames:
-        raise AssayError(f"view {view.name!r} reads table {table!r}, which was not given; given: {sorted(frames)}")
-    frame, features = frames[table], _features_of(view, table)
+        raise AssayError(f"view {view.view!r} reads table {table!r}, which was not given; given: {sorted(frames)}")
+    frame, features = frames[table], view.of_table(table)
     schema = frame.collect_schema()
-    where = f"view {view.name!r} reads table {table!r}, which"
+    where = f"view {view.view!r} reads table {table!r}, which"
     roots = [root_columns(feature.expr) for feature in features]
-    require_columns(schema, [*view.entity.keys, *(name for names in roots for name in names or ())], where)
+    require_columns(schema, [*view.keys, *(name for names in roots for name in names or ())], where)
     time = instant(schema, features[0].time, where)
     # A selector may mean any column, so then every column is read.
     named = [name for names in roots if names is not None for name in names]
-    columns = list(schema) if None in roots else list(dict.fromkeys([*view.entity.keys, *named]))
+    columns = list(schema) if None in roots else list(dict.fromkeys([*view.keys, *named]))
     earliest = times[0] - max(feature.width for feature in features)
     recent = frame.filter(time >= _literal(earliest), time < _literal(times[-1]))
     return recent.select(*columns, time.alias(_TIME))
 
 
-def _check_key_types(view: FeatureView, scans: Mapping[str, pl.LazyFrame]) -> None:
+def _check_key_types(view: WindowedAggregates, scans: Mapping[str, pl.LazyFrame]) -> None:
     schemas = {table: scan.collect_schema() for table, scan in scans.items()}
-    for key in view.entity.keys:
+    for key in view.keys:
         types = {table: str(schema[key]) for table, schema in schemas.items()}
         if len(set(types.values())) > 1:
             raise AssayError(
-                f"view {view.name!r}: key {key!r} has different types in its sources: {types}; cast one of them in its contract"
+                f"view {view.view!r}: key {key!r} has different types in its sources: {types}; cast one of them in its contract"
             )
 
 
 def _rows_at(
-    view: FeatureView, events: Mapping[str, pl.DataFrame], empty: pl.DataFrame, time: datetime
+    view: WindowedAggregates, events: Mapping[str, pl.DataFrame], empty: pl.DataFrame, time: datetime
 ) -> pl.DataFrame:
     """One row per entity with an event in a window that ends at `time`; entities by code."""
     recent = {
-        table: _between(frame, time, max(feature.width for feature in _features_of(view, table)))
+        table: _between(frame, time, max(feature.width for feature in view.of_table(table)))
         for table, frame in events.items()
     }
     rows = pl.concat(frame.select(_ENTITY) for frame in recent.values()).unique().sort(_ENTITY)
     for table, frame in recent.items():
-        for width in sorted({feature.width for feature in _features_of(view, table)}):
-            features = [feature for feature in _features_of(view, table) if feature.width == width]
+        for width in sorted({feature.width for feature in view.of_table(table)}):
+            features = [feature for feature in view.of_table(table) if feature.width == width]
             values = _group(_between(frame, time, width), features)
             rows = rows.join(values, on=_ENTITY, how="left", maintain_order="left").with_columns(
                 pl.when(_SEEN).then(feature.name).otherwise(empty[feature.name]).alias(feature.name)
@@ -127,18 +264,14 @@ def _group(events: pl.DataFrame, features: Sequence[Windowed]) -> pl.DataFrame:
     )
 
 
-def _empty_values(view: FeatureView, table: str, events: pl.DataFrame) -> pl.DataFrame:
+def _empty_values(view: WindowedAggregates, table: str, events: pl.DataFrame) -> pl.DataFrame:
     """One row: each feature of the table over no events. Not-a-number (0 / 0) means there is no value."""
-    values = events.clear().select(feature.expr.alias(feature.name) for feature in _features_of(view, table))
+    values = events.clear().select(feature.expr.alias(feature.name) for feature in view.of_table(table))
     return values.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
 
 
 def _between(events: pl.DataFrame, end: datetime, width: timedelta) -> pl.DataFrame:
     return events.filter(pl.col(_TIME) >= _literal(end - width), pl.col(_TIME) < _literal(end))
-
-
-def _features_of(view: FeatureView, table: str) -> list[Windowed]:
-    return [feature for feature in view.windowed if feature.source == table]
 
 
 def _literal(time: datetime) -> pl.Expr:

@@ -195,7 +195,7 @@ class ColumnGraph:
             return [], []
         into = self.said(commit).into.get(node.column)
         if into is None:
-            return [], [node] if any(not item.reference for item in commit.inputs) else []
+            return [], [node] if any(not item.lookup for item in commit.inputs) else []
         writers: dict[str, set[int]] = defaultdict(set)
         for item in commit.inputs:
             if any(edge.table == item.snapshot.table for edge in into):

@@ -6,8 +6,8 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from assay.errors import AssayError
+from assay.features.views.columns import ColumnLineage
 from assay.features.views.expressions import root_columns
-from assay.features.views.feature_view import ColumnLineage
 
 
 def polars_lineage(

@@ -16,7 +16,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 
 from assay.errors import AssayError
-from assay.features.views.feature_view import ColumnLineage
+from assay.features.views.columns import ColumnLineage
 
 Source = tuple[str, str]  # table, column
 

@@ -86,7 +86,7 @@ class CommitGraph:
                 for item in commit.inputs:
                     for version in self.writers(commit, item):
                         reads = found[item.snapshot.table, version]
-                        reads[reader] = item.reference and reads.get(reader, True)
+                        reads[reader] = item.lookup and reads.get(reader, True)
         return found
 
     def models(self, version: Version) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ class CommitGraph:
 def takes_one_model(reader: Commit, read: Slice) -> bool:
     """Whether a read is that of a prediction, of the table of the models that may have made it."""
     model = reader.table.removeprefix("predictions/")
-    return reader.table.startswith("predictions/") and read.snapshot.table == f"models/{model}" and not read.reference
+    return reader.table.startswith("predictions/") and read.snapshot.table == f"models/{model}" and not read.lookup
 
 
 def model_of(prediction: Commit) -> str | None:

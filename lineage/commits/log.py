@@ -17,9 +17,10 @@ from urllib.parse import unquote
 
 from assay.features.tables.commit_metadata import Commit, parse_commit
 from assay.features.tables.delta_log import commit_info, commit_path, parse_log, versions
+from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import DataFile, Lake
 from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.features.tables.snapshot import Slice, Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from openlineage.client import facet_v2 as ol
 
+from assay.features.tables.digest import digest_of
 from assay.features.tables.run_record import CheckResult, Run, TableWrite, Work
-from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.features.tables.snapshot import Slice, Snapshot
 from assay.lineage.events.naming import LOGICAL, DatasetName
 from assay.lineage.events.process import Process
 from assay.lineage.events.redaction import redact_text
@@ -90,7 +91,7 @@ def read_facet(slices: Iterable[Slice]) -> dict[str, Any]:
     whole = any(item.partitions is None for item in reads)
     return _snapshot_facet(
         snapshot,
-        role="reference" if all(item.reference for item in reads) else "input",
+        role="reference" if all(item.lookup for item in reads) else "input",
         partitions=None if whole else sorted({key for item in reads for key in item.partitions or ()}),
         digest=reads[0].digest if len(reads) == 1 else digest_of(item.digest for item in reads),
     )

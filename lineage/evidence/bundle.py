@@ -4,9 +4,9 @@ A bundle has the commits of every table on the way, byte for byte, and what can 
 runs with code, contracts and check results, the OpenLineage events. `verify.py` in it (`assay.lineage.evidence.verify`)
 recomputes the whole chain. The same prediction gives the same bytes.
 
-Personal data stays in the lake. Of the prediction's row the columns that make its id are shown, its label, the version of
-its prompt, and numbers; the rest of it (such as an explanation, or what was retrieved), and every row behind it, appears
-only as a salted digest:
+Personal data stays in the lake. Of the prediction's row a bundle shows the columns that make its id, the model's outputs
+(texts only as long as a label is), the version of its prompt, and numbers. The rest of the row (such as an explanation, or
+the hits of a retrieval), and every row behind it, appears only as a salted digest:
 
     salt    HMAC-SHA256(key b"assay.evidence/1", the prediction's data file · the delivered files behind the rows by digest)
     digest  HMAC-SHA256(key salt, the row's digest in the form assay.row/1 as 64 hex characters), in hex
@@ -36,12 +36,13 @@ from assay.lineage.commits.log import TableLog, read_log
 from assay.lineage.evidence import verify as evidence_verify
 from assay.lineage.predictions.attachments import PROMPT
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
+from assay.lineage.predictions.outputs import outputs_of
 from assay.lineage.predictions.prediction_log import DIGEST, EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.row_provenance import LINKS, SourceRow, source_rows
 from assay.lineage.tracing.trace import Trace
 
-TOLD = ("intent", PROMPT)  # the texts that are shown: what the model said, and which prompt it was given
+_LABEL = 64  # characters: longer texts among the outputs are answers in prose, and appear as digests
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest that zip files know
 
 
@@ -90,8 +91,8 @@ class Bundle:
 def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withhold: Sequence[str] = ()) -> Bundle:
     """Everything that proves a trace. Events come from `store`.
 
-    `withhold` names key columns that are personal (an e-mail address, say): they appear as salted digests too, and then
-    nobody can check with the bundle alone that the prediction's id follows from its row.
+    `withhold` names columns that are personal (an e-mail address, say): they appear as salted digests too. Where one is a
+    key, nobody can check with the bundle alone that the prediction's id follows from its row.
 
     Raises AssayError when the prediction's own data file is gone, or for a column that the prediction does not have.
     """
@@ -169,7 +170,7 @@ def _commits(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) -> t
             missing[Missing(table, f"its log begins at version {log.entries[0].version}")] = None
         newest = max(item.version for item in same)
         kept = [entry for entry in log.entries if entry.version <= newest]
-        if all(node is trace.root or (node.reference and table == trace.root.table) for node in nodes):
+        if all(node is trace.root or (node.lookup and table == trace.root.table) for node in nodes):
             own = {number for c in trace.root.commits for number in (c.version, *map(int, c.previous))}
             kept = [entry for entry in kept if entry.version in own or entry.table_id]
         entries += [_Entry(table, entry.version, lake.storage.get(entry.path)) for entry in kept]
@@ -233,7 +234,10 @@ def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequ
         name[4:] for name in identity if "key:" in name
     }
     rest = [name for name in frame.columns if name not in told]
-    shown = {name: _typed(frame[name]) for name in rest if name not in withhold and _is_shown(frame, name)}
+    outputs = outputs_of(commit, frame.columns)
+    shown = {
+        name: _typed(frame[name]) for name in rest if name not in withhold and _is_shown(frame[name], name in outputs)
+    }
     return {
         "prediction_id": trace.prediction_id,
         "table": trace.root.table,
@@ -245,6 +249,7 @@ def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequ
         "withheld_keys": [key for key in described.keys if key not in told],
         "inputs": trace.prediction.row["inputs"],
         "features": list(described.features),
+        "outputs": list(outputs),
         "shown": {name: value[1] for name, value in shown.items() if value is not None},
         "withheld": {
             name: _salted(salt, row_digests(frame, [name])[0]) if salt else None
@@ -254,9 +259,11 @@ def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequ
     }
 
 
-def _is_shown(frame: pl.DataFrame, name: str) -> bool:
-    dtype = frame.schema[name]
-    return name in TOLD or dtype.is_numeric() or dtype.is_temporal() or dtype == pl.Boolean
+def _is_shown(column: pl.Series, is_output: bool) -> bool:
+    """Numbers, times and truth values; of texts the prompt's version, and outputs that are labels."""
+    if column.dtype == pl.String:
+        return column.name == PROMPT or (is_output and len(column[0] or "") <= _LABEL)
+    return column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == pl.Boolean
 
 
 def _typed(column: pl.Series) -> tuple[str, Any] | None:
@@ -354,7 +361,7 @@ def _trace(trace: Trace, entries: Sequence[_Entry]) -> dict[str, Any]:
             "kind": node.kind,
             "name": node.name,
             "table": node.table,
-            "reference": node.reference,
+            "reference": node.lookup,
             "status": node.status,
             "slices": [_slice(item) for item in node.slices],
             "commits": [commit.version for commit in node.commits if (node.table, commit.version) in there],

@@ -141,18 +141,20 @@ class Commit(NamedTuple):
 
     @property
     def predictions(self) -> dict[str, Any]:
-        """Which model predicted: name, version, keys, features. Commits of before format 1 say it under `extra`."""
+        """Which model predicted: name, version, keys, features, outputs. Commits before format 1 have it under `extra`."""
         if "predictions" in self.ours:
             said = self.ours["predictions"]
             named = (said.get("model", ""), said.get("version", ""))
         else:
-            said = {**self.ours["extra"]["model"], "features": self.ours["extra"].get("features", [])}
+            extra = self.ours["extra"]
+            said = {**extra["model"], "features": extra.get("features", []), "outputs": extra.get("outputs", [])}
             named = (said["name"], said["version"])
         return {
             "name": named[0],
             "version": named[1],
             "keys": said.get("keys", []),
             "features": said.get("features", []),
+            "outputs": said.get("outputs", []),
         }
 
     def claim(self) -> dict[str, Any]:
@@ -392,6 +394,11 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
     said = (commit.ours.get("run_id"), commit.ours.get("partition"), commit.predictions["features"])
     same = (row["run_id"], row["partition"], row["features"]) == said
     yield Finding("prediction run", same, "wrote the commit" if same else "did not write this in the commit")
+    recorded, named = commit.predictions["outputs"], row.get("outputs", [])
+    same = named == recorded or not recorded
+    there = all(name in row["shown"] or name in row["withheld"] for name in named)
+    detail = "are those that the commit names" if same else "are not those that the commit names"
+    yield Finding("prediction outputs", same and there, detail if there else "are not all in the row")
     ranges = [json.loads(action["stats"]) for action in commit.added if unquote(action["path"]) == row["data_file"]]
     low, high = (
         (ranges[0][name].get("prediction_id", "") for name in ("minValues", "maxValues")) if ranges else ("", "")

@@ -1,7 +1,8 @@
 """Which columns of a table of predictions are what the model said. Recorded with the commit, so that whoever shows a
 prediction needs to know no model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
@@ -43,3 +44,8 @@ def outputs_of(commit: Commit, columns: Iterable[str]) -> tuple[str, ...]:
     recorded = described.outputs if described else ()
     named = recorded or default_outputs(there, described.keys if described else ())
     return tuple(name for name in named if name in there)
+
+
+def answer_of(row: Mapping[str, Any], outputs: Iterable[str]) -> dict[str, Any]:
+    """The model's answer in a row: its outputs and its confidence by name, without nulls."""
+    return {name: row[name] for name in (*outputs, CONFIDENCE) if row.get(name) is not None}

@@ -16,7 +16,7 @@ from assay.features.tables.sections import Predictions
 from assay.features.tables.snapshot import Snapshot
 from assay.features.tables.transaction import Transaction
 from assay.features.tables.transaction import run as transact
-from assay.features.views.feature_view import require_columns
+from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import instant
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID
@@ -144,7 +144,7 @@ def stage_predictions(
     for item in inputs:
         read_input(tx, item)
     for item in attachments.searched(frame):
-        if item not in (replace(read.snapshot, uri="") for read in tx.reads if not read.reference):
+        if item not in (replace(read.snapshot, uri="") for read in tx.reads if not read.lookup):
             read_input(tx, item)
     keys = _keys(tx, frame, table) if keys is None else list(keys)
     require_columns(frame.schema, [*keys, *feature_columns], f"the frame of {table}")
@@ -158,7 +158,7 @@ def stage_predictions(
             f"{table}: {len(ids) - ids.n_unique()} rows repeat another row's keys {keys}, event time and features. "
             "Log each prediction once, or name more `keys`."
         )
-    snapshots = sorted({item.snapshot for item in tx.reads if not item.reference}, key=lambda item: item.table)
+    snapshots = sorted({item.snapshot for item in tx.reads if not item.lookup}, key=lambda item: item.table)
     if not snapshots:
         raise AssayError(f"{table}: a prediction without inputs cannot be traced. Pass the snapshots it was made from.")
     named = [attachments.identity(item) for item in snapshots]
@@ -209,7 +209,7 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     """The keys of the feature views that the transaction read, as far as the frame has them."""
     found: list[str] = []
     for item in tx.reads:
-        if item.snapshot.table.startswith("features/") and not item.reference:
+        if item.snapshot.table.startswith("features/") and not item.lookup:
             writers = tx.state(item.snapshot.table).writers(item.partitions)
             found += [key for commit in writers[-1:] for key in (commit.serving or {}).get("keys", [])]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]
@@ -222,7 +222,7 @@ def _known(tx: Transaction, table: str, ids: pl.Series) -> pl.Series:
     """Which of the ids are in the partition already. Reading makes another writer's commit in between a Conflict, so that
     two retries at once cannot both add them."""
     try:
-        rows = tx.read(table, [tx.work.partition or ""], reference=True)
+        rows = tx.read(table, [tx.work.partition or ""], lookup=True)
     except TableMissing:
         return ids.clear()
     return rows.filter(pl.col(ID).is_in(ids.to_list())).select(ID).collect().to_series()

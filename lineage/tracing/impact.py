@@ -1,7 +1,7 @@
 """From some rows to everything that was made from them: the trace read the other way, over the logs of all tables.
 
 Downstream of a version is whoever read rows that this version wrote, at whatever later version they read them, and so on.
-Looking something up (`reference`) is not taking data from it: who only looked up in affected rows is listed, not followed
+Looking something up (`lookup`) is not taking data from it: who only looked up in affected rows is listed, not followed
 (`references=True` follows them as well), unless one of its columns is said to come from there.
 """
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -10,6 +9,7 @@ import polars as pl
 from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.snapshot import Slice
+from assay.features.views.transformation import recorded_rows_read
 from assay.lineage.tracing.trace import Trace
 
 LINKS = ("_source_file", "_source_sha256", "_row_number")
@@ -38,7 +38,7 @@ def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
     row, commit = trace.prediction.row, trace.root.commits[-1]
     found: dict[SourceRow, None] = {}
     looked_up: dict[tuple[str, str], Slice] = {}
-    for read in (item for item in commit.inputs if not item.reference):
+    for read in (item for item in commit.inputs if not item.lookup):
         for part, condition, because in _conditions(lake, read, row, trace):
             state = lake.table(part.snapshot.table).at(part.snapshot.version)
             found |= dict.fromkeys(_links(state, part, condition, because))
@@ -66,9 +66,7 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
     if kind == "features":
         yield from _behind_features(lake, read, row)
     elif kind in ("clean", "embeddings"):
-        slices = (
-            [read] if kind == "clean" else _newest_first(item for item in _inputs(lake, read) if not item.reference)
-        )
+        slices = [read] if kind == "clean" else _newest_first(item for item in _inputs(lake, read) if not item.lookup)
         for item in slices:
             own = own_rows(lake, trace, item)
             if own is not None and not own.head(1).collect().is_empty():
@@ -97,18 +95,12 @@ def _behind_features(lake: Lake, read: Slice, row: dict[str, Any]) -> Iterator[t
         return
     moment = served[time][0]
     commit = writers.get(served["partition_key"][0] if "partition_key" in served.columns else None)
-    for item in commit.inputs if commit else ():
-        windows = [f for f in view["features"] if f.get("source") == item.snapshot.table and "window_us" in f]
-        if item.reference or not (windows or view["source"] == item.snapshot.table):
-            continue
-        if windows:
-            column, width = windows[0]["time"], timedelta(microseconds=max(f["window_us"] for f in windows))
-            within = (pl.col(column) >= moment - width) & (pl.col(column) < moment)
-            because = f"{', '.join(keys)} within {width.days} days before {moment:%Y-%m-%d %H:%M} ({view['name']})"
-        else:
-            within = pl.col(time) == moment
-            because = f"the row of {view['name']}"
-        yield item, _equal(row, keys) & within, because
+    if commit is None:
+        return
+    behind = {rows.table: rows for rows in recorded_rows_read(commit.view or {}, serving)}
+    for item in (item for item in commit.inputs if not item.lookup and item.snapshot.table in behind):
+        rows = behind[item.snapshot.table]
+        yield item, _equal(row, keys) & rows.condition(moment), rows.reason(view["name"], keys, moment)
 
 
 def _links(state: TableState, read: Slice, condition: pl.Expr, because: str) -> Iterator[SourceRow]:
@@ -127,7 +119,7 @@ def _references(state: TableState, read: Slice) -> Iterator[Slice]:
     """The newest lookups in other tables by the commits that wrote a slice."""
     commits: list[Commit] = state.writers(read.partitions)
     for item in (item for commit in commits for item in commit.inputs):
-        if item.reference and item.snapshot.table != state.table.name:
+        if item.lookup and item.snapshot.table != state.table.name:
             yield item
 
 

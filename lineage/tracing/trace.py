@@ -3,7 +3,7 @@
 The lake is all it needs: every commit says what it read, so following the commits of what was read is the trace.
 
 A node is a table as its consumer read it (versions and partitions). Its commits are those that wrote the rows there; its
-inputs are what those commits read, one node per table. Tables that were only looked things up in (`reference`: known
+inputs are what those commits read, one node per table. Tables that were only looked things up in (`lookup`: known
 customers, say) are followed to show where they came from; what such a lookup itself looked up is shown, not followed. Nor
 is a table's look at its own rows: "is this id new?" would lead from every day through all days before it.
 """
@@ -19,14 +19,15 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit, SourceFile
+from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake
-from assay.features.tables.snapshot import Slice, digest_of
+from assay.features.tables.snapshot import Slice
 from assay.lineage.commits.graph import CommitGraph, model_of, takes_one_model
 from assay.lineage.commits.log import TableLog
 from assay.lineage.outline import LISTED, Line, Outline, Span, line
 from assay.lineage.predictions.attachments import in_words
 from assay.lineage.predictions.find_prediction import UNREADABLE, Prediction, find_prediction
-from assay.lineage.predictions.outputs import outputs_of
+from assay.lineage.predictions.outputs import answer_of, outputs_of
 from assay.lineage.tracing.trace_node import Node, Status, unique_files
 
 KINDS = ("prediction", "model", "training", "features", "embeddings", "search", "clean", "quarantine", "raw")
@@ -55,7 +56,7 @@ class Trace:
         """The delivered files that the data came from; with `references` also those behind lookups."""
         if references:
             return unique_files(item for node in self.nodes for item in node.files)
-        nodes = _walk(self.root, set(), follow=lambda node: not node.reference)
+        nodes = _walk(self.root, set(), follow=lambda node: not node.lookup)
         return unique_files(item for node in nodes for item in node.files)
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,7 +72,8 @@ class Trace:
     def outline(self) -> Outline:
         """The whole tree in words. A node met again is only named; long lists of files are shortened."""
         row, root = self.prediction.row, self.root
-        outputs = [f"{name} {row[name]}" for name in ("intent", "confidence") if row.get(name) is not None]
+        answer = answer_of(row, root.details["outputs"])
+        outputs = [f"{name} {value}" for name, value in answer.items()]
         title = line(
             Span(f"prediction {root.name}", "strong"),
             f" of {self.prediction.model} {row['model_version']}",
@@ -177,16 +179,16 @@ class _Tracer:
         for commit in commits:
             for item in commit.inputs:
                 own = (model or model_of(commit)) if takes_one_model(commit, item) else None
-                read.setdefault((item.snapshot.table, item.snapshot.table_id, item.reference, own), {})[item] = None
+                read.setdefault((item.snapshot.table, item.snapshot.table_id, item.lookup, own), {})[item] = None
         written = {commit.table for commit in commits}
         return [
-            self.node(table, tuple(slices), reference, follow and not (reference and table in written), own)
-            for (table, _, reference, own), slices in read.items()
+            self.node(table, tuple(slices), lookup, follow and not (lookup and table in written), own)
+            for (table, _, lookup, own), slices in read.items()
         ]
 
-    def node(self, table: str, slices: tuple[Slice, ...], reference: bool, follow: bool, model: str | None) -> Node:
+    def node(self, table: str, slices: tuple[Slice, ...], lookup: bool, follow: bool, model: str | None) -> Node:
         slices = tuple(sorted(slices, key=lambda item: (item.snapshot.version, item.partitions or ())))
-        key = (table, slices, reference, follow, model)
+        key = (table, slices, lookup, follow, model)
         if key not in self.nodes:
             log = self.commits.log(table)
             status = self.status(log, slices)
@@ -195,9 +197,9 @@ class _Tracer:
             if log is not None and model is not None:
                 name, commits, details = self.model(log, commits, model)
             # Below a lookup only the data is followed; a lookup met there is where the trace stops.
-            inputs = [] if reference and not follow else self.inputs(commits, follow=follow and not reference)
+            inputs = [] if lookup and not follow else self.inputs(commits, follow=follow and not lookup)
             kind = _FOLDERS.get(table.partition("/")[0], table.partition("/")[0])
-            self.nodes[key] = Node(kind, name, table, slices, status, commits, _ordered(inputs), reference, details)
+            self.nodes[key] = Node(kind, name, table, slices, status, commits, _ordered(inputs), lookup, details)
         return self.nodes[key]
 
     def writers(self, log: TableLog, slices: Iterable[Slice]) -> tuple[Commit, ...]:
@@ -250,7 +252,7 @@ def _parsed(text: str) -> Any:
 
 def _ordered(nodes: Iterable[Node]) -> tuple[Node, ...]:
     def place(node: Node) -> tuple[bool, int, str]:
-        return node.reference, KINDS.index(node.kind) if node.kind in KINDS else len(KINDS), node.name
+        return node.lookup, KINDS.index(node.kind) if node.kind in KINDS else len(KINDS), node.name
 
     return tuple(sorted(nodes, key=place))
 

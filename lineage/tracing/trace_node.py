@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from assay.features.tables.commit_metadata import Commit, SourceFile
-from assay.features.tables.snapshot import Slice, Snapshot, digest_of
+from assay.features.tables.digest import digest_of
+from assay.features.tables.snapshot import Slice, Snapshot
 from assay.lineage.outline import Line, Span, line, short_digest, shorten
 
 Status = Literal["readable", "vacuumed", "erased", "damaged"]
@@ -29,14 +30,14 @@ class Node:
     status: Status
     commits: tuple[Commit, ...] = ()
     inputs: tuple["Node", ...] = ()
-    reference: bool = False
+    lookup: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """The same for the same reading of the same table."""
         read = (f"{item.snapshot.table_id}@{item.snapshot.version}:{item.partitions}" for item in self.slices)
-        return digest_of([f"{self.kind} {self.name} {self.reference}", *read])[:16]
+        return digest_of([f"{self.kind} {self.name} {self.lookup}", *read])[:16]
 
     @property
     def snapshot(self) -> Snapshot:
@@ -86,7 +87,7 @@ class Node:
         """Table, version, model and partitions, in one line."""
         version = self.details.get("model_version") if self.kind == "model" else None
         return line(
-            Span("looked up: ", "dim") if self.reference else "",
+            Span("looked up: ", "dim") if self.lookup else "",
             Span(self.table, "strong"),
             f"@{self.snapshot.version}",
             *((" model ", Span(str(version), "strong")) if version else ()),
@@ -118,7 +119,7 @@ class Node:
             "id": self.id,
             "kind": self.kind,
             "name": self.name,
-            "reference": self.reference,
+            "reference": self.lookup,
             "status": self.status,
             "snapshot": self.snapshot.to_dict(),
             "versions_read": list(self.versions_read),

@@ -240,7 +240,7 @@ def _prediction(trace: Trace) -> Iterator[Finding]:
     made = prediction_ids(described.model, described.version, frame, described.keys)[0]
     same = made == frame[ID][0] and described.version == frame["model_version"][0]
     yield Finding("prediction id", same, "follows from the row" if same else "does not follow from the row's content")
-    read = {(i.snapshot.table, i.snapshot.version, i.snapshot.commit_sha256) for i in commit.inputs if not i.reference}
+    read = {(i.snapshot.table, i.snapshot.version, i.snapshot.commit_sha256) for i in commit.inputs if not i.lookup}
     named = {(item["table"], item["version"], item["commit_sha256"]) for item in frame["inputs"][0]}
     named |= {(item.table, item.version, item.commit_sha256) for item in attachments.searched(frame)}
     same = named == read
@@ -250,7 +250,7 @@ def _prediction(trace: Trace) -> Iterator[Finding]:
 def _model(lake: Lake, trace: Trace) -> Iterator[Finding]:
     """The stored model has the digest that its row says."""
     for node in trace.root.inputs:
-        if node.kind == "model" and not node.reference and "sha256" in node.details:
+        if node.kind == "model" and not node.lookup and "sha256" in node.details:
             state = lake.table(node.table).at(node.snapshot.version)
             rows = state.scan().filter(pl.col("model_version") == node.details["model_version"])
             found = {hashlib.sha256(item).hexdigest() for item in rows.select("artifact").collect().to_series()}
@@ -271,8 +271,8 @@ def _features(lake: Lake, trace: Trace) -> Iterator[Finding]:
         )
         return
     spine = frame.select(name for name in frame.columns if name in (*described.keys, EVENT_TIME, "text_key"))
-    pins = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.reference}
-    joined = join_features(lake, spine, described.features, pins=pins)
+    versions = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.lookup}
+    joined = join_features(lake, spine, described.features, versions=versions)
     same = row_digests(joined, described.feature_columns)[0] == stored
     detail = f"{len(described.feature_columns)} features joined again at the versions read"
     yield Finding("feature row", same, detail if same else f"{detail} differ from those the model saw")
@@ -300,7 +300,7 @@ def _text(lake: Lake, trace: Trace, node: Node) -> str | None:
     for commit in reversed(node.commits):
         lineage = (commit.column_lineage or {}).get("vector", {})
         for table, column in lineage.get("direct", []) if lineage != "unknown" else []:
-            for item in (item for item in commit.inputs if item.snapshot.table == table and not item.reference):
+            for item in (item for item in commit.inputs if item.snapshot.table == table and not item.lookup):
                 own = own_rows(lake, trace, item)
                 texts = own.select(column).collect().to_series().to_list() if own is not None else []
                 if texts:

@@ -107,7 +107,7 @@ def test_wrong_usage_is_exit_code_2(cli: Callable[..., Any]) -> None:
 def test_an_empty_home_says_where_to_begin(cli: Callable[..., Any], tmp_path: Path) -> None:
     answer = cli("tables")
     assert answer.code == 0
-    assert "run `assay demo` and `assay materialize`" in answer.out
+    assert "yet: run `assay materialize`" in answer.out
     assert cli("tables", "--json").data == []
     assert cli("quarantine", "list").out == "Nothing is in quarantine.\n"
     assert not (tmp_path / "var" / "lake").exists(), "looking makes nothing"

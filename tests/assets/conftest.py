@@ -14,7 +14,7 @@ import pytest
 
 from assay.assets.dagster.materialize import Summary, materialize
 from assay.assets.dagster.to_dagster import environment
-from assay.assets.project import domain_steps, ordered
+from assay.assets.declarations import declared_in, ordered, pipeline, steps_of
 from assay.assets.steps.plan import PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 from assay.features.tables.digest import content_digest
@@ -28,7 +28,9 @@ import polars as pl
 
 from assay.assets.sources.source import Files, Source
 from assay.checks import Contract, Field, Timestamp
-from assay.features.views.feature_view import Entity, FeatureView, windows
+from assay.features.views.entity import Entity
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.windowed import windows
 
 
 class Orders(Contract):
@@ -81,7 +83,7 @@ class Shop:
 
     def __init__(self, home: Path, package: ModuleType, instance: dg.DagsterInstance) -> None:
         self.home, self.package, self.instance = home, package, instance
-        self.steps: tuple[Step, ...] = ordered(domain_steps(package))
+        self.steps: tuple[Step, ...] = pipeline()
 
     @property
     def env(self) -> Resources:
@@ -110,7 +112,7 @@ class Shop:
         module = importlib.import_module(f"{self.package.__name__}.orders")
         importlib.invalidate_caches()
         exec(compile(file.read_text(), str(file), "exec"), vars(module))  # not reload: it trusts times of one second
-        self.steps = ordered(domain_steps(self.package))
+        self.steps = ordered(steps_of(list(declared_in(module))))
 
     def frame(self, table: str) -> pl.DataFrame:
         return self.env.lake.table(table).scan().collect()
@@ -159,11 +161,13 @@ def shop(new_shop: Shop, three_days: Path) -> Shop:
 
 @contextmanager
 def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    package = folder / "packages" / "shop"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "orders.py").write_text(SHOP)
-    monkeypatch.syspath_prepend(package.parent)
+    project = folder / "project"
+    (project / "shop").mkdir(parents=True)
+    (project / "pyproject.toml").write_text('[tool.assay]\ndomains = ["shop"]\n')
+    (project / "shop" / "__init__.py").touch()
+    (project / "shop" / "orders.py").write_text(SHOP)
+    monkeypatch.syspath_prepend(project)
+    monkeypatch.setenv("ASSAY_PROJECT", str(project))
     monkeypatch.setenv("ASSAY_HOME", str(folder / "var"))
     with dg.DagsterInstance.ephemeral() as instance:
         yield Shop(folder / "var", importlib.import_module("shop"), instance)

@@ -11,6 +11,8 @@ Steps: build (a lake at HOME), expect (→ expected-7187fa5.json), pack (→ lak
 The domain is a library's help desk, made up for this: no row is about anybody.
 """
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
+
 import contextlib
 import gzip
 import hashlib

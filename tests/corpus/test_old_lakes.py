@@ -137,6 +137,8 @@ def test_every_prediction_is_traced_and_verified_as_it_was(store: Store, expecte
         assert nodes == [[*item[:5], item[7]] for item in said["trace_nodes"]]
         files = sorted([item.path, item.sha256, item.size, item.rows] for item in trace.files())
         assert files == said["files"]
+        if said["source_rows"] is None:  # of what was vacuumed
+            continue
         rows = [
             [row.table, row.file, row.sha256, row.row_number, row.because] for row in source_rows(store.lake, trace)
         ]

@@ -4,7 +4,6 @@ A snippet whose first line is `# some/file.py` (or .csv) is that file's content.
 part of what they print. Commands that take long or do not end (`demo`, `up`) are only parsed.
 """
 
-import importlib
 import json
 import os
 import re
@@ -12,7 +11,7 @@ import shlex
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,12 @@ DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
 PICTURES = ROOT / "docs" / "screenshots"
 DAYS = "2026-09-23:2026-09-24"  # the last day that the router learns from, and the first that it predicts
 ONLY_PARSED = {"demo", "up"}
-# The command, with one more folder of declarations: what a reader adds to assets/support/ must not be added there by a test.
-ASSAY = """
-import sys
-import assay.assets.support as domain
-domain.__path__.append(sys.argv.pop(1))
-from assay.cli import main
-main()
+# A reader's checkout: the shipped domain with one more file, without a test adding it to this one.
+PROJECT = """
+[tool.assay]
+name = "support"
+domains = ["assay.assets.support", "additions"]
+commands = "assay.assets.support.commands:commands"
 """
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"\A# (\S+\.(?:py|csv))\n")
@@ -72,10 +70,6 @@ class Desk:
     folder: Path
     done: set[Path] = field(default_factory=set)
 
-    @property
-    def declarations(self) -> Path:
-        return self.folder / "assets" / "support"
-
     def run(self, document: Path) -> None:
         """All of a document's snippets, once."""
         if document in self.done:
@@ -105,7 +99,7 @@ class Desk:
             before = snippet.language
 
     def write(self, snippet: Snippet) -> None:
-        path = self.folder / (snippet.file or "")
+        path = self.folder / (snippet.file or "").replace("assets/support/", "additions/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(FILE.sub("", snippet.text) if path.suffix == ".csv" else snippet.text)
 
@@ -142,7 +136,7 @@ class Desk:
             if result.exception:
                 raise result.exception
             return result.return_value if isinstance(result.return_value, int) else 0, result.stdout
-        command = [sys.executable, "-c", ASSAY, str(self.declarations), *arguments]
+        command = [sys.executable, "-c", "from assay.cli import main; main()", *arguments]
         # One thread: on a busy machine two that wait for each other take longer than one.
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
@@ -174,20 +168,16 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     for snippet in snippets(README):
         if snippet.file:
             desk.write(snippet)
-    domain, discover = importlib.import_module("assay.assets.support"), importlib.import_module("assay.assets.project")
-    caches: list[Callable[[], None]] = [discover.pipeline.cache_clear, discover.sources.cache_clear]
+    (desk.folder / "pyproject.toml").write_text(PROJECT)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(desk.folder)
-        patch.setattr(domain, "__path__", [*domain.__path__, str(desk.declarations)])
-        for clear in caches:
-            clear()
+        patch.setattr(sys, "path", list(sys.path))
         assert desk.assay("demo")[0] == 0
         code, output = desk.assay("materialize", "--range", DAYS)
         assert code == 0, output
         yield desk
-    for clear in caches:
-        clear()
-    sys.modules.pop("assay.assets.support.refunds", None)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "additions"]:
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -17,8 +17,10 @@ from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import Transaction, transaction
-from assay.features.views.feature_view import Entity, Feature, FeatureView, compute_rows, windows
-from assay.features.views.windowed import aggregate
+from assay.features.views.entity import Entity
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.row_wise import Feature
+from assay.features.views.windowed import windows
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.store.lineage_store import LineageStore, open_store
 
@@ -107,9 +109,9 @@ class Desk:
     def clean(self, number: int) -> None:
         with self.work("clean/tickets", day(number)) as tx:
             rows = tx.read("raw/tickets", [day(number)]).collect().drop("partition_key")
-            tx.read("clean/customers", reference=True)
+            tx.read("clean/customers", lookup=True)
             if self.lake.table("clean/tickets").exists():
-                tx.read("clean/tickets", reference=True)
+                tx.read("clean/tickets", lookup=True)
             tx.contract = {"name": "Tickets", "version": "1.2", "digest": "d"}
             tx.check(CheckResult("ticket_id.unique", "clean/tickets", True, evaluated=rows.height))
             tx.check(
@@ -129,18 +131,18 @@ class Desk:
         with self.work("features/customer_activity", day(number)) as tx:
             frame = tx.read("clean/tickets", present)
             tx.extra |= {"serving": ACTIVITY.serving(), "view": ACTIVITY.definition()}
-            rows = aggregate(ACTIVITY, {"clean/tickets": frame}, at=midnight(number + 1))
+            rows = ACTIVITY.compute({"clean/tickets": frame}, at=midnight(number + 1))
             tx.write("features/customer_activity", rows, column_lineage=ACTIVITY.column_lineage())
         with self.work("features/ticket", day(number)) as tx:
-            rows = compute_rows(TEXT, tx.read("clean/tickets", [day(number)])).collect()
-            tx.extra |= {"serving": TEXT.serving(), "view": TEXT.definition()}
+            rows = TEXT.compute({"clean/tickets": tx.read("clean/tickets", [day(number)])})
+            tx.describe(**TEXT.metadata())
             tx.write("features/ticket", rows, column_lineage=TEXT.column_lineage())
         with self.work("embeddings/ticket_text", day(number)) as tx:
             texts = tx.read("clean/tickets", [day(number)]).select("text").unique().sort("text").collect()["text"]
             keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
             known: set[str] = set()
             if self.lake.table("embeddings/ticket_text").exists():
-                known = set(tx.read("embeddings/ticket_text", reference=True).collect()["text_key"])
+                known = set(tx.read("embeddings/ticket_text", lookup=True).collect()["text_key"])
             rows = pl.DataFrame({"text_key": keys, "vector": self.embed(texts.to_list())}).cast(
                 {"vector": pl.List(pl.Float32)}
             )
@@ -241,7 +243,7 @@ class Wild:
     predictions: dict[str, tuple[str, int]] = field(default_factory=dict)
     count: int = 0
 
-    def read(self, tx: Transaction, table: str, *, reference: bool = False, at: int = 0) -> frozenset[Token]:
+    def read(self, tx: Transaction, table: str, *, lookup: bool = False, at: int = 0) -> frozenset[Token]:
         """Read some partitions of a table, often at an old version."""
         known = [version for version in self.contents.get(table, {}) if version >= at]
         if not known:
@@ -250,7 +252,7 @@ class Wild:
         there = self.contents[table][version]
         keys: list[Any] = self.chance.sample(sorted(there, key=str), self.chance.randint(1, len(there)))
         whole = None in there or self.chance.random() < 0.2
-        tx.read(table, None if whole else keys, version=version, reference=reference)
+        tx.read(table, None if whole else keys, version=version, lookup=lookup)
         return frozenset().union(*(there[key] for key in (there if whole else keys)))
 
     def remember(self, tx: Transaction, table: str, partition: str | None, came: frozenset[Token], mode: str) -> None:
@@ -282,7 +284,7 @@ class Wild:
             for upstream in UPSTREAMS[table]:
                 if self.chance.random() < 0.8:
                     came |= self.read(tx, upstream)
-            lookups = self.read(tx, "clean/b", reference=True) if table == "clean/a" else frozenset()
+            lookups = self.read(tx, "clean/b", lookup=True) if table == "clean/a" else frozenset()
             if table == "models/router":
                 frame = frame.with_columns(model_version=pl.lit(f"{self.count}"))
             tx.write(table, frame, mode=mode)

@@ -10,18 +10,17 @@ from starlette.responses import RedirectResponse, Response
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnNode
-from assay.lineage.events.naming import LOGICAL
 from assay.lineage.queries.nodes import GraphNode, find
 from assay.lineage.queries.walk import neighbourhood
 from assay.lineage.store.lineage_store import LineageStore
-from assay.web.columns import Cell, Columns, Link, Way
-from assay.web.drawing import HEIGHT, WIDTH, Badge, Card, Picture, Row, Thread, checks_badge, cut, draw
+from assay.web.columns import Cell, ColumnPath, Columns, Link
+from assay.web.drawing import HEIGHT, WIDTH, Badge, Card, ColumnLine, Picture, Row, checks_badge, cut, draw
 from assay.web.grow import extend, unfold
 from assay.web.html import HEADERS, PageError, link, page
 from assay.web.layout import Layout, arrange
-from assay.web.node_labels import heading, kind_of, logical, style_of
+from assay.web.node_labels import dataset_id, heading, kind_of, logical, style_of
 from assay.web.view import DEEPEST, Side, View, parse, text_of
-from assay.web.visible import Shown, show
+from assay.web.visible import VisibleGraph, visible_graph
 
 LISTED = 40  # columns of an open card
 SHORT = 9  # characters of a version: some are digests
@@ -40,20 +39,20 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         raise PageError(404, "No such node", f"The lineage graph has no node {view.focus}.", advice)
     if view.as_of is not None and not view.focus.endswith(f"@{focus.version}"):
         focus = _latest(store, lake, focus, view)
-    shown = show(store, focus.id, view)
-    if not shown.nodes:
+    visible = visible_graph(store, focus.id, view)
+    if not visible.nodes:
         advice = "Choose a later time, or leave it empty for now."
         raise PageError(404, "Not there yet", f"{heading(focus)['title']} was not there at that time.", advice)
-    columns = Columns(lake, {node.id: node for node in shown.nodes}, shown.edges)
+    columns = Columns(lake, {node.id: node for node in visible.nodes}, visible.edges)
     of = focus.id if view.of == view.focus else view.of
-    way, problem = _way(columns, of, view.column)
-    cards = {node.id: _card(node, focus, view, shown, columns, way, Cell(of, view.column)) for node in shown.nodes}
+    path, problem = _column_path(columns, of, view.column)
+    cards = {node.id: _card(node, focus, view, visible, columns, path, Cell(of, view.column)) for node in visible.nodes}
     picture = draw(
         cards.values(),
-        _layout(shown, cards),
-        dashed=frozenset((edge.source, edge.target) for edge in shown.edges if edge.role == "reference"),
-        lit=frozenset(ends for item in way.links for ends in _passed(item)) if way else frozenset(),
-        threads=_threads(columns, cards, way),
+        _layout(visible, cards),
+        dashed=frozenset((edge.source, edge.target) for edge in visible.edges if edge.role == "reference"),
+        lit=frozenset(ends for item in path.links for ends in _crossed_edges(item)) if path else frozenset(),
+        column_lines=_column_lines(columns, cards, path),
     )
     table, words = logical(focus), heading(focus)
     return page(
@@ -64,12 +63,12 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         view=view,
         as_of=text_of(view.as_of),
         deepest=DEEPEST,
-        truncated=shown.truncated or "",
+        truncated=visible.truncated or "",
         picture_=picture,
-        nodes=_listed(picture, shown, view),
-        more=[_more(side, shown, view) for side in ("up", "down")],
+        nodes=_listed(picture, visible, view),
+        more=[_more(side, visible, view) for side in ("up", "down")],
         opened=_opened(columns, cards),
-        way=_told(way, columns, Cell(of, view.column)) if way else None,
+        path=_path_words(path, columns, Cell(of, view.column)) if path else None,
         problem=problem,
         impact=link(f"/impact/{table}", version=words["version"]) if table and focus.kind == "dataset" else "",
         versions=link(f"/versions/{table}") if table and focus.kind == "dataset" else "",
@@ -84,32 +83,38 @@ def _latest(store: LineageStore, lake: Lake, focus: GraphNode, view: View) -> Gr
     except AssayError:
         return focus
     for commit in reversed([commit for commit in history if view.as_of is None or commit.timestamp <= view.as_of]):
-        node = find(store, f"dataset:{LOGICAL}:{table}@{commit.version}")
+        node = find(store, dataset_id(table, commit.version))
         if node is not None and neighbourhood(store, node.id, up=1, down=0, as_of=view.as_of, limit=2).nodes:
             return node
     return focus
 
 
-def _layout(shown: Shown, cards: Mapping[str, Card]) -> Layout:
+def _layout(visible: VisibleGraph, cards: Mapping[str, Card]) -> Layout:
     """The first picture, and each act on top of what it found: it moves nothing, but for what makes room below a card that
     was opened."""
-    first = ((node.id, WIDTH, HEIGHT) for node in shown.first.nodes)
-    layout = arrange(first, [(edge.source, edge.target) for edge in shown.first.edges])
-    for step in shown.steps:
-        layout = extend(layout, step.nodes, (WIDTH, HEIGHT), step.edges)
-        if step.act.kind == "open":
-            layout = unfold(layout, step.act.node, cards[step.act.node].height)
-    return extend(layout, (), (WIDTH, HEIGHT), [(edge.source, edge.target) for edge in shown.edges])
+    first = ((node.id, WIDTH, HEIGHT) for node in visible.first.nodes)
+    layout = arrange(first, [(edge.source, edge.target) for edge in visible.first.edges])
+    for done in visible.acts:
+        layout = extend(layout, done.nodes, (WIDTH, HEIGHT), done.edges)
+        if done.act.kind == "open":
+            layout = unfold(layout, done.act.node, cards[done.act.node].height)
+    return extend(layout, (), (WIDTH, HEIGHT), [(edge.source, edge.target) for edge in visible.edges])
 
 
 # -- cards -------------------------------------------------------------------------------------------------------------
 
 
 def _card(
-    node: GraphNode, focus: GraphNode, view: View, shown: Shown, columns: Columns, way: Way | None, selected: Cell
+    node: GraphNode,
+    focus: GraphNode,
+    view: View,
+    visible: VisibleGraph,
+    columns: Columns,
+    path: ColumnPath | None,
+    selected: Cell,
 ) -> Card:
-    words, opened = heading(node), node.id in shown.opened
-    lit = sorted(cell.column for cell in way.cells if cell.node == node.id) if way else []
+    words, opened = heading(node), node.id in visible.opened
+    lit = sorted(cell.column for cell in path.cells if cell.node == node.id) if path else []
     return Card(
         id=node.id,
         kind=kind_of(node),
@@ -121,11 +126,11 @@ def _card(
         opened=opened,
         rows=_rows(node, view, columns, lit, selected) if opened else (),
         actions=_actions(node, focus, view) if opened else (),
-        more_up=_hidden("up", node, view, shown),
-        more_down=_hidden("down", node, view, shown),
+        more_up=_hidden("up", node, view, visible),
+        more_down=_hidden("down", node, view, visible),
         focus=node.id == focus.id,
         columns=", ".join(lit),
-        lit=bool(lit) or (way is not None and any(item.via == node.id for item in way.links)),
+        lit=bool(lit) or (path is not None and any(item.via == node.id for item in path.links)),
         path=words["where"],
     )
 
@@ -163,8 +168,8 @@ def _actions(node: GraphNode, focus: GraphNode, view: View) -> tuple[tuple[str, 
     )
 
 
-def _hidden(side: Side, node: GraphNode, view: View, shown: Shown) -> tuple[int, str] | None:
-    count = shown.more[side].get(node.id)
+def _hidden(side: Side, node: GraphNode, view: View, visible: VisibleGraph) -> tuple[int, str] | None:
+    count = visible.more[side].get(node.id)
     return (count, view.more(side, node.id).address) if count else None
 
 
@@ -195,25 +200,25 @@ def _short(version: str) -> str:
 # -- columns -----------------------------------------------------------------------------------------------------------
 
 
-def _way(columns: Columns, of: str, column: str) -> tuple[Way | None, str]:
-    """The way of the selected column, or why there is none."""
+def _column_path(columns: Columns, of: str, column: str) -> tuple[ColumnPath | None, str]:
+    """The path of the selected column, or why there is none."""
     if not column:
         return None, ""
     if of not in columns.nodes:
         return None, f"The table of the selected column {column} is not in this picture."
     try:
-        return columns.way(of, column), ""
+        return columns.path(of, column), ""
     except AssayError as problem:
         return None, str(problem)
 
 
-def _passed(item: Link) -> Iterable[tuple[str, str]]:
+def _crossed_edges(item: Link) -> Iterable[tuple[str, str]]:
     """The lines between nodes that a link takes."""
     ends = item.source.node, item.target.node
     return ((ends[0], item.via), (item.via, ends[1])) if item.via else (ends,)
 
 
-def _threads(columns: Columns, cards: Mapping[str, Card], way: Way | None) -> list[Thread]:
+def _column_lines(columns: Columns, cards: Mapping[str, Card], path: ColumnPath | None) -> list[ColumnLine]:
     """A line for each link that has a row to begin or to end at; for what an earlier version carried, at both."""
     rows = {card.id: {row.name: at for at, row in enumerate(card.rows) if row.name} for card in cards.values()}
     found: dict[tuple[tuple[str, int], tuple[str, int], bool], bool] = defaultdict(bool)
@@ -221,8 +226,8 @@ def _threads(columns: Columns, cards: Mapping[str, Card], way: Way | None) -> li
     for item in columns.of(opened) if opened else ():
         ends = [(cell.node, rows[cell.node].get(cell.column, -1)) for cell in (item.source, item.target)]
         if (any if item.via else all)(row >= 0 for _, row in ends):
-            found[ends[0], ends[1], item.direct] |= way is not None and item in way.links
-    return [Thread(source, target, not direct, lit) for (source, target, direct), lit in found.items()]
+            found[ends[0], ends[1], item.direct] |= path is not None and item in path.links
+    return [ColumnLine(source, target, not direct, lit) for (source, target, direct), lit in found.items()]
 
 
 def _opened(columns: Columns, cards: Mapping[str, Card]) -> list[dict[str, Any]]:
@@ -240,20 +245,20 @@ def _opened(columns: Columns, cards: Mapping[str, Card]) -> list[dict[str, Any]]
     ]
 
 
-def _told(way: Way, columns: Columns, selected: Cell) -> dict[str, Any]:
-    """The whole way in words, also what is not shown."""
+def _path_words(path: ColumnPath, columns: Columns, selected: Cell) -> dict[str, Any]:
+    """The whole path in words, also what is not visible."""
     words = heading(columns.nodes[selected.node])
     return {
         "column": selected.column,
         "table": f"{words['title']}{_short(words['version'])}",
-        "up": _places(edge.source for edge in way.up.edges),
-        "down": _places(edge.target for edge in way.down.edges),
-        "unknown": _places((*way.up.unknown, *way.down.unknown)),
-        "reasons": [*way.up.reasons, *way.down.reasons],
+        "up": _columns_by_table(edge.source for edge in path.up.edges),
+        "down": _columns_by_table(edge.target for edge in path.down.edges),
+        "unknown": _columns_by_table((*path.up.unknown, *path.down.unknown)),
+        "reasons": [*path.up.reasons, *path.down.reasons],
     }
 
 
-def _places(found: Iterable[ColumnNode]) -> list[str]:
+def _columns_by_table(found: Iterable[ColumnNode]) -> list[str]:
     """Columns by table, whatever the version."""
     by_table: dict[str, set[str]] = defaultdict(set)
     for node in found:
@@ -264,17 +269,17 @@ def _places(found: Iterable[ColumnNode]) -> list[str]:
 # -- words beside the picture ------------------------------------------------------------------------------------------
 
 
-def _more(side: Side, shown: Shown, view: View) -> dict[str, Any]:
+def _more(side: Side, visible: VisibleGraph, view: View) -> dict[str, Any]:
     """What the status line says of one side as a whole."""
-    total = sum(shown.more[side].values())
-    words = f"{total}{'' if shown.counted else ' or'} more {side}stream" if total else ""
+    total = sum(visible.more[side].values())
+    words = f"{total}{'' if visible.counted else ' or'} more {side}stream" if total else ""
     return {"side": side, "words": words, "href": view.more(side).address}
 
 
-def _listed(picture: Picture, shown: Shown, view: View) -> list[dict[str, Any]]:
+def _listed(picture: Picture, visible: VisibleGraph, view: View) -> list[dict[str, Any]]:
     titles = {item.card.id: f"{item.card.title}{item.card.version}" for item in picture.cards}
     sources: dict[str, list[str]] = defaultdict(list)
-    for edge in shown.edges:
+    for edge in visible.edges:
         sources[edge.target].append(titles[edge.source])
     return [
         {"card": item.card, "href": view.on(item.card.id).address, "sources": _few(sources[item.card.id])}

@@ -1,8 +1,6 @@
 """The first page: every table, model and recent prediction; or what a search finds."""
 
-import json
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,20 +9,21 @@ from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, TableState
-from assay.lineage.events.naming import LOGICAL
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
+from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
 from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.drawing import checks_badge, cut
 from assay.web.html import HEADERS, link, page
-from assay.web.node_labels import graph_link, heading, style_of, table_kind
+from assay.web.node_labels import dataset_id, graph_link, heading, style_of, table_kind
+from assay.web.values import answer_text, metrics, moment
 
 FOUND = 50
 RECENT = 15
 _SHA = 12
 
 
-def home(store: LineageStore, lake: Lake, request: Request) -> Response:
+def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
     text = request.query_params.get("q", "").strip()
     if not text:
         states = list(_states(lake))
@@ -70,7 +69,7 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
     shown = {
         "name": name,
         "style": style_of(table_kind(name)),
-        "href": graph_link(f"dataset:{LOGICAL}:{name}"),
+        "href": graph_link(dataset_id(name)),
         "impact": link(f"/impact/{name}"),
         "problem": str(state) if isinstance(state, AssayError) else "",
     }
@@ -89,10 +88,6 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
     }
 
 
-def moment(time: datetime) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
     """Newest first."""
     shown: list[dict[str, Any]] = []
@@ -107,7 +102,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
         shown += [
             {
                 "name": name.removeprefix("models/"),
-                "href": graph_link(f"dataset:{LOGICAL}:{name}"),
+                "href": graph_link(dataset_id(name)),
                 "version": row.get("model_version", ""),
                 "training_set": row.get("training_set") or "",
                 "metrics": metrics(row.get("metrics")),
@@ -118,38 +113,29 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
     return shown
 
 
-def metrics(value: Any) -> str:
-    """The numbers among a model's metrics."""
-    try:
-        given = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        return ""
-    numbers = given.items() if isinstance(given, dict) else ()
-    return " · ".join(f"{name} {value:.4g}" for name, value in numbers if isinstance(value, int | float))
-
-
 def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
     """The last of each model's newest days."""
     found: list[dict[str, Any]] = []
     for name, state in states:
         if not name.startswith("predictions/") or isinstance(state, AssayError):
             continue
-        wanted = [c for c in (ID, "event_time", "intent", "confidence", "model_version") if c in state.schema]
+        newest = state.partitions()[-1:] or None
+        commits = state.writers(newest)
+        outputs = list(dict.fromkeys(name for commit in commits for name in outputs_of(commit, state.schema)))
+        wanted = [c for c in (ID, EVENT_TIME, *outputs, CONFIDENCE, "model_version") if c in state.schema]
         try:
-            rows = state.scan(state.partitions()[-1:] or None).select(wanted).sort("event_time").tail(RECENT).collect()
+            rows = state.scan(newest).select(wanted).sort(EVENT_TIME).tail(RECENT).collect()
         except UNREADABLE:
             continue
         found += [
-            row | {"model": f"{name.removeprefix('predictions/')} {row['model_version']}"} for row in rows.to_dicts()
+            {
+                "id": row[ID],
+                "at": row[EVENT_TIME],
+                "answer": answer_text({name: row[name] for name in outputs if row.get(name) is not None}),
+                "confidence": f"{row[CONFIDENCE]:.3f}" if row.get(CONFIDENCE) is not None else "",
+                "model": f"{name.removeprefix('predictions/')} {row['model_version']}",
+            }
+            for row in rows.to_dicts()
         ]
-    found.sort(key=lambda row: row["event_time"], reverse=True)
-    return [
-        {
-            "id": row[ID],
-            "time": moment(row["event_time"]),
-            "said": row.get("intent") or "",
-            "confidence": f"{row['confidence']:.3f}" if row.get("confidence") is not None else "",
-            "model": row["model"],
-        }
-        for row in found[:RECENT]
-    ]
+    found.sort(key=lambda row: row["at"], reverse=True)
+    return [row | {"time": moment(row["at"])} for row in found[:RECENT]]

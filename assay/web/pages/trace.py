@@ -1,4 +1,4 @@
-"""`/trace/<id>`: the whole path behind a prediction, as a picture and as a list, and its proof. `/impact/<table>`."""
+"""`/trace/<id>`: the whole path behind a prediction, as a picture and as a list, and its proof."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,20 +9,18 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
-from assay.lineage.events.naming import LOGICAL
 from assay.lineage.outline import shorten
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
-from assay.lineage.tracing.impact import Affected, impact
+from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
 from assay.lineage.tracing.trace import Trace, trace
 from assay.lineage.tracing.trace_node import Node
 from assay.lineage.tracing.verify import Embed, Verification, verify
 from assay.web.drawing import Badge, Card, Picture, checks_badge, draw, size_of
-from assay.web.html import PageError, link, page
+from assay.web.html import PageError, page
 from assay.web.layout import arrange
-from assay.web.node_labels import graph_link, style_of, table_kind
-from assay.web.pages.home import metrics, moment
+from assay.web.node_labels import dataset_id, graph_link, style_of
+from assay.web.values import answer_text, metrics, moment, value_text
 
-_SHOWN = ("model", "model_version", "event_time", "intent", "confidence", PROMPT)  # no keys
 _STATES = {True: ("ok", "✓ holds"), None: ("plain", "– not checked"), False: ("failed", "✗ broken")}
 _OUTCOMES = {
     "verified": ("ok", "✓", "Everything this prediction rests on is still there, and computes to the same."),
@@ -58,7 +56,9 @@ def _traced(lake: Lake, request: Request) -> Trace:
 
 def _shown(traced: Trace, verification: Verification | None) -> Response:
     row = {**traced.root.details}
-    facts = [(name.replace("_", " "), _text(name, row[name])) for name in _SHOWN if row.get(name) is not None]
+    # No keys: they may be personal.
+    names = ("model", "model_version", EVENT_TIME, *row["outputs"], CONFIDENCE, PROMPT)
+    facts = [(name.replace("_", " "), _text(name, row[name])) for name in names if row.get(name) is not None]
     return page(
         "trace.html",
         id=traced.prediction_id,
@@ -73,9 +73,9 @@ def _shown(traced: Trace, verification: Verification | None) -> Response:
 
 
 def _text(name: str, value: Any) -> str:
-    if name == "event_time":
+    if name == EVENT_TIME:
         return f"{moment(datetime.fromisoformat(str(value)))} UTC"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return value_text(value)
 
 
 def _retrieval(found: Any) -> dict[str, Any] | None:
@@ -84,15 +84,15 @@ def _retrieval(found: Any) -> dict[str, Any] | None:
         return None
     snapshot = found["snapshot"]
     hits = [hit | {"score": "" if hit["score"] is None else f"{hit['score']:.4g}"} for hit in found["hits"]]
-    name = f"{snapshot['table']}@{snapshot['version']}"
-    return {"name": name, "href": graph_link(f"dataset:{LOGICAL}:{name}"), "hits": hits}
+    table, version = snapshot["table"], snapshot["version"]
+    return {"name": f"{table}@{version}", "href": graph_link(dataset_id(table, version)), "hits": hits}
 
 
 def _picture(traced: Trace) -> Picture:
     nodes = traced.nodes
     cards = [_card(node, traced) for node in nodes]
     edges = [(item.id, node.id) for node in nodes for item in node.inputs]
-    looked_up = {(item.id, node.id) for node in nodes for item in node.inputs if item.reference}
+    looked_up = {(item.id, node.id) for node in nodes for item in node.inputs if item.lookup}
     return draw(cards, arrange(map(size_of, cards), edges), dashed=frozenset(looked_up))
 
 
@@ -107,15 +107,18 @@ def _card(node: Node, traced: Trace) -> Card:
         note=_note(node, root),
         badge=_badge(node),
         focus=root,
-        muted=node.reference,
-        path=f"{'looked up: ' if node.reference else ''}{node.name}, {shorten(node.partitions)}",
+        muted=node.lookup,
+        path=f"{'looked up: ' if node.lookup else ''}{node.name}, {shorten(node.partitions)}",
     )
 
 
 def _note(node: Node, root: bool) -> str:
     """What fits on a card; the list says all."""
-    if root or node.kind == "model":
-        return str(node.details.get("intent", "")) if root else f"model {node.details.get('model_version', '')}"
+    if root:
+        outputs = node.details["outputs"]
+        return answer_text({name: node.details[name] for name in outputs if node.details.get(name) is not None})
+    if node.kind == "model":
+        return f"model {node.details.get('model_version', '')}"
     if node.partitions is None:
         return "all of it"
     count = len(node.partitions)
@@ -142,7 +145,7 @@ def _step(node: Node) -> dict[str, Any]:
         "anchor": f"step-{node.id}",
         "style": style_of(node.kind),
         "name": node.table,
-        "href": graph_link(f"dataset:{LOGICAL}:{node.table}@{node.snapshot.version}"),
+        "href": graph_link(dataset_id(node.table, node.snapshot.version)),
         "version": _ranges(node.versions_read),
         "read": trained or shorten(node.partitions),
         "badge": checks_badge(len(node.checks) - len(failed), failed),
@@ -153,7 +156,7 @@ def _step(node: Node) -> dict[str, Any]:
         "runs": f"+{more}" if more else "",
         "code": last.code_version[:12] if last else "",
         "status": node.status,
-        "reference": node.reference,
+        "reference": node.lookup,
     }
 
 
@@ -184,47 +187,4 @@ def _findings(found: Verification) -> dict[str, Any]:
         "meaning": meaning,
         "open": [row for row in rows if row not in held],
         "held": held,
-    }
-
-
-def impact_page(lake: Lake, request: Request) -> Response:
-    table, text = request.path_params["table"], request.query_params.get("version", "").strip()
-    if text and not text.isdecimal():
-        raise PageError(
-            400, "No such version", "A version is a whole number, such as 3.", "Leave it empty for all versions."
-        )
-    try:
-        found = impact(lake, table, int(text) if text else None)
-    except AssayError as problem:
-        advice = "Choose a table from the first page; leave the version empty for all of them."
-        raise PageError(404, "Nothing to follow", str(problem), advice) from None
-    facts = [
-        ("predictions", f"{found.predictions:,}"),
-        ("models", ", ".join(found.models) or "none"),
-        ("training sets", ", ".join(found.training_sets) or "none"),
-    ]
-    return page(
-        "impact.html",
-        origin=found.origin_text,
-        here=link(f"/impact/{table}"),
-        graph=graph_link(f"dataset:{LOGICAL}:{table}" + (f"@{text}" if text else "")),
-        version=text,
-        complete=found.complete,
-        reasons=found.reasons,
-        notes=found.notes,
-        facts=facts,
-        affected=[_affected(item) for item in found.affected],
-        lookups=[_affected(item) for item in found.lookups],
-    )
-
-
-def _affected(item: Affected) -> dict[str, Any]:
-    return {
-        "table": item.table,
-        "style": style_of(table_kind(item.table)),
-        "href": graph_link(f"dataset:{LOGICAL}:{item.table}@{item.versions[-1]}"),
-        "versions": len(item.versions),
-        "live": item.live,
-        "rows": f"{item.rows:,}",
-        "partitions": shorten(item.partitions),
     }

@@ -119,7 +119,7 @@ def test_by_mouse(page: Page, desk: Any) -> None:
     page.locator("[data-column=length]").click()
     expect(page.locator("[data-column=length].way.selected")).to_be_attached()
     assert "column=length" in page.url
-    expect(page.get_by_role("heading", name="The way of features/ticket")).to_be_visible()
+    expect(page.get_by_role("heading", name="The path of features/ticket")).to_be_visible()
     look(page, "column")
 
     count = page.locator("a.card").count()

@@ -177,7 +177,7 @@ def test_the_shipped_definitions_load_and_are_sound() -> None:
     }
     assert {"no_email" in key.name for key in graph.asset_check_keys} == {True, False}
     (sensor,) = definitions.sensors or ()
-    assert (sensor.name, sensor.default_status) == ("arrivals", dg.DefaultSensorStatus.RUNNING)
+    assert (sensor.name, sensor.default_status) == ("support_arrivals", dg.DefaultSensorStatus.RUNNING)
 
 
 def test_the_code_location_loads_as_dagster_loads_it() -> None:

@@ -1,13 +1,12 @@
 """The report of a published batch, from the lake alone: what it says is what the tables hold."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assay.assets import project as discover
 from assay.assets.decisions.reports import batch_report
 from assay.cli import main
 from assay.errors import AssayError
@@ -16,12 +15,9 @@ NAMES = ("Ada", "Byron", "Bob", "Noyce")
 
 
 @pytest.fixture
-def report(
-    shop: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[int, str, str]]]:
+def report(shop: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """The command, for the shop's domain: exit code, output, complaint."""
-    monkeypatch.setattr(discover, "DOMAINS", (shop.package.__name__,))
-    discover.sources.cache_clear()
+    del shop
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
@@ -29,8 +25,7 @@ def report(
         said = capsys.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 
-    yield run
-    discover.sources.cache_clear()
+    return run
 
 
 def test_a_report_counts_what_the_tables_hold(shop: Any) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from assay.assets.decisions.decisions import DECISION, STATUS
 from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, decide
+from assay.assets.steps.apply_decisions import DECISION, STATUS
 from assay.assets.steps.clean import clean_step
 from assay.assets.steps.step import Resources, execute, stale
 from assay.errors import AssayError
@@ -116,7 +116,7 @@ def test_a_release_is_traced_from_clean_over_the_decision_to_quarantine_and_raw(
     decides(release(edits={"amount": "5"}))
     compute(shop)
     clean, decision = commit(shop, "clean/orders"), commit(shop, "releases/orders")
-    assert {item.snapshot.table for item in clean.inputs if not item.reference} == set(PARENTS)
+    assert {item.snapshot.table for item in clean.inputs if not item.lookup} == set(PARENTS)
     assert {str(item.snapshot) for item in decision.inputs} == {
         f"quarantine/orders@{read}",
         f"raw/orders@{shop.version('raw/orders')}",

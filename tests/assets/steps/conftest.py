@@ -12,7 +12,7 @@ from types import ModuleType
 import polars as pl
 import pytest
 
-from assay.assets.project import domain_steps, ordered
+from assay.assets.declarations import declared_in, ordered, steps_of
 from assay.assets.steps.plan import planned_runs, stages
 from assay.assets.steps.step import Resources, Result, Step, execute
 from assay.store import open_store
@@ -165,7 +165,9 @@ class Airline:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return ordered(domain_steps(self.package))
+        names = sorted(path.stem for path in Path(str(self.package.__file__)).parent.glob("[a-z]*.py"))
+        declared = {id(item): item for name in names for item in declared_in(self.module(name))}
+        return ordered(steps_of(list(declared.values())))
 
     def step(self, table: str) -> Step:
         return next(step for step in self.steps if table in step.outputs)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assay.assets.project import ordered
+from assay.assets.declarations import ordered
 from assay.assets.steps.plan import select, stages
 from assay.errors import AssayError
 

@@ -66,7 +66,7 @@ def test_a_batch_is_reconciled_with_the_same_days_count(new_shop: Any) -> None:
     log = read_log(shop.env.lake, "clean/orders")
     assert log is not None
     read = {item.snapshot.table: item for item in log.commits[-1].inputs}
-    assert read["raw/receipts"].partitions == (shop.day(2),) and not read["raw/receipts"].reference
+    assert read["raw/receipts"].partitions == (shop.day(2),) and not read["raw/receipts"].lookup
     check = next(check for check in log.commits[-1].checks if check["name"] == "row_count")
     assert check["passed"] and check["evaluated"] == 1
 

@@ -50,11 +50,11 @@ def test_traces_are_complete_down_to_the_delivered_bytes(full_run: Any, chosen: 
 
 
 def assert_complete(trace: Trace) -> None:
-    kinds = Counter(node.kind for node in trace.nodes if not node.reference)
+    kinds = Counter(node.kind for node in trace.nodes if not node.lookup)
     assert kinds.keys() == {"prediction", "model", "training", "features", "embeddings", "clean", "raw"}
     for node in trace.nodes:
         assert node.status == "readable"
-        assert node.commits or node.reference, f"{node.name}: who wrote it is known (what was looked at may be empty)"
+        assert node.commits or node.lookup, f"{node.name}: who wrote it is known (what was looked at may be empty)"
         for commit in node.commits:
             assert commit.run_id
             assert commit.code_version

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt, ViewRead, as_of_join, latest
-from assay.features.views.feature_view import Serving
+from assay.features.tables.serving import Serving
 
 INSTANT = pl.Datetime("us", "UTC")
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -164,8 +164,8 @@ def test_a_spine_that_does_not_fit_is_explained(world: Lake) -> None:
         join_features(world, SPINE.with_columns(pl.col("event_time").dt.replace_time_zone(None)), ["activity:n"])
     with pytest.raises(AssayError, match="text_key"):
         join_features(world, SPINE.drop("text_key"), ["text:vector"])
-    with pytest.raises(AssayError, match="no table features/activty to pin"):
-        join_features(world, SPINE, ["activity:n"], pins={"features/activty": 1})
+    with pytest.raises(AssayError, match="no table features/activty to read"):
+        join_features(world, SPINE, ["activity:n"], versions={"features/activty": 1})
 
 
 def test_a_table_that_says_nothing_about_serving_is_no_view(lake: Lake, write) -> None:
@@ -178,7 +178,7 @@ def test_pins_choose_versions_and_the_manifest_names_them(world: Lake, write) ->
     old = world.table("features/activity").at().version
     write_view(world, write, shift=1000)
     new = create(world)
-    pinned = create(world, pins={"features/activity": old})
+    pinned = create(world, versions={"features/activity": old})
     assert new.frame()["n"].to_list() == [1051, 1050, 1040, None, None]
     assert pinned.frame()["n"].to_list() == [51, 50, 40, None, None]
     versions = {item["name"]: item["version"] for item in pinned.manifest["inputs"]}
@@ -270,7 +270,7 @@ def test_its_snapshots_survive_any_vacuum(world: Lake, write) -> None:
     assert_frame_equal(loaded.frame(), rows)
     assert loaded.manifest == made.manifest
     versions = {item["name"]: item["version"] for item in loaded.manifest["inputs"]}
-    assert_frame_equal(join_features(world, SPINE, REFERENCES, pins=versions), rows)
+    assert_frame_equal(join_features(world, SPINE, REFERENCES, versions=versions), rows)
 
 
 def test_a_lost_pin_comes_back_when_the_set_is_asked_for_again(world: Lake) -> None:
@@ -371,3 +371,13 @@ def test_a_text_computed_twice_has_the_vector_of_its_first_partition(lake: Lake,
         write(lake, "embeddings/text", vectors, f"2026-01-0{day}", mode="append")
     rows = spine(("a", 1, "k"), ("b", 1, "k"))
     assert join_features(lake, rows, ["text:vector"])["vector"].to_list() == [[1.0], [1.0]]
+
+
+def test_pins_is_another_word_for_versions_but_not_both(world: Lake) -> None:
+    versions = {"features/activity": 1}
+    assert_frame_equal(
+        join_features(world, SPINE, ["activity:n"], pins=versions),
+        join_features(world, SPINE, ["activity:n"], versions=versions),
+    )
+    with pytest.raises(AssayError, match="Both `versions` and `pins`"):
+        join_features(world, SPINE, ["activity:n"], versions=versions, pins=versions)

@@ -42,7 +42,7 @@ for number in range(15):
 DEDUPLICATOR = """
 def accept(tx, keys):
     try:
-        known = tx.read("keys/t", reference=True).select("key").collect()
+        known = tx.read("keys/t", lookup=True).select("key").collect()
     except TableMissing:
         known = pl.DataFrame({"key": []}, schema={"key": pl.Int64})
     new = pl.DataFrame({"key": keys}).join(known, on="key", how="anti")
@@ -61,7 +61,7 @@ def clean(tx, day):
     rows = rows.select("key", "value").collect()
     try:
         others = [key for key in tx.state("clean/t").partitions() if key != day]
-        known = tx.read("clean/t", others, reference=True).select("key").collect()
+        known = tx.read("clean/t", others, lookup=True).select("key").collect()
     except TableMissing:
         known = rows.select("key").clear()
     fresh = rows.join(known, on="key", how="anti")

@@ -57,7 +57,7 @@ def test_every_version_has_its_own_identity_and_it_travels(lake: Lake, write) ->
     snapshots = [state.table_snapshot(version) for version in range(state.version + 1)]
     assert len({snapshot.digest for snapshot in snapshots}) == state.version + 1
     assert Snapshot.from_dict(state.snapshot.to_dict()) == state.snapshot
-    part = state.slice(["d1"], reference=True)
+    part = state.slice(["d1"], lookup=True)
     assert Slice.from_dict(part.to_dict()) == part
 
 

@@ -215,7 +215,7 @@ def test_a_commit_says_where_its_rows_come_from(lake: Lake, write) -> None:
     told = Told()
     with transaction(lake, told, Work("clean/t", "d1", "code", params={"k": 1})) as tx:
         rows = tx.read("raw/t", ["d1"]).select("a").collect()
-        tx.read("ref/keys", reference=True)
+        tx.read("ref/keys", lookup=True)
         tx.sources.append(SourceFile("landing/x.csv", "ab" * 32, 10, 1, "_landing/ab/" + "ab" * 32))
         tx.contract = {"name": "t", "version": "1", "digest": "cd"}
         tx.extra["note"] = {"of": "all"}
@@ -225,7 +225,7 @@ def test_a_commit_says_where_its_rows_come_from(lake: Lake, write) -> None:
     assert done is not None and told.events[-1] == ("finished", done)
     commit = lake.table("clean/t").at().commits[-1]
     assert commit.inputs == done.reads
-    assert [(item.snapshot.table, item.partitions, item.reference) for item in commit.inputs] == [
+    assert [(item.snapshot.table, item.partitions, item.lookup) for item in commit.inputs] == [
         ("raw/t", ("d1",), False),
         ("ref/keys", None, True),
     ]
@@ -238,7 +238,7 @@ def test_a_commit_says_where_its_rows_come_from(lake: Lake, write) -> None:
 
 def test_a_reference_that_changes_makes_nobody_stale(lake: Lake, write) -> None:
     def body(tx: Transaction) -> bool:
-        tx.read("ref/keys", reference=True)
+        tx.read("ref/keys", lookup=True)
         if tx.current("clean/t"):
             return False
         tx.write("clean/t", ONE)
@@ -273,7 +273,7 @@ def test_a_run_reads_version_1_while_2_is_the_latest(any_lake: Lake, write) -> N
 def append_unknown(tx: Transaction, keys: list[int]) -> None:
     """Add the keys that the table does not have yet."""
     try:
-        known = tx.read("keys/t", reference=True).select("a").collect()
+        known = tx.read("keys/t", lookup=True).select("a").collect()
     except TableMissing:
         known = ONE.clear()
     tx.write("keys/t", pl.DataFrame({"a": keys}).join(known, on="a", how="anti"), mode="append")
@@ -317,7 +317,7 @@ def test_a_conflict_is_found_before_other_outputs_are_out(lake: Lake, write) -> 
 def test_new_columns_do_not_look_like_another_writer(lake: Lake, write) -> None:
     write(lake, "keys/t", ONE)
     with transaction(lake, NullRecorder(), Work("keys/t")) as tx:
-        tx.read("keys/t", reference=True)
+        tx.read("keys/t", lookup=True)
         tx.write("keys/t", TWO.with_columns(b=pl.lit("x")), mode="append")
     assert lake.table("keys/t").at().rows() == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,8 +15,13 @@ import polars.selectors as cs
 import pytest
 
 from assay.errors import AssayError
-from assay.features.views.feature_view import Entity, Feature, FeatureView, Serving, Windowed, compute_rows, windows
+from assay.features.tables.serving import Serving
+from assay.features.views.entity import Entity
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.row_wise import Feature
 from assay.features.views.timestamps import format_duration, parse_duration
+from assay.features.views.transformation import recorded_rows_read
+from assay.features.views.windowed import Windowed, windows
 
 CUSTOMER = Entity("customer", ["customer_id"])
 AMOUNT = pl.col("amount")
@@ -95,6 +101,8 @@ REFUSED: dict[str, tuple[str, Callable[[], object]]] = {
     "row-wise without a source": ("name the table", lambda: row_wise(source=None)),
     "windowed with a source": ("leave the view's source out", lambda: windowed(source="clean/tickets")),
     "windowed with a known time": ("no known time", lambda: windowed(known_time="seen_at")),
+    "a feature that no engine computes": ("all Feature or all Windowed", lambda: row_wise(features=[AMOUNT])),
+    "features beside an engine": ("leave them out", lambda: row_wise(computed_by=row_wise().transformation)),
     "two time columns in one table": (
         "share its time column",
         lambda: FeatureView("v", CUSTOMER, "at", [window(pl.len()), Windowed("x", pl.len(), "1d", "t", "other")]),
@@ -194,9 +202,9 @@ def test_direct_lineage_is_all_that_the_value_depends_on() -> None:
     view = row_wise(
         Feature("one", pl.when(pl.col("c") > 0).then("a").otherwise(0)), Feature("two", pl.max_horizontal("a", "b"))
     )
-    before = compute_rows(view, frame.lazy()).collect()
+    before = view.compute({"clean/tickets": frame.lazy()})
     for column in "abcd":
-        after = compute_rows(view, frame.with_columns(pl.col(column).reverse()).lazy()).collect()
+        after = view.compute({"clean/tickets": frame.with_columns(pl.col(column).reverse()).lazy()})
         changed = {name for name in ("one", "two") if not after[name].equals(before[name])}
         lineage = view.column_lineage()
         declared = {name for name in ("one", "two") if ("clean/tickets", column) in dict(lineage[name])["direct"]}  # type: ignore[arg-type]
@@ -244,7 +252,9 @@ def test_digest_changes_with_everything_that_decides_values_and_with_nothing_els
 def test_digest_is_the_same_in_another_process() -> None:
     script = """
 import polars as pl
-from assay.features.views.feature_view import Entity, FeatureView, windows
+from assay.features.views.entity import Entity
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.windowed import windows
 exprs = {"n": pl.len(), "s": pl.col("kind").is_in(["b", "a"]).sum(), "r": pl.col("x").replace({"a": 1, "b": 2}).max()}
 print(FeatureView("v", Entity("e", ["k"]), "at", windows(["1d"], source="t", time="ts", **exprs)).digest())
 """
@@ -269,7 +279,7 @@ def test_compute_rows_gives_keys_times_and_features_in_utc() -> None:
         {"text": ["hi", None], "customer_id": ["a", None], "created_at": [moment] * 2, "seen_at": [moment, None]}
     )
     frame = frame.with_columns(pl.col("created_at").dt.convert_time_zone("Asia/Tokyo"))
-    out = compute_rows(row_wise(known_time="seen_at"), frame).collect()
+    out = row_wise(known_time="seen_at").compute({"clean/tickets": frame})
     assert out.columns == ["customer_id", "created_at", "seen_at", "length"]
     assert out.schema["created_at"] == pl.Datetime("us", "UTC")
     assert out.rows() == [("a", moment, moment, 2), (None, moment, None, None)]
@@ -280,8 +290,34 @@ def test_compute_rows_says_what_is_missing_or_ambiguous() -> None:
     frame = pl.LazyFrame({"text": ["hi"], "customer_id": ["a"], "created_at": [moment]})
     for column in ("text", "customer_id", "created_at"):
         with pytest.raises(AssayError, match=f"clean/tickets.*no column.*{column}"):
-            compute_rows(row_wise(), frame.drop(column))
+            row_wise().compute({"clean/tickets": frame.drop(column)})
     with pytest.raises(AssayError, match="naive"):
-        compute_rows(row_wise(), frame.with_columns(pl.col("created_at").dt.replace_time_zone(None)))
-    with pytest.raises(AssayError, match="compute it with"):
-        compute_rows(windowed(), frame)
+        row_wise().compute({"clean/tickets": frame.with_columns(pl.col("created_at").dt.replace_time_zone(None))})
+    with pytest.raises(AssayError, match="'clean/tickets', which was not given"):
+        row_wise().compute({"clean/cards": frame})
+
+
+def test_identity_of_the_shipped_views_is_what_it_was() -> None:
+    """Constants of an earlier commit: another digest would compute every feature again in every lake."""
+    from assay.assets.support.card_events import customer_activity
+    from assay.assets.support.tickets import ticket
+
+    def sha256(value: object) -> str:
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+    assert ticket.digest() == "31fb2d7efce3a5cfda3c796e96bcb0ec8fb2e0968e45c83701498e3ecc97722d"
+    assert customer_activity.digest() == "a515bc41f6d47fd5ac15ee8e99f500c05ff74c971a66f245299334a5d9d682a8"
+    assert sha256(ticket.column_lineage()) == "ec910b963f73bd733856c3c8a826ed12162f4994163f0cb5c391b5992358d3e3"
+    assert (
+        sha256(customer_activity.column_lineage()) == "444b697b6656567e28489b56e6722cb0695369a442c3289ec1d187cba70d6955"
+    )
+
+
+@pytest.mark.parametrize("view", [row_wise(), windowed()], ids=["row-wise", "windowed"])
+def test_rows_read_follow_from_the_first_format_of_commits_too(view: FeatureView) -> None:
+    recorded = json.loads(json.dumps(view.metadata()))
+    assert recorded_rows_read(**recorded) == view.transformation.rows_read() != ()
+    del recorded["view"]["rows_read"]
+    assert recorded["view"] == view.definition()
+    assert recorded_rows_read(**recorded) == view.transformation.rows_read()
+    assert recorded_rows_read({}, {}) == ()

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from polars.io.plugins import register_io_source
 
 from assay.errors import AssayError
-from assay.features.views.feature_view import Entity, Feature, FeatureView, Windowed, windows
-from assay.features.views.windowed import aggregate
+from assay.features.views.entity import Entity
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.windowed import Windowed, windows
 
 INSTANT = pl.Datetime("us", "UTC")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -41,13 +42,13 @@ def test_the_window_includes_its_start_and_excludes_its_end() -> None:
     edge = timedelta(microseconds=1)
     day = ago(days=1)
     events = tickets(("a", day - edge, 1), ("a", day, 10), ("a", NOON - edge, 100), ("a", NOON, 1000))
-    out = aggregate(activity(["1d"]), {"tickets": events}, NOON)
+    out = activity(["1d"]).compute({"tickets": events}, NOON)
     assert out.rows() == [("a", NOON, 2, 110, 100)]
 
 
 def test_an_entity_decays_out_of_the_shorter_window_and_then_disappears() -> None:
     events = tickets(("a", ago(days=3), 5))
-    out = aggregate(activity(), {"tickets": events}, [NOON, NOON + timedelta(days=4), NOON + timedelta(days=5)])
+    out = activity().compute({"tickets": events}, [NOON, NOON + timedelta(days=4), NOON + timedelta(days=5)])
     assert out.columns == ["customer", "at", "count_1d", "count_7d", "spend_1d", "spend_7d", "top_1d", "top_7d"]
     # On day 4 the event is exactly seven days old and still in; on day 5 there is nothing left to say.
     assert out.rows() == [
@@ -60,8 +61,8 @@ def test_a_late_row_changes_only_the_windows_that_hold_it() -> None:
     times = [ago(days=2), ago(days=1), NOON]
     events = tickets(("a", ago(days=2, hours=1), 1), ("a", ago(hours=1), 2))
     late = tickets(("a", ago(days=1, hours=1), 4))
-    before = aggregate(activity(["1d"]), {"tickets": events}, times)
-    after = aggregate(activity(["1d"]), {"tickets": pl.concat([events, late])}, times)
+    before = activity(["1d"]).compute({"tickets": events}, times)
+    after = activity(["1d"]).compute({"tickets": pl.concat([events, late])}, times)
     assert before["spend_1d"].to_list() == [1, 2]
     assert after["spend_1d"].to_list() == [1, 4, 2]
 
@@ -76,7 +77,7 @@ def test_empty_windows_hold_what_the_aggregation_gives_for_no_rows() -> None:
         last=pl.col("amount").last(),
         spread=pl.col("amount").cast(pl.Float64).std(),
     )
-    row = aggregate(view, {"tickets": tickets(("a", ago(days=2), 4))}, NOON).row(0, named=True)
+    row = view.compute({"tickets": tickets(("a", ago(days=2), 4))}, NOON).row(0, named=True)
     assert [row[f"{name}_1d"] for name in ("n", "kinds", "mean", "ratio", "last", "spread")] == [
         0,
         0,
@@ -90,23 +91,23 @@ def test_empty_windows_hold_what_the_aggregation_gives_for_no_rows() -> None:
 
 def test_a_null_result_over_real_events_stays_null() -> None:
     view = activity(["1d"], spend=pl.when(pl.col("amount").count() > 0).then(pl.col("amount").sum()))
-    assert aggregate(view, {"tickets": tickets(("a", ago(hours=1), None))}, NOON)["spend_1d"].to_list() == [None]
+    assert view.compute({"tickets": tickets(("a", ago(hours=1), None))}, NOON)["spend_1d"].to_list() == [None]
 
 
 def test_events_without_a_key_or_a_time_belong_to_no_one() -> None:
     events = tickets((None, ago(hours=1), 1), ("a", None, 2), ("b", ago(hours=1), 3))
-    assert aggregate(activity(["1d"]), {"tickets": events}, NOON)["customer"].to_list() == ["b"]
+    assert activity(["1d"]).compute({"tickets": events}, NOON)["customer"].to_list() == ["b"]
 
 
 def test_first_and_last_follow_event_time_not_storage_order() -> None:
     view = activity(["1d"], first=pl.col("amount").first(), last=pl.col("amount").last())
     events = tickets(("a", ago(hours=1), 3), ("a", ago(hours=3), 1), ("a", ago(hours=2), 2))
-    assert aggregate(view, {"tickets": events}, NOON).select("first_1d", "last_1d").row(0) == (1, 3)
+    assert view.compute({"tickets": events}, NOON).select("first_1d", "last_1d").row(0) == (1, 3)
 
 
 def test_no_events_at_all_keep_the_schema() -> None:
-    full = aggregate(activity(), {"tickets": tickets(("a", ago(hours=1), 3))}, NOON)
-    none = aggregate(activity(), {"tickets": tickets()}, NOON)
+    full = activity().compute({"tickets": tickets(("a", ago(hours=1), 3))}, NOON)
+    none = activity().compute({"tickets": tickets()}, NOON)
     assert none.height == 0
     assert none.schema == full.schema
     assert none.schema["at"] == INSTANT
@@ -116,8 +117,9 @@ ROUNDING = """
 import sys
 from datetime import UTC, datetime
 import polars as pl
-from assay.features.views.feature_view import Entity, FeatureView, windows
-from assay.features.views.windowed import aggregate
+from assay.features.views.entity import Entity
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.windowed import windows
 noon, n = datetime(2026, 3, 1, 12, tzinfo=UTC), pl.col("n")
 events = pl.DataFrame({"n": pl.int_range(150_000, eager=True)}).select(
     customer=n * 7919 % 7, time=pl.lit(noon) - pl.duration(milliseconds=n + 1), amount=(n * 0.1).sin()
@@ -126,7 +128,7 @@ amount = pl.col("amount")
 exprs = {"sum": amount.sum(), "mean": amount.mean(), "std": amount.std()}
 view = FeatureView("v", Entity("c", ["customer"]), "at", windows(["1d"], source="t", time="time", **exprs))
 for seed in range(2):
-    out = aggregate(view, {"t": events.sample(fraction=1, shuffle=True, seed=seed).lazy()}, noon)
+    out = view.compute({"t": events.sample(fraction=1, shuffle=True, seed=seed).lazy()}, noon)
     print([value.hex() for row in out.drop("customer", "at").rows() for value in row])
 """
 
@@ -152,34 +154,31 @@ def test_only_the_window_and_the_needed_columns_are_read(tmp_path: Any) -> None:
         yield frame.filter(predicate).select(columns) if predicate is not None and columns else frame
 
     scan = register_io_source(source, schema=pl.read_parquet_schema(path))
-    assert aggregate(activity(["1d"]), {"tickets": scan}, NOON)["spend_1d"].to_list() == [2]
+    assert activity(["1d"]).compute({"tickets": scan}, NOON)["spend_1d"].to_list() == [2]
     assert [(sorted(columns or []), pushed) for columns, pushed in read] == [(["amount", "customer", "time"], True)]
 
 
 def test_other_zones_are_instants_and_naive_times_are_refused() -> None:
     events = tickets(("a", ago(hours=1), 3))
     tokyo = events.with_columns(pl.col("time").dt.convert_time_zone("Asia/Tokyo"))
-    assert aggregate(activity(["1d"]), {"tickets": tokyo}, NOON).equals(
-        aggregate(activity(["1d"]), {"tickets": events}, NOON)
+    assert (
+        activity(["1d"]).compute({"tickets": tokyo}, NOON).equals(activity(["1d"]).compute({"tickets": events}, NOON))
     )
     with pytest.raises(AssayError, match="naive"):
-        aggregate(activity(), {"tickets": events.with_columns(pl.col("time").dt.replace_time_zone(None))}, NOON)
+        activity().compute({"tickets": events.with_columns(pl.col("time").dt.replace_time_zone(None))}, NOON)
     with pytest.raises(AssayError, match="naive"):
-        aggregate(activity(), {"tickets": events}, datetime(2026, 3, 1))  # noqa: DTZ001 (the naive time is the point)
+        activity().compute({"tickets": events}, datetime(2026, 3, 1))  # noqa: DTZ001 (the naive time is the point)
 
 
 def test_what_is_missing_is_named() -> None:
     events = tickets(("a", ago(hours=1), 3))
     with pytest.raises(AssayError, match="'tickets', which was not given"):
-        aggregate(activity(), {}, NOON)
+        activity().compute({}, NOON)
     for column in ("amount", "time", "customer"):
         with pytest.raises(AssayError, match=f"no column .*{column}"):
-            aggregate(activity(), {"tickets": events.drop(column)}, NOON)
+            activity().compute({"tickets": events.drop(column)}, NOON)
     with pytest.raises(AssayError, match="at least one time"):
-        aggregate(activity(), {"tickets": events}, [])
-    row_wise = FeatureView("v", CUSTOMER, "time", [Feature("x", pl.col("amount"))], source="tickets")
-    with pytest.raises(AssayError, match="compute_rows"):
-        aggregate(row_wise, {"tickets": events}, NOON)
+        activity().compute({"tickets": events}, [])
 
 
 def test_sources_must_agree_on_the_type_of_a_key() -> None:
@@ -191,13 +190,13 @@ def test_sources_must_agree_on_the_type_of_a_key() -> None:
         [Windowed("a", pl.len(), "1d", "tickets", "time"), Windowed("b", pl.len(), "1d", "cards", "time")],
     )
     with pytest.raises(AssayError, match="key 'customer' has different types"):
-        aggregate(view, {"tickets": tickets(("a", ago(hours=1), 3)), "cards": other}, NOON)
+        view.compute({"tickets": tickets(("a", ago(hours=1), 3)), "cards": other}, NOON)
 
 
 def test_an_error_never_quotes_a_cell() -> None:
     view = activity(["1d"], spend=pl.col("customer").str.to_integer().sum())
     with pytest.raises(AssayError) as failure:
-        aggregate(view, {"tickets": tickets(("jane@example.com", ago(hours=1), 3))}, NOON)
+        view.compute({"tickets": tickets(("jane@example.com", ago(hours=1), 3))}, NOON)
     assert "jane" not in str(failure.value)
     assert failure.value.__suppress_context__
 
@@ -235,7 +234,7 @@ def test_agrees_with_a_naive_loop(left: list[Any], right: list[Any], at: list[in
             *windows([f"{short}h"], source="right", time="time", other=pl.len()),
         ],
     )
-    out = aggregate(view, {"left": frame(left), "right": frame(right)}, [NOON + tick * hour for tick in at])
+    out = view.compute({"left": frame(left), "right": frame(right)}, [NOON + tick * hour for tick in at])
 
     expected = []
     for end in sorted(at):

@@ -16,10 +16,10 @@ from assay.lineage.columns.graph import ColumnEdge, ColumnNode, column_downstrea
 def write(
     lake: Lake, table: str, columns: str, value: int, lineage: Any = None, read: Any = (), partition: str | None = None
 ) -> int:
-    """A commit of one row; `read` are (table, version, partitions, reference). Returns its version."""
+    """A commit of one row; `read` are (table, version, partitions, lookup). Returns its version."""
     with transaction(lake, NullRecorder(), Work(table, partition, code_version="1")) as tx:
-        for name, version, partitions, reference in read:
-            tx.read(name, partitions, version=version, reference=reference)
+        for name, version, partitions, lookup in read:
+            tx.read(name, partitions, version=version, lookup=lookup)
         frame = pl.DataFrame({name: [value] for name in columns.split()})
         tx.write(table, frame, column_lineage=lineage)
     assert tx.done is not None

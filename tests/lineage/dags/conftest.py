@@ -106,10 +106,10 @@ class Runs:
         version = self.chance.choice(list(held)) if name != table and self.likely(0.4) else max(held)
         there = held[version]
         keys = None if None in there or self.likely(0.3) else self.chance.sample(sorted(there, key=str), 1)
-        reference = name != "models/m" and self.likely(0.5 if name == table else 0.2)
-        tx.read(name, keys, version=version, reference=reference)
+        lookup = name != "models/m" and self.likely(0.5 if name == table else 0.2)
+        tx.read(name, keys, version=version, lookup=lookup)
         found = {key for part in (there if keys is None else keys) for key in there[part]}
-        (made.looked_up if reference else made.read).update(found)
+        (made.looked_up if lookup else made.read).update(found)
         made.inputs.setdefault(name, set()).add((str(version), tx.state(name).snapshot.table_id))
 
     def write(self, tx: Transaction, table: str, made: Made, append: bool) -> None:

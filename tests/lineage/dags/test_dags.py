@@ -212,5 +212,5 @@ def test_a_prediction_leads_to_every_version_that_it_came_from(runs: Any) -> Non
         while queue:
             node = queue.pop()
             found |= {(node.table, commit.version) for commit in node.commits}
-            queue += [item for item in node.inputs if not item.reference]
+            queue += [item for item in node.inputs if not item.lookup]
         assert found == plain(seen)

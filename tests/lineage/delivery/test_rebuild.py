@@ -35,7 +35,7 @@ def work_through(lake: Lake, recorder: EventRecorder) -> None:
     for day in ("2026-09-01", "2026-09-02"):
         with transaction(lake, recorder, Work("clean/t", day)) as tx:
             frame = tx.read("raw/t", [day]).collect()
-            tx.read("raw/t", reference=True)
+            tx.read("raw/t", lookup=True)
             tx.check(CheckResult("a.range", "clean/t", True, "quarantine", "a", 1))
             tx.write("clean/t", frame.select("a"))
             tx.write("quarantine/t", frame.select("a").clear())

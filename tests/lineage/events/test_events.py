@@ -122,11 +122,11 @@ def test_a_failed_publication_names_the_outputs_that_are_out(
 
 def test_several_reads_of_one_table_are_one_input() -> None:
     table = snapshot("features/x")
-    reads = (Slice(table, ("b",), "1" * 64, reference=True), Slice(table, ("a",), "2" * 64))
+    reads = (Slice(table, ("b",), "1" * 64, lookup=True), Slice(table, ("a",), "2" * 64))
     (read,) = event_of(events.finished(done(reads=reads), "assay"))["inputs"]
     assert read["facets"]["assay_snapshot"]["partitions"] == ["a", "b"]
     assert read["facets"]["assay_snapshot"]["role"] == "input"
-    reads = (Slice(table, None, "1" * 64, reference=True), Slice(table, ("a",), "2" * 64, reference=True))
+    reads = (Slice(table, None, "1" * 64, lookup=True), Slice(table, ("a",), "2" * 64, lookup=True))
     (read,) = event_of(events.finished(done(reads=reads), "assay"))["inputs"]
     assert "partitions" not in read["facets"]["assay_snapshot"]
     assert read["facets"]["assay_snapshot"]["role"] == "reference"

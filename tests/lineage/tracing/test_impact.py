@@ -145,7 +145,7 @@ def test_a_lookup_that_a_column_is_said_to_come_from_is_followed(desk: Any) -> N
     desk.until(0)
     with desk.work("clean/notes") as tx:
         rows = tx.read("raw/tickets").select("ticket_id").collect()
-        tx.read("clean/customers", reference=True)
+        tx.read("clean/customers", lookup=True)
         sources = {"ticket_id": ("raw/tickets", "ticket_id"), "of": ("clean/customers", "customer_id")}
         lineage = {name: {"direct": [source], "indirect": []} for name, source in sources.items()}
         tx.write("clean/notes", rows.with_columns(of=pl.lit("c0")), column_lineage=lineage)

@@ -126,7 +126,7 @@ def test_gone_and_recreated_tables_are_said_to_be(desk: Any, tmp_path: Any) -> N
     for file in (tmp_path / "lake" / "features" / "ticket").rglob("partition_key=2026-09-03/*.parquet"):
         file.unlink()
     found = trace(desk.lake, prediction)
-    status = {(node.name, node.partitions): node.status for node in found.nodes if not node.reference}
+    status = {(node.name, node.partitions): node.status for node in found.nodes if not node.lookup}
     assert status["features/ticket", ("2026-09-03",)] == "vacuumed"
     assert status["features/ticket", ("2026-09-01",)] == "readable"
     assert len(found.files()) == 3, "the log still knows the way"

@@ -207,12 +207,12 @@ def test_a_selected_column_shows_its_whole_way_both_ways(get: Any, desk: Any) ->
     assert selected.columns[clean, "text"]["aria-current"] == "true"
     lit = {key for key, given in selected.columns.items() if "way" in given["class"].split()}
     assert lit == {(clean, "text"), (feature, "length")}
-    assert "on the way: text, ticket_id" in selected.cards[raw]
+    assert "on the path: text, ticket_id" in selected.cards[raw]
     way = {(source, target) for source, target, classes in selected.lines if "way" in classes}
     assert {(raw, clean), (clean, feature)} <= way
     assert all("predictions" not in selected.cards[name] for ends in way for name in ends)
     assert selected.places == page.places  # selecting moves nothing
-    assert "The way of clean/tickets@2.text" in selected.text
+    assert "The path of clean/tickets@2.text" in selected.text
     assert "features/ticket: ticket_id" in selected.text  # and what is not known of it
     again = get(selected.columns[clean, "text"]["href"])
     assert not [key for key, given in again.columns.items() if "way" in given["class"].split()]

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.assets.decisions.decisions import DECISION, SCHEMA, STATUS, apply_decisions
+from assay.assets.steps.apply_decisions import DECISION, SCHEMA, STATUS, apply_decisions
 from assay.checks import Contract, Field, Outcome, validate
 
 TODAY = date(2026, 3, 10)

@@ -1,0 +1,56 @@
+"""`/impact/<table>`: everything that was made from a table, or from one version of it."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assay.errors import AssayError
+from assay.features.tables.lake import Lake
+from assay.lineage.outline import shorten
+from assay.lineage.tracing.impact import Affected, impact
+from assay.web.html import PageError, link, page
+from assay.web.node_labels import dataset_id, graph_link, style_of, table_kind
+
+
+def impact_page(lake: Lake, request: Request) -> Response:
+    table, text = request.path_params["table"], request.query_params.get("version", "").strip()
+    if text and not text.isdecimal():
+        raise PageError(
+            400, "No such version", "A version is a whole number, such as 3.", "Leave it empty for all versions."
+        )
+    try:
+        found = impact(lake, table, int(text) if text else None)
+    except AssayError as problem:
+        advice = "Choose a table from the first page; leave the version empty for all of them."
+        raise PageError(404, "Nothing to follow", str(problem), advice) from None
+    facts = [
+        ("predictions", f"{found.predictions:,}"),
+        ("models", ", ".join(found.models) or "none"),
+        ("training sets", ", ".join(found.training_sets) or "none"),
+    ]
+    return page(
+        "impact.html",
+        origin=found.origin_text,
+        here=link(f"/impact/{table}"),
+        graph=graph_link(dataset_id(table, int(text) if text else None)),
+        version=text,
+        complete=found.complete,
+        reasons=found.reasons,
+        notes=found.notes,
+        facts=facts,
+        affected=[_affected(item) for item in found.affected],
+        lookups=[_affected(item) for item in found.lookups],
+    )
+
+
+def _affected(item: Affected) -> dict[str, Any]:
+    return {
+        "table": item.table,
+        "style": style_of(table_kind(item.table)),
+        "href": graph_link(dataset_id(item.table, item.versions[-1])),
+        "versions": len(item.versions),
+        "live": item.live,
+        "rows": f"{item.rows:,}",
+        "partitions": shorten(item.partitions),
+    }

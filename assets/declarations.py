@@ -1,0 +1,171 @@
+"""What a project declares: every Source, FeatureView, Embedding, TrainingSet, Model and Step found in the modules of its domains.
+
+Adding a source is adding a file; nothing else has to be told about it.
+"""
+
+import functools
+import importlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from assay.assets.project import Project, active_project, place_of
+from assay.assets.sources.source import Source
+from assay.assets.steps.clean import clean_step
+from assay.assets.steps.embeddings import Embedding, embedding_step
+from assay.assets.steps.features import view_step
+from assay.assets.steps.models import Model, model_step, prediction_step
+from assay.assets.steps.raw import raw_step
+from assay.assets.steps.step import Step
+from assay.assets.steps.training import TrainingSet, training_step
+from assay.errors import AssayError
+from assay.features.views.feature_view import FeatureView
+
+KINDS = (Source, FeatureView, Embedding, TrainingSet, Model, Step)
+# Modules of a domain that declare nothing: importing them would run tests.
+_SKIPPED = re.compile(r"(^|\.)(tests|conftest|test_\w*|__main__)(\.|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenModule:
+    """A module of a project that cannot be imported, and why. The others' declarations are there all the same."""
+
+    module: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.module} cannot be loaded: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """Everything that a project declares, each once, in the order of its domains' and modules' names."""
+
+    items: tuple[Any, ...]
+    broken: tuple[BrokenModule, ...]
+
+
+@functools.cache
+def declarations(project: Project) -> Declarations:
+    """What the modules of a project declare. A module that cannot be imported is named and does not hide the others."""
+    seen: dict[int, Any] = {}
+    broken: list[BrokenModule] = []
+    for domain in project.domains:
+        for module in _modules(domain, project.root, broken):
+            for item in declared_in(module):
+                seen.setdefault(id(item), item)
+    return Declarations(tuple(seen.values()), tuple(broken))
+
+
+def declared_in(module: ModuleType) -> Iterator[Any]:
+    """The declarations among a module's names, also in lists of them."""
+    for value in list(vars(module).values()):
+        for item in value if type(value) in (list, tuple) else [value]:
+            if isinstance(item, KINDS):
+                yield item
+
+
+def _modules(domain: str, root: Path | None, broken: list[BrokenModule]) -> Iterator[ModuleType]:
+    """A domain and every module below it, in the order of their names. Adds to `broken` what cannot be imported."""
+    place = place_of(domain, root)
+    names = [domain, *(f"{domain}.{name}" for name in _below(place))] if place.is_dir() else [domain]
+    for name in names:
+        try:
+            module = importlib.import_module(name)
+        except Exception as problem:
+            broken.append(BrokenModule(name, _problem(name, problem)))
+            continue
+        yield module
+
+
+def _below(folder: Path) -> Iterator[str]:
+    """Dotted names of the modules in a package's folder and its sub-folders (with or without `__init__.py`)."""
+    files = (file.relative_to(folder) for file in folder.rglob("*.py"))
+    for file in sorted(files, key=lambda file: file.parts):
+        parts = file.parts[:-1] if file.name == "__init__.py" else (*file.parts[:-1], file.stem)
+        name = ".".join(parts)
+        if parts and all(part.isidentifier() for part in parts) and not _SKIPPED.search(name):
+            yield name
+
+
+def _problem(name: str, problem: Exception) -> str:
+    """What went wrong at import and on which line of the module, if it happened in one of the project's own."""
+    if isinstance(problem, SyntaxError):
+        return f"line {problem.lineno}: {problem.msg}. Correct it."
+    line, trace = None, problem.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == name:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    text = str(problem) if isinstance(problem, AssayError) else f"{type(problem).__name__}: {problem}"
+    return f"{f'line {line}: ' if line else ''}{text.rstrip('.')}. Correct it."
+
+
+@functools.cache
+def _pipeline(project: Project) -> tuple[Step, ...]:
+    return ordered(steps_of(declarations(project).items))
+
+
+def pipeline(project: Project | None = None) -> tuple[Step, ...]:
+    """All steps of a project (None: the active one), upstream before downstream. Raises AssayError for two steps that write
+    one table."""
+    return _pipeline(project or active_project())
+
+
+def sources(project: Project | None = None) -> dict[str, Source]:
+    """Declared sources by name."""
+    found = declarations(project or active_project()).items
+    return {item.name: item for item in found if isinstance(item, Source)}
+
+
+def source(name: str, project: Project | None = None) -> Source:
+    """A declared source. Raises AssayError for a name that is none."""
+    known = sources(project)
+    if name not in known:
+        raise AssayError(f"There is no source {name!r}. There are: {', '.join(sorted(known))}.")
+    return known[name]
+
+
+def steps_of(declared: Sequence[Any]) -> list[Step]:
+    """The steps that declarations make."""
+    by_table = {source.clean: source for source in declared if isinstance(source, Source)}
+    features = {item.name: item for item in declared if isinstance(item, FeatureView | Embedding)}
+    steps: list[Step] = []
+    for item in declared:
+        if isinstance(item, Source):
+            steps += [raw_step(item), clean_step(item)]
+        elif isinstance(item, FeatureView):
+            read = [by_table[table] for table in item.sources() if table in by_table]
+            days = [source.first_day for source in read if source.first_day]
+            if not days:
+                raise AssayError(f"View {item.name!r} reads no daily source, so its days are unknown.")
+            steps.append(view_step(item, max(days), [source.contract for source in read]))
+        elif isinstance(item, Embedding):
+            steps.append(embedding_step(item))
+        elif isinstance(item, TrainingSet):
+            steps.append(training_step(item, features))
+        elif isinstance(item, Model):
+            steps += [model_step(item), prediction_step(item, features)]
+        elif isinstance(item, Step):
+            steps.append(item)
+    return steps
+
+
+def ordered(steps: list[Step]) -> tuple[Step, ...]:
+    """Upstream first; ties by name, so that the order is always the same."""
+    writer: dict[str, Step] = {}
+    for step in sorted(steps, key=lambda step: step.name):
+        for table in step.outputs:
+            if table in writer:
+                raise AssayError(f"{table} is written by two declarations; give one of them another name.")
+            writer[table] = step
+    graph = {
+        step.name: [writer[table].name for table in (*step.reads, *step.references) if table in writer]
+        for step in writer.values()
+    }
+    by_name = {step.name: step for step in steps}
+    return tuple(by_name[name] for name in TopologicalSorter(graph).static_order() if name in by_name)

@@ -1,0 +1,104 @@
+"""What is found in a project's modules: everything declared, at any depth, each once, broken modules named."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from assay.assets.declarations import declarations, ordered, pipeline, source, sources, steps_of
+from assay.assets.project import Project
+from assay.errors import AssayError
+
+SOURCE = """
+from datetime import date
+from assay.assets.sources.source import Files, Source
+from assay.checks import Contract, Field, Timestamp
+
+class Rows(Contract):
+    row_id: str = Field(key=True)
+    at: Timestamp = Field()
+
+def declare(name):
+    return Source(name, Files(name + "/{day}/*", (".csv",), date(2026, 1, 1)), Rows, ("row_id",), "at")
+"""
+
+Make = Callable[[Mapping[str, str]], Project]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    def made(files: Mapping[str, str]) -> Project:
+        for name, text in {"kiosk/__init__.py": "", "kiosk/common.py": SOURCE, **files}.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return Project("kiosk", ("kiosk",), tmp_path)
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield made
+    for name in [name for name in sys.modules if name.partition(".")[0] == "kiosk"]:
+        del sys.modules[name]
+
+
+def declared(name: str, variable: str = "found") -> str:
+    return f"from kiosk.common import declare\n{variable} = declare({name!r})\n"
+
+
+def test_declarations_are_found_at_any_depth_each_once(make: Make) -> None:
+    project = make(
+        {
+            "kiosk/__init__.py": "",
+            "kiosk/b.py": declared("second"),
+            "kiosk/a.py": declared("first") + "from kiosk.b import found as imported\n",
+            "kiosk/erp/__init__.py": declared("of_package"),
+            "kiosk/erp/orders/daily.py": declared("deep"),
+            "kiosk/many.py": "from kiosk.common import declare\nall_of_them = [declare('x1'), declare('x2')]\n",
+        }
+    )
+    assert sorted(sources(project)) == ["deep", "first", "of_package", "second", "x1", "x2"]
+    assert declarations(project).broken == ()
+    assert len(declarations(project).items) == 6
+    assert {step.outputs[0] for step in pipeline(project)} >= {"raw/deep", "clean/x2"}
+
+
+def test_tests_inside_a_package_are_not_run(make: Make) -> None:
+    project = make({"kiosk/tests/test_all.py": "raise SystemExit\n", "kiosk/test_x.py": "raise SystemExit\n"})
+    assert declarations(project).items == ()
+
+
+def test_a_domain_may_be_one_module(make: Make) -> None:
+    project = make({"kiosk/one.py": declared("alone"), "kiosk/two.py": declared("not_asked_for")})
+    assert list(sources(Project("kiosk", ("kiosk.one",), project.root))) == ["alone"]
+
+
+def test_a_broken_module_is_named_and_hides_no_other(make: Make) -> None:
+    project = make(
+        {
+            "kiosk/fine.py": declared("fine"),
+            "kiosk/name.py": "\n\nx = no_such_name\n",
+            "kiosk/syntax.py": "x = 1\ny = = 2\n",
+            "kiosk/wrong.py": "from kiosk.common import declare\n" + "bad = declare('no name')\n",
+        }
+    )
+    assert list(sources(project)) == ["fine"]
+    told = {broken.module: str(broken) for broken in declarations(project).broken}
+    assert told["kiosk.name"] == (
+        "kiosk.name cannot be loaded: line 3: NameError: name 'no_such_name' is not defined. Correct it."
+    )
+    assert told["kiosk.syntax"] == "kiosk.syntax cannot be loaded: line 2: invalid syntax. Correct it."
+    assert told["kiosk.wrong"].startswith("kiosk.wrong cannot be loaded: line 2: Source name 'no name': use letters")
+
+
+def test_two_declarations_of_one_table_are_refused(make: Make) -> None:
+    project = make({"kiosk/a.py": declared("same"), "kiosk/b.py": declared("same")})
+    with pytest.raises(AssayError, match="/same is written by two declarations"):
+        pipeline(project)
+    with pytest.raises(AssayError, match="/same is written by two declarations"):
+        ordered(steps_of(declarations(project).items))
+
+
+def test_an_unknown_source_is_refused_with_those_there_are(make: Make) -> None:
+    project = make({"kiosk/a.py": declared("orders")})
+    assert source("orders", project).name == "orders"
+    with pytest.raises(AssayError, match=r"There is no source 'order'\. There are: orders\."):
+        source("order", project)
