@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
     from assay.features.serving.online import Online
+    from assay.features.tables.partitioning import Partitioning
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
@@ -44,6 +45,7 @@ __all__ = [
     "Files",
     "Model",
     "Online",
+    "Partitioning",
     "RowCount",
     "Rows",
     "Severity",
@@ -76,6 +78,7 @@ _HOMES = {
     "Files": "assay.assets.sources.source",
     "Model": "assay.assets.steps.models",
     "Online": "assay.features.serving.online",
+    "Partitioning": "assay.features.tables.partitioning",
     "RowCount": "assay.checks.contract.field",
     "Rows": "assay.assets.sources.source",
     "Severity": "assay.checks.contract.field",

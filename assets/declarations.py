@@ -6,7 +6,7 @@ Adding a source is adding a file; nothing else has to be told about it.
 import functools
 import importlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -21,8 +21,9 @@ from assay.assets.steps.features import view_step
 from assay.assets.steps.models import Model, model_step, prediction_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
-from assay.assets.steps.training import TrainingSet, training_step
+from assay.assets.steps.training import TrainingSet, Upstream, training_step
 from assay.errors import AssayError
+from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.views.feature_view import FeatureView
 
 KINDS = (Source, FeatureView, Embedding, TrainingSet, Model, Step)
@@ -132,26 +133,32 @@ def source(name: str, project: Project | None = None) -> Source:
 
 def steps_of(declared: Sequence[Any]) -> list[Step]:
     """The steps that declarations make."""
-    by_table = {source.clean: source for source in declared if isinstance(source, Source)}
-    features = {item.name: item for item in declared if isinstance(item, FeatureView | Embedding)}
+    sources = {source.clean: source for source in declared if isinstance(source, Source)}
+    partitions = {
+        table: source.partitioning
+        for source in sources.values()
+        for table in (source.raw, source.clean, source.quarantine)
+    }
+    partitions |= {table: step.partitioning for step in declared if isinstance(step, Step) for table in step.outputs}
     steps: list[Step] = []
     for item in declared:
         if isinstance(item, Source):
             steps += [raw_step(item), clean_step(item)]
         elif isinstance(item, FeatureView):
-            read = [by_table[table] for table in item.sources() if table in by_table]
-            days = [source.first_day for source in read if source.first_day]
-            if not days:
-                raise AssayError(f"View {item.name!r} reads no daily source, so its days are unknown.")
-            steps.append(view_step(item, max(days), [source.contract for source in read]))
+            contracts = [sources[table].contract for table in item.sources() if table in sources]
+            steps.append(view_step(item, _partitioning(f"View {item.name!r}", item.sources(), partitions), contracts))
         elif isinstance(item, Embedding):
-            steps.append(embedding_step(item))
-        elif isinstance(item, TrainingSet):
-            steps.append(training_step(item, features))
-        elif isinstance(item, Model):
-            steps += [model_step(item), prediction_step(item, features)]
+            steps.append(embedding_step(item, _partitioning(f"Embedding {item.name!r}", (item.source,), partitions)))
         elif isinstance(item, Step):
             steps.append(item)
+    cuts = {table: step.partitioning for step in steps for table in step.outputs}
+    features = {item.name: item for item in declared if isinstance(item, FeatureView | Embedding)}
+    upstream = Upstream(features, cuts)
+    for item in declared:
+        if isinstance(item, TrainingSet):
+            steps.append(training_step(item, upstream))
+        elif isinstance(item, Model):
+            steps += [model_step(item), prediction_step(item, upstream)]
     return steps
 
 
@@ -163,9 +170,33 @@ def ordered(steps: list[Step]) -> tuple[Step, ...]:
             if table in writer:
                 raise AssayError(f"{table} is written by two declarations; give one of them another name.")
             writer[table] = step
+    for step in writer.values():
+        _refuse_other_rhythms(step, writer)
     graph = {
         step.name: [writer[table].name for table in (*step.reads, *step.references) if table in writer]
         for step in writer.values()
     }
     by_name = {step.name: step for step in steps}
     return tuple(by_name[name] for name in TopologicalSorter(graph).static_order() if name in by_name)
+
+
+def _partitioning(who: str, tables: Sequence[str], partitions: Mapping[str, Partitioning]) -> Partitioning:
+    """The partitions of what is computed from these tables, partition by partition."""
+    known = [table for table in tables if table in partitions]
+    if not known:
+        raise AssayError(f"{who} reads only {', '.join(tables)}, which nothing declared here writes: check the name.")
+    common = shared([partitions[table] for table in known])
+    if common is None:
+        cut = "; ".join(f"{table} has {partitions[table]}" for table in known)
+        raise AssayError(f"{who} reads tables that are cut differently ({cut}). Split it into one for each.")
+    return common
+
+
+def _refuse_other_rhythms(step: Step, writer: Mapping[str, Step]) -> None:
+    """A step reads the same partition of its upstreams; of tables that are cut differently there is none."""
+    for table in step.reads:
+        upstream = writer[table].partitioning if table in writer else step.partitioning
+        if step.partitioning.is_partitioned and upstream.is_partitioned and not shared([step.partitioning, upstream]):
+            raise AssayError(
+                f"{step.outputs[0]} has {step.partitioning} and reads {table}, which has {upstream}. Give both the same."
+            )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
     from assay.features.tables.availability import snapshot_status
     from assay.features.tables.lake import Lake, Table, TableMissing, TableState, open_lake
+    from assay.features.tables.partitioning import Partitioning
     from assay.features.tables.pins import Pin, pin, pins, unpin
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
     from assay.features.tables.serving import Serving
@@ -36,6 +37,7 @@ __all__ = [
     "FeatureView",
     "Lake",
     "ModelVersion",
+    "Partitioning",
     "Pin",
     "Recorder",
     "RowsRead",
@@ -82,6 +84,7 @@ _HOMES = {
     "FeatureView": "assay.features.views.feature_view",
     "Lake": "assay.features.tables.lake",
     "ModelVersion": "assay.features.serving.models",
+    "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.tables.pins",
     "Recorder": "assay.features.tables.run_record",
     "RowsRead": "assay.features.views.transformation",

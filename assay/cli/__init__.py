@@ -9,6 +9,7 @@ import click
 from assay.errors import AssayError
 
 COMMANDS = {
+    "init": ("assay.cli.init", "init"),
     "materialize": ("assay.cli.pipeline", "materialize"),
     "up": ("assay.cli.up", "up"),
     "tables": ("assay.cli.tables", "tables"),

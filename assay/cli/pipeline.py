@@ -3,9 +3,8 @@
 import os
 import time
 from dataclasses import replace
-from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
@@ -13,12 +12,19 @@ from rich.markup import escape
 from assay.cli import EXIT_BATCHES_STOPPED
 from assay.cli.output import err, json_option, out, print_json, progress, ticking
 from assay.errors import AssayError
+from assay.features.tables.partitioning import Partitioning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assay.assets.steps.plan import Chosen
+    from assay.assets.steps.step import Step
 
 
 @click.command()
 @click.argument("assets", nargs=-1)
-@click.option("--partition", help="One day, e.g. 2026-09-03.")
-@click.option("--range", "range_", help="Days from A to B inclusive, written A:B.")
+@click.option("--partition", help="One partition, e.g. the day 2026-09-03.")
+@click.option("--range", "range_", help="Partitions from A to B inclusive, written A:B.")
 @click.option("--force", is_flag=True, help="Compute even what is up to date (makes no new version of equal content).")
 @click.option("--dry-run", is_flag=True, help="Say what is stale now and run nothing.")
 @json_option
@@ -46,14 +52,15 @@ def materialize(
     from assay.assets.steps.plan import planned_runs, select, stages, waiting
     from assay.store import open_store
 
-    project, days = active_project(), chosen_days(partition, range_)
+    project = active_project()
     broken = declarations(project).broken
     for module in broken:
         err.print(f"[red]✗[/red] {escape(str(module))}", highlight=False, soft_wrap=True)
     steps = select(pipeline(project), assets)
+    chosen = chosen_partitions(partition, range_, steps)
     store = open_store()
     if dry_run:
-        planned = [unit for stage in stages(steps) for unit in planned_runs(stage, store.env(), days, force=force)]
+        planned = [unit for stage in stages(steps) for unit in planned_runs(stage, store.env(), chosen, force=force)]
         if as_json:
             print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
         else:
@@ -70,7 +77,7 @@ def materialize(
             steps,
             env,
             instance,
-            days=days,
+            chosen=chosen,
             force=force,
             project=project.name,
             starting=lambda unit: bar.update(
@@ -79,7 +86,7 @@ def materialize(
             finished=lambda result: None if as_json else _tell(result),
         )
         still = store.forward_events(seconds=5)
-    nothing = [] if summary.results or not (days or assets) else waiting(steps, store.env(), days or [])
+    nothing = [] if summary.results or not chosen else waiting(steps, store.env(), chosen)
     if nothing:
         raise AssayError(f"Nothing to do. {' '.join(nothing)}")
     if still and not as_json:
@@ -91,22 +98,26 @@ def materialize(
     return EXIT_BATCHES_STOPPED if summary.failed or broken else 0
 
 
-def chosen_days(partition: str | None, range_: str | None) -> list[str] | None:
-    """The days asked for, or None for all. Raises AssayError for anything that is not a day or a range of days."""
+def chosen_partitions(partition: str | None, range_: str | None, steps: "Sequence[Step]") -> "Chosen | None":
+    """What was asked for, or None for everything: a key or a range of keys, or days, which choose every partition that
+    overlaps them. Raises AssayError for anything else, and where none of the steps has such a partition."""
     if partition and range_:
         raise AssayError("Give --partition or --range, not both.")
     if not partition and not range_:
         return None
+    text = range_ or str(partition)
     first, _, last = (range_ or f"{partition}:{partition}").partition(":")
-    try:
-        start, end = date.fromisoformat(first), date.fromisoformat(last)
-    except ValueError:
-        raise AssayError(
-            f"{range_ or partition!r} is not a day (2026-09-03) or a range (2026-09-01:2026-09-07)."
-        ) from None
-    if end < start:
+    rhythms = [one for one in dict.fromkeys(step.partitioning for step in steps) if one.is_partitioned]
+    if not any(one.is_key(first) and one.is_key(last) for one in (*rhythms, Partitioning("daily"))):
+        keys = ", ".join(str(one) for one in rhythms if one.kind != "daily")
+        also = f", nor among {keys}" if keys else ""
+        raise AssayError(f"{text!r} is not a day (2026-09-03) or a range (2026-09-01:2026-09-07){also}.")
+    if last < first and not any(one.kind == "static" and one.is_key(first) for one in rhythms):
         raise AssayError(f"The range {range_} ends before it starts.")
-    return [(start + timedelta(days=offset)).isoformat() for offset in range((end - start).days + 1)]
+    if rhythms and not any(one.chosen(first, last) for one in rhythms):
+        begin = "; ".join(f"{one}{f' from {one.start}' if one.start else ''}" for one in rhythms)
+        raise AssayError(f"{text} chooses no partition of what is to be materialised: {begin}.")
+    return lambda one: one.chosen(first, last)
 
 
 def _tell(result: Any) -> None:

@@ -231,8 +231,13 @@ def _compute_again(source: "Source", store: Store, decided: "DecisionResult") ->
 
     quiet()
     with open_instance(dagster_home()) as instance:
-        days = decided.partitions if source.first_day else None
-        summary = materialize([clean_step(source)], store.env(), instance, days=days, project=active_project().name)
+        summary = materialize(
+            [clean_step(source)],
+            store.env(),
+            instance,
+            chosen=lambda _: decided.partitions,
+            project=active_project().name,
+        )
     return [problem for result in summary.failed for problem in result.problems]
 
 

@@ -105,11 +105,11 @@ def check_result(
 
 
 def partition_check_event(
-    result: dg.AssetCheckResult, day: str | None, blocking: bool, instance: dg.DagsterInstance
+    result: dg.AssetCheckResult, partition: str | None, blocking: bool, instance: dg.DagsterInstance
 ) -> Any:
     """A verdict as the event of one partition, about what that partition was last materialised to."""
     assert result.asset_key is not None and result.check_name is not None
-    wanted = dg.AssetRecordsFilter(asset_key=result.asset_key, asset_partitions=[day] if day else None)
+    wanted = dg.AssetRecordsFilter(asset_key=result.asset_key, asset_partitions=[partition] if partition else None)
     records = instance.fetch_materializations(wanted, limit=1).records
     target = None
     if records:
@@ -125,7 +125,7 @@ def partition_check_event(
         severity=result.severity,
         description=result.description,
         blocking=blocking,
-        partition=day,
+        partition=partition,
     )
 
 

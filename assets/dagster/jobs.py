@@ -1,5 +1,8 @@
-"""Steps as a Dagster code location: assets, and one job per kind of partition, which is what a run can have one of."""
+"""Steps as a Dagster code location: assets, and one job per partitions definition, since a Dagster run can have
+only one."""
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +11,7 @@ import dagster as dg
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.to_dagster import build_asset, environment
 from assay.assets.steps.step import Resources, Step
+from assay.features.tables.partitioning import Partitioning
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
@@ -22,13 +26,18 @@ def definitions_of(
     resources: Callable[[], Resources] = environment,
 ) -> dg.Definitions:
     """Everything that these steps make of Dagster; without `jobs`, their own."""
-    known = frozenset(table for step in steps for table in step.outputs)
+    known = partitions_by_table(steps)
     return dg.Definitions(
         assets=[build_asset(step, known, resources) for step in steps],
         jobs=jobs or jobs_of(steps, project),
         sensors=sensors,
         executor=dg.in_process_executor,
     )
+
+
+def partitions_by_table(steps: Sequence[Step]) -> dict[str, Partitioning]:
+    """All tables of the steps, with their partitions."""
+    return {table: step.partitioning for step in steps for table in step.outputs}
 
 
 def jobs_of(steps: Sequence[Step], project: str = "") -> list["Job"]:
@@ -43,8 +52,18 @@ def jobs_of(steps: Sequence[Step], project: str = "") -> list["Job"]:
 
 def job_name(step: Step, project: str = "") -> str:
     """The job that a step belongs to: `daily_from_2026_09_01`, or `unpartitioned`, after the project's name."""
-    own = f"daily_from_{step.first_day:%Y_%m_%d}" if step.first_day else "unpartitioned"
-    return named(own, project)
+    return named(_rhythm(step), project)
+
+
+def _rhythm(step: Step) -> str:
+    partitions = step.partitioning
+    if not partitions.is_partitioned:
+        return "unpartitioned"
+    if not partitions.is_timed:
+        return f"static_{hashlib.sha256(' '.join(partitions.keys).encode()).hexdigest()[:8]}"
+    zone = "" if partitions.time_zone == "UTC" else f"_{partitions.time_zone}"
+    until = f"_to_{partitions.end}" if partitions.end else ""
+    return re.sub(r"[^A-Za-z0-9_]", "_", f"{partitions.kind}_from_{partitions.start}{until}{zone}")
 
 
 def named(own: str, project: str) -> str:

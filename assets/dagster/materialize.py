@@ -14,9 +14,10 @@ import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.jobs import definitions_of, job_name
+from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, this_process
 from assay.assets.dagster.to_dagster import FORCE_TAG
-from assay.assets.steps.plan import PlannedRun, planned_runs, stages
+from assay.assets.steps.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 
 Report = Callable[["PlannedRunResult"], None]
@@ -50,19 +51,19 @@ def materialize(
     env: Resources,
     instance: dg.DagsterInstance,
     *,
-    days: Sequence[str] | None = None,
+    chosen: Chosen | None = None,
     force: bool = False,
     project: str = "",
     starting: Callable[[PlannedRun], None] = lambda unit: None,
     finished: Report = lambda result: None,
 ) -> Summary:
-    """Run every stale step (or, with `force`, every step), wave by wave, day by day. A failing unit does not stop the
-    others: what depends on it waits, the rest goes on."""
+    """Run every stale step (or, with `force`, every step), stage by stage, partition by partition. A failing run does not
+    stop the others: what depends on it waits, the rest goes on."""
     end_killed_runs(instance)
     summary = Summary()
     definitions = definitions_of(steps, project=project)
     for stage in stages(steps):
-        for unit in planned_runs(stage, env, days, force=force):
+        for unit in planned_runs(stage, env, chosen, force=force):
             starting(unit)
             result = run_unit(unit, definitions, instance, force=force, project=project)
             summary.results.append(result)
@@ -81,7 +82,7 @@ def run_unit(
     """One Dagster run over the unit's assets."""
     outcome = definitions.resolve_job_def(job_name(unit.steps[0], project)).execute_in_process(
         asset_selection=[asset_key(table) for table in unit.tables],
-        partition_key=unit.partition,
+        partition_key=dagster_key(unit.partitioning, unit.partition) if unit.partition else None,
         instance=instance,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

@@ -13,6 +13,7 @@ import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.jobs import job_name, jobs_of, named
+from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
 from assay.assets.dagster.to_dagster import environment
 from assay.assets.steps.plan import PlannedRun, planned_runs, stages
@@ -34,7 +35,7 @@ def arrivals(
 ) -> dg.SensorDefinition:
     """The sensor over all steps, which requests runs of their jobs.
 
-    One wave per tick: the next is looked at when its upstream is there.
+    One stage per tick: the next is looked at when its upstream is there.
     """
 
     @dg.sensor(
@@ -65,7 +66,7 @@ def requested(
     project: str = "",
     resources: Callable[[], Resources] = environment,
 ) -> list[dg.RunRequest]:
-    """Runs for the first wave that has anything to do. A run's key is its content: what was asked for once (a refused
+    """Runs for the first stage that has anything to do. A run's key is its content: what was asked for once (a refused
     batch, say) is not asked for again until its files, inputs or code change."""
     env = resources()
     for stage in stages(steps):
@@ -81,6 +82,6 @@ def _request(unit: PlannedRun, env: Resources, project: str) -> dg.RunRequest:
     return dg.RunRequest(
         job_name=job_name(unit.steps[0], project),
         run_key=f"{unit.partition or 'all'}:{hashlib.sha256(content.encode()).hexdigest()[:24]}",
-        partition_key=unit.partition,
+        partition_key=dagster_key(unit.partitioning, unit.partition) if unit.partition else None,
         asset_selection=[asset_key(table) for table in unit.tables],
     )

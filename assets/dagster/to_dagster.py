@@ -1,9 +1,8 @@
 """Steps to Dagster: one multi-asset per step, one asset check per rule. The adapter for everything Dagster-shaped."""
 
-import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -17,9 +16,11 @@ from assay.assets.dagster.dagster_metadata import (
     partition_check_event,
     shown_metadata,
 )
+from assay.assets.dagster.partitions import dagster_key, definition_of, our_key
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
+from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.tables.run_record import CheckResult, Run, TableWrite
 from assay.features.tables.transaction import AuditFailed
 from assay.lineage.delivery.recorder import run_id
@@ -27,12 +28,6 @@ from assay.lineage.delivery.recorder import run_id
 DATA_VERSION = "dagster/data_version"  # the tag that Dagster keeps it in
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-
-
-@functools.cache
-def daily(first_day: date) -> dg.DailyPartitionsDefinition:
-    """One partition per day (UTC), today included."""
-    return dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), timezone="UTC", end_offset=1)
 
 
 def environment() -> Resources:
@@ -43,16 +38,16 @@ def environment() -> Resources:
 
 
 def build_asset(
-    step: Step, known: frozenset[str], resources: Callable[[], Resources] = environment
+    step: Step, known: Mapping[str, Partitioning], resources: Callable[[], Resources] = environment
 ) -> dg.AssetsDefinition:
-    """The Dagster asset(s) of a step. `known` are all tables of the pipeline: others are not dependencies. `resources` are
-    asked for in each run."""
-    partitions = daily(step.first_day) if step.first_day else None
+    """The Dagster asset(s) of a step. `known` are all tables of the pipeline, with their partitions: others are not
+    dependencies. `resources` are asked for in each run."""
+    partitions = definition_of(step.partitioning)
     upstream = [table for table in dict.fromkeys((*step.reads, *step.references)) if table in known]
     specs = [
         dg.AssetSpec(
             asset_key(table),
-            deps=[_dependency(step, source) for source in upstream if source not in step.outputs],
+            deps=[_dependency(step, table, known[table]) for table in upstream if table not in step.outputs],
             description=step.descriptions.get(table, step.description),
             group_name=step.group,
             code_version=step.code_version,
@@ -70,7 +65,7 @@ def build_asset(
         specs=specs,
         check_specs=checks,
         partitions_def=partitions,
-        # One run per day: of a run over several, Dagster itself would keep one verdict for all of them.
+        # One run per partition: of a run over several, Dagster itself would keep one verdict for all of them.
         backfill_policy=dg.BackfillPolicy.multi_run(1) if partitions else None,
         pool=step.pool,
         retry_policy=RETRIES,
@@ -94,7 +89,10 @@ def _check_spec(check: CheckSpec, partitions: dg.PartitionsDefinition | None) ->
         )
 
 
-def _dependency(step: Step, table: str) -> dg.AssetDep:
+def _dependency(step: Step, table: str, upstream: Partitioning) -> dg.AssetDep:
+    ours = step.partitioning
+    if ours.is_partitioned and upstream.is_partitioned and shared([ours, upstream]) is None:
+        return dg.AssetDep(asset_key(table), partition_mapping=dg.AllPartitionMapping())  # only looked up
     if step.lookback and table in step.reads:
         window = dg.TimeWindowPartitionMapping(start_offset=-step.lookback, end_offset=0)
         return dg.AssetDep(asset_key(table), partition_mapping=window)
@@ -105,7 +103,7 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
     declared = {check.name: check.blocking for check in step.checks}
     results: list[Result] = []
     force = FORCE_TAG in context.run.tags
-    several = step.daily and len(context.partition_keys) > 1
+    several = step.partitioning.is_partitioned and len(context.partition_keys) > 1
     partition: str | None = None
     try:
         for partition in _partitions(context, step, env):
@@ -113,15 +111,15 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
             context.log.info("%s: %s", step.name, ", ".join(str(item.snapshot) for item in results[-1].done.writes))
     except AuditFailed as refused:
         if several:
-            yield from _days(context, step, results, declared)
+            yield from _each(context, step, results, declared)
         for check in refused.checks:
             if check.name in declared:
                 found = check_result(check, declared)
-                yield (
-                    partition_check_event(found, partition, declared[check.name], context.instance)
-                    if several
-                    else found
-                )
+                if several and partition:
+                    key = dagster_key(step.partitioning, partition)
+                    yield partition_check_event(found, key, declared[check.name], context.instance)
+                else:
+                    yield found
         raise dg.Failure(f"{str(refused).rstrip('.')}. Nothing was published.", allow_retries=False) from None
     except NotReady as waiting:
         if not step.batches:
@@ -133,7 +131,7 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
         raise dg.Failure(str(problem), allow_retries=False) from problem
     if several:
         yield from _common(step)
-        yield from _days(context, step, results, declared)
+        yield from _each(context, step, results, declared)
     elif results:
         yield from _materializations(step, results, declared)
     else:
@@ -141,8 +139,8 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
 
 
 def _partitions(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Sequence[str | None]:
-    if step.daily:
-        return sorted(context.partition_keys)
+    if step.partitioning.is_partitioned:
+        return sorted(our_key(step.partitioning, key) for key in context.partition_keys)
     return step.batches(env) if step.batches else [None]
 
 
@@ -173,17 +171,19 @@ def _materializations(
 
 
 def _common(step: Step) -> Iterator[Any]:
-    """What Dagster wants of a step: it gives every day of the run what is yielded for an asset, and none the verdicts."""
+    """Events that Dagster needs once in a run over several partitions: it copies a materialization to each of them, but drops
+    check results."""
     for table in step.outputs:
         yield dg.MaterializeResult(asset_key=asset_key(table))
     for check in step.checks:
         yield dg.Output(None, _check_spec(check, None).get_python_identifier())
 
 
-def _days(
+def _each(
     context: dg.AssetExecutionContext, step: Step, results: Sequence[Result], declared: dict[str, bool]
 ) -> Iterator[Any]:
-    """Each day's version and verdicts in a run over several, as events of their own: the latest that Dagster has of it."""
+    """Each partition's version and check results in a run over several, as events of their own: the latest that Dagster has
+    of it."""
     for result in results:
         checks = {(check.table, check.name): check for check in result.done.checks}
         for table in step.outputs:
@@ -191,13 +191,17 @@ def _days(
             yield dg.AssetMaterialization(
                 asset_key(table),
                 metadata=output_metadata(written, result) | shown_metadata(result, table),
-                partition=result.partition,
+                partition=_key(result),
                 tags={DATA_VERSION: written.snapshot.digest, "assay/delta_version": str(written.snapshot.version)},
             )
             verdicts = _verdicts(step, table, checks, declared, _quarantine(result), result.shown.get("examples"))
             blocking = [check.blocking for check in step.checks if check.table == table]
             for verdict, blocks in zip(verdicts, blocking, strict=True):
-                yield partition_check_event(verdict, result.partition, blocks, context.instance)
+                yield partition_check_event(verdict, _key(result), blocks, context.instance)
+
+
+def _key(result: Result) -> str | None:
+    return result.partition and dagster_key(result.step.partitioning, result.partition)
 
 
 def _quarantine(result: Result) -> TableWrite | None:

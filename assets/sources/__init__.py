@@ -1,6 +1,6 @@
 """How deliveries become frames: bytes in, every record out, either as a row or as a named defect. Pure Polars."""
 
-from assay.assets.sources.deliveries import Delivery, DeliveryError, days, scan_day
+from assay.assets.sources.deliveries import Delivery, DeliveryError, delivered_partitions, scan_partition
 from assay.assets.sources.dispatch import read_delivery
 
-__all__ = ["Delivery", "DeliveryError", "days", "read_delivery", "scan_day"]
+__all__ = ["Delivery", "DeliveryError", "delivered_partitions", "read_delivery", "scan_partition"]

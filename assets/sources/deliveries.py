@@ -1,4 +1,4 @@
-"""What an upstream put into the landing folder: files by day, and which of them correct an earlier one.
+"""What an upstream put into the landing folder: files by partition, and which of them correct an earlier one.
 
 A correction of `name.ext` is the same path overwritten, or `name.r1.ext`, `name.r2.ext`… beside it: the highest revision
 counts, the others are superseded.
@@ -8,14 +8,14 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path, PurePosixPath
 
 from assay.errors import AssayError
+from assay.features.tables.partitioning import KEY, Partitioning
 
 _REVISION = re.compile(r"(?P<stem>.+)\.r(?P<number>[1-9]\d*)")
 _UNFINISHED = (".tmp", ".part")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_COMPONENT = re.compile(r"\{(?:day|partition)\}/")
 
 
 class DeliveryError(AssayError):
@@ -40,7 +40,7 @@ class Delivery:
     file: Path
     sha256: str
     size: int
-    day: str
+    partition: str
     revision: int = 0
     superseded_by: str | None = None
 
@@ -64,23 +64,24 @@ class Delivery:
         return content
 
 
-def days(landing: Path, pattern: str) -> list[str]:
-    """The days (YYYY-MM-DD, ascending) for which any file matching `pattern`, e.g. `tickets/{day}/*`, has been delivered."""
-    folder, _ = _split(pattern)
-    found = (entry.name for entry in (landing / folder).glob("*") if entry.is_dir() and _is_day(entry.name))
-    return sorted(day for day in found if next(_files(landing, pattern, day), None))
+def delivered_partitions(landing: Path, pattern: str, partitioning: Partitioning) -> list[str]:
+    """The partitions, in order, for which any file matching `pattern`, e.g. `tickets/{day}/*`, has been delivered."""
+    folder, _ = split_pattern(pattern)
+    found = (entry.name for entry in (landing / folder).glob("*") if partitioning.is_key(entry.name) and entry.is_dir())
+    return partitioning.known([key for key in found if next(_files(landing, pattern, key), None)])
 
 
-def scan_day(landing: Path, pattern: str, day: str, suffixes: Sequence[str] = ()) -> tuple[Delivery, ...]:
-    """The files of one day, sorted by path; hidden and unfinished ones (`.tmp`, `.part`) are not deliveries.
+def scan_partition(landing: Path, pattern: str, key: str, suffixes: Sequence[str] = ()) -> tuple[Delivery, ...]:
+    """The files of one partition, sorted by path; hidden and unfinished ones (`.tmp`, `.part`) are not deliveries.
 
-    `pattern` is relative to the landing folder and has one component `{day}`; `suffixes` (".csv", …) restricts the files.
+    `pattern` is relative to the landing folder and has one component `{day}` or `{partition}`; `suffixes` (".csv", …)
+    restricts the files.
     """
-    if not _is_day(day):
-        raise AssayError(f"{day!r} is not a day; write it as YYYY-MM-DD")
+    if not KEY.fullmatch(key):
+        raise AssayError(f"{key!r} cannot be a partition: it is no folder's name.")
     found = [
-        _deliver(landing, file, day)
-        for file in _files(landing, pattern, day)
+        _deliver(landing, file, key)
+        for file in _files(landing, pattern, key)
         if not suffixes or file.suffix in suffixes
     ]
     latest: dict[str, Delivery] = {}
@@ -96,7 +97,7 @@ def scan_day(landing: Path, pattern: str, day: str, suffixes: Sequence[str] = ()
     )
 
 
-def _deliver(landing: Path, file: Path, day: str) -> Delivery:
+def _deliver(landing: Path, file: Path, key: str) -> Delivery:
     path = file.relative_to(landing).as_posix()
     match = _REVISION.fullmatch(file.stem)
     try:
@@ -105,29 +106,24 @@ def _deliver(landing: Path, file: Path, day: str) -> Delivery:
             size = stream.tell()
     except OSError as error:
         raise DeliveryError(path, f"cannot be read ({error.strerror})", "restore the file and run again") from error
-    return Delivery(path, file, digest, size, day, int(match["number"]) if match else 0)
+    return Delivery(path, file, digest, size, key, int(match["number"]) if match else 0)
 
 
-def _files(landing: Path, pattern: str, day: str) -> Iterator[Path]:
-    folder, rest = _split(pattern)
-    for file in (landing / folder / day).glob(rest):
+def _files(landing: Path, pattern: str, key: str) -> Iterator[Path]:
+    folder, rest = split_pattern(pattern)
+    for file in (landing / folder / key).glob(rest):
         if file.is_file() and not file.name.startswith(".") and file.suffix not in _UNFINISHED:
             yield file
 
 
-def _split(pattern: str) -> tuple[str, str]:
-    """The parts of a pattern before and after its component `{day}`."""
-    before, component, after = pattern.partition("{day}/")
-    if not component or not after or (before and not before.endswith("/")) or "{" in before + after:
+def split_pattern(pattern: str) -> tuple[str, str]:
+    """The parts of a pattern before and after its component `{day}` or `{partition}`. Raises AssayError without one."""
+    before, *after = _COMPONENT.split(pattern, maxsplit=1)
+    if not after or not after[0] or (before and not before.endswith("/")) or "{" in before + after[0]:
         raise AssayError(f"{pattern!r} is not a landing pattern; write it like 'tickets/{{day}}/*'")
-    return before, after
-
-
-def _is_day(name: str) -> bool:
-    try:
-        return bool(_DAY.fullmatch(name)) and bool(date.fromisoformat(name))
-    except ValueError:
-        return False
+    if before.startswith("/") or ".." in PurePosixPath(before).parts:
+        raise AssayError(f"{pattern!r} leaves the landing folder; write it like 'tickets/{{day}}/*'")
+    return before, after[0]
 
 
 def _original(path: str) -> str:

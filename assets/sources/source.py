@@ -1,24 +1,28 @@
 """A source, declared: where it is read, what must hold of it, and how it is cut into batches."""
 
+import warnings
 from dataclasses import dataclass
 from datetime import date
 
 from assay.checks import Contract
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
+from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files dropped by day: `Files("tickets/{day}/*", (".csv", ".jsonl"), first_day=date(2026, 9, 1))`.
+    """Files dropped into a folder per partition: `Files("tickets/{day}/*", (".csv", ".jsonl"))`.
 
-    The pattern is relative to the landing folder. One day is one batch: it is read whole, or refused whole.
+    The pattern is relative to the landing folder; `{day}` (or `{partition}`, which means the same) is the key of the
+    source's partitioning, such as `2026-09-01`, or `2026-09` of a monthly source. One partition is one batch: it is read
+    whole, or refused whole. `first_day` is the old way to say `partitioning=Partitioning.daily(…)` of the source.
     """
 
     pattern: str
     suffixes: tuple[str, ...]
-    first_day: date
+    first_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,9 @@ class Rows:
 class Source:
     """An upstream system. Everything else follows: `raw/<name>`, `clean/<name>`, `quarantine/<name>`, one check per rule.
 
-    `key` identifies a row (used for incremental reading and row-level lineage). `expected_ratio` marks a day whose number
-    of rows is that many times more, or less, than usual.
+    `key` identifies a row (used for incremental reading and row-level lineage). `partitioning` cuts it into batches, by the
+    time of delivery: `Partitioning.daily(date(2026, 9, 1))`; a database table has none. `expected_ratio` marks a batch
+    whose number of rows is that many times more, or less, than usual.
     """
 
     name: str
@@ -51,8 +56,22 @@ class Source:
     event_time: str
     expected_ratio: float = 5.0
     description: str = ""
+    partitioning: Partitioning = UNPARTITIONED
 
     def __post_init__(self) -> None:
+        if isinstance(self.reader, Files) and self.reader.first_day is not None:
+            warnings.warn(
+                f"Source {self.name!r}: Files(first_day=…) is deprecated; declare "
+                f"Source(…, partitioning=Partitioning.daily({self.reader.first_day!r})).",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+            object.__setattr__(self, "partitioning", Partitioning.daily(self.reader.first_day))
+        if isinstance(self.reader, Files) and not self.partitioning.is_partitioned:
+            raise AssayError(
+                f"Source {self.name!r} does not say how its files are cut into batches: declare its partitioning, "
+                "e.g. Partitioning.daily(date(2026, 9, 1))."
+            )
         if not self.name.isidentifier():
             raise AssayError(f"Source name {self.name!r}: use letters, digits and underscores; it names tables.")
         if not self.key:
@@ -79,7 +98,3 @@ class Source:
     def releases(self) -> str:
         """Decisions about quarantined rows."""
         return f"releases/{self.name}"
-
-    @property
-    def first_day(self) -> date | None:
-        return self.reader.first_day if isinstance(self.reader, Files) else None

@@ -207,7 +207,7 @@ def _typed(name: str, value: str | None, dtype: pl.DataType) -> pl.Series:
         if value is None or dtype == pl.String:
             return text.cast(dtype)
         if dtype.is_temporal():
-            return text.str.strptime(dtype, strict=True)
+            return text.str.strptime(dtype, strict=True)  # pyright: ignore[reportArgumentType] - is_temporal() says so
         return pl.Series(name, [json.loads(value)], dtype=dtype, strict=True)
     except (ValueError, TypeError, pl.exceptions.PolarsError):
         # The engine's text may quote the value, so it is neither repeated nor chained.

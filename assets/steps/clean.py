@@ -69,12 +69,12 @@ def clean_step(source: Source) -> Step:
         code_version=hashlib.sha256(f"clean-2 {info.digest} {source.key}".encode()).hexdigest()[:16],
         reads=(source.raw, *_counted(source)),
         references=_references(source),
-        first_day=source.first_day,
-        batches=None if source.first_day else lambda env: _batches(source, env),
+        partitioning=source.partitioning,
+        batches=None if source.partitioning.is_partitioned else lambda env: batches_of(source.raw, env),
         checks=tuple(checks),
         group="ingest",
         kinds=("polars", "pandera"),
-        owner=info.owner,
+        owner=info.owner or "",
         description=f"Rows of {source.raw} that meet contract {info.name} v{info.version}.",
         descriptions={
             source.quarantine: "Rows that broke a rule: kept whole, with the rules they broke.",
@@ -117,9 +117,10 @@ def _described(name: str, severity: Severity, source: Source) -> str:
     return f"{what} (contract {info.name} v{info.version}); {then[severity]}."
 
 
-def _batches(source: Source, env: Resources) -> list[str]:
+def batches_of(table: str, env: Resources) -> list[str]:
+    """The batches that a table has: what reads it handles them one by one."""
     try:
-        return env.lake.table(source.raw).at().partitions()
+        return env.lake.table(table).at().partitions()
     except TableMissing:
         return []
 
@@ -286,10 +287,10 @@ def _as_check(source: Source, result: RuleResult) -> CheckResult:
 
 
 def _volume_check(source: Source, tx: Transaction, rows: int) -> CheckResult:
-    """Compares with the days before; days after are no history."""
-    day = tx.work.partition or ""
+    """Compares with the batches before; those after are no history."""
+    batch = tx.work.partition or ""
     commits = tx.state(source.raw).writers(None)
-    history = [commit.rows or 0 for commit in commits if (commit.partition or "") < day]
+    history = [commit.rows or 0 for commit in commits if (commit.partition or "") < batch]
     result = volume(rows, history, ratio=source.expected_ratio)
     usual = f"cannot be compared: {result.note}" if result.unknown else f"{median(history):.0f} is usual"
     return CheckResult(

@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 import polars as pl
 
+from assay.assets.steps.clean import batches_of
 from assay.assets.steps.step import Resources, Step, require
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.keys import text_keys
 from assay.features.embeddings.model import resolve_model
 from assay.features.tables.lake import TableMissing
+from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.sections import Embedding as EmbeddingSection
 from assay.features.tables.transaction import Transaction
 
@@ -27,7 +28,6 @@ class Embedding:
     name: str
     source: str
     text: str
-    first_day: date
     description: str = ""
 
     @property
@@ -35,14 +35,16 @@ class Embedding:
         return f"embeddings/{self.name}"
 
 
-def embedding_step(embedding: Embedding) -> Step:
+def embedding_step(embedding: Embedding, partitioning: Partitioning) -> Step:
+    """The step that fills `embeddings/<name>`, one partition for each of its source."""
     return Step(
         outputs=(embedding.table,),
         prepare=lambda tx, env: _prepare_embedding(embedding, tx, env),
         compute=lambda tx, env, texts: _compute_embedding(embedding, tx, env, texts),
         code_version=hashlib.sha256(f"embed-1 {embedding.source} {embedding.text}".encode()).hexdigest()[:16],
         reads=(embedding.source,),
-        first_day=embedding.first_day,
+        partitioning=partitioning,
+        batches=None if partitioning.is_partitioned else lambda env: batches_of(embedding.source, env),
         group="features",
         kinds=("torch", "huggingface"),
         description=embedding.description,

@@ -1,15 +1,18 @@
-"""Feature steps: a day of a feature view, computed from clean tables at pinned versions."""
+"""Feature steps: a partition of a feature view, computed from clean tables at pinned versions."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
-from assay.assets.steps.step import CheckSpec, Step, available, days_before, end_of, require
+from assay.assets.steps.clean import batches_of
+from assay.assets.steps.step import CheckSpec, Step, available, require
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
+from assay.errors import AssayError
+from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView
@@ -17,32 +20,45 @@ from assay.features.views.feature_view import FeatureView
 WINDOW = "window_complete"
 
 
-def view_step(view: FeatureView, first_day: date, contracts: Sequence[type[Contract]] = ()) -> Step:
-    """The step that fills `features/<view>`, one partition a day. `contracts` of what it reads say what is personal."""
+def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence[type[Contract]] = ()) -> Step:
+    """The step that fills `features/<view>`, one partition for each of its sources. `contracts` of what it reads say what
+    is personal.
+
+    Raises AssayError for a windowed view where partitions are no spans of time.
+    """
+    if view.lookback() and not partitioning.is_timed:
+        raise AssayError(
+            f"View {view.name!r}: windows need sources with partitions in time; {', '.join(view.sources())} has "
+            f"{partitioning}."
+        )
     table = f"features/{view.name}"
-    days = max(view.lookback().days, 1)
+    (first, *_) = view.sources()
+    complete = CheckSpec(WINDOW, table, "Every partition of the longest window has arrived.")
     return Step(
         outputs=(table,),
-        prepare=lambda tx, env: _prepare_view(view, days, first_day, tx),
-        compute=lambda tx, env, frames: _compute_view(view, table, tx, frames, contracts),
+        prepare=lambda tx, env: _prepare_view(view, partitioning, tx),
+        compute=lambda tx, env, frames: _compute_view(view, partitioning, tx, frames, contracts),
         code_version=hashlib.sha256(f"view-1 {view.digest()}".encode()).hexdigest()[:16],
         reads=view.sources(),
-        first_day=first_day,
-        checks=(CheckSpec(WINDOW, table, "Every day of the longest window has arrived."),) if view.lookback() else (),
+        partitioning=partitioning,
+        batches=None if partitioning.is_partitioned else lambda env: batches_of(first, env),
+        checks=(complete,) if view.lookback() else (),
         group="features",
         kinds=("polars",),
         owner=view.owner,
         description=view.description or f"Features of one {view.entity.name} over event time.",
-        lookback=days - 1,
+        lookback=partitioning.reach(view.lookback()),
     )
 
 
-def _prepare_view(view: FeatureView, days: int, first_day: date, tx: Transaction) -> dict[str, pl.LazyFrame]:
-    day = tx.work.partition or ""
-    frames, missing = {}, []
-    wanted = [key for key in days_before(day, days) if key >= first_day.isoformat()]
+def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction) -> dict[str, pl.LazyFrame]:
+    own = tx.work.partition or ""
+    frames, missing, wanted = {}, [], [own]
+    if view.lookback():
+        end = partitioning.end_of(own)
+        wanted = partitioning.overlapping(end - view.lookback(), end)
     for source in view.sources():
-        require(tx, source, day)
+        require(tx, source, own)
         present = available(tx, source, wanted)
         missing += [f"{source} {key}" for key in wanted if key not in present]
         frames[source] = tx.read(source, present)
@@ -59,12 +75,15 @@ def _prepare_view(view: FeatureView, days: int, first_day: date, tx: Transaction
 
 def _compute_view(
     view: FeatureView,
-    table: str,
+    partitioning: Partitioning,
     tx: Transaction,
     frames: dict[str, pl.LazyFrame],
     contracts: Sequence[type[Contract]],
 ) -> Mapping[str, Any]:
-    rows = view.compute(frames, at=end_of(tx.work.partition or ""))
+    table = f"features/{view.name}"
+    # Only row-wise views, which have no use for a time, read what is not cut by time.
+    at = partitioning.end_of(tx.work.partition or "") if partitioning.is_timed else datetime.now(UTC)
+    rows = view.compute(frames, at=at)
     rows = rows.sort([view.event_time, *view.entity.keys])
     tx.describe(**view.metadata())
     tx.write(table, rows, column_lineage=view.column_lineage())

@@ -1,25 +1,26 @@
 """Models, declared: a training set, how to fit and how to predict. They make `models/<name>` and `predictions/<name>`."""
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
 
 from assay.assets.steps.callable_digest import callable_digest
+from assay.assets.steps.clean import batches_of
 from assay.assets.steps.embeddings import Embedding
 from assay.assets.steps.held_back import Metrics, default_metrics, first_held_back
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.assets.steps.training import (
     EVENT_TIME,
-    Declared,
     Joined,
     TrainingSet,
+    Upstream,
     feature_tables,
+    midnight,
     spine_rows,
 )
 from assay.errors import AssayError
@@ -27,6 +28,7 @@ from assay.features.serving.feature_refs import Reference, join, resolve
 from assay.features.serving.model_formats import FORMATS, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.models import ModelVersion, model_of_state, stage_model
 from assay.features.tables.lake import TableMissing
+from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.timestamps import parse_duration
@@ -241,36 +243,66 @@ class _ToPredict:
     model: ModelVersion
 
 
-def prediction_step(model: Model, declared: Declared = {}) -> Step:  # noqa: B006 (only read)
-    """The step that fills `predictions/<name>`. `declared` are the project's feature views and embeddings by name."""
+def prediction_step(model: Model, upstream: Upstream) -> Step:
+    """The step that fills `predictions/<name>`, a partition for each of the spine's source."""
     made = model.training_set
-    tables = feature_tables(made, declared)
+    tables = feature_tables(made, upstream)
+    partitioning = _predicted_partitions(model, upstream.cut(made.spine.source))
     code = callable_digest(model.predict, model.load)
     chosen = (made.spine.digest(), made.references, made.text, model.version, list(model.outputs))
-    reads = (made.spine.source, *made.spine.lookups, *tables, model.table)
+    needed = (made.spine.source, *made.spine.lookups, *tables, model.table)
+    # Features that are cut differently are read as of each row's moment too, but not partition by partition.
+    other = tuple(table for table in needed if _is_cut_differently(upstream.cut(table), partitioning))
     return Step(
         outputs=(model.predictions,),
-        prepare=lambda tx, env: _prepare_predictions(model, tables, tx, env),
+        prepare=lambda tx, env: _prepare_predictions(model, partitioning, tables, tx, env),
         compute=lambda tx, env, prepared: _compute_predictions(model, tx, prepared),
         code_version=hashlib.sha256(f"predictions-2 {chosen} {code}".encode()).hexdigest()[:16],
-        reads=reads,
-        first_day=model.first_predicted,
+        reads=tuple(table for table in needed if table not in other),
+        references=other,
+        partitioning=partitioning,
+        batches=None if partitioning.is_partitioned else lambda env: batches_of(made.spine.source, env),
         group=made.group,
         kinds=tuple(model.kinds),
         owner=model.owner or made.owner,
         description=f"{', '.join(model.outputs)} of each partition of {made.spine.source}, predicted by {model.name}.",
-        lookback=max((_days_back(item) for item in tables.values()), default=0),
+        lookback=max((_reach(item, partitioning) for item in tables.values()), default=0),
     )
 
 
-def _days_back(item: Any) -> int:
-    """How many earlier days of a view can hold a value for a row: by its max_age, and one for the day's end."""
-    if not isinstance(item, FeatureView) or item.max_age is None:
-        return 1 if isinstance(item, FeatureView) and item.lookback() else 0
-    return math.ceil(parse_duration(item.max_age, "max_age").total_seconds() / 86_400) + 1
+def _predicted_partitions(model: Model, partitioning: Partitioning) -> Partitioning:
+    """The source's partitions from the model's start on: the first that begins then or later."""
+    if not partitioning.is_timed:
+        return partitioning
+    start = max(midnight(model.first_predicted.isoformat(), partitioning), partitioning.bounds(partitioning.start)[0])
+    keys = partitioning.overlapping(start, start + timedelta(days=32))
+    first = next((key for key in keys if partitioning.bounds(key)[0] >= start), None)
+    if first is None:
+        raise AssayError(
+            f"Model {model.name!r} predicts from {model.first_predicted} on; {model.training_set.spine.source} has "
+            f"{partitioning} until {partitioning.end}."
+        )
+    return replace(partitioning, start=first)
 
 
-def _prepare_predictions(model: Model, tables: Mapping[str, Any], tx: Transaction, env: Resources) -> _ToPredict:
+def _is_cut_differently(one: Partitioning, other: Partitioning) -> bool:
+    return one.is_partitioned and other.is_partitioned and shared([one, other]) is None
+
+
+def _reach(item: Any, partitioning: Partitioning) -> int:
+    """How many earlier partitions of a view can hold a value for a row. What is computed over windows holds from a
+    partition's end on, so that its value for a partition's first moment is at least one partition older."""
+    if not isinstance(item, FeatureView) or not partitioning.is_timed:
+        return 0
+    windowed = 1 if item.lookback() else 0
+    if item.max_age is None:
+        return windowed
+    return partitioning.reach(parse_duration(item.max_age, "max_age")) + 1 + windowed
+
+
+def _prepare_predictions(
+    model: Model, partitioning: Partitioning, tables: Mapping[str, Any], tx: Transaction, env: Resources
+) -> _ToPredict:
     made, key = model.training_set, tx.work.partition or ""
     require(tx, made.spine.source, key)
     for table, item in tables.items():
@@ -285,6 +317,8 @@ def _prepare_predictions(model: Model, tables: Mapping[str, Any], tx: Transactio
     except TableMissing:
         raise NotReady(f"{model.table} does not exist yet: materialise it first.") from None
     spine = spine_rows(made, tx, env, [key], with_label=False)
+    if not partitioning.is_timed:  # its partitions do not say which rows are held back
+        spine = spine.filter(pl.col(EVENT_TIME) >= midnight(model.first_predicted.isoformat(), partitioning))
     if spine.is_empty():
         raise NotReady(f"{made.spine.source} has no rows to predict in {key}.")
     return _ToPredict(Joined(spine, resolve(tx, made.references, spine)), stored)

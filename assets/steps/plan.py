@@ -1,24 +1,33 @@
 """What is to be done now: the same answer for `assay materialize`, for the sensor and for a curious person.
 
-Steps with the same partitions that follow each other form a wave: a Dagster run has one kind of partition. A wave of daily
-steps runs day by day, all its stale steps of a day in one run.
+Steps with the same partitions that follow each other form a stage: a Dagster run has one kind of partition. A stage runs
+partition by partition, all its stale steps of a partition in one run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from assay.assets.steps.step import Resources, Step, stale, waits_for
+from assay.errors import AssayError
 from assay.features.tables.lake import TableMissing
+from assay.features.tables.partitioning import Partitioning
+
+# Which partitions somebody chose, whatever the rhythm: e.g. `lambda partitioning: partitioning.chosen(first, last)`.
+Chosen = Callable[[Partitioning], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One Dagster run to be: these steps, for this day (None: not partitioned)."""
+    """One Dagster run to be: these steps, for this partition (None: not partitioned)."""
 
     partition: str | None
     steps: tuple[Step, ...]
-    position: int = 1  # the how-manieth of the days (or of one) that its wave looks at
+    position: int = 1  # of the partition within its stage, from 1
     of: int = 1
+
+    @property
+    def partitioning(self) -> Partitioning:
+        return self.steps[0].partitioning
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -30,19 +39,26 @@ class PlannedRun:
 
 
 def stages(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
-    """Steps (in order, upstream first) in waves. What has no partitions goes as early as it can, so that a day, which may
+    """Steps (in order, upstream first) in stages. What has no partitions goes as early as it can, so that a day, which may
     look things up there, is one run."""
     remaining, result, done = list(steps), [], set[str]()
     produced = {table for step in steps for table in step.outputs}
     while remaining:
-        kinds = sorted({step.first_day for step in remaining}, key=lambda day: (day is not None, day))
+        kinds = sorted({step.partitioning for step in remaining}, key=_order)
         stage = next(
-            found for kind in kinds if (found := _stage([s for s in remaining if s.first_day == kind], done, produced))
+            found
+            for kind in kinds
+            if (found := _stage([step for step in remaining if step.partitioning == kind], done, produced))
         )
         result.append(stage)
         done |= {table for step in stage for table in step.outputs}
         remaining = [step for step in remaining if step not in stage]
     return result
+
+
+def _order(partitioning: Partitioning) -> tuple[bool, str, str, str]:
+    """Without partitions first, then by first partition; ties so that the order is always the same."""
+    return partitioning.is_partitioned, partitioning.start, partitioning.kind, repr(partitioning)
 
 
 def _stage(candidates: Sequence[Step], done: set[str], produced: set[str]) -> tuple[Step, ...]:
@@ -56,53 +72,51 @@ def _stage(candidates: Sequence[Step], done: set[str], produced: set[str]) -> tu
     return tuple(stage)
 
 
-def days_of(steps: Sequence[Step], env: Resources, chosen: Sequence[str] | None = None) -> list[str]:
-    """Days to look at: those with deliveries or with data, or the chosen ones."""
+def partitions_of(steps: Sequence[Step], env: Resources, chosen: Chosen | None = None) -> list[str]:
+    """Partitions to look at, of steps that have the same ones: those with deliveries or with data, or the chosen ones."""
+    partitioning = steps[0].partitioning
     if chosen is not None:
-        return sorted(chosen)
+        return partitioning.known(chosen(partitioning))
     found: set[str] = set()
     for step in steps:
         if step.landed:
             found |= set(step.landed(env))
-    for table in {table for step in steps if step.daily for table in (*step.outputs, *step.reads)}:
+    for table in {table for step in steps for table in (*step.outputs, *step.reads)}:
         try:
             found |= set(env.lake.table(table).at().partitions())
         except TableMissing:
             continue
-    first = min((step.first_day.isoformat() for step in steps if step.first_day), default="")
-    return sorted(day for day in found if day[:1].isdigit() and len(day) == 10 and day >= first)
+    return partitioning.known(sorted(found))
 
 
 def planned_runs(
-    stage: Sequence[Step], env: Resources, chosen: Sequence[str] | None = None, *, force: bool = False
+    stage: Sequence[Step], env: Resources, chosen: Chosen | None = None, *, force: bool = False
 ) -> Iterator[PlannedRun]:
-    """What a wave has to do, decided lazily: each unit is looked at when the ones before it are done, because what they
+    """What a stage has to do, decided lazily: each run is looked at when the ones before it are done, because what they
     write may make it stale."""
     env = replace(env, lake=env.lake.remembering())
-    if not stage[0].daily:
-        # Days that were chosen are what is to be forced; a model is not fitted again for them.
+    if not stage[0].partitioning.is_partitioned:
+        # Partitions that were chosen are what is to be forced; a model is not fitted again for them.
         due = tuple(step for step in stage if (force and chosen is None) or _due(step, env, None))
         if due:
             yield PlannedRun(None, _with_downstream(stage, due))
         return
-    days = days_of(stage, env, chosen)
-    for position, day in enumerate(days, 1):
-        here = [step for step in stage if step.first_day and day >= step.first_day.isoformat()]
-        due = tuple(step for step in here if force or stale(step, env, day))
+    keys = partitions_of(stage, env, chosen)
+    for position, key in enumerate(keys, 1):
+        due = tuple(step for step in stage if force or stale(step, env, key))
         if due:
-            yield PlannedRun(day, _with_downstream(here, due), position, len(days))
+            yield PlannedRun(key, _with_downstream(stage, due), position, len(keys))
 
 
-def waiting(steps: Sequence[Step], env: Resources, days: Sequence[str]) -> list[str]:
-    """For each day on which none of the daily steps can run: what the first of them waits for."""
-    reasons = []
-    for day in days:
-        here = [step for step in steps if step.first_day and day >= step.first_day.isoformat()]
-        found = [waits_for(step, env, day) for step in here]
-        if not here:
-            reasons.append(f"{day} is before the first day of everything chosen.")
-        elif found[0] is not None and None not in found:
-            reasons.append(found[0])
+def waiting(steps: Sequence[Step], env: Resources, chosen: Chosen) -> list[str]:
+    """For each chosen partition in which none of the steps can run: what the first of them waits for."""
+    reasons: list[str] = []
+    for partitioning in dict.fromkeys(step.partitioning for step in steps if step.partitioning.is_partitioned):
+        here = [step for step in steps if step.partitioning == partitioning]
+        for key in partitioning.known(chosen(partitioning)):
+            found = [waits_for(step, env, key) for step in here]
+            if found[0] is not None and None not in found:
+                reasons.append(found[0])
     return reasons
 
 
@@ -112,7 +126,7 @@ def _due(step: Step, env: Resources, partition: str | None) -> bool:
 
 
 def _with_downstream(stage: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:
-    """The due steps and everything after them in the wave that they may make stale."""
+    """The due steps and everything after them in the stage that they may make stale."""
     tables = {table for step in due for table in step.outputs}
     chosen = []
     for step in stage:
@@ -127,8 +141,6 @@ def select(steps: Sequence[Step], wanted: Sequence[str]) -> tuple[Step, ...]:
 
     Raises AssayError for a name that selects nothing.
     """
-    from assay.errors import AssayError
-
     if not wanted:
         return tuple(steps)
     chosen: set[str] = set()

@@ -1,19 +1,19 @@
 """Raw steps: what an upstream delivered, as delivered, with the way back to its bytes in every row.
 
 The bytes of every delivered file are kept in the lake by their SHA-256 before anything else happens, refused files too.
-A day's delivery is taken whole or refused whole: then nothing is published, and the check says which file, which column
+A partition's delivery is taken whole or refused whole: then nothing is published, and the check says which file, which column
 and what to do.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
 
-from assay.assets.sources import Delivery, DeliveryError, days, read_delivery, scan_day
+from assay.assets.sources import Delivery, DeliveryError, delivered_partitions, read_delivery, scan_partition
 from assay.assets.sources.source import Files, Rows, Source
 from assay.assets.sources.sql import read_changes
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
@@ -34,7 +34,7 @@ def raw_step(source: Source) -> Step:
     reader = source.reader
     common: dict[str, Any] = {
         "outputs": (source.raw,),
-        "code_version": hashlib.sha256(f"raw-1 {reader!r} {source.key}".encode()).hexdigest()[:16],
+        "code_version": hashlib.sha256(f"raw-1 {_identity(source)} {source.key}".encode()).hexdigest()[:16],
         "group": "ingest",
         "owner": contract_info(source.contract).owner,
         "description": f"{source.description} As delivered, with a link to the bytes in every row.".strip(),
@@ -43,8 +43,8 @@ def raw_step(source: Source) -> Step:
         return Step(
             prepare=lambda tx, env: _prepare_files(source, reader, tx, env),
             compute=lambda tx, env, taken: _compute_files(source, tx, env, taken),
-            first_day=reader.first_day,
-            landed=lambda env: days(env.settings.landing_path, reader.pattern),
+            partitioning=source.partitioning,
+            landed=lambda env: delivered_partitions(env.settings.landing_path, reader.pattern, source.partitioning),
             checks=(
                 CheckSpec(
                     DELIVERY, source.raw, "Every file is readable and has the contract's columns.", blocking=True
@@ -63,6 +63,18 @@ def raw_step(source: Source) -> Step:
     )
 
 
+def _identity(source: Source) -> str:
+    """What decides how the source is read, as text. Daily files in UTC have the one that they always had, so that nothing
+    is read again for a new version of Assay."""
+    reader, partitions = source.reader, source.partitioning
+    if not isinstance(reader, Files):
+        return repr(reader)
+    if partitions.kind == "daily" and partitions.time_zone == "UTC" and partitions.end is None:
+        first_day = date.fromisoformat(partitions.start)
+        return f"Files(pattern={reader.pattern!r}, suffixes={reader.suffixes!r}, first_day={first_day!r})"
+    return f"Files(pattern={reader.pattern!r}, suffixes={reader.suffixes!r}, partitioning={partitions!r})"
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
@@ -73,11 +85,12 @@ class _Taken:
 
 
 def _prepare_files(source: Source, reader: Files, tx: Transaction, env: Resources) -> list[Delivery]:
-    day = tx.work.partition or ""
-    found = scan_day(env.settings.landing_path, reader.pattern, day, reader.suffixes)
+    key = tx.work.partition or ""
+    found = scan_partition(env.settings.landing_path, reader.pattern, key, reader.suffixes)
     if not found:
-        raise NotReady(f"{source.name} has delivered nothing for {day} (looked for {reader.pattern.format(day=day)}).")
-    seen = _seen_elsewhere(env.lake, source.raw, day)
+        looked_for = reader.pattern.format(day=key, partition=key)
+        raise NotReady(f"{source.name} has delivered nothing for {key} (looked for {looked_for}).")
+    seen = _seen_elsewhere(env.lake, source.raw, key)
     taken: list[Delivery] = []
     for delivery in found:
         _keep(env.lake, delivery)

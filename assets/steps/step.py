@@ -6,12 +6,13 @@ The planner runs only the first half, the runner both: what is stale is decided 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from assay.assets.steps.code_version import code_identity
 from assay.errors import AssayError
-from assay.features.tables.lake import Lake
+from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.transaction import Transaction, run
 from assay.settings import Settings
@@ -49,9 +50,10 @@ class Step:
     """A node of the pipeline.
 
     `prepare(tx, env)` declares reads and sources and returns what `compute(tx, env, prepared)` needs; it raises NotReady
-    while an upstream is missing. `first_day` makes it daily: one partition per day from then on. A step with `batches`
-    handles all pending batches of its upstream in one go, one transaction each. `landed` names the days for which its
-    upstream has delivered anything. `reads` are the tables it depends on, `references` tables it only looks things up in.
+    while an upstream is missing. `partitioning` says which partitions it has. A step with `batches` (and no partitioning)
+    handles all pending batches of its upstream in one go, one transaction each. `landed` names the partitions for which
+    its upstream has delivered anything. `reads` are the tables it depends on, `references` tables it only looks things up
+    in.
     """
 
     outputs: tuple[str, ...]
@@ -60,7 +62,7 @@ class Step:
     code_version: str
     reads: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
-    first_day: date | None = None
+    partitioning: Partitioning = UNPARTITIONED
     batches: Callable[[Resources], list[str]] | None = None
     landed: Callable[[Resources], list[str]] | None = None
     checks: tuple[CheckSpec, ...] = ()
@@ -71,15 +73,11 @@ class Step:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     pool: str | None = None
     freshness: timedelta | None = None
-    lookback: int = 0  # days before the partition's own that it also reads
+    lookback: int = 0  # partitions before its own that it also reads, at most
 
     @property
     def name(self) -> str:
         return self.outputs[0].replace("/", "__")
-
-    @property
-    def daily(self) -> bool:
-        return self.first_day is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,25 +147,8 @@ def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | str:
     return not tx.current(*step.outputs)
 
 
-def day_of(partition: str) -> date:
-    return date.fromisoformat(partition)
-
-
-def end_of(partition: str) -> datetime:
-    """Midnight UTC after the day: the moment at which its data is complete."""
-    return datetime.combine(day_of(partition) + timedelta(days=1), datetime.min.time(), UTC)
-
-
-def days_before(partition: str, count: int) -> list[str]:
-    """The day and the `count − 1` days before it, oldest first."""
-    last = day_of(partition)
-    return [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
-
-
 def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> list[str]:
     """Partitions of a table that exist (among `wanted`). Raises NotReady when the table does not exist."""
-    from assay.features.tables.lake import TableMissing
-
     try:
         present = tx.state(table).partitions()
     except TableMissing:

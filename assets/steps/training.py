@@ -4,18 +4,19 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from assay.assets.steps.callable_digest import callable_digest
 from assay.assets.steps.embeddings import Embedding, embedding_keys
-from assay.assets.steps.step import NotReady, Resources, Step, available, days_before, end_of, require
+from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
 from assay.features.serving.feature_refs import Reference, Resolved, resolve
 from assay.features.serving.training import pin_training_set, published, stage_training_set
+from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.features.tables.transaction import Transaction
 from assay.features.views.columns import require_columns
 from assay.features.views.expressions import check_expression, expression_digest
@@ -26,7 +27,17 @@ EVENT_TIME, VECTOR = "event_time", "vector"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 FeatureSource = FeatureView | Embedding
-Declared = Mapping[str, FeatureSource]  # by the name that references use
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Upstream:
+    """What a project declares before its training sets: feature views and embeddings by name, and how tables are cut."""
+
+    features: Mapping[str, FeatureSource] = field(default_factory=dict)
+    partitions: Mapping[str, Partitioning] = field(default_factory=dict)
+
+    def cut(self, table: str) -> Partitioning:
+        return self.partitions.get(table, UNPARTITIONED)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -159,9 +170,9 @@ def _references(item: str | FeatureSource) -> list[str]:
     return [f"{item.name}:{VECTOR}"] if isinstance(item, Embedding) else [item]
 
 
-def feature_tables(made: TrainingSet, declared: Declared) -> dict[str, FeatureSource | None]:
-    """The tables of the features, each with its declaration if that is known. `declared`: those of the project."""
-    known = {**declared, **{item.name: item for item in made.features if not isinstance(item, str)}}
+def feature_tables(made: TrainingSet, upstream: Upstream) -> dict[str, FeatureSource | None]:
+    """The tables of the features, each with its declaration if that is known."""
+    known = {**upstream.features, **{item.name: item for item in made.features if not isinstance(item, str)}}
     tables: dict[str, FeatureSource | None] = {}
     for name in dict.fromkeys(Reference.parse(text).view for text in made.references):
         item = known.get(name)
@@ -169,12 +180,17 @@ def feature_tables(made: TrainingSet, declared: Declared) -> dict[str, FeatureSo
     return tables
 
 
-def training_step(made: TrainingSet, declared: Declared = {}) -> Step:  # noqa: B006 (only read)
-    """The step that makes `training/<name>`. `declared` are the project's feature views and embeddings by name."""
-    tables = tuple(feature_tables(made, declared))
+def midnight(day: str, partitioning: Partitioning) -> datetime:
+    """The instant at which a day begins in the time zone of the partitions."""
+    return Partitioning.daily(day, time_zone=partitioning.time_zone).bounds(day)[0]
+
+
+def training_step(made: TrainingSet, upstream: Upstream) -> Step:
+    """The step that makes `training/<name>`."""
+    tables = tuple(feature_tables(made, upstream))
     return Step(
         outputs=(made.table,),
-        prepare=lambda tx, env: _prepare(made, tables, tx, env),
+        prepare=lambda tx, env: _prepare(made, tables, upstream, tx, env),
         compute=lambda tx, env, joined: _compute(made, tx, joined),
         code_version=hashlib.sha256(f"training-2 {made.digest()}".encode()).hexdigest()[:16],
         reads=(made.spine.source, *made.spine.lookups, *tables),
@@ -194,19 +210,32 @@ class Joined:
     features: Resolved
 
 
-def _prepare(made: TrainingSet, tables: Sequence[str], tx: Transaction, env: Resources) -> Joined:
-    last = days_before(made.first_held_back, 2)[0]
-    for table in (made.spine.source, *tables):
-        require(tx, table, last)
-    days = [day for day in available(tx, made.spine.source) if day < made.first_held_back]
+def _prepare(made: TrainingSet, tables: Sequence[str], upstream: Upstream, tx: Transaction, env: Resources) -> Joined:
+    source = made.spine.source
+    partitioning = upstream.cut(source)
+    end = midnight(made.first_held_back, partitioning)
+    for table in (source, *tables):
+        _require_until(tx, table, upstream.cut(table), end)
+    keys = available(tx, source)
+    if partitioning.is_timed:
+        keys = [key for key in partitioning.known(keys) if partitioning.bounds(key)[0] < end]
     # Also when it is found to be current: a kill between its commit and its pins must not leave it without them.
     tx.then(lambda done: pin_training_set(env.lake, published(env.lake, made.name, done)))
-    spine = spine_rows(made, tx, env, days, with_label=True).filter(
-        pl.col(made.label_column).is_not_null(), pl.col(EVENT_TIME) < end_of(last)
+    spine = spine_rows(made, tx, env, keys, with_label=True).filter(
+        pl.col(made.label_column).is_not_null(), pl.col(EVENT_TIME) < end
     )
     if spine.is_empty():
-        raise NotReady(f"{made.spine.source} has no labelled rows before {made.first_held_back} yet.")
+        raise NotReady(f"{source} has no labelled rows before {made.first_held_back} yet.")
     return Joined(spine, resolve(tx, made.references, spine))
+
+
+def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end: datetime) -> None:
+    """Raise NotReady unless a table has the last partition before an instant; where partitions are no spans of time, any."""
+    last = partitioning.overlapping(end - timedelta(microseconds=1), end) if partitioning.is_timed else []
+    if last:
+        require(tx, table, last[-1])
+    else:
+        available(tx, table)
 
 
 def _compute(made: TrainingSet, tx: Transaction, joined: Joined) -> Mapping[str, Any]:

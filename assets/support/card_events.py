@@ -6,6 +6,7 @@ from assay.assets.sources.source import Files, Source
 from assay.assets.support.customers import customer
 from assay.assets.support.upstream.calendar import FIRST_DAY
 from assay.checks import Contract, Field, Timestamp, rule
+from assay.features.tables.partitioning import Partitioning
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.windowed import windows
 
@@ -32,7 +33,8 @@ class CardEvents(Contract):
 
 card_events = Source(
     name="card_events",
-    reader=Files("card_events/{day}/*", (".parquet",), first_day=FIRST_DAY),
+    reader=Files("card_events/{day}/*", (".parquet",)),
+    partitioning=Partitioning.daily(FIRST_DAY),
     contract=CardEvents,
     key=("event_id",),
     event_time="event_time",

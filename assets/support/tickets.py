@@ -6,6 +6,7 @@ from assay.assets.sources.source import Files, Source
 from assay.assets.steps.embeddings import Embedding
 from assay.assets.support.upstream.calendar import FIRST_DAY
 from assay.checks import Contract, Field, Timestamp, rule
+from assay.features.tables.partitioning import Partitioning
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.row_wise import Feature
@@ -33,7 +34,8 @@ class Tickets(Contract):
 
 tickets = Source(
     name="tickets",
-    reader=Files("tickets/{day}/*", (".csv", ".jsonl"), first_day=FIRST_DAY),
+    reader=Files("tickets/{day}/*", (".csv", ".jsonl")),
+    partitioning=Partitioning.daily(FIRST_DAY),
     contract=Tickets,
     key=("ticket_id",),
     event_time="created_at",
@@ -64,6 +66,5 @@ ticket_text = Embedding(
     "ticket_text",
     source="clean/tickets",
     text="text",
-    first_day=FIRST_DAY,
     description="Sentence vectors of ticket texts (384 dimensions), computed once per distinct text.",
 )

@@ -15,7 +15,7 @@ that the clocks skip has no key.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
@@ -69,7 +69,7 @@ class Partitioning:
     @classmethod
     def none(cls) -> "Partitioning":
         """One piece: every write replaces or extends the whole table."""
-        return cls()
+        return cls("none")
 
     @classmethod
     def static(cls, *keys: str) -> "Partitioning":
@@ -346,3 +346,19 @@ def _hour_of(instant: datetime, zone: ZoneInfo) -> str:
     while not _on_the_hour(local := begin.astimezone(zone)):
         begin -= _QUARTER
     return f"{local:%Y-%m-%d-%H}{'b' if local.fold else ''}"
+
+
+UNPARTITIONED = Partitioning()
+
+
+def shared(partitionings: Sequence[Partitioning]) -> Partitioning | None:
+    """The partitioning of what is computed partition by partition from several: from the latest start to the earliest end.
+    None where they differ in more than start and end, or are none at all."""
+    first, *others = partitionings or (UNPARTITIONED,)
+    alike = {(item.kind, item.time_zone, item.keys) for item in partitionings}
+    if len(alike) > 1:
+        return None
+    if not first.is_timed or not others:
+        return first
+    ends = [item.end for item in partitionings if item.end is not None]
+    return replace(first, start=max(item.start for item in partitionings), end=min(ends, default=None))

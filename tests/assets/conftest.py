@@ -28,6 +28,7 @@ import polars as pl
 
 from assay.assets.sources.source import Files, Source
 from assay.checks import Contract, Field, Timestamp
+from assay.features.tables.partitioning import Partitioning
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.windowed import windows
@@ -47,7 +48,8 @@ class Orders(Contract):
 
 orders = Source(
     name="orders",
-    reader=Files("orders/{day}/*", (".csv",), first_day=date(2026, 3, 1)),
+    reader=Files("orders/{day}/*", (".csv",)),
+    partitioning=Partitioning.daily(date(2026, 3, 1)),
     contract=Orders,
     key=("order_id",),
     event_time="at",

@@ -97,10 +97,10 @@ def platform() -> Iterator[Path]:
 
 
 def demo_tables() -> set[str]:
-    import assay.assets.support
-    from assay.assets.project import domain_steps
+    from assay.assets.declarations import pipeline
+    from assay.assets.project import Project
 
-    return {table for step in domain_steps(assay.assets.support) for table in step.outputs}
+    return {table for step in pipeline(Project("support", ("assay.assets.support",))) for table in step.outputs}
 
 
 def demo_words(file: Path, tables: set[str]) -> set[str]:

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 from dagster._core.event_api import PartitionKeyFilter
 
+from assay.assets.dagster.jobs import partitions_by_table
 from assay.assets.dagster.to_dagster import build_asset
 
 ORDERS = dg.AssetKey(["clean", "orders"])
@@ -14,7 +15,7 @@ RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_e
 
 
 def assets(shop: Any) -> list[dg.AssetsDefinition]:
-    known = frozenset(table for step in shop.steps for table in step.outputs)
+    known = partitions_by_table(shop.steps)
     return [build_asset(step, known) for step in shop.steps]
 
 

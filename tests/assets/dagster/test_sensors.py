@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from assay.assets.dagster.jobs import partitions_by_table
 from assay.assets.dagster.run_recovery import PROCESS_TAG
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
@@ -17,7 +18,7 @@ class Watched:
 
     def __init__(self, shop: Any) -> None:
         self.shop, self.sensor, self.cursor = shop, arrivals(shop.steps), ""
-        known = frozenset(table for step in shop.steps for table in step.outputs)
+        known = partitions_by_table(shop.steps)
         assets = [build_asset(step, known) for step in shop.steps]
         self.repository = dg.Definitions(
             assets=assets, sensors=[self.sensor], executor=dg.in_process_executor

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assay.assets.dagster.definitions import defs
+from assay.assets.dagster.jobs import partitions_by_table
 from assay.assets.dagster.to_dagster import build_asset
 
 ORDERS = dg.AssetKey(["clean", "orders"])
@@ -26,7 +27,7 @@ RULES = {
 
 
 def assets(shop: Any) -> list[dg.AssetsDefinition]:
-    known = frozenset(table for step in shop.steps for table in step.outputs)
+    known = partitions_by_table(shop.steps)
     return [build_asset(step, known) for step in shop.steps]
 
 

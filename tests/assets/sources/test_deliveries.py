@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.assets.sources import Delivery, DeliveryError, days, read_delivery, scan_day
+from assay.assets.sources import Delivery, DeliveryError, delivered_partitions, read_delivery, scan_partition
 from assay.errors import AssayError
+from assay.features.tables.partitioning import Partitioning
 
 PATTERN = "tickets/{day}/*"
 DAY = "2026-09-01"
@@ -20,17 +21,17 @@ def _land(root: Path, path: str, content: bytes = b"a,b\n1,2\n") -> Path:
 def test_a_day_is_its_finished_files_by_path_with_their_digests(tmp_path: Path) -> None:
     for name in ("b.csv", "a.jsonl", ".hidden.csv", "c.csv.part", "d.tmp", "notes.txt", "sub/e.csv"):
         _land(tmp_path, f"tickets/{DAY}/{name}", name.encode())
-    found = scan_day(tmp_path, PATTERN, DAY, (".csv", ".jsonl"))
+    found = scan_partition(tmp_path, PATTERN, DAY, (".csv", ".jsonl"))
     assert [delivery.path for delivery in found] == [f"tickets/{DAY}/a.jsonl", f"tickets/{DAY}/b.csv"]
     assert found[1].sha256 == hashlib.sha256(b"b.csv").hexdigest()
-    assert (found[1].size, found[1].day, found[1].revision, found[1].superseded_by) == (5, DAY, 0, None)
-    assert [delivery.path.rpartition("/")[2] for delivery in scan_day(tmp_path, PATTERN, DAY)][-1] == "notes.txt"
+    assert (found[1].size, found[1].partition, found[1].revision, found[1].superseded_by) == (5, DAY, 0, None)
+    assert [delivery.path.rpartition("/")[2] for delivery in scan_partition(tmp_path, PATTERN, DAY)][-1] == "notes.txt"
 
 
 def test_the_highest_revision_supersedes_the_others_by_number_not_by_name(tmp_path: Path) -> None:
     for name in ("a.csv", "a.r2.csv", "a.r10.csv", "a.jsonl", "b.r1.csv", "c.r0.csv"):
         _land(tmp_path, f"tickets/{DAY}/{name}")
-    found = {Path(d.path).name: (d.revision, d.superseded_by) for d in scan_day(tmp_path, PATTERN, DAY)}
+    found = {Path(d.path).name: (d.revision, d.superseded_by) for d in scan_partition(tmp_path, PATTERN, DAY)}
     last = f"tickets/{DAY}/a.r10.csv"
     assert found == {
         "a.csv": (0, last),
@@ -42,7 +43,7 @@ def test_the_highest_revision_supersedes_the_others_by_number_not_by_name(tmp_pa
     }
 
 
-def test_days_are_the_dates_that_have_files(tmp_path: Path) -> None:
+def test_delivered_are_the_partitions_that_have_files(tmp_path: Path) -> None:
     for path in (
         "2026-09-02/a.csv",
         "2026-09-01/a.csv",
@@ -52,25 +53,40 @@ def test_days_are_the_dates_that_have_files(tmp_path: Path) -> None:
         "x/a.csv",
     ):
         _land(tmp_path, f"tickets/{path}")
-    assert days(tmp_path, PATTERN) == ["2026-09-01", "2026-09-02"]
-    assert days(tmp_path / "nowhere", PATTERN) == []
+    daily = Partitioning.daily("2026-09-01")
+    assert delivered_partitions(tmp_path, PATTERN, daily) == ["2026-09-01", "2026-09-02"]
+    assert delivered_partitions(tmp_path, "tickets/{partition}/*", daily) == ["2026-09-01", "2026-09-02"]
+    assert delivered_partitions(tmp_path, PATTERN, Partitioning.daily("2026-09-02")) == ["2026-09-02"]
+    assert delivered_partitions(tmp_path, PATTERN, Partitioning.static("y", "x")) == ["x"]
+    assert delivered_partitions(tmp_path / "nowhere", PATTERN, daily) == []
 
 
-@pytest.mark.parametrize("pattern", ["tickets/*", "tickets/{day}", "tickets/x{day}/*", "{a}/{day}/*"])
-def test_a_pattern_without_a_component_for_the_day_is_refused(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(AssayError, match="landing pattern"):
-        days(tmp_path, pattern)
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "tickets/*",
+        "tickets/{day}",
+        "tickets/x{day}/*",
+        "{a}/{day}/*",
+        "{day}/{partition}/*",
+        "/etc/{day}/*",
+        "../{day}/*",
+    ],
+)
+def test_a_pattern_without_a_component_for_the_partition_is_refused(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(AssayError, match="landing"):
+        delivered_partitions(tmp_path, pattern, Partitioning.daily("2026-09-01"))
 
 
-@pytest.mark.parametrize("day", ["../../etc", "2026-9-1", "2026-02-30", "20260901"])
-def test_only_a_date_is_a_day(tmp_path: Path, day: str) -> None:
-    with pytest.raises(AssayError, match="not a day"):
-        scan_day(tmp_path, PATTERN, day)
+@pytest.mark.parametrize("key", ["../../etc", "a/b", ".", ""])
+def test_a_partition_names_one_folder(tmp_path: Path, key: str) -> None:
+    with pytest.raises(AssayError, match="cannot be a partition"):
+        scan_partition(tmp_path, PATTERN, key)
 
 
 def test_content_is_what_was_scanned_or_an_error(tmp_path: Path) -> None:
     file = _land(tmp_path, f"tickets/{DAY}/a.csv")
-    (delivery,) = scan_day(tmp_path, PATTERN, DAY)
+    (delivery,) = scan_partition(tmp_path, PATTERN, DAY)
     assert delivery.content() == b"a,b\n1,2\n"
     file.write_bytes(b"a,b\n1,3\n")
     with pytest.raises(DeliveryError, match="changed while it was being read"):

@@ -20,15 +20,23 @@ from assay.store import open_store
 AIRLINE = '''
 """An airline's flights: which are late, and by how much."""
 
-from datetime import date
-
 import polars as pl
 
-from assay.assets.sources.source import Files, Source
-from assay.assets.steps.models import Model
-from assay.assets.steps.training import Spine, TrainingSet
-from assay.checks import Contract, Field, Timestamp
-from assay.features.views.feature_view import Entity, Feature, FeatureView, windows
+from assay import (
+    Contract,
+    Entity,
+    Feature,
+    FeatureView,
+    Field,
+    Files,
+    Model,
+    Partitioning,
+    Source,
+    Spine,
+    Timestamp,
+    TrainingSet,
+    windows,
+)
 
 STRENGTH = 100.0
 
@@ -48,7 +56,8 @@ class Flights(Contract):
 
 flights = Source(
     name="flights",
-    reader=Files("flights/{day}/*", (".csv",), first_day=date(2026, 3, 1)),
+    reader=Files("flights/{day}/*", (".csv",)),
+    partitioning=Partitioning.daily("2026-03-01"),
     contract=Flights,
     key=("flight",),
     event_time="departs",
@@ -106,10 +115,7 @@ import json
 
 import polars as pl
 
-from assay.assets.steps.models import Model
-from assay.assets.steps.training import Spine, TrainingSet
-
-from airline.flights import flight
+from assay import Model, Spine, TrainingSet
 
 LIMIT = 0.5
 

@@ -14,8 +14,9 @@ import pytest
 from assay.assets.steps import models
 from assay.assets.steps.models import Model, model_step, prediction_step
 from assay.assets.steps.step import NotReady, execute
-from assay.assets.steps.training import Spine, TrainingSet
+from assay.assets.steps.training import Spine, TrainingSet, Upstream
 from assay.errors import AssayError
+from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import new_run
 
 DELAYS = TrainingSet(
@@ -25,6 +26,7 @@ DELAYS = TrainingSet(
     label=(pl.col("minutes") > 15).alias("late"),
     until="2026-03-05",
 )
+UPSTREAM = Upstream(partitions={"clean/flights": Partitioning.daily("2026-03-01")})
 SAVE = {"save": lambda fitted: json.dumps(fitted).encode(), "load": json.loads}
 
 
@@ -203,11 +205,11 @@ def test_an_output_that_is_also_read_is_refused(airline: Any) -> None:
     made = guess(outputs=["gusts"], predict=lambda fitted, frame: frame.select("gusts"), held_back=0)
     execute(model_step(made), airline.env, None)
     with pytest.raises(AssayError, match=r"outputs \['gusts'\] are also columns that it reads"):
-        execute(prediction_step(made), airline.env, "2026-03-05")
+        execute(prediction_step(made, UPSTREAM), airline.env, "2026-03-05")
 
 
 def test_predictions_wait_for_the_model_and_for_the_features_of_their_day(airline: Any) -> None:
-    step = prediction_step(guess(), {"flight": airline.module("flights").flight})
+    step = prediction_step(guess(), Upstream({"flight": airline.module("flights").flight}, UPSTREAM.partitions))
     with pytest.raises(NotReady, match="models/guess does not exist yet"):
         execute(step, airline.env, "2026-03-05")
     execute(model_step(guess()), airline.env, None)

@@ -18,7 +18,8 @@ class Receipts(Contract):
 
 receipts = Source(
     name="receipts",
-    reader=Files("receipts/{day}/*", (".csv",), first_day=date(2026, 3, 1)),
+    reader=Files("receipts/{day}/*", (".csv",)),
+    partitioning=Partitioning.daily(date(2026, 3, 1)),
     contract=Receipts,
     key=("receipt",),
     event_time="at",
@@ -79,7 +80,9 @@ def test_a_batch_waits_for_the_count(new_shop: Any) -> None:
     assert failed.problems == ("raw/receipts does not exist yet: materialise it first.",)
     assert clean_days(shop) == []
     clean = [step for step in shop.steps if step.outputs[0] == "clean/orders"]
-    assert waiting(clean, shop.env, [shop.day(1)]) == ["raw/receipts does not exist yet: materialise it first."]
+    assert waiting(clean, shop.env, lambda _: [shop.day(1)]) == [
+        "raw/receipts does not exist yet: materialise it first."
+    ]
     receipts(shop, 1, 1)
     assert not shop.run().failed
     assert clean_days(shop) == [shop.day(1)]

@@ -9,7 +9,7 @@ import pytest
 
 from assay.assets.steps.embeddings import Embedding
 from assay.assets.steps.step import NotReady, execute, stale
-from assay.assets.steps.training import Spine, TrainingSet, training_step
+from assay.assets.steps.training import Spine, TrainingSet, Upstream, training_step
 from assay.errors import AssayError
 from assay.features.tables.pins import pins
 
@@ -77,7 +77,7 @@ def test_it_waits_for_the_last_day_before_the_cut_off(new_airline: Any) -> None:
 def test_what_decides_the_rows_decides_its_identity() -> None:
     def code(**changes: Any) -> str:
         given = {"spine": SPINE, "features": ["flight:distance"], "label": "minutes", "until": "2026-03-05"}
-        return training_step(TrainingSet("x", **(given | changes))).code_version
+        return training_step(TrainingSet("x", **(given | changes)), Upstream()).code_version
 
     changes: list[dict[str, Any]] = [
         {"features": ["flight:gusts"]},
@@ -107,7 +107,7 @@ def test_what_decides_the_rows_decides_its_identity() -> None:
         ({"features": ["distance"]}, "not a feature reference"),
         ({"until": "soon"}, "not a day like 2026-01-31"),
         (
-            {"features": [Embedding("notes", "clean/notes", "note", datetime(2026, 3, 1, tzinfo=UTC).date())]},
+            {"features": [Embedding("notes", "clean/notes", "note")]},
             r"Spine\(text",
         ),
     ],
@@ -127,6 +127,6 @@ def test_a_spine_without_keys_is_refused() -> None:
 
 def test_a_missing_column_is_named(airline: Any) -> None:
     for label, name in (("delay", "delay"), (pl.col("delay") > 3, "delay")):
-        step = training_step(TrainingSet("x", SPINE, ["flight:distance"], label, "2026-03-05"))
+        step = training_step(TrainingSet("x", SPINE, ["flight:distance"], label, "2026-03-05"), Upstream())
         with pytest.raises(AssayError, match=rf"spine of training/x \(clean/flights\) has no column \['{name}'\]"):
             execute(step, airline.env, None)
