@@ -129,7 +129,8 @@ def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int,
     """
     from assay.lineage.queries.nodes import search as find
 
-    store, kinds = open_store().lineage_store, ("dataset", "job", "run")
+    store = open_store().lineage_store
+    kinds: tuple[Literal["dataset", "job", "run"], ...] = ("dataset", "job", "run")
     found = [node for each in kinds if kind in (None, each) for node in find(store, text, kinds=[each], limit=limit)]
     if as_json:
         print_json([asdict(node) for node in found])

@@ -6,6 +6,7 @@ import click
 
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.errors import AssayError
+from assay.features.tables.kinds import Kind, own_name
 from assay.store import open_store
 
 
@@ -27,7 +28,7 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
     from assay.checks.profiles.report_page import number, page, share, worst_first
 
     known = sources()
-    source = known.get(table.removeprefix("clean/"))
+    source = known.get(own_name(table) if Kind.CLEAN.holds(table) else table)
     if source is None:
         raise AssayError(f"{table} has no report: tables of a source have one ({', '.join(sorted(known))}).")
     found = batch_report(open_store().lake, source, partition)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchTableError, SQLAlchemyError
 
 from assay.errors import AssayError
+from assay.optional import require
 
 _CHUNK = 50_000
 _UTC_MICROSECONDS = pl.Datetime("us", "UTC")
@@ -33,6 +34,7 @@ def database_url(url: str | sa.URL) -> sa.URL:
         ) from None
     backend = parsed.get_backend_name()
     if backend in ("postgres", "postgresql"):
+        require("psycopg", "Reading from PostgreSQL")
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite":
         return parsed

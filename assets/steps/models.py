@@ -27,6 +27,7 @@ from assay.errors import AssayError
 from assay.features.serving.feature_refs import Reference, join, resolve
 from assay.features.serving.model_formats import FORMATS, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.models import ModelVersion, model_of_state, stage_model
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.tables.transaction import Transaction
@@ -110,11 +111,11 @@ class Model:
 
     @property
     def table(self) -> str:
-        return f"models/{self.name}"
+        return Kind.MODELS.table(self.name)
 
     @property
     def predictions(self) -> str:
-        return f"predictions/{self.name}"
+        return Kind.PREDICTIONS.table(self.name)
 
     @property
     def first_predicted(self) -> date:

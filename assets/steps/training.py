@@ -16,6 +16,7 @@ from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
 from assay.features.serving.feature_refs import Reference, Resolved, resolve
 from assay.features.serving.training import pin_training_set, published, stage_training_set
+from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.features.tables.transaction import Transaction
 from assay.features.views.columns import require_columns
@@ -140,7 +141,7 @@ class TrainingSet:
 
     @property
     def table(self) -> str:
-        return f"training/{self.name}"
+        return Kind.TRAINING.table(self.name)
 
     @property
     def first_held_back(self) -> str:
@@ -176,7 +177,7 @@ def feature_tables(made: TrainingSet, upstream: Upstream) -> dict[str, FeatureSo
     tables: dict[str, FeatureSource | None] = {}
     for name in dict.fromkeys(Reference.parse(text).view for text in made.references):
         item = known.get(name)
-        tables[item.table if isinstance(item, Embedding) else f"features/{name}"] = item
+        tables[item.table if isinstance(item, Embedding) else Kind.FEATURES.table(name)] = item
     return tables
 
 

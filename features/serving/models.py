@@ -11,10 +11,11 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.model_formats import OWN, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.training import TrainingSetVersion, load_training_set
 from assay.features.tables.availability import require_readable
-from assay.features.tables.inputs import Input, read_input
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.parquet_files import file_sha256
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
@@ -62,7 +63,7 @@ class ModelVersion:
     lake: Lake = field(repr=False, compare=False)
 
     def __str__(self) -> str:
-        return f"models/{self.name} {self.version}"
+        return f"{Kind.MODELS.table(self.name)} {self.version}"
 
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in ("name", "version", "sha256", "format", "training_set")}
@@ -203,7 +204,7 @@ def log_model(
 def models_table(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise AssayError(f"{name!r} is not a model's name: use letters, digits and '_'.")
-    return f"models/{name}"
+    return Kind.MODELS.table(name)
 
 
 def _rows(frame: pl.LazyFrame) -> pl.DataFrame:

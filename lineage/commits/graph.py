@@ -12,10 +12,11 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.snapshot import Slice
-from assay.lineage.commits.log import TableLog, read_log
+from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.predictions.find_prediction import UNREADABLE
 
 Version = tuple[str, int]  # a table and the version that wrote some of its rows
@@ -108,8 +109,8 @@ class CommitGraph:
 
 def takes_one_model(reader: Commit, read: Slice) -> bool:
     """Whether a read is that of a prediction, of the table of the models that may have made it."""
-    model = reader.table.removeprefix("predictions/")
-    return reader.table.startswith("predictions/") and read.snapshot.table == f"models/{model}" and not read.lookup
+    models = Kind.MODELS.table(own_name(reader.table))
+    return Kind.PREDICTIONS.holds(reader.table) and read.snapshot.table == models and not read.lookup
 
 
 def model_of(prediction: Commit) -> str | None:

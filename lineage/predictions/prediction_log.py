@@ -7,9 +7,10 @@ from dataclasses import replace
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.models import ModelMissing, ModelVersion, find_model
 from assay.features.tables.digest import row_digests
-from assay.features.tables.inputs import Input, read_input
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
 from assay.features.tables.sections import Predictions
@@ -69,7 +70,7 @@ def log_predictions(
     if stored is not None:
         inputs = [stored, *(item for item in inputs if _table_of(item) != stored.snapshot.table)]
         outputs = (list(stored.outputs) or None) if outputs is None else outputs
-    frame = _checked(frame, f"predictions/{model}")
+    frame = _checked(frame, Kind.PREDICTIONS.table(model))
     day = pl.col(EVENT_TIME).dt.strftime("%Y-%m-%d") if partition is None else pl.lit(partition)
     days = frame.with_columns(day.alias("__day"))["__day"]
     base = run or new_run()
@@ -77,7 +78,9 @@ def log_predictions(
     for one in days.unique().sort():
         # A run has one start and one end, so each day of a longer frame is a run of its own, the same one on a retry.
         own = base if days.n_unique() == 1 else replace(base, id=str(uuid.uuid5(uuid.UUID(base.id), one)))
-        work = Work(f"predictions/{model}", one, code_version, own, description=f"What the model {model} predicted.")
+        work = Work(
+            Kind.PREDICTIONS.table(model), one, code_version, own, description=f"What the model {model} predicted."
+        )
 
         def stage(tx: Transaction, rows: pl.DataFrame = frame.filter(days == one)) -> list[str]:  # noqa: B008 (bound now)
             return stage_predictions(
@@ -101,7 +104,7 @@ def _stored_model(lake: Lake, model: str, version: str | ModelVersion) -> tuple[
     """The version's name, and the version itself where the lake has it. Raises AssayError for one of another model."""
     if isinstance(version, ModelVersion):
         if version.name != model:
-            raise AssayError(f"predictions/{model}: {version} is a version of another model.")
+            raise AssayError(f"{Kind.PREDICTIONS.table(model)}: {version} is a version of another model.")
         return version.version, version
     try:
         return version, find_model(lake, model, version)
@@ -137,7 +140,7 @@ def stage_predictions(
 
     Raises AssayError for a frame that cannot be logged, naming the column.
     """
-    table = f"predictions/{model}"
+    table = Kind.PREDICTIONS.table(model)
     frame = _checked(frame, table)
     if tx.work.partition is None:
         raise AssayError(f"{table} is partitioned by day: give the transaction's work a partition.")
@@ -209,9 +212,10 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     """The keys of the feature views that the transaction read, as far as the frame has them."""
     found: list[str] = []
     for item in tx.reads:
-        if item.snapshot.table.startswith("features/") and not item.lookup:
+        if Kind.FEATURES.holds(item.snapshot.table) and not item.lookup:
             writers = tx.state(item.snapshot.table).writers(item.partitions)
-            found += [key for commit in writers[-1:] for key in (commit.serving or {}).get("keys", [])]
+            served = [commit.serving for commit in writers[-1:] if commit.serving]
+            found += [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]
     if not keys:
         raise AssayError(f"{table}: which columns say whom a prediction is about? Pass them as `keys`.")
