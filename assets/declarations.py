@@ -22,7 +22,7 @@ from assay.assets.steps.models import Model, model_step, prediction_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
 from assay.assets.steps.training import TrainingSet, Upstream, training_step
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.views.feature_view import FeatureView
 
@@ -127,7 +127,8 @@ def source(name: str, project: Project | None = None) -> Source:
     """A declared source. Raises AssayError for a name that is none."""
     known = sources(project)
     if name not in known:
-        raise AssayError(f"There is no source {name!r}. There are: {', '.join(sorted(known))}.")
+        close = nearest(name, known)
+        raise AssayError(f"There is no source {name!r}.{close} There are: {', '.join(sorted(known)) or 'none'}.")
     return known[name]
 
 

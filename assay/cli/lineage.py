@@ -7,6 +7,7 @@ from typing import BinaryIO, Literal
 
 import click
 
+from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
 from assay.cli.trees import tree
 from assay.store import open_store
@@ -27,7 +28,7 @@ from assay.store import open_store
 def trace(
     prediction_id: str, verify_: bool, rows: bool, bundle: Path | None, withhold: tuple[str, ...], as_json: bool
 ) -> int:
-    """From a prediction to the source bytes. Exit code 1 when --verify finds anything changed.
+    """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
     \b
     Examples:
@@ -66,7 +67,7 @@ def trace(
             out.print(f"{written['path']}: {written['files']} files, SHA256SUMS has SHA-256 {written['sha256']}")
             for item in written["missing"]:
                 out.print(f"  not in it: {item['what']} ({item['why']})", markup=False)
-    return 0 if verification is None or verification.ok else 1
+    return EXIT_DONE if verification is None or verification.ok else EXIT_NO
 
 
 @click.command()
@@ -194,8 +195,11 @@ def diff(a: str, b: str, as_json: bool) -> None:
 @lineage.command()
 @click.option("--run", "run_id", help="Only this run's events.")
 @click.option("--output", type=click.File("wb"), default="-", help="File to write (default: standard output).")
-def export(run_id: str | None, output: BinaryIO) -> None:
+@json_option
+def export(run_id: str | None, output: BinaryIO, as_json: bool) -> None:
     """Write stored OpenLineage events as newline-delimited JSON, in the order they were recorded.
+
+    --json counts them, where they go to a file; on standard output they are JSON anyway.
 
     \b
     Example:
@@ -203,7 +207,9 @@ def export(run_id: str | None, output: BinaryIO) -> None:
     """
     from assay.lineage.delivery.ndjson import export_events
 
-    export_events(open_store().lineage_store, output, run_id)
+    count = export_events(open_store().lineage_store, output, run_id)
+    if as_json and output.name not in ("-", "<stdout>"):
+        print_json({"events": count, "output": output.name})
 
 
 @lineage.command("import")
@@ -228,7 +234,7 @@ def import_(source: BinaryIO, as_json: bool) -> None:
 @lineage.command()
 @json_option
 def rebuild(as_json: bool) -> int:
-    """Restore runs, what they read and wrote, and checks from the tables' own commits. Exit code 1 if some are damaged.
+    """Restore runs, what they read and wrote, and checks from the tables' own commits. Exit code 3 if some are damaged.
 
     What leaves no commit is not restored: failed runs, deleted tables, other tools' events.
 
@@ -246,7 +252,7 @@ def rebuild(as_json: bool) -> int:
         out.print(f"{found.commits:,} commits read, {found.runs:,} runs restored.")
         for name in found.damaged:
             out.print(f"  {name} is damaged and is not in the graph", markup=False)
-    return 1 if found.damaged else 0
+    return EXIT_NO if found.damaged else EXIT_DONE
 
 
 @lineage.command()
@@ -283,7 +289,7 @@ def recover(seconds: int, abandoned_hours: float | None, as_json: bool) -> None:
 @click.option("--refused", is_flag=True, help="Try those again, too, that the endpoint refused for good.")
 @json_option
 def forward(seconds: float, refused: bool, as_json: bool) -> int:
-    """Deliver waiting events to ASSAY_OPENLINEAGE_URL now. Exit code 1 if some still wait.
+    """Deliver waiting events to ASSAY_OPENLINEAGE_URL now. Exit code 3 if some still wait.
 
     \b
     Examples:
@@ -295,4 +301,4 @@ def forward(seconds: float, refused: bool, as_json: bool) -> int:
         print_json({"waiting": waiting})
     else:
         out.print(f"{waiting} events still wait: `assay doctor` says why." if waiting else "Nothing waits.")
-    return 1 if waiting else 0
+    return EXIT_NO if waiting else EXIT_DONE

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import polars as pl
 
-from assay.cli import EXIT_BATCHES_STOPPED
+from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
@@ -216,7 +216,7 @@ def _decide(
         )
     else:
         _tell(known, decided, decision.action, yes, failed)
-    return 0 if all(row.fits for row in decided.rows) and not failed else EXIT_BATCHES_STOPPED
+    return 0 if all(row.fits for row in decided.rows) and not failed else EXIT_NO
 
 
 def _compute_again(source: "Source", store: Store, decided: "DecisionResult") -> list[str]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.errors import AssayError
+from assay.optional import require
 
 SKOPS, ONNX, SAFETENSORS, OWN = "skops", "onnx", "safetensors", "bytes"
 FORMATS = (SKOPS, ONNX, SAFETENSORS, OWN)
@@ -117,14 +118,8 @@ def _format_of(fitted: Any, where: str) -> str:
 
 
 def _package(name: str, where: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        package = name.partition(".")[0]
-        raise AssayError(
-            f"{where}: its format needs the package {package}, which is not installed. Install it: "
-            "pip install 'assay[models]'."
-        ) from None
+    require(name.partition(".")[0], f"{where}: its format")
+    return importlib.import_module(name)
 
 
 # -- safetensors -------------------------------------------------------------------------------------------------------

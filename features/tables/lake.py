@@ -22,7 +22,11 @@ from assay.features.tables.storage import Storage, open_storage
 
 
 class TableMissing(AssayError):
-    """The table does not exist (yet)."""
+    """The table does not exist (yet). `table` is its name."""
+
+    def __init__(self, message: str, table: str = "") -> None:
+        super().__init__(message)
+        self.table = table
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ class Table:
             delta = DeltaTable(self.uri, version=version, storage_options=self.lake.storage.options or None)
         except (TableNotFoundError, DeltaError) as problem:
             if not self.exists():
-                raise TableMissing(f"There is no table {self.name} in {self.lake.storage.root}.") from None
+                raise TableMissing(f"There is no table {self.name} in {self.lake.storage.root}.", self.name) from None
             if version is not None and version not in versions(self.lake.storage, self.name):
                 raise AssayError(f"{self.name} has no version {version} (see: assay tables {self.name}).") from None
             raise AssayError(f"{self.name} cannot be opened: its log is damaged ({type(problem).__name__}).") from None

@@ -45,7 +45,7 @@ class CommitGraph:
         self.lake.table(table)  # refuses what is no table's name
         log = self.log(table)
         if log is None:
-            raise TableMissing(f"There is no table {table} in {self.lake.storage.root} (see: assay tables).")
+            raise TableMissing(f"There is no table {table} in {self.lake.storage.root} (see: assay tables).", table)
         if version is not None and log.entry(version) is None:
             raise AssayError(f"{table} has no version {version} (see: assay tables {table}).")
         columns = log.columns(log.latest if version is None else version)
