@@ -1,7 +1,7 @@
 """The front door: one object that knows where the tables are and speaks the public API."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from assay.features.tables.lake import Lake, Table, open_lake
 from assay.features.tables.run_record import Run, Work, new_run
 from assay.features.tables.snapshot import Snapshot
 from assay.features.tables.transaction import Transaction, transaction
+from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,10 +83,24 @@ class Store:
 
         return EventRecorder(self.lineage_store, forward_to=self.settings.forward_to or None)
 
-    def recover_events(self, quiet_seconds: float = 60, **options: Any) -> list[str]:
-        """End the lineage of runs that were killed before they could do so; their ids. Options as for
-        `assay.lineage.delivery.recorder.EventRecorder.recover`."""
-        return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds), **options)
+    def recover_events(
+        self,
+        quiet_seconds: float = QUIET_SECONDS,
+        *,
+        over: Callable[[str], bool] = lambda parent_id: False,
+        abandoned: timedelta | None = None,
+    ) -> list[str]:
+        """Record the end of runs that were killed before they could record it themselves.
+
+        Args:
+            quiet_seconds: Runs whose start or last commit is younger are left alone.
+            over: Whether an orchestrator's run, by its id, has ended.
+            abandoned: Also end runs that started longer ago, of whose process nothing can be known. Default: none.
+
+        Returns:
+            The ids of the runs.
+        """
+        return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds), over=over, abandoned=abandoned)
 
     def forward_events(self, seconds: float = 10, *, refused: bool = False) -> int:
         """Deliver waiting events to the OpenLineage backend, if one is set; how many still wait after `seconds`. `refused`:

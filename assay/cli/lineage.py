@@ -10,6 +10,7 @@ import click
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
 from assay.cli.trees import tree
+from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.store import open_store
 
 
@@ -150,7 +151,8 @@ def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int,
 @click.option("--up/--down", default=True, show_default=True, help="What it comes from, or what comes from it.")
 @json_option
 def columns(table: str, column: str, version: int | None, up: bool, as_json: bool) -> None:
-    """The columns that a column came from, or that came from it, as far as runs said so. What they did not say is listed.
+    """The columns that a column came from, or that came from it, as far as commits declare it. Columns
+    without a declaration are listed.
 
     \b
     Examples:
@@ -257,7 +259,11 @@ def rebuild(as_json: bool) -> int:
 
 @lineage.command()
 @click.option(
-    "--quiet", "seconds", default=60, show_default=True, help="Leave runs alone whose last commit is younger."
+    "--quiet",
+    "seconds",
+    default=QUIET_SECONDS,
+    show_default=True,
+    help="Leave runs alone whose last commit is younger.",
 )
 @click.option(
     "--abandoned-hours",
