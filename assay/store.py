@@ -443,7 +443,6 @@ class Store:
         self,
         *,
         model: str,
-<<<<<<< HEAD
         model_version: "str | ModelVersion",
         frame: pl.DataFrame,
         inputs: "Sequence[Input]" = (),
@@ -451,20 +450,10 @@ class Store:
         keys: Sequence[str] | None = None,
         features: Sequence[str] = (),
         feature_columns: Sequence[str] = (),
-=======
-        model_version: str,
-        frame: pl.DataFrame,
-        inputs: Sequence[Snapshot | Slice],
-        keys: Sequence[str] | None = None,
-        features: Sequence[str] = (),
-        feature_columns: Sequence[str] = (),
-        outputs: Sequence[str] | None = None,
->>>>>>> main
         partition: str | None = None,
         run: Run | None = None,
         code_version: str = "",
     ) -> list[str]:
-<<<<<<< HEAD
         """Append predictions to `predictions/<model>`, with the exact snapshots they came from.
 
         Logging the same predictions again adds nothing.
@@ -491,29 +480,6 @@ class Store:
 
         Raises:
             AssayError: The frame cannot be logged (the message names the column), or an input is not what it was.
-=======
-        """Append predictions with the snapshots they came from.
-
-        Args:
-            model: The model's name: the table is `predictions/<model>`.
-            model_version: Its version.
-            frame: One row per prediction: keys, `event_time`, the outputs, perhaps `confidence`, `explanation`,
-                `prompt_version` and `retrieval`.
-            inputs: The snapshots that the predictions were made from.
-            keys: Columns that identify a prediction; None: the keys of the feature views among the inputs.
-            features: The references that the features were joined by, so that `verify` can join them again.
-            feature_columns: Columns that the model saw: they are digested, not stored.
-            outputs: Columns that hold the answers; None: those that have no other role.
-            partition: One partition for all; None: the day of each event time.
-            run: The run that this is part of; None: a run of its own.
-            code_version: Identifies the code that predicted.
-
-        Returns:
-            The ids, in the frame's order.
-
-        Raises:
-            AssayError: For a frame that cannot be logged; the message names the column.
->>>>>>> main
         """
         from assay.lineage.predictions.prediction_log import log_predictions
 
@@ -524,17 +490,10 @@ class Store:
             model_version=model_version,
             frame=frame,
             inputs=inputs,
-<<<<<<< HEAD
             outputs=outputs,
             keys=keys,
             features=features,
             feature_columns=feature_columns,
-=======
-            keys=keys,
-            features=features,
-            feature_columns=feature_columns,
-            outputs=outputs,
->>>>>>> main
             partition=partition,
             run=run,
             code_version=code_version,
