@@ -55,7 +55,7 @@ def _signed(facet: ol.BaseFacet) -> ol.BaseFacet:
 
 
 def table_facets(table: str, name: DatasetName, version: int) -> dict[str, Any]:
-    """What every Delta dataset says: where it lies, what it is called, which version is meant."""
+    """The facets of every Delta dataset: its address, its names, and the version."""
     return {
         "version": version_facet(str(version)),
         "storage": _storage_facet(),
@@ -126,7 +126,7 @@ def _schema_facet(columns: tuple[tuple[str, str], ...]) -> ol.DatasetFacet:
 
 
 def lifecycle_facet(written: TableWrite) -> ol.DatasetFacet | None:
-    """CREATE for a table's first rows, OVERWRITE where all of a table was replaced; otherwise there is nothing to say."""
+    """CREATE for a table's first rows, OVERWRITE where all of a table was replaced; otherwise no facet."""
     change = ol.lifecycle_state_change_dataset.LifecycleStateChange
     if not written.changed:
         return None
@@ -168,7 +168,7 @@ def assertions_facet(checks: Iterable[CheckResult]) -> Plain:
 
 
 def tests_facet(checks: Iterable[CheckResult]) -> Plain:
-    """Every check of the run, whether or not its table was published in the end. `params` says which table and column."""
+    """Every check of the run, whether or not its table was published in the end. `params` names table and column."""
     return Plain({**_no_tests(), "tests": [_test(check) for check in checks]})
 
 
