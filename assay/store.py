@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from assay.features.tables.lake import Lake, Table, open_lake
-from assay.features.tables.run_record import Run, Work, new_run
+from assay.features.tables.run_record import NullRecorder, Run, Work, new_run
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, transaction
 from assay.settings import Settings
@@ -92,11 +92,13 @@ class Store:
             drain.stop()
         return backlog(self.lineage_store).pending
 
-    def env(self) -> "Resources":
-        """What pipeline steps use."""
+    def env(self, *, recording: bool = True) -> "Resources":
+        """What pipeline steps use. Without `recording` nothing is written, not even an empty lineage store: for planning."""
+        from assay.assets.sources.file_hashes import hashes_in
         from assay.assets.steps.step import Resources
 
-        return Resources(self.settings, self.lake, self.recorder)
+        recorder = self.recorder if recording else NullRecorder()
+        return Resources(self.settings, self.lake, recorder, hashes=hashes_in(self.settings.home.resolve()))
 
     # -- tables ----------------------------------------------------------------------------------------------------
 

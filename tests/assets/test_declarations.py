@@ -14,13 +14,15 @@ SOURCE = """
 from datetime import date
 from assay.assets.sources.source import Files, Source
 from assay.checks import Contract, Field, Timestamp
+from assay.features.tables.partitioning import Partitioning
 
 class Rows(Contract):
     row_id: str = Field(key=True)
     at: Timestamp = Field()
 
 def declare(name):
-    return Source(name, Files(name + "/{day}/*", (".csv",), date(2026, 1, 1)), Rows, ("row_id",), "at")
+    days = Partitioning.daily("2026-01-01")
+    return Source(name, Files(name + "/{day}/*", (".csv",)), Rows, ("row_id",), "at", partitioning=days)
 """
 
 Make = Callable[[Mapping[str, str]], Project]
@@ -89,10 +91,12 @@ def test_a_broken_module_is_named_and_hides_no_other(make: Make) -> None:
     assert told["kiosk.wrong"].startswith("kiosk.wrong cannot be loaded: line 2: Source name 'no name': use letters")
 
 
-def test_two_declarations_of_one_table_are_refused(make: Make) -> None:
+def test_of_two_declarations_of_one_table_the_second_is_refused(make: Make) -> None:
     project = make({"kiosk/a.py": declared("same"), "kiosk/b.py": declared("same")})
-    with pytest.raises(AssayError, match="/same is written by two declarations"):
-        pipeline(project)
+    assert {table for step in pipeline(project) for table in step.outputs} >= {"raw/same", "clean/same"}
+    (broken,) = declarations(project).broken
+    assert broken.module == "kiosk.b"
+    assert "/same is written by two declarations" in str(broken)
     with pytest.raises(AssayError, match="/same is written by two declarations"):
         ordered(steps_of(declarations(project).items))
 
@@ -102,3 +106,16 @@ def test_an_unknown_source_is_refused_with_those_there_are(make: Make) -> None:
     assert source("orders", project).name == "orders"
     with pytest.raises(AssayError, match=r"There is no source 'order'\. There are: orders\."):
         source("order", project)
+
+
+def test_a_declaration_that_cannot_become_a_step_hides_no_other(make: Make) -> None:
+    view = """
+from assay import Entity, FeatureView, Feature
+import polars as pl
+lost = FeatureView("lost", entity=Entity("row", ["row_id"]), event_time="at", source="clean/nowhere",
+                   features=[Feature("x", pl.col("row_id").str.len_chars())])
+"""
+    project = make({"kiosk/fine.py": declared("fine"), "kiosk/view.py": view})
+    assert {step.outputs[0] for step in pipeline(project)} == {"raw/fine", "clean/fine"}
+    (broken,) = declarations(project).broken
+    assert str(broken).startswith("kiosk.view cannot be loaded: View 'lost' reads only clean/nowhere, which nothing")

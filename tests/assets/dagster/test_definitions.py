@@ -16,13 +16,15 @@ ROOT = Path(__file__).resolve().parents[3]
 DECLARED = """
 from datetime import date
 from assay.assets.sources.source import Files, Source
+from assay.features.tables.partitioning import Partitioning
 from assay.checks import Contract, Field, Timestamp
 
 class Rows(Contract):
     row_id: str = Field(key=True)
     at: Timestamp = Field()
 
-rows = Source("NAME", Files("NAME/{day}/*", (".csv",), date(2026, 1, 1)), Rows, ("row_id",), "at")
+days = Partitioning.daily("2026-01-01")
+rows = Source("NAME", Files("NAME/{day}/*", (".csv",)), Rows, ("row_id",), "at", partitioning=days)
 """
 
 
