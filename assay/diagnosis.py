@@ -1,19 +1,27 @@
-"""What `assay doctor` looks at. Each finding stands for itself: one that fails does not hide the others."""
+"""The symptoms that `assay doctor` reports. Each is examined on its own: one that fails does not hide the others."""
 
+import errno
 import platform
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
+from assay.optional import EXTRAS
 from assay.store import Store
 
 PACKAGES = ("assay", "dagster", "polars", "deltalake", "pandera", "duckdb", "torch", "sentence-transformers")
+_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Symptom:
+    """One thing that was examined: whether it is well, and what it is or what is wrong with it."""
+
     what: str
     ok: bool
     detail: str
@@ -22,26 +30,92 @@ class Finding:
         return {"what": self.what, "ok": self.ok, "detail": self.detail}
 
 
-def diagnose(store: Store) -> list[Finding]:
-    """Look at everything; never raises."""
-    looks: dict[str, Callable[[Store], str]] = {
+def diagnose(store: Store) -> list[Symptom]:
+    """Examine the installation. Never raises; no text holds a secret."""
+    examinations: dict[str, Callable[[Store], str]] = {
         "python": lambda _: f"{platform.python_version()} on {platform.machine()}",
-        "packages": lambda _: ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "packages": lambda _: ", ".join(map(_package, PACKAGES)),
         "lake": _lake,
         "embedding model": _model,
         "lineage store": _lineage,
     }
-    return [_look(what, look, store) for what, look in looks.items()]
+    return [_examine(what, examination, store) for what, examination in examinations.items()]
 
 
-def _look(what: str, look: Callable[[Store], str], store: Store) -> Finding:
+def _examine(what: str, examination: Callable[[Store], str], store: Store) -> Symptom:
     try:
-        return Finding(what, True, look(store))
+        return Symptom(what, True, examination(store))
     except AssayError as problem:
-        return Finding(what, False, str(problem))
+        return Symptom(what, False, str(problem))
     except Exception as problem:
-        # The class only: texts of foreign errors can hold URLs with passwords.
-        return Finding(what, False, f"{type(problem).__name__} (run with ASSAY_HOME set to a folder you may write)")
+        return Symptom(what, False, explained(problem))
+
+
+def explained(problem: Exception) -> str:
+    """A foreign error by its kind, with what to do next.
+
+    Of its own text nothing is shown but file and package names: it can quote URLs with passwords.
+
+    Args:
+        problem: Any exception that is not Assay's own.
+    """
+    if isinstance(problem, ImportError):
+        return _missing_package(problem)
+    if isinstance(problem, OSError):
+        return _system_error(problem)
+    if type(problem).__module__.partition(".")[0] in ("sqlalchemy", "sqlite3", "psycopg"):
+        return _database_error(problem)
+    frames = [frame for frame in traceback.extract_tb(problem.__traceback__) if "site-packages" not in frame.filename]
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"Unexpected {type(problem).__name__}{where}. This is a fault of Assay: please report it with this line."
+
+
+def _missing_package(problem: ImportError) -> str:
+    package = (problem.name or "").partition(".")[0]
+    extra = next((name for name, modules in EXTRAS.items() if package in modules), None)
+    install = f"'assay[{extra}]'" if extra else package or "'assay[all]'"
+    return f"The package {package or 'that is needed'} is not installed. Next: pip install {install}."
+
+
+def _system_error(problem: OSError) -> str:
+    at = f" {problem.filename}" if isinstance(problem.filename, str) else ""
+    if problem.errno in _DENIED:
+        return (
+            f"This user may not read or write{at or ' a file'}. Next: give the permission, or set ASSAY_HOME to a folder "
+            "that you may write."
+        )
+    if problem.errno in _SPACE:
+        return f"The disk is full{' at' + at if at else ''}. Next: free some space, or set ASSAY_HOME to another disk."
+    if isinstance(problem, ConnectionError | TimeoutError):
+        return (
+            f"A server does not answer ({type(problem).__name__}). Next: start it, or correct its address in ASSAY_*."
+        )
+    return f"The system refused{at or ' a file'} ({type(problem).__name__}). Next: check the path in ASSAY_*."
+
+
+def _database_error(problem: Exception) -> str:
+    original = getattr(problem, "orig", None) or problem
+    text = str(original).lower()  # read, not shown
+    if isinstance(original, ImportError) or type(problem).__name__ == "NoSuchModuleError":
+        return "The database driver is not installed. Next: pip install 'assay[postgres]'."
+    if "locked" in text:
+        return "The database is locked by another process. Next: wait for it or end it, then try again."
+    if "unable to open database file" in text or "readonly" in text or "read-only" in text:
+        return "The database file cannot be opened or written. Next: check its folder's permissions, or set ASSAY_HOME."
+    if "malformed" in text or "not a database" in text:
+        return "The database file is damaged. Next: move it away and run `assay lineage rebuild`; the lake has what it held."
+    if "authentication failed" in text or "does not exist" in text or "permission denied" in text:
+        return "The database refuses this login or has no such database. Next: correct the URL in ASSAY_LINEAGE_DB."
+    if type(problem).__name__ in ("OperationalError", "InterfaceError", "TimeoutError"):
+        return "The database cannot be reached. Next: start it, or correct the host and port in ASSAY_LINEAGE_DB."
+    return f"The database reports a {type(problem).__name__}. Next: check its own log."
+
+
+def _package(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"{name} is not installed"
 
 
 def _lake(store: Store) -> str:
@@ -61,10 +135,10 @@ def _lineage(store: Store) -> str:
 
     waiting, runs = backlog(store.lineage_store), store.lineage_store.runs()
     unended = sum(run.state in ("START", "RUNNING") for run in runs)
-    known = f"{len(runs):,} runs, {unended:,} of them without an end (in progress, or killed where nobody can tell)"
+    known = f"{len(runs):,} runs, {unended:,} of them without an end (in progress, or killed on another machine)"
     if not store.settings.forward_to:
         return f"{known}; nothing is forwarded (ASSAY_OPENLINEAGE_URL is not set)"
-    Channel(store.settings.forward_to)  # says what is wrong with it
+    Channel(store.settings.forward_to)  # raises for a target that cannot be used
     if waiting.parked:
         raise AssayError(f"{waiting.parked} events were refused by the OpenLineage endpoint: {waiting.problem}")
     return f"{known}; {waiting.pending} events wait to be forwarded{_because(waiting.problem)}"

@@ -1,5 +1,15 @@
 """The errors a person is meant to read. A leaf: every folder may import it, it imports nothing."""
 
+from collections.abc import Iterable
+
 
 class AssayError(Exception):
     """Something a user can act on. The message says what happened, where, and what to do next, never a cell value."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: ` Did you mean 'clean/tickets'?`, or nothing."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {found[0]!r}?" if found else ""

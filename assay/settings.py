@@ -1,5 +1,6 @@
 """Where things are: from arguments, the environment (`ASSAY_*`), or `.env` in the project's folder. Nothing is created."""
 
+import getpass
 import os
 import re
 from pathlib import Path
@@ -83,6 +84,13 @@ class Connection(BaseModel):
     url: SecretStr
 
 
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError):  # a container's user may have no name
+        return ""
+
+
 class Settings(BaseSettings):
     """All settings, each with a default that works on one machine with nothing installed beside Assay.
 
@@ -96,6 +104,10 @@ class Settings(BaseSettings):
     project: str = Field(
         default="",
         description="folder, package or installed name of the project (default: found from the working directory upward)",
+    )
+    actor: str = Field(
+        default="",
+        description="who works with the lake: recorded with every commit, event and decision (default: your user name)",
     )
     home: Path = Field(default=Path("var"), description="folder for everything Assay keeps (in the project's folder)")
     lake: str = Field(default="", description="root of the tables: a folder or s3://… (default: HOME/lake)")
@@ -158,6 +170,11 @@ class Settings(BaseSettings):
         if values.get("home") is None and folder is not None and folder != Path.cwd():
             return values | {"home": folder / "var"}
         return values
+
+    @property
+    def acting(self) -> str:
+        """Who works with the lake: the setting, or the operating system's user; nobody where it has no name."""
+        return self.actor or _user_name()
 
     @property
     def lake_uri(self) -> str:

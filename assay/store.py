@@ -1,18 +1,20 @@
 """The front door: one object that knows where the tables are and speaks the public API."""
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from assay.features.tables.guard import ALLOW_ALL, Guard
 from assay.features.tables.lake import Lake, Table, open_lake
 from assay.features.tables.run_record import NullRecorder, Run, Work, new_run
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, transaction
+from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,15 +54,22 @@ class Store:
     """Tables, features and lineage of one lake. Made by `assay.open()`."""
 
     settings: Settings
+    guard: Guard = field(default=ALLOW_ALL, repr=False, compare=False)
 
     @functools.cached_property
     def lake(self) -> Lake:
-        return open_lake(self.settings.lake_uri, self.settings.lake_options)
+        settings = self.settings
+        return open_lake(settings.lake_uri, settings.lake_options, actor=settings.acting, guard=self.guard)
+
+    @property
+    def actor(self) -> str:
+        """Who works with this store: `assay.open(actor=…)`, `ASSAY_ACTOR`, or the operating system's user."""
+        return self.settings.acting
 
     @functools.cached_property
     def lineage_store(self) -> "LineageStore":
         """The index of lineage events. Opened on first use: reading tables needs none."""
-        from assay.lineage.store.lineage_store import open_store as open_lineage_store
+        from assay.lineage.store.lineage_store import open_lineage_store
 
         return open_lineage_store(self.settings.lineage_url, self.settings.home)
 
@@ -71,10 +80,24 @@ class Store:
 
         return EventRecorder(self.lineage_store, forward_to=self.settings.forward_to or None)
 
-    def recover_events(self, quiet_seconds: float = 60, **options: Any) -> list[str]:
-        """End the lineage of runs that were killed before they could do so; their ids. Options as for
-        `assay.lineage.delivery.recorder.EventRecorder.recover`."""
-        return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds), **options)
+    def recover_events(
+        self,
+        quiet_seconds: float = QUIET_SECONDS,
+        *,
+        over: Callable[[str], bool] = lambda parent_id: False,
+        abandoned: timedelta | None = None,
+    ) -> list[str]:
+        """Record the end of runs that were killed before they could record it themselves.
+
+        Args:
+            quiet_seconds: Runs whose start or last commit is younger are left alone.
+            over: Whether an orchestrator's run, by its id, has ended.
+            abandoned: Also end runs that started longer ago, of whose process nothing can be known. Default: none.
+
+        Returns:
+            The ids of the runs.
+        """
+        return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds), over=over, abandoned=abandoned)
 
     def forward_events(self, seconds: float = 10, *, refused: bool = False) -> int:
         """Deliver waiting events to the OpenLineage backend, if one is set; how many still wait after `seconds`. `refused`:
@@ -138,7 +161,7 @@ class Store:
         source: str,
         *,
         reason: str,
-        by: str,
+        by: str | None = None,
         partition: str | None = None,
         rule: str | None = None,
         rows: Sequence[tuple[str, int]] = (),
@@ -150,12 +173,13 @@ class Store:
         """Validate quarantined rows again (as they are, with corrected values, or by an exception with a last day) and, if
         it is no dry run, let those that fit into `clean/<source>` when it is next computed, which this makes stale.
 
-        `rows` are pairs of a file's SHA-256 (its first characters) and a row number. Raises AssayError for a decision that
+        `rows` are pairs of a file's SHA-256 (its first characters) and a row number; `by` is who decides (by default the
+        store's actor). Raises AssayError for a decision that
         is unsound, and where no row is chosen.
         """
         from assay.assets.decisions.review import Decision, RowSelection, decide
 
-        decision = Decision("release", reason, by, dict(edits or {}), tuple(exceptions), until)
+        decision = Decision("release", reason, by or self.actor, dict(edits or {}), tuple(exceptions), until)
         return decide(
             _source(source), self.env(), RowSelection(partition, rule, tuple(rows)), decision, dry_run=dry_run
         )
@@ -165,7 +189,7 @@ class Store:
         source: str,
         *,
         reason: str,
-        by: str,
+        by: str | None = None,
         partition: str | None = None,
         rule: str | None = None,
         rows: Sequence[tuple[str, int]] = (),
@@ -175,7 +199,9 @@ class Store:
         from assay.assets.decisions.review import Decision, RowSelection, decide
 
         choice = RowSelection(partition, rule, tuple(rows))
-        return decide(_source(source), self.env(), choice, Decision("reject", reason, by), dry_run=dry_run)
+        return decide(
+            _source(source), self.env(), choice, Decision("reject", reason, by or self.actor), dry_run=dry_run
+        )
 
     # -- features --------------------------------------------------------------------------------------------------
 
@@ -202,10 +228,10 @@ class Store:
         Raises:
             AssayError: For unknown features or tables, a spine without usable times, or both `versions` and `pins`.
         """
-        from assay.features.serving.feature_refs import join_features
+        from assay.features.serving.as_of_join import as_of_join
 
-        return join_features(
-            self.lake, spine, features, versions=versions, pins=pins, known_at=known_at, skip_nulls=skip_nulls
+        return as_of_join(
+            spine, features, lake=self.lake, versions=versions, pins=pins, known_at=known_at, skip_nulls=skip_nulls
         )
 
     def training_set(
@@ -228,10 +254,14 @@ class Store:
 
         return load_training_set(self.lake, training_set_id)
 
-    def online(self, view: str) -> "Online":
+    def online(self, features: "str | Sequence[str] | TrainingSetVersion") -> "Online":
+        """Latest values: of a view (by name), of a list of references, or of what a training set was joined by.
+
+        >>> store.online("customer_activity").get({"customer_id": "C1"})                         # doctest: +SKIP
+        """
         from assay.features.serving.online import Online
 
-        return Online(self.lake, view)
+        return Online(self.lake, features)
 
     # -- lineage ---------------------------------------------------------------------------------------------------
 
@@ -280,7 +310,9 @@ def _source(name: str) -> "Source":
     return source(name)
 
 
-def open_store(lake: str | Path | None = None, *, home: str | Path | None = None, **settings: Any) -> Store:
-    """A store from `ASSAY_*` settings; arguments win over the environment."""
+def open_store(
+    lake: str | Path | None = None, *, home: str | Path | None = None, guard: Guard = ALLOW_ALL, **settings: Any
+) -> Store:
+    """A store from `ASSAY_*` settings; arguments win over the environment. `guard` is asked at every read and write."""
     given = {key: value for key, value in {"lake": lake and str(lake), "home": home, **settings}.items() if value}
-    return Store(Settings(**given))
+    return Store(Settings(**given), guard)

@@ -20,7 +20,7 @@ from assay.assets.steps.embeddings import Embedding, embedding_step
 from assay.assets.steps.features import view_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.views.feature_view import FeatureView
 
@@ -138,7 +138,8 @@ def source(name: str, project: Project | None = None) -> Source:
     """A declared source. Raises AssayError for a name that is none."""
     known = sources(project)
     if name not in known:
-        raise AssayError(f"There is no source {name!r}. There are: {', '.join(sorted(known))}.")
+        close = nearest(name, known)
+        raise AssayError(f"There is no source {name!r}.{close} There are: {', '.join(sorted(known)) or 'none'}.")
     return known[name]
 
 

@@ -29,7 +29,7 @@ from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, run
 from assay.lineage.delivery.rebuild import rebuild
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 
 COLUMNS = [f"column_{number:02d}" for number in range(12)]
 DAYS = 25  # in a pipeline
@@ -68,7 +68,7 @@ def finished_runs(count: int) -> Iterator[RunResult]:
 
 
 def emission(folder: Path, runs: int) -> str:
-    store = open_store(folder / "emission.db")
+    store = open_lineage_store(folder / "emission.db")
     recorder = EventRecorder(store)
     taken = []
     for done in finished_runs(runs + 10):
@@ -130,7 +130,7 @@ def _other(identifier: bytes, salt: int) -> bytes:
 
 
 def rebuilt(name: str, folder: Path, lake: Lake) -> str:
-    store = open_store(folder / f"{name}.db")
+    store = open_lineage_store(folder / f"{name}.db")
     store.runs()  # the tables are made
     begin = time.perf_counter()
     found = rebuild(store, lake)

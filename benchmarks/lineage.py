@@ -25,7 +25,7 @@ from typing import Any
 
 from assay.lineage.api.ingest import put_batch
 from assay.lineage.queries.walk import Subgraph, downstream, neighbourhood, upstream
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 
 TABLES = 40  # in a pipeline; each pipeline is for itself
 DAYS = 25
@@ -117,7 +117,7 @@ def main() -> None:
         urls = [str(Path(folder, "lineage.db")), *([given.postgres] if given.postgres else [])]
         rows = []
         for url in urls:
-            store = open_store(url, folder, busy_seconds=30)
+            store = open_lineage_store(url, folder, busy_seconds=30)
             rows += measure(store, given.edges)
             store.close()
     print(f"{given.edges:,} edges; {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")

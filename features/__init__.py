@@ -7,14 +7,17 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.features.embeddings.engine import Engine
     from assay.features.embeddings.model import EmbeddingModel, resolve_model
-    from assay.features.serving.as_of import ViewRead, as_of_join
-    from assay.features.serving.feature_refs import join_features
+    from assay.features.serving.as_of import ViewRead, point_in_time_join
+    from assay.features.serving.as_of_join import as_of_join
     from assay.features.serving.online import online_get
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
     from assay.features.tables.availability import snapshot_status
+    from assay.features.tables.guard import Denied, Guard
+    from assay.features.tables.kinds import Kind
     from assay.features.tables.lake import Lake, Table, TableMissing, TableState, open_lake
     from assay.features.tables.partitioning import Partitioning
     from assay.features.tables.pins import Pin, pin, pins, unpin
+    from assay.features.tables.reader import Reader
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
     from assay.features.tables.serving import Serving
     from assay.features.tables.snapshot import Slice, Snapshot
@@ -29,14 +32,18 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditFailed",
     "CheckResult",
+    "Denied",
     "EmbeddingModel",
     "Engine",
     "Entity",
     "Feature",
     "FeatureView",
+    "Guard",
+    "Kind",
     "Lake",
     "Partitioning",
     "Pin",
+    "Reader",
     "Recorder",
     "RowsRead",
     "Run",
@@ -57,13 +64,13 @@ __all__ = [
     "Work",
     "as_of_join",
     "create_training_set",
-    "join_features",
     "load_training_set",
     "new_run",
     "online_get",
     "open_lake",
     "pin",
     "pins",
+    "point_in_time_join",
     "resolve_model",
     "snapshot_status",
     "transaction",
@@ -75,14 +82,18 @@ __all__ = [
 _HOMES = {
     "AuditFailed": "assay.features.tables.transaction",
     "CheckResult": "assay.features.tables.run_record",
+    "Denied": "assay.features.tables.guard",
     "EmbeddingModel": "assay.features.embeddings.model",
     "Engine": "assay.features.embeddings.engine",
     "Entity": "assay.features.views.entity",
     "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
+    "Guard": "assay.features.tables.guard",
+    "Kind": "assay.features.tables.kinds",
     "Lake": "assay.features.tables.lake",
     "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.tables.pins",
+    "Reader": "assay.features.tables.reader",
     "Recorder": "assay.features.tables.run_record",
     "Run": "assay.features.tables.run_record",
     "RowsRead": "assay.features.views.transformation",
@@ -101,15 +112,15 @@ _HOMES = {
     "ViewRead": "assay.features.serving.as_of",
     "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
-    "as_of_join": "assay.features.serving.as_of",
+    "as_of_join": "assay.features.serving.as_of_join",
     "create_training_set": "assay.features.serving.training",
-    "join_features": "assay.features.serving.feature_refs",
     "load_training_set": "assay.features.serving.training",
     "new_run": "assay.features.tables.run_record",
     "online_get": "assay.features.serving.online",
     "open_lake": "assay.features.tables.lake",
     "pin": "assay.features.tables.pins",
     "pins": "assay.features.tables.pins",
+    "point_in_time_join": "assay.features.serving.as_of",
     "resolve_model": "assay.features.embeddings.model",
     "snapshot_status": "assay.features.tables.availability",
     "transaction": "assay.features.tables.transaction",

@@ -128,11 +128,11 @@ def graph(as_of: datetime | None = None, *, limit: int = 10_000, store: "Lineage
 
 def _lake(settings: Settings | None = None) -> Lake:
     settings = settings or Settings()
-    return open_lake(settings.lake_uri, settings.lake_options)
+    return open_lake(settings.lake_uri, settings.lake_options, actor=settings.acting)
 
 
 def _index() -> "LineageStore":
-    from assay.lineage.store.lineage_store import open_store
+    from assay.lineage.store.lineage_store import open_lineage_store
 
     settings = Settings()
-    return open_store(settings.lineage_url, settings.home)
+    return open_lineage_store(settings.lineage_url, settings.home)

@@ -69,9 +69,9 @@ def lake(tmp_path: Path) -> Any:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Any]:
     """An empty lineage store (SQLite)."""
-    from assay.lineage.store.lineage_store import open_store
+    from assay.lineage.store.lineage_store import open_lineage_store
 
-    opened = open_store(tmp_path / "lineage.db")
+    opened = open_lineage_store(tmp_path / "lineage.db")
     yield opened
     opened.close()
 

@@ -164,8 +164,9 @@ def test_the_wheel_holds_exactly_the_trees_modules(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"assay"}, "no bare `features`"
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     for package, patterns in data.items():
-        folder = ROOT / (package.removeprefix("assay.") if package != "assay" else package)
+        folder = ROOT / "assay" / package.removeprefix("assay").lstrip(".").replace(".", "/")
         for pattern in patterns:
+            assert list(folder.glob(pattern)), f"{package}: nothing is {pattern}"
             for file in folder.glob(pattern):
                 assert f"{package.replace('.', '/')}/{file.relative_to(folder)}" in names
 

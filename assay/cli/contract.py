@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 
+from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.errors import AssayError
-
-EXIT_BREAKING = EXIT_STOPPED = 1
 
 out_option = click.option(
     "--out", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write to this new file instead."
@@ -55,7 +54,7 @@ def draft(source: str, name: str | None, target: Path | None, as_json: bool) -> 
 @click.option("--for", "side", type=click.Choice(["readers", "suppliers"]), help="Only what breaks this side breaks.")
 @json_option
 def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
-    """Compare two contracts: what changed, whom it breaks (readers, suppliers) and why. Exit code 1: it breaks someone.
+    """Compare two contracts: what changed, whom it breaks (readers, suppliers) and why. Exit code 3: it breaks someone.
 
     \b
     Examples:
@@ -79,7 +78,7 @@ def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
             rows = [(c.kind, c.where, " and ".join(c.breaks) or "nobody", c.reason) for c in changes]
             print_table(("change", "where", "breaks", "why"), rows)
         out.print(verdict if changes else "compatible: nothing changed")
-    return EXIT_BREAKING if breaking else 0
+    return EXIT_NO if breaking else 0
 
 
 @contract.command()
@@ -138,7 +137,7 @@ def import_(document: str, target: Path | None, as_json: bool) -> None:
 def check(source: str, contract_: str, previous: str | None, as_json: bool) -> int:
     """Check a delivery against CONTRACT without storing anything: what happened to its columns, which rules are broken.
 
-    Exit code 1: columns are missing, or a rule stops the batch. References to other tables are not looked up.
+    Exit code 3: columns are missing, or a rule stops the batch. References to other tables are not looked up.
 
     \b
     Example:
@@ -158,19 +157,19 @@ def check(source: str, contract_: str, previous: str | None, as_json: bool) -> i
     if as_json:
         found = None if report is None else report.to_dict()
         print_json({"drift": [asdict(finding) for finding in drift], "report": found, "stopped": stopped})
-        return EXIT_STOPPED if stopped else 0
+        return EXIT_NO if stopped else 0
     if drift:
         print_table(("columns", "column", "against", "what"), [(f.kind, f.column, f.against, f.detail) for f in drift])
     if report is None:
         out.print("stopped: the columns are not those of the contract")
-        return EXIT_STOPPED
+        return EXIT_NO
     broken = [rule for rule in report.rules if rule.status != "passed"]
     if broken:
         rows = [(r.name, r.severity, r.status, f"{r.invalid:,}", f"{r.unknown:,}") for r in broken]
         print_table(("rule", "severity", "status", "invalid", "unknown"), rows, right=("invalid", "unknown"))
     said = f"{report.rows_in:,} rows: {report.rows_clean:,} clean, {report.rows_quarantined:,} would be quarantined"
     out.print(f"stopped: {said}" if stopped else said)
-    return EXIT_STOPPED if stopped else 0
+    return EXIT_NO if stopped else 0
 
 
 def _give(text: str, target: Path | None) -> None:

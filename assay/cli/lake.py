@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.store import open_store
 
@@ -81,34 +82,35 @@ def remove(name: str, as_json: bool) -> None:
 @click.command()
 @click.argument("table", required=False)
 @click.option("--keep-days", default=30, show_default=True, type=click.IntRange(min=0))
-@click.option("--delete", is_flag=True, help="Really delete (without it: only say what would go).")
+@click.option("--yes", is_flag=True, help="Do it. Without, nothing is deleted: see what would go.")
+@click.option("--delete", "yes", is_flag=True, hidden=True, help="The former name of --yes.")
 @json_option
-def vacuum(table: str | None, keep_days: int, delete: bool, as_json: bool) -> None:
-    """Free files that no recent and no pinned version needs. Says what would go; --delete does it.
+def vacuum(table: str | None, keep_days: int, yes: bool, as_json: bool) -> None:
+    """Free files that no recent and no pinned version needs. Shows what would go; --yes does it.
 
     \b
     Examples:
       assay vacuum clean/tickets --keep-days 90
-      assay vacuum --delete
+      assay vacuum --yes
     """
     from assay.features.tables.vacuum import vacuum as run
 
     lake = open_store().lake
     names = [table] if table else lake.tables()
-    reports = [run(lake, name, keep_days=keep_days, dry_run=not delete).to_dict() for name in names]
+    reports = [run(lake, name, keep_days=keep_days, dry_run=not yes).to_dict() for name in names]
     if as_json:
         print_json(reports)
         return
     rows = [(r["table"], r["files"], f"{r['bytes']:,}") for r in reports]
-    print_table(("table", "files freed" if delete else "files to free", "bytes"), rows, right=("bytes",))
-    if not delete:
-        out.print("Nothing was deleted. Add --delete to do it.")
+    print_table(("table", "files freed" if yes else "files to free", "bytes"), rows, right=("bytes",))
+    if not yes:
+        out.print("Nothing was deleted: add --yes to do it.")
 
 
 @click.command()
 @json_option
 def doctor(as_json: bool) -> int:
-    """Say how this installation is: settings, lake, model, lineage store and its backlog. Exit code 1 if anything is wrong.
+    """Say how this installation is: settings, lake, model, lineage store and its backlog. Exit code 3 if anything is wrong.
 
     \b
     Example:
@@ -123,4 +125,4 @@ def doctor(as_json: bool) -> int:
         for finding in findings:
             mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"
             out.print(f"{mark} {finding.what}: {finding.detail}", highlight=False)
-    return 0 if all(finding.ok for finding in findings) else 1
+    return EXIT_DONE if all(finding.ok for finding in findings) else EXIT_NO

@@ -7,8 +7,10 @@ from typing import BinaryIO, Literal
 
 import click
 
+from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
 from assay.cli.trees import tree
+from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.store import open_store
 
 
@@ -27,7 +29,7 @@ from assay.store import open_store
 def trace(
     prediction_id: str, verify_: bool, rows: bool, bundle: Path | None, withhold: tuple[str, ...], as_json: bool
 ) -> int:
-    """From a prediction to the source bytes. Exit code 1 when --verify finds anything changed.
+    """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
     \b
     Examples:
@@ -66,7 +68,7 @@ def trace(
             out.print(f"{written['path']}: {written['files']} files, SHA256SUMS has SHA-256 {written['sha256']}")
             for item in written["missing"]:
                 out.print(f"  not in it: {item['what']} ({item['why']})", markup=False)
-    return 0 if verification is None or verification.ok else 1
+    return EXIT_DONE if verification is None or verification.ok else EXIT_NO
 
 
 @click.command()
@@ -129,7 +131,8 @@ def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int,
     """
     from assay.lineage.queries.nodes import search as find
 
-    store, kinds = open_store().lineage_store, ("dataset", "job", "run")
+    store = open_store().lineage_store
+    kinds: tuple[Literal["dataset", "job", "run"], ...] = ("dataset", "job", "run")
     found = [node for each in kinds if kind in (None, each) for node in find(store, text, kinds=[each], limit=limit)]
     if as_json:
         print_json([asdict(node) for node in found])
@@ -148,7 +151,8 @@ def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int,
 @click.option("--up/--down", default=True, show_default=True, help="What it comes from, or what comes from it.")
 @json_option
 def columns(table: str, column: str, version: int | None, up: bool, as_json: bool) -> None:
-    """The columns that a column came from, or that came from it, as far as runs said so. What they did not say is listed.
+    """The columns that a column came from, or that came from it, as far as commits declare it. Columns
+    without a declaration are listed.
 
     \b
     Examples:
@@ -193,8 +197,11 @@ def diff(a: str, b: str, as_json: bool) -> None:
 @lineage.command()
 @click.option("--run", "run_id", help="Only this run's events.")
 @click.option("--output", type=click.File("wb"), default="-", help="File to write (default: standard output).")
-def export(run_id: str | None, output: BinaryIO) -> None:
+@json_option
+def export(run_id: str | None, output: BinaryIO, as_json: bool) -> None:
     """Write stored OpenLineage events as newline-delimited JSON, in the order they were recorded.
+
+    --json counts them, where they go to a file; on standard output they are JSON anyway.
 
     \b
     Example:
@@ -202,7 +209,9 @@ def export(run_id: str | None, output: BinaryIO) -> None:
     """
     from assay.lineage.delivery.ndjson import export_events
 
-    export_events(open_store().lineage_store, output, run_id)
+    count = export_events(open_store().lineage_store, output, run_id)
+    if as_json and output.name not in ("-", "<stdout>"):
+        print_json({"events": count, "output": output.name})
 
 
 @lineage.command("import")
@@ -227,7 +236,7 @@ def import_(source: BinaryIO, as_json: bool) -> None:
 @lineage.command()
 @json_option
 def rebuild(as_json: bool) -> int:
-    """Restore runs, what they read and wrote, and checks from the tables' own commits. Exit code 1 if some are damaged.
+    """Restore runs, what they read and wrote, and checks from the tables' own commits. Exit code 3 if some are damaged.
 
     What leaves no commit is not restored: failed runs, deleted tables, other tools' events.
 
@@ -245,12 +254,16 @@ def rebuild(as_json: bool) -> int:
         out.print(f"{found.commits:,} commits read, {found.runs:,} runs restored.")
         for name in found.damaged:
             out.print(f"  {name} is damaged and is not in the graph", markup=False)
-    return 1 if found.damaged else 0
+    return EXIT_NO if found.damaged else EXIT_DONE
 
 
 @lineage.command()
 @click.option(
-    "--quiet", "seconds", default=60, show_default=True, help="Leave runs alone whose last commit is younger."
+    "--quiet",
+    "seconds",
+    default=QUIET_SECONDS,
+    show_default=True,
+    help="Leave runs alone whose last commit is younger.",
 )
 @click.option(
     "--abandoned-hours",
@@ -282,7 +295,7 @@ def recover(seconds: int, abandoned_hours: float | None, as_json: bool) -> None:
 @click.option("--refused", is_flag=True, help="Try those again, too, that the endpoint refused for good.")
 @json_option
 def forward(seconds: float, refused: bool, as_json: bool) -> int:
-    """Deliver waiting events to ASSAY_OPENLINEAGE_URL now. Exit code 1 if some still wait.
+    """Deliver waiting events to ASSAY_OPENLINEAGE_URL now. Exit code 3 if some still wait.
 
     \b
     Examples:
@@ -294,4 +307,4 @@ def forward(seconds: float, refused: bool, as_json: bool) -> int:
         print_json({"waiting": waiting})
     else:
         out.print(f"{waiting} events still wait: `assay doctor` says why." if waiting else "Nothing waits.")
-    return 1 if waiting else 0
+    return EXIT_NO if waiting else EXIT_DONE

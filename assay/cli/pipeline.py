@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from assay.cli import EXIT_BATCHES_STOPPED
+from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import err, json_option, out, print_json, progress, ticking
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
@@ -66,7 +66,7 @@ def materialize(
             print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
         else:
             out.print("\n".join(str(unit) for unit in planned) or "Everything is up to date.")
-        return EXIT_BATCHES_STOPPED if broken else 0
+        return EXIT_NO if broken else 0
     quiet()
     started = time.monotonic()
     with progress(as_json) as bar, open_instance(dagster_home()) as instance:
@@ -98,7 +98,7 @@ def materialize(
         print_json({"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)})
     else:
         _summarise(summary, time.monotonic() - started)
-    return EXIT_BATCHES_STOPPED if summary.failed or broken else 0
+    return EXIT_NO if summary.failed or broken else 0
 
 
 def chosen_partitions(partition: str | None, range_: str | None, steps: "Sequence[Step]") -> "Chosen | None":

@@ -1,14 +1,14 @@
 """`assay quarantine`: rows that were set aside and why, and what a person decides about them."""
 
-import getpass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 import polars as pl
 
-from assay.cli import EXIT_BATCHES_STOPPED
+from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
+from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def list_(partition: str | None, as_json: bool) -> None:
     """
     store = open_store()
     counts = []
-    for name in store.lake.tables("quarantine"):
+    for name in store.lake.tables(Kind.QUARANTINE.folder):
         state = store.table(name).at()
         found = (
             _rows(store, name, partition)
@@ -50,7 +50,7 @@ def list_(partition: str | None, as_json: bool) -> None:
         )
         counts += [
             {
-                "source": name.removeprefix("quarantine/"),
+                "source": own_name(name),
                 "partition": key,
                 "rule": rule,
                 "status": status,
@@ -87,7 +87,7 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     from assay.assets.declarations import sources
     from assay.checks import mask
 
-    store, table = open_store(), f"quarantine/{source}"
+    store, table = open_store(), Kind.QUARANTINE.table(source)
     rows = _rows(store, table, partition)
     if rule:
         rows = rows.filter(pl.col("_rules").list.contains(rule))
@@ -108,10 +108,7 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
 
 
 def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name; then --by has to say it
-        return ""
+    return open_store().actor
 
 
 def _options(command: Any) -> Any:
@@ -219,7 +216,7 @@ def _decide(
         )
     else:
         _tell(known, decided, decision.action, yes, failed)
-    return 0 if all(row.fits for row in decided.rows) and not failed else EXIT_BATCHES_STOPPED
+    return 0 if all(row.fits for row in decided.rows) and not failed else EXIT_NO
 
 
 def _compute_again(source: "Source", store: Store, decided: "DecisionResult") -> list[str]:
@@ -291,7 +288,7 @@ def _row_name() -> pl.Expr:
 
 def _read_from(store: Store, table: str, frame: pl.DataFrame) -> pl.Series:
     """The raw snapshot that each row was judged from, as the commit that wrote it says."""
-    state, raw = store.table(table).at(), table.replace("quarantine/", "raw/", 1)
+    state, raw = store.table(table).at(), Kind.RAW.table(own_name(table))
     read: dict[str, str] = {}
     for commit in state.writers(frame["partition_key"].unique().to_list()):
         read |= {str(commit.partition): str(item.snapshot) for item in commit.inputs if item.snapshot.table == raw}
@@ -304,7 +301,7 @@ def _with_decisions(store: Store, source: str, frame: pl.DataFrame) -> pl.DataFr
         return frame
     told = {"decided_by": "_decided_by", "decided_at": "_decided_at", "reason": "_reason", "until": "_until"}
     decisions = (
-        store.table(f"releases/{source}")
+        store.table(Kind.RELEASES.table(source))
         .scan()
         .select(pl.col("decision_id").alias("_decision_id"), *(pl.col(old).alias(new) for old, new in told.items()))
         .unique("_decision_id")

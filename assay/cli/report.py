@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from assay.cli.output import json_option, out, print_json, print_table
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
+from assay.features.tables.kinds import Kind, own_name
 from assay.store import open_store
 
 
@@ -27,9 +28,10 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
     from assay.checks.profiles.report_page import number, page, share, worst_first
 
     known = sources()
-    source = known.get(table.removeprefix("clean/"))
+    source = known.get(own_name(table) if Kind.CLEAN.holds(table) else table)
     if source is None:
-        raise AssayError(f"{table} has no report: tables of a source have one ({', '.join(sorted(known))}).")
+        close = nearest(own_name(table) if Kind.CLEAN.holds(table) else table, known)
+        raise AssayError(f"{table} has no report: tables of a source have one ({', '.join(sorted(known))}).{close}")
     found = batch_report(open_store().lake, source, partition)
     profile = found.profile.summary() if found.profile else {}
     if html is not None:

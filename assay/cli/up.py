@@ -12,6 +12,7 @@ from types import FrameType
 import click
 
 from assay.assets.project import active_project
+from assay.cli.output import json_option, print_json
 from assay.cli.pipeline import dagster_home
 
 STOPPING_SECONDS = 20
@@ -22,7 +23,8 @@ LOCATION = "assay.assets.dagster.definitions"
 @click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI (on 127.0.0.1).")
 @click.option("--console-port", default=3001, show_default=True, help="Port of the console and the lineage API.")
 @click.option("--console/--no-console", default=True, help="Whether to serve the console too.")
-def up(port: int, console_port: int, console: bool) -> int:
+@json_option
+def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
     """Open the Dagster UI with its daemon (sensors, queue) and the console, on 127.0.0.1, until Ctrl-C.
 
     \b
@@ -35,10 +37,16 @@ def up(port: int, console_port: int, console: bool) -> int:
     folder = active_project().root or Path.cwd()
     target = ["-w", "workspace.yaml"] if (folder / "workspace.yaml").exists() else ["-m", LOCATION]
     commands = [["-m", "dagster", "dev", *target, "-h", "127.0.0.1", "-p", str(port)]]
-    click.echo(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C stops it)")
+    pages = {"dagster": f"http://127.0.0.1:{port}"}
     if console:
+        pages["console"] = f"http://127.0.0.1:{console_port}"
         commands.append(["-m", "assay.cli.console", str(console_port)])
-        click.echo(f"Console:    http://127.0.0.1:{console_port}")
+    if as_json:
+        print_json(pages)
+    else:
+        click.echo(f"Dagster UI: {pages['dagster']}   (Ctrl-C stops it)")
+        if console:
+            click.echo(f"Console:    {pages['console']}")
     # Code locations import the project's packages from the folder that Dagster is started in.
     return supervise(commands, {**os.environ, **_paths(), "DAGSTER_HOME": str(home)}, folder)
 

@@ -13,8 +13,8 @@ from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake
 from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.columns.graph import ColumnNode, ColumnTrace, column_downstream, column_upstream
-from assay.lineage.commits.log import TableLog, read_log
 from assay.lineage.events.columns import ColumnLineage, column_lineage
 from assay.lineage.queries.nodes import GraphNode
 from assay.lineage.queries.walk import GraphEdge

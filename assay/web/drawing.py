@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from assay.features.tables.kinds import Kind
 from assay.web.layout import Box, Layout
 
-KINDS = ("raw", "clean", "quarantine", "features", "embeddings", "training", "model", "prediction", "run", "job")
+KINDS = (*(kind.singular for kind in Kind), "run", "job")  # each has its colour in console.css
 WIDTH, HEIGHT, LINE = 216, 46, 15
 _PAD = 6  # above and below what an open card lists
 _BEND = 40  # of lines that run back

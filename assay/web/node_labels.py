@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from assay.features.tables.kinds import kind_of as kind_of_table
 from assay.lineage.events.naming import LOGICAL
 from assay.web.drawing import KINDS
 from assay.web.html import link
@@ -10,14 +11,11 @@ from assay.web.html import link
 if TYPE_CHECKING:
     from assay.lineage.queries.nodes import GraphNode
 
-_FOLDERS = {"models": "model", "predictions": "prediction"}
-
 
 def table_kind(table: str) -> str:
     """What a table of the lake is, by its folder."""
-    folder = table.partition("/")[0]
-    kind = _FOLDERS.get(folder, folder)
-    return kind if kind in KINDS else "dataset"
+    kind = kind_of_table(table)
+    return kind.singular if kind else "dataset"
 
 
 def style_of(kind: str) -> str:

@@ -60,14 +60,18 @@ def visible_graph(store: LineageStore, focus: str, view: View) -> VisibleGraph:
     """The graph that a view shows around a node; empty where the node did not exist at that time."""
     first = neighbourhood(store, focus, up=view.up, down=view.down, as_of=view.as_of, limit=DRAWN)
     nodes = {node.id: node for node in first.nodes}
-    depths: dict[Side, int] = {"up": view.up, "down": view.down}
-    reaches = {side: _reach(store, focus, side, depth + 1, view) for side, depth in depths.items()}
-    along: dict[Side, set[str]] = {side: nodes.keys() & reach.distance.keys() for side, reach in reaches.items()}
+    reaches: dict[Side, _Reach] = {
+        "up": _reach(store, focus, "up", view.up + 1, view),
+        "down": _reach(store, focus, "down", view.down + 1, view),
+    }
+    along: dict[Side, set[str]] = {}
+    for side in SIDES:
+        along[side] = nodes.keys() & reaches[side].distance.keys()
     growth = _Growth(store, view, focus, reaches, nodes, along, first.truncated)
     edges = growth.edges().union(first.edges)
     acts = [done for act in view.then if (done := growth.apply(act)) is not None]
     opened = frozenset(item.act.node for item in acts if item.act.kind == "open")
-    more = {side: growth.more(side, opened) for side in SIDES}
+    more: dict[Side, Counts] = {"up": growth.more("up", opened), "down": growth.more("down", opened)}
     return VisibleGraph(
         first=replace(first, edges=tuple(sorted(edges, key=_order))),
         acts=tuple(acts),
@@ -113,7 +117,8 @@ class _Growth:
         self.nodes |= {name: found[name] for name in new}
         if not act.node or act.node in along:
             along |= set(new)
-        return GraphAct(act, tuple(new), tuple(edges if act.kind == "down" else (edge[::-1] for edge in edges)))
+        away = edges if act.kind == "down" else [(far, near) for near, far in edges]
+        return GraphAct(act, tuple(new), tuple(away))
 
     def _beyond(self, shown: Collection[str], reach: _Reach) -> Iterator[Edge]:
         """The edges by which nodes up to `STEP` edges past the visible ones are met first."""

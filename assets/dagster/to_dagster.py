@@ -20,6 +20,7 @@ from assay.assets.dagster.partitions import dagster_key, definition_of, our_key
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
+from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.tables.run_record import CheckResult, Run, TableWrite
 from assay.features.tables.transaction import AuditFailed
@@ -206,7 +207,7 @@ def _key(result: Result) -> str | None:
 
 def _quarantine(result: Result) -> TableWrite | None:
     """The quarantine that the step wrote, if it has one."""
-    return next((item for item in result.done.writes if item.table.startswith("quarantine/")), None)
+    return next((item for item in result.done.writes if Kind.QUARANTINE.holds(item.table)), None)
 
 
 def _verdicts(

@@ -9,6 +9,7 @@ from assay.assets.sources.rows import Rows
 from assay.checks import Contract
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
+from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 
 __all__ = ["Files", "Rows", "Source"]
@@ -63,17 +64,17 @@ class Source:
 
     @property
     def raw(self) -> str:
-        return f"raw/{self.name}"
+        return Kind.RAW.table(self.name)
 
     @property
     def clean(self) -> str:
-        return f"clean/{self.name}"
+        return Kind.CLEAN.table(self.name)
 
     @property
     def quarantine(self) -> str:
-        return f"quarantine/{self.name}"
+        return Kind.QUARANTINE.table(self.name)
 
     @property
     def releases(self) -> str:
         """Decisions about quarantined rows."""
-        return f"releases/{self.name}"
+        return Kind.RELEASES.table(self.name)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 
 from assay.errors import AssayError
+from assay.optional import require
 
 _CHUNK = 50_000
 _UTC_MICROSECONDS = pl.Datetime("us", "UTC")
@@ -32,7 +33,10 @@ def database_url(url: str | sa.URL) -> sa.URL:
             "the database URL cannot be parsed; write postgresql://host/database or sqlite:///file"
         ) from None
     backend = parsed.drivername.partition("+")[0]
-    return parsed.set(drivername="postgresql+psycopg") if backend in ("postgres", "postgresql") else parsed
+    if backend in ("postgres", "postgresql"):
+        require("psycopg", "Reading from PostgreSQL")
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from assay.assets.steps.apply_decisions import (
     expired,
     latest_decisions,
 )
-from assay.assets.steps.profiles import PROFILES, profile_rows
+from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.checks import (
     READER_DEFECTS,
@@ -37,6 +37,7 @@ from assay.checks import (
 )
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
 from assay.checks.profiles.profile import profile
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import CheckResult
@@ -63,7 +64,7 @@ def clean_step(source: Source) -> Step:
         checks.append(CheckSpec(VOLUME, source.clean, "The batch has about as many rows as usual."))
     checks.append(CheckSpec(RELEASES, source.clean, "Every release of a quarantined row still fits."))
     return Step(
-        outputs=(source.clean, source.quarantine, PROFILES + source.name),
+        outputs=(source.clean, source.quarantine, Kind.PROFILES.table(source.name)),
         prepare=lambda tx, env: prepare_batch(source, tx, env),
         compute=lambda tx, env, batch: _compute(source, tx, batch),
         code_version=hashlib.sha256(f"clean-2 {info.digest} {source.key}".encode()).hexdigest()[:16],
@@ -78,8 +79,7 @@ def clean_step(source: Source) -> Step:
         description=f"Rows of {source.raw} that meet contract {info.name} v{info.version}.",
         descriptions={
             source.quarantine: "Rows that broke a rule: kept whole, with the rules they broke.",
-            PROFILES
-            + source.name: f"Statistics of {source.clean}, one row per column: what monitoring reads instead of it.",
+            Kind.PROFILES.table(source.name): f"Statistics of {source.clean}, one row per column, for monitoring.",
         },
         freshness=info.freshness,
     )
@@ -231,7 +231,7 @@ def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]
     held = settled.quarantined.with_columns(pl.lit(report.version).alias("_contract"))
     tx.write(source.quarantine, held.drop(left_out, strict=False))
     tx.write(source.clean, clean, column_lineage=_own_columns(source, clean.columns, settled.edited))
-    tx.write(PROFILES + source.name, profile_rows(profile(settled.clean, source.contract)))
+    tx.write(Kind.PROFILES.table(source.name), profile_rows(profile(settled.clean, source.contract)))
     return {
         "preview": mask(settled.clean.head(PREVIEW_ROWS), source.contract),
         "quarantined": mask(settled.quarantined.head(PREVIEW_ROWS), source.contract),

@@ -10,11 +10,13 @@ import polars as pl
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.step import Resources, Step, require
 from assay.features.embeddings.engine import Engine
-from assay.features.embeddings.keys import text_keys
+from assay.features.embeddings.keys import TEXT_KEY, text_keys
 from assay.features.embeddings.model import resolve_model
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.sections import Embedding as EmbeddingSection
+from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
 
 
@@ -32,7 +34,7 @@ class Embedding:
 
     @property
     def table(self) -> str:
-        return f"embeddings/{self.name}"
+        return Kind.EMBEDDINGS.table(self.name)
 
 
 def embedding_step(embedding: Embedding, partitioning: Partitioning) -> Step:
@@ -65,37 +67,38 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Resources, te
     engine = shared_engine(env)
     column = texts.collect()[embedding.text].drop_nulls()
     keyed = (
-        pl.DataFrame({"text": column, "text_key": text_keys(column, model, engine.settings)})
-        .unique("text_key")
-        .sort("text_key")
+        pl.DataFrame({"text": column, TEXT_KEY: text_keys(column, model, engine.settings)})
+        .unique(TEXT_KEY)
+        .sort(TEXT_KEY)
     )
     missing = keyed
     try:
-        known = tx.read(embedding.table, lookup=True).select("text_key")
-        missing = keyed.join(known.collect(), on="text_key", how="anti").sort("text_key")
+        known = tx.read(embedding.table, lookup=True).select(TEXT_KEY)
+        missing = keyed.join(known.collect(), on=TEXT_KEY, how="anti").sort(TEXT_KEY)
     except TableMissing:
         pass
     vectors = engine.embed(
         missing["text"].to_list(), progress=lambda done, total: env.progress(f"embedding {embedding.name}", done, total)
     )
-    rows = pl.DataFrame({"text_key": missing["text_key"], "vector": vectors}).cast({"vector": pl.List(pl.Float32)})
+    rows = pl.DataFrame({TEXT_KEY: missing[TEXT_KEY], "vector": vectors}).cast({"vector": pl.List(pl.Float32)})
     tx.describe(
+        serving=Serving.lookup([TEXT_KEY]).to_dict(),
         embedding=EmbeddingSection(
             model=model.name,
             digest=model.digest,
             revision=model.revision or "",
             dimensions=model.dimensions,
             engine=engine.describe(),
-        )
+        ),
     )
     tx.write(
         embedding.table,
         rows,
         mode="append",
-        statistics=("text_key",),
+        statistics=(TEXT_KEY,),
         constraints={"dimension": f"array_length(vector) = {model.dimensions}"},
         column_lineage={
-            name: {"direct": [(embedding.source, embedding.text)], "indirect": []} for name in ("text_key", "vector")
+            name: {"direct": [(embedding.source, embedding.text)], "indirect": []} for name in (TEXT_KEY, "vector")
         },
     )
     return {"texts": keyed.height, "computed": missing.height, "engine": engine.describe()}
@@ -104,7 +107,7 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Resources, te
 def embedding_keys(env: Resources, texts: pl.Series) -> pl.Series:
     """The keys (`text_key`) under which the vectors of these texts are kept."""
     model = resolve_model(env.settings.embedding_model or None)
-    return text_keys(texts, model, shared_engine(env).settings).alias("text_key")
+    return text_keys(texts, model, shared_engine(env).settings).alias(TEXT_KEY)
 
 
 _ENGINES: dict[tuple[str, str], Engine] = {}

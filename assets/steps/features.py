@@ -12,6 +12,7 @@ from assay.assets.steps.step import CheckSpec, Step, available, require
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
+from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
@@ -31,7 +32,7 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
             f"View {view.name!r}: windows need sources with partitions in time; {', '.join(view.sources())} has "
             f"{partitioning}."
         )
-    table = f"features/{view.name}"
+    table = Kind.FEATURES.table(view.name)
     (first, *_) = view.sources()
     complete = CheckSpec(WINDOW, table, "Every partition of the longest window has arrived.")
     return Step(
@@ -64,7 +65,7 @@ def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction
         frames[source] = tx.read(source, present)
     if view.lookback():
         message = f"Not there yet, so not counted: {', '.join(missing)}." if missing else ""
-        table = f"features/{view.name}"
+        table = Kind.FEATURES.table(view.name)
         tx.check(
             CheckResult(
                 WINDOW, table, not missing, "warn", None, len(wanted) * len(frames), len(missing), message=message
@@ -80,7 +81,7 @@ def _compute_view(
     frames: dict[str, pl.LazyFrame],
     contracts: Sequence[type[Contract]],
 ) -> Mapping[str, Any]:
-    table = f"features/{view.name}"
+    table = Kind.FEATURES.table(view.name)
     # Only row-wise views, which have no use for a time, read what is not cut by time.
     at = partitioning.end_of(tx.work.partition or "") if partitioning.is_timed else datetime.now(UTC)
     rows = view.compute(frames, at=at)

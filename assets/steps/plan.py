@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from assay.assets.steps.step import Resources, Step, stale, waits_for
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
 
@@ -159,7 +159,8 @@ def select(steps: Sequence[Step], wanted: Sequence[str]) -> tuple[Step, ...]:
         ]
         if not hit:
             known = ", ".join(step.outputs[0] for step in steps)
-            raise AssayError(f"No asset is called {plain!r}. There are: {known}.")
+            close = nearest(plain, [table for step in steps for table in step.outputs])
+            raise AssayError(f"No asset is called {plain!r}.{close} There are: {known}.")
         chosen |= {step.name for step in hit}
         if name.startswith("+"):
             chosen |= _upstream(steps, hit)

@@ -12,10 +12,9 @@ import polars as pl
 from assay.checks.profiles.profile_state import ProfileState, merge
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION
-
-CLEAN, PROFILES = "clean/", "profiles/"
 
 _ROWS = {
     "column": pl.String,
@@ -60,11 +59,11 @@ def profile_of(
     Reads profiles only. Raises AssayError for another table, and for a partition that has no profile: it was written before
     there were any, and gets one when it is materialised again.
     """
-    if not table.startswith(CLEAN):
-        raise AssayError(f"{table} has no profile: tables named {CLEAN}<source> have one.")
+    if not Kind.CLEAN.holds(table):
+        raise AssayError(f"{table} has no profile: tables named clean/<source> have one.")
     state = lake.table(table).at(version)
     try:
-        profiles = lake.table(PROFILES + table.removeprefix(CLEAN)).at()
+        profiles = lake.table(Kind.PROFILES.table(own_name(table))).at()
     except TableMissing:
         raise _without(table, "any partition") from None
     wanted = state.partitions() if partitions is None else list(partitions)

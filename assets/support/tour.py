@@ -13,6 +13,7 @@ import polars as pl
 
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.errors import AssayError
+from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
 
 RULES_SHOWN = 5
@@ -116,9 +117,9 @@ def _tell_refused(refused: list[Refused], base: str) -> None:
 def _counted(store: Store) -> Iterator[Counted]:
     names = store.lake.tables()
     for name in names:
-        if name.startswith("clean/"):
-            source, clean = name.removeprefix("clean/"), store.table(name).at()
-            aside = f"quarantine/{source}"
+        if Kind.CLEAN.holds(name):
+            source, clean = own_name(name), store.table(name).at()
+            aside = Kind.QUARANTINE.table(source)
             quarantined = store.table(aside).at().rows() if aside in names else 0
             yield Counted(source, clean.rows(), quarantined, len(clean.partitions()))
 
@@ -126,7 +127,7 @@ def _counted(store: Store) -> Iterator[Counted]:
 def _rules(store: Store) -> Counter[str]:
     found: Counter[str] = Counter()
     for name in store.lake.tables():
-        if name.startswith("quarantine/"):
+        if Kind.QUARANTINE.holds(name):
             rows = store.table(name).at().scan().explode("_rules").group_by("_rules").len().collect()
             found.update(dict(rows.drop_nulls("_rules").iter_rows()))
     return found

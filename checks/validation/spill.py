@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import polars as pl
 
 from assay.errors import AssayError
+from assay.optional import require
 
 #: What DuckDB may hold in memory; beyond it, it writes to the folder.
 MEMORY = "256MB"
@@ -27,6 +27,9 @@ def sharing_rows(file: Path, published: Mapping[str, Path | None]) -> np.ndarray
 
     published: for each column of fingerprints in `file` the file with the published ones (column `key`), if there are any.
     """
+    require("duckdb", "Validating a batch on disk")
+    import duckdb
+
     beyond = file.parent / "duckdb"
     beyond.mkdir(mode=0o700)
     config = {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from assay.errors import AssayError
 from assay.features.embeddings.model import EmbeddingModel
+from assay.optional import require
 
 if TYPE_CHECKING:
     from assay.features.embeddings.encoder import Encoder, Progress
@@ -64,6 +65,7 @@ class Engine:
         """The device in use: "cpu" or "cuda". Raises AssayError if CUDA was asked for and is not there."""
         if self._requested == "cpu":
             return "cpu"
+        require("torch", "Embedding")
         import torch
 
         if torch.cuda.is_available():
@@ -119,6 +121,7 @@ class Engine:
 
     def _loaded(self) -> "Encoder":
         if self._encoder is None:
+            require("sentence_transformers", "Embedding")
             from assay.features.embeddings.encoder import load_encoder
 
             self._encoder = load_encoder(self.model, self.device, self.dtype, self.max_batch_tokens)

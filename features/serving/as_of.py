@@ -1,7 +1,7 @@
 """Point-in-time reads: for each row of a spine, the feature values that held at its time.
 
 The value with the greatest event time ≤ the spine's time is served if it is at most `max_age` old (both inclusive); ties
-go to the later known time, then to the later row. Training (`as_of_join`) and serving (`latest`) share one search, so
+go to the later known time, then to the later row. Training (`point_in_time_join`) and serving (`latest`) share one search, so
 that they cannot disagree.
 """
 
@@ -60,7 +60,7 @@ class _Spine:
     entities: pl.DataFrame
 
 
-def as_of_join(
+def point_in_time_join(
     spine: pl.DataFrame | pl.LazyFrame,
     views: Sequence[ViewRead],
     *,
@@ -82,16 +82,16 @@ def as_of_join(
     spines: dict[tuple[str, ...], _Spine] = {}
     columns: list[pl.Series] = []
     for view in views:
-        key_types = _key_types(view, rows.schema)
-        identity = (*view.serving.keys, *map(str, key_types))
+        types = key_types(view.name, view.serving, view.frame, rows.schema)
+        identity = (*view.serving.keys, *map(str, types))
         if identity not in spines:  # views that share their keys share the encoding
-            spines[identity] = _encode(rows, view.serving.keys, key_types, event_time)
+            spines[identity] = _encode(rows, view.serving.keys, types, event_time)
         columns += _values(view, spines[identity], known_at, skip_nulls)
     return rows.with_columns(columns)
 
 
 def latest(view: ViewRead, keys: pl.DataFrame, at: datetime, *, known_at: KnownAt = "event") -> pl.DataFrame:
-    """The features of each row of `keys` as of `at`, by the rule of `as_of_join`, in the order given.
+    """The features of each row of `keys` as of `at`, by the rule of `point_in_time_join`, in the order given.
 
     Adds `<view>.event_time` (when the value held from; also for expired ones) and `<view>.state`: `present`, `missing`
     (no value at or before `at`, or a null key) or `expired` (older than max_age; the features are null).
@@ -99,7 +99,7 @@ def latest(view: ViewRead, keys: pl.DataFrame, at: datetime, *, known_at: KnownA
     time_column, state_column = f"{view.name}.event_time", f"{view.name}.state"
     _refuse_collisions([*keys.columns, time_column, state_column], [view])
     rows = keys.with_columns(pl.lit(utc(at, "at"), dtype=INSTANT).alias(_TIME))
-    spine = _encode(rows, view.serving.keys, _key_types(view, keys.schema), _TIME)
+    spine = _encode(rows, view.serving.keys, key_types(view.name, view.serving, view.frame, keys.schema), _TIME)
     found = _read(view, spine, known_at, bounded=False)
     row = _search(found, spine, known_at)
     alive = _is_alive(found, row, spine, view.serving.max_age_us)
@@ -139,20 +139,25 @@ def _encode(rows: pl.DataFrame, keys: Sequence[str], types: Sequence[pl.DataType
     return _Spine(np.where(known.to_numpy(), _integers(code), -1), _integers(times), entities)
 
 
-def _key_types(view: ViewRead, spine: Mapping[str, pl.DataType]) -> tuple[pl.DataType, ...]:
-    """The types in which the spine's keys are compared with the view's: the view's own."""
-    table = view.frame.collect_schema()
-    require_columns(spine, view.serving.keys, f"view {view.name!r} joins on {list(view.serving.keys)}; the spine")
-    require_columns(table, view.serving.keys, f"the table of view {view.name!r}")
-    for key in view.serving.keys:
+def key_types(
+    name: str, serving: Serving, frame: pl.LazyFrame, spine: Mapping[str, pl.DataType]
+) -> tuple[pl.DataType, ...]:
+    """The types in which the spine's keys are compared with those of the view `name`: the view's own.
+
+    Raises AssayError if a key is missing, or could not match.
+    """
+    table = frame.collect_schema()
+    require_columns(spine, serving.keys, f"view {name!r} joins on {list(serving.keys)}; the spine")
+    require_columns(table, serving.keys, f"the table of view {name!r}")
+    for key in serving.keys:
         ours, theirs = table[key], spine[key]
         same_kind = ours == theirs or (ours.is_integer() and theirs.is_integer()) or pl.Null in (ours, theirs)
         if ours.is_float() or not (same_kind or (_is_text(ours) and _is_text(theirs))):
             raise AssayError(
-                f"key {key!r} is {theirs} in the spine and {ours} in view {view.name!r}: "
+                f"key {key!r} is {theirs} in the spine and {ours} in view {name!r}: "
                 "cast the spine's column to the view's type (floating-point keys never match reliably)"
             )
-    return tuple(pl.String() if _is_text(table[key]) else table[key] for key in view.serving.keys)
+    return tuple(pl.String() if _is_text(table[key]) else table[key] for key in serving.keys)
 
 
 def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Feature references to rows: `view:feature` names, resolved to exact table versions and to the partitions that matter.
 
 A view's table says itself how it is served (in the metadata of its commits), so that reading needs none of the code that
-made it. References to an embedding table are looked up by the spine's `text_key`; all others are joined as of its time.
+made it: joined as of the spine's time, or looked up by keys.
 """
 
 import re
@@ -13,15 +13,18 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.serving.as_of import KnownAt, ViewRead, as_of_join
+from assay.features.embeddings.keys import TEXT_KEY
+from assay.features.serving.as_of import KnownAt, ViewRead, point_in_time_join
+from assay.features.serving.lookup import Lookup, look_up, partitions_with
+from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.run_record import Work
+from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
 from assay.features.views.timestamps import instant
 
-TEXT_KEY = "text_key"
+_SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
 _REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_]*):(\*|[A-Za-z][A-Za-z0-9_]*)(?: as ([A-Za-z][A-Za-z0-9_]*))?")
 _RANK = "__partition"
@@ -48,15 +51,6 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lookup:
-    """Columns of an append-only table with one row per text, joined by the text's key."""
-
-    name: str
-    frame: pl.LazyFrame
-    outputs: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Resolved:
     """References, resolved: what to join, and for the record which table at which version gives which column."""
 
@@ -67,7 +61,7 @@ class Resolved:
 
 
 def resolve(
-    tx: Transaction,
+    reader: Reader | Transaction,
     references: Sequence[str],
     spine: pl.DataFrame,
     *,
@@ -75,38 +69,35 @@ def resolve(
     bounded: bool = True,
 ) -> Resolved:
     """Open every view once, at its version in `versions` (table name → version) or the latest, and read, as inputs of the
-    transaction, the partitions that can hold a value for the spine: by the times in their files' statistics and the
-    view's max_age; for embeddings, those with a text of the spine. `bounded=False` keeps what is too old, too.
+    reader (or transaction), the partitions that can hold a value for the spine: by the times in their files' statistics and the
+    view's max_age; of lookups, those with a key of the spine. `bounded=False` keeps what is too old, too.
 
     Raises AssayError for a malformed reference, an unknown view, feature or table, or a spine without usable times.
     """
     versions = dict(versions or {})
     for table in versions:
-        if not tx.lake.table(table).exists():
+        if not reader.lake.table(table).exists():
             raise AssayError(
-                f"There is no table {table} to read at a version (tables: {', '.join(tx.lake.tables()) or 'none'})."
+                f"There is no table {table} to read at a version (tables: {', '.join(reader.lake.tables()) or 'none'})."
             )
     wanted: dict[str, list[Reference]] = {}
     for reference in map(Reference.parse, references):
         wanted.setdefault(reference.view, []).append(reference)
     if not wanted:
         raise AssayError("No features were asked for: name some, e.g. 'customer_activity:tickets_7d'.")
-    between = _times(spine)
     views, lookups, described = [], [], []
     for name, asked in wanted.items():
-        table = _table_of(tx.lake, name)
-        state = tx.state(table, versions.get(table))
-        serving, view = _description(state)
-        if serving is None:
-            outputs = _outputs(name, asked, [column for column in state.schema if column not in (TEXT_KEY, PARTITION)])
-            partitions = _partitions_with(state, spine, name)
-            lookups.append(Lookup(name, tx.read(table, partitions), outputs))
+        table = _table_of(reader.lake, name)
+        state = reader.state(table, versions.get(table))
+        serving, view = serving_of(state)
+        outputs = _outputs(name, asked, [name for name in state.schema if name not in (*serving.columns(), PARTITION)])
+        if serving.kind == "lookup":
+            partitions = partitions_with(state, serving, spine, name)
+            lookups.append(Lookup(name, serving, reader.read(table, partitions), outputs))
         else:
-            keys = {*serving.keys, serving.event_time, serving.known_time, PARTITION}
-            outputs = _outputs(name, asked, [column for column in state.schema if column not in keys])
             oldest = serving.max_age_us if bounded else None
-            partitions = partitions_between(state, serving.event_time, between, oldest, bounded=bounded)
-            frame, position = _ranked(tx.read(table, partitions), partitions)
+            partitions = partitions_between(state, serving.event_time, _times(spine), oldest, bounded=bounded)
+            frame, position = _ranked(reader.read(table, partitions), partitions)
             views.append(ViewRead(name, serving, frame, outputs, position=position))
         described.append(_describe(state, name, outputs, serving, view))
     return Resolved(tuple(references), tuple(views), tuple(lookups), tuple(described))
@@ -116,49 +107,18 @@ def join(
     spine: pl.DataFrame, resolved: Resolved, *, known_at: KnownAt = "event", skip_nulls: bool = False
 ) -> pl.DataFrame:
     """The spine, row for row and in its order, with a column per reference; null where there is no value."""
-    rows = as_of_join(spine, resolved.views, known_at=known_at, skip_nulls=skip_nulls)
+    rows = spine
+    if resolved.views or "event_time" in spine.columns:
+        rows = point_in_time_join(spine, resolved.views, known_at=known_at, skip_nulls=skip_nulls)
     for lookup in resolved.lookups:
         rows = look_up(rows, lookup)
     return rows
 
 
-def join_features(
-    lake: Lake,
-    spine: pl.DataFrame,
-    references: Sequence[str],
-    *,
-    versions: Mapping[str, int] | None = None,
-    pins: Mapping[str, int] | None = None,
-    known_at: KnownAt = "event",
-    skip_nulls: bool = False,
-) -> pl.DataFrame:
-    """`join` outside any piece of work: nothing is written or recorded. `pins` is the former name of `versions`."""
-    tx = Transaction(lake, Work("as_of_join"))
-    return join(
-        spine, resolve(tx, references, spine, versions=one_of(versions, pins)), known_at=known_at, skip_nulls=skip_nulls
-    )
-
-
-def one_of(versions: Mapping[str, int] | None, pins: Mapping[str, int] | None) -> Mapping[str, int] | None:
-    """Table versions by their name today or by the former one. Raises AssayError when both are given."""
-    if versions is not None and pins is not None:
-        raise AssayError("Both `versions` and `pins` are given, which mean the same: leave `pins` out.")
-    return versions if pins is None else pins
-
-
-def look_up(rows: pl.DataFrame, lookup: Lookup) -> pl.DataFrame:
-    """Add the columns of a lookup by `text_key`; null for a null or unknown key."""
-    taken = [name for name in lookup.outputs.values() if name in rows.columns]
-    if taken:
-        raise AssayError(
-            f"{lookup.name} would give column {taken[0]!r}, which is there already: write '… as another_name'."
-        )
-    keys = rows.select(TEXT_KEY).drop_nulls().unique()
-    # A text computed twice (on two machines, say) has the same vector but for rounding; the first one serves always.
-    found = lookup.frame.join(keys.lazy(), on=TEXT_KEY, how="semi").collect().sort(PARTITION, maintain_order=True)
-    found = found.unique(TEXT_KEY, keep="first", maintain_order=True)
-    renamed = found.select(TEXT_KEY, *(pl.col(name).alias(output) for name, output in lookup.outputs.items()))
-    return rows.join(renamed, on=TEXT_KEY, how="left", maintain_order="left")
+def spine_columns(lake: Lake, references: Sequence[str], versions: Mapping[str, int]) -> set[str]:
+    """The key columns that a spine must have for these references, at these versions."""
+    tables = {_table_of(lake, Reference.parse(reference).view) for reference in references}
+    return {key for table in tables for key in serving_of(lake.table(table).at(versions.get(table)))[0].keys}
 
 
 def partitions_between(
@@ -193,25 +153,34 @@ def _times(spine: pl.DataFrame) -> Between:
 
 
 def _table_of(lake: Lake, view: str) -> str:
-    for table in (f"features/{view}", f"embeddings/{view}"):
+    for table in (kind.table(view) for kind in _SERVED):
         if lake.table(table).exists():
             return table
-    known = [name.partition("/")[2] for name in lake.tables() if name.startswith(("features/", "embeddings/"))]
+    known = [own_name(name) for name in lake.tables() if kind_of(name) in _SERVED]
     names = ", ".join(sorted(known)) or "none"
     raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).")
 
 
-def _description(state: TableState) -> tuple[Serving | None, Mapping[str, Any]]:
-    """How a version is served, and the definition of its view. None for an embedding table."""
-    if state.table.name.startswith("embeddings/"):
-        return None, {}
+def serving_of(state: TableState) -> tuple[Serving, Mapping[str, Any]]:
+    """How a version is served, and the definition of its view ({} where it has none). Raises AssayError if it does not say."""
+    found = find_serving(state)
+    if found is None:
+        raise AssayError(
+            f"{state.snapshot} does not say how it is served: write it with sections={{'serving': view.serving()}}, or "
+            "declare it as a feature view."
+        )
+    return found
+
+
+def find_serving(state: TableState) -> tuple[Serving, Mapping[str, Any]] | None:
+    """`serving_of`, or None if the table does not say how it is served."""
     for commit in reversed(state.commits):
         if commit.serving is not None:
             return Serving.from_dict(commit.serving), commit.view or {}
-    raise AssayError(
-        f"{state.snapshot} does not say how it is served: write it with sections={{'serving': view.serving()}}, or "
-        "declare it as a feature view."
-    )
+    # Embedding tables say so only since their commits have a format.
+    if TEXT_KEY in state.schema:
+        return Serving.lookup([TEXT_KEY]), {}
+    return None
 
 
 def _outputs(view: str, asked: Sequence[Reference], features: Sequence[str]) -> dict[str, str]:
@@ -229,17 +198,6 @@ def _outputs(view: str, asked: Sequence[Reference], features: Sequence[str]) -> 
     return outputs
 
 
-def _partitions_with(state: TableState, spine: pl.DataFrame, name: str) -> list[str] | None:
-    """The partitions of an embedding table that hold a text of the spine."""
-    if spine.schema.get(TEXT_KEY) != pl.String:
-        raise AssayError(f"{name!r} is joined by the column 'text_key' (text), which the spine does not have.")
-    if not state.partitioned:
-        return None
-    keys = spine.lazy().select(TEXT_KEY).drop_nulls().unique()
-    found = state.scan().select(TEXT_KEY, PARTITION).join(keys, on=TEXT_KEY, how="semi").select(PARTITION).unique()
-    return found.collect()[PARTITION].sort().to_list()
-
-
 def _ranked(frame: pl.LazyFrame, partitions: Sequence[str] | None) -> tuple[pl.LazyFrame, str | None]:
     """Rows that tie in every time are ordered by partition, whatever order the files are read in."""
     if not partitions:
@@ -249,14 +207,14 @@ def _ranked(frame: pl.LazyFrame, partitions: Sequence[str] | None) -> tuple[pl.L
 
 
 def _describe(
-    state: TableState, name: str, outputs: Mapping[str, str], serving: Serving | None, view: Mapping[str, Any]
+    state: TableState, name: str, outputs: Mapping[str, str], serving: Serving, view: Mapping[str, Any]
 ) -> dict[str, Any]:
     definitions = {feature["name"]: feature.get("sha256") for feature in view.get("features", [])}
     return {
         "view": name,
         "table": state.table.name,
         "version": state.version,
-        "serving": serving.to_dict() if serving else {"keys": [TEXT_KEY]},
+        "serving": serving.to_dict(),
         "features": [
             {"name": feature, "column": column, "definition": definitions.get(feature)}
             for feature, column in outputs.items()

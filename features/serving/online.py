@@ -10,50 +10,61 @@ from polars.exceptions import PolarsError
 
 from assay.errors import AssayError
 from assay.features.serving.as_of import latest
-from assay.features.serving.feature_refs import TEXT_KEY, Resolved, look_up, resolve
+from assay.features.serving.feature_refs import Resolved, resolve
+from assay.features.serving.lookup import look_up
+from assay.features.serving.training import TrainingSetVersion
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import Work
-from assay.features.tables.transaction import Transaction
+from assay.features.tables.reader import Reader
 from assay.features.views.timestamps import utc
 
-Keys = Mapping[str, Sequence[Any]] | pl.DataFrame
+Keys = Mapping[str, Any] | pl.DataFrame
+"""Key columns as a frame, as a mapping to lists, or as a mapping to single values for one row."""
+
+Features = str | Sequence[str] | TrainingSetVersion
+"""A view's name (all its features), feature references, or a training set (the references that it was joined by)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """Latest values of a view, served now."""
+    """Latest values of features, served now. Made by `store.online(features)`.
+
+    Args:
+        lake: Where the tables are.
+        features: A view's name, a list of references, or a training set, whose references are served.
+    """
 
     lake: Lake
-    view: str
+    features: Features
 
     def get(self, keys: Keys, at: datetime | None = None) -> pl.DataFrame:
-        """One row per key: the values valid at `at` (default: now), their state and the snapshot they came from."""
-        return online_get(self.lake, self.view, keys, at or datetime.now(UTC))
+        """The values valid at `at`, their state and the snapshot they came from.
+
+        Args:
+            keys: The key columns of the views: `{"customer_id": "C1"}`, `{"customer_id": ["C1", "C2"]}` or a frame.
+            at: The moment (with a time zone); None: now.
+
+        Returns:
+            One row per key, in the order given: the keys, the features, and per view `<view>.state` (`present`, `missing`
+            or `expired`), `<view>.event_time` (not for lookups), `<view>.table` and `<view>.version`.
+
+        Raises:
+            AssayError: For unknown views or features, and keys that are missing or do not fit the view's types.
+        """
+        return online_get(self.lake, self.features, keys, at or datetime.now(UTC))
 
 
-def online_get(lake: Lake, features: str | Sequence[str], keys: Keys, at: datetime) -> pl.DataFrame:
-    """One row per key, in the order given: the features valid at `at`, and per view
-
-    - `<view>.state`: `present`, `missing` (nothing known at `at`) or `expired` (older than the view's max_age),
-    - `<view>.event_time`: when the value holds from (not for embeddings),
-    - `<view>.table` and `<view>.version`: the snapshot it came from.
-
-    `features` is a view's name (all its features) or a list of references; `keys` has the views' key columns.
-    Raises AssayError for unknown views or features, and for keys that are missing or do not fit the view's type.
-    """
-    references = [f"{features}:*"] if isinstance(features, str) else features
+def online_get(lake: Lake, features: Features, keys: Keys, at: datetime) -> pl.DataFrame:
+    """The features valid at `at`. See `Online.get`."""
+    references = _references(features)
     moment = utc(at, "at")
-    asked = pl.DataFrame(dict(keys)) if isinstance(keys, Mapping) else keys
+    asked = _frame(keys) if isinstance(keys, Mapping) else keys
     spine = asked.with_columns(pl.lit(moment, dtype=pl.Datetime("us", "UTC")).alias("event_time"))
-    resolved = resolve(Transaction(lake, Work("online")), references, spine, bounded=False)
+    resolved = resolve(Reader(lake), references, spine, bounded=False)
     rows = _fitting(asked, resolved) if isinstance(keys, Mapping) else asked
     for view in resolved.views:
         rows = latest(view, rows, moment)
     for lookup in resolved.lookups:
-        rows = look_up(rows, lookup)
-        known = lookup.frame.select(TEXT_KEY).collect()[TEXT_KEY].implode()
-        state = pl.when(pl.col(TEXT_KEY).is_in(known)).then(pl.lit("present")).otherwise(pl.lit("missing"))
-        rows = rows.with_columns(state.alias(f"{lookup.name}.state"))
+        rows = look_up(rows, lookup, state=f"{lookup.name}.state")
     return rows.with_columns(
         column
         for item in resolved.described
@@ -64,12 +75,32 @@ def online_get(lake: Lake, features: str | Sequence[str], keys: Keys, at: dateti
     )
 
 
+def _references(features: Features) -> Sequence[str]:
+    if isinstance(features, TrainingSetVersion):
+        return features.manifest["references"]
+    if isinstance(features, str):
+        return [features if ":" in features else f"{features}:*"]
+    return features
+
+
+def _frame(keys: Mapping[str, Any]) -> pl.DataFrame:
+    """Keys as a mapping: of columns, or of the values of one row."""
+    single = [not isinstance(value, Sequence | pl.Series) or isinstance(value, str | bytes) for value in keys.values()]
+    if any(single) and not all(single):
+        raise AssayError("The keys are given as lists and as single values: give all as lists, or all for one row.")
+    if any(single):
+        return pl.DataFrame({name: [value] for name, value in keys.items()})
+    if len({len(values) for values in keys.values()}) > 1:
+        raise AssayError("The lists of keys differ in length: give one value of each key per row.")
+    return pl.DataFrame(dict(keys))
+
+
 def _fitting(keys: pl.DataFrame, resolved: Resolved) -> pl.DataFrame:
     """Keys from a mapping (of a request, or a command line), in the types of the tables."""
     types = {
-        key: view.frame.collect_schema()[key]
-        for view in resolved.views
-        for key in view.serving.keys
+        key: read.frame.collect_schema()[key]
+        for read in (*resolved.views, *resolved.lookups)
+        for key in read.serving.keys
         if key in keys.columns
     }
     try:

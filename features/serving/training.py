@@ -16,13 +16,16 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
-from assay.features.serving.feature_refs import Resolved, join, one_of, resolve
+from assay.features.serving.as_of_join import one_of
+from assay.features.serving.feature_refs import Resolved, join, resolve
 from assay.features.tables.availability import require_readable, snapshot_status
 from assay.features.tables.digest import content_digest, digest_of
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.pins import pin, pins
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
+from assay.features.tables.serving import Serving
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, run
 
@@ -198,16 +201,17 @@ def pin_training_set(lake: Lake, made: TrainingSetVersion) -> None:
     name = f"{_pin_prefix(made.name, made.snapshot.version)}{made.snapshot.table_id[:8]}"
     if any(item.name == name for item in pins(lake)):
         return
-    inputs = [_to_keep(Slice.from_dict(item)) for item in made.manifest["inputs"]]
+    described = made.manifest["features"]
+    lookups = {item["table"] for item in described if Serving.from_dict(item["serving"]).kind == "lookup"}
+    inputs = [_to_keep(Slice.from_dict(item), lookups) for item in made.manifest["inputs"]]
     # A set that was found to be current may have lost inputs since, if nobody had pinned them.
     kept = [item for item in inputs if snapshot_status(lake, item) == "readable"]
     pin(lake, name, [made.snapshot, *kept], owner="assay", reason=f"Training set {made.id} and its inputs.")
 
 
-def _to_keep(item: Slice) -> Snapshot | Slice:
-    """An embedding table is searched for its texts as a whole, to know which partitions to read; it only grows, so that
-    keeping all of it costs nothing."""
-    return item.snapshot if item.snapshot.table.startswith("embeddings/") else item
+def _to_keep(item: Slice, lookups: set[str]) -> Snapshot | Slice:
+    """A lookup table is searched for its keys as a whole, to know which partitions to read; so all of it is kept."""
+    return item.snapshot if item.snapshot.table in lookups else item
 
 
 def _remembered(lake: Lake, name: str, version: int) -> list[Snapshot]:
@@ -224,7 +228,7 @@ def _pin_prefix(name: str, version: int) -> str:
 def _table(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise AssayError(f"{name!r} is not a training set's name: use letters, digits and '_'.")
-    return f"training/{name}"
+    return Kind.TRAINING.table(name)
 
 
 def _input(tx: Transaction, item: Slice) -> dict[str, Any]:
@@ -241,8 +245,9 @@ def _predicate(partitions: Sequence[str] | None) -> str | None:
 
 def _feature_set(resolved: Resolved) -> str:
     """SHA-256 over the definitions of the features: the same for the same features at other versions of the data."""
+    # Without the kind, which descriptions did not have at first: the digest of the same features stays.
     parts = (
-        json.dumps([item["view"], item["serving"], feature], sort_keys=True)
+        json.dumps([item["view"], {k: v for k, v in item["serving"].items() if k != "kind"}, feature], sort_keys=True)
         for item in resolved.described
         for feature in item["features"]
     )
@@ -252,8 +257,7 @@ def _feature_set(resolved: Resolved) -> str:
 def _column_lineage(resolved: Resolved) -> dict[str, Any]:
     lineage: dict[str, Any] = {}
     for item in resolved.described:
-        serving = item["serving"]
-        chosen_by = [*serving["keys"], *(serving[key] for key in ("event_time", "known_time") if serving.get(key))]
+        chosen_by = Serving.from_dict(item["serving"]).columns()
         for feature in item["features"]:
             lineage[feature["column"]] = {
                 "direct": [(item["table"], feature["name"])],

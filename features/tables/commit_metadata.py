@@ -51,6 +51,7 @@ class Commit:
     timestamp: datetime
     operation: str
     run_id: str | None = None
+    actor: str = ""
     asset: str = ""
     partition: str | None = None
     fingerprint: str = ""
@@ -79,13 +80,14 @@ class Commit:
     format: int = 0
 
 
-_PLAIN = ("format", "run_id", "asset", "partition", "fingerprint", "mode", "code_version", "rows")
+_PLAIN = ("format", "run_id", "actor", "asset", "partition", "fingerprint", "mode", "code_version", "rows")
 _JSON = ("inputs", "sources", "contract", "checks", "run", "extra", "previous", *kinds.NAMES)
 
 
 def to_metadata(
     *,
     run_id: str,
+    actor: str,
     asset: str,
     partition: str | None,
     fingerprint: str,
@@ -116,6 +118,8 @@ def to_metadata(
     }
     if partition is not None:
         plain["partition"] = partition
+    if actor:
+        plain["actor"] = actor
     nested: dict[str, Any] = {
         "inputs": [item.to_dict() for item in inputs],
         "sources": [item.to_dict() for item in sources],
@@ -147,6 +151,7 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         timestamp=datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC),
         operation=info.get("operation", ""),
         run_id=ours.get("run_id"),
+        actor=ours.get("actor", ""),
         asset=ours.get("asset", ""),
         partition=ours.get("partition"),
         fingerprint=ours.get("fingerprint", ""),

@@ -53,6 +53,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
 
     The commit is made on exactly the version whose files were looked at; when another writer comes first, look again.
     """
+    lake.allow("write", staged.table, done.work.actor)
     table = lake.table(staged.table)
     frame = storable(staged.frame, staged.table)
     partition = done.work.partition
@@ -64,6 +65,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
     columns = {"column_lineage": staged.column_lineage} if staged.column_lineage else {}
     metadata = to_metadata(
         run_id=done.work.run.id,
+        actor=done.work.actor,
         asset=done.work.asset,
         partition=partition,
         fingerprint=fingerprint,
@@ -114,7 +116,9 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         for file in files:  # one that an old version had left behind may have been vacuumed just before the commit
             if lake.storage.size(f"{staged.table}/{file.path}") is None:
                 lake.storage.put(f"{staged.table}/{file.path}", file.content)
-        return _written(staged, table.at(state.version + 1), state.version + 1, partition, frame, files, changed=True)
+        return _written(
+            staged, table.open_unasked(state.version + 1), state.version + 1, partition, frame, files, changed=True
+        )
     raise Conflict(
         f"{staged.table}: {ATTEMPTS} attempts to commit lost to other writers. Run it again when they are done."
     )
@@ -157,10 +161,10 @@ def _open_or_create(
 ) -> TableState:
     """The latest version, with the frame's columns. Creates the table, or adds new columns; refuses changed types."""
     try:
-        state = table.at()
+        state = table.open_unasked()
     except TableMissing:
         _create(table, frame, partition)
-        state = table.at()
+        state = table.open_unasked()
     if (partition is not None) != state.partitioned:
         raise AssayError(
             f"{table.name} is {'' if state.partitioned else 'not '}partitioned; this work's partition is {partition}."
@@ -175,7 +179,7 @@ def _open_or_create(
     lacking = {name: rule for name, rule in constraints.items() if name not in _constraints_of(state)}
     if lacking:  # its creator was killed before it could add them
         _add_constraints(table, lacking)
-        state = table.at()
+        state = table.open_unasked()
     new = [name for name in frame.columns if name not in expected]
     if not new:
         return state
@@ -186,15 +190,15 @@ def _open_or_create(
             fields, commit_properties=CommitProperties(custom_metadata=note, max_commit_retries=0)
         )
     except (CommitFailedError, DeltaError):
-        if not set(new) <= set(table.at().schema):  # another writer may have added the same columns
+        if not set(new) <= set(table.open_unasked().schema):  # another writer may have added the same columns
             raise
-    return table.at()
+    return table.open_unasked()
 
 
 def _delta_schema(frame: pl.DataFrame, partition: str | None) -> Schema:
     if partition is not None:
         frame = frame.with_columns(pl.lit(partition).alias(PARTITION))
-    return Schema.from_arrow(frame.head(0).to_arrow().schema)
+    return Schema.from_arrow(frame.schema)
 
 
 def _create(table: Table, frame: pl.DataFrame, partition: str | None) -> None:
@@ -222,9 +226,9 @@ def _constraints_of(state: TableState) -> dict[str, str]:
 
 def _add_constraints(table: Table, constraints: Mapping[str, str]) -> None:
     try:
-        table.at().delta.alter.add_constraint(dict(constraints))
+        table.open_unasked().delta.alter.add_constraint(dict(constraints))
     except DeltaError:
-        if not set(constraints) <= set(_constraints_of(table.at())):  # unless another writer added them first
+        if not set(constraints) <= set(_constraints_of(table.open_unasked())):  # unless another writer added them first
             raise
 
 

@@ -13,15 +13,20 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, read_commit, read_log, versions
+from assay.features.tables.delta_log import commit_info, commit_path, read_commit, read_commits, versions
 from assay.features.tables.digest import digest_of
+from assay.features.tables.guard import ALLOW_ALL, Action, Guard
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.storage import Storage, open_storage
 
 
 class TableMissing(AssayError):
-    """The table does not exist (yet)."""
+    """The table does not exist (yet). `table` is its name."""
+
+    def __init__(self, message: str, table: str = "") -> None:
+        super().__init__(message)
+        self.table = table
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,18 @@ class Lake:
     """All tables under one root. Holds no state, unless it is `remembering`: every call looks at the log."""
 
     storage: Storage
+    actor: str = field(default="", compare=False)
+    guard: Guard = field(default=ALLOW_ALL, repr=False, compare=False)
     _latest: "dict[str, tuple[TableState, tuple[int, int]]] | None" = field(default=None, repr=False, compare=False)
 
     def remembering(self) -> "Lake":
         """The same lake for someone who asks the same tables often: the latest state of each is kept for as long as no
         newer commit is beside it. Log files that are changed by hand, against the protocol, are not noticed."""
         return replace(self, _latest={}) if self.storage.is_local else self
+
+    def allow(self, action: Action, table: str, actor: str = "") -> None:
+        """Ask the guard whether the actor (by default who opened the lake) may do this. Raises Denied."""
+        self.guard.check(actor or self.actor, action, table)
 
     def table(self, name: str) -> "Table":
         if not name or name.startswith(("_", "/")) or ".." in name:
@@ -72,8 +83,11 @@ def _remote_tables(storage: Storage, folder: str) -> Iterator[str]:
     return (path.removesuffix(first) for path in storage.walk(folder) if path.endswith(first))
 
 
-def open_lake(uri: str | Path, options: dict[str, str] | None = None) -> Lake:
-    return Lake(open_storage(uri, options))
+def open_lake(
+    uri: str | Path, options: dict[str, str] | None = None, *, actor: str = "", guard: Guard = ALLOW_ALL
+) -> Lake:
+    """The lake at a folder or object-store URI. `actor` is who works with it; `guard` is asked at every read and write."""
+    return Lake(open_storage(uri, options), actor, guard)
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,12 @@ class Table:
 
     def at(self, version: int | None = None) -> "TableState":
         """The table at a version, resolved once (None: the latest now). Raises TableMissing, or AssayError for a version
-        that the table does not have."""
+        that the table does not have, or Denied."""
+        self.lake.allow("read", self.name)
+        return self.open_unasked(version)
+
+    def open_unasked(self, version: int | None = None) -> "TableState":
+        """As `at`, without asking the guard: for writers, which have asked whether they may write."""
         if version is not None and version < 0:
             raise AssayError(f"{self.name} has no version {version}: versions count from 0.")
         if version is None and self.lake._latest is not None:
@@ -122,7 +141,7 @@ class Table:
             delta = DeltaTable(self.uri, version=version, storage_options=self.lake.storage.options or None)
         except (TableNotFoundError, DeltaError) as problem:
             if not self.exists():
-                raise TableMissing(f"There is no table {self.name} in {self.lake.storage.root}.") from None
+                raise TableMissing(f"There is no table {self.name} in {self.lake.storage.root}.", self.name) from None
             if version is not None and version not in versions(self.lake.storage, self.name):
                 raise AssayError(f"{self.name} has no version {version} (see: assay tables {self.name}).") from None
             raise AssayError(f"{self.name} cannot be opened: its log is damaged ({type(problem).__name__}).") from None
@@ -174,7 +193,7 @@ class TableState:
     @cached_property
     def commits(self) -> list[Commit]:
         """Every commit up to this version, oldest first."""
-        log = read_log(self.table.lake.storage, self.table.name, self.version)
+        log = read_commits(self.table.lake.storage, self.table.name, self.version)
         return [parse_commit(self.table.name, commit_info(version, actions)) for version, actions in log]
 
     def _commits_newest_first(self) -> Iterator[Commit]:

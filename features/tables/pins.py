@@ -75,6 +75,8 @@ def pin(
         raise AssayError(f"Pin {name!r} names no snapshot.")
     if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now):
         raise AssayError(f"Pin {name!r} must expire in the future, at a time with a zone.")
+    for item in snapshots:
+        lake.allow("read", (item.snapshot if isinstance(item, Slice) else item).table)
     old = Pin.from_dict(json.loads(lake.storage.get(path))) if lake.storage.size(path) is not None else None
     if old is not None and old.is_live(now) and set(old.snapshots) != set(snapshots):
         raise AssayError(f"Pin {name!r} already keeps other snapshots: choose another name, or remove it first.")
@@ -99,6 +101,8 @@ def unpin(lake: Lake, name: str) -> None:
     """Remove a pin. Its snapshots stay until a vacuum. Raises AssayError when there is none."""
     if lake.storage.size(_path(name)) is None:
         raise AssayError(f"There is no pin {name!r} (see: assay pin list).")
+    for item in Pin.from_dict(json.loads(lake.storage.get(_path(name)))).snapshots:  # what it kept may go
+        lake.allow("delete", (item.snapshot if isinstance(item, Slice) else item).table)
     lake.storage.delete(_path(name))
 
 

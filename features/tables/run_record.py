@@ -45,7 +45,7 @@ class Work:
     """What is about to be done: which asset, for which partition, by which code.
 
     `code_version` hashes the declaration and code that decide the result. `params` are further inputs that are not tables
-    (a cut-off date, a model digest); they enter the fingerprint.
+    (a cut-off date, a model digest); they enter the fingerprint. `actor` is who does it: a person or a service.
     """
 
     asset: str
@@ -56,6 +56,7 @@ class Work:
     description: str = ""
     owner: str = ""
     source_location: str = ""
+    actor: str = ""
 
     def __post_init__(self) -> None:
         if self.partition is not None and not _PARTITION_KEY.fullmatch(self.partition):

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
@@ -20,6 +20,7 @@ from assay.features.tables.commit_metadata import Commit, SourceFile
 from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, find_current, publish
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake, TableMissing, TableState
+from assay.features.tables.reader import Reader
 from assay.features.tables.run_record import CheckResult, Recorder, RunResult, TableWrite, Work
 from assay.features.tables.sections import section
 from assay.features.tables.snapshot import Slice
@@ -35,24 +36,17 @@ class AuditFailed(AssayError):
         self.checks = tuple(checks)
 
 
-@dataclass(frozen=True, slots=True)
-class _OpenRead:
-    state: TableState
-    reads: dict[tuple[tuple[str, ...] | None, bool], Slice]
-
-
 class Transaction:
     """Collects one unit of work. Made by `transaction(…)`; publishes when its block ends without an error."""
 
     def __init__(self, lake: Lake, work: Work) -> None:
-        self.lake, self.work = lake, work
+        self.lake, self.work = lake, by_actor(lake, work)
+        self.reader = Reader(lake)
         self.checks: list[CheckResult] = []
         self.sources: list[SourceFile] = []
         self.contract: Mapping[str, Any] | None = None
         self.extra: dict[str, Any] = {}
         self.sections: dict[str, Any] = {}
-        self._pins: dict[str, _OpenRead] = {}
-        self._absent: set[str] = set()
         self._staged: list[Staged] = []
         self._written: list[TableWrite] = []
         self._then: list[Callable[[RunResult], None]] = []
@@ -63,16 +57,7 @@ class Transaction:
 
     def state(self, name: str, version: int | None = None) -> TableState:
         """The table, pinned: asked twice in one transaction, it is the same version. Raises TableMissing."""
-        pin = self._pins.get(name)
-        if pin is None:
-            try:
-                pin = self._pins[name] = _OpenRead(self.lake.table(name).at(version), {})
-            except TableMissing:
-                self._absent.add(name)  # "there is nothing yet" was read too: what is decided on it must still hold
-                raise
-        elif version is not None and version != pin.state.version:
-            raise AssayError(f"{name} is already read at version {pin.state.version} here, not at {version}.")
-        return pin.state
+        return self.reader.state(name, version)
 
     def read(
         self,
@@ -86,16 +71,11 @@ class Transaction:
 
         A `lookup` is recorded too, but a change in it does not make this work stale.
         """
-        state = self.state(name, version)
-        key = (tuple(sorted(partitions)) if partitions is not None else None, lookup)
-        reads = self._pins[name].reads
-        if key not in reads:
-            reads[key] = state.slice(partitions, lookup=lookup)
-        return state.scan(partitions)
+        return self.reader.read(name, partitions, version=version, lookup=lookup)
 
     @property
     def reads(self) -> tuple[Slice, ...]:
-        return tuple(item for pin in self._pins.values() for item in pin.reads.values())
+        return self.reader.reads
 
     # -- deciding --------------------------------------------------------------------------------------------------
 
@@ -121,7 +101,7 @@ class Transaction:
 
     def _written_before(self, name: str) -> tuple[TableWrite, Commit] | None:
         try:
-            state = self.lake.table(name).at()
+            state = self.lake.table(name).open_unasked()  # what the work itself wrote: part of writing it
         except TableMissing:
             return None
         commit = find_current(self.lake, state, self.work.partition, self.fingerprint)
@@ -160,6 +140,7 @@ class Transaction:
 
         `sections` describe this output (as `describe` does all of them); `extra` goes into its commit as it is.
         """
+        self.lake.allow("write", name, self.work.actor)
         described = {key: section(key, value) for key, value in (sections or {}).items()}
         self._staged.append(
             Staged(
@@ -205,7 +186,9 @@ class Transaction:
     def publish(self) -> RunResult:
         self.audit()
         metadata = self.outcome()
-        read = dict.fromkeys(self._absent, ABSENT) | {name: pin.state.version for name, pin in self._pins.items()}
+        for item in self._staged:
+            self.lake.allow("write", item.table, self.work.actor)
+        read = dict.fromkeys(self.reader.absent, ABSENT) | dict(self.reader.versions)
         # What may conflict goes first, so that a conflict is found before anything else is out.
         staged = sorted(self._staged, key=lambda item: item.table not in read)
         for item in staged:
@@ -214,6 +197,11 @@ class Transaction:
         for action in self._then:
             action(self.done)
         return self.done
+
+
+def by_actor(lake: Lake, work: Work) -> Work:
+    """The work with who does it: whom it names, or who opened the lake."""
+    return work if work.actor or not lake.actor else replace(work, actor=lake.actor)
 
 
 def fingerprint(
@@ -235,7 +223,7 @@ def transaction(lake: Lake, recorder: Recorder, work: Work) -> Iterator[Transact
     """One unit of work. On a clean end everything staged is audited and published; on an error nothing is, the recorder
     is told, and the error goes on."""
     tx = Transaction(lake, work)
-    recorder.started(work)
+    recorder.started(tx.work)
     try:
         yield tx
         done = tx.publish()
@@ -250,8 +238,8 @@ def run(
 ) -> tuple[T, RunResult]:
     """Run `body` in a transaction; when another writer changed a table that it both read and writes, run it again on the
     new state (optimistic concurrency with jitter). Raises Conflict after `attempts`."""
-    recorder.started(work)
     tx = Transaction(lake, work)
+    recorder.started(tx.work)
     for attempt in range(attempts):
         tx = Transaction(lake, work)
         try:

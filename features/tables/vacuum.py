@@ -10,16 +10,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import unquote
 
 from assay.errors import AssayError
 from assay.features.tables.availability import require_readable
-from assay.features.tables.commit_metadata import parse_commit
-from assay.features.tables.delta_log import commit_info, read_log
 from assay.features.tables.lake import Lake
-from assay.features.tables.parquet_files import PARTITION, file_sha256
+from assay.features.tables.parquet_files import file_sha256
 from assay.features.tables.pins import announcement, live_pins
 from assay.features.tables.snapshot import Slice, Snapshot
+from assay.features.tables.table_log import FileLife, TableLog, read_log
 
 # Younger files may belong to a commit that is being made (a file named by its content can come back to life).
 GRACE = timedelta(hours=1)
@@ -52,20 +50,6 @@ class Vacuum:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Life:
-    """A data file is part of the versions from `start` to before `end` (None: of the latest too)."""
-
-    path: str
-    partition: str | None
-    start: int
-    end: int | None
-
-    def holds(self, version: int, partitions: tuple[str, ...] | None) -> bool:
-        inside = self.start <= version and (self.end is None or version < self.end)
-        return inside and (partitions is None or self.partition in partitions)
-
-
 def plan_vacuum(lake: Lake, table: str, *, keep_days: float = 30, grace: timedelta = GRACE) -> Vacuum:
     """What may be freed. Kept is what the latest version, every version that was the latest within `keep_days`, and every
     live pin (of a slice: its partitions) needs, and whatever was written within `grace`.
@@ -74,7 +58,11 @@ def plan_vacuum(lake: Lake, table: str, *, keep_days: float = 30, grace: timedel
     """
     now = datetime.now(UTC)
     table_id = lake.table(table).at().snapshot.table_id
-    times, lives = _read(lake, table)
+    log = _complete_log(lake, table)
+    times = {entry.version: entry.commit.timestamp for entry in log.entries if entry.commit is not None}
+    lives: dict[str, list[FileLife]] = defaultdict(list)
+    for life in log.lives():
+        lives[life.file.path].append(life)
     cutoff = now - timedelta(days=keep_days)
     latest = max(times)
     recent = {version for version in times if version == latest or times[version + 1] > cutoff}
@@ -89,7 +77,12 @@ def plan_vacuum(lake: Lake, table: str, *, keep_days: float = 30, grace: timedel
     free = {
         path
         for path, spans in lives.items()
-        if not any(life.holds(version, part) for version, parts in needed.items() for part in parts for life in spans)
+        if not any(
+            life.holds(version) and (part is None or life.file.partition in part)
+            for version, parts in needed.items()
+            for part in parts
+            for life in spans
+        )
     }
     free = _old_enough(lake, table, free, now - grace)
     free |= _old_enough(lake, table, _leftovers(lake, table, lives), now - LEFTOVER)
@@ -102,6 +95,7 @@ def vacuum(lake: Lake, table: str, *, keep_days: float = 30, dry_run: bool = Tru
     plan = plan_vacuum(lake, table, keep_days=keep_days, grace=grace)
     if dry_run:
         return plan
+    lake.allow("delete", table)
     # Announced before the pins are read again: a pin made meanwhile is seen here, or sees this and gives up.
     note = announcement(table)
     lake.storage.put(note, json.dumps({"files": plan.paths}).encode())
@@ -125,25 +119,14 @@ def _snapshot(item: Snapshot | Slice) -> Snapshot:
     return item.snapshot if isinstance(item, Slice) else item
 
 
-def _read(lake: Lake, table: str) -> tuple[dict[int, datetime], dict[str, list[_Life]]]:
-    """When each version was committed, and in which versions each data file lived."""
-    times: dict[int, datetime] = {}
-    live: dict[str, _Life] = {}
-    lives: dict[str, list[_Life]] = defaultdict(list)
-    for version, actions in read_log(lake.storage, table):
-        times[version] = parse_commit(table, commit_info(version, actions)).timestamp
-        for action in actions:
-            if "remove" in action and (ended := live.pop(unquote(action["remove"]["path"]), None)) is not None:
-                lives[ended.path].append(replace(ended, end=version))
-        for action in actions:
-            if "add" in action:
-                path = unquote(action["add"]["path"])
-                live[path] = _Life(path, action["add"]["partitionValues"].get(PARTITION), version, None)
-    for life in live.values():
-        lives[life.path].append(life)
-    if sorted(times) != list(range(len(times))):
-        raise AssayError(f"{table} is not vacuumed: its log has gaps, so that what its versions need is not known.")
-    return times, lives
+def _complete_log(lake: Lake, table: str) -> TableLog:
+    log = read_log(lake, table)
+    entries = log.entries if log else ()
+    if log is None or log.damaged or [entry.version for entry in entries] != list(range(len(entries))):
+        raise AssayError(
+            f"{table} is not vacuumed: its log is damaged or has gaps, so that what its versions need is not known."
+        )
+    return log
 
 
 def _old_enough(lake: Lake, table: str, paths: set[str], before: datetime) -> set[str]:

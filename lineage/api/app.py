@@ -22,7 +22,7 @@ from assay.features.tables.lake import Lake, open_lake
 from assay.lineage.api import ingest, marquez, queries
 from assay.lineage.api import marquez_models as models
 from assay.lineage.api.safe_json import Answer, refusal
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.tracing.verify import Embed
 from assay.settings import Settings
 
@@ -55,10 +55,9 @@ def create_app(
         AssayError: The settings name a lake, a database or a console that cannot be used.
     """
     settings = Settings()
-    store = store or open_store(settings.lineage_url, settings.home)
-    lake = (lake or open_lake(settings.lake_uri, settings.lake_options)).remembering()
-    if console is True:
-        console = _configured_console(settings, store, lake, embed)
+    store = store or open_lineage_store(settings.lineage_url, settings.home)
+    lake = (lake or open_lake(settings.lake_uri, settings.lake_options, actor=settings.acting)).remembering()
+    behind = _configured_console(settings, store, lake, embed) if console is True else console or None
     app = FastAPI(title="Assay lineage", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -76,7 +75,7 @@ def create_app(
     app.include_router(marquez.create_router(store))
     app.include_router(queries.create_router(store, lake))
     app.openapi = lambda: _openapi(app)
-    return _OuterMiddleware(app, console or app, frozenset(hosts))
+    return _OuterMiddleware(app, behind or app, frozenset(hosts))
 
 
 def _configured_console(settings: Settings, store: LineageStore, lake: Lake, embed: Embed | None) -> ASGIApp | None:
@@ -163,8 +162,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         shape = {"application/json": {"schema": models.Refused.model_json_schema()}}
         for operation in (operation for path in schema["paths"].values() for operation in path.values()):
             operation["responses"].pop("422", None)
-            for code, said in (("400", "The request cannot be understood"), ("503", "The database does not answer")):
-                operation["responses"].setdefault(code, {"description": said, "content": shape})
+            for code, meaning in (("400", "The request cannot be understood"), ("503", "The database does not answer")):
+                operation["responses"].setdefault(code, {"description": meaning, "content": shape})
         for name in ("HTTPValidationError", "ValidationError"):
             schema["components"]["schemas"].pop(name, None)
         app.openapi_schema = schema

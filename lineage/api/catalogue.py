@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from assay.lineage.api.latest_facets import Sayings, Spoken
+from assay.lineage.api.latest_facets import LatestFacets, Mentions
 from assay.lineage.api.records import Dataset, Hit, Job, Key, Run, Version
 from assay.lineage.events.naming import LOGICAL
 from assay.lineage.store import bulk
@@ -25,13 +25,13 @@ class Catalogue:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
-        self._sayings = Sayings(connection)
+        self._facets = LatestFacets(connection)
         bulk.by_index(connection)
 
     # -- lists -----------------------------------------------------------------------------------------------------
 
     def namespaces(self, limit: int, offset: int) -> tuple[list[tuple[str, int, int]], int]:
-        """(name, first and last time that anything in it was spoken of)"""
+        """(name, first and last time that an event mentions something in it)"""
         spans = []
         for kind, table in ((DATASET, datasets), (JOB, jobs)):
             columns = (table.c.namespace, mentions.c.first_us, mentions.c.last_us)
@@ -77,8 +77,10 @@ class Catalogue:
         ).all()
         last: dict[tuple[str, Key], int] = {}
         for name, asked, find in (("DATASET", DATASET, self._dataset_ids), ("JOB", JOB, self._job_ids)):
-            spoken = self._sayings.spoken(asked, find([(row.namespace, row.name) for row in rows if row.kind == name]))
-            last |= {(name, key): said.last_us for key, said in spoken.items()}
+            mentions = self._facets.mentions(
+                asked, find([(row.namespace, row.name) for row in rows if row.kind == name])
+            )
+            last |= {(name, key): mentioned.last_us for key, mentioned in mentions.items()}
         return [
             Hit(row.kind, (row.namespace, row.name), last[row.kind, (row.namespace, row.name)]) for row in rows
         ], total
@@ -97,8 +99,8 @@ class Catalogue:
             queries.insert(0, sa.select(datasets.c.id).where(datasets.c.table_name == name))
         for query in queries:
             if ids := list(self._connection.scalars(query)):
-                spoken = self._sayings.spoken(DATASET, {dataset: [dataset] for dataset in ids})
-                last = max(ids, key=lambda dataset: (spoken[dataset].last_us, dataset))
+                mentions = self._facets.mentions(DATASET, {dataset: [dataset] for dataset in ids})
+                last = max(ids, key=lambda dataset: (mentions[dataset].last_us, dataset))
                 row = self._connection.execute(sa.select(datasets).where(datasets.c.id == last)).one()
                 return row.namespace, row.name
         return None
@@ -117,31 +119,31 @@ class Catalogue:
         found = (find(*pair) for text in texts for pair in splits(text))
         return next(((kind, key) for key in found if key is not None), None)
 
-    # -- what is known of them -------------------------------------------------------------------------------------
+    # -- their facets ----------------------------------------------------------------------------------------------
 
     def datasets(self, keys: Iterable[Key]) -> dict[Key, Dataset]:
-        spoken = self._sayings.spoken(DATASET, ids := self._dataset_ids(keys))
-        versioned = {key: _last_version(said) for key, said in spoken.items()}
-        self._sayings.load({event for said in spoken.values() for event in said.events})
-        self._sayings.load(event for event in versioned.values() if event is not None)
+        mentions = self._facets.mentions(DATASET, ids := self._dataset_ids(keys))
+        versioned = {key: _last_version(mentioned) for key, mentioned in mentions.items()}
+        self._facets.load({event for mentioned in mentions.values() for event in mentioned.events})
+        self._facets.load(event for event in versioned.values() if event is not None)
         found = {}
         for key in ids:
             event = versioned[key]
             version = max((use.version for use in self._uses(event, key)), default=None) if event is not None else None
-            found[key] = self._dataset(key, spoken[key], version, None)
+            found[key] = self._dataset(key, mentions[key], version, None)
         return found
 
     def _uses(self, event: int, key: Key) -> Iterator[Any]:
-        uses = (use for use, _ in self._sayings.datasets(event) if (use.namespace, use.name) == key)
+        uses = (use for use, _ in self._facets.datasets(event) if (use.namespace, use.name) == key)
         return (use for use in uses if use.version and use.role not in READ)
 
-    def _dataset(self, key: Key, spoken: Spoken, version: str | None, only: str | None) -> Dataset:
-        """`only`: what is said of this version."""
-        said = self._sayings.of_dataset(
-            spoken, lambda use: (use.namespace, use.name) == key and (only is None or use.version == only)
+    def _dataset(self, key: Key, mentions: Mentions, version: str | None, only: str | None) -> Dataset:
+        """`only`: the facets of this version."""
+        mentioned = self._facets.of_dataset(
+            mentions, lambda use: (use.namespace, use.name) == key and (only is None or use.version == only)
         )
-        written = max((item.moment[0] for item in spoken.mentions if item.role in WRITTEN), default=None)
-        return Dataset(key, spoken.first_us, spoken.last_us, written, version, *said.values())
+        written = max((item.moment[0] for item in mentions.mentions if item.role in WRITTEN), default=None)
+        return Dataset(key, mentions.first_us, mentions.last_us, written, version, *mentioned.values())
 
     def versions_of(self, key: Key, limit: int, offset: int) -> tuple[list[Version], int]:
         """The versions that events name, newest first."""
@@ -155,15 +157,15 @@ class Catalogue:
         page = sorted(ids, key=_version_order, reverse=True)[offset : offset + limit]
         writers = self._writers({version: name for name in page for version in ids[name]})
         made = self.runs(writers.values())
-        spoken = self._sayings.spoken(VERSION, {name: ids[name] for name in page})
-        self._sayings.load({event for said in spoken.values() for event in said.events})
+        mentions = self._facets.mentions(VERSION, {name: ids[name] for name in page})
+        self._facets.load({event for mentioned in mentions.values() for event in mentioned.events})
         found = [
-            Version(self._dataset(key, spoken[name], name, name), made.get(writers.get(name, ""))) for name in page
+            Version(self._dataset(key, mentions[name], name, name), made.get(writers.get(name, ""))) for name in page
         ]
         return found, len(ids)
 
     def _writers(self, names: dict[int, str]) -> dict[str, str]:
-        """By version: the run that wrote it, the first if several say so."""
+        """By version: the run that wrote it; the first if there are several."""
         query = "SELECT e.version_id, r.run_id FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
         query += " WHERE e.version_id = $0i AND e.role = 'output' ORDER BY r.first_us DESC, r.run_id DESC"
         return {
@@ -172,15 +174,15 @@ class Catalogue:
 
     def jobs(self, keys: Iterable[Key]) -> dict[Key, Job]:
         ids = self._job_ids(keys)
-        spoken = self._sayings.spoken(JOB, ids)
-        self._sayings.load({event for said in spoken.values() for event in said.events})
+        mentions = self._facets.mentions(JOB, ids)
+        self._facets.load({event for mentioned in mentions.values() for event in mentioned.events})
         linked = self.beside_jobs(ids)
         found = {}
-        for key, said in spoken.items():
+        for key, mentioned in mentions.items():
             sides = [
                 tuple(sorted(other for other, written in linked[key] if written is side)) for side in (False, True)
             ]
-            found[key] = Job(key, said.first_us, said.last_us, self._sayings.of_part("job", said), *sides)
+            found[key] = Job(key, mentioned.first_us, mentioned.last_us, self._facets.of_part("job", mentioned), *sides)
         return {key: found[key] for key in ids if key in found}
 
     def latest_runs(self, keys: Iterable[Key], each: int, offset: int = 0) -> dict[Key, list[Run]]:
@@ -203,13 +205,13 @@ class Catalogue:
         query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, j.namespace, j.name FROM $rows"
         query += " CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.run_id = $0"
         rows = bulk.execute(self._connection, query, [[run] for run in sorted(set(ids))]).all()
-        spoken = self._sayings.spoken(RUN, {row.run_id: [row.id] for row in rows})
-        self._sayings.load({event for said in spoken.values() for event in said.events})
+        mentions = self._facets.mentions(RUN, {row.run_id: [row.id] for row in rows})
+        self._facets.load({event for mentioned in mentions.values() for event in mentioned.events})
         found = {}
         for row in rows:
-            said, job = spoken[row.run_id], (row.namespace, row.name)
-            times = (row.started_us, row.ended_us, said.first_us, said.last_us)
-            found[row.run_id] = Run(row.run_id, job, row.state, *times, self._sayings.of_part("run", said))
+            mentioned, job = mentions[row.run_id], (row.namespace, row.name)
+            times = (row.started_us, row.ended_us, mentioned.first_us, mentioned.last_us)
+            found[row.run_id] = Run(row.run_id, job, row.state, *times, self._facets.of_part("run", mentioned))
         return found
 
     # -- neighbours ------------------------------------------------------------------------------------------------
@@ -235,7 +237,7 @@ WHERE d.namespace = $0 AND d.name = $1"""
         return {key: sorted(found[key]) for key in found}
 
     def derived_from(self, keys: Collection[Key]) -> dict[Key, list[Key]]:
-        """By dataset: those whose columns were ever said to come from its columns."""
+        """By dataset: those with columns that come from its columns, according to any event."""
         query = "SELECT DISTINCT c.namespace, c.name, d.namespace, d.name FROM $rows CROSS JOIN column_sources c"
         query += " JOIN datasets d ON d.id = c.dataset_id WHERE c.namespace = $0 AND c.name = $1"
         found: dict[Key, list[Key]] = {key: [] for key in keys}
@@ -271,9 +273,9 @@ def _holds(column: sa.Column[str] | sa.ColumnElement[str], text: str) -> sa.Colu
     return column.icontains(text, autoescape=True)
 
 
-def _last_version(spoken: Spoken) -> int | None:
+def _last_version(mentions: Mentions) -> int | None:
     """The last event that named a version that was not only read."""
-    return next((item.event_id for item in spoken.mentions if item.versioned and item.role not in READ), None)
+    return next((item.event_id for item in mentions.mentions if item.versioned and item.role not in READ), None)
 
 
 def _version_order(name: str) -> list[tuple[bool, int, str]]:

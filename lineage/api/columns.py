@@ -1,7 +1,7 @@
-"""Columns and the columns that they come from, as the latest facets of their datasets say.
+"""Columns and their source columns, according to the latest facets of their datasets.
 
 A dataset's `lineage` facet stands before that in its job's, and both before `columnLineage`. What concerns the whole dataset
-(a filter, a join, an order) is a source of each of its columns. Nothing is guessed: a source without a column is none.
+(a filter, a join, an order) is a source of each of its columns. Nothing is guessed: a source without a column is ignored.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from assay.lineage.api.catalogue import Catalogue, splits
-from assay.lineage.api.marquez_json import linked, list_in, said
+from assay.lineage.api.marquez_json import linked, list_in, text_of
 from assay.lineage.api.records import Dataset, Json, Key
 from assay.lineage.api.safe_json import NodeId
 from assay.lineage.events.redaction import redact_text
@@ -31,10 +31,10 @@ class Column(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where a column comes from, and how, as far as that is said."""
+    """A source of a column; how it was used, where a facet has that."""
 
     column: Column
-    kind: str | None  # DIRECT or INDIRECT, or whatever was said
+    kind: str | None  # DIRECT or INDIRECT, or another value of the facet
     description: str | None
 
 
@@ -126,7 +126,7 @@ def _all(walk: _Walk, key: Key) -> list[str]:
 
 
 def _types(entry: Dataset) -> dict[str, str | None]:
-    return {str(item.get("name", "")): said(item, "type") for item in list_in(entry.facets, "schema", "fields")}
+    return {str(item.get("name", "")): text_of(item, "type") for item in list_in(entry.facets, "schema", "fields")}
 
 
 def _data(walk: _Walk, column: Column) -> Json:
@@ -176,16 +176,20 @@ def _read(facet: Any, of_all: str, of_one: str, types: Iterable[str]) -> dict[st
     return found | {name: shared for name in types if name not in found and shared}
 
 
-def _sources(given: Json, name: str, said_of_all: Json | None = None) -> Iterator[Source]:
-    """`said_of_all`: where older versions of the facet say how, for all sources at once."""
+def _sources(given: Json, name: str, shared: Json | None = None) -> Iterator[Source]:
+    """`shared`: the mapping in which older versions of the facet keep the transformation of all sources."""
     for item in list_in({"facet": given}, "facet", name):
         if "field" not in item:
             continue
         key = dataset_key(item)
         how = list_in({"facet": item}, "facet", "transformations")
-        kinds = [said(each, "type") for each in how] or [said(said_of_all or {}, "transformationType")]
-        told = [said(each, "description") for each in how] or [said(said_of_all or {}, "transformationDescription")]
+        kinds = [text_of(each, "type") for each in how] or [text_of(shared or {}, "transformationType")]
+        descriptions = [text_of(each, "description") for each in how] or [
+            text_of(shared or {}, "transformationDescription")
+        ]
         kind = "DIRECT" if "DIRECT" in kinds else kinds[0]
         yield Source(
-            Column(key.namespace, key.name, str(item["field"])), kind, next((text for text in told if text), None)
+            Column(key.namespace, key.name, str(item["field"])),
+            kind,
+            next((text for text in descriptions if text), None),
         )

@@ -43,7 +43,7 @@ def create_router(store: LineageStore) -> APIRouter:
 
     @router.post("/lineage/batch", responses=refused, response_model=BatchResult, openapi_extra=BATCH_BODY)
     async def post_batch(body: Annotated[bytes, Depends(_batch_body)]) -> Answer:
-        """Store many events; those that are none are listed, the others are stored."""
+        """Store many events. Invalid ones are listed with the reason, all others are stored."""
         try:
             bodies = split(body)
         except AssayError as error:
@@ -87,7 +87,7 @@ def _unzip(data: bytes, limit: int) -> bytes:
     try:
         content = unpacker.decompress(data, limit + 1)
     except zlib.error:
-        raise HTTPException(400, "The body is said to be gzip, but is not.") from None
+        raise HTTPException(400, "The content encoding is gzip, but the body is not gzip data.") from None
     if len(content) > limit:
         raise _too_large(limit)
     if not unpacker.eof:
@@ -100,7 +100,7 @@ def _too_large(limit: int) -> HTTPException:
 
 
 def split(body: bytes) -> list[bytes]:
-    """The bytes of each event of a JSON array, unchanged. Raises AssayError where it is no array."""
+    """The bytes of each event of a JSON array, unchanged. Raises AssayError for anything else."""
     wrong = AssayError("A batch is a JSON array of OpenLineage events; this is not one.")
     try:
         text, decoder = body.decode().lstrip(), json.JSONDecoder()
@@ -162,8 +162,8 @@ def _put(store: LineageStore, facts: list[EventFacts]) -> int:
 
 
 def put_batch(store: LineageStore, bodies: list[bytes]) -> BatchResult:
-    """Every event that is one is stored. They go in together; where the database refuses that, one by one, so that one that
-    fails takes no other with it."""
+    """Store every valid event. They are written together; if the database refuses that, one by one, so that a failing event
+    affects no other."""
     failures: list[Failure] = []
     read: list[tuple[int, EventFacts]] = []
     for index, body in enumerate(bodies):

@@ -1,4 +1,4 @@
-"""What events say of somebody: of every facet the latest, read from the few events that say it (see `store/facet_index.py`)."""
+"""The latest facet of every name of an entity, read from the few events that carry them (see `store/facet_index.py`)."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """The last event that spoke of somebody in one shape. `moment`: when (µs), and its digest, so that no two are equal."""
+    """The latest event that mentions an entity in one shape. `moment`: its time (µs) and digest, so that no two are equal."""
 
     moment: tuple[int, str]
     event_id: int
@@ -28,8 +28,8 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """All shapes, the latest first; and when somebody was first spoken of, µs."""
+class Mentions:
+    """The mentions of an entity in all shapes, the latest first; and the time of the first mention, µs."""
 
     first_us: int
     mentions: tuple[Mention, ...]
@@ -50,7 +50,7 @@ class Spoken:
         return list(needed)
 
 
-class Sayings:
+class LatestFacets:
     """Reads events for one answer, each once."""
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -58,13 +58,13 @@ class Sayings:
         self._events: dict[int, Json] = {}
         self._described: dict[int, list[tuple[DatasetUse, Mapping[str, Any]]]] = {}
 
-    def spoken(self, kind: int, entities: Mapping[K, Iterable[int]]) -> dict[K, Spoken]:
-        """By name: what is said of one entity of the index, or of several together."""
+    def mentions(self, kind: int, entities: Mapping[K, Iterable[int]]) -> dict[K, Mentions]:
+        """By name: the mentions of one entity of the index, or of several together."""
         names = {entity: name for name, ids in entities.items() for entity in ids}
         found: dict[K, list[Any]] = {}
         for row in bulk.execute(self._connection, _MENTIONS, [[kind, entity] for entity in names]):
             found.setdefault(names[row.entity], []).append(row)
-        return {name: _spoken(rows) for name, rows in found.items()}
+        return {name: _mentions_of(rows) for name, rows in found.items()}
 
     def load(self, ids: Iterable[int]) -> None:
         """Read events in one go, before they are asked for one by one."""
@@ -81,23 +81,25 @@ class Sayings:
             self._described[event_id] = described(self.event(event_id))
         return self._described[event_id]
 
-    def of_part(self, part: str, spoken: Spoken) -> Json:
+    def of_part(self, part: str, mentions: Mentions) -> Json:
         """The facets of a job or a run: of `part` of the events."""
-        return _current(event.get(part) for event in map(self.event, spoken.events))["facets"]
+        return _current(event.get(part) for event in map(self.event, mentions.events))["facets"]
 
-    def of_dataset(self, spoken: Spoken, meant: Callable[[DatasetUse], bool]) -> dict[str, Json]:
+    def of_dataset(self, mentions: Mentions, meant: Callable[[DatasetUse], bool]) -> dict[str, Json]:
         """The facets of a dataset or a version, by side."""
-        return _current(given for event in spoken.events for use, given in self.datasets(event) if meant(use))
+        return _current(given for event in mentions.events for use, given in self.datasets(event) if meant(use))
 
 
 def _current(given: Iterable[Any]) -> dict[str, Json]:
-    """The latest first: who speaks later has the last word, `_deleted` included."""
+    """The facets of events given latest first: of each name the latest is kept; a `_deleted` one removes the name."""
     found: dict[str, Json] = {side: {} for side in SIDES}
     for item in given:
         for side, facets in found.items():
-            said = item.get(side) if isinstance(item, Mapping) else None
+            mentioned = item.get(side) if isinstance(item, Mapping) else None
             facets |= (
-                {name: facet for name, facet in said.items() if name not in facets} if isinstance(said, dict) else {}
+                {name: facet for name, facet in mentioned.items() if name not in facets}
+                if isinstance(mentioned, dict)
+                else {}
             )
     return {
         side: {name: facets[name] for name in sorted(facets) if not _deleted(facets[name])}
@@ -109,9 +111,9 @@ def _deleted(facet: Any) -> bool:
     return isinstance(facet, dict) and facet.get("_deleted") is True
 
 
-def _spoken(rows: Sequence[Any]) -> Spoken:
+def _mentions_of(rows: Sequence[Any]) -> Mentions:
     mentions = (Mention((row.last_us, row.sha256), row.event_id, row.role, *_names(row.names)) for row in rows)
-    return Spoken(
+    return Mentions(
         min(row.first_us for row in rows), tuple(sorted(mentions, key=lambda item: item.moment, reverse=True))
     )
 

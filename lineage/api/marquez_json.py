@@ -36,7 +36,7 @@ def _micros(at: datetime) -> int:
 def text_in(facets: Json, name: str, field: str) -> str | None:
     """A text in a facet, wherever the facet has the expected shape."""
     facet = facets.get(name)
-    return said(facet, field) if isinstance(facet, dict) else None
+    return text_of(facet, field) if isinstance(facet, dict) else None
 
 
 def list_in(facets: Json, name: str, field: str) -> list[Json]:
@@ -45,7 +45,7 @@ def list_in(facets: Json, name: str, field: str) -> list[Json]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def said(item: Json, name: str) -> str | None:
+def text_of(item: Json, name: str) -> str | None:
     value = item.get(name)
     return value if isinstance(value, str) else None
 
@@ -71,8 +71,8 @@ def dataset(entry: Dataset) -> Json:
     fields = [
         {
             "name": str(field.get("name", "")),
-            "type": said(field, "type"),
-            "description": said(field, "description"),
+            "type": text_of(field, "type"),
+            "description": text_of(field, "description"),
             "tags": [],
         }
         for field in list_in(facets, "schema", "fields")

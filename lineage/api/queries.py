@@ -1,5 +1,4 @@
-"""Our own questions: the version-exact graph, what differs between versions, and the traces, impacts and columns that the
-lake answers."""
+"""The native endpoints: the version-exact graph, differences between versions, and traces, impacts and columns from the lake."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -10,7 +9,7 @@ from pydantic import AfterValidator
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
-from assay.lineage.api import responses as answered
+from assay.lineage.api import responses
 from assay.lineage.api.marquez_json import decoded
 from assay.lineage.api.marquez_models import Refused
 from assay.lineage.api.safe_json import Answer, NodeId
@@ -42,7 +41,7 @@ AsOf = Annotated[datetime | None, Query(description="the graph as it was then; U
 def create_router(store: LineageStore, lake: Lake) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["lineage"])
 
-    @router.get("/nodes/{node_id:path}", response_model=answered.GraphNode, responses=MISSING)
+    @router.get("/nodes/{node_id:path}", response_model=responses.GraphNode, responses=MISSING)
     def node(node_id: NodePath) -> Answer:
         """One node of the graph with what is known of it."""
         found = find(store, node_id)
@@ -50,7 +49,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
             raise _unknown_node()
         return Answer(_node(found))
 
-    @router.get("/graph", response_model=answered.Subgraph, responses=MISSING)
+    @router.get("/graph", response_model=responses.Subgraph, responses=MISSING)
     def graph(
         focus: Annotated[str | None, Query(description="a node's id; without it: the whole graph")] = None,
         up: Steps = 1,
@@ -65,7 +64,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
             raise _unknown_node()
         return Answer(_subgraph(neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)))
 
-    @router.get("/trace/{prediction_id}", response_model=answered.Trace, responses=MISSING)
+    @router.get("/trace/{prediction_id}", response_model=responses.Trace, responses=MISSING)
     def trace_of(prediction_id: Annotated[str, Path(), AfterValidator(decoded)]) -> Answer:
         """Where a prediction came from, back to the delivered files."""
         try:
@@ -73,7 +72,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
-    @router.get("/impact", response_model=answered.Impact, responses=MISSING)
+    @router.get("/impact", response_model=responses.Impact, responses=MISSING)
     def impact_of(
         table: Table,
         version: Version = None,
@@ -88,7 +87,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
-    @router.get("/columns", response_model=answered.Columns, responses=MISSING)
+    @router.get("/columns", response_model=responses.Columns, responses=MISSING)
     def columns(
         table: Table,
         column: Annotated[str, Query(examples=["channel"])],
@@ -99,14 +98,14 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=100_000, description="at most so many edges")] = 10_000,
     ) -> Answer:
         """The columns that a column of a table's version came from (without a version: the latest), or that came from it
-        (from the rows of any version), as far as runs said so."""
+        (from the rows of any version), as far as commits declare it."""
         follow = column_upstream if direction == "up" else column_downstream
         try:
             return Answer(follow(lake, table, column, version, limit=limit).to_dict())
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
-    @router.get("/diff", response_model=answered.Diff, responses=MISSING)
+    @router.get("/diff", response_model=responses.Diff, responses=MISSING)
     def diff_of(a: Dataset, b: Dataset) -> Answer:
         """What differs between two versions, and in how they were made: schema, rows, contract, checks, code, inputs."""
         try:

@@ -1,4 +1,4 @@
-"""What the catalogue knows of each thing."""
+"""Records of the catalogue: datasets, versions, runs and jobs with their facets."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,8 @@ Key = tuple[str, str]  # namespace and name
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset, or one version of it. Times are those of events that speak of it, µs; `written_us`: of the last that wrote
-    it. `declared` is what jobs say of it, as facets."""
+    """A dataset, or one version of it. Times are those of events that mention it, µs; `written_us`: of the last that wrote
+    it. `declared` holds the facets that jobs declare about it."""
 
     key: Key
     first_us: int

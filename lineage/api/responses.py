@@ -1,4 +1,4 @@
-"""The shapes of what our own questions are answered with (`queries`), for OpenAPI."""
+"""Response models of the native endpoints (`queries`), for OpenAPI."""
 
 from typing import Literal
 
@@ -40,7 +40,7 @@ class Affected(Model):
     """The versions of a table that were made from the origin; `live` of them still hold rows of its latest version.
 
     `columns`: null where no column was asked for. Of them, `indirect` ones were only chosen, grouped or ordered by it, and of
-    `unknown` ones it was not said where they come from.
+    `unknown` ones no commit declares the sources.
     """
 
     table: str
@@ -83,7 +83,7 @@ class ColumnEdge(Model):
 
 
 class Columns(Model):
-    """`unknown` columns were written without saying where they come from; `truncated` says what could not be followed."""
+    """`unknown` columns have no declared sources; `truncated` names what could not be followed."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -113,8 +113,8 @@ class Columns(Model):
 
 
 class Diff(Model):
-    """What differs between two versions, as pairs [in a, in b]; empty or null: no difference. `unknown` names what is not
-    known of both, so that nothing is said about it."""
+    """What differs between two versions, as pairs [in a, in b]; empty or null: no difference. `unknown` names the fields
+    that are not known of both; these are not compared."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,7 +1,7 @@
 """From a column to the columns it came from, and to those that came from it: version by version, as commits declared them.
 
-A commit says what its columns come from, and which versions of which tables it read; together that leads from the rows
-that one version wrote to the rows that others wrote. Where a commit does not say, the answer says so and goes no further.
+A commit declares the sources of its columns, and records which versions of which tables it read. Together they lead from the rows
+that one version wrote to the rows that others wrote. Where a declaration is missing, the answer names the column and stops.
 """
 
 from collections import defaultdict, deque
@@ -36,7 +36,7 @@ class ColumnEdge:
 
 @dataclass(frozen=True, slots=True)
 class ColumnTrace:
-    """All edges upstream or downstream of a column. `unknown` columns were written without saying where they come from.
+    """All edges upstream or downstream of a column. `unknown` columns have no declared sources.
     `reasons`: what could not be read, or followed, at all."""
 
     origin: tuple[ColumnNode, ...]
@@ -123,8 +123,8 @@ def column_upstream(
 ) -> ColumnTrace:
     """Everything that a column of a table at a version (None: the latest) came from, back to the columns as delivered.
 
-    `limit`: at most so many edges; `reasons` say where there are more. Raises AssayError for a table, version or column
-    that is not there.
+    `limit`: at most so many edges; `reasons` names the limit where there are more. Raises AssayError for a
+    table, version or column that is not there.
     """
     commits = CommitGraph(lake)
     log = commits.origin(table, version, column)
@@ -138,7 +138,7 @@ def column_downstream(
 ) -> ColumnTrace:
     """Everything that came from a column of the rows that a version of a table wrote (None: every version).
 
-    Columns that were written by who read those rows, without saying where they come from, are `unknown` and not followed.
+    Columns of commits that read those rows, without declaring their sources, are `unknown` and not followed.
     `limit` and errors as in `column_upstream`.
     """
     commits = CommitGraph(lake)
@@ -156,9 +156,9 @@ def _walk(
     unknown: set[ColumnNode] = set()
     seen, queue = set(origin), deque(origin)
     while queue:
-        met, unsaid = step(queue.popleft())
+        met, undeclared = step(queue.popleft())
         edges.update(met)
-        unknown.update(unsaid)
+        unknown.update(undeclared)
         if limit is not None and len(edges) > limit:
             graph.commits.reasons[f"there are more than {limit:,} edges"] = None
             edges = set(sorted(edges)[:limit])
@@ -171,13 +171,13 @@ def _walk(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a commit says of its columns. `into`: by column, what it comes from. `out_of`: by table and column, what came
-    from it, and whether directly. `unsaid`: the other columns that it wrote, nothing being claimed of them."""
+class DeclaredColumns:
+    """What a commit declares about its columns. `into`: the sources of each column. `out_of`: by table and column, the columns
+    made from it, and whether directly. `undeclared`: columns the commit wrote without declaring their sources."""
 
     into: Mapping[str, tuple[Edge, ...]]
     out_of: Mapping[tuple[str, str], tuple[tuple[str, bool], ...]]
-    unsaid: frozenset[str]
+    undeclared: frozenset[str]
 
 
 @dataclass
@@ -185,15 +185,15 @@ class ColumnGraph:
     """Columns of versions, and what leads from one to the other."""
 
     commits: CommitGraph
-    _said: dict[Version, Said] = field(default_factory=dict)
+    _declared: dict[Version, DeclaredColumns] = field(default_factory=dict)
 
     def sources(self, node: ColumnNode) -> tuple[list[ColumnEdge], list[ColumnNode]]:
-        """The edges into a column; and the column itself, if nobody said where it comes from. A delivered column, and the
-        name of a partition, come from no other column."""
+        """The edges into a column; and the column itself, if its commit does not declare its sources. A delivered column and
+        the name of a partition have no sources."""
         commit = self.commits.commit(node[:2])
         if commit is None or node.column == PARTITION:
             return [], []
-        into = self.said(commit).into.get(node.column)
+        into = self.declared(commit).into.get(node.column)
         if into is None:
             return [], [node] if any(not item.lookup for item in commit.inputs) else []
         writers: dict[str, set[int]] = defaultdict(set)
@@ -207,16 +207,16 @@ class ColumnGraph:
         ], []
 
     def targets(self, node: ColumnNode) -> tuple[list[ColumnEdge], list[ColumnNode]]:
-        """The edges out of a column; and the columns that may have come from it, since whoever wrote them read its rows and
-        did not say. Who only looked something up in the rows need not say what for."""
-        edges, unsaid = [], []
+        """The edges out of a column; and the columns that may come from it, because their commit read its rows and does not
+        declare their sources. Commits that only looked something up in the rows need not declare it."""
+        edges, undeclared = [], []
         for commit, looked_up in self.readers(node[:2]):
-            said = self.said(commit)
-            for column, direct in said.out_of.get((node.table, node.column), ()):
+            declared = self.declared(commit)
+            for column, direct in declared.out_of.get((node.table, node.column), ()):
                 edges.append(ColumnEdge(node, ColumnNode(commit.table, commit.version, column), direct))
             if not looked_up:
-                unsaid += [ColumnNode(commit.table, commit.version, column) for column in said.unsaid]
-        return edges, unsaid
+                undeclared += [ColumnNode(commit.table, commit.version, column) for column in declared.undeclared]
+        return edges, undeclared
 
     def readers(self, version: Version) -> Iterator[tuple[Commit, bool]]:
         """The commits that read rows of a version; True: only to look something up."""
@@ -225,10 +225,10 @@ class ColumnGraph:
             assert commit is not None  # readers are commits
             yield commit, looked_up
 
-    def said(self, commit: Commit) -> Said:
-        """What contradicts what the commit read counts as unsaid."""
+    def declared(self, commit: Commit) -> DeclaredColumns:
+        """The declarations of a commit. One that names a table the commit did not read counts as undeclared."""
         key = (commit.table, commit.version)
-        if key not in self._said:
+        if key not in self._declared:
             read = {item.snapshot.table for item in commit.inputs}
             lineage = column_lineage(commit.column_lineage or {}, read)
             every = lineage.of(None)
@@ -238,5 +238,7 @@ class ColumnGraph:
                 for edge in edges:
                     out_of[edge.table, edge.source].append((column, edge.direct))
             written = self.commits.columns(key) | set(lineage.unknown)
-            self._said[key] = Said(into, {key: tuple(found) for key, found in out_of.items()}, written - into.keys())
-        return self._said[key]
+            self._declared[key] = DeclaredColumns(
+                into, {key: tuple(found) for key, found in out_of.items()}, written - into.keys()
+            )
+        return self._declared[key]

@@ -12,10 +12,11 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.snapshot import Slice
-from assay.lineage.commits.log import TableLog, read_log
+from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.predictions.find_prediction import UNREADABLE
 
 Version = tuple[str, int]  # a table and the version that wrote some of its rows
@@ -44,7 +45,7 @@ class CommitGraph:
         self.lake.table(table)  # refuses what is no table's name
         log = self.log(table)
         if log is None:
-            raise TableMissing(f"There is no table {table} in {self.lake.storage.root} (see: assay tables).")
+            raise TableMissing(f"There is no table {table} in {self.lake.storage.root} (see: assay tables).", table)
         if version is not None and log.entry(version) is None:
             raise AssayError(f"{table} has no version {version} (see: assay tables {table}).")
         columns = log.columns(log.latest if version is None else version)
@@ -108,8 +109,8 @@ class CommitGraph:
 
 def takes_one_model(reader: Commit, read: Slice) -> bool:
     """Whether a read is that of a prediction, of the table of the models that may have made it."""
-    model = reader.table.removeprefix("predictions/")
-    return reader.table.startswith("predictions/") and read.snapshot.table == f"models/{model}" and not read.lookup
+    models = Kind.MODELS.table(own_name(reader.table))
+    return Kind.PREDICTIONS.holds(reader.table) and read.snapshot.table == models and not read.lookup
 
 
 def model_of(prediction: Commit) -> str | None:

@@ -1,7 +1,6 @@
 """The graph of what Assay wrote, restored from the tables' own commits: the store is only an index of them."""
 
 import gc
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +10,10 @@ from typing import Any
 
 from openlineage.client.event_v2 import RunEvent
 
-from assay.features.tables.commit_metadata import Commit, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, parse_log, versions
+from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake
 from assay.features.tables.snapshot import Snapshot
+from assay.features.tables.table_log import read_log
 from assay.lineage.events import events
 from assay.lineage.events.serialize import encoded, fields_of, to_bytes
 from assay.lineage.store.lineage_store import LineageStore
@@ -114,21 +113,16 @@ def published(lake: Lake, tables: Iterable[str]) -> Published:
 
 
 def _outputs(lake: Lake, table: str, damaged: list[str]) -> Iterator[Output]:
-    uri = lake.table(table).uri
-    table_id, schema = "", {}
-    for version in versions(lake.storage, table):
-        content = lake.storage.get(commit_path(table, version))
-        try:
-            actions = parse_log(content)
-            for action in actions:
-                if "metaData" in action:
-                    table_id, schema = action["metaData"]["id"], _schema(action["metaData"])
-            commit = parse_commit(table, commit_info(version, actions))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            damaged.append(f"{table}@{version}")
-            continue
-        if commit.run_id is not None and commit.rows is not None:
-            yield Snapshot(table, table_id, version, hashlib.sha256(content).hexdigest(), uri), commit, schema
+    log = read_log(lake, table)
+    uri, table_id, schema = lake.table(table).uri, "", {}
+    for entry in log.entries if log else ():
+        if entry.metadata is not None:
+            table_id, schema = entry.metadata["id"], _schema(entry.metadata)
+        commit = entry.commit
+        if commit is None:
+            damaged.append(f"{table}@{entry.version}")
+        elif commit.run_id is not None and commit.rows is not None:
+            yield Snapshot(table, table_id, entry.version, entry.sha256, uri), commit, schema
 
 
 def _schema(metadata: Mapping[str, Any]) -> dict[str, str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the event and store libraries take a third of a second to i
     from assay.lineage.store.lineage_store import LineageStore
 
 SPOOL = "lineage.spool.ndjson"
+QUIET_SECONDS = 60  # runs whose start or last commit is younger are not recovered: they may still be running
 PAUSE_SECONDS = 5.0  # after the store failed, go straight to the spool for as long
 
 _log = logging.getLogger("assay.lineage")
@@ -61,7 +62,7 @@ class EventRecorder:
         lake: Lake,
         tables: Sequence[str] | None = None,
         *,
-        quiet: timedelta = timedelta(minutes=10),
+        quiet: timedelta = timedelta(seconds=QUIET_SECONDS),
         over: Callable[[str], bool] = lambda parent_id: False,
         abandoned: timedelta | None = None,
     ) -> list[str]:
@@ -77,7 +78,7 @@ class EventRecorder:
         """
         from assay.lineage.delivery.rebuild import ended, events_of, published
 
-        self._empty_spool()  # there may be an end in it
+        self._empty_spool()  # it may hold terminal events
         now = datetime.now(UTC)
         # Looked for before the tables are read: what is gone now cannot publish any more after that.
         before = now - abandoned if abandoned is not None else datetime.min.replace(tzinfo=UTC)
@@ -90,10 +91,10 @@ class EventRecorder:
                 self._put(events_of(outputs, self.deployment))
                 recovered.append(identifier)
         if found.damaged:
-            return recovered  # who knows whose commits those were
+            return recovered  # the damaged commits may belong to any of the runs
         for identifier, body in gone.items():
             if identifier not in found.runs:
-                # Not as its only end: if it is told later what really happened, that is stored too, and stands.
+                # Not the only possible end: if the real terminal event arrives later, it is stored too, and replaces this one.
                 self._put([body], once=False)
                 recovered.append(identifier)
         return recovered
@@ -131,7 +132,7 @@ class EventRecorder:
             from assay.lineage.events.serialize import to_bytes
 
             body = to_bytes(make(events))
-        except Exception as error:  # whatever it is, it is ours to keep
+        except Exception as error:  # never the work's problem
             self._complain("event", f"could not be made ({type(error).__name__}) and is lost")
             return
         try:
@@ -164,7 +165,7 @@ class EventRecorder:
                 self._drain = Drain(self.store, target)
                 self._drain.start()
             self._drain.wake()
-        except Exception as error:  # a URL that is none, no thread to be had: the events wait in the outbox
+        except Exception as error:  # an invalid URL, no thread available: the events wait in the outbox
             self._complain("delivery", f"does not start ({type(error).__name__}); events wait in the outbox")
 
     def _complain(self, what: str, problem: str) -> None:

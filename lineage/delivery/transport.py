@@ -157,7 +157,7 @@ def _parent(facet: dict[str, Any]) -> parent_run.ParentRunFacet:
         run=parent_run.Run(**facet["run"]),
         job=parent_run.Job(**facet["job"]),
         root=parent_run.Root(run=parent_run.RootRun(**root["run"]), job=parent_run.RootJob(**root["job"])),
-        producer=facet["_producer"],
+        producer=facet["_producer"],  # pyright: ignore[reportCallIssue]  (a keyword of the base class, which attrs adds)
     )
 
 

@@ -117,7 +117,7 @@ def _event(state: RunState, work: Work, deployment: str, at: datetime, tags: Map
     )
 
 
-def _add(event: RunEvent, name: str, facet: RunFacet) -> None:
+def _add(event: RunEvent, name: str, facet: RunFacet | dict[str, Any]) -> None:
     event.run.facets = {**(event.run.facets or {}), **facets.signed({name: facet})}
 
 
@@ -230,6 +230,7 @@ def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str
             parent_job=run.get("parent_job"),
         ),
         owner=(first.contract or {}).get("owner", ""),
+        actor=first.actor,
     )
     writes = tuple(
         TableWrite(

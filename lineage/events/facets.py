@@ -260,6 +260,8 @@ def run_facets(work: Work, deployment: str) -> dict[str, Any]:
     if work.run.parent_id:
         namespace, job = job_namespace(work.run, deployment), work.run.parent_job or "unnamed"
         facets["parent"] = _parent_facet(as_uuid(work.run.parent_id), namespace, job)
+    if work.actor:
+        facets["assay_actor"] = actor_facet(work.actor)
     if (day := _day(work.partition)) is not None:
         facets["nominalTime"] = _day_facet(day)
     return facets
@@ -281,11 +283,17 @@ def tags_facet(tags: Mapping[str, Any]) -> ol.RunFacet | None:
     """Tags of a run; those without a value are left out."""
     field = ol.tags_run.TagsRunFacetFields
     fields = [field(key, str(value), "ASSAY") for key, value in tags.items() if value not in (None, "")]
-    return ol.tags_run.TagsRunFacet(fields, producer=PRODUCER) if fields else None
+    if not fields:
+        return None
+    return ol.tags_run.TagsRunFacet(fields, producer=PRODUCER)  # pyright: ignore[reportCallIssue]  (of the base class)
 
 
 def process_facet(process: Process) -> dict[str, Any]:
     return own_facet("ProcessRunFacet", machine=process.machine, pid=process.pid, started=process.started)
+
+
+def actor_facet(actor: str) -> dict[str, Any]:
+    return own_facet("ActorRunFacet", actor=actor)
 
 
 def error_facet(message: str) -> ol.RunFacet:

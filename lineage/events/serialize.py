@@ -58,9 +58,13 @@ def _value(value: Any, key: str) -> Any:
         return fields_of(value)
     if isinstance(value, Enum):
         return _value(value.value, key)
-    for plainer in (str, dict, list):  # of classes derived from them
-        if isinstance(value, plainer):
-            return _value(plainer(value), key)
+    # Classes derived from those above.
+    if isinstance(value, str):
+        return _value(str(value), key)
+    if isinstance(value, dict):
+        return _value(dict(value), key)
+    if isinstance(value, list):
+        return _value(list(value), key)
     return value
 
 

@@ -32,7 +32,7 @@ from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
 from assay.features.tables.sections import Predictions
 from assay.features.tables.snapshot import Slice
-from assay.lineage.commits.log import TableLog, read_log
+from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.evidence import verify as evidence_verify
 from assay.lineage.predictions.attachments import PROMPT
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.tables.delta_log import commit_path, versions
+from assay.features.tables.delta_log import live_files
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, Table
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.storage import Storage
@@ -64,14 +64,12 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     """
     wanted = prediction_id.strip().lower()
     day = uuid7_time(wanted).strftime("%Y-%m-%d")
-    tables = lake.tables("predictions")
+    tables = lake.tables(Kind.PREDICTIONS.folder)
     found = (item for name in tables for item in _candidates(lake.table(name), wanted))
     candidates = sorted(found, key=lambda item: item.partition != day)
     for item, row in _rows(lake.storage, candidates, wanted):
         if row is not None and row.height:
-            return Prediction(
-                item.table.removeprefix("predictions/"), row, item.table, item.version, item.partition, item.file
-            )
+            return Prediction(own_name(item.table), row, item.table, item.version, item.partition, item.file)
     for item in candidates:
         problem = file_problem(lake.storage, item.path)
         if problem:
@@ -82,6 +80,7 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
 
 def _candidates(table: Table, wanted: str) -> list[_Candidate]:
     """The live data files that may hold an id: those whose range it is in, or whose range is not known."""
+    table.lake.allow("read", table.name)
     version, files = _live_files(table)
     possible = files.filter(pl.col("low").is_null() | pl.lit(wanted).is_between("low", "high"))
     return [_Candidate(table.name, version, partition or "", path) for path, partition, _, _ in possible.rows()]
@@ -106,29 +105,22 @@ def _has_checkpoint(table: Table) -> bool:
 def _replayed(table: Table) -> tuple[int, pl.DataFrame] | None:
     """The same from the commits alone: without a checkpoint ten times as quick as to open the table. None where they are
     not all there, or not understood."""
-    storage, known = table.lake.storage, versions(table.lake.storage, table.name)
-    if not known or known != list(range(len(known))):
+    found = live_files(table.lake.storage, table.name)
+    if found is None:
         return None
-    live: dict[str, tuple[str | None, str | None, str | None]] = {}
+    version, files = found
     try:
-        for content in _mapped(storage, storage.get, [commit_path(table.name, version) for version in known]):
-            for line in content.splitlines():
-                if not line.startswith(b'{"commitInfo"'):
-                    _apply(json.loads(line), live)
+        rows = [(path, added["partitionValues"].get(PARTITION), *_range(added)) for path, added in files.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    rows = [(path, *described) for path, described in live.items()]
-    return known[-1], pl.DataFrame(rows, schema=_FILES, orient="row")
+    return version, pl.DataFrame(rows, schema=_FILES, orient="row")
 
 
-def _apply(action: dict[str, Any], live: dict[str, tuple[str | None, str | None, str | None]]) -> None:
-    if "remove" in action:
-        live.pop(unquote(action["remove"]["path"]), None)
-    elif "add" in action:
-        added = action["add"]
-        statistics = json.loads(added.get("stats") or "{}")
-        low, high = (statistics.get(name, {}).get(ID) for name in ("minValues", "maxValues"))
-        live[unquote(added["path"])] = (added["partitionValues"].get(PARTITION), low, high)
+def _range(added: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The smallest and largest id in a data file, as far as its statistics have them."""
+    statistics = json.loads(added.get("stats") or "{}")
+    low, high = (statistics.get(name, {}).get(ID) for name in ("minValues", "maxValues"))
+    return low, high
 
 
 def _rows(

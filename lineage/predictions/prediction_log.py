@@ -8,6 +8,7 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.tables.digest import row_digests
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
 from assay.features.tables.sections import Predictions
@@ -62,7 +63,7 @@ def log_predictions(
     One piece of work per day of event time, or one for all in `partition`. Logging the same predictions again, or some of
     them, adds nothing twice. For the other parameters and the errors see `stage_predictions`.
     """
-    frame = _checked(frame, f"predictions/{model}")
+    frame = _checked(frame, Kind.PREDICTIONS.table(model))
     day = pl.col(EVENT_TIME).dt.strftime("%Y-%m-%d") if partition is None else pl.lit(partition)
     days = frame.with_columns(day.alias("__day"))["__day"]
     base = run or new_run()
@@ -70,7 +71,9 @@ def log_predictions(
     for one in days.unique().sort():
         # A run has one start and one end, so each day of a longer frame is a run of its own, the same one on a retry.
         own = base if days.n_unique() == 1 else replace(base, id=str(uuid.uuid5(uuid.UUID(base.id), one)))
-        work = Work(f"predictions/{model}", one, code_version, own, description=f"What the model {model} predicted.")
+        work = Work(
+            Kind.PREDICTIONS.table(model), one, code_version, own, description=f"What the model {model} predicted."
+        )
 
         def stage(tx: Transaction, rows: pl.DataFrame = frame.filter(days == one)) -> list[str]:  # noqa: B008 (bound now)
             return stage_predictions(
@@ -114,7 +117,7 @@ def stage_predictions(
 
     Raises AssayError for a frame that cannot be logged, naming the column.
     """
-    table = f"predictions/{model}"
+    table = Kind.PREDICTIONS.table(model)
     frame = _checked(frame, table)
     if tx.work.partition is None:
         raise AssayError(f"{table} is partitioned by day: give the transaction's work a partition.")
@@ -198,9 +201,10 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     """The keys of the feature views that the transaction read, as far as the frame has them."""
     found: list[str] = []
     for item in tx.reads:
-        if item.snapshot.table.startswith("features/") and not item.lookup:
+        if Kind.FEATURES.holds(item.snapshot.table) and not item.lookup:
             writers = tx.state(item.snapshot.table).writers(item.partitions)
-            found += [key for commit in writers[-1:] for key in (commit.serving or {}).get("keys", [])]
+            served = [commit.serving for commit in writers[-1:] if commit.serving]
+            found += [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]
     if not keys:
         raise AssayError(f"{table}: which columns say whom a prediction is about? Pass them as `keys`.")

@@ -24,8 +24,8 @@ class Diff:
 
     `schema` (types by column) and `rows` are what the versions hold where the lake was given and has both, else what their
     runs wrote. `checks` is by name (whether it passed), `inputs` by dataset (the versions read; where a dataset was deleted
-    and made anew in between, as version#table_id). What cannot be known of both is named in `unknown`, and nothing is said
-    about it: of versions that no known run wrote, for instance.
+    and made anew in between, as version#table_id). `unknown` names the fields that are not known of both versions (for instance
+    because no known run wrote one of them); these are not compared.
     """
 
     a: str
@@ -101,13 +101,14 @@ class _Made:
 def diff(store: LineageStore, lake: Lake | None, a: str, b: str) -> Diff:
     """Compare two dataset versions by their node ids; `clean/tickets@3` is short for `dataset:assay:clean/tickets@3`.
 
-    Raises AssayError for what is no dataset in the graph.
+    Raises AssayError for an id that is no dataset in the graph.
     """
     nodes = _dataset(store, a), _dataset(store, b)
     left, right = (_made(store, node) for node in nodes)
-    held = [_held(lake, node) for node in nodes]
-    if held[0] is not None and held[1] is not None:
-        left, right = (replace(made, schema=at[0], rows=at[1]) for made, at in zip((left, right), held, strict=True))
+    held_a, held_b = (_held(lake, node) for node in nodes)
+    if held_a is not None and held_b is not None:
+        left = replace(left, schema=held_a[0], rows=held_a[1])
+        right = replace(right, schema=held_b[0], rows=held_b[1])
     unknown = tuple(name for name in _Made.__slots__ if None in (getattr(left, name), getattr(right, name)))
 
     def differing(name: str, one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> dict[str, Pair]:
@@ -125,7 +126,7 @@ def diff(store: LineageStore, lake: Lake | None, a: str, b: str) -> Diff:
         b=nodes[1].id,
         schema=differing("schema", left.schema, right.schema),
         rows=pair("rows"),
-        contract=(contract[0] or None, contract[1] or None) if contract else None,
+        contract=(contract[0] or None, contract[1] or None) if contract is not None else None,
         checks=differing("checks", left.checks, right.checks),
         code=pair("code"),
         inputs=differing("inputs", *_named(left.inputs, right.inputs)),
@@ -135,12 +136,14 @@ def diff(store: LineageStore, lake: Lake | None, a: str, b: str) -> Diff:
 
 def _named(*sides: _Inputs | None) -> Iterator[dict[str, tuple[str, ...]]]:
     """Versions as people write them; with the table's id where two tables of that name were read."""
-    lives: dict[str, set[str]] = defaultdict(set)
+    table_ids: dict[str, set[str]] = defaultdict(set)
     for name, read in (item for side in sides for item in (side or {}).items()):
-        lives[name] |= {life for _, life in read}
+        table_ids[name] |= {table_id for _, table_id in read}
     for side in sides:
         yield {
-            name: tuple(sorted(f"{version}#{life}" if len(lives[name]) > 1 else version for version, life in read))
+            name: tuple(
+                sorted(f"{version}#{table_id}" if len(table_ids[name]) > 1 else version for version, table_id in read)
+            )
             for name, read in (side or {}).items()
         }
 
@@ -156,7 +159,7 @@ def _dataset(store: LineageStore, text: str) -> GraphNode:
 
 
 def _made(store: LineageStore, node: GraphNode) -> _Made:
-    """What the run that wrote a version said of it."""
+    """A version as the run that wrote it recorded it."""
     run_id = node.facts.get("run")
     event = _last_event(store, run_id) if run_id else None
     if event is None:
@@ -165,8 +168,8 @@ def _made(store: LineageStore, node: GraphNode) -> _Made:
     fields = _get(output, "facets", "schema", "fields")
     types = {str(_get(item, "name")): str(_get(item, "type") or "") for item in _listed(fields)}
     tags = _listed(_get(event, "run", "facets", "tags", "tags"))
-    said = {str(_get(tag, "key")): _get(tag, "value") for tag in tags}
-    code, rows = said.get("code_version"), _get(output, "outputFacets", "outputStatistics", "rowCount")
+    tagged = {str(_get(tag, "key")): _get(tag, "value") for tag in tags}
+    code, rows = tagged.get("code_version"), _get(output, "outputFacets", "outputStatistics", "rowCount")
     inputs: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for use in store.uses(str(run_id)):
         if use.role in ("input", "reference"):
@@ -174,7 +177,7 @@ def _made(store: LineageStore, node: GraphNode) -> _Made:
     return _Made(
         schema={name: kind for name, kind in types.items() if name != PARTITION} if fields is not None else None,
         rows=rows if isinstance(rows, int) else None,
-        contract=str(said.get("contract") or ""),
+        contract=str(tagged.get("contract") or ""),
         checks=_results(store, str(run_id), node),
         code=str(code) if code is not None else None,
         inputs={name: frozenset(read) for name, read in inputs.items()},

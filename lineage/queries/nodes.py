@@ -1,4 +1,4 @@
-"""Nodes of the graph: their ids, what is known of each, and how they are found."""
+"""Nodes of the graph: their ids, their facts, and how they are found."""
 
 import re
 from collections import defaultdict
@@ -92,9 +92,9 @@ class NodeReader:
         """Namespaces, names and versions may all hold colons and @: the store knows which reading is meant."""
         name, _, table_id = rest.rpartition("#")
         for find in (self._named, self._also_called):
-            for text, life in ((rest, None), *([(name, table_id)] if name else ())):
+            for text, incarnation in ((rest, None), *([(name, table_id)] if name else ())):
                 for at in [*reversed([match.start() for match in re.finditer("@", text)]), len(text)]:
-                    rows = [row for row in find(text[:at]) if life is None or row.table_id == life]
+                    rows = [row for row in find(text[:at]) if incarnation is None or row.table_id == incarnation]
                     point = self._point(rows, text[at + 1 :] if at < len(text) else None)
                     if point is not None:
                         return point
@@ -119,14 +119,14 @@ class NodeReader:
         """A version of what is one dataset by its name; without a version: its latest."""
         if not rows:
             return None
-        lines = {row.life for row in rows if row.life is not None}
-        if version is None and len(lines) == 1:  # one Delta table: the highest number
-            line = lines.pop()
-            top = sa.select(sa.func.max(versions.c.number)).where(versions.c.line == line)
-            number = self._connection.scalar(top)
-            if number is not None:
-                return line, number
-        query = sa.select(versions.c.line, versions.c.number, versions.c.version, versions.c.id)
+        timelines = {row.incarnation for row in rows if row.incarnation is not None}
+        if version is None and len(timelines) == 1:  # one Delta table: the highest number
+            timeline = timelines.pop()
+            top = sa.select(sa.func.max(versions.c.position)).where(versions.c.timeline == timeline)
+            position = self._connection.scalar(top)
+            if position is not None:
+                return timeline, position
+        query = sa.select(versions.c.timeline, versions.c.position, versions.c.version, versions.c.id)
         query = query.where(versions.c.dataset_id.in_([row.id for row in rows]))
         if version is not None:
             query = query.where(versions.c.version == version)
@@ -136,13 +136,13 @@ class NodeReader:
         # Of several tables, the one that was used last; of it the highest version. Where versions are no numbers: the one
         # used last.
         last = self._last_used([row.id for row in found])
-        lives: dict[int, int] = defaultdict(int)
+        incarnations: dict[int, int] = defaultdict(int)
         for row in found:
-            lives[max(row.line, 0)] = max(lives[max(row.line, 0)], last.get(row.id, 0))
-        newest = max(lives, key=lambda line: (bool(line), lives[line], line))
-        ours = [row for row in found if max(row.line, 0) == newest]
-        best = max(ours, key=lambda row: (row.number, last.get(row.id, 0), row.version))
-        return best.line, best.number
+            incarnations[max(row.timeline, 0)] = max(incarnations[max(row.timeline, 0)], last.get(row.id, 0))
+        newest = max(incarnations, key=lambda timeline: (bool(timeline), incarnations[timeline], timeline))
+        ours = [row for row in found if max(row.timeline, 0) == newest]
+        best = max(ours, key=lambda row: (row.position, last.get(row.id, 0), row.version))
+        return best.timeline, best.position
 
     def _last_used(self, ids: list[int]) -> dict[int, int]:
         query = f"SELECT e.version_id, max({_WHEN_SQL}) FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
@@ -197,8 +197,10 @@ class NodeReader:
     def _datasets(self, points: list[Point]) -> dict[Key, GraphNode]:
         if not points:
             return {}
-        columns = "v.id, v.line, v.number, v.version, v.commit_sha256, v.dataset_id, d.namespace, d.name, d.table_id,"
-        query = f"SELECT {columns} d.table_name FROM $rows CROSS JOIN dataset_versions v"
+        columns = (
+            "v.id, v.line AS timeline, v.number AS position, v.version, v.commit_sha256, v.dataset_id, d.namespace,"
+        )
+        query = f"SELECT {columns} d.name, d.table_id, d.table_name FROM $rows CROSS JOIN dataset_versions v"
         query += " JOIN datasets d ON d.id = v.dataset_id WHERE v.line = $0i AND v.number = $1i"
         rows = bulk.execute(self._connection, query, points).all()
         doubled = self._doubled({(row.dataset_id, row.version): row for row in rows})
@@ -209,15 +211,15 @@ class NodeReader:
             node_id = f"dataset:{row.namespace}:{row.name}" + (f"@{row.version}" if row.version else "")
             if row.table_id and (row.dataset_id, row.version) in doubled:
                 node_id += f"#{row.table_id}"  # a table deleted and made anew counts its versions from 0 again
-            said = {"table": row.table_name, "table_id": row.table_id, "commit_sha256": row.commit_sha256}
-            facts: dict[str, Any] = {name: value for name, value in said.items() if value}
+            identity = {"table": row.table_name, "table_id": row.table_id, "commit_sha256": row.commit_sha256}
+            facts: dict[str, Any] = {name: value for name, value in identity.items() if value}
             if row.id in writers:
                 facts |= {"run": writers[row.id][0], "written_at": _iso(writers[row.id][1])}
             facts |= {"checks": results[row.id]} if row.id in results else {}
-            before = found.get((row.line, row.number))
+            before = found.get((row.timeline, row.position))
             facts = {**before.facts, **facts} if before else facts
             node = GraphNode(node_id, "dataset", row.namespace, row.name, row.version or None, facts)
-            found[row.line, row.number] = node
+            found[row.timeline, row.position] = node
         return found
 
     def _doubled(self, asked: dict[tuple[int, str], Any]) -> set[tuple[int, str]]:
@@ -228,7 +230,7 @@ class NodeReader:
         for row in bulk.execute(self._connection, twins, [[key] for key in {dataset for dataset, _ in asked}]):
             others[row.id].append(row.other)
         pairs = [
-            [dataset, version, other, row.line, row.number]
+            [dataset, version, other, row.timeline, row.position]
             for (dataset, version), row in asked.items()
             for other in others[dataset]
         ]

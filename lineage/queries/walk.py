@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from assay.lineage.queries.nodes import GraphNode, Key, NodeReader, micros, present
-from assay.lineage.queries.walk_queries import Point, Steps, Write
+from assay.lineage.queries.walk_queries import Point, WalkQueries, Write
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.store.schema import (
     ADDS,
@@ -33,10 +33,11 @@ from assay.lineage.store.schema import (
     versions,
 )
 
-# ("run", run) | ("read", line, partition or ALL, number): what was held there | ("write", line, number, its runs)
-# | ("written", line, partition, number): whoever saw that | ("readers", line, number, its runs) | ("point", line, number)
+# ("run", run) | ("read", timeline, partition or ALL, position): the rows held there | ("write", timeline, position, its runs)
+# | ("written", timeline, partition, position): the readers of that | ("readers", timeline, position, its runs)
+# | ("point", timeline, position)
 _State = tuple[Any, ...]
-_Step = tuple[Key, Key, str, _State | None]  # source, target, role, where to go on (None: nowhere)
+_Hop = tuple[Key, Key, str, _State | None]  # source, target, role, where to go on (None: nowhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,16 @@ def neighbourhood(
 
 def graph(store: LineageStore, as_of: datetime | None = None, *, limit: int = 10_000) -> Subgraph:
     """The whole graph as recorded, or as it was: runs that had ended by then, or had begun and not ended to this day."""
-    query = sa.select(edges.c.run_key, edges.c.line, edges.c.number, edges.c.role, edges.c.flow)
+    query = sa.select(edges.c.run_key, edges.c.timeline, edges.c.position, edges.c.role, edges.c.flow)
     query = query.join(runs, runs.c.id == edges.c.run_key).where(edges.c.flow <= REPLACES, present(as_of))
     walk = _Walk(limit)
     with store.reading() as connection:
-        for run, line, number, role, flow in connection.execute(query.order_by(edges.c.run_key, edges.c.version_id)):
-            ends: tuple[Key, Key] = ((line, number), run)
-            if not walk.add(*(ends if flow <= LOOKS_UP else ends[::-1]), role):
+        for run, timeline, position, role, flow in connection.execute(
+            query.order_by(edges.c.run_key, edges.c.version_id)
+        ):
+            ends: tuple[Key, Key] = ((timeline, position), run)
+            source, target = ends if flow <= LOOKS_UP else ends[::-1]
+            if not walk.add(source, target, role):
                 break
         return walk.result(NodeReader(connection))
 
@@ -101,20 +105,20 @@ def graph_hash(store: LineageStore, *, written: bool = False) -> str:
     """
     wrote = sa.select(edges.c.run_key).select_from(edges.join(versions).join(datasets))
     wrote = wrote.where(edges.c.role == "output", datasets.c.table_id != "")
-    told = runs.c.id.in_(wrote) if written else sa.true()
+    included = runs.c.id.in_(wrote) if written else sa.true()
     run = [runs.c.run_id, jobs.c.namespace, jobs.c.name, runs.c.state, runs.c.started_us, runs.c.parent_id]
     run += [] if written else [runs.c.ended_us]
     edge = [runs.c.run_id, edges.c.role, edges.c.partition, edges.c.digest, edges.c.mode]
     edge += [versions.c.version, versions.c.commit_sha256]
     edge += [datasets.c.namespace, datasets.c.name, datasets.c.table_id, datasets.c.table_name]
-    linked = sa.select(*edge).select_from(edges.join(versions).join(datasets).join(runs)).where(told)
+    linked = sa.select(*edge).select_from(edges.join(versions).join(datasets).join(runs)).where(included)
     if written:
         linked = linked.where(edges.c.role.in_(("input", "reference", "output")))
     check = [runs.c.run_id, *(column for column in checks.columns if column.name != "run_key")]
-    judged = sa.select(*check).select_from(checks.join(runs)).where(told)
+    judged = sa.select(*check).select_from(checks.join(runs)).where(included)
     state = hashlib.sha256()
     with store.reading() as connection:
-        for query in (sa.select(*run).select_from(runs.join(jobs)).where(told), linked, judged):
+        for query in (sa.select(*run).select_from(runs.join(jobs)).where(included), linked, judged):
             rows = sorted(json.dumps(list(row)) for row in connection.execute(query))
             state.update(json.dumps(rows).encode())
     return state.hexdigest()
@@ -157,11 +161,11 @@ def _around(
         focus = reader.key(node_id)
         if focus is None:
             return Subgraph((), ())
-        steps = Steps(connection, None if as_of is None else micros(as_of))
+        queries = WalkQueries(connection, None if as_of is None else micros(as_of))
         walk = _Walk(max(1, limit))
         alias: dict[Key, Key] = {}
         if isinstance(focus, tuple):
-            if as_of is not None and not steps.at(focus):
+            if as_of is not None and not queries.at(focus):
                 return Subgraph((), ())
             before: list[_State] = [("read", focus[0], ALL, focus[1])]
             after: list[_State] = [("point", *focus)]
@@ -174,15 +178,15 @@ def _around(
             alias = dict.fromkeys(ids, focus)  # a job stands for its runs
             before = after = [("run", run) for run in ids]
         walk.keys[focus] = None
-        _spread(before, up, lambda states: _up(steps, states), walk, alias)
-        _spread(after, down, lambda states: _down(steps, states), walk, alias)
+        _spread(before, up, lambda states: _up(queries, states), walk, alias)
+        _spread(after, down, lambda states: _down(queries, states), walk, alias)
         return walk.result(reader)
 
 
 def _spread(
     begin: list[_State],
     depth: int | None,
-    step: Callable[[list[_State]], Iterator[_Step]],
+    step: Callable[[list[_State]], Iterator[_Hop]],
     walk: _Walk,
     alias: dict[Key, Key],
 ) -> None:
@@ -199,24 +203,24 @@ def _spread(
         frontier, level = list(following), level + 1
 
 
-def _up(steps: Steps, states: list[_State]) -> Iterator[_Step]:
+def _up(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
     """From runs to what they read; from there to the writes whose rows it held; from there to the runs that wrote them."""
     if ids := [state[1] for state in states if state[0] == "run"]:
-        for use in steps.uses(ids, READS, LOOKS_UP):
-            onward = ("read", use.line, use.partition, use.number) if use.flow == READS else None
-            yield (use.line, use.number), use.run_key, use.role, onward
-    for (line, _, number), writes in steps.held(state[1:] for state in states if state[0] == "read").items():
+        for use in queries.uses(ids, READS, LOOKS_UP):
+            onward = ("read", use.timeline, use.partition, use.position) if use.flow == READS else None
+            yield (use.timeline, use.position), use.run_key, use.role, onward
+    for (timeline, _, position), writes in queries.held(state[1:] for state in states if state[0] == "read").items():
         for earlier, runs_ in _by_number(writes):
-            if earlier == number:
-                yield from _wrote((line, number), runs_)
+            if earlier == position:
+                yield from _wrote((timeline, position), runs_)
             else:
-                yield (line, earlier), (line, number), "carried", ("write", line, earlier, runs_)
+                yield (timeline, earlier), (timeline, position), "carried", ("write", timeline, earlier, runs_)
     for state in states:
         if state[0] == "write":
             yield from _wrote(state[1:3], state[3])
 
 
-def _wrote(point: Point, runs_: Iterable[tuple[int, str]]) -> Iterator[_Step]:
+def _wrote(point: Point, runs_: Iterable[tuple[int, str]]) -> Iterator[_Hop]:
     for run, role in runs_:
         yield run, point, role, ("run", run)
 
@@ -224,33 +228,38 @@ def _wrote(point: Point, runs_: Iterable[tuple[int, str]]) -> Iterator[_Step]:
 def _by_number(writes: Iterable[Write]) -> Iterator[tuple[int, tuple[tuple[int, str], ...]]]:
     found: dict[int, dict[tuple[int, str], None]] = {}
     for write in writes:
-        found.setdefault(write.number, {})[write.run, write.role] = None
-    for number, runs_ in found.items():
-        yield number, tuple(runs_)
+        found.setdefault(write.position, {})[write.run, write.role] = None
+    for position, runs_ in found.items():
+        yield position, tuple(runs_)
 
 
-def _down(steps: Steps, states: list[_State]) -> Iterator[_Step]:
+def _down(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
     """From runs to what they wrote; from there to the runs that saw it, at that version or carried to a later one."""
     if ids := [state[1] for state in states if state[0] == "run"]:
-        for use in steps.uses(ids, ADDS, REPLACES):
-            yield use.run_key, (use.line, use.number), use.role, ("written", use.line, use.partition, use.number)
+        for use in queries.uses(ids, ADDS, REPLACES):
+            yield (
+                use.run_key,
+                (use.timeline, use.position),
+                use.role,
+                ("written", use.timeline, use.partition, use.position),
+            )
     written = {state[1:]: None for state in states if state[0] == "written"}
     for state in states:
         if state[0] == "point":
-            for edge in steps.at(state[1:]):
+            for edge in queries.at(state[1:]):
                 if edge.flow == READS:  # whatever they took from it: written here or carried here
                     yield state[1:], edge.run_key, "input", ("run", edge.run_key)
                 elif edge.flow >= ADDS:
-                    written[edge.line, edge.partition, edge.number] = None
+                    written[edge.timeline, edge.partition, edge.position] = None
     readers: dict[tuple[int, int, int], list[int]] = {}
-    for line, wrote, number, run in steps.seen(written):
-        readers.setdefault((line, wrote, number), []).append(run)
-    for (line, wrote, number), ids in readers.items():
-        if number == wrote:
+    for timeline, wrote, position, run in queries.seen(written):
+        readers.setdefault((timeline, wrote, position), []).append(run)
+    for (timeline, wrote, position), ids in readers.items():
+        if position == wrote:
             for run in ids:
-                yield (line, number), run, "input", ("run", run)
+                yield (timeline, position), run, "input", ("run", run)
         else:
-            yield (line, wrote), (line, number), "carried", ("readers", line, number, tuple(ids))
+            yield (timeline, wrote), (timeline, position), "carried", ("readers", timeline, position, tuple(ids))
     for state in states:
         if state[0] == "readers":
             for run in state[3]:

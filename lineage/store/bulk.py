@@ -16,7 +16,7 @@ _VALUE = re.compile(r"\$(\d)([ib]?)\b")
 _TYPES = {"i": "bigint", "b": "boolean", "": "text"}
 
 
-def execute(connection: sa.Connection, statement: str, rows: Sequence[Any]) -> sa.CursorResult[Any]:
+def execute(connection: sa.Connection, statement: str, rows: Sequence[Any]) -> sa.CursorResult[*tuple[Any, ...]]:
     """Run a statement over rows: sequences of JSON values."""
     text = _translated(statement, connection.dialect.name)
     return connection.exec_driver_sql(text, (json.dumps(rows, ensure_ascii=False, separators=(",", ":")),))

@@ -1,9 +1,9 @@
-"""Which events speak of which dataset, dataset version, job and run, so that what they say can be found without reading them
-all.
+"""Which events mention which dataset, dataset version, job and run, so that their facets can be found without reading all
+events.
 
-Facets add up over events: of each name the latest stands. They are not copied out of the events; kept is, per entity and
-shape (the part it played and the names of its facets), which event was the last that spoke of it so. The latest facet of a
-name is always in one of these few events, in whatever order they come.
+Facets accumulate over events: the latest of each name is valid. The index does not copy them. For each entity and facet shape
+(the role it played and the names of its facets), it keeps the id of the latest event. The latest facet of a name is always in
+one of these few events, whatever the order in which events arrive.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from assay.lineage.store.schema import symlinks as _names
 DATASET, VERSION, JOB, RUN = range(4)  # kinds of entities
 READ, WRITTEN = ("input", "reference"), ("output", "unchanged")  # roles
 _LINKED = READ + WRITTEN
-ITSELF = ("", "")  # among the other names of a dataset: the facet itself. Those stand that came with its latest event.
+ITSELF = ("", "")  # marks the facet itself among the other names of a dataset: only names of its latest event are valid
 
 _facet = _names.alias("facet")
 OTHER_NAMES = (  # (dataset_id, namespace, name) as the latest facet of each dataset says
@@ -47,7 +47,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a batch lies in the index: jobs by namespace and name, runs by id; per event the places of its uses."""
+    """Keys of a batch in the index: jobs by namespace and name, runs by id; per event the versions that it uses."""
 
     jobs: Mapping[tuple[str, str], int]
     runs: Mapping[str | None, int]
@@ -60,7 +60,7 @@ _Spans = dict[tuple[Any, ...], _Span]
 
 
 def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places: Places) -> None:
-    """Index what events speak of. They are stored already. Doing it again changes nothing."""
+    """Index the mentions of stored events. Indexing the same events again changes nothing."""
     ids = _ids(connection, batch)
     spans: _Spans = {}  # by kind, entity, shape
     symlinks: _Spans = {}  # by dataset, namespace, name
@@ -74,16 +74,16 @@ def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places:
             spoken.append((JOB, job, facts.job_shape))
         if facts.run_id is not None:
             spoken.append((RUN, places.runs[facts.run_id], facts.run_shape))
-        for use, said, place in zip(facts.datasets, facts.said, uses, strict=True):
-            spoken.append((DATASET, place.dataset, said.shape))
+        for use, mentions, place in zip(facts.datasets, facts.mentions, uses, strict=True):
+            spoken.append((DATASET, place.dataset, mentions.shape))
             if use.version:
-                spoken.append((VERSION, place.id, said.shape))
+                spoken.append((VERSION, place.id, mentions.shape))
             if job is not None and use.role in _LINKED:
                 links.add((job, place.dataset, use.role in WRITTEN))
-            if said.sources:
-                sources.update((key.namespace, key.name, place.dataset) for key in said.sources)
-            if said.symlinks is not None:
-                names = (ITSELF, *((key.namespace, key.name) for key in said.symlinks))
+            if mentions.sources:
+                sources.update((key.namespace, key.name, place.dataset) for key in mentions.sources)
+            if mentions.symlinks is not None:
+                names = (ITSELF, *((key.namespace, key.name) for key in mentions.symlinks))
                 _see(symlinks, ((place.dataset, *name) for name in names), moment)
         _see(spans, spoken, moment)
     _write(connection, _SHAPES, {shape for _, _, shape in spans})
@@ -102,7 +102,7 @@ def _see(spans: _Spans, keys: Iterable[tuple[Any, ...]], moment: _Moment) -> Non
             spans[key] = (min(known[0], moment[0]), max(known[1], moment))
 
 
-def _rows(spans: _Spans) -> Iterable[Sequence[Any]]:
+def _rows(spans: _Spans) -> Iterable[tuple[Any, ...]]:
     return ((*key, first, last[0], last[2]) for key, (first, last) in spans.items())
 
 
@@ -127,7 +127,7 @@ _SOURCES = """INSERT INTO column_sources (namespace, name, dataset_id)
  SELECT $0, $1, $2i FROM $rows WHERE true ON CONFLICT DO NOTHING"""
 
 
-def _write(connection: sa.Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+def _write(connection: sa.Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
     if listed := sorted(rows):  # all writers in one order: none waits for another in a circle
         bulk.execute(connection, statement, listed)
 

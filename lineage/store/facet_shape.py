@@ -1,4 +1,4 @@
-"""How an event speaks of somebody: the part that was played, and the names of the facets."""
+"""The shape of what an event says about an entity: the role it played, and the names of its facets."""
 
 import hashlib
 import json
@@ -7,20 +7,25 @@ from typing import NamedTuple
 
 from assay.lineage.events.naming import DatasetName
 
-SIDES = ("facets", "inputFacets", "outputFacets", "declared")  # where facets of a dataset stand; see `index.described`
+SIDES = (
+    "facets",
+    "inputFacets",
+    "outputFacets",
+    "declared",
+)  # where facets of a dataset stand; see `parse_event.described`
 
 
 class Shape(NamedTuple):
-    """The id is made of the rest, so that nobody has to look it up."""
+    """The id is a digest of the other fields, so that no look-up is needed to know it."""
 
     id: int
     role: str
-    names: str  # JSON: per side the names of the facets, sorted; at last, whether a version is named
+    names: str  # JSON: per side the names of the facets, sorted; last, whether a version is named
 
 
-class Said(NamedTuple):
-    """What an event says of a dataset as such: its shape; by which other names the dataset is known (`symlinks`; None:
-    nothing is said of that); which datasets its columns come from."""
+class FacetMentions(NamedTuple):
+    """What an event says about a dataset: the shape; the dataset's other names (`symlinks`; None: the event has no such
+    facet); the datasets that its columns come from."""
 
     shape: Shape
     symlinks: tuple[DatasetName, ...] | None = None
@@ -35,6 +40,6 @@ def shape_of(role: str, versioned: bool, *names: tuple[str, ...]) -> Shape:
 
 
 @lru_cache(4096)
-def said(role: str, versioned: bool, *names: tuple[str, ...]) -> Said:
-    """Nothing but facets, as nearly always."""
-    return Said(shape_of(role, versioned, *names))
+def facet_mentions(role: str, versioned: bool, *names: tuple[str, ...]) -> FacetMentions:
+    """The mentions of a dataset that has facets only: no symlinks, no column sources."""
+    return FacetMentions(shape_of(role, versioned, *names))

@@ -1,7 +1,7 @@
-"""Events into the store: kept as they came, and read into the index of runs, dataset versions, edges and checks.
+"""Writes events to the store unchanged, and reads them into the index of runs, dataset versions, edges and checks.
 
 A batch of events is a handful of statements, however many events it holds. Nothing depends on the order in which events
-come: every value of the index is a maximum, a minimum or a union over the events that speak of it.
+arrive: every value of the index is a maximum, a minimum or a union over the events that mention it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +16,8 @@ from assay.lineage.store.facet_index import Places, put_mentions
 from assay.lineage.store.parse_event import TERMINAL, DatasetUse, EventCheck, EventFacts
 from assay.lineage.store.schema import ADDS, ALL, ASIDE, LOOKS_UP, NONE, READS, REPLACES, events, outbox
 
-_OPEN = ("OTHER", "START", "RUNNING")  # states of a run that has not ended; a later one here stands
-_LIVES_LOCK = 0x4153_5341_5A
+_OPEN = ("OTHER", "START", "RUNNING")  # states of a run that has not ended; a later one in this list is valid
+_INCARNATIONS_LOCK = 0x4153_5341_5A
 _FLOWS = {"input": READS, "reference": LOOKS_UP, "output": ADDS, "unchanged": ADDS}
 
 
@@ -94,20 +94,20 @@ _Key = tuple[str, str, str, str]  # namespace, name, table id, version
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
-    """A version's row, its dataset's, and its place among those that rows can be carried between."""
+class _VersionPoint:
+    """The key of a version, the key of its dataset, and its position on a timeline: rows are carried along a timeline."""
 
     id: int
     dataset: int
-    line: int
-    number: int
+    timeline: int
+    position: int
 
 
 def _key(use: DatasetUse) -> _Key:
     return use.namespace, use.name, use.table_id, use.version
 
 
-def _put_versions(connection: sa.Connection, uses: Iterable[DatasetUse]) -> dict[_Key, _Point]:
+def _put_versions(connection: sa.Connection, uses: Iterable[DatasetUse]) -> dict[_Key, _VersionPoint]:
     wanted: dict[_Key, DatasetUse] = {}
     for use in uses:
         key = _key(use)
@@ -119,19 +119,21 @@ def _put_versions(connection: sa.Connection, uses: Iterable[DatasetUse]) -> dict
         return {}
     datasets = _put_datasets(connection, wanted.values())
     asked = {(datasets[key[:3]], key[3]): key for key in sorted(wanted)}
-    columns = "v.dataset_id, v.version, v.id, v.line, v.number, v.commit_sha256"
+    columns = "v.dataset_id, v.version, v.id, v.line AS timeline, v.number AS position, v.commit_sha256"
     find = f"SELECT {columns} FROM $rows CROSS JOIN dataset_versions v WHERE v.dataset_id = $0i AND v.version = $1"
     ids = [[*dataset, version] for dataset, version in asked]
     known = {(row[0], row[1]): row for row in bulk.execute(connection, find, [[a, c] for a, _, c in ids])}
     missing = [
-        [dataset, version, wanted[key].commit_sha256, *_place(life, key)]
-        for ((dataset, life), version), key in asked.items()
+        [dataset, version, wanted[key].commit_sha256, *_place(incarnation, key)]
+        for ((dataset, incarnation), version), key in asked.items()
         if (dataset, version) not in known
     ]
     if missing:
         insert = "INSERT INTO dataset_versions (dataset_id, version, commit_sha256, line, number)"
-        insert += " SELECT $0i, $1, $2, $3i, $4i FROM $rows WHERE true ON CONFLICT DO NOTHING RETURNING id, line"
-        alone = [[row.id] for row in bulk.execute(connection, insert, missing) if row.line == 0]
+        insert += (
+            " SELECT $0i, $1, $2, $3i, $4i FROM $rows WHERE true ON CONFLICT DO NOTHING RETURNING id, line AS timeline"
+        )
+        alone = [[row.id] for row in bulk.execute(connection, insert, missing) if row.timeline == 0]
         if alone:
             own = "UPDATE dataset_versions SET line = -id FROM $rows WHERE id = $0i"
             bulk.execute(connection, own, alone)
@@ -144,70 +146,70 @@ def _put_versions(connection: sa.Connection, uses: Iterable[DatasetUse]) -> dict
     if better:
         bulk.execute(connection, "UPDATE dataset_versions SET commit_sha256 = $1 FROM $rows WHERE id = $0i", better)
     found = {key: known[dataset, version] for ((dataset, _), version), key in asked.items()}
-    return {key: _Point(row.id, row.dataset_id, row.line, row.number) for key, row in found.items()}
+    return {key: _VersionPoint(row.id, row.dataset_id, row.timeline, row.position) for key, row in found.items()}
 
 
-def _place(life: int | None, key: _Key) -> tuple[int, int]:
-    """(line, number) of a new version; line 0: to be a line of its own."""
+def _place(incarnation: int | None, key: _Key) -> tuple[int, int]:
+    """(timeline, position) of a new version; timeline 0: it gets a timeline of its own."""
     version = key[3]
     numbered = version.isascii() and version.isdecimal() and len(version) <= 18
-    return (life, int(version)) if life is not None and numbered else (0, 0)
+    return (incarnation, int(version)) if incarnation is not None and numbered else (0, 0)
 
 
 def _put_datasets(
     connection: sa.Connection, uses: Iterable[DatasetUse]
 ) -> dict[tuple[str, str, str], tuple[int, int | None]]:
-    """(id, life) by (namespace, name, table id)"""
+    """(id, incarnation) by (namespace, name, table id)"""
     wanted: dict[tuple[str, str, str], str] = {}
     for use in uses:
         key = (use.namespace, use.name, use.table_id)
         wanted[key] = max(wanted.get(key, ""), use.table)
-    find = "SELECT d.namespace, d.name, d.table_id, d.id, d.life, d.table_name FROM $rows CROSS JOIN datasets d"
+    find = "SELECT d.namespace, d.name, d.table_id, d.id, d.life AS incarnation, d.table_name FROM $rows CROSS JOIN datasets d"
     find += " WHERE d.namespace = $0 AND d.name = $1 AND d.table_id = $2"
     keys = sorted(wanted)
     known = {tuple(row[:3]): row for row in bulk.execute(connection, find, keys)}
     missing = [(*key, wanted[key]) for key in keys if key not in known]
     if missing:
-        if connection.dialect.name == "postgresql":  # what is the only table at an address is found out one by one
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LIVES_LOCK})
+        if connection.dialect.name == "postgresql":  # addresses are settled one transaction at a time
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _INCARNATIONS_LOCK})
         insert = "INSERT INTO datasets (namespace, name, table_id, table_name) SELECT $0, $1, $2, $3 FROM $rows"
         bulk.execute(connection, f"{insert} WHERE true ON CONFLICT DO NOTHING", missing)
-        _settle_lives(connection, sorted({key[:2] for key in missing}))
+        _settle_incarnations(connection, sorted({key[:2] for key in missing}))
         known = {tuple(row[:3]): row for row in bulk.execute(connection, find, keys)}
     named = [[known[key].id, name] for key, name in wanted.items() if name > known[key].table_name]
     if named:
         bulk.execute(connection, "UPDATE datasets SET table_name = $1 FROM $rows WHERE id = $0i", named)
-    return {(row.namespace, row.name, row.table_id): (row.id, row.life) for row in known.values()}
+    return {(row.namespace, row.name, row.table_id): (row.id, row.incarnation) for row in known.values()}
 
 
-def _settle_lives(connection: sa.Connection, addresses: Sequence[tuple[str, str]]) -> None:
-    """Who names a table by its address alone means the table there, if only one was ever known there. A second one takes
-    that certainty back, and its versions are lines of their own again."""
-    find = "SELECT d.id, d.namespace, d.name, d.table_id, d.life FROM $rows CROSS JOIN datasets d"
+def _settle_incarnations(connection: sa.Connection, addresses: Sequence[tuple[str, str]]) -> None:
+    """Link names without a table id to the table at the same address, as long as only one table was ever seen there. Once a
+    second table is seen at the address, the link is removed and its versions are kept apart."""
+    find = "SELECT d.id, d.namespace, d.name, d.table_id, d.life AS incarnation FROM $rows CROSS JOIN datasets d"
     rows = bulk.execute(connection, f"{find} WHERE d.namespace = $0 AND d.name = $1", addresses).all()
-    lives: dict[tuple[str, str], list[int]] = {}
+    incarnations: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         if row.table_id:
-            lives.setdefault((row.namespace, row.name), []).append(row.id)
+            incarnations.setdefault((row.namespace, row.name), []).append(row.id)
     changed = []
     for row in rows:
-        here = lives.get((row.namespace, row.name), [])
-        life = row.id if row.table_id else here[0] if len(here) == 1 else None
-        if life != row.life:
-            changed.append((row.id, life))
+        here = incarnations.get((row.namespace, row.name), [])
+        incarnation = row.id if row.table_id else here[0] if len(here) == 1 else None
+        if incarnation != row.incarnation:
+            changed.append((row.id, incarnation))
             if not row.table_id:  # a table's own versions are never moved
-                _move(connection, row.id, life)
+                _move(connection, row.id, incarnation)
     if changed:
         bulk.execute(connection, "UPDATE datasets SET life = $1i FROM $rows WHERE id = $0i", changed)
 
 
-def _move(connection: sa.Connection, dataset: int, life: int | None) -> None:
-    """Put the versions of a dataset, and their edges, onto another line."""
+def _move(connection: sa.Connection, dataset: int, incarnation: int | None) -> None:
+    """Put the versions of a dataset, and their edges, on another timeline."""
     query = sa.text("SELECT id, version FROM dataset_versions WHERE dataset_id = :id")
     moved = []
     for key, version in connection.execute(query, {"id": dataset}):
-        line, number = _place(life, ("", "", "", version))
-        moved.append([key, line or -key, number])
+        timeline, position = _place(incarnation, ("", "", "", version))
+        moved.append([key, timeline or -key, position])
     for table, column in (("dataset_versions", "id"), ("edges", "version_id")):
         update = f"UPDATE {table} SET line = $1i, number = $2i FROM $rows WHERE {column} = $0i"
         bulk.execute(connection, update, moved)
@@ -218,7 +220,7 @@ def _move(connection: sa.Connection, dataset: int, life: int | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What is known of a run. States are (rank, state): the greater one stands."""
+    """The state of a run. States are (rank, state): the greater one is valid."""
 
     job: tuple[str, str]
     parent: str | None
@@ -230,10 +232,10 @@ class _Run:
     def merge(self, other: "_Run") -> "_Run":
         return _Run(
             job=max(self.job, other.job),  # one run, two jobs: against the specification
-            parent=_of(max, self.parent, other.parent),
+            parent=_either(max, self.parent, other.parent),
             first_us=min(self.first_us, other.first_us),
-            started_us=_of(min, self.started_us, other.started_us),
-            end=_of(max, self.end, other.end),
+            started_us=_either(min, self.started_us, other.started_us),
+            end=_either(max, self.end, other.end),
             open=max(self.open, other.open),
         )
 
@@ -244,7 +246,7 @@ class _Run:
         return state, self.first_us, self.started_us, self.end[0] if self.end else None, self.parent
 
 
-def _of(choose: Callable[..., Any], one: Any, other: Any) -> Any:
+def _either(choose: Callable[..., Any], one: Any, other: Any) -> Any:
     if one is None or other is None:
         return one if other is None else other
     return choose(one, other)
@@ -254,7 +256,7 @@ def _rank(state: str) -> tuple[int, str]:
     return (_OPEN.index(state) + 1 if state in _OPEN else 0, state)
 
 
-def _told(facts: EventFacts) -> _Run:
+def _run_state(facts: EventFacts) -> _Run:
     ended = (facts.at_us, facts.kind) if facts.ends_run else None
     started = facts.at_us if facts.kind == "START" else None
     open_ = (-1, "") if ended else _rank(facts.kind)
@@ -264,17 +266,17 @@ def _told(facts: EventFacts) -> _Run:
 def _put_runs(
     connection: sa.Connection, batch: Iterable[EventFacts], jobs: Mapping[tuple[str, str], int]
 ) -> dict[str | None, int]:
-    told: dict[str, _Run] = {}
+    states: dict[str, _Run] = {}
     for facts in batch:
         run_id = str(facts.run_id)
-        told[run_id] = told[run_id].merge(_told(facts)) if run_id in told else _told(facts)
-    if not told:
+        states[run_id] = states[run_id].merge(_run_state(facts)) if run_id in states else _run_state(facts)
+    if not states:
         return {}
     insert = "INSERT INTO runs (run_id, job_id, state, first_us, started_us, ended_us, parent_id)"
     insert += " SELECT $0, $1i, $2, $3i, $4i, $5i, $6 FROM $rows WHERE true ON CONFLICT DO NOTHING RETURNING run_id, id"
-    rows = [[run_id, jobs[told[run_id].job], *told[run_id].values] for run_id in sorted(told)]
+    rows = [[run_id, jobs[states[run_id].job], *states[run_id].values] for run_id in sorted(states)]
     keys: dict[str | None, int] = {row.run_id: row.id for row in bulk.execute(connection, insert, rows)}
-    known = sorted(told.keys() - keys.keys())
+    known = sorted(states.keys() - keys.keys())
     if not known:
         return keys
     find = "SELECT r.id, r.run_id, r.state, r.first_us, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name FROM $rows"
@@ -287,7 +289,7 @@ def _put_runs(
         ended = (row.ended_us, row.state) if row.state in TERMINAL else None
         open_ = (-1, "") if ended else _rank(row.state)
         before = _Run((row.namespace, row.name), row.parent_id, row.first_us, row.started_us, ended, open_)
-        after = before.merge(told[row.run_id])
+        after = before.merge(states[row.run_id])
         if after != before:
             changed.append((row.id, after))
     if changed:
@@ -315,7 +317,7 @@ def _put_jobs(connection: sa.Connection, names: Iterable[tuple[str, str]]) -> di
 # -- edges and checks --------------------------------------------------------------------------------------------------
 
 
-def _put_edges(connection: sa.Connection, used: Iterable[tuple[int, _Point, DatasetUse]]) -> None:
+def _put_edges(connection: sa.Connection, used: Iterable[tuple[int, _VersionPoint, DatasetUse]]) -> None:
     rows: dict[tuple[int, int, str, str], list[Any]] = {}
     for run, point, use in used:
         flow = _FLOWS.get(use.role, ASIDE)
@@ -323,8 +325,8 @@ def _put_edges(connection: sa.Connection, used: Iterable[tuple[int, _Point, Data
             flow = REPLACES
         for partition in (ALL,) if use.partitions is None else use.partitions or (NONE,):
             key = (run, point.id, use.role, partition)
-            row = rows.setdefault(key, [*key, point.line, point.number, flow, use.digest, use.mode])
-            row[6:] = max(row[6], flow), _of(max, row[7], use.digest), _of(max, row[8], use.mode)
+            row = rows.setdefault(key, [*key, point.timeline, point.position, flow, use.digest, use.mode])
+            row[6:] = max(row[6], flow), _either(max, row[7], use.digest), _either(max, row[8], use.mode)
     if not rows:
         return
     upsert = "INSERT INTO edges (run_key, version_id, role, partition, line, number, flow, digest, mode)"
@@ -339,12 +341,12 @@ def _put_edges(connection: sa.Connection, used: Iterable[tuple[int, _Point, Data
 
 
 def _put_checks(connection: sa.Connection, found: Iterable[tuple[int, EventCheck]]) -> None:
-    """A check passed only if it always did; of all else the greater value stands."""
+    """A check passed only if it passed in every event; of all other values the greater one is kept."""
     rows: dict[tuple[int, str, str, str], list[Any]] = {}
     for run, check in found:
         key = (run, check.dataset, check.name, check.column)
         row = rows.setdefault(key, [*key, check.passed, check.severity, check.actual])
-        row[4:] = row[4] and check.passed, max(row[5], check.severity), _of(max, row[6], check.actual)
+        row[4:] = row[4] and check.passed, max(row[5], check.severity), _either(max, row[6], check.actual)
     if not rows:
         return
     upsert = 'INSERT INTO checks (run_key, dataset, name, "column", passed, severity, actual)'

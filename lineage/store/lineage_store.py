@@ -25,6 +25,7 @@ from assay.lineage.store.index_writer import index, put
 from assay.lineage.store.migrations import upgrade
 from assay.lineage.store.parse_event import TERMINAL, DatasetUse, EventCheck, EventFacts, read_event
 from assay.lineage.store.schema import ALL, NONE, checks, datasets, edges, events, jobs, runs, versions
+from assay.optional import require
 
 _log = logging.getLogger("assay.lineage")
 
@@ -64,7 +65,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class LineageStore:
-    """One store. Made by `open_store`; nothing is opened before it is used, so that making it cannot fail."""
+    """One store. Made by `open_lineage_store`; nothing is opened before it is used, so that making it cannot fail."""
 
     url: sa.URL
     home: Path
@@ -173,7 +174,7 @@ class LineageStore:
         return _run_info(row) if row else None
 
     def uses(self, run_id: str) -> list[DatasetUse]:
-        """The dataset versions of a run, with the part each played."""
+        """The dataset versions of a run, with the role of each."""
         key = (datasets.c.namespace, datasets.c.name, versions.c.version, edges.c.role, datasets.c.table_name)
         key += (datasets.c.table_id, versions.c.commit_sha256)
         query = sa.select(*key, edges.c.partition, edges.c.digest, edges.c.mode).select_from(
@@ -187,7 +188,7 @@ class LineageStore:
         return [_use(list(group)) for _, group in groupby(rows, key=lambda row: tuple(row[:7]))]
 
     def checks(self, run_id: str) -> list[EventCheck]:
-        """What the checks of a run found."""
+        """The results of a run's checks."""
         columns = (
             checks.c.dataset,
             checks.c.name,
@@ -206,11 +207,11 @@ class LineageStore:
             return set(connection.scalars(sa.select(runs.c.run_id).where(runs.c.state.in_(TERMINAL))))
 
 
-def open_store(url: str | Path, home: str | Path | None = None, *, busy_seconds: float = 1.0) -> LineageStore:
+def open_lineage_store(url: str | Path, home: str | Path | None = None, *, busy_seconds: float = 1.0) -> LineageStore:
     """A store from a file's path or a database URL (`postgresql://…`).
 
     `home` is the folder for what belongs beside it (the spool); by default that of the SQLite file. `busy_seconds` is how
-    long to wait for another process's write, or for a server. Raises AssayError for a URL that is none.
+    long to wait for another process's write, or for a server. Raises AssayError for an invalid URL.
     """
     text = str(url)
     if "://" not in text:
@@ -227,6 +228,8 @@ def open_store(url: str | Path, home: str | Path | None = None, *, busy_seconds:
     backend = parsed.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise AssayError(f"The lineage store runs on SQLite or PostgreSQL, not on {backend}.")
+    if backend == "postgresql":
+        require("psycopg", "A lineage store in PostgreSQL")
     if backend == "sqlite" and not parsed.database:
         raise AssayError("The lineage store needs a file: sqlite:////path/to/lineage.db.")
     beside = Path(parsed.database or "").parent if backend == "sqlite" else Path()
@@ -237,7 +240,7 @@ def open_store(url: str | Path, home: str | Path | None = None, *, busy_seconds:
 
 
 def _unread(connection: sa.Connection) -> bool:
-    """Whether there are events, and an index that knows of nothing: after a step of the schema."""
+    """Whether there are events and an empty index, as after a migration."""
     known = (connection.scalar(sa.select(table.c.id).limit(1)) for table in (jobs, datasets))
     return not any(known) and connection.scalar(sa.select(events.c.id).limit(1)) is not None
 
@@ -255,7 +258,7 @@ def _readable(bodies: Iterable[bytes]) -> Iterator[EventFacts]:
     for body in bodies:
         try:
             yield read_event(body)
-        except AssayError:  # taken in by a version that asked for less; it stays among the events
+        except AssayError:  # accepted by an earlier, less strict version; it stays among the events
             continue
 
 
@@ -263,7 +266,7 @@ def _readable(bodies: Iterable[bytes]) -> Iterator[EventFacts]:
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    connection.isolation_level = None  # transactions begin where this module begins them, not where the driver guesses
     connection.execute("PRAGMA synchronous=NORMAL")  # in WAL mode a killed process loses nothing
     connection.execute("PRAGMA cache_size=-65536")  # KiB: the upper pages of the indexes stay in memory
     # Pages. The log is copied into the file every 32 MB instead of 4: of a page that many transactions changed, once.
@@ -304,9 +307,9 @@ def _instant(micros: int) -> datetime:
 def _use(rows: list[Any]) -> DatasetUse:
     """The rows of one use: one per partition."""
     parts = tuple(row.partition for row in rows)
-    said = None if ALL in parts else () if parts == (NONE,) else tuple(part for part in parts if part != NONE)
+    partitions = None if ALL in parts else () if parts == (NONE,) else tuple(part for part in parts if part != NONE)
     digest, mode = (max(getattr(row, name) or "" for row in rows) or None for name in ("digest", "mode"))
-    return DatasetUse(*rows[0][:7], partitions=said, digest=digest, mode=mode)
+    return DatasetUse(*rows[0][:7], partitions=partitions, digest=digest, mode=mode)
 
 
 def _run_info(row: Any) -> RunInfo:

@@ -1,7 +1,7 @@
-"""What the graph needs of an OpenLineage event, read out of its JSON. Works for any producer's events.
+"""The parts of an OpenLineage event that the graph needs, parsed from its JSON. Works for events of any producer.
 
 Reading is lenient, as the specification asks: facets that are missing, unknown or oddly shaped are passed over (the raw
-event is kept); only what is no OpenLineage event at all is refused.
+event is kept); only documents that are not OpenLineage events are refused.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from uuid import UUID
 from assay.errors import AssayError
 from assay.lineage.events.naming import DatasetName, canonical
 from assay.lineage.events.redaction import redact_text
-from assay.lineage.store.facet_shape import SIDES, Said, Shape, said, shape_of
+from assay.lineage.store.facet_shape import SIDES, FacetMentions, Shape, facet_mentions, shape_of
 
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE_TEXT = re.compile("[\\0\\ud800-\\udfff]")
@@ -26,7 +26,7 @@ TERMINAL = ("COMPLETE", "FAIL", "ABORT")
 
 @dataclass(frozen=True, slots=True)
 class DatasetUse:
-    """A dataset version in an event, and the part it played."""
+    """A dataset version in an event, and its role there."""
 
     namespace: str
     name: str
@@ -52,7 +52,7 @@ class EventCheck:
 
 @dataclass(frozen=True, slots=True)
 class EventFacts:
-    """An event as the store keeps it. `run_id` is None for job and dataset events. `said` goes with `datasets`, one by one."""
+    """An event as the store keeps it. `run_id` is None for job and dataset events. `mentions` has one item per dataset."""
 
     body: bytes
     sha256: str
@@ -64,7 +64,7 @@ class EventFacts:
     parent_id: str | None
     datasets: tuple[DatasetUse, ...]
     checks: tuple[EventCheck, ...]
-    said: tuple[Said, ...]
+    mentions: tuple[FacetMentions, ...]
     job_shape: Shape
     run_shape: Shape
 
@@ -101,15 +101,15 @@ def read_event(body: bytes, parsed: Any = None) -> EventFacts:
         parent_id=_parent(run),
         datasets=tuple([use for use, _ in given]),
         checks=_worst(_checks(event)),
-        said=tuple([_said(*item) for item in given]),
+        mentions=tuple([_facet_mentions(*item) for item in given]),
         job_shape=shape_of("", False, tuple(_mapping(job, "facets"))),
         run_shape=shape_of("", False, tuple(_mapping(run, "facets"))),
     )
 
 
 def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, Any]]]:
-    """The datasets of an event, each with what the event says of it, by sides. `declared` is what the event's job says of it
-    in its own `lineage` facet."""
+    """The datasets of an event, each with its facets by side. `declared` is its entry in the `lineage` facet of the event's
+    job."""
     declared = {}
     if "lineage" in _mapping(event, "job", "facets"):
         entries = _items(event, "job", "facets", "lineage", "entries")
@@ -212,26 +212,28 @@ def _dataset(dataset: Mapping[str, Any], role: str) -> DatasetUse:
 
 
 def _mode(dataset: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str | None:
-    """Whether an output took the place of what was there. Unsaid, all that was there before counts as still there."""
-    if isinstance(said := snapshot.get("mode"), str):
-        return said
+    """Whether an output replaced the rows that were there. Without a mode, earlier rows count as still there."""
+    if isinstance(mode := snapshot.get("mode"), str):
+        return mode
     change = _mapping(dataset, "facets", "lifecycleStateChange").get("lifecycleStateChange")
     return "replace" if change in ("CREATE", "OVERWRITE") else None
 
 
-def _said(use: DatasetUse, given: Mapping[str, Any]) -> Said:
+def _facet_mentions(use: DatasetUse, given: Mapping[str, Any]) -> FacetMentions:
     names = [tuple(facets) if isinstance(facets := given.get(side), dict) else () for side in SIDES]
     plain, declared = names[0], names[3]
     derived = "columnLineage" in plain or "lineage" in plain or declared
     if not derived and "symlinks" not in plain:
-        return said(use.role, use.version != "", *names)
+        return facet_mentions(use.role, use.version != "", *names)
     symlinks = tuple(map(dataset_key, _items(given, "facets", "symlinks", "identifiers")))
     sources = tuple(dict.fromkeys(map(dataset_key, _sources(given))))
-    return Said(shape_of(use.role, use.version != "", *names), symlinks if "symlinks" in plain else None, sources)
+    return FacetMentions(
+        shape_of(use.role, use.version != "", *names), symlinks if "symlinks" in plain else None, sources
+    )
 
 
 def _sources(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Every column that a dataset's columns are said to come from."""
+    """Every column that a dataset's columns come from, according to its facets."""
     old = _mapping(dataset, "facets", "columnLineage")
     if old:
         yield from _items(old, "dataset")

@@ -1,4 +1,4 @@
-"""The lineage store's tables: raw events, and the graph that is read out of them. Instants are µs since 1970, UTC."""
+"""The lineage store's tables: raw events, and the graph read from them. Times are in µs since 1970, UTC."""
 
 from sqlalchemy import (
     BigInteger,
@@ -66,16 +66,17 @@ datasets = Table(
     Column("name", Text, nullable=False),
     Column("table_id", Text, nullable=False),  # "" where the producer named none
     Column("table_name", Text, nullable=False),
-    # The Delta table that it is: itself if it has a table id, else the only table known at its address; NULL: not known.
-    Column("life", BigInteger),
+    # The incarnation of the table: the dataset itself if it has a table id, else the only table seen at its address; NULL: not
+    # known. (A table that is deleted and made anew is another incarnation.)
+    Column("life", BigInteger, key="incarnation"),
     UniqueConstraint("namespace", "name", "table_id"),
     Index("ix_datasets_name", "name"),
     Index("ix_datasets_table_name", "table_name"),
     Index("ix_datasets_table", "table_id"),
 )
 
-# Where rows can be carried from one version to the next, versions have numbers on a line: that of their Delta table. Of any
-# other dataset nothing is known but that a version was named: each is a line of its own (-id, 0).
+# Rows are carried from one version of a Delta table to the next: the table is a timeline, and its versions are positions on it.
+# Of other datasets no order of versions is known: each version is a timeline of its own (-id, 0).
 versions = Table(
     "dataset_versions",
     metadata,
@@ -83,10 +84,10 @@ versions = Table(
     Column("dataset_id", BigInteger, ForeignKey("datasets.id"), nullable=False),
     Column("version", Text, nullable=False),  # "" where the producer named none
     Column("commit_sha256", Text, nullable=False),
-    Column("line", BigInteger, nullable=False),
-    Column("number", BigInteger, nullable=False),
+    Column("line", BigInteger, nullable=False, key="timeline"),
+    Column("number", BigInteger, nullable=False, key="position"),
     UniqueConstraint("dataset_id", "version"),
-    Index("ix_dataset_versions_line", "line", "number"),
+    Index("ix_dataset_versions_line", "timeline", "position"),
 )
 
 # One row per partition: `partition` is ALL for the whole table, NONE for a list that is empty.
@@ -98,20 +99,20 @@ edges = Table(
     # input, reference (looked up), output, unchanged (already held this result), audited (checked, then published)
     Column("role", String(16), primary_key=True),
     Column("partition", Text, primary_key=True),
-    Column("line", BigInteger, nullable=False),
-    Column("number", BigInteger, nullable=False),
+    Column("line", BigInteger, nullable=False, key="timeline"),
+    Column("number", BigInteger, nullable=False, key="position"),
     Column("flow", SmallInteger, nullable=False),
     Column("digest", Text),
-    # of outputs: replace (of the partition, or of the table), append; NULL: not said
+    # of outputs: replace (of the partition, or of the table), append; NULL: not recorded
     Column("mode", String(16)),
     Index("ix_edges_version", "version_id", "flow"),
     # Who read, added to and replaced a partition at which version: every step of a walk is a range of this index.
-    Index("ix_edges_line", "line", "partition", "flow", "number"),
+    Index("ix_edges_line", "timeline", "partition", "flow", "position"),
     sqlite_with_rowid=False,
 )
 
 ALL, NONE = "", "[]"
-# What an edge does to the rows: the greater of two stands when a run says both.
+# What an edge does to the rows; the greater one is kept where a run has both.
 READS, LOOKS_UP, ADDS, REPLACES, ASIDE = 0, 1, 2, 3, 9
 
 checks = Table(
@@ -127,8 +128,8 @@ checks = Table(
     sqlite_with_rowid=False,
 )
 
-# Which event last spoke of an entity (a dataset, a version, a job, a run; see `facet_index.py`) in which shape. Without foreign
-# keys: there are several rows an event, and PostgreSQL would look up each reference of each.
+# The latest event that mentions an entity (a dataset, a version, a job, a run) in a facet shape; see `facet_index.py`. Without
+# foreign keys: an event has several rows here, and PostgreSQL would look up every reference of each.
 shapes = Table(
     "shapes",
     metadata,
@@ -149,8 +150,8 @@ mentions = Table(
     sqlite_with_rowid=False,
 )
 
-# Other names of a dataset, with the last event that said so. The name "" stands for the facet: what its last event did not
-# say is not so any more.
+# Other names of a dataset, with the latest event that named each. A row with an empty name records the latest event that carried
+# the facet; aliases missing from that event are no longer valid.
 symlinks = Table(
     "symlinks",
     metadata,
@@ -164,7 +165,7 @@ symlinks = Table(
     sqlite_with_rowid=False,
 )
 
-# Which datasets a job was ever said to read or to write, in any version.
+# The datasets that a job reads or writes according to any event, in any version.
 job_datasets = Table(
     "job_datasets",
     metadata,
@@ -175,7 +176,7 @@ job_datasets = Table(
     sqlite_with_rowid=False,
 )
 
-# Datasets whose columns were ever said to come from a dataset with this name.
+# Datasets with columns that come from a dataset of this name, according to any event.
 column_sources = Table(
     "column_sources",
     metadata,
@@ -197,7 +198,7 @@ INDEX = (
     datasets,
     runs,
     jobs,
-)  # what can be made anew from the events, in the order of deletion
+)  # tables that are rebuilt from the events, in the order of deletion
 
 outbox = Table(
     "outbox",

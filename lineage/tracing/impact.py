@@ -13,6 +13,7 @@ from typing import Any
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnGraph, ColumnNode
 from assay.lineage.commits.graph import CommitGraph, Version
@@ -28,7 +29,7 @@ class Affected:
     `rows` counts the rows that the versions wrote.
 
     `columns` are those that came from the origin's column (None: no column was asked for, so all). Of them, `indirect` ones
-    have only been chosen, grouped or ordered by it; of `unknown` ones it was not said where they come from.
+    have only been chosen, grouped or ordered by it; `unknown` ones have no declared sources.
     """
 
     table: str
@@ -131,8 +132,8 @@ def impact(
     """Everything made from a table's rows: of all its versions, or only from the rows that `version` wrote, or that a
     `partition` held (ever, or at `version`), or only from one `column`.
 
-    Columns are followed as far as commits say which columns came from which; where one does not, its columns count as
-    affected and `notes` name them. Raises AssayError for a table, version, partition or column that is not there.
+    Columns are followed through the sources that commits declare; columns without a declaration count as affected, and `notes`
+    name them. Raises AssayError for a table, version, partition or column that is not there.
     """
     commits = CommitGraph(lake)
     log = commits.origin(table, version, column)
@@ -155,9 +156,9 @@ def impact(
         origin={"table": table, "version": version, "partition": partition, "column": column},
         affected=tuple(_affected(commits, reached)),
         lookups=tuple(_affected(commits, only)),
-        training_sets=tuple(f"{t.partition('/')[2]}@{v}" for t, v in sorted(reached) if t.startswith("training/")),
-        models=tuple(m for node in sorted(reached) if node[0].startswith("models/") for m in commits.models(node)),
-        predictions=sum(_commit(commits, node).rows or 0 for node in reached if node[0].startswith("predictions/")),
+        training_sets=tuple(f"{own_name(t)}@{v}" for t, v in sorted(reached) if Kind.TRAINING.holds(t)),
+        models=tuple(m for node in sorted(reached) if Kind.MODELS.holds(node[0]) for m in commits.models(node)),
+        predictions=sum(_commit(commits, node).rows or 0 for node in reached if Kind.PREDICTIONS.holds(node[0])),
         reasons=tuple(commits.reasons),
         notes=tuple(notes),
     )
@@ -184,7 +185,7 @@ def _by_column(
     """The same for a column: what is surest first, so that each column is met on its surest way first."""
     reached: dict[ColumnNode, int] = {}
     lookups: set[Version] = set()
-    unsaid: dict[str, set[str]] = defaultdict(set)
+    undeclared: dict[str, set[str]] = defaultdict(set)
     heap = [(DIRECT, ColumnNode(*node, column)) for node in origin]
     done: set[ColumnNode] = set()
     while heap:
@@ -196,7 +197,7 @@ def _by_column(
         onward = [(edge.target, DIRECT if edge.direct else INDIRECT) for edge in edges]
         onward += [(target, UNKNOWN) for target in silent]
         for target in silent:
-            unsaid[target.table].add(target.column)
+            undeclared[target.table].add(target.column)
         for commit, looked_up in graph.readers(node[:2]):
             reader = (commit.table, commit.version)
             if looked_up and references:
@@ -211,14 +212,14 @@ def _by_column(
     columns: dict[Version, dict[str, int]] = defaultdict(dict)
     for node, how in reached.items():
         columns[node[:2]][node.column] = how
-    return dict(columns), lookups, [_note(graph.commits, table, names) for table, names in sorted(unsaid.items())]
+    return dict(columns), lookups, [_note(graph.commits, table, names) for table, names in sorted(undeclared.items())]
 
 
-def _note(commits: CommitGraph, table: str, unsaid: set[str]) -> str:
+def _note(commits: CommitGraph, table: str, undeclared: set[str]) -> str:
     log = commits.log(table)
-    if log is not None and unsaid >= commits.columns((table, log.latest)):
-        return f"{table} does not say which of its columns came from which: all count as affected"
-    return f"{table} does not say where {', '.join(sorted(unsaid))} came from: counted as affected"
+    if log is not None and undeclared >= commits.columns((table, log.latest)):
+        return f"{table} does not declare the sources of its columns: all count as affected"
+    return f"{table} does not declare the sources of {', '.join(sorted(undeclared))}: counted as affected"
 
 
 def _commit(commits: CommitGraph, node: Version) -> Commit:

@@ -1,13 +1,16 @@
 """Row by row: which records of which delivered files a prediction came from."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from assay.features.serving.feature_refs import find_serving
 from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.lake import Lake, TableState
+from assay.features.tables.serving import Serving
 from assay.features.tables.snapshot import Slice
 from assay.features.views.transformation import recorded_rows_read
 from assay.lineage.tracing.trace import Trace
@@ -62,15 +65,37 @@ def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
 
 def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[tuple[Slice, pl.Expr, str]]:
     """What to look for in which slices, for one table that the prediction read."""
-    kind = read.snapshot.table.partition("/")[0]
-    if kind == "features":
-        yield from _behind_features(lake, read, row)
-    elif kind in ("clean", "embeddings"):
-        slices = [read] if kind == "clean" else _newest_first(item for item in _inputs(lake, read) if not item.lookup)
-        for item in slices:
-            own = own_rows(lake, trace, item)
-            if own is not None and not own.head(1).collect().is_empty():
-                yield item, _equal(row, _keys(trace)), f"has the prediction's {', '.join(_keys(trace))}"
+    kind = kind_of(read.snapshot.table)
+    if kind in (Kind.FEATURES, Kind.EMBEDDINGS):
+        state = lake.table(read.snapshot.table).at(read.snapshot.version)
+        serving, view = find_serving(state) or (None, {})
+        if serving is not None and serving.kind == "lookup":
+            yield from _behind_lookup(lake, serving, read, row, trace)
+        elif serving is not None and view:
+            yield from _behind_features(state, serving, view, read, row)
+    elif kind is Kind.CLEAN:
+        yield from _own_rows_of(lake, [read], row, list(_keys(trace)), "has the prediction's")
+
+
+def _behind_lookup(
+    lake: Lake, serving: Serving, read: Slice, row: dict[str, Any], trace: Trace
+) -> Iterator[tuple[Slice, pl.Expr, str]]:
+    """The newest rows, of the tables that a lookup table was made from, with its keys; or else with the prediction's."""
+    slices = _newest_first(item for item in _inputs(lake, read) if not item.lookup)
+    by_lookup = list(_own_rows_of(lake, slices, row, list(serving.keys), f"looked up in {read.snapshot.table} by"))
+    yield from by_lookup or _own_rows_of(lake, slices, row, list(_keys(trace)), "has the prediction's")
+
+
+def _own_rows_of(
+    lake: Lake, slices: Iterable[Slice], row: dict[str, Any], keys: list[str], because: str
+) -> Iterator[tuple[Slice, pl.Expr, str]]:
+    """The first slice that has rows with the keys of `row`."""
+    for item in slices:
+        state = lake.table(item.snapshot.table).at(item.snapshot.version)
+        if keys and set(keys) <= set(state.schema) & set(row):
+            condition = _equal(row, keys)
+            if not state.scan(item.partitions).filter(condition).head(1).collect().is_empty():
+                yield item, condition, f"{because} {', '.join(keys)}"
                 return
 
 
@@ -78,17 +103,14 @@ def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
     return sorted(slices, key=lambda item: (item.partitions or (), item.snapshot.version), reverse=True)
 
 
-def _behind_features(lake: Lake, read: Slice, row: dict[str, Any]) -> Iterator[tuple[Slice, pl.Expr, str]]:
-    state = lake.table(read.snapshot.table).at(read.snapshot.version)
+def _behind_features(
+    state: TableState, serving: Serving, view: Mapping[str, Any], read: Slice, row: dict[str, Any]
+) -> Iterator[tuple[Slice, pl.Expr, str]]:
+    """The rows that the feature row which was served to `row` was computed from."""
     writers = {commit.partition: commit for commit in state.writers(read.partitions)}
-    described = [(commit.serving, commit.view) for commit in writers.values() if commit.serving and commit.view]
-    if not described:
+    keys, time = list(serving.keys), serving.event_time
+    if not set(keys) <= set(row):
         return
-    serving, view = described[-1]
-    keys = [key for key in serving["keys"] if key in row]
-    if keys != serving["keys"]:
-        return
-    time = serving["event_time"]
     candidates = state.scan(read.partitions).filter(_equal(row, keys) & (pl.col(time) <= row["event_time"]))
     served = candidates.sort(time).tail(1).collect()
     if served.is_empty():
@@ -97,7 +119,7 @@ def _behind_features(lake: Lake, read: Slice, row: dict[str, Any]) -> Iterator[t
     commit = writers.get(served["partition_key"][0] if "partition_key" in served.columns else None)
     if commit is None:
         return
-    behind = {rows.table: rows for rows in recorded_rows_read(commit.view or {}, serving)}
+    behind = {rows.table: rows for rows in recorded_rows_read(commit.view or {}, serving.to_dict())}
     for item in (item for item in commit.inputs if not item.lookup and item.snapshot.table in behind):
         rows = behind[item.snapshot.table]
         yield item, _equal(row, keys) & rows.condition(moment), rows.reason(view["name"], keys, moment)

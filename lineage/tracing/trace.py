@@ -20,20 +20,19 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit, SourceFile
 from assay.features.tables.digest import digest_of
+from assay.features.tables.kinds import label_of, order_of
 from assay.features.tables.lake import Lake
 from assay.features.tables.snapshot import Slice
+from assay.features.tables.table_log import TableLog
 from assay.lineage.commits.graph import CommitGraph, model_of, takes_one_model
-from assay.lineage.commits.log import TableLog
 from assay.lineage.outline import LISTED, Line, Outline, Span, line
 from assay.lineage.predictions.attachments import in_words
 from assay.lineage.predictions.find_prediction import UNREADABLE, Prediction, find_prediction
 from assay.lineage.predictions.outputs import answer_of, outputs_of
 from assay.lineage.tracing.trace_node import Node, Status, unique_files
 
-KINDS = ("prediction", "model", "training", "features", "embeddings", "search", "clean", "quarantine", "raw")
 _LONGEST = 400  # characters shown of an explanation
 EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in full
-_FOLDERS = {"predictions": "prediction", "models": "model"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +197,7 @@ class _Tracer:
                 name, commits, details = self.model(log, commits, model)
             # Below a lookup only the data is followed; a lookup met there is where the trace stops.
             inputs = [] if lookup and not follow else self.inputs(commits, follow=follow and not lookup)
-            kind = _FOLDERS.get(table.partition("/")[0], table.partition("/")[0])
+            kind = label_of(table)
             self.nodes[key] = Node(kind, name, table, slices, status, commits, _ordered(inputs), lookup, details)
         return self.nodes[key]
 
@@ -252,7 +251,7 @@ def _parsed(text: str) -> Any:
 
 def _ordered(nodes: Iterable[Node]) -> tuple[Node, ...]:
     def place(node: Node) -> tuple[bool, int, str]:
-        return node.lookup, KINDS.index(node.kind) if node.kind in KINDS else len(KINDS), node.name
+        return node.lookup, -order_of(node.kind), node.name
 
     return tuple(sorted(nodes, key=place))
 

@@ -102,6 +102,8 @@ class Node:
             return line(Span("held nothing yet" if self.status == "readable" else "its log is gone", "dim"))
         last, more = self.commits[-1], len(self.commits) - 1
         facts = [f"run {last.run_id}" + (f" and {more} more" if more else "")]
+        if last.actor:
+            facts.append(f"by {last.actor}")
         if last.code_version:
             facts.append(f"code {last.code_version[:_CODE]}")
         facts += [f"contract {item['name']} {item['version']}" for item in self.contracts]
@@ -125,6 +127,7 @@ class Node:
             "versions_read": list(self.versions_read),
             "partitions": list(self.partitions) if self.partitions is not None else None,
             "run": dict(last.run) if last else None,
+            "actor": last.actor if last else "",
             "code_version": last.code_version if last else None,
             "contract": dict(last.contract) if last and last.contract else None,
             "contracts": self.contracts,
@@ -142,6 +145,7 @@ def _commit_dict(commit: Commit) -> dict[str, Any]:
         "partition": commit.partition,
         "timestamp": commit.timestamp.isoformat(),
         "run_id": commit.run_id,
+        "actor": commit.actor,
         "code_version": commit.code_version,
         "code": commit.code.to_dict() if commit.code else None,
         "rows": commit.rows,

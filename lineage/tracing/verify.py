@@ -15,10 +15,11 @@ import numpy as np
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
-from assay.lineage.commits.log import TableLog, read_log
+from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.outline import Outline, Span, Style, leaf, line
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE, file_problem
@@ -260,7 +261,8 @@ def _model(lake: Lake, trace: Trace) -> Iterator[Finding]:
 
 def _features(lake: Lake, trace: Trace) -> Iterator[Finding]:
     """Joining the features again at the versions that were read gives the digest in the prediction's row."""
-    from assay.features.serving.feature_refs import join_features
+    from assay.features.serving.as_of_join import as_of_join
+    from assay.features.serving.feature_refs import spine_columns
 
     commit, frame = trace.root.commits[-1], trace.prediction.frame
     described = commit.predictions
@@ -270,9 +272,10 @@ def _features(lake: Lake, trace: Trace) -> Iterator[Finding]:
             "feature row", None, "no feature references or digest were logged with the prediction", required=False
         )
         return
-    spine = frame.select(name for name in frame.columns if name in (*described.keys, EVENT_TIME, "text_key"))
     versions = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.lookup}
-    joined = join_features(lake, spine, described.features, versions=versions)
+    needed = {*described.keys, EVENT_TIME, *spine_columns(lake, described.features, versions)}
+    spine = frame.select(name for name in frame.columns if name in needed)
+    joined = as_of_join(spine, described.features, lake=lake, versions=versions)
     same = row_digests(joined, described.feature_columns)[0] == stored
     detail = f"{len(described.feature_columns)} features joined again at the versions read"
     yield Finding("feature row", same, detail if same else f"{detail} differ from those the model saw")
@@ -280,11 +283,11 @@ def _features(lake: Lake, trace: Trace) -> Iterator[Finding]:
 
 def _vector(lake: Lake, trace: Trace, embed: Embed | None) -> Iterator[Finding]:
     """Embedding the prediction's text again gives the stored vector."""
-    key = trace.prediction.row.get("text_key")
+    key = trace.prediction.row.get(TEXT_KEY)
     for node in (node for node in trace.root.inputs if node.kind == "embeddings" and key is not None):
         what = f"{node.name} vector"
         state = lake.table(node.table).at(node.snapshot.version)
-        stored = state.scan().filter(pl.col("text_key") == key).select("vector").head(1).collect()
+        stored = state.scan().filter(pl.col(TEXT_KEY) == key).select("vector").head(1).collect()
         text = _text(lake, trace, node)
         if embed is None or text is None or stored.is_empty():
             reason = "no model was given" if embed is None else "its text or vector was not found"

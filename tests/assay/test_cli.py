@@ -1,5 +1,6 @@
 """How every command speaks: help with an example, errors in one line, JSON for scripts, exit codes."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+import polars as pl
 import pytest
 
 import assay
+from assay.cli import COMMANDS, exit_codes
 from assay.cli import cli as command
+from assay.cli.completion import SHELLS
 from assay.features.tables.run_record import Work
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def commands(
@@ -40,9 +46,105 @@ def test_every_command_explains_itself_with_an_example(path: tuple[str, ...], cl
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_every_command_that_answers_can_answer_in_json(path: tuple[str, ...]) -> None:
-    """`up` and `export` are the exceptions: one becomes a server, the other's answer is JSON already."""
     options = {option for parameter in ALL[path].params for option in parameter.opts}
-    assert "--json" in options or path in {("up",), ("lineage", "export")}
+    assert "--json" in options
+
+
+def test_every_command_and_exit_code_is_documented() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text()
+    documented = {
+        " ".join(words) for words in (found.split() for found in re.findall(r"^\| `assay (.+?)` \|", text, re.M))
+    }
+    of_assay = [" ".join(path) for path in ALL if path[0] in COMMANDS]
+    assert sorted(name for name in of_assay if not any(f"{d} ".startswith(f"{name} ") for d in documented)) == []
+    assert [line for line in documented if not any(f"{line} ".startswith(f"{name} ") for name in of_assay)] == []
+    codes = {int(code) for code in re.findall(r"^\| (\d) \|", text, re.M)}
+    assert codes == {value for name, value in vars(exit_codes).items() if name.startswith("EXIT_")}
+
+
+def test_what_is_misspelt_is_refused_with_what_was_meant(cli: Callable[..., Any], tmp_path: Path) -> None:
+    with assay.open(home=tmp_path / "var").transaction("clean/tickets") as tx:
+        tx.write("clean/tickets", pl.DataFrame({"a": [1]}))
+    for arguments, code, meant in (
+        (["materialise"], 2, "materialize"),
+        (["quarantine", "lsit"], 2, "list"),
+        (["tables", "--jsn"], 2, "--json"),
+        (["materialize", "clean/tickts"], 1, "clean/tickets"),
+        (["tables", "clean/tikets"], 1, "clean/tickets"),
+        (["quarantine", "release", "tickts", "--reason", "x"], 1, "tickets"),
+        (["report", "ticketz"], 1, "tickets"),
+        (["sources", "describe", "ticket"], 1, "tickets"),
+        (["views", "describe", "tickets"], 1, "ticket"),
+    ):
+        answer = cli(*arguments)
+        assert answer.code == code, arguments
+        assert f"Did you mean {meant!r}?" in answer.err, answer.err
+
+
+def test_nouns_list_and_describe(cli: Callable[..., Any], tmp_path: Path) -> None:
+    assert {row["source"] for row in cli("sources", "--json").data} == {"card_events", "customers", "tickets"}
+    assert cli("sources", "list", "--json").data == cli("sources", "--json").data
+    tickets = cli("sources", "describe", "tickets", "--json").data
+    assert tickets["key"] == ["ticket_id"]
+    assert {"column": "text", "type": "String", "nullable": False, "pii": "text"}.keys() == tickets["columns"][0].keys()
+    assert "channel.isin" in cli("sources", "describe", "tickets").out
+    assert {row["view"] for row in cli("views", "--json").data} == {"customer_activity", "ticket"}
+    features = cli("views", "describe", "customer_activity", "--json").data["features"]
+    assert "customer_activity:tickets_7d" in {row["feature"] for row in features}
+    for noun in ("training-sets", "models", "pins"):
+        assert cli(noun, "--json").data == []
+        assert cli(noun).out == f"There are no {noun.replace('-', ' ')} yet.\n"
+    assert not (tmp_path / "var" / "lake").exists(), "looking makes nothing"
+
+
+def test_pins_are_listed_and_described(cli: Callable[..., Any], tmp_path: Path) -> None:
+    with assay.open(home=tmp_path / "var").transaction("clean/t") as tx:
+        tx.write("clean/t", pl.DataFrame({"a": [1]}))
+    assert cli("pin", "add", "audit", "clean/t", "--owner", "gov", "--reason", "complaint").code == 0
+    assert [(row["pin"], row["snapshots"]) for row in cli("pins", "--json").data] == [("audit", 1)]
+    described = cli("pins", "describe", "audit", "--json").data
+    assert (described["owner"], described["reason"]) == ("gov", "complaint")
+    assert "Did you mean 'audit'?" in cli("pins", "describe", "audits").err
+
+
+def test_a_vacuum_deletes_nothing_without_yes(cli: Callable[..., Any], tmp_path: Path) -> None:
+    store = assay.open(home=tmp_path / "var")
+    for value in (1, 2):
+        with store.transaction("clean/t") as tx:
+            tx.write("clean/t", pl.DataFrame({"a": [value]}))
+    files = set((tmp_path / "var").rglob("*.parquet"))
+    assert "add --yes" in cli("vacuum", "--keep-days", "0").out
+    assert set((tmp_path / "var").rglob("*.parquet")) == files
+    assert cli("vacuum", "--keep-days", "0", "--delete").code == 0, "the former name of --yes"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_once(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shell: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", f"/bin/{shell}")
+    name, line = SHELLS[shell]
+    assert f"Added to {tmp_path / name}" in cli("--install-completion").out
+    assert cli("--install-completion", shell).out == f"{tmp_path / name} has it already.\n"
+    assert (tmp_path / name).read_text() == f"{line}\n"
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("assay"))],
+        env={**os.environ, "_ASSAY_COMPLETE": f"{shell}_source"},
+        capture_output=True,
+        text=True,
+    )
+    assert "_assay_completion" in done.stdout, "the shell gets a script"
+
+
+def test_a_shell_that_is_not_known_is_refused(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/tcsh")
+    answer = cli("--install-completion")
+    assert (answer.code, answer.err) == (1, "Error: The shell tcsh is not known: name one of bash, zsh, fish.\n")
+
+
+def test_the_version_is_printed(cli: Callable[..., Any]) -> None:
+    assert re.fullmatch(r"assay, version \d+\.\d+\.\d+\S*\n", cli("--version").out)
 
 
 def test_help_loads_neither_dagster_nor_models_nor_databases() -> None:
@@ -63,7 +165,10 @@ def test_help_loads_neither_dagster_nor_models_nor_databases() -> None:
         (["materialize", "--range", "2026-09-31:2026-10-02"], "'2026-09-31:2026-10-02' is not a day"),
         (["materialize", "--range", "2026-09-03:2026-09-01"], "The range 2026-09-03:2026-09-01 ends before it starts."),
         (["materialize", "--partition", "2026-09-03", "--range", "2026-09-03:2026-09-04"], "not both"),
-        (["materialize", "clean/tickts"], "No asset is called 'clean/tickts'. There are: "),
+        (
+            ["materialize", "clean/tickts"],
+            "No asset is called 'clean/tickts'. Did you mean 'clean/tickets'? There are: ",
+        ),
         (["materialize", "--partition", "2026-09-03", "raw/tickets"], "tickets has delivered nothing for 2026-09-03"),
         (["tables", "clean/nothing"], "There is no table clean/nothing in "),
         (["tables", "../secret"], "'../secret' is not a table name"),
@@ -120,7 +225,7 @@ def test_doctor_finds_what_is_wrong(cli: Callable[..., Any], monkeypatch: pytest
     assert all(finding["ok"] for finding in healthy.data)
     monkeypatch.setenv("ASSAY_EMBEDDING_MODEL", str(tmp_path / "no-model"))
     ill = cli("doctor", "--json")
-    assert ill.code == 1
+    assert ill.code == 3
     (model,) = [finding for finding in ill.data if not finding["ok"]]
     assert model["what"] == "embedding model"
     assert "Correct ASSAY_EMBEDDING_MODEL, or unset it." in model["detail"]
@@ -143,6 +248,6 @@ def test_doctor_counts_runs_without_an_end_and_says_why_nothing_is_forwarded(
 def test_doctor_tells_no_password(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_LINEAGE_DB", "postgresql://assay:s3cret@127.0.0.1:1/lineage")
     answer = cli("doctor")
-    assert answer.code == 1
+    assert answer.code == 3
     assert "✗ lineage store" in answer.out
     assert "s3cret" not in answer.out + answer.err

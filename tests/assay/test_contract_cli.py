@@ -58,17 +58,17 @@ def test_draft_of_a_table(desk: Callable[..., Any]) -> None:
 def test_diff_tells_whom_it_breaks_with_its_exit_code(cli: Callable[..., Any], files: Path) -> None:
     old, new, owned = (f"{files / name}.py:Orders" for name in ("old", "new", "owned"))
     broken = cli("contract", "diff", old, new)
-    assert broken.code == 1
+    assert broken.code == 3
     assert broken.out.splitlines()[-1] == "breaking"
     assert "not_nullable" in broken.out
     answer = cli("contract", "diff", old, new, "--json")
-    assert (answer.code, answer.data["verdict"]) == (1, "breaking")
+    assert (answer.code, answer.data["verdict"]) == (3, "breaking")
     assert [(c["kind"], c["where"], c["breaks"]) for c in answer.data["changes"]] == [
         ("not_nullable", "amount", ["suppliers"]),
         ("version_changed", "version", []),
     ]
     assert cli("contract", "diff", old, new, "--for", "readers", "--json").data["verdict"] == "compatible"
-    assert cli("contract", "diff", old, new, "--for", "suppliers").code == 1
+    assert cli("contract", "diff", old, new, "--for", "suppliers").code == 3
     compatible = cli("contract", "diff", old, owned)
     assert (compatible.code, compatible.out.splitlines()[-1]) == (0, "compatible")
     assert cli("contract", "diff", old, old).out == "compatible: nothing changed\n"
@@ -105,7 +105,7 @@ def test_check_tells_drift_and_broken_rules(cli: Callable[..., Any], files: Path
     rows = [f"A{number:03d},{number * 100 - 50}" for number in range(60)]
     (files / "cents.csv").write_text("\n".join(["order_id,amount_cents", *rows]))
     renamed = cli("contract", "check", str(files / "cents.csv"), orders, "--previous", before, "--json")
-    assert (renamed.code, renamed.data["stopped"], renamed.data["report"]) == (1, True, None)
+    assert (renamed.code, renamed.data["stopped"], renamed.data["report"]) == (3, True, None)
     assert ("dropped", "gift") in {(finding["kind"], finding["column"]) for finding in renamed.data["drift"]}
     assert cli("contract", "check", str(files / "cents.csv"), orders).out.splitlines()[-1].startswith("stopped: ")
     (files / "same.csv").write_text("\n".join(["order_id,amount,gift", *(f"{row},True" for row in rows)]))

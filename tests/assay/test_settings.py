@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import assay
@@ -85,3 +86,27 @@ def test_a_connection_that_is_written_wrongly_does_not_print_what_was_written(mo
     with pytest.raises(ValueError, match=r"connections\.erp\.url") as caught:
         Settings()
     assert "s3cret" not in str(caught.value)
+
+
+def test_the_actor_is_who_is_named_or_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSAY_ACTOR", raising=False)
+    monkeypatch.setenv("LOGNAME", "grace")
+    assert assay.open(home=tmp_path).actor == "grace"
+    monkeypatch.setenv("ASSAY_ACTOR", "a service")
+    assert assay.open(home=tmp_path).actor == "a service"
+    store = assay.open(home=tmp_path, actor="ada")
+    with store.transaction("clean/t") as tx:
+        tx.write("clean/t", pl.DataFrame({"a": [1]}))
+    (created, commit) = store.table("clean/t").history()
+    assert (created.actor, commit.actor) == ("", "ada")
+    (run,) = {item.id for item in store.lineage_store.runs()}
+    told = [event.data["run"]["facets"]["assay_actor"]["actor"] for event in store.lineage_store.events(run)]
+    assert told == ["ada", "ada"]
+    store.recorder.close()
+
+
+def test_a_user_without_a_name_is_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ASSAY_ACTOR", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+    assert assay.open(home=tmp_path).actor == ""

@@ -12,16 +12,14 @@ from assay.errors import AssayError
 
 SOURCE = """
 from datetime import date
-from assay.assets.sources.source import Files, Source
-from assay.checks import Contract, Field, Timestamp
-from assay.features.tables.partitioning import Partitioning
+from assay import Contract, Field, Files, Partitioning, Source, Timestamp
 
 class Rows(Contract):
     row_id: str = Field(key=True)
     at: Timestamp = Field()
 
 def declare(name):
-    days = Partitioning.daily("2026-01-01")
+    days = Partitioning.daily(date(2026, 1, 1))
     return Source(name, Files(name + "/{day}/*", (".csv",)), Rows, ("row_id",), "at", partitioning=days)
 """
 
@@ -104,7 +102,7 @@ def test_of_two_declarations_of_one_table_the_second_is_refused(make: Make) -> N
 def test_an_unknown_source_is_refused_with_those_there_are(make: Make) -> None:
     project = make({"kiosk/a.py": declared("orders")})
     assert source("orders", project).name == "orders"
-    with pytest.raises(AssayError, match=r"There is no source 'order'\. There are: orders\."):
+    with pytest.raises(AssayError, match=r"There is no source 'order'\. Did you mean 'orders'\? There are: orders\."):
         source("order", project)
 
 

@@ -22,8 +22,7 @@ from assay.features.tables.availability import snapshot_status
 from assay.features.tables.digest import content_digest
 from assay.features.tables.pins import pins
 from assay.lineage.delivery.rebuild import rebuild
-from assay.lineage.store.lineage_store import LineageStore
-from assay.lineage.store.lineage_store import open_store as open_lineage_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.tracing.row_provenance import source_rows
 from assay.store import Store
 

@@ -11,6 +11,7 @@ import shlex
 import struct
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,8 @@ class Desk:
                 case "text":
                     if before == "sh":
                         assert squeezed(snippet.text) in squeezed(printed), f"{snippet} is not what was printed"
+                case "toml":
+                    tomllib.loads(snippet.text)
                 case "yaml":  # the transport's configuration: what it names is opened, nothing is sent
                     path = self.folder / "openlineage.yml"
                     path.write_text(snippet.text.replace("/var/log", str(self.folder)))

@@ -22,7 +22,7 @@ from assay.features.views.feature_view import FeatureView
 from assay.features.views.row_wise import Feature
 from assay.features.views.windowed import windows
 from assay.lineage.predictions.prediction_log import stage_predictions
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 
 FIRST = date(2026, 9, 1)
 CUSTOMER = Entity("customer", ["customer_id"])
@@ -342,11 +342,11 @@ def wild(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LineageStore]:
     """The same behaviour on both databases."""
     if request.param == "sqlite":
-        opened = open_store(tmp_path / "lineage.db", busy_seconds=10)
+        opened = open_lineage_store(tmp_path / "lineage.db", busy_seconds=10)
     else:
         url = request.getfixturevalue("postgres_url")
         _empty(url)
-        opened = open_store(url, home=tmp_path, busy_seconds=10)
+        opened = open_lineage_store(url, home=tmp_path, busy_seconds=10)
     yield opened
     opened.close()
 

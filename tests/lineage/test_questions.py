@@ -8,7 +8,7 @@ import pytest
 import assay
 import assay.lineage
 from assay.lineage.delivery.rebuild import rebuild
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 
 
 def test_the_configured_lake_answers(wild: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,7 +21,7 @@ def test_the_configured_lake_answers(wild: Any, tmp_path: Path, monkeypatch: pyt
     table = wild.lake.tables()[0]
     assert assay.impact(table).to_dict() == assay.lineage.impact(table, lake=wild.lake).to_dict()
 
-    store = open_store(f"sqlite:///{tmp_path / 'lineage.db'}", tmp_path)
+    store = open_lineage_store(f"sqlite:///{tmp_path / 'lineage.db'}", tmp_path)
     rebuild(store, wild.lake)
     graph = assay.lineage.graph()
     assert graph == assay.lineage.graph(store=store)

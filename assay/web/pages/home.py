@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
@@ -92,7 +93,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
     """Newest first."""
     shown: list[dict[str, Any]] = []
     for name, state in states:
-        if not name.startswith("models/") or isinstance(state, AssayError):
+        if not Kind.MODELS.holds(name) or isinstance(state, AssayError):
             continue
         wanted = [c for c in ("model_version", "training_set", "metrics", "sha256") if c in state.schema]
         try:
@@ -101,7 +102,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
             continue  # the table's own page says what is wrong with it
         shown += [
             {
-                "name": name.removeprefix("models/"),
+                "name": own_name(name),
                 "href": graph_link(dataset_id(name)),
                 "version": row.get("model_version", ""),
                 "training_set": row.get("training_set") or "",
@@ -117,7 +118,7 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
     """The last of each model's newest days."""
     found: list[dict[str, Any]] = []
     for name, state in states:
-        if not name.startswith("predictions/") or isinstance(state, AssayError):
+        if not Kind.PREDICTIONS.holds(name) or isinstance(state, AssayError):
             continue
         newest = state.partitions()[-1:] or None
         commits = state.writers(newest)
@@ -133,7 +134,7 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
                 "at": row[EVENT_TIME],
                 "answer": answer_text({name: row[name] for name in outputs if row.get(name) is not None}),
                 "confidence": f"{row[CONFIDENCE]:.3f}" if row.get(CONFIDENCE) is not None else "",
-                "model": f"{name.removeprefix('predictions/')} {row['model_version']}",
+                "model": f"{own_name(name)} {row['model_version']}",
             }
             for row in rows.to_dicts()
         ]

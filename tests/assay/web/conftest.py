@@ -20,7 +20,7 @@ from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.web import create_router
 
 DAYS = ["2026-09-01", "2026-09-02", "2026-09-03"]
@@ -36,7 +36,7 @@ class Desk:
 
 def build(folder: Path) -> Desk:
     lake = open_lake(folder / "lake")
-    store = open_store(folder / "lineage.db")
+    store = open_lineage_store(folder / "lineage.db")
     recorder = EventRecorder(store)
 
     def work(asset: str, partition: str | None = None) -> Any:

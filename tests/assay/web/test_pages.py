@@ -16,7 +16,7 @@ from assay.features.tables.run_record import Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.queries.nodes import find
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 from assay.web import create_router, static_files
 from tests.assay.web.reading import Page
 
@@ -100,7 +100,7 @@ def test_the_first_page_lists_tables_models_and_predictions(client: TestClient, 
 
 
 def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "lineage.db")
+    store = open_lineage_store(tmp_path / "lineage.db")
     client = TestClient(Starlette(routes=[Mount("/", create_router(store, open_lake(tmp_path / "lake")))]))
     page = Page(client.get("/").text)
     assert "no tables yet" in page.text
@@ -237,7 +237,7 @@ def test_what_a_visitor_sends_comes_back_as_text(client: TestClient, text: str) 
 
 def test_hostile_names_of_tables_are_only_text(tmp_path: Path) -> None:
     """Whoever may write a table or send an event chooses its name."""
-    lake, store = open_lake(tmp_path / "lake"), open_store(tmp_path / "lineage.db")
+    lake, store = open_lake(tmp_path / "lake"), open_lineage_store(tmp_path / "lineage.db")
     recorder = EventRecorder(store)
     name = 'clean/"><img src=x onerror=alert(1)>{{7*7}}'
     with transaction(lake, recorder, Work(name, None, code_version="1")) as tx:

@@ -15,15 +15,13 @@ import assay
 ROOT = Path(__file__).resolve().parents[3]
 DECLARED = """
 from datetime import date
-from assay.assets.sources.source import Files, Source
-from assay.features.tables.partitioning import Partitioning
-from assay.checks import Contract, Field, Timestamp
+from assay import Contract, Field, Files, Partitioning, Source, Timestamp
 
 class Rows(Contract):
     row_id: str = Field(key=True)
     at: Timestamp = Field()
 
-days = Partitioning.daily("2026-01-01")
+days = Partitioning.daily(date(2026, 1, 1))
 rows = Source("NAME", Files("NAME/{day}/*", (".csv",)), Rows, ("row_id",), "at", partitioning=days)
 """
 

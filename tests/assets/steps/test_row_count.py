@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.assets.steps.plan import waiting
-from assay.lineage.commits.log import read_log
+from assay.features.tables.table_log import read_log
 
 RECEIPTS = """
 

@@ -120,7 +120,7 @@ def test_one_changed_byte_of_a_pinned_file_is_found_and_named(full_run: Any, cho
     at = random.randrange(len(before))
     try:
         damaged.write_bytes(before[:at] + bytes([before[at] ^ (1 << random.randrange(8))]) + before[at + 1 :])
-        answer = full_run.place.json("trace", prediction, "--verify", code=1)
+        answer = full_run.place.json("trace", prediction, "--verify", code=3)
     finally:
         damaged.write_bytes(before)
     assert answer["verification"]["outcome"] == "broken"

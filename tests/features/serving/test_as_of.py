@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
-from assay.features.serving.as_of import KnownAt, ViewRead, as_of_join, latest
+from assay.features.serving.as_of import KnownAt, ViewRead, latest, point_in_time_join
 from assay.features.tables.serving import Serving
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -55,99 +55,104 @@ def scores(frame: pl.DataFrame) -> list[float | None]:
 
 def test_one_row_out_for_each_spine_row_in_spine_order() -> None:
     asked = spine(("b", at(3)), ("a", at(3)), ("b", at(1)), ("x", at(3)), label=[4, 3, 2, 1])
-    out = as_of_join(asked, [view(("a", at(1), 1.0), ("b", at(2), 2.0), ("b", at(1), 3.0))])
+    out = point_in_time_join(asked, [view(("a", at(1), 1.0), ("b", at(2), 2.0), ("b", at(1), 3.0))])
     assert out.drop("score").equals(asked)
     assert scores(out) == [2.0, 1.0, 3.0, None]
 
 
 def test_spine_row_before_the_first_feature_is_kept_with_null() -> None:
-    assert scores(as_of_join(spine(("a", at(0))), [view(("a", at(1), 1.0))])) == [None]
+    assert scores(point_in_time_join(spine(("a", at(0))), [view(("a", at(1), 1.0))])) == [None]
 
 
 def test_equal_time_is_included_and_a_microsecond_later_is_not() -> None:
-    assert scores(as_of_join(spine(("a", at(1)), ("a", at(1, us=-1))), [view(("a", at(1), 1.0))])) == [1.0, None]
+    assert scores(point_in_time_join(spine(("a", at(1)), ("a", at(1, us=-1))), [view(("a", at(1), 1.0))])) == [
+        1.0,
+        None,
+    ]
 
 
 def test_age_equal_to_max_age_is_included_and_a_microsecond_more_is_null() -> None:
     asked = spine(("a", at(2)), ("a", at(2, us=1)))
-    assert scores(as_of_join(asked, [view(("a", at(1), 1.0), max_age=timedelta(days=1))])) == [1.0, None]
+    assert scores(point_in_time_join(asked, [view(("a", at(1), 1.0), max_age=timedelta(days=1))])) == [1.0, None]
 
 
 def test_no_max_age_means_for_ever() -> None:
-    assert scores(as_of_join(spine(("a", at(30_000))), [view(("a", at(0), 1.0))])) == [1.0]
+    assert scores(point_in_time_join(spine(("a", at(30_000))), [view(("a", at(0), 1.0))])) == [1.0]
 
 
 def test_spine_rows_that_differ_only_in_their_label_all_stay() -> None:
     asked = spine(("a", at(1)), ("a", at(1)), ("a", at(1)), label=[0, 1, 1])
-    assert scores(as_of_join(asked, [view(("a", at(1), 1.0))])) == [1.0, 1.0, 1.0]
+    assert scores(point_in_time_join(asked, [view(("a", at(1), 1.0))])) == [1.0, 1.0, 1.0]
 
 
 def test_unknown_and_null_keys_and_null_times_are_kept_with_null() -> None:
     asked = spine(("nobody", at(2)), (None, at(2)), ("a", None))
-    assert scores(as_of_join(asked, [view(("a", at(1), 1.0), (None, at(1), 2.0), ("a", None, 3.0))])) == [None] * 3
+    assert (
+        scores(point_in_time_join(asked, [view(("a", at(1), 1.0), (None, at(1), 2.0), ("a", None, 3.0))])) == [None] * 3
+    )
 
 
 def test_spine_whose_keys_are_all_null() -> None:
     asked = pl.DataFrame({"customer": [None], "event_time": [at(2)]})
-    assert scores(as_of_join(asked, [view(("a", at(1), 1.0))])) == [None]
+    assert scores(point_in_time_join(asked, [view(("a", at(1), 1.0))])) == [None]
 
 
 def test_of_equal_times_the_later_known_wins_and_no_known_time_loses() -> None:
     rows = [("a", at(1), 1.0, at(3)), ("a", at(1), 2.0, at(4)), ("a", at(1), 3.0, at(2)), ("a", at(1), 4.0, None)]
-    assert scores(as_of_join(spine(("a", at(9))), [view(*rows, known=True)])) == [2.0]
+    assert scores(point_in_time_join(spine(("a", at(9))), [view(*rows, known=True)])) == [2.0]
 
 
 def test_event_time_dominates_known_time() -> None:
     rows = [("a", at(2), 2.0, at(3)), ("a", at(1), 1.0, at(5))]
     for known_at in ("event", "known"):
-        assert scores(as_of_join(spine(("a", at(9))), [view(*rows, known=True)], known_at=known_at)) == [2.0]
+        assert scores(point_in_time_join(spine(("a", at(9))), [view(*rows, known=True)], known_at=known_at)) == [2.0]
 
 
 def test_of_rows_equal_in_both_times_the_last_row_wins() -> None:
     rows = [("a", at(1), float(n), at(1)) for n in range(50)]
-    assert scores(as_of_join(spine(("a", at(1))), [view(*rows, known=True)])) == [49.0]
+    assert scores(point_in_time_join(spine(("a", at(1))), [view(*rows, known=True)])) == [49.0]
 
 
 def test_position_column_decides_instead_of_row_order() -> None:
     rows = [("a", at(1), 1.0, None, 7), ("a", at(1), 2.0, None, 9), ("a", at(1), 3.0, None, 8)]
-    assert scores(as_of_join(spine(("a", at(1))), [view(*rows, position="position")])) == [2.0]
+    assert scores(point_in_time_join(spine(("a", at(1))), [view(*rows, position="position")])) == [2.0]
     with pytest.raises(AssayError, match="must be an integer"):
-        as_of_join(spine(("a", at(1))), [view(*rows, position="score")])
+        point_in_time_join(spine(("a", at(1))), [view(*rows, position="score")])
 
 
 def test_known_time_counts_before_position() -> None:
     rows = [("a", at(1), 1.0, at(2), 9), ("a", at(1), 2.0, at(3), 8)]
-    assert scores(as_of_join(spine(("a", at(5))), [view(*rows, known=True, position="position")])) == [2.0]
+    assert scores(point_in_time_join(spine(("a", at(5))), [view(*rows, known=True, position="position")])) == [2.0]
 
 
 def test_value_known_only_later_is_served_by_event_time_and_withheld_by_known_time() -> None:
     served = view(("a", at(1), 1.0, at(1)), ("a", at(2), 2.0, at(5)), known=True)
     asked = spine(("a", at(3)), ("a", at(5)), ("a", at(5, us=-1)))
-    assert scores(as_of_join(asked, [served])) == [2.0, 2.0, 2.0]
-    assert scores(as_of_join(asked, [served], known_at="known")) == [1.0, 2.0, 1.0]
+    assert scores(point_in_time_join(asked, [served])) == [2.0, 2.0, 2.0]
+    assert scores(point_in_time_join(asked, [served], known_at="known")) == [1.0, 2.0, 1.0]
 
 
 def test_value_known_ahead_of_its_event_time_waits_for_it() -> None:
     served = view(("a", at(4), 1.0, at(1)), known=True)
-    assert scores(as_of_join(spine(("a", at(3)), ("a", at(4))), [served], known_at="known")) == [None, 1.0]
+    assert scores(point_in_time_join(spine(("a", at(3)), ("a", at(4))), [served], known_at="known")) == [None, 1.0]
 
 
 def test_null_known_time_is_excluded_under_the_option() -> None:
     served = view(("a", at(1), 1.0, None), known=True)
-    assert scores(as_of_join(spine(("a", at(3))), [served])) == [1.0]
-    assert scores(as_of_join(spine(("a", at(3))), [served], known_at="known")) == [None]
+    assert scores(point_in_time_join(spine(("a", at(3))), [served])) == [1.0]
+    assert scores(point_in_time_join(spine(("a", at(3))), [served], known_at="known")) == [None]
 
 
 def test_known_at_without_a_known_time_says_what_to_do() -> None:
     with pytest.raises(AssayError, match="declare known_time"):
-        as_of_join(spine(("a", at(3))), [view(("a", at(1), 1.0))], known_at="known")
+        point_in_time_join(spine(("a", at(3))), [view(("a", at(1), 1.0))], known_at="known")
 
 
 def test_latest_null_is_a_value_unless_skipped_and_skipping_still_obeys_max_age() -> None:
     rows = [("a", at(1), 1.0), ("a", at(2), None)]
     asked = spine(("a", at(2)), ("a", at(4)))
-    assert scores(as_of_join(asked, [view(*rows)])) == [None, None]
-    assert scores(as_of_join(asked, [view(*rows, max_age=timedelta(days=1))], skip_nulls=True)) == [1.0, None]
+    assert scores(point_in_time_join(asked, [view(*rows)])) == [None, None]
+    assert scores(point_in_time_join(asked, [view(*rows, max_age=timedelta(days=1))], skip_nulls=True)) == [1.0, None]
 
 
 def test_skip_nulls_looks_per_feature() -> None:
@@ -156,11 +161,13 @@ def test_skip_nulls_looks_per_feature() -> None:
         schema_overrides={"event_time": INSTANT},
     )
     both = ViewRead("v", Serving("customer", ("customer",), "event_time"), frame.lazy(), ("x", "y"))
-    assert as_of_join(spine(("a", at(3))), [both], skip_nulls=True).select("x", "y").row(0) == (1, 2)
+    assert point_in_time_join(spine(("a", at(3))), [both], skip_nulls=True).select("x", "y").row(0) == (1, 2)
 
 
 def test_not_a_number_is_a_value() -> None:
-    out = as_of_join(spine(("a", at(3))), [view(("a", at(1), 1.0), ("a", at(2), float("nan")))], skip_nulls=True)
+    out = point_in_time_join(
+        spine(("a", at(3))), [view(("a", at(1), 1.0), ("a", at(2), float("nan")))], skip_nulls=True
+    )
     assert out["score"].is_nan().to_list() == [True]
 
 
@@ -177,9 +184,9 @@ def test_not_a_number_is_a_value() -> None:
 def test_times_that_would_need_a_guess_are_refused_on_both_sides(column: pl.Series, hint: str) -> None:
     bad = pl.DataFrame({"customer": ["a"], "event_time": column, "score": [1.0]})
     with pytest.raises(AssayError, match=f"spine.*{hint}"):
-        as_of_join(bad.drop("score"), [view(("a", at(0), 1.0))])
+        point_in_time_join(bad.drop("score"), [view(("a", at(0), 1.0))])
     with pytest.raises(AssayError, match=f"activity.*{hint}"):
-        as_of_join(spine(("a", at(0))), [ViewRead("activity", view().serving, bad.lazy(), ("score",))])
+        point_in_time_join(spine(("a", at(0))), [ViewRead("activity", view().serving, bad.lazy(), ("score",))])
 
 
 def test_zones_and_daylight_saving_compare_as_instants() -> None:
@@ -188,11 +195,11 @@ def test_zones_and_daylight_saving_compare_as_instants() -> None:
     berlin = pl.DataFrame({"customer": ["a", "a"], "event_time": [first, second]}).with_columns(
         pl.col("event_time").dt.convert_time_zone("Europe/Berlin")
     )
-    out = as_of_join(berlin, [view(("a", first, 1.0), ("a", second, 2.0))])
+    out = point_in_time_join(berlin, [view(("a", first, 1.0), ("a", second, 2.0))])
     assert scores(out) == [1.0, 2.0]
     assert out.schema["event_time"] == INSTANT
     offset = spine(("a", second.astimezone(timezone(timedelta(hours=5)))))
-    assert scores(as_of_join(offset, [view(("a", second, 2.0))])) == [2.0]
+    assert scores(point_in_time_join(offset, [view(("a", second, 2.0))])) == [2.0]
 
 
 def test_coarser_units_convert_without_loss() -> None:
@@ -201,7 +208,7 @@ def test_coarser_units_convert_without_loss() -> None:
         "v", served.serving, served.frame.with_columns(pl.col("event_time").dt.cast_time_unit("ms")), ("score",)
     )
     asked = spine(("a", at(1)), ("a", at(0.5))).with_columns(pl.col("event_time").dt.cast_time_unit("ms"))
-    assert scores(as_of_join(asked, [coarse])) == [1.0, None]
+    assert scores(point_in_time_join(asked, [coarse])) == [1.0, None]
 
 
 def test_empty_spine_and_empty_features_keep_the_schema() -> None:
@@ -210,34 +217,36 @@ def test_empty_spine_and_empty_features_keep_the_schema() -> None:
         for skip_nulls in (False, True):
             known = [view(("a", at(1), 1.0, at(1)), known=True), view(known=True)]
             options: dict[str, Any] = {"known_at": known_at, "skip_nulls": skip_nulls}
-            nobody = as_of_join(spine(), [known[0]], **options)
+            nobody = point_in_time_join(spine(), [known[0]], **options)
             assert nobody.height == 0
-            assert nobody.schema == as_of_join(spine(("a", at(2))), [served]).schema
-            assert scores(as_of_join(spine(("a", at(2))), [known[1]], **options)) == [None]
-    assert as_of_join(spine(("a", at(2))), [empty]).schema["score"] == pl.Float64
+            assert nobody.schema == point_in_time_join(spine(("a", at(2))), [served]).schema
+            assert scores(point_in_time_join(spine(("a", at(2))), [known[1]], **options)) == [None]
+    assert point_in_time_join(spine(("a", at(2))), [empty]).schema["score"] == pl.Float64
 
 
 def test_colliding_names_are_refused_unless_prefixed_or_renamed() -> None:
     asked, rows = spine(("a", at(2)), score=[9.0]), [("a", at(1), 1.0)]
     with pytest.raises(AssayError, match="the spine already has"):
-        as_of_join(asked, [view(*rows)])
+        point_in_time_join(asked, [view(*rows)])
     with pytest.raises(AssayError, match="view 'activity' already has"):
-        as_of_join(spine(("a", at(2))), [view(*rows), view(*rows)])
-    out = as_of_join(asked, [view(*rows, prefix="activity."), view(*rows, features={"score": "renamed"})])
+        point_in_time_join(spine(("a", at(2))), [view(*rows), view(*rows)])
+    out = point_in_time_join(asked, [view(*rows, prefix="activity."), view(*rows, features={"score": "renamed"})])
     assert out.columns == ["customer", "event_time", "score", "activity.score", "renamed"]
     assert out.row(0)[2:] == (9.0, 1.0, 1.0)
 
 
 def test_feature_missing_from_the_pinned_version_is_an_error() -> None:
     with pytest.raises(AssayError, match="a pin selects data, never shape"):
-        as_of_join(spine(("a", at(2))), [view(("a", at(1), 1.0), features=("gone",))])
+        point_in_time_join(spine(("a", at(2))), [view(("a", at(1), 1.0), features=("gone",))])
 
 
 def test_missing_and_mismatched_keys_are_refused() -> None:
     with pytest.raises(AssayError, match=r"the spine has no column \['customer'\]"):
-        as_of_join(spine(("a", at(2))).rename({"customer": "client"}), [view()])
+        point_in_time_join(spine(("a", at(2))).rename({"customer": "client"}), [view()])
     with pytest.raises(AssayError, match="key 'customer' is Int64 in the spine and String"):
-        as_of_join(spine(("1", at(2))).with_columns(pl.col("customer").cast(pl.Int64)), [view(("1", at(1), 1.0))])
+        point_in_time_join(
+            spine(("1", at(2))).with_columns(pl.col("customer").cast(pl.Int64)), [view(("1", at(1), 1.0))]
+        )
 
 
 def test_integer_widths_and_text_types_match_by_value() -> None:
@@ -245,14 +254,14 @@ def test_integer_widths_and_text_types_match_by_value() -> None:
     narrow = frame.with_columns(pl.col("k").cast(pl.Int8), pl.col("c").cast(pl.Categorical))
     both = ViewRead("v", Serving("e", ("k", "c"), "event_time"), narrow.lazy(), ("score",))
     asked = pl.DataFrame({"k": [2, 1, 258], "c": ["y", "y", "y"], "event_time": [at(1)] * 3})
-    assert scores(as_of_join(asked, [both])) == [2.0, None, None]
+    assert scores(point_in_time_join(asked, [both])) == [2.0, None, None]
 
 
 def test_views_with_different_keys_join_one_spine_and_lazy_frames_are_accepted() -> None:
     frame = pl.DataFrame({"plan": ["pro"], "event_time": [at(1)], "price": [[1.0, 2.0]]})
     plans = ViewRead("plans", Serving("plan", ("plan",), "event_time"), frame.lazy(), ("price",))
     asked = spine(("a", at(2)), ("b", at(2)), plan=["free", "pro"])
-    out = as_of_join(asked.lazy(), [view(("a", at(1), 1.0)), plans, view(("b", at(2), 2.0), prefix="late_")])
+    out = point_in_time_join(asked.lazy(), [view(("a", at(1), 1.0)), plans, view(("b", at(2), 2.0), prefix="late_")])
     assert scores(out) == [1.0, None]
     assert out["price"].to_list() == [None, [1.0, 2.0]]
     assert out["late_score"].to_list() == [None, 2.0]
@@ -260,7 +269,7 @@ def test_views_with_different_keys_join_one_spine_and_lazy_frames_are_accepted()
 
 def test_spine_time_column_may_have_another_name() -> None:
     asked = spine(("a", at(2))).rename({"event_time": "asked_at"})
-    assert scores(as_of_join(asked, [view(("a", at(1), 1.0))], event_time="asked_at")) == [1.0]
+    assert scores(point_in_time_join(asked, [view(("a", at(1), 1.0))], event_time="asked_at")) == [1.0]
 
 
 # The online rule.
@@ -312,7 +321,7 @@ def test_many_entities_agree_with_the_join_of_polars() -> None:
         .join_asof(last, left_on="event_time", right_on="ts", by="k", check_sortedness=False)
         .sort("row")
     )
-    out = as_of_join(asked, [served])
+    out = point_in_time_join(asked, [served])
     assert out["x"].null_count() not in (0, n)
     assert out["x"].equals(expected["x"])
 
@@ -393,7 +402,7 @@ def test_agrees_with_brute_force(
         schema={"k": pl.String, "n": pl.Int64, "event_time": pl.Int64},
         orient="row",
     ).with_columns(pl.col("event_time").cast(INSTANT))
-    out = as_of_join(asking, [served], known_at=known_at, skip_nulls=skip_nulls)
+    out = point_in_time_join(asking, [served], known_at=known_at, skip_nulls=skip_nulls)
     expected = [brute_force(row, rows, age, known_at, skip_nulls, use_position)[0] for row in asked]
     assert out["x"].to_list() == expected
     assert out.drop("x").equals(asking)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
-from assay.features.serving.feature_refs import join_features
+from assay.features.serving.as_of_join import as_of_join
 from assay.features.serving.online import online_get
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
@@ -99,4 +99,4 @@ def test_online_is_what_training_would_have_seen(
     moment = at(day) + timedelta(microseconds=microsecond)
     served = online_get(lake, "activity", {"customer_id": [1, 2, 3]}, moment)
     spine = pl.DataFrame({"customer_id": [1, 2, 3]}).with_columns(pl.lit(moment, dtype=INSTANT).alias("event_time"))
-    assert served["n"].to_list() == join_features(lake, spine, ["activity:n"])["n"].to_list()
+    assert served["n"].to_list() == as_of_join(spine, ["activity:n"], lake=lake)["n"].to_list()

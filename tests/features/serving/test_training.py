@@ -13,7 +13,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from assay.errors import AssayError
-from assay.features.serving.feature_refs import join_features, resolve
+from assay.features.serving.as_of_join import as_of_join
+from assay.features.serving.feature_refs import resolve
 from assay.features.serving.training import create_training_set, load_training_set, published, stage_training_set
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import file_sha256
@@ -95,15 +96,15 @@ def create(lake: Lake, rows: pl.DataFrame = SPINE, references=REFERENCES, **opti
 
 
 def test_the_join_is_the_spine_with_what_held_then(world: Lake) -> None:
-    rows = join_features(world, SPINE, ["activity:n", "activity:spend as euros", "text:vector"])
+    rows = as_of_join(SPINE, ["activity:n", "activity:spend as euros", "text:vector"], lake=world)
     expected = SPINE.with_columns(
         n=pl.Series([51, 50, 40, None, None], dtype=pl.Int64),
         euros=pl.Series([None, 5.5, 4.5, None, None], dtype=pl.Float64),
         vector=pl.Series([[5.0, 1.0], [6.0, 1.0], [6.0, 1.0], None, None], dtype=pl.List(pl.Float32)),
     )
     assert_frame_equal(rows, expected)
-    assert join_features(world, SPINE, ["activity:*"]).columns == [*SPINE.columns, "n", "spend"]
-    assert_frame_equal(join_features(world, SPINE.clear(), REFERENCES).select(SPINE.columns), SPINE.clear())
+    assert as_of_join(SPINE, ["activity:*"], lake=world).columns == [*SPINE.columns, "n", "spend"]
+    assert_frame_equal(as_of_join(SPINE.clear(), REFERENCES, lake=world).select(SPINE.columns), SPINE.clear())
 
 
 def test_only_partitions_that_can_matter_are_read_and_recorded(world: Lake) -> None:
@@ -135,7 +136,7 @@ def test_reading_fewer_partitions_changes_no_value(world: Lake) -> None:
                 pl.col("event_time") >= row["event_time"] - MAX_AGE,
             ).sort("event_time")
             expected.append(known["n"].to_list()[-1] if known.height else None)
-        assert join_features(world, rows, ["activity:n"])["n"].to_list() == expected
+        assert as_of_join(rows, ["activity:n"], lake=world)["n"].to_list() == expected
 
 
 @pytest.mark.parametrize(
@@ -154,24 +155,24 @@ def test_reading_fewer_partitions_changes_no_value(world: Lake) -> None:
 )
 def test_a_reference_that_cannot_be_resolved_is_explained(world: Lake, references: list[str], message: str) -> None:
     with pytest.raises(AssayError, match=message):
-        join_features(world, SPINE, references)
+        as_of_join(SPINE, references, lake=world)
 
 
 def test_a_spine_that_does_not_fit_is_explained(world: Lake) -> None:
     with pytest.raises(AssayError, match="event_time"):
-        join_features(world, SPINE.drop("event_time"), ["activity:n"])
+        as_of_join(SPINE.drop("event_time"), ["activity:n"], lake=world)
     with pytest.raises(AssayError, match="naive"):
-        join_features(world, SPINE.with_columns(pl.col("event_time").dt.replace_time_zone(None)), ["activity:n"])
+        as_of_join(SPINE.with_columns(pl.col("event_time").dt.replace_time_zone(None)), ["activity:n"], lake=world)
     with pytest.raises(AssayError, match="text_key"):
-        join_features(world, SPINE.drop("text_key"), ["text:vector"])
+        as_of_join(SPINE.drop("text_key"), ["text:vector"], lake=world)
     with pytest.raises(AssayError, match="no table features/activty to read"):
-        join_features(world, SPINE, ["activity:n"], versions={"features/activty": 1})
+        as_of_join(SPINE, ["activity:n"], versions={"features/activty": 1}, lake=world)
 
 
 def test_a_table_that_says_nothing_about_serving_is_no_view(lake: Lake, write) -> None:
     write(lake, "features/bare", activity(0), DAYS[0])
     with pytest.raises(AssayError, match="does not say how it is served"):
-        join_features(lake, SPINE, ["bare:n"])
+        as_of_join(SPINE, ["bare:n"], lake=lake)
 
 
 def test_pins_choose_versions_and_the_manifest_names_them(world: Lake, write) -> None:
@@ -270,7 +271,7 @@ def test_its_snapshots_survive_any_vacuum(world: Lake, write) -> None:
     assert_frame_equal(loaded.frame(), rows)
     assert loaded.manifest == made.manifest
     versions = {item["name"]: item["version"] for item in loaded.manifest["inputs"]}
-    assert_frame_equal(join_features(world, SPINE, REFERENCES, versions=versions), rows)
+    assert_frame_equal(as_of_join(SPINE, REFERENCES, versions=versions, lake=world), rows)
 
 
 def test_a_lost_pin_comes_back_when_the_set_is_asked_for_again(world: Lake) -> None:
@@ -361,7 +362,7 @@ def test_the_last_partition_wins_a_tie_whatever_order_files_are_read_in(lake: La
     for day in order:
         frame = activity(0, day)
         write(lake, "features/activity", frame, f"2026-01-0{day}", extra={"serving": SERVING, "view": VIEW})
-    assert join_features(lake, spine(("a", 1, None)), ["activity:n"])["n"].to_list() == [3]
+    assert as_of_join(spine(("a", 1, None)), ["activity:n"], lake=lake)["n"].to_list() == [3]
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
@@ -370,14 +371,14 @@ def test_a_text_computed_twice_has_the_vector_of_its_first_partition(lake: Lake,
         vectors = pl.DataFrame({"text_key": ["k"], "vector": [[float(day)]]}).cast({"vector": pl.List(pl.Float32)})
         write(lake, "embeddings/text", vectors, f"2026-01-0{day}", mode="append")
     rows = spine(("a", 1, "k"), ("b", 1, "k"))
-    assert join_features(lake, rows, ["text:vector"])["vector"].to_list() == [[1.0], [1.0]]
+    assert as_of_join(rows, ["text:vector"], lake=lake)["vector"].to_list() == [[1.0], [1.0]]
 
 
 def test_pins_is_another_word_for_versions_but_not_both(world: Lake) -> None:
     versions = {"features/activity": 1}
     assert_frame_equal(
-        join_features(world, SPINE, ["activity:n"], pins=versions),
-        join_features(world, SPINE, ["activity:n"], versions=versions),
+        as_of_join(SPINE, ["activity:n"], pins=versions, lake=world),
+        as_of_join(SPINE, ["activity:n"], versions=versions, lake=world),
     )
     with pytest.raises(AssayError, match="Both `versions` and `pins`"):
-        join_features(world, SPINE, ["activity:n"], versions=versions, pins=versions)
+        as_of_join(SPINE, ["activity:n"], versions=versions, pins=versions, lake=world)

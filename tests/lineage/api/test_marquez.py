@@ -13,7 +13,7 @@ from assay.features.tables.lake import open_lake
 from assay.lineage.api import create_app
 from assay.lineage.api import marquez_models as models
 from assay.lineage.queries.walk import graph_hash
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.store.schema import INDEX, events
 
 EVENTS = Path(__file__).parents[4] / "shared" / "openlineage" / "events"
@@ -327,7 +327,7 @@ def test_the_order_of_arrival_does_not_matter(
         assert {post(client, body) for body in shuffled} == {200}
         assert everything(client) == expected
     for seed in range(3):
-        again = open_store(tmp_path / f"{seed}.db")
+        again = open_lineage_store(tmp_path / f"{seed}.db")
         for body in Random(seed).sample(others, len(others)):
             again.put(body)
         assert graph_hash(again) == graph == graph_hash(store)
@@ -376,7 +376,7 @@ def test_the_index_made_anew_answers_the_same(client: TestClient, store: Lineage
     with store.writing() as connection:
         for table in INDEX:
             connection.execute(table.delete())
-    again = open_store(store.url.database or "")
+    again = open_lineage_store(store.url.database or "")
     with TestClient(create_app(again, open_lake(store.home / "lake")), base_url="http://127.0.0.1:3001") as other:
         assert everything(other) == expected
     again.close()

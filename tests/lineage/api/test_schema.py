@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from assay.features.tables.lake import open_lake
 from assay.lineage.api import create_app
 from assay.lineage.api.marquez_models import EVENT
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 
 CHECKS = [
     not_a_server_error,
@@ -34,7 +34,7 @@ CHECKS = [
 @pytest.fixture
 def described(tmp_path: Path) -> Any:
     app = create_app(
-        open_store(tmp_path / "lineage.db", busy_seconds=10), open_lake(tmp_path / "lake"), hosts=["testserver"]
+        open_lineage_store(tmp_path / "lineage.db", busy_seconds=10), open_lake(tmp_path / "lake"), hosts=["testserver"]
     )
     with TestClient(app) as client:
         assert client.post("/api/v1/lineage", json=EVENT).status_code == 200

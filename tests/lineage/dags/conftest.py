@@ -18,7 +18,7 @@ from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import Transaction, transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 
 DAGS = 1_000 if os.environ.get("ASSAY_SOAK") else 8
 RUNS = 11
@@ -172,7 +172,7 @@ _KINDS = ("direct", "indirect")
 def runs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Runs]:
     """Only to be read."""
     folder = tmp_path_factory.mktemp("runs")
-    store = open_store(folder / "lineage.db")
+    store = open_lineage_store(folder / "lineage.db")
     recorder = EventRecorder(store)
     made = Runs(open_lake(folder / "lake"), recorder, random.Random(request.param))
     while len(made.made) < RUNS:

@@ -18,7 +18,7 @@ import pytest
 from assay.features.tables.lake import open_lake
 from assay.lineage.delivery.outbox import Drain, backlog
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 from tests.lineage.backend import Backend
 
 KILLS = 200 if os.environ.get("ASSAY_SOAK") else 12
@@ -37,12 +37,12 @@ from assay.features.tables.transaction import transaction
 from assay.features.tables.run_record import Work
 from assay.lineage.delivery.outbox import Drain
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 
 home, url = sys.argv[1:]
 
 def work(name):
-    recorder = EventRecorder(open_store(home + "/lineage.db", busy_seconds=5), forward_to=url)
+    recorder = EventRecorder(open_lineage_store(home + "/lineage.db", busy_seconds=5), forward_to=url)
     recorder._drain = Drain(recorder.store, url, timeout=0.5, backoff=0.05, longest=0.5)  # quicker than by default
     recorder._drain.start()
     lake, number = open_lake(home + "/lake"), 0
@@ -113,7 +113,7 @@ def test_no_event_is_missing_or_there_twice(tmp_path: Path, backend: Backend, wo
     if not is_up:
         backend.start()
 
-    store, lake = open_store(tmp_path / "lineage.db", busy_seconds=10), open_lake(tmp_path / "lake")
+    store, lake = open_lineage_store(tmp_path / "lineage.db", busy_seconds=10), open_lake(tmp_path / "lake")
     recorder = EventRecorder(store, forward_to=backend.url)
     recorder.recover(lake, quiet=timedelta(0))
     Drain(store, backend.url, backoff=0.05, longest=0.5).drain(deadline=120)

@@ -21,7 +21,7 @@ from assay.features.tables.run_record import Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.outbox import Drain, backlog, retry_parked
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from tests.lineage.backend import Backend
 
 
@@ -131,7 +131,7 @@ def test_the_command_delivers_and_tries_refused_events_again(
 ) -> None:
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
     monkeypatch.setenv("ASSAY_OPENLINEAGE_URL", backend.url)
-    store = open_store(tmp_path / "lineage.db")
+    store = open_lineage_store(tmp_path / "lineage.db")
     expected = fill(store, 1)
     store.close()
     backend.answer = lambda _event: 422
@@ -163,7 +163,7 @@ def test_backoff_grows_and_is_jittered(store: LineageStore) -> None:
 
 
 def test_recording_does_not_wait_for_a_slow_endpoint(lake: Lake, tmp_path: Path, backend: Backend) -> None:
-    store = open_store(tmp_path / "lineage.db")
+    store = open_lineage_store(tmp_path / "lineage.db")
     backend.seconds = 2.0
     recorder = EventRecorder(store, forward_to=backend.url)
     recorder.started(Work("warm"))  # libraries are loaded, the thread runs and is waiting for the endpoint
@@ -180,7 +180,7 @@ def test_recording_does_not_wait_for_a_slow_endpoint(lake: Lake, tmp_path: Path,
 
 
 def test_the_thread_survives_an_outage(tmp_path: Path, backend: Backend) -> None:
-    store = open_store(tmp_path / "lineage.db")
+    store = open_lineage_store(tmp_path / "lineage.db")
     backend.stop()
     drain = drain_of(store, backend.url, idle=0.02)
     drain.start()
@@ -197,14 +197,14 @@ def test_the_thread_survives_an_outage(tmp_path: Path, backend: Backend) -> None
 DRAINING = """
 import sys
 from assay.lineage.delivery.outbox import Drain
-from assay.lineage.store.lineage_store import open_store
-Drain(open_store(sys.argv[1]), sys.argv[2], timeout=0.5, backoff=0.02).drain(deadline=60)
+from assay.lineage.store.lineage_store import open_lineage_store
+Drain(open_lineage_store(sys.argv[1]), sys.argv[2], timeout=0.5, backoff=0.02).drain(deadline=60)
 """
 
 
 def test_a_drain_killed_in_the_middle_loses_nothing(tmp_path: Path, backend: Backend) -> None:
     """Killed at some moment again and again, while it is sending: at least once, and in order per run."""
-    store = open_store(tmp_path / "lineage.db")
+    store = open_lineage_store(tmp_path / "lineage.db")
     expected = fill(store, 12)
     backend.seconds = 0.02
     for extra in (1, 6):

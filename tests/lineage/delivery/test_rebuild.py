@@ -17,13 +17,13 @@ from assay.lineage.delivery.ndjson import export_events, import_events
 from assay.lineage.delivery.rebuild import rebuild
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.queries.walk import graph_hash, upstream
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[EventRecorder]:
     """On a store of its own: `any_store` is the one to restore into."""
-    made = EventRecorder(open_store(tmp_path / "first.db"))
+    made = EventRecorder(open_lineage_store(tmp_path / "first.db"))
     yield made
     made.close()
 
@@ -97,7 +97,7 @@ def test_importing_after_a_rebuild_ends_no_run_twice(lake: Lake, recorder: Event
     work_through(lake, recorder)
     lines = io.BytesIO()
     export_events(recorder.store, lines)
-    other = open_store(store.home / "other.db")
+    other = open_lineage_store(store.home / "other.db")
     rebuild(other, lake)
     import_events(other, lines.getvalue().splitlines())
     assert graph_hash(other, written=True) == graph_hash(recorder.store, written=True)

@@ -21,7 +21,7 @@ from assay.features.tables.run_record import CheckResult, NullRecorder, Run, Run
 from assay.features.tables.transaction import run, transaction
 from assay.lineage.delivery.recorder import SPOOL, EventRecorder
 from assay.lineage.delivery.spool import Spool
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 
 Official = Callable[[Mapping[str, Any]], list[str]]
 NOW = timedelta(0)
@@ -91,7 +91,7 @@ def test_what_is_recorded_meets_the_official_schemas(
 def test_a_locked_store_neither_fails_nor_delays_and_catches_up(
     lake: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = open_store(tmp_path / "lineage.db", busy_seconds=2)
+    store = open_lineage_store(tmp_path / "lineage.db", busy_seconds=2)
     recorder = EventRecorder(store)
     publish(lake, recorder, Work("warm"))
     other = sqlite3.connect(tmp_path / "lineage.db", isolation_level=None)
@@ -117,13 +117,13 @@ def test_a_locked_store_neither_fails_nor_delays_and_catches_up(
 def test_a_broken_store_neither_fails_nor_loses(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "lineage.db"
     path.write_bytes(b"this is no database " * 100)
-    store = open_store(path)
+    store = open_lineage_store(path)
     recorder = EventRecorder(store)
     work = Work("clean/t")
     publish(lake, recorder, work)
     recorder.close()
     path.unlink()
-    store = open_store(path)
+    store = open_lineage_store(path)
     recorder = EventRecorder(store)
     other = Work("clean/u", partition="p")
     recorder.started(other)
@@ -133,7 +133,7 @@ def test_a_broken_store_neither_fails_nor_loses(lake: Lake, tmp_path: Path) -> N
 
 
 def test_a_dead_server_does_not_hold_up_the_work(lake: Lake, tmp_path: Path) -> None:
-    recorder = EventRecorder(open_store("postgresql://nobody:s3cret@127.0.0.1:1/none", home=tmp_path))
+    recorder = EventRecorder(open_lineage_store("postgresql://nobody:s3cret@127.0.0.1:1/none", home=tmp_path))
     started = time.monotonic()
     publish(lake, recorder, Work("clean/t"))
     assert time.monotonic() - started < 20
@@ -145,7 +145,7 @@ def test_nothing_can_be_recorded_at_all_and_the_work_goes_on(
     lake: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
-    recorder = EventRecorder(open_store(tmp_path / "file" / "lineage.db"))  # a folder that cannot be
+    recorder = EventRecorder(open_lineage_store(tmp_path / "file" / "lineage.db"))  # a folder that cannot be
     with caplog.at_level(logging.WARNING, "assay.lineage"):
         publish(lake, recorder, Work("clean/t"))
     recorder.finished(object())  # type: ignore[arg-type]  # not even an event can be made of this
@@ -196,7 +196,7 @@ def test_what_the_taker_refuses_stays_in_the_spool(tmp_path: Path) -> None:
 
 def test_recovered_runs_have_the_same_graph(lake: Lake, tmp_path: Path, official: Official) -> None:
     """Everything that Assay wrote, made again from the tables alone: the same runs, versions, parts and checks."""
-    told, lost = open_store(tmp_path / "told.db"), open_store(tmp_path / "lost.db")
+    told, lost = open_lineage_store(tmp_path / "told.db"), open_lineage_store(tmp_path / "lost.db")
     recorder = EventRecorder(told)
     parent = str(uuid.uuid4())
     for day in (1, 2, 1):
@@ -241,7 +241,7 @@ from assay.features.tables.lake import open_lake
 from assay.features.tables.transaction import transaction
 from assay.features.tables.run_record import Run, Work
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 from datetime import UTC, datetime
 
 class Killed(EventRecorder):
@@ -249,7 +249,7 @@ class Killed(EventRecorder):
         os.kill(os.getpid(), signal.SIGKILL)
 
 home = sys.argv[1]
-recorder = Killed(open_store(home + "/lineage.db"))
+recorder = Killed(open_lineage_store(home + "/lineage.db"))
 work = Work("clean/t", run=Run(sys.argv[2], datetime.now(UTC)))
 with transaction(open_lake(home + "/lake"), recorder, work) as tx:
     tx.write("clean/t", pl.DataFrame({"a": [1]}))

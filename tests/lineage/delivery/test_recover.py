@@ -23,7 +23,7 @@ from assay.lineage.delivery.recorder import SPOOL, EventRecorder
 from assay.lineage.events import events
 from assay.lineage.events.process import Process, this_process
 from assay.lineage.events.serialize import to_bytes
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 
 Official = Callable[[Mapping[str, Any]], list[str]]
 NOW = timedelta(0)
@@ -36,11 +36,11 @@ from assay.features.tables.lake import open_lake
 from assay.features.tables.transaction import transaction
 from assay.features.tables.run_record import Run, Work
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 
 home = sys.argv[1]
 work = Work("clean/t", "2026-09-01", run=Run(sys.argv[2], datetime.now(UTC)), description="Rows that hold.")
-with transaction(open_lake(home + "/lake"), EventRecorder(open_store(home + "/lineage.db")), work) as tx:
+with transaction(open_lake(home + "/lake"), EventRecorder(open_lineage_store(home + "/lineage.db")), work) as tx:
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -125,7 +125,7 @@ def test_what_a_run_says_after_it_was_given_up_stands(
     lines = io.BytesIO()
     export_events(store, lines)
     for order in (1, -1):
-        copy = open_store(store.home / f"copy{order}.db")
+        copy = open_lineage_store(store.home / f"copy{order}.db")
         import_events(copy, lines.getvalue().splitlines()[::order])
         assert state(copy, work) == "COMPLETE"
         copy.close()
@@ -136,7 +136,9 @@ def test_an_end_that_waits_in_the_spool_is_an_end(
 ) -> None:
     work = start(store, gone)
     (tmp_path / "file").write_text("")
-    spooling = EventRecorder(open_store(tmp_path / "file" / "lineage.db", home=tmp_path))  # a folder that cannot be
+    spooling = EventRecorder(
+        open_lineage_store(tmp_path / "file" / "lineage.db", home=tmp_path)
+    )  # a folder that cannot be
     with pytest.raises(ZeroDivisionError), transaction(lake, spooling, work):
         raise ZeroDivisionError
     assert (tmp_path / SPOOL).stat().st_size > 0

@@ -26,7 +26,7 @@ from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.delivery.transport import Channel, NotSent
 from assay.lineage.events import events
 from assay.lineage.events.serialize import to_bytes
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from tests.lineage.backend import Backend
 
 CANARY = "c4nary"
@@ -56,7 +56,7 @@ def backend() -> Iterator[Backend]:
 @pytest.fixture
 def waiting(lake: Lake, store: LineageStore) -> list[bytes]:
     """Events of all kinds in the outbox: a run in an orchestrator that completes, one that fails, one that is given up."""
-    told = open_store(store.home / "told.db")
+    told = open_lineage_store(store.home / "told.db")
     recorder = EventRecorder(told)
     with transaction(lake, recorder, Work("clean/t", run=replace(new_run(), parent_id="of-dagster"))) as tx:
         tx.write("clean/t", pl.DataFrame({"a": [1]}), column_lineage={"a": {"direct": [], "indirect": []}})

@@ -341,6 +341,8 @@ def shapes() -> dict[str, Any]:
     return {
         "start": events.started(local, "assay"),
         "start in an orchestrator": events.started(Work("a", "000001", run=run), "assay"),
+        "start by somebody": events.started(Work("a", run=run, actor="ada"), "assay"),
+        "complete by somebody": events.finished(done(Work("a", run=run, actor="a service, ü")), "assay"),
         "start of a day": events.started(Work("a", "2024-02-29", "c", run, {}, "d", "o", "https://x.org/a.py#L1"), "d"),
         "complete": events.finished(done(), "assay"),
         "complete, nothing": events.finished(done(reads=(), writes=()), "assay"),

@@ -19,7 +19,7 @@ from assay.lineage.evidence.verify import verify as verify_bundle
 from assay.lineage.predictions.attachments import RETRIEVAL, checked, retrieval
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.predictions.prediction_log import log_predictions
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 from assay.lineage.tracing.trace import trace
 from assay.lineage.tracing.verify import verify
 from assay.web import create_router
@@ -106,7 +106,7 @@ def test_verification_covers_what_was_searched(attached: Any) -> None:
 
 def test_a_bundle_tells_the_prompt_version_and_only_digests_of_the_rest(attached: Any, tmp_path: Any) -> None:
     desk, (first, _), _ = attached
-    bundle = export(desk.lake, trace(desk.lake, first), open_store(tmp_path / "lineage.db"))
+    bundle = export(desk.lake, trace(desk.lake, first), open_lineage_store(tmp_path / "lineage.db"))
     row = json.loads(bundle.files["prediction.json"])
     assert row["shown"] == {"intent": "card", "prompt_version": "v7"}
     assert {name: len(digest) for name, digest in row["withheld"].items()} == {"explanation": 64, "retrieval": 64}
@@ -118,7 +118,7 @@ def test_a_bundle_tells_the_prompt_version_and_only_digests_of_the_rest(attached
 
 def test_the_console_shows_them(attached: Any, tmp_path: Any) -> None:
     desk, (first, second), _ = attached
-    app = Starlette(routes=[Mount("/", create_router(open_store(tmp_path / "lineage.db"), desk.lake))])
+    app = Starlette(routes=[Mount("/", create_router(open_lineage_store(tmp_path / "lineage.db"), desk.lake))])
     page = TestClient(app).get(f"/trace/{first}").text
     assert "Asked before by &lt;Ada Lovelace&gt;" in page
     assert all(text in page for text in ("v7", "search/answers@1", "answer-17", "0.91"))

@@ -22,7 +22,7 @@ from assay.lineage.queries.walk import (
     neighbourhood,
     upstream,
 )
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.store.schema import INDEX, events
 
 SOAK = bool(os.environ.get("ASSAY_SOAK"))
@@ -265,7 +265,7 @@ class History:
 
 def test_random_histories_equal_a_brute_force_oracle(tmp_path: Path) -> None:
     """Stale reads, retries, backfills, overwrites, tables deleted and made anew, fan-in and fan-out; now and as of then."""
-    store = open_store(tmp_path / "lineage.db")
+    store = open_lineage_store(tmp_path / "lineage.db")
     hashes = set()
     for seed in range(1000 if SOAK else 80):
         chosen = random.Random(seed)

@@ -11,7 +11,7 @@ import pytest
 from assay.lineage.events.naming import DatasetName, canonical, dataset_name
 from assay.lineage.queries.nodes import find, search
 from assay.lineage.queries.walk import Subgraph, downstream, neighbourhood, upstream
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.store.schema import INDEX, events
 from tests.lineage.producer import RUN, dataset, event
 
@@ -83,7 +83,7 @@ def test_spark_is_joined_to_our_versions_whatever_comes_first(
     ]
     for number, order in enumerate(itertools.permutations(bodies)):
         if number % 5 == 0:
-            store = open_store(tmp_path / f"{number}.db")
+            store = open_lineage_store(tmp_path / f"{number}.db")
             for body in order:
                 store.put(body)
             assert ends(store) == JOINED, order

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from assay.errors import AssayError
-from assay.lineage.store.lineage_store import LineageStore, open_store
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.store.parse_event import EventCheck
 from assay.lineage.store.schema import datasets, edges, events, outbox, runs, versions
 from tests.lineage.producer import RUN, dataset, event
@@ -64,7 +64,7 @@ def test_the_order_of_arrival_does_not_matter(tmp_path: Path) -> None:
     graphs = set()
     for number, order in enumerate(itertools.permutations(bodies)):
         if number % 6 == 0:
-            store = open_store(tmp_path / f"{number}.db")
+            store = open_lineage_store(tmp_path / f"{number}.db")
             store.put_all([*order, *order[:2]])
             graphs.add(json.dumps(graph(store)))
             assert [run.state for run in store.runs()] == ["COMPLETE"]
@@ -158,7 +158,7 @@ def test_oddly_shaped_facets_are_passed_over(odd: dict[str, Any], store: Lineage
 
 
 def _write(url: str, home: Path, number: int, count: int) -> None:
-    store = open_store(url, home, busy_seconds=30)
+    store = open_lineage_store(url, home, busy_seconds=30)
     chosen = random.Random(number)
     for item in range(count):
         run_id = str(uuid.UUID(int=item))  # every process tells of the same runs
@@ -201,12 +201,12 @@ def test_readers_are_not_kept_waiting_by_a_writer(store: LineageStore) -> None:
 
 def test_opening_touches_nothing_and_the_file_comes_with_the_first_event(tmp_path: Path) -> None:
     path = tmp_path / "new" / "lineage.db"
-    store = open_store(path)
+    store = open_lineage_store(path)
     assert not path.parent.exists()
     store.put(event("START"))
     store.close()
     assert store.home == path.parent
-    again = open_store(f"sqlite:///{path}")
+    again = open_lineage_store(f"sqlite:///{path}")
     assert [item.kind for item in again.events()] == ["START"]
     again.close()
     with sqlite3.connect(path) as connection:
@@ -217,5 +217,5 @@ def test_opening_touches_nothing_and_the_file_comes_with_the_first_event(tmp_pat
 @pytest.mark.parametrize("url", ["mysql://u:s3cret@h/db", "sqlite://", "://"])
 def test_urls_that_cannot_be_are_refused_without_being_quoted(url: str) -> None:
     with pytest.raises(AssayError) as refused:
-        open_store(url)
+        open_lineage_store(url)
     assert "s3cret" not in str(refused.value)

@@ -105,9 +105,9 @@ def test_what_no_one_said_counts_as_affected_and_is_noted(desk: Any) -> None:
     assert trained.columns == trained.unknown == ("created_at", "length", "ticket_id")
     assert found.complete
     assert found.notes == (
-        "embeddings/ticket_text does not say where text_key came from: counted as affected",
-        "models/router does not say which of its columns came from which: all count as affected",
-        "training/router does not say which of its columns came from which: all count as affected",
+        "embeddings/ticket_text does not declare the sources of text_key: counted as affected",
+        "models/router does not declare the sources of its columns: all count as affected",
+        "training/router does not declare the sources of its columns: all count as affected",
     )
     assert found.models == ("1",)
     text = str(found)
@@ -128,7 +128,7 @@ def test_columns_said_to_be_unknown_count_as_affected(desk: Any) -> None:
         ("key", "text"),
         ("text",),
     )
-    assert found.notes == ("clean/tickets does not say where text came from: counted as affected",)
+    assert found.notes == ("clean/tickets does not declare the sources of text: counted as affected",)
 
 
 def test_lookups_are_listed_and_followed_only_when_asked(desk: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from assay.errors import AssayError
 from assay.features.tables.lake import open_lake
-from assay.lineage.commits.log import read_log
+from assay.features.tables.table_log import read_log
 from assay.lineage.tracing.row_provenance import source_rows
 from assay.lineage.tracing.trace import trace
 

@@ -21,7 +21,7 @@ from assay.features.tables.run_record import Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.queries.nodes import find
-from assay.lineage.store.lineage_store import open_store
+from assay.lineage.store.lineage_store import open_lineage_store
 from assay.web import create_router
 from tests.assay.web.reading import Page
 
@@ -279,7 +279,7 @@ def event(run: int, inputs: list[str], outputs: list[str]) -> bytes:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """5,000 runs, each of which reads two tables and writes one; and one whose table 400 others read."""
     folder = tmp_path_factory.mktemp("large")
-    store = open_store(folder / "lineage.db")
+    store = open_lineage_store(folder / "lineage.db")
     chance = Random(3)
     bodies = [
         event(

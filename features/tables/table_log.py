@@ -1,22 +1,21 @@
 """A table's own log, read once: who wrote which rows when, and which files every version holds.
 
-Trace, verify and impact ask about many versions of a table; replaying its log once answers for all of them. Nothing else
-is needed: commits carry what they read, and data files are named by their content.
+Trace, verify, impact, rebuild and vacuum ask about many versions of a table; replaying its log once answers for all of
+them. Nothing else is needed: commits carry what they read, and data files are named by their content.
 """
 
 import hashlib
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import unquote
 
 from assay.features.tables.commit_metadata import Commit, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, parse_log, versions
+from assay.features.tables.delta_log import commit_info, commit_path, parse_log, read_files
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import DataFile, Lake
 from assay.features.tables.parquet_files import PARTITION
@@ -25,8 +24,8 @@ from assay.features.tables.snapshot import Slice, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One version as its file in the log describes it. A damaged file has no `commit`. `columns` are those of the table, where
-    this version sets them."""
+    """One version as its file in the log describes it. A damaged file has no `commit`. `metadata` and
+    `columns` are those of the table, where this version sets them."""
 
     version: int
     path: str
@@ -35,12 +34,16 @@ class Entry:
     table_id: str | None = None
     added: tuple[DataFile, ...] = ()
     removed: tuple[str, ...] = ()
-    columns: tuple[str, ...] | None = None
+    metadata: Mapping[str, Any] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        return _columns(self.metadata["schemaString"]) if self.metadata else None
 
 
 @dataclass(slots=True)
-class _Life:
-    """The versions in which a data file is live: from `start` to before `end`."""
+class FileLife:
+    """The versions in which a data file is live: from `start` to before `end` (None: in the latest, too)."""
 
     file: DataFile
     start: int
@@ -118,6 +121,10 @@ class TableLog:
     def digest(self, item: Slice) -> str:
         return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions))
 
+    def lives(self) -> Iterator[FileLife]:
+        """Every stretch of versions in which a data file was live; a file that came back has several."""
+        return (life for group in self._lives.values() for life in group)
+
     @cached_property
     def _columns(self) -> list[tuple[int, tuple[str, ...]]]:
         return [(entry.version, entry.columns) for entry in self.entries if entry.columns is not None]
@@ -130,37 +137,33 @@ class TableLog:
         return written
 
     @cached_property
-    def _lives(self) -> dict[str | None, list[_Life]]:
-        live: dict[str, _Life] = {}
-        lives: dict[str | None, list[_Life]] = defaultdict(list)
+    def _lives(self) -> dict[str | None, list[FileLife]]:
+        live: dict[str, FileLife] = {}
+        lives: dict[str | None, list[FileLife]] = defaultdict(list)
         for entry in self.entries:
             for path in entry.removed:
                 if path in live:
                     live.pop(path).end = entry.version
             for file in entry.added:
-                live[file.path] = _Life(file, entry.version)
+                live[file.path] = FileLife(file, entry.version)
                 lives[file.partition].append(live[file.path])
         return lives
 
 
 def read_log(lake: Lake, table: str) -> TableLog | None:
-    """The log of a table, or None when there is no such table (any more)."""
-    known = versions(lake.storage, table)
-    if not known:
-        return None
-    if lake.storage.is_local:
-        return TableLog(lake, table, tuple(_entry(lake, table, version) for version in known))
-    with ThreadPoolExecutor(16) as pool:  # an object store answers slowly, but many requests at once
-        return TableLog(lake, table, tuple(pool.map(lambda version: _entry(lake, table, version), known)))
+    """The log of a table, or None when there is no such table (any more). Raises Denied."""
+    lake.allow("read", table)
+    entries = tuple(_entry(table, version, content) for version, content in read_files(lake.storage, table))
+    return TableLog(lake, table, entries) if entries else None
 
 
-def _entry(lake: Lake, table: str, version: int) -> Entry:
-    path = commit_path(table, version)
-    content = lake.storage.get(path)
-    sha256 = hashlib.sha256(content).hexdigest()
+def _entry(table: str, version: int, content: bytes) -> Entry:
+    path, sha256 = commit_path(table, version), hashlib.sha256(content).hexdigest()
     try:
         actions = parse_log(content)
         metadata = next((item["metaData"] for item in actions if "metaData" in item), None)
+        if metadata is not None:
+            _columns(metadata["schemaString"])
         return Entry(
             version,
             path,
@@ -169,10 +172,15 @@ def _entry(lake: Lake, table: str, version: int) -> Entry:
             metadata["id"] if metadata else None,
             tuple(_added(item["add"]) for item in actions if "add" in item),
             tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
-            tuple(field["name"] for field in json.loads(metadata["schemaString"])["fields"]) if metadata else None,
+            metadata,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Entry(version, path, sha256, None)
+
+
+@lru_cache(1024)
+def _columns(schema: str) -> tuple[str, ...]:
+    return tuple(field["name"] for field in json.loads(schema)["fields"])
 
 
 def _added(action: dict[str, Any]) -> DataFile:

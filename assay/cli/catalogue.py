@@ -1,0 +1,287 @@
+"""`assay sources | views | training-sets | models | pins`: what there is, and one of them described."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from assay.cli.output import json_option, out, print_json, print_table
+from assay.errors import AssayError, nearest
+from assay.features.tables.kinds import Kind, own_name
+from assay.store import Store, open_store
+
+Listing = Callable[[Store], list[dict[str, Any]]]
+Describing = Callable[[Store, str], dict[str, Any]]
+
+
+def noun(name: str, listing: Listing, columns: Sequence[str], describing: Describing, explained: str) -> click.Group:
+    """The group `assay NAME`, which lists, with `list` and `describe`."""
+
+    def show(as_json: bool) -> None:
+        found = listing(open_store())
+        if as_json:
+            print_json(found)
+        elif not found:
+            out.print(f"There are no {name.replace('-', ' ')} yet.")
+        else:
+            rows = [[row[column] for column in columns] for row in found]
+            numbers = [column for column in columns if isinstance(found[0][column], int)]
+            print_table(columns, rows, right=numbers)
+
+    @click.group(name, invoke_without_command=True, help=f"{explained} Without a command: list them.")
+    @json_option
+    @click.pass_context
+    def group(ctx: click.Context, as_json: bool) -> None:
+        if ctx.invoked_subcommand is None:
+            show(as_json)
+
+    @group.command("list", help=f"List {name.replace('-', ' ')}.\n\n\b\nExample:\n  assay {name} list --json")
+    @json_option
+    def list_(as_json: bool) -> None:
+        show(as_json)
+
+    one = {"training-sets": "router@1", "models": "router", "views": "order"}.get(name, "orders")
+
+    @group.command(help=f"Describe one of the {name.replace('-', ' ')}.\n\n\b\nExample:\n  assay {name} describe {one}")
+    @click.argument("name")
+    @json_option
+    def describe(name: str, as_json: bool) -> None:
+        found = describing(open_store(), name)
+        if as_json:
+            print_json(found)
+            return
+        for key, value in found.items():
+            if not _is_table(value):
+                shown = ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else value
+                out.print(f"{key}: {shown}", highlight=False, markup=False, soft_wrap=True)
+        for key, value in found.items():
+            if _is_table(value):
+                out.print(f"\n[bold]{key}[/bold]")
+                print_table(list(value[0]), [list(row.values()) for row in value])
+
+    return group
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+# -- sources -----------------------------------------------------------------------------------------------------------
+
+
+def _source_row(store: Store, source: Any) -> dict[str, Any]:
+    from assay.checks import contract_info
+
+    info = contract_info(source.contract)
+    return {
+        "source": source.name,
+        "reader": type(source.reader).__name__,
+        "partitioning": str(source.partitioning),
+        "contract": f"{info.name} {info.version}",
+        "owner": info.owner or "",
+        **_state(store, source.clean, "clean rows"),
+    }
+
+
+def _sources(store: Store) -> list[dict[str, Any]]:
+    from assay.assets.declarations import sources
+
+    return [_source_row(store, source) for _, source in sorted(sources().items())]
+
+
+def _source(store: Store, name: str) -> dict[str, Any]:
+    from assay.assets.declarations import source
+    from assay.checks import contract_info, contract_rules
+
+    found = source(name)
+    columns = [
+        {"column": column.name, "type": str(column.dtype), "nullable": column.nullable, "pii": column.pii or ""}
+        for column in contract_info(found.contract).columns
+    ]
+    rules = [{"rule": rule.name, "severity": rule.severity.value} for rule in contract_rules(found.contract)]
+    return {
+        **_source_row(store, found),
+        "description": found.description,
+        "key": list(found.key),
+        "event_time": found.event_time,
+        "tables": [found.raw, found.clean, found.quarantine],
+        "columns": columns,
+        "rules": rules,
+    }
+
+
+# -- views -------------------------------------------------------------------------------------------------------------
+
+
+def _declared_views() -> dict[str, Any]:
+    from assay.assets.declarations import declarations
+    from assay.assets.project import active_project
+    from assay.features.views.feature_view import FeatureView
+
+    return {item.name: item for item in declarations(active_project()).items if isinstance(item, FeatureView)}
+
+
+def _view_row(store: Store, view: Any) -> dict[str, Any]:
+    return {
+        "view": view.name,
+        "entity": view.entity.name,
+        "keys": ", ".join(view.entity.keys),
+        "features": len(view.features),
+        "reads": ", ".join(view.sources()),
+        "owner": view.owner,
+        **_state(store, Kind.FEATURES.table(view.name), "rows"),
+    }
+
+
+def _views(store: Store) -> list[dict[str, Any]]:
+    return [_view_row(store, view) for _, view in sorted(_declared_views().items())]
+
+
+def _view(store: Store, name: str) -> dict[str, Any]:
+    view = _one(name, _declared_views(), "view")
+    features = [
+        {"feature": f"{name}:{item.name}", "description": getattr(item, "description", "")} for item in view.features
+    ]
+    age = view.max_age
+    return {
+        **_view_row(store, view),
+        "description": view.description,
+        "event_time": view.event_time,
+        "max_age": "for ever" if age is None else str(age),
+        "features": features,
+    }
+
+
+# -- training sets, models ---------------------------------------------------------------------------------------------
+
+
+def _training_sets(store: Store) -> list[dict[str, Any]]:
+    return [
+        {
+            "training set": f"{own_name(table)}@{commit.version}",
+            "rows": commit.manifest["rows"],
+            "made at": f"{commit.timestamp:%Y-%m-%d %H:%M}",
+            "inputs": len(commit.manifest["inputs"]),
+            "content": commit.manifest["content_digest"][:16],
+        }
+        for table in store.lake.tables(Kind.TRAINING.folder)
+        for commit in store.table(table).history()
+        if commit.manifest
+    ]
+
+
+def _training_set(store: Store, name: str) -> dict[str, Any]:
+    manifest = dict(store.load_training_set(name).manifest)
+    inputs = [
+        {"input": item["name"], "version": item["version"], "partitions": len(item["partitions"] or []) or "all"}
+        for item in manifest["inputs"]
+    ]
+    return {"training set": name, "rows": manifest["rows"], "content": manifest["content_digest"], "inputs": inputs}
+
+
+def _models(store: Store) -> list[dict[str, Any]]:
+    found = []
+    for table in store.lake.tables(Kind.MODELS.folder):
+        name = own_name(table)
+        rows = store.table(table).scan().select("model_version", "training_set", "sha256", "created_at").collect()
+        for version, made_from, sha256, at in rows.sort("created_at").iter_rows():
+            found.append(
+                {
+                    "model": name,
+                    "version": version,
+                    "training set": made_from,
+                    "sha256": sha256[:16],
+                    "made at": f"{at:%Y-%m-%d %H:%M}",
+                }
+            )
+    return found
+
+
+def _model(store: Store, name: str) -> dict[str, Any]:
+    known = {own_name(table): table for table in store.lake.tables(Kind.MODELS.folder)}
+    rows = store.table(_one(name, known, "model")).scan().drop("artifact", strict=False).sort("created_at").collect()
+    versions = [
+        {"version": row["model_version"], "training set": row["training_set"], "sha256": row["sha256"]}
+        | json.loads(row["metrics"] or "{}")
+        for row in rows.to_dicts()
+    ]
+    return {"model": name, "versions": versions}
+
+
+# -- pins --------------------------------------------------------------------------------------------------------------
+
+
+def _pins(store: Store) -> list[dict[str, Any]]:
+    from assay.features.tables.pins import pins
+
+    return [
+        {
+            "pin": pin["name"],
+            "owner": pin["owner"],
+            "snapshots": len(pin["snapshots"]),
+            "expires": pin["expires_at"] or "never",
+            "reason": pin["reason"],
+        }
+        for pin in (item.to_dict() for item in pins(store.lake))
+    ]
+
+
+def _pin(store: Store, name: str) -> dict[str, Any]:
+    from assay.features.tables.pins import pins
+
+    known = {item.name: item for item in pins(store.lake)}
+    pin = _one(name, known, "pin")
+    return {**pin.to_dict(), "snapshots": [str(item) for item in pin.snapshots]}
+
+
+def _one(name: str, known: dict[str, Any], what: str) -> Any:
+    if name not in known:
+        there = f" There are: {', '.join(sorted(known))}." if known else " There are none."
+        raise AssayError(f"There is no {what} {name!r}.{nearest(name, known)}{there}")
+    return known[name]
+
+
+def _state(store: Store, table: str, rows: str) -> dict[str, Any]:
+    """Version and rows of a table, empty where it is not there yet."""
+    if not store.table(table).exists():
+        return {"version": "", rows: ""}
+    state = store.table(table).at()
+    return {"version": state.version, rows: state.rows()}
+
+
+sources = noun(
+    "sources",
+    _sources,
+    ("source", "reader", "partitioning", "contract", "owner", "version", "clean rows"),
+    _source,
+    "Declared sources: what is read, and what must hold of it.",
+)
+views = noun(
+    "views",
+    _views,
+    ("view", "entity", "keys", "features", "reads", "version", "rows"),
+    _view,
+    "Declared feature views: features of an entity over time.",
+)
+training_sets = noun(
+    "training-sets",
+    _training_sets,
+    ("training set", "rows", "made at", "inputs", "content"),
+    _training_set,
+    "Training sets in the lake, every version.",
+)
+models = noun(
+    "models",
+    _models,
+    ("model", "version", "training set", "sha256", "made at"),
+    _model,
+    "Models in the lake, every version.",
+)
+pins = noun(
+    "pins",
+    _pins,
+    ("pin", "owner", "snapshots", "expires", "reason"),
+    _pin,
+    "Leases that keep snapshots readable (to add and remove them: assay pin).",
+)

@@ -1,0 +1,78 @@
+"""Lookups: columns of a table by its keys, whatever the time: vectors by a text's key, a country's region by its code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.serving.as_of import key_types
+from assay.features.tables.lake import TableState
+from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.serving import Serving
+from assay.features.views.columns import require_columns
+
+_FOUND = "__found"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """Columns of a table, joined by the keys that its `serving` names. `outputs`: column → output name."""
+
+    name: str
+    serving: Serving
+    frame: pl.LazyFrame
+    outputs: Mapping[str, str]
+
+
+def look_up(rows: pl.DataFrame, lookup: Lookup, *, state: str | None = None) -> pl.DataFrame:
+    """Add the columns of a lookup by its keys; null for a null or unknown key. Of several rows the first one serves.
+
+    Args:
+        rows: Rows with the key columns; text matches text, and integers match integers of any width.
+        lookup: What to add.
+        state: Also add a column of this name that holds `present` or `missing`.
+
+    Raises:
+        AssayError: If a key is missing or of another type, or a column of that name is there already.
+    """
+    outputs = [*lookup.outputs.values(), *([state] if state else [])]
+    taken = [name for name in outputs if name in rows.columns]
+    if taken:
+        raise AssayError(
+            f"{lookup.name} would give column {taken[0]!r}, which is there already: write '… as another_name'."
+        )
+    keys, types = lookup.serving.keys, key_types(lookup.name, lookup.serving, lookup.frame, rows.schema)
+    names = [f"__key{number}" for number in range(len(keys))]
+    cast = [pl.col(key).cast(dtype).alias(name) for key, dtype, name in zip(keys, types, names, strict=True)]
+    asked = rows.select(column for column in cast)
+    ordered = [PARTITION] if PARTITION in lookup.frame.collect_schema() else []
+    found = (
+        lookup.frame.select(*cast, *lookup.outputs, *ordered)
+        .join(asked.drop_nulls().unique().lazy(), on=names, how="semi")
+        .collect()
+    )
+    # A text computed twice (on two machines, say) has the same vector but for rounding; the first one serves always.
+    found = found.sort(ordered, maintain_order=True) if ordered else found
+    found = found.unique(names, keep="first", maintain_order=True)
+    renamed = found.select(
+        *names, *(pl.col(name).alias(output) for name, output in lookup.outputs.items()), pl.lit(True).alias(_FOUND)
+    )
+    values = asked.join(renamed, on=names, how="left", maintain_order="left")
+    if state:
+        present = pl.when(_FOUND).then(pl.lit("present")).otherwise(pl.lit("missing"))
+        values = values.with_columns(present.alias(state))
+    return pl.concat([rows, values.select(outputs)], how="horizontal")
+
+
+def partitions_with(state: TableState, serving: Serving, spine: pl.DataFrame, name: str) -> list[str] | None:
+    """The partitions of a lookup table that hold a key of the spine; None for a table without partitions."""
+    require_columns(spine.schema, serving.keys, f"{name!r} is looked up by {list(serving.keys)}; the spine")
+    if not state.partitioned:
+        return None
+    keys = list(serving.keys)
+    asked = spine.lazy().select(pl.col(key).cast(state.schema[key], strict=False) for key in keys).drop_nulls().unique()
+    found = state.scan().select(*keys, PARTITION).join(asked, on=keys, how="semi").select(PARTITION).unique()
+    return found.collect()[PARTITION].sort().to_list()

@@ -1,0 +1,81 @@
+"""Reading several tables as one picture: every table at one version, and what was read of it noted down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.tables.lake import Lake, TableMissing, TableState
+from assay.features.tables.snapshot import Slice
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenRead:
+    state: TableState
+    slices: dict[tuple[tuple[str, ...] | None, bool], Slice] = field(default_factory=dict)
+
+
+class Reader:
+    """Resolves each table to one version, once, and collects the slices that are read. Writes nothing."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._open: dict[str, _OpenRead] = {}
+        self._absent: set[str] = set()
+
+    def state(self, name: str, version: int | None = None) -> TableState:
+        """The table at its version: asked twice, it is the same one.
+
+        Args:
+            name: The table's name.
+            version: The version to read; None is the one that is open already, or else the latest now.
+
+        Raises:
+            TableMissing: There is no such table (yet).
+            AssayError: It is already read at another version, or does not have this one.
+        """
+        known = self._open.get(name)
+        if known is None:
+            try:
+                known = self._open[name] = _OpenRead(self.lake.table(name).at(version))
+            except TableMissing:
+                self._absent.add(name)  # "there is nothing yet" was read too: what is decided on it must still hold
+                raise
+        elif version is not None and version != known.state.version:
+            raise AssayError(f"{name} is already read at version {known.state.version} here, not at {version}.")
+        return known.state
+
+    def read(
+        self,
+        name: str,
+        partitions: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+        lookup: bool = False,
+    ) -> pl.LazyFrame:
+        """A lazy frame over a table (or some of its partitions) at one version, which is noted as read.
+
+        A `lookup` is noted too, but a change in it makes nothing stale.
+        """
+        state = self.state(name, version)
+        key = (tuple(sorted(partitions)) if partitions is not None else None, lookup)
+        slices = self._open[name].slices
+        if key not in slices:
+            slices[key] = state.slice(partitions, lookup=lookup)
+        return state.scan(partitions)
+
+    @property
+    def reads(self) -> tuple[Slice, ...]:
+        """What was read so far."""
+        return tuple(item for opened in self._open.values() for item in opened.slices.values())
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """The version of every table that is open."""
+        return {name: opened.state.version for name, opened in self._open.items()}
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Tables that were asked for and not there."""
+        return frozenset(self._absent)
