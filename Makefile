@@ -8,7 +8,13 @@ DEMO    := $(BIN)/assay demo $(if $(TICKETS),--tickets $(TICKETS))
 # Exit code 3 says "done, but batches were stopped": in the first half of the demo that is the point.
 STOPPED_IS_FINE := || test $$? -eq 3
 
-.PHONY: run test soak check browser bench screenshots api clean
+# What takes long: whole runs, the documents, PostgreSQL, wheels and browsers.
+SLOW    := --ignore=tests/end_to_end --ignore=tests/docs -k "not postgres and not wheel and not kill and not crash and not ui"
+
+.PHONY: help run test test-fast soak check browser screenshots api clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: $(VENV)/.installed  ## the demo from upstream to predictions, then the UI
 	$(DEMO) --until 2026-09-14
@@ -21,10 +27,13 @@ run: $(VENV)/.installed  ## the demo from upstream to predictions, then the UI
 test: $(VENV)/.dev browser check  ## everything: lint, types, unit, PostgreSQL, crash, browser and end-to-end tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
+test-fast: $(VENV)/.dev check  ## lint, types and the tests that need no browser, no PostgreSQL and no whole run
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(SLOW)
+
 soak: $(VENV)/.dev browser  ## the same tests at full size
 	ASSAY_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --timeout 7200
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev  ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -46,8 +55,8 @@ $(VENV)/.dev: $(VENV)/.installed
 screenshots: $(VENV)/.dev browser  ## the README's pictures, of a finished `make run`
 	$(BIN)/python docs/screenshots/take.py
 
-clean:
-	rm -rf $(VENV) var build dist
-
 api: $(VENV)/.installed  ## the list of exported names and the API reference, from the code
 	$(BIN)/python docs/make_api.py
+
+clean:  ## remove the environment, the lake and what was built
+	rm -rf $(VENV) var build dist

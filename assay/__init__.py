@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
     from assay.store import Store, TableInfo
+    from assay.version import __version__
 
 __all__ = [
     "AssayError",
@@ -54,6 +55,7 @@ __all__ = [
     "TableInfo",
     "Timestamp",
     "Windowed",
+    "__version__",
     "definitions",
     "impact",
     "open",
@@ -65,6 +67,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "assay.version",
     "Block": "assay.checks.contract.field",
     "Contract": "assay.checks.contract.contract",
     "Embedding": "assay.assets.steps.embeddings",

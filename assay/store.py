@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from pydantic import ValidationError
 
+from assay.errors import AssayError
 from assay.features.tables.guard import ALLOW_ALL, Guard
 from assay.features.tables.lake import Lake, Table, open_lake
 from assay.features.tables.run_record import NullRecorder, Run, Work, new_run
@@ -18,6 +20,7 @@ from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from assay.assets.decisions.review import DecisionResult
@@ -26,11 +29,13 @@ if TYPE_CHECKING:
     from assay.features.serving.as_of import KnownAt
     from assay.features.serving.online import Online
     from assay.features.serving.training import TrainingSetVersion
+    from assay.features.tables.pins import Pin
     from assay.lineage.delivery.recorder import EventRecorder
     from assay.lineage.store.lineage_store import LineageStore
     from assay.lineage.tracing.impact import Impact
     from assay.lineage.tracing.trace import Trace
-    from assay.lineage.tracing.verify import Verification
+    from assay.lineage.tracing.verify import Progress, Verification
+    from assay.listing import ModelInfo, ViewInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +148,70 @@ class Store:
         return self.lake.table(name).at(version).snapshot
 
     def transaction(
-        self, asset: str, partition: str | None = None, *, code_version: str = "", run: Run | None = None, **params: Any
+        self,
+        asset: str,
+        partition: str | None = None,
+        *,
+        code_version: str = "",
+        run: Run | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> "AbstractContextManager[Transaction]":
         """One unit of work outside Dagster: pins what it reads, audits, commits, and is recorded.
+
+        Args:
+            asset: What is made, usually the name of the table that is written.
+            partition: The partition that is made, where the table has partitions.
+            code_version: Identifies the code that decides the result.
+            run: The run that this is part of; None: a run of its own.
+            params: Further inputs that are not tables, such as a cut-off date. They decide whether a result is current.
 
         >>> with store.transaction("reports/weekly") as tx:                                      # doctest: +SKIP
         ...     rows = tx.read("clean/tickets").group_by("channel").len().collect()
         ...     tx.write("reports/weekly", rows.cast({"len": pl.Int64}))
         """
-        work = Work(asset, partition, code_version, run or new_run(), params)
+        work = Work(asset, partition, code_version, run or new_run(), params or {})
         return transaction(self.lake, self.recorder, work)
+
+    # -- what there is ---------------------------------------------------------------------------------------------
+
+    def views(self) -> "list[ViewInfo]":
+        """Every table that serves features: feature views, embeddings, lookup tables."""
+        from assay.listing import list_views
+
+        return list_views(self.lake)
+
+    def view(self, name: str) -> "ViewInfo":
+        """One of `views()`. Raises AssayError, with the nearest name, if there is none of that name."""
+        from assay.listing import list_views, nearest
+
+        known = {view.name: view for view in list_views(self.lake)}
+        if name not in known:
+            raise AssayError(f"There is no view {name!r}{nearest(name, list(known))}.")
+        return known[name]
+
+    def sources(self) -> "list[Source]":
+        """The sources that the project declares, by name."""
+        from assay.assets.declarations import sources
+
+        return [source for _, source in sorted(sources().items())]
+
+    def training_sets(self, name: str | None = None) -> "list[TrainingSetVersion]":
+        """Every version of every training set, or of one, that can be loaded; oldest first."""
+        from assay.listing import list_training_sets
+
+        return list_training_sets(self.lake, name)
+
+    def models(self) -> "list[ModelInfo]":
+        """Every version of every model that the lake holds; oldest first."""
+        from assay.listing import list_models
+
+        return list_models(self.lake)
+
+    def pins(self) -> "list[Pin]":
+        """The leases that keep snapshots readable."""
+        from assay.features.tables.pins import pins
+
+        return list(pins(self.lake))
 
     # -- quarantine ------------------------------------------------------------------------------------------------
 
@@ -242,11 +301,23 @@ class Store:
         features: Sequence[str],
         versions: Mapping[str, int] | None = None,
         pins: Mapping[str, int] | None = None,
+        known_at: "KnownAt" = "event",
+        skip_nulls: bool = False,
     ) -> "TrainingSetVersion":
         """Materialise an as-of join as a versioned, pinned training set. For the arguments see `as_of_join`."""
         from assay.features.serving.training import create_training_set
 
-        return create_training_set(self.lake, self.recorder, name, spine, features, versions=versions, pins=pins)
+        return create_training_set(
+            self.lake,
+            self.recorder,
+            name,
+            spine,
+            features,
+            versions=versions,
+            pins=pins,
+            known_at=known_at,
+            skip_nulls=skip_nulls,
+        )
 
     def load_training_set(self, training_set_id: str) -> "TrainingSetVersion":
         """The same rows as when it was made, or an error that says exactly why not."""
@@ -266,17 +337,58 @@ class Store:
     # -- lineage ---------------------------------------------------------------------------------------------------
 
     def log_predictions(
-        self, *, model: str, model_version: str, frame: pl.DataFrame, inputs: Sequence[Snapshot | Slice], **options: Any
+        self,
+        *,
+        model: str,
+        model_version: str,
+        frame: pl.DataFrame,
+        inputs: Sequence[Snapshot | Slice],
+        keys: Sequence[str] | None = None,
+        features: Sequence[str] = (),
+        feature_columns: Sequence[str] = (),
+        outputs: Sequence[str] | None = None,
+        partition: str | None = None,
+        run: Run | None = None,
+        code_version: str = "",
     ) -> list[str]:
-        """Append predictions with the snapshots they came from; the ids come back in the frame's order.
+        """Append predictions with the snapshots they came from.
 
-        `frame` may also have `explanation`, `prompt_version` and `retrieval` (see
-        `assay.lineage.predictions.attachments`); for the options, `assay.lineage.predictions.prediction_log.log_predictions`.
+        Args:
+            model: The model's name: the table is `predictions/<model>`.
+            model_version: Its version.
+            frame: One row per prediction: keys, `event_time`, the outputs, perhaps `confidence`, `explanation`,
+                `prompt_version` and `retrieval`.
+            inputs: The snapshots that the predictions were made from.
+            keys: Columns that identify a prediction; None: the keys of the feature views among the inputs.
+            features: The references that the features were joined by, so that `verify` can join them again.
+            feature_columns: Columns that the model saw: they are digested, not stored.
+            outputs: Columns that hold the answers; None: those that have no other role.
+            partition: One partition for all; None: the day of each event time.
+            run: The run that this is part of; None: a run of its own.
+            code_version: Identifies the code that predicted.
+
+        Returns:
+            The ids, in the frame's order.
+
+        Raises:
+            AssayError: For a frame that cannot be logged; the message names the column.
         """
         from assay.lineage.predictions.prediction_log import log_predictions
 
         return log_predictions(
-            self.lake, self.recorder, model=model, model_version=model_version, frame=frame, inputs=inputs, **options
+            self.lake,
+            self.recorder,
+            model=model,
+            model_version=model_version,
+            frame=frame,
+            inputs=inputs,
+            keys=keys,
+            features=features,
+            feature_columns=feature_columns,
+            outputs=outputs,
+            partition=partition,
+            run=run,
+            code_version=code_version,
         )
 
     def trace(self, prediction_id: str) -> "Trace":
@@ -285,23 +397,54 @@ class Store:
 
         return trace(self.lake, prediction_id)
 
-    def verify(self, trace: "Trace", *, embed: bool = True, **options: Any) -> "Verification":
-        """Recompute everything a trace claims. `embed` also embeds the text again (loads the model)."""
+    def verify(
+        self,
+        trace: "Trace",
+        *,
+        embed: bool = True,
+        landing: str | Path | None = None,
+        progress: "Progress" = lambda what, done, total: None,
+    ) -> "Verification":
+        """Recompute everything a trace claims.
+
+        Args:
+            trace: What `trace` gave.
+            embed: Also embed the text again (loads the model).
+            landing: The folder that files were delivered to: also report whether they are there still, unchanged.
+            progress: Called with (what, done, total).
+        """
         from assay.lineage.tracing.verify import verify
 
+        computed_again = None
         if embed:
             from assay.features.embeddings.engine import Engine
             from assay.features.embeddings.model import resolve_model
 
             engine = Engine(resolve_model(self.settings.embedding_model or None), device=self.settings.device)
-            options["embed"] = engine.embed
-        return verify(self.lake, trace, **options)
+            computed_again = engine.embed
+        return verify(self.lake, trace, embed=computed_again, landing=landing, progress=progress)
 
-    def impact(self, table: str, version: int | None = None, **options: Any) -> "Impact":
-        """Everything downstream of a snapshot, a table or a column."""
+    def impact(
+        self,
+        table: str,
+        version: int | None = None,
+        *,
+        partition: str | None = None,
+        column: str | None = None,
+        references: bool = False,
+    ) -> "Impact":
+        """Everything downstream of a table, or of one version, partition or column of it.
+
+        Args:
+            table: Name of the table, such as `raw/tickets`.
+            version: Only what read rows that this version wrote; None: whatever the table ever held.
+            partition: Only what read this partition.
+            column: Only what came from this column.
+            references: Follow lookups, too.
+        """
         from assay.lineage.tracing.impact import impact
 
-        return impact(self.lake, table, version, **options)
+        return impact(self.lake, table, version, partition=partition, column=column, references=references)
 
 
 def _source(name: str) -> "Source":
@@ -314,5 +457,16 @@ def open_store(
     lake: str | Path | None = None, *, home: str | Path | None = None, guard: Guard = ALLOW_ALL, **settings: Any
 ) -> Store:
     """A store from `ASSAY_*` settings; arguments win over the environment. `guard` is asked at every read and write."""
+    known = [*Settings.model_fields, "guard"]
+    for name in settings:
+        if name not in known:
+            from assay.listing import nearest
+
+            raise AssayError(f"There is no setting {name!r}{nearest(name, known)}.")
     given = {key: value for key, value in {"lake": lake and str(lake), "home": home, **settings}.items() if value}
-    return Store(Settings(**given), guard)
+    try:
+        return Store(Settings(**given), guard)
+    except ValidationError as problem:
+        # Without the value: it may be a password.
+        (first, *_) = problem.errors(include_input=False, include_url=False)
+        raise AssayError(f"Setting {'.'.join(map(str, first['loc']))!r} cannot be used: {first['msg']}.") from None
