@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
     from assay.assets.steps.features import view_step
+    from assay.assets.steps.models import Model, model_step, prediction_step
     from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
+    from assay.assets.steps.training import Spine, TrainingSet, training_step
 
 __all__ = [
     "CheckSpec",
@@ -24,6 +26,7 @@ __all__ = [
     "DeliveryError",
     "Embedding",
     "Files",
+    "Model",
     "NotReady",
     "NothingDelivered",
     "Reading",
@@ -33,10 +36,15 @@ __all__ = [
     "Rows",
     "Source",
     "SourceReader",
+    "Spine",
     "Step",
+    "TrainingSet",
     "decide",
     "embedding_step",
+    "model_step",
     "pipeline",
+    "prediction_step",
+    "training_step",
     "view_step",
 ]
 
@@ -48,6 +56,7 @@ _HOMES = {
     "DeliveryError": "assay.assets.sources.deliveries",
     "Embedding": "assay.assets.steps.embeddings",
     "Files": "assay.assets.sources.files",
+    "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
     "NothingDelivered": "assay.assets.sources.reader",
     "Reading": "assay.assets.sources.reader",
@@ -57,10 +66,15 @@ _HOMES = {
     "Rows": "assay.assets.sources.rows",
     "Source": "assay.assets.sources.source",
     "SourceReader": "assay.assets.sources.reader",
+    "Spine": "assay.assets.steps.training",
     "Step": "assay.assets.steps.step",
+    "TrainingSet": "assay.assets.steps.training",
     "decide": "assay.assets.decisions.review",
     "embedding_step": "assay.assets.steps.embeddings",
+    "model_step": "assay.assets.steps.models",
     "pipeline": "assay.assets.declarations",
+    "prediction_step": "assay.assets.steps.models",
+    "training_step": "assay.assets.steps.training",
     "view_step": "assay.assets.steps.features",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)

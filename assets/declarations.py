@@ -1,4 +1,4 @@
-"""What a project declares: every Source, FeatureView, Embedding and Step found in the modules of its domains.
+"""What a project declares: every Source, FeatureView, Embedding, TrainingSet, Model and Step found in the modules of its domains.
 
 Adding a source is adding a file; nothing else has to be told about it.
 """
@@ -7,6 +7,7 @@ import functools
 import importlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -18,13 +19,15 @@ from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step
 from assay.assets.steps.embeddings import Embedding, embedding_step
 from assay.assets.steps.features import view_step
+from assay.assets.steps.models import Model, model_step, prediction_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
+from assay.assets.steps.training import TrainingSet, Upstream, training_step
 from assay.errors import AssayError, nearest
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.views.feature_view import FeatureView
 
-KINDS = (Source, FeatureView, Embedding, Step)
+KINDS = (Source, FeatureView, Embedding, TrainingSet, Model, Step)
 # Modules of a domain that declare nothing: importing them would run tests.
 _SKIPPED = re.compile(r"(^|\.)(tests|conftest|test_\w*|__main__)(\.|$)")
 
@@ -158,7 +161,22 @@ def _steps_of_one(item: Any, declared: Sequence[Any]) -> list[Step]:
         return [view_step(item, _partitioning(f"View {item.name!r}", item.sources(), declared), contracts)]
     if isinstance(item, Embedding):
         return [embedding_step(item, _partitioning(f"Embedding {item.name!r}", (item.source,), declared))]
+    if isinstance(item, TrainingSet):
+        return [training_step(item, _upstream(declared))]
+    if isinstance(item, Model):
+        return [model_step(item), prediction_step(item, _upstream(declared))]
     return [item] if isinstance(item, Step) else []
+
+
+def _upstream(declared: Sequence[Any]) -> Upstream:
+    """What training sets and models can refer to. A declaration that is broken is named where its own steps are made."""
+    features = {item.name: item for item in declared if isinstance(item, FeatureView | Embedding)}
+    cuts: dict[str, Partitioning] = {}
+    for item in declared:
+        if isinstance(item, Source | FeatureView | Embedding | Step):
+            with suppress(AssayError):
+                cuts |= {table: step.partitioning for step in _steps_of_one(item, declared) for table in step.outputs}
+    return Upstream(features, cuts)
 
 
 def ordered(steps: list[Step]) -> tuple[Step, ...]:
