@@ -16,8 +16,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from assay.errors import AssayError
-
 SECRETS_DIR = "ASSAY_SECRETS_DIR"
 PROJECT_FILE = "pyproject.toml"
 PROJECT_TABLE = re.compile(r"^\s*\[tool\.assay[\].]", re.MULTILINE)
@@ -71,7 +69,7 @@ class _SecretFiles(EnvSettingsSource):
     def _load_env_vars(self) -> dict[str, str | None]:
         folder = Path(os.environ[SECRETS_DIR])
         if not folder.is_dir():
-            raise AssayError(f"{SECRETS_DIR}={folder}: there is no such folder.")
+            raise FileNotFoundError(f"{SECRETS_DIR}={folder}: there is no such folder.")
         files = (file for file in sorted(folder.iterdir()) if file.name.upper().startswith("ASSAY_") and file.is_file())
         return {file.name.lower(): file.read_text(encoding="utf-8").strip() for file in files}
 
@@ -192,17 +190,6 @@ class Settings(BaseSettings):
     def forward_to(self) -> str:
         """Where events are delivered besides the local store; empty: nowhere."""
         return self.openlineage_transport.get_secret_value() or self.openlineage_url.get_secret_value()
-
-    def connection_url(self, name: str) -> str:
-        """The URL of a connection, with its password. Raises AssayError for a name that is not set."""
-        found = self.connections.get(name.lower())
-        if found is None or not found.url.get_secret_value():
-            known = f" There are: {', '.join(sorted(self.connections))}." if self.connections else ""
-            raise AssayError(
-                f"There is no connection {name!r}: set ASSAY_CONNECTIONS__{name.upper()}__URL to its SQLAlchemy URL, in the "
-                f"environment, in the project's .env, or in a file of that name in ASSAY_SECRETS_DIR.{known}"
-            )
-        return found.url.get_secret_value()
 
     @property
     def lake_options(self) -> dict[str, str]:

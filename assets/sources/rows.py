@@ -36,7 +36,7 @@ class Rows(SourceReader):
         if self.default is not None and self.connection.lower() not in settings.connections:
             made = self.default(settings)
             return made if isinstance(made, str) else made.get_secret_value()
-        return settings.connection_url(self.connection)
+        return connection_url(settings, self.connection)
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
         from assay.assets.sources.sql import read_changes
@@ -63,3 +63,15 @@ class Rows(SourceReader):
         if delivery.frame is None:
             raise AssayError(f"{delivery.path} was not made by this reader.")
         return delivery.frame
+
+
+def connection_url(settings: Settings, name: str) -> str:
+    """The URL of a connection, with its password. Raises AssayError for a name that is not set."""
+    found = settings.connections.get(name.lower())
+    if found is None or not found.url.get_secret_value():
+        known = f" There are: {', '.join(sorted(settings.connections))}." if settings.connections else ""
+        raise AssayError(
+            f"There is no connection {name!r}: set ASSAY_CONNECTIONS__{name.upper()}__URL to its SQLAlchemy URL, in the "
+            f"environment, in the project's .env, or in a file of that name in ASSAY_SECRETS_DIR.{known}"
+        )
+    return found.url.get_secret_value()

@@ -2,6 +2,7 @@
 
 import os
 
+from assay.assets.sources.rows import connection_url
 from assay.assets.sources.source import Rows, Source
 from assay.checks import Contract, Field, Timestamp
 from assay.features.views.entity import Entity
@@ -32,7 +33,7 @@ def crm_url(settings: Settings) -> str:
     ASSAY_CRM_URL, as it was called in version 0.1, still works.
     """
     if "crm" in settings.connections:
-        return settings.connection_url("crm")
+        return connection_url(settings, "crm")
     file = (settings.landing_path / "customers.db").resolve()
     return os.environ.get("ASSAY_CRM_URL") or f"sqlite:///{file}"
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import assay
+from assay.assets.sources.rows import connection_url
 from assay.errors import AssayError
 from assay.settings import Settings
 
@@ -38,7 +39,7 @@ def test_secrets_print_as_stars(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_STORAGE_OPTIONS", '{"AWS_SECRET_ACCESS_KEY": "s3cret"}')
     store = assay.open()
     assert "s3cret" not in f"{store.settings!r} {store.settings} {store!r} {store.settings.model_dump()}"
-    assert "s3cret" in store.settings.connection_url("erp")
+    assert "s3cret" in connection_url(store.settings, "erp")
     assert "apiKey" in store.settings.forward_to
 
 
@@ -63,22 +64,22 @@ def test_a_connection_is_set_in_the_environment_in_the_projects_env_or_in_a_secr
     (project / "pyproject.toml").write_text('[tool.assay]\ndomains = ["shop"]\n')
     monkeypatch.chdir(project)
     with pytest.raises(AssayError, match=r"no connection 'erp': set ASSAY_CONNECTIONS__ERP__URL .* SQLAlchemy URL"):
-        Settings().connection_url("erp")
+        connection_url(Settings(), "erp")
     (secrets / "ASSAY_CONNECTIONS__ERP__URL").write_text("sqlite:///secret-file.db\n")
     (secrets / "README").write_text("not a setting")
     monkeypatch.setenv("ASSAY_SECRETS_DIR", str(secrets))
-    assert Settings().connection_url("erp") == "sqlite:///secret-file.db"
+    assert connection_url(Settings(), "erp") == "sqlite:///secret-file.db"
     (project / ".env").write_text(
         "ASSAY_CONNECTIONS__ERP__URL=sqlite:///env-file.db\nASSAY_CONNECTIONS__CRM=sqlite:///c.db\n"
     )
-    assert Settings().connection_url("erp") == "sqlite:///env-file.db"
+    assert connection_url(Settings(), "erp") == "sqlite:///env-file.db"
     monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "sqlite:///environment.db")
-    assert (Settings().connection_url("ERP"), Settings().connection_url("crm")) == (
+    assert (connection_url(Settings(), "ERP"), connection_url(Settings(), "crm")) == (
         "sqlite:///environment.db",
         "sqlite:///c.db",
     )
     with pytest.raises(AssayError, match=r"no connection 'web'.*There are: crm, erp\."):
-        Settings().connection_url("web")
+        connection_url(Settings(), "web")
 
 
 def test_a_connection_that_is_written_wrongly_does_not_print_what_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
