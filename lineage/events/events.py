@@ -1,4 +1,4 @@
-"""OpenLineage events of a piece of work. Pure functions: what was done in, one event out.
+"""OpenLineage events of a piece of work. Pure functions: a result in, one event out.
 
 A run has one START and one terminal event. The terminal event holds everything, since in OpenLineage a facet that is sent
 again replaces the earlier one: all inputs and outputs at the versions really read and written, and all checks.
@@ -43,7 +43,7 @@ def started(work: Work, deployment: str, process: Process | None = None) -> RunE
 
 
 def finished(done: RunResult, deployment: str, *, recovered: bool = False) -> RunEvent:
-    """COMPLETE. `recovered`: made from the tables afterwards, because the run was killed before it could tell."""
+    """COMPLETE. `recovered`: made from the tables afterwards, because the run was killed before it could report."""
     tags = _tags(done.work, done.contract) | {"recovered": "true" if recovered else ""}
     return _terminal(RunState.COMPLETE, done, deployment, tags)
 

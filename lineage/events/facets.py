@@ -55,7 +55,7 @@ def _signed(facet: ol.BaseFacet) -> ol.BaseFacet:
 
 
 def table_facets(name: DatasetName, snapshot: Snapshot) -> dict[str, Any]:
-    """What every Delta dataset says: what it is called, which version is meant, and where it lies now, if that is known."""
+    """The facets of every Delta dataset: its name, the version, and its present address if that is known."""
     described = {
         "version": version_facet(str(snapshot.version)),
         "storage": _storage_facet(),
@@ -128,7 +128,7 @@ def _schema_facet(columns: tuple[tuple[str, str], ...]) -> ol.DatasetFacet:
 
 
 def lifecycle_facet(written: TableWrite) -> ol.DatasetFacet | None:
-    """CREATE for a table's first rows, OVERWRITE where all of a table was replaced; otherwise there is nothing to say."""
+    """CREATE for a table's first rows, OVERWRITE where all of a table was replaced; otherwise no facet."""
     change = ol.lifecycle_state_change_dataset.LifecycleStateChange
     if not written.changed:
         return None
@@ -170,7 +170,7 @@ def assertions_facet(checks: Iterable[CheckResult]) -> Plain:
 
 
 def tests_facet(checks: Iterable[CheckResult]) -> Plain:
-    """Every check of the run, whether or not its table was published in the end. `params` says which table and column."""
+    """Every check of the run, whether or not its table was published in the end. `params` names table and column."""
     return Plain({**_no_tests(), "tests": [_test(check) for check in checks]})
 
 

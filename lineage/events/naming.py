@@ -1,4 +1,4 @@
-"""Names of datasets in OpenLineage's terms: a namespace says which system, a name says what in it.
+"""Names of datasets in OpenLineage's terms: a namespace names the system, a name the dataset in it.
 
 One table must have one name everywhere, or its graph falls apart; so all names are made here. The rules are those of the
 OpenLineage naming specification: lower-case scheme, the bucket in the namespace, no trailing slash, no credentials.

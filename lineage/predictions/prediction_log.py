@@ -1,4 +1,4 @@
-"""Predictions: what a model said, with an id that a retry repeats and the exact snapshots it came from."""
+"""The log of predictions: a model's answers, with an id that a retry repeats and the exact snapshots they came from."""
 
 import uuid
 from collections.abc import Sequence
@@ -135,8 +135,8 @@ def stage_predictions(
     in the transaction besides what it has read already. `keys` identify a prediction; by default they are the
     keys of the feature views among the inputs. `feature_columns` are columns of the frame that the model saw: they are
     digested into `feature_digest`, and not stored. `features` are the references they were joined by, such as
-    `customer_activity:tickets_7d`, so that `verify` can join them again. `outputs` are the columns that hold what the model
-    said; by default all that have no other role. They are recorded with the commit, and shown wherever a prediction is.
+    `customer_activity:tickets_7d`, so that `verify` can join them again. `outputs` are the columns with the model's
+    answers; by default all that have no other role. They are recorded with the commit, and shown wherever a prediction is.
 
     Raises AssayError for a frame that cannot be logged, naming the column.
     """
@@ -218,7 +218,7 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
             found += [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]
     if not keys:
-        raise AssayError(f"{table}: which columns say whom a prediction is about? Pass them as `keys`.")
+        raise AssayError(f"{table}: it is not known which columns identify a prediction. Pass them as `keys`.")
     return keys
 
 
