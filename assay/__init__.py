@@ -16,9 +16,13 @@ from assay.lazy import lazy
 
 if TYPE_CHECKING:
     from assay.assets.dagster.definitions import definitions
-    from assay.assets.sources.source import Files, Rows, Source
+    from assay.assets.sources.files import Files
+    from assay.assets.sources.rows import Rows
+    from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding
+    from assay.assets.steps.models import Model
     from assay.assets.steps.step import Step
+    from assay.assets.steps.training import Spine, TrainingSet
     from assay.checks.contract.contract import Contract
     from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
@@ -42,16 +46,19 @@ __all__ = [
     "FeatureView",
     "Field",
     "Files",
+    "Model",
     "Online",
     "Partitioning",
     "RowCount",
     "Rows",
     "Severity",
     "Source",
+    "Spine",
     "Step",
     "Store",
     "TableInfo",
     "Timestamp",
+    "TrainingSet",
     "Windowed",
     "__version__",
     "definitions",
@@ -73,17 +80,20 @@ _HOMES = {
     "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
-    "Files": "assay.assets.sources.source",
+    "Files": "assay.assets.sources.files",
+    "Model": "assay.assets.steps.models",
     "Online": "assay.features.serving.online",
     "Partitioning": "assay.features.tables.partitioning",
     "RowCount": "assay.checks.contract.field",
-    "Rows": "assay.assets.sources.source",
+    "Rows": "assay.assets.sources.rows",
     "Severity": "assay.checks.contract.field",
     "Source": "assay.assets.sources.source",
+    "Spine": "assay.assets.steps.training",
     "Step": "assay.assets.steps.step",
     "Store": "assay.store",
     "TableInfo": "assay.store",
     "Timestamp": "assay.checks.contract.field",
+    "TrainingSet": "assay.assets.steps.training",
     "Windowed": "assay.features.views.windowed",
     "definitions": "assay.assets.dagster.definitions",
     "impact": "assay.lineage.questions",

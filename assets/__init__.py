@@ -8,10 +8,15 @@ if TYPE_CHECKING:
     from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
     from assay.assets.declarations import pipeline
     from assay.assets.sources.deliveries import Delivery, DeliveryError
-    from assay.assets.sources.source import Files, Rows, Source
+    from assay.assets.sources.files import Files
+    from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
+    from assay.assets.sources.rows import Rows
+    from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
     from assay.assets.steps.features import view_step
+    from assay.assets.steps.models import Model, model_step, prediction_step
     from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
+    from assay.assets.steps.training import Spine, TrainingSet, training_step
 
 __all__ = [
     "CheckSpec",
@@ -21,16 +26,25 @@ __all__ = [
     "DeliveryError",
     "Embedding",
     "Files",
+    "Model",
     "NotReady",
+    "NothingDelivered",
+    "Reading",
     "Resources",
     "RowSelection",
     "RowVerdict",
     "Rows",
     "Source",
+    "SourceReader",
+    "Spine",
     "Step",
+    "TrainingSet",
     "decide",
     "embedding_step",
+    "model_step",
     "pipeline",
+    "prediction_step",
+    "training_step",
     "view_step",
 ]
 
@@ -41,17 +55,26 @@ _HOMES = {
     "Delivery": "assay.assets.sources.deliveries",
     "DeliveryError": "assay.assets.sources.deliveries",
     "Embedding": "assay.assets.steps.embeddings",
-    "Files": "assay.assets.sources.source",
+    "Files": "assay.assets.sources.files",
+    "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
+    "NothingDelivered": "assay.assets.sources.reader",
+    "Reading": "assay.assets.sources.reader",
     "Resources": "assay.assets.steps.step",
     "RowSelection": "assay.assets.decisions.review",
     "RowVerdict": "assay.assets.decisions.review",
-    "Rows": "assay.assets.sources.source",
+    "Rows": "assay.assets.sources.rows",
     "Source": "assay.assets.sources.source",
+    "SourceReader": "assay.assets.sources.reader",
+    "Spine": "assay.assets.steps.training",
     "Step": "assay.assets.steps.step",
+    "TrainingSet": "assay.assets.steps.training",
     "decide": "assay.assets.decisions.review",
     "embedding_step": "assay.assets.steps.embeddings",
+    "model_step": "assay.assets.steps.models",
     "pipeline": "assay.assets.declarations",
+    "prediction_step": "assay.assets.steps.models",
+    "training_step": "assay.assets.steps.training",
     "view_step": "assay.assets.steps.features",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)

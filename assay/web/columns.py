@@ -77,7 +77,7 @@ class Columns:
         return self._names[key]
 
     def unknown(self, node_id: str) -> frozenset[str]:
-        """Columns of which the run that wrote them did not say where they come from. Delivered ones come from files."""
+        """Columns without declared sources. Delivered columns come from files and are not unknown."""
         commit = self._commit(node_id)
         if commit is None or not commit.inputs:
             return frozenset()
@@ -135,7 +135,7 @@ class Columns:
         node = self.nodes[cell.node]
         return ColumnNode(logical(node), int(node.version or 0), cell.column)
 
-    # -- what commits say ------------------------------------------------------------------------------------------
+    # -- declarations ---------------------------------------------------------------------------------------------
 
     def _commit(self, node_id: str) -> Commit | None:
         """Of the version that a node is."""

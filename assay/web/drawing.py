@@ -24,7 +24,7 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of an open card: a column, or with no name what is said instead. `lit`: it is on the selected path."""
+    """A line of an open card: a column, or a note without a name. `lit`: it is on the selected path."""
 
     name: str
     href: str = ""

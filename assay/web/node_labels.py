@@ -1,4 +1,4 @@
-"""Names and colours of nodes, and where they lead: what all pages say about a node in the same way."""
+"""Names, colours and addresses of nodes, the same on all pages."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

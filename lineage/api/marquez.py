@@ -54,7 +54,7 @@ def create_router(store: LineageStore) -> APIRouter:
 
     @router.get("/namespaces/{namespace}/datasets/{name}/versions", response_model=models.Versions, responses=MISSING)
     def versions(namespace: Namespace, name: Name, limit: Limit = 100, offset: Offset = 0) -> Answer:
-        """The versions that events name, newest first, each with the facets that were said of it and the run that wrote it."""
+        """The versions that events name, newest first, each with its facets and the run that wrote it."""
         with _catalogue(store) as known:
             found, total = known.versions_of(_dataset(known, namespace, name), limit, offset)
         return Answer({"versions": [shapes.version(entry) for entry in found], "totalCount": total})
@@ -100,7 +100,7 @@ def create_router(store: LineageStore) -> APIRouter:
         depth: Depth = 20,
         downstream: Annotated[bool, Query(alias="withDownstream", description="also what comes from them")] = False,
     ) -> Answer:
-        """The columns that a dataset's columns come from, as far as the latest `lineage` and `columnLineage` facets say.
+        """The columns that a dataset's columns come from, according to the latest `lineage` and `columnLineage` facets.
         nodeId: a dataset, or `datasetField:{namespace}:{name}:{column}`."""
         with _catalogue(store) as known:
             found = columns.columns(known, node_id, depth, GRAPH_LIMIT, downstream=downstream)

@@ -1,4 +1,4 @@
-"""Column lineage of Polars expressions: what they say of themselves."""
+"""Column lineage derived from Polars expressions."""
 
 from collections.abc import Iterable
 
@@ -21,10 +21,10 @@ def polars_lineage(
     """What each output of `table.filter(*filters).group_by(*by).agg(*expressions)` (or `.select`) comes from, in the form
     in which outputs declare their columns.
 
-    Every column that an expression reads is direct, those of `when`, `over` or `sort_by` too: Polars does not say which
-    part of an expression reads what. `filters` and `by` are indirect. Selectors are spelt out by the schema; where a
-    pattern is computed with (`cs.numeric() * 2`), the outputs are known and their sources are not. A filter by a pattern
-    makes all unknown. Raises AssayError for an expression that does not fit the schema.
+    Every column that an expression reads is direct, those of `when`, `over` or `sort_by` too: Polars does not tell
+    which part of an expression reads which column. `filters` and `by` are indirect. Selectors are spelt out by the
+    schema; where a pattern is computed with (`cs.numeric() * 2`), the outputs are known and their sources are not. A
+    filter by a pattern makes all unknown. Raises AssayError for an expression that does not fit the schema.
     """
     rows = [root_columns(item) for item in filters]
     chosen = {*by, *(name for names in rows for name in names or ())}

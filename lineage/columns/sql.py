@@ -1,8 +1,8 @@
-"""Column lineage of a DuckDB query: sqlglot says what its names mean, we follow them.
+"""Column lineage of a DuckDB query: sqlglot resolves its names, this module follows them.
 
-sqlglot's own lineage leaves out what only decides which rows there are (filters, joins, groups, limits). Here every query
-is a relation: per column the sources of its values, and for all of them together the sources of its rows. What is not
-understood (table functions, PIVOT, recursion, functions that sqlglot does not know) makes its columns unknown.
+sqlglot's own lineage omits columns that only decide which rows there are (filters, joins, groups, limits). Here every query
+is a relation: per column the sources of its values, and for the whole relation the sources of its rows. Constructs that are
+not understood (table functions, PIVOT, recursion, functions unknown to sqlglot) make their columns unknown.
 """
 
 from collections import Counter
@@ -74,14 +74,14 @@ def sql_lineage(sql: str, schema: Mapping[str, Iterable[str]], columns: Sequence
     order, as the engine gave them; without it the query must name them all. Direct sources give values; indirect ones
     decide which rows, groups or branches the values are taken from (WHERE, ON, GROUP BY, ORDER BY, CASE WHEN, …).
 
-    Raises AssayError for what is not one query, and, without `columns`, where the names of its columns cannot be told.
+    Raises AssayError for anything but one query, and, without `columns`, where the names of its columns cannot be derived.
     """
     query = _parsed(sql)
     try:
         names = list(columns) if columns is not None else _names(query, schema)
     except _NotKnown:
         raise AssayError(
-            "The names of the query's columns cannot be told: name every column (… AS name), name the tables it reads in "
+            "The names of the query's columns cannot be derived: name every column (… AS name), name the tables it reads in "
             "the schema, or pass the result's columns."
         ) from None
     if len(set(names)) < len(names):

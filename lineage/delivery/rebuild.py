@@ -133,7 +133,7 @@ def _schema(metadata: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _type(kind: Any) -> str:
-    """A Delta type in Polars' words, as events say it."""
+    """A Delta type by its Polars name, as events have it."""
     if isinstance(kind, str):
         return _TYPES.get(kind, kind)
     if kind.get("type") == "array":

@@ -39,7 +39,7 @@ class ColumnLineage:
 
 
 def column_lineage(declared: Mapping[str, Any], tables: Collection[str]) -> ColumnLineage:
-    """Edges of a declaration. A column said to come from a table that the run did not touch is unknown: a declaration that
+    """Edges of a declaration. A column declared to come from a table that the run did not touch is unknown: a declaration that
     contradicts what was read is no knowledge."""
     known: dict[str, list[Edge]] = {}
     unknown = []
@@ -64,6 +64,6 @@ def _edges(column: str, sources: Mapping[str, Any]) -> Iterable[Edge]:
 
 
 def _shared(known: Mapping[str, list[Edge]]) -> set[tuple[str, str]]:
-    """Indirect sources that every column has: said once, of the dataset, and not once per column."""
+    """Indirect sources that every column has: stated once for the dataset, not once per column."""
     groups = [{(edge.table, edge.source) for edge in edges if not edge.direct} for edges in known.values()]
     return set.intersection(*groups) if groups else set()

@@ -20,7 +20,7 @@ def column_facets(
     made = {"columnLineage": _old_facet(columns, names), "lineage": _new_facet(columns, names, read)}
     facets: dict[str, Any] = {name: plain(facet) for name, facet in signed(made).items()}
     if columns.unknown:
-        # said out loud, so that nobody takes them for columns that come from nothing
+        # listed, so that nobody takes them for columns without sources
         facets["assay_unknownColumns"] = own_facet("UnknownColumnsDatasetFacet", columns=list(columns.unknown))
     return facets
 

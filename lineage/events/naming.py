@@ -1,4 +1,4 @@
-"""Names of datasets in OpenLineage's terms: a namespace says which system, a name says what in it.
+"""Names of datasets in OpenLineage's terms: a namespace names the system, a name the dataset in it.
 
 One table must have one name everywhere, or its graph falls apart; so all names are made here. The rules are those of the
 OpenLineage naming specification: lower-case scheme, the bucket in the namespace, no trailing slash, no credentials.
@@ -64,6 +64,6 @@ def canonical(namespace: str, name: str) -> DatasetName:
     return DatasetName(f"{scheme}://{rest.rstrip('/')}", path)
 
 
-def table_name(table: str, uri: str) -> DatasetName:
-    """The name of a table of the lake: its address, or only its logical name where no address is known."""
-    return dataset_name(uri) if uri else DatasetName(LOGICAL, table)
+def table_name(table: str) -> DatasetName:
+    """The name of a table of the lake: the same wherever the lake lies. Its address is another name (`symlinks`)."""
+    return DatasetName(LOGICAL, table)

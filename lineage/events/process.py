@@ -1,8 +1,8 @@
-"""Which process does a piece of work, such that another one can later know whether it is still there.
+"""The process that does a piece of work, identified so that another one can later check whether it still runs.
 
-A process id alone says nothing: it is used again, and other machines and containers have the same ones. So the moment of
-its start belongs to it, and the machine since its last start with the space of process ids, as a digest that tells nobody
-the machine's name. Known on Linux; elsewhere nothing is claimed.
+A process id alone does not identify a process: ids are reused, and other machines and containers have the same ones. The
+identity therefore includes the time of its start, and a digest of the machine's last start and its process-id namespace,
+which does not reveal the machine's name. Known on Linux only; elsewhere there is no answer.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class Process:
 
 
 def this_process() -> Process | None:
-    """None where the system does not tell enough."""
+    """None where the system does not provide enough."""
     return _process(os.getpid())
 
 

@@ -1,6 +1,6 @@
-"""Evidence bundles: all that proves where a prediction came from, in one zip file that is verified without Assay.
+"""Evidence bundles: the provenance of a prediction in one zip file that is verified without Assay.
 
-A bundle has the commits of every table on the way, byte for byte, and what can be read from them by people: the trace, the
+A bundle has the commits of every table in the trace, byte for byte, and readable documents made from them: the trace, the
 runs with code, contracts and check results, the OpenLineage events. `verify.py` in it (`assay.lineage.evidence.verify`)
 recomputes the whole chain. The same prediction gives the same bytes.
 
@@ -11,7 +11,7 @@ the hits of a retrieval), and every row behind it, appears only as a salted dige
     salt    HMAC-SHA256(key b"assay.evidence/1", the prediction's data file · the delivered files behind the rows by digest)
     digest  HMAC-SHA256(key salt, the row's digest in the form assay.row/1 as 64 hex characters), in hex
 
-So only who has those files can open a digest, and once they are erased nobody can.
+Only readers who have those files can test a value against a digest; once the files are erased, nobody can.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest that zip files know
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What a bundle should have and does not. Without what is `required` it cannot be verified completely."""
+    """A part that could not be exported, and why. Without a `required` part the bundle cannot be verified completely."""
 
     what: str
     why: str
@@ -89,7 +89,7 @@ class Bundle:
 
 
 def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withhold: Sequence[str] = ()) -> Bundle:
-    """Everything that proves a trace. Events come from `store`.
+    """Export the evidence for a trace. Events come from `store`.
 
     `withhold` names columns that are personal (an e-mail address, say): they appear as salted digests too. Where one is a
     key, nobody can check with the bundle alone that the prediction's id follows from its row.
@@ -132,7 +132,7 @@ def _json(value: Any) -> bytes:
 
 
 def _why(problem: BaseException) -> str:
-    """Polars' own texts may quote cells."""
+    """The problem without text of Polars, which may quote cells."""
     return str(problem) if isinstance(problem, AssayError) else f"cannot be read ({type(problem).__name__})"
 
 
@@ -151,10 +151,10 @@ class _Entry:
 
 
 def _commits(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) -> tuple[list[_Entry], list[Missing]]:
-    """The log of every table up to the newest version that was read: which files that held follows only from all of it.
+    """The log of every table up to the newest version that was read: the files of a version follow only from the whole log.
 
-    Nothing read the predictions themselves but the question whether one is there already: of their log, which grows with
-    every batch, the prediction's own commits suffice, and those that they vouch for.
+    Of the log of predictions, which grows with every batch, the prediction's own commits and those they vouch for suffice:
+    predictions are read only to find out whether an id is there already.
     """
     entries: list[_Entry] = []
     missing: dict[Missing, None] = {}

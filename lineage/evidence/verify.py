@@ -2,12 +2,12 @@
 
     python verify.py [BUNDLE] [--lake FOLDER] [--landing FOLDER] [--json]
 
-BUNDLE is the zip file, or the folder that it was unpacked to (default: the folder of this script). It rests on the tables'
-own commits: from the commit that wrote the prediction it follows what every commit says it read, and recomputes each
-digest on the way. `--lake` also hashes the data files and kept deliveries in a lake, `--landing` the delivered files where
+BUNDLE is the zip file, or the folder that it was unpacked to (default: the folder of this script). It relies on the tables'
+own commits: from the commit that wrote the prediction it follows the reads that every commit records, and recomputes each
+digest. `--lake` also hashes the data files and kept deliveries in a lake, `--landing` the delivered files where
 they were delivered. Exit code 0: everything holds. 1: something does not, or is missing from the bundle.
 
-Who does not trust the bundle takes this script from somewhere else: it is the same in every bundle of an Assay version.
+If you do not trust the bundle, take this script from elsewhere: it is the same in every bundle of an Assay version.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _JSON = ("inputs", "sources", "contract", "checks", "extra", "previous", "predic
 
 
 class Finding(NamedTuple):
-    """One thing looked at. `ok` is None where it could not be checked; only `required` ones decide the verdict."""
+    """The result of one check. `ok` is None where it could not be made; only `required` ones decide the verdict."""
 
     what: str
     ok: bool | None
@@ -59,7 +59,7 @@ def sha256(content: bytes) -> str:
 
 
 def summed(what: str, count: int, problems: list[Finding]) -> Findings:
-    """The problems one by one, or that there are none."""
+    """The problems one by one, or one finding that counts what was checked."""
     yield from problems
     if not problems:
         yield Finding(what, True, f"{count} checked")
@@ -114,7 +114,7 @@ def check_sums(files: Files) -> Findings:
 
 
 class Commit(NamedTuple):
-    """A version of a table, as its file in the log says; `ours` is Assay's metadata in it."""
+    """A version of a table, parsed from its file in the log; `ours` is Assay's metadata in it."""
 
     table: str
     version: int
@@ -158,7 +158,7 @@ class Commit(NamedTuple):
         }
 
     def claim(self) -> dict[str, Any]:
-        """What runs.json says of it: who wrote it when, by what code, under which contract, with which verdicts."""
+        """The entry of runs.json: who wrote it when, by what code, under which contract, with which check results."""
         plain = {name: self.ours.get(name) for name in ("run_id", "asset", "partition", "code_version", "rows")}
         told = {"contract": self.ours.get("contract"), "checks": self.ours.get("checks", [])}
         code = self.ours.get("code") or self.ours.get("extra", {}).get("code")
@@ -264,7 +264,7 @@ def check_chains(logs: dict[str, Log]) -> Findings:
 
 
 def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
-    """What speaks against a slice: another commit, another table, other files, or that it cannot be known."""
+    """What contradicts a slice: another commit, another table, other files, or that the log has no such version."""
     name, log = f"{item['table']}@{item['version']}", logs.get(item["table"])
     commit = log.commits.get(item["version"]) if log else None
     if log is None or commit is None:
@@ -281,7 +281,7 @@ def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
 
 
 def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
-    """What commits say they read is what the log holds. On the way to the prediction nothing may be missing."""
+    """The reads that commits record agree with the log. None may be missing on the path to the prediction."""
     on_way = {(commit.table, commit.version) for commit in way}
     problems: dict[Finding, None] = {}
     lookups: dict[Finding, None] = {}
@@ -301,8 +301,8 @@ def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
 
 
 def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -> list[Commit]:
-    """Every commit on the way to the start: what it read, who wrote that, what they read. A table of models holds
-    others than the one that predicted: of its commits only the claimed ones are followed."""
+    """Every commit on the path to the start: its reads, the writers of those, their reads. A table of models also holds other
+    models: of its commits only the claimed ones are followed."""
     way, waiting = {(start.table, start.version): start}, [start]
     while waiting:
         for item in waiting.pop().inputs:
@@ -317,7 +317,7 @@ def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -
 
 
 def check_runs(claims: list[dict[str, Any]], logs: dict[str, Log], way: list[Commit]) -> Findings:
-    """runs.json says of code, contracts and checks what the commits say, and leaves out none on the way."""
+    """runs.json agrees with the commits on code, contracts and checks, and leaves out no commit of the path."""
     problems, claimed = [], set()
     for claim in claims:
         commit = logs[claim["table"]].commits.get(claim["version"]) if claim["table"] in logs else None
@@ -408,11 +408,11 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
     yield Finding("prediction data file", same, detail)
 
 
-# -- what else the bundle says -----------------------------------------------------------------------------------------
+# -- the other documents -----------------------------------------------------------------------------------------------
 
 
 def check_trace(trace: dict[str, Any], logs: dict[str, Log], way: list[Commit], row: dict[str, Any]) -> Findings:
-    """The trace shows every commit on the way, and leads from each to what that commit read and to nothing else."""
+    """The trace shows every commit of the path, and its edges are the reads that each commit records, and no others."""
     nodes = {node["id"]: node for node in trace["nodes"]}
     problems = []
 
@@ -561,7 +561,7 @@ def check_landing(landing: Path, way: list[Commit]) -> Findings:
 
 
 def guarded(name: str, step: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """What a step finds; a file that it cannot make sense of is a finding too."""
+    """The findings of a step; a file that it cannot parse is a finding too."""
     try:
         return list(step())
     except _UNREADABLE as problem:
@@ -614,7 +614,7 @@ def instant(microseconds: int) -> str:
 
 
 def check_manifest(manifest: dict[str, Any], row: dict[str, Any], logs: dict[str, Log], files: Files) -> Findings:
-    """The manifest is of this prediction and these tables; what it says is missing is told on."""
+    """The manifest is of this prediction and these tables; parts that it lists as missing become findings."""
     commit, identity = logs[row["table"]].commits[row["version"]], {name: value for name, _, value in row["identity"]}
     expected = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""What may be attached to a prediction besides its outputs: why the model said it, the prompt, and what was retrieved.
+"""Attachments of a prediction besides its outputs: an explanation, the version of the prompt, and the hits of a search.
 
 They are columns of the frame that is logged: `explanation` and `prompt_version` are texts, `retrieval` is what a search
 found for the row and in which snapshot. Rows without one, and rows logged before there were any, have null there.
@@ -30,7 +30,7 @@ _LISTED = 8  # hits named in words; `to_dict` has them all
 
 
 def identity(snapshot: Snapshot) -> dict[str, Any]:
-    """What a row says of a snapshot: all but its address, which may change."""
+    """A snapshot as a row records it: all but its address, which may change."""
     return {name: value for name, value in snapshot.to_dict().items() if name != "uri"}
 
 

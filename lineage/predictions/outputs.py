@@ -1,5 +1,5 @@
-"""Which columns of a table of predictions are what the model said. Recorded with the commit, so that whoever shows a
-prediction needs to know no model."""
+"""The output columns of a model: recorded with each commit of predictions, so that traces, bundles and pages can show an
+answer without knowing the model."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ _OTHERS = (*OURS, EVENT_TIME, DIGEST, CONFIDENCE, TEXT_KEY, *attachments.COLUMNS
 
 
 def default_outputs(columns: Iterable[str], keys: Sequence[str]) -> list[str]:
-    """The columns that are left when keys, times, confidence, attachments and Assay's own are taken away."""
+    """The columns that are neither keys, times, confidence, attachments nor Assay's own."""
     return [name for name in columns if name not in _OTHERS and name not in keys]
 
 

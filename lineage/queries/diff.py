@@ -1,4 +1,4 @@
-"""What differs between two versions of a dataset, and in how they were made."""
+"""Differences between two versions of a dataset, and between the runs that made them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

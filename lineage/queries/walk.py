@@ -1,10 +1,10 @@
 """The graph of runs and dataset versions: upstream, downstream, neighbourhood, as it is or as it was.
 
-A run reads versions and writes versions. A version of a partitioned table also holds what earlier versions wrote, and a
-run reads some of its partitions; so what a read leads to are the writes whose rows it could see, and no others. Such a
-write of an earlier version is shown as an edge `carried` from that version to the one that was read.
+A run reads versions and writes versions. A version of a partitioned table also holds rows of earlier versions, and a run reads
+some of its partitions. A read therefore leads to the writes whose rows it could see, and to no others. Such a write of an
+earlier version is an edge `carried` from that version to the one that was read.
 
-What a run only looked up (`reference`) is shown, not followed. Every answer is complete, or says why not (`truncated`).
+Lookups (role `reference`) are shown, not followed. Every answer is complete, or gives the reason why not (`truncated`).
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class GraphEdge:
 
 @dataclass(frozen=True, slots=True)
 class Subgraph:
-    """`truncated` is None for a complete answer, or says why it is not."""
+    """`truncated` is None for a complete answer, else the reason why it is not."""
 
     nodes: tuple[GraphNode, ...]
     edges: tuple[GraphEdge, ...]
@@ -100,8 +100,8 @@ def graph_hash(store: LineageStore, *, written: bool = False) -> str:
     """SHA-256 of the graph: runs, edges, snapshots and checks, whatever the order in which they came. Equal graphs have
     equal hashes on any database.
 
-    `written`: only what the tables' own commits tell too: runs that wrote a version, what they read and wrote, and their
-    checks (without runs that failed or found nothing to do, and the moment at which a run ended).
+    `written`: only what the tables' own commits record as well: runs that wrote a version, their reads and writes, and their
+    checks (without failed runs, runs with nothing to do, and the end times of runs).
     """
     wrote = sa.select(edges.c.run_key).select_from(edges.join(versions).join(datasets))
     wrote = wrote.where(edges.c.role == "output", datasets.c.table_id != "")
@@ -129,7 +129,7 @@ def graph_hash(store: LineageStore, *, written: bool = False) -> str:
 
 @dataclass(slots=True)
 class _Walk:
-    """What was found. Keys are those of `NodeReader`."""
+    """The nodes and edges found so far. Keys are those of `NodeReader`."""
 
     limit: int
     keys: dict[Key, None] = field(default_factory=dict)

@@ -55,7 +55,7 @@ class Places:
 
 
 _Moment = tuple[int, str, int]  # when an event happened, its digest (so that no two are equal) and its id
-_Span = tuple[int, _Moment]  # the first time that events spoke of something, and the last event that did
+_Span = tuple[int, _Moment]  # the time of the first mention, and the latest event with one
 _Spans = dict[tuple[Any, ...], _Span]
 
 

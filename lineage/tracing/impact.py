@@ -1,8 +1,8 @@
-"""From some rows to everything that was made from them: the trace read the other way, over the logs of all tables.
+"""Impact: everything that was made from some rows. The reverse of a trace, computed from the logs of all tables.
 
-Downstream of a version is whoever read rows that this version wrote, at whatever later version they read them, and so on.
-Looking something up (`lookup`) is not taking data from it: who only looked up in affected rows is listed, not followed
-(`references=True` follows them as well), unless one of its columns is said to come from there.
+Downstream of a version are the commits that read rows it wrote, at this or any later version, then the readers of those
+commits, and so on. A lookup takes no data: commits that only looked something up in affected rows are listed, not followed
+(`references=True` follows them as well), unless a column is declared to come from there.
 """
 
 from collections import defaultdict, deque
@@ -19,8 +19,8 @@ from assay.lineage.columns.graph import ColumnGraph, ColumnNode
 from assay.lineage.commits.graph import CommitGraph, Version
 from assay.lineage.outline import Outline, Span, leaf, line, listed, shorten
 
-DIRECT, INDIRECT, UNKNOWN = range(3)  # how sure it is that a column is affected
-Columns = Mapping[str, int]  # by column, how; of all the ways to it, the surest
+DIRECT, INDIRECT, UNKNOWN = range(3)  # how certain it is that a column is affected
+Columns = Mapping[str, int]  # by column: the most certain of all paths to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class Affected:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """Everything downstream of an origin. Not `complete`: `reasons` say what could not be followed. `notes` say where more
-    may be listed than is affected."""
+    """Everything downstream of an origin. If it is not `complete`, `reasons` name what could not be followed. `notes` name
+    tables where more may be listed than is affected."""
 
     origin: Mapping[str, Any]
     affected: tuple[Affected, ...]
@@ -165,7 +165,7 @@ def impact(
 
 
 def _by_rows(commits: CommitGraph, origin: list[Version], references: bool) -> tuple[dict[Version, None], set[Version]]:
-    """The versions that were made from the rows of some, and those that were looked up for."""
+    """The versions made from the rows of the origin, and those that only looked something up in them."""
     reached: dict[Version, None] = {}
     lookups: set[Version] = set()
     queue = deque(origin)
@@ -182,7 +182,7 @@ def _by_rows(commits: CommitGraph, origin: list[Version], references: bool) -> t
 def _by_column(
     graph: ColumnGraph, origin: list[Version], column: str, references: bool
 ) -> tuple[dict[Version, Columns], set[Version], list[str]]:
-    """The same for a column: what is surest first, so that each column is met on its surest way first."""
+    """The same for a column. The most certain paths are walked first, so each column is reached by its best one."""
     reached: dict[ColumnNode, int] = {}
     lookups: set[Version] = set()
     undeclared: dict[str, set[str]] = defaultdict(set)
@@ -252,7 +252,7 @@ def _affected(commits: CommitGraph, nodes: Mapping[Version, Columns | None]) -> 
 
 
 def _surest(versions: Iterable[Columns | None]) -> Columns | None:
-    """Columns over several versions, each by its surest way; None where no column was asked for."""
+    """Columns over several versions, each by its most certain path; None where no column was asked for."""
     found: dict[str, int] = {}
     for columns in versions:
         if columns is None:

@@ -1,4 +1,4 @@
-"""Row by row: which records of which delivered files a prediction came from."""
+"""Row provenance: the records of delivered files behind a prediction."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LINKS = ("_source_file", "_source_sha256", "_row_number")
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """Record `row_number` (from 1) of a delivered `file`, as it reached `table`, and `because` of what."""
+    """Record `row_number` (from 1) of a delivered `file`, as it reached `table`; `because` gives the reason why it counts."""
 
     table: str
     file: str
@@ -33,7 +33,7 @@ class SourceRow:
 
 
 def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
-    """The delivered records behind a prediction's own features (not those that its model learnt from), by table and file.
+    """The delivered records behind a prediction's own features (not its model's training data), by table and file.
 
     Per feature view: the feature row that was served, and of the tables it was computed from the rows of its entity inside
     its windows. Besides, the rows that lookups found for the prediction's keys. Raises AssayError when a version is gone.
@@ -64,7 +64,7 @@ def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
 
 
 def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[tuple[Slice, pl.Expr, str]]:
-    """What to look for in which slices, for one table that the prediction read."""
+    """The slices to search, with a condition and a reason each, for one table that the prediction read."""
     kind = kind_of(read.snapshot.table)
     if kind in (Kind.FEATURES, Kind.EMBEDDINGS):
         state = lake.table(read.snapshot.table).at(read.snapshot.version)
@@ -106,7 +106,7 @@ def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
 def _behind_features(
     state: TableState, serving: Serving, view: Mapping[str, Any], read: Slice, row: dict[str, Any]
 ) -> Iterator[tuple[Slice, pl.Expr, str]]:
-    """The rows that the feature row which was served to `row` was computed from."""
+    """The rows from which the feature row served to `row` was computed."""
     writers = {commit.partition: commit for commit in state.writers(read.partitions)}
     keys, time = list(serving.keys), serving.event_time
     if not set(keys) <= set(row):

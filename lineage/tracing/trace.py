@@ -1,11 +1,11 @@
-"""From a prediction back to the bytes: which rows, versions, runs, code, contracts and files it came from.
+"""Trace: the rows, versions, runs, code, contracts and files behind a prediction.
 
-The lake is all it needs: every commit says what it read, so following the commits of what was read is the trace.
+A trace needs the lake alone: every commit records what it read, so a trace follows commits from read to read.
 
-A node is a table as its consumer read it (versions and partitions). Its commits are those that wrote the rows there; its
-inputs are what those commits read, one node per table. Tables that were only looked things up in (`lookup`: known
-customers, say) are followed to show where they came from; what such a lookup itself looked up is shown, not followed. Nor
-is a table's look at its own rows: "is this id new?" would lead from every day through all days before it.
+A node is a table as its consumer read it (versions and partitions). Its commits wrote the rows there; its inputs are the
+reads of those commits, one node per table. Tables that were only used for lookups (known customers, for instance) are
+followed to their own sources; lookups of a lookup are shown, not followed. Nor are lookups of a table in its own earlier
+rows: "is this id new?" would lead from every day through all days before it.
 """
 
 import io
@@ -37,7 +37,7 @@ EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Where a prediction came from, as a tree (equal readings of a table are one and the same node)."""
+    """The provenance of a prediction as a tree (equal reads of a table are one and the same node)."""
 
     prediction: Prediction
     root: Node
@@ -69,7 +69,7 @@ class Trace:
         }
 
     def outline(self) -> Outline:
-        """The whole tree in words. A node met again is only named; long lists of files are shortened."""
+        """The tree in words. A node that was shown before is only named; long lists of files are shortened."""
         row, root = self.prediction.row, self.root
         answer = answer_of(row, root.details["outputs"])
         outputs = [f"{name} {value}" for name, value in answer.items()]
@@ -136,7 +136,7 @@ def _to_dict(node: Node, seen: set[int] | None) -> dict[str, Any]:
 
 
 def trace(lake: Lake, prediction_id: str) -> Trace:
-    """The whole way from a prediction to its source files. Raises AssayError when there is no such prediction."""
+    """Trace a prediction to its source files. Raises AssayError if there is no such prediction."""
     return _Tracer(lake).trace(find_prediction(lake, prediction_id))
 
 
@@ -155,7 +155,7 @@ class _Tracer:
         # An append is its own commit, so the row's run says which; a partition rewritten by others has all its writers.
         commits = [commit for commit in writers if commit.run_id == row["run_id"]] or writers
         if log is None or not commits:
-            raise AssayError(f"The log of {table} does not say who wrote the prediction: its trace is lost.")
+            raise AssayError(f"The log of {table} does not name the run that wrote the prediction: its trace is lost.")
         version = commits[-1].version
         files = (file.path for file in log.files(version, [prediction.partition]))
         slices = (Slice(log.snapshot(version), (prediction.partition,), digest_of(files)),)
@@ -195,7 +195,7 @@ class _Tracer:
             name, details = table, {}
             if log is not None and model is not None:
                 name, commits, details = self.model(log, commits, model)
-            # Below a lookup only the data is followed; a lookup met there is where the trace stops.
+            # Below a lookup only data reads are followed; the trace stops at lookups of a lookup.
             inputs = [] if lookup and not follow else self.inputs(commits, follow=follow and not lookup)
             kind = label_of(table)
             self.nodes[key] = Node(kind, name, table, slices, status, commits, _ordered(inputs), lookup, details)
@@ -221,7 +221,7 @@ class _Tracer:
     def model(
         self, log: TableLog, commits: tuple[Commit, ...], version: str
     ) -> tuple[str, tuple[Commit, ...], dict[str, Any]]:
-        """Of all models in a table, the one that predicted: its name, the commit that wrote it, and its row."""
+        """The model in a table that made the prediction: its name, the commit that wrote it, and its row."""
         for commit in reversed(commits):
             entry = log.entry(commit.version)
             for file in entry.added if entry else ():

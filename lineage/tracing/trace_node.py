@@ -1,4 +1,4 @@
-"""What a trace is made of: a node is a table as its consumer read it."""
+"""The nodes of a trace: a node is a table as its consumer read it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ _CODE = 12  # characters shown of a code version
 class Node:
     """A table as its consumer read it; the root is the prediction itself.
 
-    `slices` are what was read, `commits` wrote it (oldest first), `inputs` are what those commits read. `details` holds
-    what only this kind has: a prediction's row, a model's digest and metrics. Status: `readable`; `vacuumed` (the version
+    `slices` were read, `commits` wrote them (oldest first), `inputs` are the reads of those commits. `details` depend on the
+    kind: a prediction's row and outputs, a model's digest and metrics. Status: `readable`; `vacuumed` (the version
     is known, some of its data is gone); `erased` (the table was deleted or made anew); `damaged` (its log is).
     """
 
@@ -35,7 +35,7 @@ class Node:
 
     @property
     def id(self) -> str:
-        """The same for the same reading of the same table."""
+        """Equal for equal reads of the same table."""
         read = (f"{item.snapshot.table_id}@{item.snapshot.version}:{item.partitions}" for item in self.slices)
         return digest_of([f"{self.kind} {self.name} {self.lookup}", *read])[:16]
 
@@ -70,7 +70,7 @@ class Node:
 
     @cached_property
     def checks(self) -> tuple[dict[str, Any], ...]:
-        """The verdicts of all commits, counts summed per rule."""
+        """The check results of all commits, counts summed per rule."""
         total: dict[tuple[str, str], dict[str, Any]] = {}
         for check in (check for commit in self.commits for check in commit.checks):
             key = (check["table"], check["name"])

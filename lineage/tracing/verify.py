@@ -1,8 +1,8 @@
-"""Proving a trace: hash again what it names, compute again what it claims.
+"""Verification of a trace: hash the files it names again, recompute the values it claims.
 
-What a trace rests on is checked byte by byte: the commits that were read, the files each of them held, the delivered files
-that were kept. Then the prediction's own row is derived again: its id, the digest of its features joined again at the
-versions that were read, its model's digest, and (with a model at hand) its text's vector.
+The files a trace depends on are checked byte by byte: the commits that were read, the data files they held, the delivered
+files that the lake kept. Then the prediction's own row is recomputed: its id, the digest of its features (joined again at the
+versions that were read), its model's digest, and, if an embedding model is given, the vector of its text.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ COSINE = 0.9999  # a vector computed again on other hardware or in other batches
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `ok` is None where it could not be checked: vacuumed, not recorded, no tool given.
+    """The result of one check. `ok` is None where it could not be made: vacuumed, not recorded, no model given.
 
     Only `required` findings decide the verdict.
     """
@@ -94,7 +94,7 @@ def verify(
     landing: str | Path | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Verification:
-    """Check everything a trace rests on.
+    """Check everything that a trace depends on.
 
     `embed` (texts to an array of vectors) also computes the prediction's own vector again, which must agree within a cosine
     of 0.9999. `landing` is the folder that files were delivered to: whether they are still there, unchanged, is reported
@@ -116,8 +116,10 @@ def verify(
     ]
     for number, (what, step) in enumerate(steps):
         progress("computing again", number, len(steps))
-        if outcome == "broken":  # what damaged bytes would give means nothing
-            findings.append(Finding(what, None, "not computed again: what it rests on is damaged", required=False))
+        if outcome == "broken":  # results computed from damaged bytes prove nothing
+            findings.append(
+                Finding(what, None, "not computed again: the files that it depends on are damaged", required=False)
+            )
             continue
         try:
             findings += step()
@@ -132,7 +134,7 @@ def verify(
 
 
 def _summary(what: str, count: int, problems: list[Finding]) -> Iterator[Finding]:
-    """The problems one by one, or that there are none."""
+    """The problems one by one, or one finding that counts what was checked."""
     yield from problems
     if not problems:
         yield Finding(what, True, f"{count} checked")
@@ -236,7 +238,9 @@ def _prediction(trace: Trace) -> Iterator[Finding]:
     frame, commit = trace.prediction.frame, trace.root.commits[-1]
     described = commit.predictions
     if described is None:
-        yield Finding("prediction id", None, "its commit does not say which columns it was made from", required=False)
+        yield Finding(
+            "prediction id", None, "its commit does not record which columns it was made from", required=False
+        )
         return
     made = prediction_ids(described.model, described.version, frame, described.keys)[0]
     same = made == frame[ID][0] and described.version == frame["model_version"][0]
@@ -249,7 +253,7 @@ def _prediction(trace: Trace) -> Iterator[Finding]:
 
 
 def _model(lake: Lake, trace: Trace) -> Iterator[Finding]:
-    """The stored model has the digest that its row says."""
+    """The stored model has the digest in its row."""
     for node in trace.root.inputs:
         if node.kind == "model" and not node.lookup and "sha256" in node.details:
             state = lake.table(node.table).at(node.snapshot.version)

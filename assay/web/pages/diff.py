@@ -57,7 +57,7 @@ def _side(node: GraphNode) -> dict[str, str]:
 
 
 def _rows(found: Diff) -> Iterator[dict[str, Any]]:
-    """Every aspect has its say, also where nothing differs: silence could also mean that nobody looked."""
+    """A row for every aspect, also for those without a difference, so that an aspect is never missing."""
     yield from _one("Rows", found.rows, "rows" in found.unknown, number=True)
     yield from _many("Columns", found.schema, "schema" in found.unknown)
     yield from _one("Contract", found.contract, "contract" in found.unknown)

@@ -270,7 +270,7 @@ def _columns_by_table(found: Iterable[ColumnNode]) -> list[str]:
 
 
 def _more(side: Side, visible: VisibleGraph, view: View) -> dict[str, Any]:
-    """What the status line says of one side as a whole."""
+    """The words of the status line for one side as a whole."""
     total = sum(visible.more[side].values())
     words = f"{total}{'' if visible.counted else ' or'} more {side}stream" if total else ""
     return {"side": side, "words": words, "href": view.more(side).address}

@@ -113,7 +113,7 @@ def _card(node: Node, traced: Trace) -> Card:
 
 
 def _note(node: Node, root: bool) -> str:
-    """What fits on a card; the list says all."""
+    """A note short enough for a card; the list has everything."""
     if root:
         outputs = node.details["outputs"]
         return answer_text({name: node.details[name] for name in outputs if node.details.get(name) is not None})
@@ -172,7 +172,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def _findings(found: Verification) -> dict[str, Any]:
-    """What speaks against it first, then what could not be checked."""
+    """Contradictions first, then what could not be checked."""
     state, sign, meaning = _OUTCOMES[found.outcome]
     order = sorted(found.checks, key=lambda item: (False, None, True).index(item.ok))
     rows = [
