@@ -82,6 +82,8 @@ def test_what_was_made_before_is_traced_verified_and_served(moved: tuple[Store, 
     store, made = moved
     trace = store.trace(made)
     assert {node.status for node in trace.nodes} == {"readable"}
+    told = trace.to_dict()["root"]
+    assert told["actor"] == told["commits"][0]["actor"] == store.actor, "who did it, where it was recorded"
     assert store.verify(trace, embed=False).outcome == "verified"
     assert store.impact("raw/t").predictions == 1
     answer = store.online("v").get({"id": ["1"]}, at=datetime(2026, 1, 2, tzinfo=UTC))

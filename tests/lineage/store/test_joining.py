@@ -107,6 +107,37 @@ def test_what_may_be_another_table_or_version_is_not_joined(
     assert ends(store) == APART
 
 
+def named(version: int, table_id: str = "id-1", minute: int = 0, place: str = "/lake/clean/t") -> bytes:
+    """One of our runs, as it names tables today: by their names in the lake; the address is another name."""
+    body = json.loads(ours(version, table_id, minute, ("assay", "clean/t")))
+    identifiers = [{"namespace": "file", "name": place, "type": "TABLE"}]
+    links = {"_producer": "urn:x", "_schemaURL": "urn:x", "identifiers": identifiers}
+    body["outputs"][0]["facets"]["symlinks"] = links
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize("first", [ours(2, minute=1), named(2, minute=1), named(2, minute=1, place="/before/clean/t")])
+def test_a_table_is_one_line_under_the_names_it_had_and_joined_by_its_address(first: bytes, tmp_path: Path) -> None:
+    bodies = [first, named(3, minute=2), spark("file", "/lake/clean/t"), named(4, minute=40)]
+    for number, order in enumerate(itertools.permutations(bodies)):
+        store = open_lineage_store(tmp_path / f"{number}.db")
+        for body in order:
+            store.put(body)
+        assert ends(store) == JOINED, number
+        assert [find(store, f"dataset:assay:clean/t@{version}") is not None for version in (1, 2, 3, 4)] == [
+            False,
+            *[True] * 3,
+        ]
+        store.close()
+
+
+def test_a_second_table_at_an_address_takes_the_certainty_back_there_too(any_store: LineageStore) -> None:
+    any_store.put_all([named(3, "id-1", 1), spark("file", "/lake/clean/t")])
+    assert ends(any_store) == JOINED
+    any_store.put(named(3, "id-2", 2))
+    assert ends(any_store) == APART
+
+
 def test_a_table_made_anew_at_the_same_path_takes_the_certainty_back(any_store: LineageStore) -> None:
     bodies = [ours(3, "id-1", 1), spark("file", "/lake/clean/t")]
     any_store.put_all(bodies)
