@@ -36,7 +36,15 @@ class ColumnsError(AssayError):
 
 
 def compare_columns(expected: Mapping[str, str], delivered: Mapping[str, str]) -> SchemaDiff:
-    """Compare column name -> dtype (as polars writes it). A delivered String is text to be parsed, so never retyped."""
+    """Compare the columns of a delivery with the expected ones.
+
+    Args:
+        expected: Column name to dtype, as Polars writes it.
+        delivered: The same of the delivery. A `String` is text to be parsed, so never a changed type.
+
+    Returns:
+        Missing, unexpected, renamed and retyped columns.
+    """
     missing = tuple(name for name in expected if name not in delivered)
     unexpected = tuple(name for name in delivered if name not in expected)
     scored = sorted(

@@ -22,10 +22,19 @@ _PII = {
 
 
 def draft_contract(frame: pl.DataFrame, name: str) -> str:
-    """Python source of a contract for a table like `frame`, whose class is called after `name`.
+    """Python source of a first contract for data that has none.
 
-    frame: rows as delivered (text or typed) or as a reader gives them; links to the source are left out. Comments say on how
-    many rows each rule rests, and hold no personal data. Raises AssayError if there is no column.
+    Comments say on how many rows each rule rests. They hold no personal data.
+
+    Args:
+        frame: Rows as delivered (text or typed) or as a reader gives them. Links to the source are left out.
+        name: The table or file that the class is called after.
+
+    Returns:
+        The source of a module with the contract.
+
+    Raises:
+        AssayError: There is no column.
     """
     return source_of(column_stats(frame), name)
 

@@ -39,9 +39,17 @@ class Change:
 
 
 def compare_contracts(old: type[Contract], new: type[Contract]) -> list[Change]:
-    """Every change from `old` to `new`: columns in the new order, then rules, options and the version.
+    """What changed from one contract to another, whom it breaks, and why. Names of contracts are not compared.
 
-    Names of contracts are not compared. Raises AssayError for what is not a contract.
+    Args:
+        old: The contract as it was.
+        new: The contract as it is.
+
+    Returns:
+        Changes of columns in the new order, then of rules, options and the version.
+
+    Raises:
+        AssayError: One of the two is not a contract.
     """
     first, second = declaration(old), declaration(new)
     changes = [*_columns(first, second), *_rules(first, second), *_options(first, second)]

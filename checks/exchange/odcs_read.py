@@ -50,11 +50,20 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
 
 
 def from_odcs(text: str, table: str | None = None) -> type[Contract]:
-    """The contract that an ODCS 3 document describes; `table` chooses one if it describes several.
+    """The contract that an ODCS 3 document describes.
 
     Team name, version, freshness, types, keys, required, unique, bounds, patterns, valid values and foreign keys are read,
     and everything that `to_odcs` writes. Prose, prices, roles, servers and other agreements do not become rules.
-    Raises AssayError for what is not such a document, and for a constraint that it cannot read.
+
+    Args:
+        text: The document, as YAML or JSON.
+        table: Which of its tables, if it describes several.
+
+    Returns:
+        A class like one written by hand.
+
+    Raises:
+        AssayError: This is not such a document, or a constraint in it cannot be evaluated.
     """
     try:
         found = yaml.safe_load(text)

@@ -30,7 +30,15 @@ _CLASSES = {
 
 
 def profile(frame: pl.DataFrame, contract: type[Contract]) -> ProfileState:
-    """The profile of rows in the contract's types, such as the clean rows of a validation. Other columns are left out."""
+    """The profile of rows: counts, ranges, quantiles, frequent values, without personal data.
+
+    Args:
+        frame: Rows in the contract's types, such as the clean rows of a validation. Other columns are left out.
+        contract: Says which columns there are, and which are personal.
+
+    Returns:
+        Mergeable statistics of each column.
+    """
     schema = contract.to_schema()
     columns = {
         column.name: _column(frame[column.name], column, _agreed(schema.columns[column.name], column.dtype))

@@ -38,8 +38,19 @@ def delivery_drift(
 ) -> list[SchemaFinding]:
     """What happened to the columns of a delivery, first against the contract, then against the previous batch.
 
-    Both frames are as delivered; columns that link to the source are left out. With a previous batch partners are found by
-    their values too, and changes of unit and of what a text column holds are seen. Raises AssayError for no contract.
+    Columns that link to the source are left out.
+
+    Args:
+        delivery: The batch as delivered.
+        contract: What was agreed.
+        previous: The batch before, as delivered. With it, renamed columns are found by their values, too, and changes of
+            units and of what a text column holds are seen.
+
+    Returns:
+        Findings in the order of the columns.
+
+    Raises:
+        AssayError: `contract` is not a contract.
     """
     now = _data(delivery)
     before = {} if previous is None else _data(previous)

@@ -11,11 +11,18 @@ PROPOSED = "_proposed"
 
 
 def canonical_spellings(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
-    """The rows with a value that has another canonical spelling, and `_proposed`: a struct of column -> that spelling.
+    """Canonical spellings beside the delivered ones, as proposals for people.
 
-    The spelling comes from the field's `normal` forms, else from its `format`; null in `_proposed`: nothing to propose.
-    Only columns delivered as text are looked at, so a batch, clean rows and quarantined rows will all do. A view of cell
-    values: show it only where the rows themselves may be shown. Empty when no column has proposals.
+    The spelling comes from the field's `normal` forms, else from its `format`. Only columns delivered as text are looked at.
+    The answer shows cell values: show it only where the rows themselves may be shown.
+
+    Args:
+        frame: A batch, clean rows or quarantined rows.
+        contract: Says which columns have a canonical form.
+
+    Returns:
+        The rows with a value that has another canonical spelling, and `_proposed`: a struct of column to that spelling, null
+        where there is nothing to propose. No rows if no column has proposals.
     """
     columns = [
         column for column in for_delivery(contract, frame.columns).columns if frame.schema.get(column.name) == pl.String

@@ -26,10 +26,17 @@ def redact(text: str) -> str:
 
 
 def mask(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
-    """The rows with personal data masked by each column's pii class; null stays null.
+    """The rows with personal data masked; null stays null.
 
     Free text, the reader's raw line and columns that the contract does not know show only how long they are. Other text of
     the contract is shown with e-mail addresses and card numbers redacted, since a broken row may hold them anywhere.
+
+    Args:
+        frame: Rows of a batch, clean or quarantined.
+        contract: Says which class of personal data each column holds.
+
+    Returns:
+        As many rows, with the same columns.
     """
     classes = {column.name: column.options.pii for column in compiled(contract).columns}
     return frame.with_columns(

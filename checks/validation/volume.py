@@ -11,9 +11,18 @@ MIN_HISTORY = 5
 
 
 def volume(rows: int, history: Sequence[int], *, ratio: float = 5.0) -> RuleResult:
-    """Warn when `rows` is more than `ratio` times, or less than 1/`ratio` of, the median of earlier batches.
+    """Warn when a batch has unusually many or few rows.
 
-    history: row counts of earlier batches; with fewer than five the verdict is unknown. Raises AssayError if ratio <= 1.
+    Args:
+        rows: Rows of the batch.
+        history: Row counts of earlier batches. With fewer than five the verdict is unknown.
+        ratio: How many times the median of `history`, or which part of it (1/`ratio`), is still usual.
+
+    Returns:
+        The result of the rule `volume`.
+
+    Raises:
+        AssayError: `ratio` is not greater than 1.
     """
     if ratio <= 1:
         raise AssayError(f"volume(ratio={ratio}): the ratio must be greater than 1")

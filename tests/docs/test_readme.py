@@ -91,6 +91,8 @@ class Desk:
                 case "text":
                     if before == "sh":
                         assert squeezed(snippet.text) in squeezed(printed), f"{snippet} is not what was printed"
+                case "json":
+                    json.loads(snippet.text)
                 case "toml":
                     tomllib.loads(snippet.text)
                 case "yaml":  # the transport's configuration: what it names is opened, nothing is sent
