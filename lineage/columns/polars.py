@@ -28,7 +28,7 @@ def polars_lineage(
     """
     rows = [root_columns(item) for item in filters]
     chosen = {*by, *(name for names in rows for name in names or ())}
-    found: ColumnLineage = {}
+    lineage: ColumnLineage = {}
     empty = pl.LazyFrame(schema=schema)
     for expr in expressions:
         try:
@@ -40,8 +40,8 @@ def polars_lineage(
         for output in outputs:
             direct = [output] if selected else names
             if direct is None or None in rows:
-                found[output] = "unknown"
+                lineage[output] = "unknown"
             else:
                 sources = {"direct": direct, "indirect": sorted(chosen)}
-                found[output] = {kind: [(table, name) for name in given] for kind, given in sources.items()}
-    return found
+                lineage[output] = {kind: [(table, name) for name in given] for kind, given in sources.items()}
+    return lineage

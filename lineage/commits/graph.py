@@ -79,16 +79,16 @@ class CommitGraph:
     @cached_property
     def readers(self) -> dict[Version, dict[Version, bool]]:
         """By version, who read rows that it wrote, over the whole lake; True: only to look something up."""
-        found: dict[Version, dict[Version, bool]] = defaultdict(dict)
+        readers_by_version: dict[Version, dict[Version, bool]] = defaultdict(dict)
         for table in self.lake.tables():
             log = self.log(table)
             for commit in log.commits if log else ():
                 reader = (table, commit.version)
                 for item in commit.inputs:
                     for version in self.writers(commit, item):
-                        reads = found[item.snapshot.table, version]
+                        reads = readers_by_version[item.snapshot.table, version]
                         reads[reader] = item.lookup and reads.get(reader, True)
-        return found
+        return readers_by_version
 
     def models(self, version: Version) -> tuple[str, ...]:
         """The model versions in the rows that a version of a table of models wrote."""

@@ -65,8 +65,8 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     wanted = prediction_id.strip().lower()
     day = uuid7_time(wanted).strftime("%Y-%m-%d")
     tables = lake.tables(Kind.PREDICTIONS.folder)
-    found = (item for name in tables for item in _candidates(lake.table(name), wanted))
-    candidates = sorted(found, key=lambda item: item.partition != day)
+    possible = (item for name in tables for item in _candidates(lake.table(name), wanted))
+    candidates = sorted(possible, key=lambda item: item.partition != day)
     for item, row in _rows(lake.storage, candidates, wanted):
         if row is not None and row.height:
             return Prediction(own_name(item.table), row, item.table, item.version, item.partition, item.file)

@@ -213,11 +213,11 @@ def _outputs(event: Mapping[str, Any], node: GraphNode) -> Iterator[Mapping[str,
 
 def _results(store: LineageStore, run_id: str, node: GraphNode) -> dict[str, bool]:
     mine = {node.name, node.facts.get("table")}
-    found: dict[str, bool] = {}
+    results: dict[str, bool] = {}
     for check in store.checks(run_id):
         if check.dataset in mine:
-            found[check.name] = check.passed and found.get(check.name, True)
-    return found
+            results[check.name] = check.passed and results.get(check.name, True)
+    return results
 
 
 def _get(value: Any, *path: str) -> Any:

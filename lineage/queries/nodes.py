@@ -130,17 +130,17 @@ class NodeReader:
         query = query.where(versions.c.dataset_id.in_([row.id for row in rows]))
         if version is not None:
             query = query.where(versions.c.version == version)
-        found = self._connection.execute(query).all()
-        if not found:
+        candidates = self._connection.execute(query).all()
+        if not candidates:
             return None
         # Of several tables, the one that was used last; of it the highest version. Where versions are no numbers: the one
         # used last.
-        last = self._last_used([row.id for row in found])
+        last = self._last_used([row.id for row in candidates])
         incarnations: dict[int, int] = defaultdict(int)
-        for row in found:
+        for row in candidates:
             incarnations[max(row.timeline, 0)] = max(incarnations[max(row.timeline, 0)], last.get(row.id, 0))
         newest = max(incarnations, key=lambda timeline: (bool(timeline), incarnations[timeline], timeline))
-        ours = [row for row in found if max(row.timeline, 0) == newest]
+        ours = [row for row in candidates if max(row.timeline, 0) == newest]
         best = max(ours, key=lambda row: (row.position, last.get(row.id, 0), row.version))
         return best.timeline, best.position
 
@@ -206,7 +206,7 @@ class NodeReader:
         doubled = self._doubled({(row.dataset_id, row.version): row for row in rows})
         ids = [row.id for row in rows]
         writers, results = self._writers(ids), self._checks_of_versions(ids)
-        found: dict[Key, GraphNode] = {}
+        nodes: dict[Key, GraphNode] = {}
         # Who names the table knows most of it; its name in the lake goes before former addresses.
         for row in sorted(rows, key=lambda row: (row.table_id != "", row.namespace == LOGICAL, -row.id)):
             node_id = f"dataset:{row.namespace}:{row.name}" + (f"@{row.version}" if row.version else "")
@@ -217,11 +217,11 @@ class NodeReader:
             if row.id in writers:
                 facts |= {"run": writers[row.id][0], "written_at": _iso(writers[row.id][1])}
             facts |= {"checks": results[row.id]} if row.id in results else {}
-            before = found.get((row.timeline, row.position))
+            before = nodes.get((row.timeline, row.position))
             facts = {**before.facts, **facts} if before else facts
             node = GraphNode(node_id, "dataset", row.namespace, row.name, row.version or None, facts)
-            found[row.timeline, row.position] = node
-        return found
+            nodes[row.timeline, row.position] = node
+        return nodes
 
     def _doubled(self, asked: dict[tuple[int, str], Any]) -> set[tuple[int, str]]:
         """Of these (dataset, version), those whose name and version mean another point as well."""
@@ -267,7 +267,7 @@ class NodeReader:
         results = _summed(bulk.execute(self._connection, query, asked))
         query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name"
         query += " FROM $rows CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.id = $0i"
-        found: dict[Key, GraphNode] = {}
+        nodes: dict[Key, GraphNode] = {}
         for row in bulk.execute(self._connection, query, asked):
             facts = {
                 "job": row.name,
@@ -278,8 +278,8 @@ class NodeReader:
                 "parent_id": row.parent_id,
             }
             facts |= {"checks": results[row.id]} if row.id in results else {}
-            found[row.id] = GraphNode(f"run:{row.run_id}", "run", row.namespace, row.run_id, None, facts)
-        return found
+            nodes[row.id] = GraphNode(f"run:{row.run_id}", "run", row.namespace, row.run_id, None, facts)
+        return nodes
 
     def _job(self, job_id: str) -> GraphNode:
         job = self._connection.execute(sa.select(jobs).where(_is_job(job_id)).limit(1)).one()

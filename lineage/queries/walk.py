@@ -226,10 +226,10 @@ def _wrote(point: Point, runs_: Iterable[tuple[int, str]]) -> Iterator[_Hop]:
 
 
 def _by_number(writes: Iterable[Write]) -> Iterator[tuple[int, tuple[tuple[int, str], ...]]]:
-    found: dict[int, dict[tuple[int, str], None]] = {}
+    runs_by_position: dict[int, dict[tuple[int, str], None]] = {}
     for write in writes:
-        found.setdefault(write.position, {})[write.run, write.role] = None
-    for position, runs_ in found.items():
+        runs_by_position.setdefault(write.position, {})[write.run, write.role] = None
+    for position, runs_ in runs_by_position.items():
         yield position, tuple(runs_)
 
 

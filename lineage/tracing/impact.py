@@ -138,14 +138,14 @@ def impact(
     commits = CommitGraph(lake)
     log = commits.origin(table, version, column)
     if partition is None:
-        found = [commit for commit in log.commits if version in (None, commit.version)]
+        written = [commit for commit in log.commits if version in (None, commit.version)]
     elif version is None:
-        found = [commit for commit in log.commits if commit.partition == partition]
+        written = [commit for commit in log.commits if commit.partition == partition]
     else:
-        found = log.writers(version, [partition])
-    if partition is not None and not found:
+        written = log.writers(version, [partition])
+    if partition is not None and not written:
         raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
-    origin = [(table, commit.version) for commit in found]
+    origin = [(table, commit.version) for commit in written]
     if column is None:
         reached, lookups = _by_rows(commits, origin, references)
         notes: list[str] = []
@@ -253,9 +253,9 @@ def _affected(commits: CommitGraph, nodes: Mapping[Version, Columns | None]) -> 
 
 def _surest(versions: Iterable[Columns | None]) -> Columns | None:
     """Columns over several versions, each by its most certain path; None where no column was asked for."""
-    found: dict[str, int] = {}
+    certainty: dict[str, int] = {}
     for columns in versions:
         if columns is None:
             return None
-        found |= {name: min(how, found.get(name, how)) for name, how in columns.items()}
-    return found
+        certainty |= {name: min(how, certainty.get(name, how)) for name, how in columns.items()}
+    return certainty

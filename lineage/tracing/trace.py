@@ -202,8 +202,8 @@ class _Tracer:
         return self.nodes[key]
 
     def writers(self, log: TableLog, slices: Iterable[Slice]) -> tuple[Commit, ...]:
-        found = {c.version: c for item in slices for c in log.writers(item.snapshot.version, item.partitions)}
-        return tuple(found[version] for version in sorted(found))
+        commits = {c.version: c for item in slices for c in log.writers(item.snapshot.version, item.partitions)}
+        return tuple(commits[version] for version in sorted(commits))
 
     def status(self, log: TableLog | None, slices: Iterable[Slice]) -> Status:
         if log is None:

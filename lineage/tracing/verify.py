@@ -16,6 +16,8 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.embeddings.keys import TEXT_KEY
+from assay.features.serving.as_of_join import as_of_join
+from assay.features.serving.feature_refs import spine_columns
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
@@ -258,16 +260,13 @@ def _model(lake: Lake, trace: Trace) -> Iterator[Finding]:
         if node.kind == "model" and not node.lookup and "sha256" in node.details:
             state = lake.table(node.table).at(node.snapshot.version)
             rows = state.scan().filter(pl.col("model_version") == node.details["model_version"])
-            found = {hashlib.sha256(item).hexdigest() for item in rows.select("artifact").collect().to_series()}
-            same = found == {node.details["sha256"]}
+            digests = {hashlib.sha256(item).hexdigest() for item in rows.select("artifact").collect().to_series()}
+            same = digests == {node.details["sha256"]}
             yield Finding(f"{node.name} artifact", same, "has its SHA-256" if same else "has another SHA-256")
 
 
 def _features(lake: Lake, trace: Trace) -> Iterator[Finding]:
     """Joining the features again at the versions that were read gives the digest in the prediction's row."""
-    from assay.features.serving.as_of_join import as_of_join
-    from assay.features.serving.feature_refs import spine_columns
-
     commit, frame = trace.root.commits[-1], trace.prediction.frame
     described = commit.predictions
     stored = frame[DIGEST][0] if DIGEST in frame.columns else None

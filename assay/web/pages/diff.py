@@ -24,12 +24,12 @@ def diff_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         advice = "Open a table's versions and compare one with the version before, or add two ids to the address."
         raise PageError(400, "Compare what?", "This page compares two versions, a and b.", advice)
     ids = [text if text.startswith("dataset:") else f"dataset:{LOGICAL}:{text}" for text in given]  # short: TABLE@3
-    found = [find(store, node_id) for node_id in ids]
-    for node, node_id in zip(found, ids, strict=True):
+    nodes = [find(store, node_id) for node_id in ids]
+    for node, node_id in zip(nodes, ids, strict=True):
         if node is None or node.kind != "dataset":
             advice = "Search for its table, and compare from the list of its versions."
             raise PageError(404, "No such version", f"The lineage graph has no dataset {node_id}.", advice)
-    a, b = (node for node in found if node is not None)
+    a, b = (node for node in nodes if node is not None)
     different = diff(store, lake, a.id, b.id)
     table, rows = logical(b), list(_rows(different))
     return page(
@@ -56,16 +56,16 @@ def _side(node: GraphNode) -> dict[str, str]:
     }
 
 
-def _rows(found: Diff) -> Iterator[dict[str, Any]]:
+def _rows(different: Diff) -> Iterator[dict[str, Any]]:
     """A row for every aspect, also for those without a difference, so that an aspect is never missing."""
-    yield from _one("Rows", found.rows, "rows" in found.unknown, number=True)
-    yield from _many("Columns", found.schema, "schema" in found.unknown)
-    yield from _one("Contract", found.contract, "contract" in found.unknown)
-    checks = {name: (_PASSED[a], _PASSED[b]) for name, (a, b) in found.checks.items()}
-    yield from _many("Checks", checks, "checks" in found.unknown)
-    yield from _one("Code", found.code, "code" in found.unknown)
-    inputs = {name: (_versions(a), _versions(b)) for name, (a, b) in found.inputs.items()}
-    yield from _many("Inputs", inputs, "inputs" in found.unknown)
+    yield from _one("Rows", different.rows, "rows" in different.unknown, number=True)
+    yield from _many("Columns", different.schema, "schema" in different.unknown)
+    yield from _one("Contract", different.contract, "contract" in different.unknown)
+    checks = {name: (_PASSED[a], _PASSED[b]) for name, (a, b) in different.checks.items()}
+    yield from _many("Checks", checks, "checks" in different.unknown)
+    yield from _one("Code", different.code, "code" in different.unknown)
+    inputs = {name: (_versions(a), _versions(b)) for name, (a, b) in different.inputs.items()}
+    yield from _many("Inputs", inputs, "inputs" in different.unknown)
 
 
 def _one(aspect: str, pair: Pair | None, unknown: bool, *, number: bool = False) -> Iterator[dict[str, Any]]:
@@ -90,5 +90,5 @@ def _many(aspect: str, pairs: Mapping[str, Pair], unknown: bool) -> Iterator[dic
         yield {"aspect": aspect, "what": name, "a": a or "–", "b": b or "–", "state": "changed"}
 
 
-def _versions(found: Iterable[str] | None) -> str:
-    return ", ".join(f"@{version}" for version in found or ())
+def _versions(versions: Iterable[str] | None) -> str:
+    return ", ".join(f"@{version}" for version in versions or ())

@@ -258,10 +258,10 @@ def _path_words(path: ColumnPath, columns: Columns, selected: Cell) -> dict[str,
     }
 
 
-def _columns_by_table(found: Iterable[ColumnNode]) -> list[str]:
+def _columns_by_table(columns: Iterable[ColumnNode]) -> list[str]:
     """Columns by table, whatever the version."""
     by_table: dict[str, set[str]] = defaultdict(set)
-    for node in found:
+    for node in columns:
         by_table[node.table].add(node.column)
     return [f"{table}: {', '.join(sorted(names))}" for table, names in sorted(by_table.items())]
 

@@ -20,27 +20,27 @@ def impact_page(lake: Lake, request: Request) -> Response:
             400, "No such version", "A version is a whole number, such as 3.", "Leave it empty for all versions."
         )
     try:
-        found = impact(lake, table, int(text) if text else None)
+        downstream = impact(lake, table, int(text) if text else None)
     except AssayError as problem:
         advice = "Choose a table from the first page; leave the version empty for all of them."
         raise PageError(404, "Nothing to follow", str(problem), advice) from None
     facts = [
-        ("predictions", f"{found.predictions:,}"),
-        ("models", ", ".join(found.models) or "none"),
-        ("training sets", ", ".join(found.training_sets) or "none"),
+        ("predictions", f"{downstream.predictions:,}"),
+        ("models", ", ".join(downstream.models) or "none"),
+        ("training sets", ", ".join(downstream.training_sets) or "none"),
     ]
     return page(
         "impact.html",
-        origin=found.origin_text,
+        origin=downstream.origin_text,
         here=link(f"/impact/{table}"),
         graph=graph_link(dataset_id(table, int(text) if text else None)),
         version=text,
-        complete=found.complete,
-        reasons=found.reasons,
-        notes=found.notes,
+        complete=downstream.complete,
+        reasons=downstream.reasons,
+        notes=downstream.notes,
         facts=facts,
-        affected=[_affected(item) for item in found.affected],
-        lookups=[_affected(item) for item in found.lookups],
+        affected=[_affected(item) for item in downstream.affected],
+        lookups=[_affected(item) for item in downstream.lookups],
     )
 
 

@@ -78,12 +78,12 @@ def _text(name: str, value: Any) -> str:
     return value_text(value)
 
 
-def _retrieval(found: Any) -> dict[str, Any] | None:
+def _retrieval(attached: Any) -> dict[str, Any] | None:
     """What was searched, and what was found there."""
-    if not isinstance(found, dict) or not {"snapshot", "hits"} <= set(found):
+    if not isinstance(attached, dict) or not {"snapshot", "hits"} <= set(attached):
         return None
-    snapshot = found["snapshot"]
-    hits = [hit | {"score": "" if hit["score"] is None else f"{hit['score']:.4g}"} for hit in found["hits"]]
+    snapshot = attached["snapshot"]
+    hits = [hit | {"score": "" if hit["score"] is None else f"{hit['score']:.4g}"} for hit in attached["hits"]]
     table, version = snapshot["table"], snapshot["version"]
     return {"name": f"{table}@{version}", "href": graph_link(dataset_id(table, version)), "hits": hits}
 
@@ -171,17 +171,17 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"{first}–{last}" if last > first else str(first) for first, last in runs)
 
 
-def _findings(found: Verification) -> dict[str, Any]:
+def _findings(verification: Verification) -> dict[str, Any]:
     """Contradictions first, then what could not be checked."""
-    state, sign, meaning = _OUTCOMES[found.outcome]
-    order = sorted(found.checks, key=lambda item: (False, None, True).index(item.ok))
+    state, sign, meaning = _OUTCOMES[verification.outcome]
+    order = sorted(verification.checks, key=lambda item: (False, None, True).index(item.ok))
     rows = [
         {"what": item.what, "detail": item.detail, "state": _STATES[item.ok][0], "sign": _STATES[item.ok][1]}
         for item in order
     ]
     held = [row for row in rows if row["state"] == "ok"]
     return {
-        "outcome": found.outcome,
+        "outcome": verification.outcome,
         "state": state,
         "sign": sign,
         "meaning": meaning,
