@@ -82,6 +82,7 @@ class Commit:
 
 _PLAIN = ("format", "run_id", "actor", "asset", "partition", "fingerprint", "mode", "code_version", "rows")
 _JSON = ("inputs", "sources", "contract", "checks", "run", "extra", "previous", *kinds.NAMES)
+_KNOWN = frozenset((*_PLAIN, *_JSON))
 
 
 def to_metadata(
@@ -165,7 +166,7 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         run=nested.get("run", {}),
         extra=extra,
         previous=nested.get("previous", {}),
-        unknown={key: value for key, value in ours.items() if key not in _PLAIN and key not in _JSON},
+        unknown={key: value for key, value in ours.items() if key not in _KNOWN},
         format=written_in,
         **sections,
     )

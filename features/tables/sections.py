@@ -6,6 +6,7 @@ kept in `more` and written back. The format is described in docs/commit-format.m
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from assay.errors import AssayError
@@ -20,9 +21,14 @@ class Section:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        names = {item.name for item in fields(cls)} - {"more"}
-        known = {key: _frozen(value) for key, value in data.items() if key in names and value is not None}
-        return cls(**known, more={key: value for key, value in data.items() if key not in names})
+        names = _names(cls)
+        known, more = {}, {}
+        for key, value in data.items():
+            if key not in names:
+                more[key] = value
+            elif value is not None:
+                known[key] = _frozen(value) if isinstance(value, list | tuple) else value
+        return cls(**known, more=more)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; what is empty is left out."""
@@ -120,6 +126,7 @@ TYPED: dict[str, type[Section]] = {
 # JSON objects whose form belongs to those who write and read them: views, training sets, column lineage, profiles.
 OBJECTS = ("view", "serving", "manifest", "column_lineage", "profile")
 NAMES = (*OBJECTS, *TYPED)
+_SAME = frozenset((*OBJECTS, "code", "decision", "report"))  # called in `assay.extra` as today
 
 
 def section(name: str, value: Any) -> Any:
@@ -149,8 +156,8 @@ def from_extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
         described = dict(rest.pop("model"))
         about = {name: rest.pop(name) for name in ("dimensions", "engine") if name in rest}
         sections["embedding"] = Embedding.from_dict({"model": described.pop("name", ""), **described, **about})
-    for name in (*OBJECTS, "code", "decision", "report"):
-        if isinstance(rest.get(name), Mapping):
+    for name in [name for name in rest if name in _SAME]:
+        if isinstance(rest[name], Mapping):
             sections[name] = section(name, rest.pop(name))
     return sections, rest
 
@@ -158,6 +165,11 @@ def from_extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 def to_json(value: Any) -> Any:
     """The JSON object of a section."""
     return value.to_dict() if isinstance(value, Section) else _plain(value)
+
+
+@cache
+def _names(kind: type[Section]) -> frozenset[str]:
+    return frozenset(item.name for item in fields(kind)) - {"more"}
 
 
 def _frozen(value: Any) -> Any:
