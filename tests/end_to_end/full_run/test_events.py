@@ -41,10 +41,10 @@ def test_events_carry_the_versions_that_were_really_read_and_written(full_run: A
             read = {
                 (data["name"], data["facets"]["version"]["datasetVersion"])
                 for data in event["inputs"]
-                if "version" in data["facets"] and data["namespace"] == "file"
+                if "version" in data["facets"] and data["namespace"] == "assay"
             }
-            assert (full_run.store.table(table).uri, str(commit.version)) in written
-            expected = {(item.snapshot.uri, str(item.snapshot.version)) for item in commit.inputs}
+            assert (table, str(commit.version)) in written
+            expected = {(item.snapshot.table, str(item.snapshot.version)) for item in commit.inputs}
             assert expected <= read
             older += sum(item.snapshot.version < latest[item.snapshot.table] for item in commit.inputs)
     assert older > 100, "most runs read a version that is not the latest any more"
