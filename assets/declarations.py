@@ -1,4 +1,4 @@
-"""What a project declares: every Source, FeatureView, Embedding and Step found in the modules of its domains.
+"""What a project declares: every Source, FeatureView, Embedding, TrainingSet, Model and Step found in the modules of its domains.
 
 Adding a source is adding a file; nothing else has to be told about it.
 """
@@ -18,13 +18,15 @@ from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step
 from assay.assets.steps.embeddings import Embedding, embedding_step
 from assay.assets.steps.features import view_step
+from assay.assets.steps.models import Model, model_step, prediction_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
+from assay.assets.steps.training import TrainingSet, Upstream, training_step
 from assay.errors import AssayError, nearest
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.views.feature_view import FeatureView
 
-KINDS = (Source, FeatureView, Embedding, Step)
+KINDS = (Source, FeatureView, Embedding, TrainingSet, Model, Step)
 # Modules of a domain that declare nothing: importing them would run tests.
 _SKIPPED = re.compile(r"(^|\.)(tests|conftest|test_\w*|__main__)(\.|$)")
 
@@ -150,6 +152,14 @@ def steps_of(declared: Sequence[Any]) -> list[Step]:
             steps.append(embedding_step(item, _partitioning(f"Embedding {item.name!r}", (item.source,), partitions)))
         elif isinstance(item, Step):
             steps.append(item)
+    cuts = {table: step.partitioning for step in steps for table in step.outputs}
+    features = {item.name: item for item in declared if isinstance(item, FeatureView | Embedding)}
+    upstream = Upstream(features, cuts)
+    for item in declared:
+        if isinstance(item, TrainingSet):
+            steps.append(training_step(item, upstream))
+        elif isinstance(item, Model):
+            steps += [model_step(item), prediction_step(item, upstream)]
     return steps
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from assay.features.embeddings.model import EmbeddingModel, resolve_model
     from assay.features.serving.as_of import ViewRead, point_in_time_join
     from assay.features.serving.as_of_join import as_of_join
+    from assay.features.serving.models import ModelVersion
     from assay.features.serving.online import online_get
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
     from assay.features.tables.availability import snapshot_status
@@ -41,6 +42,7 @@ __all__ = [
     "Guard",
     "Kind",
     "Lake",
+    "ModelVersion",
     "Partitioning",
     "Pin",
     "Reader",
@@ -91,12 +93,13 @@ _HOMES = {
     "Guard": "assay.features.tables.guard",
     "Kind": "assay.features.tables.kinds",
     "Lake": "assay.features.tables.lake",
+    "ModelVersion": "assay.features.serving.models",
     "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.tables.pins",
     "Reader": "assay.features.tables.reader",
     "Recorder": "assay.features.tables.run_record",
-    "Run": "assay.features.tables.run_record",
     "RowsRead": "assay.features.views.transformation",
+    "Run": "assay.features.tables.run_record",
     "RunResult": "assay.features.tables.run_record",
     "Serving": "assay.features.tables.serving",
     "Slice": "assay.features.tables.snapshot",

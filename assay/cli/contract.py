@@ -35,11 +35,11 @@ def draft(source: str, name: str | None, target: Path | None, as_json: bool) -> 
       assay contract draft landing/tickets/2026-09-01/tickets-am.csv --out tickets.py
       assay contract draft raw/tickets
     """
-    from assay.checks.drafting.column_stats import facts
+    from assay.checks.drafting.column_stats import column_stats
     from assay.checks.drafting.draft import source_of
     from assay.cli.places import frame_at
 
-    found = facts(frame_at(source))
+    found = column_stats(frame_at(source))
     text = source_of(found, name or Path(source).name)
     if as_json:
         key, rows = list(found.key), {"rows": found.rows, "defective": found.defective}

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from assay.checks import Contract
 from assay.checks.contract.contract import compiled
@@ -82,6 +83,23 @@ class Source:
                 f"Source {self.name!r}: its tables and checks need known columns, but {patterns[0]!r} of the contract "
                 f"{self.contract.__name__} is a pattern; declare each column by its name."
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is declared, as JSON."""
+        info = compiled(self.contract).info
+        return {
+            "name": self.name,
+            "reader": type(self.reader).__name__,
+            "contract": {"name": info.name, "version": info.version},
+            "key": list(self.key),
+            "event_time": self.event_time,
+            "partitioning": str(self.partitioning),
+            "tables": [self.raw, self.clean, self.quarantine],
+            "description": self.description,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.description or type(self.reader).__name__} ({self.partitioning})"
 
     @property
     def raw(self) -> str:

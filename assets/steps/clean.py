@@ -132,7 +132,7 @@ class Batch:
 
     raw: pl.LazyFrame
     published: pl.LazyFrame | None
-    references: Mapping[str, pl.LazyFrame]
+    lookup_tables: Mapping[str, pl.LazyFrame]
     decisions: pl.DataFrame
     today: date
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -145,10 +145,10 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     tx.contract = _contract(source)
     raw = tx.read(source.raw, [batch])
     counts = {table: _rows_of(tx, table, batch) for table in _counted(source)}
-    references = {}
+    lookup_tables = {}
     for table in _references(source):
         available(tx, table)
-        references[table] = tx.read(table, lookup=True)
+        lookup_tables[table] = tx.read(table, lookup=True)
     try:
         others = [key for key in tx.state(source.clean).partitions() if key != batch]
         published = tx.read(source.clean, others, lookup=True)
@@ -160,7 +160,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     if over:
         # An exception that ends changes the result as an edited file does.
         tx.work = replace(tx.work, params={**tx.work.params, "expired": " ".join(over)})
-    return Batch(raw, published, references, decisions, today, counts)
+    return Batch(raw, published, lookup_tables, decisions, today, counts)
 
 
 def _rows_of(tx: Transaction, table: str, batch: str) -> int:
@@ -191,7 +191,7 @@ def judge_batch(source: Source, raw: pl.DataFrame, batch: Batch) -> tuple[Outcom
         published = pl.concat(there, how="diagonal_relaxed") if there else None
         # Rows that are released are only some of the batch: they are not counted again.
         counts = batch.counts if clean is None else {}
-        return validate(rows, contract, references=batch.references, published=published, counts=counts)
+        return validate(rows, contract, lookup_tables=batch.lookup_tables, published=published, counts=counts)
 
     return apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
 

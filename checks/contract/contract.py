@@ -17,7 +17,7 @@ from pandera.api.polars.model_config import BaseConfig
 from assay.checks.contract.columns import require_order
 from assay.checks.contract.compile import compile_columns, compile_rules
 from assay.checks.contract.field import Block, ColumnRule, RowCount, RowRule, Severity
-from assay.checks.contract.patterns import expanded, spread, templates
+from assay.checks.contract.patterns import expanded, for_columns, templates
 from assay.checks.contract.rules import Column, Rule
 from assay.errors import AssayError
 
@@ -132,7 +132,7 @@ def for_delivery(contract: type[Contract], delivered: Sequence[str]) -> Compiled
         schema, matches = expanded(contract.to_schema(), delivered)
         options = contract.__options__
         columns = compile_columns(schema)
-        severity = spread(options.get("severity") or {}, matches)
+        severity = for_columns(options.get("severity") or {}, matches)
         plan = replace(plan, columns=columns, rules=compile_rules(schema, columns, severity, options.get("row_count")))
     if plan.ordered:
         require_order(plan.info.name, [column.name for column in plan.columns], delivered)

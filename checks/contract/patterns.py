@@ -51,8 +51,8 @@ def expanded(schema: pa.DataFrameSchema, delivered: Sequence[str]) -> tuple[pa.D
     return _with_columns(schema, columns), matches
 
 
-def spread(by_rule: Mapping[str, Any], matches: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """What is said of a pattern's rule is said of the rule of each column that it stands for."""
+def for_columns(by_rule: Mapping[str, Any], matches: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Copies settings of a pattern's rule (`t_[0-9]+.ge`) to the rule of each matching column (`t_1.ge`)."""
     result: dict[str, Any] = {}
     for rule, value in by_rule.items():
         column, _, kind = rule.rpartition(".")

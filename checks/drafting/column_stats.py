@@ -34,7 +34,7 @@ _READABLE = (pl.Int64(), pl.Float64(), pl.Boolean(), pl.Date(), TIMESTAMP, pl.Ti
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnFacts:
+class ColumnStats:
     """One column. Counts are rows. A range and values are given only where they are no personal data.
 
     misfits: values that are not of `dtype`. values: the listed values, unlisted: rows with a value that is too rare for the
@@ -74,32 +74,32 @@ class ColumnFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class TableStats:
     """A table. key: the columns that (nearly) tell its rows apart; repeats: rows whose key came before.
 
-    defective: rows that the reader could not read; they are not among `rows`. determines: (column, other, groups): in all
-    rows that were looked at, one value of the column goes with one value of the other.
+    defective: rows that the reader could not read; they are not among `rows`. determines: functional dependencies
+    (determinant, dependent, groups) that hold in the sample.
     """
 
     rows: int
     defective: int
-    columns: tuple[ColumnFacts, ...]
+    columns: tuple[ColumnStats, ...]
     key: tuple[str, ...]
     repeats: int
     determines: tuple[tuple[str, str, int], ...]
 
 
-def facts(frame: pl.DataFrame) -> Facts:
+def column_stats(frame: pl.DataFrame) -> TableStats:
     """What the rows of a table show. Columns that link to the source are left out."""
     defective = frame[DEFECT].is_not_null().sum() if DEFECT in frame.columns else 0
     rows = frame.filter(pl.col(DEFECT).is_null()) if DEFECT in frame.columns else frame
     rows = rows.select(name for name in rows.columns if not is_link(name))
-    columns = tuple(column_facts(rows[name]) for name in rows.columns)
+    columns = tuple(stats_of(rows[name]) for name in rows.columns)
     key, repeats = _key(rows, columns)
-    return Facts(rows.height, int(defective), columns, key, repeats, tuple(_dependencies(rows, columns, key)))
+    return TableStats(rows.height, int(defective), columns, key, repeats, tuple(_dependencies(rows, columns, key)))
 
 
-def column_facts(values: pl.Series) -> ColumnFacts:
+def stats_of(values: pl.Series) -> ColumnStats:
     """What the values of one column show."""
     present = values.drop_nulls()
     dtype, read, naive = _read(present)
@@ -108,16 +108,16 @@ def column_facts(values: pl.Series) -> ColumnFacts:
     common = {"name": name, "dtype": dtype, "rows": rows, "nulls": values.null_count(), "distinct": distinct}
     common |= {"misfits": read.null_count(), "naive": naive}
     if dtype == pl.String:
-        return ColumnFacts(**common, **_text(name, read, distinct))
+        return ColumnStats(**common, **_text(name, read, distinct))
     read = read.drop_nulls()
     if dtype.is_numeric():
         nan = int(read.is_nan().sum()) if dtype.is_float() else 0
         finite = read.filter(read.is_finite()) if dtype.is_float() else read
         negative = int((finite < 0).sum())
-        return ColumnFacts(**common, nan=nan, negative=negative, low=finite.min(), high=finite.max())
+        return ColumnStats(**common, nan=nan, negative=negative, low=finite.min(), high=finite.max())
     if dtype.is_temporal():
-        return ColumnFacts(**common, low=read.min(), high=read.max())
-    return ColumnFacts(**common)
+        return ColumnStats(**common, low=read.min(), high=read.max())
+    return ColumnStats(**common)
 
 
 def _read(present: pl.Series) -> tuple[pl.DataType, pl.Series, int]:
@@ -172,7 +172,7 @@ def _text(name: str, texts: pl.Series, distinct: int) -> dict[str, Any]:
     return found
 
 
-def _key(rows: pl.DataFrame, columns: Sequence[ColumnFacts]) -> tuple[tuple[str, ...], int]:
+def _key(rows: pl.DataFrame, columns: Sequence[ColumnStats]) -> tuple[tuple[str, ...], int]:
     """The column that nearly tells all rows apart, else a pair of columns; the one that is called like a key comes first."""
     if rows.height < FEW_ROWS:
         return (), 0
@@ -197,12 +197,12 @@ def _key(rows: pl.DataFrame, columns: Sequence[ColumnFacts]) -> tuple[tuple[str,
     return (), 0
 
 
-def _named_like_id(column: ColumnFacts) -> bool:
+def _named_like_id(column: ColumnStats) -> bool:
     return _ID.search(column.name) is not None
 
 
 def _dependencies(
-    rows: pl.DataFrame, columns: Sequence[ColumnFacts], key: Sequence[str]
+    rows: pl.DataFrame, columns: Sequence[ColumnStats], key: Sequence[str]
 ) -> Iterator[tuple[str, str, int]]:
     repeating = [
         column.name

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from assay.checks.contract.contract import Contract
-from assay.checks.drafting.column_stats import MOST_ROWS, NULLS, SHARE, TIMESTAMP, ColumnFacts, Facts, facts
+from assay.checks.drafting.column_stats import MOST_ROWS, NULLS, SHARE, TIMESTAMP, ColumnStats, TableStats, column_stats
 from assay.errors import AssayError
 
 _NAMES = {pl.String(): "str", pl.Int64(): "int", pl.Float64(): "float", pl.Boolean(): "bool", TIMESTAMP: "Timestamp"}
@@ -27,10 +27,10 @@ def draft_contract(frame: pl.DataFrame, name: str) -> str:
     frame: rows as delivered (text or typed) or as a reader gives them; links to the source are left out. Comments say on how
     many rows each rule rests, and hold no personal data. Raises AssayError if there is no column.
     """
-    return source_of(facts(frame), name)
+    return source_of(column_stats(frame), name)
 
 
-def source_of(found: Facts, name: str) -> str:
+def source_of(found: TableStats, name: str) -> str:
     """The source for what was found. Raises AssayError if there is no column."""
     if not found.columns:
         raise AssayError(f"{name}: there are no columns to draft a contract from; give a table that has some")
@@ -45,7 +45,7 @@ def source_of(found: Facts, name: str) -> str:
     return "\n".join(lines)
 
 
-def _head(found: Facts, name: str) -> Iterator[str]:
+def _head(found: TableStats, name: str) -> Iterator[str]:
     words = re.findall(r"[A-Za-z0-9]+", name.rpartition("/")[2].partition(".")[0])
     title = "".join(word[:1].upper() + word[1:] for word in words)
     yield f"class {title if title.isidentifier() and not keyword.iskeyword(title) else 'Table'}(Contract):"
@@ -59,7 +59,7 @@ def _head(found: Facts, name: str) -> Iterator[str]:
         yield f"    # {key} together tell {_of(found.rows - found.repeats, found.rows)} rows apart: the key?"
 
 
-def _tail(found: Facts) -> Iterator[str]:
+def _tail(found: TableStats) -> Iterator[str]:
     for one, other, groups in found.determines:
         rows = min(found.rows, MOST_ROWS)
         yield f"    # {_shown(one)} determines {_shown(other)} in {_rows(rows)}, {groups:,} groups: always?"
@@ -69,7 +69,7 @@ def _tail(found: Facts) -> Iterator[str]:
     yield "        # The data do not say who owns them nor how fresh they must be: add owner and freshness."
 
 
-def _column(column: ColumnFacts, found: Facts) -> Iterator[str]:
+def _column(column: ColumnStats, found: TableStats) -> Iterator[str]:
     for comment in _evidence(column, found):
         yield f"    # {comment}"
     attribute = column.name
@@ -91,7 +91,7 @@ def _column(column: ColumnFacts, found: Facts) -> Iterator[str]:
     yield "    )"
 
 
-def _arguments(column: ColumnFacts, found: Facts) -> Iterator[str]:
+def _arguments(column: ColumnStats, found: TableStats) -> Iterator[str]:
     if column.name in found.key:
         yield "key=True"
     elif column.nullable:
@@ -117,12 +117,12 @@ def _arguments(column: ColumnFacts, found: Facts) -> Iterator[str]:
         yield "ge=0"
 
 
-def _never_negative(column: ColumnFacts) -> bool:
+def _never_negative(column: ColumnStats) -> bool:
     known = column.dtype.is_numeric() and not column.dtype.is_unsigned_integer() and column.low is not None
     return known and column.negative <= (1 - SHARE) * column.present
 
 
-def _evidence(column: ColumnFacts, found: Facts) -> Iterator[str]:
+def _evidence(column: ColumnStats, found: TableStats) -> Iterator[str]:
     if column.rows and not column.present:
         yield f"No values in {_rows(column.rows)}: the type is a guess."
     if found.key == (column.name,):

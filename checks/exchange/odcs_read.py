@@ -215,7 +215,8 @@ def _quality(item: Node, column: str, where: str, severity: dict[str, Any]) -> I
     metric, arguments = item.get("metric"), dict(item.get("arguments") or {})
     if item.get("engine") == ENGINE:
         implementation = item["implementation"]
-        name, values = implementation["check"], {n: _decoded(v) for n, v in implementation["arguments"].items()}
+        name: str = implementation["check"]
+        values: Any = {n: _decoded(v) for n, v in implementation["arguments"].items()}
         yield (name, True) if name in TEXT_RULES else (_SHORT.get(name, name), values)
         return
     found: list[tuple[str, Any, str]] = []

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -52,9 +52,10 @@ def _column(series: pl.Series, column: Column, agreed: pl.Series) -> ColumnState
     if isinstance(dtype, pl.Categorical | pl.Enum):
         values = values.cast(pl.String)  # its codes mean nothing elsewhere
     hashes = values.hash(seed=0)
-    state = replace(state, distinct=Distinct.of(hashes.to_numpy()))
+    distinct = Distinct.of(hashes.to_numpy())
+    state = replace(state, distinct=distinct)
     if values.dtype == pl.String:
-        state = replace(state, texts=_texts(values, rare=state.distinct.estimate() > len(values) // 4))
+        state = replace(state, texts=_texts(values, rare=distinct.estimate() > len(values) // 4))
     if column.options.pii is not None:
         return state
     if values.dtype == pl.String:
@@ -138,8 +139,8 @@ def _texts(values: pl.Series, *, rare: bool) -> Texts:
         classes = counted.select(**has).row(0, named=True)
     return Texts(
         lengths=Moments.of(lengths.cast(pl.Float64).to_numpy()),
-        shortest=lengths.min(),
-        longest=lengths.max(),
+        shortest=cast("int | None", lengths.min()),
+        longest=cast("int | None", lengths.max()),
         empty=int((lengths == 0).sum()),
         classes=classes,
     )

@@ -169,7 +169,7 @@ class ProfileState:
 
     def merge(self, other: "ProfileState") -> "ProfileState":
         """The profile of both parts. A column that one part does not have yet is null there."""
-        names = self.columns | other.columns
+        names = {**self.columns, **other.columns}
         return ProfileState(
             self.rows + other.rows,
             {

@@ -27,7 +27,9 @@ class Frequent:
 
     def merge(self, other: "Frequent") -> "Frequent":
         """The summary of both."""
-        both = {value: self.counts.get(value, 0) + other.counts.get(value, 0) for value in self.counts | other.counts}
+        both = {
+            value: self.counts.get(value, 0) + other.counts.get(value, 0) for value in {**self.counts, **other.counts}
+        }
         joined = Frequent.of(both)
         return Frequent(joined.counts, joined.error + self.error + other.error)
 

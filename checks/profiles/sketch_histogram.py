@@ -32,7 +32,7 @@ class Histogram:
 
     def merge(self, other: "Histogram") -> "Histogram":
         """The histogram of both."""
-        bins = sorted(self.counts | other.counts)
+        bins = sorted({*self.counts, *other.counts})
         return Histogram({bin_: self.counts.get(bin_, 0) + other.counts.get(bin_, 0) for bin_ in bins})
 
     def months(self) -> list[tuple[str, int]]:

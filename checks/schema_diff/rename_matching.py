@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from assay.checks.contract.columns import RENAME_THRESHOLD, similarity
-from assay.checks.drafting.column_stats import column_facts
+from assay.checks.drafting.column_stats import stats_of
 from assay.checks.drafting.pattern_inference import shape
 
 SAMPLE = 5_000
@@ -16,7 +16,7 @@ TIMES = 0.7
 FORMS = 0.8
 
 
-def partners(
+def match_renames(
     missing: Mapping[str, str], unexpected: Mapping[str, pl.Series], before: Mapping[str, pl.Series]
 ) -> list[tuple[str, str, float]]:
     """(missing, new column, score 0 to 1), best first; each column has at most one partner.
@@ -47,7 +47,7 @@ def _score(old: str, new: str, dtype: str, before: pl.Series | None, values: pl.
 def alike(old: pl.Series, new: pl.Series) -> float:
     """How alike two columns' values are, 0 to 1, from samples of them: type, nulls, values or the form of values."""
     first, second = old.head(SAMPLE), new.head(SAMPLE)
-    one, other = column_facts(first), column_facts(second)
+    one, other = stats_of(first), stats_of(second)
     if not (one.present and other.present):
         return 0.0
     nulls = 1 - abs(one.nulls / one.rows - other.nulls / other.rows)

@@ -10,8 +10,8 @@ import polars as pl
 from assay.checks.contract.columns import compare_columns
 from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Contract, compiled
-from assay.checks.drafting.column_stats import FEW_ROWS, column_facts
-from assay.checks.schema_diff.rename_matching import partners
+from assay.checks.drafting.column_stats import FEW_ROWS, stats_of
+from assay.checks.schema_diff.rename_matching import match_renames
 from assay.checks.schema_diff.units import unit_shift
 
 Kind = Literal["dropped", "added", "renamed", "retyped", "reordered", "unit_shifted"]
@@ -71,7 +71,7 @@ def _columns(
 ) -> Iterator[SchemaFinding]:
     delivered = {name: str(values.dtype) for name, values in now.items()}
     drift = compare_columns(expected, delivered)
-    pairs = partners(
+    pairs = match_renames(
         {name: expected[name] for name in drift.missing}, {name: now[name] for name in drift.unexpected}, before
     )
     renamed = {old: (new, score) for old, new, score in pairs}
@@ -102,7 +102,7 @@ def _values(
         new = now.get(renamed.get(name, name))
         if new is None:
             continue
-        one, other = column_facts(old), column_facts(new)
+        one, other = stats_of(old), stats_of(new)
         if min(one.present, other.present) < FEW_ROWS:
             continue
         if one.dtype.is_numeric() and other.dtype.is_numeric():

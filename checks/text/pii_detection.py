@@ -1,6 +1,7 @@
 """Which class of personal data a column's texts probably are: by their form, and for names by the column's name too."""
 
 import re
+from typing import cast
 
 import polars as pl
 
@@ -37,11 +38,11 @@ def personal_class(name: str, texts: pl.Series) -> tuple[str | None, float]:
     if _PERSON_NAME.search(name) and person >= HALF:
         return "name", person
     words = sample.str.count_matches(r"\S+")
-    wordy = float((words >= WORDS).mean() or 0.0)
+    wordy = cast(float, (words >= WORDS).mean() or 0.0)
     if wordy >= HALF and sample.n_unique() >= HALF * len(sample):
         return "free_text", wordy
     return None, 0.0
 
 
 def _share(texts: pl.Series, pattern: str) -> float:
-    return float(texts.str.contains(pattern).mean() or 0.0)
+    return cast(float, texts.str.contains(pattern).mean() or 0.0)

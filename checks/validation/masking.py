@@ -26,13 +26,13 @@ def redact(text: str) -> str:
 
 
 def mask(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
-    """The first ten rows with personal data masked by each column's pii class; null stays null.
+    """The rows with personal data masked by each column's pii class; null stays null.
 
     Free text, the reader's raw line and columns that the contract does not know show only how long they are. Other text of
     the contract is shown with e-mail addresses and card numbers redacted, since a broken row may hold them anywhere.
     """
     classes = {column.name: column.options.pii for column in compiled(contract).columns}
-    return frame.head(PREVIEW_ROWS).with_columns(
+    return frame.with_columns(
         _masked(pl.col(name), dtype, _class_of(name, classes)) for name, dtype in frame.schema.items()
     )
 

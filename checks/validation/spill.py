@@ -32,7 +32,7 @@ def sharing_rows(file: Path, published: Mapping[str, Path | None]) -> np.ndarray
 
     beyond = file.parent / "duckdb"
     beyond.mkdir(mode=0o700)
-    config = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY,
         "temp_directory": str(beyond),
         "preserve_insertion_order": "false",

@@ -74,20 +74,31 @@ def validate(
     frame: Frame,
     contract: type[Contract],
     *,
-    references: Mapping[str, Frame] | None = None,
+    lookup_tables: Mapping[str, Frame] | None = None,
     published: Frame | None = None,
     counts: Mapping[str, int] | None = None,
+    references: Mapping[str, Frame] | None = None,
 ) -> Outcome:
     """Validate a batch.
 
-    frame: the contract's columns as text or already typed; columns that start with "_" and `partition_key` are links to
-        the source and pass through; `_defect` marks records that the reader could not read: they break `row.<defect>` only.
-    references: table name -> frame, for foreign keys. A rule whose reference is missing is unknown, never passed.
-    published: rows accepted earlier: a key that is there already is a duplicate.
-    counts: table name -> number of rows, for the contract's `row_count`. Without its count the rule is unknown.
-    Raises ColumnsError when a column is missing, AssayError when a reference or `published` lacks a column or a rule fails.
+    Args:
+        frame: The contract's columns as text or already typed. Columns that start with "_" and `partition_key` are links to
+            the source and pass through. `_defect` marks records that the reader could not read: they break
+            `row.<defect>` only.
+        contract: What must hold.
+        lookup_tables: Table name to frame, for foreign keys. A rule whose table is missing is unknown, never passed.
+        published: Rows accepted earlier: a key that is there already is a duplicate.
+        counts: Table name to number of rows, for the contract's `row_count`. Without its count the rule is unknown.
+        references: The former name of `lookup_tables`.
+
+    Returns:
+        Clean rows, quarantined rows, the report and the batch's counts. Rows in = clean + quarantined.
+
+    Raises:
+        ColumnsError: A column is missing.
+        AssayError: A lookup table or `published` lacks a column, or a rule fails to run.
     """
-    scan, outcome = _validated(frame, contract, references, published, counts, None)
+    scan, outcome = _validated(frame, contract, _tables(lookup_tables, references), published, counts, None)
     quarantined = scan.collect(outcome.quarantined)
     return Outcome(quarantined, outcome.report, outcome.profile, _Later(lambda: scan.collect(outcome.clean)))
 
@@ -97,26 +108,52 @@ def validate_spilled(
     contract: type[Contract],
     folder: str | Path,
     *,
-    references: Mapping[str, Frame] | None = None,
+    lookup_tables: Mapping[str, Frame] | None = None,
     published: Frame | None = None,
     counts: Mapping[str, int] | None = None,
+    references: Mapping[str, Frame] | None = None,
 ) -> SpilledOutcome:
-    """Validate a batch that may be larger than memory; the arguments, the rules and the result are those of `validate`.
+    """Validate a batch that may be larger than memory.
 
-    The batch is read once, streaming, into `folder`, an existing one without a batch in it; keys are compared by DuckDB, which
-    writes to the folder too. In memory are some bits a row and rule, the rows that share a key with another row, and
-    the values that references hold. Custom pandera functions see the whole batch at once, so they need memory for it.
-    Read `clean` and `quarantined` (`sink_parquet`, `collect_batches`, …) before the folder is deleted: it holds the
-    rows as delivered, personal data too.
-    Raises what `validate` raises, and AssayError when the folder holds a batch already.
+    The batch is read once, streaming, into `folder`. DuckDB compares keys and writes to the folder, too. Memory holds some
+    bits a row and rule, the rows that share a key with another row, and the values that lookup tables hold. Custom
+    pandera functions see the whole batch at once, so they need memory for it.
+
+    Read `clean` and `quarantined` (`sink_parquet`, `collect_batches`, …) before the folder is deleted. It holds the rows as
+    delivered, personal data included.
+
+    Args:
+        frame: As for `validate`.
+        contract: As for `validate`.
+        folder: An existing folder without a batch in it.
+        lookup_tables: As for `validate`.
+        published: As for `validate`.
+        counts: As for `validate`.
+        references: The former name of `lookup_tables`.
+
+    Returns:
+        The result of `validate`, with rows as lazy frames over the folder.
+
+    Raises:
+        ColumnsError: A column is missing.
+        AssayError: As for `validate`; also when the folder holds a batch already.
     """
-    return _validated(frame, contract, references, published, counts, Path(folder))[1]
+    tables = _tables(lookup_tables, references)
+    return _validated(frame, contract, tables, published, counts, Path(folder))[1]
+
+
+def _tables(
+    lookup_tables: Mapping[str, Frame] | None, references: Mapping[str, Frame] | None
+) -> Mapping[str, Frame] | None:
+    if lookup_tables is not None and references is not None:
+        raise AssayError("validate: `references` is the former name of `lookup_tables`. Give one of them.")
+    return references if lookup_tables is None else lookup_tables
 
 
 def _validated(
     frame: Frame,
     contract: type[Contract],
-    references: Mapping[str, Frame] | None,
+    lookup_tables: Mapping[str, Frame] | None,
     published: Frame | None,
     counts: Mapping[str, int] | None,
     folder: Path | None,
@@ -126,7 +163,7 @@ def _validated(
     plan = for_delivery(contract, delivered.names())
     _require_columns(plan, delivered)
     notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
-    members = _reference_members(plan, references or {}, notes)
+    members = _foreign_keys(plan, lookup_tables or {}, notes)
     scan = _scanned(batch, delivered, plan, members, notes, folder)
     verdicts = judged(plan, scan, notes, None if published is None else published.lazy(), counts or {})
     return scan, _outcome(plan, scan, verdicts)
@@ -144,19 +181,19 @@ def _not_delivered(rule: Rule, delivered: pl.Schema) -> str | None:
     return f"not delivered: {', '.join(absent)}" if absent and not isinstance(rule, PanderaRule) else None
 
 
-def _reference_members(plan: Compiled, references: Mapping[str, Frame], notes: dict[str, str]) -> dict[str, pl.Series]:
-    """Per foreign-key rule the values that exist; a rule without its reference gets a note instead."""
+def _foreign_keys(plan: Compiled, lookup_tables: Mapping[str, Frame], notes: dict[str, str]) -> dict[str, pl.Series]:
+    """Per foreign-key rule the values that exist; a rule without its table gets a note instead."""
     dtypes = {column.name: column.dtype for column in plan.columns}
     members: dict[str, pl.Series] = {}
     for rule in plan.rules:
         if not isinstance(rule, ForeignKeyRule) or rule.name in notes:
             continue
-        if rule.reference not in references:
-            notes[rule.name] = f"no reference {rule.reference} was given"
+        if rule.reference not in lookup_tables:
+            notes[rule.name] = f"no lookup table {rule.reference} was given"
             continue
-        table = references[rule.reference].lazy()
+        table = lookup_tables[rule.reference].lazy()
         if rule.reference_column not in table.collect_schema():
-            raise AssayError(f"{rule.name}: the reference {rule.reference} has no column {rule.reference_column!r}")
+            raise AssayError(f"{rule.name}: the lookup table {rule.reference} has no column {rule.reference_column!r}")
         values = pl.col(rule.reference_column).cast(dtypes[rule.inputs[0]]).drop_nulls().unique()
         members[rule.name] = table.select(values).collect().to_series()
     return members

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -18,7 +18,7 @@ class HasLake(Protocol):
     """Something with a lake, such as the store that `assay.open()` gives."""
 
     @property
-    def lake(self) -> Lake: ...
+    def lake(self) -> Any: ...  # a Lake; type checkers do not accept a cached property for a property of a type
 
 
 def as_of_join(

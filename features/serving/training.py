@@ -56,6 +56,13 @@ class TrainingSetVersion:
             raise self._changed(self.snapshot.table)
         return rows
 
+    def to_dict(self) -> dict[str, Any]:
+        """The manifest: what the set was made from, as JSON."""
+        return dict(self.manifest)
+
+    def __str__(self) -> str:
+        return f"{self.id}: {self.manifest['rows']} rows, {', '.join(self.manifest['references'])}"
+
     def _changed(self, what: str) -> AssayError:
         return AssayError(
             f"Training set {self.id} has other content than its manifest says: {what} was changed. Restore its data files "

@@ -42,6 +42,10 @@ class Pin:
             "snapshots": [item.to_dict() for item in self.snapshots],
         }
 
+    def __str__(self) -> str:
+        until = f"until {self.expires_at:%Y-%m-%d %H:%M}" if self.expires_at else "until it is removed"
+        return f"{self.name} ({self.owner}, {until}): {', '.join(map(str, self.snapshots))}"
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Pin":
         return cls(

@@ -7,12 +7,14 @@ from dataclasses import replace
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.serving.inputs import Input, read_input
+from assay.features.serving.models import ModelMissing, ModelVersion, find_model
 from assay.features.tables.digest import row_digests
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
 from assay.features.tables.sections import Predictions
-from assay.features.tables.snapshot import Slice, Snapshot
+from assay.features.tables.snapshot import Snapshot
 from assay.features.tables.transaction import Transaction
 from assay.features.tables.transaction import run as transact
 from assay.features.views.columns import require_columns
@@ -47,9 +49,9 @@ def log_predictions(
     recorder: Recorder,
     *,
     model: str,
-    model_version: str,
+    model_version: str | ModelVersion,
     frame: pl.DataFrame,
-    inputs: Sequence[Snapshot | Slice],
+    inputs: Sequence[Input] = (),
     keys: Sequence[str] | None = None,
     features: Sequence[str] = (),
     feature_columns: Sequence[str] = (),
@@ -61,8 +63,13 @@ def log_predictions(
     """Append predictions to `predictions/<model>` and return their ids in the frame's order.
 
     One piece of work per day of event time, or one for all in `partition`. Logging the same predictions again, or some of
-    them, adds nothing twice. For the other parameters and the errors see `stage_predictions`.
+    them, adds nothing twice. A model version that is stored in `models/<model>` is an input of its own accord, and its
+    outputs are those of the predictions. For the other parameters and the errors see `stage_predictions`.
     """
+    version, stored = _stored_model(lake, model, model_version)
+    if stored is not None:
+        inputs = [stored, *(item for item in inputs if _table_of(item) != stored.snapshot.table)]
+        outputs = (list(stored.outputs) or None) if outputs is None else outputs
     frame = _checked(frame, Kind.PREDICTIONS.table(model))
     day = pl.col(EVENT_TIME).dt.strftime("%Y-%m-%d") if partition is None else pl.lit(partition)
     days = frame.with_columns(day.alias("__day"))["__day"]
@@ -79,7 +86,7 @@ def log_predictions(
             return stage_predictions(
                 tx,
                 model=model,
-                model_version=model_version,
+                model_version=version,
                 frame=rows,
                 inputs=inputs,
                 keys=keys,
@@ -93,13 +100,29 @@ def log_predictions(
     return ids.to_list()
 
 
+def _stored_model(lake: Lake, model: str, version: str | ModelVersion) -> tuple[str, ModelVersion | None]:
+    """The version's name, and the version itself where the lake has it. Raises AssayError for one of another model."""
+    if isinstance(version, ModelVersion):
+        if version.name != model:
+            raise AssayError(f"{Kind.PREDICTIONS.table(model)}: {version} is a version of another model.")
+        return version.version, version
+    try:
+        return version, find_model(lake, model, version)
+    except (TableMissing, ModelMissing):
+        return version, None  # kept elsewhere: its name is all that is known
+
+
+def _table_of(item: Input) -> str:
+    return item.table if isinstance(item, Snapshot) else getattr(getattr(item, "snapshot", None), "table", "")
+
+
 def stage_predictions(
     tx: Transaction,
     *,
     model: str,
     model_version: str,
     frame: pl.DataFrame,
-    inputs: Sequence[Snapshot | Slice] = (),
+    inputs: Sequence[Input] = (),
     keys: Sequence[str] | None = None,
     features: Sequence[str] = (),
     feature_columns: Sequence[str] = (),
@@ -122,10 +145,10 @@ def stage_predictions(
     if tx.work.partition is None:
         raise AssayError(f"{table} is partitioned by day: give the transaction's work a partition.")
     for item in inputs:
-        _register(tx, item)
+        read_input(tx, item)
     for item in attachments.searched(frame):
         if item not in (replace(read.snapshot, uri="") for read in tx.reads if not read.lookup):
-            _register(tx, item)
+            read_input(tx, item)
     keys = _keys(tx, frame, table) if keys is None else list(keys)
     require_columns(frame.schema, [*keys, *feature_columns], f"the frame of {table}")
     if feature_columns:
@@ -183,18 +206,6 @@ def _checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
         if outside:
             raise AssayError(f"{where}: column 'confidence' is outside 0 … 1, or NaN, in {outside} rows.")
     return attachments.checked(frame, where)
-
-
-def _register(tx: Transaction, item: Snapshot | Slice) -> None:
-    """Make a snapshot, or a part of one, an input of the transaction. Raises AssayError if it is not what it was."""
-    snapshot = item.snapshot if isinstance(item, Slice) else item
-    if isinstance(item, Slice):
-        tx.read(snapshot.table, item.partitions, version=snapshot.version, lookup=item.lookup)
-    else:
-        tx.read(snapshot.table, version=snapshot.version)
-    now = tx.state(snapshot.table).snapshot
-    if (now.table_id, now.commit_sha256) != (snapshot.table_id, snapshot.commit_sha256):
-        raise AssayError(f"{snapshot} is another table now (deleted and made again): its predictions cannot be logged.")
 
 
 def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:

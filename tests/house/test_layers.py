@@ -5,10 +5,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+import assay
 from assay.optional import EXTRAS, ExtraMissing, installed, require
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +163,33 @@ def test_extras_are_those_of_the_project() -> None:
     assert set(everything.removeprefix("assay[").rstrip("]").split(",")) == set(extras) - {"all"}
     base = set(names(PROJECT["dependencies"]))
     assert base.isdisjoint(name for found in listed.values() for name in found)
+
+
+MOST_BYTES = 500 * 2**20
+
+
+def test_the_base_install_is_small() -> None:
+    """What `pip install assay` brings, as it lies on this machine."""
+    queue, seen, size = list(names(PROJECT["dependencies"])), set(), 0
+    while queue:
+        name = canonicalize_name(queue.pop())
+        if name in seen:
+            continue
+        seen.add(name)
+        found = distribution(name)
+        size += sum(path.stat().st_size for file in found.files or () if (path := Path(str(file.locate()))).is_file())
+        queue += [
+            item.name
+            for item in map(Requirement, found.requires or ())
+            if item.marker is None or item.marker.evaluate({"extra": ""})
+        ]
+    assert {"polars", "deltalake", "numpy"} <= seen
+    assert not {"torch", "dagster", "pyarrow", "duckdb", "pandas"} & seen
+    assert 100 * 2**20 < size <= MOST_BYTES, f"{size / 2**20:.0f} MiB"
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    assert assay.__version__ == version("assay")
 
 
 def test_make_installs_everything() -> None:

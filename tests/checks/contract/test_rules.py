@@ -250,12 +250,12 @@ def test_unique_values_eq_judges_the_batch() -> None:
 def test_foreign_key() -> None:
     contract = contract_of(str)(exists_in="clean/customers.id")
     customers = pl.LazyFrame({"id": ["a", None]})
-    assert broken(contract, ["a", "b", None], references={"clean/customers": customers}) == [[], ["v.exists"], []]
+    assert broken(contract, ["a", "b", None], lookup_tables={"clean/customers": customers}) == [[], ["v.exists"], []]
     result = validate(pl.DataFrame({"v": ["a", "b"]}), contract).report.rules[-1]
     assert (result.status, result.evaluated, result.unknown) == ("unknown", 0, 2)
     assert "clean/customers" in result.note
     typed = contract_of(int)(exists_in="t.id")
-    assert broken(typed, ["1", "2", "x"], references={"t": pl.DataFrame({"id": [1]})}) == [
+    assert broken(typed, ["1", "2", "x"], lookup_tables={"t": pl.DataFrame({"id": [1]})}) == [
         [],
         ["v.exists"],
         ["v.dtype"],

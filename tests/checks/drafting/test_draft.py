@@ -22,7 +22,7 @@ from assay.assets.support.upstream.texts import load
 from assay.assets.support.upstream.ticket_files import ticket_files
 from assay.checks import Contract, contract_info, contract_rules, validate
 from assay.checks.contract.contract import compiled
-from assay.checks.drafting.column_stats import column_facts, facts
+from assay.checks.drafting.column_stats import column_stats, stats_of
 from assay.checks.drafting.draft import draft_contract
 from assay.checks.drafting.pattern_inference import common_pattern
 from assay.errors import AssayError
@@ -240,17 +240,17 @@ def test_functional_dependencies_are_told_as_questions() -> None:
             "till": [f"T{number % 7:02d}" for number in range(200)],
         }
     )
-    assert facts(frame).determines == (("shop", "city", 10),)
+    assert column_stats(frame).determines == (("shop", "city", 10),)
     assert "# shop determines city in 200 rows, 10 groups: always?" in draft_contract(frame, "t")
 
 
 def test_a_share_of_defects_is_tolerated_and_counted() -> None:
     numbers = pl.Series("n", [str(number) for number in range(98)] + ["x", "-4"])
-    found = column_facts(numbers)
+    found = stats_of(numbers)
     assert (found.dtype, found.misfits, found.negative, found.low, found.high) == (pl.Int64(), 1, 1, -4, 97)
-    assert column_facts(numbers.head(95).append(pl.Series(["x"] * 5))).dtype == pl.String()
-    assert column_facts(pl.Series("v", ["a"] * 99 + ["b"])).values == ("a",)
-    assert column_facts(pl.Series("v", ["a"] * 90 + ["b"] * 10)).values == ("a", "b")
+    assert stats_of(numbers.head(95).append(pl.Series(["x"] * 5))).dtype == pl.String()
+    assert stats_of(pl.Series("v", ["a"] * 99 + ["b"])).values == ("a",)
+    assert stats_of(pl.Series("v", ["a"] * 90 + ["b"] * 10)).values == ("a", "b")
 
 
 @pytest.mark.parametrize(

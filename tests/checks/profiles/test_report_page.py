@@ -44,7 +44,7 @@ def batch(rows: int = 200) -> BatchReport:
         written_at="2026-09-02 00:10 UTC",
         report=outcome.report,
         profile=profile(outcome.clean, Orders),
-        examples=mask(outcome.quarantined, Orders),
+        examples=mask(outcome.quarantined.head(10), Orders),
     )
 
 

@@ -15,7 +15,7 @@ from assay.assets.sources.dispatch import READERS
 from assay.assets.support.card_events import CardEvents
 from assay.assets.support.upstream.card_events import event_files
 from assay.checks import Contract, Field, Timestamp
-from assay.checks.schema_diff.rename_matching import alike, partners
+from assay.checks.schema_diff.rename_matching import alike, match_renames
 from assay.checks.schema_diff.schema_drift import SchemaFinding, delivery_drift
 from assay.checks.schema_diff.units import UNITS, unit_shift
 
@@ -228,4 +228,4 @@ def test_columns_of_different_kinds_are_not_alike() -> None:
     assert alike(frame["country"], frame["customer"]) < 0.2
     assert alike(frame["customer"], batch(2)["customer"]) >= 0.8
     assert alike(frame["at"], pl.Series([None] * ROWS)) == 0
-    assert partners({"country": "String"}, {"at": frame["at"]}, {"country": frame["country"]}) == []
+    assert match_renames({"country": "String"}, {"at": frame["at"]}, {"country": frame["country"]}) == []

@@ -146,7 +146,7 @@ def published_of(rows: list[Row]) -> pl.DataFrame:
 @given(ROWS, PUBLISHED)
 def test_validation_equals_the_oracle(rows: list[Row], published: list[Row]) -> None:
     frame, kept = batch_of(rows), published_of(published)
-    outcome = validate(frame, Orders, references=REFERENCES, published=kept)
+    outcome = validate(frame, Orders, lookup_tables=REFERENCES, published=kept)
     expected = oracle(rows, published)
 
     leaves = [bool(broken - {"qty.in_range", "customer+qty.unique"}) for broken in expected]
@@ -163,13 +163,13 @@ def test_validation_equals_the_oracle(rows: list[Row], published: list[Row]) -> 
 
     halves = pl.concat([frame[: len(rows) // 2], frame[len(rows) // 2 :]], rechunk=False)
     for other in (frame.lazy(), halves):
-        same = validate(other, Orders, references=REFERENCES, published=kept.lazy())
+        same = validate(other, Orders, lookup_tables=REFERENCES, published=kept.lazy())
         assert same.clean.equals(outcome.clean)
         assert same.quarantined.equals(outcome.quarantined)
         assert same.report == report
 
     # What was accepted is accepted again, with nothing left to convert.
-    again = validate(outcome.clean, Orders, references=REFERENCES, published=kept)
+    again = validate(outcome.clean, Orders, lookup_tables=REFERENCES, published=kept)
     assert again.clean.equals(outcome.clean)
 
 
@@ -200,11 +200,11 @@ def means(profile: BatchCounts) -> dict[str, float | None]:
 @given(ROWS, PUBLISHED, st.sampled_from(list(SOURCES)))
 def test_a_spilled_batch_is_judged_like_one_in_memory(rows: list[Row], published: list[Row], kind: str) -> None:
     frame, kept = batch_of(rows), published_of(published)
-    outcome = validate(frame, Orders, references=REFERENCES, published=kept)
+    outcome = validate(frame, Orders, lookup_tables=REFERENCES, published=kept)
     with TemporaryDirectory() as folder:
         source = SOURCES[kind](frame, folder)
-        in_memory = validate(source, Orders, references=REFERENCES, published=kept)
-        spilled = validate_spilled(source, Orders, folder, references=REFERENCES, published=kept.lazy())
+        in_memory = validate(source, Orders, lookup_tables=REFERENCES, published=kept)
+        spilled = validate_spilled(source, Orders, folder, lookup_tables=REFERENCES, published=kept.lazy())
         for same in (in_memory, spilled):
             assert same.clean.lazy().collect().equals(outcome.clean)
             assert same.quarantined.lazy().collect().equals(outcome.quarantined)

@@ -85,7 +85,7 @@ def in_memory(frame: pl.LazyFrame, contract: type[Contract], folder: Path, **giv
 @pytest.mark.parametrize(("contract", "rules"), [(OneRule, 1), (ManyRules, 16)])
 def test_the_batch_is_read_once(run: Callable[..., Any], contract: type[Contract], rules: int, tmp_path: Path) -> None:
     source, shops = Counted(ROWS), Counted(pl.DataFrame({"shop": ["x", "y"]}))
-    outcome = run(source.lazy, contract, tmp_path, references={"shops": shops.lazy}, published=ROWS[:0].lazy())
+    outcome = run(source.lazy, contract, tmp_path, lookup_tables={"shops": shops.lazy}, published=ROWS[:0].lazy())
     assert outcome.clean.lazy().collect().height + outcome.quarantined.lazy().collect().height == ROWS.height
     assert len(outcome.report.rules) >= rules
     assert all(result.evaluated for result in outcome.report.rules)
@@ -101,7 +101,7 @@ def test_the_counting_source_notices_a_second_scan() -> None:
 
 
 def test_a_folder_holds_one_batch(tmp_path: Path) -> None:
-    outcome = validate_spilled(ROWS, ManyRules, tmp_path, references={"shops": pl.DataFrame({"shop": ["x"]})})
+    outcome = validate_spilled(ROWS, ManyRules, tmp_path, lookup_tables={"shops": pl.DataFrame({"shop": ["x"]})})
     before = outcome.quarantined.collect()
     with pytest.raises(AssayError, match="holds a batch already"):
         validate_spilled(ROWS[:1], ManyRules, tmp_path)

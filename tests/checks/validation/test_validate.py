@@ -225,8 +225,8 @@ def test_reference_without_the_column() -> None:
     class Child(Contract):
         parent: str = Field(exists_in="parents.id")
 
-    with pytest.raises(AssayError, match=r"parent\.exists: the reference parents has no column 'id'"):
-        validate(pl.DataFrame({"parent": ["a"]}), Child, references={"parents": pl.DataFrame({"x": [1]})})
+    with pytest.raises(AssayError, match=r"parent\.exists: the lookup table parents has no column 'id'"):
+        validate(pl.DataFrame({"parent": ["a"]}), Child, lookup_tables={"parents": pl.DataFrame({"x": [1]})})
 
 
 def test_a_rule_that_fails_to_run_is_named_and_no_value_shown() -> None:
@@ -322,3 +322,14 @@ def test_a_typed_value_of_an_unreadable_record_is_unknown() -> None:
     frame = pl.DataFrame({"n": [1, None, 3], "_defect": [None, "unparsable", None]})
     (result,) = [rule for rule in validate(frame, Count).report.rules if rule.name == "n.dtype"]
     assert (result.evaluated, result.invalid, result.unknown) == (2, 0, 1)
+
+
+def test_lookup_tables_were_called_references() -> None:
+    class Orders(Contract):
+        shop: str = Field(key=True, exists_in="shops")
+
+    frame, shops = pl.DataFrame({"shop": ["a", "b"]}), pl.DataFrame({"shop": ["a"]})
+    for given in ({"lookup_tables": {"shops": shops}}, {"references": {"shops": shops}}):
+        assert validate(frame, Orders, **given).quarantined["shop"].to_list() == ["b"]
+    with pytest.raises(AssayError, match="Give one of them"):
+        validate(frame, Orders, lookup_tables={}, references={})

@@ -1,0 +1,125 @@
+"""What a store lists: views and models as values, with `to_dict()` for programs and `str()` for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+from assay.errors import AssayError
+from assay.features.serving.feature_refs import find_serving
+from assay.features.serving.training import TrainingSetVersion, load_training_set
+from assay.features.tables.kinds import Kind, own_name
+from assay.features.tables.lake import Lake
+from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.serving import Serving
+from assay.features.tables.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ViewInfo:
+    """A table that serves features, at one version.
+
+    Args:
+        name: How references begin: `<name>:<feature>`.
+        snapshot: The version that was looked at.
+        serving: How it is joined.
+        features: The names of its features.
+    """
+
+    name: str
+    snapshot: Snapshot
+    serving: Serving
+    features: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "snapshot": self.snapshot.to_dict(),
+            "kind": self.serving.kind,
+            "serving": self.serving.to_dict(),
+            "features": list(self.features),
+        }
+
+    def __str__(self) -> str:
+        how = "looked up" if self.serving.kind == "lookup" else "as of a time"
+        return f"{self.name} ({how}, by {', '.join(self.serving.keys)}): {', '.join(self.features)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A version of a model that the lake holds, without its artefact."""
+
+    name: str
+    version: str
+    sha256: str
+    training_set: str
+    created_at: datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        created = self.created_at.isoformat() if self.created_at else None
+        return {name: getattr(self, name) for name in self.__slots__} | {"created_at": created}
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}, fitted on {self.training_set} (SHA-256 {self.sha256[:12]}…)"
+
+
+def list_views(lake: Lake) -> list[ViewInfo]:
+    """Every table that says how it is served, by name."""
+    found = []
+    for kind in (Kind.FEATURES, Kind.EMBEDDINGS):
+        for table in lake.tables(kind.folder):
+            state = lake.table(table).at()
+            described = find_serving(state)
+            if described is not None:
+                taken = (*described[0].columns(), PARTITION)
+                names = tuple(name for name in state.schema if name not in taken and not name.startswith("_"))
+                found.append(ViewInfo(own_name(table), state.snapshot, described[0], names))
+    return sorted(found, key=lambda view: view.name)
+
+
+def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetVersion]:
+    """Every version that can be loaded, oldest first; of all training sets, or of one."""
+    tables = lake.tables(Kind.TRAINING.folder)
+    names = [own_name(table) for table in tables]
+    if name is not None and name not in names:
+        raise AssayError(f"There is no training set {name!r}{nearest(name, names)}.")
+    found = []
+    for table in tables:
+        if name in (None, own_name(table)):
+            made = (commit.version for commit in lake.table(table).history() if commit.manifest is not None)
+            for version in made:
+                try:
+                    found.append(load_training_set(lake, f"{own_name(table)}@{version}"))
+                except AssayError:  # vacuumed or erased: `load_training_set` says which
+                    continue
+    return found
+
+
+def list_models(lake: Lake) -> list[ModelInfo]:
+    """Every version of every model, oldest first."""
+    found = []
+    for table in lake.tables(Kind.MODELS.folder):
+        frame = lake.table(table).scan()
+        wanted = ["model_version", "sha256", "training_set", "created_at"]
+        there = [name for name in wanted if name in frame.collect_schema()]
+        rows = frame.select(there).collect()
+        rows = rows.sort("created_at") if "created_at" in there else rows
+        found += [
+            ModelInfo(
+                own_name(table),
+                str(row.get("model_version", "")),
+                str(row.get("sha256") or ""),
+                str(row.get("training_set") or ""),
+                row.get("created_at"),
+            )
+            for row in rows.iter_rows(named=True)
+        ]
+    return found
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """For the end of an error's first clause: the name that was probably meant, or those that there are."""
+    close = get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(sorted(known)) or 'none'})"

@@ -1,0 +1,280 @@
+"""Training sets, declared: which rows, with which features as of each row's moment, and until when."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from assay.assets.steps.callable_digest import callable_digest
+from assay.assets.steps.embeddings import Embedding, embedding_keys
+from assay.assets.steps.step import NotReady, Resources, Step, available, require
+from assay.errors import AssayError
+from assay.features.serving.as_of import KnownAt
+from assay.features.serving.feature_refs import Reference, Resolved, resolve
+from assay.features.serving.training import pin_training_set, published, stage_training_set
+from assay.features.tables.kinds import Kind
+from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
+from assay.features.tables.transaction import Transaction
+from assay.features.views.columns import require_columns
+from assay.features.views.expressions import check_expression, expression_digest
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.timestamps import instant
+
+EVENT_TIME, VECTOR = "event_time", "vector"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+FeatureSource = FeatureView | Embedding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Upstream:
+    """What a project declares before its training sets: feature views and embeddings by name, and how tables are cut."""
+
+    features: Mapping[str, FeatureSource] = field(default_factory=dict)
+    partitions: Mapping[str, Partitioning] = field(default_factory=dict)
+
+    def cut(self, table: str) -> Partitioning:
+        return self.partitions.get(table, UNPARTITIONED)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Spine:
+    """Which rows a model learns from and predicts: about whom, and at which moment.
+
+    Args:
+        source: The table whose partitions the rows come by, such as `clean/flights`.
+        keys: Columns that say whom a row is about. The feature views join by them.
+        event_time: The column with the row's moment (in the spine it is called `event_time`).
+        where: An expression: only rows for which it is true are taken.
+        text: The column whose embedding is looked up. By default that of the declared `Embedding` of the same table.
+        build: A function of the table's lazy frame, and of those of `lookups`, that gives the rows instead. Its result has
+            the columns that are named here.
+        lookups: Further tables that `build` takes, as a whole.
+    """
+
+    source: str
+    keys: Sequence[str]
+    event_time: str = EVENT_TIME
+    where: pl.Expr | None = None
+    text: str | None = None
+    build: Callable[..., pl.LazyFrame] | None = None
+    lookups: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.keys or isinstance(self.keys, str):
+            raise AssayError(
+                f"The spine of {self.source} needs keys: a list of the columns that say whom a row is about."
+            )
+        if self.where is not None:
+            check_expression(self.where, f"where of the spine of {self.source}")
+        if self.lookups and self.build is None:
+            raise AssayError(f"The spine of {self.source} names lookups, which only a build= function takes.")
+
+    def digest(self) -> str:
+        where = expression_digest(self.where) if self.where is not None else ""
+        parts = (self.source, list(self.keys), self.event_time, where, self.text, list(self.lookups))
+        return hashlib.sha256(f"{parts} {callable_digest(self.build)}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSet:
+    """A training set, declared: makes `training/<name>`, one pinned version with a manifest of everything it was made from.
+
+    Args:
+        name: Names the table `training/<name>`.
+        spine: Which rows.
+        features: Feature views and embeddings (all their features), or references such as `"weather:wind_1d"`.
+        label: The column that a model learns to predict, or a named expression over the spine's table. Rows without one
+            (null) are left out.
+        until: The first day that is held back: rows of that day and later ones are not in the training set.
+        known_at: `"known"` takes only feature values that were already known at the row's moment.
+        skip_nulls: Takes for each feature its latest value that is not null.
+        owner: The team that answers for it.
+        description: One sentence for people.
+        group: The group of assets that Dagster shows it in.
+
+    Raises:
+        AssayError: The declaration is incomplete or contradicts itself.
+    """
+
+    name: str
+    spine: Spine
+    features: Sequence[str | FeatureSource]
+    label: str | pl.Expr
+    until: date | str
+    known_at: KnownAt = "event"
+    skip_nulls: bool = False
+    owner: str = ""
+    description: str = ""
+    group: str = "model"
+    references: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise AssayError(f"Training set name {self.name!r}: use letters, digits and '_'; it names a table.")
+        if not self.features or isinstance(self.features, str):
+            raise AssayError(
+                f"Training set {self.name!r} needs features: a list of views, embeddings or 'view:feature'."
+            )
+        if isinstance(self.label, pl.Expr):
+            check_expression(self.label, f"label of training set {self.name!r}")
+        try:
+            object.__setattr__(self, "until", date.fromisoformat(str(self.until)))
+        except ValueError:
+            raise AssayError(
+                f"Training set {self.name!r}: until {self.until!r} is not a day like 2026-01-31."
+            ) from None
+        references = [text for item in self.features for text in _references(item)]
+        object.__setattr__(self, "references", tuple(references))
+        for reference in references:
+            Reference.parse(reference)
+        embeddings = [item for item in self.features if isinstance(item, Embedding)]
+        if embeddings and self.text is None:
+            raise AssayError(
+                f"Training set {self.name!r}: {embeddings[0].table} is of another table than the spine's, so Spine(text=…) "
+                "must name the column whose vectors are meant."
+            )
+
+    @property
+    def table(self) -> str:
+        return Kind.TRAINING.table(self.name)
+
+    @property
+    def first_held_back(self) -> str:
+        """The first day that the training set does not have."""
+        return str(self.until)
+
+    @property
+    def label_column(self) -> str:
+        return self.label if isinstance(self.label, str) else self.label.meta.output_name()
+
+    @property
+    def text(self) -> str | None:
+        """The column whose embedding is looked up."""
+        own = (item.text for item in self.features if isinstance(item, Embedding) and item.source == self.spine.source)
+        return self.spine.text or next(own, None)
+
+    def digest(self) -> str:
+        """SHA-256 of all that decides the rows."""
+        label = self.label if isinstance(self.label, str) else expression_digest(self.label)
+        parts = (self.spine.digest(), self.references, label, self.first_held_back, self.known_at, self.skip_nulls)
+        return hashlib.sha256(f"{parts} {self.text}".encode()).hexdigest()
+
+
+def _references(item: str | FeatureSource) -> list[str]:
+    if isinstance(item, FeatureView):
+        return [f"{item.name}:{name}" for name in item.feature_names]
+    return [f"{item.name}:{VECTOR}"] if isinstance(item, Embedding) else [item]
+
+
+def feature_tables(made: TrainingSet, upstream: Upstream) -> dict[str, FeatureSource | None]:
+    """The tables of the features, each with its declaration if that is known."""
+    known = {**upstream.features, **{item.name: item for item in made.features if not isinstance(item, str)}}
+    tables: dict[str, FeatureSource | None] = {}
+    for name in dict.fromkeys(Reference.parse(text).view for text in made.references):
+        item = known.get(name)
+        tables[item.table if isinstance(item, Embedding) else Kind.FEATURES.table(name)] = item
+    return tables
+
+
+def midnight(day: str, partitioning: Partitioning) -> datetime:
+    """The instant at which a day begins in the time zone of the partitions."""
+    return Partitioning.daily(day, time_zone=partitioning.time_zone).bounds(day)[0]
+
+
+def training_step(made: TrainingSet, upstream: Upstream) -> Step:
+    """The step that makes `training/<name>`."""
+    tables = tuple(feature_tables(made, upstream))
+    return Step(
+        outputs=(made.table,),
+        prepare=lambda tx, env: _prepare(made, tables, upstream, tx, env),
+        compute=lambda tx, env, joined: _compute(made, tx, joined),
+        code_version=hashlib.sha256(f"training-2 {made.digest()}".encode()).hexdigest()[:16],
+        reads=(made.spine.source, *made.spine.lookups, *tables),
+        group=made.group,
+        kinds=("polars",),
+        owner=made.owner,
+        description=made.description
+        or f"Labelled rows of {made.spine.source} before {made.first_held_back}, with every feature as of the row's moment.",
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Joined:
+    """What to join: the spine, and the features resolved to the versions and partitions that matter to it."""
+
+    spine: pl.DataFrame
+    features: Resolved
+
+
+def _prepare(made: TrainingSet, tables: Sequence[str], upstream: Upstream, tx: Transaction, env: Resources) -> Joined:
+    source = made.spine.source
+    partitioning = upstream.cut(source)
+    end = midnight(made.first_held_back, partitioning)
+    for table in (source, *tables):
+        _require_until(tx, table, upstream.cut(table), end)
+    keys = available(tx, source)
+    if partitioning.is_timed:
+        keys = [key for key in partitioning.known(keys) if partitioning.bounds(key)[0] < end]
+    # Also when it is found to be current: a kill between its commit and its pins must not leave it without them.
+    tx.then(lambda done: pin_training_set(env.lake, published(env.lake, made.name, done)))
+    spine = spine_rows(made, tx, env, keys, with_label=True).filter(
+        pl.col(made.label_column).is_not_null(), pl.col(EVENT_TIME) < end
+    )
+    if spine.is_empty():
+        raise NotReady(f"{source} has no labelled rows before {made.first_held_back} yet.")
+    return Joined(spine, resolve(tx, made.references, spine))
+
+
+def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end: datetime) -> None:
+    """Raise NotReady unless a table has the last partition before an instant; where partitions are no spans of time, any."""
+    last = partitioning.overlapping(end - timedelta(microseconds=1), end) if partitioning.is_timed else []
+    if last:
+        require(tx, table, last[-1])
+    else:
+        available(tx, table)
+
+
+def _compute(made: TrainingSet, tx: Transaction, joined: Joined) -> Mapping[str, Any]:
+    rows = stage_training_set(
+        tx, made.name, joined.spine, joined.features, known_at=made.known_at, skip_nulls=made.skip_nulls
+    )
+    label = rows[made.label_column]
+    few = not label.dtype.is_float() and label.n_unique() <= rows.height // 2
+    return {"rows": rows.height, "columns": rows.width} | ({"classes": label.n_unique()} if few else {})
+
+
+def spine_rows(
+    made: TrainingSet, tx: Transaction, env: Resources, partitions: Sequence[str], *, with_label: bool
+) -> pl.DataFrame:
+    """The spine over some partitions of its source, which become an input: keys, `event_time`, the label if it is wanted,
+    and the key of the text's vector if there is one. Sorted by time and keys."""
+    spine = made.spine
+    frame = tx.read(spine.source, partitions)
+    where = f"the spine of {made.table} ({spine.source})"
+    if spine.build is not None:
+        for table in spine.lookups:
+            available(tx, table)
+        frame = spine.build(frame, *(tx.read(table) for table in spine.lookups))
+        if not isinstance(frame, pl.LazyFrame):
+            raise AssayError(f"{where}: build= must give a LazyFrame, not {type(frame).__name__}.")
+    schema = frame.collect_schema()
+    needed = [*spine.keys, *([made.text] if made.text else [])]
+    columns = [*map(pl.col, spine.keys), instant(schema, spine.event_time, where).alias(EVENT_TIME)]
+    if with_label:
+        label = pl.col(made.label) if isinstance(made.label, str) else made.label
+        needed += label.meta.root_names()
+        columns.append(label)
+    require_columns(schema, needed, where)
+    if made.text is not None:
+        columns.append(pl.col(made.text).alias("__text"))
+    if spine.where is not None:
+        frame = frame.filter(spine.where)
+    rows = frame.select(columns).collect()
+    if made.text is not None:
+        rows = rows.with_columns(embedding_keys(env, rows["__text"])).drop("__text")
+    return rows.sort(EVENT_TIME, *spine.keys)

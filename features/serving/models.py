@@ -1,0 +1,241 @@
+"""Models: one row of `models/<name>` per version, with its artefact, metrics and the training set it was fitted on."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.serving.inputs import Input, read_input
+from assay.features.serving.model_formats import OWN, Artifact, Load, Save, from_artifact, to_artifact
+from assay.features.serving.training import TrainingSetVersion, load_training_set
+from assay.features.tables.availability import require_readable
+from assay.features.tables.kinds import Kind
+from assay.features.tables.lake import Lake, TableMissing, TableState
+from assay.features.tables.parquet_files import file_sha256
+from assay.features.tables.run_record import Recorder, Run, Work, new_run
+from assay.features.tables.sections import Model
+from assay.features.tables.snapshot import Snapshot
+from assay.features.tables.transaction import Transaction, run
+
+VERSION = "model_version"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_ROW = {
+    VERSION: pl.String(),
+    "sha256": pl.String(),
+    "artifact": pl.Binary(),
+    "format": pl.String(),
+    "training_set": pl.String(),
+    "outputs": pl.List(pl.String()),
+    "metrics": pl.String(),
+    "params": pl.String(),
+    "created_at": pl.Datetime("us", "UTC"),
+}
+
+
+class ModelMissing(AssayError):
+    """There is no such version of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version of a model, as it is stored. `snapshot` is a version of `models/<name>` that holds it.
+
+    `format` is `""` for models from before formats were recorded; `training_set` an id such as `delay@3`, `""` if none was
+    named.
+    """
+
+    name: str
+    version: str
+    snapshot: Snapshot
+    sha256: str
+    format: str
+    training_set: str
+    outputs: tuple[str, ...]
+    metrics: Mapping[str, Any]
+    params: Mapping[str, Any]
+    created_at: datetime
+    lake: Lake = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{Kind.MODELS.table(self.name)} {self.version}"
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in ("name", "version", "sha256", "format", "training_set")}
+        return values | {
+            "snapshot": self.snapshot.to_dict(),
+            "outputs": list(self.outputs),
+            "metrics": dict(self.metrics),
+            "params": dict(self.params),
+            "created_at": self.created_at.isoformat(),
+        }
+
+    def artifact(self) -> Artifact:
+        """The stored bytes. Raises AssayError when they are gone, or not what was committed."""
+        require_readable(self.lake, self.snapshot, str(self))
+        state = self.lake.table(self.snapshot.table).at(self.snapshot.version)
+        _refuse_changed_files(state, str(self))
+        rows = state.scan().filter(pl.col(VERSION) == self.version).select("artifact").collect()
+        return Artifact(self.format or OWN, rows["artifact"][0])
+
+    def load(self, *, load: Load | None = None, trusted: Sequence[str | type] = ()) -> Any:
+        """The fitted model. See `assay.features.serving.model_formats.from_artifact` for arguments and errors."""
+        return from_artifact(self.artifact(), self.sha256, str(self), load=load, trusted=trusted)
+
+
+def find_model(lake: Lake, name: str, version: str | int | None = None) -> ModelVersion:
+    """A version of a model (None: the newest). Raises AssayError for a model or a version that is not there."""
+    state = lake.table(models_table(name)).at()
+    return model_of_state(state, name, version)
+
+
+def model_of_state(state: TableState, name: str, version: str | int | None = None) -> ModelVersion:
+    """The same at one version of the table."""
+    rows = _rows(state.scan())
+    if rows.is_empty():
+        raise ModelMissing(f"{state.table.name} holds no model yet.")
+    if version is not None and str(version) not in rows[VERSION]:
+        known = ", ".join(rows[VERSION])
+        raise ModelMissing(f"{state.table.name} has no version {str(version)!r}. There are: {known}.")
+    chosen = rows if version is None else rows.filter(pl.col(VERSION) == str(version))
+    row = chosen.row(-1, named=True)
+    return ModelVersion(
+        name=name,
+        version=row[VERSION],
+        snapshot=state.snapshot,
+        sha256=row["sha256"],
+        format=row["format"] or "",
+        training_set=row["training_set"] or "",
+        outputs=tuple(row["outputs"] or ()),
+        metrics=json.loads(row["metrics"] or "{}"),
+        params=json.loads(row["params"] or "{}"),
+        created_at=row["created_at"],
+        lake=state.table.lake,
+    )
+
+
+def stage_model(
+    tx: Transaction,
+    name: str,
+    artifact: Artifact,
+    *,
+    training_set: str,
+    outputs: Sequence[str],
+    metrics: Mapping[str, Any],
+    params: Mapping[str, Any],
+) -> str:
+    """Stage a row of `models/<name>` in a transaction; its version comes back. The same bytes from the same training set
+    are the same version, which is then left as it is, with its first metrics."""
+    table = models_table(name)
+    texts = {"metrics": _json(metrics, f"{table}: metrics"), "params": _json(params, f"{table}: params")}
+    try:
+        known = _rows(tx.read(table, lookup=True))
+    except TableMissing:
+        known = pl.DataFrame(schema={column: _ROW[column] for column in _ROW if column != "artifact"})
+    same = known.filter(sha256=artifact.sha256).filter(pl.col("training_set").fill_null("") == training_set)
+    numbers = [int(text) for text in known[VERSION] if text.isdecimal()]
+    row = {
+        VERSION: same[VERSION][0] if same.height else str(max(numbers, default=0) + 1),
+        "sha256": artifact.sha256,
+        "artifact": artifact.content,
+        "format": artifact.format,
+        "training_set": training_set,
+        "outputs": list(outputs),
+        **texts,
+        "created_at": datetime.now(UTC),
+    }
+    rows = pl.DataFrame([row], schema=_ROW)
+    described = Model(version=row[VERSION], sha256=artifact.sha256, training_set=training_set, outputs=tuple(outputs))
+    tx.write(table, rows.clear() if same.height else rows, mode="append", sections={"model": described})
+    return row[VERSION]
+
+
+def log_model(
+    lake: Lake,
+    recorder: Recorder,
+    name: str,
+    fitted: Any,
+    *,
+    training_set: TrainingSetVersion | str | None,
+    metrics: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] = (),
+    inputs: Sequence[Input] = (),
+    format: str | None = None,
+    save: Save | None = None,
+    load: Load | None = None,
+    trusted: Sequence[str | type] = (),
+    code_version: str = "",
+    run_as: Run | None = None,
+) -> ModelVersion:
+    """Store a fitted model as a version of `models/<name>`. For arguments and errors see `assay.Store.log_model`."""
+    table = models_table(name)
+    artifact = to_artifact(fitted, table, format=format, save=save)
+    if artifact.format != OWN or load is not None:  # what cannot be read again is found out now
+        from_artifact(artifact, artifact.sha256, table, load=load, trusted=trusted)
+    made = load_training_set(lake, training_set) if isinstance(training_set, str) else training_set
+    made_from = made.id if made is not None else ""
+    described = {"sha256": artifact.sha256, "training_set": made_from}
+    work = Work(table, None, code_version, run_as or new_run(), described, f"A model logged as {name}.")
+
+    def body(tx: Transaction) -> str:
+        for item in (*([made] if made is not None else []), *inputs):
+            read_input(tx, item)
+        return stage_model(
+            tx,
+            name,
+            artifact,
+            training_set=made_from,
+            outputs=outputs,
+            metrics=metrics or {},
+            params=params or {},
+        )
+
+    version, done = run(lake, recorder, work, body)
+    written = next(item for item in done.writes if item.table == table)
+    return model_of_state(lake.table(table).at(written.snapshot.version), name, version)
+
+
+def models_table(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise AssayError(f"{name!r} is not a model's name: use letters, digits and '_'.")
+    return Kind.MODELS.table(name)
+
+
+def _rows(frame: pl.LazyFrame) -> pl.DataFrame:
+    """All versions without their artefacts, oldest first. Columns that an older table lacks are null."""
+    there = frame.collect_schema().names()
+    columns = [
+        pl.col(column) if column in there else pl.lit(None, dtype=dtype).alias(column)
+        for column, dtype in _ROW.items()
+        if column != "artifact"
+    ]
+    return frame.select(columns).collect().sort("created_at", maintain_order=True)
+
+
+def _refuse_changed_files(state: TableState, where: str) -> None:
+    """Before Polars reads them: it may abort on a file that is not what the log says."""
+    for file in state.files:
+        content = state.table.lake.storage.get(f"{state.table.name}/{file.path}")
+        if hashlib.sha256(content).hexdigest() != file_sha256(file.path):
+            raise AssayError(
+                f"{where} is refused: {file.path} was changed after it was committed. Restore it from a backup (its name is "
+                "the SHA-256 of its bytes)."
+            )
+
+
+def _json(values: Mapping[str, Any], where: str) -> str:
+    def plain(value: Any) -> Any:
+        if hasattr(value, "item"):
+            return value.item()
+        raise TypeError(type(value).__name__)
+
+    try:
+        return json.dumps(dict(values), sort_keys=True, allow_nan=False, default=plain)
+    except (TypeError, ValueError) as problem:
+        raise AssayError(f"{where} must be finite numbers, texts, lists and dicts of these ({problem}).") from None
