@@ -200,6 +200,7 @@ def test_the_document_is_true(stranger: Stranger) -> None:
         check=True,
     )
     assert Path(found.stdout.strip()).is_relative_to(stranger.site), "only the wheel"
+    before: dict[str, int] = {}
     for language, text in FENCE.findall(DOCUMENT.read_text()):
         if "suppliers" in text and language == "python":
             before = tables(stranger)
