@@ -20,7 +20,6 @@ from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from assay.assets.decisions.review import DecisionResult

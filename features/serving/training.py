@@ -198,8 +198,14 @@ def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSetVersion:
             f"Version {snapshot.version} of {snapshot.table} made no training set (those that did: {made})."
         )
     training_set_id = f"{name}@{snapshot.version}"
-    whole = {"id": training_set_id, **manifest, "table": snapshot.to_dict()}
+    whole = {"id": training_set_id, **manifest, "table": _resolved(lake, snapshot.to_dict())}
+    whole["inputs"] = [_resolved(lake, item) for item in manifest["inputs"]]
     return TrainingSetVersion(training_set_id, name, snapshot, whole, lake)
+
+
+def _resolved(lake: Lake, item: Mapping[str, Any]) -> dict[str, Any]:
+    """With the address in this lake, wherever it lay when the manifest was written."""
+    return {**item, "uri": lake.storage.uri(item["table"])}
 
 
 def pin_training_set(lake: Lake, made: TrainingSetVersion) -> None:
@@ -239,7 +245,8 @@ def _table(name: str) -> str:
 
 
 def _input(tx: Transaction, item: Slice) -> dict[str, Any]:
-    """What was read of a table, and how any Delta reader reads it again: `uri`, `version`, and an SQL `predicate`."""
+    """What was read of a table, and how any Delta reader reads it again: `uri` (relative to the lake; resolved
+    when the manifest is opened), `version`, and an SQL `predicate`."""
     rows = tx.state(item.snapshot.table).rows(item.partitions)
     return item.to_dict() | {"name": item.snapshot.table, "predicate": _predicate(item.partitions), "rows": rows}
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -11,14 +11,15 @@ class Snapshot:
     """One version of one table.
 
     Identity is `(table_id, version, commit_sha256)`: a table deleted and made anew at the same address starts again at
-    version 0 under another id. `table` and `uri` are only the address.
+    version 0 under another id. `table` is only the address, relative to the lake; `uri` is where it lies in the lake as it
+    was opened, "" where that is not known. It is no part of the identity, nor written down: lakes are moved and copied.
     """
 
     table: str
     table_id: str
     version: int
     commit_sha256: str
-    uri: str = ""
+    uri: str = field(default="", compare=False)
 
     @property
     def digest(self) -> str:
@@ -34,12 +35,12 @@ class Snapshot:
             "table_id": self.table_id,
             "version": self.version,
             "commit_sha256": self.commit_sha256,
-            "uri": self.uri,
+            "uri": self.table,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Snapshot":
-        return cls(data["table"], data["table_id"], data["version"], data["commit_sha256"], data.get("uri", ""))
+        return cls(data["table"], data["table_id"], data["version"], data["commit_sha256"])
 
 
 @dataclass(frozen=True, slots=True)

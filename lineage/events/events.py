@@ -7,6 +7,7 @@ again replaces the earlier one: all inputs and outputs at the versions really re
 import json
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -148,16 +149,16 @@ def _inputs(done: RunResult) -> list[InputDataset]:
 
 def _read_table(slices: Sequence[Slice], checks: Iterable[CheckResult]) -> InputDataset:
     snapshot = slices[0].snapshot
-    name = table_name(snapshot.table, snapshot.uri)
-    described = facets.table_facets(snapshot.table, name, snapshot.version)
+    name = table_name(snapshot.table)
+    described = facets.table_facets(name, snapshot)
     described["assay_snapshot"] = facets.read_facet(slices)
     return _input(name, described, checks)
 
 
 def _audited(written: TableWrite, checks: Iterable[CheckResult]) -> InputDataset:
     """An output whose rows were checked before it was published: OpenLineage knows assertions only on inputs."""
-    name = table_name(written.table, written.snapshot.uri)
-    described = facets.table_facets(written.table, name, written.snapshot.version)
+    name = table_name(written.table)
+    described = facets.table_facets(name, written.snapshot)
     described["assay_snapshot"] = facets.written_facet(written, audited=True)
     return _input(name, described, checks)
 
@@ -178,8 +179,8 @@ def _input(name: DatasetName, described: Mapping[str, Any], checks: Iterable[Che
 
 
 def _output(written: TableWrite, done: RunResult) -> OutputDataset:
-    name = table_name(written.table, written.snapshot.uri)
-    described = facets.table_facets(written.table, name, written.snapshot.version)
+    name = table_name(written.table)
+    described = facets.table_facets(name, written.snapshot)
     described["assay_snapshot"] = facets.written_facet(written)
     partition = {PARTITION: "String"} if written.partition is not None else {}
     described["schema"] = facets.schema_facet({**written.schema, **partition})
@@ -194,8 +195,8 @@ def _output(written: TableWrite, done: RunResult) -> OutputDataset:
 
 
 def _column_facets(written: TableWrite, done: RunResult) -> dict[str, Any]:
-    names = {item.table: table_name(item.table, item.snapshot.uri) for item in done.writes}
-    names |= {item.snapshot.table: table_name(item.snapshot.table, item.snapshot.uri) for item in done.reads}
+    tables = {item.table for item in done.writes} | {item.snapshot.table for item in done.reads}
+    names = {table: table_name(table) for table in tables}
     read = {names[item.snapshot.table] for item in done.reads} | {dataset_name(item.path) for item in done.sources}
     return _facets_of(json.dumps(written.column_lineage), tuple(sorted(names.items())), tuple(sorted(read)))
 
@@ -210,6 +211,12 @@ def _facets_of(
 
 
 # -- from the tables ---------------------------------------------------------------------------------------------------
+
+
+def _located(read: Slice, written: Snapshot) -> Slice:
+    """What was read, with where it lies now: beside what was written. Commits hold no address of their lake."""
+    root = written.uri.removesuffix(written.table)
+    return replace(read, snapshot=replace(read.snapshot, uri=root + read.snapshot.table)) if root else read
 
 
 def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str]]]) -> RunResult:
@@ -248,7 +255,7 @@ def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str
     )
     return RunResult(
         work=work,
-        reads=first.inputs,
+        reads=tuple(_located(item, commits[0][0]) for item in first.inputs),
         sources=first.sources,
         writes=writes,
         checks=tuple(CheckResult(**item) for item in first.checks),

@@ -16,7 +16,7 @@ from openlineage.client import facet_v2 as ol
 from assay.features.tables.digest import digest_of
 from assay.features.tables.run_record import CheckResult, Run, TableWrite, Work
 from assay.features.tables.snapshot import Slice, Snapshot
-from assay.lineage.events.naming import LOGICAL, DatasetName
+from assay.lineage.events.naming import DatasetName, dataset_name
 from assay.lineage.events.process import Process
 from assay.lineage.events.redaction import redact_text
 from assay.lineage.events.serialize import Plain, plain
@@ -54,14 +54,14 @@ def _signed(facet: ol.BaseFacet) -> ol.BaseFacet:
 # -- datasets ----------------------------------------------------------------------------------------------------------
 
 
-def table_facets(table: str, name: DatasetName, version: int) -> dict[str, Any]:
-    """What every Delta dataset says: where it lies, what it is called, which version is meant."""
-    return {
-        "version": version_facet(str(version)),
+def table_facets(name: DatasetName, snapshot: Snapshot) -> dict[str, Any]:
+    """What every Delta dataset says: what it is called, which version is meant, and where it lies now, if that is known."""
+    described = {
+        "version": version_facet(str(snapshot.version)),
         "storage": _storage_facet(),
         "dataSource": source_facet(name),
-        "symlinks": _symlinks_facet(table),
     }
+    return described | ({"symlinks": _symlinks_facet(dataset_name(snapshot.uri))} if snapshot.uri else {})
 
 
 @remembered
@@ -70,8 +70,10 @@ def _storage_facet() -> ol.DatasetFacet:
 
 
 @remembered
-def _symlinks_facet(table: str) -> ol.DatasetFacet:
-    return ol.symlinks_dataset.SymlinksDatasetFacet([ol.symlinks_dataset.Identifier(LOGICAL, table, "TABLE")])
+def _symlinks_facet(place: DatasetName) -> ol.DatasetFacet:
+    """The address, by which other tools know the table."""
+    identifier = ol.symlinks_dataset.Identifier(place.namespace, place.name, "TABLE")
+    return ol.symlinks_dataset.SymlinksDatasetFacet([identifier])
 
 
 @remembered

@@ -64,6 +64,6 @@ def canonical(namespace: str, name: str) -> DatasetName:
     return DatasetName(f"{scheme}://{rest.rstrip('/')}", path)
 
 
-def table_name(table: str, uri: str) -> DatasetName:
-    """The name of a table of the lake: its address, or only its logical name where no address is known."""
-    return dataset_name(uri) if uri else DatasetName(LOGICAL, table)
+def table_name(table: str) -> DatasetName:
+    """The name of a table of the lake: the same wherever the lake lies. Its address is another name (`symlinks`)."""
+    return DatasetName(LOGICAL, table)

@@ -147,7 +147,7 @@ def stage_predictions(
     for item in inputs:
         read_input(tx, item)
     for item in attachments.searched(frame):
-        if item not in (replace(read.snapshot, uri="") for read in tx.reads if not read.lookup):
+        if item not in (read.snapshot for read in tx.reads if not read.lookup):
             read_input(tx, item)
     keys = _keys(tx, frame, table) if keys is None else list(keys)
     require_columns(frame.schema, [*keys, *feature_columns], f"the frame of {table}")

@@ -207,7 +207,8 @@ class NodeReader:
         ids = [row.id for row in rows]
         writers, results = self._writers(ids), self._checks_of_versions(ids)
         found: dict[Key, GraphNode] = {}
-        for row in sorted(rows, key=lambda row: (row.table_id != "", -row.id)):  # who names the table knows most of it
+        # Who names the table knows most of it; its name in the lake goes before former addresses.
+        for row in sorted(rows, key=lambda row: (row.table_id != "", row.namespace == LOGICAL, -row.id)):
             node_id = f"dataset:{row.namespace}:{row.name}" + (f"@{row.version}" if row.version else "")
             if row.table_id and (row.dataset_id, row.version) in doubled:
                 node_id += f"#{row.table_id}"  # a table deleted and made anew counts its versions from 0 again

@@ -50,6 +50,7 @@ def index(connection: sa.Connection, batch: Sequence[EventFacts]) -> None:
     _put_edges(connection, used)
     _put_checks(connection, [(runs[facts.run_id], check) for facts in batch if facts.run_id for check in facts.checks])
     put_mentions(connection, batch, Places(jobs, runs, placed))
+    _settle_other_names(connection, batch)
 
 
 # -- events ------------------------------------------------------------------------------------------------------------
@@ -183,24 +184,45 @@ def _put_datasets(
 
 
 def _settle_incarnations(connection: sa.Connection, addresses: Sequence[tuple[str, str]]) -> None:
-    """Link names without a table id to the table at the same address, as long as only one table was ever seen there. Once a
+    """A table, known by its id, is one timeline under all names that it ever had. Names without a table id are linked to the
+    table at the same address (its name, or another one: `symlinks`), as long as only one table was ever seen there. Once a
     second table is seen at the address, the link is removed and its versions are kept apart."""
     find = "SELECT d.id, d.namespace, d.name, d.table_id, d.life AS incarnation FROM $rows CROSS JOIN datasets d"
     rows = bulk.execute(connection, f"{find} WHERE d.namespace = $0 AND d.name = $1", addresses).all()
-    incarnations: dict[tuple[str, str], list[int]] = {}
-    for row in rows:
+    linked = (
+        "SELECT l.namespace, l.name, d.table_id FROM $rows CROSS JOIN symlinks l JOIN datasets d ON d.id = l.dataset_id"
+    )
+    linked += " WHERE l.namespace = $0 AND l.name = $1 AND d.table_id <> ''"
+    tables: dict[tuple[str, str], set[str]] = {}
+    for row in (*rows, *bulk.execute(connection, linked, addresses).all()):
         if row.table_id:
-            incarnations.setdefault((row.namespace, row.name), []).append(row.id)
+            tables.setdefault((row.namespace, row.name), set()).add(row.table_id)
+    oldest = (
+        "SELECT d.table_id, min(d.id) AS id FROM $rows CROSS JOIN datasets d WHERE d.table_id = $0 GROUP BY d.table_id"
+    )
+    asked = [[table] for table in sorted(set().union(*tables.values()))]
+    first = {row.table_id: row.id for row in bulk.execute(connection, oldest, asked)} if asked else {}
     changed = []
     for row in rows:
-        here = incarnations.get((row.namespace, row.name), [])
-        incarnation = row.id if row.table_id else here[0] if len(here) == 1 else None
+        here = sorted(tables.get((row.namespace, row.name), ()))
+        incarnation = first[row.table_id] if row.table_id else first[here[0]] if len(here) == 1 else None
         if incarnation != row.incarnation:
             changed.append((row.id, incarnation))
             if not row.table_id:  # a table's own versions are never moved
                 _move(connection, row.id, incarnation)
     if changed:
         bulk.execute(connection, "UPDATE datasets SET life = $1i FROM $rows WHERE id = $0i", changed)
+
+
+def _settle_other_names(connection: sa.Connection, batch: Sequence[EventFacts]) -> None:
+    """The same for datasets whose name was given, by this batch, as another name of a table."""
+    names = {(key.namespace, key.name) for facts in batch for item in facts.mentions for key in item.symlinks or ()}
+    find = "SELECT d.namespace, d.name FROM $rows CROSS JOIN datasets d"
+    find += " WHERE d.namespace = $0 AND d.name = $1 AND d.table_id = ''"
+    if names and (met := {(row[0], row[1]) for row in bulk.execute(connection, find, sorted(names))}):
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _INCARNATIONS_LOCK})
+        _settle_incarnations(connection, sorted(met))
 
 
 def _move(connection: sa.Connection, dataset: int, incarnation: int | None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assay.features.serving.feature_refs import join_features
+from assay.features.serving.as_of_join import as_of_join
 from assay.features.tables.guard import Action, Denied
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.pins import pin, pins, unpin
@@ -100,7 +100,7 @@ def test_a_denied_read_stops_work_joins_and_traces(filled: Lake) -> None:
     with pytest.raises(Denied, match="ada may not read features/v"):
         Reader(lake).read("features/v")
     with pytest.raises(Denied):
-        join_features(lake, SPINE, ["v:n"])
+        as_of_join(SPINE, ["v:n"], lake=lake)
     with pytest.raises(Denied):
         trace(lake, made)
     with pytest.raises(Denied), transaction(lake, NullRecorder(), Work("clean/t")) as tx:

@@ -118,8 +118,8 @@ def test_what_differs_between_versions(daily: TestClient, lake: Lake) -> None:
     found = daily.get("/api/v1/diff", params={"a": "clean/t@1", "b": f"dataset:assay:clean/t@{latest}"}).json()
     answered.Diff.model_validate(found)
     assert found == {
-        "a": f"dataset:file:{lake.storage.root}/clean/t@1",
-        "b": f"dataset:file:{lake.storage.root}/clean/t@{latest}",
+        "a": "dataset:assay:clean/t@1",
+        "b": f"dataset:assay:clean/t@{latest}",
         "same": False,
         "schema": {"b": [None, "String"]},
         "rows": [1, 2],

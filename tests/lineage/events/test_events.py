@@ -155,8 +155,8 @@ def test_all_checks_are_in_the_terminal_event_once_each() -> None:
     )
     event = event_of(events.finished(done(checks=checks), "assay"))
     found = {item["name"]: item["inputFacets"] for item in event["inputs"]}
-    raw = found["/data/lake/raw/tickets"]["dataQualityAssertions"]["assertions"]
-    clean = found["/data/lake/clean/tickets"]["dataQualityAssertions"]["assertions"]
+    raw = found["raw/tickets"]["dataQualityAssertions"]["assertions"]
+    clean = found["clean/tickets"]["dataQualityAssertions"]["assertions"]
     assert [(item["assertion"], item["success"], item["severity"]) for item in raw] == [("rows", True, "warn")]
     assert [(i["assertion"], i["success"], i["severity"], i["column"], i["expected"], i["actual"]) for i in clean] == [
         ("text.not_null", False, "error", "text", "0", "2")
@@ -217,17 +217,17 @@ def edges_of_lineage(facet: Mapping[str, Any]) -> set[tuple[str | None, str, str
 def test_both_column_facets_say_the_same_and_nothing_more() -> None:
     facets = column_facets(DECLARED)
     expected = {
-        ("sum", "/data/lake/raw/a", "x", "DIRECT"),
-        ("sum", "/data/lake/raw/a", "x", "INDIRECT"),
-        ("sum", "/data/lake/raw/b", "y", "DIRECT"),
-        ("copy", "/data/lake/raw/a", "z", "DIRECT"),
-        (None, "/data/lake/raw/a", "day", "INDIRECT"),  # every column depends on it: said once
+        ("sum", "raw/a", "x", "DIRECT"),
+        ("sum", "raw/a", "x", "INDIRECT"),
+        ("sum", "raw/b", "y", "DIRECT"),
+        ("copy", "raw/a", "z", "DIRECT"),
+        (None, "raw/a", "day", "INDIRECT"),  # every column depends on it: said once
     }
     assert edges_of_column_lineage(facets["columnLineage"]) == expected
     assert edges_of_lineage(facets["lineage"]) == expected
     assert facets["columnLineage"]["fields"]["constant"] == {"inputFields": []}
     whole = [item["name"] for item in facets["lineage"]["inputs"] if "field" not in item]
-    assert whole == ["/data/lake/raw/a", "/data/lake/raw/b"]  # raw/c was read for nothing in this output
+    assert whole == ["raw/a", "raw/b"]  # raw/c was read for nothing in this output
     assert "assay_unknownColumns" not in facets
 
 
@@ -415,3 +415,16 @@ def test_errors_that_are_not_ours_are_named_by_class_and_place_only() -> None:
     assert described.endswith("in test_errors_that_are_not_ours_are_named_by_class_and_place_only")
     assert "c4nary" not in described
     assert events.describe(PipelineBroken("a.csv, line 3: half a row")) == "PipelineBroken: a.csv, line 3: half a row"
+
+
+def test_a_table_is_called_the_same_wherever_its_lake_lies() -> None:
+    here, there = (
+        event_of(events.finished(done(reads=(Slice(snapshot("raw/tickets", 3, root), None, SHA),)), "assay"))["inputs"][
+            0
+        ]
+        for root in ("/data/lake", "s3://bucket/lake")
+    )
+    assert (here["namespace"], here["name"]) == (there["namespace"], there["name"]) == ("assay", "raw/tickets")
+    assert here["facets"]["dataSource"] == there["facets"]["dataSource"]
+    (place,) = there["facets"]["symlinks"]["identifiers"]
+    assert (place["namespace"], place["name"]) == ("s3://bucket", "lake/raw/tickets")

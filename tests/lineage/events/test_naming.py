@@ -22,4 +22,4 @@ def test_dataset_names_follow_the_naming_specification(address: str, namespace: 
 
 
 def test_a_table_without_an_address_goes_by_its_logical_name() -> None:
-    assert table_name("clean/t", "") == DatasetName("assay", "clean/t")
+    assert table_name("clean/t") == DatasetName("assay", "clean/t")

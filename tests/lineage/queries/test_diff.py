@@ -61,8 +61,8 @@ def test_short_names_and_data_without_types(lake: Lake, recorder: EventRecorder)
     found = diff(recorder.store, lake, "clean@1", f"clean@{latest}")
     assert found == diff(recorder.store, lake, "dataset:assay:clean@1", "clean")
     assert found.to_dict() == {
-        "a": f"dataset:file:{lake.storage.root}/clean@1",
-        "b": f"dataset:file:{lake.storage.root}/clean@{latest}",
+        "a": "dataset:assay:clean@1",
+        "b": f"dataset:assay:clean@{latest}",
         "same": False,
         "schema": {},
         "rows": (1, 2),

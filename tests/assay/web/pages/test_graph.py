@@ -157,7 +157,7 @@ def test_who_else_read_a_table_is_shown_only_on_request(get: Any, desk: Any) -> 
 def test_a_picture_holds_only_what_was_read_on_the_way(get: Any, desk: Any) -> None:
     """Of tables that hold three days now."""
     shown = get(graph(at(desk, "features/ticket", 1), up=20, down=0))
-    assert {text.split(", ")[1] for text in shown.cards.values() if "/lake/" in text} == {"version 1"}
+    assert {text.split(", ")[1] for text in shown.cards.values() if "assay " in text} == {"version 1"}
 
 
 def test_acts_on_what_is_no_longer_there_are_left_out(get: Any, desk: Any) -> None:
