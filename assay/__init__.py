@@ -16,7 +16,9 @@ from assay.lazy import lazy
 
 if TYPE_CHECKING:
     from assay.assets.dagster.definitions import definitions
-    from assay.assets.sources.source import Files, Rows, Source
+    from assay.assets.sources.files import Files
+    from assay.assets.sources.rows import Rows
+    from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding
     from assay.assets.steps.models import Model
     from assay.assets.steps.step import Step
@@ -78,12 +80,12 @@ _HOMES = {
     "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
-    "Files": "assay.assets.sources.source",
+    "Files": "assay.assets.sources.files",
     "Model": "assay.assets.steps.models",
     "Online": "assay.features.serving.online",
     "Partitioning": "assay.features.tables.partitioning",
     "RowCount": "assay.checks.contract.field",
-    "Rows": "assay.assets.sources.source",
+    "Rows": "assay.assets.sources.rows",
     "Severity": "assay.checks.contract.field",
     "Source": "assay.assets.sources.source",
     "Spine": "assay.assets.steps.training",

@@ -6,15 +6,19 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
+    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from assay.errors import AssayError
+
+SECRETS_DIR = "ASSAY_SECRETS_DIR"
 PROJECT_FILE = "pyproject.toml"
 PROJECT_TABLE = re.compile(r"^\s*\[tool\.assay[\].]", re.MULTILINE)
 
@@ -61,6 +65,25 @@ class _ProjectEnv(DotEnvSettingsSource):
         return values
 
 
+class _SecretFiles(EnvSettingsSource):
+    """Files of the folder ASSAY_SECRETS_DIR, each named like a variable (`ASSAY_CONNECTIONS__ERP__URL`, in any case)."""
+
+    def _load_env_vars(self) -> dict[str, str | None]:
+        folder = Path(os.environ[SECRETS_DIR])
+        if not folder.is_dir():
+            raise AssayError(f"{SECRETS_DIR}={folder}: there is no such folder.")
+        files = (file for file in sorted(folder.iterdir()) if file.name.upper().startswith("ASSAY_") and file.is_file())
+        return {file.name.lower(): file.read_text(encoding="utf-8").strip() for file in files}
+
+
+class Connection(BaseModel):
+    """A database that sources read. Its URL is a secret: it prints as stars."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    url: SecretStr
+
+
 def _user_name() -> str:
     try:
         return getpass.getuser()
@@ -74,7 +97,9 @@ class Settings(BaseSettings):
     URLs that can carry a password are secrets: they print as stars.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ASSAY_", env_nested_delimiter="__", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     project: str = Field(
         default="",
@@ -95,8 +120,9 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="or by this transport of the OpenLineage client: its configuration as JSON, or a YAML file's path",
     )
-    crm_url: SecretStr = Field(
-        default=SecretStr(""), description="database of the support desk's customers (default: SQLite)"
+    connections: dict[str, Connection] = Field(
+        default_factory=dict,
+        description="databases by name: ASSAY_CONNECTIONS__ERP__URL is the SQLAlchemy URL of `Rows(…, connection='erp')`",
     )
     embedding_model: str = Field(
         default="", description="a sentence-transformers model path (default: the bundled MiniLM)"
@@ -125,7 +151,16 @@ class Settings(BaseSettings):
         given = init_settings.init_kwargs.get("project") if isinstance(init_settings, InitSettingsSource) else None
         folder = project_folder(given or os.environ.get("ASSAY_PROJECT", ""))
         of_project = (_ProjectEnv(settings_cls, folder),) if folder else ()
-        return (init_settings, env_settings, *of_project, file_secret_settings)
+        secrets = (_SecretFiles(settings_cls),) if os.environ.get(SECRETS_DIR) else ()
+        return (init_settings, env_settings, *of_project, *secrets, file_secret_settings)
+
+    @field_validator("connections", mode="before")
+    @classmethod
+    def _connections(cls, values: Any) -> Any:
+        """By lower-case name; a URL alone will do (`ASSAY_CONNECTIONS__ERP=…`)."""
+        if not isinstance(values, dict):
+            return values
+        return {str(name).lower(): {"url": url} if isinstance(url, str) else url for name, url in values.items()}
 
     @model_validator(mode="before")
     @classmethod
@@ -158,9 +193,16 @@ class Settings(BaseSettings):
         """Where events are delivered besides the local store; empty: nowhere."""
         return self.openlineage_transport.get_secret_value() or self.openlineage_url.get_secret_value()
 
-    @property
-    def crm_database_url(self) -> str:
-        return self.crm_url.get_secret_value() or f"sqlite:///{(self.landing_path / 'customers.db').resolve()}"
+    def connection_url(self, name: str) -> str:
+        """The URL of a connection, with its password. Raises AssayError for a name that is not set."""
+        found = self.connections.get(name.lower())
+        if found is None or not found.url.get_secret_value():
+            known = f" There are: {', '.join(sorted(self.connections))}." if self.connections else ""
+            raise AssayError(
+                f"There is no connection {name!r}: set ASSAY_CONNECTIONS__{name.upper()}__URL to its SQLAlchemy URL, in the "
+                f"environment, in the project's .env, or in a file of that name in ASSAY_SECRETS_DIR.{known}"
+            )
+        return found.url.get_secret_value()
 
     @property
     def lake_options(self) -> dict[str, str]:

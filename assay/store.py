@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from assay.errors import AssayError
 from assay.features.tables.guard import ALLOW_ALL, Guard
 from assay.features.tables.lake import Lake, Table, open_lake
-from assay.features.tables.run_record import Run, Work, new_run
+from assay.features.tables.run_record import NullRecorder, Run, Work, new_run
 from assay.features.tables.snapshot import Snapshot
 from assay.features.tables.transaction import Transaction, transaction
 from assay.lineage.delivery.recorder import QUIET_SECONDS
@@ -122,11 +122,13 @@ class Store:
             drain.stop()
         return backlog(self.lineage_store).pending
 
-    def env(self) -> "Resources":
-        """What pipeline steps use."""
+    def env(self, *, recording: bool = True) -> "Resources":
+        """What pipeline steps use. Without `recording` nothing is written, not even an empty lineage store: for planning."""
+        from assay.assets.sources.file_hashes import hashes_in
         from assay.assets.steps.step import Resources
 
-        return Resources(self.settings, self.lake, self.recorder)
+        recorder = self.recorder if recording else NullRecorder()
+        return Resources(self.settings, self.lake, recorder, hashes=hashes_in(self.settings.home.resolve()))
 
     # -- tables ----------------------------------------------------------------------------------------------------
 

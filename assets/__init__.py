@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
     from assay.assets.declarations import pipeline
     from assay.assets.sources.deliveries import Delivery, DeliveryError
-    from assay.assets.sources.source import Files, Rows, Source
+    from assay.assets.sources.files import Files
+    from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
+    from assay.assets.sources.rows import Rows
+    from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
     from assay.assets.steps.features import view_step
     from assay.assets.steps.models import Model, model_step, prediction_step
@@ -25,11 +28,14 @@ __all__ = [
     "Files",
     "Model",
     "NotReady",
+    "NothingDelivered",
+    "Reading",
     "Resources",
     "RowSelection",
     "RowVerdict",
     "Rows",
     "Source",
+    "SourceReader",
     "Spine",
     "Step",
     "TrainingSet",
@@ -49,14 +55,17 @@ _HOMES = {
     "Delivery": "assay.assets.sources.deliveries",
     "DeliveryError": "assay.assets.sources.deliveries",
     "Embedding": "assay.assets.steps.embeddings",
-    "Files": "assay.assets.sources.source",
+    "Files": "assay.assets.sources.files",
     "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
+    "NothingDelivered": "assay.assets.sources.reader",
+    "Reading": "assay.assets.sources.reader",
     "Resources": "assay.assets.steps.step",
     "RowSelection": "assay.assets.decisions.review",
     "RowVerdict": "assay.assets.decisions.review",
-    "Rows": "assay.assets.sources.source",
+    "Rows": "assay.assets.sources.rows",
     "Source": "assay.assets.sources.source",
+    "SourceReader": "assay.assets.sources.reader",
     "Spine": "assay.assets.steps.training",
     "Step": "assay.assets.steps.step",
     "TrainingSet": "assay.assets.steps.training",

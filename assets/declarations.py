@@ -7,6 +7,7 @@ import functools
 import importlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -33,7 +34,8 @@ _SKIPPED = re.compile(r"(^|\.)(tests|conftest|test_\w*|__main__)(\.|$)")
 
 @dataclass(frozen=True, slots=True)
 class BrokenModule:
-    """A module of a project that cannot be imported, and why. The others' declarations are there all the same."""
+    """A module of a project that cannot be imported, or a declaration that cannot become a step, and why. The others are
+    there all the same."""
 
     module: str
     problem: str
@@ -48,18 +50,36 @@ class Declarations:
 
     items: tuple[Any, ...]
     broken: tuple[BrokenModule, ...]
+    steps: tuple[Step, ...] = ()
 
 
 @functools.cache
 def declarations(project: Project) -> Declarations:
     """What the modules of a project declare. A module that cannot be imported is named and does not hide the others."""
-    seen: dict[int, Any] = {}
+    seen: dict[int, tuple[Any, str]] = {}
     broken: list[BrokenModule] = []
     for domain in project.domains:
         for module in _modules(domain, project.root, broken):
             for item in declared_in(module):
-                seen.setdefault(id(item), item)
-    return Declarations(tuple(seen.values()), tuple(broken))
+                seen.setdefault(id(item), (item, module.__name__))
+    items = tuple(item for item, _ in seen.values())
+    steps = _sound_steps(list(seen.values()), broken)
+    return Declarations(items, tuple(broken), ordered(steps))
+
+
+def _sound_steps(declared: Sequence[tuple[Any, str]], broken: list[BrokenModule]) -> list[Step]:
+    """The steps of all declarations that can have some. Adds to `broken` what cannot, with its module."""
+    items = [item for item, _ in declared]
+    steps: list[Step] = []
+    for item, module in declared:
+        try:
+            made = _steps_of_one(item, items)
+            ordered([*steps, *made])
+        except AssayError as problem:
+            broken.append(BrokenModule(module, str(problem)))
+        else:
+            steps += made
+    return steps
 
 
 def declared_in(module: ModuleType) -> Iterator[Any]:
@@ -106,15 +126,9 @@ def _problem(name: str, problem: Exception) -> str:
     return f"{f'line {line}: ' if line else ''}{text.rstrip('.')}. Correct it."
 
 
-@functools.cache
-def _pipeline(project: Project) -> tuple[Step, ...]:
-    return ordered(steps_of(declarations(project).items))
-
-
 def pipeline(project: Project | None = None) -> tuple[Step, ...]:
-    """All steps of a project (None: the active one), upstream before downstream. Raises AssayError for two steps that write
-    one table."""
-    return _pipeline(project or active_project())
+    """All steps of a project (None: the active one), upstream before downstream; without those of broken declarations."""
+    return declarations(project or active_project()).steps
 
 
 def sources(project: Project | None = None) -> dict[str, Source]:
@@ -133,34 +147,36 @@ def source(name: str, project: Project | None = None) -> Source:
 
 
 def steps_of(declared: Sequence[Any]) -> list[Step]:
-    """The steps that declarations make."""
+    """The steps that declarations make. Raises AssayError for one that cannot have any."""
+    return [step for item in declared for step in _steps_of_one(item, declared)]
+
+
+def _steps_of_one(item: Any, declared: Sequence[Any]) -> list[Step]:
+    """The steps of one declaration among all."""
+    if isinstance(item, Source):
+        return [raw_step(item), clean_step(item)]
     sources = {source.clean: source for source in declared if isinstance(source, Source)}
-    partitions = {
-        table: source.partitioning
-        for source in sources.values()
-        for table in (source.raw, source.clean, source.quarantine)
-    }
-    partitions |= {table: step.partitioning for step in declared if isinstance(step, Step) for table in step.outputs}
-    steps: list[Step] = []
-    for item in declared:
-        if isinstance(item, Source):
-            steps += [raw_step(item), clean_step(item)]
-        elif isinstance(item, FeatureView):
-            contracts = [sources[table].contract for table in item.sources() if table in sources]
-            steps.append(view_step(item, _partitioning(f"View {item.name!r}", item.sources(), partitions), contracts))
-        elif isinstance(item, Embedding):
-            steps.append(embedding_step(item, _partitioning(f"Embedding {item.name!r}", (item.source,), partitions)))
-        elif isinstance(item, Step):
-            steps.append(item)
-    cuts = {table: step.partitioning for step in steps for table in step.outputs}
+    if isinstance(item, FeatureView):
+        contracts = [sources[table].contract for table in item.sources() if table in sources]
+        return [view_step(item, _partitioning(f"View {item.name!r}", item.sources(), declared), contracts)]
+    if isinstance(item, Embedding):
+        return [embedding_step(item, _partitioning(f"Embedding {item.name!r}", (item.source,), declared))]
+    if isinstance(item, TrainingSet):
+        return [training_step(item, _upstream(declared))]
+    if isinstance(item, Model):
+        return [model_step(item), prediction_step(item, _upstream(declared))]
+    return [item] if isinstance(item, Step) else []
+
+
+def _upstream(declared: Sequence[Any]) -> Upstream:
+    """What training sets and models can refer to. A declaration that is broken is named where its own steps are made."""
     features = {item.name: item for item in declared if isinstance(item, FeatureView | Embedding)}
-    upstream = Upstream(features, cuts)
+    cuts: dict[str, Partitioning] = {}
     for item in declared:
-        if isinstance(item, TrainingSet):
-            steps.append(training_step(item, upstream))
-        elif isinstance(item, Model):
-            steps += [model_step(item), prediction_step(item, upstream)]
-    return steps
+        if isinstance(item, Source | FeatureView | Embedding | Step):
+            with suppress(AssayError):
+                cuts |= {table: step.partitioning for step in _steps_of_one(item, declared) for table in step.outputs}
+    return Upstream(features, cuts)
 
 
 def ordered(steps: list[Step]) -> tuple[Step, ...]:
@@ -181,8 +197,14 @@ def ordered(steps: list[Step]) -> tuple[Step, ...]:
     return tuple(by_name[name] for name in TopologicalSorter(graph).static_order() if name in by_name)
 
 
-def _partitioning(who: str, tables: Sequence[str], partitions: Mapping[str, Partitioning]) -> Partitioning:
+def _partitioning(who: str, tables: Sequence[str], declared: Sequence[Any]) -> Partitioning:
     """The partitions of what is computed from these tables, partition by partition."""
+    partitions: dict[str, Partitioning] = {}
+    for item in declared:
+        if isinstance(item, Source):
+            partitions |= dict.fromkeys((item.raw, item.clean, item.quarantine), item.partitioning)
+        elif isinstance(item, Step):
+            partitions |= dict.fromkeys(item.outputs, item.partitioning)
     known = [table for table in tables if table in partitions]
     if not known:
         raise AssayError(f"{who} reads only {', '.join(tables)}, which nothing declared here writes: check the name.")

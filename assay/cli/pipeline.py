@@ -60,7 +60,8 @@ def materialize(
     chosen = chosen_partitions(partition, range_, steps)
     store = open_store()
     if dry_run:
-        planned = [unit for stage in stages(steps) for unit in planned_runs(stage, store.env(), chosen, force=force)]
+        env = store.env(recording=False)
+        planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env, chosen, force=force)]
         if as_json:
             print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
         else:
@@ -72,6 +73,8 @@ def materialize(
         end_killed_runs(instance)
         store.recover_events(over=is_over(instance))
         env = replace(store.env(), progress=ticking(bar))
+        if force:
+            env.hashes.forget()
         current = bar.add_task("looking for what is stale", total=None)
         summary = run_all(
             steps,
@@ -122,7 +125,8 @@ def chosen_partitions(partition: str | None, range_: str | None, steps: "Sequenc
 
 def _tell(result: Any) -> None:
     if not result.success:
-        err.print(f"[red]✗[/red] {result.unit.partition or ''} run {result.run_id[:8]}", highlight=False)
+        what = ", ".join(result.failed) or result.unit.tables[0]
+        err.print(f"[red]✗[/red] {result.unit.partition or ''} {what}, run {result.run_id[:8]}", highlight=False)
         for problem in result.problems:
             err.print(f"  {problem}", markup=False, highlight=False)
 

@@ -1,13 +1,14 @@
 """A project as a Dagster code location, or as a part of one that a team already has."""
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assay.assets.dagster.jobs import definitions_of, jobs_of
 from assay.assets.dagster.sensors import arrivals
-from assay.assets.declarations import declarations, pipeline
+from assay.assets.declarations import BrokenModule, declarations, pipeline
 from assay.assets.project import Project, project_of
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def definitions(*domains: str, store: "Store | None" = None) -> dg.Definitions:
         AssayError: A package is not there, or two declarations write one table.
     """
     project = project_of(domains)
-    for broken in declarations(project).broken:
-        log.error("%s", broken)
+    broken = declarations(project).broken
+    for module in broken:
+        log.error("%s", module)
     steps = pipeline(project)
     jobs = jobs_of(steps, project.name)
 
@@ -46,7 +48,22 @@ def definitions(*domains: str, store: "Store | None" = None) -> dg.Definitions:
         return _store(project, store).env()
 
     sensor = arrivals(steps, jobs, project=project.name, resources=resources)
-    return definitions_of(steps, jobs, [sensor], project=project.name, resources=resources)
+    found = definitions_of(steps, jobs, [sensor], project=project.name, resources=resources)
+    return dg.Definitions.merge(found, dg.Definitions(assets=[_broken_asset(module) for module in broken]))
+
+
+def _broken_asset(broken: BrokenModule) -> dg.AssetsDefinition:
+    """What cannot be loaded, where people look: an asset `broken/<module>`, whose run fails with the reason."""
+
+    @dg.asset(
+        key=["broken", re.sub(r"[^A-Za-z0-9_]", "_", broken.module)],
+        group_name="broken",
+        description=f"{broken} The other declarations are there all the same.",
+    )
+    def asset() -> None:
+        raise dg.Failure(str(broken), allow_retries=False)
+
+    return asset
 
 
 def _store(project: Project, given: "Store | None") -> "Store":

@@ -33,6 +33,7 @@ class PlannedRunResult:
     new_versions: tuple[str, ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()  # the tables whose steps failed
 
 
 @dataclass(slots=True)
@@ -88,9 +89,10 @@ def run_unit(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         tags={"assay/by": "materialize", PROCESS_TAG: this_process()} | ({FORCE_TAG: "yes"} if force else {}),
     )
-    versions, problems = [], []
+    versions, problems, failed = [], [], set[str]()
     for event in outcome.all_events:
         if event.is_step_failure:
+            failed.add(event.step_key or "")
             error = event.step_failure_data.error
             cause = error.cause if error and error.cause else error
             text = event.step_failure_data.user_failure_data
@@ -113,6 +115,7 @@ def run_unit(
         tuple(versions),
         tuple(text.strip() for text in problems),
         tuple(warnings),
+        tuple(step.outputs[0] for step in unit.steps if step.name in failed),
     )
 
 

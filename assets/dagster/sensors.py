@@ -69,6 +69,13 @@ def requested(
     """Runs for the first stage that has anything to do. A run's key is its content: what was asked for once (a refused
     batch, say) is not asked for again until its files, inputs or code change."""
     env = resources()
+    try:
+        return _first_due(steps, env, asked, project)
+    finally:
+        env.hashes.save()
+
+
+def _first_due(steps: Sequence[Step], env: Resources, asked: frozenset[str], project: str) -> list[dg.RunRequest]:
     for stage in stages(steps):
         found = (_request(unit, env, project) for unit in planned_runs(stage, env))
         requests = list(islice((request for request in found if request.run_key not in asked), RUNS_PER_TICK))

@@ -6,10 +6,13 @@ counts, the others are superseded.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+import polars as pl
+
+from assay.assets.sources.file_hashes import FileHashes
 from assay.errors import AssayError
 from assay.features.tables.partitioning import KEY, Partitioning
 
@@ -34,15 +37,26 @@ class DeliveryError(AssayError):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes."""
+    """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes.
+
+    What is no file has `fetch` for its bytes (see `Delivery.of_bytes`), and may have its rows as a `frame` already.
+    """
 
     path: str
-    file: Path
+    file: Path | None
     sha256: str
     size: int
     partition: str
     revision: int = 0
     superseded_by: str | None = None
+    fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
+    frame: pl.DataFrame | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of_bytes(cls, path: str, content: bytes, partition: str, *, frame: pl.DataFrame | None = None) -> "Delivery":
+        """A delivery that is no file: its bytes, and the path that names it in lineage and errors."""
+        digest = hashlib.sha256(content).hexdigest()
+        return cls(path, None, digest, len(content), partition, fetch=lambda: content, frame=frame)
 
     @property
     def next_revision(self) -> str:
@@ -52,7 +66,7 @@ class Delivery:
     def content(self) -> bytes:
         """The bytes of the file. Raises `DeliveryError` if they are not those that were scanned."""
         try:
-            content = self.file.read_bytes()
+            content = self.fetch() if self.fetch else Path(self.file or self.path).read_bytes()
         except OSError as error:
             raise DeliveryError(
                 self.path, f"cannot be read ({error.strerror})", "restore the file and run again"
@@ -71,16 +85,19 @@ def delivered_partitions(landing: Path, pattern: str, partitioning: Partitioning
     return partitioning.known([key for key in found if next(_files(landing, pattern, key), None)])
 
 
-def scan_partition(landing: Path, pattern: str, key: str, suffixes: Sequence[str] = ()) -> tuple[Delivery, ...]:
+def scan_partition(
+    landing: Path, pattern: str, key: str, suffixes: Sequence[str] = (), hashes: FileHashes | None = None
+) -> tuple[Delivery, ...]:
     """The files of one partition, sorted by path; hidden and unfinished ones (`.tmp`, `.part`) are not deliveries.
 
     `pattern` is relative to the landing folder and has one component `{day}` or `{partition}`; `suffixes` (".csv", …)
-    restricts the files.
+    restricts the files. Files that `hashes` knows are not read.
     """
+    hashes = hashes or FileHashes()
     if not KEY.fullmatch(key):
         raise AssayError(f"{key!r} cannot be a partition: it is no folder's name.")
     found = [
-        _deliver(landing, file, key)
+        _deliver(landing, file, key, hashes)
         for file in _files(landing, pattern, key)
         if not suffixes or file.suffix in suffixes
     ]
@@ -97,13 +114,14 @@ def scan_partition(landing: Path, pattern: str, key: str, suffixes: Sequence[str
     )
 
 
-def _deliver(landing: Path, file: Path, key: str) -> Delivery:
+def _deliver(landing: Path, file: Path, key: str, hashes: FileHashes) -> Delivery:
     path = file.relative_to(landing).as_posix()
+    if not _is_text(path):
+        name = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise DeliveryError(name, "has a name that is not UTF-8", "ask the upstream to rename it")
     match = _REVISION.fullmatch(file.stem)
     try:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            size = stream.tell()
+        digest, size = hashes.of(file)
     except OSError as error:
         raise DeliveryError(path, f"cannot be read ({error.strerror})", "restore the file and run again") from error
     return Delivery(path, file, digest, size, key, int(match["number"]) if match else 0)
@@ -124,6 +142,13 @@ def split_pattern(pattern: str) -> tuple[str, str]:
     if before.startswith("/") or ".." in PurePosixPath(before).parts:
         raise AssayError(f"{pattern!r} leaves the landing folder; write it like 'tickets/{{day}}/*'")
     return before, after[0]
+
+
+def _is_text(path: str) -> bool:
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _original(path: str) -> str:

@@ -2,44 +2,18 @@
 
 import warnings
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
+from assay.assets.sources.files import Files
+from assay.assets.sources.reader import SourceReader
+from assay.assets.sources.rows import Rows
 from assay.checks import Contract
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
-from assay.settings import Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Files dropped into a folder per partition: `Files("tickets/{day}/*", (".csv", ".jsonl"))`.
-
-    The pattern is relative to the landing folder; `{day}` (or `{partition}`, which means the same) is the key of the
-    source's partitioning, such as `2026-09-01`, or `2026-09` of a monthly source. One partition is one batch: it is read
-    whole, or refused whole. `first_day` is the old way to say `partitioning=Partitioning.daily(…)` of the source.
-    """
-
-    pattern: str
-    suffixes: tuple[str, ...]
-    first_day: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A database table, read incrementally: rows whose `cursor` column has moved on since the last batch.
-
-    `url_setting` names the setting with the SQLAlchemy URL (PostgreSQL, or a SQLite file).
-    """
-
-    table: str
-    cursor: str
-    url_setting: str
-
-    def url(self, settings: Settings) -> str:
-        return getattr(settings, self.url_setting)
+__all__ = ["Files", "Rows", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +26,7 @@ class Source:
     """
 
     name: str
-    reader: Files | Rows
+    reader: SourceReader
     contract: type[Contract]
     key: tuple[str, ...]
     event_time: str
@@ -69,6 +43,11 @@ class Source:
                 stacklevel=3,
             )
             object.__setattr__(self, "partitioning", Partitioning.daily(self.reader.first_day))
+        if " at 0x" in repr(self.reader):
+            raise AssayError(
+                f"Source {self.name!r}: make its reader {type(self.reader).__name__} a frozen dataclass: its text decides "
+                "what is stale, and so must be the same in every process."
+            )
         if isinstance(self.reader, Files) and not self.partitioning.is_partitioned:
             raise AssayError(
                 f"Source {self.name!r} does not say how its files are cut into batches: declare its partitioning, "

@@ -1,4 +1,4 @@
-"""What changed in a database table since it was last read: PostgreSQL and SQLite alike, through SQLAlchemy Core."""
+"""What changed in a database table since it was last read, through SQLAlchemy Core. PostgreSQL and SQLite are tested."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchTableError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 
 from assay.errors import AssayError
 from assay.optional import require
@@ -25,27 +25,31 @@ class _Refused(Exception):
 
 
 def database_url(url: str | sa.URL) -> sa.URL:
-    """The URL with the driver that Assay ships: `postgres://` and `postgresql://` mean psycopg 3."""
+    """The URL; `postgres://` and `postgresql://` mean psycopg 3. Other dialects need their driver installed."""
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
         raise AssayError(
             "the database URL cannot be parsed; write postgresql://host/database or sqlite:///file"
         ) from None
-    backend = parsed.get_backend_name()
+    backend = parsed.drivername.partition("+")[0]
     if backend in ("postgres", "postgresql"):
         require("psycopg", "Reading from PostgreSQL")
         return parsed.set(drivername="postgresql+psycopg")
-    if backend == "sqlite":
-        return parsed
-    raise AssayError(f"databases of kind {backend!r} cannot be read; use PostgreSQL or SQLite")
+    return parsed
 
 
 @contextmanager
 def connected(url: sa.URL, table: str) -> Iterator[sa.Connection]:
     """A transaction, committed at the end. Database errors become an `AssayError` without user, password or values."""
-    arguments = {"connect_timeout": 10} if url.get_backend_name() == "postgresql" else {}
-    engine = sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
+    arguments = {"connect_timeout": 10} if url.drivername.startswith("postgresql") else {}
+    try:
+        engine = sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
+    except (ImportError, NoSuchModuleError):
+        raise AssayError(
+            f"{_place(url, table)}: there is no driver for {url.drivername!r}; install its SQLAlchemy dialect (postgresql:// "
+            "and sqlite:/// need none)"
+        ) from None
     try:
         with engine.begin() as connection:
             yield connection
@@ -193,7 +197,7 @@ def _timestamp(value: str | datetime) -> datetime:
 
 def _require_file(url: sa.URL, table: str) -> None:
     """Connecting to a missing SQLite file would create an empty one."""
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+    if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
         raise AssayError(
             f"{_place(url, table)}: there is no such file; check the path, or run `assay demo` to make one"
         )
@@ -201,8 +205,9 @@ def _require_file(url: sa.URL, table: str) -> None:
 
 def _place(url: sa.URL, table: str) -> str:
     """Where a table is, without user and password."""
-    if url.get_backend_name() == "sqlite":
+    if url.drivername.startswith("sqlite"):
         return f"SQLite {url.database}, table {table}"
     host = url.host or url.query.get("host", "localhost")
     port = f":{url.port}" if url.port else ""
-    return f"PostgreSQL {host}{port}/{url.database or ''}, table {table}"
+    system = "PostgreSQL" if url.drivername.startswith("postgres") else url.drivername.partition("+")[0]
+    return f"{system} {host}{port}/{url.database or ''}, table {table}"

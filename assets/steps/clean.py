@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.sources.source import Files, Source
+from assay.assets.sources.source import Source
 from assay.assets.steps.apply_decisions import (
     DECISION,
     REJECTED,
@@ -54,13 +54,13 @@ def clean_step(source: Source) -> Step:
     info = contract_info(source.contract)
     rules = contract_rules(source.contract)
     severities = {rule.name: rule.severity for rule in rules}
-    if isinstance(source.reader, Files):
+    if not source.reader.extracts:
         severities |= {f"row.{defect}": Severity.QUARANTINE for defect in READER_DEFECTS}
     checks = [
         CheckSpec(name, source.clean, _described(name, severity, source), blocking=severity is Severity.BLOCK)
         for name, severity in severities.items()
     ]
-    if isinstance(source.reader, Files):
+    if source.partitioning.is_partitioned:
         checks.append(CheckSpec(VOLUME, source.clean, "The batch has about as many rows as usual."))
     checks.append(CheckSpec(RELEASES, source.clean, "Every release of a quarantined row still fits."))
     return Step(
@@ -219,7 +219,7 @@ def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]
     if report.rows_clean + report.rows_quarantined != raw.height:
         raise AssertionError(f"{source.name}: {raw.height} rows in, {report.rows_clean + report.rows_quarantined} out")
     tx.check(*(_as_check(source, result) for result in report.rules))
-    if isinstance(source.reader, Files):
+    if source.partitioning.is_partitioned:
         tx.check(_volume_check(source, tx, raw.height))
     if not batch.decisions.is_empty():
         tx.check(_releases_check(source, settled))

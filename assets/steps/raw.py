@@ -6,19 +6,20 @@ and what to do.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
-from assay.assets.sources import Delivery, DeliveryError, delivered_partitions, read_delivery, scan_partition
-from assay.assets.sources.source import Files, Rows, Source
-from assay.assets.sources.sql import read_changes
+from assay.assets.sources.deliveries import Delivery, DeliveryError
+from assay.assets.sources.reader import NothingDelivered, Reading
+from assay.assets.sources.source import Source
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
 from assay.checks import compare_columns, contract_info
 from assay.checks.contract.contract import compiled
+from assay.errors import AssayError
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION
@@ -31,51 +32,36 @@ RESENT = "resent"
 
 def raw_step(source: Source) -> Step:
     """The step that fills `raw/<source>`."""
-    reader = source.reader
-    common: dict[str, Any] = {
-        "outputs": (source.raw,),
-        "code_version": hashlib.sha256(f"raw-1 {_identity(source)} {source.key}".encode()).hexdigest()[:16],
-        "group": "ingest",
-        "owner": contract_info(source.contract).owner,
-        "description": f"{source.description} As delivered, with a link to the bytes in every row.".strip(),
-    }
-    if isinstance(reader, Files):
-        return Step(
-            prepare=lambda tx, env: _prepare_files(source, reader, tx, env),
-            compute=lambda tx, env, taken: _compute_files(source, tx, env, taken),
-            partitioning=source.partitioning,
-            landed=lambda env: delivered_partitions(env.settings.landing_path, reader.pattern, source.partitioning),
-            checks=(
-                CheckSpec(
-                    DELIVERY, source.raw, "Every file is readable and has the contract's columns.", blocking=True
-                ),
-                CheckSpec(RESENT, source.raw, "No file is one that already came (same bytes)."),
-            ),
-            kinds=tuple(suffix.removeprefix(".") for suffix in reader.suffixes),
-            **common,
-        )
+    reader, partitioned = source.reader, source.partitioning.is_partitioned
+    checks = (
+        CheckSpec(DELIVERY, source.raw, "Every file is readable and has the contract's columns.", blocking=True),
+        CheckSpec(RESENT, source.raw, "No file is one that already came (same bytes)."),
+    )
     return Step(
-        prepare=lambda tx, env: _prepare_rows(source, reader, tx, env),
-        compute=lambda tx, env, batch: _compute_rows(source, tx, env, batch),
-        batches=lambda env: [_next_batch(env.lake, source)],
-        kinds=("sql",),
-        **common,
+        outputs=(source.raw,),
+        prepare=lambda tx, env: _prepare(source, tx, env),
+        keep=lambda tx, env, observed: _keep(env, observed.listed),
+        compute=lambda tx, env, observed: _compute(source, tx, env, observed.taken),
+        code_version=hashlib.sha256(f"raw-1 {reader.identity(source.partitioning)} {source.key}".encode()).hexdigest()[
+            :16
+        ],
+        partitioning=source.partitioning,
+        landed=(lambda env: reader.partitions(env.settings, source.partitioning)) if partitioned else None,
+        batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
+        checks=() if reader.extracts else checks,
+        kinds=reader.kinds,
+        group="ingest",
+        owner=contract_info(source.contract).owner or "",
+        description=f"{source.description} As delivered, with a link to the bytes in every row.".strip(),
     )
 
 
-def _identity(source: Source) -> str:
-    """What decides how the source is read, as text. Daily files in UTC have the one that they always had, so that nothing
-    is read again for a new version of Assay."""
-    reader, partitions = source.reader, source.partitioning
-    if not isinstance(reader, Files):
-        return repr(reader)
-    if partitions.kind == "daily" and partitions.time_zone == "UTC" and partitions.end is None:
-        first_day = date.fromisoformat(partitions.start)
-        return f"Files(pattern={reader.pattern!r}, suffixes={reader.suffixes!r}, first_day={first_day!r})"
-    return f"Files(pattern={reader.pattern!r}, suffixes={reader.suffixes!r}, partitioning={partitions!r})"
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """What an upstream has delivered: everything, and what of it makes the batch."""
 
-
-# -- files -------------------------------------------------------------------------------------------------------------
+    listed: Sequence[Delivery]
+    taken: list[Delivery]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +70,41 @@ class _Taken:
     frame: pl.DataFrame
 
 
-def _prepare_files(source: Source, reader: Files, tx: Transaction, env: Resources) -> list[Delivery]:
+def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
+    """Looks at what was delivered and writes nothing. Raises NotReady where there is nothing (new)."""
     key = tx.work.partition or ""
-    found = scan_partition(env.settings.landing_path, reader.pattern, key, reader.suffixes)
-    if not found:
-        looked_for = reader.pattern.format(day=key, partition=key)
-        raise NotReady(f"{source.name} has delivered nothing for {key} (looked for {looked_for}).")
+    try:
+        listed = source.reader.deliveries(_reading(source, key, tx, env))
+    except NothingDelivered as nothing:
+        raise NotReady(str(nothing)) from None
+    if not listed:
+        raise NotReady(f"{source.name} has delivered nothing for {key}.")
     seen = _seen_elsewhere(env.lake, source.raw, key)
     taken: list[Delivery] = []
-    for delivery in found:
-        _keep(env.lake, delivery)
+    for delivery in listed:
         first = seen.get(delivery.sha256) or next((t.path for t in taken if t.sha256 == delivery.sha256), None)
         if delivery.superseded_by is not None:
             continue
         if first is not None:
-            message = f"{delivery.path} has the same bytes as {first}: taken once."
-            tx.check(CheckResult(RESENT, source.raw, passed=False, severity="info", invalid=1, message=message))
+            if source.partitioning.is_partitioned:  # without, everything that was read before is listed again
+                message = f"{delivery.path} has the same bytes as {first}: taken once."
+                tx.check(CheckResult(RESENT, source.raw, passed=False, severity="info", invalid=1, message=message))
             continue
         taken.append(delivery)
         tx.sources.append(_source_file(delivery, rows=0))
-    return taken
+    if not taken and not source.partitioning.is_partitioned:
+        raise NotReady(f"{source.name} has delivered nothing new.")
+    return _Observed(listed, taken)
+
+
+def _reading(source: Source, key: str, tx: Transaction, env: Resources) -> Reading:
+    def earlier() -> pl.LazyFrame | None:
+        try:
+            return tx.read(source.raw, lookup=True)
+        except TableMissing:
+            return None
+
+    return Reading(source.name, source.key, key, source.partitioning, env.settings, earlier, env.hashes)
 
 
 def _source_file(delivery: Delivery, rows: int) -> SourceFile:
@@ -115,26 +116,41 @@ def kept_at(sha256: str) -> str:
     return f"_landing/{sha256[:2]}/{sha256}"
 
 
-def _keep(lake: Lake, delivery: Delivery) -> None:
-    if lake.storage.size(kept_at(delivery.sha256)) != delivery.size:
-        lake.storage.put_once(kept_at(delivery.sha256), delivery.content())
+def _keep(env: Resources, deliveries: Sequence[Delivery]) -> None:
+    storage = env.lake.storage
+    for delivery in deliveries:
+        if storage.size(kept_at(delivery.sha256)) != delivery.size:
+            try:
+                storage.put_once(kept_at(delivery.sha256), delivery.content())
+            except DeliveryError:
+                if delivery.file is not None:
+                    env.hashes.forget(delivery.file)  # changed where its size, time and inode do not show it
+                raise
 
 
-def _seen_elsewhere(lake: Lake, table: str, day: str) -> dict[str, str]:
-    """SHA-256 → path of the files that other days' live rows came from."""
+def _next_batch(lake: Lake, source: Source) -> str:
+    try:
+        known = lake.table(source.raw).at().partitions()
+    except TableMissing:
+        known = []
+    return f"{int(known[-1]) + 1 if known else 1:06d}"
+
+
+def _seen_elsewhere(lake: Lake, table: str, key: str) -> dict[str, str]:
+    """SHA-256 → path of the files that other partitions' live rows came from."""
     try:
         writers = lake.table(table).at().writers(None)
     except TableMissing:
         return {}
-    return {item.sha256: item.path for commit in writers if commit.partition != day for item in commit.sources}
+    return {item.sha256: item.path for commit in writers if commit.partition != key for item in commit.sources}
 
 
-def _compute_files(source: Source, tx: Transaction, env: Resources, deliveries: list[Delivery]) -> Mapping[str, Any]:
+def _compute(source: Source, tx: Transaction, env: Resources, deliveries: list[Delivery]) -> Mapping[str, Any]:
     taken, problems = [], []
     for number, delivery in enumerate(deliveries):
         env.progress(f"reading {source.name}", number, len(deliveries))
         try:
-            frame = _as_agreed(source, delivery, read_delivery(delivery, delivery.content()))
+            frame = _read(source, delivery, env)
             _require_same_types(delivery, frame, taken)
         except DeliveryError as problem:
             problems.append(str(problem))
@@ -157,6 +173,31 @@ def _compute_files(source: Source, tx: Transaction, env: Resources, deliveries: 
     frames = [(item.frame, item.delivery.path, item.delivery.sha256) for item in taken]
     tx.write(source.raw, _linked(frames, batch, _arrived_before(env.lake, source.raw, tx.work.partition or "")))
     return {"files": [item.delivery.path for item in taken]}
+
+
+def _read(source: Source, delivery: Delivery, env: Resources) -> pl.DataFrame:
+    """The records of a delivery, numbered, with the contract's columns. Raises DeliveryError."""
+    try:
+        frame = source.reader.read(delivery)
+    except DeliveryError:
+        if delivery.file is not None:
+            env.hashes.forget(delivery.file)
+        raise
+    except AssayError:
+        raise
+    except Exception as problem:
+        # The text of a foreign error may hold values of the file.
+        why = f"cannot be read by {type(source.reader).__name__} ({type(problem).__name__})"
+        raise DeliveryError(delivery.path, why, "correct the file or the reader, and run again") from problem
+    if source.reader.extracts:
+        return frame
+    missing = {
+        "_row_number": pl.int_range(1, pl.len() + 1, dtype=pl.Int64),
+        "_defect": pl.lit(None, pl.String),
+        "_line": pl.lit(None, pl.String),
+    }
+    added = [value.alias(name) for name, value in missing.items() if name not in frame.columns]
+    return _as_agreed(source, delivery, frame.with_columns(added))
 
 
 def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.DataFrame:
@@ -242,42 +283,3 @@ _LINKS = {
     "_batch_id": pl.String(),
     "_ingested_at": pl.Datetime("us", "UTC"),
 }
-
-
-# -- rows of a database ------------------------------------------------------------------------------------------------
-
-
-def _next_batch(lake: Lake, source: Source) -> str:
-    try:
-        known = lake.table(source.raw).at().partitions()
-    except TableMissing:
-        known = []
-    return f"{int(known[-1]) + 1 if known else 1:06d}"
-
-
-def _prepare_rows(source: Source, reader: Rows, tx: Transaction, env: Resources) -> pl.DataFrame:
-    """The rows that changed since the last batch. Raises NotReady when there are none."""
-    since, seen = None, None
-    try:
-        earlier = tx.read(source.raw, lookup=True)
-    except TableMissing:
-        earlier = None
-    if earlier is not None:
-        since = earlier.select(pl.col(reader.cursor).max()).collect().item()
-        seen = earlier.filter(pl.col(reader.cursor) == since).collect()
-    changes = read_changes(reader.url(env.settings), reader.table, reader.cursor, source.key, since, seen)
-    if changes.is_empty():
-        raise NotReady(f"{source.name} has no changes since {since}.")
-    return changes
-
-
-def _compute_rows(source: Source, tx: Transaction, env: Resources, changes: pl.DataFrame) -> Mapping[str, Any]:
-    extract = changes.drop("_row_number", strict=False)
-    content = extract.write_ndjson().encode()
-    sha256 = hashlib.sha256(content).hexdigest()
-    env.lake.storage.put_once(kept_at(sha256), content)
-    path = f"{source.name}/extract-{tx.work.partition}.ndjson"
-    tx.sources.append(SourceFile(path, sha256, len(content), changes.height, kept_at(sha256)))
-    tx.check(CheckResult(DELIVERY, source.raw, passed=True, severity="block", evaluated=changes.height))
-    tx.write(source.raw, _linked([(changes, path, sha256)], sha256[:16]))
-    return {"files": [path]}

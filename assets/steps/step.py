@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.code_version import code_identity
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, TableMissing
@@ -26,13 +27,15 @@ class NotReady(AssayError):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a step may use besides its transaction. `now` decides which exceptions are over."""
+    """What a step may use besides its transaction. `now` decides which exceptions are over; `hashes`
+    remembers the digests of files."""
 
     settings: Settings
     lake: Lake
     recorder: Recorder
     progress: Progress = lambda what, done, total: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    hashes: FileHashes = field(default_factory=FileHashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,18 @@ class Step:
     """A node of the pipeline.
 
     `prepare(tx, env)` declares reads and sources and returns what `compute(tx, env, prepared)` needs; it raises NotReady
-    while an upstream is missing. `partitioning` says which partitions it has. A step with `batches` (and no partitioning)
-    handles all pending batches of its upstream in one go, one transaction each. `landed` names the partitions for which
-    its upstream has delivered anything. `reads` are the tables it depends on, `references` tables it only looks things up
-    in.
+    while an upstream is missing, and writes nothing: planning and dry runs call it. `keep(tx, env, prepared)` stores what
+    a run must not lose whatever follows, such as the bytes of a delivery. `partitioning` says which partitions the step
+    has; one without, but with `batches`, handles all pending batches of its upstream in one go, one transaction each.
+    `landed` names the partitions for which its upstream has delivered anything. `reads` are the tables that it depends on,
+    `references` tables that it only looks things up in.
     """
 
     outputs: tuple[str, ...]
     prepare: Callable[[Transaction, Resources], Any]
     compute: Callable[[Transaction, Resources, Any], Mapping[str, Any] | None]
     code_version: str
+    keep: Callable[[Transaction, Resources, Any], None] | None = None
     reads: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     partitioning: Partitioning = UNPARTITIONED
@@ -113,13 +118,18 @@ def execute(
 
     def body(tx: Transaction) -> Mapping[str, Any]:
         prepared = step.prepare(tx, env)
+        if step.keep:
+            step.keep(tx, env, prepared)
         tx.audit()
         if not force and tx.current(*step.outputs):
             return {}
         tx.describe(code=code_identity())
         return step.compute(tx, env, prepared) or {}
 
-    shown, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
+    try:
+        shown, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
+    finally:
+        env.hashes.save()
     return Result(step, partition, done, shown)
 
 
@@ -140,11 +150,11 @@ def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | str:
     tx = Transaction(env.lake, work_of(step, partition))
     try:
         step.prepare(tx, env)
+        return not tx.current(*step.outputs)
     except NotReady as waiting:
         return str(waiting)
-    except AssayError:
+    except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
         return True
-    return not tx.current(*step.outputs)
 
 
 def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> list[str]:
@@ -166,12 +176,16 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
     """What each step would compute from now, as one string: equal strings mean that nothing has changed for it."""
     found = []
     for step in steps:
-        for key in step.batches(env) if step.batches else [partition]:
+        try:
+            keys = step.batches(env) if step.batches else [partition]
+        except Exception as problem:
+            found.append(f"{step.name} cannot: {problem}")
+            continue
+        for key in keys:
             tx = Transaction(env.lake, work_of(step, key))
             try:
                 step.prepare(tx, env)
-            except AssayError as problem:
-                found.append(f"{step.name} {key} cannot: {problem}")
-            else:
                 found.append(f"{step.name} {key} {tx.fingerprint}")
+            except Exception as problem:
+                found.append(f"{step.name} {key} cannot: {problem}")
     return found

@@ -32,8 +32,8 @@ commands.add_command(tour)
 def demo(tickets: Path | None, until: datetime | None, as_json: bool) -> None:
     """Make the demo upstream: 30 days of a support desk, with planted defects.
 
-    Writes the landing folder and the customers' database (SQLite, or ASSAY_CRM_URL), and beside the landing folder the
-    truth about what was planted, which the pipeline never reads. Running it again changes nothing.
+    Writes the landing folder and the customers' database (SQLite, or ASSAY_CONNECTIONS__CRM__URL), and beside the landing
+    folder the truth about what was planted, which the pipeline never reads. Running it again changes nothing.
 
     \b
     Examples:
@@ -41,6 +41,7 @@ def demo(tickets: Path | None, until: datetime | None, as_json: bool) -> None:
       assay demo --tickets ../shared/data/banking77 real ones
       assay demo --until 2026-09-14                 as the world was that evening
     """
+    from assay.assets.support.customers import crm_url
     from assay.assets.support.upstream import replay
     from assay.settings import Settings
 
@@ -50,7 +51,7 @@ def demo(tickets: Path | None, until: datetime | None, as_json: bool) -> None:
         summary = replay(
             settings.landing_path,
             tickets=tickets,
-            database_url=settings.crm_database_url,
+            database_url=crm_url(settings),
             until=until.date() if until else None,
             progress=lambda done, total, what: tick(what, done, total),
         )

@@ -1,8 +1,11 @@
 """The support desk's customers: a database table, read incrementally. Every version of a customer is kept."""
 
+import os
+
 from assay.assets.sources.source import Rows, Source
 from assay.checks import Contract, Field, Timestamp
 from assay.features.views.entity import Entity
+from assay.settings import Settings
 
 PLANS = ["free", "plus", "business"]
 
@@ -23,9 +26,20 @@ class Customers(Contract):
         freshness = "2d"
 
 
+def crm_url(settings: Settings) -> str:
+    """The customers' database: the connection `crm`, or a SQLite file beside the other deliveries.
+
+    ASSAY_CRM_URL, as it was called in version 0.1, still works.
+    """
+    if "crm" in settings.connections:
+        return settings.connection_url("crm")
+    file = (settings.landing_path / "customers.db").resolve()
+    return os.environ.get("ASSAY_CRM_URL") or f"sqlite:///{file}"
+
+
 customers = Source(
     name="customers",
-    reader=Rows("customers", cursor="updated_at", url_setting="crm_database_url"),
+    reader=Rows("customers", cursor="updated_at", connection="crm", default=crm_url),
     contract=Customers,
     key=("customer_id",),
     event_time="updated_at",

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import assay
+from assay.errors import AssayError
 from assay.settings import Settings
 
 
@@ -16,7 +17,6 @@ def test_defaults_lie_under_one_folder() -> None:
     settings = Settings()
     assert (settings.lake_uri, settings.landing_path) == ("var/lake", Path("var/landing"))
     assert settings.lineage_url == f"sqlite:///{Path('var/lineage.db').resolve()}"
-    assert settings.crm_database_url == f"sqlite:///{Path('var/landing/customers.db').resolve()}"
     assert not Path("var").exists() or Path("var").is_dir()
 
 
@@ -32,13 +32,13 @@ def test_the_environment_decides_and_arguments_win(monkeypatch: pytest.MonkeyPat
 
 
 def test_secrets_print_as_stars(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ASSAY_LINEAGE_DB", "ASSAY_CRM_URL", "ASSAY_OPENLINEAGE_URL"):
+    for name in ("ASSAY_LINEAGE_DB", "ASSAY_CONNECTIONS__ERP__URL", "ASSAY_OPENLINEAGE_URL"):
         monkeypatch.setenv(name, "postgresql://user:s3cret@host/db")
     monkeypatch.setenv("ASSAY_OPENLINEAGE_TRANSPORT", '{"type": "http", "auth": {"apiKey": "s3cret"}}')
     monkeypatch.setenv("ASSAY_STORAGE_OPTIONS", '{"AWS_SECRET_ACCESS_KEY": "s3cret"}')
     store = assay.open()
     assert "s3cret" not in f"{store.settings!r} {store.settings} {store!r} {store.settings.model_dump()}"
-    assert "s3cret" in store.settings.crm_database_url
+    assert "s3cret" in store.settings.connection_url("erp")
     assert "apiKey" in store.settings.forward_to
 
 
@@ -52,6 +52,40 @@ def test_opening_creates_and_imports_nothing(tmp_path: Path) -> None:
     )
     assert done.stdout == "[]\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_connection_is_set_in_the_environment_in_the_projects_env_or_in_a_secret_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets, project = tmp_path / "secrets", tmp_path / "project"
+    secrets.mkdir()
+    project.mkdir()
+    (project / "pyproject.toml").write_text('[tool.assay]\ndomains = ["shop"]\n')
+    monkeypatch.chdir(project)
+    with pytest.raises(AssayError, match=r"no connection 'erp': set ASSAY_CONNECTIONS__ERP__URL .* SQLAlchemy URL"):
+        Settings().connection_url("erp")
+    (secrets / "ASSAY_CONNECTIONS__ERP__URL").write_text("sqlite:///secret-file.db\n")
+    (secrets / "README").write_text("not a setting")
+    monkeypatch.setenv("ASSAY_SECRETS_DIR", str(secrets))
+    assert Settings().connection_url("erp") == "sqlite:///secret-file.db"
+    (project / ".env").write_text(
+        "ASSAY_CONNECTIONS__ERP__URL=sqlite:///env-file.db\nASSAY_CONNECTIONS__CRM=sqlite:///c.db\n"
+    )
+    assert Settings().connection_url("erp") == "sqlite:///env-file.db"
+    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "sqlite:///environment.db")
+    assert (Settings().connection_url("ERP"), Settings().connection_url("crm")) == (
+        "sqlite:///environment.db",
+        "sqlite:///c.db",
+    )
+    with pytest.raises(AssayError, match=r"no connection 'web'.*There are: crm, erp\."):
+        Settings().connection_url("web")
+
+
+def test_a_connection_that_is_written_wrongly_does_not_print_what_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__ADDRESS", "postgresql://user:s3cret@host/db")
+    with pytest.raises(ValueError, match=r"connections\.erp\.url") as caught:
+        Settings()
+    assert "s3cret" not in str(caught.value)
 
 
 def test_the_actor_is_who_is_named_or_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

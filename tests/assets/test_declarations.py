@@ -89,10 +89,12 @@ def test_a_broken_module_is_named_and_hides_no_other(make: Make) -> None:
     assert told["kiosk.wrong"].startswith("kiosk.wrong cannot be loaded: line 2: Source name 'no name': use letters")
 
 
-def test_two_declarations_of_one_table_are_refused(make: Make) -> None:
+def test_of_two_declarations_of_one_table_the_second_is_refused(make: Make) -> None:
     project = make({"kiosk/a.py": declared("same"), "kiosk/b.py": declared("same")})
-    with pytest.raises(AssayError, match="/same is written by two declarations"):
-        pipeline(project)
+    assert {table for step in pipeline(project) for table in step.outputs} >= {"raw/same", "clean/same"}
+    (broken,) = declarations(project).broken
+    assert broken.module == "kiosk.b"
+    assert "/same is written by two declarations" in str(broken)
     with pytest.raises(AssayError, match="/same is written by two declarations"):
         ordered(steps_of(declarations(project).items))
 
@@ -102,3 +104,16 @@ def test_an_unknown_source_is_refused_with_those_there_are(make: Make) -> None:
     assert source("orders", project).name == "orders"
     with pytest.raises(AssayError, match=r"There is no source 'order'\. Did you mean 'orders'\? There are: orders\."):
         source("order", project)
+
+
+def test_a_declaration_that_cannot_become_a_step_hides_no_other(make: Make) -> None:
+    view = """
+from assay import Entity, FeatureView, Feature
+import polars as pl
+lost = FeatureView("lost", entity=Entity("row", ["row_id"]), event_time="at", source="clean/nowhere",
+                   features=[Feature("x", pl.col("row_id").str.len_chars())])
+"""
+    project = make({"kiosk/fine.py": declared("fine"), "kiosk/view.py": view})
+    assert {step.outputs[0] for step in pipeline(project)} == {"raw/fine", "clean/fine"}
+    (broken,) = declarations(project).broken
+    assert str(broken).startswith("kiosk.view cannot be loaded: View 'lost' reads only clean/nowhere, which nothing")

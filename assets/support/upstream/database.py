@@ -20,7 +20,7 @@ def sqlite_url(file: Path) -> sa.URL:
 def bring_up_to_date(url: str | sa.URL, rows: tuple[Customer, ...]) -> int:
     """Insert or update the rows by `customer_id` in one transaction; the number that were not there like this before."""
     address = database_url(url)
-    sqlite = address.get_backend_name() == "sqlite"
+    sqlite = address.drivername.startswith("sqlite")
     if sqlite and address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     with connected(address, TABLE) as connection:

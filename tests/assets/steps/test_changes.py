@@ -32,7 +32,7 @@ class People(Contract):
 
 people = Source(
     name="people",
-    reader=Rows("people", cursor="changed_at", url_setting="crm_database_url"),
+    reader=Rows("people", cursor="changed_at", connection="erp"),
     contract=People,
     key=("person",),
     event_time="changed_at",
@@ -43,7 +43,7 @@ people = Source(
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
     url = f"sqlite:///{tmp_path / 'crm.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    monkeypatch.setenv("ASSAY_CRM_URL", url)
+    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", url)
     address = sa.make_url(url)
     engine = sa.create_engine(
         address if request.param == "sqlite" else address.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
@@ -141,7 +141,7 @@ def test_an_unchanged_table_keeps_its_version_in_the_ui_too(people: Any, databas
 def test_a_database_that_is_not_there_stops_its_own_source_without_its_password(
     people: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ASSAY_CRM_URL", "postgresql://reader:s3cret@127.0.0.1:1/crm")
+    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "postgresql://reader:s3cret@127.0.0.1:1/crm")
     (failed,) = people.run().failed
     (problem,) = failed.problems
     assert "PostgreSQL 127.0.0.1:1/crm, table people cannot be used" in problem
@@ -149,3 +149,35 @@ def test_a_database_that_is_not_there_stops_its_own_source_without_its_password(
     assert "s3cret" not in problem
     assert "reader" not in problem
     assert people.env.lake.tables() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('"people", cursor', '"persons", cursor'), "table persons does not exist; check the table's name and schema"),
+        (('cursor="changed_at"', 'cursor="moved_at"'), "has no column 'moved_at'; it has person, city, changed_at"),
+        (('connection="erp"', 'connection="web"'), "no connection 'web': set ASSAY_CONNECTIONS__WEB__URL"),
+    ],
+)
+def test_what_is_wrong_with_a_table_stops_its_own_source_only(
+    people: Any, database: sa.Engine, change: tuple[str, str], says: str
+) -> None:
+    put(database, ada=("Berlin", 1))
+    people.redeclare(lambda text: text.replace(*change))
+    people.drop(1, people.csv(1, 10.0))
+    summary = people.run()
+    (failed,) = summary.failed
+    assert says in failed.problems[0]
+    assert failed.failed == ("raw/people",)
+    assert "raw/people" not in people.env.lake.tables()
+    assert people.frame("clean/orders").height == 1
+
+
+def test_a_password_is_nowhere_in_what_is_kept(people: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "postgresql://reader:s3cret@127.0.0.1:1/crm")
+    people.drop(1, people.csv(1, 10.0))
+    assert people.run().failed
+    for run in people.instance.get_runs():
+        assert "s3cret" not in "".join(map(str, people.instance.all_logs(run.run_id)))
+    for file in (file for file in tmp_path.rglob("*") if file.is_file()):
+        assert b"s3cret" not in file.read_bytes(), file

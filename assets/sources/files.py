@@ -1,0 +1,56 @@
+"""`Files`: what upstreams drop into the landing folder, by partition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from assay.assets.sources.deliveries import Delivery, delivered_partitions, scan_partition, split_pattern
+from assay.assets.sources.dispatch import read_delivery
+from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
+from assay.features.tables.partitioning import Partitioning
+from assay.settings import Settings
+
+
+@dataclass(frozen=True)
+class Files(SourceReader):
+    """Files dropped into a folder per partition: `Files("tickets/{day}/*", (".csv", ".jsonl"))`.
+
+    The pattern is relative to the landing folder; `{day}` (or `{partition}`, which means the same) is the key of the
+    source's partitioning, such as `2026-09-01`, or `2026-09` of a monthly source. One partition is one batch: it is read
+    whole, or refused whole. `first_day` is the old way to say `partitioning=Partitioning.daily(…)` of the source.
+    """
+
+    pattern: str
+    suffixes: tuple[str, ...]
+    first_day: date | None = None
+
+    def __post_init__(self) -> None:
+        split_pattern(self.pattern)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return tuple(suffix.removeprefix(".") for suffix in self.suffixes)
+
+    def identity(self, partitioning: Partitioning) -> str:
+        """Daily files in UTC have the one that they always had, so that nothing is read again for a new version of Assay."""
+        how = f"partitioning={partitioning!r}"
+        if partitioning.kind == "daily" and partitioning.time_zone == "UTC" and partitioning.end is None:
+            how = f"first_day={date.fromisoformat(partitioning.start)!r}"
+        return f"Files(pattern={self.pattern!r}, suffixes={self.suffixes!r}, {how})"
+
+    def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
+        return delivered_partitions(settings.landing_path, self.pattern, partitioning)
+
+    def deliveries(self, reading: Reading) -> Sequence[Delivery]:
+        found = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
+        if not found:
+            looked_for = self.pattern.format(day=reading.partition, partition=reading.partition)
+            raise NothingDelivered(
+                f"{reading.source} has delivered nothing for {reading.partition} (looked for {looked_for})."
+            )
+        return found
+
+    def read(self, delivery: Delivery) -> pl.DataFrame:
+        return read_delivery(delivery, delivery.content())

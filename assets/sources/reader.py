@@ -1,0 +1,85 @@
+"""How a source is read: a small protocol. `Files` and `Rows` implement it; a reader of one's own takes a few lines."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from assay.assets.sources.deliveries import Delivery
+from assay.assets.sources.file_hashes import FileHashes
+from assay.errors import AssayError
+from assay.features.tables.partitioning import Partitioning
+from assay.settings import Settings
+
+
+class NothingDelivered(AssayError):
+    """There is nothing (new) to read yet. Not an error: the source waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader is asked for: the deliveries of one partition of a source.
+
+    Attributes:
+        source: the source's name.
+        key: its columns that identify a row.
+        partition: the partition's key; of a source without partitioning, the number of the next batch (`000001`).
+        partitioning: how the source is cut, for the partition's bounds in time.
+        settings: where things are, and the connections by name.
+        earlier: the rows that `raw/<source>` has so far (None: the table does not exist), for readers that go on where
+            they stopped.
+        hashes: SHA-256 of files, remembered.
+    """
+
+    source: str
+    key: tuple[str, ...]
+    partition: str
+    partitioning: Partitioning
+    settings: Settings
+    earlier: Callable[[], pl.LazyFrame | None]
+    hashes: FileHashes
+
+    @property
+    def landing(self) -> Path:
+        """The landing folder."""
+        return self.settings.landing_path
+
+
+class SourceReader(Protocol):
+    """Lists what an upstream has delivered and reads it. Inherit from it in a frozen dataclass.
+
+    Planning calls `partitions` and `deliveries` often, and a dry run too: they observe and write nothing. The bytes of every
+    delivery are kept in the lake before they are read. A delivery whose bytes have come before is not taken again.
+
+    Attributes:
+        kinds: words for the UI, such as `csv`.
+        extracts: whether the deliveries are made by the reader itself out of typed rows; then their columns are not compared
+            with the contract's before validation, and no record of them can be unreadable.
+    """
+
+    kinds: tuple[str, ...] = ()
+    extracts: bool = False
+
+    def identity(self, partitioning: Partitioning) -> str:
+        """What decides how the source is read, as text: another one makes everything stale."""
+        return f"{self!r} {partitioning!r}"
+
+    def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
+        """The partitions for which anything has been delivered. Not asked of a source without partitioning."""
+        del settings, partitioning
+        return []
+
+    def deliveries(self, reading: Reading) -> Sequence[Delivery]:
+        """Everything delivered for a partition, in a stable order. Empty, or NothingDelivered with a reason, where there is
+        nothing (yet)."""
+        ...
+
+    def read(self, delivery: Delivery) -> pl.DataFrame:
+        """Every record of a delivery, with the columns as delivered; text where the format has no types.
+
+        It may add `_row_number` (from 1), and for a record that cannot be read `_defect` (`unparsable`, `encoding`) and
+        `_line` (its text): such rows go to quarantine. Raises DeliveryError for a delivery that cannot be used as a whole.
+        """
+        ...

@@ -1,0 +1,65 @@
+"""`Rows`: a database table, read by what has changed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from assay.assets.sources.deliveries import Delivery
+from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
+from assay.errors import AssayError
+from assay.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+
+@dataclass(frozen=True)
+class Rows(SourceReader):
+    """A database table, read incrementally: rows whose `cursor` column has moved on since the last batch.
+
+    `connection` names the database: its SQLAlchemy URL is the setting `ASSAY_CONNECTIONS__<NAME>__URL`, so that no address
+    and no password is in code. `default` makes the URL where the setting is missing.
+    """
+
+    table: str
+    cursor: str
+    connection: str
+    default: "Callable[[Settings], str | SecretStr] | None" = field(default=None, repr=False, compare=False)
+
+    kinds = ("sql",)  # pyright: ignore[reportAssignmentType]
+    extracts = True  # pyright: ignore[reportAssignmentType]
+
+    def url(self, settings: Settings) -> str:
+        """The database's URL, with its password. Raises AssayError for a connection that is not set."""
+        if self.default is not None and self.connection.lower() not in settings.connections:
+            made = self.default(settings)
+            return made if isinstance(made, str) else made.get_secret_value()
+        return settings.connection_url(self.connection)
+
+    def deliveries(self, reading: Reading) -> Sequence[Delivery]:
+        from assay.assets.sources.sql import read_changes
+
+        since, seen = None, None
+        earlier = reading.earlier()
+        if earlier is not None:
+            if self.cursor not in earlier.collect_schema():
+                raise AssayError(
+                    f"raw/{reading.source} has no column {self.cursor!r} to go on from: it was read by another cursor. Name "
+                    "that one, or give the source another name."
+                )
+            since = earlier.select(pl.col(self.cursor).max()).collect().item()
+            seen = earlier.filter(pl.col(self.cursor) == since).collect()
+        changes = read_changes(self.url(reading.settings), self.table, self.cursor, reading.key, since, seen)
+        if changes.is_empty():
+            raise NothingDelivered(f"{reading.source} has no changes since {since}.")
+        content = changes.drop("_row_number", strict=False).write_ndjson().encode()
+        path = f"{reading.source}/extract-{reading.partition}.ndjson"
+        return [Delivery.of_bytes(path, content, reading.partition, frame=changes)]
+
+    def read(self, delivery: Delivery) -> pl.DataFrame:
+        """The rows with the types of the database; the bytes that are kept are their JSON lines."""
+        if delivery.frame is None:
+            raise AssayError(f"{delivery.path} was not made by this reader.")
+        return delivery.frame
