@@ -181,29 +181,24 @@ def _training_set(store: Store, name: str) -> dict[str, Any]:
 
 
 def _models(store: Store) -> list[dict[str, Any]]:
-    found = []
-    for table in store.lake.tables(Kind.MODELS.folder):
-        name = own_name(table)
-        rows = store.table(table).scan().select("model_version", "training_set", "sha256", "created_at").collect()
-        for version, made_from, sha256, at in rows.sort("created_at").iter_rows():
-            found.append(
-                {
-                    "model": name,
-                    "version": version,
-                    "training set": made_from,
-                    "sha256": sha256[:16],
-                    "made at": f"{at:%Y-%m-%d %H:%M}",
-                }
-            )
-    return found
+    return [
+        {
+            "model": model.name,
+            "version": model.version,
+            "training set": model.training_set,
+            "sha256": model.sha256[:16],
+            "made at": f"{model.created_at:%Y-%m-%d %H:%M}" if model.created_at else "",
+        }
+        for model in store.models()
+    ]
 
 
 def _model(store: Store, name: str) -> dict[str, Any]:
     known = {own_name(table): table for table in store.lake.tables(Kind.MODELS.folder)}
     rows = store.table(_one(name, known, "model")).scan().drop("artifact", strict=False).sort("created_at").collect()
     versions = [
-        {"version": row["model_version"], "training set": row["training_set"], "sha256": row["sha256"]}
-        | json.loads(row["metrics"] or "{}")
+        {"version": row["model_version"], "training set": row.get("training_set"), "sha256": row["sha256"]}
+        | json.loads(row.get("metrics") or "{}")
         for row in rows.to_dicts()
     ]
     return {"model": name, "versions": versions}
@@ -213,8 +208,6 @@ def _model(store: Store, name: str) -> dict[str, Any]:
 
 
 def _pins(store: Store) -> list[dict[str, Any]]:
-    from assay.features.tables.pins import pins
-
     return [
         {
             "pin": pin["name"],
@@ -223,14 +216,12 @@ def _pins(store: Store) -> list[dict[str, Any]]:
             "expires": pin["expires_at"] or "never",
             "reason": pin["reason"],
         }
-        for pin in (item.to_dict() for item in pins(store.lake))
+        for pin in (item.to_dict() for item in store.pins())
     ]
 
 
 def _pin(store: Store, name: str) -> dict[str, Any]:
-    from assay.features.tables.pins import pins
-
-    known = {item.name: item for item in pins(store.lake)}
+    known = {item.name: item for item in store.pins()}
     pin = _one(name, known, "pin")
     return {**pin.to_dict(), "snapshots": [str(item) for item in pin.snapshots]}
 

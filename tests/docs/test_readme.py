@@ -32,6 +32,7 @@ DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
 PICTURES = ROOT / "docs" / "screenshots"
 DAYS = "2026-09-23:2026-09-24"  # the last day that the router learns from, and the first that it predicts
 ONLY_PARSED = {"demo", "up"}
+OF_ITS_OWN = {"your-own-project.md"}  # followed by tests/end_to_end/test_your_own_project.py
 # A reader's checkout: the shipped domain with one more file, without a test adding it to this one.
 PROJECT = """
 [tool.assay]
@@ -185,7 +186,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d.name not in OF_ITS_OWN], ids=lambda path: path.name)
 def test_snippets(desk: Desk, document: Path) -> None:
     desk.run(document)
 
