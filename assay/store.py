@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from assay.assets.decisions.review import DecisionResult
     from assay.assets.sources.source import Source
+    from assay.assets.steps.ingest import Ingested
     from assay.assets.steps.step import Resources
     from assay.features.serving.as_of import KnownAt
     from assay.features.serving.inputs import Input
@@ -214,6 +215,30 @@ class Store:
         from assay.features.tables.pins import pins
 
         return list(pins(self.lake))
+
+    def ingest(
+        self,
+        source: "str | Source",
+        data: "pl.DataFrame | str | Path | Sequence[str | Path]",
+        partition: str | None = None,
+    ) -> "Ingested":
+        """Hand over a batch of a source without Dagster: raw and clean step, quarantine and lineage as for a delivery.
+
+        Args:
+            source: a declared source, or its name in the active project.
+            data: a frame, whose bytes are kept as Parquet, or the path of one file, or paths.
+            partition: which partition it is; what that held before is replaced. A source without partitioning takes none.
+
+        Returns:
+            How many rows came in, are clean and are quarantined, and the versions that hold them. The same bytes again
+            change nothing.
+
+        Raises:
+            AssayError: There is no such source, partition or file, or the batch was refused: nothing was published then.
+        """
+        from assay.assets.steps.ingest import ingest
+
+        return ingest(_source(source) if isinstance(source, str) else source, self.env(), data, partition)
 
     # -- quarantine ------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
     from assay.assets.steps.features import view_step
+    from assay.assets.steps.ingest import Ingested, ingest
     from assay.assets.steps.models import Model, model_step, prediction_step
     from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
     from assay.assets.steps.training import Spine, TrainingSet, training_step
@@ -26,6 +27,7 @@ __all__ = [
     "DeliveryError",
     "Embedding",
     "Files",
+    "Ingested",
     "Model",
     "NotReady",
     "NothingDelivered",
@@ -41,6 +43,7 @@ __all__ = [
     "TrainingSet",
     "decide",
     "embedding_step",
+    "ingest",
     "model_step",
     "pipeline",
     "prediction_step",
@@ -56,6 +59,8 @@ _HOMES = {
     "DeliveryError": "assay.assets.sources.deliveries",
     "Embedding": "assay.assets.steps.embeddings",
     "Files": "assay.assets.sources.files",
+    "Ingested": "assay.assets.steps.ingest",
+    "ingest": "assay.assets.steps.ingest",
     "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
     "NothingDelivered": "assay.assets.sources.reader",
