@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from assay.errors import AssayError
 from assay.features.tables.guard import ALLOW_ALL, Guard
@@ -600,6 +601,8 @@ def open_store(
     given = {key: value for key, value in {"lake": lake and str(lake), "home": home, **settings}.items() if value}
     try:
         return Store(Settings(**given), guard)
+    except SettingsError as problem:  # without its cause, which holds the text
+        raise AssayError(f"Settings cannot be read: {str(problem).partition(' from source')[0]}; is it JSON?") from None
     except ValidationError as problem:
         # Without the value: it may be a password.
         (first, *_) = problem.errors(include_input=False, include_url=False)

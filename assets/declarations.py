@@ -26,6 +26,7 @@ from assay.assets.steps.training import TrainingSet, Upstream, training_step
 from assay.errors import AssayError, nearest
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.views.feature_view import FeatureView
+from assay.lineage.events.redaction import redact_text
 
 KINDS = (Source, FeatureView, Embedding, TrainingSet, Model, Step)
 # Modules of a domain that declare nothing: importing them would run tests.
@@ -123,7 +124,7 @@ def _problem(name: str, problem: Exception) -> str:
             line = trace.tb_lineno
         trace = trace.tb_next
     text = str(problem) if isinstance(problem, AssayError) else f"{type(problem).__name__}: {problem}"
-    return f"{f'line {line}: ' if line else ''}{text.rstrip('.')}. Correct it."
+    return redact_text(f"{f'line {line}: ' if line else ''}{text.rstrip('.')}. Correct it.")
 
 
 def pipeline(project: Project | None = None) -> tuple[Step, ...]:

@@ -96,6 +96,12 @@ def find_model(lake: Lake, name: str, version: str | int | None = None) -> Model
 
 def model_of_state(state: TableState, name: str, version: str | int | None = None) -> ModelVersion:
     """The same at one version of the table."""
+    for file in state.files:  # Polars panics on a file that is shorter than the log says
+        if state.table.lake.storage.size(f"{state.table.name}/{file.path}") != file.size:
+            raise AssayError(
+                f"{state.table.name} cannot be read: {file.path} is gone, or was changed after it was committed. Restore it "
+                "from a backup (its name is the SHA-256 of its bytes)."
+            )
     rows = _rows(state.scan())
     if rows.is_empty():
         raise ModelMissing(f"{state.table.name} holds no model yet.")
@@ -175,6 +181,8 @@ def log_model(
 ) -> ModelVersion:
     """Store a fitted model as a version of `models/<name>`. For arguments and errors see `assay.Store.log_model`."""
     table = models_table(name)
+    if isinstance(outputs, str):
+        raise AssayError(f"{table}: outputs is a list of columns: write outputs=[{outputs!r}].")
     artifact = to_artifact(fitted, table, format=format, save=save)
     if artifact.format != OWN or load is not None:  # what cannot be read again is found out now
         from_artifact(artifact, artifact.sha256, table, load=load, trusted=trusted)

@@ -136,8 +136,8 @@ def to_metadata(
 
 
 def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
-    """A `commitInfo` map, as in the log or in `DeltaTable.history()`. Raises FormatTooNew, and ValueError, KeyError or
-    TypeError for one that is damaged."""
+    """A `commitInfo` map, as in the log or in `DeltaTable.history()`. Raises FormatTooNew, and ValueError, KeyError,
+    TypeError or AttributeError for one that is damaged."""
     ours = {key.removeprefix(PREFIX): value for key, value in info.items() if key.startswith(PREFIX)}
     written_in = _format(table, info, ours)
     nested = {key: json.loads(ours[key]) for key in _JSON if key in ours}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
@@ -194,7 +195,7 @@ class TableState:
     def commits(self) -> list[Commit]:
         """Every commit up to this version, oldest first."""
         log = read_commits(self.table.lake.storage, self.table.name, self.version)
-        return [parse_commit(self.table.name, commit_info(version, actions)) for version, actions in log]
+        return [_parsed(self.table.name, version, actions) for version, actions in log]
 
     def _commits_newest_first(self) -> Iterator[Commit]:
         storage, name = self.table.lake.storage, self.table.name
@@ -202,7 +203,7 @@ class TableState:
             yield from reversed(self.commits)
             return
         for version in reversed(versions(storage, name, self.version)):
-            yield parse_commit(name, commit_info(version, read_commit(storage, name, version)))
+            yield _parsed(name, version, read_commit(storage, name, version))
 
     @cached_property
     def partitioned(self) -> bool:
@@ -270,3 +271,14 @@ class TableState:
             else:
                 live.setdefault(commit.partition, []).append(commit)
         return sorted((commit for group in live.values() for commit in group), key=lambda commit: commit.version)
+
+
+def _parsed(table: str, version: int, actions: list[dict[str, Any]]) -> Commit:
+    """What a commit says about itself. Raises AssayError where that is damaged."""
+    try:
+        return parse_commit(table, commit_info(version, actions))
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise AssayError(
+            f"{table}@{version}: what its commit says about itself is damaged ({type(problem).__name__}). Restore "
+            f"{commit_path(table, version)} from a backup."
+        ) from None

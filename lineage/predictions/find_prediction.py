@@ -16,6 +16,7 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.tables.delta_log import live_files
+from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, Table
 from assay.features.tables.parquet_files import PARTITION, file_sha256
@@ -65,7 +66,12 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     wanted = prediction_id.strip().lower()
     day = uuid7_time(wanted).strftime("%Y-%m-%d")
     tables = lake.tables(Kind.PREDICTIONS.folder)
-    possible = (item for name in tables for item in _candidates(lake.table(name), wanted))
+    possible, denied = [], None
+    for name in tables:
+        try:
+            possible += _candidates(lake.table(name), wanted)
+        except Denied as problem:  # another model's, perhaps: only then is it the answer
+            denied = problem
     candidates = sorted(possible, key=lambda item: item.partition != day)
     for item, row in _rows(lake.storage, candidates, wanted):
         if row is not None and row.height:
@@ -74,6 +80,8 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
         problem = file_problem(lake.storage, item.path)
         if problem:
             raise AssayError(f"The prediction cannot be looked up: {lake.storage.uri(item.path)} is {problem}.")
+    if denied is not None:
+        raise denied
     where = ", ".join(tables) if tables else "no predictions have been logged in this lake"
     raise AssayError(f"There is no prediction {wanted} (looked in: {where}).")
 

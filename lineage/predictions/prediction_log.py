@@ -67,6 +67,7 @@ def log_predictions(
     outputs are those of the predictions. For the other parameters and the errors see `stage_predictions`.
     """
     version, stored = _stored_model(lake, model, model_version)
+    _refuse_other_types(frame, keys, outputs, Kind.PREDICTIONS.table(model))
     if stored is not None:
         inputs = [stored, *(item for item in inputs if _table_of(item) != stored.snapshot.table)]
         outputs = (list(stored.outputs) or None) if outputs is None else outputs
@@ -106,10 +107,24 @@ def _stored_model(lake: Lake, model: str, version: str | ModelVersion) -> tuple[
         if version.name != model:
             raise AssayError(f"{Kind.PREDICTIONS.table(model)}: {version} is a version of another model.")
         return version.version, version
+    name = str(version)
+    if version is None or not name:
+        raise AssayError(f"{Kind.PREDICTIONS.table(model)}: model_version is empty. Say which version predicted.")
     try:
-        return version, find_model(lake, model, version)
+        return name, find_model(lake, model, name)
     except (TableMissing, ModelMissing):
-        return version, None  # kept elsewhere: its name is all that is known
+        return name, None  # kept elsewhere: its name is all that is known
+
+
+def _refuse_other_types(
+    frame: pl.DataFrame, keys: Sequence[str] | None, outputs: Sequence[str] | None, table: str
+) -> None:
+    """Raises AssayError for what notebooks pass by mistake, before it reads like something else."""
+    if not isinstance(frame, pl.DataFrame):
+        raise AssayError(f"{table}: the predictions must be a polars DataFrame, not {type(frame).__name__}.")
+    for what, given in (("keys", keys), ("outputs", outputs)):
+        if isinstance(given, str):
+            raise AssayError(f"{table}: {what} is a list of columns: write {what}=[{given!r}].")
 
 
 def _table_of(item: Input) -> str:
@@ -149,7 +164,7 @@ def stage_predictions(
     for item in attachments.searched(frame):
         if item not in (read.snapshot for read in tx.reads if not read.lookup):
             read_input(tx, item)
-    keys = _keys(tx, frame, table) if keys is None else list(keys)
+    keys = list(dict.fromkeys(keys)) if keys else _keys(tx, frame, table)
     require_columns(frame.schema, [*keys, *feature_columns], f"the frame of {table}")
     if feature_columns:
         digests = row_digests(frame, feature_columns).alias(DIGEST)

@@ -1,5 +1,6 @@
 """How every command speaks: help with an example, errors in one line, JSON for scripts, exit codes."""
 
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ import assay
 from assay.cli import COMMANDS, exit_codes
 from assay.cli import cli as command
 from assay.cli.completion import SHELLS
+from assay.cli.output import print_json
 from assay.features.tables.run_record import Work
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -251,3 +253,10 @@ def test_doctor_tells_no_password(cli: Callable[..., Any], monkeypatch: pytest.M
     assert answer.code == 3
     assert "✗ lineage store" in answer.out
     assert "s3cret" not in answer.out + answer.err
+
+
+def test_json_has_no_numbers_that_json_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"answer": {"rain": float("nan"), "list": [1.5, float("-inf"), None]}})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "answer": {"rain": "nan", "list": [1.5, "-inf", None]}
+    }

@@ -83,6 +83,15 @@ def test_misspelt_settings_and_options_are_refused(store: Store, tmp_path: Path)
         store.impact("features/activity", colunm="n")  # type: ignore[call-arg] # on purpose
 
 
+def test_settings_that_are_no_json_are_refused_without_their_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_STORAGE_OPTIONS", '{"AWS_SECRET_ACCESS_KEY": "hunter2"')
+    with pytest.raises(AssayError, match='field "storage_options"; is it JSON') as refused:
+        assay.open(home=tmp_path)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_parameters_decide_whether_a_result_is_current(store: Store) -> None:
     for cut, current in ((1, False), (1, True), (2, False)):
         with store.transaction("reports/x", params={"cut": cut}) as tx:

@@ -76,6 +76,7 @@ def test_a_broken_module_is_named_and_hides_no_other(make: Make) -> None:
         {
             "kiosk/fine.py": declared("fine"),
             "kiosk/name.py": "\n\nx = no_such_name\n",
+            "kiosk/url.py": "raise OSError('postgresql://me:hunter2@host/db')\n",
             "kiosk/syntax.py": "x = 1\ny = = 2\n",
             "kiosk/wrong.py": "from kiosk.common import declare\n" + "bad = declare('no name')\n",
         }
@@ -85,6 +86,7 @@ def test_a_broken_module_is_named_and_hides_no_other(make: Make) -> None:
     assert told["kiosk.name"] == (
         "kiosk.name cannot be loaded: line 3: NameError: name 'no_such_name' is not defined. Correct it."
     )
+    assert "OSError" in told["kiosk.url"] and "hunter2" not in told["kiosk.url"]
     assert told["kiosk.syntax"] == "kiosk.syntax cannot be loaded: line 2: invalid syntax. Correct it."
     assert told["kiosk.wrong"].startswith("kiosk.wrong cannot be loaded: line 2: Source name 'no name': use letters")
 

@@ -172,3 +172,16 @@ def test_what_is_recorded_must_be_json(store: Store) -> None:
             store.log_model("delay", {}, training_set=None, metrics=metrics, **SAVE)
     with pytest.raises(AssayError, match="not a model's name"):
         store.log_model("../delay", {}, training_set=None, **SAVE)
+
+
+def test_a_model_whose_file_was_cut_off_or_is_gone_is_refused(store: Store) -> None:
+    with pytest.raises(AssayError, match=r"outputs is a list of columns: write outputs=\['late'\]"):
+        store.log_model("delay", {"limit": 0.5}, training_set=None, outputs="late", **SAVE)
+    store.log_model("delay", {"limit": 0.5}, training_set=None, **SAVE)
+    (file,) = Path(store.lake.storage.root, "models/delay").glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(AssayError, match="is gone, or was changed after it was committed"):
+        store.load_model("delay", load=json.loads)
+    file.unlink()
+    with pytest.raises(AssayError, match="is gone, or was changed after it was committed"):
+        store.model("delay")

@@ -132,3 +132,18 @@ def test_freeing_files_and_removing_pins_is_deleting(filled: Lake) -> None:
     with pytest.raises(Denied):
         pin(blind, "mine", [snapshot], owner="eve", reason="r")
     assert [item.name for item in pins(filled)] == ["kept"]
+
+
+def test_a_denied_model_hides_no_prediction_of_another(filled: Lake) -> None:
+    inputs = [filled.table("features/v").at().snapshot]
+    rows = SPINE.with_columns(out=pl.lit("x"))
+    made = {
+        model: log_predictions(
+            filled, NullRecorder(), model=model, model_version="1", keys=["id"], frame=rows, inputs=inputs
+        )[0]
+        for model in ("mine", "other")
+    }
+    lake, _ = seen_by(filled, "ada", ("read", "predictions/other"))
+    assert trace(lake, made["mine"]).prediction_id == made["mine"]
+    with pytest.raises(Denied, match="ada may not read predictions/other"):
+        trace(lake, made["other"])

@@ -1,5 +1,6 @@
 """Versions, snapshots and slices: what is read is exactly what was asked for."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -171,3 +172,15 @@ def test_a_remembering_lake_sees_every_new_commit_and_a_table_made_anew(lake: La
     again = write(lake, "clean/t", TWO).writes[0].snapshot
     assert again.version == second.version
     assert kept.table("clean/t").at().snapshot == again
+
+
+@pytest.mark.parametrize("key, text", [("inputs", "[{"), ("inputs", "[{}]"), ("rows", "many"), ("format", "one")])
+def test_a_commit_whose_metadata_is_damaged_is_named(lake: Lake, write, key: str, text: str) -> None:
+    write(lake, "t", ONE)
+    path = Path(lake.storage.root, "t/_delta_log/00000000000000000001.json")
+    actions = [json.loads(line) for line in path.read_text().splitlines()]
+    for action in actions:
+        action.get("commitInfo", {}).update({f"assay.{key}": text} if "commitInfo" in action else {})
+    path.write_text("\n".join(map(json.dumps, actions)))
+    with pytest.raises(AssayError, match=r"t@1: what its commit says about itself is damaged"):
+        lake.table("t").history()

@@ -235,3 +235,23 @@ def test_a_damaged_or_missing_file_of_predictions_is_named(tmp_path: Path) -> No
     file.unlink()
     with pytest.raises(AssayError, match=rf"{file.name} is gone"):
         find_prediction(lake, ids[0])
+
+
+def test_what_notebooks_pass_by_mistake_is_refused_or_means_the_same(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path / "lake")
+    inputs = [source(lake)]
+    rows = frame(3)
+    with pytest.raises(AssayError, match=r"keys is a list of columns: write keys=\['ticket_id'\]"):
+        log(lake, rows, inputs, keys="ticket_id")
+    with pytest.raises(AssayError, match=r"outputs is a list of columns: write outputs=\['intent'\]"):
+        log(lake, rows, inputs, outputs="intent")
+    with pytest.raises(AssayError, match="must be a polars DataFrame, not LazyFrame"):
+        log(lake, rows.lazy(), inputs)  # type: ignore[arg-type] # on purpose
+    for empty in ("", None):
+        with pytest.raises(AssayError, match="model_version is empty"):
+            log(lake, rows, inputs, model_version=empty)
+    ids = log(lake, rows, inputs, model_version=3)
+    assert log(lake, rows, inputs) == log(lake, rows, inputs, keys=[]) == ids
+    assert log(lake, rows, inputs, keys=["ticket_id", "ticket_id"]) == ids
+    stored = lake.table("predictions/router").scan().collect()
+    assert stored.height == 3 and stored["model_version"].unique().to_list() == ["3"]
