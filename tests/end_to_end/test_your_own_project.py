@@ -176,9 +176,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (programs / "assay").write_text(f"#!{sys.executable}\nfrom assay.cli import main\n\nmain()\n")
     for name in ("pytest", "dg"):
         shutil.copy(Path(sys.executable).with_name(name), programs / name)
-    (programs / "python").symlink_to(sys.executable)
+    # A link would start the interpreter without the environment that it belongs to.
+    (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     for program in programs.iterdir():
-        program.chmod(0o755) if not program.is_symlink() else None
+        program.chmod(0o755)
     return out / "site"
 
 
