@@ -172,6 +172,7 @@ def _compute_model(model: Model, tx: Transaction, env: Resources, training_set: 
         outputs=model.outputs,
         metrics=metrics,
         params=model.params,
+        newest=True,
     )
     return {"model_version": version, "format": artifact.format, "sha256": artifact.sha256, **metrics}
 

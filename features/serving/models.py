@@ -134,16 +134,20 @@ def stage_model(
     outputs: Sequence[str],
     metrics: Mapping[str, Any],
     params: Mapping[str, Any],
+    newest: bool = False,
 ) -> str:
     """Stage a row of `models/<name>` in a transaction; its version comes back. The same bytes from the same training set
-    are the same version, which is then left as it is, with its first metrics."""
+    are the same version, which is then left as it is, with its first metrics. With `newest` that holds for the newest
+    version only: a declaration that went back to what it was makes a new version, since the newest one predicts."""
     table = models_table(name)
     texts = {"metrics": _json(metrics, f"{table}: metrics"), "params": _json(params, f"{table}: params")}
     try:
         known = _rows(tx.read(table, lookup=True))
     except TableMissing:
         known = pl.DataFrame(schema={column: _ROW[column] for column in _ROW if column != "artifact"})
-    same = known.filter(sha256=artifact.sha256).filter(pl.col("training_set").fill_null("") == training_set)
+    same = known.filter(sha256=artifact.sha256).filter(pl.col("training_set").fill_null("") == training_set).tail(1)
+    if newest and same[VERSION].to_list() != known[VERSION].tail(1).to_list():
+        same = same.clear()
     numbers = [int(text) for text in known[VERSION] if text.isdecimal()]
     row = {
         VERSION: same[VERSION][0] if same.height else str(max(numbers, default=0) + 1),

@@ -99,6 +99,20 @@ def test_nothing_is_done_twice_and_a_retry_makes_no_second_version(
     assert airline.frame("models/guess")["model_version"].to_list() == ["1"]
 
 
+def test_code_that_went_back_to_what_it_was_predicts_again(airline: Any) -> None:
+    code = {
+        said: guess(fit=fit)
+        for said, fit in ((True, lambda frame: {"late": True}), (False, lambda frame: {"late": False}))
+    }
+    for count, said in enumerate((True, False, True, True), 1):
+        execute(model_step(code[said]), airline.env, None, force=True)
+        newest = airline.store.model("guess")
+        assert newest.version == str(min(count, 3)), "the same again is the same version"
+        assert airline.store.load_model("guess", load=json.loads) == {"late": said}
+    execute(prediction_step(code[True], UPSTREAM), airline.env, "2026-03-06")
+    assert airline.frame("predictions/guess")["model_version"].unique().to_list() == ["3"]
+
+
 def test_a_model_of_its_own_bytes_with_numbers_and_a_spine_that_is_built(own_model: Any) -> None:
     made = own_model.store.model("wait")
     assert (made.format, made.outputs) == ("bytes", ("wait",))
