@@ -107,7 +107,14 @@ def work_of(step: Step, partition: str | None, run: Run | None = None) -> Work:
         run=run or new_run(),
         description=step.description,
         owner=step.owner,
+        period=_period(step, partition),
     )
+
+
+def _period(step: Step, partition: str | None) -> tuple[datetime, datetime] | None:
+    if partition is None or not step.partitioning.is_timed or not step.partitioning.contains(partition):
+        return None
+    return step.partitioning.bounds(partition)
 
 
 def execute(

@@ -52,6 +52,7 @@ class Commit:
     operation: str
     run_id: str | None = None
     actor: str = ""
+    period: tuple[datetime, datetime] | None = None
     asset: str = ""
     partition: str | None = None
     fingerprint: str = ""
@@ -80,7 +81,7 @@ class Commit:
     format: int = 0
 
 
-_PLAIN = ("format", "run_id", "actor", "asset", "partition", "fingerprint", "mode", "code_version", "rows")
+_PLAIN = ("format", "run_id", "actor", "period", "asset", "partition", "fingerprint", "mode", "code_version", "rows")
 _JSON = ("inputs", "sources", "contract", "checks", "run", "extra", "previous", *kinds.NAMES)
 _KNOWN = frozenset((*_PLAIN, *_JSON))
 
@@ -89,6 +90,7 @@ def to_metadata(
     *,
     run_id: str,
     actor: str,
+    period: tuple[datetime, datetime] | None,
     asset: str,
     partition: str | None,
     fingerprint: str,
@@ -121,6 +123,8 @@ def to_metadata(
         plain["partition"] = partition
     if actor:
         plain["actor"] = actor
+    if period is not None:
+        plain["period"] = "/".join(instant.isoformat() for instant in period)
     nested: dict[str, Any] = {
         "inputs": [item.to_dict() for item in inputs],
         "sources": [item.to_dict() for item in sources],
@@ -153,6 +157,7 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         operation=info.get("operation", ""),
         run_id=ours.get("run_id"),
         actor=ours.get("actor", ""),
+        period=_period(ours.get("period")),
         asset=ours.get("asset", ""),
         partition=ours.get("partition"),
         fingerprint=ours.get("fingerprint", ""),
@@ -170,6 +175,14 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         format=written_in,
         **sections,
     )
+
+
+def _period(text: str | None) -> tuple[datetime, datetime] | None:
+    """An ISO 8601 interval: beginning/end."""
+    if text is None:
+        return None
+    begin, _, end = text.partition("/")
+    return datetime.fromisoformat(begin), datetime.fromisoformat(end)
 
 
 def _format(table: str, info: Mapping[str, Any], ours: Mapping[str, str]) -> int:

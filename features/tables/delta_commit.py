@@ -66,6 +66,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
     metadata = to_metadata(
         run_id=done.work.run.id,
         actor=done.work.actor,
+        period=done.work.period,
         asset=done.work.asset,
         partition=partition,
         fingerprint=fingerprint,

@@ -45,7 +45,8 @@ class Work:
     """What is about to be done: which asset, for which partition, by which code.
 
     `code_version` hashes the declaration and code that decide the result. `params` are further inputs that are not tables
-    (a cut-off date, a model digest); they enter the fingerprint. `actor` is who does it: a person or a service.
+    (a cut-off date, a model digest); they enter the fingerprint. `actor` is who does it: a person or a service. `period` is the
+    time (UTC, end exclusive) that the partition covers, where its name alone does not say.
     """
 
     asset: str
@@ -57,6 +58,7 @@ class Work:
     owner: str = ""
     source_location: str = ""
     actor: str = ""
+    period: tuple[datetime, datetime] | None = None
 
     def __post_init__(self) -> None:
         if self.partition is not None and not _PARTITION_KEY.fullmatch(self.partition):

@@ -238,6 +238,7 @@ def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str
         ),
         owner=(first.contract or {}).get("owner", ""),
         actor=first.actor,
+        period=first.period,
     )
     writes = tuple(
         TableWrite(

@@ -264,8 +264,8 @@ def run_facets(work: Work, deployment: str) -> dict[str, Any]:
         facets["parent"] = _parent_facet(as_uuid(work.run.parent_id), namespace, job)
     if work.actor:
         facets["assay_actor"] = actor_facet(work.actor)
-    if (day := _day(work.partition)) is not None:
-        facets["nominalTime"] = _day_facet(day)
+    if (period := work.period or _day(work.partition)) is not None:
+        facets["nominalTime"] = _period_facet(*period)
     return facets
 
 
@@ -277,8 +277,8 @@ def _engine_facet() -> ol.RunFacet:
 
 
 @remembered
-def _day_facet(day: date) -> ol.RunFacet:
-    return ol.nominal_time_run.NominalTimeRunFacet(_midnight(day), _midnight(day + timedelta(days=1)))
+def _period_facet(begin: datetime, end: datetime) -> ol.RunFacet:
+    return ol.nominal_time_run.NominalTimeRunFacet(timestamp(begin), timestamp(end))
 
 
 def tags_facet(tags: Mapping[str, Any]) -> ol.RunFacet | None:
@@ -325,15 +325,16 @@ def as_uuid(text: str) -> str:
         return str(uuid5(NAMESPACE_URL, f"urn:assay:run:{text}"))
 
 
-def _day(partition: str | None) -> date | None:
+def _day(partition: str | None) -> tuple[datetime, datetime] | None:
+    """The day (UTC) that a partition's name says, for work that states no period."""
     try:
-        return date.fromisoformat(partition) if partition and len(partition) == 10 else None
+        day = date.fromisoformat(partition) if partition and len(partition) == 10 else None
     except ValueError:
         return None
-
-
-def _midnight(day: date) -> str:
-    return timestamp(datetime(day.year, day.month, day.day, tzinfo=UTC))
+    if day is None:
+        return None
+    begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return begin, begin + timedelta(days=1)
 
 
 def timestamp(instant: datetime) -> str:

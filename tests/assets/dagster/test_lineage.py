@@ -3,15 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+import assay
+from assay import Files, Partitioning
 from assay.assets.dagster.jobs import definitions_of, job_name
 from assay.assets.steps.step import Step
 from assay.features.tables.transaction import Transaction
+from assay.lineage.delivery.rebuild import rebuild
+from assay.lineage.store.lineage_store import open_lineage_store
 from tests.lineage.semantics import broken_rules
 
 Official = Callable[[Mapping[str, Any]], list[str]]
@@ -102,3 +107,29 @@ def test_what_is_there_already_is_said_and_not_written_again(shop: Any) -> None:
     assert broken_rules(events) == []
     outputs = [item for event in events[before:] for item in event["outputs"]]
     assert {item["facets"]["assay_snapshot"]["role"] for item in outputs} == {"unchanged"}
+
+
+def test_events_name_the_time_that_a_partition_covers(new_shop: Any, official: Official) -> None:
+    """A month in Berlin, which its key alone does not say; recreated from the commits it is the same."""
+    orders = new_shop.package.orders.orders
+    monthly = replace(
+        orders,
+        name="bills",
+        reader=Files("bills/{partition}/*", (".csv",)),
+        partitioning=Partitioning.monthly("2026-03", time_zone="Europe/Berlin"),
+    )
+    store = assay.open()
+    rows = pl.DataFrame({"order_id": ["1"], "shopper": ["Ada"], "at": ["2026-03-05T00:00:00Z"], "amount": [5.0]})
+    store.ingest(monthly, rows, "2026-03")
+    events = told(new_shop)
+    assert [problem for event in events for problem in official(event)] == []
+    expected = {"nominalStartTime": "2026-02-28T23:00:00.000000Z", "nominalEndTime": "2026-03-31T22:00:00.000000Z"}
+    assert events and all(expected.items() <= event["run"]["facets"]["nominalTime"].items() for event in events)
+    commit = store.table("raw/bills").history()[-1]
+    assert commit.period == (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC))
+    store.recorder.close()
+    again = open_lineage_store(new_shop.home / "again.db")
+    rebuild(again, store.lake)
+    for event in again.events():
+        assert expected.items() <= event.data["run"]["facets"]["nominalTime"].items()
+    again.close()
