@@ -84,11 +84,15 @@ def _sound_steps(declared: Sequence[tuple[Any, str]], broken: list[BrokenModule]
 
 
 def declared_in(module: ModuleType) -> Iterator[Any]:
-    """The declarations among a module's names, also in lists of them."""
+    """The declarations among a module's names, also in lists of them, and the training sets inside models; each once."""
+    seen: set[int] = set()
     for value in list(vars(module).values()):
         for item in value if type(value) in (list, tuple) else [value]:
-            if isinstance(item, KINDS):
-                yield item
+            inside = [item.training_set] if isinstance(item, Model) else []
+            for one in (*inside, item):
+                if isinstance(one, KINDS) and id(one) not in seen:
+                    seen.add(id(one))
+                    yield one
 
 
 def _modules(domain: str, root: Path | None, broken: list[BrokenModule]) -> Iterator[ModuleType]:

@@ -5,12 +5,14 @@ import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from assay.assets.declarations import declared_in, ordered, steps_of
 from assay.assets.steps import models
 from assay.assets.steps.models import Model, model_step, prediction_step
 from assay.assets.steps.step import NotReady, execute
@@ -250,3 +252,13 @@ def test_predictions_wait_for_the_model_and_for_the_features_of_their_day(airlin
 def test_a_declaration_that_makes_no_sense_is_refused_at_once(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(AssayError, match=problem):
         guess(**changes)
+
+
+def test_a_training_set_may_stand_inside_the_declarations_of_models() -> None:
+    module = ModuleType("declared_inside")
+    module.one, module.several = guess("one"), [guess("two"), guess("three")]  # type: ignore[attr-defined]
+    outputs = [step.outputs[0] for step in ordered(steps_of(list(declared_in(module))))]
+    assert outputs[0] == "training/delays"
+    assert sorted(outputs[1:]) == sorted(
+        f"{kind}/{name}" for kind in ("models", "predictions") for name in ("one", "two", "three")
+    )
