@@ -94,8 +94,16 @@ def decide(
 ) -> DecisionResult:
     """Try a decision on the chosen rows and, unless it is a dry run, write it down for those that it fits.
 
-    Raises AssayError for a decision without who or why, for an exception without an end (or one that is over), for an
-    unknown rule or column, for a value that cannot be read, and when the choice holds no row that can be decided about.
+    Args:
+        source: The declared source whose quarantine holds the rows.
+        env: What steps use, as `Store.env()` gives it.
+        choice: Which rows.
+        decision: What is decided about them, by whom and why.
+        dry_run: Only show what would happen.
+
+    Raises:
+        AssayError: The decision lacks who or why; an exception has no end or is over; a rule or column is unknown; a value
+            cannot be read; or no chosen row can be decided about.
     """
     _require_sound(source, decision, env.now().date())
     chosen = _chosen(source, env, choice)

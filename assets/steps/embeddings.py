@@ -38,7 +38,12 @@ class Embedding:
 
 
 def embedding_step(embedding: Embedding, partitioning: Partitioning) -> Step:
-    """The step that fills `embeddings/<name>`, one partition for each of its source."""
+    """The step that fills `embeddings/<name>`, one partition for each of its source.
+
+    Args:
+        embedding: The declaration.
+        partitioning: That of the table that the texts are read from.
+    """
     return Step(
         outputs=(embedding.table,),
         prepare=lambda tx, env: _prepare_embedding(embedding, tx, env),

@@ -22,10 +22,15 @@ WINDOW = "window_complete"
 
 
 def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence[type[Contract]] = ()) -> Step:
-    """The step that fills `features/<view>`, one partition for each of its sources. `contracts` of what it reads say what
-    is personal.
+    """The step that fills `features/<view>`, one partition for each of its sources.
 
-    Raises AssayError for a windowed view where partitions are no spans of time.
+    Args:
+        view: The declaration.
+        partitioning: That of the tables that the view reads.
+        contracts: The contracts of those tables; they say which columns are personal and masked in previews.
+
+    Raises:
+        AssayError: The view is windowed and the partitions are no spans of time.
     """
     if view.lookback() and not partitioning.is_timed:
         raise AssayError(

@@ -246,7 +246,12 @@ class _ToPredict:
 
 
 def prediction_step(model: Model, upstream: Upstream) -> Step:
-    """The step that fills `predictions/<name>`, a partition for each of the spine's source."""
+    """The step that fills `predictions/<name>`, a partition for each of the spine's source.
+
+    Args:
+        model: The declaration.
+        upstream: What the project declares of the tables that it reads.
+    """
     made = model.training_set
     tables = feature_tables(made, upstream)
     partitioning = _predicted_partitions(model, upstream.cut(made.spine.source))

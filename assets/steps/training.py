@@ -187,7 +187,12 @@ def midnight(day: str, partitioning: Partitioning) -> datetime:
 
 
 def training_step(made: TrainingSet, upstream: Upstream) -> Step:
-    """The step that makes `training/<name>`."""
+    """The step that makes `training/<name>`.
+
+    Args:
+        made: The declaration.
+        upstream: What the project declares of the tables that it reads.
+    """
     tables = tuple(feature_tables(made, upstream))
     return Step(
         outputs=(made.table,),

@@ -144,21 +144,29 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
 ) -> Any:
     """A column of a contract: `pandera.Field` and what Assay adds to it.
 
-    key: part of the table's key; the key's columns together are unique (first row stays) and not null.
-    exists_in: foreign key, "clean/customers" (the column of the same name) or "clean/customers.id".
-    canonical_unique: column(s) naming the entity; no two entities may have names that are spellings of one name.
-    not_empty, no_email, no_card_number: text is not blank, holds no e-mail address, no payment-card number.
-    pii: class of personal data, one of name, email, phone, card, free_text: how previews mask it.
-    naive_utc: timestamps without a zone are UTC (without this they break `<column>.dtype`).
-    required_if: {column: value or values}: not null in rows where each of these columns has (one of) these values.
-    sequence: against the row before it with a value: increasing, strictly_increasing, decreasing, strictly_decreasing or
-        consecutive (one more); per: within rows that are equal in these columns. Order is the order of delivery.
-    format: text is written as a standard says: date (or "date:%d.%m.%Y"), money ("money:EUR"), unit ("unit:kg,g"),
-        country ("country:alpha3"), currency, iban, email, phone; see `assay.checks.text.formats`.
-    normal: text is in normal form (strip, spaces, nfc, lower, upper, code, iban, email, phone; several apply in
-        turn); breaking it warns, and `canonical_spellings` shows the canonical spelling. Values are never changed.
-    coerce (pandera's): values of another type may be converted with loss; text is always parsed strictly.
-    Raises AssayError for an unknown pii class, format, normal form, sequence or option.
+    Args:
+        key: Part of the table's key; the key's columns together are unique (first row stays) and not null.
+        exists_in: Foreign key, "clean/customers" (the column of the same name) or "clean/customers.id".
+        canonical_unique: Column(s) naming the entity; no two entities may have names that are spellings of one name.
+        not_empty: Text is not blank.
+        no_email: Text holds no e-mail address.
+        no_card_number: Text holds no payment-card number.
+        pii: Class of personal data, one of name, email, phone, card, free_text: how previews mask it.
+        naive_utc: Timestamps without a zone are UTC (without this they break `<column>.dtype`).
+        required_if: {column: value or values}: not null in rows where each of these columns has (one of) these values.
+        sequence: Against the row before it with a value: increasing, strictly_increasing, decreasing, strictly_decreasing
+            or consecutive (one more). Order is the order of delivery.
+        per: The sequence holds within rows that are equal in these columns.
+        format: Text is written as a standard says: date (or "date:%d.%m.%Y"), money ("money:EUR"), unit ("unit:kg,g"),
+            country ("country:alpha3"), currency, iban, email, phone; see `assay.checks.text.formats`.
+        normal: Text is in normal form (strip, spaces, nfc, lower, upper, code, iban, email, phone; several apply in turn);
+            breaking it warns, and `canonical_spellings` shows the canonical spelling. Values are never changed.
+        metadata: Of one's own, kept with the column.
+        **pandera: What `pandera.Field` takes, such as `gt`, `isin`, `nullable`; with `coerce`, values of another type may be
+            converted with loss (text is always parsed strictly).
+
+    Raises:
+        AssayError: The pii class, format, normal form, sequence or an option is unknown.
     """
     if pii is not None and pii not in PII_CLASSES:
         raise AssayError(f"Field(pii={pii!r}): unknown class of personal data; use one of {', '.join(PII_CLASSES)}")
@@ -247,7 +255,14 @@ def rule(*, name: str | None = None, severity: Any = Severity.QUARANTINE) -> Cal
             return pl.col("event_time").dt.date() <= pl.col("partition_key").str.to_date()
 
     The expression reads the contract's columns with their contract types, `partition_key` and the columns that start
-    with "_". A row for which it is null is valid. Raises AssayError for an unknown severity.
+    with "_". A row for which it is null is valid.
+
+    Args:
+        name: The rule's name in reports, checks and quarantine. Default: the method's.
+        severity: What happens to a row that breaks it: info, warn, quarantine, or block (or a `Block` with its threshold).
+
+    Raises:
+        AssayError: The severity is unknown.
     """
 
     effect = severity_of(severity, "rule")

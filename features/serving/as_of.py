@@ -70,11 +70,18 @@ def point_in_time_join(
 ) -> pl.DataFrame:
     """The spine, row for row and in its order, with the views' features as of its `event_time`, which becomes µs UTC.
 
-    Without a value (unknown or null key, null time, nothing early enough, too old) a feature is null. Nulls are values;
-    with `skip_nulls` each feature takes its latest value that is not null, if that is young enough. `known_at="known"`
-    also demands that the row was known at the spine's time; rows without a known time are then left out.
+    Without a value (unknown or null key, null time, nothing early enough, too old) a feature is null.
 
-    Raises AssayError if a column is missing or has the wrong type, times are naive, text or ns, or column names collide.
+    Args:
+        spine: One row per question: the entities' keys and `event_time`.
+        views: What to join, each with its rows, keys and times.
+        event_time: The spine's column with the time.
+        known_at: "event", or "known": a row must also have been known at the spine's time; rows without a known time are
+            then left out.
+        skip_nulls: Each feature takes its latest value that is not null, if that is young enough. Otherwise nulls are values.
+
+    Raises:
+        AssayError: A column is missing or has the wrong type, times are naive, text or ns, or column names collide.
     """
     rows = spine.collect() if isinstance(spine, pl.LazyFrame) else spine
     rows = rows.with_columns(instant(rows.schema, event_time, "the spine").alias(event_time))

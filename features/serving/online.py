@@ -54,7 +54,14 @@ class Online:
 
 
 def online_get(lake: Lake, features: Features, keys: Keys, at: datetime) -> pl.DataFrame:
-    """The features valid at `at`. See `Online.get`."""
+    """The features valid at `at`. See `Online.get`.
+
+    Args:
+        lake: Where the tables are.
+        features: A view's name, references, or a training set.
+        keys: A frame, or a value or a list of values for each key column.
+        at: The moment, with a time zone.
+    """
     references = _references(features)
     moment = utc(at, "at")
     asked = _frame(keys) if isinstance(keys, Mapping) else keys

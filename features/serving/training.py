@@ -144,7 +144,24 @@ def create_training_set(
     code_version: str = "",
     run_as: Run | None = None,
 ) -> TrainingSetVersion:
-    """Materialise a training set. The same spine, features and inputs give the same version again."""
+    """Materialise a training set. The same spine, features and inputs give the same version again.
+
+    Args:
+        lake: Where the tables are.
+        recorder: What is given the run for lineage.
+        name: Of the table `training/<name>`.
+        spine: One row per example: the entities' keys, `event_time`, the label, and anything else to keep.
+        features: References, such as `customer_activity:tickets_7d`.
+        versions: Table versions to read, by table name. Default: the latest.
+        pins: The former name of `versions`.
+        known_at: "event", or "known": only values that were known at the spine's time.
+        skip_nulls: Take the latest value that is not null.
+        code_version: Of the caller's code; another one makes a new version.
+        run_as: The run that this is a part of. Default: a run of its own.
+
+    Raises:
+        AssayError: A reference, table or version is unknown, or the spine lacks usable keys or times.
+    """
     params = {
         "spine": content_digest(spine),
         "columns": ",".join(spine.columns),
@@ -168,7 +185,12 @@ def create_training_set(
 def load_training_set(lake: Lake, training_set_id: str) -> TrainingSetVersion:
     """A training set by its id. `.frame()` gives the rows it was made with.
 
-    Raises AssayError that says exactly why not: unknown, vacuumed, erased (deleted or made anew).
+    Args:
+        lake: Where the tables are.
+        training_set_id: Such as `router@3`.
+
+    Raises:
+        AssayError: It is unknown, vacuumed or erased (deleted or made anew); the message says which.
     """
     match = _ID.fullmatch(training_set_id)
     if match is None:

@@ -12,10 +12,15 @@ Status = Literal["readable", "vacuumed", "erased"]
 
 
 def snapshot_status(lake: Lake, item: Snapshot | Slice) -> Status:
-    """`readable`: all of it is there. `vacuumed`: the version is known, data files of it (of the slice's partitions) are
-    gone. `erased`: the table was deleted, or made anew at the same address.
+    """Whether a snapshot can still be read. Looks at names, not at bytes: damage is for verification to find.
 
-    Looks at names, not at bytes: damage is for verification to find.
+    Args:
+        lake: Where the tables are.
+        item: A version of a table, or a part of one.
+
+    Returns:
+        `readable`: all of it is there. `vacuumed`: the version is known, data files of it (of the slice's partitions) are
+        gone. `erased`: the table was deleted, or made anew at the same address.
     """
     snapshot, partitions = (item.snapshot, item.partitions) if isinstance(item, Slice) else (item, None)
     table = lake.table(snapshot.table)

@@ -87,7 +87,14 @@ def _remote_tables(storage: Storage, folder: str) -> Iterator[str]:
 def open_lake(
     uri: str | Path, options: dict[str, str] | None = None, *, actor: str = "", guard: Guard = ALLOW_ALL
 ) -> Lake:
-    """The lake at a folder or object-store URI. `actor` is who works with it; `guard` is asked at every read and write."""
+    """The lake at a folder or in an object store. Nothing is read or made.
+
+    Args:
+        uri: A folder, or such as `s3://bucket/lake`.
+        options: Of the object store, such as `AWS_REGION`; they are never printed.
+        actor: Who works with it.
+        guard: What is asked at every read and write.
+    """
     return Lake(open_storage(uri, options), actor, guard)
 
 

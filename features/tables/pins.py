@@ -71,8 +71,17 @@ def pin(
 ) -> Pin:
     """Keep snapshots readable. The same name with the same snapshots renews a lease.
 
-    Raises AssayError for a name that is taken by other snapshots, an expiry that is past, or a snapshot that cannot be
-    read any more (or is being vacuumed at this moment); then nothing is pinned.
+    Args:
+        lake: Where the tables are.
+        name: Of the pin.
+        snapshots: Versions of tables, or parts of them.
+        owner: Who needs them.
+        reason: Why.
+        expires_at: When the lease ends. Default: never.
+
+    Raises:
+        AssayError: The name is taken by other snapshots, the expiry is past, or a snapshot cannot be read any more (or is
+            being vacuumed at this moment); then nothing is pinned.
     """
     path, now = _path(name), datetime.now(UTC)
     if not snapshots:
@@ -102,7 +111,15 @@ def pin(
 
 
 def unpin(lake: Lake, name: str) -> None:
-    """Remove a pin. Its snapshots stay until a vacuum. Raises AssayError when there is none."""
+    """Remove a pin. Its snapshots stay until a vacuum.
+
+    Args:
+        lake: Where the tables are.
+        name: Of the pin.
+
+    Raises:
+        AssayError: There is no such pin.
+    """
     if lake.storage.size(_path(name)) is None:
         raise AssayError(f"There is no pin {name!r} (see: assay pin list).")
     for item in Pin.from_dict(json.loads(lake.storage.get(_path(name)))).snapshots:  # what it kept may go

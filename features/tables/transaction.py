@@ -221,7 +221,13 @@ def fingerprint(
 @contextmanager
 def transaction(lake: Lake, recorder: Recorder, work: Work) -> Iterator[Transaction]:
     """One unit of work. On a clean end everything staged is audited and published; on an error nothing is, the recorder
-    is told, and the error goes on."""
+    records the failure, and the error goes on.
+
+    Args:
+        lake: Where the tables are.
+        recorder: What is given the run for lineage.
+        work: What is about to be done.
+    """
     tx = Transaction(lake, work)
     recorder.started(tx.work)
     try:

@@ -91,7 +91,15 @@ def plan_vacuum(lake: Lake, table: str, *, keep_days: float = 30, grace: timedel
 
 
 def vacuum(lake: Lake, table: str, *, keep_days: float = 30, dry_run: bool = True, grace: timedelta = GRACE) -> Vacuum:
-    """Free what `plan_vacuum` says, and check that the latest and every pinned version can be read afterwards."""
+    """Free what `plan_vacuum` lists, and check that the latest and every pinned version can be read afterwards.
+
+    Args:
+        lake: Where the tables are.
+        table: Its name.
+        keep_days: Files that were live within so many days stay.
+        dry_run: Delete nothing, only say what would be.
+        grace: How young a file that no version names may be and still stay: a writer may be about to commit it.
+    """
     plan = plan_vacuum(lake, table, keep_days=keep_days, grace=grace)
     if dry_run:
         return plan

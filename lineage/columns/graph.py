@@ -121,10 +121,17 @@ def _versions_text(versions: Sequence[int]) -> str:
 def column_upstream(
     lake: Lake, table: str, column: str, version: int | None = None, *, limit: int | None = None
 ) -> ColumnTrace:
-    """Everything that a column of a table at a version (None: the latest) came from, back to the columns as delivered.
+    """Everything that a column of a table came from, back to the columns as delivered.
 
-    `limit`: at most so many edges; `reasons` names the limit where there are more. Raises AssayError for a
-    table, version or column that is not there.
+    Args:
+        lake: Where the tables are.
+        table: Its name.
+        column: The column.
+        version: Of the table. Default: the latest.
+        limit: At most so many edges; `reasons` names the limit where there are more.
+
+    Raises:
+        AssayError: There is no such table, version or column.
     """
     commits = CommitGraph(lake)
     log = commits.origin(table, version, column)
@@ -136,10 +143,19 @@ def column_upstream(
 def column_downstream(
     lake: Lake, table: str, column: str, version: int | None = None, *, limit: int | None = None
 ) -> ColumnTrace:
-    """Everything that came from a column of the rows that a version of a table wrote (None: every version).
+    """Everything that came from a column of the rows that a version of a table wrote.
 
     Columns of commits that read those rows, without declaring their sources, are `unknown` and not followed.
-    `limit` and errors as in `column_upstream`.
+
+    Args:
+        lake: Where the tables are.
+        table: Its name.
+        column: The column.
+        version: Of the table. Default: every version.
+        limit: At most so many edges; `reasons` names the limit where there are more.
+
+    Raises:
+        AssayError: There is no such table, version or column.
     """
     commits = CommitGraph(lake)
     log = commits.origin(table, version, column)

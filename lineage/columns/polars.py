@@ -22,9 +22,18 @@ def polars_lineage(
     in which outputs declare their columns.
 
     Every column that an expression reads is direct, those of `when`, `over` or `sort_by` too: Polars does not tell
-    which part of an expression reads which column. `filters` and `by` are indirect. Selectors are spelt out by the
-    schema; where a pattern is computed with (`cs.numeric() * 2`), the outputs are known and their sources are not. A
-    filter by a pattern makes all unknown. Raises AssayError for an expression that does not fit the schema.
+    which part of an expression reads which column. Selectors are spelt out by the schema; where a pattern is computed
+    with (`cs.numeric() * 2`), the outputs are known and their sources are not. A filter by a pattern makes all unknown.
+
+    Args:
+        expressions: What is selected or aggregated.
+        table: The name of the table that they read.
+        schema: Its columns.
+        filters: Conditions on its rows; their columns are indirect sources.
+        by: Columns that group its rows; they are indirect sources.
+
+    Raises:
+        AssayError: An expression does not fit the schema.
     """
     rows = [root_columns(item) for item in filters]
     chosen = {*by, *(name for names in rows for name in names or ())}

@@ -67,14 +67,21 @@ _Scope = Mapping[str, _Relation]
 
 
 def sql_lineage(sql: str, schema: Mapping[str, Iterable[str]], columns: Sequence[str] | None = None) -> ColumnLineage:
-    """What every output column of a DuckDB query comes from: `{"direct": [(table, column)…], "indirect": […]}`, or
-    `"unknown"`; the form in which outputs declare their columns.
+    """What every output column of a DuckDB query comes from.
 
-    `schema` names the columns of the tables that the query may read. `columns` are the names of the result's columns, in
-    order, as the engine gave them; without it the query must name them all. Direct sources give values; indirect ones
-    decide which rows, groups or branches the values are taken from (WHERE, ON, GROUP BY, ORDER BY, CASE WHEN, …).
+    Direct sources give values; indirect ones decide which rows, groups or branches the values are taken from (WHERE, ON,
+    GROUP BY, ORDER BY, CASE WHEN, …).
 
-    Raises AssayError for anything but one query, and, without `columns`, where the names of its columns cannot be derived.
+    Args:
+        sql: One query.
+        schema: The columns of the tables that the query may read, by table.
+        columns: The names of the result's columns, in order, as the engine gave them. Default: the query names them all.
+
+    Returns:
+        `{"direct": [(table, column)…], "indirect": […]}` or `"unknown"` by column: the form in which outputs declare them.
+
+    Raises:
+        AssayError: The text is anything but one query, or, without `columns`, the names of its columns cannot be derived.
     """
     query = _parsed(sql)
     try:

@@ -60,6 +60,11 @@ def rebuild(store: LineageStore, lake: Lake, deployment: str = "assay") -> Rebui
 
     Restored are runs, what they read and wrote at which version, and their checks. What leaves no commit cannot be: failed
     runs, runs that found nothing to do, tables that were deleted. Raises what reading the lake and the store raises.
+
+    Args:
+        store: Where events are kept.
+        lake: Whose commits are read.
+        deployment: The name under which jobs stand.
     """
     known = ended(store)
     with _uncollected():

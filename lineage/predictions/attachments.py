@@ -35,10 +35,14 @@ def identity(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def retrieval(searched: Snapshot | Slice, hits: Sequence[Sequence[tuple[str, float | None]] | None]) -> pl.Series:
-    """A column `retrieval`: per row the (key, score) that a search of one snapshot found, the best first; an empty list
-    where it found nothing, None where nothing was searched.
+    """A column `retrieval` for `log_predictions`: what a search found for each prediction.
 
     >>> frame.with_columns(retrieval(store.snapshot("search/answers"), [[("a-17", 0.91), ("a-3", 0.4)]]))  # doctest: +SKIP
+
+    Args:
+        searched: The snapshot that was searched.
+        hits: Per row the (key, score), the best first; an empty list where nothing was found, None where nothing was
+            searched.
     """
     snapshot = identity(searched.snapshot if isinstance(searched, Slice) else searched)
     rows = [

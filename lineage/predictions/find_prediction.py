@@ -61,7 +61,12 @@ class _Candidate:
 def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     """The prediction with an id.
 
-    Raises AssayError when the text is no id, when no table has it, or when a file that could hold it is gone or damaged.
+    Args:
+        lake: Where the tables are.
+        prediction_id: A UUID, as `log_predictions` returns it.
+
+    Raises:
+        AssayError: The text is no id, no table has it, or a file that could hold it is gone or damaged.
     """
     wanted = prediction_id.strip().lower()
     day = uuid7_time(wanted).strftime("%Y-%m-%d")

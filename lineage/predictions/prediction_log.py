@@ -60,11 +60,32 @@ def log_predictions(
     run: Run | None = None,
     code_version: str = "",
 ) -> list[str]:
-    """Append predictions to `predictions/<model>` and return their ids in the frame's order.
+    """Append predictions to `predictions/<model>`.
 
     One piece of work per day of event time, or one for all in `partition`. Logging the same predictions again, or some of
-    them, adds nothing twice. A model version that is stored in `models/<model>` is an input of its own accord, and its
-    outputs are those of the predictions. For the other parameters and the errors see `stage_predictions`.
+    them, adds nothing twice.
+
+    Args:
+        lake: Where the tables are.
+        recorder: What is given the run for lineage.
+        model: Its name.
+        model_version: Its version, or what `log_model` returned. A version that is stored in `models/<model>` is an input,
+            and its outputs are those of the predictions.
+        frame: One row per prediction: keys, `event_time`, the outputs, and optionally `confidence` and attachments.
+        inputs: What the predictions were made from: snapshots, slices, training sets, model versions.
+        keys: What identifies a prediction. Default: the keys of the feature views among the inputs.
+        features: The references that the features were joined by, so that verification can join them again.
+        feature_columns: Columns that the model saw: they are digested, and not stored.
+        outputs: The model's answers. Default: every column that is nothing else.
+        partition: One partition for all rows.
+        run: The run that this is a part of. Default: a run of its own.
+        code_version: Of the caller's code.
+
+    Returns:
+        The ids, in the frame's order.
+
+    Raises:
+        AssayError: A column is missing or has the wrong type, or an input is unknown.
     """
     version, stored = _stored_model(lake, model, model_version)
     _refuse_other_types(frame, keys, outputs, Kind.PREDICTIONS.table(model))
