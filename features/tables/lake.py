@@ -87,7 +87,12 @@ def _remote_tables(storage: Storage, folder: str) -> Iterator[str]:
 def open_lake(
     uri: str | Path, options: dict[str, str] | None = None, *, actor: str = "", guard: Guard = ALLOW_ALL
 ) -> Lake:
-    """The lake at a folder or object-store URI. `actor` is who works with it; `guard` is asked at every read and write."""
+    """The lake at a folder or object-store URI. `actor` is who works with it; `guard` is asked at every read and write.
+
+    Raises AssayError for an actor's name that would not be one line of text wherever it is shown.
+    """
+    if actor and not (actor.strip() and actor.isprintable()):
+        raise AssayError(f"The actor {actor!r} is blank or holds control characters: give a name in one line.")
     return Lake(open_storage(uri, options), actor, guard)
 
 
