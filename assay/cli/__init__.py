@@ -119,6 +119,13 @@ def main(args: list[str] | None = None) -> Any:
     except AssayError as problem:
         click.echo(f"Error: {problem}{_meant(problem)}", err=True)
         sys.exit(EXIT_ERROR)
+    except Exception as problem:
+        if type(problem).__module__.partition(".")[0] != "sqlalchemy":
+            raise
+        from assay.diagnosis import explained
+
+        click.echo(f"Error: {explained(problem)}", err=True)
+        sys.exit(EXIT_ERROR)
     sys.exit(code if isinstance(code, int) else EXIT_DONE)
 
 

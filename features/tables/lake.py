@@ -94,7 +94,12 @@ def open_lake(
         options: Of the object store, such as `AWS_REGION`; they are never printed.
         actor: Who works with it.
         guard: What is asked at every read and write.
+
+    Raises:
+        AssayError: The actor's name is not one line of text.
     """
+    if actor and not (actor.strip() and actor.isprintable()):
+        raise AssayError(f"The actor {actor!r} is blank or holds control characters: give a name in one line.")
     return Lake(open_storage(uri, options), actor, guard)
 
 

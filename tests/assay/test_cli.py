@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import assay
-from assay.cli import COMMANDS, exit_codes
+from assay.cli import COMMANDS, exit_codes, main
 from assay.cli import cli as command
 from assay.cli.completion import SHELLS
 from assay.cli.output import print_json
@@ -260,3 +260,16 @@ def test_json_has_no_numbers_that_json_does_not_have(capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
         "answer": {"rain": "nan", "list": [1.5, "-inf", None]}
     }
+
+
+def test_a_database_that_is_down_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ASSAY_LINEAGE_DB", "postgresql://me:hunter2@127.0.0.1:1/db")
+    with pytest.raises(SystemExit) as ended:
+        main(["lineage", "search", "x"])
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert (
+        told.startswith("Error: The database cannot be reached.") and "hunter2" not in told and "Traceback" not in told
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assay.errors import AssayError
 from assay.features.serving.as_of_join import as_of_join
 from assay.features.tables.guard import Action, Denied
 from assay.features.tables.lake import Lake, open_lake
@@ -147,3 +148,10 @@ def test_a_denied_model_hides_no_prediction_of_another(filled: Lake) -> None:
     assert trace(lake, made["mine"]).prediction_id == made["mine"]
     with pytest.raises(Denied, match="ada may not read predictions/other"):
         trace(lake, made["other"])
+
+
+@pytest.mark.parametrize("name", [" ", "a\nb", "\x1b[31mred", "a\x00b", "\ud800"])
+def test_an_actor_is_one_line_of_text(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AssayError, match="give a name in one line"):
+        open_lake(tmp_path, actor=name)
+    assert open_lake(tmp_path, actor="Zoë, nightly <job>").actor == "Zoë, nightly <job>"
