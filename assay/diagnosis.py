@@ -1,6 +1,7 @@
 """The symptoms that `assay doctor` reports. Each is examined on its own: one that fails does not hide the others."""
 
 import errno
+import os
 import platform
 import traceback
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
 from assay.optional import EXTRAS
+from assay.settings import SECRETS_DIR, Settings
 from assay.store import Store
 
 PACKAGES = ("assay", "dagster", "polars", "deltalake", "pandera", "duckdb", "torch", "sentence-transformers")
@@ -35,6 +37,7 @@ def diagnose(store: Store) -> list[Symptom]:
     examinations: dict[str, Callable[[Store], str]] = {
         "python": lambda _: f"{platform.python_version()} on {platform.machine()}",
         "packages": lambda _: ", ".join(map(_package, PACKAGES)),
+        "settings": _settings,
         "lake": _lake,
         "embedding model": _model,
         "lineage store": _lineage,
@@ -109,6 +112,25 @@ def _database_error(problem: Exception) -> str:
     if type(problem).__name__ in ("OperationalError", "InterfaceError", "TimeoutError"):
         return "The database cannot be reached. Next: start it, or correct the host and port in ASSAY_LINEAGE_DB."
     return f"The database reports a {type(problem).__name__}. Next: check its own log."
+
+
+def _settings(_store: Store) -> str:
+    """A misspelt variable would be ignored without a word. Names only: values may be secret."""
+    known = {f"ASSAY_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
+    given = sorted(name for name in os.environ if name.upper().startswith("ASSAY_"))
+    unknown = [name for name in given if name.upper() not in known and not _connection(name.upper())]
+    if unknown:
+        name = unknown[0]
+        raise AssayError(
+            f"There is no setting {name}; it is ignored.{nearest(name.upper(), known)} Correct or unset it."
+        )
+    return f"{', '.join(given) or 'all defaults'}"
+
+
+def _connection(name: str) -> bool:
+    """`ASSAY_CONNECTIONS__ERP__URL`, or without the last part."""
+    first, *rest = name.split("__")
+    return first == "ASSAY_CONNECTIONS" and (len(rest) == 1 or (len(rest) == 2 and rest[1] == "URL"))
 
 
 def _package(name: str) -> str:

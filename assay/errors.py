@@ -13,3 +13,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     found = get_close_matches(name, list(known), n=1)
     return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def known_names(names: Iterable[str]) -> str:
+    """The end of such a message where no name is near: those that there are."""
+    return f" There are: {', '.join(sorted(names)) or 'none'}."

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
-from assay.errors import AssayError
+from assay.errors import AssayError, known_names, nearest
 from assay.features.serving.feature_refs import find_serving
 from assay.features.serving.training import TrainingSetVersion, load_training_set
 from assay.features.tables.kinds import Kind, own_name
@@ -84,7 +83,7 @@ def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetV
     tables = lake.tables(Kind.TRAINING.folder)
     names = [own_name(table) for table in tables]
     if name is not None and name not in names:
-        raise AssayError(f"There is no training set {name!r}{nearest(name, names)}.")
+        raise AssayError(f"There is no training set {name!r}.{nearest(name, names) or known_names(names)}")
     found = []
     for table in tables:
         if name in (None, own_name(table)):
@@ -117,9 +116,3 @@ def list_models(lake: Lake) -> list[ModelInfo]:
             for row in rows.iter_rows(named=True)
         ]
     return found
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """For the end of an error's first clause: the name that was probably meant, or those that there are."""
-    close = get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(sorted(known)) or 'none'})"

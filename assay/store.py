@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from assay.errors import AssayError
+from assay.errors import AssayError, known_names, nearest
 from assay.features.tables.guard import ALLOW_ALL, Guard
 from assay.features.tables.lake import Lake, Table, open_lake
 from assay.features.tables.run_record import NullRecorder, Run, Work, new_run
@@ -186,11 +186,11 @@ class Store:
 
     def view(self, name: str) -> "ViewInfo":
         """One of `views()`. Raises AssayError, with the nearest name, if there is none of that name."""
-        from assay.listing import list_views, nearest
+        from assay.listing import list_views
 
         known = {view.name: view for view in list_views(self.lake)}
         if name not in known:
-            raise AssayError(f"There is no view {name!r}{nearest(name, list(known))}.")
+            raise AssayError(f"There is no view {name!r}.{nearest(name, known) or known_names(known)}")
         return known[name]
 
     def sources(self) -> "list[Source]":
@@ -595,9 +595,7 @@ def open_store(
     known = [*Settings.model_fields, "guard"]
     for name in settings:
         if name not in known:
-            from assay.listing import nearest
-
-            raise AssayError(f"There is no setting {name!r}{nearest(name, known)}.")
+            raise AssayError(f"There is no setting {name!r}.{nearest(name, known) or known_names(known)}")
     given = {key: value for key, value in {"lake": lake and str(lake), "home": home, **settings}.items() if value}
     try:
         return Store(Settings(**given), guard)

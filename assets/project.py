@@ -159,11 +159,11 @@ def place_of(domain: str, root: Path | None) -> Path:
     """
     top, *rest = domain.split(".")
     own = _side_with(top, root)
-    if own is not None and not _inside(_spec(top), own):
+    if own is not None and not _is_at(_spec(top), own / top):
         if str(own) not in sys.path:
             sys.path.append(str(own))
             importlib.invalidate_caches()
-        if (found := _spec(top)) is not None and not _inside(found, own):
+        if (found := _spec(top)) is not None and not _is_at(found, own / top):
             raise AssayError(
                 f"The package {top} of the project in {root} is hidden by another one of that name "
                 f"({found.origin or top}); rename one of them."
@@ -195,6 +195,9 @@ def _spec(top: str) -> ModuleSpec | None:
         return None
 
 
-def _inside(spec: ModuleSpec | None, folder: Path) -> bool:
-    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
-    return any(place and Path(place).resolve().is_relative_to(folder.resolve()) for place in places)
+def _is_at(spec: ModuleSpec | None, place: Path) -> bool:
+    """Whether it is the package in this folder, or the module of that name. A folder that only holds the package, such as
+    the project's own when its parent can be imported from, is another (namespace) package."""
+    found = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+    wanted = {place.resolve(), place.with_name(f"{place.name}.py").resolve()}
+    return any(item and ({Path(item).resolve(), *Path(item).resolve().parents} & wanted) for item in found)

@@ -49,7 +49,7 @@ def materialize(
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
     from assay.assets.declarations import declarations, pipeline
     from assay.assets.project import active_project
-    from assay.assets.steps.plan import planned_runs, select, stages, waiting
+    from assay.assets.steps.plan import never_made, planned_runs, select, stages, waiting
     from assay.store import open_store
 
     project = active_project()
@@ -66,6 +66,8 @@ def materialize(
             print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
         else:
             out.print("\n".join(str(unit) for unit in planned) or "Everything is up to date.")
+            for reason in [] if chosen or planned else never_made(steps, env):
+                err.print(reason, markup=False, highlight=False, soft_wrap=True)
         return EXIT_NO if broken else 0
     quiet()
     started = time.monotonic()
@@ -94,6 +96,9 @@ def materialize(
         raise AssayError(f"Nothing to do. {' '.join(nothing)}")
     if still and not as_json:
         err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
+    if not as_json and not chosen:
+        for reason in never_made(steps, store.env(recording=False)):
+            err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print_json({"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)})
     else:

@@ -123,6 +123,18 @@ def waiting(steps: Sequence[Step], env: Resources, chosen: Chosen) -> list[str]:
     return reasons
 
 
+def never_made(steps: Sequence[Step], env: Resources) -> list[str]:
+    """What each step without partitions waits for whose table has never been made: nothing else would show that its
+    declaration names what does not exist."""
+    reasons = []
+    for step in steps:
+        if step.partitioning.is_partitioned or step.batches or env.lake.table(step.outputs[0]).exists():
+            continue
+        if (reason := waits_for(step, env, None)) is not None:
+            reasons.append(f"{step.outputs[0]} waits: {reason}")
+    return reasons
+
+
 def _due(step: Step, env: Resources, partition: str | None) -> bool:
     try:
         keys = step.batches(env) if step.batches else [partition]

@@ -41,7 +41,7 @@ def test_views_and_what_they_serve(store: Store) -> None:
     view = store.view("activity")
     assert view.snapshot == store.snapshot("features/activity")
     assert (view.to_dict()["kind"], view.to_dict()["features"]) == ("as_of", ["n"])
-    with pytest.raises(AssayError, match="did you mean 'activity'"):
+    with pytest.raises(AssayError, match="Did you mean 'activity'"):
         store.view("activty")
 
 
@@ -53,7 +53,7 @@ def test_training_sets_models_and_pins(store: Store) -> None:
     assert [made.id for made in store.training_sets("router")] == [first.id, second.id]
     assert str(first) == f"{first.id}: 1 rows, activity:n"
     assert second.to_dict()["skip_nulls"] is True
-    with pytest.raises(AssayError, match="did you mean 'router'"):
+    with pytest.raises(AssayError, match="Did you mean 'router'"):
         store.training_sets("roter")
     (model,) = store.models()
     assert (model.name, model.version, model.training_set) == ("router", "1", "router@0")
@@ -73,7 +73,7 @@ def test_declared_sources_are_those_of_the_project(store: Store) -> None:
 
 
 def test_misspelt_settings_and_options_are_refused(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(AssayError, match="no setting 'lkae'; did you mean 'lake'"):
+    with pytest.raises(AssayError, match=r"no setting 'lkae'\. Did you mean 'lake'"):
         assay.open(lkae=tmp_path)
     with pytest.raises(AssayError, match=r"'device' cannot be used: .*'cuda'"):
         assay.open(home=tmp_path, device="gpu")

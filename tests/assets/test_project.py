@@ -124,6 +124,13 @@ def test_a_package_beside_the_project_file_or_in_src_becomes_importable(make: Ma
         place_of("kiosk.nothing", flat)
 
 
+def test_the_projects_folder_is_not_taken_for_its_package(make: Make, tmp_path: Path) -> None:
+    """A script beside the project can import from the folder above it, where the project's folder looks like a package."""
+    root = make("kiosk")
+    sys.path.insert(0, str(tmp_path))
+    assert place_of("kiosk", root) == root / "kiosk"
+
+
 def test_another_package_of_that_name_is_not_taken_for_the_projects(make: Make) -> None:
     folder = make("json")
     with pytest.raises(AssayError, match=r"The package json of the project in .* is hidden by another one"):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from assay.assets.declarations import ordered
-from assay.assets.steps.plan import select, stages
+from assay.assets.steps.plan import never_made, select, stages
+from assay.assets.steps.training import Spine, TrainingSet, Upstream, training_step
 from assay.errors import AssayError
 
 Files = Mapping[tuple[str, str | None], tuple[str, ...]]
@@ -148,3 +149,16 @@ def test_daily_steps_that_follow_each_other_are_one_run(new_shop: Any) -> None:
     assert [[step.outputs[0] for step in stage] for stage in stages(new_shop.steps)] == [
         ["raw/orders", "clean/orders", "features/spending"]
     ]
+
+
+def test_what_was_never_made_names_what_it_waits_for(shop: Any) -> None:
+    """A training set of a view that does not exist waits for ever; that is not `up to date`."""
+    spine = Spine(source="clean/orders", keys=["order_id"], event_time="at")
+    lost = TrainingSet("lost", spine=spine, features=["spendng:orders_7d"], label="amount", until="2026-03-04")
+    steps = (
+        *shop.steps,
+        training_step(lost, Upstream(partitions={"clean/orders": shop.package.orders.orders.partitioning})),
+    )
+    (reason,) = never_made(steps, shop.env)
+    assert reason.startswith("training/lost waits: ") and "spendng" in reason
+    assert never_made(shop.steps, shop.env) == []
