@@ -122,7 +122,7 @@ def _settings(_store: Store) -> str:
     if unknown:
         name = unknown[0]
         raise AssayError(
-            f"There is no setting {name}; it is ignored.{nearest(name.upper(), known)} Correct or unset it."
+            f"Assay has no setting {name} and ignores it.{nearest(name.upper(), known)} Correct or unset it."
         )
     return f"{', '.join(given) or 'all defaults'}"
 

@@ -37,28 +37,19 @@ def test_a_folder_that_may_not_be_written_is_named_so(tmp_path: Path) -> None:
     assert "ASSAY_HOME" in symptom.detail or "ASSAY_*" in symptom.detail
 
 
-@pytest.mark.parametrize(
-    ("name", "detail"),
-    [
-        (
-            "ASSAY_LAKEE",
-            "There is no setting ASSAY_LAKEE; it is ignored. Did you mean 'ASSAY_LAKE'? Correct or unset it.",
-        ),
-        ("ASSAY_CONNECTIONS__ERP__ULR", "There is no setting ASSAY_CONNECTIONS__ERP__ULR; it is ignored."),
-    ],
-)
-def test_a_misspelt_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, detail: str) -> None:
+def test_a_misspelt_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def settings() -> Symptom:
         return next(item for item in diagnose(assay.open(home=tmp_path)) if item.what == "settings")
 
     monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "sqlite:///secret.db")
     assert settings().ok
     assert "secret" not in settings().detail
-    monkeypatch.setenv(name, "s3cret")
-    found = settings()
-    assert not found.ok
-    assert found.detail.startswith(detail)
-    assert "s3cret" not in found.detail
+    monkeypatch.setenv("ASSAY_LAKEE", "s3cret")
+    assert settings() == Symptom(
+        "settings",
+        False,
+        "Assay has no setting ASSAY_LAKEE and ignores it. Did you mean 'ASSAY_LAKE'? Correct or unset it.",
+    )
 
 
 def database_error(text: str) -> SQLAlchemyError:
