@@ -37,6 +37,7 @@ def diagnose(store: Store) -> list[Symptom]:
     examinations: dict[str, Callable[[Store], str]] = {
         "python": lambda _: f"{platform.python_version()} on {platform.machine()}",
         "packages": lambda _: ", ".join(map(_package, PACKAGES)),
+        "project": _project,
         "settings": _settings,
         "lake": _lake,
         "embedding model": _model,
@@ -112,6 +113,20 @@ def _database_error(problem: Exception) -> str:
     if type(problem).__name__ in ("OperationalError", "InterfaceError", "TimeoutError"):
         return "The database cannot be reached. Next: start it, or correct the host and port in ASSAY_LINEAGE_DB."
     return f"The database reports a {type(problem).__name__}. Next: check its own log."
+
+
+def _project(_store: Store) -> str:
+    """Whether everything that the project declares can be loaded."""
+    from assay.assets.declarations import declarations
+    from assay.assets.project import find_project
+
+    project = find_project()
+    if project is None:
+        return "none here (`assay init NAME` writes one)"
+    declared = declarations(project)
+    if declared.broken:
+        raise AssayError(" ".join(map(str, declared.broken)))
+    return f"{project.name}, {len(declared.items)} declarations in {', '.join(project.domains)}"
 
 
 def _settings(_store: Store) -> str:

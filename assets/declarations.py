@@ -23,7 +23,7 @@ from assay.assets.steps.models import Model, model_step, prediction_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
 from assay.assets.steps.training import TrainingSet, Upstream, training_step
-from assay.errors import AssayError, nearest
+from assay.errors import AssayError, known_names, nearest
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.views.feature_view import FeatureView
 from assay.lineage.events.redaction import redact_text
@@ -146,8 +146,8 @@ def source(name: str, project: Project | None = None) -> Source:
     """A declared source. Raises AssayError for a name that is none."""
     known = sources(project)
     if name not in known:
-        close = nearest(name, known)
-        raise AssayError(f"There is no source {name!r}.{close} There are: {', '.join(sorted(known)) or 'none'}.")
+        broken = "".join(f" {module}" for module in declarations(project or active_project()).broken)
+        raise AssayError(f"There is no source {name!r}.{nearest(name, known)}{known_names(known)}{broken}")
     return known[name]
 
 

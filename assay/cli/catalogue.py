@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import err, json_option, out, print_json, print_table
 from assay.errors import AssayError, nearest
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
@@ -85,8 +85,11 @@ def _source_row(store: Store, source: Any) -> dict[str, Any]:
 
 
 def _sources(store: Store) -> list[dict[str, Any]]:
-    from assay.assets.declarations import sources
+    from assay.assets.declarations import declarations, sources
+    from assay.assets.project import active_project
 
+    for module in declarations(active_project()).broken:
+        err.print(str(module), markup=False, highlight=False, soft_wrap=True)
     return [_source_row(store, source) for _, source in sorted(sources().items())]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.project import find_project, place_of
 from assay.assets.sources.dispatch import READERS
 from assay.checks import Contract, contract_info
 from assay.checks.exchange.odcs_read import from_odcs
@@ -39,12 +40,21 @@ def _module(where: str) -> Any:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module
+    _make_importable(where)
     try:
         return importlib.import_module(where)
     except ModuleNotFoundError as error:
         raise AssayError(
             f"there is no module {error.name!r}; install its package, or give the path of its file"
         ) from None
+
+
+def _make_importable(module: str) -> None:
+    """The project's own packages need not be installed."""
+    project = find_project()
+    top = module.partition(".")[0]
+    if project is not None and top in {domain.partition(".")[0] for domain in project.domains}:
+        place_of(top, project.root)
 
 
 def frame_at(place: str) -> pl.DataFrame:

@@ -183,11 +183,14 @@ def _tried(
     _, settled = judge_batch(source, raw, replace(batch, decisions=batch.decisions.vstack(proposed)))
     fate = settled.quarantined.select(*LINK, STATUS).join(settled.still, on=LINK, how="left")
     fates = {(sha, number): (status, still) for sha, number, status, still in fate.iter_rows()}
+    delivered = set(raw.select(LINK).iter_rows())
     verdicts = []
     for sha, number, file, broken in rows.select(*LINK, "_source_file", "broken").iter_rows():
-        # A row that the batch does not quarantine any more (a corrected delivery is waiting) has nothing to be decided.
         status, still = fates.get((sha, number), (None, None))
-        fits = status in (RELEASED, REJECTED)
+        # A row that the batch would not quarantine any more is released by computing the batch again: what it refers to has
+        # come since. If it is not in the batch either (a corrected delivery is waiting), nothing is to be decided.
+        passes = (sha, number) not in fates and (sha, number) in delivered and proposed["action"][0] == "release"
+        fits = status in (RELEASED, REJECTED) or passes
         verdicts.append(RowVerdict(partition, file, sha, number, fits, () if fits else tuple(still or broken)))
     return verdicts
 

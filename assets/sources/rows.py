@@ -9,7 +9,7 @@ import polars as pl
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.errors import AssayError
-from assay.settings import Settings
+from assay.settings import Settings, project_folder
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -74,4 +74,13 @@ def connection_url(settings: Settings, name: str) -> str:
             f"There is no connection {name!r}: set ASSAY_CONNECTIONS__{name.upper()}__URL to its SQLAlchemy URL, in the "
             f"environment, in the project's .env, or in a file of that name in ASSAY_SECRETS_DIR.{known}"
         )
-    return found.url.get_secret_value()
+    return _from_project(found.url.get_secret_value(), settings)
+
+
+def _from_project(url: str, settings: Settings) -> str:
+    """A relative SQLite path is the project's, as its lake and landing folder are, wherever the command is called."""
+    scheme, mark, path = url.partition(":///")
+    folder = project_folder(settings.project)
+    if not mark or not scheme.startswith("sqlite") or folder is None or path.startswith(("/", ":memory:", "file:")):
+        return url
+    return f"{scheme}:///{folder / path}" if path else url

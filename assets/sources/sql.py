@@ -94,7 +94,11 @@ def read_changes(
                 raise AssayError(f"{place} has no column {column!r}; it has {names}")
         types = {column.name: _dtype(column, dialect, place) for column in reflected.columns}
         if types[cursor_column] != _UTC_MICROSECONDS:
-            raise AssayError(f"{place}, column {cursor_column} is not a timestamp, so changes cannot be read by it")
+            declared = reflected.columns[cursor_column].type
+            raise AssayError(
+                f"{place}, column {cursor_column} is not a timestamp (the table declares {declared}), so changes cannot be "
+                "read by it. Declare it TIMESTAMP (in SQLite: text in ISO 8601 with a zone), or name another cursor."
+            )
         query = _query(reflected, cursor_column, since, dialect)
         with connection.execution_options(yield_per=_CHUNK).execute(query) as rows:
             chunks = [_frame(chunk, types, place) for chunk in rows.partitions(_CHUNK)]
@@ -199,7 +203,8 @@ def _require_file(url: sa.URL, table: str) -> None:
     """Connecting to a missing SQLite file would create an empty one."""
     if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
         raise AssayError(
-            f"{_place(url, table)}: there is no such file; check the path, or run `assay demo` to make one"
+            f"{_place(url, table)}: there is no such file. Correct the connection's URL: a relative path begins at the "
+            "project's folder."
         )
 
 

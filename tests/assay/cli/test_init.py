@@ -39,6 +39,7 @@ def test_a_new_project_runs_at_once(tmp_path: Path) -> None:
     }
     found = json.loads(run(folder, "assay", "quarantine", "list", "--json"))
     assert {row["rule"] for row in found} == {"amount.gt", "channel.isin"}
+    assert "class" not in run(folder, "assay", "contract", "export", "my_shop.declarations.orders:Orders")
     assert "2 passed" in run(folder, "python", "-m", "pytest", "-q")
     assert "All definitions loaded successfully." in run(folder, "dg", "check", "defs")
     listed = json.loads(run(folder, "dg", "list", "defs", "--json"))

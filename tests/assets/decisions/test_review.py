@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+import assay
+from assay import Contract, Field, Source
 from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, decide
 from assay.assets.steps.apply_decisions import DECISION, STATUS
 from assay.assets.steps.clean import clean_step
@@ -279,3 +281,32 @@ def test_later_decisions_replace_earlier_ones(shop: Any, decides: Callable[..., 
     execute(clean_step(source(shop)), over, shop.day(2))
     assert of_day(shop, "clean/orders").filter(pl.col(DECISION) == later.id)["amount"].to_list() == [8.0]
     assert shop.frame("releases/orders").height == 2, "both stay"
+
+
+def test_a_row_whose_reference_has_come_since_is_released(new_shop: Any) -> None:
+    class Shoppers(Contract):
+        shopper: str = Field(key=True)
+        at: str = Field()
+
+    class Known(Contract):
+        order_id: str = Field(key=True)
+        shopper: str = Field(exists_in="clean/shoppers")
+        at: str = Field()
+
+    like = source(new_shop)
+    shoppers: Source = replace(like, name="shoppers", contract=Shoppers, key=("shopper",))
+    known: Source = replace(like, name="known", contract=Known)
+    store = assay.open()
+    store.ingest(shoppers, pl.DataFrame({"shopper": ["Ada"], "at": ["x"]}), new_shop.day(1))
+    two = pl.DataFrame({"order_id": ["1", "2"], "shopper": ["Ada", "Bob"], "at": ["x", "x"]})
+    assert store.ingest(known, two, new_shop.day(1)).rows_quarantined == 1
+    too_early = decide(known, store.env(), RowSelection(), release(), dry_run=True)
+    assert [(row.fits, row.breaks) for row in too_early.rows] == [(False, ("shopper.exists",))]
+    store.ingest(shoppers, pl.DataFrame({"shopper": ["Bob"], "at": ["x"]}), new_shop.day(2))
+    made = decide(known, store.env(), RowSelection(), release(), dry_run=False)
+    assert [row.fits for row in made.rows] == [True]
+    assert stale(clean_step(known), store.env(), new_shop.day(1))
+    execute(clean_step(known), store.env(), new_shop.day(1))
+    assert new_shop.frame("clean/known")["shopper"].sort().to_list() == ["Ada", "Bob"]
+    assert new_shop.frame("quarantine/known").is_empty()
+    store.recorder.close()
