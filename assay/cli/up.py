@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -16,6 +18,7 @@ from assay.cli.output import json_option, print_json
 from assay.cli.pipeline import dagster_home
 
 STOPPING_SECONDS = 20
+READY_SECONDS = 300
 LOCATION = "assay.assets.dagster.definitions"
 
 
@@ -36,7 +39,7 @@ def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
     home.mkdir(parents=True, exist_ok=True)
     folder = active_project().root or Path.cwd()
     target = ["-w", "workspace.yaml"] if (folder / "workspace.yaml").exists() else ["-m", LOCATION]
-    commands = [["-m", "dagster", "dev", *target, "-h", "127.0.0.1", "-p", str(port)]]
+    commands = [["-m", "dagster", "dev", "--log-level", "warning", *target, "-h", "127.0.0.1", "-p", str(port)]]
     pages = {"dagster": f"http://127.0.0.1:{port}"}
     if console:
         pages["console"] = f"http://127.0.0.1:{console_port}"
@@ -47,8 +50,23 @@ def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
         click.echo(f"Dagster UI: {pages['dagster']}   (Ctrl-C stops it)")
         if console:
             click.echo(f"Console:    {pages['console']}")
+        threading.Thread(target=_announce, args=(list(pages.values()),), daemon=True).start()
     # Code locations import the project's packages from the folder that Dagster is started in.
     return supervise(commands, {**os.environ, **_paths(), "DAGSTER_HOME": str(home)}, folder)
+
+
+def _announce(pages: Sequence[str]) -> None:
+    """Say when the pages answer: Dagster takes some seconds to load the code location."""
+    for page in pages:
+        for _ in range(READY_SECONDS):
+            try:
+                with urllib.request.urlopen(page, timeout=5):
+                    break
+            except OSError:
+                time.sleep(1)
+        else:
+            return
+    click.echo("Ready.")
 
 
 def _paths() -> dict[str, str]:

@@ -281,7 +281,8 @@ def _features(lake: Lake, trace: Trace) -> Iterator[Finding]:
     joined = as_of_join(spine, described.features, lake=lake, versions=versions)
     same = row_digests(joined, described.feature_columns)[0] == stored
     detail = f"{len(described.feature_columns)} features joined again at the versions read"
-    yield Finding("feature row", same, detail if same else f"{detail} differ from those the model saw")
+    differ = f"{detail} differ from those that were logged (log them as they are joined, before nulls are filled)"
+    yield Finding("feature row", same, detail if same else differ)
 
 
 def _vector(lake: Lake, trace: Trace, embed: Embed | None) -> Iterator[Finding]:
