@@ -12,6 +12,7 @@ EXTRAS = {
     "postgres": ("psycopg",),
     "models": ("safetensors", "sklearn", "skops"),
     "onnx": ("onnxruntime",),
+    "s3": ("pyarrow",),
     "spill": ("duckdb",),
 }
 

@@ -71,7 +71,9 @@ def _is_elsewhere(package: str) -> bool:
     """Whether Python finds a package of this name that is not in this folder (which has the project itself, with --force)."""
     found = importlib.util.find_spec(package)
     places = [*(found.submodule_search_locations or ()), found.origin] if found else []
-    return any(place and not Path(place).resolve().is_relative_to(Path.cwd()) for place in places)
+    # Not merely below this folder: an environment may lie in it.
+    own = [Path.cwd() / package, Path.cwd() / "src" / package]
+    return any(place and not any(Path(place).resolve().is_relative_to(one) for one in own) for place in places)
 
 
 def project_files(project: str, package: str) -> Iterator[tuple[Path, str]]:

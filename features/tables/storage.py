@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
+from assay.optional import require
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Storage:
     @cached_property
     def _remote(self) -> Any:
         # Not DeltaStorageHandler around it: what that returns cannot write with pyarrow ≥ 21 (a Buffer is not bytes).
+        require("pyarrow", "A lake in an object store")
         from deltalake._internal import DeltaFileSystemHandler
 
         return DeltaFileSystemHandler(self.root, self.options or None)

@@ -15,9 +15,11 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from assay.assets.sources import days, read_delivery, scan_day
+from assay.assets.sources.deliveries import delivered_partitions, scan_partition
+from assay.assets.sources.dispatch import read_delivery
 from assay.assets.support.upstream import Summary, replay
 from assay.errors import AssayError
+from assay.features import Partitioning
 
 BANKING77 = Path(__file__).parents[5] / "shared" / "data" / "banking77"
 TICKET = ("ticket_id", "customer_id", "created_at", "channel", "text", "intent")
@@ -162,8 +164,8 @@ def test_the_readers_find_the_same_records(upstream: Upstream) -> None:
     for source in ("tickets", "card_events"):
         pattern = source + "/{day}/*"
         found: dict[str, list[Row | str]] = {}
-        for day in days(upstream.landing, pattern):
-            for delivery in scan_day(upstream.landing, pattern, day):
+        for day in delivered_partitions(upstream.landing, pattern, Partitioning.daily("2026-01-01")):
+            for delivery in scan_partition(upstream.landing, pattern, day):
                 if delivery.path in upstream.files:
                     assert delivery.superseded_by is None
                     frame = read_delivery(delivery, delivery.content())
