@@ -65,18 +65,18 @@ def test_a_connection_is_set_in_the_environment_in_the_projects_env_or_in_a_secr
     monkeypatch.chdir(project)
     with pytest.raises(AssayError, match=r"no connection 'erp': set ASSAY_CONNECTIONS__ERP__URL .* SQLAlchemy URL"):
         connection_url(Settings(), "erp")
-    (secrets / "ASSAY_CONNECTIONS__ERP__URL").write_text("sqlite:///secret-file.db\n")
+    (secrets / "ASSAY_CONNECTIONS__ERP__URL").write_text("sqlite:////srv/secret-file.db\n")
     (secrets / "README").write_text("not a setting")
     monkeypatch.setenv("ASSAY_SECRETS_DIR", str(secrets))
-    assert connection_url(Settings(), "erp") == "sqlite:///secret-file.db"
+    assert connection_url(Settings(), "erp") == "sqlite:////srv/secret-file.db"
     (project / ".env").write_text(
-        "ASSAY_CONNECTIONS__ERP__URL=sqlite:///env-file.db\nASSAY_CONNECTIONS__CRM=sqlite:///c.db\n"
+        "ASSAY_CONNECTIONS__ERP__URL=sqlite:////srv/env-file.db\nASSAY_CONNECTIONS__CRM=sqlite:///c.db\n"
     )
-    assert connection_url(Settings(), "erp") == "sqlite:///env-file.db"
-    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "sqlite:///environment.db")
+    assert connection_url(Settings(), "erp") == "sqlite:////srv/env-file.db"
+    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "sqlite:////srv/environment.db")
     assert (connection_url(Settings(), "ERP"), connection_url(Settings(), "crm")) == (
-        "sqlite:///environment.db",
-        "sqlite:///c.db",
+        "sqlite:////srv/environment.db",
+        "sqlite:////srv/c.db",
     )
     with pytest.raises(AssayError, match=r"no connection 'web'.*There are: crm, erp\."):
         connection_url(Settings(), "web")
