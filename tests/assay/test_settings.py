@@ -70,7 +70,7 @@ def test_a_connection_is_set_in_the_environment_in_the_projects_env_or_in_a_secr
     monkeypatch.setenv("ASSAY_SECRETS_DIR", str(secrets))
     assert connection_url(Settings(), "erp") == "sqlite:////srv/secret-file.db"
     (project / ".env").write_text(
-        "ASSAY_CONNECTIONS__ERP__URL=sqlite:////srv/env-file.db\nASSAY_CONNECTIONS__CRM=sqlite:///c.db\n"
+        "ASSAY_CONNECTIONS__ERP__URL=sqlite:////srv/env-file.db\nASSAY_CONNECTIONS__CRM=sqlite:////srv/c.db\n"
     )
     assert connection_url(Settings(), "erp") == "sqlite:////srv/env-file.db"
     monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "sqlite:////srv/environment.db")
