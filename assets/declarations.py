@@ -143,7 +143,7 @@ def sources(project: Project | None = None) -> dict[str, Source]:
 
 
 def source(name: str, project: Project | None = None) -> Source:
-    """A declared source. Raises AssayError for a name that is none."""
+    """A declared source. Raises AssayError for an unknown name."""
     known = sources(project)
     if name not in known:
         broken = "".join(f" {module}" for module in declarations(project or active_project()).broken)

@@ -176,7 +176,7 @@ class Partitioning:
     def bounds(self, key: str) -> tuple[datetime, datetime]:
         """The instants (UTC) at which the partition begins and ends: start inclusive, end exclusive.
 
-        Raises AssayError for a key that is none, and where partitions are no spans of time.
+        Raises AssayError for an invalid key, and where partitions are no spans of time.
         """
         if not self.is_timed:
             raise AssayError(f"A partition of {self} has no beginning and no end in time.")
@@ -235,7 +235,7 @@ class Partitioning:
     def keys_between(self, first: str, last: str) -> list[str]:
         """The keys from `first` to `last`, both inclusive, as far as they are between start and end.
 
-        Static keys come in the order of their declaration. Raises AssayError for a key that is none.
+        Static keys come in the order of their declaration. Raises AssayError for an invalid key.
         """
         for key in (first, last):
             if not self.is_key(key):

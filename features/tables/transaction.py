@@ -150,7 +150,7 @@ class Transaction:
 
     def describe(self, **sections: Any) -> None:
         """Add sections to the metadata of every commit of this work: `view=…`, `serving=…`, `code=Code(…)` and so on, by
-        the names in `assay.features.tables.sections`. Raises AssayError for a name that is none."""
+        the names in `assay.features.tables.sections`. Raises AssayError for an unknown name."""
         self.sections |= {key: section(key, value) for key, value in sections.items()}
 
     def then(self, action: Callable[[RunResult], None]) -> None:
