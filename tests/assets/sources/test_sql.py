@@ -188,7 +188,8 @@ def test_sqlite_values_of_another_type_are_reported_by_column(
     database.execute(f"UPDATE {TABLE} SET {column} = :value WHERE id = 'e'", {"value": value})
     with pytest.raises(AssayError, match=f"table people, column {column} ") as caught:
         database.read(since)
-    assert not value or str(value) not in str(caught.value)
+    message = str(caught.value).replace(str(tmp_path), "")  # the folder's own name may hold a 7
+    assert not value or str(value) not in message
 
 
 def test_many_rows_come_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
