@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from assay.errors import AssayError, known_names, nearest
-from assay.features.tables.guard import ALLOW_ALL, Guard
+from assay.features.tables.guard import ALLOW_ALL, Denied, Guard
 from assay.features.tables.lake import Lake, Table, open_lake
 from assay.features.tables.run_record import NullRecorder, Run, Work, new_run
 from assay.features.tables.snapshot import Snapshot
@@ -135,9 +135,13 @@ class Store:
     # -- tables ----------------------------------------------------------------------------------------------------
 
     def tables(self) -> list[TableInfo]:
+        """Every table that the actor may read, as it is now."""
         found = []
         for name in self.lake.tables():
-            state = self.lake.table(name).at()
+            try:
+                state = self.lake.table(name).at()
+            except Denied:
+                continue
             updated = state.commits[-1].timestamp
             found.append(
                 TableInfo(name, state.version, state.rows(), len(state.partitions()), updated, state.table.uri)
@@ -179,17 +183,20 @@ class Store:
     # -- what there is ---------------------------------------------------------------------------------------------
 
     def views(self) -> "list[ViewInfo]":
-        """Every table that serves features: feature views, embeddings, lookup tables."""
+        """Every table that serves features and that the actor may read: feature views, embeddings, lookup tables."""
         from assay.listing import list_views
 
         return list_views(self.lake)
 
     def view(self, name: str) -> "ViewInfo":
-        """One of `views()`. Raises AssayError, with the nearest name, if there is none of that name."""
-        from assay.listing import list_views
+        """One of `views()`. Raises AssayError, with the nearest name, if there is none of that name, and Denied."""
+        from assay.listing import VIEWS, list_views
 
         known = {view.name: view for view in list_views(self.lake)}
         if name not in known:
+            for table in (kind.table(name) for kind in VIEWS):
+                if table in self.lake.tables():
+                    self.lake.allow("read", table)
             raise AssayError(f"There is no view {name!r}.{nearest(name, known) or known_names(known)}")
         return known[name]
 
@@ -200,13 +207,13 @@ class Store:
         return [source for _, source in sorted(sources().items())]
 
     def training_sets(self, name: str | None = None) -> "list[TrainingSetVersion]":
-        """Every version of every training set, or of one, that can be loaded; oldest first."""
+        """Every version of every training set, or of one, that the actor may read and that can be loaded; oldest first."""
         from assay.listing import list_training_sets
 
         return list_training_sets(self.lake, name)
 
     def models(self) -> "list[ModelInfo]":
-        """Every version of every model that the lake holds; oldest first."""
+        """Every version of every model that the lake holds and the actor may read; oldest first."""
         from assay.listing import list_models
 
         return list_models(self.lake)
@@ -488,7 +495,8 @@ class Store:
         Args:
             model: The model's name.
             model_version: A `ModelVersion`, or its number as text. One that is stored in `models/<model>` becomes an input
-                of its own accord, so that a trace leads on to its training set.
+                of its own accord, so that a trace leads on to its training set. For a model of which the lake stores no
+                version (one from elsewhere) any text will do; otherwise it must be one of those that are stored.
             frame: One row per prediction: the keys, `event_time` (with a zone), the outputs, and optionally `confidence`
                 (0 to 1), `explanation`, `prompt_version` and `retrieval` (see `assay.lineage.predictions.attachments`).
             inputs: What it was predicted from: snapshots, slices, versions of training sets or models.
@@ -506,7 +514,8 @@ class Store:
             The ids, in the frame's order. The same prediction has the same id.
 
         Raises:
-            AssayError: The frame cannot be logged (the message names the column), or an input is not what it was.
+            AssayError: The frame cannot be logged (the message names the column), the model has no such version, or an
+                input is not what it was.
         """
         from assay.lineage.predictions.prediction_log import log_predictions
 
