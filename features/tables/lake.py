@@ -18,6 +18,7 @@ from assay.features.tables.delta_log import commit_info, commit_path, read_commi
 from assay.features.tables.digest import digest_of
 from assay.features.tables.guard import ALLOW_ALL, Action, Guard
 from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.sections import SectionDamaged
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.storage import Storage, open_storage
 
@@ -300,6 +301,11 @@ def _parsed(table: str, version: int, actions: list[dict[str, Any]]) -> Commit:
     """What a commit says about itself. Raises AssayError where that is damaged."""
     try:
         return parse_commit(table, commit_info(version, actions))
+    except SectionDamaged as damage:
+        raise AssayError(
+            f"{table}@{version}: section {damage.section!r} of its commit is damaged: {damage.problem}. Restore "
+            f"{commit_path(table, version)} from a backup."
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise AssayError(
             f"{table}@{version}: what its commit says about itself is damaged ({type(problem).__name__}). Restore "

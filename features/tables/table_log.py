@@ -19,6 +19,7 @@ from assay.features.tables.delta_log import commit_info, commit_path, parse_log,
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import DataFile, Lake
 from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.sections import SectionDamaged
 from assay.features.tables.snapshot import Slice, Snapshot
 
 
@@ -177,7 +178,7 @@ def _entry(table: str, version: int, content: bytes) -> Entry:
             tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
             metadata,
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, SectionDamaged):
         return Entry(version, path, sha256, None)
 
 

@@ -217,13 +217,19 @@ class LineageStore:
 
 
 def open_lineage_store(url: str | Path, home: str | Path | None = None, *, busy_seconds: float = 1.0) -> LineageStore:
-    """A store from a file's path or a database URL (`postgresql://…`).
+    """A store from a database URL (`postgresql://…`) or a file's path: a `Path`, or text that looks like one, with a `/` or the
+    ending `.db`, `.sqlite` or `.sqlite3`.
 
     `home` is the folder for what belongs beside it (the spool); by default that of the SQLite file. `busy_seconds` is how
-    long to wait for another process's write, or for a server. Raises AssayError for an invalid URL.
+    long to wait for another process's write, or for a server. Raises AssayError for what is neither.
     """
     text = str(url)
     if "://" not in text:
+        if isinstance(url, str) and "/" not in text and not text.endswith((".db", ".sqlite", ".sqlite3")):
+            raise AssayError(
+                "The lineage database is neither a URL (postgresql://host/name, sqlite:////path/lineage.db) nor the path of a "
+                "file (with a / or the ending .db, .sqlite or .sqlite3). See ASSAY_LINEAGE_DB."
+            )
         parsed = sa.URL.create("sqlite", database=str(Path(text).expanduser().resolve()))
     else:
         scheme, _, rest = text.partition("://")
