@@ -150,8 +150,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
         available(tx, table)
         lookup_tables[table] = tx.read(table, lookup=True)
     try:
-        others = [key for key in tx.state(source.clean).partitions() if key != batch]
-        published = tx.read(source.clean, others, lookup=True)
+        published = tx.read(source.clean, lookup=True, excluded=[batch])
     except TableMissing:
         published = None
     today = env.now().date()
