@@ -17,7 +17,7 @@ from assay.assets.dagster.definitions import definitions_of
 from assay.assets.dagster.jobs import job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, this_process
-from assay.assets.dagster.to_dagster import FORCE_TAG
+from assay.assets.dagster.to_dagster import FORCE_TAG, WAITS
 from assay.assets.steps.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 
@@ -35,6 +35,7 @@ class PlannedRunResult:
     problems: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()  # the tables whose steps failed
+    waiting: tuple[str, ...] = ()  # the steps that found an upstream missing, and why
 
 
 @dataclass(slots=True)
@@ -117,7 +118,15 @@ def run_unit(
         tuple(text.strip() for text in problems),
         tuple(warnings),
         tuple(step.outputs[0] for step in unit.steps if step.name in failed),
+        tuple(_waiting(outcome)),
     )
+
+
+def _waiting(outcome: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in outcome.filter_events(lambda event: event.event_type == dg.DagsterEventType.ASSET_OBSERVATION):
+        observation = event.asset_observation_data.asset_observation
+        if WAITS in observation.metadata:
+            yield f"{observation.asset_key.to_user_string()} waits for {observation.metadata[WAITS].value}"
 
 
 def quiet() -> None:

@@ -17,6 +17,7 @@ from assay.assets.dagster.dagster_metadata import (
     shown_metadata,
 )
 from assay.assets.dagster.partitions import dagster_key, definition_of, our_key
+from assay.assets.dagster.run_recovery import beating
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
@@ -27,6 +28,7 @@ from assay.features.tables.transaction import AuditFailed
 from assay.lineage.delivery.recorder import run_id
 
 DATA_VERSION = "dagster/data_version"  # the tag that Dagster keeps it in
+WAITS = "waits for"  # metadata of an observation: what a step waits for
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
@@ -56,6 +58,7 @@ def build_asset(
             kinds={"deltalake", *step.kinds},
             partitions_def=partitions,
             freshness_policy=dg.FreshnessPolicy.time_window(fail_window=step.freshness) if step.freshness else None,
+            skippable=True,  # a step whose upstream has not arrived makes nothing, and does not fail
         )
         for table in step.outputs
     ]
@@ -72,7 +75,8 @@ def build_asset(
         retry_policy=RETRIES,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        yield from _run(context, step, resources())
+        with beating(context.instance, context.run.run_id):
+            yield from _run(context, step, resources())
 
     return asset
 
@@ -123,9 +127,12 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
                     yield found
         raise dg.Failure(f"{str(refused).rstrip('.')}. Nothing was published.", allow_retries=False) from None
     except NotReady as waiting:
-        if not step.batches:
-            raise dg.Failure(str(waiting), allow_retries=False) from None
         context.log.info("%s", waiting)
+        if not step.batches:
+            if several:
+                yield from _each(context, step, results, declared)
+            yield from _waits(context, step, partition, waiting)
+            return
     except Conflict:
         raise  # other writers won every time: Dagster tries again later
     except AssayError as problem:
@@ -137,6 +144,16 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
         yield from _materializations(step, results, declared)
     else:
         yield from _unchanged(step, env, declared)
+
+
+def _waits(context: dg.AssetExecutionContext, step: Step, partition: str | None, waiting: NotReady) -> Iterator[Any]:
+    """No output: what depends on the step is skipped in this run. The reason stands with the asset."""
+    key = partition and dagster_key(step.partitioning, partition)
+    for table in step.outputs:
+        metadata = {WAITS: waiting.table or str(waiting), "reason": str(waiting)}
+        context.log_event(dg.AssetObservation(asset_key(table), partition=key, metadata=metadata))
+    for check in step.checks:
+        yield dg.Output(None, _check_spec(check, None).get_python_identifier())
 
 
 def _partitions(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Sequence[str | None]:

@@ -22,7 +22,11 @@ Progress = Callable[[str, int, int], None]  # (what, done, total)
 
 
 class NotReady(AssayError):
-    """An upstream of this step has not arrived yet. Not an error of the step: it waits."""
+    """An upstream of this step has not arrived yet. Not an error of the step: it waits (`table`: for which one, if it is one)."""
+
+    def __init__(self, message: str, *, table: str = "") -> None:
+        self.table = table
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +152,24 @@ def stale(step: Step, env: Resources, partition: str | None) -> bool:
 
 def waits_for(step: Step, env: Resources, partition: str | None) -> str | None:
     """Why the step cannot run yet, or None if it could."""
+    found = not_ready(step, env, partition)
+    return None if found is None else str(found)
+
+
+def not_ready(step: Step, env: Resources, partition: str | None) -> NotReady | None:
+    """What keeps the step from running, or None if it could."""
     found = _looked_at(step, env, partition)
-    return found if isinstance(found, str) else None
+    return found if isinstance(found, NotReady) else None
 
 
-def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | str:
+def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | NotReady:
     """Whether the step is stale, or what it waits for."""
     tx = Transaction(env.lake, work_of(step, partition))
     try:
         step.prepare(tx, env)
         return not tx.current(*step.outputs)
     except NotReady as waiting:
-        return str(waiting)
+        return waiting
     except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
         return True
 
@@ -169,14 +179,14 @@ def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> l
     try:
         present = tx.state(table).partitions()
     except TableMissing:
-        raise NotReady(f"{table} does not exist yet: materialise it first.") from None
+        raise NotReady(f"{table} does not exist yet: materialise it first.", table=table) from None
     return present if wanted is None else [key for key in wanted if key in set(present)]
 
 
 def require(tx: Transaction, table: str, partition: str) -> None:
     """Raise NotReady unless the table has the partition."""
     if not available(tx, table, [partition]):
-        raise NotReady(f"{table} has no partition {partition} yet: materialise it first.")
+        raise NotReady(f"{table} has no partition {partition} yet: materialise it first.", table=table)
 
 
 def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -> list[str]:
