@@ -151,8 +151,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
         available(tx, table)
         lookup_tables[table] = tx.read(table, lookup=True)
     try:
-        others = [key for key in tx.state(source.clean).partitions() if key != batch]
-        tx.read(source.clean, others, lookup=True)
+        tx.read(source.clean, lookup=True, excluded=[batch])
         published = Published(source, tx.state(source.clean), batch)
     except TableMissing:
         published = None
