@@ -1,5 +1,6 @@
 """A run that died is requested again, later each time and not for ever; what has an answer is not; what comes back is new."""
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,8 +41,8 @@ def test_a_run_that_died_is_requested_again_and_then_is_an_incident(new_shop: An
             keys.add(found.requests[0].run_key)
             waits.append(sensor.now)
     assert len(keys) == ATTEMPTS, "each attempt has a key of its own"
-    pauses = [later - earlier for earlier, later in zip(waits, waits[1:], strict=False)]
-    assert all(later > earlier for earlier, later in zip(pauses, pauses[1:], strict=False)), "each time later"
+    pauses = [later - earlier for earlier, later in itertools.pairwise(waits)]
+    assert all(later > earlier for earlier, later in itertools.pairwise(pauses)), "each time later"
     assert "died 5 times" in found.incidents[0]
     assert sensor.look(10**7) == Look(memory=read_memory(sensor.cursor)), "reported once, and not requested any more"
     new_shop.drop(1, new_shop.csv(1, 2.0))
