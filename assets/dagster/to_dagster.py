@@ -19,6 +19,7 @@ from assay.assets.dagster.dagster_metadata import (
 from assay.assets.dagster.partitions import dagster_key, definition_of, our_key
 from assay.assets.dagster.run_recovery import beating
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
+from assay.assets.steps.stopping import REQUESTED
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.kinds import Kind
@@ -110,6 +111,10 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
     force = FORCE_TAG in context.run.tags
     several = step.partitioning.is_partitioned and len(context.partition_keys) > 1
     partition: str | None = None
+    if REQUESTED.is_set():
+        context.log.info("%s: not begun, since it was asked to stop.", step.name)
+        yield from _no_verdicts(step)
+        return
     try:
         for partition in _partitions(context, step, env):
             results.append(execute(step, env, partition, run_of(context, step, partition), force=force))
@@ -152,6 +157,11 @@ def _waits(context: dg.AssetExecutionContext, step: Step, partition: str | None,
     for table in step.outputs:
         metadata = {WAITS: waiting.table or str(waiting), "reason": str(waiting)}
         context.log_event(dg.AssetObservation(asset_key(table), partition=key, metadata=metadata))
+    yield from _no_verdicts(step)
+
+
+def _no_verdicts(step: Step) -> Iterator[dg.Output]:
+    """What Dagster wants of a check about which there is nothing to report."""
     for check in step.checks:
         yield dg.Output(None, _check_spec(check, None).get_python_identifier())
 
@@ -193,8 +203,7 @@ def _common(step: Step) -> Iterator[Any]:
     check results."""
     for table in step.outputs:
         yield dg.MaterializeResult(asset_key=asset_key(table))
-    for check in step.checks:
-        yield dg.Output(None, _check_spec(check, None).get_python_identifier())
+    yield from _no_verdicts(step)
 
 
 def _each(

@@ -11,6 +11,7 @@ from typing import Any
 
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.code_version import code_identity
+from assay.assets.steps.panics import panics_as_errors
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
@@ -128,14 +129,15 @@ def execute(
     (`force` computes all the same). Raises NotReady, AuditFailed (nothing published) or any AssayError."""
 
     def body(tx: Transaction) -> Mapping[str, Any]:
-        prepared = step.prepare(tx, env)
-        if step.keep:
-            step.keep(tx, env, prepared)
-        tx.audit()
-        if not force and tx.current(*step.outputs):
-            return {}
-        tx.describe(code=code_identity())
-        return step.compute(tx, env, prepared) or {}
+        with panics_as_errors(step.outputs[0]):
+            prepared = step.prepare(tx, env)
+            if step.keep:
+                step.keep(tx, env, prepared)
+            tx.audit()
+            if not force and tx.current(*step.outputs):
+                return {}
+            tx.describe(code=code_identity())
+            return step.compute(tx, env, prepared) or {}
 
     try:
         shown, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
@@ -166,7 +168,8 @@ def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | NotR
     """Whether the step is stale, or what it waits for."""
     tx = Transaction(env.lake, work_of(step, partition))
     try:
-        step.prepare(tx, env)
+        with panics_as_errors(step.outputs[0]):
+            step.prepare(tx, env)
         return not tx.current(*step.outputs)
     except NotReady as waiting:
         return waiting
@@ -194,14 +197,16 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
     found = []
     for step in steps:
         try:
-            keys = step.batches(env) if step.batches else [partition]
+            with panics_as_errors(step.outputs[0]):
+                keys = step.batches(env) if step.batches else [partition]
         except Exception as problem:
             found.append(f"{step.name} cannot: {problem}")
             continue
         for key in keys:
             tx = Transaction(env.lake, work_of(step, key))
             try:
-                step.prepare(tx, env)
+                with panics_as_errors(step.outputs[0]):
+                    step.prepare(tx, env)
                 found.append(f"{step.name} {key} {tx.fingerprint}")
             except Exception as problem:
                 found.append(f"{step.name} {key} cannot: {problem}")

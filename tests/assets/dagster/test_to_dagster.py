@@ -141,12 +141,14 @@ def test_a_blocking_rule_stops_the_batch_before_anything_is_published(new_shop: 
     assert new_shop.env.lake.tables() == ["raw/orders"], "only what came before the contract is out"
 
 
-def test_a_partition_without_delivery_fails_with_a_clear_word_and_is_not_retried(new_shop: Any) -> None:
+def test_a_partition_without_delivery_waits_and_is_no_failure(new_shop: Any) -> None:
     result = materialise(new_shop, 1)
-    assert not result.success
-    failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
-    assert "orders has delivered nothing for 2026-03-01" in str(failure.user_failure_data.description)
-    assert not any(event.is_step_up_for_retry for event in result.all_events)
+    assert result.success
+    assert result.get_asset_materialization_events() == []
+    assert result.get_asset_check_evaluations() == []
+    (seen,) = [event for event in result.all_events if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION]
+    metadata = seen.asset_observation_data.asset_observation.metadata
+    assert "orders has delivered nothing for 2026-03-01" in str(metadata["reason"].value)
 
 
 def test_a_click_gives_what_the_command_gives(shop: Any, new_home: Any) -> None:
