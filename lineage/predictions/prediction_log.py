@@ -262,7 +262,7 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     found: list[str] = []
     for item in tx.reads:
         if Kind.FEATURES.holds(item.snapshot.table) and not item.lookup:
-            writers = tx.state(item.snapshot.table).writers(item.partitions)
+            writers = tx.state(item.snapshot.table).writers(item.partitions, item.excluded)
             served = [commit.serving for commit in writers[-1:] if commit.serving]
             found += [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]
