@@ -152,7 +152,7 @@ def _frame_of(source: Source, data: Given) -> pl.DataFrame | str | Path | Sequen
             f"{source.name} cannot be given a {type(wrong).__name__}: give a polars DataFrame, a list of rows as dicts, or the "
             "path of a file, or several."
         )
-    return items
+    return [item for item in items if isinstance(item, str | Path)]
 
 
 def _batch_with(source: Source, env: Resources, given: Sequence[Delivery]) -> str | None:
