@@ -64,9 +64,9 @@ def add_reads(connection: sqlite3.Connection, t: int, commit: Commit) -> None:
 _SEES = """r.table_id = s.table_id AND r.at >= s.since AND r.at < s.until
     AND (r.excluded IS NULL OR s.partition IS NULL OR s.partition NOT IN (SELECT value FROM json_each(r.excluded)))"""
 _SPANS = """spans AS MATERIALIZED (
-    SELECT json_extract(value, '$[0]') AS table_id, json_extract(value, '$[1]') AS partition,
+    SELECT key AS number, json_extract(value, '$[0]') AS table_id, json_extract(value, '$[1]') AS partition,
         json_extract(value, '$[2]') AS since, json_extract(value, '$[3]') AS until FROM json_each(:spans))"""
-_READ = """SELECT r.t, r.version, r.lookup FROM spans AS s CROSS JOIN reads AS r
+_READ = """SELECT s.number, r.t, r.version, r.lookup FROM spans AS s CROSS JOIN reads AS r
     WHERE r.lookup IN ({{lookups}}) {{only}} AND {part} AND {sees}"""
 # One branch for each range of the index: the partition itself, and all of the table.
 _READERS = " UNION ".join(
@@ -87,8 +87,9 @@ def sourced_lookups(connection: sqlite3.Connection, spans: Sequence[Span]) -> li
 def count_lookups(
     connection: sqlite3.Connection, spans: Sequence[Span], but: Collection[tuple[str, int]]
 ) -> dict[str, int]:
-    """By table, how many commits (`but` these) only looked something up in the rows. None of them is listed."""
-    sql = f"""WITH {_SPANS}, found AS ({_READERS.format(lookups="1", only="")}),
+    """By table, how many commits (`but` these) only looked something up in the rows of one of the spans. None is listed."""
+    sql = f"""WITH {_SPANS}, reads_ AS ({_READERS.format(lookups="0, 1", only="")}),
+        found AS (SELECT DISTINCT t, version FROM reads_ GROUP BY number, t, version HAVING min(lookup) = 1),
         known AS (SELECT json_extract(value, '$[0]') AS name, json_extract(value, '$[1]') AS version FROM json_each(:but))
         SELECT n.name, count(*) FROM found AS f JOIN tables AS n ON n.id = f.t
         WHERE NOT EXISTS (SELECT 1 FROM known AS k WHERE k.name = n.name AND k.version = f.version)

@@ -178,8 +178,8 @@ def impact(
 
 def _lookups(commits: CommitGraph, visited: Mapping[Version, None]) -> dict[Version, None]:
     """The versions that only looked something up in what was visited."""
-    found = (reader for node in visited for reader in commits.readers(node, lookups=True))
-    return {reader: None for reader in found if reader not in visited}
+    found = (item for node in visited for item in commits.readers(node, lookups=True).items())
+    return {reader: None for reader, looked_up in found if looked_up and reader not in visited}
 
 
 def _by_rows(commits: CommitGraph, origin: list[Version], references: bool) -> dict[Version, None]:
