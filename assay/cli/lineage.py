@@ -76,10 +76,10 @@ def trace(
 @click.option("--version", type=int, help="Only what read rows of this version (default: any).")
 @click.option("--partition", help="Only what read this partition.")
 @click.option("--column", help="Only what came from this column.")
-@click.option("--references", is_flag=True, help="Follow those who only looked something up, too.")
+@click.option("--lookups", "--references", is_flag=True, help="Follow those who only looked something up, too.")
 @json_option
 def impact(
-    table: str, version: int | None, partition: str | None, column: str | None, references: bool, as_json: bool
+    table: str, version: int | None, partition: str | None, column: str | None, lookups: bool, as_json: bool
 ) -> None:
     """Everything downstream of a table, a version, a partition or a column: tables, training sets, models, predictions.
 
@@ -91,7 +91,7 @@ def impact(
       assay impact clean/tickets --column channel       a column
     """
     table, version = _at(table, version)
-    options = {"partition": partition, "column": column, "references": references}
+    options = {"partition": partition, "column": column, "lookups": lookups}
     found = open_store().impact(table, version, **options)
     if as_json:
         print_json(found.to_dict())

@@ -292,7 +292,7 @@ def _rows(lake: Lake, trace: Trace) -> tuple[list[SourceRow], list[Missing]]:
 
 
 def _salt(lake: Lake, trace: Trace, data_file: bytes, rows: Iterable[SourceRow]) -> tuple[bytes | None, list[Missing]]:
-    kept = {item.sha256: item.kept for item in trace.files(references=True) if item.kept}
+    kept = {item.sha256: item.kept for item in trace.files(lookups=True) if item.kept}
     state = hmac.new(b"assay.evidence/1", data_file, hashlib.sha256)
     for sha256 in sorted({row.sha256 for row in rows}):
         try:
@@ -386,7 +386,7 @@ def _manifest(
         log = logs[entry.table]
         about = tables.setdefault(entry.table, {"table_id": log.table_id if log else "", "versions": []})
         about["versions"].append(entry.version)
-    delivered = [{"path": f.path, "sha256": f.sha256, "rows": f.rows} for f in trace.files(references=True)]
+    delivered = [{"path": f.path, "sha256": f.sha256, "rows": f.rows} for f in trace.files(lookups=True)]
     return {
         "format": evidence_verify.FORMAT,
         "prediction_id": trace.prediction_id,

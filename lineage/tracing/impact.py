@@ -2,7 +2,7 @@
 
 Downstream of a version are the commits that read rows it wrote, at this or any later version, then the readers of those
 commits, and so on. A lookup takes no data: commits that only looked something up in affected rows are listed, not followed
-(`references=True` follows them as well), unless a column is declared to come from there.
+(`lookups=True` follows them as well), unless a column is declared to come from there.
 """
 
 from collections import defaultdict, deque
@@ -127,7 +127,7 @@ def impact(
     *,
     partition: str | None = None,
     column: str | None = None,
-    references: bool = False,
+    lookups: bool = False,
 ) -> Impact:
     """Everything made from a table's rows: of all its versions, or only from the rows that `version` wrote, or that a
     `partition` held (ever, or at `version`), or only from one `column`.
@@ -147,11 +147,11 @@ def impact(
         raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
     origin = [(table, commit.version) for commit in written]
     if column is None:
-        reached, lookups = _by_rows(commits, origin, references)
+        reached, lookup_readers = _by_rows(commits, origin, lookups)
         notes: list[str] = []
     else:
-        reached, lookups, notes = _by_column(ColumnGraph(commits), origin, column, references)
-    only = {version: None for version in lookups if version not in reached and version not in origin}
+        reached, lookup_readers, notes = _by_column(ColumnGraph(commits), origin, column, lookups)
+    only = {version: None for version in lookup_readers if version not in reached and version not in origin}
     return Impact(
         origin={"table": table, "version": version, "partition": partition, "column": column},
         affected=tuple(_affected(commits, reached)),
@@ -164,27 +164,27 @@ def impact(
     )
 
 
-def _by_rows(commits: CommitGraph, origin: list[Version], references: bool) -> tuple[dict[Version, None], set[Version]]:
+def _by_rows(commits: CommitGraph, origin: list[Version], lookups: bool) -> tuple[dict[Version, None], set[Version]]:
     """The versions made from the rows of the origin, and those that only looked something up in them."""
     reached: dict[Version, None] = {}
-    lookups: set[Version] = set()
+    lookup_readers: set[Version] = set()
     queue = deque(origin)
     while queue:
         for reader, looked_up in commits.readers.get(queue.popleft(), {}).items():
-            if looked_up and not references:
-                lookups.add(reader)
+            if looked_up and not lookups:
+                lookup_readers.add(reader)
             elif reader not in reached:
                 reached[reader] = None
                 queue.append(reader)
-    return reached, lookups
+    return reached, lookup_readers
 
 
 def _by_column(
-    graph: ColumnGraph, origin: list[Version], column: str, references: bool
+    graph: ColumnGraph, origin: list[Version], column: str, lookups: bool
 ) -> tuple[dict[Version, Columns], set[Version], list[str]]:
     """The same for a column. The most certain paths are walked first, so each column is reached by its best one."""
     reached: dict[ColumnNode, int] = {}
-    lookups: set[Version] = set()
+    lookup_readers: set[Version] = set()
     undeclared: dict[str, set[str]] = defaultdict(set)
     heap = [(DIRECT, ColumnNode(*node, column)) for node in origin]
     done: set[ColumnNode] = set()
@@ -200,10 +200,10 @@ def _by_column(
             undeclared[target.table].add(target.column)
         for commit, looked_up in graph.readers(node[:2]):
             reader = (commit.table, commit.version)
-            if looked_up and references:
+            if looked_up and lookups:
                 onward += [(ColumnNode(*reader, name), UNKNOWN) for name in graph.commits.columns(reader)]
             elif looked_up:
-                lookups.add(reader)
+                lookup_readers.add(reader)
         for target, step in onward:
             way = max(how, step)
             if way < reached.get(target, UNKNOWN + 1):
@@ -212,7 +212,7 @@ def _by_column(
     columns: dict[Version, dict[str, int]] = defaultdict(dict)
     for node, how in reached.items():
         columns[node[:2]][node.column] = how
-    return dict(columns), lookups, [_note(graph.commits, table, names) for table, names in sorted(undeclared.items())]
+    return dict(columns), lookup_readers, [_note(graph.commits, table, names) for table, names in sorted(undeclared.items())]
 
 
 def _note(commits: CommitGraph, table: str, undeclared: set[str]) -> str:

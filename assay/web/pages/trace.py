@@ -67,7 +67,7 @@ def _shown(traced: Trace, verification: Verification | None) -> Response:
         retrieval=_retrieval(row.get(RETRIEVAL)),
         picture_=_picture(traced),
         steps=[_step(node) for node in traced.nodes],
-        files=[{"path": f.path, "rows": f"{f.rows:,}", "sha256": f.sha256} for f in traced.files(references=True)],
+        files=[{"path": f.path, "rows": f"{f.rows:,}", "sha256": f.sha256} for f in traced.files(lookups=True)],
         verification=_findings(verification) if verification else None,
     )
 
