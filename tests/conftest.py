@@ -1,5 +1,6 @@
 """What every test may use: the official material beside the repository, a real PostgreSQL, quiet libraries."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -24,6 +25,41 @@ SOAK = bool(os.environ.get("ASSAY_SOAK"))
 for name in [name for name in os.environ if name.startswith(("ASSAY_", "DAGSTER_", "OPENLINEAGE_"))]:
     if name != "ASSAY_SOAK":
         del os.environ[name]
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills once in a test session, also when several processes share the work."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, unfinished = base / name, base / f"{name}.part"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built of a copy of the tree: of what git would give a stranger, and of nothing else."""
+
+    def build(folder: Path) -> None:
+        tree = tmp_path_factory.mktemp("tree")
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        for name in listed.stdout.decode().split("\0"):
+            if name and os.path.lexists(ROOT / name):
+                (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, tree / name, follow_symlinks=False)
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(tree)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+    (built,) = made_once(tmp_path_factory, "wheel", build).glob("*.whl")
+    return built
 
 
 @pytest.fixture(scope="session")
@@ -177,13 +213,13 @@ class Place:
         return subprocess.Popen(command, env=self.environment, cwd=ROOT, text=True, **options)
 
     def assay(self, *arguments: str, code: int = 0) -> str:
-        """Run the command to its end, which must have this exit code; what it said on standard output and error."""
+        """Run the command to its end, which must have this exit code. Returns standard output and error."""
         process = self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said, _ = process.communicate()
+        printed, _ = process.communicate()
         assert process.returncode == code, (
-            f"assay {' '.join(arguments)}: exit code {process.returncode}\n{said[-4000:]}"
+            f"assay {' '.join(arguments)}: exit code {process.returncode}\n{printed[-4000:]}"
         )
-        return said
+        return printed
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         """What the command answers with `--json`, as data."""
@@ -194,8 +230,27 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def new_place() -> Callable[..., Place]:
-    return Place
+def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which Dagster has made its databases, to be copied: the first start in an empty one takes seconds."""
+
+    def make(folder: Path) -> None:
+        from assay.assets.dagster.materialize import open_instance
+
+        before = os.environ.get("DAGSTER_HOME")
+        with open_instance(folder) as instance:
+            instance.get_runs_count()
+        os.environ.pop("DAGSTER_HOME") if before is None else os.environ.update(DAGSTER_HOME=before)
+
+    return made_once(tmp_path_factory, "dagster-home", make)
+
+
+@pytest.fixture(scope="session")
+def new_place(dagster_home: Path) -> Callable[..., Place]:
+    def make(folder: Path, settings: Mapping[str, str] | None = None) -> Place:
+        shutil.copytree(dagster_home, folder / "dagster")
+        return Place(folder, settings or {})
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -25,10 +25,10 @@ class ListingMethods(StoreBase):
         """One of `views()`. Raises AssayError, with the nearest name, if there is none of that name."""
         from assay.listing import list_views
 
-        known = {view.name: view for view in list_views(self.lake)}
-        if name not in known:
-            raise AssayError(f"There is no view {name!r}.{nearest(name, known) or known_names(known)}")
-        return known[name]
+        by_name = {view.name: view for view in list_views(self.lake)}
+        if name not in by_name:
+            raise AssayError(f"There is no view {name!r}.{nearest(name, by_name) or known_names(by_name)}")
+        return by_name[name]
 
     def sources(self) -> "list[Source]":
         """The sources that the project declares, by name."""

@@ -35,14 +35,14 @@ class TableMethods(StoreBase):
     """Tables, their snapshots, and transactions."""
 
     def tables(self) -> list[TableInfo]:
-        found = []
+        infos = []
         for name in self.lake.tables():
             state = self.lake.table(name).at()
             updated = state.commits[-1].timestamp
-            found.append(
+            infos.append(
                 TableInfo(name, state.version, state.rows(), len(state.partitions()), updated, state.table.uri)
             )
-        return found
+        return infos
 
     def table(self, name: str) -> Table:
         return self.lake.table(name)

@@ -44,13 +44,13 @@ class Files(SourceReader):
         return delivered_partitions(settings.landing_path, self.pattern, partitioning)
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
-        found = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
-        if not found:
+        files = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
+        if not files:
             looked_for = self.pattern.format(day=reading.partition, partition=reading.partition)
             raise NothingDelivered(
                 f"{reading.source} has delivered nothing for {reading.partition} (looked for {looked_for})."
             )
-        return found
+        return files
 
     def read(self, delivery: Delivery) -> pl.DataFrame:
         return read_delivery(delivery, delivery.content())

@@ -212,7 +212,11 @@ def _by_column(
     columns: dict[Version, dict[str, int]] = defaultdict(dict)
     for node, how in reached.items():
         columns[node[:2]][node.column] = how
-    return dict(columns), lookup_readers, [_note(graph.commits, table, names) for table, names in sorted(undeclared.items())]
+    return (
+        dict(columns),
+        lookup_readers,
+        [_note(graph.commits, table, names) for table, names in sorted(undeclared.items())],
+    )
 
 
 def _note(commits: CommitGraph, table: str, undeclared: set[str]) -> str:
