@@ -78,11 +78,12 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         version: Version = None,
         partition: Annotated[str | None, Query(examples=["2026-03-01"])] = None,
         column: Annotated[str | None, Query()] = None,
-        references: Annotated[bool, Query(description="follow those who only looked something up, too")] = False,
+        lookups: Annotated[bool, Query(description="follow those who only looked something up, too")] = False,
+        references: Annotated[bool, Query(description="the former name of lookups", deprecated=True)] = False,
     ) -> Answer:
         """What was made from a table, a version, a partition or a column: down to models, training sets and predictions."""
         try:
-            options: dict[str, Any] = {"partition": partition, "column": column, "references": references}
+            options: dict[str, Any] = {"partition": partition, "column": column, "lookups": lookups or references}
             return Answer(impact(lake, table, version, **options).to_dict())
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
