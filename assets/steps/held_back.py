@@ -31,6 +31,9 @@ def default_metrics(label: str, rows: pl.DataFrame, predicted: pl.DataFrame) -> 
         errors = (actual.cast(pl.Float64) - answer.cast(pl.Float64)).drop_nulls().drop_nans()
         if errors.is_empty():
             return share
-        return {"rmse": math.sqrt((errors**2).sum() / errors.len()), "mae": errors.abs().sum() / errors.len()} | share
+        return {
+            "rmse": math.sqrt(float((errors**2).sum()) / errors.len()),
+            "mae": float(errors.abs().sum()) / errors.len(),
+        } | share
     same = actual.cast(pl.String) == answer.cast(pl.String)
     return {"accuracy": same.sum() / same.len()} | share
