@@ -22,6 +22,7 @@ COMMANDS = {
     "features": ("assay.cli.features", "features"),
     "training-sets": ("assay.cli.catalogue", "training_sets"),
     "models": ("assay.cli.catalogue", "models"),
+    "predictions": ("assay.cli.predictions", "predictions"),
     "trace": ("assay.cli.lineage", "trace"),
     "impact": ("assay.cli.lineage", "impact"),
     "pins": ("assay.cli.catalogue", "pins"),

@@ -18,7 +18,7 @@ from assay.errors import AssayError
 from assay.features.tables.delta_log import live_files
 from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake, Table
+from assay.features.tables.lake import Lake, Table, TableState
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.storage import Storage
 from assay.lineage.predictions.uuid7 import uuid7_time
@@ -105,10 +105,21 @@ def _live_files(table: Table) -> tuple[int, pl.DataFrame]:
     if replayed is not None:
         return replayed
     state = table.at()
+    return state.version, _files_of(state)
+
+
+def _files_of(state: TableState) -> pl.DataFrame:
     names = {"path": "path", f"partition.{PARTITION}": "partition", f"min.{ID}": "low", f"max.{ID}": "high"}
     there = {name: alias for name, alias in names.items() if name in state.add_actions.columns}
     files = state.add_actions.select(pl.col(name).cast(pl.String).alias(alias) for name, alias in there.items())
-    return state.version, pl.concat([pl.DataFrame(schema=_FILES), files], how="diagonal")
+    return pl.concat([pl.DataFrame(schema=_FILES), files], how="diagonal")
+
+
+def files_with_ids(state: TableState, low: str, high: str) -> list[tuple[str, str | None]]:
+    """The data files that may hold an id from `low` up to `high`, each with its greatest id: the greatest first, and before
+    them those of which the log does not know it."""
+    files = _files_of(state).filter(pl.col("low").is_null() | ((pl.col("high") >= low) & (pl.col("low") < high)))
+    return files.sort("high", descending=True, nulls_last=False).select("path", "high").rows()
 
 
 def _has_checkpoint(table: Table) -> bool:
