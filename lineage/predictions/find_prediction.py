@@ -101,9 +101,9 @@ def _candidates(table: Table, wanted: str) -> list[_Candidate]:
 
 def _live_files(table: Table) -> tuple[int, pl.DataFrame]:
     """The latest version and its data files, each with its partition and range of ids."""
-    found = None if _has_checkpoint(table) else _replayed(table)
-    if found is not None:
-        return found
+    replayed = None if _has_checkpoint(table) else _replayed(table)
+    if replayed is not None:
+        return replayed
     state = table.at()
     return state.version, _files_of(state)
 
@@ -129,10 +129,10 @@ def _has_checkpoint(table: Table) -> bool:
 def _replayed(table: Table) -> tuple[int, pl.DataFrame] | None:
     """The same from the commits alone: without a checkpoint ten times as quick as to open the table. None where they are
     not all there, or not understood."""
-    found = live_files(table.lake.storage, table.name)
-    if found is None:
+    live = live_files(table.lake.storage, table.name)
+    if live is None:
         return None
-    version, files = found
+    version, files = live
     try:
         rows = [(path, added["partitionValues"].get(PARTITION), *_range(added)) for path, added in files.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -175,7 +175,7 @@ def _mapped(storage: Storage, function: Any, items: list[Any]) -> Iterable[Any]:
 def file_problem(storage: Storage, path: str) -> str:
     """What is wrong with a content-addressed file: `gone`, `damaged (…)`, or nothing."""
     try:
-        found = hashlib.sha256(storage.get(path)).hexdigest()
+        digest = hashlib.sha256(storage.get(path)).hexdigest()
     except AssayError:
         return "gone"
-    return "" if found == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"
+    return "" if digest == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"
