@@ -16,7 +16,8 @@ from assay.assets.steps.plan import never_made, planned_runs, select, stages, wa
 from assay.assets.steps.stopping import finish_gently
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO, EXIT_STOPPED
 from assay.cli.output import err, json_option, out, print_json, progress, ticking
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
+from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import Partitioning
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def materialize(
     store = open_store()
     if dry_run:
         _tell_plan(steps, pipeline(project), store.env(recording=False), chosen, force=force, as_json=as_json)
+        for reason in [] if chosen or as_json else unread_of(store):
+            err.print(reason, markup=False, highlight=False, soft_wrap=True)
         return EXIT_NO if broken else EXIT_DONE
     started = time.monotonic()
     summary, still = _run(steps, store, chosen, force=force, project=project.name, as_json=as_json)
@@ -85,7 +88,8 @@ def materialize(
         print_json(answer | {"waiting": waiting_now, "left": summary.left, "upstream": before})
     else:
         _summarise(summary, time.monotonic() - started, complete=not (waits or never or before))
-        for reason in [*(f"{text}." for text in summarised(waits)), *never, *before[:5]]:
+        unread = [] if chosen or summary.left else unread_of(store)
+        for reason in [*unread, *(f"{text}." for text in summarised(waits)), *never, *before[:5]]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if summary.left:
         return EXIT_STOPPED
@@ -162,6 +166,13 @@ def _tell_plan(
         out.print("Everything is up to date.")
 
 
+def unread_of(store: "Store") -> list[str]:
+    """What was delivered to folders that no declared source reads."""
+    from assay.assets.sources.source import unread
+
+    return [message for source in store.sources() for message in unread(source, store.settings)]
+
+
 def chosen_partitions(partition: str | None, range_: str | None, steps: "Sequence[Step]") -> "Chosen | None":
     """What was asked for, or None for everything: a key or a range of keys, or days, which choose every partition that
     overlaps them. Raises AssayError for anything else, and where none of the steps has such a partition."""
@@ -211,13 +222,15 @@ def _summarise(summary: "Summary", seconds: float, *, complete: bool) -> None:
         out.print(f"{what} ({seconds:.1f} s).")
         return
     versions = sum(len(result.new_versions) for result in summary.results)
-    out.print(f"{len(summary.results)} runs, {versions} new table versions, {seconds:.0f} s.")
+    out.print(f"{plural(len(summary.results), 'run')}, {plural(versions, 'new table version')}, {seconds:.0f} s.")
     if summary.left:
         out.print(f"Stopped. Not done: {'; '.join(summary.left)}. `assay materialize` goes on there.", markup=False)
     if summary.failed:
+        of_files = all(Kind.RAW.holds(table) for result in summary.failed for table in result.failed)
+        when = "When the corrected file is there" if of_files else "When the cause above is gone"
         out.print(
             f"[bold]{len(summary.failed)} of them stopped a batch[/bold]: nothing of it was published, everything else "
-            "went on. When the corrected file is there, run `assay materialize` again: it heals exactly those days."
+            f"went on. {when}, run `assay materialize` again: it does exactly what is missing."
         )
 
 

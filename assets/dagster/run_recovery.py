@@ -27,7 +27,7 @@ SILENT_SECONDS = 300  # without a heartbeat a process elsewhere counts as gone
 GONE = "Its process is gone. What it had published stays; it is requested again."
 
 
-def this_process() -> str:
+def process_tag() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
@@ -38,7 +38,7 @@ def beating(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
 
     def beat() -> None:
         with suppress(Exception):  # storage that is down now: the next one counts
-            value = json.dumps({"process": this_process(), "at": datetime.now(UTC).timestamp()})
+            value = json.dumps({"process": process_tag(), "at": datetime.now(UTC).timestamp()})
             instance.daemon_cursor_storage.set_cursor_values({_key(run_id): value})
 
     def go_on() -> None:

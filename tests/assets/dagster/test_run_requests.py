@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from assay.assets.dagster.definitions import definitions_of
-from assay.assets.dagster.run_recovery import PROCESS_TAG, SILENT_SECONDS, beating, end_killed_runs, this_process
+from assay.assets.dagster.run_recovery import PROCESS_TAG, SILENT_SECONDS, beating, end_killed_runs, process_tag
 from assay.assets.dagster.run_requests import ATTEMPTS, Asked, Look, died, ending_in, look, read_memory, write_memory
 
 
@@ -98,9 +98,9 @@ def test_how_a_run_ended_is_read_from_dagster(new_shop: Any) -> None:
     [
         ("elsewhere:7:7", SILENT_SECONDS / 2, False),
         ("elsewhere:7:7", SILENT_SECONDS * 2, True),
-        (this_process(), SILENT_SECONDS * 2, False),  # of this machine the process itself counts
-        (this_process() + "0", 0, True),  # another process has its number now
-        (this_process().rpartition(":")[0], 0, False),  # a tag of an earlier version
+        (process_tag(), SILENT_SECONDS * 2, False),  # of this machine the process itself counts
+        (process_tag() + "0", 0, True),  # another process has its number now
+        (process_tag().rpartition(":")[0], 0, False),  # a tag of an earlier version
     ],
 )
 def test_a_run_without_a_process_is_ended(new_shop: Any, process: str, age: float, gone: bool) -> None:
