@@ -87,8 +87,8 @@ def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetV
     found = []
     for table in tables:
         if name in (None, own_name(table)):
-            made = (commit.version for commit in lake.table(table).history() if commit.manifest is not None)
-            for version in made:
+            state = lake.table(table).at()
+            for version in state.index.with_section("manifest", state.version):
                 try:
                     found.append(load_training_set(lake, f"{own_name(table)}@{version}"))
                 except AssayError:  # vacuumed or erased: `load_training_set` says which

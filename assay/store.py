@@ -138,7 +138,7 @@ class Store:
         found = []
         for name in self.lake.tables():
             state = self.lake.table(name).at()
-            updated = state.commits[-1].timestamp
+            updated = state.last_commit.timestamp
             found.append(
                 TableInfo(name, state.version, state.rows(), len(state.partitions()), updated, state.table.uri)
             )

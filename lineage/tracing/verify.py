@@ -21,7 +21,7 @@ from assay.features.serving.feature_refs import spine_columns
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
-from assay.features.tables.table_log import TableLog, read_log
+from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.lineage.outline import Outline, Span, Style, leaf, line
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE, file_problem
@@ -102,7 +102,7 @@ def verify(
     of 0.9999. `landing` is the folder that files were delivered to: whether they are still there, unchanged, is reported
     but decides nothing, since the lake keeps their bytes.
     """
-    logs = {table: read_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
+    logs = {table: replay_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
     findings = [
         *_commits(trace, logs),
         *_data_files(lake, trace, logs, progress),
@@ -142,7 +142,7 @@ def _summary(what: str, count: int, problems: list[Finding]) -> Iterator[Finding
         yield Finding(what, True, f"{count} checked")
 
 
-def _commits(trace: Trace, logs: dict[str, TableLog | None]) -> Iterator[Finding]:
+def _commits(trace: Trace, logs: dict[str, LogReplay | None]) -> Iterator[Finding]:
     """Every version that was read is still the commit that was read, and holds the files that were read; and so are the
     commits before it, for which each commit vouches."""
     for table, log in logs.items():
@@ -173,7 +173,7 @@ def _commits(trace: Trace, logs: dict[str, TableLog | None]) -> Iterator[Finding
         yield from _summary(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
 
 
-def _data_files(lake: Lake, trace: Trace, logs: dict[str, TableLog | None], progress: Progress) -> Iterator[Finding]:
+def _data_files(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None], progress: Progress) -> Iterator[Finding]:
     """Every data file that was read has the bytes that its name promises."""
     wanted: dict[str, list[str]] = {table: [] for table in logs}
     for table, log in logs.items():
