@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from assay.features.views.row_wise import Feature
     from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
-    from assay.store import Store, TableInfo
+    from assay.store import Store
+    from assay.store_methods.tables import TableInfo
     from assay.version import __version__
 
 __all__ = [
@@ -91,7 +92,7 @@ _HOMES = {
     "Spine": "assay.assets.steps.training",
     "Step": "assay.assets.steps.step",
     "Store": "assay.store",
-    "TableInfo": "assay.store",
+    "TableInfo": "assay.store_methods.tables",
     "Timestamp": "assay.checks.contract.field",
     "TrainingSet": "assay.assets.steps.training",
     "Windowed": "assay.features.views.windowed",

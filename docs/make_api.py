@@ -76,11 +76,12 @@ def _default(value: Any) -> str | None:
 
 
 def methods(value: Any) -> Iterator[tuple[str, Any]]:
-    """The public methods and properties that a class of ours defines itself."""
+    """The public methods and properties of a class that are ours, inherited ones included."""
     if not isinstance(value, type) or issubclass(value, (BaseException, Enum)) or "pandera" in str(value.__mro__):
         return
     fields = {field.name for field in dataclasses.fields(value)} if dataclasses.is_dataclass(value) else set()
-    for name, member in sorted(vars(value).items()):
+    ours = [base for base in reversed(value.__mro__) if base.__module__.partition(".")[0] == "assay"]
+    for name, member in sorted({name: member for base in ours for name, member in vars(base).items()}.items()):
         if name.startswith("_") or name in fields:
             continue
         inner = getattr(member, "__func__", None) or getattr(member, "fget", None) or getattr(member, "func", member)

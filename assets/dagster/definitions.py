@@ -1,18 +1,22 @@
-"""A project as a Dagster code location, or as a part of one that a team already has."""
+"""A project, or any steps, as a Dagster code location or as a part of one that a team already has."""
 
 import logging
 import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assay.assets.dagster.jobs import definitions_of, jobs_of
+from assay.assets.dagster.jobs import jobs_of
 from assay.assets.dagster.sensors import arrivals
+from assay.assets.dagster.to_dagster import build_asset, environment
 from assay.assets.declarations import BrokenModule, declarations, pipeline
 from assay.assets.project import Project, project_of
+from assay.assets.steps.step import Resources, Step
+from assay.features.tables.partitioning import Partitioning
 
 if TYPE_CHECKING:
-    from assay.assets.steps.step import Resources
+    from assay.assets.dagster.jobs import Job
     from assay.store import Store
 
 log = logging.getLogger("assay")
@@ -44,12 +48,35 @@ def definitions(*domains: str, store: "Store | None" = None) -> dg.Definitions:
     steps = pipeline(project)
     jobs = jobs_of(steps, project.name)
 
-    def resources() -> "Resources":
+    def resources() -> Resources:
         return _store(project, store).env()
 
     sensor = arrivals(steps, jobs, project=project.name, resources=resources)
-    found = definitions_of(steps, jobs, [sensor], project=project.name, resources=resources)
-    return dg.Definitions.merge(found, dg.Definitions(assets=[_broken_asset(module) for module in broken]))
+    declared = definitions_of(steps, jobs, [sensor], project=project.name, resources=resources)
+    return dg.Definitions.merge(declared, dg.Definitions(assets=[_broken_asset(module) for module in broken]))
+
+
+def definitions_of(
+    steps: Sequence[Step],
+    jobs: Sequence["Job"] = (),
+    sensors: Sequence[dg.SensorDefinition] = (),
+    *,
+    project: str = "",
+    resources: Callable[[], Resources] = environment,
+) -> dg.Definitions:
+    """Everything that these steps make of Dagster; without `jobs`, their own."""
+    known = partitions_by_table(steps)
+    return dg.Definitions(
+        assets=[build_asset(step, known, resources) for step in steps],
+        jobs=jobs or jobs_of(steps, project),
+        sensors=sensors,
+        executor=dg.in_process_executor,
+    )
+
+
+def partitions_by_table(steps: Sequence[Step]) -> dict[str, Partitioning]:
+    """All tables of the steps, with their partitions."""
+    return {table: step.partitioning for step in steps for table in step.outputs}
 
 
 def _broken_asset(broken: BrokenModule) -> dg.AssetsDefinition:

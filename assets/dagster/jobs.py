@@ -1,43 +1,27 @@
-"""Steps as a Dagster code location: assets, and one job per partitions definition, since a Dagster run can have
-only one."""
+"""Jobs, and the runs of them that are due. One job per partitions definition, since a Dagster run can have only one.
+
+The planner knows slices (which partitions' bytes a step has read), which Dagster's own staleness does not; so what it plans
+is requested, and the sensor, `assay materialize` and a click give the same result.
+"""
 
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
-from assay.assets.dagster.to_dagster import build_asset, environment
-from assay.assets.steps.step import Resources, Step
-from assay.features.tables.partitioning import Partitioning
+from assay.assets.dagster.partitions import dagster_key
+from assay.assets.dagster.to_dagster import environment
+from assay.assets.steps.plan import PlannedRun, planned_runs, stages
+from assay.assets.steps.step import Resources, Step, fingerprints
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
 
-
-def definitions_of(
-    steps: Sequence[Step],
-    jobs: Sequence["Job"] = (),
-    sensors: Sequence[dg.SensorDefinition] = (),
-    *,
-    project: str = "",
-    resources: Callable[[], Resources] = environment,
-) -> dg.Definitions:
-    """Everything that these steps make of Dagster; without `jobs`, their own."""
-    known = partitions_by_table(steps)
-    return dg.Definitions(
-        assets=[build_asset(step, known, resources) for step in steps],
-        jobs=jobs or jobs_of(steps, project),
-        sensors=sensors,
-        executor=dg.in_process_executor,
-    )
-
-
-def partitions_by_table(steps: Sequence[Step]) -> dict[str, Partitioning]:
-    """All tables of the steps, with their partitions."""
-    return {table: step.partitioning for step in steps for table in step.outputs}
+RUNS_AT_ONCE = 40
 
 
 def jobs_of(steps: Sequence[Step], project: str = "") -> list["Job"]:
@@ -45,8 +29,8 @@ def jobs_of(steps: Sequence[Step], project: str = "") -> list["Job"]:
     for step in steps:
         tables.setdefault(job_name(step, project), []).extend(step.outputs)
     return [
-        dg.define_asset_job(name, dg.AssetSelection.assets(*(asset_key(table) for table in found)))
-        for name, found in tables.items()
+        dg.define_asset_job(name, dg.AssetSelection.assets(*(asset_key(table) for table in outputs)))
+        for name, outputs in tables.items()
     ]
 
 
@@ -69,3 +53,38 @@ def _rhythm(step: Step) -> str:
 def named(own: str, project: str) -> str:
     """A name that stays unique when several projects are merged: `shop_arrivals`."""
     return f"{project}_{own}" if project else own
+
+
+def requested(
+    steps: Sequence[Step],
+    asked: frozenset[str] = frozenset(),
+    *,
+    project: str = "",
+    resources: Callable[[], Resources] = environment,
+) -> list[dg.RunRequest]:
+    """Runs for the first stage that has anything to do. A run's key is its content: what was asked for once (a refused
+    batch, say) is not asked for again until its files, inputs or code change."""
+    env = resources()
+    try:
+        return _first_due(steps, env, asked, project)
+    finally:
+        env.hashes.save()
+
+
+def _first_due(steps: Sequence[Step], env: Resources, asked: frozenset[str], project: str) -> list[dg.RunRequest]:
+    for stage in stages(steps):
+        found = (_request(unit, env, project) for unit in planned_runs(stage, env))
+        requests = list(islice((request for request in found if request.run_key not in asked), RUNS_AT_ONCE))
+        if requests:
+            return requests
+    return []
+
+
+def _request(unit: PlannedRun, env: Resources, project: str) -> dg.RunRequest:
+    content = "\n".join(fingerprints(unit.steps, env, unit.partition))
+    return dg.RunRequest(
+        job_name=job_name(unit.steps[0], project),
+        run_key=f"{unit.partition or 'all'}:{hashlib.sha256(content.encode()).hexdigest()[:24]}",
+        partition_key=dagster_key(unit.partitioning, unit.partition) if unit.partition else None,
+        asset_selection=[asset_key(table) for table in unit.tables],
+    )

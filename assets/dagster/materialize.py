@@ -13,7 +13,8 @@ from pathlib import Path
 import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
-from assay.assets.dagster.jobs import definitions_of, job_name
+from assay.assets.dagster.definitions import definitions_of
+from assay.assets.dagster.jobs import job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, this_process
 from assay.assets.dagster.to_dagster import FORCE_TAG

@@ -39,7 +39,6 @@ CREATE TABLE commits (
 CREATE INDEX written ON commits (t, partition, version) WHERE written;
 CREATE INDEX replaced ON commits (t, partition, version) WHERE written AND mode = 'replace';
 CREATE INDEX damage ON commits (t, version) WHERE damaged;
-CREATE INDEX runs ON commits (run_id) WHERE written;
 CREATE TABLE sections (t INTEGER NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (t, name, version)) WITHOUT ROWID;
 CREATE TABLE metadata (t INTEGER NOT NULL, version INTEGER NOT NULL, metadata TEXT, protocol TEXT,

@@ -247,11 +247,13 @@ class TableState:
         rows = zip(actions["path"], actions["size_bytes"], actions["num_records"], partitions, strict=True)
         return tuple(sorted((DataFile(*row) for row in rows), key=lambda file: file.path))
 
-    def files_of(self, partitions: Sequence[str] | None) -> tuple[DataFile, ...]:
-        if partitions is None:
+    def files_of(self, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> tuple[DataFile, ...]:
+        if partitions is None and not excluded:
             return self.files
         if self.checkpointed is None:
-            return tuple(self.index.files(self.version, partitions))
+            return tuple(self.index.files(self.version, partitions, excluded))
+        if partitions is None:
+            return tuple(file for file in self.files if file.partition not in excluded)
         wanted = set(partitions)
         return tuple(file for file in self.files if file.partition in wanted)
 
@@ -281,23 +283,33 @@ class TableState:
             return self.index.rows(self.version, partitions)
         return sum(file.rows for file in self.files_of(partitions))
 
-    def slice(self, partitions: Sequence[str] | None = None, *, lookup: bool = False) -> Slice:
-        """What reading these partitions (None: everything) of this version reads."""
-        names = (file.path for file in self.files_of(partitions))
+    def slice(
+        self, partitions: Sequence[str] | None = None, *, lookup: bool = False, excluded: Sequence[str] = ()
+    ) -> Slice:
+        """What reading these partitions (None: everything, but for the `excluded` ones) of this version reads."""
         kept = tuple(sorted(partitions)) if partitions is not None else None
-        return Slice(self.snapshot, kept, digest_of(names), lookup)
+        left_out = tuple(sorted(excluded))
+        if lookup and kept is None:  # the snapshot's identity stands for its files
+            return Slice(self.snapshot, None, "", True, left_out)
+        names = (file.path for file in self.files_of(kept, left_out))
+        return Slice(self.snapshot, kept, digest_of(names), lookup, left_out)
 
-    def scan(self, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
-        """A lazy frame over this version; with `partitions`, only their files are looked at."""
+    def scan(self, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> pl.LazyFrame:
+        """A lazy frame over this version; with `partitions`, only their files are looked at, else all but the `excluded`
+        ones."""
+        # Polars does not find the files below an address that Delta escapes (spaces, ü).
+        escaped = _is_escaped(self.table.lake.storage.root)
         if self.checkpointed is None and self.index.protocol(self.version).get("minReaderVersion", 1) == 1:
-            # All of a table is pruned by statistics; but Polars does not find its files below an address that Delta
-            # escapes (spaces, ü).
-            if partitions is not None or _is_escaped(self.table.lake.storage.root):
-                return self._scan_files(self.index.files(self.version, partitions, scanned=True))
-        elif _is_escaped(self.table.lake.storage.root):
-            return self._scan_files(self.files_of(partitions))
+            if escaped or partitions is not None:  # else it is pruned by statistics
+                return self._scan_files(self.index.files(self.version, partitions, excluded, scanned=True))
+        elif escaped:
+            return self._scan_files(self.files_of(partitions, excluded))
         frame = pl.scan_delta(self.delta)
-        return frame if partitions is None else frame.filter(pl.col(PARTITION).is_in(list(partitions)))
+        if partitions is not None:
+            return frame.filter(pl.col(PARTITION).is_in(list(partitions)))
+        if not excluded or not self.partitioned:
+            return frame
+        return frame.filter(~pl.col(PARTITION).is_in(list(excluded), nulls_equal=True))
 
     def _scan_files(self, files: Sequence[DataFile]) -> pl.LazyFrame:
         if not files:
@@ -337,10 +349,10 @@ class TableState:
         version = self.index.writer_of(partition, self.version)
         return self.index.commit(version) if version is not None else None
 
-    def writers(self, partitions: Sequence[str] | None) -> list[Commit]:
+    def writers(self, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
         """The commits whose rows a slice holds, oldest first: per partition the last replacement and what was appended
         after it. Reads each of them."""
-        return [self.index.commit(version) for version in self.index.writers(self.version, partitions)]
+        return [self.index.commit(version) for version in self.index.writers(self.version, partitions, excluded)]
 
 
 @lru_cache(256)

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from assay.features.tables.commit_metadata import Commit, parse_commit
 from assay.features.tables.delta_log import commit_info, commit_path, parse_log
 from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.sections import SectionDamaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Entry:
         return columns_of(self.metadata["schemaString"]) if self.metadata else None
 
 
-DAMAGE = (ValueError, KeyError, TypeError, AttributeError)  # what reading a damaged commit raises
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, SectionDamaged)  # what reading a damaged commit raises
 
 
 def read_entry(table: str, version: int, content: bytes) -> Entry:

@@ -20,6 +20,7 @@ from assay.features.tables.delta_log import commit_info, commit_path, parse_log,
 from assay.features.tables.index_store import forget, index_store
 from assay.features.tables.index_upkeep import Known, carried_on, content_of, has_commit, is_of, known_of
 from assay.features.tables.log_entry import DAMAGE, DataFile, Entry, columns_of, read_entry
+from assay.features.tables.sections import SectionDamaged
 from assay.features.tables.storage import Storage
 
 
@@ -61,10 +62,11 @@ class TableIndex:
             try:
                 self._commits[version] = parse_commit(self.name, commit_info(version, parse_log(content)))
             except DAMAGE as problem:
-                raise AssayError(
-                    f"{self.name}@{version}: what its commit says about itself is damaged ({type(problem).__name__}). "
-                    f"Restore {commit_path(self.name, version)} from a backup."
-                ) from None
+                what = f"what its commit says about itself is damaged ({type(problem).__name__})"
+                if isinstance(problem, SectionDamaged):
+                    what = f"section {problem.section!r} of its commit is damaged: {problem.problem}"
+                path = commit_path(self.name, version)
+                raise AssayError(f"{self.name}@{version}: {what}. Restore {path} from a backup.") from None
         return self._commits[version]
 
     def _require_unchanged(self, version: int, content: bytes) -> None:
@@ -91,14 +93,11 @@ class TableIndex:
         sql = "SELECT MAX(version) FROM commits WHERE t = :t AND written AND partition IS :partition AND version <= :version"
         return self._column(sql, partition=partition, version=version)[0]
 
-    def writers(self, version: int, partitions: Sequence[str] | None = None) -> list[int]:
+    def writers(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> list[int]:
         """The versions whose rows a slice holds, oldest first: per partition the last replacement and what was appended
         after it."""
-        if partitions is None:
-            return sorted(v for (v, *_) in self._rows(_WRITERS.format(wanted=""), version=version))
-        wanted = "AND partition IN (SELECT value FROM json_each(:partitions))"
-        found = self._rows(_WRITERS.format(wanted=wanted), version=version, partitions=json.dumps(list(partitions)))
-        return sorted(v for (v, *_) in found)
+        sql = _WRITERS.format(wanted=_among(partitions, excluded))
+        return sorted(v for (v, *_) in self._sliced(sql, version, partitions, excluded))
 
     def rows_written(self, version: int, before: str | None = None) -> list[int]:
         """How many rows each of the commits wrote whose rows a version holds, oldest first; of partitions whose key is
@@ -150,10 +149,10 @@ class TableIndex:
             UNION SELECT until, partition FROM files WHERE t = :t AND until > :since AND until <= :until"""
         return sorted(self._rows(sql, since=since, until=until), key=lambda row: (row[0], row[1] or ""))
 
-    def runs(self, until: int) -> list[tuple[str, int, int]]:
-        """Run, version and time (ms since 1970) of every version up to this one that a transaction wrote, oldest first."""
-        sql = "SELECT run_id, version, at FROM commits WHERE t = :t AND written AND version <= :until ORDER BY version"
-        return self._rows(sql, until=until)
+    def by_runs(self, version: int) -> list[int]:
+        """Every version up to this one that a run of ours made, oldest first."""
+        sql = "SELECT version FROM commits WHERE t = :t AND run_id IS NOT NULL AND version <= :version ORDER BY version"
+        return self._column(sql, version=version)
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -266,12 +265,15 @@ _WRITERS = """SELECT version, rows FROM commits AS c WHERE t = :t AND written AN
 
 def _held(partitions: Sequence[str] | None, excluded: Sequence[str]) -> str:
     """The condition for the files of a slice."""
-    held = "t = :t AND since <= :version AND until > :version"
+    return f"t = :t AND since <= :version AND until > :version {_among(partitions, excluded)}"
+
+
+def _among(partitions: Sequence[str] | None, excluded: Sequence[str]) -> str:
     if partitions is not None:
-        held += " AND partition IN (SELECT value FROM json_each(:partitions))"
+        return "AND partition IN (SELECT value FROM json_each(:partitions))"
     if excluded:
-        held += " AND (partition IS NULL OR partition NOT IN (SELECT value FROM json_each(:excluded)))"
-    return held
+        return "AND (partition IS NULL OR partition NOT IN (SELECT value FROM json_each(:excluded)))"
+    return ""
 
 
 def open_index(storage: Storage, name: str) -> TableIndex | None:

@@ -76,22 +76,24 @@ class TableLog:
         sha256 = entry.sha256 if entry else ""
         return Snapshot(self.table, self.table_id, version, sha256, self.lake.storage.uri(self.table))
 
-    def writers(self, version: int, partitions: Sequence[str] | None) -> list[Commit]:
+    def writers(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
         """The commits whose rows a slice holds, oldest first: per partition the last replacement at or before the
         version, and what was appended after it. The same as `TableState.writers` at that version."""
-        found = (self.commit(number) for number in self.writer_versions(version, partitions))
+        found = (self.commit(number) for number in self.writer_versions(version, partitions, excluded))
         return [commit for commit in found if commit is not None]
 
-    def writer_versions(self, version: int, partitions: Sequence[str] | None) -> list[int]:
+    def writer_versions(
+        self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()
+    ) -> list[int]:
         """The versions of these commits: none of them is read."""
-        return self.index.writers(version, partitions)
+        return self.index.writers(version, partitions, excluded)
 
-    def files(self, version: int, partitions: Sequence[str] | None) -> list[DataFile]:
+    def files(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[DataFile]:
         """The data files of a slice, sorted by path."""
-        return self.index.files(version, partitions)
+        return self.index.files(version, partitions, excluded)
 
     def digest(self, item: Slice) -> str:
-        return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions))
+        return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
 
     @cached_property
     def _entries(self) -> dict[int, Entry | None]:

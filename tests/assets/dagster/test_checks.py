@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from dagster._core.event_api import PartitionKeyFilter
 
-from assay.assets.dagster.jobs import partitions_by_table
+from assay.assets.dagster.definitions import partitions_by_table
 from assay.assets.dagster.to_dagster import build_asset
 
 ORDERS = dg.AssetKey(["clean", "orders"])

@@ -12,7 +12,8 @@ import polars as pl
 
 import assay
 from assay import Files, Partitioning
-from assay.assets.dagster.jobs import definitions_of, job_name
+from assay.assets.dagster.definitions import definitions_of
+from assay.assets.dagster.jobs import job_name
 from assay.assets.steps.step import Step
 from assay.features.tables.transaction import Transaction
 from assay.lineage.delivery.rebuild import rebuild

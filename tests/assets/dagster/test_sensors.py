@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assay.assets.dagster.jobs import partitions_by_table
+from assay.assets.dagster.definitions import partitions_by_table
 from assay.assets.dagster.run_recovery import PROCESS_TAG
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset

@@ -8,8 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assay.assets.dagster.definitions import defs
-from assay.assets.dagster.jobs import partitions_by_table
+from assay.assets.dagster.definitions import defs, partitions_by_table
 from assay.assets.dagster.to_dagster import build_asset
 
 ORDERS = dg.AssetKey(["clean", "orders"])

@@ -117,7 +117,7 @@ def test_a_source_without_partitions_numbers_its_batches(new_shop: Any) -> None:
 
 
 def test_a_plain_asset_beside_declarations_is_traced(new_shop: Any) -> None:
-    from assay.assets.dagster.jobs import definitions_of
+    from assay.assets.dagster.definitions import definitions_of
 
     @dg.asset(key=["reports", "orders"], deps=[dg.AssetKey(["clean", "orders"])])
     def report() -> None:

@@ -1,0 +1,58 @@
+"""What a store has: views, training sets, models, pins, and the sources that the project declares."""
+
+from typing import TYPE_CHECKING
+
+from assay.errors import AssayError, known_names, nearest
+from assay.store_methods.base import StoreBase
+
+if TYPE_CHECKING:
+    from assay.assets.sources.source import Source
+    from assay.features.serving.training import TrainingSetVersion
+    from assay.features.tables.pins import Pin
+    from assay.listing import ModelInfo, ViewInfo
+
+
+class ListingMethods(StoreBase):
+    """Lists of what there is."""
+
+    def views(self) -> "list[ViewInfo]":
+        """Every table that serves features and that the actor may read: feature views, embeddings, lookup tables."""
+        from assay.listing import list_views
+
+        return list_views(self.lake)
+
+    def view(self, name: str) -> "ViewInfo":
+        """One of `views()`. Raises AssayError, with the nearest name, if there is none of that name, and Denied."""
+        from assay.listing import VIEWS, list_views
+
+        known = {view.name: view for view in list_views(self.lake)}
+        if name not in known:
+            for table in (kind.table(name) for kind in VIEWS):
+                if table in self.lake.tables():
+                    self.lake.allow("read", table)
+            raise AssayError(f"There is no view {name!r}.{nearest(name, known) or known_names(known)}")
+        return known[name]
+
+    def sources(self) -> "list[Source]":
+        """The sources that the project declares, by name."""
+        from assay.assets.declarations import sources
+
+        return [source for _, source in sorted(sources().items())]
+
+    def training_sets(self, name: str | None = None) -> "list[TrainingSetVersion]":
+        """Every version of every training set, or of one, that the actor may read and that can be loaded; oldest first."""
+        from assay.listing import list_training_sets
+
+        return list_training_sets(self.lake, name)
+
+    def models(self) -> "list[ModelInfo]":
+        """Every version of every model that the lake holds and the actor may read; oldest first."""
+        from assay.listing import list_models
+
+        return list_models(self.lake)
+
+    def pins(self) -> "list[Pin]":
+        """The leases that keep snapshots readable."""
+        from assay.features.tables.pins import pins
+
+        return list(pins(self.lake))
