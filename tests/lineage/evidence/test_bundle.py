@@ -364,7 +364,7 @@ def test_personal_values_are_nowhere_in_it(recorded: Any, recorder: EventRecorde
     assert {row["table"] for row in rows} == {"clean/tickets", "clean/customers"}
     assert all(row["digests"] for row in rows)
     row = json.loads(files["prediction.json"])
-    assert set(row["withheld"]) == {"customer_id", "explanation"}
+    assert set(row["withheld"]) == {"customer_id", "explanation", "intent"}
     assert all(len(digest) == 64 for digest in row["withheld"].values())
     findings = verify(files)
     assert (problems, failed(findings), outcome(findings)) == ([], "", "incomplete")
