@@ -19,6 +19,7 @@ from assay.store import open_store
 @click.argument("prediction_id")
 @click.option("--verify", "verify_", is_flag=True, help="Recompute digests, the feature row and the vector.")
 @click.option("--rows", is_flag=True, help="Name the source rows behind the prediction.")
+@click.option("--lookups", is_flag=True, help="Follow tables that something was only looked up in, too.")
 @click.option(
     "--export",
     "bundle",
@@ -28,7 +29,13 @@ from assay.store import open_store
 @click.option("--withhold", multiple=True, metavar="COLUMN", help="With --export: a personal column of the prediction.")
 @json_option
 def trace(
-    prediction_id: str, verify_: bool, rows: bool, bundle: Path | None, withhold: tuple[str, ...], as_json: bool
+    prediction_id: str,
+    verify_: bool,
+    rows: bool,
+    lookups: bool,
+    bundle: Path | None,
+    withhold: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
@@ -42,7 +49,7 @@ def trace(
     from assay.lineage.tracing.row_provenance import source_rows
 
     store = open_store()
-    found = store.trace(prediction_id)
+    found = store.trace(prediction_id, lookups=lookups)
     answer = found.to_dict() if as_json else {}
     verification = None
     if rows:

@@ -96,6 +96,7 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
 
     Raises AssayError when the prediction's own data file is gone, or for a column that the prediction does not have.
     """
+    trace = trace.with_lookups
     unknown = sorted(set(withhold) - set(trace.prediction.frame.columns))
     if unknown:
         raise AssayError(
