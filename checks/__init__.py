@@ -7,7 +7,7 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.checks.contract.columns import ColumnsError, SchemaDiff, compare_columns
     from assay.checks.contract.contract import Contract, ContractInfo, contract_info, contract_rules
-    from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
+    from assay.checks.contract.field import Block, Field, QuarantineLimits, RowCount, Severity, Timestamp, rule
     from assay.checks.drafting.draft import draft_contract
     from assay.checks.exchange.compare import Change, compare_contracts
     from assay.checks.exchange.odcs_read import from_odcs
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from assay.checks.schema_diff.schema_drift import SchemaFinding, delivery_drift
     from assay.checks.validation.canonical_spellings import canonical_spellings
     from assay.checks.validation.masking import mask, redact
+    from assay.checks.validation.quarantined import quarantined
     from assay.checks.validation.report import Report, RuleResult
     from assay.checks.validation.validate import READER_DEFECTS, Outcome, SpilledOutcome, validate, validate_spilled
     from assay.checks.validation.volume import volume
@@ -32,6 +33,7 @@ __all__ = [
     "Field",
     "Outcome",
     "ProfileState",
+    "QuarantineLimits",
     "Report",
     "RowCount",
     "RuleResult",
@@ -50,6 +52,7 @@ __all__ = [
     "from_odcs",
     "mask",
     "profile",
+    "quarantined",
     "redact",
     "rule",
     "to_odcs",
@@ -68,6 +71,7 @@ _HOMES = {
     "Field": "assay.checks.contract.field",
     "Outcome": "assay.checks.validation.validate",
     "ProfileState": "assay.checks.profiles.profile_state",
+    "QuarantineLimits": "assay.checks.contract.field",
     "READER_DEFECTS": "assay.checks.validation.validate",
     "Report": "assay.checks.validation.report",
     "RowCount": "assay.checks.contract.field",
@@ -87,6 +91,7 @@ _HOMES = {
     "from_odcs": "assay.checks.exchange.odcs_read",
     "mask": "assay.checks.validation.masking",
     "profile": "assay.checks.profiles.profile",
+    "quarantined": "assay.checks.validation.quarantined",
     "redact": "assay.checks.validation.masking",
     "rule": "assay.checks.contract.field",
     "to_odcs": "assay.checks.exchange.odcs_write",
