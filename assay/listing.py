@@ -1,7 +1,11 @@
-"""What a store lists: views and models as values, with `to_dict()` for programs and `str()` for people."""
+"""What a store lists: views and models as values, with `to_dict()` for programs and `str()` for people.
+
+What the actor may not read is left out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,11 +13,14 @@ from typing import Any
 from assay.errors import AssayError, known_names, nearest
 from assay.features.serving.feature_refs import find_serving
 from assay.features.serving.training import TrainingSetVersion, load_training_set
+from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake
+from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.serving import Serving
 from assay.features.tables.snapshot import Snapshot
+
+VIEWS = (Kind.FEATURES, Kind.EMBEDDINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +74,9 @@ class ModelInfo:
 def list_views(lake: Lake) -> list[ViewInfo]:
     """Every table that says how it is served, by name."""
     found = []
-    for kind in (Kind.FEATURES, Kind.EMBEDDINGS):
-        for table in lake.tables(kind.folder):
-            state = lake.table(table).at()
+    for kind in VIEWS:
+        for state in _readable(lake, kind):
+            table = state.table.name
             described = find_serving(state)
             if described is not None:
                 taken = (*described[0].columns(), PARTITION)
@@ -87,8 +94,13 @@ def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetV
     found = []
     for table in tables:
         if name in (None, own_name(table)):
-            made = (commit.version for commit in lake.table(table).history() if commit.manifest is not None)
-            for version in made:
+            try:
+                history = lake.table(table).history()
+            except Denied:
+                if name is not None:
+                    raise
+                continue
+            for version in (commit.version for commit in history if commit.manifest is not None):
                 try:
                     found.append(load_training_set(lake, f"{own_name(table)}@{version}"))
                 except AssayError:  # vacuumed or erased: `load_training_set` says which
@@ -99,8 +111,8 @@ def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetV
 def list_models(lake: Lake) -> list[ModelInfo]:
     """Every version of every model, oldest first."""
     found = []
-    for table in lake.tables(Kind.MODELS.folder):
-        frame = lake.table(table).scan()
+    for state in _readable(lake, Kind.MODELS):
+        table, frame = state.table.name, state.scan()
         wanted = ["model_version", "sha256", "training_set", "created_at"]
         there = [name for name in wanted if name in frame.collect_schema()]
         rows = frame.select(there).collect()
@@ -116,3 +128,12 @@ def list_models(lake: Lake) -> list[ModelInfo]:
             for row in rows.iter_rows(named=True)
         ]
     return found
+
+
+def _readable(lake: Lake, kind: Kind) -> Iterator[TableState]:
+    for table in lake.tables(kind.folder):
+        try:
+            state = lake.table(table).at()
+        except Denied:
+            continue
+        yield state

@@ -110,7 +110,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("var"), description="folder for everything Assay keeps (in the project's folder)")
     lake: str = Field(default="", description="root of the tables: a folder or s3://… (default: HOME/lake)")
     landing: Path | None = Field(default=None, description="where upstreams drop files (default: HOME/landing)")
-    lineage_db: SecretStr = Field(default=SecretStr(""), description="SQLAlchemy URL (default: SQLite in HOME)")
+    lineage_db: SecretStr = Field(
+        default=SecretStr(""), description="SQLAlchemy URL or a file's path, such as index.db (default: SQLite in HOME)"
+    )
     openlineage_url: SecretStr = Field(
         default=SecretStr(""), description="also send events to this OpenLineage endpoint"
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from assay.checks.validation.masking import mask, redact
     from assay.checks.validation.quarantined import quarantined
     from assay.checks.validation.report import Report, RuleResult
+    from assay.checks.validation.uniqueness import PublishedRows
     from assay.checks.validation.validate import READER_DEFECTS, Outcome, SpilledOutcome, validate, validate_spilled
     from assay.checks.validation.volume import volume
 
@@ -33,6 +34,7 @@ __all__ = [
     "Field",
     "Outcome",
     "ProfileState",
+    "PublishedRows",
     "QuarantineLimits",
     "Report",
     "RowCount",
@@ -70,6 +72,7 @@ _HOMES = {
     "ContractInfo": "assay.checks.contract.contract",
     "Field": "assay.checks.contract.field",
     "Outcome": "assay.checks.validation.validate",
+    "PublishedRows": "assay.checks.validation.uniqueness",
     "ProfileState": "assay.checks.profiles.profile_state",
     "QuarantineLimits": "assay.checks.contract.field",
     "READER_DEFECTS": "assay.checks.validation.validate",

@@ -25,6 +25,9 @@ class StoreBase:
     settings: Settings
     guard: Guard = field(default=ALLOW_ALL, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        return f"Store(lake={self.settings.lake_uri!r}, actor={self.actor!r})"
+
     @functools.cached_property
     def lake(self) -> Lake:
         settings = self.settings

@@ -16,17 +16,20 @@ class ListingMethods(StoreBase):
     """Lists of what there is."""
 
     def views(self) -> "list[ViewInfo]":
-        """Every table that serves features: feature views, embeddings, lookup tables."""
+        """Every table that serves features and that the actor may read: feature views, embeddings, lookup tables."""
         from assay.listing import list_views
 
         return list_views(self.lake)
 
     def view(self, name: str) -> "ViewInfo":
-        """One of `views()`. Raises AssayError, with the nearest name, if there is none of that name."""
-        from assay.listing import list_views
+        """One of `views()`. Raises AssayError, with the nearest name, if there is none of that name, and Denied."""
+        from assay.listing import VIEWS, list_views
 
         known = {view.name: view for view in list_views(self.lake)}
         if name not in known:
+            for table in (kind.table(name) for kind in VIEWS):
+                if table in self.lake.tables():
+                    self.lake.allow("read", table)
             raise AssayError(f"There is no view {name!r}.{nearest(name, known) or known_names(known)}")
         return known[name]
 
@@ -37,13 +40,13 @@ class ListingMethods(StoreBase):
         return [source for _, source in sorted(sources().items())]
 
     def training_sets(self, name: str | None = None) -> "list[TrainingSetVersion]":
-        """Every version of every training set, or of one, that can be loaded; oldest first."""
+        """Every version of every training set, or of one, that the actor may read and that can be loaded; oldest first."""
         from assay.listing import list_training_sets
 
         return list_training_sets(self.lake, name)
 
     def models(self) -> "list[ModelInfo]":
-        """Every version of every model that the lake holds; oldest first."""
+        """Every version of every model that the lake holds and the actor may read; oldest first."""
         from assay.listing import list_models
 
         return list_models(self.lake)

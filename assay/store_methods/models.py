@@ -140,7 +140,8 @@ class ModelMethods(StoreBase):
         Args:
             model: The model's name.
             model_version: A `ModelVersion`, or its number as text. One that is stored in `models/<model>` becomes an input
-                of its own accord, so that a trace leads on to its training set.
+                of its own accord, so that a trace leads on to its training set. For a model of which the lake stores no
+                version (one from elsewhere) any text will do; otherwise it must be one of those that are stored.
             frame: One row per prediction: the keys, `event_time` (with a zone), the outputs, and optionally `confidence`
                 (0 to 1), `explanation`, `prompt_version` and `retrieval` (see `assay.lineage.predictions.attachments`).
             inputs: What it was predicted from: snapshots, slices, versions of training sets or models.
@@ -158,7 +159,8 @@ class ModelMethods(StoreBase):
             The ids, in the frame's order. The same prediction has the same id.
 
         Raises:
-            AssayError: The frame cannot be logged (the message names the column), or an input is not what it was.
+            AssayError: The frame cannot be logged (the message names the column), the model has no such version, or an
+                input is not what it was.
         """
         from assay.lineage.predictions.prediction_log import log_predictions
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from assay.features.tables.guard import Denied
 from assay.features.tables.lake import Table
 from assay.features.tables.run_record import Run, Work, new_run
 from assay.features.tables.snapshot import Snapshot
@@ -35,9 +36,13 @@ class TableMethods(StoreBase):
     """Tables, their snapshots, and transactions."""
 
     def tables(self) -> list[TableInfo]:
+        """Every table that the actor may read, as it is now."""
         found = []
         for name in self.lake.tables():
-            state = self.lake.table(name).at()
+            try:
+                state = self.lake.table(name).at()
+            except Denied:
+                continue
             updated = state.commits[-1].timestamp
             found.append(
                 TableInfo(name, state.version, state.rows(), len(state.partitions()), updated, state.table.uri)

@@ -5,15 +5,17 @@ the data decides. The verdict is a check of the clean table, renewed by the sens
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
+from assay.assets.dagster.jobs import named
 from assay.assets.steps.freshness import Freshness, freshness_of
 from assay.assets.steps.step import Resources, Step
 
 NAME = "data_freshness"
+SECONDS = 600  # between two looks
 
 
 def freshness_checks(steps: Sequence[Step], resources: Callable[[], Resources]) -> list[dg.AssetChecksDefinition]:
@@ -33,10 +35,34 @@ def _check(step: Step, resources: Callable[[], Resources]) -> dg.AssetChecksDefi
         env = resources()
         found = freshness_of(step, env)
         return dg.AssetCheckResult(
-            passed=found.fresh, severity=dg.AssetCheckSeverity.WARN, description=found.message, metadata=_metadata(found)
+            passed=found.fresh,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=found.message,
+            metadata=_metadata(found),
         )
 
     return check
+
+
+def freshness_sensor(
+    steps: Sequence[Step], resources: Callable[[], Resources], *, project: str = ""
+) -> list[dg.SensorDefinition]:
+    """The sensor that looks at the promises now and then, in a list; none where nothing is promised."""
+    if all(step.freshness is None for step in steps):
+        return []
+
+    @dg.sensor(
+        name=named("freshness", project),
+        asset_selection=dg.AssetSelection.checks(*(check.check_key for check in freshness_checks(steps, resources))),
+        minimum_interval_seconds=SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Says of each source with a promise when its newest data becomes too old, and when it is fresh again.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        changed = changed_freshness(steps, resources(), context.instance)
+        return dg.SensorResult(asset_events=changed) if changed else dg.SkipReason("Nothing has changed.")
+
+    return [sensor]
 
 
 def changed_freshness(
@@ -63,11 +89,11 @@ def changed_freshness(
                 passed=verdict.fresh,
                 severity=dg.AssetCheckSeverity.WARN,
                 description=verdict.message,
-                metadata={name: dg.MetadataValue.timestamp(value) for name, value in _metadata(verdict).items()},
+                metadata=_metadata(verdict),
             )
         )
     return found
 
 
-def _metadata(found: Freshness) -> dict[str, datetime]:
-    return {} if found.newest is None else {"newest_data": found.newest}
+def _metadata(found: Freshness) -> dict[str, dg.MetadataValue[Any]]:
+    return {} if found.newest is None else {"newest_data": dg.MetadataValue.timestamp(found.newest)}

@@ -84,8 +84,9 @@ def run_unit(
     actor: str = "",
 ) -> PlannedRunResult:
     """One Dagster run over the unit's assets, launched by `actor`."""
-    outcome = definitions.resolve_job_def(job_name(unit.steps[0], project)).execute_in_process(
-        asset_selection=[asset_key(table) for table in unit.tables],
+    tables = frozenset(asset_key(table) for table in unit.tables)
+    job = definitions.resolve_job_def(job_name(unit.steps[0], project))
+    outcome = job.get_subset(asset_selection=tables, asset_check_selection=frozenset()).execute_in_process(
         partition_key=dagster_key(unit.partitioning, unit.partition) if unit.partition else None,
         instance=instance,
         raise_on_error=False,

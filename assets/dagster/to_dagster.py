@@ -49,7 +49,7 @@ def build_asset(
             owners=[f"team:{step.owner}"] if step.owner else [],
             kinds={"deltalake", *step.kinds},
             partitions_def=partitions,
-            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=step.freshness) if step.freshness else None,
+            metadata={"dagster/table_name": table},
         )
         for table in step.outputs
     ]

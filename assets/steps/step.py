@@ -79,7 +79,8 @@ class Step:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, ColumnNote]] = field(default_factory=dict)  # by table and name
     pool: str | None = None
-    freshness: timedelta | None = None
+    freshness: timedelta | None = None  # how old its newest data may be
+    event_time: str = ""  # the column that says how new a table without partitions is
     lookback: int = 0  # partitions before its own that it also reads, at most
 
     @property

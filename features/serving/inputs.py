@@ -28,7 +28,7 @@ def read_input(tx: Transaction, item: Input) -> None:
             f"{type(item).__name__} cannot be an input. Pass a Snapshot, a Slice, a TrainingSetVersion or a ModelVersion."
         )
     if isinstance(item, Slice):
-        tx.read(snapshot.table, item.partitions, version=snapshot.version, lookup=item.lookup)
+        tx.read(snapshot.table, item.partitions, version=snapshot.version, lookup=item.lookup, excluded=item.excluded)
     else:
         tx.read(snapshot.table, version=snapshot.version)
     now = tx.state(snapshot.table).snapshot

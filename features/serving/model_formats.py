@@ -12,6 +12,8 @@ import importlib
 import io
 import json
 import lzma
+import pickletools
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -227,8 +229,12 @@ def _without_ids(node: Any) -> str:
 # -- pickle ------------------------------------------------------------------------------------------------------------
 
 
+_NAMES_CODE = frozenset(("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"))
+_CALLS_CODE = frozenset(("REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"))
+
+
 def _refuse_pickle(content: bytes, where: str) -> None:
-    """Refuse what is a pickle (of any protocol since 2), or an archive of one, as joblib and torch.save write them."""
+    """Refuse what is a pickle of any protocol, or an archive of one, as joblib and torch.save write them."""
     if _is_pickle(content) or any(map(_is_pickle, _unpacked(content))):
         raise AssayError(
             f"{where}: these bytes are a pickle, which runs any code when it is read. Use skops, ONNX or safetensors, or a "
@@ -237,7 +243,36 @@ def _refuse_pickle(content: bytes, where: str) -> None:
 
 
 def _is_pickle(content: bytes) -> bool:
-    return len(content) > 2 and content[0] == 0x80 and 2 <= content[1] <= 5 and content.rstrip(b"\n").endswith(b".")
+    """Protocols since 2 begin with a mark of their own. Those before are a program without one: it is one if it names code
+    and calls it, whatever follows, or if all of the bytes are instructions that leave one value."""
+    if len(content) > 2 and content[0] == 0x80 and 2 <= content[1] <= 5 and content.rstrip(b"\n").endswith(b"."):
+        return True
+    names, end = set[str](), 0
+    with warnings.catch_warnings(action="ignore"):  # what is no pickle may hold odd escapes
+        try:
+            for instruction, _, position in pickletools.genops(content):
+                names.add(instruction.name)
+                end = (position or 0) + 1
+        except ValueError:
+            return False
+    if names & _NAMES_CODE and names & _CALLS_CODE:
+        return True
+    return not content[end:].strip() and _leaves_one_value(content)
+
+
+def _leaves_one_value(content: bytes) -> bool:
+    try:
+        pickletools.dis(content, out=_Nowhere())
+    except ValueError:
+        return False
+    return True
+
+
+class _Nowhere(io.TextIOBase):
+    """What is written here is gone."""
+
+    def write(self, text: str, /) -> int:
+        return len(text)
 
 
 def _unpacked(content: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.model_formats import OWN, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.training import TrainingSetVersion, load_training_set
@@ -39,7 +39,11 @@ _ROW = {
 
 
 class ModelMissing(AssayError):
-    """There is no such version of the model."""
+    """There is no such version of the model. `known` are the versions that there are."""
+
+    def __init__(self, message: str, known: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.known = tuple(known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,11 @@ def model_of_state(state: TableState, name: str, version: str | int | None = Non
     if rows.is_empty():
         raise ModelMissing(f"{state.table.name} holds no model yet.")
     if version is not None and str(version) not in rows[VERSION]:
-        known = ", ".join(rows[VERSION])
-        raise ModelMissing(f"{state.table.name} has no version {str(version)!r}. There are: {known}.")
+        known = rows[VERSION].to_list()
+        near = nearest(str(version), known)
+        raise ModelMissing(
+            f"{state.table.name} has no version {str(version)!r}.{near} There are: {', '.join(known)}.", known
+        )
     chosen = rows if version is None else rows.filter(pl.col(VERSION) == str(version))
     row = chosen.row(-1, named=True)
     return ModelVersion(

@@ -269,14 +269,18 @@ def _table(name: str) -> str:
 def _input(tx: Transaction, item: Slice) -> dict[str, Any]:
     """What was read of a table, and how any Delta reader reads it again: `uri` (relative to the lake; resolved
     when the manifest is opened), `version`, and an SQL `predicate`."""
-    rows = tx.state(item.snapshot.table).rows(item.partitions)
-    return item.to_dict() | {"name": item.snapshot.table, "predicate": _predicate(item.partitions), "rows": rows}
+    files = tx.state(item.snapshot.table).files_of(item.partitions, item.excluded)
+    rows = sum(file.rows for file in files)
+    return item.to_dict() | {"name": item.snapshot.table, "predicate": _predicate(item), "rows": rows}
 
 
-def _predicate(partitions: Sequence[str] | None) -> str | None:
-    if not partitions:
-        return None if partitions is None else "FALSE"
-    return f"{PARTITION} IN ({', '.join(repr(key) for key in partitions)})"
+def _predicate(item: Slice) -> str | None:
+    if item.partitions is None and not item.excluded:
+        return None
+    if item.partitions is not None and not item.partitions:
+        return "FALSE"
+    names = ", ".join(repr(key) for key in item.partitions or item.excluded)
+    return f"{PARTITION} {'NOT IN' if item.partitions is None else 'IN'} ({names})"
 
 
 def _feature_set(resolved: Resolved) -> str:

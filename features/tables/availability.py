@@ -22,7 +22,9 @@ def snapshot_status(lake: Lake, item: Snapshot | Slice) -> Status:
         `readable`: all of it is there. `vacuumed`: the version is known, data files of it (of the slice's partitions) are
         gone. `erased`: the table was deleted, or made anew at the same address.
     """
-    snapshot, partitions = (item.snapshot, item.partitions) if isinstance(item, Slice) else (item, None)
+    snapshot, part = (
+        (item.snapshot, (item.partitions, item.excluded)) if isinstance(item, Slice) else (item, (None, ()))
+    )
     table = lake.table(snapshot.table)
     try:
         latest = table.at()
@@ -35,9 +37,9 @@ def snapshot_status(lake: Lake, item: Snapshot | Slice) -> Status:
     state = table.at(snapshot.version)
     if state.snapshot.commit_sha256 != snapshot.commit_sha256:
         return "erased"
-    folders = {str(PurePosixPath(snapshot.table, file.path).parent) for file in state.files_of(partitions)}
+    folders = {str(PurePosixPath(snapshot.table, file.path).parent) for file in state.files_of(*part)}
     there = {path for folder in folders for path in lake.storage.list(folder)}
-    gone = any(f"{snapshot.table}/{file.path}" not in there for file in state.files_of(partitions))
+    gone = any(f"{snapshot.table}/{file.path}" not in there for file in state.files_of(*part))
     return "vacuumed" if gone else "readable"
 
 

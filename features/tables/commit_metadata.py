@@ -140,11 +140,11 @@ def to_metadata(
 
 
 def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
-    """A `commitInfo` map, as in the log or in `DeltaTable.history()`. Raises FormatTooNew, and ValueError, KeyError,
-    TypeError or AttributeError for one that is damaged."""
+    """A `commitInfo` map, as in the log or in `DeltaTable.history()`. Raises FormatTooNew, SectionDamaged, and
+    ValueError, KeyError, TypeError or AttributeError for one that is damaged elsewhere."""
     ours = {key.removeprefix(PREFIX): value for key, value in info.items() if key.startswith(PREFIX)}
     written_in = _format(table, info, ours)
-    nested = {key: json.loads(ours[key]) for key in _JSON if key in ours}
+    nested = {key: _loaded(key, ours[key]) for key in _JSON if key in ours}
     sections = {key: kinds.section(key, nested[key]) for key in kinds.NAMES if key in nested}
     extra = nested.get("extra", {})
     if not written_in:
@@ -175,6 +175,13 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         format=written_in,
         **sections,
     )
+
+
+def _loaded(key: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError):
+        raise kinds.SectionDamaged(key, "it is no JSON") from None
 
 
 def _period(text: str | None) -> tuple[datetime, datetime] | None:

@@ -18,6 +18,7 @@ from assay.features.tables.delta_log import commit_info, commit_path, read_commi
 from assay.features.tables.digest import digest_of
 from assay.features.tables.guard import ALLOW_ALL, Action, Guard
 from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.sections import SectionDamaged
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.storage import Storage, open_storage
 
@@ -228,31 +229,40 @@ class TableState:
     def partitions(self) -> list[str]:
         return sorted({file.partition for file in self.files if file.partition is not None})
 
-    def files_of(self, partitions: Sequence[str] | None) -> tuple[DataFile, ...]:
+    def files_of(self, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> tuple[DataFile, ...]:
         if partitions is None:
-            return self.files
+            return tuple(file for file in self.files if file.partition not in excluded) if excluded else self.files
         wanted = set(partitions)
         return tuple(file for file in self.files if file.partition in wanted)
 
     def rows(self, partitions: Sequence[str] | None = None) -> int:
         return sum(file.rows for file in self.files_of(partitions))
 
-    def slice(self, partitions: Sequence[str] | None = None, *, lookup: bool = False) -> Slice:
-        """What reading these partitions (None: everything) of this version reads."""
-        names = (file.path for file in self.files_of(partitions))
+    def slice(
+        self, partitions: Sequence[str] | None = None, *, lookup: bool = False, excluded: Sequence[str] = ()
+    ) -> Slice:
+        """What reading these partitions (None: everything, but for the `excluded` ones) of this version reads."""
         kept = tuple(sorted(partitions)) if partitions is not None else None
-        return Slice(self.snapshot, kept, digest_of(names), lookup)
+        left_out = tuple(sorted(excluded))
+        if lookup and kept is None:  # the snapshot's identity stands for its files
+            return Slice(self.snapshot, None, "", True, left_out)
+        names = (file.path for file in self.files_of(kept, left_out))
+        return Slice(self.snapshot, kept, digest_of(names), lookup, left_out)
 
-    def scan(self, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
-        """A lazy frame over this version; with `partitions`, only their files are opened."""
+    def scan(self, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> pl.LazyFrame:
+        """A lazy frame over this version; with `partitions`, only their files are opened, else all but the `excluded` ones."""
         # Polars does not find the files below an address that Delta escapes (spaces, ü).
         if "%" in self.delta.table_uri:
-            return self._scan_files(partitions)
+            return self._scan_files(partitions, excluded)
         frame = pl.scan_delta(self.delta)
-        return frame if partitions is None else frame.filter(pl.col(PARTITION).is_in(list(partitions)))
+        if partitions is not None:
+            return frame.filter(pl.col(PARTITION).is_in(list(partitions)))
+        if not excluded or not self.partitioned:
+            return frame
+        return frame.filter(~pl.col(PARTITION).is_in(list(excluded), nulls_equal=True))
 
-    def _scan_files(self, partitions: Sequence[str] | None) -> pl.LazyFrame:
-        files = self.files_of(partitions)
+    def _scan_files(self, partitions: Sequence[str] | None, excluded: Sequence[str]) -> pl.LazyFrame:
+        files = self.files_of(partitions, excluded)
         if not files:
             return pl.LazyFrame(schema=self.schema)
         return pl.scan_parquet(
@@ -270,13 +280,15 @@ class TableState:
         ours = (commit for commit in self._commits_newest_first() if commit.run_id and commit.rows is not None)
         return next((commit for commit in ours if commit.partition == partition), None)
 
-    def writers(self, partitions: Sequence[str] | None) -> list[Commit]:
+    def writers(self, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
         """The commits whose rows a slice holds, oldest first: per partition the last replacement and what was appended
         after it."""
         wanted = set(partitions) if partitions is not None else None
         live: dict[str | None, list[Commit]] = {}
         for commit in self.commits:
             if commit.run_id is None or commit.rows is None or (wanted is not None and commit.partition not in wanted):
+                continue
+            if commit.partition in excluded:
                 continue
             if commit.mode == "replace":
                 live[commit.partition] = [commit]
@@ -289,6 +301,11 @@ def _parsed(table: str, version: int, actions: list[dict[str, Any]]) -> Commit:
     """What a commit says about itself. Raises AssayError where that is damaged."""
     try:
         return parse_commit(table, commit_info(version, actions))
+    except SectionDamaged as damage:
+        raise AssayError(
+            f"{table}@{version}: section {damage.section!r} of its commit is damaged: {damage.problem}. Restore "
+            f"{commit_path(table, version)} from a backup."
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise AssayError(
             f"{table}@{version}: what its commit says about itself is damaged ({type(problem).__name__}). Restore "

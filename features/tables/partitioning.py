@@ -9,8 +9,10 @@ A key names a partition, and sorts as text in the order of time. It is the *loca
 | weekly  | `2026-10-19`    | the week that begins on that Monday                |
 | monthly | `2026-10`       | that month                                         |
 
-When clocks are set back, an hour occurs twice; the second has a `b`, as in timetables and energy markets. An hour or a day
-that the clocks skip has no key.
+When clocks are set back, an hour occurs twice; the second has a `b`, as in timetables and energy markets. Where they are set
+back by more (Antarctica/Troll, by two hours), the repeated hours count on from the last one: `02`, `02b`, `02c`, `03`. A day
+has begun when the clocks first show it, also where they are set back to the day before. An hour or a day that the clocks
+skip has no key.
 """
 
 import re
@@ -18,17 +20,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
-from assay.errors import AssayError
+from assay.errors import AssayError, known_names, nearest
 
 Kind = Literal["none", "static", "hourly", "daily", "weekly", "monthly"]
 Start = date | datetime | str
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FORMS = {
-    "hourly": re.compile(r"(\d{4})-(\d{2})-(\d{2})-(\d{2})(b?)"),
+    "hourly": re.compile(r"(\d{4})-(\d{2})-(\d{2})-(\d{2})([b-z]?)"),
     "daily": re.compile(r"(\d{4})-(\d{2})-(\d{2})"),
     "weekly": re.compile(r"(\d{4})-(\d{2})-(\d{2})"),
     "monthly": re.compile(r"(\d{4})-(\d{2})"),
@@ -39,8 +41,9 @@ _EXAMPLES = {
     "weekly": "2026-01-26 (the Monday)",
     "monthly": "2026-01",
 }
-# The longest that a partition can be too short: clocks are set forward by at most this (Lord Howe: half of it).
-_SHIFT = timedelta(hours=1)
+# The longest that a partition can be too short: clocks are set forward by at most this (by one hour in most places, by three
+# at Casey in Antarctica).
+_SHIFT = timedelta(hours=3)
 _SHORTEST = {
     "hourly": timedelta(hours=1),
     "daily": timedelta(days=1),
@@ -63,6 +66,12 @@ class Partitioning:
     end: str | None = None
     time_zone: str = "UTC"
     keys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            kinds = get_args(Kind)
+            near = nearest(str(self.kind), kinds) or known_names(kinds)
+            raise AssayError(f"There are no partitions of the kind {self.kind!r}.{near}")
 
     # -- constructors ----------------------------------------------------------------------------------------------
 
@@ -118,6 +127,11 @@ class Partitioning:
             if not self.is_key(at):
                 raise AssayError(f"{at!r} is not {self._what}: write it like {_EXAMPLES[self.kind]}.")
             return at
+        if not isinstance(at, date):
+            raise AssayError(
+                f"Partitioning.{self.kind} needs a date, a time or a key such as {_EXAMPLES[self.kind]}, not "
+                f"{'None' if at is None else type(at).__name__}."
+            )
         if isinstance(at, datetime):
             local = at.astimezone(_zone(self.time_zone)) if at.tzinfo else at
         else:
@@ -270,12 +284,12 @@ class Partitioning:
     def _key_of(self, instant: datetime) -> str:
         """The key of the partition that an instant (UTC) is in."""
         zone = _zone(self.time_zone)
-        local = instant.astimezone(zone)
         if self.kind == "hourly":
             return _hour_of(instant, zone)
+        day = _day_of(instant, zone)
         if self.kind == "weekly":
-            local -= timedelta(days=local.weekday())
-        return f"{local:%Y-%m}" if self.kind == "monthly" else f"{local:%Y-%m-%d}"
+            day -= timedelta(days=day.weekday())
+        return f"{day:%Y-%m}" if self.kind == "monthly" else f"{day:%Y-%m-%d}"
 
 
 @lru_cache(maxsize=64)
@@ -292,24 +306,27 @@ def _begins(partitioning: Partitioning, key: str) -> datetime | None:
     match = _FORMS[partitioning.kind].fullmatch(key)
     if match is None or not key.isascii():
         return None
-    numbers = [int(part) for part in match.groups() if part and part != "b"]
+    numbers = [int(part) for part in match.groups() if part and part.isdecimal()]
     year, month, day, hour = (*numbers, *(1, 1, 1, 0)[len(numbers) :])
     earliest = _FIRST_HOURS if partitioning.kind == "hourly" else 1000
     if not earliest <= year < 9999:
         return None
-    repeated = int(key.endswith("b"))
     zone = _zone(partitioning.time_zone)
     try:
         local = datetime(year, month, day, hour)  # noqa: DTZ001 - as the clocks show it
     except ValueError:
         return None
+    if partitioning.kind == "hourly":
+        instant = local.replace(tzinfo=zone).astimezone(UTC)
+        for _ in range(ord(key[-1]) - ord("a") if key[-1].isalpha() else 0):
+            instant = _next_hour(instant, zone)
+        return (
+            instant if _hour_of(instant, zone) == key else None
+        )  # skipped when clocks are set forward; or not repeated
     if partitioning.kind == "weekly" and local.weekday():
         return None
-    instant = local.replace(tzinfo=zone, fold=repeated).astimezone(UTC)
-    back = instant.astimezone(zone)
-    if partitioning.kind == "hourly" and (back.replace(tzinfo=None, fold=0) != local or back.fold != repeated):
-        return None  # skipped when clocks are set forward; or not repeated
-    if partitioning.kind == "daily" and back.date() != local.date():
+    instant = _first_shown(local.date(), zone)
+    if partitioning.kind == "daily" and instant.astimezone(zone).date() != local.date():
         return None  # the whole day is skipped, as on Samoa in 2011
     return instant
 
@@ -318,34 +335,60 @@ def _next(partitioning: Partitioning, begin: datetime) -> datetime:
     """When the partition that begins there ends: the beginning of the next."""
     zone = _zone(partitioning.time_zone)
     if partitioning.kind == "hourly":
-        instant = begin + _QUARTER
-        while not _on_the_hour(instant.astimezone(zone)):
-            instant += _QUARTER
-        return instant
-    local = begin.astimezone(zone)
+        return _next_hour(begin, zone)
+    day = begin.astimezone(zone).date()
     if partitioning.kind == "monthly":
-        following = date(local.year + local.month // 12, local.month % 12 + 1, 1)
+        following = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+    elif partitioning.kind == "weekly":
+        following = day + timedelta(days=7 - day.weekday())
     else:
-        monday = local.date() - timedelta(days=local.weekday())
-        following = monday + timedelta(days=7) if partitioning.kind == "weekly" else local.date() + timedelta(days=1)
-    instant = datetime.combine(following, datetime.min.time(), zone).astimezone(UTC)
-    if partitioning.kind == "daily" and instant <= begin:  # a skipped day: the next is the one after
-        instant = datetime.combine(following + timedelta(days=1), datetime.min.time(), zone).astimezone(UTC)
-    return instant
+        following = day + timedelta(days=1)
+    return _first_shown(following, zone)
+
+
+def _first_shown(day: date, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) at which the clocks first show this day, or a later one."""
+    midnight = datetime.combine(day, datetime.min.time())
+    instant = midnight.replace(tzinfo=zone).astimezone(UTC)
+    early = midnight.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    if early >= instant:  # midnight is shown, once or twice
+        return instant
+    while instant - early > timedelta(seconds=1):  # it is skipped: the day begins when the clocks are set
+        middle = early + (instant - early) // 2
+        early, instant = (early, middle) if middle.astimezone(zone).date() >= day else (middle, instant)
+    return instant.replace(microsecond=0)
+
+
+def _day_of(instant: datetime, zone: ZoneInfo) -> date:
+    """The day that an instant is in: the last one that the clocks had begun to show, though they may have been set back."""
+    day = instant.astimezone(zone).date()
+    following = day + timedelta(days=1)
+    return following if _first_shown(following, zone) <= instant else day
 
 
 def _on_the_hour(local: datetime) -> bool:
     return not (local.minute or local.second or local.microsecond)
 
 
+def _next_hour(begin: datetime, zone: ZoneInfo) -> datetime:
+    """The next instant after this one at which the clocks show a full hour."""
+    instant = begin + _QUARTER
+    while not _on_the_hour(instant.astimezone(zone)):
+        instant += _QUARTER
+    return instant
+
+
 def _hour_of(instant: datetime, zone: ZoneInfo) -> str:
-    """The key of the hour that an instant is in: of the last full hour that the clocks showed."""
+    """The key of the hour that an instant is in: of the last full hour that the clocks showed, with a letter that counts the
+    hours which they have repeated since."""
     if instant.year < _FIRST_HOURS:
         raise AssayError(f"Hourly partitions begin in {_FIRST_HOURS} at the earliest: before, zones had odd offsets.")
     begin = instant.replace(minute=instant.minute - instant.minute % 15, second=0, microsecond=0)
-    while not _on_the_hour(local := begin.astimezone(zone)):
+    repeated = 0
+    while not _on_the_hour(local := begin.astimezone(zone)) or local.fold:
+        repeated += _on_the_hour(local)
         begin -= _QUARTER
-    return f"{local:%Y-%m-%d-%H}{'b' if local.fold else ''}"
+    return f"{local:%Y-%m-%d-%H}{chr(ord('a') + repeated) if repeated else ''}"
 
 
 UNPARTITIONED = Partitioning()

@@ -144,12 +144,14 @@ def announcement(table: str) -> str:
 
 
 def _refuse_vacuumed_now(lake: Lake, item: Snapshot | Slice, name: str) -> None:
-    snapshot, partitions = (item.snapshot, item.partitions) if isinstance(item, Slice) else (item, None)
+    snapshot, part = (
+        (item.snapshot, (item.partitions, item.excluded)) if isinstance(item, Slice) else (item, (None, ()))
+    )
     path = announcement(snapshot.table)
     if lake.storage.size(path) is None:
         return
     doomed = set(json.loads(lake.storage.get(path))["files"])
-    if any(file.path in doomed for file in lake.table(snapshot.table).at(snapshot.version).files_of(partitions)):
+    if any(file.path in doomed for file in lake.table(snapshot.table).at(snapshot.version).files_of(*part)):
         raise AssayError(
             f"Pin {name!r}: {snapshot} is being vacuumed. Pin a newer version; if no vacuum is running, the last one was "
             f"killed: run `assay vacuum {snapshot.table} --delete` again."

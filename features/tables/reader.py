@@ -13,7 +13,7 @@ from assay.features.tables.snapshot import Slice
 @dataclass(frozen=True, slots=True)
 class _OpenRead:
     state: TableState
-    slices: dict[tuple[tuple[str, ...] | None, bool], Slice] = field(default_factory=dict)
+    slices: dict[tuple[tuple[str, ...] | None, bool, tuple[str, ...]], Slice] = field(default_factory=dict)
 
 
 class Reader:
@@ -53,17 +53,30 @@ class Reader:
         *,
         version: int | None = None,
         lookup: bool = False,
+        excluded: Sequence[str] = (),
     ) -> pl.LazyFrame:
-        """A lazy frame over a table (or some of its partitions) at one version, which is noted as read.
+        """A lazy frame over a table at one version, which is noted as read.
 
-        A `lookup` is noted too, but a change in it makes nothing stale.
+        Args:
+            name: The table's name.
+            partitions: Only these; None: all there are.
+            version: The version to read; None is the one that is open already, or else the latest now.
+            lookup: Noted too, but a change in it makes nothing stale.
+            excluded: All partitions but these, as one read, however many there are.
+
+        Raises:
+            TableMissing: There is no such table (yet).
+            AssayError: Both partitions and excluded ones are named, or the version cannot be read.
         """
+        if partitions is not None and excluded:
+            raise AssayError(f"{name}: name the partitions to read, or those to leave out, not both.")
         state = self.state(name, version)
-        key = (tuple(sorted(partitions)) if partitions is not None else None, lookup)
+        left_out = tuple(sorted(set(excluded)))
+        key = (tuple(sorted(partitions)) if partitions is not None else None, lookup, left_out)
         slices = self._open[name].slices
         if key not in slices:
-            slices[key] = state.slice(partitions, lookup=lookup)
-        return state.scan(partitions)
+            slices[key] = state.slice(partitions, lookup=lookup, excluded=left_out)
+        return state.scan(partitions, left_out)
 
     @property
     def reads(self) -> tuple[Slice, ...]:

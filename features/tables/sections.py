@@ -12,6 +12,14 @@ from typing import Any, ClassVar, Self
 from assay.errors import AssayError
 
 
+class SectionDamaged(AssayError):
+    """A section of a commit is not what it must be. `section` is its name."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"Section {name!r} of a commit is damaged: {problem}.")
+        self.section, self.problem = name, problem
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """What all sections share: they are read from and written to JSON objects."""
@@ -129,15 +137,37 @@ NAMES = (*OBJECTS, *TYPED)
 _SAME = frozenset((*OBJECTS, "code", "decision", "report"))  # called in `assay.extra` as today
 
 
+# What those who read these objects rely on: key → form. A list of one form is a list of such; `?` may be left out or null.
+_READ = {"table": str, "version": int, "table_id": str, "commit_sha256": str, "digest": str, "partitions?": [str]}
+_SERVED = {"keys?": [str], "entity?": str, "event_time?": str, "known_time?": str, "max_age_us?": int, "kind?": str}
+_FORMS: dict[str, dict[str, Any]] = {
+    "view": {"name?": str, "entity?": str, "event_time?": str, "features?": [Mapping]},
+    "serving": {**_SERVED, "keys": [str]},
+    "manifest": {
+        "rows": int,
+        "inputs": [_READ],
+        "features": [{"table": str, "serving": _SERVED, "features": [Mapping]}],
+        "references": [str],
+        "content_digest": str,
+        "schema": [{"name": str}],
+    },
+}
+_OF_FIELDS: dict[Any, Any] = {str: str, int: int, str | None: str, Mapping[str, Any]: Mapping}  # all others are lists
+
+
 def section(name: str, value: Any) -> Any:
-    """A section as the commit offers it: typed, or a JSON object. Raises AssayError for what is neither."""
+    """A section as the commit offers it: typed, or a JSON object. Raises AssayError for an unknown name, and SectionDamaged
+    for a value of another form."""
     if name not in NAMES:
         raise AssayError(f"A commit has no section {name!r}. Sections are: {', '.join(NAMES)}.")
     kind = TYPED.get(name)
     if kind is not None and isinstance(value, kind):
         return value
     if not isinstance(value, Mapping):
-        raise AssayError(f"Section {name!r} of a commit must be a mapping, not {type(value).__name__}.")
+        raise SectionDamaged(name, f"it must be a mapping, not {type(value).__name__}")
+    problem = _problem(value, _forms(kind) if kind is not None else _FORMS.get(name, {}))
+    if problem:
+        raise SectionDamaged(name, problem)
     return kind.from_dict(value) if kind is not None else value
 
 
@@ -165,6 +195,32 @@ def from_extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 def to_json(value: Any) -> Any:
     """The JSON object of a section."""
     return value.to_dict() if isinstance(value, Section) else _plain(value)
+
+
+@cache
+def _forms(kind: type[Section]) -> dict[str, Any]:
+    """The forms of a typed section's fields. None of them is required."""
+    return {f"{item.name}?": _OF_FIELDS.get(item.type, [object]) for item in fields(kind) if item.name != "more"}
+
+
+def _problem(value: Any, form: Any) -> str:
+    """What keeps a JSON value from having a form, without the value; nothing if it has it."""
+    if isinstance(form, list):
+        if not isinstance(value, list | tuple):
+            return f"it must be a list, not {type(value).__name__}"
+        return next(filter(None, (_problem(item, form[0]) for item in value)), "")
+    if not isinstance(form, dict):
+        return "" if isinstance(value, form) else f"it must be {form.__name__}, not {type(value).__name__}"
+    if not isinstance(value, Mapping):
+        return f"it must be an object, not {type(value).__name__}"
+    for key, expected in form.items():
+        name = key.removesuffix("?")
+        if value.get(name) is None:
+            if name == key:
+                return f"{name!r} is missing"
+        elif found := _problem(value[name], expected):
+            return f"in {name!r}, {found}"
+    return ""
 
 
 @cache

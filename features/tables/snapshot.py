@@ -45,25 +45,32 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What was read of a snapshot: all of it (`partitions` is None) or some partitions.
+    """What was read of a snapshot: all of it (`partitions` is None), all but the `excluded` partitions, or some partitions.
 
     `digest` hashes the names of the data files read. Data files are named by the SHA-256 of their bytes, so equal digests
     mean equal bytes, whatever version they were read at: a new day in the table leaves the slices of older days alone.
     A `lookup` (of known keys, say) is recorded for lineage but does not make its reader stale. In JSON it is called
-    `reference`, as in commits from before; both words are read.
+    `reference`, as in commits from before; both words are read. A lookup of a whole table, or of all but some partitions, has
+    the digest "": the snapshot's identity stands for its files, so that a lookup costs the same whatever the table holds.
     """
 
     snapshot: Snapshot
     partitions: tuple[str, ...] | None
     digest: str
     lookup: bool = False
+    excluded: tuple[str, ...] = ()
+
+    def holds(self, partition: str | None) -> bool:
+        """Whether rows of a partition are part of it."""
+        return partition not in self.excluded if self.partitions is None else partition in self.partitions
 
     def to_dict(self) -> dict[str, Any]:
-        return self.snapshot.to_dict() | {
+        read = {
             "partitions": list(self.partitions) if self.partitions is not None else None,
             "digest": self.digest,
             "reference": self.lookup,
         }
+        return self.snapshot.to_dict() | read | ({"except": list(self.excluded)} if self.excluded else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Slice":
@@ -73,4 +80,5 @@ class Slice:
             tuple(partitions) if partitions is not None else None,
             data["digest"],
             data.get("reference", data.get("lookup", False)),
+            tuple(data.get("except", ())),
         )

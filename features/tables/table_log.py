@@ -19,6 +19,7 @@ from assay.features.tables.delta_log import commit_info, commit_path, parse_log,
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import DataFile, Lake
 from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.sections import SectionDamaged
 from assay.features.tables.snapshot import Slice, Snapshot
 
 
@@ -98,28 +99,31 @@ class TableLog:
         sha256 = entry.sha256 if entry else ""
         return Snapshot(self.table, self.table_id, version, sha256, self.lake.storage.uri(self.table))
 
-    def writers(self, version: int, partitions: Sequence[str] | None) -> list[Commit]:
+    def writers(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
         """The commits whose rows a slice holds, oldest first: per partition the last replacement at or before the
         version, and what was appended after it. The same as `TableState.writers` at that version."""
         wanted = self._written if partitions is None else {key: self._written.get(key, []) for key in partitions}
         found: list[Commit] = []
-        for commits in wanted.values():
+        for partition, commits in wanted.items():
+            if partition in excluded:
+                continue
             for commit in reversed(commits[: bisect_right(commits, version, key=lambda commit: commit.version)]):
                 found.append(commit)
                 if commit.mode == "replace":
                     break
         return sorted(found, key=lambda commit: commit.version)
 
-    def files(self, version: int, partitions: Sequence[str] | None) -> list[DataFile]:
+    def files(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[DataFile]:
         """The data files of a slice, sorted by path."""
         lives = self._lives
-        groups = lives.values() if partitions is None else (lives.get(key, []) for key in partitions)
+        keys = (key for key in lives if key not in excluded) if partitions is None else partitions
+        groups = (lives.get(key, []) for key in keys)
         return sorted(
             (life.file for group in groups for life in group if life.holds(version)), key=lambda file: file.path
         )
 
     def digest(self, item: Slice) -> str:
-        return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions))
+        return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
 
     def lives(self) -> Iterator[FileLife]:
         """Every stretch of versions in which a data file was live; a file that came back has several."""
@@ -174,7 +178,7 @@ def _entry(table: str, version: int, content: bytes) -> Entry:
             tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
             metadata,
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, SectionDamaged):
         return Entry(version, path, sha256, None)
 
 

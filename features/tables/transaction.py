@@ -66,12 +66,14 @@ class Transaction:
         *,
         version: int | None = None,
         lookup: bool = False,
+        excluded: Sequence[str] = (),
     ) -> pl.LazyFrame:
-        """A lazy frame over a table (or some of its partitions) at one version, which becomes an input of this work.
+        """A lazy frame over a table (or some of its partitions, or all but the `excluded`) at one version, which becomes an
+        input of this work.
 
         A `lookup` is recorded too, but a change in it does not make this work stale.
         """
-        return self.reader.read(name, partitions, version=version, lookup=lookup)
+        return self.reader.read(name, partitions, version=version, lookup=lookup, excluded=excluded)
 
     @property
     def reads(self) -> tuple[Slice, ...]:

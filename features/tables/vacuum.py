@@ -66,19 +66,19 @@ def plan_vacuum(lake: Lake, table: str, *, keep_days: float = 30, grace: timedel
     cutoff = now - timedelta(days=keep_days)
     latest = max(times)
     recent = {version for version in times if version == latest or times[version + 1] > cutoff}
-    needed: dict[int, list[tuple[str, ...] | None]] = {version: [None] for version in recent}
+    needed: dict[int, list[Slice | None]] = {version: [None] for version in recent}
     named = []
     for pin in live_pins(lake, now):
         for item in pin.snapshots:
             snapshot = _snapshot(item)
             if snapshot.table == table and snapshot.table_id == table_id:
-                needed.setdefault(snapshot.version, []).append(item.partitions if isinstance(item, Slice) else None)
+                needed.setdefault(snapshot.version, []).append(item if isinstance(item, Slice) else None)
                 named.append(pin.name)
     free = {
         path
         for path, spans in lives.items()
         if not any(
-            life.holds(version) and (part is None or life.file.partition in part)
+            life.holds(version) and (part is None or part.holds(life.file.partition))
             for version, parts in needed.items()
             for part in parts
             for life in spans

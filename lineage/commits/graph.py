@@ -71,7 +71,7 @@ class CommitGraph:
         if log is None or log.table_id != read.snapshot.table_id:
             self.reasons[f"{name} was deleted or made anew: what was made from it before is not followed"] = None
             return []
-        versions = [commit.version for commit in log.writers(read.snapshot.version, read.partitions)]
+        versions = [commit.version for commit in log.writers(read.snapshot.version, read.partitions, read.excluded)]
         model = model_of(reader) if takes_one_model(reader, read) else None
         own = [version for version in versions if model in self.models((name, version))] if model is not None else []
         return own or versions

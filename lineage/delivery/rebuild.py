@@ -20,6 +20,8 @@ from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.store.parse_event import read_event
 
 BATCH = 200  # runs in a transaction
+# A run that was given up has not ended for good: should it have published something after all, then that is what happened.
+ENDED = ("COMPLETE", "FAIL")
 _TYPES = {
     "string": "String",
     "boolean": "Boolean",
@@ -90,9 +92,8 @@ def _uncollected() -> Iterator[None]:
 
 
 def ended(store: LineageStore) -> set[str]:
-    """Runs that need no end any more. One that was given up is not among them: should it have published something after
-    all, then that is what happened."""
-    return {run.id for run in store.runs() if run.state in ("COMPLETE", "FAIL")}
+    """Runs that need no end any more."""
+    return {run.id for run in store.runs() if run.state in ENDED}
 
 
 def events_of(outputs: Sequence[Output], deployment: str) -> tuple[bytes, bytes]:

@@ -7,6 +7,7 @@ a spool file beside it, which is emptied into the store as soon as the store wor
 import json
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from assay.lineage.events.process import is_alive, this_process
 if TYPE_CHECKING:  # the event and store libraries take a third of a second to import: only when something is recorded
     from openlineage.client.event_v2 import RunEvent
 
+    from assay.lineage.delivery.completeness import LaterCommit
     from assay.lineage.delivery.outbox import Drain
     from assay.lineage.store.lineage_store import LineageStore
 
@@ -71,29 +73,38 @@ class EventRecorder:
         Runs that published get a COMPLETE, made from their commits. Runs that published nothing get an ABORT, once their
         process has certainly ended. Where that cannot be known, as of another machine's process, they get one if the
         orchestrator's run that they were part of is `over`, or if they started longer than `abandoned` ago (None: never).
-        With `tables`, only these are looked at, and no run is aborted.
+        With `tables`, only these are looked at, and no run is aborted. Of each table only the commits are looked at that came
+        after the last one of which the end of its run was known.
 
         Runs whose start or last commit is younger than `quiet` are left alone. Raises what reading the tables and the store
         raises.
         """
-        from assay.lineage.delivery.rebuild import ended, events_of, published
+        from assay.lineage.delivery.completeness import later_commits, read_marks, remember
+        from assay.lineage.delivery.rebuild import ENDED, events_of, published
 
         self._empty_spool()  # it may hold terminal events
         now = datetime.now(UTC)
         # Looked for before the tables are read: what is gone now cannot publish any more after that.
         before = now - abandoned if abandoned is not None else datetime.min.replace(tzinfo=UTC)
         gone = {} if tables is not None else self._gone(now - quiet, before, over)
-        found = published(lake, lake.tables() if tables is None else tables)
-        known, recovered = ended(self.store), []
-        for identifier, outputs in found.runs.items():
+        later = later_commits(lake, lake.tables() if tables is None else tables, read_marks(self.store, lake))
+        touched: dict[str, list[LaterCommit]] = defaultdict(list)
+        for item in later:
+            if item.run_id is not None:
+                touched[item.run_id].append(item)
+        states = self.store.states(touched)
+        known, recovered = {identifier for identifier in touched if states.get(identifier) in ENDED}, []
+        silent = {item.table for identifier, items in touched.items() if identifier not in known for item in items}
+        for identifier, outputs in published(lake, sorted(silent)).runs.items() if silent else ():
             last = max(commit.timestamp for _, commit, _ in outputs)
-            if identifier not in known and last <= now - quiet:
+            if identifier in touched and identifier not in known and last <= now - quiet:
                 self._put(events_of(outputs, self.deployment))
                 recovered.append(identifier)
-        if found.damaged:
+        remember(self.store, lake, later, known.union(recovered))
+        if any(item.commit is None for item in later):
             return recovered  # the damaged commits may belong to any of the runs
         for identifier, body in gone.items():
-            if identifier not in found.runs:
+            if identifier not in touched:
                 # Not the only possible end: if the real terminal event arrives later, it is stored too, and replaces this one.
                 self._put([body], once=False)
                 recovered.append(identifier)
@@ -105,9 +116,9 @@ class EventRecorder:
         from assay.lineage.events.serialize import to_bytes
 
         found = {}
-        for info in self.store.runs():
+        for info in self.store.runs("START"):
             ours = info.namespace in events.namespaces(self.deployment)
-            if not ours or info.state != "START" or info.started_at is None or info.started_at > before:
+            if not ours or info.started_at is None or info.started_at > before:
                 continue
             start = next(item.data for item in self.store.events(info.id) if item.kind == "START")
             alive = is_alive(events.process_of(start))

@@ -90,12 +90,16 @@ def read_facet(slices: Iterable[Slice]) -> dict[str, Any]:
     """All reads of one snapshot together; a table both read and looked up counts as read."""
     reads = list(slices)
     snapshot = reads[0].snapshot
-    whole = any(item.partitions is None for item in reads)
+    partitions = {key for item in reads for key in item.partitions or ()}
+    excluded = [set(item.excluded) - partitions for item in reads if item.partitions is None]
+    left_out = set.intersection(*excluded) if excluded else set()
+    digest = reads[0].digest if len(reads) == 1 else digest_of(item.digest for item in reads)
     return _snapshot_facet(
         snapshot,
         role="reference" if all(item.lookup for item in reads) else "input",
-        partitions=None if whole else sorted({key for item in reads for key in item.partitions or ()}),
-        digest=reads[0].digest if len(reads) == 1 else digest_of(item.digest for item in reads),
+        partitions=None if excluded else sorted(partitions),
+        digest=digest or None,
+        **({"except": sorted(left_out)} if left_out else {}),
     )
 
 

@@ -341,7 +341,9 @@ def _data_files_behind(trace: Trace, logs: Mapping[str, TableLog | None], tables
         log = logs[node.table]
         if node.table in tables and log is not None:
             for item in (item for item in node.slices if item.snapshot.table_id == log.table_id):
-                yield from (f"{node.table}/{f.path}" for f in log.files(item.snapshot.version, item.partitions))
+                yield from (
+                    f"{node.table}/{f.path}" for f in log.files(item.snapshot.version, item.partitions, item.excluded)
+                )
 
 
 # -- what people read --------------------------------------------------------------------------------------------------

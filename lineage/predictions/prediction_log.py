@@ -123,7 +123,9 @@ def log_predictions(
 
 
 def _stored_model(lake: Lake, model: str, version: str | ModelVersion) -> tuple[str, ModelVersion | None]:
-    """The version's name, and the version itself where the lake has it. Raises AssayError for one of another model."""
+    """The version's name, and the version itself where the lake has it. A model of which the lake holds no version at all is
+    kept elsewhere: its name is all that is known. Raises AssayError for a version of another model, and for one that is not
+    among those that the lake holds."""
     if isinstance(version, ModelVersion):
         if version.name != model:
             raise AssayError(f"{Kind.PREDICTIONS.table(model)}: {version} is a version of another model.")
@@ -133,8 +135,12 @@ def _stored_model(lake: Lake, model: str, version: str | ModelVersion) -> tuple[
         raise AssayError(f"{Kind.PREDICTIONS.table(model)}: model_version is empty. Say which version predicted.")
     try:
         return name, find_model(lake, model, name)
-    except (TableMissing, ModelMissing):
-        return name, None  # kept elsewhere: its name is all that is known
+    except TableMissing:
+        return name, None
+    except ModelMissing as missing:
+        if missing.known:
+            raise
+        return name, None
 
 
 def _refuse_other_types(
@@ -187,6 +193,12 @@ def stage_predictions(
             read_input(tx, item)
     keys = list(dict.fromkeys(keys)) if keys else _keys(tx, frame, table)
     require_columns(frame.schema, [*keys, *feature_columns], f"the frame of {table}")
+    unknown = frame.filter(pl.any_horizontal(pl.col(keys).is_null())).height
+    if unknown:
+        raise AssayError(
+            f"the frame of {table}: {unknown} of {frame.height} rows have no value in a key ({', '.join(keys)}), so that "
+            "nobody could say whom they are about. Leave them out, or give the keys."
+        )
     if feature_columns:
         digests = row_digests(frame, feature_columns).alias(DIGEST)
         frame = frame.drop([name for name in feature_columns if name not in keys]).with_columns(digests)
@@ -249,7 +261,7 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     found: list[str] = []
     for item in tx.reads:
         if Kind.FEATURES.holds(item.snapshot.table) and not item.lookup:
-            writers = tx.state(item.snapshot.table).writers(item.partitions)
+            writers = tx.state(item.snapshot.table).writers(item.partitions, item.excluded)
             served = [commit.serving for commit in writers[-1:] if commit.serving]
             found += [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
     keys = [key for key in dict.fromkeys(found) if key in frame.columns]

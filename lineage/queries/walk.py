@@ -33,7 +33,8 @@ from assay.lineage.store.schema import (
     versions,
 )
 
-# ("run", run) | ("read", timeline, partition or ALL, position): the rows held there | ("write", timeline, position, its runs)
+# ("run", run) | ("read", timeline, partition or ALL, position, excluded): the rows held there
+# | ("write", timeline, position, its runs)
 # | ("written", timeline, partition, position): the readers of that | ("readers", timeline, position, its runs)
 # | ("point", timeline, position)
 _State = tuple[Any, ...]
@@ -108,7 +109,8 @@ def graph_hash(store: LineageStore, *, written: bool = False) -> str:
     included = runs.c.id.in_(wrote) if written else sa.true()
     run = [runs.c.run_id, jobs.c.namespace, jobs.c.name, runs.c.state, runs.c.started_us, runs.c.parent_id]
     run += [] if written else [runs.c.ended_us]
-    edge = [runs.c.run_id, edges.c.role, edges.c.partition, edges.c.digest, edges.c.mode]
+    part = edges.c.partition + sa.func.coalesce(edges.c.excluded, "")
+    edge = [runs.c.run_id, edges.c.role, part, edges.c.digest, edges.c.mode]
     edge += [versions.c.version, versions.c.commit_sha256]
     edge += [datasets.c.namespace, datasets.c.name, datasets.c.table_id, datasets.c.table_name]
     linked = sa.select(*edge).select_from(edges.join(versions).join(datasets).join(runs)).where(included)
@@ -167,7 +169,7 @@ def _around(
         if isinstance(focus, tuple):
             if as_of is not None and not queries.at(focus):
                 return Subgraph((), ())
-            before: list[_State] = [("read", focus[0], ALL, focus[1])]
+            before: list[_State] = [("read", focus[0], ALL, focus[1], None)]
             after: list[_State] = [("point", *focus)]
         else:
             ids = reader.runs_of(focus, present(as_of), limit)
@@ -207,9 +209,14 @@ def _up(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
     """From runs to what they read; from there to the writes whose rows it held; from there to the runs that wrote them."""
     if ids := [state[1] for state in states if state[0] == "run"]:
         for use in queries.uses(ids, READS, LOOKS_UP):
-            onward = ("read", use.timeline, use.partition, use.position) if use.flow == READS else None
+            state = ("read", use.timeline, use.partition, use.position, use.excluded)
+            onward = state if use.flow == READS else None
             yield (use.timeline, use.position), use.run_key, use.role, onward
-    for (timeline, _, position), writes in queries.held(state[1:] for state in states if state[0] == "read").items():
+    reads = {state[1:]: None for state in states if state[0] == "read"}
+    held = queries.held(dict.fromkeys(read[:3] for read in reads))
+    for timeline, part, position, excluded in reads:
+        left_out = json.loads(excluded or "[]")
+        writes = (item for item in held.get((timeline, part, position), ()) if item.partition not in left_out)
         for earlier, runs_ in _by_number(writes):
             if earlier == position:
                 yield from _wrote((timeline, position), runs_)

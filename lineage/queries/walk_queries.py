@@ -18,7 +18,7 @@ Point = tuple[int, int]  # a dataset version: its timeline and its position ther
 
 # `+ 0`: found by their run, not by an index that also holds the flow, which a database without statistics may prefer.
 _USES = """
-SELECT e.run_key, e.line AS timeline, e.number AS position, e.partition, e.role, e.flow
+SELECT e.run_key, e.line AS timeline, e.number AS position, e.partition, e.role, e.flow, e.excluded
 FROM $rows CROSS JOIN edges e WHERE e.run_key = $0i AND e.flow + 0 BETWEEN {low} AND {high}"""
 
 _WROTE = f"""w.line = $0i AND w.flow IN ({ADDS}, {REPLACES}) AND w.number <= $2i AND w.number >= coalesce((
@@ -37,7 +37,8 @@ _UNTIL = f"""coalesce((
 _SEEN = f"""
 SELECT $0i AS timeline, $2i AS wrote, w.number AS position, w.run_key
 FROM $rows CROSS JOIN edges w{{runs}}
-WHERE w.line = $0i AND w.flow = {READS} AND w.partition IN ($1, '{ALL}') AND w.number >= $2i AND w.number < {_UNTIL}{{present}}"""
+WHERE w.line = $0i AND w.flow = {READS} AND w.partition IN ($1, '{ALL}') AND w.number >= $2i AND w.number < {_UNTIL}
+AND (w.excluded IS NULL OR replace(w.excluded, '"' || $1 || '"', '') = w.excluded){{present}}"""
 
 _AT = f"""
 SELECT w.line AS timeline, w.number AS position, w.partition, w.run_key, w.role, w.flow

@@ -4,6 +4,7 @@ A batch of events is a handful of statements, however many events it holds. Noth
 arrive: every value of the index is a maximum, a minimum or a union over the events that mention it.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -345,21 +346,30 @@ def _put_edges(connection: sa.Connection, used: Iterable[tuple[int, _VersionPoin
         flow = _FLOWS.get(use.role, ASIDE)
         if flow == ADDS and use.mode == "replace":
             flow = REPLACES
+        left_out = _left_out(use)
         for partition in (ALL,) if use.partitions is None else use.partitions or (NONE,):
             key = (run, point.id, use.role, partition)
-            row = rows.setdefault(key, [*key, point.timeline, point.position, flow, use.digest, use.mode])
-            row[6:] = max(row[6], flow), _either(max, row[7], use.digest), _either(max, row[8], use.mode)
+            row = rows.setdefault(key, [*key, point.timeline, point.position, flow, use.digest, use.mode, left_out])
+            row[6:9] = max(row[6], flow), _either(max, row[7], use.digest), _either(max, row[8], use.mode)
+            row[9] = left_out if row[9] == left_out else None
     if not rows:
         return
-    upsert = "INSERT INTO edges (run_key, version_id, role, partition, line, number, flow, digest, mode)"
-    upsert += " SELECT $0i, $1i, $2, $3, $4i, $5i, $6i, $7, $8 FROM $rows WHERE true"
+    upsert = "INSERT INTO edges (run_key, version_id, role, partition, line, number, flow, digest, mode, excluded)"
+    upsert += " SELECT $0i, $1i, $2, $3, $4i, $5i, $6i, $7, $8, $9 FROM $rows WHERE true"
     upsert += " ON CONFLICT (run_key, version_id, role, partition) DO UPDATE SET"
     upsert += " flow = greatest(edges.flow, excluded.flow), digest = greatest(coalesce(edges.digest, excluded.digest),"
     upsert += " coalesce(excluded.digest, edges.digest)), mode = greatest(coalesce(edges.mode, excluded.mode),"
-    upsert += " coalesce(excluded.mode, edges.mode)) WHERE excluded.flow > edges.flow"
+    upsert += " coalesce(excluded.mode, edges.mode)), excluded = CASE WHEN edges.excluded = excluded.excluded"
+    upsert += " THEN edges.excluded END WHERE excluded.flow > edges.flow"
     upsert += " OR coalesce(excluded.digest, '') > coalesce(edges.digest, '')"
     upsert += " OR coalesce(excluded.mode, '') > coalesce(edges.mode, '')"
+    upsert += " OR coalesce(excluded.excluded, '') <> coalesce(edges.excluded, '')"
     bulk.execute(connection, upsert, [rows[key] for key in sorted(rows)])
+
+
+def _left_out(use: DatasetUse) -> str | None:
+    """The excluded partitions, as JSON. Two reads of a run that leave out different ones are kept as one of all: a superset."""
+    return json.dumps(use.excluded, ensure_ascii=False) if use.excluded and use.partitions is None else None
 
 
 def _put_checks(connection: sa.Connection, found: Iterable[tuple[int, EventCheck]]) -> None:

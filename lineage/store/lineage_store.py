@@ -21,6 +21,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError
 
 from assay.errors import AssayError
+from assay.lineage.store import bulk
 from assay.lineage.store.index_writer import index, put
 from assay.lineage.store.migrations import upgrade
 from assay.lineage.store.parse_event import TERMINAL, DatasetUse, EventCheck, EventFacts, read_event
@@ -148,11 +149,19 @@ class LineageStore:
             rows = connection.execute(query).all()
         return [StoredEvent(row[0], row[1], row[2], row[3], _instant(row[4]), bytes(row[5])) for row in rows]
 
-    def runs(self) -> list[RunInfo]:
-        """All runs, earliest first."""
+    def runs(self, state: str | None = None) -> list[RunInfo]:
+        """All runs, or those in a state, earliest first."""
+        query = _RUNS if state is None else _RUNS.where(runs.c.state == state)
         with self.reading() as connection:
-            rows = connection.execute(_RUNS.order_by(runs.c.started_us, runs.c.run_id)).all()
+            rows = connection.execute(query.order_by(runs.c.started_us, runs.c.run_id)).all()
         return [_run_info(row) for row in rows]
+
+    def states(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """The state of each of these runs that is known."""
+        query = "SELECT r.run_id, r.state FROM $rows CROSS JOIN runs r WHERE r.run_id = $0"
+        with self.reading() as connection:
+            bulk.by_index(connection)
+            return {row[0]: row[1] for row in bulk.execute(connection, query, [[key] for key in sorted(run_ids)])}
 
     def run(self, run_id: str) -> RunInfo | None:
         with self.reading() as connection:
@@ -177,7 +186,7 @@ class LineageStore:
         """The dataset versions of a run, with the role of each."""
         key = (datasets.c.namespace, datasets.c.name, versions.c.version, edges.c.role, datasets.c.table_name)
         key += (datasets.c.table_id, versions.c.commit_sha256)
-        query = sa.select(*key, edges.c.partition, edges.c.digest, edges.c.mode).select_from(
+        query = sa.select(*key, edges.c.partition, edges.c.digest, edges.c.mode, edges.c.excluded).select_from(
             edges.join(runs, runs.c.id == edges.c.run_key)
             .join(versions, versions.c.id == edges.c.version_id)
             .join(datasets, datasets.c.id == versions.c.dataset_id)
@@ -208,13 +217,19 @@ class LineageStore:
 
 
 def open_lineage_store(url: str | Path, home: str | Path | None = None, *, busy_seconds: float = 1.0) -> LineageStore:
-    """A store from a file's path or a database URL (`postgresql://…`).
+    """A store from a database URL (`postgresql://…`) or a file's path: a `Path`, or text that looks like one, with a `/` or the
+    ending `.db`, `.sqlite` or `.sqlite3`.
 
     `home` is the folder for what belongs beside it (the spool); by default that of the SQLite file. `busy_seconds` is how
-    long to wait for another process's write, or for a server. Raises AssayError for an invalid URL.
+    long to wait for another process's write, or for a server. Raises AssayError for what is neither.
     """
     text = str(url)
     if "://" not in text:
+        if isinstance(url, str) and "/" not in text and not text.endswith((".db", ".sqlite", ".sqlite3")):
+            raise AssayError(
+                "The lineage database is neither a URL (postgresql://host/name, sqlite:////path/lineage.db) nor the path of a "
+                "file (with a / or the ending .db, .sqlite or .sqlite3). See ASSAY_LINEAGE_DB."
+            )
         parsed = sa.URL.create("sqlite", database=str(Path(text).expanduser().resolve()))
     else:
         scheme, _, rest = text.partition("://")
@@ -309,7 +324,8 @@ def _use(rows: list[Any]) -> DatasetUse:
     parts = tuple(row.partition for row in rows)
     partitions = None if ALL in parts else () if parts == (NONE,) else tuple(part for part in parts if part != NONE)
     digest, mode = (max(getattr(row, name) or "" for row in rows) or None for name in ("digest", "mode"))
-    return DatasetUse(*rows[0][:7], partitions=partitions, digest=digest, mode=mode)
+    excluded = tuple(json.loads(rows[0].excluded)) if rows[0].excluded else ()
+    return DatasetUse(*rows[0][:7], partitions=partitions, digest=digest, mode=mode, excluded=excluded)
 
 
 def _run_info(row: Any) -> RunInfo:

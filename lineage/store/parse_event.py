@@ -35,9 +35,10 @@ class DatasetUse:
     table: str = ""
     table_id: str = ""
     commit_sha256: str = ""
-    partitions: tuple[str, ...] | None = None  # None: all of it
+    partitions: tuple[str, ...] | None = None  # None: all of it, but for the excluded ones
     digest: str | None = None
     mode: str | None = None
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def _micros(text: Any) -> int:
 
 def _dataset(dataset: Mapping[str, Any], role: str) -> DatasetUse:
     snapshot = _mapping(dataset, "facets", "assay_snapshot")
-    partitions = snapshot.get("partitions")
+    partitions, excluded = snapshot.get("partitions"), snapshot.get("except")
     key = dataset_key(dataset)
     return DatasetUse(
         namespace=key.namespace,
@@ -208,6 +209,7 @@ def _dataset(dataset: Mapping[str, Any], role: str) -> DatasetUse:
         partitions=tuple(map(str, partitions)) if isinstance(partitions, list) else None,
         digest=str(snapshot["digest"]) if "digest" in snapshot else None,
         mode=_mode(dataset, snapshot),
+        excluded=tuple(sorted(map(str, excluded))) if isinstance(excluded, list) and partitions is None else (),
     )
 
 

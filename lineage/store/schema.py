@@ -56,6 +56,7 @@ runs = Table(
     Column("ended_us", BigInteger),
     Column("parent_id", String(36), index=True),
     Index("ix_runs_job", "job_id", "first_us"),
+    Index("ix_runs_state", "state"),
 )
 
 datasets = Table(
@@ -90,7 +91,7 @@ versions = Table(
     Index("ix_dataset_versions_line", "timeline", "position"),
 )
 
-# One row per partition: `partition` is ALL for the whole table, NONE for a list that is empty.
+# One row per partition: `partition` is ALL for the whole table (or all of it but for `excluded`), NONE for a list that is empty.
 edges = Table(
     "edges",
     metadata,
@@ -105,6 +106,7 @@ edges = Table(
     Column("digest", Text),
     # of outputs: replace (of the partition, or of the table), append; NULL: not recorded
     Column("mode", String(16)),
+    Column("excluded", Text),  # of ALL: a JSON list of the partitions that were left out; NULL: none
     Index("ix_edges_version", "version_id", "flow"),
     # Who read, added to and replaced a partition at which version: every step of a walk is a range of this index.
     Index("ix_edges_line", "timeline", "partition", "flow", "position"),
@@ -184,6 +186,17 @@ column_sources = Table(
     Column("name", Text, primary_key=True),
     Column("dataset_id", BigInteger, ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
+)
+
+# Per table of a lake (`place`), the version up to which the end of every run that wrote it is stored, with the SHA-256 of that
+# version's commit: a table that was made anew, or put back from a backup, does not match it. Looked at are later commits only.
+complete = Table(
+    "complete",
+    metadata,
+    Column("place", Text, primary_key=True),
+    Column("table_name", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("commit_sha256", Text, nullable=False),
 )
 
 INDEX = (

@@ -60,7 +60,7 @@ def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
     state, keys = lake.table(read.snapshot.table).at(read.snapshot.version), _keys(trace)
     if not keys or not set(keys) <= set(state.schema):
         return None
-    return state.scan(read.partitions).filter(_equal(trace.prediction.row, keys))
+    return state.scan(read.partitions, read.excluded).filter(_equal(trace.prediction.row, keys))
 
 
 def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[tuple[Slice, pl.Expr, str]]:
@@ -94,7 +94,7 @@ def _own_rows_of(
         state = lake.table(item.snapshot.table).at(item.snapshot.version)
         if keys and set(keys) <= set(state.schema) & set(row):
             condition = _equal(row, keys)
-            if not state.scan(item.partitions).filter(condition).head(1).collect().is_empty():
+            if not state.scan(item.partitions, item.excluded).filter(condition).head(1).collect().is_empty():
                 yield item, condition, f"{because} {', '.join(keys)}"
                 return
 
@@ -107,11 +107,13 @@ def _behind_features(
     state: TableState, serving: Serving, view: Mapping[str, Any], read: Slice, row: dict[str, Any]
 ) -> Iterator[tuple[Slice, pl.Expr, str]]:
     """The rows from which the feature row served to `row` was computed."""
-    writers = {commit.partition: commit for commit in state.writers(read.partitions)}
+    writers = {commit.partition: commit for commit in state.writers(read.partitions, read.excluded)}
     keys, time = list(serving.keys), serving.event_time
     if not set(keys) <= set(row):
         return
-    candidates = state.scan(read.partitions).filter(_equal(row, keys) & (pl.col(time) <= row["event_time"]))
+    candidates = state.scan(read.partitions, read.excluded).filter(
+        _equal(row, keys) & (pl.col(time) <= row["event_time"])
+    )
     served = candidates.sort(time).tail(1).collect()
     if served.is_empty():
         return
@@ -128,18 +130,20 @@ def _behind_features(
 def _links(state: TableState, read: Slice, condition: pl.Expr, because: str) -> Iterator[SourceRow]:
     if not set(LINKS) <= set(state.schema):
         return
-    for path, sha256, number in state.scan(read.partitions).filter(condition).select(LINKS).collect().rows():
+    for path, sha256, number in (
+        state.scan(read.partitions, read.excluded).filter(condition).select(LINKS).collect().rows()
+    ):
         yield SourceRow(state.table.name, path, sha256, number, because)
 
 
 def _inputs(lake: Lake, read: Slice) -> Iterable[Slice]:
     state = lake.table(read.snapshot.table).at(read.snapshot.version)
-    return {item: None for commit in state.writers(read.partitions) for item in commit.inputs}
+    return {item: None for commit in state.writers(read.partitions, read.excluded) for item in commit.inputs}
 
 
 def _references(state: TableState, read: Slice) -> Iterator[Slice]:
     """The newest lookups in other tables by the commits that wrote a slice."""
-    commits: list[Commit] = state.writers(read.partitions)
+    commits: list[Commit] = state.writers(read.partitions, read.excluded)
     for item in (item for commit in commits for item in commit.inputs):
         if item.lookup and item.snapshot.table != state.table.name:
             yield item

@@ -202,7 +202,9 @@ class _Tracer:
         return self.nodes[key]
 
     def writers(self, log: TableLog, slices: Iterable[Slice]) -> tuple[Commit, ...]:
-        commits = {c.version: c for item in slices for c in log.writers(item.snapshot.version, item.partitions)}
+        commits = {
+            c.version: c for item in slices for c in log.writers(item.snapshot.version, item.partitions, item.excluded)
+        }
         return tuple(commits[version] for version in sorted(commits))
 
     def status(self, log: TableLog | None, slices: Iterable[Slice]) -> Status:
@@ -214,7 +216,9 @@ class _Tracer:
             return "erased"
         if not all(log.has(item.snapshot) for item in slices):
             return "damaged" if all(log.entry(item.snapshot.version) for item in slices) else "vacuumed"
-        paths = {file.path for item in slices for file in log.files(item.snapshot.version, item.partitions)}
+        paths = {
+            file.path for item in slices for file in log.files(item.snapshot.version, item.partitions, item.excluded)
+        }
         gone = any(self.lake.storage.size(f"{log.table}/{path}") is None for path in paths)
         return "vacuumed" if gone else "readable"
 

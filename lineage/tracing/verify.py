@@ -168,7 +168,7 @@ def _commits(trace: Trace, logs: dict[str, TableLog | None]) -> Iterator[Finding
                 problems.append(Finding(what, None, "vacuumed: the version is no longer in the log"))
             elif entry.sha256 != item.snapshot.commit_sha256:
                 problems.append(Finding(what, False, f"{entry.path} was changed: SHA-256 {entry.sha256}"))
-            elif log.digest(item) != item.digest:
+            elif item.digest and log.digest(item) != item.digest:
                 problems.append(Finding(what, False, "its files are not the ones that were read"))
         yield from _summary(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
 
@@ -179,7 +179,7 @@ def _data_files(lake: Lake, trace: Trace, logs: dict[str, TableLog | None], prog
     for table, log in logs.items():
         for item in (item for node in trace.nodes if node.table == table for item in node.slices):
             if log is not None and log.table_id == item.snapshot.table_id:
-                wanted[table] += [f.path for f in log.files(item.snapshot.version, item.partitions)]
+                wanted[table] += [f.path for f in log.files(item.snapshot.version, item.partitions, item.excluded)]
         wanted[table] = list(dict.fromkeys(wanted[table]))
     total, done = sum(map(len, wanted.values())), 0
     for table, paths in wanted.items():

@@ -9,6 +9,7 @@ import pytest
 import assay
 from assay.errors import AssayError
 from assay.features import Serving
+from assay.features.tables.guard import Action, Denied
 from assay.store import Store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -43,6 +44,24 @@ def test_views_and_what_they_serve(store: Store) -> None:
     assert (view.to_dict()["kind"], view.to_dict()["features"]) == ("as_of", ["n"])
     with pytest.raises(AssayError, match="Did you mean 'activity'"):
         store.view("activty")
+
+
+def test_what_may_not_be_read_is_left_out_of_the_lists(store: Store) -> None:
+    spine = pl.DataFrame({"customer_id": [1], "event_time": [NOON]}, schema_overrides={"event_time": INSTANT})
+    store.training_set("mine", spine=spine, features=["activity:n"])
+
+    class Some:
+        def check(self, actor: str, action: Action, table: str) -> None:
+            if table not in ("features/countries", "training/other"):
+                raise Denied(f"{actor} may not {action} {table}.")
+
+    guarded = assay.open(home=store.settings.home, guard=Some())
+    assert [table.name for table in guarded.tables()] == ["features/countries"]
+    assert [view.name for view in guarded.views()] == ["countries"]
+    assert (guarded.models(), guarded.training_sets()) == ([], [])
+    for refused in (lambda: guarded.view("activity"), lambda: guarded.training_sets("mine")):
+        with pytest.raises(Denied):
+            refused()
 
 
 def test_training_sets_models_and_pins(store: Store) -> None:

@@ -39,6 +39,7 @@ def test_secrets_print_as_stars(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_STORAGE_OPTIONS", '{"AWS_SECRET_ACCESS_KEY": "s3cret"}')
     store = assay.open()
     assert "s3cret" not in f"{store.settings!r} {store.settings} {store!r} {store.settings.model_dump()}"
+    assert repr(store) == f"Store(lake='var/lake', actor={store.actor!r})"
     assert "s3cret" in connection_url(store.settings, "erp")
     assert "apiKey" in store.settings.forward_to
 

@@ -127,9 +127,10 @@ def zipped(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("pack", [bytes, zipped, gzip.compress, bz2.compress, lzma.compress, zlib.compress])
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_a_pickle_is_neither_written_nor_read(pack: Any, protocol: int) -> None:
-    content = pack(pickle.dumps({"weights": [1.5]}, protocol))
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("held", [{"weights": [1.5]}, np.arange(3)])
+def test_a_pickle_is_neither_written_nor_read(pack: Any, protocol: int, held: Any) -> None:
+    content = pack(pickle.dumps(held, protocol))
     with pytest.raises(AssayError, match="these bytes are a pickle, which runs any code"):
         to_artifact(object(), "models/x", save=lambda fitted: content)
     loaded: list[bytes] = []
@@ -138,8 +139,30 @@ def test_a_pickle_is_neither_written_nor_read(pack: Any, protocol: int) -> None:
     assert loaded == []
 
 
-def test_what_only_looks_like_an_archive_is_no_pickle() -> None:
-    for content in (b"", b"\x80", b"PK\x03\x04", b"\x1f\x8b.", b"BZh.", b"x.", json.dumps({"a": 1}).encode()):
+@pytest.mark.parametrize("protocol", range(6))
+def test_neither_bytes_after_a_pickle_nor_a_missing_mark_hide_it(protocol: int) -> None:
+    content = pickle.dumps(np.arange(3), protocol) + b"and more"
+    for hidden in (content, content.removeprefix(bytes((0x80, protocol)))):
+        with pytest.raises(AssayError, match="these bytes are a pickle"):
+            to_artifact(object(), "models/x", save=lambda fitted, made=hidden: made)
+
+
+def test_what_only_looks_like_an_archive_or_a_pickle_is_none() -> None:
+    csv, numbers = b"city\nrome\n2.5\n", (b".", b"1.", b"2.", b"0.", b"0.5")
+    npy = io.BytesIO()
+    np.save(npy, X)
+    for content in (
+        b"",
+        b"\x80",
+        b"PK\x03\x04",
+        b"\x1f\x8b.",
+        b"BZh.",
+        b"x.",
+        b'{"a": 1}',
+        csv,
+        npy.getvalue(),
+        *numbers,
+    ):
         assert read(to_artifact(None, "models/x", save=lambda fitted, made=content: made), load=bytes) == content
 
 

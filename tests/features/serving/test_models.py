@@ -143,6 +143,17 @@ def test_versions_count_and_the_same_model_is_the_same_version(store: Store, spi
         store.load_model("other")
 
 
+def test_a_version_that_was_never_logged_predicts_nothing_unless_the_model_is_kept_elsewhere(
+    store: Store, spine: pl.DataFrame
+) -> None:
+    store.log_model("delay", {"limit": 0.5}, training_set=None, **SAVE)
+    given = {"frame": spine, "keys": ["flight"], "inputs": [store.snapshot("clean/flights")]}
+    with pytest.raises(AssayError, match=r"models/delay has no version '99'\. There are: 1\."):
+        store.log_predictions(model="delay", model_version="99", **given)
+    assert not store.table("predictions/delay").exists()
+    assert len(store.log_predictions(model="foreign", model_version="99", **given)) == spine.height
+
+
 def test_a_changed_artefact_is_refused(store: Store) -> None:
     logged = store.log_model("delay", {"limit": 0.5}, training_set=None, **SAVE)
     (file,) = store.table("models/delay").at().files

@@ -131,6 +131,15 @@ def test_several_reads_of_one_table_are_one_input() -> None:
     assert "partitions" not in read["facets"]["assay_snapshot"]
     assert read["facets"]["assay_snapshot"]["role"] == "reference"
 
+    reads = (Slice(table, None, "", True, ("a", "b")), Slice(table, None, "", True, ("b", "c")))
+    (read,) = event_of(events.finished(done(reads=reads), "assay"))["inputs"]
+    assert read["facets"]["assay_snapshot"]["except"] == ["b"] and "partitions" not in read["facets"]["assay_snapshot"]
+    (read,) = event_of(events.finished(done(reads=reads[:1]), "assay"))["inputs"]
+    assert read["facets"]["assay_snapshot"]["except"] == ["a", "b"] and "digest" not in read["facets"]["assay_snapshot"]
+    reads = (Slice(table, None, "", True, ("a", "b")), Slice(table, ("a",), "1" * 64, True))
+    (read,) = event_of(events.finished(done(reads=reads), "assay"))["inputs"]
+    assert read["facets"]["assay_snapshot"]["except"] == ["b"]
+
 
 def test_delivered_files_are_inputs_at_their_digest() -> None:
     sources = (

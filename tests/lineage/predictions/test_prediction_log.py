@@ -178,6 +178,7 @@ def test_retries_at_the_same_time_never_both_add_a_prediction(tmp_path: Path) ->
         ({"confidence": pl.lit("high")}, "confidence"),
         ({"prediction_id": pl.lit("x")}, "prediction_id"),
         ({"ticket_id": None}, "keys"),
+        ({"ticket_id": pl.lit(None, dtype=pl.String)}, r"2 of 2 rows have no value in a key \(ticket_id\)"),
         ({"ticket_id": pl.lit("same"), "event_time": pl.lit(NOON), "length": pl.lit(1)}, "1 rows repeat"),
         ({"length": None}, "length"),
     ],

@@ -105,6 +105,25 @@ def test_partitions_lead_to_the_runs_that_wrote_them(any_store: LineageStore) ->
     assert "dataset:file:/lake/clean/t@1" in names(downstream(any_store, f"run:{run_id(1)}"))
 
 
+def test_a_read_of_all_but_some_partitions_is_one_edge_that_leads_to_the_others(any_store: LineageStore) -> None:
+    outputs = {
+        part: table("raw/t", number, "output", partitions=[part], mode="replace")
+        for number, part in enumerate("abc", 1)
+    }
+    any_store.put_all([ended(run_id(number), number, [], [item]) for number, item in enumerate(outputs.values(), 1)])
+    read, again = table("raw/t", 3, "input"), table("raw/t", 3, "input")
+    read["facets"]["assay_snapshot"]["except"], again["facets"]["assay_snapshot"]["except"] = ["b"], ["a"]
+    any_store.put(ended(run_id(4), 4, [read], [table("clean/t", 1, "output")]))
+    (use,) = (item for item in any_store.uses(run_id(4)) if item.role == "input")
+    assert (use.partitions, use.excluded) == (None, ("b",))
+    above = names(upstream(any_store, f"run:{run_id(4)}"))
+    assert {f"run:{run_id(1)}", f"run:{run_id(3)}"} < above and f"run:{run_id(2)}" not in above
+    for number, reached in ((1, True), (2, False), (3, True)):
+        assert (f"run:{run_id(4)}" in names(downstream(any_store, f"run:{run_id(number)}"))) is reached
+    any_store.put(ended(run_id(4), 5, [again], [table("clean/t", 1, "output")]))  # both together: all of it
+    assert f"run:{run_id(2)}" in names(upstream(any_store, f"run:{run_id(4)}"))
+
+
 def test_what_was_only_looked_up_is_shown_and_not_followed(store: LineageStore) -> None:
     store.put(ended(run_id(1), 1, [], [table("keys", 1, "output")]))
     store.put(ended(run_id(2), 2, [table("keys", 1, "reference")], [table("out", 1, "output")]))

@@ -214,7 +214,7 @@ def test_opening_touches_nothing_and_the_file_comes_with_the_first_event(tmp_pat
     connection.close()
 
 
-@pytest.mark.parametrize("url", ["mysql://u:s3cret@h/db", "sqlite://", "://"])
+@pytest.mark.parametrize("url", ["mysql://u:s3cret@h/db", "sqlite://", "://", "s3cret"])
 def test_urls_that_cannot_be_are_refused_without_being_quoted(url: str) -> None:
     with pytest.raises(AssayError) as refused:
         open_lineage_store(url)
