@@ -80,9 +80,9 @@ _GROUPS = {
     Kind.PROFILES: "profiles",
     Kind.FEATURES: "features",
     Kind.EMBEDDINGS: "features",
-    Kind.TRAINING: "model",
+    Kind.TRAINING: "training",
     Kind.MODELS: "model",
-    Kind.PREDICTIONS: "model",
+    Kind.PREDICTIONS: "predictions",
 }
 
 
