@@ -188,7 +188,7 @@ def _compile(contract: type[Contract]) -> Compiled | None:
         owner=options.get("owner"),
         freshness=_freshness(name, options.get("freshness")),
         digest=_digest(schema, columns, rules, options),
-        columns=tuple(_info(c, schema.columns[c.name]) for c in columns),
+        columns=tuple(map(_info, columns, schema.columns.values())),
         key=key,
         quarantine=_limits(name, options.get("quarantine"), rules),
     )

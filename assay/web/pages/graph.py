@@ -72,6 +72,7 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         problem=problem,
         impact=link(f"/impact/{table}", version=words["version"]) if table and focus.kind == "dataset" else "",
         versions=link(f"/versions/{table}") if table and focus.kind == "dataset" else "",
+        dagster=_dagster_run(focus),
     )
 
 
@@ -170,12 +171,19 @@ def _actions(node: GraphNode, focus: GraphNode, view: View) -> tuple[tuple[str, 
     table = logical(node) if node.kind == "dataset" else ""
     around = () if node.id == focus.id else (("Focus", view.on(node.id).address),)
     if not table:
-        return around
+        run = _dagster_run(node)
+        return (*around, ("Dagster", run)) if run else around
     return (
         *around,
         ("Impact", link(f"/impact/{table}", version=node.version)),
         ("Versions", link(f"/versions/{table}")),
     )
+
+
+def _dagster_run(node: GraphNode) -> str:
+    """The address that leads to the Dagster run that a run was a step of."""
+    parent = node.facts.get("parent_id") if node.kind == "run" else None
+    return link(f"/dagster/{parent}") if parent else ""
 
 
 def _hidden(side: Side, node: GraphNode, view: View, visible: VisibleGraph) -> tuple[int, str] | None:

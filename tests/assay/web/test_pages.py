@@ -288,3 +288,9 @@ def test_the_checks_of_a_table_are_those_of_all_its_days(client: TestClient) -> 
     """The second of three days broke a rule; its rows are in quarantine, as agreed."""
     page = client.get("/").text
     assert "rows that broke 1 of 2 rules are in quarantine, from 1 of 3 batches" in page
+
+
+def test_a_run_leads_to_its_page_in_dagster(client: TestClient) -> None:
+    answer = client.get(f"/dagster/{NOBODY}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"http://127.0.0.1:3000/runs/{NOBODY}")
+    assert client.get("/dagster/../../elsewhere").status_code == 404
