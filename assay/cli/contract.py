@@ -7,7 +7,7 @@ import click
 
 from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
 
 out_option = click.option(
     "--out", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write to this new file instead."
@@ -167,7 +167,7 @@ def check(source: str, contract_: str, previous: str | None, as_json: bool) -> i
     if broken:
         rows = [(r.name, r.severity, r.status, f"{r.invalid:,}", f"{r.unknown:,}") for r in broken]
         print_table(("rule", "severity", "status", "invalid", "unknown"), rows, right=("invalid", "unknown"))
-    said = f"{report.rows_in:,} rows: {report.rows_clean:,} clean, {report.rows_quarantined:,} would be quarantined"
+    said = f"{plural(report.rows_in, 'row')}: {report.rows_clean:,} clean, {report.rows_quarantined:,} would be quarantined"
     out.print(f"stopped: {said}" if stopped else said)
     return EXIT_NO if stopped else 0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from assay.cli.output import json_option, out, print_json
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
 
 SUFFIX = ".tmpl"
 # What is called otherwise in the template: names that tools here would take for their own.
@@ -47,7 +47,7 @@ def init(name: str, folder: Path | None, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"project": name, "package": package, "folder": str(folder), "files": [str(path) for path in texts]})
         return
-    out.print(f"{len(texts)} files written to {folder}/. Next:", highlight=False, soft_wrap=True)
+    out.print(f"{plural(len(texts), 'file')} written to {folder}/. Next:", highlight=False, soft_wrap=True)
     if folder.resolve() != Path.cwd():
         out.print(f"  cd {folder}", highlight=False, soft_wrap=True)
     out.print("  assay materialize         # two of the delivered rows break the contract", highlight=False)

@@ -10,6 +10,7 @@ import click
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
 from assay.cli.trees import tree
+from assay.errors import plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.store import open_store
 
@@ -18,6 +19,7 @@ from assay.store import open_store
 @click.argument("prediction_id")
 @click.option("--verify", "verify_", is_flag=True, help="Recompute digests, the feature row and the vector.")
 @click.option("--rows", is_flag=True, help="Name the source rows behind the prediction.")
+@click.option("--lookups", is_flag=True, help="Follow tables that something was only looked up in, too.")
 @click.option(
     "--export",
     "bundle",
@@ -27,7 +29,13 @@ from assay.store import open_store
 @click.option("--withhold", multiple=True, metavar="COLUMN", help="With --export: a personal column of the prediction.")
 @json_option
 def trace(
-    prediction_id: str, verify_: bool, rows: bool, bundle: Path | None, withhold: tuple[str, ...], as_json: bool
+    prediction_id: str,
+    verify_: bool,
+    rows: bool,
+    lookups: bool,
+    bundle: Path | None,
+    withhold: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
@@ -41,7 +49,7 @@ def trace(
     from assay.lineage.tracing.row_provenance import source_rows
 
     store = open_store()
-    found = store.trace(prediction_id)
+    found = store.trace(prediction_id, lookups=lookups)
     answer = found.to_dict() if as_json else {}
     verification = None
     if rows:
@@ -59,13 +67,16 @@ def trace(
     else:
         out.print(tree(found.outline()))
         if rows:
-            table = [(row["file"], row["sha256"][:12], row["row_number"], row["table"]) for row in answer["rows"]]
-            print_table(("file", "sha256", "row", "read as"), table, right=("row",))
+            # A row that counts for two reasons, such as two windows, is one row.
+            found_rows = ((row["file"], row["sha256"][:12], row["row_number"], row["table"]) for row in answer["rows"])
+            print_table(("file", "sha256", "row", "read as"), list(dict.fromkeys(found_rows)), right=("row",))
         if verification is not None:
             out.print(tree(verification.outline()))
         if bundle is not None:
             written = answer["bundle"]
-            out.print(f"{written['path']}: {written['files']} files, SHA256SUMS has SHA-256 {written['sha256']}")
+            out.print(
+                f"{written['path']}: {plural(written['files'], 'file')}, SHA256SUMS has SHA-256 {written['sha256']}"
+            )
             for item in written["missing"]:
                 out.print(f"  not in it: {item['what']} ({item['why']})", markup=False)
     return EXIT_DONE if verification is None or verification.ok else EXIT_NO
@@ -230,7 +241,7 @@ def import_(source: BinaryIO, as_json: bool) -> None:
     if as_json:
         print_json({"read": found.read, "new": found.new})
     else:
-        out.print(f"{found.read:,} events read, {found.new:,} of them new.")
+        out.print(f"{plural(found.read, 'event')} read, {found.new:,} of them new.")
 
 
 @lineage.command()
@@ -251,7 +262,7 @@ def rebuild(as_json: bool) -> int:
     if as_json:
         print_json({"commits": found.commits, "runs": found.runs, "damaged": list(found.damaged)})
     else:
-        out.print(f"{found.commits:,} commits read, {found.runs:,} runs restored.")
+        out.print(f"{plural(found.commits, 'commit')} read, {plural(found.runs, 'run')} restored.")
         for name in found.damaged:
             out.print(f"  {name} is damaged and is not in the graph", markup=False)
     return EXIT_NO if found.damaged else EXIT_DONE
@@ -287,7 +298,7 @@ def recover(seconds: int, abandoned_hours: float | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        out.print(f"{len(found)} runs ended." if found else "No run is missing its end.")
+        out.print(f"{plural(len(found), 'run')} ended." if found else "No run is missing its end.")
 
 
 @lineage.command()
@@ -306,5 +317,9 @@ def forward(seconds: float, refused: bool, as_json: bool) -> int:
     if as_json:
         print_json({"waiting": waiting})
     else:
-        out.print(f"{waiting} events still wait: `assay doctor` says why." if waiting else "Nothing waits.")
+        out.print(
+            f"{plural(waiting, 'event')} still to be delivered: `assay doctor` says why."
+            if waiting
+            else "Nothing waits."
+        )
     return EXIT_NO if waiting else EXIT_DONE

@@ -8,6 +8,7 @@ import polars as pl
 
 from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
+from assay.errors import plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
 
@@ -249,12 +250,14 @@ def _tell(source: "Source", decided: "DecisionResult", action: str, yes: bool, p
     if len(decided.rows) > SHOWN_ROWS:
         out.print(f"… and {len(decided.rows) - SHOWN_ROWS} more.")
     if not yes:
-        out.print(f"{len(fits)} of {len(decided.rows)} rows would be {said}. Nothing was changed: add --yes to do it.")
+        out.print(
+            f"{len(fits)} of {plural(len(decided.rows), 'row')} would be {said}. Nothing was changed: add --yes to do it."
+        )
     elif not fits:
-        out.print(f"None of {len(decided.rows)} rows was {said}.")
+        out.print(f"None of {plural(len(decided.rows), 'row')} was {said}.")
     else:
         out.print(
-            f"{len(fits)} of {len(decided.rows)} rows {said} (decision {decided.id}). {source.clean} is up to date for "
+            f"{len(fits)} of {plural(len(decided.rows), 'row')} {said} (decision {decided.id}). {source.clean} is up to date for "
             f"{', '.join(decided.partitions)}; `assay materialize` brings along what reads it."
         )
     for problem in problems:

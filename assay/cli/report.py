@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from assay.cli.output import json_option, out, print_json, print_table
-from assay.errors import AssayError, nearest
+from assay.errors import AssayError, nearest, plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import open_store
 
@@ -49,7 +49,7 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
         return
     counts = found.report
     out.print(
-        f"[bold]{found.table}[/bold] {found.partition}, version {found.version}: {counts.rows_in:,} rows in, "
+        f"[bold]{found.table}[/bold] {found.partition}, version {found.version}: {plural(counts.rows_in, 'row')} in, "
         f"{counts.rows_clean:,} clean, {counts.rows_quarantined:,} quarantined (contract {counts.contract} v{counts.version})"
     )
     broken = [rule for rule in worst_first(counts.rules) if rule.status != "passed" or rule.invalid]

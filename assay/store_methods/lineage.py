@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 class LineageMethods(StoreBase):
     """Trace, verify, impact."""
 
-    def trace(self, prediction_id: str) -> "Trace":
-        """From a prediction to the source bytes."""
+    def trace(self, prediction_id: str, *, lookups: bool = False) -> "Trace":
+        """From a prediction to the source bytes; with `lookups` also to those of tables that something was only looked up in."""
         from assay.lineage.tracing.trace import trace
 
-        return trace(self.lake, prediction_id)
+        return trace(self.lake, prediction_id, lookups=lookups)
 
     def verify(
         self,

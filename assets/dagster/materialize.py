@@ -17,7 +17,7 @@ from assay.assets.dagster.definitions import definitions_of
 from assay.assets.dagster.jobs import job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, this_process
-from assay.assets.dagster.to_dagster import FORCE_TAG
+from assay.assets.dagster.to_dagster import FORCE_TAG, WAITED_TAG
 from assay.assets.steps.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 
@@ -109,6 +109,11 @@ def run_unit(
         data = result.step_materialization_data.materialization
         if data.metadata.get("new_version") and data.metadata["new_version"].value:
             versions.append(f"{data.asset_key.to_user_string()}@{data.metadata['delta_version'].value}")
+    run = instance.get_run_by_id(outcome.run_id)
+    table, _, waits = (run.tags.get(WAITED_TAG, "") if run else "").partition(": ")
+    if waits:
+        failed.add(table.replace("/", "__"))
+        problems.append(waits)
     makers = {asset_key(table): step.name for step in unit.steps for table in step.outputs}
     warnings = list[str]()
     for evaluation in outcome.get_asset_check_evaluations():

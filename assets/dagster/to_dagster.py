@@ -21,7 +21,7 @@ from assay.lineage.delivery.recorder import run_id
 
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
 REFUSED_TAG = "assay/refused"  # on a run, by itself: the table whose batch was refused
-WAITED_TAG = "assay/waited"  # on a run, by itself: the table whose upstream has not arrived
+WAITED_TAG = "assay/waited"  # on a run, by itself: a table, and what it waits for
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 
@@ -133,7 +133,7 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
         except NotReady as waiting:
             context.log.warning("%s", waiting)
             if not step.batches:
-                stopped.setdefault(WAITED_TAG, step.outputs[0])
+                stopped.setdefault(WAITED_TAG, f"{step.outputs[0]}: {waiting}")
         except Conflict:
             raise  # other writers won every time: Dagster tries again later
         except AssayError as problem:

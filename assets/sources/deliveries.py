@@ -40,6 +40,7 @@ class Delivery:
     """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes.
 
     What is no file has `fetch` for its bytes (see `Delivery.of_bytes`), and may have its rows as a `frame` already.
+    `handed_over` is how it came, where it came without a landing folder.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Delivery:
     partition: str
     revision: int = 0
     superseded_by: str | None = None
+    handed_over: str = ""
     fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
     frame: pl.DataFrame | None = field(default=None, repr=False, compare=False)
 
@@ -62,6 +64,13 @@ class Delivery:
     def next_revision(self) -> str:
         """The file name that a correction should have."""
         return _revised(PurePosixPath(self.path).name, self.revision + 1)
+
+    @property
+    def how_to_correct(self) -> str:
+        """What to do where the whole delivery cannot be used, as the end of a message."""
+        if self.handed_over:
+            return f"hand over the corrected data: {self.handed_over}"
+        return f"ask the upstream to re-send it as {self.next_revision} in the same folder"
 
     def content(self) -> bytes:
         """The bytes of the file. Raises `DeliveryError` if they are not those that were scanned."""
@@ -83,6 +92,20 @@ def delivered_partitions(landing: Path, pattern: str, partitioning: Partitioning
     folder, _ = split_pattern(pattern)
     found = (entry.name for entry in (landing / folder).glob("*") if partitioning.is_key(entry.name) and entry.is_dir())
     return partitioning.known([key for key in found if next(_files(landing, pattern, key), None)])
+
+
+def unplaced_folders(
+    landing: Path, pattern: str, partitioning: Partitioning, suffixes: Sequence[str] = ()
+) -> list[str]:
+    """Folders with files of the pattern whose names are no keys of the partitioning, so that nobody reads them."""
+    folder, _ = split_pattern(pattern)
+    found = (entry.name for entry in (landing / folder).glob("*") if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(
+        f"{folder}{name}"
+        for name in found
+        if not partitioning.is_key(name)
+        and any(not suffixes or file.suffix in suffixes for file in _files(landing, pattern, name))
+    )
 
 
 def scan_partition(

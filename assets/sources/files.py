@@ -6,7 +6,13 @@ from datetime import date
 
 import polars as pl
 
-from assay.assets.sources.deliveries import Delivery, delivered_partitions, scan_partition, split_pattern
+from assay.assets.sources.deliveries import (
+    Delivery,
+    delivered_partitions,
+    scan_partition,
+    split_pattern,
+    unplaced_folders,
+)
 from assay.assets.sources.dispatch import read_delivery
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.features.tables.partitioning import Partitioning
@@ -42,6 +48,11 @@ class Files(SourceReader):
 
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         return delivered_partitions(settings.landing_path, self.pattern, partitioning)
+
+    def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
+        if not partitioning.is_partitioned:
+            return []
+        return unplaced_folders(settings.landing_path, self.pattern, partitioning, self.suffixes)
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
         found = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)

@@ -210,7 +210,7 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
     expected = {column.name: str(column.dtype) for column in columns if column.required}
     delivered = {name: str(dtype) for name, dtype in frame.schema.items() if not name.startswith("_")}
     drift = compare_columns(expected, delivered)
-    action = f"ask the upstream to re-send it as {delivery.next_revision} in the same folder, or change the contract"
+    action = f"{delivery.how_to_correct}, or change the contract"
     if drift.missing:
         partner = {old: new for old, new, _ in drift.renamed}
         column = drift.missing[0]

@@ -19,7 +19,7 @@ from assay.checks.contract.compile import compile_columns, compile_rules
 from assay.checks.contract.field import METADATA_KEY, Block, ColumnRule, QuarantineLimits, RowCount, RowRule, Severity
 from assay.checks.contract.patterns import expanded, for_columns, templates
 from assay.checks.contract.rules import Column, Rule
-from assay.errors import AssayError, nearest
+from assay.errors import AssayError, nearest, refuse_case_twins
 
 _OPTIONS = ("version", "owner", "freshness", "severity", "row_count", "quarantine")
 #: Options of pandera that a contract does not have -> what to do instead.
@@ -177,6 +177,7 @@ def _compile(contract: type[Contract]) -> Compiled | None:
         return None
     options = contract.__options__
     columns = compile_columns(templates(schema))
+    refuse_case_twins((column.name for column in columns if column.pattern is None), name)
     key = tuple(column.name for column in columns if column.options.key)
     if key and schema.unique is None and contract.__config__ is not None:
         # So that pandera by itself also knows the key, in this thread (the schema) and in others (the config).

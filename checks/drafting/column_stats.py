@@ -194,6 +194,13 @@ def _key(rows: pl.DataFrame, columns: Sequence[ColumnStats]) -> tuple[tuple[str,
             distinct = rows.select(pl.struct(first.name, second.name).n_unique()).item()
             if distinct >= SHARE * rows.height:
                 return (first.name, second.name), rows.height - distinct
+    # Measurements: what was measured, and when. A time that tells nearly all rows apart by itself proves nothing of the other.
+    times = [c for c in full if c.dtype.is_temporal() and c.distinct < SHARE * c.present]
+    for one in (c for c in full if c.dtype == pl.String and 1 < c.distinct < SHARE * c.present):
+        for time in times:
+            distinct = rows.select(pl.struct(one.name, time.name).n_unique()).item()
+            if distinct >= SHARE * rows.height:
+                return (one.name, time.name), rows.height - distinct
     return (), 0
 
 

@@ -126,9 +126,19 @@ def _arguments(column: ColumnStats, found: TableStats) -> Iterator[str]:
         yield "ge=0"
 
 
+# Words in names of what is counted or measured from zero. Other numbers (temperatures, balances, differences) may be negative
+# though they have not been so far, so that a bound would stop the first cold day.
+_FROM_ZERO = re.compile(
+    "age|amount|area|bytes|capacity|cost|count|days|distance|duration|fee|height|hours|items|length|minutes|n|num|passengers|"
+    "population|price|qty|quantity|rows|seconds|size|spend|stock|tickets|total|units|volume|weight|width"
+)
+
+
 def _never_negative(column: ColumnStats) -> bool:
+    """Whether a lower bound of zero is proposed: the name is that of a count or an amount, and the values agree."""
     known = column.dtype.is_numeric() and not column.dtype.is_unsigned_integer() and column.low is not None
-    return known and column.negative <= (1 - SHARE) * column.present
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column.name).lower())
+    return known and any(map(_FROM_ZERO.fullmatch, words)) and column.negative <= (1 - SHARE) * column.present
 
 
 def _evidence(column: ColumnStats, found: TableStats) -> Iterator[str]:

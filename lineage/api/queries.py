@@ -65,10 +65,13 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         return Answer(_subgraph(neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)))
 
     @router.get("/trace/{prediction_id}", response_model=responses.Trace, responses=MISSING)
-    def trace_of(prediction_id: Annotated[str, Path(), AfterValidator(decoded)]) -> Answer:
+    def trace_of(
+        prediction_id: Annotated[str, Path(), AfterValidator(decoded)],
+        lookups: Annotated[bool, Query(description="also follow what was only looked up in")] = False,
+    ) -> Answer:
         """Where a prediction came from, back to the delivered files."""
         try:
-            return Answer(trace(lake, prediction_id).to_dict())
+            return Answer(trace(lake, prediction_id, lookups=lookups).to_dict())
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 

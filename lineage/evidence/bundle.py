@@ -36,7 +36,7 @@ from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.evidence import verify as evidence_verify
 from assay.lineage.predictions.attachments import PROMPT
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
-from assay.lineage.predictions.outputs import outputs_of
+from assay.lineage.predictions.outputs import labels_of, outputs_of
 from assay.lineage.predictions.prediction_log import DIGEST, EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.row_provenance import LINKS, SourceRow, source_rows
@@ -96,6 +96,7 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
 
     Raises AssayError when the prediction's own data file is gone, or for a column that the prediction does not have.
     """
+    trace = trace.with_lookups
     unknown = sorted(set(withhold) - set(trace.prediction.frame.columns))
     if unknown:
         raise AssayError(
@@ -234,9 +235,9 @@ def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequ
         name[4:] for name in identity if "key:" in name
     }
     rest = [name for name in frame.columns if name not in told]
-    outputs = outputs_of(commit, frame.columns)
+    outputs, labels = outputs_of(commit, frame.columns), labels_of(commit, frame.schema)
     shown = {
-        name: _typed(frame[name]) for name in rest if name not in withhold and _is_shown(frame[name], name in outputs)
+        name: _typed(frame[name]) for name in rest if name not in withhold and _is_shown(frame[name], name in labels)
     }
     return {
         "prediction_id": trace.prediction_id,
@@ -259,10 +260,10 @@ def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequ
     }
 
 
-def _is_shown(column: pl.Series, is_output: bool) -> bool:
-    """Numbers, times and truth values; of texts the prompt's version, and outputs that are labels."""
+def _is_shown(column: pl.Series, is_label: bool) -> bool:
+    """Numbers, times and truth values; of texts the prompt's version, and declared outputs that are short."""
     if column.dtype == pl.String:
-        return column.name == PROMPT or (is_output and len(column[0] or "") <= _LABEL)
+        return column.name == PROMPT or (is_label and len(column[0] or "") <= _LABEL)
     return column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == pl.Boolean
 
 

@@ -21,7 +21,7 @@ from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import instant
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID
-from assay.lineage.predictions.outputs import CONFIDENCE, DIGEST, EVENT_TIME, OURS, checked_outputs
+from assay.lineage.predictions.outputs import BY_DEFAULT, CONFIDENCE, DIGEST, EVENT_TIME, OURS, checked_outputs
 from assay.lineage.predictions.uuid7 import uuid7
 
 
@@ -229,6 +229,7 @@ def stage_predictions(
         features=tuple(features),
         feature_columns=tuple(feature_columns),
         outputs=tuple(named_outputs),
+        outputs_by=BY_DEFAULT if outputs is None else "",
     )
     tx.write(table, new, mode="append", statistics=(ID,), sections={"predictions": described})
     return ids.to_list()

@@ -102,6 +102,7 @@ def verify(
     of 0.9999. `landing` is the folder that files were delivered to: whether they are still there, unchanged, is reported
     but decides nothing, since the lake keeps their bytes.
     """
+    trace = trace.with_lookups
     logs = {table: read_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
     findings = [
         *_commits(trace, logs),

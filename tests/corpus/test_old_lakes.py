@@ -121,7 +121,7 @@ def test_training_sets_load_with_the_rows_of_then(store: Store, expected: dict[s
 
 def test_every_prediction_is_traced_and_verified_as_it_was(store: Store, expected: dict[str, Any]) -> None:
     for said in expected["predictions"]:
-        trace = store.trace(said["prediction_id"])
+        trace = store.trace(said["prediction_id"], lookups=True)
         found = store.verify(trace, embed=False)
         assert found.outcome == said["verify"]["without_model"]["outcome"]
         named = [[item.what, item.ok, item.required] for item in found.checks if not item.ok]

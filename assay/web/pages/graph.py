@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnNode
 from assay.lineage.events.naming import LOGICAL
@@ -198,7 +198,7 @@ def _note(node: GraphNode) -> str:
         words = "run" if state == "complete" else f"run {state}"
         return f"{words} {_minute(facts.get('ended_at') or facts.get('started_at'))}"
     if node.kind == "job":
-        return f"job, {facts.get('runs', 0)} runs"
+        return f"job, {plural(facts.get('runs', 0), 'run')}"
     return _minute(facts.get("written_at"))
 
 

@@ -52,7 +52,7 @@ def test_a_broken_rule_shows_masked_examples_and_the_version_that_keeps_its_rows
 def test_a_blocking_check_is_known_as_one_and_stops_what_is_downstream(new_shop: Any) -> None:
     blocking(new_shop, 0.2)
     specs = {spec.name: spec.blocking for asset in assets(new_shop) for spec in asset.check_specs}
-    assert {name for name, blocks in specs.items() if blocks} == {"delivery", "amount__ge"}
+    assert {name for name, blocks in specs.items() if blocks} == {"delivery", "quarantined", "amount__ge"}
     new_shop.drop(1, new_shop.csv(1, 1.0, 2.0, -3.0))
     result = materialise(new_shop, 1)
     assert result.success, "it did what was agreed: the check is red, not the run"
@@ -96,7 +96,7 @@ def test_a_run_over_several_days_keeps_each_days_verdict_and_version(new_shop: A
 def test_a_backfill_of_one_day_keeps_its_verdicts(new_shop: Any) -> None:
     """As the UI launches it: a range, of one day too."""
     new_shop.drop(1, new_shop.csv(1, 1.0, -1.0))
-    day = dict.fromkeys(RANGE, new_shop.day(1))
+    day: dict[str, str] = dict.fromkeys(RANGE, new_shop.day(1))
     assert dg.materialize(assets(new_shop), tags=day, instance=new_shop.instance).success
     storage = new_shop.instance.event_log_storage
     names = {spec.name for asset in assets(new_shop) for spec in asset.check_specs if spec.asset_key == ORDERS}
@@ -116,7 +116,7 @@ def test_a_refused_file_paints_one_check_red_and_nothing_else(new_shop: Any) -> 
         dg.AssetCheckSeverity.ERROR,
     )
     assert evaluation.partition == new_shop.day(1)
-    assert evaluation.description.endswith("Nothing was published.")
+    assert str(evaluation.description).endswith("Nothing was published.")
     assert result.get_asset_materialization_events() == []
     assert not [event for event in result.all_events if event.is_step_failure]
     assert new_shop.instance.get_run_by_id(result.run_id).tags["assay/refused"] == "raw/orders"

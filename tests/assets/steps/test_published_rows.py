@@ -20,10 +20,10 @@ def test_a_key_of_any_earlier_day_is_found_by_reading_that_day_alone(
     scanned: list[Any] = []
     scan = TableState.scan
 
-    def counted(self: TableState, partitions: Any = None) -> Any:
+    def counted(self: TableState, partitions: Any = None, *others: Any) -> Any:
         if self.table.name == "clean/orders":
             scanned.append(partitions)
-        return scan(self, partitions)
+        return scan(self, partitions, *others)
 
     shop.drop(4, shop.csv(4, 1.0) + shop.csv(1, 5.0).split(b"\n", 1)[1])
     with monkeypatch.context() as patch:
