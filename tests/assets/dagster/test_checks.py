@@ -74,7 +74,7 @@ def test_a_blocking_rule_broken_within_its_threshold_warns_and_lets_the_batch_pa
 def test_a_run_over_several_days_keeps_each_days_verdict_and_version(new_shop: Any) -> None:
     for number, amounts in enumerate(([1.0, -1.0], [1.0], [-1.0, -1.0, 1.0]), start=1):
         new_shop.drop(number, new_shop.csv(number, *amounts))
-    days = dict(zip(RANGE, (new_shop.day(1), new_shop.day(3)), strict=True))
+    days: dict[str, str] = dict(zip(RANGE, (new_shop.day(1), new_shop.day(3)), strict=True))
     assert dg.materialize(assets(new_shop), tags=days, instance=new_shop.instance).success
 
     storage, state = new_shop.instance.event_log_storage, new_shop.env.lake.table("clean/orders").at()
@@ -139,7 +139,7 @@ def test_a_day_refused_in_a_run_over_several_fails_alone(new_shop: Any) -> None:
     blocking(new_shop, 0.5)
     for number, amounts in enumerate(([1.0], [-1.0, -1.0, 1.0], [1.0]), start=1):
         new_shop.drop(number, new_shop.csv(number, *amounts))
-    days = dict(zip(RANGE, (new_shop.day(1), new_shop.day(3)), strict=True))
+    days: dict[str, str] = dict(zip(RANGE, (new_shop.day(1), new_shop.day(3)), strict=True))
     assert dg.materialize(assets(new_shop), tags=days, instance=new_shop.instance).success
     history = new_shop.instance.event_log_storage.get_asset_check_execution_history
     last = {
