@@ -33,16 +33,16 @@ def environment() -> Resources:
 
 
 def build_asset(
-    step: Step, known: Mapping[str, Partitioning], resources: Callable[[], Resources] = environment
+    step: Step, partitionings: Mapping[str, Partitioning], resources: Callable[[], Resources] = environment
 ) -> dg.AssetsDefinition:
     """The Dagster asset(s) of a step. `known` are all tables of the pipeline, with their partitions: others are not
     dependencies. `resources` are asked for in each run."""
     partitions = definition_of(step.partitioning)
-    upstream = [table for table in dict.fromkeys((*step.reads, *step.references)) if table in known]
+    upstream = [table for table in dict.fromkeys((*step.reads, *step.references)) if table in partitionings]
     specs = [
         dg.AssetSpec(
             asset_key(table),
-            deps=[_dependency(step, table, known[table]) for table in upstream if table not in step.outputs],
+            deps=[_dependency(step, table, partitionings[table]) for table in upstream if table not in step.outputs],
             description=step.descriptions.get(table, step.description),
             group_name=group_of(step, table),
             code_version=step.code_version,

@@ -131,10 +131,10 @@ def _keep(env: Resources, deliveries: Sequence[Delivery]) -> None:
 
 def _next_batch(lake: Lake, source: Source) -> str:
     try:
-        known = lake.table(source.raw).at().partitions()
+        batches = lake.table(source.raw).at().partitions()
     except TableMissing:
-        known = []
-    return f"{int(known[-1]) + 1 if known else 1:06d}"
+        batches = []
+    return f"{int(batches[-1]) + 1 if batches else 1:06d}"
 
 
 def _seen_elsewhere(lake: Lake, table: str, key: str) -> dict[str, str]:
@@ -218,10 +218,10 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         problem = f"the contract's column {column!r} is missing{likely}"
         raise DeliveryError(delivery.path, problem, action, column=column)
     dtypes = {column.name: column.dtype for column in columns}
-    for name, wanted, found in drift.retyped:
+    for name, wanted, actual in drift.retyped:
         converted = _lossless(frame[name], dtypes[name])
         if converted is None:
-            problem = f"column {name!r} is {found}, the contract says {wanted}, and converting would lose something"
+            problem = f"column {name!r} is {actual}, the contract says {wanted}, and converting would lose something"
             raise DeliveryError(delivery.path, problem, action, column=name)
         frame = frame.with_columns(converted)
     return frame

@@ -36,8 +36,8 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
             predictions=_predictions(states),
         )
     if _is_uuid(text):
-        found = search(store, text, limit=1)
-        if not found:  # runs are in the index, predictions are in the lake
+        nodes = search(store, text, limit=1)
+        if not nodes:  # runs are in the index, predictions are in the lake
             return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
     hits = [_hit(node) for node in search(store, text, limit=FOUND)]
     near = {} if hits else near_tables(lake, text)
@@ -70,7 +70,7 @@ def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
 
 
 def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
-    shown = {
+    row = {
         "name": name,
         "style": style_of(table_kind(name)),
         "href": graph_link(dataset_id(name)),
@@ -78,9 +78,9 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
         "problem": str(state) if isinstance(state, AssayError) else "",
     }
     if isinstance(state, AssayError):
-        return shown
+        return row
     last = state.commits[-1]
-    return shown | {
+    return row | {
         "version": state.version,
         "versions": link(f"/versions/{name}"),
         "rows": f"{state.rows():,}",
@@ -114,7 +114,7 @@ def _badge(name: str, state: TableState) -> Badge | None:
 
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
     """Newest first."""
-    shown: list[dict[str, Any]] = []
+    models: list[dict[str, Any]] = []
     for name, state in states:
         if not Kind.MODELS.holds(name) or isinstance(state, AssayError):
             continue
@@ -123,7 +123,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
             rows = state.scan().select(wanted).collect().to_dicts()
         except UNREADABLE:
             continue  # the table's own page says what is wrong with it
-        shown += [
+        models += [
             {
                 "name": own_name(name),
                 "href": graph_link(dataset_id(name)),
@@ -134,12 +134,12 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
             }
             for row in reversed(rows)
         ]
-    return shown
+    return models
 
 
 def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
     """The last of each model's newest days."""
-    found: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
     for name, state in states:
         if not Kind.PREDICTIONS.holds(name) or isinstance(state, AssayError):
             continue
@@ -151,7 +151,7 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
             rows = state.scan(newest).select(wanted).sort(EVENT_TIME).tail(RECENT).collect()
         except UNREADABLE:
             continue
-        found += [
+        predictions += [
             {
                 "id": row[ID],
                 "at": row[EVENT_TIME],
@@ -161,5 +161,5 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
             }
             for row in rows.to_dicts()
         ]
-    found.sort(key=lambda row: row["at"], reverse=True)
-    return [row | {"time": moment(row["at"])} for row in found[:RECENT]]
+    predictions.sort(key=lambda row: row["at"], reverse=True)
+    return [row | {"time": moment(row["at"])} for row in predictions[:RECENT]]
