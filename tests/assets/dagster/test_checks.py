@@ -58,7 +58,9 @@ def test_a_blocking_check_is_known_as_one_and_stops_what_is_downstream(new_shop:
     assert result.success, "it did what was agreed: the check is red, not the run"
     assert verdict(result, "amount__ge").severity == dg.AssetCheckSeverity.ERROR
     assert not verdict(result, "amount__ge").passed
-    assert {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()} == {"raw/orders"}
+    assert {
+        event.materialization.asset_key.to_user_string() for event in result.get_asset_materialization_events()
+    } == {"raw/orders"}
 
 
 def test_a_blocking_rule_broken_within_its_threshold_warns_and_lets_the_batch_pass(new_shop: Any) -> None:
