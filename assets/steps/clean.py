@@ -297,7 +297,7 @@ def _quarantined_check(source: Source, report: Report) -> CheckResult:
         worst = max(report.rules, key=lambda rule: rule.invalid if rule.severity.removes_row else 0)
         message = f"{result.invalid} of {result.evaluated} rows broke a rule, {worst.invalid} of them {worst.name}"
         if result.status == "blocked":
-            message += ": so many that the delivery or the rule is wrong. Correct it, or allow it by Config.quarantine of the contract."
+            message += ": so many that the delivery or the rule is wrong. Correct it, or allow it: Config.quarantine."
         else:
             message += f": see {source.quarantine}."
     return CheckResult(
