@@ -9,6 +9,7 @@ import dagster as dg
 
 from assay.assets.dagster.jobs import named
 from assay.assets.dagster.run_requests import died, read_memory
+from assay.assets.dagster.to_dagster import REFUSED_TAG
 
 PARTITION_TAG = "dagster/partition"
 
@@ -36,14 +37,15 @@ def last_runs(instance: dg.DagsterInstance, limit: int = 10) -> list[RanRun]:
 
 def _ran(instance: dg.DagsterInstance, record: Any) -> RanRun:
     run = record.dagster_run
-    failed = run.status == dg.DagsterRunStatus.FAILURE
+    refused = REFUSED_TAG in run.tags
+    failed = run.status == dg.DagsterRunStatus.FAILURE or refused
     return RanRun(
         run.run_id,
-        run.status.value.lower(),
+        "refused" if refused else run.status.value.lower(),
         run.tags.get(PARTITION_TAG),
         tuple(sorted(key.to_user_string() for key in run.asset_selection or ())),
         datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None,
-        failed and died(instance, run),
+        died(instance, run),
         tuple(_problems(instance, run)) if failed else (),
     )
 
@@ -55,6 +57,11 @@ def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]
             text = event.step_failure_data.user_failure_data
             error = event.step_failure_data.error
             yield (text.description if text and text.description else error.message if error else "").strip()
+    for found in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records:
+        event = found.event_log_entry.dagster_event
+        check = event.asset_check_evaluation_data if event else None
+        if check and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            yield check.description or f"{check.check_name} failed"
 
 
 def unresolved(runs: Sequence[RanRun]) -> list[RanRun]:
@@ -63,9 +70,9 @@ def unresolved(runs: Sequence[RanRun]) -> list[RanRun]:
     found: list[RanRun] = []
     for run in runs:
         places = {(run.partition, table) for table in run.assets}
-        if run.status == "failure" and not places <= good:
+        if run.status in ("failure", "refused") and not places <= good:
             found.append(run)
-        good |= places if run.status in ("success", "failure") else set()
+        good |= places if run.status in ("success", "failure", "refused") else set()
     return found
 
 

@@ -1,4 +1,8 @@
-"""Jobs: one per partitions definition, since a Dagster run can have only one."""
+"""Jobs, and the runs of them that are due. One job per partitions definition, since a Dagster run can have only one.
+
+The planner knows slices (which partitions' bytes a step has read), which Dagster's own staleness does not; so what it plans
+is requested, and the sensor, `assay materialize` and a click give the same result.
+"""
 
 import hashlib
 import re
@@ -13,13 +17,21 @@ from assay.assets.steps.step import Step
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
 
+RUNS_AT_ONCE = 40
+
 
 def jobs_of(steps: Sequence[Step], project: str = "") -> list["Job"]:
     tables: dict[str, list[str]] = {}
+    rhythms = {job_name(step, project): _in_words(step) for step in steps}
     for step in steps:
         tables.setdefault(job_name(step, project), []).extend(step.outputs)
     return [
-        dg.define_asset_job(name, dg.AssetSelection.assets(*(asset_key(table) for table in outputs)))
+        dg.define_asset_job(
+            name,
+            # Steps report their verdicts themselves. Checks planned for a batch that is refused would be shown as failed.
+            dg.AssetSelection.assets(*(asset_key(table) for table in outputs)).without_checks(),
+            description=f"All tables {rhythms[name]}. The sensor and `assay materialize` run the parts of it that are due.",
+        )
         for name, outputs in tables.items()
     ]
 
@@ -38,6 +50,17 @@ def _rhythm(step: Step) -> str:
     zone = "" if partitions.time_zone == "UTC" else f"_{partitions.time_zone}"
     until = f"_to_{partitions.end}" if partitions.end else ""
     return re.sub(r"[^A-Za-z0-9_]", "_", f"{partitions.kind}_from_{partitions.start}{until}{zone}")
+
+
+def _in_words(step: Step) -> str:
+    partitions = step.partitioning
+    if not partitions.is_partitioned:
+        return "without partitions"
+    if not partitions.is_timed:
+        return f"with the partitions {', '.join(partitions.keys)}"
+    return f"with {partitions.kind} partitions from {partitions.start}" + (
+        f" to {partitions.end}" if partitions.end else ""
+    )
 
 
 def named(own: str, project: str) -> str:
