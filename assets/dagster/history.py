@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assay.assets.dagster.jobs import named
+from assay.assets.dagster.materialize import TABLES_TAG
 from assay.assets.dagster.run_requests import died, read_memory
 from assay.assets.dagster.to_dagster import REFUSED_TAG
 
@@ -43,7 +44,9 @@ def _ran(instance: dg.DagsterInstance, record: Any) -> RanRun:
         run.run_id,
         "refused" if refused else run.status.value.lower(),
         run.tags.get(PARTITION_TAG),
-        tuple(sorted(key.to_user_string() for key in run.asset_selection or ())),
+        tuple(
+            sorted(key.to_user_string() for key in run.asset_selection or ()) or run.tags.get(TABLES_TAG, "").split()
+        ),
         datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None,
         died(instance, run),
         tuple(_problems(instance, run)) if failed else (),

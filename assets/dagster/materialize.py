@@ -23,6 +23,7 @@ from assay.assets.steps.step import Resources, Step
 from assay.assets.steps.stopping import REQUESTED
 
 Report = Callable[["PlannedRunResult"], None]
+TABLES_TAG = "assay/tables"  # on a run of a part of a job: which, since Dagster does not keep it
 USER_TAG = "user"  # on a run: whom the Dagster UI names as the one who launched it
 
 
@@ -104,7 +105,7 @@ def run_unit(
         instance=instance,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={"assay/by": "materialize", PROCESS_TAG: process_tag()}
+        tags={"assay/by": "materialize", PROCESS_TAG: process_tag(), TABLES_TAG: " ".join(unit.tables)}
         | ({USER_TAG: actor} if actor else {})
         | ({FORCE_TAG: "yes"} if force else {}),
     )
