@@ -14,9 +14,9 @@ from assay.lineage.predictions.find_prediction import ID, UNREADABLE
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
 from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
-from assay.web.drawing import checks_badge, cut
+from assay.web.drawing import Badge, checks_badge, cut
 from assay.web.html import HEADERS, link, page
-from assay.web.node_labels import dataset_id, graph_link, heading, style_of, table_kind
+from assay.web.node_labels import LONGEST, dataset_id, graph_link, heading, near_tables, style_of, table_kind
 from assay.web.values import answer_text, metrics, moment
 
 FOUND = 50
@@ -40,7 +40,10 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         if not nodes:  # runs are in the index, predictions are in the lake
             return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
     hits = [_hit(node) for node in search(store, text, limit=FOUND)]
-    return page("home.html", q=text, hits=hits, limit=FOUND)
+    near = {} if hits else near_tables(lake, text)
+    return page(
+        "home.html", q=text if len(text) <= LONGEST else f"{text[:LONGEST]}…", hits=hits, limit=FOUND, near=near
+    )
 
 
 def _hit(node: GraphNode) -> dict[str, Any]:
@@ -59,8 +62,7 @@ def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
     for name in lake.tables():
         try:
             state = lake.table(name).at()
-            if not state.commits:  # also reads them: a damaged log is one line of the list, not the end of the page
-                raise AssayError("its log is empty")
+            state.last_commit  # noqa: B018 - a damaged one is one line of the list, not the end of the page
             yield name, state
         except AssayError as problem:
             yield name, problem
@@ -76,17 +78,37 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
     }
     if isinstance(state, AssayError):
         return row
-    last = state.commits[-1]
-    failed = [check["name"] for check in last.checks if not check["passed"] and check["table"] == name]
-    count = sum(check["table"] == name for check in last.checks)
+    last = state.last_commit
     return row | {
         "version": state.version,
         "versions": link(f"/versions/{name}"),
         "rows": f"{state.rows():,}",
         "partitions": len(state.partitions()) or "",
-        "badge": checks_badge(count - len(failed), failed),
+        "badge": _badge(name, state),
         "updated": moment(last.timestamp),
     }
+
+
+def _badge(name: str, state: TableState) -> Badge | None:
+    """The checks of all live batches: a rule that an earlier day broke is not forgotten when the next day keeps it."""
+    batches = state.writers(None)
+    verdicts = [
+        (number, check) for number, batch in enumerate(batches) for check in batch.checks if check["table"] == name
+    ]
+    names = {check["name"] for _, check in verdicts}
+    broken = [(number, check) for number, check in verdicts if not check["passed"]]
+    open_ = [found for found in broken if not (found[1]["severity"] == "quarantine" and found[1]["invalid"])]
+    if not broken:
+        return checks_badge(len(names), [])
+    found = {check["name"] for _, check in (open_ or broken)}
+    days = len({number for number, _ in (open_ or broken)})
+    if open_:
+        meaning = f"{len(found)} of {len(names)} checks found something, in {days} of {len(batches)} batches"
+        return Badge(f"✗ {len(found)}/{len(names)}", "failed", meaning)
+    meaning = (
+        f"rows that broke {len(found)} of {len(names)} rules are in quarantine, from {days} of {len(batches)} batches"
+    )
+    return Badge(f"✓ {len(names)}, {len(found)} with quarantine", "ok", meaning)
 
 
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
@@ -120,7 +142,8 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
     for name, state in states:
         if not Kind.PREDICTIONS.holds(name) or isinstance(state, AssayError):
             continue
-        newest = state.partitions()[-1:] or None
+        last = state.last_partition()
+        newest = [last] if last else None
         commits = state.writers(newest)
         outputs = list(dict.fromkeys(name for commit in commits for name in outputs_of(commit, state.schema)))
         wanted = [c for c in (ID, EVENT_TIME, *outputs, CONFIDENCE, "model_version") if c in state.schema]
