@@ -21,7 +21,7 @@ from assay.features.serving.feature_refs import spine_columns
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
-from assay.features.tables.table_log import TableLog, read_log
+from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.lineage.outline import Outline, Span, Style, leaf, line
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE, file_problem
@@ -103,7 +103,7 @@ def verify(
     but decides nothing, since the lake keeps their bytes.
     """
     trace = trace.with_lookups
-    logs = {table: read_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
+    logs = {table: replay_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
     findings = [
         *_commits(trace, logs),
         *_data_files(lake, trace, logs, progress),
@@ -143,7 +143,7 @@ def _summary(what: str, count: int, problems: list[Finding]) -> Iterator[Finding
         yield Finding(what, True, f"{count} checked")
 
 
-def _commits(trace: Trace, logs: dict[str, TableLog | None]) -> Iterator[Finding]:
+def _commits(trace: Trace, logs: dict[str, LogReplay | None]) -> Iterator[Finding]:
     """Every version that was read is still the commit that was read, and holds the files that were read; and so are the
     commits before it, for which each commit vouches."""
     for table, log in logs.items():
@@ -160,6 +160,8 @@ def _commits(trace: Trace, logs: dict[str, TableLog | None]) -> Iterator[Finding
                 if (before := log.entry(int(at))) is not None and before.sha256 != sha256
             ]
         )
+        for node in (node for node in trace.nodes if node.table == table and log is not None):
+            problems += _unnamed(node, log)
         for item in sorted(slices, key=lambda item: item.snapshot.version):
             what = f"{item.snapshot} commit"
             entry = log.entry(item.snapshot.version) if log else None
@@ -174,7 +176,18 @@ def _commits(trace: Trace, logs: dict[str, TableLog | None]) -> Iterator[Finding
         yield from _summary(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
 
 
-def _data_files(lake: Lake, trace: Trace, logs: dict[str, TableLog | None], progress: Progress) -> Iterator[Finding]:
+def _unnamed(node: Node, log: LogReplay | None) -> Iterator[Finding]:
+    """The trace may come from an index: the commits that it names as writers are those that the log itself names."""
+    ours = [item for item in node.slices if log is not None and log.table_id == item.snapshot.table_id]
+    if log is None or len(ours) < len(node.slices):
+        return
+    named = {c.version for item in ours for c in log.writers(item.snapshot.version, item.partitions, item.excluded)}
+    for commit in node.commits:
+        if commit.version not in named:
+            yield Finding(f"{node.table}@{commit.version}", False, "the log does not name it as a writer of these rows")
+
+
+def _data_files(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None], progress: Progress) -> Iterator[Finding]:
     """Every data file that was read has the bytes that its name promises."""
     wanted: dict[str, list[str]] = {table: [] for table in logs}
     for table, log in logs.items():
