@@ -232,8 +232,9 @@ def _unchanged(step: Step, env: Resources, declared: dict[str, bool]) -> Iterato
     """Nothing new to read: the tables stay at the version they have, with the checks of that time."""
     for table in step.outputs:
         state = env.lake.table(table).at()
-        commit = state.writers(None)[-1]
-        snapshot = state.table_snapshot(commit.version)
+        version = state.index.last_written(state.version)
+        assert version is not None  # nothing is unchanged that was never written
+        commit, snapshot = state.index.commit(version), state.table_snapshot(version)
         checks = {(item["table"], item["name"]): CheckResult(**item) for item in commit.checks}
         yield dg.MaterializeResult(
             asset_key=asset_key(table),
