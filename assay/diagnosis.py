@@ -132,13 +132,13 @@ def _project(_store: Store) -> str:
 
 def _settings(_store: Store) -> str:
     """A misspelt variable would be ignored without a word. Names only: values may be secret."""
-    known = {f"ASSAY_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
+    names = {f"ASSAY_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
     given = sorted(name for name in os.environ if name.upper().startswith("ASSAY_"))
-    unknown = [name for name in given if name.upper() not in known and not _connection(name.upper())]
+    unknown = [name for name in given if name.upper() not in names and not _connection(name.upper())]
     if unknown:
         name = unknown[0]
         raise AssayError(
-            f"Assay has no setting {name} and ignores it.{nearest(name.upper(), known)} Correct or unset it."
+            f"Assay has no setting {name} and ignores it.{nearest(name.upper(), names)} Correct or unset it."
         )
     return f"{', '.join(given) or 'all defaults'}"
 
@@ -184,15 +184,15 @@ def _lineage(store: Store) -> str:
 
     waiting, runs = backlog(store.lineage_store), store.lineage_store.runs()
     unended = sum(run.state in ("START", "RUNNING") for run in runs)
-    known = (
+    counts = (
         f"{plural(len(runs), 'run')}, {unended:,} of them without an end (in progress, or killed on another machine)"
     )
     if not store.settings.forward_to:
-        return f"{known}; nothing is forwarded (ASSAY_OPENLINEAGE_URL is not set)"
+        return f"{counts}; nothing is forwarded (ASSAY_OPENLINEAGE_URL is not set)"
     Channel(store.settings.forward_to)  # raises for a target that cannot be used
     if waiting.parked:
         raise AssayError(f"{plural(waiting.parked, 'event')} refused by the OpenLineage endpoint: {waiting.problem}")
-    return f"{known}; {plural(waiting.pending, 'event')} still to be forwarded{_because(waiting.problem)}"
+    return f"{counts}; {plural(waiting.pending, 'event')} still to be forwarded{_because(waiting.problem)}"
 
 
 def _because(problem: str) -> str:

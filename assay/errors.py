@@ -11,8 +11,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: ` Did you mean 'clean/tickets'?`, or nothing."""
     from difflib import get_close_matches
 
-    found = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    matches = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 def known_names(names: Iterable[str]) -> str:

@@ -69,8 +69,8 @@ def package_name(name: str) -> str:
 
 def _is_elsewhere(package: str) -> bool:
     """Whether Python finds a package of this name that is not in this folder (which has the project itself, with --force)."""
-    found = importlib.util.find_spec(package)
-    places = [*(found.submodule_search_locations or ()), found.origin] if found else []
+    spec = importlib.util.find_spec(package)
+    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
     # Not merely below this folder: an environment may lie in it.
     own = [Path.cwd() / package, Path.cwd() / "src" / package]
     return any(place and not any(Path(place).resolve().is_relative_to(one) for one in own) for place in places)
@@ -78,7 +78,7 @@ def _is_elsewhere(package: str) -> bool:
 
 def project_files(project: str, package: str) -> Iterator[tuple[Path, str]]:
     """Path (in the project's folder) and text of every file of a new project, in the order of the paths."""
-    for parts, file in sorted(_walk(files("assay.cli") / "template"), key=lambda found: found[0]):
+    for parts, file in sorted(_walk(files("assay.cli") / "template"), key=lambda entry: entry[0]):
         path = Path(*(RENAMED.get(part, package if part == "package" else part) for part in parts))
         text = file.read_text(encoding="utf-8")
         yield path, text.replace("@project@", project).replace("@package@", package)

@@ -54,7 +54,7 @@ class LineageMethods(StoreBase):
         *,
         partition: str | None = None,
         column: str | None = None,
-        references: bool = False,
+        lookups: bool = False,
     ) -> "Impact":
         """Everything downstream of a table, or of one version, partition or column of it.
 
@@ -63,8 +63,8 @@ class LineageMethods(StoreBase):
             version: Only what read rows that this version wrote; None: whatever the table ever held.
             partition: Only what read this partition.
             column: Only what came from this column.
-            references: Follow lookups, too.
+            lookups: Follow lookups, too.
         """
         from assay.lineage.tracing.impact import impact
 
-        return impact(self.lake, table, version, partition=partition, column=column, references=references)
+        return impact(self.lake, table, version, partition=partition, column=column, lookups=lookups)

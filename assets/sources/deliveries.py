@@ -90,8 +90,8 @@ class Delivery:
 def delivered_partitions(landing: Path, pattern: str, partitioning: Partitioning) -> list[str]:
     """The partitions, in order, for which any file matching `pattern`, e.g. `tickets/{day}/*`, has been delivered."""
     folder, _ = split_pattern(pattern)
-    found = (entry.name for entry in (landing / folder).glob("*") if partitioning.is_key(entry.name) and entry.is_dir())
-    return partitioning.known([key for key in found if next(_files(landing, pattern, key), None)])
+    keys = (entry.name for entry in (landing / folder).glob("*") if partitioning.is_key(entry.name) and entry.is_dir())
+    return partitioning.known([key for key in keys if next(_files(landing, pattern, key), None)])
 
 
 def unplaced_folders(
@@ -119,13 +119,13 @@ def scan_partition(
     hashes = hashes or FileHashes()
     if not KEY.fullmatch(key):
         raise AssayError(f"{key!r} cannot be a partition: it is no folder's name.")
-    found = [
+    files = [
         _deliver(landing, file, key, hashes)
         for file in _files(landing, pattern, key)
         if not suffixes or file.suffix in suffixes
     ]
     latest: dict[str, Delivery] = {}
-    for delivery in found:
+    for delivery in files:
         name = _original(delivery.path)
         if name not in latest or latest[name].revision < delivery.revision:
             latest[name] = delivery
@@ -133,7 +133,7 @@ def scan_partition(
         delivery
         if (last := latest[_original(delivery.path)]) is delivery
         else replace(delivery, superseded_by=last.path)
-        for delivery in sorted(found, key=lambda delivery: delivery.path)
+        for delivery in sorted(files, key=lambda delivery: delivery.path)
     )
 
 

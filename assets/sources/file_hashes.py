@@ -29,9 +29,9 @@ class FileHashes:
         """SHA-256 and size of a file. Raises OSError."""
         key = str(file.absolute())
         mark = _mark(file)
-        known = self._known.get(key)
-        if known is not None and known[0] == mark:
-            return known[1], mark[0]
+        remembered = self._known.get(key)
+        if remembered is not None and remembered[0] == mark:
+            return remembered[1], mark[0]
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
@@ -70,8 +70,8 @@ def hashes_in(home: Path) -> FileHashes:
 
 
 def _mark(file: Path) -> _Mark:
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def _load(kept: Path) -> dict[str, tuple[_Mark, str]]:

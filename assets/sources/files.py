@@ -55,13 +55,13 @@ class Files(SourceReader):
         return unplaced_folders(settings.landing_path, self.pattern, partitioning, self.suffixes)
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
-        found = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
-        if not found:
+        files = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
+        if not files:
             looked_for = self.pattern.format(day=reading.partition, partition=reading.partition)
             raise NothingDelivered(
                 f"{reading.source} has delivered nothing for {reading.partition} (looked for {looked_for})."
             )
-        return found
+        return files
 
     def read(self, delivery: Delivery) -> pl.DataFrame:
         return read_delivery(delivery, delivery.content())

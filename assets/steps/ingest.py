@@ -123,14 +123,14 @@ def _deliveries(source: Source, env: Resources, data: Given) -> tuple[Delivery, 
     files = [Path(item) for item in ([data] if isinstance(data, str | Path) else data)]
     if not files:
         raise AssayError(f"There is no file for {source.name}: give at least one.")
-    found = []
+    deliveries = []
     for file in files:
         try:
             sha256, size = env.hashes.of(file)
         except OSError as problem:
             raise AssayError(f"{file} cannot be read ({problem.strerror}): check the path.") from None
-        found.append(Delivery(f"{source.name}/{file.name}", file, sha256, size, "", handed_over=again))
-    return tuple(found)
+        deliveries.append(Delivery(f"{source.name}/{file.name}", file, sha256, size, "", handed_over=again))
+    return tuple(deliveries)
 
 
 def _frame_of(source: Source, data: Given) -> pl.DataFrame | str | Path | Sequence[str | Path]:

@@ -214,10 +214,10 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         problem = f"the contract's column {column!r} is missing{likely}"
         raise DeliveryError(delivery.path, problem, action, column=column)
     dtypes = {column.name: column.dtype for column in columns}
-    for name, wanted, found in drift.retyped:
+    for name, wanted, actual in drift.retyped:
         converted = _lossless(frame[name], dtypes[name])
         if converted is None:
-            problem = f"column {name!r} is {found}, the contract says {wanted}, and converting would lose something"
+            problem = f"column {name!r} is {actual}, the contract says {wanted}, and converting would lose something"
             raise DeliveryError(delivery.path, problem, action, column=name)
         frame = frame.with_columns(converted)
     return frame

@@ -134,10 +134,10 @@ def execute(
         return step.compute(tx, env, prepared) or {}
 
     try:
-        shown, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
+        preview, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
     finally:
         env.hashes.save()
-    return Result(step, partition, done, shown)
+    return Result(step, partition, done, preview)
 
 
 def stale(step: Step, env: Resources, partition: str | None) -> bool:
@@ -148,8 +148,8 @@ def stale(step: Step, env: Resources, partition: str | None) -> bool:
 
 def waits_for(step: Step, env: Resources, partition: str | None) -> str | None:
     """Why the step cannot run yet, or None if it could."""
-    found = _looked_at(step, env, partition)
-    return found if isinstance(found, str) else None
+    partitions = _looked_at(step, env, partition)
+    return partitions if isinstance(partitions, str) else None
 
 
 def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | str:
@@ -180,18 +180,18 @@ def require(tx: Transaction, table: str, partition: str) -> None:
 
 def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -> list[str]:
     """What each step would compute from now, as one string: equal strings mean that nothing has changed for it."""
-    found = []
+    prints = []
     for step in steps:
         try:
             keys = step.batches(env) if step.batches else [partition]
         except Exception as problem:
-            found.append(f"{step.name} cannot: {problem}")
+            prints.append(f"{step.name} cannot: {problem}")
             continue
         for key in keys:
             tx = Transaction(env.lake, work_of(step, key))
             try:
                 step.prepare(tx, env)
-                found.append(f"{step.name} {key} {tx.fingerprint}")
+                prints.append(f"{step.name} {key} {tx.fingerprint}")
             except Exception as problem:
-                found.append(f"{step.name} {key} cannot: {problem}")
-    return found
+                prints.append(f"{step.name} {key} cannot: {problem}")
+    return prints

@@ -150,14 +150,14 @@ def contract_rules(contract: type[Contract]) -> tuple[Rule, ...]:
 
 
 def _check_option(contract: str, name: str, value: Any) -> None:
-    known = [*_OPTIONS, *(option for option in dir(BaseConfig) if not option.startswith("_"))]
+    options = [*_OPTIONS, *(option for option in dir(BaseConfig) if not option.startswith("_"))]
     if name in _REFUSED and value != getattr(BaseConfig, name):
         raise AssayError(f"{contract}: Config.{name} is not supported; {_REFUSED[name]}")
     if name == "row_count" and not isinstance(value, RowCount | None):
         raise AssayError(f"{contract}: Config.row_count must be a RowCount(reference), not a {type(value).__name__}")
-    if name not in known and not hasattr(pa.Check, name):
-        close = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+    if name not in options and not hasattr(pa.Check, name):
+        close = get_close_matches(name, options, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(options)}"
         raise AssayError(f"{contract}: unknown option Config.{name}{hint}")
 
 

@@ -80,8 +80,8 @@ def _run_pandera(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
     rules = [rule for rule in plan.rules if isinstance(rule, PanderaRule)]
     typed = scan.collect(scan.typed) if rules else pl.DataFrame()
     for rule in rules:
-        known = scan.known(rule.inputs)
-        rows = typed.filter(known)
+        usable = scan.known(rule.inputs)
+        rows = typed.filter(usable)
         unknown = constant(None, verdicts.height)
         if rows.is_empty():
             verdicts.add({rule.name: unknown})
@@ -94,7 +94,7 @@ def _run_pandera(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
         if isinstance(result, bool):
             verdicts.batch[rule.name] = result
         else:
-            verdicts.add({rule.name: unknown.scatter(known.arg_true(), result)})
+            verdicts.add({rule.name: unknown.scatter(usable.arg_true(), result)})
 
 
 def _judge_batch(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
@@ -118,11 +118,11 @@ def _judge_sequences(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
     for rule in plan.rules:
         if isinstance(rule, SequenceRule) and rule.name not in verdicts.notes:
             # A row that cannot be read is no link of the chain, so its neighbours are compared with each other.
-            known = scan.known(rule.inputs)
+            usable = scan.known(rule.inputs)
             rows = scan.rows.filter(scan.is_known(rule.inputs))
             valid = scan.collect(rows.select(rule.expr.fill_null(True))).to_series()
             unknown = constant(None, verdicts.height)
-            verdicts.add({rule.name: unknown.scatter(known.arg_true(), valid)})
+            verdicts.add({rule.name: unknown.scatter(usable.arg_true(), valid)})
 
 
 def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: PublishedRows | None) -> None:

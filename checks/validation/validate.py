@@ -175,8 +175,8 @@ def _validated(
 def _require_columns(plan: Compiled, delivered: pl.Schema) -> None:
     optional = {column.name for column in plan.columns if not column.required}
     expected = {column.name: str(column.dtype) for column in plan.columns if column.required}
-    found = {name: str(dtype) for name, dtype in delivered.items() if not is_link(name) and name not in optional}
-    require_columns(plan.info.name, expected, found, strict=plan.strict)
+    types = {name: str(dtype) for name, dtype in delivered.items() if not is_link(name) and name not in optional}
+    require_columns(plan.info.name, expected, types, strict=plan.strict)
 
 
 def _not_delivered(rule: Rule, delivered: pl.Schema) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable, Schema
@@ -261,9 +262,15 @@ class TableState:
         """The files that can hold a value of a column from `low` to `high` (None: no bound), sorted by path: times in µs
         since 1970 UTC, or texts whose statistics are kept. Files without such statistics are among them, files without
         rows are not."""
+        return [file for file, _, _ in self.ranges_between(column, low, high)]
+
+    def ranges_between(
+        self, column: str, low: str | int | None, high: str | int | None
+    ) -> list[tuple[DataFile, Any, Any]]:
+        """The same files, each with the smallest and largest value that is known of it (None: none is)."""
         if self.checkpointed is not None:
-            return [file for file in self.files if file.rows]
-        return [file for file, _, _ in self.index.between(self.version, column, low, high)]
+            return [(file, None, None) for file in self.files]
+        return self.index.between(self.version, column, low, high)
 
     def partitions(self, among: Sequence[str] | None = None) -> list[str]:
         """The partitions (`among` these) that hold anything, sorted."""

@@ -30,13 +30,13 @@ class Section:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         names = _names(cls)
-        known, more = {}, {}
+        fields, more = {}, {}
         for key, value in data.items():
             if key not in names:
                 more[key] = value
             elif value is not None:
-                known[key] = _frozen(value) if isinstance(value, list | tuple) else value
-        return cls(**known, more=more)
+                fields[key] = _frozen(value) if isinstance(value, list | tuple) else value
+        return cls(**fields, more=more)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; what is empty is left out."""

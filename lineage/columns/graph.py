@@ -258,6 +258,6 @@ class ColumnGraph:
                     out_of[edge.table, edge.source].append((column, edge.direct))
             written = self.commits.columns(key) | set(lineage.unknown)
             self._declared[key] = DeclaredColumns(
-                into, {key: tuple(found) for key, found in out_of.items()}, written - into.keys()
+                into, {key: tuple(cells) for key, cells in out_of.items()}, written - into.keys()
             )
         return self._declared[key]

@@ -16,7 +16,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake, Table
+from assay.features.tables.lake import Lake, Table, TableState
 from assay.features.tables.parquet_files import file_sha256
 from assay.features.tables.storage import Storage
 from assay.lineage.predictions.uuid7 import uuid7_time
@@ -96,6 +96,15 @@ def _candidates(table: Table, wanted: str) -> list[_Candidate]:
     return [_Candidate(table.name, state.version, file.partition or "", file.path) for file in possible]
 
 
+def files_with_ids(state: TableState, low: str, high: str) -> list[tuple[str, str | None]]:
+    """The data files that may hold an id from `low` up to `high`, each with its greatest id: the greatest first, and before
+    them those of which the log does not know it."""
+    possible = state.ranges_between(ID, low, high)
+    found = [(file.path, greatest) for file, least, greatest in possible if least is None or least < high]
+    known = sorted((item for item in found if item[1] is not None), key=lambda item: item[1], reverse=True)
+    return [*(item for item in found if item[1] is None), *known]
+
+
 def _rows(
     storage: Storage, candidates: list[_Candidate], wanted: str
 ) -> Iterator[tuple[_Candidate, pl.DataFrame | None]]:
@@ -124,7 +133,7 @@ def _mapped(storage: Storage, function: Any, items: list[Any]) -> Iterable[Any]:
 def file_problem(storage: Storage, path: str) -> str:
     """What is wrong with a content-addressed file: `gone`, `damaged (…)`, or nothing."""
     try:
-        found = hashlib.sha256(storage.get(path)).hexdigest()
+        digest = hashlib.sha256(storage.get(path)).hexdigest()
     except AssayError:
         return "gone"
-    return "" if found == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"
+    return "" if digest == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"

@@ -2,7 +2,7 @@
 
 Downstream of a version are the commits that read rows it wrote, at this or any later version, then the readers of those
 commits, and so on. A lookup takes no data: commits that only looked something up in affected rows are counted, not followed
-(`references=True` follows them as well), unless a column is declared to come from there.
+(`lookups=True` follows them as well), unless a column is declared to come from there.
 """
 
 from collections import defaultdict, deque
@@ -139,7 +139,7 @@ def impact(
     *,
     partition: str | None = None,
     column: str | None = None,
-    references: bool = False,
+    lookups: bool = False,
 ) -> Impact:
     """Everything made from a table's rows: of all its versions, or only from the rows that `version` wrote, or that a
     `partition` held (ever, or at `version`), or only from one `column`.
@@ -159,9 +159,9 @@ def impact(
         raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
     origin = [(table, number) for number in written]
     if column is None:
-        reached, notes = _by_rows(commits, origin, references), list[str]()
+        reached, notes = _by_rows(commits, origin, lookups), list[str]()
     else:
-        reached, notes = _by_column(ColumnGraph(commits), origin, column, references)
+        reached, notes = _by_column(ColumnGraph(commits), origin, column, lookups)
     visited = dict.fromkeys((*origin, *reached))
     return Impact(
         origin={"table": table, "version": version, "partition": partition, "column": column},
@@ -182,12 +182,12 @@ def _lookups(commits: CommitGraph, visited: Mapping[Version, None]) -> dict[Vers
     return {reader: None for reader, looked_up in found if looked_up and reader not in visited}
 
 
-def _by_rows(commits: CommitGraph, origin: list[Version], references: bool) -> dict[Version, None]:
+def _by_rows(commits: CommitGraph, origin: list[Version], lookups: bool) -> dict[Version, None]:
     """The versions made from the rows of the origin."""
     reached: dict[Version, None] = {}
     queue = deque(origin)
     while queue:
-        for reader in commits.readers(queue.popleft(), lookups=references):
+        for reader in commits.readers(queue.popleft(), lookups=lookups):
             if reader not in reached:
                 reached[reader] = None
                 queue.append(reader)
@@ -195,7 +195,7 @@ def _by_rows(commits: CommitGraph, origin: list[Version], references: bool) -> d
 
 
 def _by_column(
-    graph: ColumnGraph, origin: list[Version], column: str, references: bool
+    graph: ColumnGraph, origin: list[Version], column: str, lookups: bool
 ) -> tuple[dict[Version, Columns], list[str]]:
     """The same for a column. The most certain paths are walked first, so each column is reached by its best one."""
     reached: dict[ColumnNode, int] = {}
@@ -212,7 +212,7 @@ def _by_column(
         onward += [(target, UNKNOWN) for target in silent]
         for target in silent:
             undeclared[target.table].add(target.column)
-        for commit, looked_up in graph.readers(node[:2], lookups=True) if references else ():
+        for commit, looked_up in graph.readers(node[:2], lookups=True) if lookups else ():
             if looked_up:
                 reader = (commit.table, commit.version)
                 onward += [(ColumnNode(*reader, name), UNKNOWN) for name in graph.commits.columns(reader)]

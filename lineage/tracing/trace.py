@@ -63,9 +63,9 @@ class Trace:
         """Every node once, each before its inputs are first met."""
         return tuple(_walk(self.root, set()))
 
-    def files(self, *, references: bool = False) -> tuple[SourceFile, ...]:
-        """The delivered files that the data came from; with `references` also those behind lookups."""
-        if references:
+    def files(self, *, lookups: bool = False) -> tuple[SourceFile, ...]:
+        """The delivered files that the data came from; with `lookups` also those behind lookups."""
+        if lookups:
             return unique_files(item for node in self.with_lookups.nodes for item in node.files)
         nodes = _walk(self.root, set(), follow=lambda node: not node.lookup)
         return unique_files(item for node in nodes for item in node.files)

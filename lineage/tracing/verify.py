@@ -198,7 +198,7 @@ def _data_files(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None], pro
 
 def _kept_files(lake: Lake, trace: Trace, progress: Progress) -> Iterator[Finding]:
     """The lake's copies of the delivered files have the digests that their rows carry."""
-    files = trace.files(references=True)
+    files = trace.files(lookups=True)
     problems = []
     for number, item in enumerate(files):
         progress("hashing kept files", number, len(files))
@@ -218,7 +218,7 @@ def _kept_files(lake: Lake, trace: Trace, progress: Progress) -> Iterator[Findin
 
 def _delivered(trace: Trace, landing: Path) -> Iterator[Finding]:
     counts = {"same": 0, "changed": 0, "gone": 0}
-    for item in trace.files(references=True):
+    for item in trace.files(lookups=True):
         state = _as_delivered(landing, item)
         counts[state] += 1
         if state == "changed":

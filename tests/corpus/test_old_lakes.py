@@ -145,10 +145,13 @@ def test_every_prediction_is_traced_and_verified_as_it_was(store: Store, expecte
 
 
 def test_impact_reaches_what_it_reached(store: Store, expected: dict[str, Any]) -> None:
+    names = {"references": "lookups"}  # what the argument was called then
     told = ("table", "version", "complete", "affected", "lookups", "columns", "training_sets", "models", "predictions")
     for said in expected["impact"]:
         found = store.impact(
-            said["table"], said["version"], **{key: value for key, value in said.items() if key not in told}
+            said["table"],
+            said["version"],
+            **{names.get(key, key): value for key, value in said.items() if key not in told},
         )
         affected = sorted(f"{item.table}@{number}" for item in found.affected for number in item.versions)
         assert (affected, found.complete) == (said["affected"], said["complete"])

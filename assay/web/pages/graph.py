@@ -191,8 +191,8 @@ def _minute(iso: Any) -> str:
 
 
 def _badge(node: GraphNode) -> Badge | None:
-    found = node.facts.get("checks")
-    return checks_badge(found["passed"], found["failed"]) if found else None
+    checks = node.facts.get("checks")
+    return checks_badge(checks["passed"], checks["failed"]) if checks else None
 
 
 def _short(version: str) -> str:
@@ -223,13 +223,13 @@ def _crossed_edges(item: Link) -> Iterable[tuple[str, str]]:
 def _column_lines(columns: Columns, cards: Mapping[str, Card], path: ColumnPath | None) -> list[ColumnLine]:
     """A line for each link that has a row to begin or to end at; for what an earlier version carried, at both."""
     rows = {card.id: {row.name: at for at, row in enumerate(card.rows) if row.name} for card in cards.values()}
-    found: dict[tuple[tuple[str, int], tuple[str, int], bool], bool] = defaultdict(bool)
+    lines: dict[tuple[tuple[str, int], tuple[str, int], bool], bool] = defaultdict(bool)
     opened = {card.id for card in cards.values() if rows[card.id]}
     for item in columns.of(opened) if opened else ():
         ends = [(cell.node, rows[cell.node].get(cell.column, -1)) for cell in (item.source, item.target)]
         if (any if item.via else all)(row >= 0 for _, row in ends):
-            found[ends[0], ends[1], item.direct] |= path is not None and item in path.links
-    return [ColumnLine(source, target, not direct, lit) for (source, target, direct), lit in found.items()]
+            lines[ends[0], ends[1], item.direct] |= path is not None and item in path.links
+    return [ColumnLine(source, target, not direct, lit) for (source, target, direct), lit in lines.items()]
 
 
 def _opened(columns: Columns, cards: Mapping[str, Card]) -> list[dict[str, Any]]:

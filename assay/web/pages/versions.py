@@ -25,19 +25,19 @@ def versions_page(lake: Lake, request: Request) -> Response:
     try:
         log = lake.table(table).at().index
         written = log.by_runs(log.latest)
-        shown = [version for version in written if not text or version <= int(text)]
-        listed = [log.commit(version) for version in shown[: -LISTED - 1 : -1]]
+        matching = [version for version in written if not text or version <= int(text)]
+        listed = [log.commit(version) for version in matching[: -LISTED - 1 : -1]]
     except AssayError as problem:
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.") from None
     earlier = dict(pairwise(reversed(written)))
-    rest = len(shown) - len(listed)
+    rest = len(matching) - len(listed)
     return page(
         "versions.html",
         table=table,
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
         versions=[_version(table, commit, earlier.get(commit.version)) for commit in listed],
-        older=link(f"/versions/{table}", until=str(shown[-LISTED - 1])) if rest else "",
+        older=link(f"/versions/{table}", until=str(matching[-LISTED - 1])) if rest else "",
         rest=rest,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.assets.sources.dispatch import READERS
@@ -291,7 +291,6 @@ def test_patterns_are_those_of_codes(texts: list[str], pattern: str | None) -> N
 TEXTS = [None, "a", "b", "x@y.example", "2026-01-01", "7", "A1", "1e400"]
 
 
-@settings(deadline=None, max_examples=50)
 @given(
     st.lists(
         st.one_of(

@@ -120,7 +120,7 @@ def test_a_bundle_says_what_it_is_about(kept: Sealed) -> None:
     found = trace(recorded.lake, prediction, lookups=True)
     assert (manifest["prediction_id"], manifest["model"], manifest["model_version"]) == (prediction, "router", "1")
     assert set(manifest["tables"]) == {node.table for node in found.nodes}
-    assert {item["sha256"] for item in manifest["delivered"]} == {item.sha256 for item in found.files(references=True)}
+    assert {item["sha256"] for item in manifest["delivered"]} == {item.sha256 for item in found.files(lookups=True)}
     runs = json.loads(bundle.files["runs.json"])
     assert {item["run_id"] for item in runs} == {commit.run_id for node in found.nodes for commit in node.commits}
     clean = next(item for item in runs if item["table"] == "clean/tickets" and item["partition"] == "2026-09-02")

@@ -103,7 +103,7 @@ def test_the_whole_way_of_a_prediction(desk: Any) -> None:
     assert {path.parent.name for sha256, path in desk.delivered.items() if path.name == "drop.csv"} == {
         item.path.split("/")[1] for item in found.files()
     }
-    assert not any("again" in item.path for item in found.files(references=True))
+    assert not any("again" in item.path for item in found.files(lookups=True))
 
 
 def test_what_was_only_looked_up_is_shown_but_no_source_of_the_data(desk: Any) -> None:
@@ -128,7 +128,7 @@ def test_what_was_only_looked_up_is_shown_but_no_source_of_the_data(desk: Any) -
     assert not looked_up["clean/tickets"]["inputs"], "a table's look at its own rows is not followed"
     assert looked_up["clean/tickets"]["commits"]
     assert "customers/000001.csv" not in {item.path for item in found.files()}
-    assert "customers/000001.csv" in {item.path for item in found.files(references=True)}
+    assert "customers/000001.csv" in {item.path for item in found.files(lookups=True)}
 
 
 def test_gone_and_recreated_tables_are_said_to_be(desk: Any, tmp_path: Any) -> None:
