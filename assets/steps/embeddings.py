@@ -52,7 +52,6 @@ def embedding_step(embedding: Embedding, partitioning: Partitioning) -> Step:
         reads=(embedding.source,),
         partitioning=partitioning,
         batches=None if partitioning.is_partitioned else lambda env: batches_of(embedding.source, env),
-        group="features",
         kinds=("torch", "huggingface"),
         description=embedding.description,
         pool="gpu",

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from assay.assets.steps.clean import batches_of
+from assay.assets.steps.column_notes import view_notes
 from assay.assets.steps.step import CheckSpec, Step, available, require
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
@@ -49,9 +50,9 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
         partitioning=partitioning,
         batches=None if partitioning.is_partitioned else lambda env: batches_of(first, env),
         checks=(complete,) if view.lookback() else (),
-        group="features",
         kinds=("polars",),
         owner=view.owner,
+        columns={table: view_notes(view)},
         description=view.description or f"Features of one {view.entity.name} over event time.",
         lookback=partitioning.reach(view.lookback()),
     )

@@ -95,7 +95,7 @@ class TrainingSet:
         skip_nulls: Takes for each feature its latest value that is not null.
         owner: The team that answers for it.
         description: One sentence for people.
-        group: The group of assets that Dagster shows it in.
+        group: The group of assets that Dagster shows it, its models and predictions in. Default: one for each kind.
 
     Raises:
         AssayError: The declaration is incomplete or contradicts itself.
@@ -110,7 +110,7 @@ class TrainingSet:
     skip_nulls: bool = False
     owner: str = ""
     description: str = ""
-    group: str = "model"
+    group: str = ""
     references: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page
-from assay.web.node_labels import dataset_id, graph_link, style_of, table_kind
+from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
 from assay.web.values import moment
 
 LISTED = 100
@@ -28,7 +28,8 @@ def versions_page(lake: Lake, request: Request) -> Response:
         matching = [version for version in written if not text or version <= int(text)]
         listed = [log.commit(version) for version in matching[: -LISTED - 1 : -1]]
     except AssayError as problem:
-        raise PageError(404, "No such table", str(problem), "Choose a table from the first page.") from None
+        near = near_tables(lake, table)
+        raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
     earlier = dict(pairwise(reversed(written)))
     rest = len(matching) - len(listed)
     return page(
