@@ -7,6 +7,7 @@ partition by partition, all its stale steps of a partition in one run.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from assay.assets.steps.panics import panics_as_errors
 from assay.assets.steps.step import Resources, Step, stale, waits_for
 from assay.errors import AssayError, nearest
 from assay.features.tables.lake import TableMissing
@@ -81,7 +82,8 @@ def partitions_of(steps: Sequence[Step], env: Resources, chosen: Chosen | None =
     for step in steps:
         if step.landed:
             try:
-                keys |= set(step.landed(env))
+                with panics_as_errors(step.outputs[0]):
+                    keys |= set(step.landed(env))
             except Exception:  # looked at where it certainly fails, and then says why; the others go on
                 keys |= {partitioning.current(env.now()) or partitioning.start, *partitioning.keys[:1]}
     for table in {table for step in steps for table in (*step.outputs, *step.reads)}:
@@ -137,7 +139,8 @@ def never_made(steps: Sequence[Step], env: Resources) -> list[str]:
 
 def _due(step: Step, env: Resources, partition: str | None) -> bool:
     try:
-        keys = step.batches(env) if step.batches else [partition]
+        with panics_as_errors(step.outputs[0]):
+            keys = step.batches(env) if step.batches else [partition]
     except Exception:  # running it says what is wrong
         return True
     return any(stale(step, env, key) for key in keys)

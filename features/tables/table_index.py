@@ -12,6 +12,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
@@ -299,6 +300,8 @@ def _among(partitions: Sequence[str] | None, excluded: Sequence[str]) -> str:
 
 def open_index(storage: Storage, name: str) -> TableIndex | None:
     """The index of a table, up to the newest commit in its log; None where there is no log."""
+    if storage.is_local and not Path(storage.root).is_dir():
+        return None  # and no place for an index yet
     store = index_store(storage)
     known = store.read(lambda connection: known_of(connection, name))
     if known is None and not versions(storage, name):
