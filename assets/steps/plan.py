@@ -7,9 +7,8 @@ partition by partition, all its stale steps of a partition in one run.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from assay.assets.steps.panics import panics_as_errors
 from assay.assets.steps.step import Resources, Step, stale, waits_for
-from assay.errors import AssayError, nearest
+from assay.errors import AssayError, nearest, panics_as_errors
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
 
