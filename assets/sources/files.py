@@ -1,12 +1,18 @@
 """`Files`: what upstreams drop into the landing folder, by partition."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
-from assay.assets.sources.deliveries import Delivery, delivered_partitions, scan_partition, split_pattern
+from assay.assets.sources.deliveries import (
+    Delivery,
+    delivered_partitions,
+    delivery_marks,
+    scan_partition,
+    split_pattern,
+)
 from assay.assets.sources.dispatch import read_delivery
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.features.tables.partitioning import Partitioning
@@ -42,6 +48,9 @@ class Files(SourceReader):
 
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         return delivered_partitions(settings.landing_path, self.pattern, partitioning)
+
+    def marks(self, settings: Settings, partitioning: Partitioning) -> Mapping[str, str]:
+        return delivery_marks(settings.landing_path, self.pattern, partitioning)
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
         found = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)

@@ -9,6 +9,7 @@ import polars as pl
 
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.step import CheckSpec, Step, available, require
+from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
@@ -39,6 +40,7 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
         )
     table = Kind.FEATURES.table(view.name)
     (first, *_) = view.sources()
+    reach = partitioning.reach(view.lookback())
     complete = CheckSpec(WINDOW, table, "Every partition of the longest window has arrived.")
     return Step(
         outputs=(table,),
@@ -53,7 +55,8 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
         kinds=("polars",),
         owner=view.owner,
         description=view.description or f"Features of one {view.entity.name} over event time.",
-        lookback=partitioning.reach(view.lookback()),
+        lookback=reach,
+        watched=Watched(dict.fromkeys(view.sources(), Concern(reach)) | same_partition(table)),
     )
 
 
