@@ -8,9 +8,6 @@ DEMO    := $(BIN)/assay demo $(if $(TICKETS),--tickets $(TICKETS))
 # Exit code 3 says "done, but batches were stopped": in the first half of the demo that is the point.
 STOPPED_IS_FINE := || test $$? -eq 3
 
-# What takes long: whole runs, the documents, PostgreSQL, wheels and browsers.
-SLOW    := --ignore=tests/end_to_end --ignore=tests/docs -k "not postgres and not wheel and not kill and not crash and not ui"
-
 .PHONY: help run test test-fast soak check browser screenshots api clean
 
 help:  ## this list
@@ -28,7 +25,7 @@ test: $(VENV)/.dev browser check  ## everything: lint, types, unit, PostgreSQL, 
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-fast: $(VENV)/.dev check  ## lint, types and the tests that need no browser, no PostgreSQL and no whole run
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(SLOW)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
 
 soak: $(VENV)/.dev browser  ## the same tests at full size
 	ASSAY_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --timeout 7200

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from assay.errors import AssayError, nearest
+from assay.errors import AssayError, nearest, plural
 from assay.optional import EXTRAS
 from assay.settings import SECRETS_DIR, Settings
 from assay.store import Store
@@ -39,6 +39,7 @@ def diagnose(store: Store) -> list[Symptom]:
         "packages": lambda _: ", ".join(map(_package, PACKAGES)),
         "project": _project,
         "settings": _settings,
+        "landing folder": _landing,
         "lake": _lake,
         "embedding model": _model,
         "lineage store": _lineage,
@@ -126,18 +127,18 @@ def _project(_store: Store) -> str:
     declared = declarations(project)
     if declared.broken:
         raise AssayError(" ".join(map(str, declared.broken)))
-    return f"{project.name}, {len(declared.items)} declarations in {', '.join(project.domains)}"
+    return f"{project.name}, {plural(len(declared.items), 'declaration')} in {', '.join(project.domains)}"
 
 
 def _settings(_store: Store) -> str:
     """A misspelt variable would be ignored without a word. Names only: values may be secret."""
-    known = {f"ASSAY_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
+    names = {f"ASSAY_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
     given = sorted(name for name in os.environ if name.upper().startswith("ASSAY_"))
-    unknown = [name for name in given if name.upper() not in known and not _connection(name.upper())]
+    unknown = [name for name in given if name.upper() not in names and not _connection(name.upper())]
     if unknown:
         name = unknown[0]
         raise AssayError(
-            f"Assay has no setting {name} and ignores it.{nearest(name.upper(), known)} Correct or unset it."
+            f"Assay has no setting {name} and ignores it.{nearest(name.upper(), names)} Correct or unset it."
         )
     return f"{', '.join(given) or 'all defaults'}"
 
@@ -156,7 +157,18 @@ def _package(name: str) -> str:
 
 
 def _lake(store: Store) -> str:
-    return f"{store.lake.storage.root}, {len(store.lake.tables())} tables"
+    return f"{store.lake.storage.root}, {plural(len(store.lake.tables()), 'table')}"
+
+
+def _landing(store: Store) -> str:
+    """Whether everything that was delivered lies where a source looks for it."""
+    from assay.assets.project import find_project
+    from assay.assets.sources.source import unread
+
+    sources = store.sources() if find_project() is not None else []
+    if messages := [message for source in sources for message in unread(source, store.settings)]:
+        raise AssayError(" ".join(messages))
+    return f"{store.settings.landing_path}, {plural(len(sources), 'source')}"
 
 
 def _model(store: Store) -> str:
@@ -172,13 +184,15 @@ def _lineage(store: Store) -> str:
 
     waiting, runs = backlog(store.lineage_store), store.lineage_store.runs()
     unended = sum(run.state in ("START", "RUNNING") for run in runs)
-    known = f"{len(runs):,} runs, {unended:,} of them without an end (in progress, or killed on another machine)"
+    counts = (
+        f"{plural(len(runs), 'run')}, {unended:,} of them without an end (in progress, or killed on another machine)"
+    )
     if not store.settings.forward_to:
-        return f"{known}; nothing is forwarded (ASSAY_OPENLINEAGE_URL is not set)"
+        return f"{counts}; nothing is forwarded (ASSAY_OPENLINEAGE_URL is not set)"
     Channel(store.settings.forward_to)  # raises for a target that cannot be used
     if waiting.parked:
-        raise AssayError(f"{waiting.parked} events were refused by the OpenLineage endpoint: {waiting.problem}")
-    return f"{known}; {waiting.pending} events wait to be forwarded{_because(waiting.problem)}"
+        raise AssayError(f"{plural(waiting.parked, 'event')} refused by the OpenLineage endpoint: {waiting.problem}")
+    return f"{counts}; {plural(waiting.pending, 'event')} still to be forwarded{_because(waiting.problem)}"
 
 
 def _because(problem: str) -> str:

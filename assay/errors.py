@@ -11,10 +11,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: ` Did you mean 'clean/tickets'?`, or nothing."""
     from difflib import get_close_matches
 
-    found = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    matches = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 def known_names(names: Iterable[str]) -> str:
     """The end of such a message where no name is near: those that there are."""
     return f" There are: {', '.join(sorted(names)) or 'none'}."
+
+
+def refuse_case_twins(names: Iterable[str], where: str) -> None:
+    """Raise AssayError for two columns that differ only in case: Delta, Spark and SQL take them for one."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise AssayError(
+                f"{where}: columns {other!r} and {name!r} differ only in case, and tables take them for one. Rename one."
+            )
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`, `1,000 runs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -73,7 +73,7 @@ class ModelInfo:
 
 def list_views(lake: Lake) -> list[ViewInfo]:
     """Every table that says how it is served, by name."""
-    found = []
+    views = []
     for kind in VIEWS:
         for state in _readable(lake, kind):
             table = state.table.name
@@ -81,8 +81,8 @@ def list_views(lake: Lake) -> list[ViewInfo]:
             if described is not None:
                 taken = (*described[0].columns(), PARTITION)
                 names = tuple(name for name in state.schema if name not in taken and not name.startswith("_"))
-                found.append(ViewInfo(own_name(table), state.snapshot, described[0], names))
-    return sorted(found, key=lambda view: view.name)
+                views.append(ViewInfo(own_name(table), state.snapshot, described[0], names))
+    return sorted(views, key=lambda view: view.name)
 
 
 def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetVersion]:
@@ -91,7 +91,7 @@ def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetV
     names = [own_name(table) for table in tables]
     if name is not None and name not in names:
         raise AssayError(f"There is no training set {name!r}.{nearest(name, names) or known_names(names)}")
-    found = []
+    training_sets = []
     for table in tables:
         if name in (None, own_name(table)):
             try:
@@ -102,22 +102,22 @@ def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetV
                 continue
             for version in (commit.version for commit in history if commit.manifest is not None):
                 try:
-                    found.append(load_training_set(lake, f"{own_name(table)}@{version}"))
+                    training_sets.append(load_training_set(lake, f"{own_name(table)}@{version}"))
                 except AssayError:  # vacuumed or erased: `load_training_set` says which
                     continue
-    return found
+    return training_sets
 
 
 def list_models(lake: Lake) -> list[ModelInfo]:
     """Every version of every model, oldest first."""
-    found = []
+    models = []
     for state in _readable(lake, Kind.MODELS):
         table, frame = state.table.name, state.scan()
         wanted = ["model_version", "sha256", "training_set", "created_at"]
         there = [name for name in wanted if name in frame.collect_schema()]
         rows = frame.select(there).collect()
         rows = rows.sort("created_at") if "created_at" in there else rows
-        found += [
+        models += [
             ModelInfo(
                 own_name(table),
                 str(row.get("model_version", "")),
@@ -127,7 +127,7 @@ def list_models(lake: Lake) -> list[ModelInfo]:
             )
             for row in rows.iter_rows(named=True)
         ]
-    return found
+    return models
 
 
 def _readable(lake: Lake, kind: Kind) -> Iterator[TableState]:

@@ -25,10 +25,10 @@ def open_store(
     lake: str | Path | None = None, *, home: str | Path | None = None, guard: Guard = ALLOW_ALL, **settings: Any
 ) -> Store:
     """A store from `ASSAY_*` settings; arguments win over the environment. `guard` is asked at every read and write."""
-    known = [*Settings.model_fields, "guard"]
+    names = [*Settings.model_fields, "guard"]
     for name in settings:
-        if name not in known:
-            raise AssayError(f"There is no setting {name!r}.{nearest(name, known) or known_names(known)}")
+        if name not in names:
+            raise AssayError(f"There is no setting {name!r}.{nearest(name, names) or known_names(names)}")
     given = {key: value for key, value in {"lake": lake and str(lake), "home": home, **settings}.items() if value}
     try:
         return Store(Settings(**given), guard)

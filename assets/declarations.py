@@ -1,6 +1,6 @@
 """What a project declares: every Source, FeatureView, Embedding, TrainingSet, Model and Step found in the modules of its domains.
 
-Adding a source is adding a file; nothing else has to be told about it.
+To add a source, add a file; nothing else changes.
 """
 
 import functools
@@ -138,17 +138,17 @@ def pipeline(project: Project | None = None) -> tuple[Step, ...]:
 
 def sources(project: Project | None = None) -> dict[str, Source]:
     """Declared sources by name."""
-    found = declarations(project or active_project()).items
-    return {item.name: item for item in found if isinstance(item, Source)}
+    items = declarations(project or active_project()).items
+    return {item.name: item for item in items if isinstance(item, Source)}
 
 
 def source(name: str, project: Project | None = None) -> Source:
     """A declared source. Raises AssayError for an unknown name."""
-    known = sources(project)
-    if name not in known:
+    declared = sources(project)
+    if name not in declared:
         broken = "".join(f" {module}" for module in declarations(project or active_project()).broken)
-        raise AssayError(f"There is no source {name!r}.{nearest(name, known)}{known_names(known)}{broken}")
-    return known[name]
+        raise AssayError(f"There is no source {name!r}.{nearest(name, declared)}{known_names(declared)}{broken}")
+    return declared[name]
 
 
 def steps_of(declared: Sequence[Any]) -> list[Step]:
@@ -210,12 +210,12 @@ def _partitioning(who: str, tables: Sequence[str], declared: Sequence[Any]) -> P
             partitions |= dict.fromkeys((item.raw, item.clean, item.quarantine), item.partitioning)
         elif isinstance(item, Step):
             partitions |= dict.fromkeys(item.outputs, item.partitioning)
-    known = [table for table in tables if table in partitions]
-    if not known:
+    placed = [table for table in tables if table in partitions]
+    if not placed:
         raise AssayError(f"{who} reads only {', '.join(tables)}, which nothing declared here writes: check the name.")
-    common = shared([partitions[table] for table in known])
+    common = shared([partitions[table] for table in placed])
     if common is None:
-        cut = "; ".join(f"{table} has {partitions[table]}" for table in known)
+        cut = "; ".join(f"{table} has {partitions[table]}" for table in placed)
         raise AssayError(f"{who} reads tables that are cut differently ({cut}). Split it into one for each.")
     return common
 

@@ -74,10 +74,10 @@ def find_project() -> Project | None:
 
 def active_project() -> Project:
     """The active project. Raises ProjectMissing where there is none."""
-    found = find_project()
-    if found is None:
+    project = find_project()
+    if project is None:
         raise ProjectMissing
-    return found
+    return project
 
 
 def project_of(domains: Sequence[str]) -> Project:
@@ -163,10 +163,10 @@ def place_of(domain: str, root: Path | None) -> Path:
         if str(own) not in sys.path:
             sys.path.append(str(own))
             importlib.invalidate_caches()
-        if (found := _spec(top)) is not None and not _is_at(found, own / top):
+        if (top_spec := _spec(top)) is not None and not _is_at(top_spec, own / top):
             raise AssayError(
                 f"The package {top} of the project in {root} is hidden by another one of that name "
-                f"({found.origin or top}); rename one of them."
+                f"({top_spec.origin or top}); rename one of them."
             )
     spec = _spec(top)
     bases = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
@@ -198,6 +198,6 @@ def _spec(top: str) -> ModuleSpec | None:
 def _is_at(spec: ModuleSpec | None, place: Path) -> bool:
     """Whether it is the package in this folder, or the module of that name. A folder that only holds the package, such as
     the project's own when its parent can be imported from, is another (namespace) package."""
-    found = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
     wanted = {place.resolve(), place.with_name(f"{place.name}.py").resolve()}
-    return any(item and ({Path(item).resolve(), *Path(item).resolve().parents} & wanted) for item in found)
+    return any(item and ({Path(item).resolve(), *Path(item).resolve().parents} & wanted) for item in places)

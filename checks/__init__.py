@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from assay.checks.validation.canonical_spellings import canonical_spellings
     from assay.checks.validation.masking import mask, redact
     from assay.checks.validation.report import Report, RuleResult
+    from assay.checks.validation.uniqueness import PublishedRows
     from assay.checks.validation.validate import READER_DEFECTS, Outcome, SpilledOutcome, validate, validate_spilled
     from assay.checks.validation.volume import volume
 
@@ -32,6 +33,7 @@ __all__ = [
     "Field",
     "Outcome",
     "ProfileState",
+    "PublishedRows",
     "Report",
     "RowCount",
     "RuleResult",
@@ -67,6 +69,7 @@ _HOMES = {
     "ContractInfo": "assay.checks.contract.contract",
     "Field": "assay.checks.contract.field",
     "Outcome": "assay.checks.validation.validate",
+    "PublishedRows": "assay.checks.validation.uniqueness",
     "ProfileState": "assay.checks.profiles.profile_state",
     "READER_DEFECTS": "assay.checks.validation.validate",
     "Report": "assay.checks.validation.report",

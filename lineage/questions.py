@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from assay.lineage.store.lineage_store import LineageStore
 
 
-def trace(prediction_id: str, *, lake: Lake | None = None) -> traces.Trace:
+def trace(prediction_id: str, *, lookups: bool = False, lake: Lake | None = None) -> traces.Trace:
     """From a prediction to the source bytes.
 
     Args:
         prediction_id: The UUID that logging the prediction returned.
+        lookups: Also follow tables that something was only looked up in, such as known customers.
         lake: Where the tables are. Default: the lake of the settings (`ASSAY_LAKE`).
 
     Returns:
@@ -32,7 +33,7 @@ def trace(prediction_id: str, *, lake: Lake | None = None) -> traces.Trace:
     Raises:
         AssayError: The text is no id, no table has it, or the file that holds the prediction is gone or damaged.
     """
-    return traces.trace(lake or _lake(), prediction_id)
+    return traces.trace(lake or _lake(), prediction_id, lookups=lookups)
 
 
 def impact(

@@ -1,5 +1,6 @@
 """What every test may use: the official material beside the repository, a real PostgreSQL, quiet libraries."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,15 +16,61 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 SOAK = bool(os.environ.get("ASSAY_SOAK"))
 
+# How many examples of a property are tried. A test in which an example is expensive has a number of its own. There is no limit
+# to the time of an example: other work may share the cores.
+settings.register_profile("assay", max_examples=300 if SOAK else 40, deadline=None)
+settings.load_profile("assay")
+
 # A test decides where things are; what the caller's shell says must not leak in.
 for name in [name for name in os.environ if name.startswith(("ASSAY_", "DAGSTER_", "OPENLINEAGE_"))]:
     if name != "ASSAY_SOAK":
         del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """A folder by its name that a function fills once in a test session, also when several processes share the tests."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, make: Callable[[Path], None]) -> Path:
+        folder, unfinished = base / name, base / f"{name}.part"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                make(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def wheel(made_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built of a copy of the tree: of what git would give a stranger, and of nothing else."""
+
+    def build(folder: Path) -> None:
+        tree = tmp_path_factory.mktemp("tree")
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        for name in listed.stdout.decode().split("\0"):
+            if name and os.path.lexists(ROOT / name):
+                (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, tree / name, follow_symlinks=False)
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(tree)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+    (built,) = made_once("wheel", build).glob("*.whl")
+    return built
 
 
 @pytest.fixture(scope="session")
@@ -136,11 +183,53 @@ def official() -> Callable[[Mapping[str, Any]], list[str]]:
 
 
 SHARED_RUN = "tests/end_to_end/full_run"
+# What takes longest, the longest first: with several processes, the others' tests then run beside it, and nobody waits at the
+# end for one of these (`--no-loadscope-reorder` keeps this order).
+LONGEST = (
+    SHARED_RUN,
+    "tests/end_to_end",
+    "tests/docs",
+    "tests/assay",
+    "tests/lineage/delivery",
+    "tests/lineage/api",
+    "tests/features/tables",
+    "tests/assets",
+    "tests/test_house.py",
+)
+
+
+# What `make test-fast` leaves out: whole runs, documents, PostgreSQL, wheels, browsers, killed processes.
+SLOW_PLACES = (
+    "tests/end_to_end",
+    "tests/docs/test_readme.py",
+    "tests/assay/cli/test_init.py",
+    "tests/features/tables/test_crash.py",
+    "tests/lineage/delivery/test_kill.py",
+    "tests/lineage/api/test_schema.py",
+)
+SLOW_FIXTURES = {"postgres_server", "wheel", "two_days", "browser", "banking77", "s3_options"}
+SLOW_PARAMETERS = {"postgres", "postgresql", "s3", "banking77"}
+
+
+def is_slow(item: pytest.Item) -> bool:
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return (
+        item.nodeid.startswith(SLOW_PLACES)
+        or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+        or any(isinstance(value, str) and value in SLOW_PARAMETERS for value in parameters)
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: with several processes, the others' tests then run beside it (`--no-loadscope-reorder`)."""
-    items.sort(key=lambda item: not item.nodeid.startswith(SHARED_RUN))
+    """Marks what is slow, and puts the longest first."""
+    for item in items:
+        if is_slow(item):
+            item.add_marker(pytest.mark.slow)
+
+    def place(item: pytest.Item) -> int:
+        return next((number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody calls it
@@ -177,13 +266,13 @@ class Place:
         return subprocess.Popen(command, env=self.environment, cwd=ROOT, text=True, **options)
 
     def assay(self, *arguments: str, code: int = 0) -> str:
-        """Run the command to its end, which must have this exit code; what it said on standard output and error."""
+        """Run the command to its end, which must have this exit code. Returns standard output and error."""
         process = self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said, _ = process.communicate()
+        printed, _ = process.communicate()
         assert process.returncode == code, (
-            f"assay {' '.join(arguments)}: exit code {process.returncode}\n{said[-4000:]}"
+            f"assay {' '.join(arguments)}: exit code {process.returncode}\n{printed[-4000:]}"
         )
-        return said
+        return printed
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         """What the command answers with `--json`, as data."""
@@ -194,22 +283,45 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def new_place() -> Callable[..., Place]:
-    return Place
+def dagster_home(made_once: Callable[..., Path]) -> Path:
+    """A folder in which Dagster has made its databases, to be copied: the first start in an empty one takes seconds."""
+
+    def make(folder: Path) -> None:
+        from assay.assets.dagster.materialize import open_instance
+
+        before = os.environ.get("DAGSTER_HOME")
+        with open_instance(folder) as instance:
+            instance.get_runs_count()
+        os.environ.pop("DAGSTER_HOME") if before is None else os.environ.update(DAGSTER_HOME=before)
+
+    return made_once("dagster-home", make)
 
 
 @pytest.fixture(scope="session")
-def quick_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def new_place(dagster_home: Path) -> Callable[..., Place]:
+    def make(folder: Path, settings: Mapping[str, str] | None = None) -> Place:
+        if not (folder / "dagster").exists():  # else it is a copy of another place
+            shutil.copytree(dagster_home, folder / "dagster")
+        return Place(folder, settings or {})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def quick_model(made_once: Callable[..., Path]) -> Path:
     """The real embedding model cut down to its first layer: as long vectors, in a sixth of the time, worse ones."""
-    from safetensors.torch import load_file, save_file
 
-    from assay.features.embeddings.model import resolve_model
+    def cut(folder: Path) -> None:
+        from safetensors.torch import load_file, save_file
 
-    whole, folder = resolve_model().path, tmp_path_factory.mktemp("models") / "one-layer"
-    shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("model.safetensors"))
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
-    weights = load_file(whole / "model.safetensors")
-    kept = {name: value for name, value in weights.items() if ".layer." not in name or ".layer.0." in name}
-    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
+        from assay.features.embeddings.model import resolve_model
+
+        whole = resolve_model().path
+        shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("model.safetensors"), dirs_exist_ok=True)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+        weights = load_file(whole / "model.safetensors")
+        kept = {name: value for name, value in weights.items() if ".layer." not in name or ".layer.0." in name}
+        save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return made_once("one-layer-model", cut)

@@ -2,7 +2,6 @@
 
 import ast
 import os
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -133,27 +132,6 @@ def test_the_front_door_is_light() -> None:
     assert float(seconds) < 0.5
     heavy = {"torch", "dagster", "polars", "deltalake", "sqlalchemy", "sklearn", "pandera", "duckdb", "openlineage"}
     assert heavy & set(loaded.split()) == set()
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel built of a copy of the tree: of what git would give a stranger, and of nothing else."""
-    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    for name in listed.stdout.decode().split("\0"):
-        if name and os.path.lexists(ROOT / name):
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tree / name, follow_symlinks=False)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(tree)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    (built,) = out.glob("*.whl")
-    return built
 
 
 def test_the_wheel_holds_exactly_the_trees_modules(wheel: Path) -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "features": ("assay.cli.features", "features"),
     "training-sets": ("assay.cli.catalogue", "training_sets"),
     "models": ("assay.cli.catalogue", "models"),
+    "predictions": ("assay.cli.predictions", "predictions"),
     "trace": ("assay.cli.lineage", "trace"),
     "impact": ("assay.cli.lineage", "impact"),
     "pins": ("assay.cli.catalogue", "pins"),
@@ -68,8 +69,8 @@ def _commands_of_project(ctx: click.Context) -> dict[str, click.Command]:
         raise AssayError(
             f"{project.commands} of project {project.name} is not a click group; correct [tool.assay] commands."
         )
-    found = {name: group.get_command(ctx, name) for name in group.list_commands(ctx) if name not in COMMANDS}
-    return {name: command for name, command in found.items() if command is not None}
+    commands = {name: group.get_command(ctx, name) for name in group.list_commands(ctx) if name not in COMMANDS}
+    return {name: command for name, command in commands.items() if command is not None}
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

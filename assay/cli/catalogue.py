@@ -19,14 +19,14 @@ def noun(name: str, listing: Listing, columns: Sequence[str], describing: Descri
     """The group `assay NAME`, which lists, with `list` and `describe`."""
 
     def show(as_json: bool) -> None:
-        found = listing(open_store())
+        entries = listing(open_store())
         if as_json:
-            print_json(found)
-        elif not found:
+            print_json(entries)
+        elif not entries:
             out.print(f"There are no {name.replace('-', ' ')} yet.")
         else:
-            rows = [[row[column] for column in columns] for row in found]
-            numbers = [column for column in columns if isinstance(found[0][column], int)]
+            rows = [[row[column] for column in columns] for row in entries]
+            numbers = [column for column in columns if isinstance(entries[0][column], int)]
             print_table(columns, rows, right=numbers)
 
     @click.group(name, invoke_without_command=True, help=f"{explained} Without a command: list them.")
@@ -47,15 +47,15 @@ def noun(name: str, listing: Listing, columns: Sequence[str], describing: Descri
     @click.argument("name")
     @json_option
     def describe(name: str, as_json: bool) -> None:
-        found = describing(open_store(), name)
+        facts = describing(open_store(), name)
         if as_json:
-            print_json(found)
+            print_json(facts)
             return
-        for key, value in found.items():
+        for key, value in facts.items():
             if not _is_table(value):
-                shown = ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else value
-                out.print(f"{key}: {shown}", highlight=False, markup=False, soft_wrap=True)
-        for key, value in found.items():
+                text = ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else value
+                out.print(f"{key}: {text}", highlight=False, markup=False, soft_wrap=True)
+        for key, value in facts.items():
             if _is_table(value):
                 out.print(f"\n[bold]{key}[/bold]")
                 print_table(list(value[0]), [list(row.values()) for row in value])
@@ -97,18 +97,18 @@ def _source(store: Store, name: str) -> dict[str, Any]:
     from assay.assets.declarations import source
     from assay.checks import contract_info, contract_rules
 
-    found = source(name)
+    declared = source(name)
     columns = [
         {"column": column.name, "type": str(column.dtype), "nullable": column.nullable, "pii": column.pii or ""}
-        for column in contract_info(found.contract).columns
+        for column in contract_info(declared.contract).columns
     ]
-    rules = [{"rule": rule.name, "severity": rule.severity.value} for rule in contract_rules(found.contract)]
+    rules = [{"rule": rule.name, "severity": rule.severity.value} for rule in contract_rules(declared.contract)]
     return {
-        **_source_row(store, found),
-        "description": found.description,
-        "key": list(found.key),
-        "event_time": found.event_time,
-        "tables": [found.raw, found.clean, found.quarantine],
+        **_source_row(store, declared),
+        "description": declared.description,
+        "key": list(declared.key),
+        "event_time": declared.event_time,
+        "tables": [declared.raw, declared.clean, declared.quarantine],
         "columns": columns,
         "rules": rules,
     }
@@ -197,8 +197,8 @@ def _models(store: Store) -> list[dict[str, Any]]:
 
 
 def _model(store: Store, name: str) -> dict[str, Any]:
-    known = {own_name(table): table for table in store.lake.tables(Kind.MODELS.folder)}
-    rows = store.table(_one(name, known, "model")).scan().drop("artifact", strict=False).sort("created_at").collect()
+    tables = {own_name(table): table for table in store.lake.tables(Kind.MODELS.folder)}
+    rows = store.table(_one(name, tables, "model")).scan().drop("artifact", strict=False).sort("created_at").collect()
     versions = [
         {"version": row["model_version"], "training set": row.get("training_set"), "sha256": row["sha256"]}
         | json.loads(row.get("metrics") or "{}")
@@ -224,16 +224,16 @@ def _pins(store: Store) -> list[dict[str, Any]]:
 
 
 def _pin(store: Store, name: str) -> dict[str, Any]:
-    known = {item.name: item for item in store.pins()}
-    pin = _one(name, known, "pin")
+    pins = {item.name: item for item in store.pins()}
+    pin = _one(name, pins, "pin")
     return {**pin.to_dict(), "snapshots": [str(item) for item in pin.snapshots]}
 
 
-def _one(name: str, known: dict[str, Any], what: str) -> Any:
-    if name not in known:
-        there = f" There are: {', '.join(sorted(known))}." if known else " There are none."
-        raise AssayError(f"There is no {what} {name!r}.{nearest(name, known)}{there}")
-    return known[name]
+def _one(name: str, items: dict[str, Any], what: str) -> Any:
+    if name not in items:
+        there = f" There are: {', '.join(sorted(items))}." if items else " There are none."
+        raise AssayError(f"There is no {what} {name!r}.{nearest(name, items)}{there}")
+    return items[name]
 
 
 def _state(store: Store, table: str, rows: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import click
 
 from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
 
 out_option = click.option(
     "--out", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write to this new file instead."
@@ -39,11 +39,11 @@ def draft(source: str, name: str | None, target: Path | None, as_json: bool) -> 
     from assay.checks.drafting.draft import source_of
     from assay.cli.places import frame_at
 
-    found = column_stats(frame_at(source))
-    text = source_of(found, name or Path(source).name)
+    stats = column_stats(frame_at(source))
+    text = source_of(stats, name or Path(source).name)
     if as_json:
-        key, rows = list(found.key), {"rows": found.rows, "defective": found.defective}
-        print_json({**rows, "key": key, "columns": [column.name for column in found.columns], "source": text})
+        key, rows = list(stats.key), {"rows": stats.rows, "defective": stats.defective}
+        print_json({**rows, "key": key, "columns": [column.name for column in stats.columns], "source": text})
     else:
         _give(text, target)
 
@@ -155,8 +155,8 @@ def check(source: str, contract_: str, previous: str | None, as_json: bool) -> i
         report = None
     stopped = report is None or report.blocked
     if as_json:
-        found = None if report is None else report.to_dict()
-        print_json({"drift": [asdict(finding) for finding in drift], "report": found, "stopped": stopped})
+        answer = None if report is None else report.to_dict()
+        print_json({"drift": [asdict(finding) for finding in drift], "report": answer, "stopped": stopped})
         return EXIT_NO if stopped else 0
     if drift:
         print_table(("columns", "column", "against", "what"), [(f.kind, f.column, f.against, f.detail) for f in drift])
@@ -167,8 +167,8 @@ def check(source: str, contract_: str, previous: str | None, as_json: bool) -> i
     if broken:
         rows = [(r.name, r.severity, r.status, f"{r.invalid:,}", f"{r.unknown:,}") for r in broken]
         print_table(("rule", "severity", "status", "invalid", "unknown"), rows, right=("invalid", "unknown"))
-    said = f"{report.rows_in:,} rows: {report.rows_clean:,} clean, {report.rows_quarantined:,} would be quarantined"
-    out.print(f"stopped: {said}" if stopped else said)
+    summary = f"{plural(report.rows_in, 'row')}: {report.rows_clean:,} clean, {report.rows_quarantined:,} would be quarantined"
+    out.print(f"stopped: {summary}" if stopped else summary)
     return EXIT_NO if stopped else 0
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from assay.cli.output import json_option, out, print_json, print_table
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
 from assay.store import open_store
 
 
@@ -57,6 +57,6 @@ def training_set(training_set_id: str, as_json: bool) -> None:
         print_json(loaded.manifest)
         return
     manifest = loaded.manifest
-    out.print(f"{loaded.id}: {manifest['rows']:,} rows, content {manifest['content_digest'][:16]}…")
+    out.print(f"{loaded.id}: {plural(manifest['rows'], 'row')}, content {manifest['content_digest'][:16]}…")
     rows = [(i["name"], i["version"], len(i["partitions"] or []) or "all", i["uri"]) for i in manifest["inputs"]]
     print_table(("input", "version", "partitions", "uri"), rows, right=("version",))

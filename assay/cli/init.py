@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from assay.cli.output import json_option, out, print_json
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
 
 SUFFIX = ".tmpl"
 # What is called otherwise in the template: names that tools here would take for their own.
@@ -47,7 +47,7 @@ def init(name: str, folder: Path | None, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"project": name, "package": package, "folder": str(folder), "files": [str(path) for path in texts]})
         return
-    out.print(f"{len(texts)} files written to {folder}/. Next:", highlight=False, soft_wrap=True)
+    out.print(f"{plural(len(texts), 'file')} written to {folder}/. Next:", highlight=False, soft_wrap=True)
     if folder.resolve() != Path.cwd():
         out.print(f"  cd {folder}", highlight=False, soft_wrap=True)
     out.print("  assay materialize         # two of the delivered rows break the contract", highlight=False)
@@ -69,8 +69,8 @@ def package_name(name: str) -> str:
 
 def _is_elsewhere(package: str) -> bool:
     """Whether Python finds a package of this name that is not in this folder (which has the project itself, with --force)."""
-    found = importlib.util.find_spec(package)
-    places = [*(found.submodule_search_locations or ()), found.origin] if found else []
+    spec = importlib.util.find_spec(package)
+    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
     # Not merely below this folder: an environment may lie in it.
     own = [Path.cwd() / package, Path.cwd() / "src" / package]
     return any(place and not any(Path(place).resolve().is_relative_to(one) for one in own) for place in places)
@@ -78,7 +78,7 @@ def _is_elsewhere(package: str) -> bool:
 
 def project_files(project: str, package: str) -> Iterator[tuple[Path, str]]:
     """Path (in the project's folder) and text of every file of a new project, in the order of the paths."""
-    for parts, file in sorted(_walk(files("assay.cli") / "template"), key=lambda found: found[0]):
+    for parts, file in sorted(_walk(files("assay.cli") / "template"), key=lambda entry: entry[0]):
         path = Path(*(RENAMED.get(part, package if part == "package" else part) for part in parts))
         text = file.read_text(encoding="utf-8")
         yield path, text.replace("@project@", project).replace("@package@", package)

@@ -25,11 +25,11 @@ def list_(as_json: bool) -> None:
     """
     from assay.features.tables.pins import pins
 
-    found = [item.to_dict() for item in pins(open_store().lake)]
+    leases = [item.to_dict() for item in pins(open_store().lake)]
     if as_json:
-        print_json(found)
+        print_json(leases)
         return
-    rows = [(p["name"], p["owner"], len(p["snapshots"]), p["expires_at"] or "never", p["reason"]) for p in found]
+    rows = [(p["name"], p["owner"], len(p["snapshots"]), p["expires_at"] or "never", p["reason"]) for p in leases]
     print_table(("pin", "owner", "snapshots", "expires", "reason"), rows, right=("snapshots",))
 
 

@@ -10,6 +10,7 @@ import click
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
 from assay.cli.trees import tree
+from assay.errors import plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.store import open_store
 
@@ -18,6 +19,7 @@ from assay.store import open_store
 @click.argument("prediction_id")
 @click.option("--verify", "verify_", is_flag=True, help="Recompute digests, the feature row and the vector.")
 @click.option("--rows", is_flag=True, help="Name the source rows behind the prediction.")
+@click.option("--lookups", is_flag=True, help="Follow tables that something was only looked up in, too.")
 @click.option(
     "--export",
     "bundle",
@@ -27,7 +29,13 @@ from assay.store import open_store
 @click.option("--withhold", multiple=True, metavar="COLUMN", help="With --export: a personal column of the prediction.")
 @json_option
 def trace(
-    prediction_id: str, verify_: bool, rows: bool, bundle: Path | None, withhold: tuple[str, ...], as_json: bool
+    prediction_id: str,
+    verify_: bool,
+    rows: bool,
+    lookups: bool,
+    bundle: Path | None,
+    withhold: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
@@ -41,31 +49,34 @@ def trace(
     from assay.lineage.tracing.row_provenance import source_rows
 
     store = open_store()
-    found = store.trace(prediction_id)
-    answer = found.to_dict() if as_json else {}
+    traced = store.trace(prediction_id, lookups=lookups)
+    answer = traced.to_dict() if as_json else {}
     verification = None
     if rows:
-        answer["rows"] = [row.to_dict() for row in source_rows(store.lake, found)]
+        answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)]
     if verify_:
         with progress(as_json) as bar:
-            verification = store.verify(found, progress=ticking(bar))
+            verification = store.verify(traced, progress=ticking(bar))
         answer["verification"] = verification.to_dict()
     if bundle is not None:
         from assay.lineage.evidence.bundle import export
 
-        answer["bundle"] = export(store.lake, found, store.lineage_store, withhold=withhold).write(bundle)
+        answer["bundle"] = export(store.lake, traced, store.lineage_store, withhold=withhold).write(bundle)
     if as_json:
         print_json(answer)
     else:
-        out.print(tree(found.outline()))
+        out.print(tree(traced.outline()))
         if rows:
-            table = [(row["file"], row["sha256"][:12], row["row_number"], row["table"]) for row in answer["rows"]]
-            print_table(("file", "sha256", "row", "read as"), table, right=("row",))
+            # A row that counts for two reasons, such as two windows, is one row.
+            found_rows = ((row["file"], row["sha256"][:12], row["row_number"], row["table"]) for row in answer["rows"])
+            print_table(("file", "sha256", "row", "read as"), list(dict.fromkeys(found_rows)), right=("row",))
         if verification is not None:
             out.print(tree(verification.outline()))
         if bundle is not None:
             written = answer["bundle"]
-            out.print(f"{written['path']}: {written['files']} files, SHA256SUMS has SHA-256 {written['sha256']}")
+            out.print(
+                f"{written['path']}: {plural(written['files'], 'file')}, SHA256SUMS has SHA-256 {written['sha256']}"
+            )
             for item in written["missing"]:
                 out.print(f"  not in it: {item['what']} ({item['why']})", markup=False)
     return EXIT_DONE if verification is None or verification.ok else EXIT_NO
@@ -76,10 +87,10 @@ def trace(
 @click.option("--version", type=int, help="Only what read rows of this version (default: any).")
 @click.option("--partition", help="Only what read this partition.")
 @click.option("--column", help="Only what came from this column.")
-@click.option("--references", is_flag=True, help="Follow those who only looked something up, too.")
+@click.option("--lookups", "--references", is_flag=True, help="Follow those who only looked something up, too.")
 @json_option
 def impact(
-    table: str, version: int | None, partition: str | None, column: str | None, references: bool, as_json: bool
+    table: str, version: int | None, partition: str | None, column: str | None, lookups: bool, as_json: bool
 ) -> None:
     """Everything downstream of a table, a version, a partition or a column: tables, training sets, models, predictions.
 
@@ -91,12 +102,12 @@ def impact(
       assay impact clean/tickets --column channel       a column
     """
     table, version = _at(table, version)
-    options = {"partition": partition, "column": column, "references": references}
-    found = open_store().impact(table, version, **options)
+    options = {"partition": partition, "column": column, "lookups": lookups}
+    affected = open_store().impact(table, version, **options)
     if as_json:
-        print_json(found.to_dict())
+        print_json(affected.to_dict())
     else:
-        out.print(tree(found.outline()))
+        out.print(tree(affected.outline()))
 
 
 def _at(table: str, version: int | None) -> tuple[str, int | None]:
@@ -133,14 +144,14 @@ def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int,
 
     store = open_store().lineage_store
     kinds: tuple[Literal["dataset", "job", "run"], ...] = ("dataset", "job", "run")
-    found = [node for each in kinds if kind in (None, each) for node in find(store, text, kinds=[each], limit=limit)]
+    nodes = [node for each in kinds if kind in (None, each) for node in find(store, text, kinds=[each], limit=limit)]
     if as_json:
-        print_json([asdict(node) for node in found])
-    elif not found:
+        print_json([asdict(node) for node in nodes])
+    elif not nodes:
         out.print("Nothing has that name. If its tables are there: `assay lineage rebuild` restores their lineage.")
     else:
         print_table(
-            ("kind", "name", "id"), [(node.kind, node.facts.get("table") or node.name, node.id) for node in found]
+            ("kind", "name", "id"), [(node.kind, node.facts.get("table") or node.name, node.id) for node in nodes]
         )
 
 
@@ -163,11 +174,11 @@ def columns(table: str, column: str, version: int | None, up: bool, as_json: boo
     from assay.lineage.columns.graph import column_downstream, column_upstream
 
     table, version = _at(table, version)
-    found = (column_upstream if up else column_downstream)(open_store().lake, table, column, version)
+    paths = (column_upstream if up else column_downstream)(open_store().lake, table, column, version)
     if as_json:
-        print_json(found.to_dict())
+        print_json(paths.to_dict())
     else:
-        out.print(tree(found.outline()))
+        out.print(tree(paths.outline()))
 
 
 @lineage.command()
@@ -187,11 +198,11 @@ def diff(a: str, b: str, as_json: bool) -> None:
     from assay.lineage.queries.diff import diff as compare
 
     store = open_store()
-    found = compare(store.lineage_store, store.lake, a, b)
+    difference = compare(store.lineage_store, store.lake, a, b)
     if as_json:
-        print_json(found.to_dict())
+        print_json(difference.to_dict())
     else:
-        out.print(tree(found.outline()))
+        out.print(tree(difference.outline()))
 
 
 @lineage.command()
@@ -226,11 +237,11 @@ def import_(source: BinaryIO, as_json: bool) -> None:
     """
     from assay.lineage.delivery.ndjson import import_events
 
-    found = import_events(open_store().lineage_store, source)
+    imported = import_events(open_store().lineage_store, source)
     if as_json:
-        print_json({"read": found.read, "new": found.new})
+        print_json({"read": imported.read, "new": imported.new})
     else:
-        out.print(f"{found.read:,} events read, {found.new:,} of them new.")
+        out.print(f"{plural(imported.read, 'event')} read, {imported.new:,} of them new.")
 
 
 @lineage.command()
@@ -247,14 +258,14 @@ def rebuild(as_json: bool) -> int:
     from assay.lineage.delivery.rebuild import rebuild as restore
 
     store = open_store()
-    found = restore(store.lineage_store, store.lake)
+    rebuilt = restore(store.lineage_store, store.lake)
     if as_json:
-        print_json({"commits": found.commits, "runs": found.runs, "damaged": list(found.damaged)})
+        print_json({"commits": rebuilt.commits, "runs": rebuilt.runs, "damaged": list(rebuilt.damaged)})
     else:
-        out.print(f"{found.commits:,} commits read, {found.runs:,} runs restored.")
-        for name in found.damaged:
+        out.print(f"{plural(rebuilt.commits, 'commit')} read, {plural(rebuilt.runs, 'run')} restored.")
+        for name in rebuilt.damaged:
             out.print(f"  {name} is damaged and is not in the graph", markup=False)
-    return EXIT_NO if found.damaged else EXIT_DONE
+    return EXIT_NO if rebuilt.damaged else EXIT_DONE
 
 
 @lineage.command()
@@ -283,11 +294,11 @@ def recover(seconds: int, abandoned_hours: float | None, as_json: bool) -> None:
       assay lineage recover --abandoned-hours 24
     """
     abandoned = timedelta(hours=abandoned_hours) if abandoned_hours is not None else None
-    found = open_store().recover_events(seconds, abandoned=abandoned)
+    recovered = open_store().recover_events(seconds, abandoned=abandoned)
     if as_json:
-        print_json(found)
+        print_json(recovered)
     else:
-        out.print(f"{len(found)} runs ended." if found else "No run is missing its end.")
+        out.print(f"{plural(len(recovered), 'run')} ended." if recovered else "No run is missing its end.")
 
 
 @lineage.command()
@@ -306,5 +317,9 @@ def forward(seconds: float, refused: bool, as_json: bool) -> int:
     if as_json:
         print_json({"waiting": waiting})
     else:
-        out.print(f"{waiting} events still wait: `assay doctor` says why." if waiting else "Nothing waits.")
+        out.print(
+            f"{plural(waiting, 'event')} still to be delivered: `assay doctor` says why."
+            if waiting
+            else "Nothing waits."
+        )
     return EXIT_NO if waiting else EXIT_DONE

@@ -11,7 +11,8 @@ from rich.markup import escape
 
 from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import err, json_option, out, print_json, progress, ticking
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
+from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import Partitioning
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from assay.assets.steps.plan import Chosen
     from assay.assets.steps.step import Step
+    from assay.store import Store
 
 
 @click.command()
@@ -66,7 +68,7 @@ def materialize(
             print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
         else:
             out.print("\n".join(str(unit) for unit in planned) or "Everything is up to date.")
-            for reason in [] if chosen or planned else never_made(steps, env):
+            for reason in [] if chosen else [*unread_of(store), *([] if planned else never_made(steps, env))]:
                 err.print(reason, markup=False, highlight=False, soft_wrap=True)
         return EXIT_NO if broken else 0
     quiet()
@@ -97,13 +99,20 @@ def materialize(
     if still and not as_json:
         err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
     if not as_json and not chosen:
-        for reason in never_made(steps, store.env(recording=False)):
+        for reason in (*unread_of(store), *never_made(steps, store.env(recording=False))):
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print_json({"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)})
     else:
         _summarise(summary, time.monotonic() - started)
     return EXIT_NO if summary.failed or broken else 0
+
+
+def unread_of(store: "Store") -> list[str]:
+    """What was delivered to folders that no declared source reads."""
+    from assay.assets.sources.source import unread
+
+    return [message for source in store.sources() for message in unread(source, store.settings)]
 
 
 def chosen_partitions(partition: str | None, range_: str | None, steps: "Sequence[Step]") -> "Chosen | None":
@@ -153,11 +162,13 @@ def _summarise(summary: Any, seconds: float) -> None:
         out.print(f"Everything is up to date ({seconds:.1f} s).")
         return
     versions = sum(len(result.new_versions) for result in summary.results)
-    out.print(f"{len(summary.results)} runs, {versions} new table versions, {seconds:.0f} s.")
+    out.print(f"{plural(len(summary.results), 'run')}, {plural(versions, 'new table version')}, {seconds:.0f} s.")
     if summary.failed:
+        of_files = all(Kind.RAW.holds(table) for result in summary.failed for table in result.failed)
+        when = "When the corrected file is there" if of_files else "When the cause above is gone"
         out.print(
             f"[bold]{len(summary.failed)} of them stopped a batch[/bold]: nothing of it was published, everything else "
-            "went on. When the corrected file is there, run `assay materialize` again: it heals exactly those days."
+            f"went on. {when}, run `assay materialize` again: it does exactly what is missing."
         )
 
 

@@ -24,11 +24,11 @@ def contract_at(place: str) -> type[Contract]:
         return from_odcs(_read(Path(where)), name or None)
     if not name:
         raise AssayError(f"{place!r} names no contract; write package.module:Class, file.py:Class or file.odcs.yaml")
-    found = getattr(_module(where), name, None)
-    if found is None:
+    contract = getattr(_module(where), name, None)
+    if contract is None:
         raise AssayError(f"{where} has no {name!r}; write {where}:Class with the name of its contract")
-    contract_info(found)
-    return found
+    contract_info(contract)
+    return contract
 
 
 def _module(where: str) -> Any:

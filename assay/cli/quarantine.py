@@ -8,6 +8,7 @@ import polars as pl
 
 from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
+from assay.errors import plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
 
@@ -40,7 +41,7 @@ def list_(partition: str | None, as_json: bool) -> None:
     counts = []
     for name in store.lake.tables(Kind.QUARANTINE.folder):
         state = store.table(name).at()
-        found = (
+        held = (
             _rows(store, name, partition)
             .explode("_rules")
             .group_by("partition_key", "_rules", "_status")
@@ -57,7 +58,7 @@ def list_(partition: str | None, as_json: bool) -> None:
                 "rows": rows,
                 "version": state.version,
             }
-            for key, rule, status, rows in found.iter_rows()
+            for key, rule, status, rows in held.iter_rows()
         ]
     if as_json:
         print_json(counts)
@@ -92,9 +93,9 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     if rule:
         rows = rows.filter(pl.col("_rules").list.contains(rule))
     frame = rows.sort("partition_key", "_source_file", "_row_number").head(limit).collect()
-    known = sources().get(source)
-    if known is not None and not unmask:
-        frame = mask(frame, known.contract)
+    declared_source = sources().get(source)
+    if declared_source is not None and not unmask:
+        frame = mask(frame, declared_source.contract)
     frame = _with_decisions(store, source, frame.with_columns(_row_name(), _read_from(store, table, frame)))
     frame = frame.drop("_source_sha256", "_batch_id", "_ingested_at", "_line", strict=False)
     if as_json:
@@ -200,10 +201,10 @@ def _decide(
     from assay.assets.decisions.review import RowSelection, decide
     from assay.assets.declarations import source as declared
 
-    known, store = declared(source), open_store()
+    chosen, store = declared(source), open_store()
     choice = RowSelection(partition, rule, tuple(_row(text) for text in rows))
-    decided = decide(known, store.env(), choice, decision, dry_run=not yes)
-    failed = _compute_again(known, store, decided) if decided.id else []
+    decided = decide(chosen, store.env(), choice, decision, dry_run=not yes)
+    failed = _compute_again(chosen, store, decided) if decided.id else []
     if as_json:
         print_json(
             {
@@ -215,7 +216,7 @@ def _decide(
             }
         )
     else:
-        _tell(known, decided, decision.action, yes, failed)
+        _tell(chosen, decided, decision.action, yes, failed)
     return 0 if all(row.fits for row in decided.rows) and not failed else EXIT_NO
 
 
@@ -240,22 +241,24 @@ def _compute_again(source: "Source", store: Store, decided: "DecisionResult") ->
 
 def _tell(source: "Source", decided: "DecisionResult", action: str, yes: bool, problems: list[str]) -> None:
     fits = [row for row in decided.rows if row.fits]
-    said = {"release": "released", "reject": "rejected"}[action]
+    outcome = {"release": "released", "reject": "rejected"}[action]
     lines = [
-        (row.partition, row.source_file, row.row_number, said if row.fits else f"stays: {', '.join(row.breaks)}")
+        (row.partition, row.source_file, row.row_number, outcome if row.fits else f"stays: {', '.join(row.breaks)}")
         for row in decided.rows[:SHOWN_ROWS]
     ]
-    print_table(("partition", "file", "row", said if yes else "would be"), lines, right=("row",))
+    print_table(("partition", "file", "row", outcome if yes else "would be"), lines, right=("row",))
     if len(decided.rows) > SHOWN_ROWS:
         out.print(f"… and {len(decided.rows) - SHOWN_ROWS} more.")
     if not yes:
-        out.print(f"{len(fits)} of {len(decided.rows)} rows would be {said}. Nothing was changed: add --yes to do it.")
+        out.print(
+            f"{len(fits)} of {plural(len(decided.rows), 'row')} would be {outcome}. Nothing was changed: add --yes to do it."
+        )
     elif not fits:
-        out.print(f"None of {len(decided.rows)} rows was {said}.")
+        out.print(f"None of {plural(len(decided.rows), 'row')} was {outcome}.")
     else:
         out.print(
-            f"{len(fits)} of {len(decided.rows)} rows {said} (decision {decided.id}). {source.clean} is up to date for "
-            f"{', '.join(decided.partitions)}; `assay materialize` brings along what reads it."
+            f"{len(fits)} of {plural(len(decided.rows), 'row')} {outcome} (decision {decided.id}). {source.clean} is up to "
+            f"date for {', '.join(decided.partitions)}; `assay materialize` brings along what reads it."
         )
     for problem in problems:
         out.print(f"✗ {problem}", markup=False)
@@ -299,11 +302,11 @@ def _with_decisions(store: Store, source: str, frame: pl.DataFrame) -> pl.DataFr
     """Who decided what about a row, when and why."""
     if frame["_decision_id"].null_count() == frame.height:
         return frame
-    told = {"decided_by": "_decided_by", "decided_at": "_decided_at", "reason": "_reason", "until": "_until"}
+    renamed = {"decided_by": "_decided_by", "decided_at": "_decided_at", "reason": "_reason", "until": "_until"}
     decisions = (
         store.table(Kind.RELEASES.table(source))
         .scan()
-        .select(pl.col("decision_id").alias("_decision_id"), *(pl.col(old).alias(new) for old, new in told.items()))
+        .select(pl.col("decision_id").alias("_decision_id"), *(pl.col(old).alias(new) for old, new in renamed.items()))
         .unique("_decision_id")
         .collect()
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from assay.cli.output import json_option, out, print_json, print_table
-from assay.errors import AssayError, nearest
+from assay.errors import AssayError, nearest, plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import open_store
 
@@ -27,29 +27,29 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
     from assay.assets.declarations import sources
     from assay.checks.profiles.report_page import number, page, share, worst_first
 
-    known = sources()
-    source = known.get(own_name(table) if Kind.CLEAN.holds(table) else table)
+    declared = sources()
+    source = declared.get(own_name(table) if Kind.CLEAN.holds(table) else table)
     if source is None:
-        close = nearest(own_name(table) if Kind.CLEAN.holds(table) else table, known)
-        raise AssayError(f"{table} has no report: tables of a source have one ({', '.join(sorted(known))}).{close}")
-    found = batch_report(open_store().lake, source, partition)
-    profile = found.profile.summary() if found.profile else {}
+        close = nearest(own_name(table) if Kind.CLEAN.holds(table) else table, declared)
+        raise AssayError(f"{table} has no report: tables of a source have one ({', '.join(sorted(declared))}).{close}")
+    batch = batch_report(open_store().lake, source, partition)
+    profile = batch.profile.summary() if batch.profile else {}
     if html is not None:
-        html.write_text(page(found), encoding="utf-8")
+        html.write_text(page(batch), encoding="utf-8")
     if as_json:
         print_json(
             {
-                "table": found.table,
-                "partition": found.partition,
-                "version": found.version,
-                "report": found.report.to_dict(),
+                "table": batch.table,
+                "partition": batch.partition,
+                "version": batch.version,
+                "report": batch.report.to_dict(),
                 "profile": profile,
             }
         )
         return
-    counts = found.report
+    counts = batch.report
     out.print(
-        f"[bold]{found.table}[/bold] {found.partition}, version {found.version}: {counts.rows_in:,} rows in, "
+        f"[bold]{batch.table}[/bold] {batch.partition}, version {batch.version}: {plural(counts.rows_in, 'row')} in, "
         f"{counts.rows_clean:,} clean, {counts.rows_quarantined:,} quarantined (contract {counts.contract} v{counts.version})"
     )
     broken = [rule for rule in worst_first(counts.rules) if rule.status != "passed" or rule.invalid]
@@ -62,7 +62,7 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
     out.print(f"{len(counts.rules) - len(broken)} of {len(counts.rules)} rules hold for every row.")
     figures = ("null", "nan", "distinct", "min", "mean", "max")
     if profile:
-        rows = [(name, *(number(shown.get(key, "")) for key in figures)) for name, shown in profile.items()]
+        rows = [(name, *(number(values.get(key, "")) for key in figures)) for name, values in profile.items()]
         print_table(("column", *figures), rows, right=figures)
     if html is not None:
         out.print(f"Written to {html}.")

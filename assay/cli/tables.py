@@ -19,14 +19,22 @@ def tables(name: str | None, as_json: bool) -> None:
     """
     store = open_store()
     if name is None:
-        found = store.tables()
+        infos = store.tables()
         if as_json:
-            print_json([info.to_dict() for info in found])
-        elif not found:
-            out.print(f"No tables in {store.settings.lake_uri} yet: run `assay materialize`.")
+            print_json([info.to_dict() for info in infos])
+        elif not infos:
+            from assay.assets.project import find_project
+
+            here = (
+                "run `assay materialize`"
+                if find_project() is not None
+                else "here is no project. Go to its folder, name it (ASSAY_PROJECT) or the lake (ASSAY_LAKE), or write a project "
+                "with `assay init NAME`"
+            )
+            out.print(f"No tables in {store.settings.lake_uri} yet: {here}.", soft_wrap=True)
         else:
             rows = [
-                (i.name, i.version, f"{i.rows:,}", i.partitions or "", f"{i.updated_at:%Y-%m-%d %H:%M}") for i in found
+                (i.name, i.version, f"{i.rows:,}", i.partitions or "", f"{i.updated_at:%Y-%m-%d %H:%M}") for i in infos
             ]
             print_table(
                 ("table", "version", "rows", "partitions", "updated (UTC)"),

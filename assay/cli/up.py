@@ -77,8 +77,9 @@ def _paths() -> dict[str, str]:
 
 
 def supervise(commands: Sequence[Sequence[str]], environment: Mapping[str, str], folder: Path | None = None) -> int:
-    """Run Python commands side by side in a folder until one of them ends or this process is told to stop; then stop all of them.
-    Returns the exit code of the one that ended by itself, 0 when told to stop."""
+    """Run Python commands side by side in a folder. When one of them ends, or on Ctrl-C or SIGTERM, stop the others.
+
+    Returns the exit code of the command that ended; 0 after Ctrl-C or SIGTERM."""
     # Started in the background of a script, Ctrl-C's signal is ignored, and so it would be by every child of Dagster's,
     # which stops them with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -21,14 +21,14 @@ class BatchMethods(StoreBase):
     def ingest(
         self,
         source: "str | Source",
-        data: "pl.DataFrame | str | Path | Sequence[str | Path]",
+        data: "pl.DataFrame | Sequence[Mapping[str, Any]] | str | Path | Sequence[str | Path]",
         partition: str | None = None,
     ) -> "Ingested":
         """Hand over a batch of a source without Dagster: raw and clean step, quarantine and lineage as for a delivery.
 
         Args:
             source: a declared source, or its name in the active project.
-            data: a frame, whose bytes are kept as Parquet, or the path of one file, or paths.
+            data: a frame, or rows as dicts, whose bytes are kept as Parquet, or the path of one file, or paths.
             partition: which partition it is; what that held before is replaced. A source without partitioning takes none.
 
         Returns:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 class LineageMethods(StoreBase):
     """Trace, verify, impact."""
 
-    def trace(self, prediction_id: str) -> "Trace":
-        """From a prediction to the source bytes."""
+    def trace(self, prediction_id: str, *, lookups: bool = False) -> "Trace":
+        """From a prediction to the source bytes; with `lookups` also to those of tables that something was only looked up in."""
         from assay.lineage.tracing.trace import trace
 
-        return trace(self.lake, prediction_id)
+        return trace(self.lake, prediction_id, lookups=lookups)
 
     def verify(
         self,
@@ -54,7 +54,7 @@ class LineageMethods(StoreBase):
         *,
         partition: str | None = None,
         column: str | None = None,
-        references: bool = False,
+        lookups: bool = False,
     ) -> "Impact":
         """Everything downstream of a table, or of one version, partition or column of it.
 
@@ -63,8 +63,8 @@ class LineageMethods(StoreBase):
             version: Only what read rows that this version wrote; None: whatever the table ever held.
             partition: Only what read this partition.
             column: Only what came from this column.
-            references: Follow lookups, too.
+            lookups: Follow lookups, too.
         """
         from assay.lineage.tracing.impact import impact
 
-        return impact(self.lake, table, version, partition=partition, column=column, references=references)
+        return impact(self.lake, table, version, partition=partition, column=column, lookups=lookups)

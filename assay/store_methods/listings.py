@@ -25,13 +25,13 @@ class ListingMethods(StoreBase):
         """One of `views()`. Raises AssayError, with the nearest name, if there is none of that name, and Denied."""
         from assay.listing import VIEWS, list_views
 
-        known = {view.name: view for view in list_views(self.lake)}
-        if name not in known:
+        by_name = {view.name: view for view in list_views(self.lake)}
+        if name not in by_name:
             for table in (kind.table(name) for kind in VIEWS):
                 if table in self.lake.tables():
                     self.lake.allow("read", table)
-            raise AssayError(f"There is no view {name!r}.{nearest(name, known) or known_names(known)}")
-        return known[name]
+            raise AssayError(f"There is no view {name!r}.{nearest(name, by_name) or known_names(by_name)}")
+        return by_name[name]
 
     def sources(self) -> "list[Source]":
         """The sources that the project declares, by name."""

@@ -37,17 +37,17 @@ class TableMethods(StoreBase):
 
     def tables(self) -> list[TableInfo]:
         """Every table that the actor may read, as it is now."""
-        found = []
+        infos = []
         for name in self.lake.tables():
             try:
                 state = self.lake.table(name).at()
             except Denied:
                 continue
             updated = state.commits[-1].timestamp
-            found.append(
+            infos.append(
                 TableInfo(name, state.version, state.rows(), len(state.partitions()), updated, state.table.uri)
             )
-        return found
+        return infos
 
     def table(self, name: str) -> Table:
         return self.lake.table(name)

@@ -110,11 +110,11 @@ class Columns:
     def _follow(self, origin: Cell, trace: ColumnTrace, *, back: bool) -> dict[Cell, set[Link]]:
         """The cells of a trace that are shown, with the links that lead on from each. A link into a table counts if the trace
         knows what was written there; one to where that was carried, if it knows what was written before."""
-        known = {*trace.origin, *(end for edge in trace.edges for end in (edge.source, edge.target))}
+        places = {*trace.origin, *(end for edge in trace.edges for end in (edge.source, edge.target))}
         beside: dict[str, list[Link]] = defaultdict(list)
         for link in self._links:
             beside[(link.target if back else link.source).node].append(link)
-        found: dict[Cell, set[Link]] = {origin: set()}
+        links: dict[Cell, set[Link]] = {origin: set()}
         queue = [origin]
         for cell in queue:  # grows as it is walked
             for link in beside[cell.node]:
@@ -123,13 +123,13 @@ class Columns:
                     continue
                 ends = [there] if there.column else [Cell(there.node, name) for name in self.names(there.node) or ()]
                 for end in ends:
-                    told = (cell if back else end) if link.via else (end if back else cell)
-                    if self._place(told) in known:
-                        found[cell].add(link)
-                        if end not in found:
-                            found[end] = set()
+                    nearer = (cell if back else end) if link.via else (end if back else cell)
+                    if self._place(nearer) in places:
+                        links[cell].add(link)
+                        if end not in links:
+                            links[end] = set()
                             queue.append(end)
-        return found
+        return links
 
     def _place(self, cell: Cell) -> ColumnNode:
         node = self.nodes[cell.node]
@@ -165,13 +165,13 @@ class Columns:
         for edge in self.edges:
             if edge.role in _READ:
                 reads[edge.target].append(edge.source)
-        found: dict[Link, None] = {}
+        links: dict[Link, None] = {}
         for edge in self.edges:
             if edge.role == "carried":
-                found |= dict.fromkeys(self._carried(edge.source, edge.target))
+                links |= dict.fromkeys(self._carried(edge.source, edge.target))
             elif edge.role == "output":
-                found |= dict.fromkeys(self._written(edge.source, edge.target, reads[edge.source]))
-        return list(found)
+                links |= dict.fromkeys(self._written(edge.source, edge.target, reads[edge.source]))
+        return list(links)
 
     def _carried(self, source: str, target: str) -> Iterator[Link]:
         for name in self.names(source) or ():

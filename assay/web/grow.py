@@ -20,9 +20,9 @@ def extend(layout: Layout, names: Iterable[str], size: tuple[int, int], edges: I
     that are there then. An edge runs back, or within its column, where the places leave no other way."""
     boxes = {box.id: box for box in layout.boxes}
     new = set(names) - boxes.keys()
-    known = {*boxes, *new}
+    placed = {*boxes, *new}
     drawn = {(route.source, route.target) for route in layout.routes}
-    added = sorted({(a, b) for a, b in edges if a != b and a in known and b in known} - drawn)
+    added = sorted({(a, b) for a, b in edges if a != b and a in placed and b in placed} - drawn)
     columns = dict(enumerate(layout.columns))
     taken = _taken(layout)
     while new:

@@ -93,8 +93,8 @@ def arrange(nodes: Iterable[Size], edges: Iterable[Edge]) -> Layout:
     """Place nodes (unique ids) and edges between them; edges to unknown nodes or from a node to itself are left out.
     Edges that close a cycle run back, from right to left. Results are kept by content."""
     sizes = tuple(sorted(nodes, key=lambda size: natural(size[0])))
-    known = {name for name, _, _ in sizes}
-    kept = sorted({(a, b) for a, b in edges if a != b and a in known and b in known})
+    named = {name for name, _, _ in sizes}
+    kept = sorted({(a, b) for a, b in edges if a != b and a in named and b in named})
     return _arrange(sizes, tuple(kept))
 
 

@@ -42,10 +42,10 @@ def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None
 
 
 def _static(request: Request) -> Response:
-    found = static_files.content(request.path_params["name"])
-    if found is None:
+    file = static_files.content(request.path_params["name"])
+    if file is None:
         raise PageError(404, "No such file", "This script or style has changed.", "Reload the page that asked for it.")
-    content, media_type = found
+    content, media_type = file
     kept = {"Cache-Control": "public, max-age=31536000, immutable"}
     return Response(content, media_type=media_type, headers={**HEADERS, **kept})
 

@@ -11,13 +11,13 @@ _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 @cache
 def _files() -> dict[str, tuple[str, bytes, str]]:
     """By plain name: the versioned name, the bytes, the media type."""
-    found = {}
+    contents = {}
     for path in sorted(FOLDER.iterdir()):
         if path.suffix in _TYPES:
             content = path.read_bytes()
             versioned = f"{path.stem}.{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
-            found[path.name] = (versioned, content, _TYPES[path.suffix])
-    return found
+            contents[path.name] = (versioned, content, _TYPES[path.suffix])
+    return contents
 
 
 def address(name: str) -> str:

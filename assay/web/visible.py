@@ -113,16 +113,16 @@ class _Growth:
         room = DRAWN - len(self.nodes)
         if len(new) > room:
             new, self.truncated = new[:room], f"at most {DRAWN} nodes are drawn"
-        found = {node.id: node for reach in (*self.reaches.values(), *self.own.values()) for node in reach.found.nodes}
-        self.nodes |= {name: found[name] for name in new}
+        nodes = {node.id: node for reach in (*self.reaches.values(), *self.own.values()) for node in reach.found.nodes}
+        self.nodes |= {name: nodes[name] for name in new}
         if not act.node or act.node in along:
             along |= set(new)
         away = edges if act.kind == "down" else [(far, near) for near, far in edges]
         return GraphAct(act, tuple(new), tuple(away))
 
-    def _beyond(self, shown: Collection[str], reach: _Reach) -> Iterator[Edge]:
+    def _beyond(self, visible: Collection[str], reach: _Reach) -> Iterator[Edge]:
         """The edges by which nodes up to `STEP` edges past the visible ones are met first."""
-        met, frontier = set(self.nodes), sorted(shown)
+        met, frontier = set(self.nodes), sorted(visible)
         for _ in range(STEP):
             edges = [(near, far) for near in frontier for far in reach.beyond.get(near, ()) if far not in met]
             yield from edges
@@ -142,8 +142,8 @@ class _Growth:
         return {name: count for name in names if (count := len(self._hidden(name, side)))}
 
     def edges(self) -> set[GraphEdge]:
-        found = (reach.found.edges for reach in (*self.reaches.values(), *self.own.values()))
-        return _between(self.nodes, chain.from_iterable(found))
+        edges = (reach.found.edges for reach in (*self.reaches.values(), *self.own.values()))
+        return _between(self.nodes, chain.from_iterable(edges))
 
     def _hidden(self, node: str, side: Side) -> list[str]:
         if node in self.along[side]:
@@ -166,9 +166,9 @@ def _order(edge: GraphEdge) -> tuple[str, str, str]:
 def _reach(store: LineageStore, node: str, side: Side, depth: int, view: View) -> _Reach:
     """Breadth first: a deeper walk begins with the nodes of a shallower one, also where it stops at its limit."""
     walk = upstream if side == "up" else downstream
-    found = walk(store, node, depth, as_of=view.as_of, limit=COUNTED)
+    walked = walk(store, node, depth, as_of=view.as_of, limit=COUNTED)
     beyond: dict[str, set[str]] = defaultdict(set)
-    for edge in found.edges:
+    for edge in walked.edges:
         near, far = (edge.target, edge.source) if side == "up" else (edge.source, edge.target)
         beyond[near].add(far)
     distance, frontier = {node: 0}, [node]
@@ -177,4 +177,4 @@ def _reach(store: LineageStore, node: str, side: Side, depth: int, view: View) -
             if far not in distance:
                 distance[far] = distance[name] + 1
                 frontier.append(far)
-    return _Reach(depth, found, distance, {near: frozenset(far) for near, far in beyond.items()})
+    return _Reach(depth, walked, distance, {near: frozenset(far) for near, far in beyond.items()})

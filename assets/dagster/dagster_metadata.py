@@ -46,11 +46,11 @@ def output_metadata(written: TableWrite, result: Result) -> dict[str, Any]:
 
 def shown_metadata(result: Result, table: str) -> dict[str, Any]:
     """What the step chose to show: previews belong to the first output, quarantined rows to the second."""
-    shown = dict(result.shown)
+    preview = dict(result.shown)
     main = table == result.step.outputs[0]
-    frames = {"preview": shown.pop("preview", None), "quarantined": shown.pop("quarantined", None)}
-    report = shown.pop("report", None)
-    shown.pop("examples", None)  # each belongs to its rule's check
+    frames = {"preview": preview.pop("preview", None), "quarantined": preview.pop("quarantined", None)}
+    report = preview.pop("report", None)
+    preview.pop("examples", None)  # each belongs to its rule's check
     chosen = frames["preview"] if main else frames["quarantined"]
     metadata: dict[str, Any] = {}
     if isinstance(chosen, pl.DataFrame):
@@ -59,7 +59,7 @@ def shown_metadata(result: Result, table: str) -> dict[str, Any]:
         metadata["rows_in"] = report.rows_in
         metadata["rows_quarantined"] = report.rows_quarantined
     if main:
-        metadata |= {key: value for key, value in shown.items() if isinstance(value, str | int | float | list | dict)}
+        metadata |= {key: value for key, value in preview.items() if isinstance(value, str | int | float | list | dict)}
         broken = [check for check in result.done.checks if not check.passed]
         if broken:
             metadata["broken_rules"] = dg.MetadataValue.md(_checks_table(broken))
@@ -152,12 +152,12 @@ def _checks_table(checks: Sequence[CheckResult]) -> str:
 def _column_lineage(lineage: Mapping[str, Any] | None) -> dg.TableColumnLineage | None:
     if not lineage:
         return None
-    known = {name: edges for name, edges in lineage.items() if isinstance(edges, Mapping)}
+    declared = {name: edges for name, edges in lineage.items() if isinstance(edges, Mapping)}
     return dg.TableColumnLineage(
         {
             name: [
                 dg.TableColumnDep(asset_key=asset_key(table), column_name=column) for table, column in edges["direct"]
             ]
-            for name, edges in known.items()
+            for name, edges in declared.items()
         }
     )

@@ -65,9 +65,9 @@ def definitions_of(
     resources: Callable[[], Resources] = environment,
 ) -> dg.Definitions:
     """Everything that these steps make of Dagster; without `jobs`, their own."""
-    known = partitions_by_table(steps)
+    partitionings = partitions_by_table(steps)
     return dg.Definitions(
-        assets=[build_asset(step, known, resources) for step in steps],
+        assets=[build_asset(step, partitionings, resources) for step in steps],
         jobs=jobs or jobs_of(steps, project),
         sensors=sensors,
         executor=dg.in_process_executor,

@@ -73,8 +73,8 @@ def requested(
 
 def _first_due(steps: Sequence[Step], env: Resources, asked: frozenset[str], project: str) -> list[dg.RunRequest]:
     for stage in stages(steps):
-        found = (_request(unit, env, project) for unit in planned_runs(stage, env))
-        requests = list(islice((request for request in found if request.run_key not in asked), RUNS_AT_ONCE))
+        runs = (_request(unit, env, project) for unit in planned_runs(stage, env))
+        requests = list(islice((request for request in runs if request.run_key not in asked), RUNS_AT_ONCE))
         if requests:
             return requests
     return []

@@ -16,7 +16,7 @@ from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.definitions import definitions_of
 from assay.assets.dagster.jobs import job_name
 from assay.assets.dagster.partitions import dagster_key
-from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, this_process
+from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, process_tag
 from assay.assets.dagster.to_dagster import FORCE_TAG
 from assay.assets.steps.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
@@ -88,7 +88,7 @@ def run_unit(
         instance=instance,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={"assay/by": "materialize", PROCESS_TAG: this_process()} | ({FORCE_TAG: "yes"} if force else {}),
+        tags={"assay/by": "materialize", PROCESS_TAG: process_tag()} | ({FORCE_TAG: "yes"} if force else {}),
     )
     versions, problems, failed = [], [], set[str]()
     for event in outcome.all_events:

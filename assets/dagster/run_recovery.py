@@ -15,7 +15,7 @@ UNFINISHED = [
 ]
 
 
-def this_process() -> str:
+def process_tag() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 

@@ -39,16 +39,16 @@ def environment() -> Resources:
 
 
 def build_asset(
-    step: Step, known: Mapping[str, Partitioning], resources: Callable[[], Resources] = environment
+    step: Step, partitionings: Mapping[str, Partitioning], resources: Callable[[], Resources] = environment
 ) -> dg.AssetsDefinition:
     """The Dagster asset(s) of a step. `known` are all tables of the pipeline, with their partitions: others are not
     dependencies. `resources` are asked for in each run."""
     partitions = definition_of(step.partitioning)
-    upstream = [table for table in dict.fromkeys((*step.reads, *step.references)) if table in known]
+    upstream = [table for table in dict.fromkeys((*step.reads, *step.references)) if table in partitionings]
     specs = [
         dg.AssetSpec(
             asset_key(table),
-            deps=[_dependency(step, table, known[table]) for table in upstream if table not in step.outputs],
+            deps=[_dependency(step, table, partitionings[table]) for table in upstream if table not in step.outputs],
             description=step.descriptions.get(table, step.description),
             group_name=step.group,
             code_version=step.code_version,
@@ -115,12 +115,12 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
             yield from _each(context, step, results, declared)
         for check in refused.checks:
             if check.name in declared:
-                found = check_result(check, declared)
+                verdict = check_result(check, declared)
                 if several and partition:
                     key = dagster_key(step.partitioning, partition)
-                    yield partition_check_event(found, key, declared[check.name], context.instance)
+                    yield partition_check_event(verdict, key, declared[check.name], context.instance)
                 else:
-                    yield found
+                    yield verdict
         raise dg.Failure(f"{str(refused).rstrip('.')}. Nothing was published.", allow_retries=False) from None
     except NotReady as waiting:
         if not step.batches:
@@ -219,12 +219,12 @@ def _verdicts(
     examples: Mapping[str, pl.DataFrame] | None = None,
 ) -> list[dg.AssetCheckResult]:
     """A result for every declared check; one that found nothing to report on has passed over no rows."""
-    found = [
+    results = [
         checks.get((table, c.name), CheckResult(c.name, table, passed=True)) for c in step.checks if c.table == table
     ]
     return [
         check_result(check, declared, quarantine=quarantine, examples=(examples or {}).get(check.name))
-        for check in found
+        for check in results
     ]
 
 

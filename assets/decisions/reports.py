@@ -88,6 +88,6 @@ def _examples(lake: Lake, source: Source, partition: str) -> pl.DataFrame:
         rows = lake.table(source.quarantine).at().scan([partition]).head(EXAMPLES).collect()
     except TableMissing:
         return pl.DataFrame()
-    known = [column.name for column in contract_info(source.contract).columns]
-    shown = ["_rules", "_source_file", "_row_number", *known]
-    return mask(rows, source.contract).select(name for name in shown if name in rows.columns)
+    columns = [column.name for column in contract_info(source.contract).columns]
+    names = ["_rules", "_source_file", "_row_number", *columns]
+    return mask(rows, source.contract).select(name for name in names if name in rows.columns)

@@ -42,7 +42,7 @@ MOST_LINKS = 100  # in the log; the table has all of them
 @dataclass(frozen=True, slots=True)
 class RowSelection:
     """Which quarantined rows: of one batch, that broke one rule, or named ones (first characters of the file's SHA-256,
-    row number). What is not said does not narrow."""
+    row number). What is left out does not narrow."""
 
     partition: str | None = None
     rule: str | None = None
@@ -127,9 +127,9 @@ def decide(
             },
             rows,
         )
-        found = _tried(source, env, key, rows, proposed)
-        verdicts += found
-        fitting = {(row.source_sha256, row.row_number) for row in found if row.fits}
+        tried = _tried(source, env, key, rows, proposed)
+        verdicts += tried
+        fitting = {(row.source_sha256, row.row_number) for row in tried if row.fits}
         kept = proposed.filter(pl.Series([link in fitting for link in proposed.select(LINK).rows()], dtype=pl.Boolean))
         if not dry_run and not kept.is_empty():
             _write_down(source, env, key, decision, kept)

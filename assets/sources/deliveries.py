@@ -44,6 +44,7 @@ class Delivery:
     """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes.
 
     What is no file has `fetch` for its bytes (see `Delivery.of_bytes`), and may have its rows as a `frame` already.
+    `handed_over` is how it came, where it came without a landing folder.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Delivery:
     partition: str
     revision: int = 0
     superseded_by: str | None = None
+    handed_over: str = ""
     fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
     frame: pl.DataFrame | None = field(default=None, repr=False, compare=False)
 
@@ -66,6 +68,13 @@ class Delivery:
     def next_revision(self) -> str:
         """The file name that a correction should have."""
         return _revised(PurePosixPath(self.path).name, self.revision + 1)
+
+    @property
+    def how_to_correct(self) -> str:
+        """What to do where the whole delivery cannot be used, as the end of a message."""
+        if self.handed_over:
+            return f"hand over the corrected data: {self.handed_over}"
+        return f"ask the upstream to re-send it as {self.next_revision} in the same folder"
 
     def content(self) -> bytes:
         """The bytes of the file. Raises `DeliveryError` if they are not those that were scanned."""
@@ -85,8 +94,22 @@ class Delivery:
 def delivered_partitions(landing: Path, pattern: str, partitioning: Partitioning) -> list[str]:
     """The partitions, in order, for which any file matching `pattern`, e.g. `tickets/{day}/*`, has been delivered."""
     folder, _ = split_pattern(pattern)
-    found = (entry.name for entry in (landing / folder).glob("*") if partitioning.is_key(entry.name) and entry.is_dir())
-    return partitioning.known([key for key in found if next(_files(landing, pattern, key), None)])
+    keys = (entry.name for entry in (landing / folder).glob("*") if partitioning.is_key(entry.name) and entry.is_dir())
+    return partitioning.known([key for key in keys if next(_files(landing, pattern, key), None)])
+
+
+def unplaced_folders(
+    landing: Path, pattern: str, partitioning: Partitioning, suffixes: Sequence[str] = ()
+) -> list[str]:
+    """Folders with files of the pattern whose names are no keys of the partitioning, so that nobody reads them."""
+    folder, _ = split_pattern(pattern)
+    found = (entry.name for entry in (landing / folder).glob("*") if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(
+        f"{folder}{name}"
+        for name in found
+        if not partitioning.is_key(name)
+        and any(not suffixes or file.suffix in suffixes for file in _files(landing, pattern, name))
+    )
 
 
 def delivery_marks(landing: Path, pattern: str, partitioning: Partitioning) -> dict[str, str]:
@@ -139,13 +162,13 @@ def scan_partition(
     hashes = hashes or FileHashes()
     if not KEY.fullmatch(key):
         raise AssayError(f"{key!r} cannot be a partition: it is no folder's name.")
-    found = [
+    files = [
         _deliver(landing, file, key, hashes)
         for file in _files(landing, pattern, key)
         if not suffixes or file.suffix in suffixes
     ]
     latest: dict[str, Delivery] = {}
-    for delivery in found:
+    for delivery in files:
         name = _original(delivery.path)
         if name not in latest or latest[name].revision < delivery.revision:
             latest[name] = delivery
@@ -153,7 +176,7 @@ def scan_partition(
         delivery
         if (last := latest[_original(delivery.path)]) is delivery
         else replace(delivery, superseded_by=last.path)
-        for delivery in sorted(found, key=lambda delivery: delivery.path)
+        for delivery in sorted(files, key=lambda delivery: delivery.path)
     )
 
 

@@ -34,5 +34,5 @@ def _empty(delivery: Delivery) -> DeliveryError:
     return DeliveryError(
         delivery.path,
         f"has no rows ({delivery.size:,} bytes)",
-        f"ask the upstream to re-send it as {delivery.next_revision} in the same folder",
+        delivery.how_to_correct,
     )

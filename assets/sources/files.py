@@ -12,6 +12,7 @@ from assay.assets.sources.deliveries import (
     delivery_marks,
     scan_partition,
     split_pattern,
+    unplaced_folders,
 )
 from assay.assets.sources.dispatch import read_delivery
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
@@ -52,14 +53,19 @@ class Files(SourceReader):
     def marks(self, settings: Settings, partitioning: Partitioning) -> Mapping[str, str]:
         return delivery_marks(settings.landing_path, self.pattern, partitioning)
 
+    def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
+        if not partitioning.is_partitioned:
+            return []
+        return unplaced_folders(settings.landing_path, self.pattern, partitioning, self.suffixes)
+
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
-        found = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
-        if not found:
+        files = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
+        if not files:
             looked_for = self.pattern.format(day=reading.partition, partition=reading.partition)
             raise NothingDelivered(
                 f"{reading.source} has delivered nothing for {reading.partition} (looked for {looked_for})."
             )
-        return found
+        return files
 
     def read(self, delivery: Delivery) -> pl.DataFrame:
         return read_delivery(delivery, delivery.content())

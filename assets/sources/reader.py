@@ -83,6 +83,11 @@ class SourceReader(Protocol):
         del settings, partitioning
         return None
 
+    def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
+        """Folders or the like where something was delivered under a name that is no partition's, so that it is never read."""
+        del settings, partitioning
+        return []
+
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
         """Everything delivered for a partition, in a stable order. Empty, or NothingDelivered with a reason, where there is
         nothing (yet)."""

@@ -67,14 +67,14 @@ class Rows(SourceReader):
 
 def connection_url(settings: Settings, name: str) -> str:
     """The URL of a connection, with its password. Raises AssayError for a name that is not set."""
-    found = settings.connections.get(name.lower())
-    if found is None or not found.url.get_secret_value():
-        known = f" There are: {', '.join(sorted(settings.connections))}." if settings.connections else ""
+    connection = settings.connections.get(name.lower())
+    if connection is None or not connection.url.get_secret_value():
+        names = f" There are: {', '.join(sorted(settings.connections))}." if settings.connections else ""
         raise AssayError(
             f"There is no connection {name!r}: set ASSAY_CONNECTIONS__{name.upper()}__URL to its SQLAlchemy URL, in the "
-            f"environment, in the project's .env, or in a file of that name in ASSAY_SECRETS_DIR.{known}"
+            f"environment, in the project's .env, or in a file of that name in ASSAY_SECRETS_DIR.{names}"
         )
-    return _from_project(found.url.get_secret_value(), settings)
+    return _from_project(connection.url.get_secret_value(), settings)
 
 
 def _from_project(url: str, settings: Settings) -> str:

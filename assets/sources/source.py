@@ -12,6 +12,7 @@ from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
+from assay.settings import Settings
 
 __all__ = ["Files", "Rows", "Source"]
 
@@ -96,3 +97,15 @@ class Source:
     def releases(self) -> str:
         """Decisions about quarantined rows."""
         return Kind.RELEASES.table(self.name)
+
+
+def unread(source: Source, settings: Settings) -> list[str]:
+    """What was delivered for a source and is never read, since its folder's name is no partition of the source: where it is
+    and what names are expected."""
+    messages = []
+    for place in source.reader.unplaced(settings, source.partitioning):
+        try:
+            source.partitioning.require(place.rpartition("/")[2])
+        except AssayError as problem:
+            messages.append(f"The files in {place}/ are not read: {problem} Rename the folder.")
+    return messages

@@ -169,11 +169,13 @@ def excepting(contract: type[Contract], rules: Sequence[str]) -> type[Contract]:
     """
     if not rules:
         return contract
-    info, known = contract_info(contract), {rule.name: rule for rule in contract_rules(contract)}
+    info, by_name = contract_info(contract), {rule.name: rule for rule in contract_rules(contract)}
     for name in rules:
-        if name not in known:
-            raise AssayError(f"{info.name} has no rule {name!r} to make an exception from; it has: {', '.join(known)}.")
-        rule = known[name]
+        if name not in by_name:
+            raise AssayError(
+                f"{info.name} has no rule {name!r} to make an exception from; it has: {', '.join(by_name)}."
+            )
+        rule = by_name[name]
         of_key = rule.column in info.key or set(rule.inputs) == set(info.key)
         if isinstance(rule, DtypeRule) or (of_key and (isinstance(rule, SetRule) or name.endswith(".not_null"))):
             raise AssayError(

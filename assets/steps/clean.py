@@ -21,6 +21,7 @@ from assay.assets.steps.apply_decisions import (
     latest_decisions,
 )
 from assay.assets.steps.profiles import profile_rows
+from assay.assets.steps.published_rows import Published, With
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.checks import (
@@ -154,7 +155,7 @@ class Batch:
     the tables that the contract reconciles with."""
 
     raw: pl.LazyFrame
-    published: pl.LazyFrame | None
+    published: Published | None
     lookup_tables: Mapping[str, pl.LazyFrame]
     decisions: pl.DataFrame
     today: date
@@ -173,7 +174,8 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
         available(tx, table)
         lookup_tables[table] = tx.read(table, lookup=True)
     try:
-        published = tx.read(source.clean, lookup=True, excluded=[batch])
+        tx.read(source.clean, lookup=True, excluded=[batch])
+        published = Published(source, tx.state(source.clean), batch)
     except TableMissing:
         published = None
     today = env.now().date()
@@ -209,8 +211,7 @@ def judge_batch(source: Source, raw: pl.DataFrame, batch: Batch) -> tuple[Outcom
     """The batch validated, with the decisions about its rows applied."""
 
     def one(rows: pl.DataFrame, contract: type[Contract], clean: pl.DataFrame | None) -> Outcome:
-        there = [frame for frame in (batch.published, None if clean is None else clean.lazy()) if frame is not None]
-        published = pl.concat(there, how="diagonal_relaxed") if there else None
+        published = batch.published if clean is None else With(batch.published, clean)
         # Rows that are released are only some of the batch: they are not counted again.
         counts = batch.counts if clean is None else {}
         return validate(rows, contract, lookup_tables=batch.lookup_tables, published=published, counts=counts)

@@ -81,8 +81,8 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Resources, te
     )
     missing = keyed
     try:
-        known = tx.read(embedding.table, lookup=True).select(TEXT_KEY)
-        missing = keyed.join(known.collect(), on=TEXT_KEY, how="anti").sort(TEXT_KEY)
+        embedded = tx.read(embedding.table, lookup=True).select(TEXT_KEY)
+        missing = keyed.join(embedded.collect(), on=TEXT_KEY, how="anti").sort(TEXT_KEY)
     except TableMissing:
         pass
     vectors = engine.embed(

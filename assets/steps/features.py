@@ -98,6 +98,6 @@ def _compute_view(
     tx.write(table, rows, column_lineage=view.column_lineage())
     preview = rows.head(10)
     for contract in contracts:
-        known = [column.name for column in compiled(contract).columns if column.name in preview.columns]
-        preview = preview.with_columns(mask(preview.select(known), contract))
+        columns = [column.name for column in compiled(contract).columns if column.name in preview.columns]
+        preview = preview.with_columns(mask(preview.select(columns), contract))
     return {"preview": preview}

@@ -26,11 +26,14 @@ def default_metrics(label: str, rows: pl.DataFrame, predicted: pl.DataFrame) -> 
     and make the errors of numbers unknown (`answered` says for how many rows there is one)."""
     actual, answer = rows[label], predicted.to_series(0)
     answered = answer.len() - answer.null_count()
-    found = {} if answered == answer.len() else {"answered": answered / answer.len()}
+    share = {} if answered == answer.len() else {"answered": answered / answer.len()}
     if actual.dtype.is_numeric() and answer.dtype.is_numeric() and (actual.dtype.is_float() or answer.dtype.is_float()):
         errors = (actual.cast(pl.Float64) - answer.cast(pl.Float64)).drop_nulls().drop_nans()
         if errors.is_empty():
-            return found
-        return {"rmse": math.sqrt((errors**2).mean()), "mae": errors.abs().mean()} | found  # type: ignore[operator, return-value]
+            return share
+        return {
+            "rmse": math.sqrt(float((errors**2).sum()) / errors.len()),
+            "mae": float(errors.abs().sum()) / errors.len(),
+        } | share
     same = actual.cast(pl.String) == answer.cast(pl.String)
-    return {"accuracy": same.fill_null(value=False).mean()} | found  # type: ignore[dict-item, return-value]
+    return {"accuracy": same.sum() / same.len()} | share

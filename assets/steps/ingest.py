@@ -19,7 +19,7 @@ from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.snapshot import Snapshot
 
-Given = pl.DataFrame | str | Path | Sequence[str | Path]
+Given = pl.DataFrame | Sequence[Mapping[str, Any]] | str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def ingest(source: Source, env: Resources, data: Given, partition: str | None = 
     Args:
         source: a declared source.
         env: what steps use, as `Store.env()` gives it.
-        data: a frame, whose Parquet bytes are kept by their SHA-256, or the path of one file, or paths.
+        data: a frame, or rows as dicts, whose Parquet bytes are kept by their SHA-256, or the path of one file, or paths.
         partition: which partition it is; what it held before is replaced. A source without partitioning takes none: the data
             is its next batch, unless the same bytes came before.
 
@@ -107,6 +107,8 @@ def ingest(source: Source, env: Resources, data: Given, partition: str | None = 
 
 
 def _deliveries(source: Source, env: Resources, data: Given) -> tuple[Delivery, ...]:
+    again = f"store.ingest({source.name!r}, …)"
+    data = _frame_of(source, data)
     if isinstance(data, pl.DataFrame):
         content = io.BytesIO()
         try:
@@ -117,18 +119,40 @@ def _deliveries(source: Source, env: Resources, data: Given) -> tuple[Delivery, 
                 "plain types."
             ) from None
         delivery = Delivery.of_bytes(f"{source.name}/frame", content.getvalue(), "")
-        return (replace(delivery, path=f"{source.name}/{delivery.sha256[:12]}.parquet"),)
+        return (replace(delivery, path=f"{source.name}/{delivery.sha256[:12]}.parquet", handed_over=again),)
     files = [Path(item) for item in ([data] if isinstance(data, str | Path) else data)]
     if not files:
         raise AssayError(f"There is no file for {source.name}: give at least one.")
-    found = []
+    deliveries = []
     for file in files:
         try:
             sha256, size = env.hashes.of(file)
         except OSError as problem:
             raise AssayError(f"{file} cannot be read ({problem.strerror}): check the path.") from None
-        found.append(Delivery(f"{source.name}/{file.name}", file, sha256, size, ""))
-    return tuple(found)
+        deliveries.append(Delivery(f"{source.name}/{file.name}", file, sha256, size, "", handed_over=again))
+    return tuple(deliveries)
+
+
+def _frame_of(source: Source, data: Given) -> pl.DataFrame | str | Path | Sequence[str | Path]:
+    """Rows as dicts become a frame. Raises AssayError for what is neither rows nor paths."""
+    if isinstance(data, pl.DataFrame | str | Path):
+        return data
+    items = list(data) if isinstance(data, list | tuple) else [data]
+    if items and all(isinstance(item, Mapping) for item in items) and isinstance(data, list | tuple):
+        try:
+            return pl.DataFrame(items, infer_schema_length=None)
+        except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as problem:
+            raise AssayError(
+                f"The rows for {source.name} do not fit into one table ({type(problem).__name__}): give each column values of "
+                "one type."
+            ) from None
+    wrong = next((item for item in items if not isinstance(item, str | Path)), None)
+    if wrong is not None:
+        raise AssayError(
+            f"{source.name} cannot be given a {type(wrong).__name__}: give a polars DataFrame, a list of rows as dicts, or the "
+            "path of a file, or several."
+        )
+    return [item for item in items if isinstance(item, str | Path)]
 
 
 def _batch_with(source: Source, env: Resources, given: Sequence[Delivery]) -> str | None:

@@ -382,10 +382,10 @@ def _compute_predictions(model: Model, tx: Transaction, prepared: _ToPredict) ->
         feature_columns=[column for view in resolved.views for column in view.outputs().values()],
         outputs=model.outputs,
     )
-    shown: dict[str, Any] = {"model_version": prepared.model.version}
+    summary: dict[str, Any] = {"model_version": prepared.model.version}
     preview = [made.spine.keys[0], *model.outputs]
     if CONFIDENCE in frame.columns:
-        shown["mean_confidence"] = frame[CONFIDENCE].mean()
+        summary["mean_confidence"] = frame[CONFIDENCE].mean()
         frame = frame.with_columns(pl.col(CONFIDENCE).round(3))
         preview.append(CONFIDENCE)
-    return shown | {"preview": frame.select(preview).head(10)}
+    return summary | {"preview": frame.select(preview).head(10)}

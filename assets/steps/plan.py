@@ -48,9 +48,9 @@ def stages(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
     while remaining:
         kinds = sorted({step.partitioning for step in remaining}, key=_order)
         stage = next(
-            found
+            next_stage
             for kind in kinds
-            if (found := _stage([step for step in remaining if step.partitioning == kind], done, produced))
+            if (next_stage := _stage([step for step in remaining if step.partitioning == kind], done, produced))
         )
         result.append(stage)
         done |= {table for step in stage for table in step.outputs}
@@ -79,19 +79,19 @@ def partitions_of(steps: Sequence[Step], env: Resources, chosen: Chosen | None =
     partitioning = steps[0].partitioning
     if chosen is not None:
         return partitioning.known(chosen(partitioning))
-    found: set[str] = set()
+    keys: set[str] = set()
     for step in steps:
         if step.landed:
             try:
-                found |= set(step.landed(env))
+                keys |= set(step.landed(env))
             except Exception:  # looked at where it certainly fails, and then says why; the others go on
-                found |= {partitioning.current(env.now()) or partitioning.start, *partitioning.keys[:1]}
+                keys |= {partitioning.current(env.now()) or partitioning.start, *partitioning.keys[:1]}
     for table in {table for step in steps for table in (*step.outputs, *step.reads)}:
         try:
-            found |= set(env.lake.table(table).at().partitions())
+            keys |= set(env.lake.table(table).at().partitions())
         except TableMissing:
             continue
-    return partitioning.known(sorted(found))
+    return partitioning.known(sorted(keys))
 
 
 def planned_runs(
@@ -152,9 +152,9 @@ def waiting(steps: Sequence[Step], env: Resources, chosen: Chosen) -> list[str]:
     for partitioning in dict.fromkeys(step.partitioning for step in steps if step.partitioning.is_partitioned):
         here = [step for step in steps if step.partitioning == partitioning]
         for key in partitioning.known(chosen(partitioning)):
-            found = [waits_for(step, env, key) for step in here]
-            if found[0] is not None and None not in found:
-                reasons.append(found[0])
+            waits = [waits_for(step, env, key) for step in here]
+            if waits[0] is not None and None not in waits:
+                reasons.append(waits[0])
     return reasons
 
 
@@ -215,9 +215,9 @@ def select(steps: Sequence[Step], wanted: Sequence[str]) -> tuple[Step, ...]:
             if any(table == plain or table.startswith(plain.rstrip("/") + "/") for table in step.outputs)
         ]
         if not hit:
-            known = ", ".join(step.outputs[0] for step in steps)
+            names = ", ".join(step.outputs[0] for step in steps)
             close = nearest(plain, [table for step in steps for table in step.outputs])
-            raise AssayError(f"No asset is called {plain!r}.{close} There are: {known}.")
+            raise AssayError(f"No asset is called {plain!r}.{close} There are: {names}.")
         chosen |= {step.name for step in hit}
         if name.startswith("+"):
             chosen |= _upstream(steps, hit)
@@ -226,11 +226,11 @@ def select(steps: Sequence[Step], wanted: Sequence[str]) -> tuple[Step, ...]:
 
 def _upstream(steps: Sequence[Step], of: Sequence[Step]) -> set[str]:
     writer = {table: step for step in steps for table in step.outputs}
-    found: set[str] = set()
+    tables: set[str] = set()
     todo = list(of)
     while todo:
         step = todo.pop()
         parents = [writer[table] for table in (*step.reads, *step.references) if table in writer]
-        todo += [parent for parent in parents if parent.name not in found]
-        found |= {parent.name for parent in parents}
-    return found
+        todo += [parent for parent in parents if parent.name not in tables]
+        tables |= {parent.name for parent in parents}
+    return tables

@@ -34,7 +34,7 @@ def profile_rows(profile: ProfileState) -> pl.DataFrame:
     """A profile as a table: the figures that people look at, and the whole state of the column as JSON."""
     rows = []
     for name, column in profile.columns.items():
-        shown = column.summary()
+        summary = column.summary()
         rows.append(
             {
                 "column": name,
@@ -42,9 +42,9 @@ def profile_rows(profile: ProfileState) -> pl.DataFrame:
                 "rows": profile.rows,
                 "null": column.null,
                 "nan": column.nan,
-                "distinct": shown.get("distinct"),
-                **{bound: None if shown.get(bound) is None else str(shown[bound]) for bound in ("min", "max")},
-                "mean": float(shown["mean"]) if shown.get("mean") is not None else None,
+                "distinct": summary.get("distinct"),
+                **{bound: None if summary.get(bound) is None else str(summary[bound]) for bound in ("min", "max")},
+                "mean": float(summary["mean"]) if summary.get("mean") is not None else None,
                 "state": json.dumps(column.to_dict(), sort_keys=True, allow_nan=False),
             }
         )
@@ -72,15 +72,15 @@ def profile_of(
     for commit in profiles.commits:
         if commit.run_id and commit.partition:
             made.setdefault(commit.partition, []).append(commit)
-    found = {key: _made_with(writers[key], made.get(key, [])) for key in wanted if key in writers}
-    lacking = [key for key in wanted if found.get(key) is None]
+    by_partition = {key: _made_with(writers[key], made.get(key, [])) for key in wanted if key in writers}
+    lacking = [key for key in wanted if by_partition.get(key) is None]
     if lacking:
         raise _without(table, lacking[0])
     latest = {commit.partition: commit for commit in profiles.writers(wanted)}
     # Most are what the latest version holds, so one scan has them.
-    older = [key for key in wanted if found[key] != latest.get(key)]
+    older = [key for key in wanted if by_partition[key] != latest.get(key)]
     frames = [profiles.scan([key for key in wanted if key not in older])]
-    frames += [profiles.table.at(commit.version).scan([key]) for key in older if (commit := found[key])]
+    frames += [profiles.table.at(commit.version).scan([key]) for key in older if (commit := by_partition[key])]
     rows = pl.concat(frame.select(PARTITION, "column", "state") for frame in frames).collect()
     states: dict[str, dict[str, Any]] = {key: {} for key in wanted}
     for key, column, text in rows.iter_rows():

@@ -141,10 +141,10 @@ def _keep(env: Resources, deliveries: Sequence[Delivery]) -> None:
 
 def _next_batch(lake: Lake, source: Source) -> str:
     try:
-        known = lake.table(source.raw).at().partitions()
+        batches = lake.table(source.raw).at().partitions()
     except TableMissing:
-        known = []
-    return f"{int(known[-1]) + 1 if known else 1:06d}"
+        batches = []
+    return f"{int(batches[-1]) + 1 if batches else 1:06d}"
 
 
 def _seen_elsewhere(lake: Lake, table: str, key: str) -> dict[str, str]:
@@ -220,7 +220,7 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
     expected = {column.name: str(column.dtype) for column in columns if column.required}
     delivered = {name: str(dtype) for name, dtype in frame.schema.items() if not name.startswith("_")}
     drift = compare_columns(expected, delivered)
-    action = f"ask the upstream to re-send it as {delivery.next_revision} in the same folder, or change the contract"
+    action = f"{delivery.how_to_correct}, or change the contract"
     if drift.missing:
         partner = {old: new for old, new, _ in drift.renamed}
         column = drift.missing[0]
@@ -228,10 +228,10 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         problem = f"the contract's column {column!r} is missing{likely}"
         raise DeliveryError(delivery.path, problem, action, column=column)
     dtypes = {column.name: column.dtype for column in columns}
-    for name, wanted, found in drift.retyped:
+    for name, wanted, actual in drift.retyped:
         converted = _lossless(frame[name], dtypes[name])
         if converted is None:
-            problem = f"column {name!r} is {found}, the contract says {wanted}, and converting would lose something"
+            problem = f"column {name!r} is {actual}, the contract says {wanted}, and converting would lose something"
             raise DeliveryError(delivery.path, problem, action, column=name)
         frame = frame.with_columns(converted)
     return frame

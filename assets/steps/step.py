@@ -139,20 +139,18 @@ def execute(
         return step.compute(tx, env, prepared) or {}
 
     try:
-        shown, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
+        preview, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
     finally:
         env.hashes.save()
-    return Result(step, partition, done, shown)
+    return Result(step, partition, done, preview)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What looking at a step for a partition showed: whether it is stale, or what it waits for, and what `prepare` gave.
-    `failed`: it could not even be looked at, so it counts as stale: running it says what is wrong."""
+    """What looking at a step for a partition showed: whether it is stale, or what it waits for, and what `prepare` gave."""
 
     stale: bool
     waits_for: str | None = None
-    failed: bool = False
     prepared: Any = None
 
 
@@ -165,8 +163,8 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
         return Look(not tx.current(*step.outputs), prepared=prepared)
     except NotReady as waiting:
         return Look(stale=False, waits_for=str(waiting))
-    except Exception:  # whatever is wrong with this step, the others are planned
-        return Look(stale=True, failed=True)
+    except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
+        return Look(stale=True)
 
 
 def stale(step: Step, env: Resources, partition: str | None) -> bool:
@@ -196,18 +194,18 @@ def require(tx: Transaction, table: str, partition: str) -> None:
 
 def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -> list[str]:
     """What each step would compute from now, as one string: equal strings mean that nothing has changed for it."""
-    found = []
+    prints = []
     for step in steps:
         try:
             keys = step.batches(env) if step.batches else [partition]
         except Exception as problem:
-            found.append(f"{step.name} cannot: {problem}")
+            prints.append(f"{step.name} cannot: {problem}")
             continue
         for key in keys:
             tx = Transaction(env.lake, work_of(step, key))
             try:
                 step.prepare(tx, env)
-                found.append(f"{step.name} {key} {tx.fingerprint}")
+                prints.append(f"{step.name} {key} {tx.fingerprint}")
             except Exception as problem:
-                found.append(f"{step.name} {key} cannot: {problem}")
-    return found
+                prints.append(f"{step.name} {key} cannot: {problem}")
+    return prints

@@ -175,10 +175,10 @@ def _references(item: str | FeatureSource) -> list[str]:
 
 def feature_tables(made: TrainingSet, upstream: Upstream) -> dict[str, FeatureSource | None]:
     """The tables of the features, each with its declaration if that is known."""
-    known = {**upstream.features, **{item.name: item for item in made.features if not isinstance(item, str)}}
+    sources = {**upstream.features, **{item.name: item for item in made.features if not isinstance(item, str)}}
     tables: dict[str, FeatureSource | None] = {}
     for name in dict.fromkeys(Reference.parse(text).view for text in made.references):
-        item = known.get(name)
+        item = sources.get(name)
         tables[item.table if isinstance(item, Embedding) else Kind.FEATURES.table(name)] = item
     return tables
 

@@ -125,12 +125,12 @@ def _counted(store: Store) -> Iterator[Counted]:
 
 
 def _rules(store: Store) -> Counter[str]:
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for name in store.lake.tables():
         if Kind.QUARANTINE.holds(name):
             rows = store.table(name).at().scan().explode("_rules").group_by("_rules").len().collect()
-            found.update(dict(rows.drop_nulls("_rules").iter_rows()))
-    return found
+            counts.update(dict(rows.drop_nulls("_rules").iter_rows()))
+    return counts
 
 
 def _refused(store: Store) -> Iterator[Refused]:

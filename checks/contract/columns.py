@@ -73,12 +73,12 @@ def require_columns(contract: str, expected: Mapping[str, str], delivered: Mappi
     drift = compare_columns(expected, delivered)
     if drift.missing:
         partners = {old: new for old, new, _ in drift.renamed}
-        found = [
+        missing = [
             f"{name!r}" + (f" (likely renamed to {partners[name]!r})" if name in partners else "")
             for name in drift.missing
         ]
         raise ColumnsError(
-            f"{contract}: missing column {', '.join(found)}. Delivered: {', '.join(delivered) or 'no columns'}. "
+            f"{contract}: missing column {', '.join(missing)}. Delivered: {', '.join(delivered) or 'no columns'}. "
             "Ask the upstream to deliver the agreed columns again, or change the contract.",
             drift,
         )
@@ -93,13 +93,13 @@ def require_columns(contract: str, expected: Mapping[str, str], delivered: Mappi
 
 def require_order(contract: str, expected: Sequence[str], delivered: Sequence[str]) -> None:
     """Raise ColumnsError when the expected columns that were delivered come in another order."""
-    found = [name for name in delivered if name in expected]
+    order = [name for name in delivered if name in expected]
     wanted = [name for name in expected if name in delivered]
-    if found != wanted:
+    if order != wanted:
         raise ColumnsError(
-            f"{contract}: the contract is ordered, and the columns come as {', '.join(found)} instead of "
+            f"{contract}: the contract is ordered, and the columns come as {', '.join(order)} instead of "
             f"{', '.join(wanted)}. Ask the upstream to deliver the agreed order, or remove Config.ordered.",
-            compare_columns(dict.fromkeys(wanted, ""), dict.fromkeys(found, "")),
+            compare_columns(dict.fromkeys(wanted, ""), dict.fromkeys(order, "")),
         )
 
 

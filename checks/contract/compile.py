@@ -270,7 +270,7 @@ def _known(schema: pa.DataFrameSchema, rule: str, name: str, by_name: Mapping[st
         raise AssayError(f"{schema.name}: {rule} names an unknown column {name!r}{_did_you_mean(name, by_name)}")
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    names = list(known)
+def _did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    names = list(candidates)
     close = get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"

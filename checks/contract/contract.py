@@ -19,7 +19,7 @@ from assay.checks.contract.compile import compile_columns, compile_rules
 from assay.checks.contract.field import Block, ColumnRule, RowCount, RowRule, Severity
 from assay.checks.contract.patterns import expanded, for_columns, templates
 from assay.checks.contract.rules import Column, Rule
-from assay.errors import AssayError
+from assay.errors import AssayError, refuse_case_twins
 
 _OPTIONS = ("version", "owner", "freshness", "severity", "row_count")
 #: Options of pandera that a contract does not have -> what to do instead.
@@ -150,14 +150,14 @@ def contract_rules(contract: type[Contract]) -> tuple[Rule, ...]:
 
 
 def _check_option(contract: str, name: str, value: Any) -> None:
-    known = [*_OPTIONS, *(option for option in dir(BaseConfig) if not option.startswith("_"))]
+    options = [*_OPTIONS, *(option for option in dir(BaseConfig) if not option.startswith("_"))]
     if name in _REFUSED and value != getattr(BaseConfig, name):
         raise AssayError(f"{contract}: Config.{name} is not supported; {_REFUSED[name]}")
     if name == "row_count" and not isinstance(value, RowCount | None):
         raise AssayError(f"{contract}: Config.row_count must be a RowCount(reference), not a {type(value).__name__}")
-    if name not in known and not hasattr(pa.Check, name):
-        close = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+    if name not in options and not hasattr(pa.Check, name):
+        close = get_close_matches(name, options, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(options)}"
         raise AssayError(f"{contract}: unknown option Config.{name}{hint}")
 
 
@@ -171,6 +171,7 @@ def _compile(contract: type[Contract]) -> Compiled | None:
         return None
     options = contract.__options__
     columns = compile_columns(templates(schema))
+    refuse_case_twins((column.name for column in columns if column.pattern is None), name)
     key = tuple(column.name for column in columns if column.options.key)
     if key and schema.unique is None and contract.__config__ is not None:
         # So that pandera by itself also knows the key, in this thread (the schema) and in others (the config).

@@ -227,9 +227,9 @@ def severity_of(value: Any, where: str) -> Severity | Block:
     try:
         return Severity(value)
     except ValueError:
-        known = ", ".join(Severity)
+        names = ", ".join(Severity)
         raise AssayError(
-            f"{where}: unknown severity {value!r}; use one of {known}, or Block(share=…, rows=…)"
+            f"{where}: unknown severity {value!r}; use one of {names}, or Block(share=…, rows=…)"
         ) from None
 
 

@@ -44,10 +44,10 @@ def expanded(schema: pa.DataFrameSchema, delivered: Sequence[str]) -> tuple[pa.D
             continue
         matched = _matched(schema, name, delivered)
         matches[_bare(name)] = matched
-        for found in matched or ([_bare(name)] if column.required else []):
-            if found in columns:
-                raise AssayError(f"{schema.name}: two patterns match the column {found!r}; make one of them narrower")
-            columns[found] = _named(column, found, regex=False)
+        for match in matched or ([_bare(name)] if column.required else []):
+            if match in columns:
+                raise AssayError(f"{schema.name}: two patterns match the column {match!r}; make one of them narrower")
+            columns[match] = _named(column, match, regex=False)
     return _with_columns(schema, columns), matches
 
 

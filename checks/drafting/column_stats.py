@@ -158,18 +158,18 @@ def _text(name: str, texts: pl.Series, distinct: int) -> dict[str, Any]:
             cards=(~no_card_number(pl.col("v"))).sum(),
         )
     )
-    found: dict[str, Any] = {"pii": pii, "pii_share": share, **{n: int(v) for n, v in tests.row(0, named=True).items()}}
+    facts: dict[str, Any] = {"pii": pii, "pii_share": share, **{n: int(v) for n, v in tests.row(0, named=True).items()}}
     if pii is not None:
-        return found
+        return facts
     shape = common_pattern(texts, SHARE) if len(texts) >= FEW_ROWS else None
     if shape is not None:
-        return found | {"pattern": shape[0], "pattern_misfits": shape[1]}
+        return facts | {"pattern": shape[0], "pattern_misfits": shape[1]}
     if distinct <= MOST_VALUES and len(texts) >= ROWS_PER_VALUE * distinct:
         counts = texts.value_counts(sort=True)
         listed = counts.filter(pl.col("count") >= RARE * len(texts) / distinct)
         names = tuple(sorted(listed[texts.name].to_list()))
-        return found | {"values": names, "unlisted": len(texts) - int(listed["count"].sum())}
-    return found
+        return facts | {"values": names, "unlisted": len(texts) - int(listed["count"].sum())}
+    return facts
 
 
 def _key(rows: pl.DataFrame, columns: Sequence[ColumnStats]) -> tuple[tuple[str, ...], int]:
@@ -194,6 +194,13 @@ def _key(rows: pl.DataFrame, columns: Sequence[ColumnStats]) -> tuple[tuple[str,
             distinct = rows.select(pl.struct(first.name, second.name).n_unique()).item()
             if distinct >= SHARE * rows.height:
                 return (first.name, second.name), rows.height - distinct
+    # Measurements: what was measured, and when. A time that tells nearly all rows apart by itself proves nothing of the other.
+    times = [c for c in full if c.dtype.is_temporal() and c.distinct < SHARE * c.present]
+    for one in (c for c in full if c.dtype == pl.String and 1 < c.distinct < SHARE * c.present):
+        for time in times:
+            distinct = rows.select(pl.struct(one.name, time.name).n_unique()).item()
+            if distinct >= SHARE * rows.height:
+                return (one.name, time.name), rows.height - distinct
     return (), 0
 
 

@@ -39,12 +39,12 @@ def draft_contract(frame: pl.DataFrame, name: str) -> str:
     return source_of(column_stats(frame), name)
 
 
-def source_of(found: TableStats, name: str) -> str:
+def source_of(stats: TableStats, name: str) -> str:
     """The source for what was found. Raises AssayError if there is no column."""
-    if not found.columns:
+    if not stats.columns:
         raise AssayError(f"{name}: there are no columns to draft a contract from; give a table that has some")
-    body = [line for column in found.columns for line in _column(column, found)]
-    text = "\n".join([*_head(found, name), *body, *_tail(found)])
+    body = [line for column in stats.columns for line in _column(column, stats)]
+    text = "\n".join([*_head(stats, name), *body, *_tail(stats)])
     imports = [word for word in ("Contract", "Field", "Timestamp") if re.search(rf"\b{word}\b", text)]
     needs_polars = ["import polars as pl", ""] if re.search(r"\bpl\.", text) else []
     docstring = (
@@ -54,23 +54,23 @@ def source_of(found: TableStats, name: str) -> str:
     return "\n".join(lines)
 
 
-def _head(found: TableStats, name: str) -> Iterator[str]:
+def _head(stats: TableStats, name: str) -> Iterator[str]:
     words = re.findall(r"[A-Za-z0-9]+", name.rpartition("/")[2].partition(".")[0])
     title = "".join(word[:1].upper() + word[1:] for word in words)
     yield f"class {title if title.isidentifier() and not keyword.iskeyword(title) else 'Table'}(Contract):"
-    yield f"    # Drafted from {_rows(found.rows)}."
-    if found.defective:
-        yield f"    # {_rows(found.defective)} could not be read and were left out."
-    if not found.key:
+    yield f"    # Drafted from {_rows(stats.rows)}."
+    if stats.defective:
+        yield f"    # {_rows(stats.defective)} could not be read and were left out."
+    if not stats.key:
         yield "    # No key: neither a column nor a pair of columns tells the rows apart."
-    elif len(found.key) > 1:
-        key = " and ".join(map(_shown, found.key))
-        yield f"    # {key} together tell {_of(found.rows - found.repeats, found.rows)} rows apart: the key?"
+    elif len(stats.key) > 1:
+        key = " and ".join(map(_shown, stats.key))
+        yield f"    # {key} together tell {_of(stats.rows - stats.repeats, stats.rows)} rows apart: the key?"
 
 
-def _tail(found: TableStats) -> Iterator[str]:
-    for one, other, groups in found.determines:
-        rows = min(found.rows, MOST_ROWS)
+def _tail(stats: TableStats) -> Iterator[str]:
+    for one, other, groups in stats.determines:
+        rows = min(stats.rows, MOST_ROWS)
         yield f"    # {_shown(one)} determines {_shown(other)} in {_rows(rows)}, {groups:,} groups: always?"
     yield ""
     yield "    class Config(Contract.Config):"
@@ -78,13 +78,13 @@ def _tail(found: TableStats) -> Iterator[str]:
     yield "        # The data do not say who owns them nor how fresh they must be: add owner and freshness."
 
 
-def _column(column: ColumnStats, found: TableStats) -> Iterator[str]:
-    for comment in _evidence(column, found):
+def _column(column: ColumnStats, stats: TableStats) -> Iterator[str]:
+    for comment in _evidence(column, stats):
         yield f"    # {comment}"
     attribute = column.name
-    arguments = list(_arguments(column, found))
+    arguments = list(_arguments(column, stats))
     if not attribute.isidentifier() or keyword.iskeyword(attribute) or hasattr(Contract, attribute):
-        attribute = f"column_{found.columns.index(column) + 1}"
+        attribute = f"column_{stats.columns.index(column) + 1}"
         arguments.insert(0, f"alias={quoted(column.name)}")
     start = f"    {attribute}: {annotation(column.dtype)} = Field("
     line = f"{start}{', '.join(arguments)})"
@@ -100,8 +100,8 @@ def _column(column: ColumnStats, found: TableStats) -> Iterator[str]:
     yield "    )"
 
 
-def _arguments(column: ColumnStats, found: TableStats) -> Iterator[str]:
-    if column.name in found.key:
+def _arguments(column: ColumnStats, stats: TableStats) -> Iterator[str]:
+    if column.name in stats.key:
         yield "key=True"
     elif column.nullable:
         yield "nullable=True"
@@ -126,20 +126,30 @@ def _arguments(column: ColumnStats, found: TableStats) -> Iterator[str]:
         yield "ge=0"
 
 
+# Words in names of what is counted or measured from zero. Other numbers (temperatures, balances, differences) may be negative
+# though they have not been so far, so that a bound would stop the first cold day.
+_FROM_ZERO = re.compile(
+    "age|amount|area|bytes|capacity|cost|count|days|distance|duration|fee|height|hours|items|length|minutes|n|num|passengers|"
+    "population|price|qty|quantity|rows|seconds|size|spend|stock|tickets|total|units|volume|weight|width"
+)
+
+
 def _never_negative(column: ColumnStats) -> bool:
-    known = column.dtype.is_numeric() and not column.dtype.is_unsigned_integer() and column.low is not None
-    return known and column.negative <= (1 - SHARE) * column.present
+    """Whether a lower bound of zero is proposed: the name is that of a count or an amount, and the values agree."""
+    measured = column.dtype.is_numeric() and not column.dtype.is_unsigned_integer() and column.low is not None
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column.name).lower())
+    return measured and any(map(_FROM_ZERO.fullmatch, words)) and column.negative <= (1 - SHARE) * column.present
 
 
-def _evidence(column: ColumnStats, found: TableStats) -> Iterator[str]:
+def _evidence(column: ColumnStats, stats: TableStats) -> Iterator[str]:
     if column.rows and not column.present:
         yield f"No values in {_rows(column.rows)}: the type is a guess."
-    if found.key == (column.name,):
+    if stats.key == (column.name,):
         unique = f"{_of(column.distinct, column.present)} values are distinct: the key?"
-        yield unique + (f" {_rows(found.repeats)} repeat a value and would leave." if found.repeats else "")
+        yield unique + (f" {_rows(stats.repeats)} repeat a value and would leave." if stats.repeats else "")
     if column.nulls:
-        said = f"Null in {_of(column.nulls, column.rows)} rows"
-        yield f"{said}." if column.nullable else f"{said}, fewer than {NULLS:.0%}: defects? They would leave."
+        nulls = f"Null in {_of(column.nulls, column.rows)} rows"
+        yield f"{nulls}." if column.nullable else f"{nulls}, fewer than {NULLS:.0%}: defects? They would leave."
     if column.misfits:
         yield f"{_of(column.misfits, column.present)} values are not of this type and would leave."
     if column.naive:

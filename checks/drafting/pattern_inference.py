@@ -31,10 +31,10 @@ def common_pattern(texts: pl.Series, share: float) -> tuple[str, int] | None:
     if not is_code or counts["count"][0] < share * len(texts):
         return None
     groups = "".join(f"({_CLASSES[run]}+)" if run in _CLASSES else f"({_SPECIAL.sub(_ESCAPED, run)})" for run in runs)
-    found = texts.str.extract_groups(f"^{groups}$").struct.unnest().drop_nulls()
-    parts = [_part(run, found.to_series(index)) for index, run in enumerate(runs)]
+    matches = texts.str.extract_groups(f"^{groups}$").struct.unnest().drop_nulls()
+    parts = [_part(run, matches.to_series(index)) for index, run in enumerate(runs)]
     pattern = f"^{''.join(parts)}$"
-    if set(runs) == {"A"} and found.to_series(0).str.len_chars().max() > LONGEST_WORD:  # pyright: ignore[reportOperatorIssue]
+    if set(runs) == {"A"} and matches.to_series(0).str.len_chars().max() > LONGEST_WORD:  # pyright: ignore[reportOperatorIssue]
         return None
     return pattern, int((~texts.str.contains(pattern)).sum())
 

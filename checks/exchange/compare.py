@@ -207,12 +207,12 @@ def _rules(old: Declaration, new: Declaration) -> Iterator[Change]:
 
 
 def _comparable_rules(declared: Declaration, columns: Iterable[str]) -> dict[str, Rule]:
-    """The rules that are not told by a column's type or nullability, and not by a column that only one side has."""
-    known = set(columns)
+    """The rules that do not follow from a column's type or nullability, nor from a column that only one side has."""
+    names = set(columns)
     return {
         rule.name: rule
         for rule in declared.plan.rules
-        if rule.column is None or (rule.column in known and rule.name.rpartition(".")[2] not in _IMPLIED)
+        if rule.column is None or (rule.column in names and rule.name.rpartition(".")[2] not in _IMPLIED)
     }
 
 
@@ -254,18 +254,18 @@ def _target(rule: Rule) -> dict[str, Any]:
 
 def _severity(old: Rule, new: Rule) -> Iterator[Change]:
     if old.severity is not new.severity:
-        said = f"{old.severity} to {new.severity}"
+        step = f"{old.severity} to {new.severity}"
         stayed, stays = not old.severity.removes_row, not new.severity.removes_row
         if stays and not stayed:
-            yield Change("severity_lowered", new.name, READERS, f"{said}: rows that break it stay in the clean table")
+            yield Change("severity_lowered", new.name, READERS, f"{step}: rows that break it stay in the clean table")
         elif stayed and not stays:
-            yield Change("severity_raised", new.name, SUPPLIERS, f"{said}: rows that break it leave now")
+            yield Change("severity_raised", new.name, SUPPLIERS, f"{step}: rows that break it leave now")
         elif new.severity == "block":
-            yield Change("severity_raised", new.name, BOTH, f"{said}: a batch can be stopped now")
+            yield Change("severity_raised", new.name, BOTH, f"{step}: a batch can be stopped now")
         elif old.severity == "block":
-            yield Change("severity_lowered", new.name, NOBODY, f"{said}: the rows leave as before, the batch goes on")
+            yield Change("severity_lowered", new.name, NOBODY, f"{step}: the rows leave as before, the batch goes on")
         else:
-            yield Change("severity_changed", new.name, NOBODY, f"{said}: the rows stay either way")
+            yield Change("severity_changed", new.name, NOBODY, f"{step}: the rows stay either way")
     elif old.block != new.block:
         kind = "threshold_changed"
         yield Change(kind, new.name, BOTH, "batches are stopped at another number of broken rows")

@@ -12,7 +12,7 @@ _SUPERSET = {"notin": "forbidden_values"}
 def narrower(check: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether every value that is valid under `new` is valid under `old` too, for pandera's check of that name.
 
-    False also means that it cannot be told (patterns, expressions).
+    False also means that it cannot be decided (patterns, expressions).
     """
     if check in _LOWER:
         return new["min_value"] >= old["min_value"]

@@ -66,24 +66,24 @@ def from_odcs(text: str, table: str | None = None) -> type[Contract]:
         AssayError: This is not such a document, or a constraint in it cannot be evaluated.
     """
     try:
-        found = yaml.safe_load(text)
+        document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise AssayError(f"the ODCS document is not YAML{where}; correct it") from None
-    if not isinstance(found, dict) or found.get("kind") != "DataContract":
+    if not isinstance(document, dict) or document.get("kind") != "DataContract":
         raise AssayError("this is not an ODCS document: it has no `kind: DataContract`")
-    if not str(found.get("apiVersion", "")).startswith("v3."):
-        raise AssayError(f"ODCS {found.get('apiVersion')} cannot be read; convert the document to v3.1.0")
+    if not str(document.get("apiVersion", "")).startswith("v3."):
+        raise AssayError(f"ODCS {document.get('apiVersion')} cannot be read; convert the document to v3.1.0")
     try:
-        return _contract(found, _table(found, table))
+        return _contract(document, _table(document, table))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         # The message may quote the document, so it is not repeated.
         raise AssayError(f"the ODCS document does not follow the standard ({type(error).__name__}); check it") from None
 
 
-def _table(found: Node, wanted: str | None) -> Node:
-    tables = {item["name"]: item for item in found.get("schema") or ()}
+def _table(document: Node, wanted: str | None) -> Node:
+    tables = {item["name"]: item for item in document.get("schema") or ()}
     if not tables:
         raise AssayError("the ODCS document has no `schema`; add one object with properties")
     if wanted is None and len(tables) > 1:
@@ -93,7 +93,7 @@ def _table(found: Node, wanted: str | None) -> Node:
     return tables[wanted] if wanted is not None else next(iter(tables.values()))
 
 
-def _contract(found: Node, table: Node) -> type[Contract]:
+def _contract(document: Node, table: Node) -> type[Contract]:
     name = re.sub(r"\W", "_", str(table["name"]))
     name = name if name.isidentifier() and not keyword.iskeyword(name) else f"Table_{name}"
     custom = _custom(table)
@@ -110,21 +110,21 @@ def _contract(found: Node, table: Node) -> type[Contract]:
             body[f"_rule_{index}"] = _row_rule(item, name)
     if table.get("relationships"):
         raise AssayError(f"{name}: relationships of several columns cannot be read; give them at the property")
-    config = {"version": str(found.get("version", "0")), "severity": severity, **_options(found, custom, name)}
+    config = {"version": str(document.get("version", "0")), "severity": severity, **_options(document, custom, name)}
     declared = type("Config", (Contract.Config,), config)
     return type(name, (Contract,), {"__annotations__": annotations, "__module__": __name__, "Config": declared, **body})
 
 
-def _options(found: Node, custom: dict[str, Any], where: str) -> dict[str, Any]:
+def _options(document: Node, custom: dict[str, Any], where: str) -> dict[str, Any]:
     options = {option: custom.pop(option) for option in ("strict", "ordered", "unique") if option in custom}
     if "row_count" in custom:
         options["row_count"] = RowCount(**custom.pop("row_count"))
     if custom:
         raise AssayError(f"{where}: assay.{', assay.'.join(custom)} is not known; was a newer version at work?")
-    team = found.get("team")
+    team = document.get("team")
     if isinstance(team, dict) and team.get("name") is not None:
         options["owner"] = str(team["name"])
-    for item in found.get("slaProperties") or ():
+    for item in document.get("slaProperties") or ():
         if item.get("property") == "freshness":
             unit = _FRESH.get(str(item.get("unit", "d")))
             if unit is None or not isinstance(item["value"], (int, float)):
@@ -168,7 +168,7 @@ def _column(node: Node, column: str, where: str, severity: dict[str, Any]) -> tu
     checks += [check for item in node.get("quality") or () for check in _quality(item, column, where, severity)]
     for name, value in checks:
         if name in kwargs and name != "nullable":
-            raise AssayError(f"{where}: {name} is said twice; keep one")
+            raise AssayError(f"{where}: {name} is given twice; keep one")
         kwargs[name] = value
     if isinstance(dtype, pl.Datetime) and (node.get("logicalTypeOptions") or {}).get("timezone") is False:
         kwargs["naive_utc"] = True
@@ -177,8 +177,8 @@ def _column(node: Node, column: str, where: str, severity: dict[str, Any]) -> tu
 
 def _type_checks(options: Node, dtype: pl.DataType, where: str) -> Iterator[tuple[str, Any]]:
     form = str(options.get("format", ""))
-    known = not dtype.is_temporal() or re.match("(yyyy-MM-dd|HH:mm:ss|$)", form)
-    if (dtype == pl.String and form) or not known:
+    readable = not dtype.is_temporal() or re.match("(yyyy-MM-dd|HH:mm:ss|$)", form)
+    if (dtype == pl.String and form) or not readable:
         raise AssayError(f"{where}: logicalTypeOptions.format {form!r} cannot be checked; remove it, or give a pattern")
     options = {name: value for name, value in options.items() if name not in _TYPE_OPTIONS}
     if isinstance(dtype, pl.Array):
@@ -228,22 +228,22 @@ def _quality(item: Node, column: str, where: str, severity: dict[str, Any]) -> I
         values: Any = {n: _decoded(v) for n, v in implementation["arguments"].items()}
         yield (name, True) if name in TEXT_RULES else (_SHORT.get(name, name), values)
         return
-    found: list[tuple[str, Any, str]] = []
+    rules: list[tuple[str, Any, str]] = []
     if item.get("mustBe") == 0 and item.get("type", "library") == "library":
         if metric == "nullValues" and not arguments:
-            found.append(("nullable", False, "not_null"))
+            rules.append(("nullable", False, "not_null"))
         if metric == "duplicateValues" and not arguments:
-            found.append(("unique", True, "unique"))
+            rules.append(("unique", True, "unique"))
         if metric == "invalidValues" and arguments.keys() <= {"validValues", "pattern"}:
             if "validValues" in arguments:
-                found.append(("isin", arguments["validValues"], "isin"))
+                rules.append(("isin", arguments["validValues"], "isin"))
             if "pattern" in arguments:
                 name, value = _pattern(str(arguments["pattern"]))
-                found.append((name, value, "matches" if name == "str_matches" else "contains"))
-    if not found:
+                rules.append((name, value, "matches" if name == "str_matches" else "contains"))
+    if not rules:
         what = metric or item.get("engine") or item.get("type")
         raise AssayError(f"{where}: the quality rule {label} ({what}) cannot be read; remove it, or say it as a @rule")
-    for name, value, rule_name in found:
+    for name, value, rule_name in rules:
         yield name, value
         if "severity" in item:
             if item["severity"] not in _SEVERITIES:

@@ -92,8 +92,8 @@ def node_type(node: Mapping[str, Any], where: str) -> pl.DataType:
     if logical == "number" and form == "f32":
         return pl.Float32()
     if logical not in _DEFAULTS:
-        known = ", ".join([*_DEFAULTS, "timestamp", "array", "object"])
-        raise AssayError(f"{where}: no type that can be read (logicalType {logical!r}); give one of {known}")
+        names = ", ".join([*_DEFAULTS, "timestamp", "array", "object"])
+        raise AssayError(f"{where}: no type that can be read (logicalType {logical!r}); give one of {names}")
     return _DEFAULTS[logical]
 
 

@@ -146,7 +146,7 @@ def _property(declared: Declaration, column: Column) -> Node:
 
 
 def _column_options(options: FieldOptions) -> dict[str, Any]:
-    """Every option of a field that is not its default; the key is said by the standard."""
+    """Every option of a field that is not its default; the standard has its own place for the key."""
     return {
         field.name: _encoded(getattr(options, field.name))
         for field in fields(options)
@@ -160,19 +160,19 @@ def _said_by_options(item: DeclaredRule, column: Column) -> bool:
 
 def _in_slot(item: DeclaredRule, options: Node, dtype: pl.DataType) -> bool:
     """Put a check where the standard has a place for exactly this; False if there is none or it is taken."""
-    found: Node = {}
+    written: Node = {}
     if item.check in BOUNDS:
         slot = BOUNDS[item.check]
         value = _bound(item.arguments[_BOUND[slot]], dtype)
-        found = {} if value is None else {slot: value}
+        written = {} if value is None else {slot: value}
     elif item.check == "str_matches":
-        found = {"pattern": f"^(?:{_pattern(item.arguments['pattern'])})"}
+        written = {"pattern": f"^(?:{_pattern(item.arguments['pattern'])})"}
     elif item.check == "str_length" and item.arguments.get("exact_value") is None:
         low, high = item.arguments.get("min_value"), item.arguments.get("max_value")
-        found = ({} if low is None else {"minLength": low}) | ({} if high is None else {"maxLength": high})
-    if not found or any(name in options for name in found):
+        written = ({} if low is None else {"minLength": low}) | ({} if high is None else {"maxLength": high})
+    if not written or any(name in options for name in written):
         return False
-    options |= found
+    options |= written
     return True
 
 

@@ -79,15 +79,15 @@ class ColumnState:
                 f"Profiles of {self.dtype} and of {other.dtype} cannot be joined: profile the older part again."
             )
         # What one part keeps to itself, as personal data, is in no whole either.
-        shown = self.moments is not None and other.moments is not None
+        public = self.moments is not None and other.moments is not None
         return ColumnState(
             self.dtype,
             self.count + other.count,
             self.null + other.null,
             None if self.nan is None or other.nan is None else self.nan + other.nan,
             self.infinite + other.infinite,
-            _chosen(min, self.low, other.low) if shown else None,
-            _chosen(max, self.high, other.high) if shown else None,
+            _chosen(min, self.low, other.low) if public else None,
+            _chosen(max, self.high, other.high) if public else None,
             *(_joined(getattr(self, name), getattr(other, name)) for name in _PARTS),
         )
 
@@ -108,19 +108,19 @@ class ColumnState:
 
     def summary(self) -> dict[str, Any]:
         """The figures that people look at, JSON-ready."""
-        found: dict[str, Any] = {"count": self.count, "null": self.null}
+        summary: dict[str, Any] = {"count": self.count, "null": self.null}
         if self.nan is not None:
-            found["nan"] = self.nan
+            summary["nan"] = self.nan
         if self.distinct is not None:
-            found["distinct"] = min(self.distinct.estimate(), self.count - self.null - (self.nan or 0))
+            summary["distinct"] = min(self.distinct.estimate(), self.count - self.null - (self.nan or 0))
         if self.moments is not None:
-            found |= {
+            summary |= {
                 "min": self.low and pack_number(self.low.shown),
                 "max": self.high and pack_number(self.high.shown),
             }
             if not self.by_month:
-                found["mean"] = pack_number(self.moments.mean) if self.moments.count else None
-        return found
+                summary["mean"] = pack_number(self.moments.mean) if self.moments.count else None
+        return summary
 
     def to_dict(self) -> dict[str, Any]:
         """As strict JSON."""
@@ -143,8 +143,8 @@ class ColumnState:
         """The inverse of `to_dict`."""
         made = {name: kind.from_dict(data[name]) for name, kind in _SKETCHES.items() if name in data}
         for name in {"low", "high"} & data.keys():
-            rank, shown = data[name]
-            made[name] = Bound(unpack_number(rank), unpack_number(shown) if isinstance(rank, str) else shown)
+            rank, public = data[name]
+            made[name] = Bound(unpack_number(rank), unpack_number(public) if isinstance(rank, str) else public)
         if "texts" in data:
             made["texts"] = Texts(**{**data["texts"], "lengths": Moments.from_dict(data["texts"]["lengths"])})
         return cls(**{**data, **made})
@@ -204,5 +204,5 @@ def _joined(first: Any, second: Any) -> Any:
 
 
 def _chosen(choose: Any, first: Any, second: Any) -> Any:
-    found = [value for value in (first, second) if value is not None]
-    return choose(found) if found else None
+    values = [value for value in (first, second) if value is not None]
+    return choose(values) if values else None

@@ -50,7 +50,7 @@ def worst_first(rules: Sequence[RuleResult]) -> list[RuleResult]:
 
 
 def _columns(profile: ProfileState) -> list[dict[str, Any]]:
-    found = []
+    rows = []
     for name, column in profile.columns.items():
         summary = column.summary()
         figures = {
@@ -58,7 +58,7 @@ def _columns(profile: ProfileState) -> list[dict[str, Any]]:
         }
         if column.texts is not None and column.texts.longest is not None:
             figures["length"] = f"{column.texts.shortest} to {column.texts.longest}"
-        found.append(
+        rows.append(
             {
                 "name": name,
                 "dtype": column.dtype.partition("(")[0],
@@ -68,7 +68,7 @@ def _columns(profile: ProfileState) -> list[dict[str, Any]]:
                 "top": _top(column),
             }
         )
-    return found
+    return rows
 
 
 def _bars(column: ColumnState) -> list[tuple[str, int, int]]:

@@ -27,8 +27,8 @@ class Histogram:
         """Of finite numbers (float64, n)."""
         bits = (values + 0.0).view(np.int64) >> _SHIFT  # + 0.0: minus zero is zero
         shifted = np.where(bits < 0, -(bits + _NEGATIVE) - 1, bits)
-        found = np.bincount(shifted + _NEGATIVE)
-        return cls({int(index) - _NEGATIVE: int(found[index]) for index in np.flatnonzero(found)})
+        counts = np.bincount(shifted + _NEGATIVE)
+        return cls({int(index) - _NEGATIVE: int(counts[index]) for index in np.flatnonzero(counts)})
 
     def merge(self, other: "Histogram") -> "Histogram":
         """The histogram of both."""

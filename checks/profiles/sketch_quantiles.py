@@ -46,8 +46,8 @@ class Quantiles:
             return [None] * len(shares)
         values, weights = self._weighted()
         ranks = np.cumsum(weights)
-        found = np.searchsorted(ranks, np.asarray(shares) * ranks[-1], side="left")
-        return [float(value) for value in values[np.minimum(found, len(values) - 1)]]
+        positions = np.searchsorted(ranks, np.asarray(shares) * ranks[-1], side="left")
+        return [float(value) for value in values[np.minimum(positions, len(values) - 1)]]
 
     def share_at_or_below(self, value: float) -> float:
         """The share of values that are not greater, 0 to 1 (0 of nothing)."""

@@ -32,11 +32,11 @@ def match_renames(
         ),
         key=lambda pair: (-pair[2], pair[0], pair[1]),
     )
-    found: list[tuple[str, str, float]] = []
+    pairs: list[tuple[str, str, float]] = []
     for old, new, score in scored:
-        if not any(old == pair[0] or new == pair[1] for pair in found):
-            found.append((old, new, round(score, 2)))
-    return found
+        if not any(old == pair[0] or new == pair[1] for pair in pairs):
+            pairs.append((old, new, round(score, 2)))
+    return pairs
 
 
 def _score(old: str, new: str, dtype: str, before: pl.Series | None, values: pl.Series) -> float:

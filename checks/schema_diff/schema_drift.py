@@ -59,18 +59,18 @@ def delivery_drift(
     optional = {column.name for column in columns if not column.required}
     patterns = [column.pattern for column in columns if column.pattern is not None]
     agreed = {name for name in now if any(re.fullmatch(pattern, name) for pattern in patterns)}
-    found = [
+    findings = [
         finding
         for finding in _columns(named, now, before, "contract")
         if (finding.kind != "dropped" or finding.column not in optional)
         and (finding.kind != "added" or finding.column not in agreed)
     ]
     if previous is not None:
-        found += _columns({name: str(values.dtype) for name, values in before.items()}, now, before, "previous")
-        renamed = {finding.column: finding.partner for finding in found if finding.partner is not None}
+        findings += _columns({name: str(values.dtype) for name, values in before.items()}, now, before, "previous")
+        renamed = {finding.column: finding.partner for finding in findings if finding.partner is not None}
         # The numbers of a key are names: they have no unit.
-        found += _values(before, now, renamed, compiled(contract).info.key)
-    return found
+        findings += _values(before, now, renamed, compiled(contract).info.key)
+    return findings
 
 
 def _data(frame: pl.DataFrame) -> dict[str, pl.Series]:

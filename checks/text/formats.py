@@ -153,9 +153,9 @@ def _phone(parameter: str, where: str) -> Parser:
     return parse
 
 
-def _chosen(parameter: str, known: frozenset[str], what: str, where: str) -> frozenset[str]:
+def _chosen(parameter: str, names: frozenset[str], what: str, where: str) -> frozenset[str]:
     wanted = frozenset(filter(None, parameter.split(",")))
-    if unknown := sorted(wanted - known):
+    if unknown := sorted(wanted - names):
         raise AssayError(f"{where}: {unknown[0]!r} is no known {what}")
     return wanted
 

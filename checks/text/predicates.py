@@ -48,8 +48,8 @@ def no_card_number(text: pl.Expr) -> pl.Expr:
 def _without_card_numbers(texts: pl.Series) -> pl.Series:
     # The regex is quick and finds very few texts; only those pay for Python.
     candidates = texts.str.contains(_CARD_SHAPE).fill_null(False).arg_true()
-    found = [index for index, text in zip(candidates, texts.gather(candidates), strict=True) if card_spans(text)]
-    valid = pl.repeat(True, len(texts), dtype=pl.Boolean, eager=True).scatter(found, False)
+    cards = [index for index, text in zip(candidates, texts.gather(candidates), strict=True) if card_spans(text)]
+    valid = pl.repeat(True, len(texts), dtype=pl.Boolean, eager=True).scatter(cards, False)
     return valid.set(texts.is_null(), None).alias(texts.name)
 
 

@@ -23,9 +23,9 @@ def batch_counts(scan: Scan, columns: tuple[Column, ...]) -> BatchCounts:
     result: BatchCounts = {column.name: {"count": count} for column in columns}
     for (column, name), value in zip(wanted, row, strict=True):
         result[column][name] = plain(value)
-    for found in result.values():
-        if "distinct" in found:  # an estimate, which may find more than there are, even in no values at all
-            found["distinct"] = min(found["distinct"], count - found["null"] - found.get("nan", 0))
+    for values in result.values():
+        if "distinct" in values:  # an estimate, which may find more than there are, even in no values at all
+            values["distinct"] = min(values["distinct"], count - values["null"] - values.get("nan", 0))
     return result
 
 

@@ -14,11 +14,11 @@ from assay.checks.validation.scan import Scan
 from assay.checks.validation.spill import on_disk, sharing_rows
 from assay.checks.validation.uniqueness import (
     Groups,
+    PublishedRows,
     broken_rows,
     constant,
-    fingerprint,
     key_expressions,
-    published_inputs,
+    published_prints,
 )
 
 # An internal column next to the scanned rows; no delivered column starts with a control character.
@@ -62,7 +62,7 @@ class Verdicts:
 
 
 def judged(
-    plan: Compiled, scan: Scan, notes: dict[str, str], published: pl.LazyFrame | None, counts: Mapping[str, int]
+    plan: Compiled, scan: Scan, notes: dict[str, str], published: PublishedRows | None, counts: Mapping[str, int]
 ) -> Verdicts:
     """The verdicts of all rules. notes: why a rule has none. Raises AssayError when the published rows lack a column."""
     verdicts = Verdicts(scan.height, notes=notes)
@@ -80,8 +80,8 @@ def _run_pandera(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
     rules = [rule for rule in plan.rules if isinstance(rule, PanderaRule)]
     typed = scan.collect(scan.typed) if rules else pl.DataFrame()
     for rule in rules:
-        known = scan.known(rule.inputs)
-        rows = typed.filter(known)
+        usable = scan.known(rule.inputs)
+        rows = typed.filter(usable)
         unknown = constant(None, verdicts.height)
         if rows.is_empty():
             verdicts.add({rule.name: unknown})
@@ -94,7 +94,7 @@ def _run_pandera(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
         if isinstance(result, bool):
             verdicts.batch[rule.name] = result
         else:
-            verdicts.add({rule.name: unknown.scatter(known.arg_true(), result)})
+            verdicts.add({rule.name: unknown.scatter(usable.arg_true(), result)})
 
 
 def _judge_batch(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
@@ -118,14 +118,14 @@ def _judge_sequences(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
     for rule in plan.rules:
         if isinstance(rule, SequenceRule) and rule.name not in verdicts.notes:
             # A row that cannot be read is no link of the chain, so its neighbours are compared with each other.
-            known = scan.known(rule.inputs)
+            usable = scan.known(rule.inputs)
             rows = scan.rows.filter(scan.is_known(rule.inputs))
             valid = scan.collect(rows.select(rule.expr.fill_null(True))).to_series()
             unknown = constant(None, verdicts.height)
-            verdicts.add({rule.name: unknown.scatter(known.arg_true(), valid)})
+            verdicts.add({rule.name: unknown.scatter(usable.arg_true(), valid)})
 
 
-def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: pl.LazyFrame | None) -> None:
+def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: PublishedRows | None) -> None:
     rules = [rule for rule in plan.rules if isinstance(rule, SetRule) and rule.name not in verdicts.notes]
     if not rules:
         return
@@ -152,8 +152,12 @@ def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: pl.La
         verdicts.add({rule.name: valid if scan.knows_all(rule.inputs) else valid.set(~scan.known(rule.inputs), None)})
 
 
+def _prints(file: Path, column: str) -> pl.Series:
+    return pl.scan_parquet(file, glob=False).select(pl.col(column).drop_nulls()).collect(engine="streaming").to_series()
+
+
 def _sharing(
-    scan: Scan, rules: Sequence[SetRule], published: pl.LazyFrame | None, columns: Mapping[str, Column]
+    scan: Scan, rules: Sequence[SetRule], published: PublishedRows | None, columns: Mapping[str, Column]
 ) -> pl.Series | None:
     """Of a spilled batch the rows that may share a key with another row or a published one: no other can break a rule."""
     if scan.file is None:
@@ -162,7 +166,8 @@ def _sharing(
     if published is not None:
         for index, rule in enumerate(rules):
             taken[scan.key_column(rule)] = file = scan.file.with_name(f"published-{index}.parquet")
-            on_disk(published_inputs(rule, published, columns).select(key=fingerprint(rule.key)), file)
+            rows = published.having(rule, _prints(scan.file, scan.key_column(rule)))
+            on_disk(published_prints(rule, rows, columns), file)
     shares = np.zeros(scan.height, dtype=bool)
     shares[sharing_rows(scan.file, taken)] = True
     return pl.Series(shares)

@@ -37,7 +37,7 @@ def sharing_rows(file: Path, published: Mapping[str, Path | None]) -> np.ndarray
         "temp_directory": str(beyond),
         "preserve_insertion_order": "false",
     }
-    found = [np.empty(0, dtype=np.int64)]
+    chunks = [np.empty(0, dtype=np.int64)]
     with duckdb.connect(config=config) as engine:
         for column, taken in published.items():
             key, rows = _quoted(column, '"'), _parquet(file, "file_row_number = true")
@@ -45,8 +45,8 @@ def sharing_rows(file: Path, published: Mapping[str, Path | None]) -> np.ndarray
             shared = f"select key from {batch} where key is not null group by key having count(*) > 1"
             if taken is not None:
                 shared += f" union select key from {_parquet(taken)} where key in (select key from {batch})"
-            found.append(engine.execute(f"select row from {batch} where key in ({shared})").fetchnumpy()["row"])
-    return np.concatenate(found)
+            chunks.append(engine.execute(f"select row from {batch} where key in ({shared})").fetchnumpy()["row"])
+    return np.concatenate(chunks)
 
 
 def _parquet(file: Path, *options: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,25 @@ class Groups:
     entity: pl.DataFrame | None
 
 
+class PublishedRows(Protocol):
+    """Rows accepted earlier, where nobody wants to read all of them."""
+
+    def having(self, rule: SetRule, prints: pl.Series) -> pl.LazyFrame:
+        """The accepted rows whose key has one of these fingerprints (see `fingerprint`), and any others."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AllRows:
+    """Accepted rows that are simply read."""
+
+    rows: pl.LazyFrame
+
+    def having(self, rule: SetRule, prints: pl.Series) -> pl.LazyFrame:
+        del rule, prints
+        return self.rows
+
+
 def constant(value: bool | None, height: int) -> pl.Series:
     """One truth value for every row."""
     return pl.Series([value], dtype=pl.Boolean).new_from_index(0, height)
@@ -43,7 +62,7 @@ def fingerprint(key: Iterable[pl.Expr]) -> pl.Expr:
 
 
 def broken_rows(
-    groups: Sequence[Groups], clean: pl.Series, published: pl.LazyFrame | None, columns: Mapping[str, Column]
+    groups: Sequence[Groups], clean: pl.Series, published: PublishedRows | None, columns: Mapping[str, Column]
 ) -> list[list[int]]:
     """For each rule the positions of the rows that break it.
 
@@ -101,14 +120,20 @@ def published_inputs(rule: SetRule, published: pl.LazyFrame, columns: Mapping[st
     return published.select(pl.col(name).cast(columns[name].dtype) for name in rule.inputs)
 
 
-def _published_owners(group: Groups, published: pl.LazyFrame | None, columns: Mapping[str, Column]) -> Owners:
+def published_prints(rule: SetRule, published: pl.LazyFrame, columns: Mapping[str, Column]) -> pl.LazyFrame:
+    """The fingerprints (column `key`) of the rule's keys in published rows: null where a row has none."""
+    return published_inputs(rule, published, columns).select(key=fingerprint(rule.key))
+
+
+def _published_owners(group: Groups, published: PublishedRows | None, columns: Mapping[str, Column]) -> Owners:
     """The keys of the batch that are published already, and whose they are."""
     if published is None:
         return {}
     rule = group.rule
     entity = [pl.col(name).alias(f"entity{index}") for index, name in enumerate(rule.entity or ())]
+    prints = group.key.select(fingerprint(map(pl.col, group.key.columns))).to_series()
     rows = (
-        published_inputs(rule, published, columns)
+        published_inputs(rule, published.having(rule, prints.drop_nulls()), columns)
         .select(*key_expressions(rule), *entity)
         .join(group.key.lazy().drop_nulls().unique(), on=group.key.columns, how="semi")
         .unique()

@@ -15,6 +15,7 @@ from assay.checks.validation.batch_counts import BatchCounts, batch_counts
 from assay.checks.validation.report import Report, RuleResult, rule_result
 from assay.checks.validation.rule_evaluation import Verdicts, judged
 from assay.checks.validation.scan import DEFECT, Scan, scan_batch
+from assay.checks.validation.uniqueness import AllRows, PublishedRows
 from assay.errors import AssayError
 
 Frame = pl.DataFrame | pl.LazyFrame
@@ -75,7 +76,7 @@ def validate(
     contract: type[Contract],
     *,
     lookup_tables: Mapping[str, Frame] | None = None,
-    published: Frame | None = None,
+    published: Frame | PublishedRows | None = None,
     counts: Mapping[str, int] | None = None,
     references: Mapping[str, Frame] | None = None,
 ) -> Outcome:
@@ -87,7 +88,8 @@ def validate(
             `row.<defect>` only.
         contract: What must hold.
         lookup_tables: Table name to frame, for foreign keys. A rule whose table is missing is unknown, never passed.
-        published: Rows accepted earlier: a key that is there already is a duplicate.
+        published: Rows accepted earlier: a key that is there already is a duplicate. Of many rows, give an object that
+            finds those with certain keys (`PublishedRows`).
         counts: Table name to number of rows, for the contract's `row_count`. Without its count the rule is unknown.
         references: The former name of `lookup_tables`.
 
@@ -109,7 +111,7 @@ def validate_spilled(
     folder: str | Path,
     *,
     lookup_tables: Mapping[str, Frame] | None = None,
-    published: Frame | None = None,
+    published: Frame | PublishedRows | None = None,
     counts: Mapping[str, int] | None = None,
     references: Mapping[str, Frame] | None = None,
 ) -> SpilledOutcome:
@@ -154,7 +156,7 @@ def _validated(
     frame: Frame,
     contract: type[Contract],
     lookup_tables: Mapping[str, Frame] | None,
-    published: Frame | None,
+    published: Frame | PublishedRows | None,
     counts: Mapping[str, int] | None,
     folder: Path | None,
 ) -> tuple[Scan, SpilledOutcome]:
@@ -165,15 +167,16 @@ def _validated(
     notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
     members = _foreign_keys(plan, lookup_tables or {}, notes)
     scan = _scanned(batch, delivered, plan, members, notes, folder)
-    verdicts = judged(plan, scan, notes, None if published is None else published.lazy(), counts or {})
+    earlier = AllRows(published.lazy()) if isinstance(published, pl.DataFrame | pl.LazyFrame) else published
+    verdicts = judged(plan, scan, notes, earlier, counts or {})
     return scan, _outcome(plan, scan, verdicts)
 
 
 def _require_columns(plan: Compiled, delivered: pl.Schema) -> None:
     optional = {column.name for column in plan.columns if not column.required}
     expected = {column.name: str(column.dtype) for column in plan.columns if column.required}
-    found = {name: str(dtype) for name, dtype in delivered.items() if not is_link(name) and name not in optional}
-    require_columns(plan.info.name, expected, found, strict=plan.strict)
+    types = {name: str(dtype) for name, dtype in delivered.items() if not is_link(name) and name not in optional}
+    require_columns(plan.info.name, expected, types, strict=plan.strict)
 
 
 def _not_delivered(rule: Rule, delivered: pl.Schema) -> str | None:

@@ -107,13 +107,13 @@ def latest(view: ViewRead, keys: pl.DataFrame, at: datetime, *, known_at: KnownA
     _refuse_collisions([*keys.columns, time_column, state_column], [view])
     rows = keys.with_columns(pl.lit(utc(at, "at"), dtype=INSTANT).alias(_TIME))
     spine = _encode(rows, view.serving.keys, key_types(view.name, view.serving, view.frame, keys.schema), _TIME)
-    found = _read(view, spine, known_at, bounded=False)
-    row = _search(found, spine, known_at)
-    alive = _is_alive(found, row, spine, view.serving.max_age_us)
+    values = _read(view, spine, known_at, bounded=False)
+    row = _search(values, spine, known_at)
+    alive = _is_alive(values, row, spine, view.serving.max_age_us)
     state = np.where(row < 0, "missing", np.where(alive, "present", "expired"))
     return keys.with_columns(
-        *_gather(found, np.where(alive, row, -1), view.outputs()),
-        *_gather(found, row, {_TIME: time_column}),
+        *_gather(values, np.where(alive, row, -1), view.outputs()),
+        *_gather(values, row, {_TIME: time_column}),
         pl.Series(state_column, state, dtype=pl.String),
     )
 
@@ -142,8 +142,8 @@ def _encode(rows: pl.DataFrame, keys: Sequence[str], types: Sequence[pl.DataType
     entities = wanted.drop_nulls().unique().with_row_index(_CODE)
     code = wanted.join(entities, on=wanted.columns, how="left", maintain_order="left")[_CODE]
     times = rows[time]
-    known = code.is_not_null() & times.is_not_null()
-    return _Spine(np.where(known.to_numpy(), _integers(code), -1), _integers(times), entities)
+    usable = code.is_not_null() & times.is_not_null()
+    return _Spine(np.where(usable.to_numpy(), _integers(code), -1), _integers(times), entities)
 
 
 def key_types(
@@ -234,9 +234,9 @@ def _search(rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
     first = np.where(known_entity, bounds[spine.code], 0)
     end = np.where(known_entity, bounds[np.minimum(spine.code + 1, spine.entities.height)], 0)
     last = _last_not_after(available[order], first, end, spine.time)
-    found = last >= first
+    hit = last >= first
     row = np.full(len(spine.code), -1)
-    row[found] = answer[last[found]]
+    row[hit] = answer[last[hit]]
     return row
 
 
@@ -257,10 +257,10 @@ def _last_not_after(values: _Ints, first: _Ints, end: _Ints, limits: _Ints) -> _
 
 
 def _is_alive(rows: pl.DataFrame, row: _Ints, spine: _Spine, max_age: int | None) -> npt.NDArray[np.bool_]:
-    found = row >= 0
-    alive = found.copy()
+    is_alive = row >= 0
+    alive = is_alive.copy()
     if max_age is not None:
-        alive[found] = spine.time[found] - _integers(rows[_TIME])[row[found]] <= max_age
+        alive[is_alive] = spine.time[is_alive] - _integers(rows[_TIME])[row[is_alive]] <= max_age
     return alive
 
 

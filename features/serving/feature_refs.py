@@ -156,20 +156,20 @@ def _table_of(lake: Lake, view: str) -> str:
     for table in (kind.table(view) for kind in _SERVED):
         if lake.table(table).exists():
             return table
-    known = [own_name(name) for name in lake.tables() if kind_of(name) in _SERVED]
-    names = ", ".join(sorted(known)) or "none"
+    served = [own_name(name) for name in lake.tables() if kind_of(name) in _SERVED]
+    names = ", ".join(sorted(served)) or "none"
     raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).")
 
 
 def serving_of(state: TableState) -> tuple[Serving, Mapping[str, Any]]:
     """How a version is served, and the definition of its view ({} where it has none). Raises AssayError if it does not say."""
-    found = find_serving(state)
-    if found is None:
+    described = find_serving(state)
+    if described is None:
         raise AssayError(
             f"{state.snapshot} does not say how it is served: write it with sections={{'serving': view.serving()}}, or "
             "declare it as a feature view."
         )
-    return found
+    return described
 
 
 def find_serving(state: TableState) -> tuple[Serving, Mapping[str, Any]] | None:

@@ -49,15 +49,15 @@ def look_up(rows: pl.DataFrame, lookup: Lookup, *, state: str | None = None) -> 
     cast = [pl.col(key).cast(dtype).alias(name) for key, dtype, name in zip(keys, types, names, strict=True)]
     asked = rows.select(column for column in cast)
     ordered = [PARTITION] if PARTITION in lookup.frame.collect_schema() else []
-    found = (
+    matches = (
         lookup.frame.select(*cast, *lookup.outputs, *ordered)
         .join(asked.drop_nulls().unique().lazy(), on=names, how="semi")
         .collect()
     )
     # A text computed twice (on two machines, say) has the same vector but for rounding; the first one serves always.
-    found = found.sort(ordered, maintain_order=True) if ordered else found
-    found = found.unique(names, keep="first", maintain_order=True)
-    renamed = found.select(
+    matches = matches.sort(ordered, maintain_order=True) if ordered else matches
+    matches = matches.unique(names, keep="first", maintain_order=True)
+    renamed = matches.select(
         *names, *(pl.col(name).alias(output) for name, output in lookup.outputs.items()), pl.lit(True).alias(_FOUND)
     )
     values = asked.join(renamed, on=names, how="left", maintain_order="left")
@@ -74,5 +74,5 @@ def partitions_with(state: TableState, serving: Serving, spine: pl.DataFrame, na
         return None
     keys = list(serving.keys)
     asked = spine.lazy().select(pl.col(key).cast(state.schema[key], strict=False) for key in keys).drop_nulls().unique()
-    found = state.scan().select(*keys, PARTITION).join(asked, on=keys, how="semi").select(PARTITION).unique()
-    return found.collect()[PARTITION].sort().to_list()
+    partitions = state.scan().select(*keys, PARTITION).join(asked, on=keys, how="semi").select(PARTITION).unique()
+    return partitions.collect()[PARTITION].sort().to_list()

@@ -110,10 +110,10 @@ def model_of_state(state: TableState, name: str, version: str | int | None = Non
     if rows.is_empty():
         raise ModelMissing(f"{state.table.name} holds no model yet.")
     if version is not None and str(version) not in rows[VERSION]:
-        known = rows[VERSION].to_list()
-        near = nearest(str(version), known)
+        versions = rows[VERSION].to_list()
+        near = nearest(str(version), versions)
         raise ModelMissing(
-            f"{state.table.name} has no version {str(version)!r}.{near} There are: {', '.join(known)}.", known
+            f"{state.table.name} has no version {str(version)!r}.{near} There are: {', '.join(versions)}.", versions
         )
     chosen = rows if version is None else rows.filter(pl.col(VERSION) == str(version))
     row = chosen.row(-1, named=True)
@@ -149,13 +149,13 @@ def stage_model(
     table = models_table(name)
     texts = {"metrics": _json(metrics, f"{table}: metrics"), "params": _json(params, f"{table}: params")}
     try:
-        known = _rows(tx.read(table, lookup=True))
+        stored = _rows(tx.read(table, lookup=True))
     except TableMissing:
-        known = pl.DataFrame(schema={column: _ROW[column] for column in _ROW if column != "artifact"})
-    same = known.filter(sha256=artifact.sha256).filter(pl.col("training_set").fill_null("") == training_set).tail(1)
-    if newest and same[VERSION].to_list() != known[VERSION].tail(1).to_list():
+        stored = pl.DataFrame(schema={column: _ROW[column] for column in _ROW if column != "artifact"})
+    same = stored.filter(sha256=artifact.sha256).filter(pl.col("training_set").fill_null("") == training_set).tail(1)
+    if newest and same[VERSION].to_list() != stored[VERSION].tail(1).to_list():
         same = same.clear()
-    numbers = [int(text) for text in known[VERSION] if text.isdecimal()]
+    numbers = [int(text) for text in stored[VERSION] if text.isdecimal()]
     row = {
         VERSION: same[VERSION][0] if same.height else str(max(numbers, default=0) + 1),
         "sha256": artifact.sha256,

@@ -252,8 +252,8 @@ def _to_keep(item: Slice, lookups: set[str]) -> Snapshot | Slice:
 def _remembered(lake: Lake, name: str, version: int) -> list[Snapshot]:
     """The tables, by their pins, that this training set was once a version of."""
     prefix = _pin_prefix(name, version)
-    found = (item.snapshots[0] for item in pins(lake) if item.name.startswith(prefix))
-    return [item for item in found if isinstance(item, Snapshot)]
+    snapshots = (item.snapshots[0] for item in pins(lake) if item.name.startswith(prefix))
+    return [item for item in snapshots if isinstance(item, Snapshot)]
 
 
 def _pin_prefix(name: str, version: int) -> str:

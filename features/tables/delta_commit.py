@@ -12,7 +12,7 @@ from deltalake import CommitProperties, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from assay.errors import AssayError
+from assay.errors import AssayError, refuse_case_twins
 from assay.features.tables.commit_metadata import Commit, to_metadata
 from assay.features.tables.delta_log import VOUCHES, read_commit, unvouched
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
@@ -184,6 +184,7 @@ def _open_or_create(
     new = [name for name in frame.columns if name not in expected]
     if not new:
         return state
+    refuse_case_twins((*expected, *new), f"{table.name}, with the new rows")
     fields = list(_delta_schema(frame.select(new), None).fields)
     note = {key: metadata[key] for key in ("assay.asset",) if key in metadata}
     try:

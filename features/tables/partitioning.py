@@ -217,15 +217,15 @@ class Partitioning:
 
         Raises AssayError where partitions have no order in time.
         """
-        found: list[str] = []
+        keys: list[str] = []
         instant = self.bounds(key)[0]
-        while len(found) < count:
+        while len(keys) < count:
             instant, _ = self.bounds(self._key_of(instant - timedelta(microseconds=1)))
             earlier = self._key_of(instant)
             if earlier < self.start:
                 break
-            found.append(earlier)
-        return found[::-1]
+            keys.append(earlier)
+        return keys[::-1]
 
     def after(self, key: str, count: int) -> list[str]:
         """The next `count` keys after this one, in order; fewer at the end.
@@ -242,13 +242,13 @@ class Partitioning:
 
     def overlapping(self, since: datetime, until: datetime) -> list[str]:
         """The keys of the partitions that share any instant with `[since, until)`, in order, between start and end."""
-        found, instant = [], since.astimezone(UTC)
+        keys, instant = [], since.astimezone(UTC)
         while instant < until:
             key = self._key_of(instant)
             if self.contains(key):
-                found.append(key)
+                keys.append(key)
             instant = self.end_of(key)
-        return found
+        return keys
 
     def reach(self, lookback: timedelta) -> int:
         """How many partitions before its own a look back from a partition's end over this time can reach at most."""

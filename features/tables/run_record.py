@@ -16,7 +16,7 @@ _PARTITION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution. `id` is a UUID, the same for the same (orchestrator run, step, partition) however often it is told.
+    """One execution. `id` is a UUID, the same for the same (orchestrator run, step, partition) however often it is reported.
 
     `parent_id`, `parent_job` name the orchestrator's run that this was a step of (None in a notebook).
     """

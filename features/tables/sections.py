@@ -30,13 +30,13 @@ class Section:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         names = _names(cls)
-        known, more = {}, {}
+        fields, more = {}, {}
         for key, value in data.items():
             if key not in names:
                 more[key] = value
             elif value is not None:
-                known[key] = _frozen(value) if isinstance(value, list | tuple) else value
-        return cls(**known, more=more)
+                fields[key] = _frozen(value) if isinstance(value, list | tuple) else value
+        return cls(**fields, more=more)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; what is empty is left out."""
@@ -75,7 +75,8 @@ class Predictions(Section):
 
     `keys` identify a prediction, `features` are the references that it was joined by, `feature_columns` the columns that
     are digested into `feature_digest`, and `outputs` the columns that hold the model's answers (empty in commits of
-    before `assay.format`: see `assay.lineage.predictions.outputs`).
+    before `assay.format`: see `assay.lineage.predictions.outputs`). `outputs_by` is `default` where nobody declared them,
+    so that they are all columns without another role.
     """
 
     name: ClassVar[str] = "predictions"
@@ -85,6 +86,7 @@ class Predictions(Section):
     features: tuple[str, ...] = ()
     feature_columns: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    outputs_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,12 +89,12 @@ class Storage:
         """Bytes of the file, or None when there is none."""
         if self.is_local:
             try:
-                found = Path(self.root, path).stat()
+                status = Path(self.root, path).stat()
             except (OSError, ValueError) as problem:
                 if not _is_nothing(problem):
                     raise
                 return None
-            return found.st_size if stat.S_ISREG(found.st_mode) else None
+            return status.st_size if stat.S_ISREG(status.st_mode) else None
         info = self._remote.get_file_info([path])[0]
         return info.size if info.is_file else None
 
@@ -104,15 +104,15 @@ class Storage:
             try:
                 with os.scandir(
                     Path(self.root, folder)
-                ) as found:  # it knows what is a file without asking again for each
-                    names = [item.name for item in found if item.is_file()]
+                ) as entries:  # it knows what is a file without asking again for each
+                    names = [item.name for item in entries if item.is_file()]
             except (OSError, ValueError) as problem:
                 if not _is_nothing(problem):
                     raise
                 return []
             return sorted(f"{folder}/{name}" for name in names if not name.startswith("_"))
-        found = self._remote.get_file_info_selector(folder, True, False)
-        return sorted(item.path for item in found if item.is_file)
+        entries = self._remote.get_file_info_selector(folder, True, False)
+        return sorted(item.path for item in entries if item.is_file)
 
     def walk(self, folder: str = "") -> list[str]:
         """All files below a folder, sorted."""

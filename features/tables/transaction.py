@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 import polars as pl
 
-from assay.errors import AssayError
+from assay.errors import AssayError, refuse_case_twins
 from assay.features.tables.commit_metadata import Commit, SourceFile
 from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, find_current, publish
 from assay.features.tables.digest import digest_of
@@ -143,6 +143,7 @@ class Transaction:
         `sections` describe this output (as `describe` does all of them); `extra` goes into its commit as it is.
         """
         self.lake.allow("write", name, self.work.actor)
+        refuse_case_twins(frame.columns, f"the rows for {name}")
         described = {key: section(key, value) for key, value in (sections or {}).items()}
         self._staged.append(
             Staged(

@@ -143,8 +143,8 @@ def _old_enough(lake: Lake, table: str, paths: set[str], before: datetime) -> se
     return {path for path, at in modified if at is not None and at < before}
 
 
-def _leftovers(lake: Lake, table: str, known: Collection[str]) -> set[str]:
+def _leftovers(lake: Lake, table: str, kept: Collection[str]) -> set[str]:
     """Files with names that only we give, which no commit knows: their writer was killed before it could commit."""
     paths = {path.removeprefix(f"{table}/") for path in lake.storage.walk(table)}
-    data = (path for path in paths - set(known) if not path.startswith("_delta_log/"))
+    data = (path for path in paths - set(kept) if not path.startswith("_delta_log/"))
     return {path for path in data if file_sha256(path) or (Path(path).name.startswith("_") and path.endswith(".tmp"))}

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from assay.errors import AssayError
+from assay.errors import AssayError, refuse_case_twins
 from assay.features.tables.serving import Serving
 from assay.features.views.columns import ColumnLineage
 from assay.features.views.entity import Entity
@@ -72,7 +72,9 @@ class FeatureView:
         object.__setattr__(self, "features", tuple(self.features))
         object.__setattr__(self, "transformation", self._engine(where))
         times = [self.event_time, *([self.known_time] if self.known_time else [])]
-        refuse_repeats([*self.entity.keys, *times, *self.feature_names], where, "column or feature")
+        columns = [*self.entity.keys, *times, *self.feature_names]
+        refuse_repeats(columns, where, "column or feature")
+        refuse_case_twins(columns, where)
 
     def _engine(self, where: str) -> Transformation:
         if self.computed_by is not None:

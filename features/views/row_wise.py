@@ -84,9 +84,9 @@ class RowWise:
         chosen = [(self.source, name) for name in (*self.keys, self.event_time)]
         for feature in self.features:
             names = root_columns(feature.expr)
-            known = names is not None
+            parsed = names is not None
             lineage[feature.name] = (
-                {"direct": [(self.source, name) for name in names], "indirect": list(chosen)} if known else "unknown"
+                {"direct": [(self.source, name) for name in names], "indirect": list(chosen)} if parsed else "unknown"
             )
         return lineage
 

@@ -128,12 +128,12 @@ def recorded_rows_read(view: Mapping[str, Any], serving: Mapping[str, Any]) -> t
     if "rows_read" in view:
         return tuple(map(RowsRead.from_dict, view["rows_read"]))
     # Commits of the first format have only the definition, of a row-wise or a windowed view.
-    found: dict[str, RowsRead] = {}
+    reads: dict[str, RowsRead] = {}
     for feature in view.get("features", []):
         if "window_us" in feature:
-            known = found.get(feature["source"])
-            width = max(timedelta(microseconds=feature["window_us"]), (known and known.width) or timedelta(0))
-            found[feature["source"]] = RowsRead(feature["source"], feature["time"], width)
+            before = reads.get(feature["source"])
+            width = max(timedelta(microseconds=feature["window_us"]), (before and before.width) or timedelta(0))
+            reads[feature["source"]] = RowsRead(feature["source"], feature["time"], width)
     if view.get("source"):
-        found[view["source"]] = RowsRead(view["source"], serving["event_time"])
-    return tuple(found.values())
+        reads[view["source"]] = RowsRead(view["source"], serving["event_time"])
+    return tuple(reads.values())

@@ -38,8 +38,8 @@ class Catalogue:
             spans.append(sa.select(*columns).where(mentions.c.kind == kind, mentions.c.entity == table.c.id))
         every = sa.union_all(*spans).subquery()
         query = sa.select(every.c[0], sa.func.min(every.c[1]), sa.func.max(every.c[2])).group_by(every.c[0])
-        found = [(row[0], row[1], row[2]) for row in self._connection.execute(query.order_by(every.c[0]))]
-        return found[offset : offset + limit], len(found)
+        rows = [(row[0], row[1], row[2]) for row in self._connection.execute(query.order_by(every.c[0]))]
+        return rows[offset : offset + limit], len(rows)
 
     def datasets_in(self, namespace: str, limit: int, offset: int) -> tuple[list[Dataset], int]:
         namespace = known_as(namespace, "").namespace
@@ -60,13 +60,13 @@ class Catalogue:
         """Datasets and jobs whose name holds the text (case aside), or one of their other names."""
         also = sa.exists().where(OTHER_NAMES.c.dataset_id == datasets.c.id, _holds(OTHER_NAMES.c.name, text))
         called = sa.or_(_holds(datasets.c.name, text), _holds(datasets.c.table_name, text), also)
-        found = [
+        hits = [
             sa.select(sa.literal("DATASET").label("kind"), datasets.c.namespace, datasets.c.name).where(called),
             sa.select(sa.literal("JOB"), jobs.c.namespace, jobs.c.name).where(
                 _holds(jobs.c.name, text), jobs.c.name != ""
             ),
         ]
-        every = sa.union(*found).subquery()
+        every = sa.union(*hits).subquery()
         query = sa.select(every).where(
             sa.true() if kind is None else every.c.kind == kind,
             sa.true() if namespace is None else every.c.namespace == namespace,
@@ -89,8 +89,8 @@ class Catalogue:
 
     def dataset_named(self, namespace: str, name: str) -> Key | None:
         """Assay's own tables are also found by their logical names, others also by their other names."""
-        known = known_as(namespace, name)
-        key = (known.namespace, known.name)
+        names = known_as(namespace, name)
+        key = (names.namespace, names.name)
         if self._dataset_ids([key]):
             return key
         other = OTHER_NAMES
@@ -116,8 +116,8 @@ class Catalogue:
         if find is None:
             return None
         texts = [rest, *(rest.rpartition(mark)[0] for mark in "@#" if kind == "dataset" and mark in rest)]
-        found = (find(*pair) for text in texts for pair in splits(text))
-        return next(((kind, key) for key in found if key is not None), None)
+        nodes = (find(*pair) for text in texts for pair in splits(text))
+        return next(((kind, key) for key in nodes if key is not None), None)
 
     # -- their facets ----------------------------------------------------------------------------------------------
 
@@ -126,12 +126,12 @@ class Catalogue:
         versioned = {key: _last_version(mentioned) for key, mentioned in mentions.items()}
         self._facets.load({event for mentioned in mentions.values() for event in mentioned.events})
         self._facets.load(event for event in versioned.values() if event is not None)
-        found = {}
+        datasets = {}
         for key in ids:
             event = versioned[key]
             version = max((use.version for use in self._uses(event, key)), default=None) if event is not None else None
-            found[key] = self._dataset(key, mentions[key], version, None)
-        return found
+            datasets[key] = self._dataset(key, mentions[key], version, None)
+        return datasets
 
     def _uses(self, event: int, key: Key) -> Iterator[Any]:
         uses = (use for use, _ in self._facets.datasets(event) if (use.namespace, use.name) == key)
@@ -159,10 +159,10 @@ class Catalogue:
         made = self.runs(writers.values())
         mentions = self._facets.mentions(VERSION, {name: ids[name] for name in page})
         self._facets.load({event for mentioned in mentions.values() for event in mentioned.events})
-        found = [
+        entries = [
             Version(self._dataset(key, mentions[name], name, name), made.get(writers.get(name, ""))) for name in page
         ]
-        return found, len(ids)
+        return entries, len(ids)
 
     def _writers(self, names: dict[int, str]) -> dict[str, str]:
         """By version: the run that wrote it; the first if there are several."""
@@ -177,13 +177,13 @@ class Catalogue:
         mentions = self._facets.mentions(JOB, ids)
         self._facets.load({event for mentioned in mentions.values() for event in mentioned.events})
         linked = self.beside_jobs(ids)
-        found = {}
+        jobs = {}
         for key, mentioned in mentions.items():
             sides = [
                 tuple(sorted(other for other, written in linked[key] if written is side)) for side in (False, True)
             ]
-            found[key] = Job(key, mentioned.first_us, mentioned.last_us, self._facets.of_part("job", mentioned), *sides)
-        return {key: found[key] for key in ids if key in found}
+            jobs[key] = Job(key, mentioned.first_us, mentioned.last_us, self._facets.of_part("job", mentioned), *sides)
+        return {key: jobs[key] for key in ids if key in jobs}
 
     def latest_runs(self, keys: Iterable[Key], each: int, offset: int = 0) -> dict[Key, list[Run]]:
         """By job, its latest runs first."""
@@ -194,8 +194,8 @@ class Catalogue:
             key: list(self._connection.scalars(latest.where(runs.c.job_id == job)))
             for key, (job,) in self._job_ids(keys).items()
         }
-        known = self.runs(run for ids in listed.values() for run in ids)
-        return {key: [known[run] for run in ids] for key, ids in listed.items()}
+        by_id = self.runs(run for ids in listed.values() for run in ids)
+        return {key: [by_id[run] for run in ids] for key, ids in listed.items()}
 
     def count_runs(self, key: Key) -> int:
         of = sa.select(sa.func.count()).select_from(runs).join(jobs, jobs.c.id == runs.c.job_id)
@@ -207,12 +207,12 @@ class Catalogue:
         rows = bulk.execute(self._connection, query, [[run] for run in sorted(set(ids))]).all()
         mentions = self._facets.mentions(RUN, {row.run_id: [row.id] for row in rows})
         self._facets.load({event for mentioned in mentions.values() for event in mentioned.events})
-        found = {}
+        runs = {}
         for row in rows:
             mentioned, job = mentions[row.run_id], (row.namespace, row.name)
             times = (row.started_us, row.ended_us, mentioned.first_us, mentioned.last_us)
-            found[row.run_id] = Run(row.run_id, job, row.state, *times, self._facets.of_part("run", mentioned))
-        return found
+            runs[row.run_id] = Run(row.run_id, job, row.state, *times, self._facets.of_part("run", mentioned))
+        return runs
 
     # -- neighbours ------------------------------------------------------------------------------------------------
 
@@ -231,19 +231,19 @@ WHERE d.namespace = $0 AND d.name = $1"""
         return self._beside(query, keys)
 
     def _beside(self, query: str, keys: Collection[Key]) -> dict[Key, list[tuple[Key, bool]]]:
-        found: dict[Key, list[tuple[Key, bool]]] = {key: [] for key in keys}
+        neighbours: dict[Key, list[tuple[Key, bool]]] = {key: [] for key in keys}
         for row in bulk.execute(self._connection, query, list(keys)):
-            found[row[0], row[1]].append(((row[2], row[3]), bool(row[4])))
-        return {key: sorted(found[key]) for key in found}
+            neighbours[row[0], row[1]].append(((row[2], row[3]), bool(row[4])))
+        return {key: sorted(neighbours[key]) for key in neighbours}
 
     def derived_from(self, keys: Collection[Key]) -> dict[Key, list[Key]]:
         """By dataset: those with columns that come from its columns, according to any event."""
         query = "SELECT DISTINCT c.namespace, c.name, d.namespace, d.name FROM $rows CROSS JOIN column_sources c"
         query += " JOIN datasets d ON d.id = c.dataset_id WHERE c.namespace = $0 AND c.name = $1"
-        found: dict[Key, list[Key]] = {key: [] for key in keys}
+        sources: dict[Key, list[Key]] = {key: [] for key in keys}
         for row in bulk.execute(self._connection, query, list(keys)):
-            found[row[0], row[1]].append((row[2], row[3]))
-        return found
+            sources[row[0], row[1]].append((row[2], row[3]))
+        return sources
 
     # -- their numbers ---------------------------------------------------------------------------------------------
 
@@ -257,10 +257,10 @@ WHERE d.namespace = $0 AND d.name = $1"""
         query = (
             f"SELECT t.namespace, t.name, t.id FROM $rows CROSS JOIN {table} t WHERE t.namespace = $0 AND t.name = $1"
         )
-        found: dict[Key, list[int]] = {}
+        ids: dict[Key, list[int]] = {}
         for row in bulk.execute(self._connection, query, asked := list(keys)):
-            found.setdefault((row.namespace, row.name), []).append(row.id)
-        return {key: found[key] for key in asked if key in found}
+            ids.setdefault((row.namespace, row.name), []).append(row.id)
+        return {key: ids[key] for key in asked if key in ids}
 
 
 def splits(text: str) -> Sequence[Key]:

@@ -68,48 +68,50 @@ class _Walk:
                 yield from ((source.column, Column(*key, name)) for source in sources if source.column in wanted)
 
 
-def columns(known: Catalogue, node: str, depth: int, limit: int, *, downstream: bool) -> Json | None:
+def columns(catalogue: Catalogue, node: str, depth: int, limit: int, *, downstream: bool) -> Json | None:
     """Columns upstream (and, if asked, downstream) of a dataset's columns, or of one column; None where there is none of that
     name."""
-    walk = _Walk(known)
+    walk = _Walk(catalogue)
     start = _named(walk, node)
     if start is None:
         return None
-    found, edges = dict.fromkeys(start[:limit]), set[tuple[Column, Column]]()
+    reached, edges = dict.fromkeys(start[:limit]), set[tuple[Column, Column]]()
     complete = len(start) <= limit
     for step in (walk.up, walk.down) if downstream else (walk.up,):
         level = start[:limit]
         for _ in range(depth):
             pairs = list(step(level))
-            new = list(dict.fromkeys(column for pair in pairs for column in pair if column not in found))
-            level = new[: limit - len(found)]
+            new = list(dict.fromkeys(column for pair in pairs for column in pair if column not in reached))
+            level = new[: limit - len(reached)]
             complete = complete and len(level) == len(new)
             edges.update(pairs)
-            found.update(dict.fromkeys(level))
+            reached.update(dict.fromkeys(level))
             if not level:
                 break
-    walk.load({column.key for column in found})
-    return _graph(walk, found, edges, None if complete else f"there are more than {limit:,} columns")
+    walk.load({column.key for column in reached})
+    return _graph(walk, reached, edges, None if complete else f"there are more than {limit:,} columns")
 
 
-def _graph(walk: _Walk, found: Iterable[Column], edges: Iterable[tuple[Column, Column]], truncated: str | None) -> Json:
-    listed: dict[str, set[tuple[str, str]]] = {column.id: set() for column in found}
+def _graph(
+    walk: _Walk, reached: Iterable[Column], edges: Iterable[tuple[Column, Column]], truncated: str | None
+) -> Json:
+    listed: dict[str, set[tuple[str, str]]] = {column.id: set() for column in reached}
     for source, target in edges:
         if source.id in listed and target.id in listed:
             listed[source.id].add((source.id, target.id))
             listed[target.id].add((source.id, target.id))
-    graph = [linked(column.id, "DATASET_FIELD", _data(walk, column), listed) for column in found]
+    graph = [linked(column.id, "DATASET_FIELD", _data(walk, column), listed) for column in reached]
     return {"graph": sorted(graph, key=lambda node: node["id"]), "truncated": truncated}
 
 
 def _named(walk: _Walk, node: str) -> list[Column] | None:
     kind, _, rest = node.partition(":")
     if kind != "datasetField":
-        found = walk.known.node(node)
-        if found is None or found[0] != "dataset":
+        entry = walk.known.node(node)
+        if entry is None or entry[0] != "dataset":
             return None
-        walk.load([found[1]])
-        return [Column(*found[1], name) for name in _all(walk, found[1])]
+        walk.load([entry[1]])
+        return [Column(*entry[1], name) for name in _all(walk, entry[1])]
     for place in reversed([place for place, letter in enumerate(rest) if letter == ":"]):
         for pair in splits(rest[:place]):
             key = walk.known.dataset_named(*pair)
@@ -157,9 +159,9 @@ def _data(walk: _Walk, column: Column) -> Json:
 def derivation(entry: Dataset) -> dict[str, list[Source]]:
     """By column of a dataset: what it comes from."""
     for facets in (entry.facets, entry.declared):
-        found = _read(facets.get("lineage"), "inputs", "inputs", _types(entry))
-        if found:
-            return found
+        sources = _read(facets.get("lineage"), "inputs", "inputs", _types(entry))
+        if sources:
+            return sources
     return _read(entry.facets.get("columnLineage"), "dataset", "inputFields", _types(entry))
 
 
@@ -172,8 +174,8 @@ def _read(facet: Any, of_all: str, of_one: str, types: Iterable[str]) -> dict[st
     shared = list(_sources(given, of_all))
     if not named and not shared:
         return {}
-    found = {name: [*_sources(item, of_one, item), *shared] for name, item in named.items()}
-    return found | {name: shared for name in types if name not in found and shared}
+    sources = {name: [*_sources(item, of_one, item), *shared] for name, item in named.items()}
+    return sources | {name: shared for name in types if name not in sources and shared}
 
 
 def _sources(given: Json, name: str, shared: Json | None = None) -> Iterator[Source]:

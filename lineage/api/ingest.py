@@ -106,18 +106,18 @@ def split(body: bytes) -> list[bytes]:
         text, decoder = body.decode().lstrip(), json.JSONDecoder()
         if not isinstance(json.loads(text), list):
             raise wrong
-        found, place = [], _skip(text, 1)
+        events, place = [], _skip(text, 1)
         while text[place] != "]":
             _, end = decoder.raw_decode(text, place)
-            found.append(text[place:end].encode())
+            events.append(text[place:end].encode())
             place = _skip(text, end)
             if text[place] == ",":
                 place = _skip(text, place + 1)
     except (ValueError, RecursionError):
         raise wrong from None
-    if len(found) > BATCH_ITEMS:
+    if len(events) > BATCH_ITEMS:
         raise AssayError(f"A batch has at most {BATCH_ITEMS:,} events; send them in several.")
-    return found
+    return events
 
 
 def _skip(text: str, place: int) -> int:

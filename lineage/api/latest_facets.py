@@ -61,10 +61,10 @@ class LatestFacets:
     def mentions(self, kind: int, entities: Mapping[K, Iterable[int]]) -> dict[K, Mentions]:
         """By name: the mentions of one entity of the index, or of several together."""
         names = {entity: name for name, ids in entities.items() for entity in ids}
-        found: dict[K, list[Any]] = {}
+        facets: dict[K, list[Any]] = {}
         for row in bulk.execute(self._connection, _MENTIONS, [[kind, entity] for entity in names]):
-            found.setdefault(names[row.entity], []).append(row)
-        return {name: _mentions_of(rows) for name, rows in found.items()}
+            facets.setdefault(names[row.entity], []).append(row)
+        return {name: _mentions_of(rows) for name, rows in facets.items()}
 
     def load(self, ids: Iterable[int]) -> None:
         """Read events in one go, before they are asked for one by one."""
@@ -92,9 +92,9 @@ class LatestFacets:
 
 def _current(given: Iterable[Any]) -> dict[str, Json]:
     """The facets of events given latest first: of each name the latest is kept; a `_deleted` one removes the name."""
-    found: dict[str, Json] = {side: {} for side in SIDES}
+    current: dict[str, Json] = {side: {} for side in SIDES}
     for item in given:
-        for side, facets in found.items():
+        for side, facets in current.items():
             mentioned = item.get(side) if isinstance(item, Mapping) else None
             facets |= (
                 {name: facet for name, facet in mentioned.items() if name not in facets}
@@ -103,7 +103,7 @@ def _current(given: Iterable[Any]) -> dict[str, Json]:
             )
     return {
         side: {name: facets[name] for name in sorted(facets) if not _deleted(facets[name])}
-        for side, facets in found.items()
+        for side, facets in current.items()
     }
 
 

@@ -33,66 +33,66 @@ def create_router(store: LineageStore) -> APIRouter:
     @router.get("/namespaces", response_model=models.Namespaces)
     def namespaces(limit: Limit = 100, offset: Offset = 0) -> Answer:
         """All namespaces of datasets and jobs."""
-        with _catalogue(store) as known:
-            found, total = known.namespaces(limit, offset)
-        return Answer({"namespaces": [shapes.namespace(*item) for item in found], "totalCount": total})
+        with _catalogue(store) as catalogue:
+            entries, total = catalogue.namespaces(limit, offset)
+        return Answer({"namespaces": [shapes.namespace(*item) for item in entries], "totalCount": total})
 
     @router.get("/namespaces/{namespace}/datasets", response_model=models.Datasets)
     def datasets(namespace: Namespace, limit: Limit = 100, offset: Offset = 0) -> Answer:
         """The datasets of a namespace; none where there is no such namespace."""
-        with _catalogue(store) as known:
-            found, total = known.datasets_in(namespace, limit, offset)
-        return Answer({"datasets": [shapes.dataset(entry) for entry in found], "totalCount": total})
+        with _catalogue(store) as catalogue:
+            entries, total = catalogue.datasets_in(namespace, limit, offset)
+        return Answer({"datasets": [shapes.dataset(entry) for entry in entries], "totalCount": total})
 
     @router.get("/namespaces/{namespace}/datasets/{name}", response_model=models.Dataset, responses=MISSING)
     def dataset(namespace: Namespace, name: Name) -> Answer:
         """A dataset with all facets known of it. Assay's tables are also found as namespace `assay`, name `clean/tickets`,
         others by the names of their `symlinks` facet."""
-        with _catalogue(store) as known:
-            key = _dataset(known, namespace, name)
-            return Answer(shapes.dataset(known.datasets([key])[key]))
+        with _catalogue(store) as catalogue:
+            key = _dataset(catalogue, namespace, name)
+            return Answer(shapes.dataset(catalogue.datasets([key])[key]))
 
     @router.get("/namespaces/{namespace}/datasets/{name}/versions", response_model=models.Versions, responses=MISSING)
     def versions(namespace: Namespace, name: Name, limit: Limit = 100, offset: Offset = 0) -> Answer:
         """The versions that events name, newest first, each with its facets and the run that wrote it."""
-        with _catalogue(store) as known:
-            found, total = known.versions_of(_dataset(known, namespace, name), limit, offset)
-        return Answer({"versions": [shapes.version(entry) for entry in found], "totalCount": total})
+        with _catalogue(store) as catalogue:
+            entries, total = catalogue.versions_of(_dataset(catalogue, namespace, name), limit, offset)
+        return Answer({"versions": [shapes.version(entry) for entry in entries], "totalCount": total})
 
     @router.get("/namespaces/{namespace}/jobs", response_model=models.Jobs)
     def jobs(namespace: Namespace, limit: Limit = 100, offset: Offset = 0) -> Answer:
         """The jobs of a namespace; none where there is no such namespace."""
-        with _catalogue(store) as known:
-            found, total = known.jobs_in(namespace, limit, offset)
-            latest = known.latest_runs([entry.key for entry in found], 1)
-        return Answer({"jobs": [shapes.job(entry, latest[entry.key]) for entry in found], "totalCount": total})
+        with _catalogue(store) as catalogue:
+            entries, total = catalogue.jobs_in(namespace, limit, offset)
+            latest = catalogue.latest_runs([entry.key for entry in entries], 1)
+        return Answer({"jobs": [shapes.job(entry, latest[entry.key]) for entry in entries], "totalCount": total})
 
     @router.get("/namespaces/{namespace}/jobs/{name}", response_model=models.Job, responses=MISSING)
     def job(namespace: Namespace, name: Name) -> Answer:
         """A job with its facets, inputs, outputs and latest runs."""
-        with _catalogue(store) as known:
-            key = _job(known, namespace, name)
-            return Answer(shapes.job(known.jobs([key])[key], known.latest_runs([key], 10)[key]))
+        with _catalogue(store) as catalogue:
+            key = _job(catalogue, namespace, name)
+            return Answer(shapes.job(catalogue.jobs([key])[key], catalogue.latest_runs([key], 10)[key]))
 
     @router.get("/namespaces/{namespace}/jobs/{name}/runs", response_model=models.Runs, responses=MISSING)
     def runs(namespace: Namespace, name: Name, limit: Limit = 100, offset: Offset = 0) -> Answer:
         """A job's runs, latest first, with all their facets."""
-        with _catalogue(store) as known:
-            key = _job(known, namespace, name)
-            found, total = known.latest_runs([key], limit, offset)[key], known.count_runs(key)
-        return Answer({"runs": [shapes.run(entry) for entry in found], "totalCount": total})
+        with _catalogue(store) as catalogue:
+            key = _job(catalogue, namespace, name)
+            entries, total = catalogue.latest_runs([key], limit, offset)[key], catalogue.count_runs(key)
+        return Answer({"runs": [shapes.run(entry) for entry in entries], "totalCount": total})
 
     @router.get("/lineage", response_model=models.Lineage, responses=MISSING)
     def lineage(node_id: NodeId, depth: Depth = 20) -> Answer:
         """Datasets and jobs around a node, in both directions, regardless of versions. For what was really read, see
         /api/v1/graph."""
-        with _catalogue(store) as known:
-            node = known.node(node_id)
+        with _catalogue(store) as catalogue:
+            node = catalogue.node(node_id)
             if node is None:
                 raise HTTPException(
                     404, "There is no such node. Ids look like dataset:{namespace}:{name} or job:{namespace}:{name}."
                 )
-            return Answer(shapes.lineage(known, *node, depth, GRAPH_LIMIT))
+            return Answer(shapes.lineage(catalogue, *node, depth, GRAPH_LIMIT))
 
     @router.get("/column-lineage", response_model=models.Lineage, responses=MISSING)
     def column_lineage(
@@ -102,11 +102,11 @@ def create_router(store: LineageStore) -> APIRouter:
     ) -> Answer:
         """The columns that a dataset's columns come from, according to the latest `lineage` and `columnLineage` facets.
         nodeId: a dataset, or `datasetField:{namespace}:{name}:{column}`."""
-        with _catalogue(store) as known:
-            found = columns.columns(known, node_id, depth, GRAPH_LIMIT, downstream=downstream)
-        if found is None:
+        with _catalogue(store) as catalogue:
+            graph = columns.columns(catalogue, node_id, depth, GRAPH_LIMIT, downstream=downstream)
+        if graph is None:
             raise HTTPException(404, "There is no such dataset or column. Search for it: /api/v1/search?q=…")
-        return Answer(found)
+        return Answer(graph)
 
     @router.get("/search", response_model=models.Hits)
     def search(
@@ -117,9 +117,9 @@ def create_router(store: LineageStore) -> APIRouter:
     ) -> Answer:
         """Datasets and jobs whose name holds a text (or, for Assay's tables, whose logical name does; or one of the names of
         a `symlinks` facet)."""
-        with _catalogue(store) as known:
-            hits, total = known.search(q, filter.upper() if filter else None, namespace, limit)
-        return Answer({"totalCount": total, "results": [shapes.hit(found) for found in hits]})
+        with _catalogue(store) as catalogue:
+            hits, total = catalogue.search(q, filter.upper() if filter else None, namespace, limit)
+        return Answer({"totalCount": total, "results": [shapes.hit(entry) for entry in hits]})
 
     @router.get("/events/lineage", response_model=models.Events)
     def events(
@@ -130,8 +130,8 @@ def create_router(store: LineageStore) -> APIRouter:
         offset: Offset = 0,
     ) -> Answer:
         """Events by their time, as they came but without credentials."""
-        found, total = shapes.events_between(store, after, before, direction == "desc", limit, offset)
-        return Answer({"events": found, "totalCount": total})
+        entries, total = shapes.events_between(store, after, before, direction == "desc", limit, offset)
+        return Answer({"events": entries, "totalCount": total})
 
     return router
 
@@ -142,15 +142,15 @@ def _catalogue(store: LineageStore) -> Iterator[Catalogue]:
         yield Catalogue(connection)
 
 
-def _dataset(known: Catalogue, namespace: str, name: str) -> Key:
-    found = known.dataset_named(namespace, name)
-    if found is None:
+def _dataset(catalogue: Catalogue, namespace: str, name: str) -> Key:
+    key = catalogue.dataset_named(namespace, name)
+    if key is None:
         raise HTTPException(404, "There is no such dataset. Search for it: /api/v1/search?q=…")
-    return found
+    return key
 
 
-def _job(known: Catalogue, namespace: str, name: str) -> Key:
-    found = known.job_named(namespace, name)
-    if found is None:
+def _job(catalogue: Catalogue, namespace: str, name: str) -> Key:
+    key = catalogue.job_named(namespace, name)
+    if key is None:
         raise HTTPException(404, "There is no such job. Search for it: /api/v1/search?q=…")
-    return found
+    return key

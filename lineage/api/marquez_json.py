@@ -156,9 +156,9 @@ def node_id(kind: str, key: Key) -> NodeId:
     return NodeId(f"{kind}:{key[0]}:{key[1]}")
 
 
-def hit(found: Hit) -> Json:
-    node = node_id(found.kind.lower(), found.key)
-    return {"type": found.kind, **_name(found.key), "nodeId": node, "updatedAt": instant(found.last_us)}
+def hit(entry: Hit) -> Json:
+    node = node_id(entry.kind.lower(), entry.key)
+    return {"type": entry.kind, **_name(entry.key), "nodeId": node, "updatedAt": instant(entry.last_us)}
 
 
 def events_between(
@@ -191,26 +191,26 @@ def linked(node: NodeId, kind: str, data: Json, edges: Mapping[str, Collection[t
     return {"id": node, "type": kind, "data": data, "inEdges": listed(1), "outEdges": listed(0)}
 
 
-def lineage(known: Catalogue, kind: str, key: Key, depth: int, limit: int) -> Json:
+def lineage(catalogue: Catalogue, kind: str, key: Key, depth: int, limit: int) -> Json:
     """Breadth first in both directions. Edges lead only to nodes that are listed."""
-    found: dict[tuple[str, Key], None] = {(kind, key): None}
+    nodes: dict[tuple[str, Key], None] = {(kind, key): None}
     frontier, truncated = [(kind, key)], None
     for _ in range(depth):
         following: list[tuple[str, Key]] = []
-        for other in _beside(known, frontier):
-            if other in found:
+        for other in _beside(catalogue, frontier):
+            if other in nodes:
                 continue
-            if len(found) >= limit:
+            if len(nodes) >= limit:
                 truncated = f"there are more than {limit:,} nodes"
                 break
-            found[other] = None
+            nodes[other] = None
             following.append(other)
         frontier = following
         if not frontier:
             break
-    datasets = known.datasets(item for kind, item in found if kind == "dataset")
-    jobs = known.jobs(item for kind, item in found if kind == "job")
-    edges: dict[str, set[tuple[str, str]]] = {node_id(*each): set() for each in found}
+    datasets = catalogue.datasets(item for kind, item in nodes if kind == "dataset")
+    jobs = catalogue.jobs(item for kind, item in nodes if kind == "job")
+    edges: dict[str, set[tuple[str, str]]] = {node_id(*each): set() for each in nodes}
     for entry in jobs.values():
         node = node_id("job", entry.key)
         pairs = {(node_id("dataset", item), node) for item in entry.inputs if item in datasets}
@@ -223,13 +223,13 @@ def lineage(known: Catalogue, kind: str, key: Key, depth: int, limit: int) -> Js
     return {"graph": sorted(graph, key=lambda node: node["id"]), "truncated": truncated}
 
 
-def _beside(known: Catalogue, frontier: Collection[tuple[str, Key]]) -> list[tuple[str, Key]]:
+def _beside(catalogue: Catalogue, frontier: Collection[tuple[str, Key]]) -> list[tuple[str, Key]]:
     keys = {side: [key for kind, key in frontier if kind == side] for side in ("dataset", "job")}
-    found = {
-        ("job", other) for near in known.beside_datasets(keys["dataset"]).values() for other, _ in near if other[1]
+    neighbours = {
+        ("job", other) for near in catalogue.beside_datasets(keys["dataset"]).values() for other, _ in near if other[1]
     }
-    found |= {("dataset", other) for near in known.beside_jobs(keys["job"]).values() for other, _ in near}
-    return sorted(found)
+    neighbours |= {("dataset", other) for near in catalogue.beside_jobs(keys["job"]).values() for other, _ in near}
+    return sorted(neighbours)
 
 
 def _job_node(entry: Job) -> Json:

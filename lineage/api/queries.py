@@ -44,10 +44,10 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
     @router.get("/nodes/{node_id:path}", response_model=responses.GraphNode, responses=MISSING)
     def node(node_id: NodePath) -> Answer:
         """One node of the graph with what is known of it."""
-        found = find(store, node_id)
-        if found is None:
+        record = find(store, node_id)
+        if record is None:
             raise _unknown_node()
-        return Answer(_node(found))
+        return Answer(_node(record))
 
     @router.get("/graph", response_model=responses.Subgraph, responses=MISSING)
     def graph(
@@ -65,10 +65,13 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         return Answer(_subgraph(neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)))
 
     @router.get("/trace/{prediction_id}", response_model=responses.Trace, responses=MISSING)
-    def trace_of(prediction_id: Annotated[str, Path(), AfterValidator(decoded)]) -> Answer:
+    def trace_of(
+        prediction_id: Annotated[str, Path(), AfterValidator(decoded)],
+        lookups: Annotated[bool, Query(description="also follow what was only looked up in")] = False,
+    ) -> Answer:
         """Where a prediction came from, back to the delivered files."""
         try:
-            return Answer(trace(lake, prediction_id).to_dict())
+            return Answer(trace(lake, prediction_id, lookups=lookups).to_dict())
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
@@ -78,11 +81,12 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         version: Version = None,
         partition: Annotated[str | None, Query(examples=["2026-03-01"])] = None,
         column: Annotated[str | None, Query()] = None,
-        references: Annotated[bool, Query(description="follow those who only looked something up, too")] = False,
+        lookups: Annotated[bool, Query(description="follow those who only looked something up, too")] = False,
+        references: Annotated[bool, Query(description="the former name of lookups", deprecated=True)] = False,
     ) -> Answer:
         """What was made from a table, a version, a partition or a column: down to models, training sets and predictions."""
         try:
-            options: dict[str, Any] = {"partition": partition, "column": column, "references": references}
+            options: dict[str, Any] = {"partition": partition, "column": column, "lookups": lookups or references}
             return Answer(impact(lake, table, version, **options).to_dict())
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
@@ -109,10 +113,12 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
     def diff_of(a: Dataset, b: Dataset) -> Answer:
         """What differs between two versions, and in how they were made: schema, rows, contract, checks, code, inputs."""
         try:
-            found = diff(store, lake, a, b)
+            difference = diff(store, lake, a, b)
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
-        return Answer(found.to_dict() | {"a": NodeId(redact_text(found.a)), "b": NodeId(redact_text(found.b))})
+        return Answer(
+            difference.to_dict() | {"a": NodeId(redact_text(difference.a)), "b": NodeId(redact_text(difference.b))}
+        )
 
     return router
 
@@ -122,13 +128,13 @@ def _node(node: GraphNode) -> dict[str, Any]:
     return asdict(node) | {"id": NodeId(node.id.replace(*names, 1))}
 
 
-def _subgraph(found: Subgraph) -> dict[str, Any]:
-    nodes = {node.id: _node(node) for node in found.nodes}
+def _subgraph(graph: Subgraph) -> dict[str, Any]:
+    nodes = {node.id: _node(node) for node in graph.nodes}
     edges = [
         {"source": nodes[edge.source]["id"], "target": nodes[edge.target]["id"], "role": edge.role}
-        for edge in found.edges
+        for edge in graph.edges
     ]
-    return {"nodes": list(nodes.values()), "edges": edges, "truncated": found.truncated}
+    return {"nodes": list(nodes.values()), "edges": edges, "truncated": graph.truncated}
 
 
 def _unknown_node() -> HTTPException:

@@ -54,13 +54,20 @@ class Affected(Model):
     unknown: list[str]
 
 
+class LookedUpBy(Model):
+    """How many versions of a table only looked something up in affected rows."""
+
+    table: str
+    versions: int
+
+
 class Impact(Model):
     origin: Json
     complete: bool
     truncated: list[str]
     notes: list[str]
     affected: list[Affected]
-    lookups: list[Affected]
+    lookups: list[LookedUpBy]
     training_sets: list[str]
     models: list[str]
     predictions: int

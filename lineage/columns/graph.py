@@ -234,9 +234,12 @@ class ColumnGraph:
                 undeclared += [ColumnNode(commit.table, commit.version, column) for column in declared.undeclared]
         return edges, undeclared
 
-    def readers(self, version: Version) -> Iterator[tuple[Commit, bool]]:
-        """The commits that read rows of a version; True: only to look something up."""
-        for reader, looked_up in self.commits.readers.get(version, {}).items():
+    def readers(self, version: Version, *, lookups: bool = False) -> Iterator[tuple[Commit, bool]]:
+        """The commits that read rows of a version; True: only to look something up. Of these only the ones that declare columns
+        from there, unless all `lookups` are asked for."""
+        found = self.commits.readers(version, lookups=lookups)
+        sourced = self.commits.sourced_lookups(version) if not lookups else ()
+        for reader, looked_up in (dict.fromkeys(sourced, True) | found).items():
             commit = self.commits.commit(reader)
             assert commit is not None  # readers are commits
             yield commit, looked_up
@@ -255,6 +258,6 @@ class ColumnGraph:
                     out_of[edge.table, edge.source].append((column, edge.direct))
             written = self.commits.columns(key) | set(lineage.unknown)
             self._declared[key] = DeclaredColumns(
-                into, {key: tuple(found) for key, found in out_of.items()}, written - into.keys()
+                into, {key: tuple(cells) for key, cells in out_of.items()}, written - into.keys()
             )
         return self._declared[key]

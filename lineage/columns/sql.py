@@ -53,10 +53,10 @@ class _Relation:
     rows: frozenset[Source] = frozenset()
 
     def of(self, column: str) -> _Sources:
-        found = self.columns.get(column)
-        if found is None:
+        sources = self.columns.get(column)
+        if sources is None:
             raise _NotKnown
-        return found
+        return sources
 
     @property
     def every(self) -> frozenset[Source]:
@@ -97,10 +97,10 @@ def sql_lineage(sql: str, schema: Mapping[str, Iterable[str]], columns: Sequence
         relation = _resolved(query, schema)
     except _NotKnown:
         return dict.fromkeys(names, "unknown")
-    found = list(relation.columns.values())
-    if len(found) != len(names):
+    outputs = list(relation.columns.values())
+    if len(outputs) != len(names):
         return dict.fromkeys(names, "unknown")
-    return {name: _declared(sources, relation.rows) for name, sources in zip(names, found, strict=True)}
+    return {name: _declared(sources, relation.rows) for name, sources in zip(names, outputs, strict=True)}
 
 
 def _declared(sources: _Sources | None, rows: frozenset[Source]) -> dict[str, list[Source]] | Literal["unknown"]:
@@ -182,12 +182,12 @@ def _qualified(query: exp.Query, schema: Mapping[str, Iterable[str]]) -> exp.Que
         raise _NotKnown from None
 
 
-def _ambiguous(query: exp.Query, known: set[str]) -> bool:
+def _ambiguous(query: exp.Query, names: set[str]) -> bool:
     """Whether a bare name could mean a column of the select list as well as one of the tables: DuckDB and sqlglot decide
     that differently from clause to clause. A bare ORDER BY key always means the select list."""
     made = Counter(alias.alias.lower() for alias in query.find_all(exp.Alias))
     columns = (item for alias in query.find_all(exp.TableAlias) for item in alias.args.get("columns") or ())
-    known = known | {name for name, times in made.items() if times > 1} | {item.name.lower() for item in columns}
+    names = names | {name for name, times in made.items() if times > 1} | {item.name.lower() for item in columns}
     for select in query.find_all(exp.Select):
         renamed = {
             item.alias.lower()
@@ -197,7 +197,7 @@ def _ambiguous(query: exp.Query, known: set[str]) -> bool:
         }
         keys = {id(item.this) for item in select.args["order"].expressions} if select.args.get("order") else set[int]()
         bare = (item for item in select.find_all(exp.Column) if not item.table and id(item) not in keys)
-        if renamed & known & {item.name.lower() for item in bare}:
+        if renamed & names & {item.name.lower() for item in bare}:
             return True
     return False
 
@@ -252,7 +252,7 @@ class _Reader:
                 rows |= self.every(join.args["on"], parts, scope)
         windows = {item.this.name: item for item in node.args.get("windows") or ()}
         for item in node.expressions:
-            functions = {found.name.lower() for found in item.find_all(exp.Anonymous)}
+            functions = {function.name.lower() for function in item.find_all(exp.Anonymous)}
             if item.find(exp.UDTF, exp.Explode) or functions & _MORE_ROWS or item.is_star:
                 raise _NotKnown
         columns = {item.alias_or_name: self.projected(item, parts, scope, windows) for item in node.expressions}
@@ -301,16 +301,16 @@ class _Reader:
         made: _Relation,
         windows: Mapping[str, Any] | None = None,
     ) -> frozenset[Source]:
-        found = frozenset[Source]()
+        sources = frozenset[Source]()
         for clause in ("order", "limit", "offset"):
             part = node.args.get(clause)
             if part is None:
                 continue
             if clause == "order" and any(item.this.name.upper() == "ALL" for item in part.expressions):
-                found |= made.every
+                sources |= made.every
             else:
-                found |= self.every(part, parts, scope, windows, made)
-        return found
+                sources |= self.every(part, parts, scope, windows, made)
+        return sources
 
     def every(
         self,
@@ -392,10 +392,10 @@ def _renamed(relation: _Relation, node: exp.Expr) -> _Relation:
 
 
 def _union(items: Iterable[_Sources]) -> _Sources:
-    found = _Sources()
+    sources = _Sources()
     for item in items:
-        found |= item
-    return found
+        sources |= item
+    return sources
 
 
 def _given(node: exp.Expr) -> set[str]:

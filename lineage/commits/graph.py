@@ -4,6 +4,7 @@ Each log is read once, and only when it is asked for. No table is opened: its lo
 """
 
 import io
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
@@ -15,6 +16,15 @@ from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.reads import (
+    READ_TABLES,
+    Span,
+    add_reads,
+    count_lookups,
+    inputs,
+    readers,
+    sourced_lookups,
+)
 from assay.features.tables.snapshot import Slice
 from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.predictions.find_prediction import UNREADABLE
@@ -30,6 +40,7 @@ class CommitGraph:
         self.reasons: dict[str, None] = {}
         self._logs: dict[str, TableLog | None] = {}
         self._models: dict[Version, tuple[str, ...]] = {}
+        self._replacements: dict[str, dict[str | None, list[int]]] = {}
 
     def log(self, table: str) -> TableLog | None:
         """The log of a table; None when there is no such table (any more)."""
@@ -69,26 +80,77 @@ class CommitGraph:
         name = read.snapshot.table
         log = self.log(name)
         if log is None or log.table_id != read.snapshot.table_id:
-            self.reasons[f"{name} was deleted or made anew: what was made from it before is not followed"] = None
+            self._not_followed(name)
             return []
         versions = [commit.version for commit in log.writers(read.snapshot.version, read.partitions, read.excluded)]
         model = model_of(reader) if takes_one_model(reader, read) else None
         own = [version for version in versions if model in self.models((name, version))] if model is not None else []
         return own or versions
 
-    @cached_property
-    def readers(self) -> dict[Version, dict[Version, bool]]:
-        """By version, who read rows that it wrote, over the whole lake; True: only to look something up."""
-        readers_by_version: dict[Version, dict[Version, bool]] = defaultdict(dict)
-        for table in self.lake.tables():
+    def held(self, log: TableLog, read: Slice) -> tuple[int, int]:
+        """How many partitions and how many commits the rows of a slice come from. No commit is read for it."""
+        written = log.writers(read.snapshot.version, read.partitions, read.excluded)
+        return len({commit.partition for commit in written}), len(written)
+
+    def readers(self, version: Version, *, lookups: bool = False) -> dict[Version, bool]:
+        """Who read rows that a version wrote; True: only to look something up, which are found with `lookups` alone."""
+        found = readers(self._reads, [self._span(version)], lookups=lookups)
+        by_reader = {(item.table, item.version): item.lookup for item in found}
+        if Kind.MODELS.holds(version[0]):
+            by_reader = {
+                reader: lookup for reader, lookup in by_reader.items() if lookup or self._takes(reader, version)
+            }
+        return by_reader
+
+    def sourced_lookups(self, version: Version) -> list[Version]:
+        """Who only looked something up in these rows, and declares columns that come from their table."""
+        return [(item.table, item.version) for item in sourced_lookups(self._reads, [self._span(version)])]
+
+    def count_lookups(self, versions: Iterable[Version]) -> dict[str, int]:
+        """By table, how many other versions only looked something up in the rows that these wrote."""
+        nodes = list(versions)
+        return count_lookups(self._reads, [self._span(node) for node in nodes], set(nodes))
+
+    def _takes(self, reader: Version, version: Version) -> bool:
+        """Whether rows of a version of models are among those that a reader takes: a prediction takes only its own."""
+        commit = self.commit(reader)
+        reads = (item for item in commit.inputs if not item.lookup) if commit else ()
+        return any(commit and version[1] in self.writers(commit, i) for i in reads if i.snapshot.table == version[0])
+
+    def _span(self, version: Version) -> Span:
+        table, number = version
+        log, commit = self.log(table), self.commit(version)
+        assert log is not None and commit is not None  # nodes come from commits
+        later = (at for at in self._replaced(table)[commit.partition] if at > number)
+        return Span(log.table_id, commit.partition, number, next(later, None))
+
+    def _replaced(self, table: str) -> dict[str | None, list[int]]:
+        if table not in self._replacements:
+            self._replacements[table] = found = defaultdict(list)
             log = self.log(table)
             for commit in log.commits if log else ():
-                reader = (table, commit.version)
-                for item in commit.inputs:
-                    for version in self.writers(commit, item):
-                        reads = readers_by_version[item.snapshot.table, version]
-                        reads[reader] = item.lookup and reads.get(reader, True)
-        return readers_by_version
+                if commit.mode == "replace":
+                    found[commit.partition].append(commit.version)
+        return self._replacements[table]
+
+    @cached_property
+    def _reads(self) -> sqlite3.Connection:
+        """The reads of the whole lake."""
+        connection = sqlite3.connect(":memory:")
+        connection.executescript(f"CREATE TABLE tables (id INTEGER PRIMARY KEY, name TEXT NOT NULL); {READ_TABLES}")
+        for number, table in enumerate(self.lake.tables()):
+            log = self.log(table)
+            connection.execute("INSERT INTO tables VALUES (?, ?)", (number, table))
+            for commit in log.commits if log else ():
+                add_reads(connection, number, commit)
+        for name, table_id in inputs(connection):
+            log = self.log(name)
+            if log is None or log.table_id != table_id:
+                self._not_followed(name)
+        return connection
+
+    def _not_followed(self, table: str) -> None:
+        self.reasons[f"{table} was deleted or made anew: what was made from it before is not followed"] = None
 
     def models(self, version: Version) -> tuple[str, ...]:
         """The model versions in the rows that a version of a table of models wrote."""

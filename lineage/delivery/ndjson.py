@@ -62,7 +62,7 @@ def _batches(source: Iterable[bytes]) -> Iterable[list[tuple[bytes, bool]]]:
         except AssayError as problem:
             raise AssayError(f"Line {number} cannot be imported. {problem}") from None
         event = json.loads(body)
-        # An ABORT is no more than a presumption: what the run itself said of its end must have room beside it.
+        # An ABORT is no more than a presumption: what the run itself reported of its end must have room beside it.
         batch.append((body, event.get("producer") == PRODUCER and event.get("eventType") != "ABORT"))
         if len(batch) == BATCH:
             yield batch

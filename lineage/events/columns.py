@@ -41,20 +41,20 @@ class ColumnLineage:
 def column_lineage(declared: Mapping[str, Any], tables: Collection[str]) -> ColumnLineage:
     """Edges of a declaration. A column declared to come from a table that the run did not touch is unknown: a declaration that
     contradicts what was read is no knowledge."""
-    known: dict[str, list[Edge]] = {}
+    by_column: dict[str, list[Edge]] = {}
     unknown = []
     for column, sources in declared.items():
         edges = list(_edges(column, sources)) if isinstance(sources, Mapping) else None
         if edges is None or any(edge.table not in tables for edge in edges):
             unknown.append(column)
         else:
-            known[column] = edges
-    shared = _shared(known) if not unknown else set()
-    every = {edge for group in known.values() for edge in group}
+            by_column[column] = edges
+    shared = _shared(by_column) if not unknown else set()
+    every = {edge for group in by_column.values() for edge in group}
     edges = {edge for edge in every if edge.direct or (edge.table, edge.source) not in shared}
     edges |= {Edge(None, table, source, direct=False) for table, source in shared}
     ordered = sorted(edges, key=lambda edge: (edge.column or "", edge.table, edge.source, not edge.direct))
-    return ColumnLineage(tuple(ordered), tuple(known), tuple(unknown))
+    return ColumnLineage(tuple(ordered), tuple(by_column), tuple(unknown))
 
 
 def _edges(column: str, sources: Mapping[str, Any]) -> Iterable[Edge]:
@@ -63,7 +63,7 @@ def _edges(column: str, sources: Mapping[str, Any]) -> Iterable[Edge]:
             yield Edge(column, table, source, kind == "direct")
 
 
-def _shared(known: Mapping[str, list[Edge]]) -> set[tuple[str, str]]:
+def _shared(by_column: Mapping[str, list[Edge]]) -> set[tuple[str, str]]:
     """Indirect sources that every column has: stated once for the dataset, not once per column."""
-    groups = [{(edge.table, edge.source) for edge in edges if not edge.direct} for edges in known.values()]
+    groups = [{(edge.table, edge.source) for edge in edges if not edge.direct} for edges in by_column.values()]
     return set.intersection(*groups) if groups else set()

@@ -116,8 +116,8 @@ def written_facet(written: TableWrite, *, audited: bool = False) -> dict[str, An
 def _snapshot_facet(snapshot: Snapshot, **part: Any) -> Plain:
     """Which data, exactly: names of tables and partitions, which are letters and digits, and digests."""
     identity = {"table": snapshot.table, "table_id": snapshot.table_id, "version": snapshot.version}
-    known = {name: value for name, value in part.items() if value is not None}
-    return Plain(own_facet("SnapshotDatasetFacet", **identity, commit_sha256=snapshot.commit_sha256, **known))
+    values = {name: value for name, value in part.items() if value is not None}
+    return Plain(own_facet("SnapshotDatasetFacet", **identity, commit_sha256=snapshot.commit_sha256, **values))
 
 
 def schema_facet(schema: Mapping[str, str]) -> Any:

@@ -38,14 +38,14 @@ def is_alive(process: Process | None) -> bool | None:
         return False
     except OSError:
         pass  # it is there and somebody else's
-    found = _stat(process.pid)
-    return None if found is None else found[0] not in _ENDED and found[1] == process.started
+    stat = _stat(process.pid)
+    return None if stat is None else stat[0] not in _ENDED and stat[1] == process.started
 
 
 @cache
 def _process(pid: int) -> Process | None:
-    machine, found = _machine(), _stat(pid)
-    return Process(machine, pid, found[1]) if machine and found else None
+    machine, stat = _machine(), _stat(pid)
+    return Process(machine, pid, stat[1]) if machine and stat else None
 
 
 @cache

@@ -36,7 +36,7 @@ from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.evidence import verify as evidence_verify
 from assay.lineage.predictions.attachments import PROMPT
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
-from assay.lineage.predictions.outputs import outputs_of
+from assay.lineage.predictions.outputs import labels_of, outputs_of
 from assay.lineage.predictions.prediction_log import DIGEST, EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.row_provenance import LINKS, SourceRow, source_rows
@@ -96,6 +96,7 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
 
     Raises AssayError when the prediction's own data file is gone, or for a column that the prediction does not have.
     """
+    trace = trace.with_lookups
     unknown = sorted(set(withhold) - set(trace.prediction.frame.columns))
     if unknown:
         raise AssayError(
@@ -104,12 +105,12 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
     logs = {table: read_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
     commits, missing = _commits(lake, trace, logs)
     files = {entry.name: entry.content for entry in commits}
-    found, gone = _rows(lake, trace)
+    rows, gone = _rows(lake, trace)
     missing += gone
     data_file, content = _data_file(lake, trace, logs)
-    salt, gone = _salt(lake, trace, content, found)
+    salt, gone = _salt(lake, trace, content, rows)
     missing += gone
-    digests, gone = _row_digests(lake, trace, logs, found, salt)
+    digests, gone = _row_digests(lake, trace, logs, rows, salt)
     missing += gone
     claims = _claims(trace, commits)
     events, silent = _events(store, sorted({claim["run_id"] for claim in claims}))
@@ -119,7 +120,7 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
         "prediction.json": _prediction(trace, data_file, salt, withhold),
         "trace.json": _trace(trace, commits),
         "runs.json": claims,
-        "rows.json": [row.to_dict() | {"digests": digests.get(row, {})} for row in found] if salt else [],
+        "rows.json": [row.to_dict() | {"digests": digests.get(row, {})} for row in rows] if salt else [],
     }
     files |= events | {name: _json(value) for name, value in documents.items()}
     files["verify.py"] = Path(evidence_verify.__file__).read_bytes()
@@ -179,9 +180,9 @@ def _commits(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) -> t
 
 def _claims(trace: Trace, entries: Iterable[_Entry]) -> list[dict[str, Any]]:
     """Run, code, contract and check results of every commit in the trace."""
-    shown = {(commit.table, commit.version) for node in trace.nodes for commit in node.commits}
+    traced = {(commit.table, commit.version) for node in trace.nodes for commit in node.commits}
     parsed = evidence_verify.parse_commit
-    return [parsed(e.table, e.version, e.content).claim() for e in entries if (e.table, e.version) in shown]
+    return [parsed(e.table, e.version, e.content).claim() for e in entries if (e.table, e.version) in traced]
 
 
 def _events(store: LineageStore | None, runs: Sequence[str]) -> tuple[dict[str, bytes], list[Missing]]:
@@ -230,13 +231,13 @@ def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequ
         DIGEST: ("string", frame[DIGEST][0] if DIGEST in frame.columns else None),
         **{name: value for name, value in keys.items() if value is not None},
     }
-    told = {ID, EVENT_TIME, DIGEST, "model_version", "inputs", "run_id"} | {
+    own = {ID, EVENT_TIME, DIGEST, "model_version", "inputs", "run_id"} | {
         name[4:] for name in identity if "key:" in name
     }
-    rest = [name for name in frame.columns if name not in told]
-    outputs = outputs_of(commit, frame.columns)
-    shown = {
-        name: _typed(frame[name]) for name in rest if name not in withhold and _is_shown(frame[name], name in outputs)
+    rest = [name for name in frame.columns if name not in own]
+    outputs, labels = outputs_of(commit, frame.columns), labels_of(commit, frame.schema)
+    values = {
+        name: _typed(frame[name]) for name in rest if name not in withhold and _is_shown(frame[name], name in labels)
     }
     return {
         "prediction_id": trace.prediction_id,
@@ -246,23 +247,23 @@ def _prediction(trace: Trace, data_file: str, salt: bytes | None, withhold: Sequ
         "data_file": data_file,
         "run_id": frame["run_id"][0],
         "identity": [[name, *value] for name, value in sorted(identity.items()) if value is not None],
-        "withheld_keys": [key for key in described.keys if key not in told],
+        "withheld_keys": [key for key in described.keys if key not in own],
         "inputs": trace.prediction.row["inputs"],
         "features": list(described.features),
         "outputs": list(outputs),
-        "shown": {name: value[1] for name, value in shown.items() if value is not None},
+        "shown": {name: value[1] for name, value in values.items() if value is not None},
         "withheld": {
             name: _salted(salt, row_digests(frame, [name])[0]) if salt else None
             for name in rest
-            if shown.get(name) is None
+            if values.get(name) is None
         },
     }
 
 
-def _is_shown(column: pl.Series, is_output: bool) -> bool:
-    """Numbers, times and truth values; of texts the prompt's version, and outputs that are labels."""
+def _is_shown(column: pl.Series, is_label: bool) -> bool:
+    """Numbers, times and truth values; of texts the prompt's version, and declared outputs that are short."""
     if column.dtype == pl.String:
-        return column.name == PROMPT or (is_output and len(column[0] or "") <= _LABEL)
+        return column.name == PROMPT or (is_label and len(column[0] or "") <= _LABEL)
     return column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == pl.Boolean
 
 
@@ -292,7 +293,7 @@ def _rows(lake: Lake, trace: Trace) -> tuple[list[SourceRow], list[Missing]]:
 
 
 def _salt(lake: Lake, trace: Trace, data_file: bytes, rows: Iterable[SourceRow]) -> tuple[bytes | None, list[Missing]]:
-    kept = {item.sha256: item.kept for item in trace.files(references=True) if item.kept}
+    kept = {item.sha256: item.kept for item in trace.files(lookups=True) if item.kept}
     state = hmac.new(b"assay.evidence/1", data_file, hashlib.sha256)
     for sha256 in sorted({row.sha256 for row in rows}):
         try:
@@ -311,7 +312,7 @@ def _row_digests(
     lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None], rows: Sequence[SourceRow], salt: bytes | None
 ) -> tuple[dict[SourceRow, dict[str, str]], list[Missing]]:
     """Per row the data files that hold it, of those read on the way to the prediction, with its salted digest."""
-    found: dict[SourceRow, dict[str, str]] = {row: {} for row in rows}
+    by_row: dict[SourceRow, dict[str, str]] = {row: {} for row in rows}
     missing: list[Missing] = []
     for path in sorted(set(_data_files_behind(trace, logs, {row.table for row in rows}))) if salt else ():
         wanted = [row for row in rows if path.startswith(f"{row.table}/")]
@@ -325,8 +326,8 @@ def _row_digests(
         digests = dict(zip(frame.select(LINKS).rows(), row_digests(frame), strict=True))
         for row in wanted:
             if (digest := digests.get((row.file, row.sha256, row.row_number))) is not None and salt:
-                found[row][path] = _salted(salt, digest)
-    return found, missing
+                by_row[row][path] = _salted(salt, digest)
+    return by_row, missing
 
 
 def _data_files_behind(trace: Trace, logs: Mapping[str, TableLog | None], tables: set[str]) -> Iterator[str]:
@@ -388,7 +389,7 @@ def _manifest(
         log = logs[entry.table]
         about = tables.setdefault(entry.table, {"table_id": log.table_id if log else "", "versions": []})
         about["versions"].append(entry.version)
-    delivered = [{"path": f.path, "sha256": f.sha256, "rows": f.rows} for f in trace.files(references=True)]
+    delivered = [{"path": f.path, "sha256": f.sha256, "rows": f.rows} for f in trace.files(lookups=True)]
     return {
         "format": evidence_verify.FORMAT,
         "prediction_id": trace.prediction_id,

@@ -71,8 +71,8 @@ def summed(what: str, count: int, problems: list[Finding]) -> Findings:
 def read_bundle(path: Path) -> tuple[Files, list[Finding]]:
     """Every file by its name, and what is wrong with the container."""
     if path.is_dir():
-        found = (item for item in path.rglob("*") if item.is_file())
-        return {item.relative_to(path).as_posix(): item.read_bytes() for item in found}, []
+        paths = (item for item in path.rglob("*") if item.is_file())
+        return {item.relative_to(path).as_posix(): item.read_bytes() for item in paths}, []
     files: Files = {}
     problems: list[Finding] = []
     try:
@@ -143,27 +143,27 @@ class Commit(NamedTuple):
     def predictions(self) -> dict[str, Any]:
         """Which model predicted: name, version, keys, features, outputs. Commits before format 1 have it under `extra`."""
         if "predictions" in self.ours:
-            said = self.ours["predictions"]
-            named = (said.get("model", ""), said.get("version", ""))
+            section = self.ours["predictions"]
+            named = (section.get("model", ""), section.get("version", ""))
         else:
             extra = self.ours["extra"]
-            said = {**extra["model"], "features": extra.get("features", []), "outputs": extra.get("outputs", [])}
-            named = (said["name"], said["version"])
+            section = {**extra["model"], "features": extra.get("features", []), "outputs": extra.get("outputs", [])}
+            named = (section["name"], section["version"])
         return {
             "name": named[0],
             "version": named[1],
-            "keys": said.get("keys", []),
-            "features": said.get("features", []),
-            "outputs": said.get("outputs", []),
+            "keys": section.get("keys", []),
+            "features": section.get("features", []),
+            "outputs": section.get("outputs", []),
         }
 
     def claim(self) -> dict[str, Any]:
         """The entry of runs.json: who wrote it when, by what code, under which contract, with which check results."""
         plain = {name: self.ours.get(name) for name in ("run_id", "asset", "partition", "code_version", "rows")}
-        told = {"contract": self.ours.get("contract"), "checks": self.ours.get("checks", [])}
+        checked = {"contract": self.ours.get("contract"), "checks": self.ours.get("checks", [])}
         code = self.ours.get("code") or self.ours.get("extra", {}).get("code")
         own = {"table": self.table, "version": self.version, "sha256": self.sha256, "timestamp_ms": self.timestamp}
-        return {**own, **plain, **told, "code": code}
+        return {**own, **plain, **checked, "code": code}
 
 
 def parse_commit(table: str, version: int, content: bytes) -> Commit:
@@ -212,13 +212,13 @@ class Log:
 
     def writers(self, version: int, partitions: list[str] | None, excluded: Collection[str] = ()) -> list[Commit]:
         """Per partition the last replacement at or before the version, and what was appended after it."""
-        found = []
+        writers = []
         for key in [key for key in self.written if key not in excluded] if partitions is None else partitions:
             for commit in reversed([item for item in self.written.get(key, []) if item.version <= version]):
-                found.append(commit)
+                writers.append(commit)
                 if commit.ours.get("mode", "replace") == "replace":
                     break
-        return found
+        return writers
 
 
 def read_logs(files: Files) -> tuple[dict[str, Log], list[Finding]]:
@@ -384,8 +384,8 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
         keys = sorted(name[len("key:") :] for name in identity if name.startswith("key:"))
         moment = identity["event_time"][1]
         same = uuid7(moment // 1000, row_digest(identity)) == row["prediction_id"]
-        said = (identity["model"][1], identity["model_version"][1], keys)
-        same = same and said == (model["name"], model["version"], sorted(model["keys"]))
+        expected = (identity["model"][1], identity["model_version"][1], keys)
+        same = same and expected == (model["name"], model["version"], sorted(model["keys"]))
         yield Finding(
             "prediction id", same, "follows from the row" if same else "does not follow from the row's content"
         )
@@ -393,8 +393,8 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
     read = {tuple(item[name] for name in names) for item in commit.inputs if not item["reference"]}
     same = {tuple(item[name] for name in names) for item in row["inputs"]} == read
     yield Finding("prediction inputs", same, "are what its run read" if same else "are not what its run read")
-    said = (commit.ours.get("run_id"), commit.ours.get("partition"), commit.predictions["features"])
-    same = (row["run_id"], row["partition"], row["features"]) == said
+    expected = (commit.ours.get("run_id"), commit.ours.get("partition"), commit.predictions["features"])
+    same = (row["run_id"], row["partition"], row["features"]) == expected
     yield Finding("prediction run", same, "wrote the commit" if same else "did not write this in the commit")
     recorded, named = commit.predictions["outputs"], row.get("outputs", [])
     same = named == recorded or not recorded
@@ -424,19 +424,19 @@ def check_trace(trace: dict[str, Any], logs: dict[str, Log], way: list[Commit], 
     root = nodes[trace["root"]]
     start = {"table": row["table"], "version": row["version"], "commit_sha256": way[0].sha256}
     start.update({"table_id": logs[row["table"]].table_id, "partitions": [row["partition"]], "reference": False})
-    found = [{name: item[name] for name in start} for item in root["slices"]]
-    if found != [start] or root["reference"]:
+    slices = [{name: item[name] for name in start} for item in root["slices"]]
+    if slices != [start] or root["reference"]:
         wrong(root, "is not the commit of the prediction")
     if (trace["prediction_id"], root["name"]) != (row["prediction_id"], row["prediction_id"]):
         wrong(root, "is another prediction")
-    reached, shown = {trace["root"]}, set()
+    reached, met = {trace["root"]}, set()
     for node in nodes.values():
         folder = node["table"].split("/")[0]
         if node["kind"] != {"predictions": "prediction", "models": "model"}.get(folder, folder):
             wrong(node, "is of another kind")
         if node is not root and not f"{node['name']} ".startswith(f"{node['table']} "):
             wrong(node, "has the name of another table")
-        shown |= {(node["table"], version) for version in node["commits"]}
+        met |= {(node["table"], version) for version in node["commits"]}
         made = [logs[node["table"]].commits[version] for version in node["commits"]]
         read = [item for commit in made for item in commit.inputs]
         read = [{name: value for name, value in item.items() if name != "uri"} for item in read]
@@ -448,7 +448,7 @@ def check_trace(trace: dict[str, Any], logs: dict[str, Log], way: list[Commit], 
                 wrong(nodes[name], "was looked up where it says read, or the other way round")
     for node in (node for name, node in nodes.items() if name not in reached):
         wrong(node, "leads nowhere")
-    left = [f"{item.table}@{item.version}" for item in way if (item.table, item.version) not in shown]
+    left = [f"{item.table}@{item.version}" for item in way if (item.table, item.version) not in met]
     problems += [Finding("trace.json", False, f"{name} is left out") for name in left]
     delivered = [item for commit in way for item in commit.sources]
     if any(item not in trace["files"] for item in delivered) or any(item not in delivered for item in trace["files"]):
@@ -487,13 +487,13 @@ def check_events(files: Files, logs: dict[str, Log], runs: set[str]) -> Findings
 
 def event_problems(event: dict[str, Any], run: str, logs: dict[str, Log]) -> Iterator[str]:
     used: dict[str, set[tuple[str, int, str]]] = {"inputs": set(), "outputs": set()}
-    for side, found in used.items():
+    for side, entries in used.items():
         for dataset in event.get(side, []):
             facets = dataset.get("facets", {})
             facet = facets.get("assay_snapshot")
             if facet is None or facet["role"] == "audited":
                 continue
-            found.add((facet["table"], facet["version"], facet["commit_sha256"]))
+            entries.add((facet["table"], facet["version"], facet["commit_sha256"]))
             if facets["version"]["datasetVersion"] != str(facet["version"]):
                 yield f"names two versions of {facet['table']}"
     if event["run"]["runId"] != run:
@@ -526,10 +526,10 @@ def compare(what: str, expected: dict[Path, str], root: Path, *, required: bool 
     """Files against their digests. One that is gone was vacuumed or moved: that proves nothing either way."""
     problems = []
     for path, digest in sorted(expected.items()):
-        found = hash_file(root / path)
-        if found is None:
+        actual = hash_file(root / path)
+        if actual is None:
             problems.append(Finding(path.as_posix(), None, f"is not in {root.name}", required))
-        elif found != digest:
+        elif actual != digest:
             problems.append(Finding(path.as_posix(), False, f"is not what it was in {root.name}", required))
     yield from summed(what, len(expected), problems)
 
@@ -630,8 +630,10 @@ def check_manifest(manifest: dict[str, Any], row: dict[str, Any], logs: dict[str
     }
     wrong = [name for name, value in expected.items() if manifest[name] != value]
     commits = [commit for log in logs.values() for commit in log.commits.values()]
-    known = [{name: item[name] for name in ("path", "sha256", "rows")} for commit in commits for item in commit.sources]
-    wrong += ["delivered"] if any(item not in known for item in manifest["delivered"]) else []
+    sources = [
+        {name: item[name] for name in ("path", "sha256", "rows")} for commit in commits for item in commit.sources
+    ]
+    wrong += ["delivered"] if any(item not in sources for item in manifest["delivered"]) else []
     detail = f"says something else of: {', '.join(wrong)}" if wrong else "is of this prediction and these tables"
     yield Finding("manifest.json", not wrong, detail)
     if "verify.py" not in files:

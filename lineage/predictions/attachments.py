@@ -47,12 +47,12 @@ def retrieval(searched: Snapshot | Slice, hits: Sequence[Sequence[tuple[str, flo
     snapshot = identity(searched.snapshot if isinstance(searched, Slice) else searched)
     rows = [
         None
-        if found is None
+        if hit is None
         else {
             "snapshot": snapshot,
-            "hits": [{"key": key, "rank": rank, "score": score} for rank, (key, score) in enumerate(found, 1)],
+            "hits": [{"key": key, "rank": rank, "score": score} for rank, (key, score) in enumerate(hit, 1)],
         }
-        for found in hits
+        for hit in hits
     ]
     return pl.Series(RETRIEVAL, rows, dtype=_TYPES[RETRIEVAL])
 
@@ -79,13 +79,13 @@ def _cast(column: pl.Series, dtype: pl.DataType, where: str) -> pl.Series:
 
 def _check_retrieval(rows: pl.Series, where: str) -> None:
     snapshots, hits = rows.struct.field("snapshot"), rows.struct.field("hits")
-    known = pl.DataFrame({name: snapshots.struct.field(name) for name in snapshots.struct.fields})
-    found = hits.filter(hits.list.len() > 0).explode()
-    keys, scores = found.struct.field("key"), found.struct.field("score")
+    sources = pl.DataFrame({name: snapshots.struct.field(name) for name in snapshots.struct.fields})
+    entries = hits.filter(hits.list.len() > 0).explode()
+    keys, scores = entries.struct.field("key"), entries.struct.field("score")
     ranks = hits.list.eval(pl.element().struct.field("rank"))
     inorder = ranks.list.eval(pl.element().eq_missing(pl.int_range(1, pl.len() + 1))).list.all()
     problems = {
-        "rows name no whole snapshot": known.select(pl.any_horizontal(pl.all().is_null()).sum()).item(),
+        "rows name no whole snapshot": sources.select(pl.any_horizontal(pl.all().is_null()).sum()).item(),
         "rows have no list of hits (an empty one where the search found nothing)": hits.null_count(),
         "hits have no key": keys.null_count(),
         "hits have a score that is no finite number": (~scores.is_finite()).sum(),
@@ -106,7 +106,7 @@ def searched(frame: pl.DataFrame) -> list[Snapshot]:
 
 def in_words(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The attachments of one row in words: name and text of those that are there."""
-    found = [(name.replace("_", " "), str(row[name])) for name in (PROMPT, EXPLANATION) if row.get(name) is not None]
+    lines = [(name.replace("_", " "), str(row[name])) for name in (PROMPT, EXPLANATION) if row.get(name) is not None]
     item = row.get(RETRIEVAL)
     if isinstance(item, Mapping) and {"snapshot", "hits"} <= set(item):
         snapshot, hits = item["snapshot"], item["hits"]
@@ -114,8 +114,8 @@ def in_words(row: Mapping[str, Any]) -> list[tuple[str, str]]:
             f", … {len(hits) - _LISTED} more" * (len(hits) > _LISTED)
         )
         count = "1 hit" if len(hits) == 1 else f"{len(hits)} hits"
-        found.append((RETRIEVAL, f"{count} in {snapshot['table']}@{snapshot['version']}{': ' * bool(hits)}{listed}"))
-    return found
+        lines.append((RETRIEVAL, f"{count} in {snapshot['table']}@{snapshot['version']}{': ' * bool(hits)}{listed}"))
+    return lines
 
 
 def _hit(hit: Mapping[str, Any]) -> str:

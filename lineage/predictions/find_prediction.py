@@ -18,7 +18,7 @@ from assay.errors import AssayError
 from assay.features.tables.delta_log import live_files
 from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake, Table
+from assay.features.tables.lake import Lake, Table, TableState
 from assay.features.tables.parquet_files import PARTITION, file_sha256
 from assay.features.tables.storage import Storage
 from assay.lineage.predictions.uuid7 import uuid7_time
@@ -101,14 +101,25 @@ def _candidates(table: Table, wanted: str) -> list[_Candidate]:
 
 def _live_files(table: Table) -> tuple[int, pl.DataFrame]:
     """The latest version and its data files, each with its partition and range of ids."""
-    found = None if _has_checkpoint(table) else _replayed(table)
-    if found is not None:
-        return found
+    replayed = None if _has_checkpoint(table) else _replayed(table)
+    if replayed is not None:
+        return replayed
     state = table.at()
+    return state.version, _files_of(state)
+
+
+def _files_of(state: TableState) -> pl.DataFrame:
     names = {"path": "path", f"partition.{PARTITION}": "partition", f"min.{ID}": "low", f"max.{ID}": "high"}
     there = {name: alias for name, alias in names.items() if name in state.add_actions.columns}
     files = state.add_actions.select(pl.col(name).cast(pl.String).alias(alias) for name, alias in there.items())
-    return state.version, pl.concat([pl.DataFrame(schema=_FILES), files], how="diagonal")
+    return pl.concat([pl.DataFrame(schema=_FILES), files], how="diagonal")
+
+
+def files_with_ids(state: TableState, low: str, high: str) -> list[tuple[str, str | None]]:
+    """The data files that may hold an id from `low` up to `high`, each with its greatest id: the greatest first, and before
+    them those of which the log does not know it."""
+    files = _files_of(state).filter(pl.col("low").is_null() | ((pl.col("high") >= low) & (pl.col("low") < high)))
+    return files.sort("high", descending=True, nulls_last=False).select("path", "high").rows()
 
 
 def _has_checkpoint(table: Table) -> bool:
@@ -118,10 +129,10 @@ def _has_checkpoint(table: Table) -> bool:
 def _replayed(table: Table) -> tuple[int, pl.DataFrame] | None:
     """The same from the commits alone: without a checkpoint ten times as quick as to open the table. None where they are
     not all there, or not understood."""
-    found = live_files(table.lake.storage, table.name)
-    if found is None:
+    live = live_files(table.lake.storage, table.name)
+    if live is None:
         return None
-    version, files = found
+    version, files = live
     try:
         rows = [(path, added["partitionValues"].get(PARTITION), *_range(added)) for path, added in files.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -164,7 +175,7 @@ def _mapped(storage: Storage, function: Any, items: list[Any]) -> Iterable[Any]:
 def file_problem(storage: Storage, path: str) -> str:
     """What is wrong with a content-addressed file: `gone`, `damaged (…)`, or nothing."""
     try:
-        found = hashlib.sha256(storage.get(path)).hexdigest()
+        digest = hashlib.sha256(storage.get(path)).hexdigest()
     except AssayError:
         return "gone"
-    return "" if found == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"
+    return "" if digest == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"

@@ -4,6 +4,8 @@ answer without knowing the model."""
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.parquet_files import PARTITION
@@ -11,6 +13,7 @@ from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID
 
 EVENT_TIME, DIGEST, CONFIDENCE, TEXT_KEY = "event_time", "feature_digest", "confidence", "text_key"
+BY_DEFAULT = "default"  # `outputs_by` of predictions whose outputs nobody declared
 OURS = (ID, "model_version", "inputs", "run_id", PARTITION)  # columns that Assay writes itself
 _OTHERS = (*OURS, EVENT_TIME, DIGEST, CONFIDENCE, TEXT_KEY, *attachments.COLUMNS)
 
@@ -44,6 +47,16 @@ def outputs_of(commit: Commit, columns: Iterable[str]) -> tuple[str, ...]:
     recorded = described.outputs if described else ()
     named = recorded or default_outputs(there, described.keys if described else ())
     return tuple(name for name in named if name in there)
+
+
+def labels_of(commit: Commit, columns: Mapping[str, pl.DataType]) -> tuple[str, ...]:
+    """The outputs that certainly are answers, so that their texts may be shown to strangers: those that were declared. Of a
+    commit made before outputs were recorded, the only column of texts that is left, if there is just one."""
+    named, described = outputs_of(commit, columns), commit.predictions
+    if described is not None and described.outputs:
+        return () if described.outputs_by == BY_DEFAULT else named
+    texts = tuple(name for name in named if columns[name] == pl.String)
+    return texts if len(texts) == 1 else ()
 
 
 def answer_of(row: Mapping[str, Any], outputs: Iterable[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import instant
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID
-from assay.lineage.predictions.outputs import CONFIDENCE, DIGEST, EVENT_TIME, OURS, checked_outputs
+from assay.lineage.predictions.outputs import BY_DEFAULT, CONFIDENCE, DIGEST, EVENT_TIME, OURS, checked_outputs
 from assay.lineage.predictions.uuid7 import uuid7
 
 
@@ -220,8 +220,8 @@ def stage_predictions(
         pl.lit(pl.Series([named], dtype=pl.List(attachments.IDENTITY))).first().alias("inputs"),
         pl.lit(tx.work.run.id).alias("run_id"),
     )
-    known = _known(tx, table, ids)
-    new = rows.filter(~pl.col(ID).is_in(known.to_list())).sort(ID)
+    logged = _known(tx, table, ids)
+    new = rows.filter(~pl.col(ID).is_in(logged.to_list())).sort(ID)
     described = Predictions(
         model=model,
         version=model_version,
@@ -229,6 +229,7 @@ def stage_predictions(
         features=tuple(features),
         feature_columns=tuple(feature_columns),
         outputs=tuple(named_outputs),
+        outputs_by=BY_DEFAULT if outputs is None else "",
     )
     tx.write(table, new, mode="append", statistics=(ID,), sections={"predictions": described})
     return ids.to_list()
@@ -258,13 +259,13 @@ def _checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
 
 def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
     """The keys of the feature views that the transaction read, as far as the frame has them."""
-    found: list[str] = []
+    from_views: list[str] = []
     for item in tx.reads:
         if Kind.FEATURES.holds(item.snapshot.table) and not item.lookup:
             writers = tx.state(item.snapshot.table).writers(item.partitions, item.excluded)
             served = [commit.serving for commit in writers[-1:] if commit.serving]
-            found += [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
-    keys = [key for key in dict.fromkeys(found) if key in frame.columns]
+            from_views += [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
+    keys = [key for key in dict.fromkeys(from_views) if key in frame.columns]
     if not keys:
         raise AssayError(f"{table}: it is not known which columns identify a prediction. Pass them as `keys`.")
     return keys

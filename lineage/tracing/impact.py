@@ -1,13 +1,14 @@
 """Impact: everything that was made from some rows. The reverse of a trace, computed from the logs of all tables.
 
 Downstream of a version are the commits that read rows it wrote, at this or any later version, then the readers of those
-commits, and so on. A lookup takes no data: commits that only looked something up in affected rows are listed, not followed
-(`references=True` follows them as well), unless a column is declared to come from there.
+commits, and so on. A lookup takes no data: commits that only looked something up in affected rows are counted, not followed
+(`lookups=True` follows them as well), unless a column is declared to come from there.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from heapq import heappop, heappush
 from typing import Any
 
@@ -66,19 +67,27 @@ class Affected:
         return "".join(f", {kind} {listed(names)}" for kind, names in groups if names)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Impact:
     """Everything downstream of an origin. If it is not `complete`, `reasons` name what could not be followed. `notes` name
-    tables where more may be listed than is affected."""
+    tables where more may be listed than is affected. `looked_up_by`: by table, how many further versions only looked something
+    up in affected rows."""
 
     origin: Mapping[str, Any]
     affected: tuple[Affected, ...]
-    lookups: tuple[Affected, ...]
+    looked_up_by: Mapping[str, int]
     training_sets: tuple[str, ...]
     models: tuple[str, ...]
     predictions: int
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    list_lookups: Callable[[], tuple[Affected, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def lookups(self) -> tuple[Affected, ...]:
+        """The versions that `looked_up_by` counts, one by one. Reads the commit of each: nearly every later day looks
+        something up in the days before it."""
+        return self.list_lookups()
 
     @property
     def complete(self) -> bool:
@@ -97,7 +106,7 @@ class Impact:
             "truncated": list(self.reasons),
             "notes": list(self.notes),
             "affected": [item.to_dict() for item in self.affected],
-            "lookups": [item.to_dict() for item in self.lookups],
+            "lookups": [{"table": table, "versions": count} for table, count in self.looked_up_by.items()],
             "training_sets": list(self.training_sets),
             "models": list(self.models),
             "predictions": self.predictions,
@@ -109,7 +118,10 @@ class Impact:
         lists = (("training sets", self.training_sets), ("models", self.models))
         below = [
             *(item.outline() for item in self.affected),
-            *(leaf(Span("looked up by: ", "dim"), f"{i.table}  {shorten(i.partitions)}") for i in self.lookups),
+            *(
+                leaf(Span("looked up by: ", "dim"), f"{table}  {count:,} version{'s' if count > 1 else ''}")
+                for table, count in self.looked_up_by.items()
+            ),
             *(leaf(f"{kind}: {', '.join(names)}") for kind, names in lists if names),
             *(leaf(Span(note, "dim")) for note in self.notes),
             leaf(Span(f"{self.predictions} predictions", "strong")),
@@ -127,7 +139,7 @@ def impact(
     *,
     partition: str | None = None,
     column: str | None = None,
-    references: bool = False,
+    lookups: bool = False,
 ) -> Impact:
     """Everything made from a table's rows: of all its versions, or only from the rows that `version` wrote, or that a
     `partition` held (ever, or at `version`), or only from one `column`.
@@ -147,44 +159,46 @@ def impact(
         raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
     origin = [(table, commit.version) for commit in written]
     if column is None:
-        reached, lookups = _by_rows(commits, origin, references)
-        notes: list[str] = []
+        reached, notes = _by_rows(commits, origin, lookups), list[str]()
     else:
-        reached, lookups, notes = _by_column(ColumnGraph(commits), origin, column, references)
-    only = {version: None for version in lookups if version not in reached and version not in origin}
+        reached, notes = _by_column(ColumnGraph(commits), origin, column, lookups)
+    visited = dict.fromkeys((*origin, *reached))
     return Impact(
         origin={"table": table, "version": version, "partition": partition, "column": column},
         affected=tuple(_affected(commits, reached)),
-        lookups=tuple(_affected(commits, only)),
+        looked_up_by=commits.count_lookups(visited),
         training_sets=tuple(f"{own_name(t)}@{v}" for t, v in sorted(reached) if Kind.TRAINING.holds(t)),
         models=tuple(m for node in sorted(reached) if Kind.MODELS.holds(node[0]) for m in commits.models(node)),
         predictions=sum(_commit(commits, node).rows or 0 for node in reached if Kind.PREDICTIONS.holds(node[0])),
         reasons=tuple(commits.reasons),
         notes=tuple(notes),
+        list_lookups=lambda: tuple(_affected(commits, _lookups(commits, visited))),
     )
 
 
-def _by_rows(commits: CommitGraph, origin: list[Version], references: bool) -> tuple[dict[Version, None], set[Version]]:
-    """The versions made from the rows of the origin, and those that only looked something up in them."""
+def _lookups(commits: CommitGraph, visited: Mapping[Version, None]) -> dict[Version, None]:
+    """The versions that only looked something up in what was visited."""
+    found = (item for node in visited for item in commits.readers(node, lookups=True).items())
+    return {reader: None for reader, looked_up in found if looked_up and reader not in visited}
+
+
+def _by_rows(commits: CommitGraph, origin: list[Version], lookups: bool) -> dict[Version, None]:
+    """The versions made from the rows of the origin."""
     reached: dict[Version, None] = {}
-    lookups: set[Version] = set()
     queue = deque(origin)
     while queue:
-        for reader, looked_up in commits.readers.get(queue.popleft(), {}).items():
-            if looked_up and not references:
-                lookups.add(reader)
-            elif reader not in reached:
+        for reader in commits.readers(queue.popleft(), lookups=lookups):
+            if reader not in reached:
                 reached[reader] = None
                 queue.append(reader)
-    return reached, lookups
+    return reached
 
 
 def _by_column(
-    graph: ColumnGraph, origin: list[Version], column: str, references: bool
-) -> tuple[dict[Version, Columns], set[Version], list[str]]:
+    graph: ColumnGraph, origin: list[Version], column: str, lookups: bool
+) -> tuple[dict[Version, Columns], list[str]]:
     """The same for a column. The most certain paths are walked first, so each column is reached by its best one."""
     reached: dict[ColumnNode, int] = {}
-    lookups: set[Version] = set()
     undeclared: dict[str, set[str]] = defaultdict(set)
     heap = [(DIRECT, ColumnNode(*node, column)) for node in origin]
     done: set[ColumnNode] = set()
@@ -198,12 +212,10 @@ def _by_column(
         onward += [(target, UNKNOWN) for target in silent]
         for target in silent:
             undeclared[target.table].add(target.column)
-        for commit, looked_up in graph.readers(node[:2]):
-            reader = (commit.table, commit.version)
-            if looked_up and references:
+        for commit, looked_up in graph.readers(node[:2], lookups=True) if lookups else ():
+            if looked_up:
+                reader = (commit.table, commit.version)
                 onward += [(ColumnNode(*reader, name), UNKNOWN) for name in graph.commits.columns(reader)]
-            elif looked_up:
-                lookups.add(reader)
         for target, step in onward:
             way = max(how, step)
             if way < reached.get(target, UNKNOWN + 1):
@@ -212,7 +224,7 @@ def _by_column(
     columns: dict[Version, dict[str, int]] = defaultdict(dict)
     for node, how in reached.items():
         columns[node[:2]][node.column] = how
-    return dict(columns), lookups, [_note(graph.commits, table, names) for table, names in sorted(undeclared.items())]
+    return dict(columns), [_note(graph.commits, table, names) for table, names in sorted(undeclared.items())]
 
 
 def _note(commits: CommitGraph, table: str, undeclared: set[str]) -> str:

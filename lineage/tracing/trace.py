@@ -3,15 +3,16 @@
 A trace needs the lake alone: every commit records what it read, so a trace follows commits from read to read.
 
 A node is a table as its consumer read it (versions and partitions). Its commits wrote the rows there; its inputs are the
-reads of those commits, one node per table. Tables that were only used for lookups (known customers, for instance) are
-followed to their own sources; lookups of a lookup are shown, not followed. Nor are lookups of a table in its own earlier
-rows: "is this id new?" would lead from every day through all days before it.
+reads of those commits, one node per table. A table that something was only looked up in (known customers, for instance) is one
+node: its version, how much it held, and its newest commit. "Is this id new?" would otherwise lead from every day through all
+days before it. Asked for `lookups`, a trace also follows them to their own sources; lookups of a lookup, and of a table in its
+own earlier rows, are shown with their commits and end there.
 """
 
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +30,7 @@ from assay.lineage.outline import LISTED, Line, Outline, Span, line
 from assay.lineage.predictions.attachments import in_words
 from assay.lineage.predictions.find_prediction import UNREADABLE, Prediction, find_prediction
 from assay.lineage.predictions.outputs import answer_of, outputs_of
-from assay.lineage.tracing.trace_node import Node, Status, unique_files
+from assay.lineage.tracing.trace_node import Held, Node, Status, unique_files
 
 _LONGEST = 400  # characters shown of an explanation
 EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in full
@@ -37,10 +38,21 @@ EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """The provenance of a prediction as a tree (equal reads of a table are one and the same node)."""
+    """The provenance of a prediction as a tree (equal reads of a table are one and the same node). `lookups`: whether tables that
+    something was only looked up in are followed to their sources."""
 
     prediction: Prediction
     root: Node
+    lake: Lake | None = field(default=None, repr=False)
+    lookups: bool = False
+
+    @cached_property
+    def with_lookups(self) -> "Trace":
+        """The same trace with its lookups followed, in the lake as it is now. Costs as much as the tables hold that were looked
+        up in."""
+        if self.lookups or self.lake is None:
+            return self
+        return replace(self, root=_Tracer(self.lake, lookups=True).expanded(self.root), lookups=True)
 
     @property
     def prediction_id(self) -> str:
@@ -51,10 +63,10 @@ class Trace:
         """Every node once, each before its inputs are first met."""
         return tuple(_walk(self.root, set()))
 
-    def files(self, *, references: bool = False) -> tuple[SourceFile, ...]:
-        """The delivered files that the data came from; with `references` also those behind lookups."""
-        if references:
-            return unique_files(item for node in self.nodes for item in node.files)
+    def files(self, *, lookups: bool = False) -> tuple[SourceFile, ...]:
+        """The delivered files that the data came from; with `lookups` also those behind lookups."""
+        if lookups:
+            return unique_files(item for node in self.with_lookups.nodes for item in node.files)
         nodes = _walk(self.root, set(), follow=lambda node: not node.lookup)
         return unique_files(item for node in nodes for item in node.files)
 
@@ -135,16 +147,17 @@ def _to_dict(node: Node, seen: set[int] | None) -> dict[str, Any]:
     return node.to_dict([_to_dict(item, seen) for item in node.inputs])
 
 
-def trace(lake: Lake, prediction_id: str) -> Trace:
-    """Trace a prediction to its source files. Raises AssayError if there is no such prediction."""
-    return _Tracer(lake).trace(find_prediction(lake, prediction_id))
+def trace(lake: Lake, prediction_id: str, *, lookups: bool = False) -> Trace:
+    """Trace a prediction to its source files; with `lookups` also what was only looked up in. Raises AssayError if there is no
+    such prediction."""
+    return _Tracer(lake, lookups=lookups).trace(find_prediction(lake, prediction_id))
 
 
 class _Tracer:
     """Builds the nodes of one trace, each once."""
 
-    def __init__(self, lake: Lake) -> None:
-        self.lake = lake
+    def __init__(self, lake: Lake, *, lookups: bool) -> None:
+        self.lake, self.lookups = lake, lookups
         self.commits = CommitGraph(lake)
         self.nodes: dict[Any, Node] = {}
 
@@ -169,7 +182,7 @@ class _Tracer:
             "features": list(described.features if described else ()),
             "outputs": list(outputs_of(commits[-1], row)),
         }
-        return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details))
+        return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details), self.lake, self.lookups)
 
     def inputs(self, commits: Sequence[Commit], *, follow: bool, model: str | None = None) -> list[Node]:
         """What the commits read, one node per table and role. Of a table of models a prediction takes only its own (`model`;
@@ -186,8 +199,12 @@ class _Tracer:
         ]
 
     def node(self, table: str, slices: tuple[Slice, ...], lookup: bool, follow: bool, model: str | None) -> Node:
-        slices = tuple(sorted(slices, key=lambda item: (item.snapshot.version, item.partitions or ())))
+        slices = tuple(sorted(slices, key=lambda item: (item.snapshot.version, item.partitions or (), item.excluded)))
         key = (table, slices, lookup, follow, model)
+        if lookup and not self.lookups:
+            if key not in self.nodes:
+                self.nodes[key] = self.looked_up(table, slices)
+            return self.nodes[key]
         if key not in self.nodes:
             log = self.commits.log(table)
             status = self.status(log, slices)
@@ -201,13 +218,50 @@ class _Tracer:
             self.nodes[key] = Node(kind, name, table, slices, status, commits, _ordered(inputs), lookup, details)
         return self.nodes[key]
 
+    def expanded(self, node: Node) -> Node:
+        """A node with the lookups below it followed; what it claims itself stays."""
+        key = id(node)
+        if key not in self.nodes:
+            written = {commit.table for commit in node.commits}
+            inputs = (
+                self.node(item.table, item.slices, True, item.table not in written, None)
+                if item.held is not None
+                else self.expanded(item)
+                for item in node.inputs
+            )
+            self.nodes[key] = replace(node, inputs=_ordered(inputs))
+        return self.nodes[key]
+
+    def looked_up(self, table: str, slices: tuple[Slice, ...]) -> Node:
+        """The node of a lookup that is not followed: whatever the table held, its commits are counted and not read. Its newest
+        commit is that of the newest version that was looked at."""
+        log, newest = self.commits.log(table), slices[-1]
+        status = self.recorded(log, slices)
+        commits, held = (), Held(0, 0)
+        if log is not None and status == "readable":
+            commit = self.commits.commit((table, newest.snapshot.version))
+            commits = (commit,) if commit is not None and commit.run_id and commit.rows is not None else ()
+            held = Held(*self.commits.held(log, newest))
+        return Node(label_of(table), table, table, slices, status, commits, lookup=True, held=held)
+
     def writers(self, log: TableLog, slices: Iterable[Slice]) -> tuple[Commit, ...]:
         commits = {
             c.version: c for item in slices for c in log.writers(item.snapshot.version, item.partitions, item.excluded)
         }
         return tuple(commits[version] for version in sorted(commits))
 
-    def status(self, log: TableLog | None, slices: Iterable[Slice]) -> Status:
+    def status(self, log: TableLog | None, slices: Sequence[Slice]) -> Status:
+        recorded = self.recorded(log, slices)
+        if log is None or recorded != "readable":
+            return recorded
+        paths = {
+            file.path for item in slices for file in log.files(item.snapshot.version, item.partitions, item.excluded)
+        }
+        gone = any(self.lake.storage.size(f"{log.table}/{path}") is None for path in paths)
+        return "vacuumed" if gone else "readable"
+
+    def recorded(self, log: TableLog | None, slices: Sequence[Slice]) -> Status:
+        """The status as far as the log knows it: whether the data files are there is not looked at."""
         if log is None:
             return "erased"
         if log.damaged:
@@ -216,11 +270,7 @@ class _Tracer:
             return "erased"
         if not all(log.has(item.snapshot) for item in slices):
             return "damaged" if all(log.entry(item.snapshot.version) for item in slices) else "vacuumed"
-        paths = {
-            file.path for item in slices for file in log.files(item.snapshot.version, item.partitions, item.excluded)
-        }
-        gone = any(self.lake.storage.size(f"{log.table}/{path}") is None for path in paths)
-        return "vacuumed" if gone else "readable"
+        return "readable"
 
     def model(
         self, log: TableLog, commits: tuple[Commit, ...], version: str

@@ -14,11 +14,23 @@ Status = Literal["readable", "vacuumed", "erased", "damaged"]
 _CODE = 12  # characters shown of a code version
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How many partitions and commits the rows of a version come from."""
+
+    partitions: int
+    commits: int
+
+    def __str__(self) -> str:
+        return f"{self.partitions:,} partitions by {self.commits:,} commits"
+
+
 @dataclass(frozen=True, eq=False)
 class Node:
     """A table as its consumer read it; the root is the prediction itself.
 
-    `slices` were read, `commits` wrote them (oldest first), `inputs` are the reads of those commits. `details` depend on the
+    `slices` were read, `commits` wrote them (oldest first), `inputs` are the reads of those commits. Of a lookup that is not
+    followed, `held` counts what the newest version held; `commits` has its newest commit alone. `details` depend on the
     kind: a prediction's row and outputs, a model's digest and metrics. Status: `readable`; `vacuumed` (the version
     is known, some of its data is gone); `erased` (the table was deleted or made anew); `damaged` (its log is).
     """
@@ -32,11 +44,16 @@ class Node:
     inputs: tuple["Node", ...] = ()
     lookup: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
+    held: Held | None = None
 
     @property
     def id(self) -> str:
         """Equal for equal reads of the same table."""
-        read = (f"{item.snapshot.table_id}@{item.snapshot.version}:{item.partitions}" for item in self.slices)
+        read = (
+            f"{item.snapshot.table_id}@{item.snapshot.version}:{item.partitions}"
+            + (f" but {item.excluded}" if item.excluded else "")
+            for item in self.slices
+        )
         return digest_of([f"{self.kind} {self.name} {self.lookup}", *read])[:16]
 
     @property
@@ -54,6 +71,13 @@ class Node:
         if any(item.partitions is None for item in self.slices):
             return None
         return tuple(sorted({key for item in self.slices for key in item.partitions or ()}))
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """The partitions that no read has, where `partitions` is None."""
+        left_out = [set(item.excluded) for item in self.slices if item.partitions is None]
+        read = {key for item in self.slices for key in item.partitions or ()}
+        return tuple(sorted(set.intersection(*left_out) - read)) if left_out else ()
 
     @property
     def files(self) -> tuple[SourceFile, ...]:
@@ -91,13 +115,20 @@ class Node:
             Span(self.table, "strong"),
             f"@{self.snapshot.version}",
             *((" model ", Span(str(version), "strong")) if version else ()),
-            f"  {shorten(self.partitions)}",
+            f"  {self.part_text}",
             *((" ", Span(self.status, "bad")) if self.status != "readable" else ()),
         )
 
     @property
+    def part_text(self) -> str:
+        """The partitions that were read, in short."""
+        return f"all but {shorten(self.excluded)}" if self.excluded else shorten(self.partitions)
+
+    @property
     def facts(self) -> Line:
-        """Run, code, contract and checks, in one line."""
+        """Run, code, contract and checks, in one line; of a lookup that is not followed, how much it held."""
+        if self.held is not None and self.held.commits:
+            return line(Span(f"held {self.held} (--lookups follows it)", "dim"))
         if not self.commits:
             return line(Span("held nothing yet" if self.status == "readable" else "its log is gone", "dim"))
         last, more = self.commits[-1], len(self.commits) - 1
@@ -126,6 +157,8 @@ class Node:
             "snapshot": self.snapshot.to_dict(),
             "versions_read": list(self.versions_read),
             "partitions": list(self.partitions) if self.partitions is not None else None,
+            **({"except": list(self.excluded)} if self.excluded else {}),
+            **({"held": {"partitions": self.held.partitions, "commits": self.held.commits}} if self.held else {}),
             "run": dict(last.run) if last else None,
             "actor": last.actor if last else "",
             "code_version": last.code_version if last else None,

@@ -102,6 +102,7 @@ def verify(
     of 0.9999. `landing` is the folder that files were delivered to: whether they are still there, unchanged, is reported
     but decides nothing, since the lake keeps their bytes.
     """
+    trace = trace.with_lookups
     logs = {table: read_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
     findings = [
         *_commits(trace, logs),
@@ -197,7 +198,7 @@ def _data_files(lake: Lake, trace: Trace, logs: dict[str, TableLog | None], prog
 
 def _kept_files(lake: Lake, trace: Trace, progress: Progress) -> Iterator[Finding]:
     """The lake's copies of the delivered files have the digests that their rows carry."""
-    files = trace.files(references=True)
+    files = trace.files(lookups=True)
     problems = []
     for number, item in enumerate(files):
         progress("hashing kept files", number, len(files))
@@ -217,7 +218,7 @@ def _kept_files(lake: Lake, trace: Trace, progress: Progress) -> Iterator[Findin
 
 def _delivered(trace: Trace, landing: Path) -> Iterator[Finding]:
     counts = {"same": 0, "changed": 0, "gone": 0}
-    for item in trace.files(references=True):
+    for item in trace.files(lookups=True):
         state = _as_delivered(landing, item)
         counts[state] += 1
         if state == "changed":

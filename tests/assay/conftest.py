@@ -1,6 +1,7 @@
 """Two days of the shipped domain, on either side of the first test day, materialised once by the real command."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,23 @@ class Answer:
 
 
 @pytest.fixture(scope="session")
-def two_days(tmp_path_factory: pytest.TempPathFactory, new_place: Callable[..., Any], quick_model: Path) -> Any:
-    place = new_place(tmp_path_factory.mktemp("desk"), {"ASSAY_EMBEDDING_MODEL": str(quick_model)})
-    place.assay("demo", "--until", DAYS[1])
-    place.assay("materialize", "--range", ":".join(DAYS))
-    return place
+def two_days(
+    made_once: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    new_place: Callable[..., Any],
+    quick_model: Path,
+) -> Any:
+    settings = {"ASSAY_EMBEDDING_MODEL": str(quick_model)}
+
+    def make(folder: Path) -> None:
+        place = new_place(folder, settings)
+        place.assay("demo", "--until", DAYS[1])
+        place.assay("materialize", "--range", ":".join(DAYS))
+
+    # A copy, since tests write to it: another process has its own.
+    folder = tmp_path_factory.mktemp("desk")
+    shutil.copytree(made_once("two-days", make), folder, dirs_exist_ok=True)
+    return new_place(folder, settings)
 
 
 @pytest.fixture

@@ -241,7 +241,7 @@ def test_doctor_counts_runs_without_an_end_and_says_why_nothing_is_forwarded(
         return next(item for item in cli("doctor", "--json").data if item["what"] == "lineage store")
 
     assay.open(home=tmp_path / "var").recorder.started(Work("clean/t"))
-    assert finding()["detail"].startswith("1 runs, 1 of them without an end")
+    assert finding()["detail"].startswith("1 run, 1 of them without an end")
     monkeypatch.setenv("ASSAY_OPENLINEAGE_TRANSPORT", "no-such-file.yml")
     assert not finding()["ok"]
     assert finding()["detail"] == "The file of the OpenLineage transport cannot be read (FileNotFoundError)."

@@ -121,7 +121,7 @@ def test_training_sets_load_with_the_rows_of_then(store: Store, expected: dict[s
 
 def test_every_prediction_is_traced_and_verified_as_it_was(store: Store, expected: dict[str, Any]) -> None:
     for said in expected["predictions"]:
-        trace = store.trace(said["prediction_id"])
+        trace = store.trace(said["prediction_id"], lookups=True)
         found = store.verify(trace, embed=False)
         assert found.outcome == said["verify"]["without_model"]["outcome"]
         named = [[item.what, item.ok, item.required] for item in found.checks if not item.ok]
@@ -145,10 +145,13 @@ def test_every_prediction_is_traced_and_verified_as_it_was(store: Store, expecte
 
 
 def test_impact_reaches_what_it_reached(store: Store, expected: dict[str, Any]) -> None:
+    names = {"references": "lookups"}  # what the argument was called then
     told = ("table", "version", "complete", "affected", "lookups", "columns", "training_sets", "models", "predictions")
     for said in expected["impact"]:
         found = store.impact(
-            said["table"], said["version"], **{key: value for key, value in said.items() if key not in told}
+            said["table"],
+            said["version"],
+            **{names.get(key, key): value for key, value in said.items() if key not in told},
         )
         affected = sorted(f"{item.table}@{number}" for item in found.affected for number in item.versions)
         assert (affected, found.complete) == (said["affected"], said["complete"])

@@ -205,7 +205,13 @@ class Desk:
         )
         columns = ["tickets_1d", "tickets_3d", "length"]
         return stage_predictions(
-            tx, model="router", model_version=version, frame=frame, features=FEATURES, feature_columns=columns
+            tx,
+            model="router",
+            model_version=version,
+            frame=frame,
+            features=FEATURES,
+            feature_columns=columns,
+            outputs=["intent"],
         )
 
 

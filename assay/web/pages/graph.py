@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnNode
 from assay.lineage.queries.nodes import GraphNode, find
@@ -180,7 +180,7 @@ def _note(node: GraphNode) -> str:
         words = "run" if state == "complete" else f"run {state}"
         return f"{words} {_minute(facts.get('ended_at') or facts.get('started_at'))}"
     if node.kind == "job":
-        return f"job, {facts.get('runs', 0)} runs"
+        return f"job, {plural(facts.get('runs', 0), 'run')}"
     return _minute(facts.get("written_at"))
 
 
@@ -189,8 +189,8 @@ def _minute(iso: Any) -> str:
 
 
 def _badge(node: GraphNode) -> Badge | None:
-    found = node.facts.get("checks")
-    return checks_badge(found["passed"], found["failed"]) if found else None
+    checks = node.facts.get("checks")
+    return checks_badge(checks["passed"], checks["failed"]) if checks else None
 
 
 def _short(version: str) -> str:
@@ -221,13 +221,13 @@ def _crossed_edges(item: Link) -> Iterable[tuple[str, str]]:
 def _column_lines(columns: Columns, cards: Mapping[str, Card], path: ColumnPath | None) -> list[ColumnLine]:
     """A line for each link that has a row to begin or to end at; for what an earlier version carried, at both."""
     rows = {card.id: {row.name: at for at, row in enumerate(card.rows) if row.name} for card in cards.values()}
-    found: dict[tuple[tuple[str, int], tuple[str, int], bool], bool] = defaultdict(bool)
+    lines: dict[tuple[tuple[str, int], tuple[str, int], bool], bool] = defaultdict(bool)
     opened = {card.id for card in cards.values() if rows[card.id]}
     for item in columns.of(opened) if opened else ():
         ends = [(cell.node, rows[cell.node].get(cell.column, -1)) for cell in (item.source, item.target)]
         if (any if item.via else all)(row >= 0 for _, row in ends):
-            found[ends[0], ends[1], item.direct] |= path is not None and item in path.links
-    return [ColumnLine(source, target, not direct, lit) for (source, target, direct), lit in found.items()]
+            lines[ends[0], ends[1], item.direct] |= path is not None and item in path.links
+    return [ColumnLine(source, target, not direct, lit) for (source, target, direct), lit in lines.items()]
 
 
 def _opened(columns: Columns, cards: Mapping[str, Card]) -> list[dict[str, Any]]:

@@ -36,8 +36,8 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
             predictions=_predictions(states),
         )
     if _is_uuid(text):
-        found = search(store, text, limit=1)
-        if not found:  # runs are in the index, predictions are in the lake
+        nodes = search(store, text, limit=1)
+        if not nodes:  # runs are in the index, predictions are in the lake
             return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
     hits = [_hit(node) for node in search(store, text, limit=FOUND)]
     return page("home.html", q=text, hits=hits, limit=FOUND)
@@ -67,7 +67,7 @@ def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
 
 
 def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
-    shown = {
+    row = {
         "name": name,
         "style": style_of(table_kind(name)),
         "href": graph_link(dataset_id(name)),
@@ -75,11 +75,11 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
         "problem": str(state) if isinstance(state, AssayError) else "",
     }
     if isinstance(state, AssayError):
-        return shown
+        return row
     last = state.commits[-1]
     failed = [check["name"] for check in last.checks if not check["passed"] and check["table"] == name]
     count = sum(check["table"] == name for check in last.checks)
-    return shown | {
+    return row | {
         "version": state.version,
         "versions": link(f"/versions/{name}"),
         "rows": f"{state.rows():,}",
@@ -91,7 +91,7 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
 
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
     """Newest first."""
-    shown: list[dict[str, Any]] = []
+    models: list[dict[str, Any]] = []
     for name, state in states:
         if not Kind.MODELS.holds(name) or isinstance(state, AssayError):
             continue
@@ -100,7 +100,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
             rows = state.scan().select(wanted).collect().to_dicts()
         except UNREADABLE:
             continue  # the table's own page says what is wrong with it
-        shown += [
+        models += [
             {
                 "name": own_name(name),
                 "href": graph_link(dataset_id(name)),
@@ -111,12 +111,12 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
             }
             for row in reversed(rows)
         ]
-    return shown
+    return models
 
 
 def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
     """The last of each model's newest days."""
-    found: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
     for name, state in states:
         if not Kind.PREDICTIONS.holds(name) or isinstance(state, AssayError):
             continue
@@ -128,7 +128,7 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
             rows = state.scan(newest).select(wanted).sort(EVENT_TIME).tail(RECENT).collect()
         except UNREADABLE:
             continue
-        found += [
+        predictions += [
             {
                 "id": row[ID],
                 "at": row[EVENT_TIME],
@@ -138,5 +138,5 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
             }
             for row in rows.to_dicts()
         ]
-    found.sort(key=lambda row: row["at"], reverse=True)
-    return [row | {"time": moment(row["at"])} for row in found[:RECENT]]
+    predictions.sort(key=lambda row: row["at"], reverse=True)
+    return [row | {"time": moment(row["at"])} for row in predictions[:RECENT]]

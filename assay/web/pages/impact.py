@@ -40,7 +40,10 @@ def impact_page(lake: Lake, request: Request) -> Response:
         notes=downstream.notes,
         facts=facts,
         affected=[_affected(item) for item in downstream.affected],
-        lookups=[_affected(item) for item in downstream.lookups],
+        lookups=[
+            {"table": name, "href": link(f"/impact/{name}"), "versions": f"{count:,} version{'s' if count > 1 else ''}"}
+            for name, count in downstream.looked_up_by.items()
+        ],
     )
 
 

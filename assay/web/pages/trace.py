@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
-from assay.lineage.outline import shorten
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
 from assay.lineage.tracing.trace import Trace, trace
@@ -67,7 +66,7 @@ def _shown(traced: Trace, verification: Verification | None) -> Response:
         retrieval=_retrieval(row.get(RETRIEVAL)),
         picture_=_picture(traced),
         steps=[_step(node) for node in traced.nodes],
-        files=[{"path": f.path, "rows": f"{f.rows:,}", "sha256": f.sha256} for f in traced.files(references=True)],
+        files=[{"path": f.path, "rows": f"{f.rows:,}", "sha256": f.sha256} for f in traced.files()],
         verification=_findings(verification) if verification else None,
     )
 
@@ -108,7 +107,7 @@ def _card(node: Node, traced: Trace) -> Card:
         badge=_badge(node),
         focus=root,
         muted=node.lookup,
-        path=f"{'looked up: ' if node.lookup else ''}{node.name}, {shorten(node.partitions)}",
+        path=f"{'looked up: ' if node.lookup else ''}{node.name}, {node.part_text}",
     )
 
 
@@ -120,7 +119,7 @@ def _note(node: Node, root: bool) -> str:
     if node.kind == "model":
         return f"model {node.details.get('model_version', '')}"
     if node.partitions is None:
-        return "all of it"
+        return node.part_text
     count = len(node.partitions)
     return f"{count} partitions" if count > 1 else " ".join(node.partitions) or "nothing"
 
@@ -147,7 +146,7 @@ def _step(node: Node) -> dict[str, Any]:
         "name": node.table,
         "href": graph_link(dataset_id(node.table, node.snapshot.version)),
         "version": _ranges(node.versions_read),
-        "read": trained or shorten(node.partitions),
+        "read": trained or node.part_text,
         "badge": checks_badge(len(node.checks) - len(failed), failed),
         "failed": failed,
         "contract": ", ".join(f"{item['name']} {item['version']}" for item in node.contracts),

@@ -26,19 +26,19 @@ def versions_page(lake: Lake, request: Request) -> Response:
     except AssayError as problem:
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.") from None
     written = [commit for commit in history if commit.run_id]
-    shown = [commit for commit in written if not text or commit.version <= int(text)]
+    matching = [commit for commit in written if not text or commit.version <= int(text)]
     earlier = dict(
         zip((commit.version for commit in written[1:]), (commit.version for commit in written), strict=False)
     )
-    listed = shown[: -LISTED - 1 : -1]
-    rest = len(shown) - len(listed)
+    listed = matching[: -LISTED - 1 : -1]
+    rest = len(matching) - len(listed)
     return page(
         "versions.html",
         table=table,
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
         versions=[_version(table, commit, earlier.get(commit.version)) for commit in listed],
-        older=link(f"/versions/{table}", until=str(shown[-LISTED - 1].version)) if rest else "",
+        older=link(f"/versions/{table}", until=str(matching[-LISTED - 1].version)) if rest else "",
         rest=rest,
     )
 

@@ -93,8 +93,8 @@ class Regulars:
 
     def choose(self, on: date, count: int, random: Random) -> list[str]:
         """`count` customer ids for one day."""
-        known = [(customer_id, weight) for customer_id, joined, weight in self._joined if joined < on]
-        ids, weights = zip(*known, strict=True)
+        candidates = [(customer_id, weight) for customer_id, joined, weight in self._joined if joined < on]
+        ids, weights = zip(*candidates, strict=True)
         return random.choices(ids, weights, k=count)
 
 
@@ -126,14 +126,14 @@ def _variants(customers: list[Customer], random: Random) -> list[Customer]:
     spellings = (lambda name: name.lower() + ".", str.upper, lambda name: name.replace(" ", ", ", 1), _written_out)
     companies = sorted((c for c in customers[JOINING_LATER:] if _is_company(c)), key=lambda customer: customer.name)
     originals = [company for company in companies if company.name.count(" ") == 1][:8]
-    found = []
+    variants = []
     for number, original in enumerate(originals):
         joined = _moment(day(2 + 3 * number), random)
         name = spellings[number % len(spellings)](original.name)
-        found.append(
+        variants.append(
             replace(original, customer_id=f"C8{number:04d}", name=name, signed_up_at=joined, updated_at=joined)
         )
-    return found
+    return variants
 
 
 def _written_out(name: str) -> str:

@@ -256,12 +256,12 @@ def tickets(count: int, seed: str) -> Iterator[tuple[str, str]]:
     """`count` distinct (text, intent) pairs, the intents equally often; the same for the same seed."""
     random = Random(f"assay/grammar/{seed}")
     intents = list(INTENTS)
-    said: set[str] = set()
+    texts: set[str] = set()
     for number in range(count):
         intent = intents[number % len(intents)]
-        while (text := _sentence(intent, random)) in said:
+        while (text := _sentence(intent, random)) in texts:
             pass
-        said.add(text)
+        texts.add(text)
         yield text, intent
 
 

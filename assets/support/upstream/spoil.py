@@ -19,7 +19,7 @@ class Defect:
     places: tuple[Place, ...]
 
 
-# The empty file's day and the re-sent file stay without, so that each story can be told by itself.
+# The empty file's day and the re-sent file stay without, so that each defect can be looked at by itself.
 DEFECTS = (
     Defect("null_text", "text.not_null", ((1, "pm"), (6, "am"), (11, "pm"), (17, "am"), (25, "pm"), (29, "am"))),
     Defect("empty_text", "text.not_empty", ((2, "am"), (8, "am"), (17, "pm"), (26, "pm"))),

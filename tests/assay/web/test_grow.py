@@ -3,7 +3,7 @@
 from itertools import combinations, pairwise
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.web.grow import extend, unfold
@@ -49,7 +49,6 @@ def check(layout: Layout) -> None:
 
 
 @given(growths())
-@settings(max_examples=80, deadline=None)
 def test_adding_nodes_moves_nothing(growth: Growth) -> None:
     layout, steps = growth
     for names, edges in steps:
@@ -69,7 +68,6 @@ def test_adding_nodes_moves_nothing(growth: Growth) -> None:
 
 
 @given(growths(), st.data())
-@settings(max_examples=60, deadline=None)
 def test_opening_makes_room_below_in_one_column_only(growth: Growth, data: st.DataObject) -> None:
     layout, steps = growth
     for names, edges in steps:

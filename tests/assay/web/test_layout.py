@@ -3,7 +3,7 @@
 from itertools import combinations, pairwise
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.web.layout import Box, Layout, arrange
@@ -31,7 +31,6 @@ def apart(one: Box, other: Box) -> bool:
 
 
 @given(graphs(cycles=True))
-@settings(max_examples=150, deadline=None)
 def test_every_node_has_its_own_place_inside_the_picture(graph: Graph) -> None:
     nodes, edges = graph
     layout = arrange(nodes, edges)
@@ -42,7 +41,6 @@ def test_every_node_has_its_own_place_inside_the_picture(graph: Graph) -> None:
 
 
 @given(graphs())
-@settings(max_examples=150, deadline=None)
 def test_edges_go_from_left_to_right_between_their_nodes(graph: Graph) -> None:
     nodes, edges = graph
     layout = arrange(nodes, edges)
@@ -57,7 +55,6 @@ def test_edges_go_from_left_to_right_between_their_nodes(graph: Graph) -> None:
 
 
 @given(graphs())
-@settings(max_examples=150, deadline=None)
 def test_no_edge_runs_through_a_node(graph: Graph) -> None:
     nodes, edges = graph
     layout = arrange(nodes, edges)
@@ -67,7 +64,6 @@ def test_no_edge_runs_through_a_node(graph: Graph) -> None:
 
 
 @given(graphs(cycles=True))
-@settings(max_examples=100, deadline=None)
 def test_an_edge_that_closes_a_cycle_runs_back(graph: Graph) -> None:
     layout = arrange(*graph)
     placed = boxes(layout)
@@ -90,7 +86,6 @@ def test_an_edge_that_closes_a_cycle_runs_back(graph: Graph) -> None:
 
 
 @given(graphs(cycles=True), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
 def test_the_order_of_nodes_and_edges_does_not_matter(graph: Graph, chance: Random) -> None:
     nodes, edges = graph
     first = arrange(nodes, edges)

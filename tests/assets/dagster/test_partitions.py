@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.assets.dagster.materialize import materialize
@@ -150,7 +150,6 @@ def every(partitioning: Partitioning, now: datetime) -> Iterator[str]:
     return iter(partitioning.keys_between(partitioning.start, last))
 
 
-@settings(deadline=None, max_examples=40)
 @given(
     kind=st.sampled_from(["hourly", "daily", "weekly", "monthly"]),
     zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Sydney"]),

@@ -3,9 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from assay.assets import Files, Source
 from assay.assets.sources import Delivery, DeliveryError, delivered_partitions, read_delivery, scan_partition
+from assay.assets.sources.source import unread
+from assay.checks import Contract, Field, Timestamp
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
+from assay.settings import Settings
 
 PATTERN = "tickets/{day}/*"
 DAY = "2026-09-01"
@@ -59,6 +63,23 @@ def test_delivered_are_the_partitions_that_have_files(tmp_path: Path) -> None:
     assert delivered_partitions(tmp_path, PATTERN, Partitioning.daily("2026-09-02")) == ["2026-09-02"]
     assert delivered_partitions(tmp_path, PATTERN, Partitioning.static("y", "x")) == ["x"]
     assert delivered_partitions(tmp_path / "nowhere", PATTERN, daily) == []
+
+
+def test_files_in_a_folder_that_is_no_partition_are_named_with_what_is_expected(tmp_path: Path) -> None:
+    for path in ("2026-09-02/a.csv", "20260904/a.csv", "2026-08-31/a.csv", "notes/readme.md", "later/.a.csv"):
+        _land(tmp_path, f"tickets/{path}")
+
+    class Tickets(Contract):
+        id: str = Field(key=True)
+        at: Timestamp = Field()
+
+    source = Source(
+        "tickets", Files(PATTERN, (".csv",)), Tickets, ("id",), "at", partitioning=Partitioning.daily("2026-09-01")
+    )
+    assert unread(source, Settings(landing=tmp_path)) == [
+        "The files in tickets/20260904/ are not read: '20260904' is not a key of daily partitions: write it like 2026-01-31. "
+        "Rename the folder."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.assets.steps.apply_decisions import DECISION, SCHEMA, STATUS, apply_decisions
@@ -77,7 +77,6 @@ def oracle(rows: list[Row], made: list[dict[str, Any]]) -> tuple[list[tuple[int,
     return clean, status
 
 
-@settings(max_examples=60, deadline=None)
 @given(rows=st.lists(st.tuples(keys, values), min_size=1, max_size=6), made=st.lists(decisions, max_size=6))
 def test_decisions_give_what_an_oracle_says(rows: list[Row], made: list[dict[str, Any]]) -> None:
     links = {"_source_sha256": pl.Series(["s"] * len(rows)), "_row_number": pl.Series(range(len(rows)), dtype=pl.Int64)}

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.assets.steps.held_back import default_metrics, first_held_back
@@ -16,7 +16,6 @@ def times(hours: list[int]) -> pl.Series:
     return pl.Series([START + timedelta(hours=hour) for hour in hours], dtype=pl.Datetime("us", "UTC"))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 20), max_size=30), st.floats(0, 0.99))
 def test_about_the_wanted_share_comes_after_the_cut_and_both_sides_have_rows(hours: list[int], share: float) -> None:
     cut = first_held_back(times(hours), share)

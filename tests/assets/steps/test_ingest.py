@@ -47,6 +47,18 @@ def test_a_frame_is_checked_kept_and_recorded(new_shop: Any) -> None:
     store.recorder.close()
 
 
+def test_rows_as_dicts_are_a_frame_and_raw_keeps_one_type(new_shop: Any) -> None:
+    store = assay.open()
+    done = store.ingest(orders(new_shop), frame(1, 5.0, 7.0).to_dicts(), new_shop.day(1))
+    assert (done.rows_clean, done.changed) == (2, True)
+    assert not store.ingest(orders(new_shop), frame(1, 5.0, 7.0), new_shop.day(1)).changed
+    with pytest.raises(
+        AssayError, match="raw/orders: column 'amount' is Float64 in the table and String in the new rows"
+    ):
+        store.ingest(orders(new_shop), frame(2, 5.0).cast(pl.String), new_shop.day(2))
+    store.recorder.close()
+
+
 def test_the_same_bytes_again_change_nothing(new_shop: Any) -> None:
     store = assay.open()
     first = store.ingest(orders(new_shop), frame(1, 5.0, -1.0), new_shop.day(1))
@@ -80,6 +92,9 @@ def test_a_file_gives_what_the_landing_folder_gives(new_shop: Any, tmp_path: Pat
         (frame(1, 5.0), "March", "'March' is not a key of daily partitions: write it like 2026-01-31"),
         ("nowhere.csv", "2026-03-01", r"nowhere.csv cannot be read \(No such file or directory\)"),
         ([], "2026-03-01", "There is no file for orders"),
+        ({"order_id": ["1"]}, "2026-03-01", "orders cannot be given a dict: give a polars DataFrame, a list of rows"),
+        ([{"order_id": "1"}, 5], "2026-03-01", "orders cannot be given a dict"),
+        (5, "2026-03-01", "orders cannot be given a int"),
     ],
 )
 def test_what_cannot_be_ingested_is_refused(new_shop: Any, data: Any, partition: str | None, says: str) -> None:
@@ -89,8 +104,12 @@ def test_what_cannot_be_ingested_is_refused(new_shop: Any, data: Any, partition:
 
 
 def test_a_refused_batch_publishes_nothing(new_shop: Any) -> None:
-    with pytest.raises(AuditFailed, match="the contract's column 'amount' is missing"):
+    missing = r"the contract's column 'amount' is missing; hand over the corrected data: store\.ingest\('orders', …\)"
+    with pytest.raises(AuditFailed, match=missing):
         assay.open().ingest(orders(new_shop), frame(1, 5.0).drop("amount"), new_shop.day(1))
+    twins = frame(1, 5.0).with_columns(Amount=pl.lit(1.0))
+    with pytest.raises(AssayError, match="the rows for raw/orders: columns 'amount' and 'Amount' differ only in case"):
+        assay.open().ingest(orders(new_shop), twins, new_shop.day(1))
     assert new_shop.env.lake.tables() == []
 
 

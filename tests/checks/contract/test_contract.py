@@ -116,6 +116,7 @@ BAD: list[tuple[str, Callable[[], object]]] = [
     ("not a duration", lambda: define({"v": Field()}, {"v": str}, freshness="soon")),
     ("not a duration", lambda: define({"v": Field()}, {"v": str}, freshness="0d")),
     ("cannot be built", lambda: define({"v": 1}, {"v": str})),
+    ("'v' and 'V' differ only in case", lambda: define({"v": Field(), "V": Field()}, {"v": str, "V": str})),
     (
         "two rules are called v.ge",
         lambda: define({"v": Field(ge=0), "r": rule(name="v.ge")(lambda cls: pl.col("v") > 1)}, {"v": int}),

@@ -58,7 +58,7 @@ def test_format(spec: str, valid: list[str], invalid: list[str]) -> None:
 ALNUM = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.sampled_from(sorted(IBAN_LENGTHS)), st.data())
 def test_iban_check_digits_equal_plain_arithmetic(country: str, data: st.DataObject) -> None:
     size = IBAN_LENGTHS[country] - 4
@@ -118,7 +118,7 @@ CHARACTERS = st.text(st.sampled_from("aB0+@ .-&'\t\u00a0\u00e9e\u0301\u00df\u013
 
 
 @pytest.mark.parametrize("form", list(NORMAL_FORMS))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(texts=st.lists(CHARACTERS, min_size=20, max_size=20))
 def test_what_is_proposed_is_in_normal_form(form: str, texts: list[str]) -> None:
     frame = pl.DataFrame({"v": texts})
@@ -176,7 +176,7 @@ COMPARE = {
 
 @pytest.mark.parametrize("order", list(COMPARE))
 @pytest.mark.parametrize("per", [(), ("device",)])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(rows=READINGS)
 def test_sequences_equal_a_walk_row_by_row(order: str, per: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     body = {"device": Field(nullable=True), "v": Field(nullable=True, sequence=order, per=per)}
@@ -341,7 +341,6 @@ def meets(value: float, rules: dict[str, Any]) -> bool:
     )
 
 
-@settings(max_examples=40, deadline=None)
 @given(NUMBERS)
 def test_a_contract_is_contradictory_when_no_number_meets_it(rules: dict[str, Any]) -> None:
     # Between neighbouring bounds lies a half. One point left by two bounds and taken away by `ne` or `notin` is not looked for.

@@ -6,7 +6,7 @@ from typing import Any, Optional
 import pandera.polars as pa
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.checks import Block, Contract, Field, rule
@@ -275,7 +275,6 @@ def valid(check: str, arguments: dict[str, Any]) -> set[float]:
     return {x / 2 for x in range(-12, 13) if tests[check](x / 2)}
 
 
-@settings(deadline=None)
 @given(checks, checks)
 def test_narrower_is_subset(old: tuple[str, dict[str, Any]], new: tuple[str, dict[str, Any]]) -> None:
     if old[0] != new[0]:

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.checks.profiles.sketch_distinct import Distinct
@@ -33,7 +33,6 @@ def test_distinct_is_within_its_error(count: int) -> None:
     assert count > 10 or estimate == count
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 3000), max_size=200), st.lists(st.integers(0, 3000), max_size=200))
 def test_distinct_of_parts_is_that_of_the_whole(first: list[int], second: list[int]) -> None:
     def sketch(values: list[int]) -> Distinct:
@@ -49,7 +48,6 @@ def test_sketches_of_two_hash_functions_are_not_joined() -> None:
         Distinct().merge(Distinct(hash="another"))
 
 
-@settings(deadline=None, max_examples=60)
 @given(floats)
 def test_few_values_have_exact_quantiles(values: list[float]) -> None:
     sketch = Quantiles.of(np.array(values))
@@ -89,7 +87,6 @@ def test_the_same_values_always_give_the_same_sketch() -> None:
     assert Quantiles.of(values).to_dict() == Quantiles.of(values[::-1]).to_dict()
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.sampled_from("abcdef") | st.text(max_size=3), max_size=300), st.integers(0, 300))
 def test_frequent_values_are_within_their_error(values: list[str], cut: int) -> None:
     def summary(part: list[str]) -> Frequent:
@@ -104,7 +101,6 @@ def test_frequent_values_are_within_their_error(values: list[str], cut: int) -> 
         assert joined == Frequent(dict(true)) == summary(values)
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=60), st.integers(0, 60))
 def test_histogram_bins_hold_their_values_and_add_up(values: list[float], cut: int) -> None:
     def histogram(part: list[float]) -> Histogram:
@@ -124,7 +120,6 @@ def test_histogram_edges_are_four_to_a_doubling() -> None:
     assert bars[0] == (-1.25, -1.0, 1)
 
 
-@settings(deadline=None, max_examples=60)
 @given(floats, floats)
 def test_moments_of_parts_are_those_of_the_whole(first: list[float], second: list[float]) -> None:
     joined = Moments.of(np.array(first)).merge(Moments.of(np.array(second)))

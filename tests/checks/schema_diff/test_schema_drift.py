@@ -8,7 +8,7 @@ from typing import Any, Optional
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.assets.sources.dispatch import READERS
@@ -199,7 +199,6 @@ FORMS = {
 }
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.sampled_from(sorted(UNITS)), st.integers(0, 2**32 - 1), st.sampled_from(sorted(FORMS)))
 def test_each_unit_is_recognised_and_sampling_is_not(unit: str, seed: int, kind: str) -> None:
     random = np.random.default_rng(seed)

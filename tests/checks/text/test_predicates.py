@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.checks.text.predicates import canonical, card_spans, luhn, no_card_number, no_email
@@ -59,7 +59,6 @@ def test_other_numbers_are_not_cards(text: str) -> None:
     assert valid(no_card_number, [text, None]) == [True, None]
 
 
-@settings(deadline=None)  # other work may share the cores
 @given(st.text(st.characters(exclude_categories=["Nd"]), max_size=10), st.integers(10**11, 10**18 - 1))
 def test_a_card_number_is_located(around: str, digits: int) -> None:
     card = f"{digits}{check_digit(str(digits))}"

@@ -1,7 +1,7 @@
 """Masks show that a value is there, never what it is."""
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, Timestamp, mask, redact
@@ -73,7 +73,6 @@ def test_mask_of_a_nested_unknown_column() -> None:
     assert CANARY not in str(mask(person(unknown=[CANARY]), People).to_dicts())
 
 
-@settings(deadline=None)  # other work may share the cores
 # What is shown instead has marks of its own: a text made of these would be found in it.
 @given(st.text(min_size=4, max_size=40).filter(lambda text: text.strip() and not text.isascii() and "‹" not in text))
 def test_no_part_of_any_text_is_shown(value: str) -> None:

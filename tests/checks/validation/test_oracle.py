@@ -142,7 +142,6 @@ def published_of(rows: list[Row]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"id": str, "customer": str, "qty": int, "name": str, "code": str})
 
 
-@settings(deadline=None)  # other work may share the cores
 @given(ROWS, PUBLISHED)
 def test_validation_equals_the_oracle(rows: list[Row], published: list[Row]) -> None:
     frame, kept = batch_of(rows), published_of(published)
@@ -196,7 +195,7 @@ def means(profile: BatchCounts) -> dict[str, float | None]:
     return {column: found["mean"] for column, found in profile.items() if "mean" in found}
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(ROWS, PUBLISHED, st.sampled_from(list(SOURCES)))
 def test_a_spilled_batch_is_judged_like_one_in_memory(rows: list[Row], published: list[Row], kind: str) -> None:
     frame, kept = batch_of(rows), published_of(published)

@@ -24,7 +24,7 @@ def frame(keys: list[tuple[Any, Any]]) -> pl.LazyFrame:
     return pl.LazyFrame(keys, schema={"n": pl.Int64, "t": pl.String}, orient="row")
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(KEYS, KEYS, st.booleans())
 def test_sharing_rows_equal_brute_force(keys: list[Any], others: list[Any], has_published: bool) -> None:
     key = fingerprint([pl.col("n"), pl.col("t")])

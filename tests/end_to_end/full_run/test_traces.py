@@ -65,7 +65,7 @@ def assert_complete(trace: Trace) -> None:
 
 
 def assert_files_are_those_delivered(full_run: Any, trace: Trace) -> None:
-    for item in trace.files(references=True):
+    for item in trace.files(lookups=True):
         delivered = full_run.landing / item.path
         kept = Path(full_run.store.lake.storage.root) / item.kept
         assert sha256(kept.read_bytes()).hexdigest() == item.sha256

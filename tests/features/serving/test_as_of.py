@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
@@ -365,7 +365,6 @@ def brute_force(
     return best[1], "present"
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     feature_rows,
     spine_rows,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
@@ -94,7 +94,6 @@ def test_online_with_state_and_origin(world: Lake) -> None:
 ROWS = st.lists(st.tuples(st.none() | st.integers(0, 3), st.none() | st.sampled_from("ab"), st.integers(0, 9)))
 
 
-@settings(max_examples=60, deadline=None)
 @given(ROWS, ROWS)
 def test_agrees_with_a_naive_loop(table: list[tuple], asked: list[tuple]) -> None:
     frame = pl.DataFrame(table, schema={"i": pl.Int32, "s": pl.String, "value": pl.Int64}, orient="row")

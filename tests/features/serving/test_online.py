@@ -86,7 +86,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(EVENTS, st.integers(0, 12), st.integers(0, 1))
 def test_online_is_what_training_would_have_seen(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[int, int, int | None]], day: int, microsecond: int

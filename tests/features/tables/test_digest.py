@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
@@ -84,7 +84,6 @@ def tables(draw: st.DrawFn) -> tuple[list[dict], dict[str, str], pl.DataFrame]:
     return rows, kinds, pl.DataFrame(rows, schema=schema, orient="row")
 
 
-@settings(max_examples=300, deadline=None)
 @given(tables())
 def test_a_standard_library_verifier_finds_the_same_digests(
     table: tuple[list[dict], dict[str, str], pl.DataFrame],
@@ -93,7 +92,6 @@ def test_a_standard_library_verifier_finds_the_same_digests(
     assert row_digests(frame).to_list() == oracle(rows, kinds)
 
 
-@settings(max_examples=100, deadline=None)
 @given(tables(), st.randoms(use_true_random=False))
 def test_a_table_is_a_bag_of_rows(
     table: tuple[list[dict], dict[str, str], pl.DataFrame], chance: random.Random

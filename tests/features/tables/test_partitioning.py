@@ -6,7 +6,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
@@ -69,7 +69,6 @@ def walked(kind: str, zone: str, since: datetime, steps: int) -> list[tuple[str,
     return [(key, begin, end) for (key, begin), (_, end) in pairwise(begins)]
 
 
-@settings(deadline=None, max_examples=60)
 @given(kind=st.sampled_from(["hourly", "daily"]), zone=st.sampled_from(ZONES), night=st.sampled_from(NIGHTS))
 def test_hours_and_days_are_what_the_clocks_show(kind: str, zone: str, night: datetime) -> None:
     partitions = made(kind, zone)
@@ -82,7 +81,6 @@ def test_hours_and_days_are_what_the_clocks_show(kind: str, zone: str, night: da
     assert partitions.keys_between(found[0][0], found[-1][0]) == [key for key, _, _ in found]
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     kind=st.sampled_from(["weekly", "monthly"]),
     zone=st.sampled_from(ZONES),
@@ -107,7 +105,6 @@ def test_weeks_and_months_follow_each_other_without_a_gap(kind: str, zone: str, 
     assert partitions.before(partitions.current(end) or "", 1) == [key]
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     kind=st.sampled_from(KINDS),
     zone=st.sampled_from(ZONES),
@@ -124,7 +121,6 @@ def test_keys_sort_in_the_order_of_time_and_survive_the_way_through_an_instant(
     assert (keys[0] == keys[1]) == (last < partitions.end_of(keys[0]))
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     zone=st.sampled_from(ZONES),
     since=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),

@@ -235,7 +235,7 @@ WRITES = st.lists(
 PINS = st.lists(st.tuples(st.integers(0, 12), st.none() | st.sets(st.sampled_from("abc"))), max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(WRITES, PINS)
 def test_exactly_what_nobody_needs_is_freed(tmp_path_factory: pytest.TempPathFactory, writes, kept) -> None:
     """Against the obvious: read every version first, vacuum, then see which files each slice has left."""

@@ -146,6 +146,14 @@ def test_new_columns_are_added_and_older_rows_have_nulls(lake: Lake, write) -> N
     assert lake.table("clean/t").scan(1).collect().columns == ["a", "partition_key"], "a version keeps its shape"
 
 
+def test_columns_that_differ_only_in_case_are_refused_also_against_the_table(lake: Lake, write) -> None:
+    with pytest.raises(AssayError, match="the rows for clean/x: columns 'Id' and 'id' differ only in case"):
+        write(lake, "clean/x", pl.DataFrame({"Id": [1], "id": [1]}))
+    write(lake, "clean/x", pl.DataFrame({"id": [1]}))
+    with pytest.raises(AssayError, match="clean/x, with the new rows: columns 'id' and 'ID' differ only in case"):
+        write(lake, "clean/x", pl.DataFrame({"ID": [1]}))
+
+
 @pytest.mark.parametrize("column", [pl.Series([1], dtype=pl.Int32), pl.Series(["1"]), pl.Series([1.0])])
 def test_a_changed_type_is_refused_and_the_table_untouched(lake: Lake, write, column: pl.Series) -> None:
     write(lake, "clean/t", ONE, "d1")

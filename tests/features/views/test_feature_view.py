@@ -94,6 +94,10 @@ REFUSED: dict[str, tuple[str, Callable[[], object]]] = {
     "max_age zero as text": ("longer than zero", lambda: row_wise(max_age="0d")),
     "max_age beyond reason": ("thousand years", lambda: row_wise(max_age=timedelta.max)),
     "two features of one name": ("named twice", lambda: row_wise(Feature("x", AMOUNT), Feature("x", -AMOUNT))),
+    "names that differ in case": (
+        "'x' and 'X' differ only in case",
+        lambda: row_wise(Feature("x", AMOUNT), Feature("X", -AMOUNT)),
+    ),
     "a feature named like a key": ("named twice", lambda: row_wise(Feature("customer_id", AMOUNT))),
     "a feature named like the time": ("named twice", lambda: row_wise(Feature("created_at", AMOUNT))),
     "a mixture": ("split the view", lambda: row_wise(Feature("x", AMOUNT), window(pl.len()))),  # type: ignore[arg-type] # on purpose

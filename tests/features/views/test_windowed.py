@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.io.plugins import register_io_source
 
@@ -209,7 +209,6 @@ events = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     events,
     events,

@@ -117,10 +117,10 @@ def test_a_bundle_verifies_alone_as_archive_and_unpacked(kept: Sealed, tmp_path:
 def test_a_bundle_says_what_it_is_about(kept: Sealed) -> None:
     recorded, prediction, bundle = kept
     manifest = json.loads(bundle.files["manifest.json"])
-    found = trace(recorded.lake, prediction)
+    found = trace(recorded.lake, prediction, lookups=True)
     assert (manifest["prediction_id"], manifest["model"], manifest["model_version"]) == (prediction, "router", "1")
     assert set(manifest["tables"]) == {node.table for node in found.nodes}
-    assert {item["sha256"] for item in manifest["delivered"]} == {item.sha256 for item in found.files(references=True)}
+    assert {item["sha256"] for item in manifest["delivered"]} == {item.sha256 for item in found.files(lookups=True)}
     runs = json.loads(bundle.files["runs.json"])
     assert {item["run_id"] for item in runs} == {commit.run_id for node in found.nodes for commit in node.commits}
     clean = next(item for item in runs if item["table"] == "clean/tickets" and item["partition"] == "2026-09-02")
@@ -364,7 +364,7 @@ def test_personal_values_are_nowhere_in_it(recorded: Any, recorder: EventRecorde
     assert {row["table"] for row in rows} == {"clean/tickets", "clean/customers"}
     assert all(row["digests"] for row in rows)
     row = json.loads(files["prediction.json"])
-    assert set(row["withheld"]) == {"customer_id", "explanation"}
+    assert set(row["withheld"]) == {"customer_id", "explanation", "intent"}
     assert all(len(digest) == 64 for digest in row["withheld"].values())
     findings = verify(files)
     assert (problems, failed(findings), outcome(findings)) == ([], "", "incomplete")

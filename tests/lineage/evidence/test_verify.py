@@ -6,7 +6,7 @@ from datetime import UTC
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.features.tables.digest import row_digests
@@ -33,7 +33,6 @@ PLAIN = {
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
 def test_row_digests_are_those_of_the_lake(data: st.DataObject) -> None:
     kinds = data.draw(st.lists(st.sampled_from(sorted(PLAIN)), min_size=1, max_size=5))
     columns = {f"c{n}": (kind, data.draw(st.none() | PLAIN[kind][1])) for n, kind in enumerate(kinds)}

@@ -108,8 +108,10 @@ def test_a_bundle_tells_the_prompt_version_and_only_digests_of_the_rest(attached
     desk, (first, _), _ = attached
     bundle = export(desk.lake, trace(desk.lake, first), open_lineage_store(tmp_path / "lineage.db"))
     row = json.loads(bundle.files["prediction.json"])
-    assert row["shown"] == {"intent": "card", "prompt_version": "v7"}
-    assert {name: len(digest) for name, digest in row["withheld"].items()} == {"explanation": 64, "retrieval": 64}
+    assert row["shown"] == {"prompt_version": "v7"}, "a text that nobody declared to be an output is not shown"
+    assert {name: len(digest) for name, digest in row["withheld"].items()} == dict.fromkeys(
+        ("explanation", "intent", "retrieval"), 64
+    )
     assert ("search/answers", 1) in {(item["table"], item["version"]) for item in row["inputs"]}
     for content in bundle.files.values():
         assert not any(text in content for text in (b"Lovelace", b"answer-17"))

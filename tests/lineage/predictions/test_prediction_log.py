@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
@@ -48,7 +48,6 @@ def log(lake: Any, rows: pl.DataFrame, inputs: Any, **options: Any) -> list[str]
     return log_predictions(lake, NullRecorder(), frame=rows, inputs=inputs, **given)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)), st.binary(min_size=10, max_size=32))  # noqa: DTZ001
 def test_a_uuid7_carries_its_time_and_digest(naive: datetime, digest: bytes) -> None:
     moment = naive.replace(tzinfo=UTC)

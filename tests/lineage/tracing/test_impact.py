@@ -137,7 +137,7 @@ def test_lookups_are_listed_and_followed_only_when_asked(desk: Any) -> None:
     assert [item.table for item in found.affected] == ["clean/customers"]
     assert [item.table for item in found.lookups] == ["clean/tickets"]
     for column in (None, "customer_id"):
-        followed = tables(impact(desk.lake, "raw/customers", column=column, references=True))
+        followed = tables(impact(desk.lake, "raw/customers", column=column, lookups=True))
         assert {"clean/tickets", "features/ticket", "embeddings/ticket_text"} <= set(followed)
 
 

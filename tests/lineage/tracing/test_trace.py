@@ -101,22 +101,32 @@ def test_the_whole_way_of_a_prediction(desk: Any) -> None:
     assert {path.parent.name for sha256, path in desk.delivered.items() if path.name == "drop.csv"} == {
         item.path.split("/")[1] for item in found.files()
     }
-    assert not any("again" in item.path for item in found.files(references=True))
+    assert not any("again" in item.path for item in found.files(lookups=True))
 
 
 def test_what_was_only_looked_up_is_shown_but_no_source_of_the_data(desk: Any) -> None:
     desk.until(2)
     desk.train("1", range(1))
-    found = trace(desk.lake, desk.predict(2, "1")[0])
+    prediction = desk.predict(2, "1")[0]
+    found = trace(desk.lake, prediction)
     clean = named(found.to_dict()["root"], "clean/tickets")
     looked_up = {item["name"]: item for item in clean["inputs"] if item["reference"]}
     assert set(looked_up) == {"clean/customers", "clean/tickets"}
+    assert {name: (item["inputs"], item["held"]["commits"]) for name, item in looked_up.items()} == {
+        "clean/customers": ([], 1),
+        "clean/tickets": ([], 2),
+    }
+    assert "looked up: clean/customers@1  all of it" in str(found) and "held 2 partitions by 2 commits" in str(found)
+    followed = trace(desk.lake, prediction, lookups=True)
+    assert followed.to_dict() == found.with_lookups.to_dict()
+    clean = named(followed.to_dict()["root"], "clean/tickets")
+    looked_up = {item["name"]: item for item in clean["inputs"] if item["reference"]}
     customers = named(looked_up["clean/customers"], "raw/customers")
     assert [item["path"] for item in customers["files"]] == ["customers/000001.csv"]
     assert not looked_up["clean/tickets"]["inputs"], "a table's look at its own rows is not followed"
     assert looked_up["clean/tickets"]["commits"]
     assert "customers/000001.csv" not in {item.path for item in found.files()}
-    assert "customers/000001.csv" in {item.path for item in found.files(references=True)}
+    assert "customers/000001.csv" in {item.path for item in found.files(lookups=True)}
 
 
 def test_gone_and_recreated_tables_are_said_to_be(desk: Any, tmp_path: Any) -> None:

@@ -83,7 +83,7 @@ def test_a_flipped_bit_in_any_data_file_is_found_and_named(desk: Any, tmp_path: 
 def test_a_flipped_bit_in_a_kept_file_is_found_and_named(desk: Any, tmp_path: Path) -> None:
     found = trace(desk.lake, one_prediction(desk))
     chance = random.Random(8)
-    for item in found.files(references=True):
+    for item in found.files(lookups=True):
         path = tmp_path / "lake" / item.kept
         whole = path.read_bytes()
         flip(path, chance)

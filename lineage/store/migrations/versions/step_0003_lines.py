@@ -1,5 +1,5 @@
-"""The index with numbers for names, an edge per partition, and which event said what of whom. It is made anew from the events
-when the store is opened."""
+"""The index with numbers for names, an edge per partition, and for each event the facets that it named. It is made anew
+from the events when the store is opened."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,219 @@
+"""Which partitions of a table may hold a key, without reading the table: fingerprints of all keys ever written, sorted.
+
+A filter, not an answer. It covers every data file that was ever added, also those that a later version removed, so it holds
+for every version up to the one that it has reached; a fingerprint that it knows names partitions, and whoever asks reads
+the keys there. It is kept below `_index/keys` in the lake as a few sorted runs, each at least twice as long as the next
+(a log-structured merge: O'Neil et al., 1996), so that a key is written log₂(n) times and found by a binary search in each.
+Losing it costs one read of the table's keys.
+"""
+
+import fcntl
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import polars as pl
+
+from assay.features.tables.delta_log import commit_path, read_commit
+from assay.features.tables.lake import TableState
+from assay.features.tables.parquet_files import PARTITION
+
+FOLDER = "_index/keys"
+# Rows of a table → one column `key` of 64-bit fingerprints, null where a row has no key.
+Prints = Callable[[pl.LazyFrame], pl.LazyFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Sorted fingerprints, and for each the number of a partition whose files hold it."""
+
+    name: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What an index has reached: the table's version, and the SHA-256 of its commit."""
+
+    identity: str
+    table_id: str
+    version: int
+    commit_sha256: str
+    partitions: tuple[str | None, ...]
+    runs: tuple[_Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyIndex:
+    """The index of one kind of key of one table. `identity` stands for what `prints` computes: another one is another
+    index. `name` tells the keys of a table apart."""
+
+    name: str
+    identity: str
+    prints: Prints
+
+    def partitions(self, state: TableState, wanted: pl.Series) -> list[str | None] | None:
+        """The partitions that may hold one of these fingerprints at the version of `state`.
+
+        Args:
+            state: The table.
+            wanted: Fingerprints (UInt64) without nulls.
+
+        Returns:
+            Every partition that holds one, and hardly any other. None where the index cannot be kept (an object store, a
+            folder that may not be written): then any partition may.
+        """
+        storage = state.table.lake.storage
+        if not storage.is_local:
+            return None
+        folder = Path(storage.root, FOLDER, state.table.name, hashlib.sha256(self.name.encode()).hexdigest()[:16])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _locked(folder):
+                kept = self._reach(folder, state)
+                return [kept.partitions[number] for number in _owners(folder, kept.runs, wanted)]
+        except OSError:
+            return None
+
+    def _reach(self, folder: Path, state: TableState) -> _Kept:
+        """The index at the state's version or a later one."""
+        kept = _load(folder, self.identity, state)
+        if kept is None:
+            kept = _Kept(self.identity, state.snapshot.table_id, -1, "", (), ())
+        if kept.version >= state.version:
+            return kept
+        numbers = {partition: number for number, partition in enumerate(kept.partitions)}
+        prints, owners = [], []
+        for partition, path in _added(state, kept.version):
+            keys = self._keys(state, path)
+            prints.append(keys)
+            owners.append(np.full(len(keys), numbers.setdefault(partition, len(numbers)), np.uint32))
+        runs = kept.runs
+        if sum(map(len, prints)):
+            runs = _merged(folder, [*runs, _write(folder, np.concatenate(prints), np.concatenate(owners))])
+        kept = replace(
+            kept,
+            version=state.version,
+            commit_sha256=state.snapshot.commit_sha256,
+            partitions=tuple(numbers),
+            runs=tuple(runs),
+        )
+        _save(folder, kept)
+        return kept
+
+    def _keys(self, state: TableState, path: str) -> np.ndarray:
+        """The fingerprints of a data file. A file that was vacuumed holds nothing that can be read."""
+        try:
+            rows = pl.scan_parquet(f"{state.table.uri}/{path}", glob=False, hive_partitioning=False)
+            present = rows.collect_schema().names()
+        except FileNotFoundError:
+            return np.empty(0, np.uint64)
+        later = [
+            pl.lit(None, dtype).alias(name)  # a column that was added after this file
+            for name, dtype in state.schema.items()
+            if name not in present and name != PARTITION
+        ]
+        keys = self.prints(rows.with_columns(later)).collect(engine="streaming").to_series()
+        return keys.drop_nulls().unique().to_numpy()
+
+
+def _added(state: TableState, since: int) -> Iterator[tuple[str | None, str]]:
+    """Partition and path of the data files that were added after a version."""
+    for version in range(since + 1, state.version + 1):
+        for action in read_commit(state.table.lake.storage, state.table.name, version):
+            if "add" in action:
+                yield (action["add"].get("partitionValues") or {}).get(PARTITION), unquote(action["add"]["path"])
+
+
+def _owners(folder: Path, runs: Sequence[_Run], wanted: pl.Series) -> list[int]:
+    """Numbers of the partitions that have one of these fingerprints in a run."""
+    asked = np.sort(wanted.unique().to_numpy())
+    found: set[int] = set()
+    for run in runs:
+        prints, owners = _open(folder, run)
+        starts = np.searchsorted(prints, asked, "left")
+        ends = np.searchsorted(prints, asked, "right")
+        for start, end in zip(starts[ends > starts], ends[ends > starts], strict=True):
+            found.update(owners[start:end].tolist())
+    return sorted(found)
+
+
+def _merged(folder: Path, runs: list[_Run]) -> list[_Run]:
+    """The runs, longest first, each at least twice as long as the next."""
+    while len(runs) > 1 and runs[-2].length < 2 * runs[-1].length:
+        opened = [_open(folder, runs.pop()), _open(folder, runs.pop())]
+        runs.append(_write(folder, *(np.concatenate(parts) for parts in zip(*opened, strict=True))))
+    return runs
+
+
+def _write(folder: Path, prints: np.ndarray, owners: np.ndarray) -> _Run:
+    order = np.lexsort((owners, prints))
+    prints, owners = prints[order], owners[order]
+    fresh = np.ones(len(prints), bool)  # a partition that was written again has most of its keys twice
+    fresh[1:] = (prints[1:] != prints[:-1]) | (owners[1:] != owners[:-1])
+    run = _Run(uuid.uuid4().hex, int(fresh.sum()))
+    for file, values in zip(_files(folder, run), (prints[fresh], owners[fresh]), strict=True):
+        np.save(file, values)
+    return run
+
+
+def _open(folder: Path, run: _Run) -> tuple[np.ndarray, np.ndarray]:
+    prints, owners = (np.load(file, mmap_mode="r") for file in _files(folder, run))
+    return prints, owners
+
+
+def _files(folder: Path, run: _Run) -> tuple[Path, Path]:
+    return folder / f"{run.name}-keys.npy", folder / f"{run.name}-partitions.npy"
+
+
+def _load(folder: Path, identity: str, state: TableState) -> _Kept | None:
+    """The index as it was saved, if it is of this table, of these keys and whole."""
+    try:
+        data: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        runs = tuple(_Run(name, length) for name, length in data.pop("runs"))
+        kept = _Kept(**{**data, "partitions": tuple(data["partitions"]), "runs": runs})
+        whole = all(len(part) == run.length for run in runs for part in _open(folder, run))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    same = kept.identity == identity and kept.table_id == state.snapshot.table_id
+    return kept if whole and same and _commit_sha256(state, kept.version) == kept.commit_sha256 else None
+
+
+def _commit_sha256(state: TableState, version: int) -> str | None:
+    """Another one than was saved, or none: the lake was restored from a backup, and other commits may follow."""
+    path = commit_path(state.table.name, version)
+    storage = state.table.lake.storage
+    return hashlib.sha256(storage.get(path)).hexdigest() if storage.size(path) is not None else None
+
+
+def _save(folder: Path, kept: _Kept) -> None:
+    data = {
+        "identity": kept.identity,
+        "table_id": kept.table_id,
+        "version": kept.version,
+        "commit_sha256": kept.commit_sha256,
+        "partitions": kept.partitions,
+        "runs": [(run.name, run.length) for run in kept.runs],
+    }
+    temporary = folder / f".{uuid.uuid4().hex}.json"
+    temporary.write_text(json.dumps(data), encoding="utf-8")
+    temporary.replace(folder / "index.json")
+    used = {file for run in kept.runs for file in _files(folder, run)}
+    for file in folder.glob("*.npy"):  # merged away, or left by a process that was killed
+        if file not in used:
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time: a run that another one merges away is not to be opened."""
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,36 @@
+"""`assay predictions`: ids as a table and as JSON."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+import assay
+from assay.cli.predictions import predictions
+
+
+def test_ids_come_as_a_table_and_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    store = assay.open()
+    with store.transaction("clean/x") as tx:
+        tx.write("clean/x", pl.DataFrame({"id": [1]}))
+    times = pl.Series([datetime(2026, 9, 1, 12, tzinfo=UTC)], dtype=pl.Datetime("us", "UTC"))
+    frame = pl.DataFrame({"id": ["1"], "event_time": times, "label": ["card"]})
+    (one,) = store.log_predictions(
+        model="m", model_version="7", frame=frame, keys=["id"], inputs=[store.snapshot("clean/x")]
+    )
+    store.recorder.close()
+    told = CliRunner().invoke(predictions, ["m", "--since", "2026-09-01", "--json"])
+    assert json.loads(told.output) == [
+        {
+            "prediction_id": one,
+            "event_time": "2026-09-01T12:00:00+00:00",
+            "model_version": "7",
+            "answer": {"label": "card"},
+        }
+    ]
+    assert CliRunner().invoke(predictions, ["m", "--until", "2026-09-01", "--json"]).output == "[]\n"
+    assert CliRunner().invoke(predictions, ["m"]).exit_code == 0

@@ -1,0 +1,42 @@
+"""Keys are unique over the whole history, and a batch reads only the days that may hold one of its keys."""
+
+import shutil
+from typing import Any
+
+import pytest
+
+from assay.features.tables.key_index import FOLDER
+from assay.features.tables.lake import TableState
+
+
+def quarantined(shop: Any, number: int) -> list[str]:
+    table = shop.env.lake.table("quarantine/orders")
+    return sorted(table.at().scan([shop.day(number)]).collect()["order_id"])
+
+
+def test_a_key_of_any_earlier_day_is_found_by_reading_that_day_alone(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned: list[Any] = []
+    scan = TableState.scan
+
+    def counted(self: TableState, partitions: Any = None, *others: Any) -> Any:
+        if self.table.name == "clean/orders":
+            scanned.append(partitions)
+        return scan(self, partitions, *others)
+
+    shop.drop(4, shop.csv(4, 1.0) + shop.csv(1, 5.0).split(b"\n", 1)[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(TableState, "scan", counted)
+        assert not shop.run().failed
+    assert [shop.day(1)] in scanned
+    assert quarantined(shop, 4) == ["1-1"]
+
+    # The same day again, corrected: its own rows are no duplicates of themselves; with the index lost, too.
+    shutil.rmtree(shop.home / "lake" / FOLDER)
+    shop.drop(4, shop.csv(4, 1.0, 2.0))
+    assert not shop.run().failed
+    assert quarantined(shop, 4) == []
+    shop.drop(5, shop.csv(4, 3.0) + shop.csv(5, 9.0).split(b"\n", 1)[1])
+    assert not shop.run().failed
+    assert quarantined(shop, 5) == ["4-1"]
