@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from assay.assets.steps.step import Step
     from assay.assets.steps.training import Spine, TrainingSet
     from assay.checks.contract.contract import Contract
-    from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
+    from assay.checks.contract.field import Block, Field, QuarantineLimits, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
     from assay.features.serving.online import Online
     from assay.features.tables.partitioning import Partitioning
@@ -50,6 +50,7 @@ __all__ = [
     "Model",
     "Online",
     "Partitioning",
+    "QuarantineLimits",
     "RowCount",
     "Rows",
     "Severity",
@@ -85,6 +86,7 @@ _HOMES = {
     "Model": "assay.assets.steps.models",
     "Online": "assay.features.serving.online",
     "Partitioning": "assay.features.tables.partitioning",
+    "QuarantineLimits": "assay.checks.contract.field",
     "RowCount": "assay.checks.contract.field",
     "Rows": "assay.assets.sources.rows",
     "Severity": "assay.checks.contract.field",

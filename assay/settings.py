@@ -132,6 +132,12 @@ class Settings(BaseSettings):
         default="assay.web:create_router",
         description="the console behind the lineage API: module:function, or nothing to serve the API alone",
     )
+    console_url: str = Field(
+        default="http://127.0.0.1:3001", description="where people open the console: for links from the Dagster UI"
+    )
+    dagster_url: str = Field(
+        default="http://127.0.0.1:3000", description="where people open the Dagster UI: for links from the console"
+    )
     storage_options: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="options of an object store, as JSON",

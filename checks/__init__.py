@@ -7,7 +7,7 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.checks.contract.columns import ColumnsError, SchemaDiff, compare_columns
     from assay.checks.contract.contract import Contract, ContractInfo, contract_info, contract_rules
-    from assay.checks.contract.field import Block, Field, RowCount, Severity, Timestamp, rule
+    from assay.checks.contract.field import Block, Field, QuarantineLimits, RowCount, Severity, Timestamp, rule
     from assay.checks.drafting.draft import draft_contract
     from assay.checks.exchange.compare import Change, compare_contracts
     from assay.checks.exchange.odcs_read import from_odcs
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from assay.checks.schema_diff.schema_drift import SchemaFinding, delivery_drift
     from assay.checks.validation.canonical_spellings import canonical_spellings
     from assay.checks.validation.masking import mask, redact
+    from assay.checks.validation.quarantined import quarantined
     from assay.checks.validation.report import Report, RuleResult
     from assay.checks.validation.uniqueness import PublishedRows
     from assay.checks.validation.validate import READER_DEFECTS, Outcome, SpilledOutcome, validate, validate_spilled
@@ -34,6 +35,7 @@ __all__ = [
     "Outcome",
     "ProfileState",
     "PublishedRows",
+    "QuarantineLimits",
     "Report",
     "RowCount",
     "RuleResult",
@@ -52,6 +54,7 @@ __all__ = [
     "from_odcs",
     "mask",
     "profile",
+    "quarantined",
     "redact",
     "rule",
     "to_odcs",
@@ -71,6 +74,7 @@ _HOMES = {
     "Outcome": "assay.checks.validation.validate",
     "PublishedRows": "assay.checks.validation.uniqueness",
     "ProfileState": "assay.checks.profiles.profile_state",
+    "QuarantineLimits": "assay.checks.contract.field",
     "READER_DEFECTS": "assay.checks.validation.validate",
     "Report": "assay.checks.validation.report",
     "RowCount": "assay.checks.contract.field",
@@ -90,6 +94,7 @@ _HOMES = {
     "from_odcs": "assay.checks.exchange.odcs_read",
     "mask": "assay.checks.validation.masking",
     "profile": "assay.checks.profiles.profile",
+    "quarantined": "assay.checks.validation.quarantined",
     "redact": "assay.checks.validation.masking",
     "rule": "assay.checks.contract.field",
     "to_odcs": "assay.checks.exchange.odcs_write",

@@ -51,8 +51,11 @@ def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
         if console:
             click.echo(f"Console:    {pages['console']}")
         threading.Thread(target=_announce, args=(list(pages.values()),), daemon=True).start()
+    links = {
+        f"ASSAY_{name.upper()}_URL": os.environ.get(f"ASSAY_{name.upper()}_URL", url) for name, url in pages.items()
+    }
     # Code locations import the project's packages from the folder that Dagster is started in.
-    return supervise(commands, {**os.environ, **_paths(), "DAGSTER_HOME": str(home)}, folder)
+    return supervise(commands, {**os.environ, **_paths(), **links, "DAGSTER_HOME": str(home)}, folder)
 
 
 def _announce(pages: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """HTML answers: templates, the headers that every answer carries, and how an error looks."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,14 @@ HEADERS = {
 
 
 class PageError(AssayError):
-    """What cannot be shown: `status` is HTTP's, `advice` says what to do next."""
+    """What cannot be shown: `status` is HTTP's, `advice` says what to do next, `near` are addresses by names that may be
+    meant."""
 
-    def __init__(self, status: int, heading: str, message: str, advice: str) -> None:
+    def __init__(
+        self, status: int, heading: str, message: str, advice: str, near: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.heading, self.advice = status, heading, advice
+        self.status, self.heading, self.advice, self.near = status, heading, advice, near or {}
 
 
 @cache
@@ -64,12 +67,18 @@ def answering(view: Callable[[Request], Response]) -> Callable[[Request], Awaita
         try:
             return await run_in_threadpool(view, request)
         except PageError as problem:
-            words = {"heading": problem.heading, "message": str(problem), "advice": problem.advice}
+            words = {
+                "heading": problem.heading,
+                "message": str(problem),
+                "advice": problem.advice,
+                "near": problem.near,
+            }
             return page("message.html", problem.status, **words)
         except AssayError as problem:
             words = {
                 "message": str(problem),
                 "advice": "Run `assay doctor` to see what is wrong, then reload this page.",
+                "near": {},
             }
             return page("message.html", 500, heading="This cannot be shown", **words)
 

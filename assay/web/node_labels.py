@@ -1,15 +1,22 @@
 """Names, colours and addresses of nodes, the same on all pages."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from assay.features.tables.kinds import kind_of as kind_of_table
+from assay.features.tables.kinds import own_name
 from assay.lineage.events.naming import LOGICAL
 from assay.web.drawing import KINDS
 from assay.web.html import link
 
 if TYPE_CHECKING:
+    from assay.features.tables.lake import Lake
     from assay.lineage.queries.nodes import GraphNode
+
+
+NEAR = 3  # names that may be meant
+LONGEST = 200  # characters of a text that is compared with names
 
 
 def table_kind(table: str) -> str:
@@ -30,6 +37,17 @@ def graph_link(node_id: str, **query: Any) -> str:
 def dataset_id(table: str, version: int | None = None) -> str:
     """The id of a table of the lake in the graph, at a version (None: the latest)."""
     return f"dataset:{LOGICAL}:{table}" + (f"@{version}" if version is not None else "")
+
+
+def near_tables(lake: "Lake", text: str) -> dict[str, str]:
+    """Addresses of the tables whose names are nearest to what was looked for, with or without their folder."""
+    by_name: dict[str, list[str]] = {}
+    for table in lake.tables():
+        for name in (table, own_name(table)):
+            by_name.setdefault(name, []).append(table)
+    found = get_close_matches(text.lower()[:LONGEST], by_name, n=NEAR)
+    tables = dict.fromkeys(table for name in found for table in by_name[name])
+    return {table: graph_link(dataset_id(table)) for table in list(tables)[:NEAR]}
 
 
 def logical(node: "GraphNode") -> str:

@@ -4,12 +4,13 @@ from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
 from assay.features.tables.lake import Lake
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.verify import Embed
+from assay.settings import Settings
 from assay.web import static_files
 from assay.web.html import HEADERS, PageError, answering
 from assay.web.pages.diff import diff_page
@@ -35,10 +36,16 @@ def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None
             Route("/impact/{table:path}", answering(partial(impact_page, lake))),
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
             Route("/diff", answering(partial(diff_page, store, lake))),
+            Route("/dagster/{run_id:uuid}", answering(_dagster_run)),
             Route("/static/{name}", answering(_static)),
             Route("/{path:path}", answering(_unknown)),
         ]
     )
+
+
+def _dagster_run(request: Request) -> Response:
+    """To the run's page in the Dagster UI, which is another site: no page of the console names it."""
+    return RedirectResponse(f"{Settings().dagster_url.rstrip('/')}/runs/{request.path_params['run_id']}", 303, HEADERS)
 
 
 def _static(request: Request) -> Response:

@@ -3,15 +3,19 @@
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 import polars as pl
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
+from dagster._core.definitions.metadata import normalize_metadata
 
+from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.step import Result
 from assay.features.tables.run_record import CheckResult, TableWrite
+from assay.settings import Settings
 
 PREVIEW_CELL = 60
 
@@ -25,19 +29,40 @@ def check_name(rule: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", rule.replace(".", "__"))
 
 
-def output_metadata(written: TableWrite, result: Result) -> dict[str, Any]:
-    """Metadata of one written (or unchanged) table."""
+def in_console(settings: Settings, written: TableWrite) -> str:
+    """The address of a version in the governance console."""
+    focus = quote(f"dataset:assay:{written.table}@{written.snapshot.version}")
+    return f"{settings.console_url.rstrip('/')}/graph?focus={focus}"
+
+
+def table_schema(columns: Mapping[str, str], notes: Mapping[str, ColumnNote]) -> dg.TableSchema:
+    """Columns by name and type, with what their declarations say of them."""
+    return dg.TableSchema(columns=[_column(name, dtype, notes.get(name, _NO_NOTE)) for name, dtype in columns.items()])
+
+
+_NO_NOTE = ColumnNote()
+
+
+def _column(name: str, dtype: str, note: ColumnNote) -> dg.TableColumn:
+    unique = f"{name}.unique" in note.rules
+    constraints = dg.TableColumnConstraints(nullable=note.nullable, unique=unique, other=list(note.rules))
+    return dg.TableColumn(name, dtype, note.description or None, constraints, note.tags)
+
+
+def output_metadata(written: TableWrite, result: Result, rows: int, settings: Settings) -> dict[str, Any]:
+    """Metadata of one written (or unchanged) table, which has `rows` in all of its partitions."""
     metadata: dict[str, Any] = {
-        "dagster/row_count": written.rows,
+        "dagster/row_count": rows,
         "dagster/uri": written.snapshot.uri,
-        "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(name, dtype) for name, dtype in written.schema.items()]
-        ),
+        "dagster/column_schema": table_schema(written.schema, result.step.columns.get(written.table, {})),
+        "console": dg.MetadataValue.url(in_console(settings, written)),
         "delta_version": written.snapshot.version,
         "commit_sha256": written.snapshot.commit_sha256,
         "new_version": written.changed,
         "assay_run_id": result.done.work.run.id,
     }
+    if written.partition is not None:
+        metadata["dagster/partition_row_count"] = written.rows
     lineage = _column_lineage(written.column_lineage)
     if lineage is not None:
         metadata["dagster/column_lineage"] = lineage
@@ -50,6 +75,7 @@ def shown_metadata(result: Result, table: str) -> dict[str, Any]:
     main = table == result.step.outputs[0]
     frames = {"preview": preview.pop("preview", None), "quarantined": preview.pop("quarantined", None)}
     report = preview.pop("report", None)
+    null_shares = preview.pop("null_shares", {})
     preview.pop("examples", None)  # each belongs to its rule's check
     chosen = frames["preview"] if main else frames["quarantined"]
     metadata: dict[str, Any] = {}
@@ -58,6 +84,8 @@ def shown_metadata(result: Result, table: str) -> dict[str, Any]:
     if main and report is not None:
         metadata["rows_in"] = report.rows_in
         metadata["rows_quarantined"] = report.rows_quarantined
+        metadata["share_quarantined"] = report.rows_quarantined / report.rows_in if report.rows_in else 0.0
+        metadata |= {f"share_null_{name}": share for name, share in null_shares.items()}  # numbers become plots
     if main:
         metadata |= {key: value for key, value in preview.items() if isinstance(value, str | int | float | list | dict)}
         broken = [check for check in result.done.checks if not check.passed]
@@ -67,19 +95,23 @@ def shown_metadata(result: Result, table: str) -> dict[str, Any]:
     return metadata
 
 
-def check_result(
+def verdict(
     check: CheckResult,
-    declared: Mapping[str, bool],
+    partition: str | None,
     *,
+    published: bool = True,
+    target: AssetCheckEvaluationTargetMaterializationData | None = None,
     quarantine: TableWrite | None = None,
     examples: pl.DataFrame | None = None,
-) -> dg.AssetCheckResult:
-    """One rule's verdict, with the version that keeps the rows which broke it and a few of them, masked by the caller.
+    settings: Settings | None = None,
+) -> dg.AssetCheckEvaluation:
+    """One rule's verdict about one partition, with the version that keeps the rows which broke it and a few of them, masked
+    by the caller.
 
-    `declared` says which checks block. What blocks is an error; a blocking rule that is broken within its threshold lets
-    the batch pass, so it warns, as all others do.
+    A rule whose broken rows went to quarantine did what was agreed: it passes, with their count. What stopped the batch is
+    an error; everything else that did not hold warns. `published` is False for a batch that was stopped.
     """
-    error = declared.get(check.name, False) and (check.passed or check.severity == "block")
+    stopped = not check.passed and check.severity == "block"
     share = check.invalid / check.evaluated if check.evaluated else 0.0
     metadata: dict[str, Any] = {
         "rows_evaluated": check.evaluated,
@@ -92,41 +124,28 @@ def check_result(
         metadata["quarantine"] = dg.MetadataValue.asset(asset_key(quarantine.table))
         metadata["quarantine_snapshot"] = str(quarantine.snapshot)
         metadata["quarantine_uri"] = dg.MetadataValue.path(quarantine.snapshot.uri)
+        if settings is not None:
+            metadata["quarantine_in_console"] = dg.MetadataValue.url(in_console(settings, quarantine))
     if examples is not None:
         metadata["examples"] = dg.MetadataValue.md(markdown(examples))
-    return dg.AssetCheckResult(
-        passed=check.passed,
+    text = check.message if published or check.passed else f"{check.message.rstrip('.')}. Nothing was published."
+    return dg.AssetCheckEvaluation(
         asset_key=asset_key(check.table),
         check_name=check_name(check.name),
-        severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
-        metadata=metadata,
-        description=check.message or None,
-    )
-
-
-def partition_check_event(
-    result: dg.AssetCheckResult, partition: str | None, blocking: bool, instance: dg.DagsterInstance
-) -> Any:
-    """A verdict as the event of one partition, about what that partition was last materialised to."""
-    assert result.asset_key is not None and result.check_name is not None
-    wanted = dg.AssetRecordsFilter(asset_key=result.asset_key, asset_partitions=[partition] if partition else None)
-    records = instance.fetch_materializations(wanted, limit=1).records
-    target = None
-    if records:
-        target = AssetCheckEvaluationTargetMaterializationData(
-            storage_id=records[0].storage_id, run_id=records[0].run_id, timestamp=records[0].timestamp
-        )
-    return dg.AssetCheckEvaluation(
-        asset_key=result.asset_key,
-        check_name=result.check_name,
-        passed=result.passed,
-        metadata=result.metadata,
+        passed=check.passed or (published and was_handled(check)),
+        metadata=normalize_metadata(metadata),
         target_materialization_data=target,
-        severity=result.severity,
-        description=result.description,
-        blocking=blocking,
+        severity=dg.AssetCheckSeverity.ERROR if stopped else dg.AssetCheckSeverity.WARN,
+        description=text or None,
+        # Nothing bad was published that the run had to be stopped for: the transaction has seen to that.
+        blocking=False,
         partition=partition,
     )
+
+
+def was_handled(check: CheckResult) -> bool:
+    """Whether the rows that broke a rule were quarantined, as agreed."""
+    return not check.passed and check.severity == "quarantine" and check.invalid > 0
 
 
 def markdown(frame: pl.DataFrame) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assay.assets.dagster.freshness import freshness_checks, freshness_sensor
 from assay.assets.dagster.jobs import jobs_of
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset, environment
@@ -52,7 +53,8 @@ def definitions(*domains: str, store: "Store | None" = None) -> dg.Definitions:
         return _store(project, store).env()
 
     sensor = arrivals(steps, jobs, project=project.name, resources=resources)
-    declared = definitions_of(steps, jobs, [sensor], project=project.name, resources=resources)
+    sensors = [sensor, *freshness_sensor(steps, resources, project=project.name)]
+    declared = definitions_of(steps, jobs, sensors, project=project.name, resources=resources)
     return dg.Definitions.merge(declared, dg.Definitions(assets=[_broken_asset(module) for module in broken]))
 
 
@@ -68,6 +70,7 @@ def definitions_of(
     partitionings = partitions_by_table(steps)
     return dg.Definitions(
         assets=[build_asset(step, partitionings, resources) for step in steps],
+        asset_checks=freshness_checks(steps, resources),
         jobs=jobs or jobs_of(steps, project),
         sensors=sensors,
         executor=dg.in_process_executor,

@@ -17,11 +17,12 @@ from assay.assets.dagster.definitions import definitions_of
 from assay.assets.dagster.jobs import job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, process_tag
-from assay.assets.dagster.to_dagster import FORCE_TAG
+from assay.assets.dagster.to_dagster import FORCE_TAG, WAITED_TAG
 from assay.assets.steps.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 
 Report = Callable[["PlannedRunResult"], None]
+USER_TAG = "user"  # on a run: whom the Dagster UI names as the one who launched it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def materialize(
     for stage in stages(steps):
         for unit in planned_runs(stage, env, chosen, force=force):
             starting(unit)
-            result = run_unit(unit, definitions, instance, force=force, project=project)
+            result = run_unit(unit, definitions, instance, force=force, project=project, actor=env.settings.acting)
             summary.results.append(result)
             finished(result)
     return summary
@@ -80,15 +81,19 @@ def run_unit(
     *,
     force: bool = False,
     project: str = "",
+    actor: str = "",
 ) -> PlannedRunResult:
-    """One Dagster run over the unit's assets."""
-    outcome = definitions.resolve_job_def(job_name(unit.steps[0], project)).execute_in_process(
-        asset_selection=[asset_key(table) for table in unit.tables],
+    """One Dagster run over the unit's assets, launched by `actor`."""
+    tables = frozenset(asset_key(table) for table in unit.tables)
+    job = definitions.resolve_job_def(job_name(unit.steps[0], project))
+    outcome = job.get_subset(asset_selection=tables, asset_check_selection=frozenset()).execute_in_process(
         partition_key=dagster_key(unit.partitioning, unit.partition) if unit.partition else None,
         instance=instance,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={"assay/by": "materialize", PROCESS_TAG: process_tag()} | ({FORCE_TAG: "yes"} if force else {}),
+        tags={"assay/by": "materialize", PROCESS_TAG: process_tag()}
+        | ({USER_TAG: actor} if actor else {})
+        | ({FORCE_TAG: "yes"} if force else {}),
     )
     versions, problems, failed = [], [], set[str]()
     for event in outcome.all_events:
@@ -104,15 +109,24 @@ def run_unit(
         data = result.step_materialization_data.materialization
         if data.metadata.get("new_version") and data.metadata["new_version"].value:
             versions.append(f"{data.asset_key.to_user_string()}@{data.metadata['delta_version'].value}")
-    warnings = [
-        evaluation.description
-        for evaluation in outcome.get_asset_check_evaluations()
-        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.WARN and evaluation.description
-    ]
+    run = instance.get_run_by_id(outcome.run_id)
+    table, _, waits = (run.tags.get(WAITED_TAG, "") if run else "").partition(": ")
+    if waits:
+        failed.add(table.replace("/", "__"))
+        problems.append(waits)
+    makers = {asset_key(table): step.name for step in unit.steps for table in step.outputs}
+    warnings = list[str]()
+    for evaluation in outcome.get_asset_check_evaluations():
+        found = not evaluation.passed or evaluation.metadata["rows_invalid"].value
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            failed.add(makers[evaluation.asset_key])
+            problems.append(evaluation.description or f"{evaluation.check_name} failed")
+        elif found and evaluation.description:
+            warnings.append(evaluation.description)
     return PlannedRunResult(
         unit,
         outcome.run_id,
-        outcome.success,
+        not failed and outcome.success,
         tuple(versions),
         tuple(text.strip() for text in problems),
         tuple(warnings),

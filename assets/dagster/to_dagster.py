@@ -6,28 +6,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
-from assay.assets.dagster.dagster_metadata import (
-    asset_key,
-    check_name,
-    check_result,
-    output_metadata,
-    partition_check_event,
-    shown_metadata,
-)
-from assay.assets.dagster.partitions import dagster_key, definition_of, our_key
+from assay.assets.dagster.dagster_metadata import asset_key, check_name
+from assay.assets.dagster.partitions import definition_of, our_key
+from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
-from assay.features.tables.kinds import Kind
+from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.partitioning import Partitioning, shared
-from assay.features.tables.run_record import CheckResult, Run, TableWrite
+from assay.features.tables.run_record import Run
 from assay.features.tables.transaction import AuditFailed
 from assay.lineage.delivery.recorder import run_id
 
-DATA_VERSION = "dagster/data_version"  # the tag that Dagster keeps it in
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
+REFUSED_TAG = "assay/refused"  # on a run, by itself: the table whose batch was refused
+WAITED_TAG = "assay/waited"  # on a run, by itself: a table, and what it waits for
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 
@@ -50,12 +44,12 @@ def build_asset(
             asset_key(table),
             deps=[_dependency(step, table, partitionings[table]) for table in upstream if table not in step.outputs],
             description=step.descriptions.get(table, step.description),
-            group_name=step.group,
+            group_name=group_of(step, table),
             code_version=step.code_version,
             owners=[f"team:{step.owner}"] if step.owner else [],
             kinds={"deltalake", *step.kinds},
             partitions_def=partitions,
-            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=step.freshness) if step.freshness else None,
+            metadata={"dagster/table_name": table},
         )
         for table in step.outputs
     ]
@@ -66,6 +60,7 @@ def build_asset(
         specs=specs,
         check_specs=checks,
         partitions_def=partitions,
+        can_subset=True,  # a refused batch has no outputs; and nobody is asked to choose the tables that are written together
         # One run per partition: of a run over several, Dagster itself would keep one verdict for all of them.
         backfill_policy=dg.BackfillPolicy.multi_run(1) if partitions else None,
         pool=step.pool,
@@ -75,6 +70,26 @@ def build_asset(
         yield from _run(context, step, resources())
 
     return asset
+
+
+# What flows together stands together in the asset graph; what a declaration groups by another name, by that.
+_GROUPS = {
+    Kind.RAW: "raw",
+    Kind.CLEAN: "clean",
+    Kind.QUARANTINE: "quarantine",
+    Kind.PROFILES: "profiles",
+    Kind.FEATURES: "features",
+    Kind.EMBEDDINGS: "features",
+    Kind.TRAINING: "training",
+    Kind.MODELS: "model",
+    Kind.PREDICTIONS: "predictions",
+}
+
+
+def group_of(step: Step, table: str) -> str:
+    """The group of assets that Dagster shows a table in."""
+    kind = kind_of(table)
+    return step.group or (_GROUPS.get(kind, "other") if kind else "other")
 
 
 def _check_spec(check: CheckSpec, partitions: dg.PartitionsDefinition | None) -> dg.AssetCheckSpec:
@@ -101,42 +116,39 @@ def _dependency(step: Step, table: str, upstream: Partitioning) -> dg.AssetDep:
 
 
 def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Iterator[Any]:
-    declared = {check.name: check.blocking for check in step.checks}
+    """Run the step for each partition. What is refused or not ready publishes nothing, and so what needs it is skipped; the
+    run itself succeeds, since it did what was agreed: only the check that refused is red."""
     results: list[Result] = []
-    force = FORCE_TAG in context.run.tags
-    several = step.partitioning.is_partitioned and len(context.partition_keys) > 1
-    partition: str | None = None
-    try:
-        for partition in _partitions(context, step, env):
-            results.append(execute(step, env, partition, run_of(context, step, partition), force=force))
+    stopped: dict[str, str] = {}
+    for partition in _partitions(context, step, env):
+        try:
+            results.append(
+                execute(step, env, partition, run_of(context, step, partition), force=FORCE_TAG in context.run.tags)
+            )
             context.log.info("%s: %s", step.name, ", ".join(str(item.snapshot) for item in results[-1].done.writes))
-    except AuditFailed as refused:
-        if several:
-            yield from _each(context, step, results, declared)
-        for check in refused.checks:
-            if check.name in declared:
-                verdict = check_result(check, declared)
-                if several and partition:
-                    key = dagster_key(step.partitioning, partition)
-                    yield partition_check_event(verdict, key, declared[check.name], context.instance)
-                else:
-                    yield verdict
-        raise dg.Failure(f"{str(refused).rstrip('.')}. Nothing was published.", allow_retries=False) from None
-    except NotReady as waiting:
-        if not step.batches:
-            raise dg.Failure(str(waiting), allow_retries=False) from None
-        context.log.info("%s", waiting)
-    except Conflict:
-        raise  # other writers won every time: Dagster tries again later
-    except AssayError as problem:
-        raise dg.Failure(str(problem), allow_retries=False) from problem
-    if several:
-        yield from _common(step)
-        yield from _each(context, step, results, declared)
-    elif results:
-        yield from _materializations(step, results, declared)
-    else:
-        yield from _unchanged(step, env, declared)
+        except AuditFailed as refused:
+            context.log.error("%s. Nothing was published.", str(refused).rstrip("."))
+            stopped[REFUSED_TAG] = step.outputs[0]
+            yield from refused_events(context, step, partition, refused.checks, env)
+        except NotReady as waiting:
+            context.log.warning("%s", waiting)
+            if not step.batches:
+                stopped.setdefault(WAITED_TAG, f"{step.outputs[0]}: {waiting}")
+        except Conflict:
+            raise  # other writers won every time: Dagster tries again later
+        except AssayError as problem:
+            raise dg.Failure(str(problem), allow_retries=False) from None
+    if stopped:
+        context.instance.add_run_tags(context.run.run_id, stopped)
+    if results:
+        complete = not stopped or not step.partitioning.is_partitioned
+        yield from result_events(context, step, results, env, complete=complete)
+    elif not stopped:
+        yield from unchanged_events(context, step, env)
+    for check in step.checks:  # what is downstream waits for an output of each check that blocks, whatever it says
+        spec = _check_spec(check, None)
+        if check.blocking and spec.key in context.selected_asset_check_keys:
+            yield dg.Output(None, spec.get_python_identifier())
 
 
 def _partitions(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Sequence[str | None]:
@@ -151,93 +163,3 @@ def run_of(context: dg.AssetExecutionContext, step: Step, partition: str | None)
     started = datetime.fromtimestamp(record.start_time, UTC) if record and record.start_time else datetime.now(UTC)
     identity = run_id(context.run.run_id, step.name, partition, started, context.op_execution_context.retry_number)
     return Run(identity, started, context.run.run_id, context.run.job_name)
-
-
-def _materializations(
-    step: Step, results: Sequence[Result], declared: dict[str, bool]
-) -> Iterator[dg.MaterializeResult]:
-    result = results[-1]
-    checks = {(check.table, check.name): check for item in results for check in item.done.checks}
-    examples = {name: rows for item in results for name, rows in item.shown.get("examples", {}).items()}
-    quarantine = _quarantine(result)
-    for table in step.outputs:
-        written = next(item for item in result.done.writes if item.table == table)
-        yield dg.MaterializeResult(
-            asset_key=asset_key(table),
-            metadata=output_metadata(written, result) | shown_metadata(result, table),
-            data_version=dg.DataVersion(written.snapshot.digest),
-            check_results=_verdicts(step, table, checks, declared, quarantine, examples),
-            tags={"assay/delta_version": str(written.snapshot.version)},
-        )
-
-
-def _common(step: Step) -> Iterator[Any]:
-    """Events that Dagster needs once in a run over several partitions: it copies a materialization to each of them, but drops
-    check results."""
-    for table in step.outputs:
-        yield dg.MaterializeResult(asset_key=asset_key(table))
-    for check in step.checks:
-        yield dg.Output(None, _check_spec(check, None).get_python_identifier())
-
-
-def _each(
-    context: dg.AssetExecutionContext, step: Step, results: Sequence[Result], declared: dict[str, bool]
-) -> Iterator[Any]:
-    """Each partition's version and check results in a run over several, as events of their own: the latest that Dagster has
-    of it."""
-    for result in results:
-        checks = {(check.table, check.name): check for check in result.done.checks}
-        for table in step.outputs:
-            written = next(item for item in result.done.writes if item.table == table)
-            yield dg.AssetMaterialization(
-                asset_key(table),
-                metadata=output_metadata(written, result) | shown_metadata(result, table),
-                partition=_key(result),
-                tags={DATA_VERSION: written.snapshot.digest, "assay/delta_version": str(written.snapshot.version)},
-            )
-            verdicts = _verdicts(step, table, checks, declared, _quarantine(result), result.shown.get("examples"))
-            blocking = [check.blocking for check in step.checks if check.table == table]
-            for verdict, blocks in zip(verdicts, blocking, strict=True):
-                yield partition_check_event(verdict, _key(result), blocks, context.instance)
-
-
-def _key(result: Result) -> str | None:
-    return result.partition and dagster_key(result.step.partitioning, result.partition)
-
-
-def _quarantine(result: Result) -> TableWrite | None:
-    """The quarantine that the step wrote, if it has one."""
-    return next((item for item in result.done.writes if Kind.QUARANTINE.holds(item.table)), None)
-
-
-def _verdicts(
-    step: Step,
-    table: str,
-    checks: Mapping[tuple[str, str], CheckResult],
-    declared: dict[str, bool],
-    quarantine: TableWrite | None = None,
-    examples: Mapping[str, pl.DataFrame] | None = None,
-) -> list[dg.AssetCheckResult]:
-    """A result for every declared check; one that found nothing to report on has passed over no rows."""
-    results = [
-        checks.get((table, c.name), CheckResult(c.name, table, passed=True)) for c in step.checks if c.table == table
-    ]
-    return [
-        check_result(check, declared, quarantine=quarantine, examples=(examples or {}).get(check.name))
-        for check in results
-    ]
-
-
-def _unchanged(step: Step, env: Resources, declared: dict[str, bool]) -> Iterator[dg.MaterializeResult]:
-    """Nothing new to read: the tables stay at the version they have, with the checks of that time."""
-    for table in step.outputs:
-        state = env.lake.table(table).at()
-        commit = state.writers(None)[-1]
-        snapshot = state.table_snapshot(commit.version)
-        checks = {(item["table"], item["name"]): CheckResult(**item) for item in commit.checks}
-        yield dg.MaterializeResult(
-            asset_key=asset_key(table),
-            metadata={"delta_version": snapshot.version, "new_version": False, "dagster/row_count": state.rows()},
-            data_version=dg.DataVersion(snapshot.digest),
-            check_results=_verdicts(step, table, checks, declared),
-        )

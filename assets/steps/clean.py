@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Concern, Trust, Watched, same_partition
 from assay.assets.sources.source import Source
 from assay.assets.steps.apply_decisions import (
     DECISION,
@@ -20,10 +21,10 @@ from assay.assets.steps.apply_decisions import (
     expired,
     latest_decisions,
 )
+from assay.assets.steps.column_notes import contract_notes
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import Published, With
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
-from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.checks import (
     READER_DEFECTS,
     Contract,
@@ -34,6 +35,7 @@ from assay.checks import (
     contract_info,
     contract_rules,
     mask,
+    quarantined,
     validate,
     volume,
 )
@@ -46,6 +48,7 @@ from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 
 VOLUME = "volume"
+QUARANTINED = "quarantined"
 RELEASES = "releases"
 PREVIEW_ROWS = 10
 EXAMPLES = 3
@@ -64,6 +67,9 @@ def clean_step(source: Source) -> Step:
     ]
     if source.partitioning.is_partitioned:
         checks.append(CheckSpec(VOLUME, source.clean, "The batch has about as many rows as usual."))
+    checks.append(
+        CheckSpec(QUARANTINED, source.clean, _limits_in_words(source), blocking=info.quarantine.block is not None)
+    )
     checks.append(CheckSpec(RELEASES, source.clean, "Every release of a quarantined row still fits."))
     return Step(
         outputs=(source.clean, source.quarantine, Kind.PROFILES.table(source.name)),
@@ -76,7 +82,6 @@ def clean_step(source: Source) -> Step:
         partitioning=source.partitioning,
         batches=None if source.partitioning.is_partitioned else lambda env: batches_of(source.raw, env),
         checks=tuple(checks),
-        group="ingest",
         kinds=("polars", "pandera"),
         owner=info.owner or "",
         description=f"Rows of {source.raw} that meet contract {info.name} v{info.version}.",
@@ -85,6 +90,8 @@ def clean_step(source: Source) -> Step:
             Kind.PROFILES.table(source.name): f"Statistics of {source.clean}, one row per column, for monitoring.",
         },
         freshness=info.freshness,
+        event_time=source.event_time,
+        columns=dict.fromkeys((source.clean, source.quarantine), contract_notes(source.contract)),
     )
 
 
@@ -107,6 +114,14 @@ def _until_exceptions_end(batch: "Batch") -> Trust:
 
 def _midnight_after(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC) + timedelta(days=1)
+
+
+def _limits_in_words(source: Source) -> str:
+    limits = contract_info(source.contract).quarantine
+    warns = f"more than {limits.warn:.0%} of a batch warns" if limits.warn is not None else ""
+    stops = f"more than {limits.block:.0%} (from {limits.rows} rows on) stops it" if limits.block is not None else ""
+    said = "; ".join(text for text in (warns, stops) if text) or "there is no limit"
+    return f"Few of a batch's rows go to {source.quarantine}: {said}."
 
 
 # What a rule of this kind says of its column; others are named only.
@@ -244,6 +259,7 @@ def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]
     tx.check(*(_as_check(source, result) for result in report.rules))
     if source.partitioning.is_partitioned:
         tx.check(_volume_check(source, tx, raw.height))
+    tx.check(_quarantined_check(source, report))
     if not batch.decisions.is_empty():
         tx.check(_releases_check(source, settled))
     tx.audit()
@@ -254,12 +270,19 @@ def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]
     held = settled.quarantined.with_columns(pl.lit(report.version).alias("_contract"))
     tx.write(source.quarantine, held.drop(left_out, strict=False))
     tx.write(source.clean, clean, column_lineage=_own_columns(source, clean.columns, settled.edited))
-    tx.write(Kind.PROFILES.table(source.name), profile_rows(profile(settled.clean, source.contract)))
+    figures = profile(settled.clean, source.contract)
+    tx.write(Kind.PROFILES.table(source.name), profile_rows(figures))
+    nullable = [column.name for column in contract_info(source.contract).columns if column.nullable]
     return {
         "preview": mask(settled.clean.head(PREVIEW_ROWS), source.contract),
         "quarantined": mask(settled.quarantined.head(PREVIEW_ROWS), source.contract),
         "examples": _examples(source, settled.quarantined),
         "report": report,
+        "null_shares": {
+            name: figures.columns[name].null / figures.rows
+            for name in nullable
+            if figures.rows and name in figures.columns
+        },
     }
 
 
@@ -289,8 +312,32 @@ def _releases_check(source: Source, settled: DecidedBatch) -> CheckResult:
     )
 
 
+def _quarantined_check(source: Source, report: Report) -> CheckResult:
+    """Of what stays there: a row that was released does not count."""
+    result = quarantined(report.rows_in, report.rows_quarantined, contract_info(source.contract).quarantine)
+    message = ""
+    if result.invalid:
+        worst = max(report.rules, key=lambda rule: rule.invalid if rule.severity.removes_row else 0)
+        message = f"{result.invalid} of {result.evaluated} rows broke a rule, {worst.invalid} of them {worst.name}"
+        if result.status == "blocked":
+            message += ": so many that the delivery or the rule is wrong. Correct it, or allow it: Config.quarantine."
+        else:
+            message += f": see {source.quarantine}."
+    return CheckResult(
+        QUARANTINED,
+        source.clean,
+        passed=result.status == "passed",
+        severity="block" if result.status == "blocked" else "warn",
+        evaluated=result.evaluated,
+        invalid=result.invalid,
+        message=message,
+    )
+
+
 def _as_check(source: Source, result: RuleResult) -> CheckResult:
     blocked = result.status == "blocked"
+    limit = contract_info(source.contract).quarantine.rules.get(result.name)
+    unusual = limit is not None and result.share > limit
     message = ""
     if result.invalid:
         message = f"{result.invalid} of {result.evaluated} rows broke {result.name}: see {source.quarantine}."
@@ -300,7 +347,7 @@ def _as_check(source: Source, result: RuleResult) -> CheckResult:
         name=result.name,
         table=source.clean,
         passed=result.status == "passed",
-        severity="block" if blocked else ("warn" if result.severity == "block" else str(result.severity)),
+        severity="block" if blocked else ("warn" if result.severity == "block" or unusual else str(result.severity)),
         column=result.column,
         evaluated=result.evaluated,
         invalid=result.invalid,

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Watched, same_partition
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.step import Resources, Step, require
-from assay.assets.steps.watched import Watched, same_partition
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.keys import TEXT_KEY, text_keys
 from assay.features.embeddings.model import resolve_model
@@ -54,7 +54,6 @@ def embedding_step(embedding: Embedding, partitioning: Partitioning) -> Step:
         reads=(embedding.source,),
         partitioning=partitioning,
         batches=None if partitioning.is_partitioned else lambda env: batches_of(embedding.source, env),
-        group="features",
         kinds=("torch", "huggingface"),
         description=embedding.description,
         pool="gpu",

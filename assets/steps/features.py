@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Concern, Watched, same_partition
 from assay.assets.steps.clean import batches_of
+from assay.assets.steps.column_notes import view_notes
 from assay.assets.steps.step import CheckSpec, Step, available, require
-from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
@@ -51,9 +52,9 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
         partitioning=partitioning,
         batches=None if partitioning.is_partitioned else lambda env: batches_of(first, env),
         checks=(complete,) if view.lookback() else (),
-        group="features",
         kinds=("polars",),
         owner=view.owner,
+        columns={table: view_notes(view)},
         description=view.description or f"Features of one {view.entity.name} over event time.",
         lookback=reach,
         watched=Watched(dict.fromkeys(view.sources(), Concern(reach)) | same_partition(table)),

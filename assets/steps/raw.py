@@ -13,11 +13,12 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Concern, Trust, Watched
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.reader import NothingDelivered, Reading
 from assay.assets.sources.source import Source
+from assay.assets.steps.column_notes import contract_notes
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
-from assay.assets.steps.watched import Concern, Trust, Watched
 from assay.checks import compare_columns, contract_info
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
@@ -52,7 +53,7 @@ def raw_step(source: Source) -> Step:
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=() if reader.extracts else checks,
         kinds=reader.kinds,
-        group="ingest",
+        columns={source.raw: contract_notes(source.contract)},
         owner=contract_info(source.contract).owner or "",
         description=f"{source.description} As delivered, with a link to the bytes in every row.".strip(),
     )

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from assay.assets.planning.plan_store import PlanStore
+from assay.assets.planning.watched import Watched
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.code_version import code_identity
-from assay.assets.steps.plan_store import PlanStore
-from assay.assets.steps.watched import Watched
+from assay.assets.steps.column_notes import ColumnNote
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
@@ -75,13 +76,15 @@ class Step:
     batches: Callable[[Resources], list[str]] | None = None
     landed: Callable[[Resources], list[str]] | None = None
     checks: tuple[CheckSpec, ...] = ()
-    group: str = "default"
+    group: str = ""  # empty: by the kind of each table
     kinds: tuple[str, ...] = ()
     owner: str = ""
     description: str = ""
     descriptions: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, ColumnNote]] = field(default_factory=dict)  # by table and name
     pool: str | None = None
-    freshness: timedelta | None = None
+    freshness: timedelta | None = None  # how old its newest data may be
+    event_time: str = ""  # the column that says how new a table without partitions is
     lookback: int = 0  # partitions before its own that it also reads, at most
     watched: Watched | None = None
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Concern, Watched, same_partition
 from assay.assets.steps.callable_digest import callable_digest
 from assay.assets.steps.embeddings import Embedding, embedding_identity, embedding_keys
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
-from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
 from assay.features.serving.feature_refs import Reference, Resolved, resolve
@@ -97,7 +97,7 @@ class TrainingSet:
         skip_nulls: Takes for each feature its latest value that is not null.
         owner: The team that answers for it.
         description: One sentence for people.
-        group: The group of assets that Dagster shows it in.
+        group: The group of assets that Dagster shows it, its models and predictions in. Default: one for each kind.
 
     Raises:
         AssayError: The declaration is incomplete or contradicts itself.
@@ -112,7 +112,7 @@ class TrainingSet:
     skip_nulls: bool = False
     owner: str = ""
     description: str = ""
-    group: str = "model"
+    group: str = ""
     references: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

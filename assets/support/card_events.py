@@ -4,7 +4,7 @@ import polars as pl
 
 from assay.assets.sources.source import Files, Source
 from assay.assets.support.customers import customer
-from assay.assets.support.upstream.calendar import FIRST_DAY
+from assay.assets.support.upstream.calendar import FIRST_DAY, LAST_DAY
 from assay.checks import Contract, Field, Timestamp, rule
 from assay.features.tables.partitioning import Partitioning
 from assay.features.views.feature_view import FeatureView
@@ -34,7 +34,7 @@ class CardEvents(Contract):
 card_events = Source(
     name="card_events",
     reader=Files("card_events/{day}/*", (".parquet",)),
-    partitioning=Partitioning.daily(FIRST_DAY),
+    partitioning=Partitioning.daily(FIRST_DAY, LAST_DAY),
     contract=CardEvents,
     key=("event_id",),
     event_time="event_time",

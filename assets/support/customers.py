@@ -24,7 +24,6 @@ class Customers(Contract):
     class Config(Contract.Config):
         version = "1.0.0"
         owner = "support-data"
-        freshness = "2d"
 
 
 def crm_url(settings: Settings) -> str:

@@ -4,7 +4,7 @@ import polars as pl
 
 from assay.assets.sources.source import Files, Source
 from assay.assets.steps.embeddings import Embedding
-from assay.assets.support.upstream.calendar import FIRST_DAY
+from assay.assets.support.upstream.calendar import FIRST_DAY, LAST_DAY
 from assay.checks import Contract, Field, Timestamp, rule
 from assay.features.tables.partitioning import Partitioning
 from assay.features.views.entity import Entity
@@ -35,7 +35,7 @@ class Tickets(Contract):
 tickets = Source(
     name="tickets",
     reader=Files("tickets/{day}/*", (".csv", ".jsonl")),
-    partitioning=Partitioning.daily(FIRST_DAY),
+    partitioning=Partitioning.daily(FIRST_DAY, LAST_DAY),
     contract=Tickets,
     key=("ticket_id",),
     event_time="created_at",

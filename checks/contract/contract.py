@@ -5,7 +5,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -16,12 +16,12 @@ from pandera.api.polars.model_config import BaseConfig
 
 from assay.checks.contract.columns import require_order
 from assay.checks.contract.compile import compile_columns, compile_rules
-from assay.checks.contract.field import Block, ColumnRule, RowCount, RowRule, Severity
+from assay.checks.contract.field import METADATA_KEY, Block, ColumnRule, QuarantineLimits, RowCount, RowRule, Severity
 from assay.checks.contract.patterns import expanded, for_columns, templates
 from assay.checks.contract.rules import Column, Rule
-from assay.errors import AssayError, refuse_case_twins
+from assay.errors import AssayError, nearest, refuse_case_twins
 
-_OPTIONS = ("version", "owner", "freshness", "severity", "row_count")
+_OPTIONS = ("version", "owner", "freshness", "severity", "row_count", "quarantine")
 #: Options of pandera that a contract does not have -> what to do instead.
 _REFUSED = {
     "dtype": "annotate each column with its type",
@@ -40,12 +40,14 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @dataclass(frozen=True, slots=True)
 class ColumnInfo:
-    """What others may know about a column."""
+    """What others may know about a column. `description` and `metadata` are the field's: they decide nothing."""
 
     name: str
     dtype: str
     nullable: bool
     pii: str | None
+    description: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class ContractInfo:
     digest: str
     columns: tuple[ColumnInfo, ...]
     key: tuple[str, ...]
+    quarantine: QuarantineLimits = field(default_factory=QuarantineLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class Contract(pa.DataFrameModel):
         freshness: ClassVar[timedelta | str | None]  #: "30m", "12h", "1d", "2w"
         severity: ClassVar[Mapping[str, Severity | Block | str]]  #: rule name -> severity, where not the default
         row_count: ClassVar[RowCount | None]  #: the batch has as many rows as another place counts
+        quarantine: ClassVar[QuarantineLimits]  #: how much of a batch may go to quarantine, where not the default
 
     __options__: ClassVar[dict[str, Any]] = {}
     __compiled__: ClassVar[Compiled | None] = None
@@ -155,6 +159,8 @@ def _check_option(contract: str, name: str, value: Any) -> None:
         raise AssayError(f"{contract}: Config.{name} is not supported; {_REFUSED[name]}")
     if name == "row_count" and not isinstance(value, RowCount | None):
         raise AssayError(f"{contract}: Config.row_count must be a RowCount(reference), not a {type(value).__name__}")
+    if name == "quarantine" and not isinstance(value, QuarantineLimits):
+        raise AssayError(f"{contract}: Config.quarantine must be QuarantineLimits(…), not a {type(value).__name__}")
     if name not in options and not hasattr(pa.Check, name):
         close = get_close_matches(name, options, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(options)}"
@@ -183,11 +189,27 @@ def _compile(contract: type[Contract]) -> Compiled | None:
         owner=options.get("owner"),
         freshness=_freshness(name, options.get("freshness")),
         digest=_digest(schema, columns, rules, options),
-        columns=tuple(ColumnInfo(c.name, str(c.dtype), c.nullable, c.options.pii) for c in columns),
+        columns=tuple(map(_info, columns, schema.columns.values())),
         key=key,
+        quarantine=_limits(name, options.get("quarantine"), rules),
     )
     # A clean table has the contract's columns only, so "filter" is what always happens.
     return Compiled(info, columns, rules, strict=schema.strict is True, ordered=bool(schema.ordered))
+
+
+def _info(column: Column, declared: pa.Column) -> ColumnInfo:
+    own = {name: value for name, value in (declared.metadata or {}).items() if name != METADATA_KEY}
+    return ColumnInfo(
+        column.name, str(column.dtype), column.nullable, column.options.pii, declared.description or "", own
+    )
+
+
+def _limits(contract: str, given: QuarantineLimits | None, rules: Sequence[Rule]) -> QuarantineLimits:
+    limits, known = given or QuarantineLimits(), [rule.name for rule in rules]
+    for name in limits.rules:
+        if name not in known and not name.startswith("row."):  # what the reader finds has rules that begin so
+            raise AssayError(f"{contract}: Config.quarantine names the unknown rule {name!r}.{nearest(name, known)}")
+    return limits
 
 
 def _freshness(contract: str, value: timedelta | str | None) -> timedelta | None:
@@ -206,7 +228,8 @@ def _digest(
 ) -> str:
     declaration = {
         "name": schema.name,
-        "options": {name: _plain(options.get(name)) for name in ("version", "owner", "freshness", "row_count")},
+        "options": {name: _plain(options.get(name)) for name in ("version", "owner", "freshness", "row_count")}
+        | ({"quarantine": repr(limits)} if (limits := options.get("quarantine")) else {}),
         "strict": _plain(schema.strict),
         "ordered": bool(schema.ordered),
         "columns": [

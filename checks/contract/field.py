@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -80,6 +80,36 @@ class RowCount:
             raise AssayError(f"RowCount(share={self.share}): a share is between 0 and 1; for a count write rows=…")
         if self.rows < 0:
             raise AssayError(f"RowCount(rows={self.rows}): a number of rows is not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineLimits:
+    """How many rows of one batch (of one day, where days are delivered) may go to quarantine. Shares are from 0 to 1.
+
+    Without limits of its own a contract has these: more than a tenth of a batch warns, and more than half of it stops the
+    batch, since then it is the rule or the whole delivery that is wrong, not the rows.
+
+    Args:
+        warn: More than this share of the batch warns; None: never.
+        block: More than this share stops the batch: nothing of it is published; None: never.
+        rows: A batch of fewer rows is never stopped, since a few bad rows are a large share of it; it warns.
+        rules: For single rules: more than this share of the batch makes the rule's own check warn. Otherwise a rule whose
+            rows went to quarantine passes, with their count. (What stops a batch by one rule is `Block`.)
+
+    Raises:
+        AssayError: A share is not between 0 and 1.
+    """
+
+    warn: float | None = 0.1
+    block: float | None = 0.5
+    rows: int = 10
+    rules: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        named = {"warn": self.warn, "block": self.block, **self.rules}
+        for name, share in named.items():
+            if share is not None and not 0 <= share <= 1:
+                raise AssayError(f"QuarantineLimits: {name} = {share} is not a share; write a number from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +214,15 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
         normal=_listed(normal),
     )
     try:
-        field = pa.Field(metadata={**(metadata or {}), METADATA_KEY: options}, **pandera)
+        made = pa.Field(metadata={**(metadata or {}), METADATA_KEY: options}, **pandera)
     except re.error as error:
         raise AssayError(f"Field({', '.join(pandera)}): the regular expression does not compile ({error})") from error
     except (TypeError, ValueError, pa.errors.SchemaInitError) as error:
         raise AssayError(f"Field({', '.join(pandera)}): {error}") from error
     wanted = {"not_empty": not_empty, "no_email": no_email, "no_card_number": no_card_number}
-    field.checks += [pa.Check(ColumnRule(TEXT_RULES[name]), name=name) for name, on in wanted.items() if on]
-    field.checks += _context_checks(options)
-    return field
+    made.checks += [pa.Check(ColumnRule(TEXT_RULES[name]), name=name) for name, on in wanted.items() if on]
+    made.checks += _context_checks(options)
+    return made
 
 
 def _context_checks(options: FieldOptions) -> list[pa.Check]:

@@ -27,6 +27,7 @@ class Feature:
         name: The column's name: letters, digits and underscores, beginning with a letter.
         expr: A Polars expression over the columns of the source table, without Python functions.
         description: One sentence for people; it decides nothing.
+        unit: What it is counted in, for people: "EUR", "characters"; it decides nothing.
 
     Raises:
         AssayError: For a name that cannot be used, a constant, or an expression that looks at other rows.
@@ -35,6 +36,7 @@ class Feature:
     name: str
     expr: pl.Expr
     description: str = ""
+    unit: str = ""
 
     def __post_init__(self) -> None:
         where = check_feature(self.name, self.expr)

@@ -18,6 +18,7 @@ from assay.lineage.store.parse_event import known_as
 from assay.lineage.store.schema import ADDS, REPLACES, datasets, jobs, runs, versions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LONGEST = 1_000  # characters of a text that is searched for
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 Kind = Literal["dataset", "job", "run"]
@@ -158,7 +159,9 @@ class NodeReader:
 
     def search(self, text: str, kinds: set[str], limit: int) -> list[GraphNode]:
         pattern = text.strip().lower()
-        if not pattern or limit < 1:
+        if (
+            not pattern or len(pattern) > LONGEST or limit < 1
+        ):  # databases refuse a pattern that no name can be as long as
             return []
         keys: dict[Key, None] = {}
         if "run" in kinds and _UUID.fullmatch(pattern) and (run := self.key(f"run:{pattern}")):

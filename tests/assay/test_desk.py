@@ -295,7 +295,7 @@ def test_quarantined_rows_are_tried_and_released_and_rejected_with_who_and_why(
     done = cli(*fix, "--yes", "--json", place=place)
     assert (done.code, done.data["dry_run"]) == (0, False)
     rejected = cli("quarantine", "reject", "tickets", "--row", second, *why, "--yes", place=place)
-    assert "1 of 1 rows rejected" in rejected.out
+    assert "1 of 1 row rejected" in rejected.out
     after = {item["name"]: item["rows"] for item in cli("tables", "--json", place=place).data}
     rows = {item["name"]: item["rows"] for item in before}
     assert after["clean/tickets"] == rows["clean/tickets"] + 1

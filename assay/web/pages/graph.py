@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from assay.errors import AssayError, plural
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnNode
+from assay.lineage.events.naming import LOGICAL
 from assay.lineage.queries.nodes import GraphNode, find
 from assay.lineage.queries.walk import neighbourhood
 from assay.lineage.store.lineage_store import LineageStore
@@ -18,7 +19,7 @@ from assay.web.drawing import HEIGHT, WIDTH, Badge, Card, ColumnLine, Picture, R
 from assay.web.grow import extend, unfold
 from assay.web.html import HEADERS, PageError, link, page
 from assay.web.layout import Layout, arrange
-from assay.web.node_labels import dataset_id, heading, kind_of, logical, style_of
+from assay.web.node_labels import LONGEST, dataset_id, heading, kind_of, logical, near_tables, style_of
 from assay.web.view import DEEPEST, Side, View, parse, text_of
 from assay.web.visible import VisibleGraph, visible_graph
 
@@ -32,11 +33,10 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         return RedirectResponse("/", 303, HEADERS)
     view = parse(request.query_params, request.query_params.getlist("then"))
     focus = find(store, view.focus)
+    if focus is None and find(store, f"dataset:{LOGICAL}:{view.focus}") is not None:  # a table by its name alone
+        return RedirectResponse(view.on(f"dataset:{LOGICAL}:{view.focus}").address, 303, HEADERS)
     if focus is None:
-        advice = (
-            "Search for it by a part of its name. What was recorded elsewhere appears once its events are imported."
-        )
-        raise PageError(404, "No such node", f"The lineage graph has no node {view.focus}.", advice)
+        raise _no_such_node(lake, view.focus)
     if view.as_of is not None and not view.focus.endswith(f"@{focus.version}"):
         focus = _latest(store, lake, focus, view)
     visible = visible_graph(store, focus.id, view)
@@ -72,7 +72,18 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         problem=problem,
         impact=link(f"/impact/{table}", version=words["version"]) if table and focus.kind == "dataset" else "",
         versions=link(f"/versions/{table}") if table and focus.kind == "dataset" else "",
+        dagster=_dagster_run(focus),
     )
+
+
+def _no_such_node(lake: Lake, wanted: str) -> PageError:
+    table = wanted.removeprefix(f"dataset:{LOGICAL}:").partition("@")[0]
+    if table in lake.tables():
+        advice = "Run `assay lineage rebuild`: it makes the index again from the lake."
+        return PageError(404, "Not in the graph", f"The lineage index does not know {cut(wanted, LONGEST)}.", advice)
+    advice = "Search for it by a part of its name. What was recorded elsewhere appears once its events are imported."
+    message = f"The lineage graph has no node {cut(wanted, LONGEST)}."
+    return PageError(404, "No such node", message, advice, near_tables(lake, table))
 
 
 def _latest(store: LineageStore, lake: Lake, focus: GraphNode, view: View) -> GraphNode:
@@ -160,12 +171,19 @@ def _actions(node: GraphNode, focus: GraphNode, view: View) -> tuple[tuple[str, 
     table = logical(node) if node.kind == "dataset" else ""
     around = () if node.id == focus.id else (("Focus", view.on(node.id).address),)
     if not table:
-        return around
+        run = _dagster_run(node)
+        return (*around, ("Dagster", run)) if run else around
     return (
         *around,
         ("Impact", link(f"/impact/{table}", version=node.version)),
         ("Versions", link(f"/versions/{table}")),
     )
+
+
+def _dagster_run(node: GraphNode) -> str:
+    """The address that leads to the Dagster run that a run was a step of."""
+    parent = node.facts.get("parent_id") if node.kind == "run" else None
+    return link(f"/dagster/{parent}") if parent else ""
 
 
 def _hidden(side: Side, node: GraphNode, view: View, visible: VisibleGraph) -> tuple[int, str] | None:

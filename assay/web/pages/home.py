@@ -14,9 +14,9 @@ from assay.lineage.predictions.find_prediction import ID, UNREADABLE
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
 from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
-from assay.web.drawing import checks_badge, cut
+from assay.web.drawing import Badge, checks_badge, cut
 from assay.web.html import HEADERS, link, page
-from assay.web.node_labels import dataset_id, graph_link, heading, style_of, table_kind
+from assay.web.node_labels import LONGEST, dataset_id, graph_link, heading, near_tables, style_of, table_kind
 from assay.web.values import answer_text, metrics, moment
 
 FOUND = 50
@@ -40,7 +40,10 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         if not nodes:  # runs are in the index, predictions are in the lake
             return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
     hits = [_hit(node) for node in search(store, text, limit=FOUND)]
-    return page("home.html", q=text, hits=hits, limit=FOUND)
+    near = {} if hits else near_tables(lake, text)
+    return page(
+        "home.html", q=text if len(text) <= LONGEST else f"{text[:LONGEST]}…", hits=hits, limit=FOUND, near=near
+    )
 
 
 def _hit(node: GraphNode) -> dict[str, Any]:
@@ -77,16 +80,36 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
     if isinstance(state, AssayError):
         return row
     last = state.commits[-1]
-    failed = [check["name"] for check in last.checks if not check["passed"] and check["table"] == name]
-    count = sum(check["table"] == name for check in last.checks)
     return row | {
         "version": state.version,
         "versions": link(f"/versions/{name}"),
         "rows": f"{state.rows():,}",
         "partitions": len(state.partitions()) or "",
-        "badge": checks_badge(count - len(failed), failed),
+        "badge": _badge(name, state),
         "updated": moment(last.timestamp),
     }
+
+
+def _badge(name: str, state: TableState) -> Badge | None:
+    """The checks of all live batches: a rule that an earlier day broke is not forgotten when the next day keeps it."""
+    batches = state.writers(None)
+    verdicts = [
+        (number, check) for number, batch in enumerate(batches) for check in batch.checks if check["table"] == name
+    ]
+    names = {check["name"] for _, check in verdicts}
+    broken = [(number, check) for number, check in verdicts if not check["passed"]]
+    open_ = [found for found in broken if not (found[1]["severity"] == "quarantine" and found[1]["invalid"])]
+    if not broken:
+        return checks_badge(len(names), [])
+    found = {check["name"] for _, check in (open_ or broken)}
+    days = len({number for number, _ in (open_ or broken)})
+    if open_:
+        meaning = f"{len(found)} of {len(names)} checks found something, in {days} of {len(batches)} batches"
+        return Badge(f"✗ {len(found)}/{len(names)}", "failed", meaning)
+    meaning = (
+        f"rows that broke {len(found)} of {len(names)} rules are in quarantine, from {days} of {len(batches)} batches"
+    )
+    return Badge(f"✓ {len(names)}, {len(found)} with quarantine", "ok", meaning)
 
 
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:

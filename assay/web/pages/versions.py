@@ -10,7 +10,7 @@ from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page
-from assay.web.node_labels import dataset_id, graph_link, style_of, table_kind
+from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
 from assay.web.values import moment
 
 LISTED = 100
@@ -24,7 +24,8 @@ def versions_page(lake: Lake, request: Request) -> Response:
     try:
         history = lake.table(table).history()
     except AssayError as problem:
-        raise PageError(404, "No such table", str(problem), "Choose a table from the first page.") from None
+        near = near_tables(lake, table)
+        raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
     written = [commit for commit in history if commit.run_id]
     matching = [commit for commit in written if not text or commit.version <= int(text)]
     earlier = dict(

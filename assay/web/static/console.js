@@ -14,7 +14,7 @@ const HEAD = 46; // pixels of a card, open or not, above its columns
 
 const center = (node) => {
   const box = node.getBoundingClientRect();
-  return { x: box.x + box.width / 2, y: box.y + Math.min(box.height, HEAD) / 2 };
+  return { x: box.x + box.width / 2, y: box.y + Math.min(box.height, HEAD * scale) / 2 };
 };
 
 const owner = (node) => node.dataset.node ?? node.dataset.anchor;
@@ -52,7 +52,19 @@ const show = (canvas, node) => {
   canvas.scrollTop += box.y + Math.min(box.height, view.height) / 2 - (view.y + view.height / 2);
 };
 
-const enliven = (canvas) => {
+// A picture wider than its frame is drawn smaller, as long as it can be read. What it grows by keeps its scale: nothing moves.
+const SMALLEST = 0.6;
+let scale = 1;
+const fit = (canvas, first) => {
+  const svg = canvas.querySelector("svg");
+  const { width, height } = svg.viewBox.baseVal;
+  if (first) scale = Math.min(1, Math.max(SMALLEST, canvas.clientWidth / width));
+  svg.setAttribute("width", width * scale);
+  svg.setAttribute("height", height * scale);
+};
+
+const enliven = (canvas, first) => {
+  fit(canvas, first);
   const nodes = [...canvas.querySelectorAll("a")];
   const enter = (node) => nodes.forEach((other) => other.setAttribute("tabindex", other === node ? "0" : "-1"));
   const current = canvas.querySelector("a.card[aria-current]") ?? nodes.at(-1);
@@ -119,7 +131,7 @@ const replace = async (href, push, link) => {
   document.querySelector(".head").replaceWith(page.querySelector(".head"));
   if (push) history.pushState({}, "", href);
   const canvas = fresh.querySelector("[data-canvas]");
-  enliven(canvas);
+  enliven(canvas, false);
   const node = same(fresh, used)?.querySelector("rect");
   if (before && node) hold(canvas, node, before);
   if (!link) return;
@@ -140,4 +152,4 @@ addEventListener("popstate", () => {
   if (document.querySelector("[data-graph]")) replace(location.href, false);
 });
 
-document.querySelectorAll("[data-canvas]").forEach(enliven);
+document.querySelectorAll("[data-canvas]").forEach((canvas) => enliven(canvas, true));

@@ -261,3 +261,36 @@ def test_hostile_names_of_tables_are_only_text(tmp_path: Path) -> None:
         assert not [given for tag, given in Page(answer.text).tags if tag == "script" and "src" not in given]
         assert "onerror=alert(1)&gt;{{7*7}}" in answer.text
     store.close()
+
+
+def test_an_unknown_name_leads_to_the_nearest_table(client: TestClient) -> None:
+    for address in ("/?q=clean/tickts", "/?q=tickest", "/graph?focus=clean/tikets", "/versions/clean/ticket"):
+        answer = client.get(address)
+        page = Page(answer.text)
+        assert "Did you mean" in answer.text, address
+        assert f"/graph?focus={quote(TABLE, safe='')}" in page.addresses(), address
+    assert "Did you mean" not in client.get("/?q=xyzzy").text
+
+
+def test_a_table_by_its_name_alone_is_shown(client: TestClient) -> None:
+    answer = client.get("/graph?focus=clean/tickets@2", follow_redirects=True)
+    assert (answer.status_code, answer.url.params["focus"]) == (200, f"{TABLE}@2")
+
+
+def test_a_search_longer_than_any_name_finds_nothing_and_breaks_nothing(client: TestClient) -> None:
+    for address in (f"/?q={'a' * 60_000}", f"/graph?focus={'b' * 60_000}", f"/?q={quote('%_' * 10_000)}"):
+        answer = client.get(address)
+        assert answer.status_code in (200, 404)
+        assert len(answer.text) < 20_000, "the page does not repeat it"
+
+
+def test_the_checks_of_a_table_are_those_of_all_its_days(client: TestClient) -> None:
+    """The second of three days broke a rule; its rows are in quarantine, as agreed."""
+    page = client.get("/").text
+    assert "rows that broke 1 of 2 rules are in quarantine, from 1 of 3 batches" in page
+
+
+def test_a_run_leads_to_its_page_in_dagster(client: TestClient) -> None:
+    answer = client.get(f"/dagster/{NOBODY}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"http://127.0.0.1:3000/runs/{NOBODY}")
+    assert client.get("/dagster/../../elsewhere").status_code == 404

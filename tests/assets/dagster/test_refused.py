@@ -184,3 +184,19 @@ def test_a_refused_batch_is_tried_again_each_time_and_changes_nothing(shop: Any)
     before = shop.files()
     assert [result.success for result in shop.run().results] == [False]
     assert shop.files() == before
+
+
+def test_a_day_of_which_most_would_be_quarantined_is_stopped_and_no_feature_says_that_nothing_happened(
+    shop: Any,
+) -> None:
+    """An upstream that changes a sign or a spelling breaks every row."""
+    shop.drop(4, shop.csv(4, *[-1.0] * 12))
+    (failed,) = shop.run().failed
+    assert failed.failed == ("clean/orders",)
+    assert "12 of 12 rows broke a rule, 12 of them amount.ge: so many that" in failed.problems[0]
+    for table in ("clean/orders", "quarantine/orders", "features/spending"):
+        assert shop.env.lake.table(table).at().partitions() == [shop.day(number) for number in (1, 2, 3)]
+    shop.drop(4, shop.csv(4, -1.0, -1.0))  # of few rows a few bad ones are a large share
+    (done,) = shop.run().results
+    assert done.success
+    assert "2 of 2 rows broke a rule, 2 of them amount.ge: see quarantine/orders." in done.warnings

@@ -67,7 +67,8 @@ def test_a_refused_batch_is_asked_for_again_when_its_files_change(shop: Any) -> 
     watched = Watched(shop)
     shop.drop(4, b"")
     (request,) = watched.tick()
-    assert not watched.launch(request).success
+    refused = watched.launch(request)
+    assert [item.check_name for item in refused.get_asset_check_evaluations() if not item.passed] == ["delivery"]
     assert watched.tick() == []
     shop.drop(5, shop.csv(5, 1.0))
     (other,) = watched.tick()

@@ -71,4 +71,11 @@ def test_the_ui_shows_the_asset_graph_and_the_rules_of_a_contract(ui: str) -> No
         page.goto(f"{ui}/assets/clean/tickets?view=checks")
         for rule in ("ticket_id__unique", "text__no_card_number", "customer_id__exists", "volume"):
             page.get_by_text(rule, exact=True).first.wait_for()
+        # A refused day is one red verdict with its reason, and no failed run.
+        page.goto(f"{ui}/assets/raw/card_events?view=checks&checkDetail=delivery")
+        page.get_by_text("Execution history").click()
+        page.get_by_text("Nothing was published").first.wait_for()
+        page.goto(f"{ui}/assets/features/ticket")
+        page.get_by_text("length of the text in characters").first.wait_for()
+        page.get_by_text("graph?focus=", exact=False).first.wait_for()
         browser.close()

@@ -1,0 +1,49 @@
+"""What people may want to know of a column, from its declaration: shown where the data is. It decides nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from assay.checks import Contract, contract_info, contract_rules
+from assay.features.views.feature_view import FeatureView
+from assay.features.views.row_wise import Feature
+from assay.features.views.timestamps import format_duration
+from assay.features.views.windowed import Windowed
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnNote:
+    """A column in words. `rules` are the names of what must hold of it; `tags` are its unit, owner, class of personal data
+    and whatever else was declared."""
+
+    description: str = ""
+    nullable: bool = True
+    rules: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def contract_notes(contract: type[Contract]) -> dict[str, ColumnNote]:
+    """Of each column of a contract: `Field(description=…, metadata={"unit": "EUR"})`, its rules, and `pii`."""
+    info, notes = contract_info(contract), dict[str, ColumnNote]()
+    for column in info.columns:
+        rules = tuple(rule.name for rule in contract_rules(contract) if rule.column == column.name)
+        tags = {str(name): str(value) for name, value in column.metadata.items()}
+        tags |= {"pii": column.pii} if column.pii else {}
+        tags |= {"key": "yes"} if column.name in info.key else {}
+        notes[column.name] = ColumnNote(column.description, column.nullable, rules, tags)
+    return notes
+
+
+def view_notes(view: FeatureView) -> dict[str, ColumnNote]:
+    """Of each column of a view's table: what it is a feature of, over which window, in which unit."""
+    notes = {key: ColumnNote(f"Key of one {view.entity.name}.", nullable=False) for key in view.entity.keys}
+    notes[view.event_time] = ColumnNote("From when the row holds (UTC).", nullable=False)
+    for feature in view.features:
+        owner = {"owner": view.owner} if view.owner else {}
+        if isinstance(feature, Windowed):
+            window = format_duration(feature.width)
+            said = f"Over {feature.source} in the {window} before the row's time."
+            notes[feature.name] = ColumnNote(said, tags={"window": window, **owner})
+        elif isinstance(feature, Feature):
+            own = {"unit": feature.unit} if feature.unit else {}
+            notes[feature.name] = ColumnNote(feature.description, tags={**own, **owner})
+    return notes
