@@ -95,12 +95,12 @@ def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetV
     for table in tables:
         if name in (None, own_name(table)):
             try:
-                history = lake.table(table).history()
+                state = lake.table(table).at()
             except Denied:
                 if name is not None:
                     raise
                 continue
-            for version in (commit.version for commit in history if commit.manifest is not None):
+            for version in state.index.with_section("manifest", state.version):
                 try:
                     training_sets.append(load_training_set(lake, f"{own_name(table)}@{version}"))
                 except AssayError:  # vacuumed or erased: `load_training_set` says which

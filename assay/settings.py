@@ -120,6 +120,11 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="or by this transport of the OpenLineage client: its configuration as JSON, or a YAML file's path",
     )
+    namespace: str = Field(
+        default="assay",
+        pattern=r"^[a-z][a-z0-9._-]*$",
+        description="the namespace of our tables and jobs in events that are sent there: one for each lake",
+    )
     connections: dict[str, Connection] = Field(
         default_factory=dict,
         description="databases by name: ASSAY_CONNECTIONS__ERP__URL is the SQLAlchemy URL of `Rows(…, connection='erp')`",

@@ -1,13 +1,14 @@
 """`assay sources | views | training-sets | models | pins`: what there is, and one of them described."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
 
 from assay.cli.output import err, json_option, out, print_json, print_table
 from assay.errors import AssayError, nearest
+from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
 
@@ -169,9 +170,14 @@ def _training_sets(store: Store) -> list[dict[str, Any]]:
             "content": commit.manifest["content_digest"][:16],
         }
         for table in store.lake.tables(Kind.TRAINING.folder)
-        for commit in store.table(table).history()
+        for commit in _with_manifest(store, table)
         if commit.manifest
     ]
+
+
+def _with_manifest(store: Store, table: str) -> Iterator[Commit]:
+    state = store.table(table).at()
+    return map(state.index.commit, state.index.with_section("manifest", state.version))
 
 
 def _training_set(store: Store, name: str) -> dict[str, Any]:

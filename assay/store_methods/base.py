@@ -50,7 +50,9 @@ class StoreBase:
         """Every transaction of this store is reported here."""
         from assay.lineage.delivery.recorder import EventRecorder
 
-        return EventRecorder(self.lineage_store, forward_to=self.settings.forward_to or None)
+        return EventRecorder(
+            self.lineage_store, forward_to=self.settings.forward_to or None, namespace=self.settings.namespace
+        )
 
     def recover_events(
         self,
@@ -80,7 +82,7 @@ class StoreBase:
             return 0
         if refused:
             retry_parked(self.lineage_store)
-        drain = Drain(self.lineage_store, self.settings.forward_to)
+        drain = Drain(self.lineage_store, self.settings.forward_to, namespace=self.settings.namespace)
         try:
             drain.drain(deadline=seconds)
         finally:

@@ -43,7 +43,7 @@ class TableMethods(StoreBase):
                 state = self.lake.table(name).at()
             except Denied:
                 continue
-            updated = state.commits[-1].timestamp
+            updated = state.last_commit.timestamp
             infos.append(
                 TableInfo(name, state.version, state.rows(), len(state.partitions()), updated, state.table.uri)
             )

@@ -68,9 +68,7 @@ class Columns:
         node, log = self.nodes[node_id], self._log(node_id)
         if log is None:
             return None
-        changed = max(
-            (e.version for e in log.entries if e.table_id and e.version <= int(node.version or 0)), default=None
-        )
+        changed = log.columns_since(int(node.version or 0))
         key = (log.table, changed)  # a version that changed no metadata has the columns of the one before
         if key not in self._names:
             self._names[key] = _shown_columns(self.lake, *key)

@@ -64,7 +64,9 @@ def unchanged_events(context: dg.AssetExecutionContext, step: Step, env: Resourc
             state = env.lake.table(table).at()
         except TableMissing:
             continue
-        commit = state.writers(None)[-1]
+        newest = state.index.last_written(state.version)
+        assert newest is not None  # nothing is unchanged that was never written
+        commit = state.index.commit(newest)
         snapshot = state.table_snapshot(commit.version)
         if asset_key(table) in context.selected_asset_keys:
             yield dg.MaterializeResult(

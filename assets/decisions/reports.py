@@ -24,9 +24,8 @@ def batch_report(lake: Lake, source: Source, partition: str | None = None) -> Ba
     Raises AssayError when nothing of it is published: a batch that was stopped says why in its run.
     """
     state = lake.table(source.clean).at()
-    published = state.partitions()
-    chosen = partition or (published[-1] if published else None)
-    commit = state.writer_of(chosen) if chosen in published else None
+    chosen = partition or state.last_partition()
+    commit = state.writer_of(chosen) if chosen and state.partitions([chosen]) else None
     if commit is None or chosen is None:
         raise AssayError(
             f"{source.clean} has no published batch {chosen or ''}".rstrip()

@@ -186,7 +186,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     counts = {table: _rows_of(tx, table, batch) for table in _counted(source)}
     lookup_tables = {}
     for table in _references(source):
-        available(tx, table)
+        available(tx, table, [])
         lookup_tables[table] = tx.read(table, lookup=True)
     try:
         tx.read(source.clean, lookup=True, excluded=[batch])
@@ -205,7 +205,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
 def _rows_of(tx: Transaction, table: str, batch: str) -> int:
     """How many rows a table counts for a batch: those of the same partition, or all of a table without partitions. Raises
     NotReady while they have not arrived."""
-    available(tx, table)
+    available(tx, table, [])
     partitions = None
     if tx.state(table).partitioned:
         require(tx, table, batch)
@@ -216,7 +216,7 @@ def _rows_of(tx: Transaction, table: str, batch: str) -> int:
 def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
     """A batch about which nothing was decided does not read the table: decisions elsewhere do not make it stale."""
     try:
-        decided = batch in tx.state(source.releases).partitions()
+        decided = bool(tx.state(source.releases).partitions([batch]))
     except TableMissing:
         decided = False
     return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else pl.DataFrame(schema=SCHEMA)
@@ -359,8 +359,8 @@ def _as_check(source: Source, result: RuleResult) -> CheckResult:
 def _volume_check(source: Source, tx: Transaction, rows: int) -> CheckResult:
     """Compares with the batches before; those after are no history."""
     batch = tx.work.partition or ""
-    commits = tx.state(source.raw).writers(None)
-    history = [commit.rows or 0 for commit in commits if (commit.partition or "") < batch]
+    raw = tx.state(source.raw)
+    history = raw.index.rows_written(raw.version, before=batch)
     result = volume(rows, history, ratio=source.expected_ratio)
     usual = f"cannot be compared: {result.note}" if result.unknown else f"{median(history):.0f} is usual"
     return CheckResult(

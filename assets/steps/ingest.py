@@ -157,9 +157,9 @@ def _frame_of(source: Source, data: Given) -> pl.DataFrame | str | Path | Sequen
 
 def _batch_with(source: Source, env: Resources, given: Sequence[Delivery]) -> str | None:
     """The batch that holds these bytes already."""
-    wanted = {delivery.sha256 for delivery in given}
-    commits = env.lake.table(source.raw).at().writers(None)
-    return next((commit.partition for commit in commits if wanted & {item.sha256 for item in commit.sources}), None)
+    state = env.lake.table(source.raw).at()
+    found = (state.index.source(delivery.sha256, state.version) for delivery in given)
+    return min((item[:2] for item in found if item is not None), default=(0, None))[1]
 
 
 def _ingested(source: Source, env: Resources, partition: str, changed: bool) -> Ingested:

@@ -68,11 +68,9 @@ def profile_of(
         raise _without(table, "any partition") from None
     wanted = state.partitions() if partitions is None else list(partitions)
     writers = {commit.partition: commit for commit in state.writers(wanted)}
-    made: dict[str, list[Commit]] = {}
-    for commit in profiles.commits:
-        if commit.run_id and commit.partition:
-            made.setdefault(commit.partition, []).append(commit)
-    by_partition = {key: _made_with(writers[key], made.get(key, [])) for key in wanted if key in writers}
+    index = profiles.index
+    made = {key: [index.commit(version) for version in index.written(profiles.version, key)] for key in wanted}
+    by_partition = {key: _made_with(writers[key], made[key]) for key in wanted if key in writers}
     lacking = [key for key in wanted if by_partition.get(key) is None]
     if lacking:
         raise _without(table, lacking[0])

@@ -23,8 +23,7 @@ from assay.checks import compare_columns, contract_info
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import SourceFile
-from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 
@@ -91,12 +90,13 @@ def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
         raise NotReady(str(nothing)) from None
     if not listed:
         raise NotReady(f"{source.name} has delivered nothing for {key}.")
-    seen = _seen_elsewhere(env.lake, source.raw, key)
+    before = _at(env.lake, source.raw)
     taken: list[Delivery] = []
     for delivery in listed:
-        first = seen.get(delivery.sha256) or next((t.path for t in taken if t.sha256 == delivery.sha256), None)
         if delivery.superseded_by is not None:
             continue
+        elsewhere = before.index.source(delivery.sha256, before.version, outside=key) if before else None
+        first = elsewhere[2] if elsewhere else next((t.path for t in taken if t.sha256 == delivery.sha256), None)
         if first is not None:
             if source.partitioning.is_partitioned:  # without, everything that was read before is listed again
                 message = f"{delivery.path} has the same bytes as {first}: taken once."
@@ -141,20 +141,17 @@ def _keep(env: Resources, deliveries: Sequence[Delivery]) -> None:
 
 
 def _next_batch(lake: Lake, source: Source) -> str:
-    try:
-        batches = lake.table(source.raw).at().partitions()
-    except TableMissing:
-        batches = []
-    return f"{int(batches[-1]) + 1 if batches else 1:06d}"
+    state = _at(lake, source.raw)
+    last = state.last_partition() if state else None
+    return f"{int(last) + 1 if last else 1:06d}"
 
 
-def _seen_elsewhere(lake: Lake, table: str, key: str) -> dict[str, str]:
-    """SHA-256 → path of the files that other partitions' live rows came from."""
+def _at(lake: Lake, table: str) -> TableState | None:
+    """The table as it is now, if there is one. Not pinned: what other partitions hold is no input of this one."""
     try:
-        writers = lake.table(table).at().writers(None)
+        return lake.table(table).at()
     except TableMissing:
-        return {}
-    return {item.sha256: item.path for commit in writers if commit.partition != key for item in commit.sources}
+        return None
 
 
 def _compute(source: Source, tx: Transaction, env: Resources, deliveries: list[Delivery]) -> Mapping[str, Any]:
@@ -261,11 +258,11 @@ def _lossless(values: pl.Series, wanted: pl.DataType) -> pl.Series | None:
 
 def _arrived_before(lake: Lake, table: str, day: str) -> dict[str, datetime]:
     """When the files that the day already holds came in: bytes that stay keep their time of arrival."""
-    try:
-        rows = lake.table(table).scan().filter(pl.col(PARTITION) == day)
-    except TableMissing:
+    state = _at(lake, table)
+    if state is None or not state.partitioned:
         return {}
-    return dict(rows.select("_source_sha256", "_ingested_at").unique("_source_sha256").collect().iter_rows())
+    rows = state.scan([day]).select("_source_sha256", "_ingested_at")
+    return dict(rows.unique("_source_sha256").collect().iter_rows())
 
 
 def _linked(

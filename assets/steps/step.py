@@ -183,10 +183,9 @@ def waits_for(step: Step, env: Resources, partition: str | None) -> str | None:
 def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> list[str]:
     """Partitions of a table that exist (among `wanted`). Raises NotReady when the table does not exist."""
     try:
-        present = tx.state(table).partitions()
+        return tx.state(table).partitions(wanted)
     except TableMissing:
         raise NotReady(f"{table} does not exist yet: materialise it first.") from None
-    return present if wanted is None else [key for key in wanted if key in set(present)]
 
 
 def require(tx: Transaction, table: str, partition: str) -> None:

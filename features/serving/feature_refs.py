@@ -7,7 +7,7 @@ made it: joined as of the spine's time, or looked up by keys.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -131,17 +131,16 @@ def partitions_between(
     first, last = between
     if last is None:
         return []
-    earliest = first - timedelta(microseconds=max_age_us) if bounded and first and max_age_us is not None else None
-    actions = state.add_actions
-    keep = pl.lit(True)
-    low, high = f"min.{time}", f"max.{time}"
-    if {low, high, "num_records"} <= set(actions.columns):
-        keep = pl.col(low).is_null() | (pl.col(low) <= last)
-        if earliest is not None:
-            # Delta's statistics may be rounded to milliseconds.
-            keep &= pl.col(high).is_null() | (pl.col(high) >= earliest - timedelta(milliseconds=1))
-        keep &= pl.col("num_records") != 0
-    return sorted(set(actions.filter(keep)[f"partition.{PARTITION}"])) if actions.height else []
+    earliest = None
+    if bounded and first is not None and max_age_us is not None:
+        # Delta's statistics may be rounded to milliseconds.
+        earliest = _microseconds(first) - max_age_us - 1000
+    files = state.files_between(time, earliest, _microseconds(last))
+    return sorted({file.partition for file in files if file.partition is not None})
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _times(spine: pl.DataFrame) -> Between:
@@ -174,9 +173,9 @@ def serving_of(state: TableState) -> tuple[Serving, Mapping[str, Any]]:
 
 def find_serving(state: TableState) -> tuple[Serving, Mapping[str, Any]] | None:
     """`serving_of`, or None if the table does not say how it is served."""
-    for commit in reversed(state.commits):
-        if commit.serving is not None:
-            return Serving.from_dict(commit.serving), commit.view or {}
+    for version in state.index.with_section("serving", state.version, newest=True):
+        commit = state.index.commit(version)
+        return Serving.from_dict(commit.serving or {}), commit.view or {}
     # Embedding tables say so only since their commits have a format.
     if TEXT_KEY in state.schema:
         return Serving.lookup([TEXT_KEY]), {}

@@ -203,7 +203,7 @@ def load_training_set(lake: Lake, training_set_id: str) -> TrainingSetVersion:
         if remembered:
             require_readable(lake, remembered[0], f"Training set {training_set_id}")
         raise
-    table_id = str(latest.delta.metadata().id)
+    table_id = latest.table_id
     if remembered and all(item.table_id != table_id for item in remembered):
         require_readable(lake, remembered[-1], f"Training set {training_set_id}")
     snapshot = lake.table(_table(name)).at(version).snapshot
@@ -212,10 +212,11 @@ def load_training_set(lake: Lake, training_set_id: str) -> TrainingSetVersion:
 
 
 def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSetVersion:
-    commit = lake.table(snapshot.table).at(snapshot.version).commits[-1]
+    commit = lake.table(snapshot.table).at(snapshot.version).last_commit
     manifest = commit.manifest
     if manifest is None:
-        made = [item.version for item in lake.table(snapshot.table).history() if item.manifest is not None]
+        latest = lake.table(snapshot.table).at()
+        made = latest.index.with_section("manifest", latest.version)
         raise AssayError(
             f"Version {snapshot.version} of {snapshot.table} made no training set (those that did: {made})."
         )

@@ -30,7 +30,7 @@ def snapshot_status(lake: Lake, item: Snapshot | Slice) -> Status:
         latest = table.at()
     except TableMissing:
         return "erased"
-    if str(latest.delta.metadata().id) != snapshot.table_id:
+    if latest.table_id != snapshot.table_id:
         return "erased"
     if lake.storage.size(commit_path(snapshot.table, snapshot.version)) is None:
         return "vacuumed"

@@ -14,7 +14,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from assay.errors import AssayError, refuse_case_twins
 from assay.features.tables.commit_metadata import Commit, to_metadata
-from assay.features.tables.delta_log import VOUCHES, read_commit, unvouched
+from assay.features.tables.delta_log import VOUCHES, unvouched
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
 from assay.features.tables.parquet_files import PARTITION, EncodedFile, encode, storable
 from assay.features.tables.run_record import RunResult, TableWrite
@@ -222,8 +222,8 @@ _CONSTRAINT = "delta.constraints."
 
 
 def _constraints_of(state: TableState) -> dict[str, str]:
-    settings = state.delta.metadata().configuration
-    return {key.removeprefix(_CONSTRAINT): rule or "" for key, rule in settings.items() if key.startswith(_CONSTRAINT)}
+    settings = state.configuration
+    return {key.removeprefix(_CONSTRAINT): rule for key, rule in settings.items() if key.startswith(_CONSTRAINT)}
 
 
 def _add_constraints(table: Table, constraints: Mapping[str, str]) -> None:
@@ -248,9 +248,7 @@ def _check_constraints(table: str, frame: pl.DataFrame, constraints: Mapping[str
 
 def _moved(state: TableState, since: int) -> bool:
     """Whether data changed after a version (not: columns or settings)."""
-    storage, name = state.table.lake.storage, state.table.name
-    later = (read_commit(storage, name, version) for version in range(since + 1, state.version + 1))
-    return any("add" in action or "remove" in action for actions in later for action in actions)
+    return bool(state.index.changes(since, state.version))
 
 
 def _note(table: str, partition: str | None) -> str:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from assay.errors import AssayError
 from assay.features.tables.parquet_files import PARTITION
@@ -23,7 +22,6 @@ from assay.features.tables.storage import Storage
 Action = dict[str, Any]
 
 VOUCHES = "assay.previous"
-_INFO = b'{"commitInfo"'
 _COMMIT = re.compile(r"\d{20}\.json")
 _KEY = re.compile(rf"(?:\A|/){PARTITION}=([^/]+)/")
 
@@ -58,33 +56,6 @@ def read_files(storage: Storage, table: str, until: int | None = None) -> Iterat
     with ThreadPoolExecutor(16) as pool:  # an object store answers slowly, but many requests at once
         contents = pool.map(lambda version: storage.get(commit_path(table, version)), wanted)
         yield from zip(wanted, contents, strict=True)
-
-
-def read_commits(storage: Storage, table: str, until: int | None = None) -> Iterator[tuple[int, list[Action]]]:
-    """The actions of every commit up to a version, oldest first."""
-    return ((version, parse_log(content)) for version, content in read_files(storage, table, until))
-
-
-def live_files(storage: Storage, table: str) -> tuple[int, dict[str, Action]] | None:
-    """The latest version and the `add` action of each of its data files, by path, from the commits alone: without what
-    they say about themselves, and so quicker than to open the table. None where they are not all there, or damaged."""
-    live: dict[str, Action] = {}
-    latest = -1
-    try:
-        for version, content in read_files(storage, table):
-            if version != latest + 1:
-                return None
-            latest = version
-            actions = [json.loads(line) for line in content.splitlines() if not line.startswith(_INFO)]
-            for action in actions:
-                if "remove" in action:
-                    live.pop(unquote(action["remove"]["path"]), None)
-            for action in actions:
-                if "add" in action:
-                    live[unquote(action["add"]["path"])] = action["add"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return None if latest < 0 else (latest, live)
 
 
 def unvouched(storage: Storage, table: str, version: int) -> dict[str, str]:

@@ -2,25 +2,27 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from datetime import datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, read_commit, read_commits, versions
+from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.delta_log import commit_path, versions
 from assay.features.tables.digest import digest_of
 from assay.features.tables.guard import ALLOW_ALL, Action, Guard
+from assay.features.tables.log_entry import DataFile
 from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.sections import SectionDamaged
 from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.storage import Storage, open_storage
+from assay.features.tables.table_index import TableIndex, open_index
 
 
 class TableMissing(AssayError):
@@ -29,16 +31,6 @@ class TableMissing(AssayError):
     def __init__(self, message: str, table: str = "") -> None:
         super().__init__(message)
         self.table = table
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A live data file of one version: `path` relative to the table, content digest in its name."""
-
-    path: str
-    size: int
-    rows: int
-    partition: str | None
 
 
 @dataclass(frozen=True)
@@ -152,16 +144,34 @@ class Table:
 
     def _open(self, version: int | None) -> "TableState":
         try:
-            delta = DeltaTable(self.uri, version=version, storage_options=self.lake.storage.options or None)
+            index = open_index(self.lake.storage, self.name)
+            if index is None and self.exists():  # made at this moment
+                index = open_index(self.lake.storage, self.name)
+        except OSError as problem:
+            raise AssayError(f"{self.name} cannot be opened: {type(problem).__name__}.") from None
+        if index is None:
+            raise TableMissing(f"There is no table {self.name} in {self.lake.storage.root}.", self.name)
+        if not index.complete:
+            return self._by_checkpoint(version, index)
+        if version is not None and version > index.latest:
+            raise AssayError(f"{self.name} has no version {version} (see: assay tables {self.name}).")
+        return TableState(self, index.latest if version is None else version, index)
+
+    def _by_checkpoint(self, version: int | None, index: TableIndex) -> "TableState":
+        """A version of a table whose log is not all there: opened, which a checkpoint may make possible."""
+        try:
+            delta = self.opened(version)
         except (TableNotFoundError, DeltaError) as problem:
-            if not self.exists():
-                raise TableMissing(f"There is no table {self.name} in {self.lake.storage.root}.", self.name) from None
             if version is not None and version not in versions(self.lake.storage, self.name):
                 raise AssayError(f"{self.name} has no version {version} (see: assay tables {self.name}).") from None
             raise AssayError(f"{self.name} cannot be opened: its log is damaged ({type(problem).__name__}).") from None
         except OSError as problem:
             raise AssayError(f"{self.name} cannot be opened at version {version}: {type(problem).__name__}.") from None
-        return TableState(self, delta, delta.version())
+        return TableState(self, delta.version(), index, delta)
+
+    def opened(self, version: int | None = None) -> DeltaTable:
+        """The table opened by delta-rs, which reads the last checkpoint, with every live file, and all commits after it."""
+        return DeltaTable(self.uri, version=version, storage_options=self.lake.storage.options or None)
 
     def scan(self, version: int | None = None) -> pl.LazyFrame:
         return self.at(version).scan()
@@ -173,11 +183,23 @@ class Table:
 
 @dataclass(frozen=True)
 class TableState:
-    """A table at one integer version. All reads of it see exactly that version."""
+    """A table at one integer version. All reads of it see exactly that version.
+
+    What its log says comes from the index. Where the log has gaps, `checkpointed` is the table as delta-rs opened it.
+    """
 
     table: Table
-    delta: DeltaTable
     version: int
+    index: TableIndex
+    checkpointed: DeltaTable | None = None
+
+    @cached_property
+    def delta(self) -> DeltaTable:
+        return self.checkpointed or self.table.opened(self.version)
+
+    @property
+    def table_id(self) -> str:
+        return self.index.table_id if self.checkpointed is None else str(self.checkpointed.metadata().id)
 
     @cached_property
     def snapshot(self) -> Snapshot:
@@ -186,17 +208,39 @@ class TableState:
     def table_snapshot(self, version: int) -> Snapshot:
         """The identity of this or an earlier version of the same table."""
         digest = hashlib.sha256(self.table.lake.storage.get(commit_path(self.table.name, version))).hexdigest()
-        return Snapshot(self.table.name, str(self.delta.metadata().id), version, digest, self.table.uri)
+        return Snapshot(self.table.name, self.table_id, version, digest, self.table.uri)
+
+    # -- columns and settings --------------------------------------------------------------------------------------
 
     @cached_property
-    def add_actions(self) -> pl.DataFrame:
-        """What the log says of each live data file: `path`, `partition.…`, statistics as `min.…` and `max.…`."""
-        return pl.DataFrame(self.delta.get_add_actions(flatten=True))
+    def partitioned(self) -> bool:
+        if self.checkpointed is not None:
+            return PARTITION in self.checkpointed.metadata().partition_columns
+        return PARTITION in self.index.metadata(self.version)["partitionColumns"]
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        if self.checkpointed is not None:
+            return pl.Schema(self.checkpointed.schema())
+        return schema_of(self.index.metadata(self.version)["schemaString"])
+
+    @cached_property
+    def configuration(self) -> Mapping[str, str]:
+        """The table's settings, such as its constraints."""
+        if self.checkpointed is not None:
+            found: Mapping[str, str | None] = self.checkpointed.metadata().configuration
+        else:
+            found = self.index.metadata(self.version).get("configuration") or {}
+        return {key: value or "" for key, value in found.items()}
+
+    # -- files -----------------------------------------------------------------------------------------------------
 
     @cached_property
     def files(self) -> tuple[DataFile, ...]:
         """Live data files, sorted by path."""
-        actions = self.add_actions
+        if self.checkpointed is None:
+            return tuple(self.index.files(self.version))
+        actions = pl.DataFrame(self.checkpointed.get_add_actions(flatten=True))
         if actions.is_empty():
             return ()
         column = f"partition.{PARTITION}"
@@ -204,38 +248,46 @@ class TableState:
         rows = zip(actions["path"], actions["size_bytes"], actions["num_records"], partitions, strict=True)
         return tuple(sorted((DataFile(*row) for row in rows), key=lambda file: file.path))
 
-    @cached_property
-    def commits(self) -> list[Commit]:
-        """Every commit up to this version, oldest first."""
-        log = read_commits(self.table.lake.storage, self.table.name, self.version)
-        return [_parsed(self.table.name, version, actions) for version, actions in log]
-
-    def _commits_newest_first(self) -> Iterator[Commit]:
-        storage, name = self.table.lake.storage, self.table.name
-        if self.table.lake._latest is not None:  # asked again and again: read once
-            yield from reversed(self.commits)
-            return
-        for version in reversed(versions(storage, name, self.version)):
-            yield _parsed(name, version, read_commit(storage, name, version))
-
-    @cached_property
-    def partitioned(self) -> bool:
-        return PARTITION in self.delta.metadata().partition_columns
-
-    @cached_property
-    def schema(self) -> pl.Schema:
-        return pl.scan_delta(self.delta).collect_schema()
-
-    def partitions(self) -> list[str]:
-        return sorted({file.partition for file in self.files if file.partition is not None})
-
     def files_of(self, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> tuple[DataFile, ...]:
+        if partitions is None and not excluded:
+            return self.files
+        if self.checkpointed is None:
+            return tuple(self.index.files(self.version, partitions, excluded))
         if partitions is None:
-            return tuple(file for file in self.files if file.partition not in excluded) if excluded else self.files
+            return tuple(file for file in self.files if file.partition not in excluded)
         wanted = set(partitions)
         return tuple(file for file in self.files if file.partition in wanted)
 
+    def files_between(self, column: str, low: str | int | None, high: str | int | None) -> list[DataFile]:
+        """The files that can hold a value of a column from `low` to `high` (None: no bound), sorted by path: times in µs
+        since 1970 UTC, or texts whose statistics are kept. Files without such statistics are among them, files without
+        rows are not."""
+        return [file for file, _, _ in self.ranges_between(column, low, high)]
+
+    def ranges_between(
+        self, column: str, low: str | int | None, high: str | int | None
+    ) -> list[tuple[DataFile, Any, Any]]:
+        """The same files, each with the smallest and largest value that is known of it (None: none is)."""
+        if self.checkpointed is not None:
+            return [(file, None, None) for file in self.files]
+        return self.index.between(self.version, column, low, high)
+
+    def partitions(self, among: Sequence[str] | None = None) -> list[str]:
+        """The partitions (`among` these) that hold anything, sorted."""
+        if self.checkpointed is None:
+            return self.index.partitions(self.version, among)
+        there = {file.partition for file in self.files if file.partition is not None}
+        return sorted(there if among is None else there & set(among))
+
+    def last_partition(self) -> str | None:
+        """The last of the partitions by their keys."""
+        if self.checkpointed is None:
+            return self.index.last_partition(self.version)
+        return next(iter(self.partitions()[-1:]), None)
+
     def rows(self, partitions: Sequence[str] | None = None) -> int:
+        if self.checkpointed is None:
+            return self.index.rows(self.version, partitions)
         return sum(file.rows for file in self.files_of(partitions))
 
     def slice(
@@ -250,10 +302,15 @@ class TableState:
         return Slice(self.snapshot, kept, digest_of(names), lookup, left_out)
 
     def scan(self, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> pl.LazyFrame:
-        """A lazy frame over this version; with `partitions`, only their files are opened, else all but the `excluded` ones."""
+        """A lazy frame over this version; with `partitions`, only their files are looked at, else all but the `excluded`
+        ones."""
         # Polars does not find the files below an address that Delta escapes (spaces, ü).
-        if "%" in self.delta.table_uri:
-            return self._scan_files(partitions, excluded)
+        escaped = _is_escaped(self.table.lake.storage.root)
+        if self.checkpointed is None and self.index.protocol(self.version).get("minReaderVersion", 1) == 1:
+            if escaped or partitions is not None:  # else it is pruned by statistics
+                return self._scan_files(self.index.files(self.version, partitions, excluded, scanned=True))
+        elif escaped:
+            return self._scan_files(self.files_of(partitions, excluded))
         frame = pl.scan_delta(self.delta)
         if partitions is not None:
             return frame.filter(pl.col(PARTITION).is_in(list(partitions)))
@@ -261,8 +318,7 @@ class TableState:
             return frame
         return frame.filter(~pl.col(PARTITION).is_in(list(excluded), nulls_equal=True))
 
-    def _scan_files(self, partitions: Sequence[str] | None, excluded: Sequence[str]) -> pl.LazyFrame:
-        files = self.files_of(partitions, excluded)
+    def _scan_files(self, files: Sequence[DataFile]) -> pl.LazyFrame:
         if not files:
             return pl.LazyFrame(schema=self.schema)
         return pl.scan_parquet(
@@ -271,43 +327,47 @@ class TableState:
             schema={name: dtype for name, dtype in self.schema.items() if name != PARTITION},
             hive_partitioning=self.partitioned,
             hive_schema={PARTITION: pl.String} if self.partitioned else None,
+            cast_options=pl.ScanCastOptions._default_iceberg(),  # as `scan_delta` reads
             missing_columns="insert",
+            extra_columns="ignore",
             storage_options=self.table.lake.storage.options or None,
         ).select(self.schema.names())
 
+    # -- commits ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def commits(self) -> list[Commit]:
+        """Every commit up to this version, oldest first. Reads all of them: who wants to know one thing asks the index."""
+        return [
+            self.index.commit(version) for version in versions(self.table.lake.storage, self.table.name, self.version)
+        ]
+
+    def versions(self, until: datetime | None = None) -> list[int]:
+        """The versions up to this one, committed at or before a time, newest first."""
+        return self.index.committed(self.version, None if until is None else int(until.timestamp() * 1000))
+
+    @property
+    def last_commit(self) -> Commit:
+        """The commit of this version."""
+        return self.index.commit(self.version)
+
     def writer_of(self, partition: str | None) -> Commit | None:
         """The commit that last wrote this partition's rows, at or before this version."""
-        ours = (commit for commit in self._commits_newest_first() if commit.run_id and commit.rows is not None)
-        return next((commit for commit in ours if commit.partition == partition), None)
+        version = self.index.writer_of(partition, self.version)
+        return self.index.commit(version) if version is not None else None
 
     def writers(self, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
         """The commits whose rows a slice holds, oldest first: per partition the last replacement and what was appended
-        after it."""
-        wanted = set(partitions) if partitions is not None else None
-        live: dict[str | None, list[Commit]] = {}
-        for commit in self.commits:
-            if commit.run_id is None or commit.rows is None or (wanted is not None and commit.partition not in wanted):
-                continue
-            if commit.partition in excluded:
-                continue
-            if commit.mode == "replace":
-                live[commit.partition] = [commit]
-            else:
-                live.setdefault(commit.partition, []).append(commit)
-        return sorted((commit for group in live.values() for commit in group), key=lambda commit: commit.version)
+        after it. Reads each of them."""
+        return [self.index.commit(version) for version in self.index.writers(self.version, partitions, excluded)]
 
 
-def _parsed(table: str, version: int, actions: list[dict[str, Any]]) -> Commit:
-    """What a commit says about itself. Raises AssayError where that is damaged."""
-    try:
-        return parse_commit(table, commit_info(version, actions))
-    except SectionDamaged as damage:
-        raise AssayError(
-            f"{table}@{version}: section {damage.section!r} of its commit is damaged: {damage.problem}. Restore "
-            f"{commit_path(table, version)} from a backup."
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise AssayError(
-            f"{table}@{version}: what its commit says about itself is damaged ({type(problem).__name__}). Restore "
-            f"{commit_path(table, version)} from a backup."
-        ) from None
+@lru_cache(256)
+def schema_of(text: str) -> pl.Schema:
+    """A Delta schema, as it stands in the log, in types of Polars."""
+    return pl.Schema(Schema.from_json(text))
+
+
+@lru_cache(64)
+def _is_escaped(root: str) -> bool:
+    return "://" not in root and "%" in Path(root).as_uri()

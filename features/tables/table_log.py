@@ -1,93 +1,70 @@
-"""A table's own log, read once: who wrote which rows when, and which files every version holds.
+"""All versions of a table: who wrote which rows when, and which files every version holds, as its index answers.
 
-Trace, verify, impact, rebuild and vacuum ask about many versions of a table; replaying its log once answers for all of
-them. Nothing else is needed: commits carry what they read, and data files are named by their content.
+For trace, impact and the pages. The commits themselves, and whether a version is still the one that was read, come from the
+files of the log. `assay.features.tables.log_replay` answers the same from these files alone.
 """
 
-import hashlib
-import json
-from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any
-from urllib.parse import unquote
+from functools import cached_property
 
-from assay.features.tables.commit_metadata import Commit, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, parse_log, read_files
+from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.digest import digest_of
-from assay.features.tables.lake import DataFile, Lake
-from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.sections import SectionDamaged
+from assay.features.tables.lake import Lake
+from assay.features.tables.log_entry import DataFile, Entry
 from assay.features.tables.snapshot import Slice, Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One version as its file in the log describes it. A damaged file has no `commit`. `metadata` and
-    `columns` are those of the table, where this version sets them."""
-
-    version: int
-    path: str
-    sha256: str
-    commit: Commit | None
-    table_id: str | None = None
-    added: tuple[DataFile, ...] = ()
-    removed: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        return _columns(self.metadata["schemaString"]) if self.metadata else None
-
-
-@dataclass(slots=True)
-class FileLife:
-    """The versions in which a data file is live: from `start` to before `end` (None: in the latest, too)."""
-
-    file: DataFile
-    start: int
-    end: int | None = None
-
-    def holds(self, version: int) -> bool:
-        return self.start <= version and (self.end is None or version < self.end)
+from assay.features.tables.table_index import TableIndex, open_index
 
 
 @dataclass(frozen=True)
 class TableLog:
-    """All versions of a table, oldest first."""
+    """All versions of a table, up to the one that was the latest when it was opened."""
 
     lake: Lake
     table: str
-    entries: tuple[Entry, ...]
+    index: TableIndex
 
     @property
     def table_id(self) -> str:
-        return next((entry.table_id for entry in reversed(self.entries) if entry.table_id), "")
+        return self.index.table_id
 
     @property
     def latest(self) -> int:
-        return self.entries[-1].version
+        return self.index.latest
 
-    @property
-    def damaged(self) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self.entries if entry.commit is None)
+    @cached_property
+    def damaged(self) -> tuple[int, ...]:
+        """Versions whose commits cannot be read."""
+        return tuple(self.index.damaged(self.latest))
 
     @cached_property
     def commits(self) -> tuple[Commit, ...]:
-        """Commits that wrote rows through a transaction."""
-        commits = (entry.commit for entry in self.entries)
-        return tuple(commit for commit in commits if commit and commit.run_id and commit.rows is not None)
+        """Commits that wrote rows through a transaction, oldest first. Reads all of them."""
+        found = (self.commit(version) for version in self.index.written(self.latest))
+        return tuple(commit for commit in found if commit is not None)
+
+    def written(self, partition: str | None = None) -> list[int]:
+        """The versions that wrote rows through a transaction (to a partition), oldest first."""
+        return self.index.written(self.latest, partition)
+
+    def commit(self, version: int) -> Commit | None:
+        """What a version says about itself; None where it is not in the log (any more) or damaged. Raises FormatTooNew."""
+        entry = self.entry(version)
+        return entry.commit if entry else None
 
     def entry(self, version: int) -> Entry | None:
-        index = version - self.entries[0].version
-        return self.entries[index] if 0 <= index < len(self.entries) else None
+        """A version as its file in the log describes it now."""
+        if version not in self._entries:
+            self._entries[version] = self.index.entry(version)
+        return self._entries[version]
 
     def columns(self, version: int) -> tuple[str, ...]:
         """The table's columns at a version; none where the log does not say (any more)."""
-        found = bisect_right(self._columns, version, key=lambda item: item[0])
-        return self._columns[found - 1][1] if found else ()
+        return self.index.columns(version)
+
+    def columns_since(self, version: int) -> int | None:
+        """The version that set the columns which a version has."""
+        return self.index.metadata_since(version)
 
     def has(self, snapshot: Snapshot) -> bool:
         """Whether this is still the table that was read, with the version that was read, unchanged."""
@@ -102,92 +79,29 @@ class TableLog:
     def writers(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
         """The commits whose rows a slice holds, oldest first: per partition the last replacement at or before the
         version, and what was appended after it. The same as `TableState.writers` at that version."""
-        wanted = self._written if partitions is None else {key: self._written.get(key, []) for key in partitions}
-        found: list[Commit] = []
-        for partition, commits in wanted.items():
-            if partition in excluded:
-                continue
-            for commit in reversed(commits[: bisect_right(commits, version, key=lambda commit: commit.version)]):
-                found.append(commit)
-                if commit.mode == "replace":
-                    break
-        return sorted(found, key=lambda commit: commit.version)
+        found = (self.commit(number) for number in self.writer_versions(version, partitions, excluded))
+        return [commit for commit in found if commit is not None]
+
+    def writer_versions(
+        self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()
+    ) -> list[int]:
+        """The versions of these commits: none of them is read."""
+        return self.index.writers(version, partitions, excluded)
 
     def files(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[DataFile]:
         """The data files of a slice, sorted by path."""
-        lives = self._lives
-        keys = (key for key in lives if key not in excluded) if partitions is None else partitions
-        groups = (lives.get(key, []) for key in keys)
-        return sorted(
-            (life.file for group in groups for life in group if life.holds(version)), key=lambda file: file.path
-        )
+        return self.index.files(version, partitions, excluded)
 
     def digest(self, item: Slice) -> str:
         return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
 
-    def lives(self) -> Iterator[FileLife]:
-        """Every stretch of versions in which a data file was live; a file that came back has several."""
-        return (life for group in self._lives.values() for life in group)
-
     @cached_property
-    def _columns(self) -> list[tuple[int, tuple[str, ...]]]:
-        return [(entry.version, entry.columns) for entry in self.entries if entry.columns is not None]
-
-    @cached_property
-    def _written(self) -> dict[str | None, list[Commit]]:
-        written: dict[str | None, list[Commit]] = defaultdict(list)
-        for commit in self.commits:
-            written[commit.partition].append(commit)
-        return written
-
-    @cached_property
-    def _lives(self) -> dict[str | None, list[FileLife]]:
-        live: dict[str, FileLife] = {}
-        lives: dict[str | None, list[FileLife]] = defaultdict(list)
-        for entry in self.entries:
-            for path in entry.removed:
-                if path in live:
-                    live.pop(path).end = entry.version
-            for file in entry.added:
-                live[file.path] = FileLife(file, entry.version)
-                lives[file.partition].append(live[file.path])
-        return lives
+    def _entries(self) -> dict[int, Entry | None]:
+        return {}
 
 
 def read_log(lake: Lake, table: str) -> TableLog | None:
     """The log of a table, or None when there is no such table (any more). Raises Denied."""
     lake.allow("read", table)
-    entries = tuple(_entry(table, version, content) for version, content in read_files(lake.storage, table))
-    return TableLog(lake, table, entries) if entries else None
-
-
-def _entry(table: str, version: int, content: bytes) -> Entry:
-    path, sha256 = commit_path(table, version), hashlib.sha256(content).hexdigest()
-    try:
-        actions = parse_log(content)
-        metadata = next((item["metaData"] for item in actions if "metaData" in item), None)
-        if metadata is not None:
-            _columns(metadata["schemaString"])
-        return Entry(
-            version,
-            path,
-            sha256,
-            parse_commit(table, commit_info(version, actions)),
-            metadata["id"] if metadata else None,
-            tuple(_added(item["add"]) for item in actions if "add" in item),
-            tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
-            metadata,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, SectionDamaged):
-        return Entry(version, path, sha256, None)
-
-
-@lru_cache(1024)
-def _columns(schema: str) -> tuple[str, ...]:
-    return tuple(field["name"] for field in json.loads(schema)["fields"])
-
-
-def _added(action: dict[str, Any]) -> DataFile:
-    statistics = json.loads(action.get("stats") or "{}")
-    values = action.get("partitionValues") or {}
-    return DataFile(unquote(action["path"]), action["size"], statistics.get("numRecords", 0), values.get(PARTITION))
+    index = open_index(lake.storage, table)
+    return TableLog(lake, table, index) if index is not None else None

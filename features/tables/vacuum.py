@@ -14,10 +14,10 @@ from pathlib import Path
 from assay.errors import AssayError
 from assay.features.tables.availability import require_readable
 from assay.features.tables.lake import Lake
+from assay.features.tables.log_replay import FileLife, LogReplay, replay_log
 from assay.features.tables.parquet_files import file_sha256
 from assay.features.tables.pins import announcement, live_pins
 from assay.features.tables.snapshot import Slice, Snapshot
-from assay.features.tables.table_log import FileLife, TableLog, read_log
 
 # Younger files may belong to a commit that is being made (a file named by its content can come back to life).
 GRACE = timedelta(hours=1)
@@ -127,8 +127,8 @@ def _snapshot(item: Snapshot | Slice) -> Snapshot:
     return item.snapshot if isinstance(item, Slice) else item
 
 
-def _complete_log(lake: Lake, table: str) -> TableLog:
-    log = read_log(lake, table)
+def _complete_log(lake: Lake, table: str) -> LogReplay:
+    log = replay_log(lake, table)
     entries = log.entries if log else ()
     if log is None or log.damaged or [entry.version for entry in entries] != list(range(len(entries))):
         raise AssayError(

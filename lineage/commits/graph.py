@@ -47,7 +47,7 @@ class CommitGraph:
         if table not in self._logs:
             self._logs[table] = log = read_log(self.lake, table)
             damaged = log.damaged if log else ()
-            self.reasons |= {f"the log of {table} is damaged at version {entry.version}": None for entry in damaged}
+            self.reasons |= {f"the log of {table} is damaged at version {version}": None for version in damaged}
         return self._logs[table]
 
     def origin(self, table: str, version: int | None, column: str | None = None) -> TableLog:
@@ -57,7 +57,7 @@ class CommitGraph:
         log = self.log(table)
         if log is None:
             raise TableMissing(f"There is no table {table} in {self.lake.storage.root} (see: assay tables).", table)
-        if version is not None and log.entry(version) is None:
+        if version is not None and not log.index.first <= version <= log.latest:
             raise AssayError(f"{table} has no version {version} (see: assay tables {table}).")
         columns = log.columns(log.latest if version is None else version)
         if column is not None and column not in columns:
@@ -67,8 +67,7 @@ class CommitGraph:
     def commit(self, version: Version) -> Commit | None:
         """The commit of a version; None where its log is damaged or gone."""
         log = self.log(version[0])
-        entry = log.entry(version[1]) if log else None
-        return entry.commit if entry else None
+        return log.commit(version[1]) if log else None
 
     def columns(self, version: Version) -> frozenset[str]:
         """The columns that a version wrote."""
@@ -82,7 +81,7 @@ class CommitGraph:
         if log is None or log.table_id != read.snapshot.table_id:
             self._not_followed(name)
             return []
-        versions = [commit.version for commit in log.writers(read.snapshot.version, read.partitions, read.excluded)]
+        versions = log.writer_versions(read.snapshot.version, read.partitions, read.excluded)
         model = model_of(reader) if takes_one_model(reader, read) else None
         own = [version for version in versions if model in self.models((name, version))] if model is not None else []
         return own or versions

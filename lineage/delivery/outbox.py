@@ -13,7 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from assay.lineage.delivery.alias import renamed
 from assay.lineage.delivery.transport import Channel, NotSent
+from assay.lineage.events.naming import LOGICAL
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.store.schema import events, outbox
 
@@ -50,7 +52,8 @@ class Drain:
     """Sends what waits in the outbox, on request (`drain`) or in a daemon thread (`start`).
 
     `target` is a URL or a transport configuration, as for `transport.Channel`. `timeout` (seconds) is that
-    of a URL; failures are tried again after `backoff`, doubled each time up to `longest` seconds.
+    of a URL; failures are tried again after `backoff`, doubled each time up to `longest` seconds. `namespace` is the one
+    under which our own tables and jobs stand there.
     """
 
     def __init__(
@@ -58,12 +61,13 @@ class Drain:
         store: LineageStore,
         target: str,
         *,
+        namespace: str = LOGICAL,
         timeout: float = 5.0,
         backoff: float = 0.5,
         longest: float = 60.0,
         idle: float = 1.0,
     ) -> None:
-        self._store, self._idle = store, idle
+        self._store, self._idle, self._namespace = store, idle, namespace
         self._backoff, self._longest = backoff, longest
         self._channel = Channel(target, timeout)
         self._sending = threading.Lock()
@@ -137,7 +141,7 @@ class Drain:
                 return None
             row = outbox.c.event_id == claim.event_id
             try:
-                self._channel.send(claim.body)
+                self._channel.send(renamed(claim.body, self._namespace))
             except NotSent as problem:
                 change: dict[str, Any] = {"attempts": claim.attempts + 1, "problem": str(problem), "leased_until": 0.0}
                 change |= {"parked": True} if problem.refused else {"due": time.time() + self._delay(claim.attempts)}

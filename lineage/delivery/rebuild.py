@@ -12,8 +12,8 @@ from openlineage.client.event_v2 import RunEvent
 
 from assay.features.tables.commit_metadata import Commit
 from assay.features.tables.lake import Lake
+from assay.features.tables.log_replay import replay_log
 from assay.features.tables.snapshot import Snapshot
-from assay.features.tables.table_log import read_log
 from assay.lineage.events import events
 from assay.lineage.events.serialize import encoded, fields_of, to_bytes
 from assay.lineage.store.lineage_store import LineageStore
@@ -119,7 +119,7 @@ def published(lake: Lake, tables: Iterable[str]) -> Published:
 
 
 def _outputs(lake: Lake, table: str, damaged: list[str]) -> Iterator[Output]:
-    log = read_log(lake, table)
+    log = replay_log(lake, table)
     uri, table_id, schema = lake.table(table).uri, "", {}
     for entry in log.entries if log else ():
         if entry.metadata is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from assay.features.tables.lake import Lake
 from assay.features.tables.run_record import RunResult, Work
 from assay.lineage.delivery.spool import Spool
+from assay.lineage.events.naming import LOGICAL
 from assay.lineage.events.process import is_alive, this_process
 
 if TYPE_CHECKING:  # the event and store libraries take a third of a second to import: only when something is recorded
@@ -35,11 +36,20 @@ class EventRecorder:
     """Implements `assay.features.tables.run_record.Recorder` on a lineage store.
 
     `deployment` names this installation in job namespaces. With `forward_to` (a URL or a transport's configuration, see
-    `assay.lineage.delivery.transport`), events are also delivered there, in the background.
+    `assay.lineage.delivery.transport`), events are also delivered there, in the background, with the names of our tables
+    and jobs under `namespace`.
     """
 
-    def __init__(self, store: "LineageStore", deployment: str = "assay", forward_to: str | None = None) -> None:
+    def __init__(
+        self,
+        store: "LineageStore",
+        deployment: str = "assay",
+        forward_to: str | None = None,
+        *,
+        namespace: str = LOGICAL,
+    ) -> None:
         self.store, self.deployment = store, deployment
+        self._namespace = namespace
         self._forward_to = forward_to
         self._spool = Spool(store.home / SPOOL)
         self._drain: Drain | None = None
@@ -173,7 +183,7 @@ class EventRecorder:
             if self._drain is None:
                 from assay.lineage.delivery.outbox import Drain
 
-                self._drain = Drain(self.store, target)
+                self._drain = Drain(self.store, target, namespace=self._namespace)
                 self._drain.start()
             self._drain.wake()
         except Exception as error:  # an invalid URL, no thread available: the events wait in the outbox

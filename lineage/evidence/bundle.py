@@ -30,9 +30,9 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
+from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.features.tables.sections import Predictions
 from assay.features.tables.snapshot import Slice
-from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.evidence import verify as evidence_verify
 from assay.lineage.predictions.attachments import PROMPT
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
@@ -102,7 +102,7 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
         raise AssayError(
             f"The prediction has no columns {unknown} to withhold: see `assay trace {trace.prediction_id}`."
         )
-    logs = {table: read_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
+    logs = {table: replay_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
     commits, missing = _commits(lake, trace, logs)
     files = {entry.name: entry.content for entry in commits}
     rows, gone = _rows(lake, trace)
@@ -151,7 +151,7 @@ class _Entry:
         return f"lake/{self.table}/_delta_log/{self.version:020d}.json"
 
 
-def _commits(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) -> tuple[list[_Entry], list[Missing]]:
+def _commits(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None]) -> tuple[list[_Entry], list[Missing]]:
     """The log of every table up to the newest version that was read: the files of a version follow only from the whole log.
 
     Of the log of predictions, which grows with every batch, the prediction's own commits and those they vouch for suffice:
@@ -203,7 +203,7 @@ def _events(store: LineageStore | None, runs: Sequence[str]) -> tuple[dict[str, 
 # -- the prediction ----------------------------------------------------------------------------------------------------
 
 
-def _data_file(lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None]) -> tuple[str, bytes]:
+def _data_file(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None]) -> tuple[str, bytes]:
     """The data file that holds the prediction, and its bytes."""
     log, root = logs[trace.root.table], trace.root
     files = log.files(root.snapshot.version, root.partitions) if log else []
@@ -309,7 +309,7 @@ def _salted(salt: bytes, digest: str) -> str:
 
 
 def _row_digests(
-    lake: Lake, trace: Trace, logs: Mapping[str, TableLog | None], rows: Sequence[SourceRow], salt: bytes | None
+    lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None], rows: Sequence[SourceRow], salt: bytes | None
 ) -> tuple[dict[SourceRow, dict[str, str]], list[Missing]]:
     """Per row the data files that hold it, of those read on the way to the prediction, with its salted digest."""
     by_row: dict[SourceRow, dict[str, str]] = {row: {} for row in rows}
@@ -330,7 +330,7 @@ def _row_digests(
     return by_row, missing
 
 
-def _data_files_behind(trace: Trace, logs: Mapping[str, TableLog | None], tables: set[str]) -> Iterator[str]:
+def _data_files_behind(trace: Trace, logs: Mapping[str, LogReplay | None], tables: set[str]) -> Iterator[str]:
     """Data files of the tables, as they were read for the prediction itself, not for its model."""
     waiting, seen = [trace.root], set[int]()
     while waiting:
@@ -380,7 +380,7 @@ def _slice(item: Slice) -> dict[str, Any]:
 
 
 def _manifest(
-    trace: Trace, logs: Mapping[str, TableLog | None], entries: Sequence[_Entry], missing: Sequence[Missing]
+    trace: Trace, logs: Mapping[str, LogReplay | None], entries: Sequence[_Entry], missing: Sequence[Missing]
 ) -> dict[str, Any]:
     """What the bundle is about. It has no date of its own, so that the same evidence has the same bytes."""
     frame, commit = trace.prediction.frame, trace.root.commits[-1]

@@ -6,7 +6,6 @@ counts is the statistics, not the time. Within a file, ids are sorted, so that i
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,18 +14,16 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.tables.delta_log import live_files
 from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, Table, TableState
-from assay.features.tables.parquet_files import PARTITION, file_sha256
+from assay.features.tables.parquet_files import file_sha256
 from assay.features.tables.storage import Storage
 from assay.lineage.predictions.uuid7 import uuid7_time
 
 ID = "prediction_id"
 # What polars raises on a file that is gone or damaged; it panics over some damaged ones.
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-_FILES = {"path": pl.String, "partition": pl.String, "low": pl.String, "high": pl.String}
 
 
 @dataclass(frozen=True)
@@ -94,57 +91,18 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
 def _candidates(table: Table, wanted: str) -> list[_Candidate]:
     """The live data files that may hold an id: those whose range it is in, or whose range is not known."""
     table.lake.allow("read", table.name)
-    version, files = _live_files(table)
-    possible = files.filter(pl.col("low").is_null() | pl.lit(wanted).is_between("low", "high"))
-    return [_Candidate(table.name, version, partition or "", path) for path, partition, _, _ in possible.rows()]
-
-
-def _live_files(table: Table) -> tuple[int, pl.DataFrame]:
-    """The latest version and its data files, each with its partition and range of ids."""
-    replayed = None if _has_checkpoint(table) else _replayed(table)
-    if replayed is not None:
-        return replayed
-    state = table.at()
-    return state.version, _files_of(state)
-
-
-def _files_of(state: TableState) -> pl.DataFrame:
-    names = {"path": "path", f"partition.{PARTITION}": "partition", f"min.{ID}": "low", f"max.{ID}": "high"}
-    there = {name: alias for name, alias in names.items() if name in state.add_actions.columns}
-    files = state.add_actions.select(pl.col(name).cast(pl.String).alias(alias) for name, alias in there.items())
-    return pl.concat([pl.DataFrame(schema=_FILES), files], how="diagonal")
+    state = table.open_unasked()
+    possible = state.files_between(ID, wanted, wanted)
+    return [_Candidate(table.name, state.version, file.partition or "", file.path) for file in possible]
 
 
 def files_with_ids(state: TableState, low: str, high: str) -> list[tuple[str, str | None]]:
     """The data files that may hold an id from `low` up to `high`, each with its greatest id: the greatest first, and before
     them those of which the log does not know it."""
-    files = _files_of(state).filter(pl.col("low").is_null() | ((pl.col("high") >= low) & (pl.col("low") < high)))
-    return files.sort("high", descending=True, nulls_last=False).select("path", "high").rows()
-
-
-def _has_checkpoint(table: Table) -> bool:
-    return table.lake.storage.size(f"{table.name}/_delta_log/_last_checkpoint") is not None
-
-
-def _replayed(table: Table) -> tuple[int, pl.DataFrame] | None:
-    """The same from the commits alone: without a checkpoint ten times as quick as to open the table. None where they are
-    not all there, or not understood."""
-    live = live_files(table.lake.storage, table.name)
-    if live is None:
-        return None
-    version, files = live
-    try:
-        rows = [(path, added["partitionValues"].get(PARTITION), *_range(added)) for path, added in files.items()]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return version, pl.DataFrame(rows, schema=_FILES, orient="row")
-
-
-def _range(added: dict[str, Any]) -> tuple[str | None, str | None]:
-    """The smallest and largest id in a data file, as far as its statistics have them."""
-    statistics = json.loads(added.get("stats") or "{}")
-    low, high = (statistics.get(name, {}).get(ID) for name in ("minValues", "maxValues"))
-    return low, high
+    possible = state.ranges_between(ID, low, high)
+    found = [(file.path, greatest) for file, least, greatest in possible if least is None or least < high]
+    known = sorted((item for item in found if item[1] is not None), key=lambda item: item[1], reverse=True)
+    return [*(item for item in found if item[1] is None), *known]
 
 
 def _rows(

@@ -193,7 +193,7 @@ def _held(lake: Lake | None, node: GraphNode) -> tuple[Mapping[str, str], int] |
         state = lake.table(str(table)).at(int(version))
     except AssayError:
         return None
-    if str(state.delta.metadata().id) != node.facts.get("table_id"):
+    if state.table_id != node.facts.get("table_id"):
         return None  # made anew since
     return {name: str(dtype) for name, dtype in state.schema.items() if name != PARTITION}, state.rows()
 

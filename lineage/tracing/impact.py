@@ -246,7 +246,7 @@ def _affected(commits: CommitGraph, nodes: Mapping[Version, Columns | None]) -> 
         tables[table][version] = columns
     for table, versions in tables.items():
         log = commits.log(table)
-        live = {commit.version for commit in log.writers(log.latest, None)} if log else set()
+        live = set(log.writer_versions(log.latest, None)) if log else set()
         made = [_commit(commits, (table, version)) for version in versions]
         partitions = sorted({commit.partition for commit in made if commit.partition is not None})
         ways = _surest(versions.values())

@@ -21,7 +21,7 @@ from assay.features.serving.feature_refs import spine_columns
 from assay.features.tables.commit_metadata import SourceFile
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
-from assay.features.tables.table_log import TableLog, read_log
+from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.lineage.outline import Outline, Span, Style, leaf, line
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE, file_problem
@@ -103,7 +103,7 @@ def verify(
     but decides nothing, since the lake keeps their bytes.
     """
     trace = trace.with_lookups
-    logs = {table: read_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
+    logs = {table: replay_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
     findings = [
         *_commits(trace, logs),
         *_data_files(lake, trace, logs, progress),
@@ -143,7 +143,7 @@ def _summary(what: str, count: int, problems: list[Finding]) -> Iterator[Finding
         yield Finding(what, True, f"{count} checked")
 
 
-def _commits(trace: Trace, logs: dict[str, TableLog | None]) -> Iterator[Finding]:
+def _commits(trace: Trace, logs: dict[str, LogReplay | None]) -> Iterator[Finding]:
     """Every version that was read is still the commit that was read, and holds the files that were read; and so are the
     commits before it, for which each commit vouches."""
     for table, log in logs.items():
@@ -174,7 +174,7 @@ def _commits(trace: Trace, logs: dict[str, TableLog | None]) -> Iterator[Finding
         yield from _summary(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
 
 
-def _data_files(lake: Lake, trace: Trace, logs: dict[str, TableLog | None], progress: Progress) -> Iterator[Finding]:
+def _data_files(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None], progress: Progress) -> Iterator[Finding]:
     """Every data file that was read has the bytes that its name promises."""
     wanted: dict[str, list[str]] = {table: [] for table in logs}
     for table, log in logs.items():

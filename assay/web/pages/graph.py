@@ -89,12 +89,14 @@ def _no_such_node(lake: Lake, wanted: str) -> PageError:
 def _latest(store: LineageStore, lake: Lake, focus: GraphNode, view: View) -> GraphNode:
     """The version of a table of the lake that was the latest then; `focus` for anything else."""
     table = logical(focus)
+    if focus.kind != "dataset" or not table:
+        return focus
     try:
-        history = lake.table(table).history() if focus.kind == "dataset" and table else []
+        versions = lake.table(table).at().versions(view.as_of)
     except AssayError:
         return focus
-    for commit in reversed([commit for commit in history if view.as_of is None or commit.timestamp <= view.as_of]):
-        node = find(store, dataset_id(table, commit.version))
+    for version in versions:
+        node = find(store, dataset_id(table, version))
         if node is not None and neighbourhood(store, node.id, up=1, down=0, as_of=view.as_of, limit=2).nodes:
             return node
     return focus

@@ -62,8 +62,7 @@ def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
     for name in lake.tables():
         try:
             state = lake.table(name).at()
-            if not state.commits:  # also reads them: a damaged log is one line of the list, not the end of the page
-                raise AssayError("its log is empty")
+            state.last_commit  # noqa: B018 - a damaged one is one line of the list, not the end of the page
             yield name, state
         except AssayError as problem:
             yield name, problem
@@ -79,7 +78,7 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
     }
     if isinstance(state, AssayError):
         return row
-    last = state.commits[-1]
+    last = state.last_commit
     return row | {
         "version": state.version,
         "versions": link(f"/versions/{name}"),
@@ -143,7 +142,8 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
     for name, state in states:
         if not Kind.PREDICTIONS.holds(name) or isinstance(state, AssayError):
             continue
-        newest = state.partitions()[-1:] or None
+        last = state.last_partition()
+        newest = [last] if last else None
         commits = state.writers(newest)
         outputs = list(dict.fromkeys(name for commit in commits for name in outputs_of(commit, state.schema)))
         wanted = [c for c in (ID, EVENT_TIME, *outputs, CONFIDENCE, "model_version") if c in state.schema]

@@ -1,5 +1,6 @@
 """`/versions/<table>`: every version of a table, newest first."""
 
+from itertools import pairwise
 from typing import Any
 
 from starlette.requests import Request
@@ -22,16 +23,14 @@ def versions_page(lake: Lake, request: Request) -> Response:
     if text and not (text.isascii() and text.isdecimal()):
         raise PageError(400, "No such version", "until is not a whole number.", "Leave it out for the newest versions.")
     try:
-        history = lake.table(table).history()
+        log = lake.table(table).at().index
+        written = log.by_runs(log.latest)
+        matching = [version for version in written if not text or version <= int(text)]
+        listed = [log.commit(version) for version in matching[: -LISTED - 1 : -1]]
     except AssayError as problem:
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
-    written = [commit for commit in history if commit.run_id]
-    matching = [commit for commit in written if not text or commit.version <= int(text)]
-    earlier = dict(
-        zip((commit.version for commit in written[1:]), (commit.version for commit in written), strict=False)
-    )
-    listed = matching[: -LISTED - 1 : -1]
+    earlier = dict(pairwise(reversed(written)))
     rest = len(matching) - len(listed)
     return page(
         "versions.html",
@@ -39,7 +38,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
         versions=[_version(table, commit, earlier.get(commit.version)) for commit in listed],
-        older=link(f"/versions/{table}", until=str(matching[-LISTED - 1].version)) if rest else "",
+        older=link(f"/versions/{table}", until=str(matching[-LISTED - 1])) if rest else "",
         rest=rest,
     )
 

@@ -136,7 +136,7 @@ def test_a_column_that_came_later_is_null_before(tmp_path: Path) -> None:
 def test_where_nothing_may_be_written_any_partition_may_hold_a_key(tmp_path: Path) -> None:
     lake = open_lake(tmp_path / "lake")
     write(lake, "2026-09-01", [1])
-    (tmp_path / "lake" / "_index").write_text("no folder can be made here")
+    (tmp_path / "lake" / "_index" / "keys").write_text("no folder can be made here")
     assert INDEX.partitions(lake.table(TABLE).at(), prints_of(1)) is None
 
 

@@ -182,5 +182,5 @@ def test_a_commit_whose_metadata_is_damaged_is_named(lake: Lake, write, key: str
     for action in actions:
         action.get("commitInfo", {}).update({f"assay.{key}": text} if "commitInfo" in action else {})
     path.write_text("\n".join(map(json.dumps, actions)))
-    with pytest.raises(AssayError, match=r"t@1: what its commit says about itself is damaged"):
+    with pytest.raises(AssayError, match=r"t@1: .*damaged"):
         lake.table("t").history()

@@ -101,11 +101,8 @@ def test_only_files_that_may_hold_it_are_opened(tmp_path: Path) -> None:
     made = Logged(tmp_path, random.Random(1))
     for _ in range(6):
         made.write(model="router", partition="late")
-    ranges = (
-        made.lake.table("predictions/router")
-        .at()
-        .add_actions.select("path", low="min.prediction_id", high="max.prediction_id")
-    )
+    actions = pl.DataFrame(made.lake.table("predictions/router").opened().get_add_actions(flatten=True))
+    ranges = actions.select("path", low="min.prediction_id", high="max.prediction_id")
     for wanted in made.where:
         for path, low, high in ranges.rows():
             data = tmp_path / "predictions" / "router" / path

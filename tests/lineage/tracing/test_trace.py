@@ -1,11 +1,13 @@
 """Traces lead to the right files by the right versions: against an oracle over random lakes, and on a small desk."""
 
+from itertools import product
 from typing import Any
 
 import pytest
 
 from assay.errors import AssayError
 from assay.features.tables.lake import open_lake
+from assay.features.tables.log_replay import replay_log
 from assay.features.tables.table_log import read_log
 from assay.lineage.tracing.row_provenance import source_rows
 from assay.lineage.tracing.trace import trace
@@ -31,8 +33,8 @@ def test_every_prediction_of_a_random_lake_leads_to_exactly_its_files(wild: Any)
 
 
 def test_a_log_says_the_same_as_the_table(wild: Any) -> None:
-    for name in wild.lake.tables():
-        log = read_log(wild.lake, name)
+    for name, read in product(wild.lake.tables(), (read_log, replay_log)):
+        log = read(wild.lake, name)
         assert log is not None
         for version in range(log.latest + 1):
             state = wild.lake.table(name).at(version)

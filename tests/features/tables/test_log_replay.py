@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from assay.errors import AssayError
-from assay.features.tables.delta_log import commit_path, live_files
+from assay.features.tables.delta_log import commit_path
 from assay.features.tables.lake import Lake
-from assay.features.tables.table_log import read_log
+from assay.features.tables.log_replay import replay_log
 from assay.features.tables.vacuum import plan_vacuum
 
 
@@ -29,7 +29,7 @@ def _history(lake: Lake, write) -> None:
 
 def test_files_writers_columns_and_digests_are_those_of_the_table_at_every_version(lake: Lake, write) -> None:
     _history(lake, write)
-    log = read_log(lake, "clean/t")
+    log = replay_log(lake, "clean/t")
     assert log is not None and not log.damaged
     for version in range(log.latest + 1):
         state = lake.table("clean/t").at(version)
@@ -43,22 +43,12 @@ def test_files_writers_columns_and_digests_are_those_of_the_table_at_every_versi
         assert held == {file.path for file in state.files}
 
 
-def test_live_files_are_those_of_the_latest_version(lake: Lake, write) -> None:
-    assert live_files(lake.storage, "clean/t") is None
-    _history(lake, write)
-    state = lake.table("clean/t").at()
-    found = live_files(lake.storage, "clean/t")
-    assert found is not None and found[0] == state.version
-    assert sorted(found[1]) == [file.path for file in state.files]
-
-
 def test_a_damaged_commit_is_told_and_nothing_is_vacuumed(lake: Lake, write) -> None:
     _history(lake, write)
     path = commit_path("clean/t", 3)
     lake.storage.put(path, lake.storage.get(path)[:-40])
-    log = read_log(lake, "clean/t")
+    log = replay_log(lake, "clean/t")
     assert log is not None and [entry.version for entry in log.damaged] == [3]
-    assert live_files(lake.storage, "clean/t") is None
     with pytest.raises(AssayError, match="its log is damaged"):
         plan_vacuum(lake, "clean/t")
 
@@ -75,4 +65,4 @@ def test_a_commit_in_a_later_format_is_refused_by_its_number(lake: Lake, write) 
     with pytest.raises(
         AssayError, match="clean/t@1 is written in commit format 2; this release of Assay reads up to 1"
     ):
-        read_log(lake, "clean/t")
+        replay_log(lake, "clean/t")

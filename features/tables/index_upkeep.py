@@ -1,0 +1,215 @@
+"""Carrying the index of a table on: is it still of this log, and what came after it?"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from uuid import uuid4
+
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import FormatTooNew, parse_commit
+from assay.features.tables.delta_log import commit_info, commit_path, parse_log, read_files
+from assay.features.tables.index_store import forget
+from assay.features.tables.log_entry import DAMAGE, added, metadata_in
+from assay.features.tables.sections import NAMES
+from assay.features.tables.storage import Storage
+
+_LIVE = 2**62  # `until` of a file that the latest version holds
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The row of a table in the index: what it knows of which log."""
+
+    id: int
+    name: str
+    table_id: str
+    first: int
+    version: int
+    sha256: str
+    mark: str
+    complete: bool
+
+
+def known_of(connection: sqlite3.Connection, name: str) -> Known | None:
+    columns = "id, name, table_id, first, version, sha256, mark, complete"
+    found = connection.execute(f"SELECT {columns} FROM tables WHERE name = ?", (name,)).fetchone()
+    return Known(*found[:-1], complete=bool(found[-1])) if found else None
+
+
+def is_of(storage: Storage, known: Known, *, by_mark: bool = False) -> bool:
+    """Whether the log still is the one that was indexed: has the same file for the last version that is known."""
+    if by_mark and known.mark and _mark(storage, known.name, known.version) == known.mark:
+        return True
+    content = content_of(storage, commit_path(known.name, known.version))
+    return content is not None and hashlib.sha256(content).hexdigest() == known.sha256
+
+
+def carried_on(connection: sqlite3.Connection, storage: Storage, name: str) -> Known | None:
+    known = known_of(connection, name)
+    if known is not None and not is_of(storage, known):
+        forget(connection, known.id)
+        known = None
+    if known is None:
+        number = uuid4().int >> 66  # never one that was used before: who knows the old one notices
+        contents, first, version, sha256, complete = read_files(storage, name), -1, -1, "", True
+    else:
+        number, first, version, sha256, complete = known.id, known.first, known.version, known.sha256, known.complete
+        contents = _after(storage, name, version)
+    for following, content in contents:
+        complete &= following == version + 1
+        complete &= _add(connection, number, name, following, content)
+        version, sha256, first = following, hashlib.sha256(content).hexdigest(), following if first < 0 else first
+    if first < 0:
+        return None
+    mark = _mark(storage, name, version)
+    found = Known(number, name, _last_id(connection, number), first, version, sha256, mark, complete)
+    if not is_of(storage, found):
+        found = replace(found, mark="")  # changed at this moment: compared again at the next use
+    row = tuple(getattr(found, column) for column in Known.__slots__)
+    connection.execute("INSERT OR REPLACE INTO tables VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    return found
+
+
+def _after(storage: Storage, name: str, version: int) -> Iterator[tuple[int, bytes]]:
+    """The commits after a version. They are asked for one by one: a long log is not listed."""
+    while (content := content_of(storage, commit_path(name, version + 1))) is not None:
+        version += 1
+        yield version, content
+
+
+def _last_id(connection: sqlite3.Connection, t: int) -> str:
+    sql = "SELECT metadata FROM metadata WHERE t = ? AND metadata IS NOT NULL ORDER BY version DESC LIMIT 1"
+    found = connection.execute(sql, (t,)).fetchone()
+    return str(json.loads(found[0])["id"]) if found else ""
+
+
+def _add(connection: sqlite3.Connection, t: int, name: str, version: int, content: bytes) -> bool:
+    """Index one commit. False where its actions cannot be read, so that what the table holds is not known."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    try:
+        actions = parse_log(content)
+        info = commit_info(version, actions)
+        metadata = metadata_in(actions)
+        removed = [unquote(item["remove"]["path"]) for item in actions if "remove" in item]
+        files = [(added(item["add"]), _statistics(item["add"])) for item in actions if "add" in item]
+        protocol = next((item["protocol"] for item in actions if "protocol" in item), None)
+    except DAMAGE:
+        row = (t, version, sha256, 1, 0, None, None, "", None, "", "", 0)
+        connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        return False
+    _add_commit(connection, t, name, version, sha256, info)
+    if metadata is not None or protocol is not None:
+        texts = [json.dumps(item) if item is not None else None for item in (metadata, protocol)]
+        connection.execute("INSERT INTO metadata VALUES (?, ?, ?, ?)", (t, version, *texts))
+    for path in (*removed, *(file.path for file, _ in files)):  # a file that is added again has what is said of it now
+        connection.execute(
+            "UPDATE files SET until = ? WHERE t = ? AND path = ? AND until = ?", (version, t, path, _LIVE)
+        )
+    kinds = _ranged(connection, t)
+    for place, (file, statistics) in enumerate(files):
+        made = connection.execute(
+            "INSERT INTO files (t, path, partition, size, rows, since, until, place) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (t, file.path, file.partition, file.size, statistics.get("numRecords", -1), version, _LIVE, place),
+        )
+        for column, low, high in _ranges(statistics, kinds):
+            connection.execute("INSERT INTO ranges VALUES (?, ?, ?, ?, ?)", (t, column, high, low, made.lastrowid))
+    return True
+
+
+def _add_commit(
+    connection: sqlite3.Connection, t: int, name: str, version: int, sha256: str, info: Mapping[str, Any]
+) -> None:
+    try:
+        commit = parse_commit(name, info)
+    except FormatTooNew:  # whoever asks for it is told; as a writer it counts as far as it can be understood
+        commit = parse_commit(name, {key: info[key] for key in _PLAIN if key in info})
+    except DAMAGE:
+        commit = None
+    if commit is None:
+        row = (t, version, sha256, 1, 0, None, None, "", None, "", "", 0)
+    else:
+        at, written = int(commit.timestamp.timestamp() * 1000), int(bool(commit.run_id) and commit.rows is not None)
+        row = (t, version, sha256, 0, at, commit.run_id, commit.rows, commit.mode, commit.partition, commit.asset)
+        row = (*row, commit.fingerprint, written)
+    connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    if commit is None:
+        return
+    names = [section for section in NAMES if getattr(commit, section) is not None]
+    connection.executemany("INSERT INTO sections VALUES (?, ?, ?)", [(t, section, version) for section in names])
+    if row[-1]:
+        taken = [(t, item.sha256, version, commit.partition, item.path) for item in commit.sources]
+        connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)", taken)
+
+
+_PLAIN = ("version", "timestamp", "assay.run_id", "assay.rows", "assay.mode", "assay.partition", "assay.fingerprint")
+
+
+def _statistics(action: Mapping[str, Any]) -> Mapping[str, Any]:
+    return json.loads(action.get("stats") or "{}")
+
+
+def _ranged(connection: sqlite3.Connection, t: int) -> Mapping[str, str]:
+    """The columns of which files are looked for by their smallest and largest value: times and texts."""
+    sql = "SELECT metadata FROM metadata WHERE t = ? AND metadata IS NOT NULL ORDER BY version DESC LIMIT 1"
+    found = connection.execute(sql, (t,)).fetchone()
+    return _kinds(json.loads(found[0])["schemaString"]) if found else {}
+
+
+@lru_cache(256)
+def _kinds(schema: str) -> Mapping[str, str]:
+    fields = json.loads(schema)["fields"]
+    return {
+        item["name"]: item["type"]
+        for item in fields
+        if item["type"] in ("timestamp", "timestamp_ntz", "date", "string")
+    }
+
+
+def _ranges(statistics: Mapping[str, Any], kinds: Mapping[str, str]) -> Iterator[tuple[str, Any, Any]]:
+    """Column, smallest and largest value, as far as a file's statistics name both."""
+    low, high = statistics.get("minValues") or {}, statistics.get("maxValues") or {}
+    for column, kind in kinds.items():
+        values = [value for value in (low.get(column), high.get(column)) if isinstance(value, str)]
+        with suppress(ValueError):
+            if len(values) == 2:
+                smallest, largest = values if kind == "string" else map(_microseconds, values)
+                yield column, smallest, largest
+
+
+def _microseconds(text: str) -> int:
+    at = datetime.fromisoformat(text)
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+
+
+# -- the log's files ---------------------------------------------------------------------------------------------------
+
+
+def content_of(storage: Storage, path: str) -> bytes | None:
+    try:
+        return storage.get(path)
+    except AssayError:
+        return None
+
+
+def has_commit(storage: Storage, name: str, version: int) -> bool:
+    return storage.size(commit_path(name, version)) is not None
+
+
+def _mark(storage: Storage, name: str, version: int) -> str:
+    """What tells a commit's file from another of the same name without reading it; "" where only its bytes do."""
+    if not storage.is_local:
+        return ""
+    try:
+        found = Path(storage.root, commit_path(name, version)).stat()
+    except FileNotFoundError:
+        return ""
+    return f"{found.st_mtime_ns} {found.st_ino} {found.st_size}"

@@ -1,0 +1,87 @@
+"""One version of a table, as its file in the log describes it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
+
+from assay.features.tables.commit_metadata import Commit, parse_commit
+from assay.features.tables.delta_log import commit_info, commit_path, parse_log
+from assay.features.tables.parquet_files import PARTITION
+from assay.features.tables.sections import SectionDamaged
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A live data file of one version: `path` relative to the table, content digest in its name."""
+
+    path: str
+    size: int
+    rows: int
+    partition: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version as its file in the log describes it. A damaged file has no `commit`. `metadata` and
+    `columns` are those of the table, where this version sets them."""
+
+    version: int
+    path: str
+    sha256: str
+    commit: Commit | None
+    table_id: str | None = None
+    added: tuple[DataFile, ...] = ()
+    removed: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        return columns_of(self.metadata["schemaString"]) if self.metadata else None
+
+
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, SectionDamaged)  # what reading a damaged commit raises
+
+
+def read_entry(table: str, version: int, content: bytes) -> Entry:
+    """A version from the bytes of its file. Raises FormatTooNew."""
+    path, sha256 = commit_path(table, version), hashlib.sha256(content).hexdigest()
+    try:
+        actions = parse_log(content)
+        metadata = metadata_in(actions)
+        return Entry(
+            version,
+            path,
+            sha256,
+            parse_commit(table, commit_info(version, actions)),
+            metadata["id"] if metadata else None,
+            tuple(added(item["add"]) for item in actions if "add" in item),
+            tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
+            metadata,
+        )
+    except DAMAGE:
+        return Entry(version, path, sha256, None)
+
+
+def metadata_in(actions: list[dict[str, Any]]) -> Mapping[str, Any] | None:
+    """The `metaData` of the table, where a commit sets it. Raises one of DAMAGE where its schema cannot be read."""
+    metadata = next((item["metaData"] for item in actions if "metaData" in item), None)
+    if metadata is not None:
+        columns_of(metadata["schemaString"])
+    return metadata
+
+
+@lru_cache(1024)
+def columns_of(schema: str) -> tuple[str, ...]:
+    """The names in a Delta schema."""
+    return tuple(field["name"] for field in json.loads(schema)["fields"])
+
+
+def added(action: dict[str, Any]) -> DataFile:
+    """The data file that an `add` names."""
+    statistics = json.loads(action.get("stats") or "{}")
+    values = action.get("partitionValues") or {}
+    return DataFile(unquote(action["path"]), action["size"], statistics.get("numRecords", 0), values.get(PARTITION))

@@ -1,0 +1,139 @@
+"""A table's own log, replayed from its files: who wrote which rows when, and which files every version holds.
+
+For what must be proved or may delete: verification, evidence, rebuild and vacuum read every commit, and believe no index
+(see `assay.features.tables.table_index`, which answers the same questions at the cost of their answers).
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.delta_log import read_files
+from assay.features.tables.digest import digest_of
+from assay.features.tables.lake import Lake
+from assay.features.tables.log_entry import DataFile, Entry, read_entry
+from assay.features.tables.snapshot import Slice, Snapshot
+
+
+@dataclass(slots=True)
+class FileLife:
+    """The versions in which a data file is live: from `start` to before `end` (None: in the latest, too)."""
+
+    file: DataFile
+    start: int
+    end: int | None = None
+
+    def holds(self, version: int) -> bool:
+        return self.start <= version and (self.end is None or version < self.end)
+
+
+@dataclass(frozen=True)
+class LogReplay:
+    """All versions of a table, oldest first."""
+
+    lake: Lake
+    table: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def table_id(self) -> str:
+        return next((entry.table_id for entry in reversed(self.entries) if entry.table_id), "")
+
+    @property
+    def latest(self) -> int:
+        return self.entries[-1].version
+
+    @property
+    def damaged(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.commit is None)
+
+    @cached_property
+    def commits(self) -> tuple[Commit, ...]:
+        """Commits that wrote rows through a transaction."""
+        commits = (entry.commit for entry in self.entries)
+        return tuple(commit for commit in commits if commit and commit.run_id and commit.rows is not None)
+
+    def entry(self, version: int) -> Entry | None:
+        index = version - self.entries[0].version
+        return self.entries[index] if 0 <= index < len(self.entries) else None
+
+    def columns(self, version: int) -> tuple[str, ...]:
+        """The table's columns at a version; none where the log does not say (any more)."""
+        found = bisect_right(self._columns, version, key=lambda item: item[0])
+        return self._columns[found - 1][1] if found else ()
+
+    def has(self, snapshot: Snapshot) -> bool:
+        """Whether this is still the table that was read, with the version that was read, unchanged."""
+        entry = self.entry(snapshot.version)
+        return entry is not None and self.table_id == snapshot.table_id and entry.sha256 == snapshot.commit_sha256
+
+    def snapshot(self, version: int) -> Snapshot:
+        entry = self.entry(version)
+        sha256 = entry.sha256 if entry else ""
+        return Snapshot(self.table, self.table_id, version, sha256, self.lake.storage.uri(self.table))
+
+    def writers(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
+        """The commits whose rows a slice holds, oldest first: per partition the last replacement at or before the
+        version, and what was appended after it. The same as `TableState.writers` at that version."""
+        wanted = self._written if partitions is None else {key: self._written.get(key, []) for key in partitions}
+        found: list[Commit] = []
+        for partition, commits in wanted.items():
+            if partition in excluded:
+                continue
+            for commit in reversed(commits[: bisect_right(commits, version, key=lambda commit: commit.version)]):
+                found.append(commit)
+                if commit.mode == "replace":
+                    break
+        return sorted(found, key=lambda commit: commit.version)
+
+    def files(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[DataFile]:
+        """The data files of a slice, sorted by path."""
+        lives = self._lives
+        keys = (key for key in lives if key not in excluded) if partitions is None else partitions
+        groups = (lives.get(key, []) for key in keys)
+        return sorted(
+            (life.file for group in groups for life in group if life.holds(version)), key=lambda file: file.path
+        )
+
+    def digest(self, item: Slice) -> str:
+        return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
+
+    def lives(self) -> Iterator[FileLife]:
+        """Every stretch of versions in which a data file was live; a file that came back has several."""
+        return (life for group in self._lives.values() for life in group)
+
+    @cached_property
+    def _columns(self) -> list[tuple[int, tuple[str, ...]]]:
+        return [(entry.version, entry.columns) for entry in self.entries if entry.columns is not None]
+
+    @cached_property
+    def _written(self) -> dict[str | None, list[Commit]]:
+        written: dict[str | None, list[Commit]] = defaultdict(list)
+        for commit in self.commits:
+            written[commit.partition].append(commit)
+        return written
+
+    @cached_property
+    def _lives(self) -> dict[str | None, list[FileLife]]:
+        live: dict[str, FileLife] = {}
+        lives: dict[str | None, list[FileLife]] = defaultdict(list)
+        for entry in self.entries:
+            for path in entry.removed:
+                if path in live:
+                    live.pop(path).end = entry.version
+            for file in entry.added:
+                if file.path in live:  # added again: what is said of it now holds
+                    live.pop(file.path).end = entry.version
+                live[file.path] = FileLife(file, entry.version)
+                lives[file.partition].append(live[file.path])
+        return lives
+
+
+def replay_log(lake: Lake, table: str) -> LogReplay | None:
+    """The log of a table, or None when there is no such table (any more). Raises Denied."""
+    lake.allow("read", table)
+    entries = tuple(read_entry(table, version, content) for version, content in read_files(lake.storage, table))
+    return LogReplay(lake, table, entries) if entries else None

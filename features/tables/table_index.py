@@ -1,0 +1,287 @@
+"""What a table's log says, indexed: which commit wrote a partition, which files a version holds, where bytes came from.
+
+The index is a replay of the log that is kept and carried on, so that a question costs as much as its answer, however long
+the table's history is. It is a cache: every use compares the last commit that it knows with the log (by time and inode of
+its file, and when these differ by its SHA-256), reads the commits that came after it, and starts anew when the log is
+another one. Commits themselves are not in it; one that is asked for is read from the log, and must be the one that was
+indexed. What must be proved is therefore never asked here: verification reads the whole log (`assay.features.tables.log_replay`).
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from assay.errors import AssayError
+from assay.features.tables.commit_metadata import Commit, parse_commit
+from assay.features.tables.delta_log import commit_info, commit_path, parse_log, versions
+from assay.features.tables.index_store import forget, index_store
+from assay.features.tables.index_upkeep import Known, carried_on, content_of, has_commit, is_of, known_of
+from assay.features.tables.log_entry import DAMAGE, DataFile, Entry, columns_of, read_entry
+from assay.features.tables.sections import SectionDamaged
+from assay.features.tables.storage import Storage
+
+
+@dataclass
+class TableIndex:
+    """The index of one table, as far as its log went when it was opened. Questions are about a version of it.
+
+    Where the log has gaps or damaged commits (`complete` is False), it does not know what its versions hold.
+    """
+
+    storage: Storage
+    name: str
+    known: Known
+    _commits: dict[int, Commit] = field(default_factory=dict, repr=False)
+
+    @property
+    def latest(self) -> int:
+        return self.known.version
+
+    @property
+    def first(self) -> int:
+        return self.known.first
+
+    @property
+    def table_id(self) -> str:
+        return self.known.table_id
+
+    @property
+    def complete(self) -> bool:
+        return self.known.complete
+
+    # -- commits ---------------------------------------------------------------------------------------------------
+
+    def commit(self, version: int) -> Commit:
+        """What a version says about itself, from the log. Raises AssayError where that is gone or damaged."""
+        if version not in self._commits:
+            content = self.storage.get(commit_path(self.name, version))
+            self._require_unchanged(version, content)
+            try:
+                self._commits[version] = parse_commit(self.name, commit_info(version, parse_log(content)))
+            except DAMAGE as problem:
+                what = f"what its commit says about itself is damaged ({type(problem).__name__})"
+                if isinstance(problem, SectionDamaged):
+                    what = f"section {problem.section!r} of its commit is damaged: {problem.problem}"
+                path = commit_path(self.name, version)
+                raise AssayError(f"{self.name}@{version}: {what}. Restore {path} from a backup.") from None
+        return self._commits[version]
+
+    def _require_unchanged(self, version: int, content: bytes) -> None:
+        """What was indexed of a commit that was changed since (against the protocol) is not believed any more."""
+        indexed = self._column("SELECT sha256 FROM commits WHERE t = :t AND version = :version", version=version)
+        if indexed != [hashlib.sha256(content).hexdigest()]:
+            index_store(self.storage).write(lambda connection: forget(connection, self.known.id))
+
+    def entry(self, version: int) -> Entry | None:
+        """A version as its file in the log describes it now; None where the log does not have it."""
+        if not self.first <= version <= self.latest:
+            return None
+        content = content_of(self.storage, commit_path(self.name, version))
+        return read_entry(self.name, version, content) if content is not None else None
+
+    def damaged(self, version: int) -> list[int]:
+        """The versions, up to this one, whose commits could not be read when they were indexed."""
+        return self._column(
+            "SELECT version FROM commits WHERE t = :t AND damaged AND version <= :version", version=version
+        )
+
+    def writer_of(self, partition: str | None, version: int) -> int | None:
+        """The version that last wrote a partition, at or before this one."""
+        sql = "SELECT MAX(version) FROM commits WHERE t = :t AND written AND partition IS :partition AND version <= :version"
+        return self._column(sql, partition=partition, version=version)[0]
+
+    def writers(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> list[int]:
+        """The versions whose rows a slice holds, oldest first: per partition the last replacement and what was appended
+        after it."""
+        sql = _WRITERS.format(wanted=_among(partitions, excluded))
+        return sorted(v for (v, *_) in self._sliced(sql, version, partitions, excluded))
+
+    def rows_written(self, version: int, before: str | None = None) -> list[int]:
+        """How many rows each of the commits wrote whose rows a version holds, oldest first; of partitions whose key is
+        `before` this one only."""
+        wanted = "" if before is None else "AND COALESCE(partition, '') < :before"
+        found = self._rows(_WRITERS.format(wanted=wanted), version=version, before=before)
+        return [rows for _, rows in sorted(found)]
+
+    def written(self, version: int, partition: str | None = None) -> list[int]:
+        """Every version up to this one that a transaction wrote rows with (to a partition), oldest first."""
+        wanted = "AND partition = :partition" if partition is not None else ""
+        sql = f"SELECT version FROM commits WHERE t = :t AND written AND version <= :version {wanted} ORDER BY version"
+        return self._column(sql, version=version, partition=partition)
+
+    def last_written(self, version: int) -> int | None:
+        """The newest version up to this one that a transaction wrote rows with."""
+        sql = (
+            "SELECT version FROM commits WHERE t = :t AND written AND version <= :version ORDER BY version DESC LIMIT 1"
+        )
+        return next(iter(self._column(sql, version=version)), None)
+
+    def committed(self, version: int, until: int | None = None) -> list[int]:
+        """The versions up to this one that were committed at or before a time (ms since 1970 UTC), newest first."""
+        sql = """SELECT version FROM commits WHERE t = :t AND NOT damaged AND version <= :version
+            AND (:until IS NULL OR at <= :until) ORDER BY version DESC"""
+        return self._column(sql, version=version, until=until)
+
+    def with_section(self, name: str, version: int, *, newest: bool = False) -> list[int]:
+        """The versions up to this one whose commits have a section (`serving`, `manifest`, …), oldest first; or only the
+        newest of them."""
+        order = "DESC LIMIT 1" if newest else "ASC"
+        sql = f"SELECT version FROM sections WHERE t = :t AND name = :name AND version <= :version ORDER BY version {order}"
+        return self._column(sql, name=name, version=version)
+
+    def source(self, sha256: str, version: int, *, outside: str | None = None) -> tuple[int, str | None, str] | None:
+        """The newest commit whose rows a version holds and which took a file with these bytes, as version, partition and
+        path of the file; None if no rows came from them. `outside` leaves a partition out."""
+        sql = """SELECT version, partition, path FROM sources AS s WHERE t = :t AND sha256 = :sha256
+            AND version <= :version AND (:outside IS NULL OR partition IS NOT :outside) AND NOT EXISTS (
+                SELECT 1 FROM commits INDEXED BY replaced WHERE t = :t AND written AND mode = 'replace'
+                AND partition IS s.partition AND version > s.version AND version <= :version)
+            ORDER BY version DESC, path DESC LIMIT 1"""
+        found = self._rows(sql, sha256=sha256, version=version, outside=outside)
+        return found[0] if found else None
+
+    def changes(self, since: int, until: int) -> list[tuple[int, str | None]]:
+        """Every (version, partition) after `since` and up to `until` that changed what the table holds, in order."""
+        sql = """SELECT since, partition FROM files WHERE t = :t AND since > :since AND since <= :until
+            UNION SELECT until, partition FROM files WHERE t = :t AND until > :since AND until <= :until"""
+        return sorted(self._rows(sql, since=since, until=until), key=lambda row: (row[0], row[1] or ""))
+
+    def by_runs(self, version: int) -> list[int]:
+        """Every version up to this one that a run of ours made, oldest first."""
+        sql = "SELECT version FROM commits WHERE t = :t AND run_id IS NOT NULL AND version <= :version ORDER BY version"
+        return self._column(sql, version=version)
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def files(
+        self,
+        version: int,
+        partitions: Sequence[str] | None = None,
+        excluded: Sequence[str] = (),
+        *,
+        scanned: bool = False,
+    ) -> list[DataFile]:
+        """The data files of a slice, sorted by path; or in the order in which they are `scanned`, the newest first.
+        `excluded` are partitions that are left out."""
+        order = "since DESC, place" if scanned else "path"
+        sql = f"SELECT path, size, MAX(rows, 0), partition FROM files WHERE {_held(partitions, excluded)} ORDER BY {order}"
+        return [DataFile(*row) for row in self._sliced(sql, version, partitions, excluded)]
+
+    def rows(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> int:
+        sql = f"SELECT COALESCE(SUM(MAX(rows, 0)), 0) FROM files WHERE {_held(partitions, excluded)}"
+        return self._sliced(sql, version, partitions, excluded)[0][0]
+
+    def partitions(self, version: int, among: Sequence[str] | None = None) -> list[str]:
+        """The partitions that a version holds (`among` these), sorted."""
+        sql = f"SELECT DISTINCT partition FROM files WHERE partition IS NOT NULL AND {_held(among, ())} ORDER BY partition"
+        return [key for (key,) in self._sliced(sql, version, among, ())]
+
+    def last_partition(self, version: int) -> str | None:
+        sql = f"SELECT partition FROM files WHERE partition IS NOT NULL AND {_held(None, ())} ORDER BY partition DESC LIMIT 1"
+        return next((key for (key,) in self._sliced(sql, version, None, ())), None)
+
+    def between(
+        self, version: int, column: str, low: str | int | None, high: str | int | None
+    ) -> list[tuple[DataFile, Any, Any]]:
+        """The files of a version that can hold a value of a column from `low` to `high` (None: no bound), each with the
+        smallest and largest one that its statistics name (None where they name none), sorted by path.
+
+        Times are µs since 1970 UTC. A file without rows can hold none; one without statistics can hold any.
+        """
+        live = "f.t = :t AND f.since <= :version AND f.until > :version AND f.rows <> 0"
+        bounds = "(:low IS NULL OR r.high >= :low) AND (:high IS NULL OR r.low <= :high)"
+        sql = f"""SELECT f.path, f.size, MAX(f.rows, 0), f.partition, r.low, r.high
+            FROM ranges AS r JOIN files AS f ON f.id = r.file WHERE r.t = :t AND r.name = :column AND {bounds} AND {live}
+            UNION ALL SELECT f.path, f.size, MAX(f.rows, 0), f.partition, NULL, NULL FROM files AS f WHERE {live}
+            AND NOT EXISTS (SELECT 1 FROM ranges AS r WHERE r.file = f.id AND r.name = :column)"""
+        found = self._rows(sql, version=version, column=column, low=low, high=high)
+        return sorted(((DataFile(*row[:4]), row[4], row[5]) for row in found), key=lambda item: item[0].path)
+
+    # -- the table -------------------------------------------------------------------------------------------------
+
+    def metadata(self, version: int) -> Mapping[str, Any]:
+        """The `metaData` of the table at a version; {} where the log does not say (any more)."""
+        return self._last("metadata", version)
+
+    def protocol(self, version: int) -> Mapping[str, Any]:
+        """The `protocol` of the table at a version; {} where the log does not say (any more)."""
+        return self._last("protocol", version)
+
+    def _last(self, what: str, version: int) -> Mapping[str, Any]:
+        sql = f"""SELECT {what} FROM metadata WHERE t = :t AND {what} IS NOT NULL AND version <= :version
+            ORDER BY version DESC LIMIT 1"""
+        found = self._column(sql, version=version)
+        return json.loads(found[0]) if found else {}
+
+    def metadata_since(self, version: int) -> int | None:
+        """The version that set the metadata which a version has."""
+        sql = "SELECT MAX(version) FROM metadata WHERE t = :t AND metadata IS NOT NULL AND version <= :version"
+        return self._column(sql, version=version)[0]
+
+    def columns(self, version: int) -> tuple[str, ...]:
+        """The table's columns at a version; none where the log does not say (any more)."""
+        metadata = self.metadata(version)
+        return columns_of(metadata["schemaString"]) if metadata else ()
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def _sliced(self, sql: str, version: int, partitions: Sequence[str] | None, excluded: Sequence[str]) -> list[Any]:
+        wanted = {"partitions": None if partitions is None else json.dumps(list(partitions))}
+        return self._rows(sql, version=version, excluded=json.dumps(list(excluded)), **wanted)
+
+    def _column(self, sql: str, **given: Any) -> list[Any]:
+        return [row[0] for row in self._rows(sql, **given)]
+
+    def _rows(self, sql: str, **given: Any) -> list[Any]:
+        for _ in range(5):
+            found = index_store(self.storage).read(lambda connection: self._asked(connection, sql, given))
+            if found is not None:
+                return found
+            # Somebody made the index anew. It is for the same table only if that still has what this one knew.
+            again = open_index(self.storage, self.name)
+            if again is None or not again._continues(self.known):
+                break
+            self.known = replace(self.known, id=again.known.id, complete=again.known.complete)
+        raise AssayError(f"{self.name} was deleted or made anew while it was read. Run it again.")
+
+    def _continues(self, earlier: Known) -> bool:
+        """Whether this is the same log as an earlier one, or the same with more commits."""
+        sql = "SELECT sha256 FROM commits WHERE t = :t AND version = :version"
+        return self.table_id == earlier.table_id and self._column(sql, version=earlier.version) == [earlier.sha256]
+
+    def _asked(self, connection: sqlite3.Connection, sql: str, given: Mapping[str, Any]) -> list[Any] | None:
+        if connection.execute("SELECT 1 FROM tables WHERE id = ?", (self.known.id,)).fetchone() is None:
+            return None
+        return connection.execute(sql, {"t": self.known.id, **given}).fetchall()
+
+
+_WRITERS = """SELECT version, rows FROM commits AS c WHERE t = :t AND written AND version <= :version {wanted}
+    AND NOT EXISTS (SELECT 1 FROM commits INDEXED BY replaced WHERE t = :t AND written AND mode = 'replace'
+        AND partition IS c.partition AND version > c.version AND version <= :version)"""
+
+
+def _held(partitions: Sequence[str] | None, excluded: Sequence[str]) -> str:
+    """The condition for the files of a slice."""
+    return f"t = :t AND since <= :version AND until > :version {_among(partitions, excluded)}"
+
+
+def _among(partitions: Sequence[str] | None, excluded: Sequence[str]) -> str:
+    if partitions is not None:
+        return "AND partition IN (SELECT value FROM json_each(:partitions))"
+    if excluded:
+        return "AND (partition IS NULL OR partition NOT IN (SELECT value FROM json_each(:excluded)))"
+    return ""
+
+
+def open_index(storage: Storage, name: str) -> TableIndex | None:
+    """The index of a table, up to the newest commit in its log; None where there is no log."""
+    store = index_store(storage)
+    known = store.read(lambda connection: known_of(connection, name))
+    if known is None and not versions(storage, name):
+        return None
+    if known is None or not is_of(storage, known, by_mark=True) or has_commit(storage, name, known.version + 1):
+        known = store.write(lambda connection: carried_on(connection, storage, name))
+    return TableIndex(storage, name, known) if known is not None else None
