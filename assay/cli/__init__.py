@@ -12,6 +12,7 @@ from assay.errors import AssayError, nearest
 COMMANDS = {
     "init": ("assay.cli.init", "init"),
     "materialize": ("assay.cli.pipeline", "materialize"),
+    "status": ("assay.cli.status", "status"),
     "up": ("assay.cli.up", "up"),
     "sources": ("assay.cli.catalogue", "sources"),
     "tables": ("assay.cli.tables", "tables"),

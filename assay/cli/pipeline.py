@@ -1,5 +1,6 @@
 """`assay materialize`: the run of everything that is stale, through Dagster."""
 
+import functools
 import os
 import time
 from dataclasses import replace
@@ -9,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from assay.cli.exit_codes import EXIT_NO
+from assay.assets.steps.consequences import consequences
+from assay.assets.steps.pending import summarised, waiting_steps
+from assay.assets.steps.plan import never_made, planned_runs, select, stages, waiting
+from assay.assets.steps.stopping import finish_gently
+from assay.cli.exit_codes import EXIT_DONE, EXIT_NO, EXIT_STOPPED
 from assay.cli.output import err, json_option, out, print_json, progress, ticking
 from assay.errors import AssayError, plural
 from assay.features.tables.kinds import Kind
@@ -18,9 +23,12 @@ from assay.features.tables.partitioning import Partitioning
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from assay.assets.dagster.materialize import Summary
     from assay.assets.steps.plan import Chosen
-    from assay.assets.steps.step import Step
+    from assay.assets.steps.step import Resources, Step
     from assay.store import Store
+
+LATEST = 3  # partitions of which is reported what they wait for
 
 
 @click.command()
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--partition", help="One partition, e.g. the day 2026-09-03.")
 @click.option("--range", "range_", help="Partitions from A to B inclusive, written A:B.")
 @click.option("--force", is_flag=True, help="Compute even what is up to date (makes no new version of equal content).")
-@click.option("--dry-run", is_flag=True, help="Say what is stale now and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would run and what would follow from it, and run nothing.")
 @json_option
 def materialize(
     assets: tuple[str, ...], partition: str | None, range_: str | None, force: bool, dry_run: bool, as_json: bool
@@ -37,7 +45,7 @@ def materialize(
 
     ASSETS are table names (clean/tickets), folders (clean/), or names with everything upstream (+predictions/router).
     Without any, everything. A batch that is refused stops itself and what needs it; the rest goes on, and the exit code
-    is 3.
+    is 3. What waits for an upstream is named and is no failure. Ctrl-C stops when the current step has committed (130).
 
     \b
     Examples:
@@ -46,12 +54,8 @@ def materialize(
       assay materialize --range 2026-09-01:2026-09-07 +features/customer_activity
       assay materialize --dry-run
     """
-    from assay.assets.dagster.materialize import materialize as run_all
-    from assay.assets.dagster.materialize import open_instance, quiet
-    from assay.assets.dagster.run_recovery import end_killed_runs, is_over
     from assay.assets.declarations import declarations, pipeline
     from assay.assets.project import active_project
-    from assay.assets.steps.plan import never_made, planned_runs, select, stages, waiting
     from assay.store import open_store
 
     project = active_project()
@@ -62,17 +66,58 @@ def materialize(
     chosen = chosen_partitions(partition, range_, steps)
     store = open_store()
     if dry_run:
-        env = store.env(recording=False)
-        planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env, chosen, force=force)]
-        if as_json:
-            print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
-        else:
-            out.print("\n".join(str(unit) for unit in planned) or "Everything is up to date.")
-            for reason in [] if chosen else [*unread_of(store), *([] if planned else never_made(steps, env))]:
-                err.print(reason, markup=False, highlight=False, soft_wrap=True)
-        return EXIT_NO if broken else 0
-    quiet()
+        _tell_plan(steps, pipeline(project), store.env(recording=False), chosen, force=force, as_json=as_json)
+        for reason in [] if chosen or as_json else unread_of(store):
+            err.print(reason, markup=False, highlight=False, soft_wrap=True)
+        return EXIT_NO if broken else EXIT_DONE
     started = time.monotonic()
+    summary, still = _run(steps, store, chosen, force=force, project=project.name, as_json=as_json)
+    nothing = [] if summary.results or summary.left or not chosen else waiting(steps, store.env(), chosen)
+    if nothing:
+        raise AssayError(f"Nothing to do. {' '.join(nothing)}")
+    if still and not as_json:
+        err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
+    env = store.env(recording=False)
+    waits = [] if summary.left else waiting_steps(pipeline(project), env, chosen, latest=None if chosen else LATEST)
+    waits = [one for one in waits if any(one.table in step.outputs for step in steps)]
+    never = [] if chosen or summary.left else never_made(steps, env)
+    before = [] if summary.left or not assets else _upstream_to_do(steps, pipeline(project), env, chosen)
+    if as_json:
+        answer = {"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)}
+        waiting_now = [one.to_dict() for one in waits]
+        print_json(answer | {"waiting": waiting_now, "left": summary.left, "upstream": before})
+    else:
+        _summarise(summary, time.monotonic() - started, complete=not (waits or never or before))
+        unread = [] if chosen or summary.left else unread_of(store)
+        for reason in [*unread, *(f"{text}." for text in summarised(waits)), *never, *before[:5]]:
+            err.print(reason, markup=False, highlight=False, soft_wrap=True)
+    if summary.left:
+        return EXIT_STOPPED
+    return EXIT_NO if summary.failed or broken or before or any(one.delivered for one in waits) else EXIT_DONE
+
+
+def _upstream_to_do(
+    steps: "Sequence[Step]", all_steps: "Sequence[Step]", env: "Resources", chosen: "Chosen | None"
+) -> list[str]:
+    """What stands upstream of the chosen steps, was not among them, and was refused or has not been run."""
+    upstream = select(all_steps, [f"+{step.outputs[0]}" for step in steps])
+    others = [step for step in upstream if step not in steps]
+    planned = [unit for stage in stages(others) for unit in planned_runs(stage, env, chosen)]
+    return [f"{unit} was refused, or has not been run yet; it stands upstream." for unit in planned]
+
+
+def _run(
+    steps: "Sequence[Step]", store: "Store", chosen: "Chosen | None", *, force: bool, project: str, as_json: bool
+) -> "tuple[Summary, int]":
+    """Everything that is stale, with progress; and how many lineage events could not be forwarded."""
+    from assay.assets.dagster.materialize import materialize as run_all
+    from assay.assets.dagster.materialize import open_instance, quiet
+    from assay.assets.dagster.run_recovery import end_killed_runs, is_over
+
+    def heard() -> None:
+        err.print("Stopping when the current step has committed (Ctrl-C again: at once).")
+
+    quiet()
     with progress(as_json) as bar, open_instance(dagster_home()) as instance:
         end_killed_runs(instance)
         store.recover_events(over=is_over(instance))
@@ -80,32 +125,45 @@ def materialize(
         if force:
             env.hashes.forget()
         current = bar.add_task("looking for what is stale", total=None)
-        summary = run_all(
+        work = functools.partial(
+            run_all,
             steps,
             env,
             instance,
             chosen=chosen,
             force=force,
-            project=project.name,
+            project=project,
             starting=lambda unit: bar.update(
                 current, description=str(unit)[:60], completed=unit.position - 1, total=unit.of
             ),
             finished=lambda result: None if as_json else _tell(result),
         )
-        still = store.forward_events(seconds=5)
-    nothing = [] if summary.results or not chosen else waiting(steps, store.env(), chosen)
-    if nothing:
-        raise AssayError(f"Nothing to do. {' '.join(nothing)}")
-    if still and not as_json:
-        err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
-    if not as_json and not chosen:
-        for reason in (*unread_of(store), *never_made(steps, store.env(recording=False))):
-            err.print(reason, markup=False, highlight=False, soft_wrap=True)
+        summary = finish_gently(work, heard)
+        return summary, store.forward_events(seconds=5)
+
+
+def _tell_plan(
+    steps: "Sequence[Step]",
+    all_steps: "Sequence[Step]",
+    env: "Resources",
+    chosen: "Chosen | None",
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """What would run now, and what that makes stale; nothing is run, and Dagster is not asked."""
+    planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env, chosen, force=force)]
     if as_json:
-        print_json({"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)})
-    else:
-        _summarise(summary, time.monotonic() - started)
-    return EXIT_NO if summary.failed or broken else 0
+        print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
+        return
+    out.print("\n".join(str(unit) for unit in planned) or "Nothing would run.", markup=False, highlight=False)
+    for line in consequences(planned, all_steps, env):
+        out.print(line, markup=False, highlight=False)
+    waits = waiting_steps(steps, env, chosen, latest=None if chosen else LATEST)
+    for reason in [*summarised(waits), *([] if chosen or planned else never_made(steps, env))]:
+        err.print(reason, markup=False, highlight=False, soft_wrap=True)
+    if not planned and not waits:
+        out.print("Everything is up to date.")
 
 
 def unread_of(store: "Store") -> list[str]:
@@ -154,15 +212,19 @@ def _as_dict(result: Any) -> dict[str, Any]:
         "new_versions": result.new_versions,
         "problems": result.problems,
         "warnings": result.warnings,
+        "waiting": result.waiting,
     }
 
 
-def _summarise(summary: Any, seconds: float) -> None:
-    if not summary.results:
-        out.print(f"Everything is up to date ({seconds:.1f} s).")
+def _summarise(summary: "Summary", seconds: float, *, complete: bool) -> None:
+    if not summary.results and not summary.left:
+        what = "Everything is up to date" if complete else "Nothing to do now; not everything is there"
+        out.print(f"{what} ({seconds:.1f} s).")
         return
     versions = sum(len(result.new_versions) for result in summary.results)
     out.print(f"{plural(len(summary.results), 'run')}, {plural(versions, 'new table version')}, {seconds:.0f} s.")
+    if summary.left:
+        out.print(f"Stopped. Not done: {'; '.join(summary.left)}. `assay materialize` goes on there.", markup=False)
     if summary.failed:
         of_files = all(Kind.RAW.holds(table) for result in summary.failed for table in result.failed)
         when = "When the corrected file is there" if of_files else "When the cause above is gone"

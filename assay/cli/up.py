@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -39,11 +40,11 @@ def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
     home.mkdir(parents=True, exist_ok=True)
     folder = active_project().root or Path.cwd()
     target = ["-w", "workspace.yaml"] if (folder / "workspace.yaml").exists() else ["-m", LOCATION]
-    commands = [["-m", "dagster", "dev", "--log-level", "warning", *target, "-h", "127.0.0.1", "-p", str(port)]]
+    commands = [["assay.assets.dagster.webserver", str(port), *target]]
     pages = {"dagster": f"http://127.0.0.1:{port}"}
     if console:
         pages["console"] = f"http://127.0.0.1:{console_port}"
-        commands.append(["-m", "assay.cli.console", str(console_port)])
+        commands.append(["assay.cli.console", str(console_port)])
     if as_json:
         print_json(pages)
     else:
@@ -80,14 +81,23 @@ def _paths() -> dict[str, str]:
 
 
 def supervise(commands: Sequence[Sequence[str]], environment: Mapping[str, str], folder: Path | None = None) -> int:
-    """Run Python commands side by side in a folder. When one of them ends, or on Ctrl-C or SIGTERM, stop the others.
-
-    Returns the exit code of the command that ended; 0 after Ctrl-C or SIGTERM."""
-    # Started in the background of a script, Ctrl-C's signal is ignored, and so it would be by every child of Dagster's,
-    # which stops them with it.
+    """Run modules (each with its arguments) side by side in a folder until one of them ends or this process is told to stop;
+    then stop all of them and what they started, also when this process is killed. Returns the exit code of the one that
+    ended by itself, 0 when told to stop."""
+    # Started in the background of a script, Ctrl-C's signal is ignored, and so it would be by every child, which stops
+    # its own with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _stop)
-    processes = [subprocess.Popen([sys.executable, *command], env=environment, cwd=folder) for command in commands]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "assay.cli.attended", *command],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        for command in commands
+    ]
     try:
         while True:
             ended = [process.returncode for process in processes if process.poll() is not None]
@@ -101,10 +111,10 @@ def supervise(commands: Sequence[Sequence[str]], environment: Mapping[str, str],
             if process.poll() is None:
                 process.terminate()
         for process in processes:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(STOPPING_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it left behind, too
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -6,17 +6,13 @@ is requested, and the sensor, `assay materialize` and a click give the same resu
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
-from assay.assets.dagster.partitions import dagster_key
-from assay.assets.dagster.to_dagster import environment
-from assay.assets.steps.plan import PlannedRun, planned_runs, stages
-from assay.assets.steps.step import Resources, Step, fingerprints
+from assay.assets.steps.step import Step
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
@@ -70,39 +66,3 @@ def _in_words(step: Step) -> str:
 def named(own: str, project: str) -> str:
     """A name that stays unique when several projects are merged: `shop_arrivals`."""
     return f"{project}_{own}" if project else own
-
-
-def requested(
-    steps: Sequence[Step],
-    asked: frozenset[str] = frozenset(),
-    *,
-    project: str = "",
-    resources: Callable[[], Resources] = environment,
-) -> list[dg.RunRequest]:
-    """Runs for the first stage that has anything to do. A run's key is its content: what was asked for once (a refused
-    batch, say) is not asked for again until its files, inputs or code change."""
-    env = resources()
-    try:
-        return _first_due(steps, env, asked, project)
-    finally:
-        env.hashes.save()
-
-
-def _first_due(steps: Sequence[Step], env: Resources, asked: frozenset[str], project: str) -> list[dg.RunRequest]:
-    for stage in stages(steps):
-        runs = (_request(unit, env, project) for unit in planned_runs(stage, env))
-        requests = list(islice((request for request in runs if request.run_key not in asked), RUNS_AT_ONCE))
-        if requests:
-            return requests
-    return []
-
-
-def _request(unit: PlannedRun, env: Resources, project: str) -> dg.RunRequest:
-    content = "\n".join(fingerprints(unit.steps, env, unit.partition))
-    return dg.RunRequest(
-        job_name=job_name(unit.steps[0], project),
-        run_key=f"{unit.partition or 'all'}:{hashlib.sha256(content.encode()).hexdigest()[:24]}",
-        partition_key=dagster_key(unit.partitioning, unit.partition) if unit.partition else None,
-        asset_selection=[asset_key(table) for table in unit.tables],
-        asset_check_keys=[],  # steps report their verdicts themselves
-    )

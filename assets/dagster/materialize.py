@@ -20,8 +20,10 @@ from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, proc
 from assay.assets.dagster.to_dagster import FORCE_TAG, WAITED_TAG
 from assay.assets.steps.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
+from assay.assets.steps.stopping import REQUESTED
 
 Report = Callable[["PlannedRunResult"], None]
+TABLES_TAG = "assay/tables"  # on a run of a part of a job: which, since Dagster does not keep it
 USER_TAG = "user"  # on a run: whom the Dagster UI names as the one who launched it
 
 
@@ -36,6 +38,8 @@ class PlannedRunResult:
     problems: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()  # the tables whose steps failed
+    waiting: tuple[str, ...] = ()  # the steps that found an upstream missing, and why: no failure
+    not_made: tuple[str, ...] = ()  # tables that the run was to make and did not
 
 
 @dataclass(slots=True)
@@ -43,6 +47,7 @@ class Summary:
     """Everything a call of `materialize` did."""
 
     results: list[PlannedRunResult] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)  # what was not begun after a wish to stop
 
     @property
     def failed(self) -> list[PlannedRunResult]:
@@ -61,16 +66,25 @@ def materialize(
     finished: Report = lambda result: None,
 ) -> Summary:
     """Run every stale step (or, with `force`, every step), stage by stage, partition by partition. A failing run does not
-    stop the others: what depends on it waits, the rest goes on."""
+    stop the others: what depends on it waits, the rest goes on. A wish to stop is followed after the step that runs."""
     end_killed_runs(instance)
     summary = Summary()
     definitions = definitions_of(steps, project=project)
     for stage in stages(steps):
+        if REQUESTED.is_set():
+            summary.left.append(f"everything of {', '.join(step.outputs[0] for step in stage)}")
+            continue
         for unit in planned_runs(stage, env, chosen, force=force):
+            if REQUESTED.is_set():
+                summary.left.append(f"{unit}{f', and what follows of {unit.of} partitions' if unit.of > 1 else ''}")
+                break
             starting(unit)
             result = run_unit(unit, definitions, instance, force=force, project=project, actor=env.settings.acting)
             summary.results.append(result)
             finished(result)
+            if REQUESTED.is_set() and result.success and result.not_made:
+                tables = ", ".join(result.not_made)
+                summary.left.append(f"{unit.partition}: {tables}" if unit.partition else tables)
     return summary
 
 
@@ -91,11 +105,11 @@ def run_unit(
         instance=instance,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={"assay/by": "materialize", PROCESS_TAG: process_tag()}
+        tags={"assay/by": "materialize", PROCESS_TAG: process_tag(), TABLES_TAG: " ".join(unit.tables)}
         | ({USER_TAG: actor} if actor else {})
         | ({FORCE_TAG: "yes"} if force else {}),
     )
-    versions, problems, failed = [], [], set[str]()
+    versions, problems, failed, made = [], [], set[str](), set[str]()
     for event in outcome.all_events:
         if event.is_step_failure:
             failed.add(event.step_key or "")
@@ -107,13 +121,11 @@ def run_unit(
             )
     for result in outcome.get_asset_materialization_events():
         data = result.step_materialization_data.materialization
+        made.add(data.asset_key.to_user_string())
         if data.metadata.get("new_version") and data.metadata["new_version"].value:
             versions.append(f"{data.asset_key.to_user_string()}@{data.metadata['delta_version'].value}")
     run = instance.get_run_by_id(outcome.run_id)
-    table, _, waits = (run.tags.get(WAITED_TAG, "") if run else "").partition(": ")
-    if waits:
-        failed.add(table.replace("/", "__"))
-        problems.append(waits)
+    waited = run.tags.get(WAITED_TAG, "") if run else ""
     makers = {asset_key(table): step.name for step in unit.steps for table in step.outputs}
     warnings = list[str]()
     for evaluation in outcome.get_asset_check_evaluations():
@@ -131,6 +143,8 @@ def run_unit(
         tuple(text.strip() for text in problems),
         tuple(warnings),
         tuple(step.outputs[0] for step in unit.steps if step.name in failed),
+        (waited,) if waited else (),
+        tuple(table for table in unit.tables if table not in made),
     )
 
 

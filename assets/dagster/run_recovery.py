@@ -1,30 +1,80 @@
-"""Dagster runs whose process was killed (kill -9, a power cut): nobody else would ever say that they have ended."""
+"""Dagster runs whose process is gone (kill -9, a power cut, a lost machine): nobody else would ever report that they ended.
 
+A run's process says where it lives and, while it works, that it does (its heartbeat). On the same machine the process itself is
+looked at, and told from another one that has its number now by the moment it started; of other machines, the heartbeat counts.
+"""
+
+import json
 import os
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
-PROCESS_TAG = "assay/process"  # on a run: host and process that executes it
+PROCESS_TAG = "assay/process"  # on a run: host, process and its start
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+BEAT_SECONDS = 15
+SILENT_SECONDS = 300  # without a heartbeat a process elsewhere counts as gone
+GONE = "Its process is gone. What it had published stays; it is requested again."
 
 
 def process_tag() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+@contextmanager
+def beating(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Heartbeats of a run while the block works."""
+    stopped = threading.Event()
+
+    def beat() -> None:
+        with suppress(Exception):  # storage that is down now: the next one counts
+            value = json.dumps({"process": process_tag(), "at": datetime.now(UTC).timestamp()})
+            instance.daemon_cursor_storage.set_cursor_values({_key(run_id): value})
+
+    def go_on() -> None:
+        while not stopped.wait(BEAT_SECONDS):
+            beat()
+
+    beat()
+    thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def end_killed_runs(instance: dg.DagsterInstance) -> None:
-    """Report runs as failed that say they are being executed by a process of this host that is not there any more."""
+    """Report runs as failed whose process is gone."""
+    now = datetime.now(UTC).timestamp()
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        host, _, process = run.tags.get(PROCESS_TAG, "").rpartition(":")
-        if host == socket.gethostname() and not _alive(int(process)):
-            instance.report_run_failed(run, "Its process was killed. What it had published stays; run it again.")
+        if _is_gone(instance, run, now):
+            instance.report_run_failed(run, GONE)
+
+
+def _is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun, now: float) -> bool:
+    kept = instance.daemon_cursor_storage.get_cursor_values({_key(run.run_id)}).get(_key(run.run_id))
+    beat = json.loads(kept) if kept else {}
+    process = beat.get("process") or run.tags.get(PROCESS_TAG, "")
+    host, _, own = process.partition(":")
+    if host and host == socket.gethostname():
+        return not _alive(own)
+    if beat:
+        return now - beat["at"] > SILENT_SECONDS
+    record = instance.get_run_record_by_id(run.run_id)
+    began = record.start_time or record.create_timestamp.timestamp() if record else now
+    return bool(host) and now - began > SILENT_SECONDS
 
 
 def is_over(instance: dg.DagsterInstance) -> Callable[[str], bool]:
@@ -37,11 +87,25 @@ def is_over(instance: dg.DagsterInstance) -> Callable[[str], bool]:
     return ended
 
 
-def _alive(process: int) -> bool:
+def _key(run_id: str) -> str:
+    return f"assay/heartbeat/{run_id}"
+
+
+def _alive(process: str) -> bool:
+    """Whether a process of this machine (`number:start`) is there, and not another one with its number."""
+    number, _, started = process.partition(":")
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError, ValueError):
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return not started or _started(int(number)) in (started, "")
+
+
+def _started(process: int) -> str:
+    """When a process started, in ticks since the machine did; empty where the system does not tell."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

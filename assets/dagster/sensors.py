@@ -1,19 +1,27 @@
-"""New data flows without a click: a sensor asks what is stale and requests exactly those runs."""
+"""New data flows without a click: a sensor asks what is stale and requests exactly those runs.
 
+The planner knows slices (which partitions' bytes a step has read), which Dagster's own staleness does not; so what it plans
+is requested, and the sensor, `assay materialize` and a click give the same result.
+"""
+
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assay.assets.dagster.jobs import jobs_of, named, requested
+from assay.assets.dagster.jobs import jobs_of, named
 from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
+from assay.assets.dagster.run_requests import Look, ending_in, look, read_memory, write_memory
 from assay.assets.dagster.to_dagster import environment
+from assay.assets.steps.pending import summarised, waiting_steps
 from assay.assets.steps.step import Resources, Step
 
 if TYPE_CHECKING:
     from assay.assets.dagster.jobs import Job
 
-KEYS_REMEMBERED = 2000
+LATEST = 3  # partitions of which the sensor reports what they wait for
+log = logging.getLogger("assay")
 
 
 def arrivals(
@@ -39,11 +47,29 @@ def arrivals(
         end_killed_runs(context.instance)
         if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
-        asked = context.cursor.split() if context.cursor else []
-        requests = requested(steps, frozenset(asked), project=project, resources=resources)
-        if not requests:
-            return dg.SkipReason("Everything is up to date.")
-        cursor = " ".join([*asked, *(request.run_key or "" for request in requests)][-KEYS_REMEMBERED:])
-        return dg.SensorResult(run_requests=requests, cursor=cursor)
+        env = resources()
+        found = look(steps, env, read_memory(context.cursor), ending_in(context.instance), project)
+        for incident in found.incidents:
+            log.error("%s", incident)
+        cursor = write_memory(found.memory)
+        if found.requests:
+            return dg.SensorResult(run_requests=found.requests, cursor=cursor)
+        waits = summarised(waiting_steps(steps, env, latest=LATEST))
+        return dg.SensorResult(skip_reason=dg.SkipReason(_nothing_to_do(found, waits)), cursor=cursor)
 
     return sensor
+
+
+def _nothing_to_do(found: Look, waits: Sequence[str]) -> str:
+    """Why no run is requested: what is open, in sentences."""
+    given_up = sum(asked.given_up for asked in found.memory.values())
+    parts = [
+        *found.incidents,
+        f"{given_up} partitions were given up after runs that died (assay status)."
+        if given_up and not found.incidents
+        else "",
+        f"Died, and is requested again later: {'; '.join(found.pausing[:5])}." if found.pausing else "",
+        f"Refused, and waits for another file or other code: {'; '.join(found.refused[:5])}." if found.refused else "",
+        *(f"{text}." for text in waits),
+    ]
+    return " ".join(part for part in parts if part) or "Everything is up to date."

@@ -10,7 +10,9 @@ import dagster as dg
 from assay.assets.dagster.dagster_metadata import asset_key, check_name
 from assay.assets.dagster.partitions import definition_of, our_key
 from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
+from assay.assets.dagster.run_recovery import beating
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
+from assay.assets.steps.stopping import REQUESTED
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.kinds import Kind, kind_of
@@ -67,7 +69,8 @@ def build_asset(
         retry_policy=RETRIES,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        yield from _run(context, step, resources())
+        with beating(context.instance, context.run.run_id):
+            yield from _run(context, step, resources())
 
     return asset
 
@@ -120,7 +123,8 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
     run itself succeeds, since it did what was agreed: only the check that refused is red."""
     results: list[Result] = []
     stopped: dict[str, str] = {}
-    for partition in _partitions(context, step, env):
+    stopping = REQUESTED.is_set()  # somebody wants the command to stop: what has not begun is left
+    for partition in [] if stopping else _partitions(context, step, env):
         try:
             results.append(
                 execute(step, env, partition, run_of(context, step, partition), force=FORCE_TAG in context.run.tags)
@@ -143,7 +147,7 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
     if results:
         complete = not stopped or not step.partitioning.is_partitioned
         yield from result_events(context, step, results, env, complete=complete)
-    elif not stopped:
+    elif not stopped and not stopping:
         yield from unchanged_events(context, step, env)
     for check in step.checks:  # what is downstream waits for an output of each check that blocks, whatever it says
         spec = _check_spec(check, None)

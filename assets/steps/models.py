@@ -345,7 +345,7 @@ def _prepare_predictions(
         tx.read(model.table)
         stored = model_of_state(tx.state(model.table), model.name)
     except TableMissing:
-        raise NotReady(f"{model.table} does not exist yet: materialise it first.") from None
+        raise NotReady(f"{model.table} does not exist yet: materialise it first.", table=model.table) from None
     spine = spine_rows(made, tx, env, [key], with_label=False)
     if not partitioning.is_timed:  # its partitions do not say which rows are held back
         spine = spine.filter(pl.col(EVENT_TIME) >= midnight(model.first_predicted.isoformat(), partitioning))

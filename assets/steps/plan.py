@@ -8,8 +8,13 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+<<<<<<< HEAD
 from assay.assets.steps.plan_memory import PlanMemory
 from assay.assets.steps.step import Resources, Step, waits_for
+=======
+from assay.assets.steps.panics import panics_as_errors
+from assay.assets.steps.step import Resources, Step, stale, waits_for
+>>>>>>> main
 from assay.errors import AssayError, nearest
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
@@ -83,7 +88,8 @@ def partitions_of(steps: Sequence[Step], env: Resources, chosen: Chosen | None =
     for step in steps:
         if step.landed:
             try:
-                keys |= set(step.landed(env))
+                with panics_as_errors(step.outputs[0]):
+                    keys |= set(step.landed(env))
             except Exception:  # looked at where it certainly fails, and then says why; the others go on
                 keys |= {partitioning.current(env.now()) or partitioning.start, *partitioning.keys[:1]}
     for table in {table for step in steps for table in (*step.outputs, *step.reads)}:
@@ -170,6 +176,7 @@ def never_made(steps: Sequence[Step], env: Resources) -> list[str]:
     return reasons
 
 
+<<<<<<< HEAD
 def _everything(stage: Sequence[Step], env: Resources) -> Callable[[Step], Sequence[str]]:
     """All partitions of a step that there are to look at: for a stage with partitions the same for each of its steps."""
 
@@ -186,6 +193,15 @@ def _everything(stage: Sequence[Step], env: Resources) -> Callable[[Step], Seque
             return []
 
     return of
+=======
+def _due(step: Step, env: Resources, partition: str | None) -> bool:
+    try:
+        with panics_as_errors(step.outputs[0]):
+            keys = step.batches(env) if step.batches else [partition]
+    except Exception:  # running it says what is wrong
+        return True
+    return any(stale(step, env, key) for key in keys)
+>>>>>>> main
 
 
 def _with_downstream(stage: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:

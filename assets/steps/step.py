@@ -14,6 +14,7 @@ from assay.assets.planning.watched import Watched
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.code_version import code_identity
 from assay.assets.steps.column_notes import ColumnNote
+from assay.assets.steps.panics import panics_as_errors
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
@@ -25,7 +26,11 @@ Progress = Callable[[str, int, int], None]  # (what, done, total)
 
 
 class NotReady(AssayError):
-    """An upstream of this step has not arrived yet. Not an error of the step: it waits."""
+    """An upstream of this step has not arrived yet. Not an error of the step: it waits (`table`: for which one, if it is one)."""
+
+    def __init__(self, message: str, *, table: str = "") -> None:
+        self.table = table
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +137,15 @@ def execute(
     (`force` computes all the same). Raises NotReady, AuditFailed (nothing published) or any AssayError."""
 
     def body(tx: Transaction) -> Mapping[str, Any]:
-        prepared = step.prepare(tx, env)
-        if step.keep:
-            step.keep(tx, env, prepared)
-        tx.audit()
-        if not force and tx.current(*step.outputs):
-            return {}
-        tx.describe(code=code_identity())
-        return step.compute(tx, env, prepared) or {}
+        with panics_as_errors(step.outputs[0]):
+            prepared = step.prepare(tx, env)
+            if step.keep:
+                step.keep(tx, env, prepared)
+            tx.audit()
+            if not force and tx.current(*step.outputs):
+                return {}
+            tx.describe(code=code_identity())
+            return step.compute(tx, env, prepared) or {}
 
     try:
         preview, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
@@ -177,7 +183,31 @@ def stale(step: Step, env: Resources, partition: str | None) -> bool:
 
 def waits_for(step: Step, env: Resources, partition: str | None) -> str | None:
     """Why the step cannot run yet, or None if it could."""
+<<<<<<< HEAD
     return look(step, env, partition).waits_for
+=======
+    found = not_ready(step, env, partition)
+    return None if found is None else str(found)
+
+
+def not_ready(step: Step, env: Resources, partition: str | None) -> NotReady | None:
+    """What keeps the step from running, or None if it could."""
+    found = _looked_at(step, env, partition)
+    return found if isinstance(found, NotReady) else None
+
+
+def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | NotReady:
+    """Whether the step is stale, or what it waits for."""
+    tx = Transaction(env.lake, work_of(step, partition))
+    try:
+        with panics_as_errors(step.outputs[0]):
+            step.prepare(tx, env)
+        return not tx.current(*step.outputs)
+    except NotReady as waiting:
+        return waiting
+    except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
+        return True
+>>>>>>> main
 
 
 def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> list[str]:
@@ -185,13 +215,13 @@ def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> l
     try:
         return tx.state(table).partitions(wanted)
     except TableMissing:
-        raise NotReady(f"{table} does not exist yet: materialise it first.") from None
+        raise NotReady(f"{table} does not exist yet: materialise it first.", table=table) from None
 
 
 def require(tx: Transaction, table: str, partition: str) -> None:
     """Raise NotReady unless the table has the partition."""
     if not available(tx, table, [partition]):
-        raise NotReady(f"{table} has no partition {partition} yet: materialise it first.")
+        raise NotReady(f"{table} has no partition {partition} yet: materialise it first.", table=table)
 
 
 def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -> list[str]:
@@ -199,14 +229,16 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
     prints = []
     for step in steps:
         try:
-            keys = step.batches(env) if step.batches else [partition]
+            with panics_as_errors(step.outputs[0]):
+                keys = step.batches(env) if step.batches else [partition]
         except Exception as problem:
             prints.append(f"{step.name} cannot: {problem}")
             continue
         for key in keys:
             tx = Transaction(env.lake, work_of(step, key))
             try:
-                step.prepare(tx, env)
+                with panics_as_errors(step.outputs[0]):
+                    step.prepare(tx, env)
                 prints.append(f"{step.name} {key} {tx.fingerprint}")
             except Exception as problem:
                 prints.append(f"{step.name} {key} cannot: {problem}")

@@ -39,6 +39,7 @@ FLAGS = (
 )
 SIZE: ViewportSize = {"width": 1440, "height": 900}
 START_SECONDS, PAGE_SECONDS = 120, 60
+COLOURS_SECONDS = 15  # until each node of a graph has the colour of its state
 # A lineage graph is drawn as large as it fits: a wider page, scaled down, shows names in full.
 WIDE: ViewportSize = {"width": 1800, "height": 1000}
 SCALE = 0.8
@@ -63,6 +64,7 @@ def main() -> None:
         wide.set_default_timeout(PAGE_SECONDS * 1000)
         graph(wide, base)
         plain = browser.new_page(viewport=SIZE, color_scheme="light", timezone_id="UTC")
+        plain.set_default_timeout(PAGE_SECONDS * 1000)
         console(plain, console_base, seen["prediction"]["prediction_id"])
         columns(plain, console_base)
         browser.close()
@@ -74,6 +76,7 @@ def main() -> None:
 def graph(page: Page, base: str) -> None:
     page.goto(f"{base}/assets/predictions/router?view=lineage&lineageScope=upstream&lineageDepth=9")
     page.get_by_text("customer_activity").first.wait_for()
+    page.wait_for_timeout(COLOURS_SECONDS * 1000)
     save(page, "graph")
 
 
@@ -98,7 +101,7 @@ def refused(page: Page, base: str, batch: dict[str, Any]) -> None:
     """The one check that is red, with what it says, in the history of its executions."""
     page.goto(f"{base}/assets/{batch['table']}?view=checks&checkDetail=delivery")
     page.get_by_text("Execution history").click()
-    page.get_by_text("Nothing was published").first.wait_for()
+    page.get_by_text("Nothing was published").first.scroll_into_view_if_needed()
     save(page, "refused")
 
 

@@ -24,6 +24,8 @@ PIN_SAFE: dict[str, str | None] = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
     "delta.enableExpiredLogCleanup": "false",
+    # Whoever opens the table reads the last checkpoint and every commit after it.
+    "delta.checkpointInterval": "20",
 }
 ATTEMPTS = 40
 ABSENT = -1  # "read" at this version: the table was not there

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from assay.features.tables.reads import READ_TABLES
 from assay.features.tables.storage import Storage
 
 T = TypeVar("T")
@@ -24,11 +25,11 @@ T = TypeVar("T")
 FOLDER = "_index"
 FILE = "tables.db"
 MEMORY = ":memory:"
-_FORMAT = 1  # of the tables below: an index of another format is made anew
+_FORMAT = 2  # of the tables below: an index of another format is made anew
 _OPEN = 8  # at most so many indexes are open at once
 _WAIT_SECONDS = 30.0
 
-_TABLES = """
+_TABLES = f"""
 CREATE TABLE tables (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, table_id TEXT NOT NULL, first INTEGER NOT NULL,
     version INTEGER NOT NULL, sha256 TEXT NOT NULL, mark TEXT NOT NULL, complete INTEGER NOT NULL);
@@ -58,8 +59,8 @@ CREATE TABLE sources (
     t INTEGER NOT NULL, sha256 TEXT NOT NULL, version INTEGER NOT NULL, partition TEXT, path TEXT NOT NULL,
     PRIMARY KEY (t, sha256, version, path)) WITHOUT ROWID;
 CREATE TABLE own (format INTEGER NOT NULL, inode TEXT NOT NULL);
-"""
-_OF_A_TABLE = ("commits", "sections", "metadata", "files", "ranges", "sources")
+{READ_TABLES}"""
+_OF_A_TABLE = ("commits", "sections", "metadata", "files", "ranges", "sources", "reads", "inputs")
 
 
 class IndexStore:

@@ -18,6 +18,7 @@ from assay.features.tables.commit_metadata import FormatTooNew, parse_commit
 from assay.features.tables.delta_log import commit_info, commit_path, parse_log, read_files
 from assay.features.tables.index_store import forget
 from assay.features.tables.log_entry import DAMAGE, added, metadata_in
+from assay.features.tables.reads import add_reads
 from assay.features.tables.sections import NAMES
 from assay.features.tables.storage import Storage
 
@@ -148,6 +149,7 @@ def _add_commit(
     if row[-1]:
         taken = [(t, item.sha256, version, commit.partition, item.path) for item in commit.sources]
         connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)", taken)
+        add_reads(connection, t, commit)
 
 
 _PLAIN = ("version", "timestamp", "assay.run_id", "assay.rows", "assay.mode", "assay.partition", "assay.fingerprint")

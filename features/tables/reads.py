@@ -97,9 +97,10 @@ def count_lookups(
     return dict(connection.execute(sql, {"spans": _json(spans), "but": json.dumps(sorted(but))}).fetchall())
 
 
-def inputs(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Name and id of every table that any commit read."""
-    return connection.execute("SELECT DISTINCT name, table_id FROM inputs ORDER BY name, table_id").fetchall()
+def inputs(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """Every table that commits of another one read: the name of the other, its own name and id."""
+    sql = "SELECT n.name, i.name, i.table_id FROM inputs AS i JOIN tables AS n ON n.id = i.t ORDER BY 1, 2, 3"
+    return connection.execute(sql).fetchall()
 
 
 def _named(connection: sqlite3.Connection, found: str, spans: Sequence[Span]) -> list[Reader]:

@@ -12,6 +12,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
@@ -20,6 +21,7 @@ from assay.features.tables.delta_log import commit_info, commit_path, parse_log,
 from assay.features.tables.index_store import forget, index_store
 from assay.features.tables.index_upkeep import Known, carried_on, content_of, has_commit, is_of, known_of
 from assay.features.tables.log_entry import DAMAGE, DataFile, Entry, columns_of, read_entry
+from assay.features.tables.reads import Span
 from assay.features.tables.sections import SectionDamaged
 from assay.features.tables.storage import Storage
 
@@ -106,11 +108,31 @@ class TableIndex:
         found = self._rows(_WRITERS.format(wanted=wanted), version=version, before=before)
         return [rows for _, rows in sorted(found)]
 
+    def held(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> tuple[int, int]:
+        """How many partitions, and how many commits, the rows of a slice come from."""
+        writers = _WRITERS.format(wanted=_among(partitions, excluded)).replace("version, rows", "partition", 1)
+        sql = f"SELECT COUNT(DISTINCT COALESCE(partition, '')), COUNT(*) FROM ({writers})"
+        return self._sliced(sql, version, partitions, excluded)[0]
+
+    def span(self, version: int) -> Span:
+        """Where the rows that a version wrote are seen: until their partition is replaced."""
+        sql = """SELECT partition, (SELECT MIN(version) FROM commits INDEXED BY replaced WHERE t = :t AND written
+            AND mode = 'replace' AND partition IS c.partition AND version > :version)
+            FROM commits AS c WHERE t = :t AND version = :version"""
+        partition, until = self._rows(sql, version=version)[0]
+        return Span(self.table_id, partition, version, until)
+
     def written(self, version: int, partition: str | None = None) -> list[int]:
         """Every version up to this one that a transaction wrote rows with (to a partition), oldest first."""
         wanted = "AND partition = :partition" if partition is not None else ""
         sql = f"SELECT version FROM commits WHERE t = :t AND written AND version <= :version {wanted} ORDER BY version"
         return self._column(sql, version=version, partition=partition)
+
+    def wrote(self, version: int) -> list[int]:
+        """This version, if a transaction wrote rows with it."""
+        return self._column(
+            "SELECT version FROM commits WHERE t = :t AND written AND version = :version", version=version
+        )
 
     def last_written(self, version: int) -> int | None:
         """The newest version up to this one that a transaction wrote rows with."""
@@ -278,6 +300,8 @@ def _among(partitions: Sequence[str] | None, excluded: Sequence[str]) -> str:
 
 def open_index(storage: Storage, name: str) -> TableIndex | None:
     """The index of a table, up to the newest commit in its log; None where there is no log."""
+    if storage.is_local and not Path(storage.root).is_dir():
+        return None  # and no place for an index yet
     store = index_store(storage)
     known = store.read(lambda connection: known_of(connection, name))
     if known is None and not versions(storage, name):

@@ -7,7 +7,6 @@ a name of its own that resolves here), and lets no other origin read it.
 from collections.abc import Collection
 from pkgutil import resolve_name
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from assay.asgi import LOOPBACK, BodyLimits, OwnOrigin
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, open_lake
 from assay.lineage.api import ingest, marquez, queries
@@ -26,7 +26,6 @@ from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.tracing.verify import Embed
 from assay.settings import Settings
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _DESCRIPTION = (
     'OpenLineage events in, the lineage graph out. Errors are `{"error": …}`. Namespaces and names in paths are '
     "percent-encoded (`s3%3A%2F%2Fshop`). Credentials in events are never served."
@@ -75,7 +74,7 @@ def create_app(
     app.include_router(marquez.create_router(store))
     app.include_router(queries.create_router(store, lake))
     app.openapi = lambda: _openapi(app)
-    return _OuterMiddleware(app, behind or app, frozenset(hosts))
+    return OwnOrigin(BodyLimits(_Router(app, behind or app)), hosts)
 
 
 def _configured_console(settings: Settings, store: LineageStore, lake: Lake, embed: Embed | None) -> ASGIApp | None:
@@ -92,32 +91,21 @@ def _configured_console(settings: Settings, store: LineageStore, lake: Lake, emb
     return create(store, lake, embed=embed)
 
 
-class _OuterMiddleware:
-    """Rejects unknown Host headers, normalises the path, and sends what no API route matches to the console."""
+class _Router:
+    """Normalises the path, and sends what no API route matches to the console."""
 
-    def __init__(self, api: ASGIApp, console: ASGIApp, hosts: frozenset[str]) -> None:
-        self._api, self._console, self._hosts = api, console, hosts
+    def __init__(self, api: ASGIApp, console: ASGIApp) -> None:
+        self._api, self._console = api, console
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._api(scope, receive, send)
-        if self._host(scope) not in self._hosts:
-            answer = refusal(400, "This service does not answer to that host name. Open it as http://127.0.0.1.")
-            return await answer(scope, receive, send)
         path = scope["path"]
         if path.startswith("/api/") and scope.get("raw_path"):
             # Names hold slashes, sent as %2F: routes are found before they are decoded.
             scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
         ours = path.startswith("/api/") or path in ("/health", "/openapi.json")
         return await (self._api if ours else self._console)(scope, receive, send)
-
-    @staticmethod
-    def _host(scope: Scope) -> str | None:
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-        try:
-            return urlsplit(f"//{host.decode('latin-1')}").hostname
-        except ValueError:
-            return None
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

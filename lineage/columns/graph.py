@@ -135,8 +135,8 @@ def column_upstream(
     """
     commits = CommitGraph(lake)
     log = commits.origin(table, version, column)
-    origin = log.writers(log.latest if version is None else version, None)
-    nodes = [ColumnNode(table, commit.version, column) for commit in origin]
+    origin = log.writer_versions(log.latest if version is None else version, None)
+    nodes = [ColumnNode(table, number, column) for number in origin]
     return _walk(ColumnGraph(commits), nodes, "up", limit)
 
 
@@ -159,8 +159,8 @@ def column_downstream(
     """
     commits = CommitGraph(lake)
     log = commits.origin(table, version, column)
-    origin = [commit for commit in log.commits if version in (None, commit.version)]
-    nodes = [ColumnNode(table, commit.version, column) for commit in origin]
+    origin = log.written() if version is None else log.index.wrote(version)
+    nodes = [ColumnNode(table, number, column) for number in origin]
     return _walk(ColumnGraph(commits), nodes, "down", limit)
 
 

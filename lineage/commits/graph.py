@@ -4,22 +4,23 @@ Each log is read once, and only when it is asked for. No table is opened: its lo
 """
 
 import io
+import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
+from typing import TypeVar
 
 import polars as pl
 
 from assay.errors import AssayError
 from assay.features.tables.commit_metadata import Commit
+from assay.features.tables.index_store import index_store
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.reads import (
-    READ_TABLES,
+    Reader,
     Span,
-    add_reads,
     count_lookups,
     inputs,
     readers,
@@ -29,6 +30,7 @@ from assay.features.tables.snapshot import Slice
 from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.predictions.find_prediction import UNREADABLE
 
+T = TypeVar("T")
 Version = tuple[str, int]  # a table and the version that wrote some of its rows
 
 
@@ -40,7 +42,6 @@ class CommitGraph:
         self.reasons: dict[str, None] = {}
         self._logs: dict[str, TableLog | None] = {}
         self._models: dict[Version, tuple[str, ...]] = {}
-        self._replacements: dict[str, dict[str | None, list[int]]] = {}
 
     def log(self, table: str) -> TableLog | None:
         """The log of a table; None when there is no such table (any more)."""
@@ -86,15 +87,11 @@ class CommitGraph:
         own = [version for version in versions if model in self.models((name, version))] if model is not None else []
         return own or versions
 
-    def held(self, log: TableLog, read: Slice) -> tuple[int, int]:
-        """How many partitions and how many commits the rows of a slice come from. No commit is read for it."""
-        written = log.writers(read.snapshot.version, read.partitions, read.excluded)
-        return len({commit.partition for commit in written}), len(written)
-
     def readers(self, version: Version, *, lookups: bool = False) -> dict[Version, bool]:
         """Who read rows that a version wrote; True: only to look something up, which are found with `lookups` alone."""
-        found = readers(self._reads, [self._span(version)], lookups=lookups)
-        by_reader = {(item.table, item.version): item.lookup for item in found}
+        spans = [self._span(version)]
+        found = self._ask(lambda index: readers(index, spans, lookups=lookups))
+        by_reader = {(item.table, item.version): item.lookup for item in found if self._has(item)}
         if Kind.MODELS.holds(version[0]):
             by_reader = {
                 reader: lookup for reader, lookup in by_reader.items() if lookup or self._takes(reader, version)
@@ -103,12 +100,16 @@ class CommitGraph:
 
     def sourced_lookups(self, version: Version) -> list[Version]:
         """Who only looked something up in these rows, and declares columns that come from their table."""
-        return [(item.table, item.version) for item in sourced_lookups(self._reads, [self._span(version)])]
+        spans = [self._span(version)]
+        found = self._ask(lambda index: sourced_lookups(index, spans))
+        return [(item.table, item.version) for item in found if self._has(item)]
 
     def count_lookups(self, versions: Iterable[Version]) -> dict[str, int]:
         """By table, how many other versions only looked something up in the rows that these wrote."""
         nodes = list(versions)
-        return count_lookups(self._reads, [self._span(node) for node in nodes], set(nodes))
+        spans = [self._span(node) for node in nodes]
+        found = self._ask(lambda index: count_lookups(index, spans, set(nodes)))
+        return {table: count for table, count in found.items() if table in self._tables}
 
     def _takes(self, reader: Version, version: Version) -> bool:
         """Whether rows of a version of models are among those that a reader takes: a prediction takes only its own."""
@@ -117,36 +118,36 @@ class CommitGraph:
         return any(commit and version[1] in self.writers(commit, i) for i in reads if i.snapshot.table == version[0])
 
     def _span(self, version: Version) -> Span:
-        table, number = version
-        log, commit = self.log(table), self.commit(version)
-        assert log is not None and commit is not None  # nodes come from commits
-        later = (at for at in self._replaced(table)[commit.partition] if at > number)
-        return Span(log.table_id, commit.partition, number, next(later, None))
+        log = self.log(version[0])
+        assert log is not None  # nodes come from commits
+        return log.index.span(version[1])
 
-    def _replaced(self, table: str) -> dict[str | None, list[int]]:
-        if table not in self._replacements:
-            self._replacements[table] = found = defaultdict(list)
-            log = self.log(table)
-            for commit in log.commits if log else ():
-                if commit.mode == "replace":
-                    found[commit.partition].append(commit.version)
-        return self._replacements[table]
+    def _has(self, reader: Reader) -> bool:
+        """Whether a reader was there when its table's log was opened."""
+        log = self.log(reader.table) if reader.table in self._tables else None
+        return log is not None and reader.version <= log.latest
 
     @cached_property
-    def _reads(self) -> sqlite3.Connection:
-        """The reads of the whole lake."""
-        connection = sqlite3.connect(":memory:")
-        connection.executescript(f"CREATE TABLE tables (id INTEGER PRIMARY KEY, name TEXT NOT NULL); {READ_TABLES}")
-        for number, table in enumerate(self.lake.tables()):
-            log = self.log(table)
-            connection.execute("INSERT INTO tables VALUES (?, ?)", (number, table))
-            for commit in log.commits if log else ():
-                add_reads(connection, number, commit)
-        for name, table_id in inputs(connection):
-            log = self.log(name)
-            if log is None or log.table_id != table_id:
+    def _tables(self) -> frozenset[str]:
+        """All tables of the lake, with their indexes as far as their logs go."""
+        tables = frozenset(table for table in self.lake.tables() if self.log(table) is not None)
+        for reader, name, table_id in index_store(self.lake.storage).read(inputs):
+            if reader in tables and ((log := self.log(name)) is None or log.table_id != table_id):
                 self._not_followed(name)
-        return connection
+        return tables
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Ask the index of all tables about their readers. Raises AssayError where it is taken away again and again."""
+        for _ in range(5):
+            logs = [log for table in self._tables if (log := self.log(table)) is not None]
+            asked = _of_tables(question, [log.index.known.id for log in logs])
+            if (answer := index_store(self.lake.storage).read(asked)) is not None:
+                return answer[0]
+            self._logs.clear()
+            self.__dict__.pop("_tables", None)
+        raise AssayError(
+            "The index of the lake's tables was made anew again and again while it was asked. Run it again."
+        )
 
     def _not_followed(self, table: str) -> None:
         self.reasons[f"{table} was deleted or made anew: what was made from it before is not followed"] = None
@@ -166,6 +167,19 @@ class CommitGraph:
         except (AssayError, *UNREADABLE):
             self.reasons[f"{path} is gone or damaged: which models it held is not known"] = None
             return []
+
+
+def _of_tables(
+    question: Callable[[sqlite3.Connection], T], ids: list[int]
+) -> Callable[[sqlite3.Connection], tuple[T] | None]:
+    """The question, if the index has these tables; one that somebody made anew meanwhile has not all of them yet."""
+
+    def asked(index: sqlite3.Connection) -> tuple[T] | None:
+        there = "SELECT count(*) FROM tables WHERE id IN (SELECT value FROM json_each(?))"
+        (count,) = index.execute(there, (json.dumps(ids),)).fetchone()
+        return (question(index),) if count == len(ids) else None
+
+    return asked
 
 
 def takes_one_model(reader: Commit, read: Slice) -> bool:

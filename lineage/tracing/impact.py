@@ -150,14 +150,14 @@ def impact(
     commits = CommitGraph(lake)
     log = commits.origin(table, version, column)
     if partition is None:
-        written = [commit for commit in log.commits if version in (None, commit.version)]
+        written = log.written() if version is None else log.index.wrote(version)
     elif version is None:
-        written = [commit for commit in log.commits if commit.partition == partition]
+        written = log.written(partition)
     else:
-        written = log.writers(version, [partition])
+        written = log.writer_versions(version, [partition])
     if partition is not None and not written:
         raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
-    origin = [(table, commit.version) for commit in written]
+    origin = [(table, number) for number in written]
     if column is None:
         reached, notes = _by_rows(commits, origin, lookups), list[str]()
     else:
@@ -246,9 +246,10 @@ def _affected(commits: CommitGraph, nodes: Mapping[Version, Columns | None]) -> 
         tables[table][version] = columns
     for table, versions in tables.items():
         log = commits.log(table)
-        live = set(log.writer_versions(log.latest, None)) if log else set()
         made = [_commit(commits, (table, version)) for version in versions]
         partitions = sorted({commit.partition for commit in made if commit.partition is not None})
+        among = partitions if partitions and all(commit.partition is not None for commit in made) else None
+        live = set(log.writer_versions(log.latest, among)) if log else set()
         ways = _surest(versions.values())
         yield Affected(
             table=table,

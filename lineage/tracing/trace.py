@@ -241,7 +241,7 @@ class _Tracer:
         if log is not None and status == "readable":
             commit = self.commits.commit((table, newest.snapshot.version))
             commits = (commit,) if commit is not None and commit.run_id and commit.rows is not None else ()
-            held = Held(*self.commits.held(log, newest))
+            held = Held(*log.index.held(newest.snapshot.version, newest.partitions, newest.excluded))
         return Node(label_of(table), table, table, slices, status, commits, lookup=True, held=held)
 
     def writers(self, log: TableLog, slices: Iterable[Slice]) -> tuple[Commit, ...]:

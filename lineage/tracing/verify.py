@@ -160,6 +160,8 @@ def _commits(trace: Trace, logs: dict[str, LogReplay | None]) -> Iterator[Findin
                 if (before := log.entry(int(at))) is not None and before.sha256 != sha256
             ]
         )
+        for node in (node for node in trace.nodes if node.table == table and log is not None):
+            problems += _unnamed(node, log)
         for item in sorted(slices, key=lambda item: item.snapshot.version):
             what = f"{item.snapshot} commit"
             entry = log.entry(item.snapshot.version) if log else None
@@ -172,6 +174,17 @@ def _commits(trace: Trace, logs: dict[str, LogReplay | None]) -> Iterator[Findin
             elif item.digest and log.digest(item) != item.digest:
                 problems.append(Finding(what, False, "its files are not the ones that were read"))
         yield from _summary(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
+
+
+def _unnamed(node: Node, log: LogReplay | None) -> Iterator[Finding]:
+    """The trace may come from an index: the commits that it names as writers are those that the log itself names."""
+    ours = [item for item in node.slices if log is not None and log.table_id == item.snapshot.table_id]
+    if log is None or len(ours) < len(node.slices):
+        return
+    named = {c.version for item in ours for c in log.writers(item.snapshot.version, item.partitions, item.excluded)}
+    for commit in node.commits:
+        if commit.version not in named:
+            yield Finding(f"{node.table}@{commit.version}", False, "the log does not name it as a writer of these rows")
 
 
 def _data_files(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None], progress: Progress) -> Iterator[Finding]:

@@ -6,11 +6,12 @@ from typing import Any
 
 import dagster as dg
 
-from assay.assets.dagster.definitions import partitions_by_table
+from assay.assets.dagster.definitions import definitions_of, partitions_by_table
+from assay.assets.dagster.materialize import run_unit
 from assay.assets.dagster.run_recovery import PROCESS_TAG
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
-from assay.assets.steps.plan import planned_runs, stages
+from assay.assets.steps.plan import PlannedRun, planned_runs, stages
 
 
 class Watched:
@@ -114,3 +115,10 @@ def test_a_run_whose_process_was_killed_holds_up_nothing(new_shop: Any) -> None:
     assert new_shop.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
     new_shop.instance.report_run_canceled(other)
     assert len(watched.tick()) == 1
+
+
+def test_an_upstream_that_has_not_arrived_makes_no_failed_run(new_shop: Any) -> None:
+    view = new_shop.steps[-1]
+    result = run_unit(PlannedRun(new_shop.day(1), (view,)), definitions_of(new_shop.steps), new_shop.instance)
+    assert (result.success, result.problems, result.new_versions) == (True, (), ())
+    assert result.waiting[0].startswith("features/spending: clean/orders")

@@ -213,6 +213,12 @@ def test_a_question_reads_no_more_of_a_long_log_than_of_a_short_one(lake: Lake, 
 # -- where it is kept --------------------------------------------------------------------------------------------------
 
 
+def test_a_new_lake_keeps_its_index_itself(lake: Lake) -> None:
+    assert open_index(lake.storage, NAME) is None
+    write(lake, "a", 1)
+    assert Path(index_store(lake.storage).path) == Path(lake.storage.root, "_index", "tables.db")
+
+
 def test_processes_that_carry_it_on_at_once_agree(lake: Lake) -> None:
     for number in range(6):
         write(lake, KEYS[number % 3], number)

@@ -1,0 +1,100 @@
+"""`assay status`: how everything stands, for whoever looks in the morning."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
+from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.pipeline import dagster_home
+from assay.store import open_store
+
+if TYPE_CHECKING:
+    from assay.assets.dagster.history import RanRun
+
+RUNS = 200  # that are looked at for failures
+
+
+@click.command()
+@click.option("--runs", "shown", default=5, show_default=True, type=click.IntRange(0, RUNS), help="Last runs to show.")
+@json_option
+def status(shown: int, as_json: bool) -> int:
+    """Say what is up to date, what waits for what, what was refused and why, what was given up, and the last runs.
+
+    Exit code 3 if something needs a person: a batch that was refused, or runs that were given up. Waiting needs nobody.
+
+    \b
+    Examples:
+      assay status
+      assay status --json
+    """
+    from assay.assets.declarations import declarations, pipeline
+    from assay.assets.project import active_project
+    from assay.assets.steps.pending import summarised, waiting_steps
+    from assay.assets.steps.plan import never_made, planned_runs, stages
+
+    project = active_project()
+    steps, env = pipeline(project), open_store().env(recording=False)
+    planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
+    waits, never = waiting_steps(steps, env), never_made(steps, env)
+    runs, failures, given_up = _history(project.name)
+    stale = {(unit.partition, table) for unit in planned for table in unit.tables}
+    refused = [run for run in failures if stale & {(run.partition, table) for table in run.assets}]
+    broken = declarations(project).broken
+    if as_json:
+        print_json(
+            {
+                "up_to_date": not planned and not waits and not never and not broken,
+                "stale": [{"partition": unit.partition, "assets": unit.tables} for unit in planned],
+                "waiting": [one.to_dict() for one in waits],
+                "never_made": never,
+                "refused": [run.to_dict() for run in refused],
+                "given_up": given_up,
+                "broken": [str(module) for module in broken],
+                "runs": [run.to_dict() for run in runs[:shown]],
+            }
+        )
+    else:
+        if not (planned or waits or never or broken):
+            out.print(f"Everything is up to date: {len(env.lake.tables())} tables.")
+        _section("To be done", [str(unit) for unit in planned])
+        _section("Waits", [*summarised(waits, 8), *never])
+        _section("Refused or failed", [_failure(run) for run in refused])
+        _section("Given up after runs that died", given_up)
+        _section("Cannot be loaded", [str(module) for module in broken])
+        if runs[:shown]:
+            rows = [
+                (run.run_id[:8], run.status, run.partition, ", ".join(run.assets)[:80], str(run.ended or "")[:16])
+                for run in runs[:shown]
+            ]
+            print_table(("run", "ended as", "partition", "assets", "at"), rows)
+    return EXIT_NO if refused or given_up or broken else EXIT_DONE
+
+
+def _history(project: str) -> "tuple[list[RanRun], list[RanRun], list[str]]":
+    """The last runs, those of them that failed and were not made good, and what was given up."""
+    home = dagster_home()
+    if not (home / "history").exists() and not (home / "dagster.yaml").exists():
+        return [], [], []
+    from assay.assets.dagster.history import given_up, last_runs, unresolved
+    from assay.assets.dagster.materialize import open_instance, quiet
+
+    quiet()
+    with open_instance(home) as instance:
+        runs = last_runs(instance, RUNS)
+        return runs, unresolved(runs), given_up(instance, project)
+
+
+def _failure(run: "RanRun") -> str:
+    what = f"{run.partition or 'all'}: {', '.join(run.assets)}, run {run.run_id[:8]}"
+    return f"{what}{' died' if run.died and not run.problems else ''}{': ' + ' '.join(run.problems) if run.problems else ''}"
+
+
+def _section(title: str, lines: list[str], most: int = 10) -> None:
+    if not lines:
+        return
+    out.print(f"[bold]{title}[/bold]")
+    for line in lines[:most]:
+        out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    if len(lines) > most:
+        out.print(f"  and {len(lines) - most} more (--json)")

@@ -1,0 +1,95 @@
+"""What Dagster's history says of a project: its last runs, what was refused and why, what was given up."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from assay.assets.dagster.jobs import named
+from assay.assets.dagster.materialize import TABLES_TAG
+from assay.assets.dagster.run_requests import died, read_memory
+from assay.assets.dagster.to_dagster import REFUSED_TAG
+
+PARTITION_TAG = "dagster/partition"
+
+
+@dataclass(frozen=True, slots=True)
+class RanRun:
+    """One run: which assets, for which partition, how it ended and, where it failed, the reason."""
+
+    run_id: str
+    status: str
+    partition: str | None
+    assets: tuple[str, ...]
+    ended: datetime | None
+    died: bool
+    problems: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def last_runs(instance: dg.DagsterInstance, limit: int = 10) -> list[RanRun]:
+    """The latest runs, newest first."""
+    return [_ran(instance, record) for record in instance.get_run_records(limit=limit)]
+
+
+def _ran(instance: dg.DagsterInstance, record: Any) -> RanRun:
+    run = record.dagster_run
+    refused = REFUSED_TAG in run.tags
+    failed = run.status == dg.DagsterRunStatus.FAILURE or refused
+    return RanRun(
+        run.run_id,
+        "refused" if refused else run.status.value.lower(),
+        run.tags.get(PARTITION_TAG),
+        tuple(
+            sorted(key.to_user_string() for key in run.asset_selection or ()) or run.tags.get(TABLES_TAG, "").split()
+        ),
+        datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None,
+        died(instance, run),
+        tuple(_problems(instance, run)) if failed else (),
+    )
+
+
+def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
+    for found in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
+        event = found.event_log_entry.dagster_event
+        if event is not None:
+            text = event.step_failure_data.user_failure_data
+            error = event.step_failure_data.error
+            yield (text.description if text and text.description else error.message if error else "").strip()
+    for found in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records:
+        event = found.event_log_entry.dagster_event
+        check = event.asset_check_evaluation_data if event else None
+        if check and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            yield check.description or f"{check.check_name} failed"
+
+
+def unresolved(runs: Sequence[RanRun]) -> list[RanRun]:
+    """The failures among the latest runs that no later run of the same partition and assets made good."""
+    good: set[tuple[str | None, str]] = set()
+    found: list[RanRun] = []
+    for run in runs:
+        places = {(run.partition, table) for table in run.assets}
+        if run.status in ("failure", "refused") and not places <= good:
+            found.append(run)
+        good |= places if run.status in ("success", "failure", "refused") else set()
+    return found
+
+
+def given_up(instance: dg.DagsterInstance, project: str) -> list[str]:
+    """Partitions whose runs died so often that the sensor does not request them any more."""
+    places = []
+    for state in sensors(instance, project):
+        for place, asked in read_memory(getattr(state.instigator_data, "cursor", None)).items():
+            _, first, partition = place.rsplit(":", 2)
+            if asked.given_up:
+                places.append(f"{partition or 'all'} of the stage that begins with {first}")
+    return places
+
+
+def sensors(instance: dg.DagsterInstance, project: str) -> list[Any]:
+    """The states of the project's sensor, as every code location that holds it left them."""
+    return [state for state in instance.all_instigator_state() if state.name == named("arrivals", project)]

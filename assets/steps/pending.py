@@ -1,0 +1,105 @@
+"""What waits, and for what. Waiting is not failing: an upstream that has not arrived makes no run.
+
+A step waits where something that it reads is there for a partition and something else is not. Where nothing is there at all,
+as on a day without deliveries, nothing waits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from assay.assets.steps.plan import Chosen, partitions_of, stages
+from assay.assets.steps.step import Resources, Step, not_ready, stale
+from assay.features.tables.lake import Lake, TableMissing
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One table that waits in one partition (None: it has none).
+
+    Attributes:
+        waits_for: the table that is missing; empty where it is no table.
+        because: why that one is missing.
+        delivered: whether what is missing has been delivered, and was refused or not been run yet.
+    """
+
+    table: str
+    partition: str | None
+    waits_for: str
+    because: str
+    delivered: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __str__(self) -> str:
+        what = f"{self.table} {self.partition}" if self.partition else self.table
+        return f"{what} waits for {self.waits_for or 'its upstream'}: {self.because.rstrip('.')}"
+
+
+def waiting_steps(
+    steps: Sequence[Step], env: Resources, chosen: Chosen | None = None, *, latest: int | None = None
+) -> list[Waiting]:
+    """What waits now, in the order of the steps' stages and partitions.
+
+    Args:
+        steps: Some or all of the pipeline.
+        env: What steps use.
+        chosen: Partitions to look at. Default: all with deliveries or data.
+        latest: Of these only the last ones.
+    """
+    env = replace(env, lake=env.lake.remembering())
+    writers = {table: step for step in steps for table in step.outputs}
+    found: list[Waiting] = []
+    for stage in stages(steps):
+        keys: Sequence[str | None] = [None]
+        if stage[0].partitioning.is_partitioned:
+            keys = partitions_of(stage, env, chosen)[-latest if latest else None :]
+        for key in keys:
+            found += [one for step in stage if (one := _waiting(step, key, env, writers)) is not None]
+    return found
+
+
+def _waiting(step: Step, key: str | None, env: Resources, writers: Mapping[str, Step]) -> Waiting | None:
+    if step.batches or not any(_is_there(env.lake, table, key) for table in step.reads):
+        return None
+    reason = not_ready(step, env, key)
+    if reason is None or (key is None and env.lake.table(step.outputs[0]).exists()):
+        return None
+    delivered, because = _cause(reason.table, key, env, writers) or (False, str(reason))
+    return Waiting(step.outputs[0], key, reason.table, because, delivered)
+
+
+def _cause(table: str, key: str | None, env: Resources, writers: Mapping[str, Step]) -> tuple[bool, str] | None:
+    """Why a table is not there: whether it could be made now, and what is missing furthest upstream."""
+    writer = writers.get(table)
+    if writer is None or writer.partitioning.is_partitioned != (key is not None):
+        return None
+    reason = not_ready(writer, env, key)
+    if reason is not None:
+        return _cause(reason.table, key, env, writers) or (False, str(reason))
+    if stale(writer, env, key):
+        return True, f"{writer.outputs[0]} was refused, or has not been run yet"
+    return None
+
+
+def _is_there(lake: Lake, table: str, key: str | None) -> bool:
+    try:
+        state = lake.table(table).at()
+    except TableMissing:
+        return False
+    return key is None or not (partitions := set(state.partitions())) or key in partitions
+
+
+def summarised(waiting: Sequence[Waiting], most: int = 5) -> list[str]:
+    """A line for each cause, the latest ones: the tables that wait in a partition for one thing stand in one."""
+    lines: dict[tuple[str | None, str, str], list[str]] = {}
+    for one in waiting:
+        lines.setdefault((one.partition, one.waits_for, one.because), []).append(one.table)
+    texts = [
+        f"{', '.join(tables)}{f' {partition}' if partition else ''} {'waits' if len(tables) == 1 else 'wait'} for "
+        f"{waits_for or 'its upstream'} ({because.rstrip('.')})"
+        for (partition, waits_for, because), tables in lines.items()
+    ]
+    more = [f"{len(texts) - most} more wait"] if len(texts) > most else []
+    return [*more, *texts[-most:]]

@@ -1,0 +1,129 @@
+"""A run that died is requested again, later each time and not for ever; what has an answer is not; what comes back is new."""
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assay.assets.dagster.definitions import definitions_of
+from assay.assets.dagster.run_recovery import PROCESS_TAG, SILENT_SECONDS, beating, end_killed_runs, process_tag
+from assay.assets.dagster.run_requests import ATTEMPTS, Asked, Look, died, ending_in, look, read_memory, write_memory
+
+
+class Sensor:
+    """A sensor's looks over a shop, at moments that the test chooses; `endings` says how its runs ended."""
+
+    def __init__(self, shop: Any) -> None:
+        self.shop, self.cursor, self.now, self.ending = shop, "", datetime(2026, 3, 9, tzinfo=UTC), "unknown"
+
+    def look(self, after: float = 30) -> Look:
+        self.now += timedelta(seconds=after)
+        env = replace(self.shop.env, now=lambda: self.now)
+        found = look(self.shop.steps, env, read_memory(self.cursor), lambda _: self.ending)  # type: ignore[arg-type,return-value]
+        self.cursor = write_memory(found.memory)
+        return found
+
+
+def test_a_run_that_died_is_requested_again_and_then_is_an_incident(new_shop: Any) -> None:
+    sensor = Sensor(new_shop)
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    (first,) = sensor.look().requests
+    sensor.ending = "died"
+    waits, keys = [], {first.run_key}
+    while not (found := sensor.look()).incidents:
+        assert found.pausing or found.requests
+        if found.requests:
+            keys.add(found.requests[0].run_key)
+            waits.append(sensor.now)
+    assert len(keys) == ATTEMPTS, "each attempt has a key of its own"
+    pauses = [later - earlier for earlier, later in itertools.pairwise(waits)]
+    assert all(later > earlier for earlier, later in itertools.pairwise(pauses)), "each time later"
+    assert "died 5 times" in found.incidents[0]
+    assert sensor.look(10**7) == Look(memory=read_memory(sensor.cursor)), "reported once, and not requested any more"
+    new_shop.drop(1, new_shop.csv(1, 2.0))
+    assert len(sensor.look().requests) == 1, "another content is another matter"
+
+
+def test_what_has_an_answer_is_not_asked_for_again(new_shop: Any) -> None:
+    sensor = Sensor(new_shop)
+    new_shop.drop(1, b"")
+    assert sensor.look().requests
+    sensor.ending = "answered"
+    found = sensor.look(10**7)
+    assert (found.requests, len(found.refused)) == ([], 1)
+
+
+def test_a_content_that_comes_back_is_requested(new_shop: Any) -> None:
+    sensor, keys = Sensor(new_shop), set()
+    for amount in (1.0, 2.0, 1.0, 2.0, 1.0):
+        new_shop.drop(1, new_shop.csv(1, amount))
+        (request,) = sensor.look().requests
+        keys.add(request.run_key)
+        assert not new_shop.run().failed
+        assert sensor.look().requests == []
+    assert len(keys) == 5
+    assert json.loads(sensor.cursor) == {}, "what is done is not remembered"
+
+
+def test_a_cursor_of_an_earlier_version_is_no_hindrance() -> None:
+    assert read_memory("2026-03-01:abc 2026-03-02:def") == read_memory("[1]") == read_memory(None) == {}
+    asked = {f"p{number}": Asked("c", 1, float(number), "k") for number in range(2500)}
+    assert set(read_memory(write_memory(asked))) == {f"p{number}" for number in range(500, 2500)}
+
+
+def test_how_a_run_ended_is_read_from_dagster(new_shop: Any) -> None:
+    """A refused batch answers; an error that nobody foresaw, or no end at all, does not."""
+    ends: dict[str, bool] = {}
+    for name, problem in (("refused", dg.Failure("no", allow_retries=False)), ("full disk", OSError(28, "full"))):
+        job = dg.GraphDefinition(name=f"job_{len(ends)}", node_defs=[_failing(problem)]).to_job()
+        tags = {"dagster/run_key": name}
+        result = job.execute_in_process(instance=new_shop.instance, raise_on_error=False, tags=tags)
+        ends[name] = died(new_shop.instance, result.dagster_run)
+    assert ends == {"refused": False, "full disk": True}
+    ending = ending_in(new_shop.instance)
+    assert [ending(Asked("", 1, 0, key)) for key in ("refused", "full disk", "never")] == [
+        "answered",
+        "died",
+        "unknown",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("process", "age", "gone"),
+    [
+        ("elsewhere:7:7", SILENT_SECONDS / 2, False),
+        ("elsewhere:7:7", SILENT_SECONDS * 2, True),
+        (process_tag(), SILENT_SECONDS * 2, False),  # of this machine the process itself counts
+        (process_tag() + "0", 0, True),  # another process has its number now
+        (process_tag().rpartition(":")[0], 0, False),  # a tag of an earlier version
+    ],
+)
+def test_a_run_without_a_process_is_ended(new_shop: Any, process: str, age: float, gone: bool) -> None:
+    job = next(iter(definitions_of(new_shop.steps).get_repository_def().get_all_jobs()))
+    instance = new_shop.instance
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: "elsewhere:1:1"})
+    beat = {"process": process, "at": datetime.now(UTC).timestamp() - age}
+    with beating(instance, run.run_id):
+        end_killed_runs(instance)
+        assert _status(instance, run) == dg.DagsterRunStatus.STARTED, "its heart beats"
+    instance.daemon_cursor_storage.set_cursor_values({f"assay/heartbeat/{run.run_id}": json.dumps(beat)})
+    end_killed_runs(instance)
+    assert (_status(instance, run) == dg.DagsterRunStatus.FAILURE) is gone
+
+
+def _failing(problem: Exception) -> dg.OpDefinition:
+    @dg.op
+    def failing() -> None:
+        raise problem
+
+    return failing
+
+
+def _status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Any:
+    found: Mapping[str, Any] | Any = instance.get_run_by_id(run.run_id)
+    return found.status

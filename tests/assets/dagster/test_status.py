@@ -1,0 +1,145 @@
+"""What the command says of a day: what was refused, what would follow, what Ctrl-C left; one bad thing stops itself only."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.assets.dagster import to_dagster
+from assay.assets.dagster.history import RanRun, unresolved
+from assay.assets.dagster.materialize import materialize
+from assay.assets.steps.consequences import consequences
+from assay.assets.steps.panics import PanicError, panics_as_errors
+from assay.assets.steps.stopping import finish_gently
+from assay.cli import main
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Panic(BaseException):
+    """As pyo3 raises it: no Exception."""
+
+
+@pytest.fixture
+def assay(shop: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """The command in the shop's project: exit code, and standard output as data or text."""
+    monkeypatch.setenv("DAGSTER_HOME", str(shop.home / "dagster"))
+
+    def run(*arguments: str) -> tuple[int, Any]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out = capsys.readouterr().out
+        return int(str(ended.value.code)), json.loads(out) if "--json" in arguments else out
+
+    return run
+
+
+def test_status_says_what_was_refused_and_why_until_it_is_healed(shop: Any, assay: Callable[..., Any]) -> None:
+    assert assay("status", "--json")[0] == 0
+    assert assay("status")[1].startswith("Everything is up to date")
+    shop.drop(4, b"")
+    assert assay("materialize")[0] == 3
+    code, found = assay("status", "--json")
+    assert (code, found["up_to_date"], found["given_up"], found["broken"]) == (3, False, [], [])
+    (refused,) = found["refused"]
+    assert (refused["partition"], refused["died"]) == (shop.day(4), False)
+    assert "a.csv" in refused["problems"][0]
+    # What was asked for needs what was refused: nothing runs, and it is not up to date.
+    code, found = assay("materialize", "features/", "--json")
+    assert (code, found["runs"]) == (3, [])
+    assert found["upstream"][0].startswith(f"{shop.day(4)}: raw/orders")
+    shop.drop(4, shop.csv(4, 1.0), "a.r1.csv")
+    assert assay("materialize")[0] == 0
+    code, found = assay("status", "--json")
+    assert (code, found["up_to_date"], found["refused"]) == (0, True, [])
+    assert found["runs"][0]["status"] == "success"
+
+
+def test_a_failure_is_open_until_a_later_run_makes_it_good() -> None:
+    def ran(status: str, partition: str, *assets: str) -> RanRun:
+        return RanRun("", status, partition, assets, None, False, ())
+
+    newest_first = [
+        ran("success", "1", "a", "b"),
+        ran("failure", "2", "a"),
+        ran("failure", "2", "a"),
+        ran("failure", "1", "a"),
+    ]
+    assert unresolved(newest_first) == [newest_first[1]]
+
+
+def test_a_dry_run_names_the_consequences_and_needs_no_dagster(shop: Any, assay: Callable[..., Any]) -> None:
+    shop.drop(1, shop.csv(1, 10.0, 20.0), "late.csv")
+    code, text = assay("materialize", "--dry-run", "raw/orders")
+    assert code == 0
+    assert text.splitlines() == [
+        f"{shop.day(1)}: raw/orders",
+        f"Then, at most: clean/orders {shop.day(1)}, features/spending in 2 partitions ({shop.day(1)} to {shop.day(2)}).",
+    ]
+    light = (
+        "import sys; from assay.cli import main\n"
+        "try: main(['materialize', '--dry-run'])\n"
+        "finally: assert 'dagster' not in sys.modules"
+    )
+    path = {"PYTHONPATH": f"{ROOT}:{shop.home.parent / 'project'}"}
+    done = subprocess.run([sys.executable, "-c", light], cwd=ROOT, env={**os.environ, **path}, check=False)
+    assert done.returncode == 0
+    assert consequences([], shop.steps, shop.env) == []
+
+
+def test_ctrl_c_stops_after_the_step_that_runs(new_shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal comes while the first step works: it commits, the second one and the other day are not begun."""
+    for number in (1, 2):
+        new_shop.drop(number, new_shop.csv(number, 1.0))
+    done, execute = [], to_dagster.execute
+
+    def interrupted(step: Any, *arguments: Any, **options: Any) -> Any:
+        done.append(step.outputs[0])
+        os.kill(os.getpid(), signal.SIGINT)
+        return execute(step, *arguments, **options)
+
+    monkeypatch.setattr(to_dagster, "execute", interrupted)
+    heard: list[str] = []
+    summary = finish_gently(
+        lambda: materialize(new_shop.steps, new_shop.env, new_shop.instance), lambda: heard.append("stop")
+    )
+    assert (done, heard) == (["raw/orders"], ["stop"])
+    assert [result.success for result in summary.results] == [True]
+    assert summary.left[0] == f"{new_shop.day(1)}: clean/orders, quarantine/orders, profiles/orders, features/spending"
+    assert new_shop.day(2) in summary.left[1]
+    assert new_shop.frame("raw/orders").height == 1
+
+
+def test_a_panic_of_one_source_stops_itself_only(new_shop: Any) -> None:
+    for number in (1, 2):
+        new_shop.drop(number, new_shop.csv(number, 1.0))
+
+    def prepare(tx: Any, env: Any) -> None:
+        if tx.work.partition == new_shop.day(1):
+            raise Panic("a cell's value")
+        return raw.prepare(tx, env)
+
+    raw = new_shop.steps[0]
+
+    def landed(env: Any) -> list[str]:
+        raise Panic("a file's name")
+
+    steps = (replace(raw, prepare=prepare), *new_shop.steps[1:])
+    summary = materialize(steps, new_shop.env, new_shop.instance)
+    assert [result.success for result in summary.results] == [False, True]
+    (problem,) = summary.results[0].problems
+    assert "a library panicked" in problem
+    assert "value" not in problem
+    assert not materialize((replace(raw, landed=landed), *new_shop.steps[1:]), new_shop.env, new_shop.instance).failed
+    with pytest.raises(PanicError), panics_as_errors("raw/x"):
+        raise Panic
+    for passing in (KeyboardInterrupt, SystemExit, ValueError):
+        with pytest.raises(passing), panics_as_errors("raw/x"):
+            raise passing

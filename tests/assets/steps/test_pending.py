@@ -1,0 +1,99 @@
+"""What waits is what has some of its inputs and lacks another; a day without anything waits for nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import assay
+from assay.assets.steps.pending import Waiting, summarised, waiting_steps
+from assay.assets.steps.step import NotReady, Resources, Step, available, execute, require
+from assay.features.tables.partitioning import Partitioning
+from assay.features.tables.transaction import Transaction
+
+DAYS = Partitioning.daily("2026-03-01")
+MONDAY, TUESDAY = "2026-03-02", "2026-03-03"
+
+
+class Upstreams:
+    """Two deliveries a day, tables that follow from one or from both, and a model over all days."""
+
+    def __init__(self, env: Resources) -> None:
+        self.env, self.delivered, self.bad = env, {"a": {MONDAY, TUESDAY}, "b": {MONDAY}}, set[str]()
+        self.steps = (
+            self._raw("a"),
+            self._raw("b"),
+            self._made("clean/a", "raw/a"),
+            self._made("clean/b", "raw/b"),
+            self._made("features/both", "clean/a", "clean/b"),
+            self._made("features/of_b", "clean/b"),
+            replace(self._made("training/all", "features/both", "features/none"), partitioning=Partitioning()),
+        )
+
+    def _raw(self, name: str) -> Step:
+        def prepare(tx: Transaction, env: Resources) -> None:
+            if tx.work.partition not in self.delivered[name]:
+                raise NotReady(f"{name} has delivered nothing for {tx.work.partition}.")
+            if name in self.bad:
+                raise ValueError(name)
+
+        return self._step(f"raw/{name}", (), prepare, landed=lambda env: sorted(self.delivered[name]))
+
+    def _made(self, table: str, *reads: str) -> Step:
+        def prepare(tx: Transaction, env: Resources) -> None:
+            for read in reads:
+                if tx.work.partition:
+                    require(tx, read, tx.work.partition)
+                else:
+                    available(tx, read)
+                tx.read(read, [tx.work.partition] if tx.work.partition else None)
+
+        return self._step(table, reads, prepare)
+
+    def _step(self, table: str, reads: tuple[str, ...], prepare: Any, **more: Any) -> Step:
+        def compute(tx: Transaction, env: Resources, prepared: Any) -> None:
+            tx.write(table, pl.DataFrame({"x": [1]}))
+
+        return Step((table,), prepare, compute, "1", reads=reads, partitioning=DAYS, **more)
+
+    def run(self) -> None:
+        for key in (MONDAY, TUESDAY):
+            for step in self.steps[:-1]:
+                try:
+                    execute(step, self.env, key)
+                except (NotReady, ValueError):
+                    continue
+
+
+@pytest.fixture
+def upstreams(tmp_path: Path) -> Upstreams:
+    made = Upstreams(assay.open(lake=str(tmp_path / "lake"), home=str(tmp_path)).env(recording=False))
+    made.run()
+    return made
+
+
+def test_what_lacks_one_of_its_inputs_waits_for_what_did_not_arrive(upstreams: Upstreams) -> None:
+    both, training = waiting_steps(upstreams.steps, upstreams.env)
+    assert both == Waiting("features/both", TUESDAY, "clean/b", f"b has delivered nothing for {TUESDAY}.", False)
+    assert (training.table, training.waits_for, training.delivered) == ("training/all", "features/none", False)
+    assert str(both) == f"features/both {TUESDAY} waits for clean/b: b has delivered nothing for {TUESDAY}"
+    assert waiting_steps(upstreams.steps, upstreams.env, lambda _: [MONDAY]) == [training]
+
+
+def test_what_was_delivered_and_not_taken_is_told_from_what_did_not_arrive(upstreams: Upstreams) -> None:
+    upstreams.delivered["b"].add(TUESDAY)
+    upstreams.bad.add("b")
+    both, _ = waiting_steps(upstreams.steps, upstreams.env)
+    assert (both.waits_for, both.delivered) == ("clean/b", True)
+    assert both.because == "raw/b was refused, or has not been run yet"
+    upstreams.bad.clear()
+    upstreams.run()
+    assert [one.table for one in waiting_steps(upstreams.steps, upstreams.env)] == ["training/all"]
+
+
+def test_lines_for_people_name_each_cause_once() -> None:
+    of = [Waiting(f"features/{name}", day, "clean/b", "late.", False) for day in "12" for name in "xy"]
+    assert summarised(of) == [f"features/x, features/y {day} wait for clean/b (late)" for day in "12"]
+    assert summarised(of, 1) == ["1 more wait", "features/x, features/y 2 wait for clean/b (late)"]
