@@ -8,13 +8,9 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-<<<<<<< HEAD
+from assay.assets.steps.panics import panics_as_errors
 from assay.assets.steps.plan_memory import PlanMemory
 from assay.assets.steps.step import Resources, Step, waits_for
-=======
-from assay.assets.steps.panics import panics_as_errors
-from assay.assets.steps.step import Resources, Step, stale, waits_for
->>>>>>> main
 from assay.errors import AssayError, nearest
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
@@ -125,8 +121,8 @@ def _due_by_partition(stage: Sequence[Step], chosen: Chosen | None, memory: Plan
     """From the first to the last partition, and never back."""
     partitioning = stage[0].partitioning
     wanted = None if chosen is None else frozenset(chosen(partitioning))
-    found = set().union(*(memory.open(step) for step in stage))
-    keys = partitioning.known(sorted(found if wanted is None else found & wanted))[::-1]
+    everything_open = set().union(*(memory.open(step) for step in stage))
+    keys = partitioning.known(sorted(everything_open if wanted is None else everything_open & wanted))[::-1]
     position = 0
     while keys:
         key, position = keys.pop(), position + 1
@@ -142,7 +138,8 @@ def _due_by_partition(stage: Sequence[Step], chosen: Chosen | None, memory: Plan
 def _due_as_a_whole(stage: Sequence[Step], env: Resources, memory: PlanMemory) -> Iterator[PlannedRun]:
     def is_due(step: Step) -> bool:
         try:
-            keys = step.batches(env) if step.batches else [None]
+            with panics_as_errors(step.outputs[0]):
+                keys = step.batches(env) if step.batches else [None]
         except Exception:  # running it says what is wrong
             return True
         return any(memory.due(step, key) for key in keys)
@@ -176,7 +173,6 @@ def never_made(steps: Sequence[Step], env: Resources) -> list[str]:
     return reasons
 
 
-<<<<<<< HEAD
 def _everything(stage: Sequence[Step], env: Resources) -> Callable[[Step], Sequence[str]]:
     """All partitions of a step that there are to look at: for a stage with partitions the same for each of its steps."""
 
@@ -188,20 +184,12 @@ def _everything(stage: Sequence[Step], env: Resources) -> Callable[[Step], Seque
         if step.partitioning.is_partitioned:
             return shared()
         try:
-            return step.batches(env) if step.batches else [""]
+            with panics_as_errors(step.outputs[0]):
+                return step.batches(env) if step.batches else [""]
         except Exception:  # so it is due
             return []
 
     return of
-=======
-def _due(step: Step, env: Resources, partition: str | None) -> bool:
-    try:
-        with panics_as_errors(step.outputs[0]):
-            keys = step.batches(env) if step.batches else [partition]
-    except Exception:  # running it says what is wrong
-        return True
-    return any(stale(step, env, key) for key in keys)
->>>>>>> main
 
 
 def _with_downstream(stage: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:

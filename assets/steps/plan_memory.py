@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from assay.assets.planning.plan_store import Forgotten, Known, Seen
 from assay.assets.planning.watched import Concern, Trust, Watched
+from assay.assets.steps.panics import panics_as_errors
 from assay.assets.steps.step import Look, Resources, Step, look
 from assay.errors import AssayError
 from assay.features.tables.delta_log import Change, Mark, changes, latest_mark
@@ -106,7 +107,8 @@ class PlanMemory:
     def _look_at_deliveries(self, step: Step, watched: Watched, known: Known) -> None:
         """Open the partitions whose deliveries have changed, or may have."""
         try:
-            marks = watched.marks(self._env.settings) if watched.marks else None
+            with panics_as_errors(step.outputs[0]):
+                marks = watched.marks(self._env.settings) if watched.marks else None
         except Exception:  # looking at all of them says what is wrong
             marks = None
         if marks is None:
@@ -206,7 +208,8 @@ def _identity(step: Step, env: Resources) -> str | None:
     if watched is None:
         return None
     try:
-        also = watched.settings(env.settings)
+        with panics_as_errors(step.outputs[0]):
+            also = watched.settings(env.settings)
     except Exception:  # looking at it says what is wrong
         return None
     parts = (step.code_version, step.partitioning, step.outputs, sorted(watched.tables.items()), also)

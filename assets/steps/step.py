@@ -159,7 +159,7 @@ class Look:
     """What looking at a step for a partition showed: whether it is stale, or what it waits for, and what `prepare` gave."""
 
     stale: bool
-    waits_for: str | None = None
+    waits_for: NotReady | None = None
     prepared: Any = None
 
 
@@ -168,10 +168,11 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
     A refused delivery counts: running it says what is wrong."""
     tx = Transaction(env.lake, work_of(step, partition))
     try:
-        prepared = step.prepare(tx, env)
+        with panics_as_errors(step.outputs[0]):
+            prepared = step.prepare(tx, env)
         return Look(not tx.current(*step.outputs), prepared=prepared)
     except NotReady as waiting:
-        return Look(stale=False, waits_for=str(waiting))
+        return Look(stale=False, waits_for=waiting)
     except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
         return Look(stale=True)
 
@@ -183,31 +184,13 @@ def stale(step: Step, env: Resources, partition: str | None) -> bool:
 
 def waits_for(step: Step, env: Resources, partition: str | None) -> str | None:
     """Why the step cannot run yet, or None if it could."""
-<<<<<<< HEAD
-    return look(step, env, partition).waits_for
-=======
-    found = not_ready(step, env, partition)
-    return None if found is None else str(found)
+    reason = not_ready(step, env, partition)
+    return None if reason is None else str(reason)
 
 
 def not_ready(step: Step, env: Resources, partition: str | None) -> NotReady | None:
     """What keeps the step from running, or None if it could."""
-    found = _looked_at(step, env, partition)
-    return found if isinstance(found, NotReady) else None
-
-
-def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | NotReady:
-    """Whether the step is stale, or what it waits for."""
-    tx = Transaction(env.lake, work_of(step, partition))
-    try:
-        with panics_as_errors(step.outputs[0]):
-            step.prepare(tx, env)
-        return not tx.current(*step.outputs)
-    except NotReady as waiting:
-        return waiting
-    except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
-        return True
->>>>>>> main
+    return look(step, env, partition).waits_for
 
 
 def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> list[str]:
