@@ -182,9 +182,13 @@ def _unnamed(node: Node, log: LogReplay | None) -> Iterator[Finding]:
     if log is None or len(ours) < len(node.slices):
         return
     named = {c.version for item in ours for c in log.writers(item.snapshot.version, item.partitions, item.excluded)}
-    for commit in node.commits:
-        if commit.version not in named:
-            yield Finding(f"{node.table}@{commit.version}", False, "the log does not name it as a writer of these rows")
+    told = {commit.version for commit in node.commits}
+    for version in sorted(told - named):
+        yield Finding(f"{node.table}@{version}", False, "the log does not name it as a writer of these rows")
+    if node.lookup or node.kind in ("prediction", "model"):  # they show the one that is meant
+        return
+    for version in sorted(named - told):
+        yield Finding(f"{node.table}@{version}", False, "wrote some of these rows, and is not in the trace")
 
 
 def _data_files(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None], progress: Progress) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """Verification proves an untouched trace, and names whatever was changed, down to one byte."""
 
 import random
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from assay.features.tables.digest import row_digests
+from assay.features.tables.index_store import index_store
 from assay.features.tables.lake import open_lake
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.tracing.trace import trace
@@ -47,6 +49,22 @@ def test_an_untouched_trace_is_verified(desk: Any) -> None:
     assert set(steps) == {"hashing data files", "hashing kept files", "computing again"}
     assert result.to_dict()["ok"] is True
     assert str(result).startswith("verified")
+
+
+def test_an_index_that_names_the_wrong_writers_is_not_believed(desk: Any) -> None:
+    prediction = one_prediction(desk)
+    first, *_ = desk.lake.table("raw/tickets").at().writers(None)
+
+    def hide(connection: sqlite3.Connection) -> None:
+        ((table,),) = connection.execute("SELECT id FROM tables WHERE name = 'raw/tickets'")
+        sql = "UPDATE commits SET partition = 'elsewhere' WHERE t = ? AND version = ?"
+        connection.execute(sql, (table, first.version))
+
+    index_store(desk.lake.storage).write(hide)
+    found = trace(desk.lake, prediction)
+    assert failures(verify(desk.lake, found, embed=desk.embed)) == {
+        f"raw/tickets@{first.version}": "wrote some of these rows, and is not in the trace"
+    }
 
 
 def test_later_versions_change_nothing(desk: Any) -> None:
