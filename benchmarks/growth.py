@@ -54,7 +54,7 @@ def _new_day(lake: LongLake) -> Operation:
 
 
 def _tick(lake: LongLake) -> Operation:
-    from assay.assets.dagster.sensors import requested
+    from assay.assets.dagster.run_requests import requested
 
     def tick() -> None:
         assert requested(lake.steps, resources=lake.store.env) == []

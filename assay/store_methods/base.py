@@ -91,8 +91,10 @@ class StoreBase:
 
     def env(self, *, recording: bool = True) -> "Resources":
         """What pipeline steps use. Without `recording` nothing is written, not even an empty lineage store: for planning."""
+        from assay.assets.planning.plan_store import PlanStore
         from assay.assets.sources.file_hashes import hashes_in
         from assay.assets.steps.step import Resources
 
-        recorder = self.recorder if recording else NullRecorder()
-        return Resources(self.settings, self.lake, recorder, hashes=hashes_in(self.settings.home.resolve()))
+        recorder, home = self.recorder if recording else NullRecorder(), self.settings.home.resolve()
+        plans = PlanStore(home / "plans.db", kept=recording)
+        return Resources(self.settings, self.lake, recorder, hashes=hashes_in(home), plans=plans)

@@ -5,19 +5,23 @@ counts, the others are superseded.
 """
 
 import hashlib
+import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.sources.file_hashes import SETTLED_NS, FileHashes
 from assay.errors import AssayError
 from assay.features.tables.partitioning import KEY, Partitioning
 
 _REVISION = re.compile(r"(?P<stem>.+)\.r(?P<number>[1-9]\d*)")
 _UNFINISHED = (".tmp", ".part")
+_LONG = 500  # a mark of more characters is kept as its digest
 _COMPONENT = re.compile(r"\{(?:day|partition)\}/")
 
 
@@ -106,6 +110,45 @@ def unplaced_folders(
         if not partitioning.is_key(name)
         and any(not suffixes or file.suffix in suffixes for file in _files(landing, pattern, name))
     )
+
+
+def delivery_marks(landing: Path, pattern: str, partitioning: Partitioning) -> dict[str, str]:
+    """For each partition with files a text that changes when a file comes, goes or changes: from names, sizes, times of change
+    and inodes, as `FileHashes` knows files. "" where a file has changed so lately that it could change without a trace."""
+    folder, rest = split_pattern(pattern)
+    settled = time.time_ns() - SETTLED_NS
+    marks: dict[str, str] = {}
+    try:
+        with os.scandir(landing / folder) as entries:
+            partitions = [entry for entry in entries if partitioning.is_key(entry.name) and entry.is_dir()]
+    except FileNotFoundError:
+        return {}
+    for entry in partitions:
+        found = sorted(_stats(landing, pattern, entry, rest))
+        if found:
+            text = repr(found) if all(modified < settled for _, _, modified, _ in found) else ""
+            marks[entry.name] = text if len(text) < _LONG else hashlib.sha256(text.encode()).hexdigest()
+    return marks
+
+
+def _stats(landing: Path, pattern: str, partition: os.DirEntry[str], rest: str) -> Iterator[tuple[str, int, int, int]]:
+    """Name, size, time of change and inode of each file that may be a delivery."""
+    if "/" in rest or "**" in rest:
+        for file in _files(landing, pattern, partition.name):
+            found = file.stat()
+            yield os.fsdecode(file), found.st_size, found.st_mtime_ns, found.st_ino
+        return
+    with os.scandir(partition) as entries:
+        for entry in entries:
+            name = entry.name
+            if (
+                not name.startswith(".")
+                and not name.endswith(_UNFINISHED)
+                and fnmatchcase(name, rest)
+                and entry.is_file()
+            ):
+                found = entry.stat()
+                yield name, found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def scan_partition(

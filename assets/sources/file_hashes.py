@@ -1,82 +1,116 @@
 """SHA-256 of files, remembered: a file that has not changed since (by size, time and inode) is not read again.
 
-Runs and the sensor keep what they know under `ASSAY_HOME`; a dry run only reads it. Losing the file costs time only.
+Runs and the sensor keep what they know under `ASSAY_HOME`, a row per file; a dry run only reads it. Losing the file costs time
+only.
 """
 
 import functools
 import hashlib
-import json
 import os
-import tempfile
+import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 _Mark = tuple[int, int, int]  # size, modification time in ns, inode
 # A file changed within the clock's resolution of being hashed could change again without a trace: not remembered.
-_SETTLED_NS = 50_000_000
+SETTLED_NS = 50_000_000
+_SCHEMA = "create table if not exists hashes (file blob primary key, size int, modified int, inode int, sha256 text)"
+_WAIT_SECONDS = 2.0
 
 
 class FileHashes:
     """SHA-256 by path, size, modification time and inode. `computed` counts the files that were really hashed."""
 
     def __init__(self, kept: Path | None = None) -> None:
-        self._kept, self._changed = kept, False
-        self._known: dict[str, tuple[_Mark, str]] = _load(kept) if kept else {}
+        self._kept = kept
+        self._known: dict[str, tuple[_Mark, str] | None] = {}  # None: forgotten
+        self._new: set[str] = set()
+        self._database: sqlite3.Connection | None = None
         self.computed = 0
 
     def of(self, file: Path) -> tuple[str, int]:
         """SHA-256 and size of a file. Raises OSError."""
         key = str(file.absolute())
         mark = _mark(file)
-        remembered = self._known.get(key)
-        if remembered is not None and remembered[0] == mark:
-            return remembered[1], mark[0]
+        if key not in self._known:
+            self._known[key] = self._read(key)
+        known = self._known[key]
+        if known is not None and known[0] == mark:
+            return known[1], mark[0]
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
         self.computed += 1
-        if _mark(file) == mark and time.time_ns() - mark[1] > _SETTLED_NS:
+        if _mark(file) == mark and time.time_ns() - mark[1] > SETTLED_NS:
             self._known[key] = (mark, digest)
-            self._changed = True
+            self._new.add(key)
         return digest, size
 
     def forget(self, file: Path | None = None) -> None:
         """Hash this file (None: every file) anew when it is asked for."""
-        gone = list(self._known) if file is None else [str(file.absolute())]
-        for key in gone:
-            self._changed |= self._known.pop(key, None) is not None
+        if file is None:
+            self._known.clear()
+            self._new.clear()
+            self._close()
+            if self._kept is not None:
+                with suppress(OSError):
+                    self._kept.unlink()
+            return
+        key = str(file.absolute())
+        self._known[key] = None
+        self._new.add(key)
 
     def save(self) -> None:
         """Keep what is known for the next process. What cannot be written is hashed again there."""
-        if self._kept is None or not self._changed:
+        if self._kept is None or not self._new:
             return
-        content = json.dumps({key: [*mark, digest] for key, (mark, digest) in sorted(self._known.items())})
-        try:
+        with suppress(OSError, sqlite3.Error):
             self._kept.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._kept.parent, prefix=".hashes-")
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(content)
-            Path(temporary).replace(self._kept)
-        except OSError:
-            return
-        self._changed = False
+            try:
+                self._write(self._kept)
+            except sqlite3.OperationalError:
+                raise  # locked, full, read-only
+            except sqlite3.DatabaseError:  # damaged
+                self._close()
+                self._kept.unlink()
+                self._write(self._kept)
+            self._new.clear()
+
+    def _write(self, kept: Path) -> None:
+        known = {key: self._known[key] for key in self._new}
+        rows = [(os.fsencode(key), *item[0], item[1]) for key, item in known.items() if item is not None]
+        with closing(sqlite3.connect(kept, timeout=_WAIT_SECONDS)) as database, database:
+            database.execute(_SCHEMA)
+            database.executemany("insert or replace into hashes values (?, ?, ?, ?, ?)", rows)
+            gone = [(os.fsencode(key),) for key, item in known.items() if item is None]
+            database.executemany("delete from hashes where file = ?", gone)
+
+    def _read(self, key: str) -> tuple[_Mark, str] | None:
+        """What is kept of a file. Reading makes no file and changes none."""
+        with suppress(OSError, sqlite3.Error):
+            if self._database is None:
+                if self._kept is None or not self._kept.is_file():
+                    return None
+                address = f"{self._kept.resolve().as_uri()}?mode=ro"
+                self._database = sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False)
+            query = "select size, modified, inode, sha256 from hashes where file = ?"
+            row = self._database.execute(query, (os.fsencode(key),)).fetchone()
+            return row and ((row[0], row[1], row[2]), row[3])
+        return None
+
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
 
 @functools.cache
 def hashes_in(home: Path) -> FileHashes:
     """The hashes kept in a home, one for the whole process."""
-    return FileHashes(home / "file-hashes.json")
+    return FileHashes(home / "file-hashes.db")
 
 
 def _mark(file: Path) -> _Mark:
-    stat = file.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def _load(kept: Path) -> dict[str, tuple[_Mark, str]]:
-    try:
-        content: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        return {key: ((size, modified, inode), digest) for key, (size, modified, inode, digest) in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino

@@ -1,6 +1,6 @@
 """`Files`: what upstreams drop into the landing folder, by partition."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,6 +9,7 @@ import polars as pl
 from assay.assets.sources.deliveries import (
     Delivery,
     delivered_partitions,
+    delivery_marks,
     scan_partition,
     split_pattern,
     unplaced_folders,
@@ -48,6 +49,9 @@ class Files(SourceReader):
 
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         return delivered_partitions(settings.landing_path, self.pattern, partitioning)
+
+    def marks(self, settings: Settings, partitioning: Partitioning) -> Mapping[str, str]:
+        return delivery_marks(settings.landing_path, self.pattern, partitioning)
 
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         if not partitioning.is_partitioned:

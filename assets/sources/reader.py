@@ -1,6 +1,6 @@
 """How a source is read: a small protocol. `Files` and `Rows` implement it; a reader of one's own takes a few lines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -70,6 +70,18 @@ class SourceReader(Protocol):
         """The partitions for which anything has been delivered. Not asked of a source without partitioning."""
         del settings, partitioning
         return []
+
+    def marks(self, settings: Settings, partitioning: Partitioning) -> Mapping[str, str] | None:
+        """For each partition with deliveries a text that changes when anything that is delivered for it does, cheaply: the
+        planner then asks for the deliveries of those partitions alone whose text has changed. "" where it may still change
+        without a trace. A reader that gives marks reads nothing but deliveries (not `earlier`). Not asked of a source without
+        partitioning.
+
+        Returns:
+            The texts by partition, or None (the default) where there are none: all partitions are looked at each time.
+        """
+        del settings, partitioning
+        return None
 
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         """Folders or the like where something was delivered under a name that is no partition's, so that it is never read."""

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from statistics import median
 from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Concern, Trust, Watched, same_partition
 from assay.assets.sources.source import Source
 from assay.assets.steps.apply_decisions import (
     DECISION,
@@ -77,6 +78,7 @@ def clean_step(source: Source) -> Step:
         code_version=hashlib.sha256(f"clean-2 {info.digest} {source.key}".encode()).hexdigest()[:16],
         reads=(source.raw, *_counted(source)),
         references=_references(source),
+        watched=_watched(source),
         partitioning=source.partitioning,
         batches=None if source.partitioning.is_partitioned else lambda env: batches_of(source.raw, env),
         checks=tuple(checks),
@@ -91,6 +93,27 @@ def clean_step(source: Source) -> Step:
         event_time=source.event_time,
         columns=dict.fromkeys((source.clean, source.quarantine), contract_notes(source.contract)),
     )
+
+
+def _watched(source: Source) -> Watched:
+    own = (source.clean, source.quarantine, Kind.PROFILES.table(source.name))
+    tables = same_partition(source.raw, *_counted(source), source.releases, *own)
+    lookups = {table: Concern(presence=True) for table in _references(source) if table not in tables}
+    return Watched(tables | lookups, trust=_until_exceptions_end)
+
+
+def _until_exceptions_end(batch: "Batch") -> Trust:
+    """An exception that ends changes the result, and so does one that has ended and has not, by a clock that goes back."""
+    untils = latest_decisions(batch.decisions)["until"].drop_nulls().to_list()
+    over = [until for until in untils if until < batch.today]
+    return Trust(
+        since=_midnight_after(max(over)) if over else None,
+        until=min((_midnight_after(until) for until in untils if until >= batch.today), default=None),
+    )
+
+
+def _midnight_after(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC) + timedelta(days=1)
 
 
 def _limits_in_words(source: Source) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Watched, same_partition
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.step import Resources, Step, require
 from assay.features.embeddings.engine import Engine
@@ -18,6 +19,7 @@ from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.sections import Embedding as EmbeddingSection
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
+from assay.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def embedding_step(embedding: Embedding, partitioning: Partitioning) -> Step:
         kinds=("torch", "huggingface"),
         description=embedding.description,
         pool="gpu",
+        watched=Watched(same_partition(embedding.source, embedding.table), settings=embedding_identity),
     )
 
 
@@ -106,6 +109,12 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Resources, te
         },
     )
     return {"texts": keyed.height, "computed": missing.height, "engine": engine.describe()}
+
+
+def embedding_identity(settings: Settings) -> str:
+    """What decides the keys of texts besides the texts: the model, and how it is used. No model is loaded."""
+    model = resolve_model(settings.embedding_model or None)
+    return f"{model.digest} {Engine(model, device=settings.device).settings}"
 
 
 def embedding_keys(env: Resources, texts: pl.Series) -> pl.Series:

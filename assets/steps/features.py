@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Concern, Watched, same_partition
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.column_notes import view_notes
 from assay.assets.steps.step import CheckSpec, Step, available, require
@@ -40,6 +41,7 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
         )
     table = Kind.FEATURES.table(view.name)
     (first, *_) = view.sources()
+    reach = partitioning.reach(view.lookback())
     complete = CheckSpec(WINDOW, table, "Every partition of the longest window has arrived.")
     return Step(
         outputs=(table,),
@@ -54,7 +56,8 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
         owner=view.owner,
         columns={table: view_notes(view)},
         description=view.description or f"Features of one {view.entity.name} over event time.",
-        lookback=partitioning.reach(view.lookback()),
+        lookback=reach,
+        watched=Watched(dict.fromkeys(view.sources(), Concern(reach)) | same_partition(table)),
     )
 
 

@@ -4,11 +4,12 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Concern, Trust, Watched, same_partition
 from assay.assets.steps.callable_digest import callable_digest
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.embeddings import Embedding
@@ -20,6 +21,7 @@ from assay.assets.steps.training import (
     TrainingSet,
     Upstream,
     feature_tables,
+    identity_of_text,
     midnight,
     spine_rows,
 )
@@ -146,6 +148,7 @@ def model_step(model: Model) -> Step:
         compute=lambda tx, env, rows: _compute_model(model, tx, env, rows),
         code_version=hashlib.sha256(f"model-2 {chosen} {code}".encode()).hexdigest()[:16],
         reads=(model.training_set.table,),
+        watched=Watched(same_partition(model.training_set.table, model.table)),
         group=model.training_set.group,
         kinds=tuple(model.kinds),
         owner=model.owner or model.training_set.owner,
@@ -273,8 +276,28 @@ def prediction_step(model: Model, upstream: Upstream) -> Step:
         kinds=tuple(model.kinds),
         owner=model.owner or made.owner,
         description=f"{', '.join(model.outputs)} of each partition of {made.spine.source}, predicted by {model.name}.",
+        watched=_watched(model, tables, other),
         lookback=max((_reach(item, partitioning) for item in tables.values()), default=0),
     )
+
+
+def _watched(model: Model, tables: Mapping[str, Any], cut_differently: Sequence[str]) -> Watched:
+    made = model.training_set
+    watched = same_partition(made.spine.source, model.predictions)
+    watched |= dict.fromkeys((*made.spine.lookups, model.table), Concern(reach=None))
+    for table, item in tables.items():
+        if isinstance(item, FeatureView):
+            watched[table] = Concern(reach=None, time=item.event_time)
+        else:  # a text's vector is there once; who adds vectors has seen which ones there were
+            of_the_rows = table not in cut_differently and _from_the_same_rows(item, made.spine.source)
+            watched[table] = Concern(reach=None, grows=of_the_rows)
+    return Watched(watched, settings=identity_of_text(made), trust=_until_later_features)
+
+
+def _until_later_features(prepared: "_ToPredict") -> Trust:
+    latest = prepared.joined.spine[EVENT_TIME].max()
+    assert isinstance(latest, datetime)
+    return Trust(latest=latest)
 
 
 def _predicted_partitions(model: Model, partitioning: Partitioning) -> Partitioning:

@@ -4,10 +4,12 @@ Steps with the same partitions that follow each other form a stage: a Dagster ru
 partition by partition, all its stale steps of a partition in one run.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from assay.assets.steps.step import Resources, Step, stale, waits_for
+from assay.assets.steps.plan_memory import PlanMemory
+from assay.assets.steps.step import Resources, Step, waits_for
 from assay.errors import AssayError, nearest, panics_as_errors
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
@@ -97,19 +99,53 @@ def planned_runs(
     stage: Sequence[Step], env: Resources, chosen: Chosen | None = None, *, force: bool = False
 ) -> Iterator[PlannedRun]:
     """What a stage has to do, decided lazily: each run is looked at when the ones before it are done, because what they
-    write may make it stale."""
+    write may make it stale. Partitions that nothing concerns that has changed since the last plan are not looked at."""
     env = replace(env, lake=env.lake.remembering())
-    if not stage[0].partitioning.is_partitioned:
+    partitioned = stage[0].partitioning.is_partitioned
+    if force and partitioned:
+        keys = partitions_of(stage, env, chosen)
+        yield from (PlannedRun(key, tuple(stage), number, len(keys)) for number, key in enumerate(keys, 1))
+    elif force and chosen is None:
+        yield PlannedRun(None, tuple(stage))
+    else:
         # Partitions that were chosen are what is to be forced; a model is not fitted again for them.
-        due = tuple(step for step in stage if (force and chosen is None) or _due(step, env, None))
+        memory = PlanMemory(stage, env, _everything(stage, env))
+        try:
+            yield from _due_by_partition(stage, chosen, memory) if partitioned else _due_as_a_whole(stage, env, memory)
+        finally:
+            memory.keep()
+
+
+def _due_by_partition(stage: Sequence[Step], chosen: Chosen | None, memory: PlanMemory) -> Iterator[PlannedRun]:
+    """From the first to the last partition, and never back."""
+    partitioning = stage[0].partitioning
+    wanted = None if chosen is None else frozenset(chosen(partitioning))
+    everything_open = set().union(*(memory.open(step) for step in stage))
+    keys = partitioning.known(sorted(everything_open if wanted is None else everything_open & wanted))[::-1]
+    position = 0
+    while keys:
+        key, position = keys.pop(), position + 1
+        due = tuple(step for step in stage if memory.due(step, key))
         if due:
-            yield PlannedRun(None, _with_downstream(stage, due))
-        return
-    keys = partitions_of(stage, env, chosen)
-    for position, key in enumerate(keys, 1):
-        due = tuple(step for step in stage if force or stale(step, env, key))
-        if due:
-            yield PlannedRun(key, _with_downstream(stage, due), position, len(keys))
+            yield PlannedRun(key, _with_downstream(stage, due), position, position + len(keys))
+            opened = memory.refresh()
+            if new := (opened if wanted is None else opened & wanted) - {key} - set(keys):
+                both = partitioning.known([key, *keys, *new])
+                keys = both[: both.index(key) : -1]
+
+
+def _due_as_a_whole(stage: Sequence[Step], env: Resources, memory: PlanMemory) -> Iterator[PlannedRun]:
+    def is_due(step: Step) -> bool:
+        try:
+            with panics_as_errors(step.outputs[0]):
+                keys = step.batches(env) if step.batches else [None]
+        except Exception:  # running it says what is wrong
+            return True
+        return any(memory.due(step, key) for key in keys)
+
+    due = tuple(step for step in stage if is_due(step))
+    if due:
+        yield PlannedRun(None, _with_downstream(stage, due))
 
 
 def waiting(steps: Sequence[Step], env: Resources, chosen: Chosen) -> list[str]:
@@ -136,13 +172,23 @@ def never_made(steps: Sequence[Step], env: Resources) -> list[str]:
     return reasons
 
 
-def _due(step: Step, env: Resources, partition: str | None) -> bool:
-    try:
-        with panics_as_errors(step.outputs[0]):
-            keys = step.batches(env) if step.batches else [partition]
-    except Exception:  # running it says what is wrong
-        return True
-    return any(stale(step, env, key) for key in keys)
+def _everything(stage: Sequence[Step], env: Resources) -> Callable[[Step], Sequence[str]]:
+    """All partitions of a step that there are to look at: for a stage with partitions the same for each of its steps."""
+
+    @functools.cache
+    def shared() -> Sequence[str]:
+        return partitions_of(stage, env)
+
+    def of(step: Step) -> Sequence[str]:
+        if step.partitioning.is_partitioned:
+            return shared()
+        try:
+            with panics_as_errors(step.outputs[0]):
+                return step.batches(env) if step.batches else [""]
+        except Exception:  # so it is due
+            return []
+
+    return of
 
 
 def _with_downstream(stage: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Concern, Trust, Watched
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.reader import NothingDelivered, Reading
 from assay.assets.sources.source import Source
@@ -46,6 +47,7 @@ def raw_step(source: Source) -> Step:
             :16
         ],
         partitioning=source.partitioning,
+        watched=_watched(source) if partitioned else None,
         landed=(lambda env: reader.partitions(env.settings, source.partitioning)) if partitioned else None,
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=() if reader.extracts else checks,
@@ -53,6 +55,15 @@ def raw_step(source: Source) -> Step:
         columns={source.raw: contract_notes(source.contract)},
         owner=contract_info(source.contract).owner or "",
         description=f"{source.description} As delivered, with a link to the bytes in every row.".strip(),
+    )
+
+
+def _watched(source: Source) -> Watched:
+    """Besides its files, a partition depends on which of their bytes other partitions hold."""
+    return Watched(
+        {source.raw: Concern(files=True)},
+        marks=lambda settings: source.reader.marks(settings, source.partitioning),
+        trust=lambda observed: Trust(files=frozenset(delivery.sha256 for delivery in observed.listed)),
     )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from assay.assets.planning.plan_store import PlanStore
+from assay.assets.planning.watched import Watched
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.code_version import code_identity
 from assay.assets.steps.column_notes import ColumnNote
@@ -33,7 +35,7 @@ class NotReady(AssayError):
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What a step may use besides its transaction. `now` decides which exceptions are over; `hashes`
-    remembers the digests of files."""
+    remembers the digests of files, `plans` what the planner has seen."""
 
     settings: Settings
     lake: Lake
@@ -41,6 +43,7 @@ class Resources:
     progress: Progress = lambda what, done, total: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     hashes: FileHashes = field(default_factory=FileHashes)
+    plans: PlanStore = field(default_factory=PlanStore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class Step:
     a run must not lose whatever follows, such as the bytes of a delivery. `partitioning` says which partitions the step
     has; one without, but with `batches`, handles all pending batches of its upstream in one go, one transaction each.
     `landed` names the partitions for which its upstream has delivered anything. `reads` are the tables that it depends on,
-    `references` tables that it only looks things up in.
+    `references` tables that it only looks things up in. `watched` lets the planner look at a partition only when something
+    has changed that can concern it; without, it looks at all of them each time.
     """
 
     outputs: tuple[str, ...]
@@ -86,6 +90,7 @@ class Step:
     freshness: timedelta | None = None  # how old its newest data may be
     event_time: str = ""  # the column that says how new a table without partitions is
     lookback: int = 0  # partitions before its own that it also reads, at most
+    watched: Watched | None = None
 
     @property
     def name(self) -> str:
@@ -148,35 +153,43 @@ def execute(
     return Result(step, partition, done, preview)
 
 
-def stale(step: Step, env: Resources, partition: str | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What looking at a step for a partition showed: whether it is stale, or what it waits for, and what `prepare` gave."""
+
+    stale: bool
+    waits_for: NotReady | None = None
+    prepared: Any = None
+
+
+def look(step: Step, env: Resources, partition: str | None) -> Look:
     """Whether running the step now would do something: its inputs, code or sources differ from those of its outputs.
-    A refused delivery counts: running it says what is wrong. False while it is not ready."""
-    return _looked_at(step, env, partition) is True
+    A refused delivery counts: running it says what is wrong."""
+    tx = Transaction(env.lake, work_of(step, partition))
+    try:
+        with panics_as_errors(step.outputs[0]):
+            prepared = step.prepare(tx, env)
+        return Look(not tx.current(*step.outputs), prepared=prepared)
+    except NotReady as waiting:
+        return Look(stale=False, waits_for=waiting)
+    except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
+        return Look(stale=True)
+
+
+def stale(step: Step, env: Resources, partition: str | None) -> bool:
+    """Whether running the step now would do something. False while it is not ready."""
+    return look(step, env, partition).stale
 
 
 def waits_for(step: Step, env: Resources, partition: str | None) -> str | None:
     """Why the step cannot run yet, or None if it could."""
-    found = not_ready(step, env, partition)
-    return None if found is None else str(found)
+    reason = not_ready(step, env, partition)
+    return None if reason is None else str(reason)
 
 
 def not_ready(step: Step, env: Resources, partition: str | None) -> NotReady | None:
     """What keeps the step from running, or None if it could."""
-    found = _looked_at(step, env, partition)
-    return found if isinstance(found, NotReady) else None
-
-
-def _looked_at(step: Step, env: Resources, partition: str | None) -> bool | NotReady:
-    """Whether the step is stale, or what it waits for."""
-    tx = Transaction(env.lake, work_of(step, partition))
-    try:
-        with panics_as_errors(step.outputs[0]):
-            step.prepare(tx, env)
-        return not tx.current(*step.outputs)
-    except NotReady as waiting:
-        return waiting
-    except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
-        return True
+    return look(step, env, partition).waits_for
 
 
 def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> list[str]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.planning.watched import Concern, Watched, same_partition
 from assay.assets.steps.callable_digest import callable_digest
-from assay.assets.steps.embeddings import Embedding, embedding_keys
+from assay.assets.steps.embeddings import Embedding, embedding_identity, embedding_keys
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
@@ -23,6 +24,7 @@ from assay.features.views.columns import require_columns
 from assay.features.views.expressions import check_expression, expression_digest
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.timestamps import instant
+from assay.settings import Settings
 
 EVENT_TIME, VECTOR = "event_time", "vector"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -200,12 +202,33 @@ def training_step(made: TrainingSet, upstream: Upstream) -> Step:
         compute=lambda tx, env, joined: _compute(made, tx, joined),
         code_version=hashlib.sha256(f"training-2 {made.digest()}".encode()).hexdigest()[:16],
         reads=(made.spine.source, *made.spine.lookups, *tables),
+        watched=_watched(made, upstream),
         group=made.group,
         kinds=("polars",),
         owner=made.owner,
         description=made.description
         or f"Labelled rows of {made.spine.source} before {made.first_held_back}, with every feature as of the row's moment.",
     )
+
+
+def _watched(made: TrainingSet, upstream: Upstream) -> Watched:
+    """Nothing that is of a later time than the set's last row."""
+    cut = upstream.cut(made.spine.source)
+    end = midnight(made.first_held_back, cut)
+    tables = {made.spine.source: Concern(cut=cut, until=end), **dict.fromkeys(made.spine.lookups, Concern())}
+    for table, item in feature_tables(made, upstream).items():
+        if isinstance(item, FeatureView):
+            tables[table] = Concern(cut=upstream.cut(table), until=end, time=item.event_time)
+        elif isinstance(item, Embedding) and item.source == made.spine.source:
+            tables[table] = Concern(cut=cut, until=end, grows=True)
+        else:
+            tables[table] = Concern()
+    return Watched(tables | same_partition(made.table), settings=identity_of_text(made))
+
+
+def identity_of_text(made: TrainingSet) -> Callable[[Settings], str]:
+    """What decides the keys of a spine's texts, where it has some."""
+    return (lambda settings: "") if made.text is None else embedding_identity
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,16 +8,23 @@ log, so the files are simply read.
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+from assay.errors import AssayError
+from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.storage import Storage
 
 Action = dict[str, Any]
 
 VOUCHES = "assay.previous"
 _COMMIT = re.compile(r"\d{20}\.json")
+_KEY = re.compile(rf"(?:\A|/){PARTITION}=([^/]+)/")
 
 
 def commit_path(table: str, version: int) -> str:
@@ -69,3 +76,119 @@ def commit_info(version: int, actions: list[Action]) -> Action:
     """The `commitInfo` of a commit, with its version."""
     info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     return {**info, "version": version}
+
+
+# -- what has changed --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A version of a table, and what tells its commit from another one at the same place: a table may be deleted and made
+    anew, or put back from a backup."""
+
+    version: int
+    sign: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one commit did to one partition (None: a table without).
+
+    Attributes:
+        files: SHA-256 of the delivered files that its rows came from.
+        removed: whether any data file was taken away.
+        grown: whether rows were only added, by a writer who had read the version just before.
+        minima: for each added data file its columns' least values, as far as the log has them.
+    """
+
+    partition: str | None
+    files: frozenset[str] = frozenset()
+    removed: bool = False
+    grown: bool = False
+    minima: tuple[Mapping[str, Any], ...] = ()
+
+    def earliest(self, column: str) -> datetime | None:
+        """A moment before which no added row is, or None where that cannot be told."""
+        found = [_moment(values.get(column)) for values in self.minima]
+        known = [moment for moment in found if moment is not None]
+        # Statistics may be rounded to milliseconds.
+        return (
+            min(known) - timedelta(milliseconds=1) if found and len(known) == len(found) and not self.removed else None
+        )
+
+
+def latest_mark(storage: Storage, table: str, since: Mark | None = None) -> Mark | None:
+    """The latest version of a table; None where there is no table. A later one than `since` is looked for one by one, so
+    that a long log is not listed."""
+    version = since.version if since else -1
+    if _sign(storage, table, version) is None:
+        version = max(versions(storage, table), default=-1)
+    while _sign(storage, table, version + 1) is not None:
+        version += 1
+    sign = _sign(storage, table, version)
+    return Mark(version, sign) if sign is not None else None
+
+
+def changes(storage: Storage, table: str, since: Mark | None, until: Mark) -> list[Change] | None:
+    """What was committed after a version (None: from the beginning), up to another. None where that cannot be told: the
+    table is not the one that it was, or a commit is gone or damaged, or does not say what it changed."""
+    if since is not None and (until.version < since.version or _sign(storage, table, since.version) != since.sign):
+        return None
+    found: list[Change] = []
+    try:
+        for version in range(since.version + 1 if since else 0, until.version + 1):
+            found += _changes(table, version, read_commit(storage, table, version))
+    except (AssayError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found
+
+
+def _sign(storage: Storage, table: str, version: int) -> str | None:
+    """Of the file of a commit; None where there is none."""
+    path = commit_path(table, version)
+    if version < 0:
+        return None
+    if not storage.is_local:
+        return None if storage.size(path) is None else hashlib.sha256(storage.get(path)).hexdigest()
+    try:
+        found = Path(storage.root, path).stat()
+    except OSError:
+        return None
+    return f"{found.st_mtime_ns} {found.st_ino} {found.st_size}"
+
+
+def _changes(table: str, version: int, actions: list[Action]) -> list[Change]:
+    info = commit_info(version, actions)
+    added: dict[str | None, list[Mapping[str, Any]]] = {}
+    removed: set[str | None] = set()
+    for action in actions:
+        if "add" in action:
+            values = json.loads(action["add"].get("stats") or "{}").get("minValues") or {}
+            added.setdefault(_partition(action["add"]), []).append(values)
+        elif "remove" in action:
+            removed.add(_partition(action["remove"]))
+    own = {info.get("assay.partition")} if "assay.run_id" in info and "assay.rows" in info else set[str | None]()
+    files = frozenset(item["sha256"] for item in json.loads(info.get("assay.sources") or "[]"))
+    inputs = json.loads(info.get("assay.inputs") or "[]") if not removed else []
+    knew = version == 0 or any(item["table"] == table and item["version"] == version - 1 for item in inputs)
+    return [
+        Change(key, files, key in removed, not removed and knew, tuple(added.get(key, ())))
+        for key in {*added, *removed, *own}
+    ]
+
+
+def _partition(action: Action) -> str | None:
+    """The partition of a data file. Raises KeyError where a partitioned table's action does not name it."""
+    values = action.get("partitionValues")
+    if values is None:  # an old writer's removal says it in the path only
+        found = _KEY.search(unquote(action["path"]))
+        return found[1] if found else None
+    return values[PARTITION] if values else None
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -227,6 +227,19 @@ class Partitioning:
             keys.append(earlier)
         return keys[::-1]
 
+    def after(self, key: str, count: int) -> list[str]:
+        """The next `count` keys after this one, in order; fewer at the end.
+
+        Raises AssayError where partitions have no order in time.
+        """
+        found: list[str] = []
+        while len(found) < count:
+            key = self._key_of(self.end_of(key))
+            if not self.contains(key):
+                break
+            found.append(key)
+        return found
+
     def overlapping(self, since: datetime, until: datetime) -> list[str]:
         """The keys of the partitions that share any instant with `[since, until)`, in order, between start and end."""
         keys, instant = [], since.astimezone(UTC)

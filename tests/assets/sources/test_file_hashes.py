@@ -41,7 +41,7 @@ def test_a_file_that_has_just_changed_is_not_trusted(tmp_path: Path) -> None:
 
 
 def test_what_is_known_is_kept_for_the_next_process_and_only_when_asked(tmp_path: Path) -> None:
-    file, kept = tmp_path / "a", tmp_path / "home" / "hashes.json"
+    file, kept = tmp_path / "a", tmp_path / "home" / "hashes.db"
     digest = put(file, b"one")
     first = FileHashes(kept)
     first.of(file)
@@ -52,12 +52,35 @@ def test_what_is_known_is_kept_for_the_next_process_and_only_when_asked(tmp_path
     before = kept.stat().st_mtime_ns
     again.save()
     assert kept.stat().st_mtime_ns == before, "nothing new, nothing written"
-    assert [item.name for item in kept.parent.iterdir()] == ["hashes.json"]
+    assert [item.name for item in kept.parent.iterdir()] == ["hashes.db"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"a": [1, 2]}', "\x00"])
-def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, content: str) -> None:
-    kept = tmp_path / "hashes.json"
-    kept.write_text(content)
+@pytest.mark.parametrize("content", [b"", b"[]", b"\x00" * 5000])
+def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
+    kept = tmp_path / "hashes.db"
+    kept.write_bytes(content)
     digest = put(tmp_path / "a", b"one")
-    assert FileHashes(kept).of(tmp_path / "a") == (digest, 3)
+    damaged = FileHashes(kept)
+    assert damaged.of(tmp_path / "a") == (digest, 3)
+    damaged.save()
+    again = FileHashes(kept)
+    assert (again.of(tmp_path / "a"), again.computed) == ((digest, 3), 0)
+
+
+def test_saving_writes_what_is_new_and_reads_what_is_asked_for(tmp_path: Path) -> None:
+    """However many files are known, and whoever else saves."""
+    kept = tmp_path / "hashes.db"
+    one, other = FileHashes(kept), FileHashes(kept)
+    digests = {name: put(tmp_path / name, name.encode()) for name in "abc"}
+    one.of(tmp_path / "a")
+    one.save()
+    other.of(tmp_path / "b")
+    other.save()
+    third = FileHashes(kept)
+    assert [third.of(tmp_path / name)[0] for name in "ab"] == [digests["a"], digests["b"]]
+    assert third.computed == 0
+    third.forget(tmp_path / "a")
+    third.save()
+    fourth = FileHashes(kept)
+    assert [fourth.of(tmp_path / name)[0] for name in "ab"] == [digests["a"], digests["b"]]
+    assert fourth.computed == 1

@@ -1,0 +1,163 @@
+"""Where the planner keeps what it knows between processes: a small SQLite file under `ASSAY_HOME`.
+
+It is a memory only: without it, or where it cannot be read or written, everything is looked at once more. What one process
+keeps of a step is true by itself. Where another one has kept something in between, what is true of both is kept.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.features.tables.delta_log import Mark
+
+_SCHEMA = """
+create table if not exists steps (step text primary key, identity text, written int, tables text, open text) without rowid;
+create table if not exists partitions (
+    step text, partition text, mark text, since int, until int, latest int, primary key (step, partition)
+) without rowid;
+create table if not exists files (step text, sha256 text, partition text, primary key (step, sha256, partition))
+    without rowid;
+create index if not exists files_of_partitions on files (step, partition);
+"""
+_WAIT_SECONDS = 2.0
+
+
+class Forgotten(Exception):
+    """The memory cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of one partition of a step: the mark of its deliveries, from when until when it holds and up to which
+    moment its rows go (microseconds since 1970), and which files were delivered for it."""
+
+    mark: str | None = None
+    since: int | None = None
+    until: int | None = None
+    latest: int | None = None
+    files: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of a step.
+
+    Attributes:
+        tables: up to which version each table was taken into account (None: it was not there).
+        open: the partitions that have to be looked at. The others have nothing to do for as long as nothing changes.
+        marks: of the deliveries of each partition when it was looked at.
+        seen: the partitions that were looked at since it was loaded.
+        written: how often it was kept; 0: nothing that is kept of the step is true.
+    """
+
+    identity: str
+    tables: dict[str, Mark | None] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
+    marks: dict[str, str] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    written: int = 0
+
+
+class PlanStore:
+    """The memory in a file. Without a file it is always empty; unless it is `kept` it is only read."""
+
+    def __init__(self, file: Path | None = None, *, kept: bool = True) -> None:
+        self._file, self._kept = file, kept
+
+    def load(self, identities: Mapping[str, str], now: int) -> dict[str, Known]:
+        """What is known of the steps whose identity is still the same. What does not hold now is open."""
+        if self._file is None or not self._file.is_file():
+            return {}
+        with suppress(OSError, sqlite3.Error, ValueError, TypeError), closing(self._connect()) as database:
+            database.execute("begin")  # one picture of all
+            return {
+                step: item for step, identity in identities.items() if (item := _known(database, step, identity, now))
+            }
+        return {}
+
+    def later_than(self, step: str, moment: int) -> set[str]:
+        """The partitions whose rows go up to a moment or beyond. Raises Forgotten."""
+        return self._partitions("select partition from partitions where step = ? and latest >= ?", step, moment)
+
+    def with_file(self, step: str, sha256: str) -> set[str]:
+        """The partitions for which this file was delivered. Raises Forgotten."""
+        return self._partitions("select partition from files where step = ? and sha256 = ?", step, sha256)
+
+    def _partitions(self, query: str, *values: object) -> set[str]:
+        if self._file is None or not self._file.is_file():
+            return set()
+        try:
+            with closing(self._connect()) as database:
+                return {key for (key,) in database.execute(query, values)}
+        except (OSError, sqlite3.Error):
+            raise Forgotten from None
+
+    def _connect(self) -> sqlite3.Connection:
+        """For reading: the file stays as it is, and nothing is made beside it."""
+        return sqlite3.connect(f"{Path(self._file or '').resolve().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
+
+    def keep(self, known: Mapping[str, Known]) -> None:
+        """Keep what is known of these steps. What cannot be written is found out again."""
+        if self._file is None or not self._kept or not known:
+            return
+        with suppress(OSError, sqlite3.Error):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._write(known)
+            except sqlite3.OperationalError:
+                raise  # locked, full, read-only
+            except sqlite3.DatabaseError:  # damaged
+                self._file.unlink()
+                self._write({step: item for step, item in known.items() if not item.written})
+
+    def _write(self, known: Mapping[str, Known]) -> None:
+        with closing(sqlite3.connect(self._file or "", timeout=_WAIT_SECONDS)) as database:
+            database.executescript(_SCHEMA)
+            with database:
+                database.execute("begin immediate")
+                for step, item in known.items():
+                    _replace(database, step, item)
+
+
+def _known(database: sqlite3.Connection, step: str, identity: str, now: int) -> Known | None:
+    query = "select tables, open, written from steps where step = ? and identity = ?"
+    row = database.execute(query, (step, identity)).fetchone()
+    if row is None:
+        return None
+    marks = database.execute("select partition, mark from partitions where step = ? and mark is not null", (step,))
+    query = "select partition from partitions where step = ? and (since > ? or until <= ?)"
+    over = {key for (key,) in database.execute(query, (step, now, now))}
+    return Known(identity, _tables(row[0]), {*json.loads(row[1]), *over}, dict(marks), written=row[2])
+
+
+def _tables(text: str) -> dict[str, Mark | None]:
+    return {name: mark and Mark(*mark) for name, mark in json.loads(text).items()}
+
+
+def _replace(database: sqlite3.Connection, step: str, item: Known) -> None:
+    query = "select identity, tables, open, written from steps where step = ?"
+    identity, tables, still_open, written = database.execute(query, (step,)).fetchone() or ("", "{}", "[]", 0)
+    known, open_ = dict(item.tables), set(item.open)
+    if not item.written:
+        database.execute("delete from partitions where step = ?", (step,))
+        database.execute("delete from files where step = ?", (step,))
+    elif identity != item.identity:
+        return  # what it was learned in addition to is gone
+    elif written != item.written:
+        open_ |= set(json.loads(still_open))
+        known = {name: _earlier(known.get(name), mark) for name, mark in _tables(tables).items()}
+    text = json.dumps({name: mark and [mark.version, mark.sign] for name, mark in known.items()})
+    row = (step, item.identity, written + 1, text, json.dumps(sorted(open_)))
+    database.execute("insert or replace into steps values (?, ?, ?, ?, ?)", row)
+    rows = [(step, key, one.mark, one.since, one.until, one.latest) for key, one in item.seen.items()]
+    database.executemany("insert or replace into partitions values (?, ?, ?, ?, ?, ?)", rows)
+    database.executemany("delete from files where step = ? and partition = ?", [row[:2] for row in rows])
+    files = [(step, sha256, key) for key, one in item.seen.items() for sha256 in sorted(one.files)]
+    database.executemany("insert into files values (?, ?, ?)", files)
+
+
+def _earlier(one: Mark | None, other: Mark | None) -> Mark | None:
+    return None if one is None or other is None else min(one, other, key=lambda mark: mark.version)

@@ -1,0 +1,96 @@
+"""What decides whether a step has anything to do, as far as the planner can watch it without looking at each partition.
+
+A step that is `Watched` promises that what it would do for a partition is decided by nothing but: its declaration, the
+tables named here, the files that were delivered for the partition, its settings, and the time, as its `Trust` says.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from assay.features.tables.delta_log import Change
+from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
+from assay.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Which partitions of a step a changed partition of a table concerns.
+
+    Attributes:
+        reach: that of its own key, and so many later ones; None: every partition of the step.
+        presence: no partition; the table only has to be there.
+        cut: how the table is cut, where `until` is given.
+        until: partitions that begin at this time or later concern nothing (with `time`, if their rows are not earlier; with
+            `grows`, if they were only added).
+        time: the column by which rows are joined as of a moment: rows that are only added concern the partitions with a
+            later moment.
+        grows: rows that were added by someone who knew all the others concern the partition of their own key alone.
+        files: also the partitions for which one of the changed partition's files was delivered.
+    """
+
+    reach: int | None = 0
+    presence: bool = False
+    cut: Partitioning = UNPARTITIONED
+    until: datetime | None = None
+    time: str = ""
+    grows: bool = False
+    files: bool = False
+
+    def ignores(self, change: Change) -> bool:
+        """Whether no partition at all is concerned."""
+        if self.presence:
+            return True
+        if self.until is None:
+            return False
+        key = change.partition
+        begin = self.cut.bounds(key)[0] if key is not None and self.cut.is_timed and self.cut.is_key(key) else None
+        if begin is not None and begin < self.until:
+            return False
+        if self.grows:
+            return begin is not None and change.grown
+        if self.time:
+            earliest = change.earliest(self.time)
+            return earliest is not None and earliest >= self.until
+        return begin is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """For how long, and until which change, what was seen of a partition holds.
+
+    Attributes:
+        since: not before this time.
+        until: not from this time on.
+        latest: the latest moment of the rows that features are joined to.
+        files: SHA-256 of what was delivered for it.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    latest: datetime | None = None
+    files: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the planner watches of a step (see the module).
+
+    Attributes:
+        tables: each table that decides anything, the step's own outputs too, and which partitions its changes concern.
+        marks: for each partition with deliveries a text that changes with them ("" where that cannot be told yet), or None
+            where no such text can be had; then all partitions are looked at.
+        settings: what else decides, as text.
+        trust: for how long what `prepare` gave holds.
+    """
+
+    tables: Mapping[str, Concern]
+    marks: Callable[[Settings], Mapping[str, str] | None] | None = None
+    settings: Callable[[Settings], str] = lambda settings: ""
+    trust: Callable[[Any], Trust] = lambda prepared: Trust()
+
+
+def same_partition(*tables: str) -> dict[str, Concern]:
+    """Tables of which a partition concerns the partition of the same key."""
+    return dict.fromkeys(tables, Concern())

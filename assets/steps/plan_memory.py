@@ -1,0 +1,221 @@
+"""Which partitions of which steps a plan has to look at: those that something concerns that has changed since they were seen.
+
+What is kept is only ever used to leave out what has nothing to do. Whatever may have changed is looked at, and so is, each
+time, whatever was found stale: a plan with a memory is the same as one without.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from assay.assets.planning.plan_store import Forgotten, Known, Seen
+from assay.assets.planning.watched import Concern, Trust, Watched
+from assay.assets.steps.panics import panics_as_errors
+from assay.assets.steps.step import Look, Resources, Step, look
+from assay.errors import AssayError
+from assay.features.tables.delta_log import Change, Mark, changes, latest_mark
+from assay.features.tables.lake import TableMissing
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE = ""  # the partition of a step without partitions
+
+
+class PlanMemory:
+    """The open partitions of the steps of a stage, for one plan.
+
+    Args:
+        steps: A stage.
+        env: What steps use; its lake may be `remembering`.
+        everything: All partitions of a step that there are to look at, for what is not known.
+    """
+
+    def __init__(self, steps: Sequence[Step], env: Resources, everything: Callable[[Step], Collection[str]]) -> None:
+        self._env, self._everything = env, everything
+        self._present: dict[str, set[str]] = {}
+        self._logs: dict[tuple[str, Mark | None], tuple[Mark | None, list[Change] | None]] = {}
+        self._marks: dict[str, dict[str, str]] = {}
+        identities = {step.name: found for step in steps if (found := _identity(step, env)) is not None}
+        loaded = env.plans.load(identities, _micros(env.now()) or 0)
+        self._known: dict[str, Known] = {}
+        self._loaded: dict[str, tuple[dict[str, Mark | None], set[str]]] = {}
+        for step in steps:
+            known = loaded.get(step.name) or self._nothing_known(step, identities.get(step.name, ""))
+            self._known[step.name] = known
+            self._loaded[step.name] = dict(known.tables), set(known.open)
+            if step.watched is not None and step.watched.marks is not None:
+                self._look_at_deliveries(step, step.watched, known)
+        self._steps = {step.name: step for step in steps}
+        self._watching = {step.name: step.watched for step in steps if step.watched and step.name in identities}
+        self.refresh()
+
+    def refresh(self) -> set[str]:
+        """Take the latest versions of all tables into account. What they concern is open from now on, and is given."""
+        self._logs.clear()
+        self._present.clear()
+        opened: set[str] = set()
+        for name, watched in self._watching.items():
+            known, step = self._known[name], self._steps[name]
+            for table, concern in watched.tables.items():
+                concerned = self._concerned(step, table, concern, known)
+                known.open |= concerned
+                opened |= concerned
+        return opened
+
+    def open(self, step: Step) -> set[str]:
+        """The partitions of a step that have to be looked at."""
+        return self._known[step.name].open
+
+    def due(self, step: Step, partition: str | None) -> bool:
+        """Whether the step is stale for a partition; one that is not open has nothing to do."""
+        known, key = self._known[step.name], partition or _ONE
+        if key not in known.open:
+            return False
+        found = look(step, self._env, partition)
+        if not found.stale and step.name in self._watching:
+            self._close(step, known, key, found)
+        return found.stale
+
+    def keep(self) -> None:
+        """Keep what was learned for the next plan."""
+        known = {name: self._known[name] for name in self._watching}
+        self._env.plans.keep(
+            {
+                name: item
+                for name, item in known.items()
+                if item.seen or not item.written or (item.tables, item.open) != self._loaded[name]
+            }
+        )
+
+    # -- what is known ---------------------------------------------------------------------------------------------
+
+    def _nothing_known(self, step: Step, identity: str) -> Known:
+        tables = {name: self._log(name, None, read=False)[0] for name in (step.watched.tables if step.watched else ())}
+        return Known(identity, tables, set(self._everything(step)))
+
+    def _close(self, step: Step, known: Known, key: str, found: Look) -> None:
+        """Nothing is to be done for this partition, until something changes."""
+        mark = self._marks.get(step.name, {}).get(key)
+        if mark == "":
+            return  # its files may change without a trace
+        watched = self._watching[step.name]
+        trust = Trust() if found.prepared is None else watched.trust(found.prepared)
+        known.seen[key] = Seen(
+            mark, _micros(trust.since), _micros(trust.until), _micros(trust.latest), frozenset(trust.files)
+        )
+        known.open.discard(key)
+
+    def _look_at_deliveries(self, step: Step, watched: Watched, known: Known) -> None:
+        """Open the partitions whose deliveries have changed, or may have."""
+        try:
+            with panics_as_errors(step.outputs[0]):
+                marks = watched.marks(self._env.settings) if watched.marks else None
+        except Exception:  # looking at all of them says what is wrong
+            marks = None
+        if marks is None:
+            known.open |= set(self._everything(step))
+            return
+        self._marks[step.name] = dict(marks)
+        changed = {key for key, mark in marks.items() if not mark or known.marks.get(key) != mark}
+        changed |= known.marks.keys() - marks.keys()
+        known.open |= set(step.partitioning.known(sorted(changed)))
+
+    # -- what has changed ------------------------------------------------------------------------------------------
+
+    def _log(self, table: str, since: Mark | None, *, read: bool = True) -> tuple[Mark | None, list[Change] | None]:
+        """The latest version, and what was committed since another."""
+        storage = self._env.lake.storage
+        if (table, since) not in self._logs or (read and self._logs[table, since][1] is None):
+            mark = latest_mark(storage, table, since)
+            if mark is None or not read or mark == since:
+                self._logs[table, since] = mark, [] if mark == since else None
+            else:
+                self._logs[table, since] = mark, changes(storage, table, since, mark)
+        return self._logs[table, since]
+
+    def _concerned(self, step: Step, table: str, concern: Concern, known: Known) -> set[str]:
+        """The partitions of a step that the changes of a table since the last time concern."""
+        since = known.tables[table]
+        try:
+            self._env.lake.allow("read", table)
+            mark, found = self._log(table, since)
+        except AssayError:  # denied: looking says so
+            return set(self._everything(step))
+        known.tables[table] = mark
+        if mark == since:
+            return set()
+        # Partitions may also have waited for the table itself.
+        if mark is None or found is None or (since is None and (concern.presence or concern.reach != 0)):
+            return set(self._everything(step))
+        keys: set[str] = set()
+        for change in found:
+            if not concern.ignores(change):
+                keys.update(self._concerned_by(step, table, concern, change, since))
+        return set(step.partitioning.known(sorted(keys))) if step.partitioning.is_partitioned else keys
+
+    def _concerned_by(
+        self, step: Step, table: str, concern: Concern, change: Change, since: Mark | None
+    ) -> Iterable[str]:
+        if not step.partitioning.is_partitioned and step.batches is None:
+            return {_ONE}
+        key = change.partition
+        if key is None:
+            return self._everything(step)
+        try:
+            if concern.files:
+                return {key, *self._delivered_elsewhere(step, table, change, since)}
+            if concern.time and (earliest := change.earliest(concern.time)) is not None:
+                return {key, *self._later_than(step, _micros(earliest) or 0)}
+        except (Forgotten, AssayError):
+            return self._everything(step)
+        if concern.reach is None:
+            return {key} if concern.grows and change.grown else self._everything(step)
+        return {key, *self._after(step, key, concern.reach)}
+
+    def _later_than(self, step: Step, moment: int) -> set[str]:
+        seen = self._known[step.name].seen
+        stored = self._env.plans.later_than(step.name, moment)
+        return stored | {key for key, item in seen.items() if item.latest is not None and item.latest >= moment}
+
+    def _after(self, step: Step, key: str, count: int) -> list[str]:
+        """The next partitions after one, as far as the tables that are read have them."""
+        partitioning = step.partitioning
+        if not count or not partitioning.is_timed or not partitioning.is_key(key):
+            return []
+        present = set().union(*(self._partitions(table) for table in step.reads))
+        return [item for item in partitioning.after(key, count) if item in present]
+
+    def _partitions(self, table: str) -> set[str]:
+        if table not in self._present:
+            try:
+                self._present[table] = set(self._env.lake.table(table).at().partitions())
+            except TableMissing:
+                self._present[table] = set()
+        return self._present[table]
+
+    def _delivered_elsewhere(self, step: Step, table: str, change: Change, since: Mark | None) -> set[str]:
+        """The partitions for which a file was delivered that a changed partition has now, or had before."""
+        files = set(change.files)
+        if since is not None and change.removed:
+            before = self._env.lake.table(table).at(since.version).writers([change.partition or ""])
+            files |= {item.sha256 for commit in before for item in commit.sources}
+        stored = {key for sha256 in files for key in self._env.plans.with_file(step.name, sha256)}
+        return stored | {key for key, seen in self._known[step.name].seen.items() if seen.files & files}
+
+
+def _identity(step: Step, env: Resources) -> str | None:
+    """Of all that decides what a step does besides what changes; None of a step that is looked at each time."""
+    watched = step.watched
+    if watched is None:
+        return None
+    try:
+        with panics_as_errors(step.outputs[0]):
+            also = watched.settings(env.settings)
+    except Exception:  # looking at it says what is wrong
+        return None
+    parts = (step.code_version, step.partitioning, step.outputs, sorted(watched.tables.items()), also)
+    places = (env.lake.storage.root, str(env.settings.landing_path.absolute()))
+    return hashlib.sha256(f"1 {parts!r} {places!r}".encode()).hexdigest()
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
