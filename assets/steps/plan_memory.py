@@ -10,9 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from assay.assets.planning.plan_store import Forgotten, Known, Seen
 from assay.assets.planning.watched import Concern, Trust, Watched
-from assay.assets.steps.panics import panics_as_errors
 from assay.assets.steps.step import Look, Resources, Step, look
-from assay.errors import AssayError
+from assay.errors import AssayError, panics_as_errors
 from assay.features.tables.delta_log import Change, Mark, changes, latest_mark
 from assay.features.tables.lake import TableMissing
 
