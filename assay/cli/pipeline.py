@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assay.assets.dagster.materialize import Summary
-    from assay.assets.steps.plan import Chosen
+    from assay.assets.planning.plan import Chosen
     from assay.assets.steps.step import Resources, Step
     from assay.store import Store
 
@@ -54,9 +54,9 @@ def materialize(
     if not dry_run:
         require("dagster", "Running the pipeline")
     from assay.assets.declarations import declarations, pipeline
+    from assay.assets.planning.pending import summarised, waiting_steps
+    from assay.assets.planning.plan import never_made, select, waiting
     from assay.assets.project import active_project
-    from assay.assets.steps.pending import summarised, waiting_steps
-    from assay.assets.steps.plan import never_made, select, waiting
     from assay.store import open_store
 
     project = active_project()
@@ -101,7 +101,7 @@ def _upstream_to_do(
     steps: "Sequence[Step]", all_steps: "Sequence[Step]", env: "Resources", chosen: "Chosen | None"
 ) -> list[str]:
     """What stands upstream of the chosen steps, was not among them, and was refused or has not been run."""
-    from assay.assets.steps.plan import planned_runs, select, stages
+    from assay.assets.planning.plan import planned_runs, select, stages
 
     upstream = select(all_steps, [f"+{step.outputs[0]}" for step in steps])
     others = [step for step in upstream if step not in steps]
@@ -156,8 +156,8 @@ def _tell_plan(
     as_json: bool,
 ) -> None:
     """What would run now, and what that makes stale; nothing is run, and Dagster is not asked."""
-    from assay.assets.steps.pending import consequences, summarised, waiting_steps
-    from assay.assets.steps.plan import never_made, planned_runs, stages
+    from assay.assets.planning.pending import consequences, summarised, waiting_steps
+    from assay.assets.planning.plan import never_made, planned_runs, stages
 
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env, chosen, force=force)]
     if as_json:

@@ -19,7 +19,7 @@ from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, process_tag
 from assay.assets.dagster.stopping import REQUESTED
 from assay.assets.dagster.to_dagster import FORCE_TAG, WAITED_TAG
-from assay.assets.steps.plan import Chosen, PlannedRun, planned_runs, stages
+from assay.assets.planning.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 
 Report = Callable[["PlannedRunResult"], None]

@@ -16,7 +16,7 @@ from assay.assets.dagster import to_dagster
 from assay.assets.dagster.history import RanRun, unresolved
 from assay.assets.dagster.materialize import materialize
 from assay.assets.dagster.stopping import finish_gently
-from assay.assets.steps.pending import consequences
+from assay.assets.planning.pending import consequences
 from assay.cli import main
 from assay.errors import PanicError, panics_as_errors
 

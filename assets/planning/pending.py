@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assay.assets.steps.plan import Chosen, PlannedRun, partitions_of, stages
+from assay.assets.planning.plan import Chosen, PlannedRun, partitions_of, stages
 from assay.assets.steps.step import Resources, Step, not_ready, stale
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import shared
