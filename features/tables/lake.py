@@ -233,6 +233,11 @@ class TableState:
             found = self.index.metadata(self.version).get("configuration") or {}
         return {key: value or "" for key, value in found.items()}
 
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        """What the table asks of those who read and write it."""
+        return self.index.protocol(self.version)
+
     # -- files -----------------------------------------------------------------------------------------------------
 
     @cached_property
