@@ -13,12 +13,12 @@ from typing import Any
 from assay.errors import AssayError, known_names, nearest
 from assay.features.serving.feature_refs import find_serving
 from assay.features.serving.training import TrainingSetVersion, load_training_set
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
-from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.serving import Serving
-from assay.features.tables.snapshot import Snapshot
 
 VIEWS = (Kind.FEATURES, Kind.EMBEDDINGS)
 

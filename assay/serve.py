@@ -1,8 +1,9 @@
 """One ASGI application out of the parts: the lineage API, and the console's pages behind it.
 
-uvicorn --factory assay.serve:create_app --host 127.0.0.1 --port 3001
+uvicorn --factory assay.serve:create_app --host 127.0.0.1 --port 3001, or python -m assay.serve 3001
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from assay.optional import installed
@@ -32,3 +33,9 @@ def create_app(store: Store | None = None) -> "ASGIApp":
         embed = Engine(resolve_model(store.settings.embedding_model or None), device=store.settings.device).embed
     console = create_router(store.lineage_store, store.lake, embed=embed)
     return create_api(store.lineage_store, store.lake, console=console)
+
+
+if __name__ == "__main__":
+    from assay.asgi import serve
+
+    serve(create_app(), int(sys.argv[1]))

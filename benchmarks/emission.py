@@ -22,10 +22,10 @@ from pathlib import Path
 
 import polars as pl
 
-from assay.features.tables.commit_metadata import SourceFile
+from assay.features.storage.commit_metadata import SourceFile
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import CheckResult, NullRecorder, Run, RunResult, TableWrite, Work
-from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, run
 from assay.lineage.delivery.rebuild import rebuild
 from assay.lineage.delivery.recorder import EventRecorder

@@ -73,7 +73,7 @@ def _second_tick(lake: LongLake) -> Operation:
 
 
 def _plan(lake: LongLake) -> Operation:
-    from assay.assets.steps.plan import planned_runs, stages
+    from assay.assets.planning.plan import planned_runs, stages
 
     def plan() -> None:
         env = lake.store.env(recording=False)

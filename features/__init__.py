@@ -7,23 +7,23 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.features.embeddings.engine import Engine
     from assay.features.embeddings.model import EmbeddingModel, resolve_model
+    from assay.features.retention.availability import snapshot_status
+    from assay.features.retention.pins import Pin, pin, pins, unpin
+    from assay.features.retention.vacuum import Vacuum, vacuum
     from assay.features.serving.as_of import ViewRead, point_in_time_join
     from assay.features.serving.as_of_join import as_of_join
     from assay.features.serving.models import ModelVersion
     from assay.features.serving.online import online_get
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
-    from assay.features.tables.availability import snapshot_status
+    from assay.features.storage.snapshot import Slice, Snapshot
     from assay.features.tables.guard import Denied, Guard
     from assay.features.tables.kinds import Kind
     from assay.features.tables.lake import Lake, Table, TableMissing, TableState, open_lake
     from assay.features.tables.partitioning import Partitioning
-    from assay.features.tables.pins import Pin, pin, pins, unpin
     from assay.features.tables.reader import Reader
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
     from assay.features.tables.serving import Serving
-    from assay.features.tables.snapshot import Slice, Snapshot
     from assay.features.tables.transaction import AuditFailed, Transaction, transaction
-    from assay.features.tables.vacuum import Vacuum, vacuum
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
@@ -95,15 +95,15 @@ _HOMES = {
     "Lake": "assay.features.tables.lake",
     "ModelVersion": "assay.features.serving.models",
     "Partitioning": "assay.features.tables.partitioning",
-    "Pin": "assay.features.tables.pins",
+    "Pin": "assay.features.retention.pins",
     "Reader": "assay.features.tables.reader",
     "Recorder": "assay.features.tables.run_record",
     "RowsRead": "assay.features.views.transformation",
     "Run": "assay.features.tables.run_record",
     "RunResult": "assay.features.tables.run_record",
     "Serving": "assay.features.tables.serving",
-    "Slice": "assay.features.tables.snapshot",
-    "Snapshot": "assay.features.tables.snapshot",
+    "Slice": "assay.features.storage.snapshot",
+    "Snapshot": "assay.features.storage.snapshot",
     "Table": "assay.features.tables.lake",
     "TableMissing": "assay.features.tables.lake",
     "TableState": "assay.features.tables.lake",
@@ -111,7 +111,7 @@ _HOMES = {
     "TrainingSetVersion": "assay.features.serving.training",
     "Transaction": "assay.features.tables.transaction",
     "Transformation": "assay.features.views.transformation",
-    "Vacuum": "assay.features.tables.vacuum",
+    "Vacuum": "assay.features.retention.vacuum",
     "ViewRead": "assay.features.serving.as_of",
     "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
@@ -121,14 +121,14 @@ _HOMES = {
     "new_run": "assay.features.tables.run_record",
     "online_get": "assay.features.serving.online",
     "open_lake": "assay.features.tables.lake",
-    "pin": "assay.features.tables.pins",
-    "pins": "assay.features.tables.pins",
+    "pin": "assay.features.retention.pins",
+    "pins": "assay.features.retention.pins",
     "point_in_time_join": "assay.features.serving.as_of",
     "resolve_model": "assay.features.embeddings.model",
-    "snapshot_status": "assay.features.tables.availability",
+    "snapshot_status": "assay.features.retention.availability",
     "transaction": "assay.features.tables.transaction",
-    "unpin": "assay.features.tables.pins",
-    "vacuum": "assay.features.tables.vacuum",
+    "unpin": "assay.features.retention.pins",
+    "vacuum": "assay.features.retention.vacuum",
     "windows": "assay.features.views.windowed",
 }
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -8,7 +8,7 @@ import click
 
 from assay.cli.output import err, json_option, out, print_json, print_table
 from assay.errors import AssayError, nearest
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
 

@@ -23,7 +23,7 @@ def list_(as_json: bool) -> None:
     Example:
       assay pin list --json
     """
-    from assay.features.tables.pins import pins
+    from assay.features.retention.pins import pins
 
     leases = [item.to_dict() for item in pins(open_store().lake)]
     if as_json:
@@ -48,7 +48,7 @@ def add(name: str, table: str, version: int | None, owner: str, reason: str, day
     Example:
       assay pin add audit-2026-09 clean/tickets --version 12 --owner governance --reason "complaint 4711" --days 365
     """
-    from assay.features.tables.pins import pin as make
+    from assay.features.retention.pins import pin as make
 
     store = open_store()
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
@@ -70,7 +70,7 @@ def remove(name: str, as_json: bool) -> None:
     Example:
       assay pin remove audit-2026-09
     """
-    from assay.features.tables.pins import unpin
+    from assay.features.retention.pins import unpin
 
     unpin(open_store().lake, name)
     if as_json:
@@ -93,7 +93,7 @@ def vacuum(table: str | None, keep_days: int, yes: bool, as_json: bool) -> None:
       assay vacuum clean/tickets --keep-days 90
       assay vacuum --yes
     """
-    from assay.features.tables.vacuum import vacuum as run
+    from assay.features.retention.vacuum import vacuum as run
 
     lake = open_store().lake
     names = [table] if table else lake.tables()

@@ -10,21 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from assay.assets.steps.consequences import consequences
-from assay.assets.steps.pending import summarised, waiting_steps
-from assay.assets.steps.plan import never_made, planned_runs, select, stages, waiting
-from assay.assets.steps.stopping import finish_gently
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO, EXIT_STOPPED
 from assay.cli.output import err, json_option, out, print_json, progress, ticking
 from assay.errors import AssayError, plural
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import Partitioning
+from assay.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assay.assets.dagster.materialize import Summary
-    from assay.assets.steps.plan import Chosen
+    from assay.assets.planning.plan import Chosen
     from assay.assets.steps.step import Resources, Step
     from assay.store import Store
 
@@ -54,7 +51,11 @@ def materialize(
       assay materialize --range 2026-09-01:2026-09-07 +features/customer_activity
       assay materialize --dry-run
     """
+    if not dry_run:
+        require("dagster", "Running the pipeline")
     from assay.assets.declarations import declarations, pipeline
+    from assay.assets.planning.pending import summarised, waiting_steps
+    from assay.assets.planning.plan import never_made, select, waiting
     from assay.assets.project import active_project
     from assay.store import open_store
 
@@ -100,6 +101,8 @@ def _upstream_to_do(
     steps: "Sequence[Step]", all_steps: "Sequence[Step]", env: "Resources", chosen: "Chosen | None"
 ) -> list[str]:
     """What stands upstream of the chosen steps, was not among them, and was refused or has not been run."""
+    from assay.assets.planning.plan import planned_runs, select, stages
+
     upstream = select(all_steps, [f"+{step.outputs[0]}" for step in steps])
     others = [step for step in upstream if step not in steps]
     planned = [unit for stage in stages(others) for unit in planned_runs(stage, env, chosen)]
@@ -113,6 +116,7 @@ def _run(
     from assay.assets.dagster.materialize import materialize as run_all
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
+    from assay.assets.dagster.stopping import finish_gently
 
     def heard() -> None:
         err.print("Stopping when the current step has committed (Ctrl-C again: at once).")
@@ -152,6 +156,9 @@ def _tell_plan(
     as_json: bool,
 ) -> None:
     """What would run now, and what that makes stale; nothing is run, and Dagster is not asked."""
+    from assay.assets.planning.pending import consequences, summarised, waiting_steps
+    from assay.assets.planning.plan import never_made, planned_runs, stages
+
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env, chosen, force=force)]
     if as_json:
         print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])

@@ -29,9 +29,9 @@ def status(shown: int, as_json: bool) -> int:
       assay status --json
     """
     from assay.assets.declarations import declarations, pipeline
+    from assay.assets.planning.pending import summarised, waiting_steps
+    from assay.assets.planning.plan import never_made, planned_runs, stages
     from assay.assets.project import active_project
-    from assay.assets.steps.pending import summarised, waiting_steps
-    from assay.assets.steps.plan import never_made, planned_runs, stages
 
     project = active_project()
     steps, env = pipeline(project), open_store().env(recording=False)

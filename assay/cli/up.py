@@ -44,7 +44,7 @@ def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
     pages = {"dagster": f"http://127.0.0.1:{port}"}
     if console:
         pages["console"] = f"http://127.0.0.1:{console_port}"
-        commands.append(["assay.cli.console", str(console_port)])
+        commands.append(["assay.serve", str(console_port)])
     if as_json:
         print_json(pages)
     else:
@@ -90,7 +90,7 @@ def supervise(commands: Sequence[Sequence[str]], environment: Mapping[str, str],
     signal.signal(signal.SIGTERM, _stop)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "assay.cli.attended", *command],
+            [sys.executable, "-m", "assay.attended", *command],
             env=environment,
             cwd=folder,
             stdin=subprocess.PIPE,

@@ -91,8 +91,8 @@ class StoreBase:
 
     def env(self, *, recording: bool = True) -> "Resources":
         """What pipeline steps use. Without `recording` nothing is written, not even an empty lineage store: for planning."""
-        from assay.assets.planning.plan_store import PlanStore
         from assay.assets.sources.file_hashes import hashes_in
+        from assay.assets.steps.plan_store import PlanStore
         from assay.assets.steps.step import Resources
 
         recorder, home = self.recorder if recording else NullRecorder(), self.settings.home.resolve()

@@ -7,8 +7,8 @@ from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
     from assay.assets.sources.source import Source
+    from assay.features.retention.pins import Pin
     from assay.features.serving.training import TrainingSetVersion
-    from assay.features.tables.pins import Pin
     from assay.listing import ModelInfo, ViewInfo
 
 
@@ -53,6 +53,6 @@ class ListingMethods(StoreBase):
 
     def pins(self) -> "list[Pin]":
         """The leases that keep snapshots readable."""
-        from assay.features.tables.pins import pins
+        from assay.features.retention.pins import pins
 
         return list(pins(self.lake))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.guard import Denied
 from assay.features.tables.lake import Table
 from assay.features.tables.run_record import Run, Work, new_run
-from assay.features.tables.snapshot import Snapshot
 from assay.features.tables.transaction import Transaction, transaction
 from assay.store_methods.base import StoreBase
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.lake import Lake
-from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.columns.graph import ColumnNode, ColumnTrace, column_downstream, column_upstream
 from assay.lineage.events.columns import ColumnLineage, column_lineage

@@ -17,10 +17,10 @@ from assay.assets.dagster.definitions import definitions_of
 from assay.assets.dagster.jobs import job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, process_tag
+from assay.assets.dagster.stopping import REQUESTED
 from assay.assets.dagster.to_dagster import FORCE_TAG, WAITED_TAG
-from assay.assets.steps.plan import Chosen, PlannedRun, planned_runs, stages
+from assay.assets.planning.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
-from assay.assets.steps.stopping import REQUESTED
 
 Report = Callable[["PlannedRunResult"], None]
 TABLES_TAG = "assay/tables"  # on a run of a part of a job: which, since Dagster does not keep it

@@ -17,7 +17,7 @@ import dagster as dg
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.jobs import job_name
 from assay.assets.dagster.partitions import dagster_key
-from assay.assets.steps.plan import PlannedRun, planned_runs, stages
+from assay.assets.planning.plan import PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step, fingerprints
 
 RUNS_AT_ONCE = 40

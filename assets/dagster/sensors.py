@@ -14,7 +14,7 @@ from assay.assets.dagster.jobs import jobs_of, named
 from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
 from assay.assets.dagster.run_requests import Look, ending_in, look, read_memory, write_memory
 from assay.assets.dagster.to_dagster import environment
-from assay.assets.steps.pending import summarised, waiting_steps
+from assay.assets.planning.pending import summarised, waiting_steps
 from assay.assets.steps.step import Resources, Step
 
 if TYPE_CHECKING:

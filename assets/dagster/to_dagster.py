@@ -11,8 +11,8 @@ from assay.assets.dagster.dagster_metadata import asset_key, check_name
 from assay.assets.dagster.partitions import definition_of, our_key
 from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
 from assay.assets.dagster.run_recovery import beating
+from assay.assets.dagster.stopping import REQUESTED
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
-from assay.assets.steps.stopping import REQUESTED
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.kinds import Kind, kind_of

@@ -11,9 +11,9 @@ from assay.assets.steps.profiles import profile_of
 from assay.checks import Report, RuleResult, Severity, contract_info, contract_rules, mask
 from assay.checks.profiles.report_page import BatchReport
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.sections import Report as ReportSection
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.sections import Report as ReportSection
 
 EXAMPLES = 10
 

@@ -31,9 +31,9 @@ from assay.assets.steps.clean import clean_step, judge_batch, prepare_batch
 from assay.assets.steps.step import Resources, work_of
 from assay.checks import contract_info
 from assay.errors import AssayError
-from assay.features.tables.parquet_files import PARTITION
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.sections import Decision as DecisionSection
 from assay.features.tables.run_record import Work, new_run
-from assay.features.tables.sections import Decision as DecisionSection
 from assay.features.tables.transaction import Transaction, run
 
 MOST_LINKS = 100  # in the log; the table has all of them

@@ -1,1 +1,1 @@
-"""What the planner knows without looking: what a step may watch, and what was seen of it before."""
+"""What is to be done now, what waits for what, and what a change would bring: the planner and its memory."""

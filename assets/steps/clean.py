@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.planning.watched import Concern, Trust, Watched, same_partition
 from assay.assets.sources.source import Source
 from assay.assets.steps.apply_decisions import (
     DECISION,
@@ -25,6 +24,7 @@ from assay.assets.steps.column_notes import contract_notes
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import Published, With
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
+from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.checks import (
     READER_DEFECTS,
     Contract,
@@ -41,9 +41,9 @@ from assay.checks import (
 )
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
 from assay.checks.profiles.profile import profile
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
-from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 

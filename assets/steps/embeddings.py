@@ -7,16 +7,16 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.planning.watched import Watched, same_partition
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.step import Resources, Step, require
+from assay.assets.steps.watched import Watched, same_partition
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.keys import TEXT_KEY, text_keys
 from assay.features.embeddings.model import resolve_model
+from assay.features.storage.sections import Embedding as EmbeddingSection
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
-from assay.features.tables.sections import Embedding as EmbeddingSection
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
 from assay.settings import Settings

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.planning.watched import Concern, Watched, same_partition
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.column_notes import view_notes
 from assay.assets.steps.step import CheckSpec, Step, available, require
+from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError

@@ -36,4 +36,4 @@ def default_metrics(label: str, rows: pl.DataFrame, predicted: pl.DataFrame) -> 
             "mae": float(errors.abs().sum()) / errors.len(),
         } | share
     same = actual.cast(pl.String) == answer.cast(pl.String)
-    return {"accuracy": same.sum() / same.len()} | share
+    return {"accuracy": float(same.sum()) / same.len()} | share

@@ -16,8 +16,8 @@ from assay.assets.steps.clean import clean_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import NotReady, Resources, execute
 from assay.errors import AssayError
+from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.partitioning import Partitioning
-from assay.features.tables.snapshot import Snapshot
 
 Given = pl.DataFrame | Sequence[Mapping[str, Any]] | str | Path | Sequence[str | Path]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.planning.watched import Concern, Trust, Watched, same_partition
 from assay.assets.steps.callable_digest import callable_digest
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.embeddings import Embedding
@@ -25,6 +24,7 @@ from assay.assets.steps.training import (
     midnight,
     spine_rows,
 )
+from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.errors import AssayError
 from assay.features.serving.feature_refs import Reference, join, resolve
 from assay.features.serving.model_formats import FORMATS, Artifact, Load, Save, from_artifact, to_artifact

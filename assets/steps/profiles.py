@@ -11,10 +11,10 @@ import polars as pl
 
 from assay.checks.profiles.profile_state import ProfileState, merge
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.parquet_files import PARTITION
 
 _ROWS = {
     "column": pl.String,

@@ -13,16 +13,16 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.planning.watched import Concern, Trust, Watched
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.reader import NothingDelivered, Reading
 from assay.assets.sources.source import Source
 from assay.assets.steps.column_notes import contract_notes
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
+from assay.assets.steps.watched import Concern, Trust, Watched
 from assay.checks import compare_columns, contract_info
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import SourceFile
+from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from assay.assets.planning.plan_store import PlanStore
-from assay.assets.planning.watched import Watched
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.code_version import code_identity
 from assay.assets.steps.column_notes import ColumnNote
-from assay.assets.steps.panics import panics_as_errors
-from assay.errors import AssayError
+from assay.assets.steps.plan_store import PlanStore
+from assay.assets.steps.watched import Watched
+from assay.errors import AssayError, panics_as_errors
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run

@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.planning.watched import Concern, Watched, same_partition
 from assay.assets.steps.callable_digest import callable_digest
 from assay.assets.steps.embeddings import Embedding, embedding_identity, embedding_keys
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
+from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt
 from assay.features.serving.feature_refs import Reference, Resolved, resolve

@@ -16,9 +16,9 @@ from assay.errors import AssayError
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of import KnownAt, ViewRead, point_in_time_join
 from assay.features.serving.lookup import Lookup, look_up, partitions_with
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
-from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction

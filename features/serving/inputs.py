@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from assay.errors import AssayError
-from assay.features.tables.snapshot import Slice, Snapshot
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction
 
 

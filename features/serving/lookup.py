@@ -9,8 +9,8 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.serving.as_of import key_types
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.lake import TableState
-from assay.features.tables.parquet_files import PARTITION
 from assay.features.tables.serving import Serving
 from assay.features.views.columns import require_columns
 

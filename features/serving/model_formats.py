@@ -268,7 +268,7 @@ def _leaves_one_value(content: bytes) -> bool:
     return True
 
 
-class _Nowhere(io.TextIOBase):
+class _Nowhere(io.StringIO):
     """What is written here is gone."""
 
     def write(self, text: str, /) -> int:

@@ -11,16 +11,16 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError, nearest
+from assay.features.retention.availability import require_readable
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.model_formats import OWN, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.training import TrainingSetVersion, load_training_set
-from assay.features.tables.availability import require_readable
+from assay.features.storage.parquet_files import file_sha256
+from assay.features.storage.sections import Model
+from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing, TableState
-from assay.features.tables.parquet_files import file_sha256
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
-from assay.features.tables.sections import Model
-from assay.features.tables.snapshot import Snapshot
 from assay.features.tables.transaction import Transaction, run
 
 VERSION = "model_version"

@@ -15,18 +15,18 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.retention.availability import require_readable, snapshot_status
+from assay.features.retention.pins import pin, pins
 from assay.features.serving.as_of import KnownAt
 from assay.features.serving.as_of_join import one_of
 from assay.features.serving.feature_refs import Resolved, join, resolve
-from assay.features.tables.availability import require_readable, snapshot_status
+from assay.features.storage.parquet_files import PARTITION, file_sha256
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import content_digest, digest_of
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.parquet_files import PARTITION, file_sha256
-from assay.features.tables.pins import pin, pins
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.serving import Serving
-from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import Transaction, run
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

@@ -1,1 +1,1 @@
-"""Versioned Delta tables: lake, log, transactions, commit metadata, snapshots, pins, vacuum."""
+"""Versioned Delta tables: the lake, reads and transactions at exact versions, key index, partitions, kinds."""

@@ -13,10 +13,10 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from assay.errors import AssayError, refuse_case_twins
-from assay.features.tables.commit_metadata import Commit, to_metadata
-from assay.features.tables.delta_log import VOUCHES, unvouched
+from assay.features.storage.commit_metadata import Commit, to_metadata
+from assay.features.storage.delta_log import VOUCHES, unvouched
+from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
-from assay.features.tables.parquet_files import PARTITION, EncodedFile, encode, storable
 from assay.features.tables.run_record import RunResult, TableWrite
 
 # Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.

@@ -21,9 +21,9 @@ from urllib.parse import unquote
 import numpy as np
 import polars as pl
 
-from assay.features.tables.delta_log import commit_path, read_commit
+from assay.features.storage.delta_log import commit_path, read_commit
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.lake import TableState
-from assay.features.tables.parquet_files import PARTITION
 
 FOLDER = "_index/keys"
 # Rows of a table → one column `key` of 64-bit fingerprints, null where a row has no key.

@@ -14,15 +14,15 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit
-from assay.features.tables.delta_log import commit_path, versions
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.delta_log import commit_path, versions
+from assay.features.storage.log_entry import DataFile
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.storage.storage import Storage, open_storage
+from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.digest import digest_of
 from assay.features.tables.guard import ALLOW_ALL, Action, Guard
-from assay.features.tables.log_entry import DataFile
-from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.snapshot import Slice, Snapshot
-from assay.features.tables.storage import Storage, open_storage
-from assay.features.tables.table_index import TableIndex, open_index
 
 
 class TableMissing(AssayError):

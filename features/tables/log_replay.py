@@ -1,7 +1,7 @@
 """A table's own log, replayed from its files: who wrote which rows when, and which files every version holds.
 
 For what must be proved or may delete: verification, evidence, rebuild and vacuum read every commit, and believe no index
-(see `assay.features.tables.table_index`, which answers the same questions at the cost of their answers).
+(see `assay.features.storage.table_index`, which answers the same questions at the cost of their answers).
 """
 
 from bisect import bisect_right
@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from assay.features.tables.commit_metadata import Commit
-from assay.features.tables.delta_log import read_files
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.delta_log import read_files
+from assay.features.storage.log_entry import DataFile, Entry, read_entry
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake
-from assay.features.tables.log_entry import DataFile, Entry, read_entry
-from assay.features.tables.snapshot import Slice, Snapshot
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.storage.snapshot import Slice
 from assay.features.tables.lake import Lake, TableMissing, TableState
-from assay.features.tables.snapshot import Slice
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import SourceFile
-from assay.features.tables.snapshot import Slice, Snapshot
+from assay.features.storage.commit_metadata import SourceFile
+from assay.features.storage.snapshot import Slice, Snapshot
 
 _PARTITION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.log_entry import DataFile, Entry
+from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake
-from assay.features.tables.log_entry import DataFile, Entry
-from assay.features.tables.snapshot import Slice, Snapshot
-from assay.features.tables.table_index import TableIndex, open_index
 
 
 @dataclass(frozen=True)

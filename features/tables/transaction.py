@@ -16,14 +16,14 @@ from typing import Any, Literal, TypeVar
 import polars as pl
 
 from assay.errors import AssayError, refuse_case_twins
-from assay.features.tables.commit_metadata import Commit, SourceFile
+from assay.features.storage.commit_metadata import Commit, SourceFile
+from assay.features.storage.sections import section
+from assay.features.storage.snapshot import Slice
 from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, find_current, publish
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.reader import Reader
 from assay.features.tables.run_record import CheckResult, Recorder, RunResult, TableWrite, Work
-from assay.features.tables.sections import section
-from assay.features.tables.snapshot import Slice
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ class Transaction:
 
     def describe(self, **sections: Any) -> None:
         """Add sections to the metadata of every commit of this work: `view=…`, `serving=…`, `code=Code(…)` and so on, by
-        the names in `assay.features.tables.sections`. Raises AssayError for an unknown name."""
+        the names in `assay.features.storage.sections`. Raises AssayError for an unknown name."""
         self.sections |= {key: section(key, value) for key, value in sections.items()}
 
     def then(self, action: Callable[[RunResult], None]) -> None:

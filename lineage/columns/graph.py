@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.lake import Lake
-from assay.features.tables.parquet_files import PARTITION
 from assay.lineage.commits.graph import CommitGraph, Version
 from assay.lineage.events.columns import Edge, column_lineage
 from assay.lineage.outline import Line, Outline, Span, leaf, line

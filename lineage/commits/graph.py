@@ -13,12 +13,10 @@ from typing import TypeVar
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit
-from assay.features.tables.index_store import index_store
-from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.reads import (
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.index_store import index_store
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.reads import (
     Reader,
     Span,
     count_lookups,
@@ -26,7 +24,9 @@ from assay.features.tables.reads import (
     readers,
     sourced_lookups,
 )
-from assay.features.tables.snapshot import Slice
+from assay.features.storage.snapshot import Slice
+from assay.features.tables.kinds import Kind, own_name
+from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.predictions.find_prediction import UNREADABLE
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from assay.features.tables.commit_metadata import Commit, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, parse_log, versions
+from assay.features.storage.commit_metadata import Commit, parse_commit
+from assay.features.storage.delta_log import commit_info, commit_path, parse_log, versions
 from assay.features.tables.lake import Lake
 from assay.lineage.store import bulk
 from assay.lineage.store.lineage_store import LineageStore

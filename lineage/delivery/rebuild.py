@@ -10,10 +10,10 @@ from typing import Any
 
 from openlineage.client.event_v2 import RunEvent
 
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import replay_log
-from assay.features.tables.snapshot import Snapshot
 from assay.lineage.events import events
 from assay.lineage.events.serialize import encoded, fields_of, to_bytes
 from assay.lineage.store.lineage_store import LineageStore

@@ -16,11 +16,11 @@ from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, R
 from openlineage.client.facet_v2 import RunFacet
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit, SourceFile
-from assay.features.tables.parquet_files import PARTITION
+from assay.features.storage.commit_metadata import Commit, SourceFile
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.run_record import CheckResult, RunResult, TableWrite, Work
 from assay.features.tables.run_record import Run as WorkRun
-from assay.features.tables.snapshot import Slice, Snapshot
 from assay.lineage.events import facets
 from assay.lineage.events.columns import column_lineage
 from assay.lineage.events.facets_columns import column_facets

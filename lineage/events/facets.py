@@ -13,9 +13,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from openlineage.client import facet_v2 as ol
 
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import digest_of
 from assay.features.tables.run_record import CheckResult, Run, TableWrite, Work
-from assay.features.tables.snapshot import Slice, Snapshot
 from assay.lineage.events.naming import DatasetName, dataset_name
 from assay.lineage.events.process import Process
 from assay.lineage.events.redaction import redact_text

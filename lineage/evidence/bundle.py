@@ -28,11 +28,11 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.storage.sections import Predictions
+from assay.features.storage.snapshot import Slice
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay, replay_log
-from assay.features.tables.sections import Predictions
-from assay.features.tables.snapshot import Slice
 from assay.lineage.evidence import verify as evidence_verify
 from assay.lineage.predictions.attachments import PROMPT
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE

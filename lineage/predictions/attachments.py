@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.tables.snapshot import Slice, Snapshot
+from assay.features.storage.snapshot import Slice, Snapshot
 
 EXPLANATION, PROMPT, RETRIEVAL = "explanation", "prompt_version", "retrieval"
 IDENTITY = pl.Struct({"table": pl.String, "table_id": pl.String, "version": pl.Int64, "commit_sha256": pl.String})

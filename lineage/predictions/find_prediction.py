@@ -14,11 +14,11 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.storage.parquet_files import file_sha256
+from assay.features.storage.storage import Storage
 from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, Table, TableState
-from assay.features.tables.parquet_files import file_sha256
-from assay.features.tables.storage import Storage
 from assay.lineage.predictions.uuid7 import uuid7_time
 
 ID = "prediction_id"

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit
-from assay.features.tables.parquet_files import PARTITION
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.parquet_files import PARTITION
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.find_prediction import ID
 

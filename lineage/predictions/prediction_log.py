@@ -9,12 +9,12 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.models import ModelMissing, ModelVersion, find_model
+from assay.features.storage.sections import Predictions
+from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.digest import row_digests
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
-from assay.features.tables.sections import Predictions
-from assay.features.tables.snapshot import Snapshot
 from assay.features.tables.transaction import Transaction
 from assay.features.tables.transaction import run as transact
 from assay.features.views.columns import require_columns

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assay.errors import AssayError
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.lake import Lake
-from assay.features.tables.parquet_files import PARTITION
 from assay.lineage.events.naming import LOGICAL
 from assay.lineage.events.redaction import redact_text
 from assay.lineage.outline import Outline, Span, leaf, line, short_digest

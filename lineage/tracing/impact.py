@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnGraph, ColumnNode

@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from assay.features.serving.feature_refs import find_serving
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.snapshot import Slice
 from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
-from assay.features.tables.snapshot import Slice
 from assay.features.views.transformation import recorded_rows_read
 from assay.lineage.tracing.trace import Trace
 

@@ -19,11 +19,11 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit, SourceFile
+from assay.features.storage.commit_metadata import Commit, SourceFile
+from assay.features.storage.snapshot import Slice
 from assay.features.tables.digest import digest_of
 from assay.features.tables.kinds import label_of, order_of
 from assay.features.tables.lake import Lake
-from assay.features.tables.snapshot import Slice
 from assay.features.tables.table_log import TableLog
 from assay.lineage.commits.graph import CommitGraph, model_of, takes_one_model
 from assay.lineage.outline import LISTED, Line, Outline, Span, line

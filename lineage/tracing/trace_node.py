@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from assay.features.tables.commit_metadata import Commit, SourceFile
+from assay.features.storage.commit_metadata import Commit, SourceFile
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import digest_of
-from assay.features.tables.snapshot import Slice, Snapshot
 from assay.lineage.outline import Line, Span, line, short_digest, shorten
 
 Status = Literal["readable", "vacuumed", "erased", "damaged"]

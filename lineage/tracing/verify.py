@@ -18,7 +18,7 @@ from assay.errors import AssayError
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of_join import as_of_join
 from assay.features.serving.feature_refs import spine_columns
-from assay.features.tables.commit_metadata import SourceFile
+from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay, replay_log

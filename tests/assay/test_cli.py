@@ -60,7 +60,7 @@ def test_every_command_and_exit_code_is_documented() -> None:
     of_assay = [" ".join(path) for path in ALL if path[0] in COMMANDS]
     assert sorted(name for name in of_assay if not any(f"{d} ".startswith(f"{name} ") for d in documented)) == []
     assert [line for line in documented if not any(f"{line} ".startswith(f"{name} ") for name in of_assay)] == []
-    codes = {int(code) for code in re.findall(r"^\| (\d) \|", text, re.M)}
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.M)}
     assert codes == {value for name, value in vars(exit_codes).items() if name.startswith("EXIT_")}
 
 

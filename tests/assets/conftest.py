@@ -15,7 +15,7 @@ import pytest
 from assay.assets.dagster.materialize import Summary, materialize
 from assay.assets.dagster.to_dagster import environment
 from assay.assets.declarations import declared_in, ordered, pipeline, steps_of
-from assay.assets.steps.plan import PlannedRun, planned_runs, stages
+from assay.assets.planning.plan import PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 from assay.features.tables.digest import content_digest
 

@@ -17,10 +17,10 @@ import polars as pl
 import pytest
 
 import assay
+from assay.features.retention.availability import snapshot_status
+from assay.features.retention.pins import pins
 from assay.features.serving.training import load_training_set
-from assay.features.tables.availability import snapshot_status
 from assay.features.tables.digest import content_digest
-from assay.features.tables.pins import pins
 from assay.lineage.delivery.rebuild import rebuild
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.tracing.row_provenance import source_rows

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from assay.assets.declarations import pipeline
+from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.project import read_project
-from assay.assets.steps.plan import planned_runs, stages
 from assay.assets.steps.step import execute
 from assay.features.tables.digest import content_digest
 from benchmarks.long_lake import LongLake, day_of, long_lake

@@ -134,7 +134,8 @@ def test_what_is_missing_names_its_extra(code: str, extra: str, tmp_path: Path) 
 
 
 def test_a_command_says_it_in_one_line(tmp_path: Path) -> None:
-    done = run("from assay.cli import main\nmain(['materialize'])", tmp_path)
+    example = "import os\nos.environ['ASSAY_PROJECT'] = 'assay.assets.support'\n"
+    done = run(f"{example}from assay.cli import main\nmain(['materialize'])", tmp_path)
     assert done.returncode == 1
     assert "pip install 'assay[dagster]'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -15,8 +15,8 @@ from tests.house.tree import FOLDERS, ROOT, circle, circles, faces, files, impor
 # What is still wrong. These lists only get shorter: a test fails when an entry is not needed any more.
 CIRCLES: set[frozenset[str]] = set()
 KNOWS_THE_DEMO: dict[str, set[str]] = {}
-MOST_FILES = 18
-CROWDED = {"features/tables": 27}
+MOST_FILES = 20
+CROWDED: dict[str, int] = {}
 
 
 def room_of(name: str, folder: str) -> str | None:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from assay.features.tables.commit_metadata import SourceFile
+from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import Transaction, transaction

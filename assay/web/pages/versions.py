@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.lake import Lake
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page

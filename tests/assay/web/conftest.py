@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from assay.features.tables.commit_metadata import SourceFile
+from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import transaction

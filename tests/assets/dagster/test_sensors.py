@@ -11,7 +11,7 @@ from assay.assets.dagster.materialize import run_unit
 from assay.assets.dagster.run_recovery import PROCESS_TAG
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
-from assay.assets.steps.plan import PlannedRun, planned_runs, stages
+from assay.assets.planning.plan import PlannedRun, planned_runs, stages
 
 
 class Watched:

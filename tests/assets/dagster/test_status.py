@@ -15,10 +15,10 @@ import pytest
 from assay.assets.dagster import to_dagster
 from assay.assets.dagster.history import RanRun, unresolved
 from assay.assets.dagster.materialize import materialize
-from assay.assets.steps.consequences import consequences
-from assay.assets.steps.panics import PanicError, panics_as_errors
-from assay.assets.steps.stopping import finish_gently
+from assay.assets.dagster.stopping import finish_gently
+from assay.assets.planning.pending import consequences
 from assay.cli import main
+from assay.errors import PanicError, panics_as_errors
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -143,3 +143,27 @@ def test_a_panic_of_one_source_stops_itself_only(new_shop: Any) -> None:
     for passing in (KeyboardInterrupt, SystemExit, ValueError):
         with pytest.raises(passing), panics_as_errors("raw/x"):
             raise passing
+
+
+def test_two_commands_at_once_do_nothing_twice(shop: Any, tmp_path: Path) -> None:
+    """As a sensor's run beside the command, or a backfill beside either: each in a process and a Dagster instance of its own."""
+    for number in (4, 5):
+        shop.drop(number, shop.csv(number, 10.0, 20.0))
+    command = [str(Path(sys.executable).with_name("assay")), "materialize", "--json"]
+    path = {"PYTHONPATH": f"{ROOT}:{shop.home.parent / 'project'}"}
+    both = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **path, "DAGSTER_HOME": str(tmp_path / name)},
+        )
+        for name in ("one", "other")
+    ]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    made = [version for text in said for run in json.loads(text)["runs"] for version in run["new_versions"]]
+    assert len(made) == len(set(made)) == 2 * 5, "each of five tables has one new version for each of two days"
+    assert shop.frame("clean/orders").group_by("order_id").len()["len"].max() == 1
+    assert shop.due() == []

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from assay.assets.declarations import declared_in, ordered, steps_of
-from assay.assets.steps.plan import planned_runs, stages
+from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.steps.step import Resources, Result, Step, execute
 from assay.store import open_store
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 import assay
+from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.sources.file_hashes import hashes_in
-from assay.assets.steps.plan import planned_runs, stages
 from assay.cli import pipeline as command
 
 

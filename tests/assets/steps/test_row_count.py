@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from assay.assets.steps.plan import waiting
+from assay.assets.planning.plan import waiting
 from assay.features.tables.table_log import read_log
 
 RECEIPTS = """

@@ -11,7 +11,7 @@ from assay.assets.steps.embeddings import Embedding
 from assay.assets.steps.step import NotReady, execute, stale
 from assay.assets.steps.training import Spine, TrainingSet, Upstream, training_step
 from assay.errors import AssayError
-from assay.features.tables.pins import pins
+from assay.features.retention.pins import pins
 
 SPINE = Spine(source="clean/flights", keys=["flight"], event_time="departs")
 

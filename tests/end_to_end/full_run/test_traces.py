@@ -16,8 +16,8 @@ import pytest
 
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.model import resolve_model
-from assay.features.tables.pins import pins
-from assay.features.tables.snapshot import Slice
+from assay.features.retention.pins import pins
+from assay.features.storage.snapshot import Slice
 from assay.lineage.tracing.row_provenance import source_rows
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.verify import verify

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
+from assay.features.retention.pins import pins
 from assay.features.serving.as_of_join import as_of_join
 from assay.features.serving.lookup import Lookup, look_up
 from assay.features.serving.online import Online
 from assay.features.serving.training import create_training_set, load_training_set
 from assay.features.tables.lake import Lake
-from assay.features.tables.pins import pins
 from assay.features.tables.run_record import NullRecorder
 from assay.features.tables.serving import Serving
 

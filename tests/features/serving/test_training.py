@@ -13,15 +13,15 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from assay.errors import AssayError
+from assay.features.retention.pins import pins, unpin
+from assay.features.retention.vacuum import vacuum
 from assay.features.serving.as_of_join import as_of_join
 from assay.features.serving.feature_refs import resolve
 from assay.features.serving.training import create_training_set, load_training_set, published, stage_training_set
+from assay.features.storage.parquet_files import file_sha256
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.parquet_files import file_sha256
-from assay.features.tables.pins import pins, unpin
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import Transaction, run, transaction
-from assay.features.tables.vacuum import vacuum
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = [(START + timedelta(days=number)).date().isoformat() for number in range(10)]

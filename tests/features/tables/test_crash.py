@@ -15,9 +15,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assay.features.storage.parquet_files import file_sha256
 from assay.features.tables.digest import content_digest
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.parquet_files import file_sha256
 
 PRELUDE = """
 import sys, time

@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 
 from assay.errors import AssayError
+from assay.features.retention.pins import pin, pins, unpin
+from assay.features.retention.vacuum import vacuum
 from assay.features.serving.as_of_join import as_of_join
 from assay.features.tables.guard import Action, Denied
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.pins import pin, pins, unpin
 from assay.features.tables.reader import Reader
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import run, transaction
-from assay.features.tables.vacuum import vacuum
 from assay.lineage.predictions.prediction_log import log_predictions
 from assay.lineage.tracing.trace import trace
 

@@ -9,9 +9,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from assay.errors import AssayError
+from assay.features.storage.parquet_files import file_sha256
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.lake import Lake, TableMissing, open_lake
-from assay.features.tables.parquet_files import file_sha256
-from assay.features.tables.snapshot import Slice, Snapshot
 
 ONE, TWO, THREE = (pl.DataFrame({"a": [number]}) for number in (1, 2, 3))
 

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from assay.errors import AssayError
-from assay.features.tables.delta_log import commit_path
+from assay.features.retention.vacuum import plan_vacuum
+from assay.features.storage.delta_log import commit_path
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import replay_log
-from assay.features.tables.vacuum import plan_vacuum
 
 
 def _history(lake: Lake, write) -> None:

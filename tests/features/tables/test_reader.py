@@ -2,9 +2,9 @@ import polars as pl
 import pytest
 
 from assay.errors import AssayError
+from assay.features.storage.snapshot import Slice
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.reader import Reader
-from assay.features.tables.snapshot import Slice
 from assay.features.tables.table_log import read_log
 
 

@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import SourceFile
+from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.run_record import CheckResult, NullRecorder, RunResult, Work

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assay.features.storage.storage import Storage
 from assay.features.tables.lake import Lake
 from assay.features.tables.run_record import NullRecorder, Recorder, Work
-from assay.features.tables.storage import Storage
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.store.lineage_store import LineageStore

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import SourceFile
+from assay.features.storage.commit_metadata import SourceFile
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.lake import Lake
 from assay.features.tables.run_record import CheckResult, Run, RunResult, TableWrite, Work
-from assay.features.tables.snapshot import Slice, Snapshot
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder, run_id
 from assay.lineage.events import events

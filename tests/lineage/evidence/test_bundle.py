@@ -17,7 +17,7 @@ import pytest
 
 from assay.cli import main
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import SourceFile
+from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.run_record import Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder

@@ -11,8 +11,8 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from assay.errors import AssayError
+from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.run_record import NullRecorder
-from assay.features.tables.snapshot import Snapshot
 from assay.lineage.evidence.bundle import export
 from assay.lineage.evidence.verify import outcome
 from assay.lineage.evidence.verify import verify as verify_bundle

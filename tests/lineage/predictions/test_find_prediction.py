@@ -11,8 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from assay.errors import AssayError
+from assay.features.storage.parquet_files import ROWS_PER_GROUP, encode
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.parquet_files import ROWS_PER_GROUP, encode
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.predictions.find_prediction import find_prediction

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from assay.features.storage.index_store import index_store
 from assay.features.tables.digest import row_digests
-from assay.features.tables.index_store import index_store
 from assay.features.tables.lake import open_lake
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.tracing.trace import trace

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assay.assets.declarations import ordered
-from assay.assets.steps.plan import never_made, select, stages
+from assay.assets.planning.plan import never_made, select, stages
 from assay.assets.steps.training import Spine, TrainingSet, Upstream, training_step
 from assay.errors import AssayError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from assay.features.tables.delta_log import Change
+from assay.features.storage.delta_log import Change
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
 

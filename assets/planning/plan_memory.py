@@ -8,12 +8,11 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from assay.assets.planning.plan_store import Forgotten, Known, Seen
-from assay.assets.planning.watched import Concern, Trust, Watched
-from assay.assets.steps.panics import panics_as_errors
+from assay.assets.steps.plan_store import Forgotten, Known, Seen
 from assay.assets.steps.step import Look, Resources, Step, look
-from assay.errors import AssayError
-from assay.features.tables.delta_log import Change, Mark, changes, latest_mark
+from assay.assets.steps.watched import Concern, Trust, Watched
+from assay.errors import AssayError, panics_as_errors
+from assay.features.storage.delta_log import Change, Mark, changes, latest_mark
 from assay.features.tables.lake import TableMissing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from assay.features.tables.commit_metadata import Commit, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, parse_log
-from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.sections import SectionDamaged
+from assay.features.storage.commit_metadata import Commit, parse_commit
+from assay.features.storage.delta_log import commit_info, commit_path, parse_log
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.sections import SectionDamaged
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 A local lake has it in its own folder `_index`. A lake in an object store, or one that cannot be written, has it in the
 user's cache folder, and where that cannot be written either, it is kept in memory for as long as the process lives.
-Nothing here is ever believed without a look at the log (see `assay.features.tables.table_index`).
+Nothing here is ever believed without a look at the log (see `assay.features.storage.table_index`).
 """
 
 import atexit
@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from assay.features.tables.reads import READ_TABLES
-from assay.features.tables.storage import Storage
+from assay.features.storage.reads import READ_TABLES
+from assay.features.storage.storage import Storage
 
 T = TypeVar("T")
 

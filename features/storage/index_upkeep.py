@@ -14,13 +14,13 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import FormatTooNew, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, parse_log, read_files
-from assay.features.tables.index_store import forget
-from assay.features.tables.log_entry import DAMAGE, added, metadata_in
-from assay.features.tables.reads import add_reads
-from assay.features.tables.sections import NAMES
-from assay.features.tables.storage import Storage
+from assay.features.storage.commit_metadata import FormatTooNew, parse_commit
+from assay.features.storage.delta_log import commit_info, commit_path, parse_log, read_files
+from assay.features.storage.index_store import forget
+from assay.features.storage.log_entry import DAMAGE, added, metadata_in
+from assay.features.storage.reads import add_reads
+from assay.features.storage.sections import NAMES
+from assay.features.storage.storage import Storage
 
 _LIVE = 2**62  # `until` of a file that the latest version holds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from assay.errors import AssayError
-from assay.features.tables.availability import require_readable
+from assay.features.retention.availability import require_readable
+from assay.features.retention.pins import announcement, live_pins
+from assay.features.storage.parquet_files import file_sha256
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import FileLife, LogReplay, replay_log
-from assay.features.tables.parquet_files import file_sha256
-from assay.features.tables.pins import announcement, live_pins
-from assay.features.tables.snapshot import Slice, Snapshot
 
 # Younger files may belong to a commit that is being made (a file named by its content can come back to life).
 GRACE = timedelta(hours=1)

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.features.tables.delta_log import Mark
+from assay.features.storage.delta_log import Mark
 
 _SCHEMA = """
 create table if not exists steps (step text primary key, identity text, written int, tables text, open text) without rowid;

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import Commit, parse_commit
-from assay.features.tables.delta_log import commit_info, commit_path, parse_log, versions
-from assay.features.tables.index_store import forget, index_store
-from assay.features.tables.index_upkeep import Known, carried_on, content_of, has_commit, is_of, known_of
-from assay.features.tables.log_entry import DAMAGE, DataFile, Entry, columns_of, read_entry
-from assay.features.tables.reads import Span
-from assay.features.tables.sections import SectionDamaged
-from assay.features.tables.storage import Storage
+from assay.features.storage.commit_metadata import Commit, parse_commit
+from assay.features.storage.delta_log import commit_info, commit_path, parse_log, versions
+from assay.features.storage.index_store import forget, index_store
+from assay.features.storage.index_upkeep import Known, carried_on, content_of, has_commit, is_of, known_of
+from assay.features.storage.log_entry import DAMAGE, DataFile, Entry, columns_of, read_entry
+from assay.features.storage.reads import Span
+from assay.features.storage.sections import SectionDamaged
+from assay.features.storage.storage import Storage
 
 
 @dataclass

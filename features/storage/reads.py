@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from assay.features.tables.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit
 
 READ_TABLES = """
 CREATE TABLE reads (

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from assay.errors import AssayError
-from assay.features.tables.parquet_files import PARTITION
-from assay.features.tables.storage import Storage
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.storage import Storage
 
 Action = dict[str, Any]
 

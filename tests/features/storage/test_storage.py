@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from assay.errors import AssayError
+from assay.features.storage.storage import Storage, open_storage
 from assay.features.tables.lake import Lake
-from assay.features.tables.storage import Storage, open_storage
 
 
 def test_a_file_comes_back_as_it_was_put(any_lake: Lake) -> None:

@@ -4,9 +4,9 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from assay.errors import AssayError
-from assay.features.tables.delta_log import commit_path
+from assay.features.storage.delta_log import commit_path
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.snapshot import Slice, Snapshot
 
 Status = Literal["readable", "vacuumed", "erased"]
 

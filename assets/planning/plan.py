@@ -8,10 +8,9 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from assay.assets.steps.panics import panics_as_errors
-from assay.assets.steps.plan_memory import PlanMemory
+from assay.assets.planning.plan_memory import PlanMemory
 from assay.assets.steps.step import Resources, Step, waits_for
-from assay.errors import AssayError, nearest
+from assay.errors import AssayError, nearest, panics_as_errors
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
 

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
-from assay.features.tables.commit_metadata import SourceFile
-from assay.features.tables.delta_log import commit_path
-from assay.features.tables.index_store import MEMORY, IndexStore, index_store
+from assay.features.storage.commit_metadata import SourceFile
+from assay.features.storage.delta_log import commit_path
+from assay.features.storage.index_store import MEMORY, IndexStore, index_store
+from assay.features.storage.storage import Storage
+from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
-from assay.features.tables.storage import Storage
-from assay.features.tables.table_index import TableIndex, open_index
 from assay.features.tables.transaction import transaction
 
 NAME = "raw/t"
@@ -225,7 +225,7 @@ def test_processes_that_carry_it_on_at_once_agree(lake: Lake) -> None:
     shutil.rmtree(Path(lake.storage.root, "_index"))
     code = (
         "import sys; from assay.features.tables.lake import open_lake;"
-        "from assay.features.tables.table_index import open_index;"
+        "from assay.features.storage.table_index import open_index;"
         f"i = open_index(open_lake(sys.argv[1]).storage, {NAME!r}); print(i.writers(i.latest))"
     )
     run = [sys.executable, "-c", code, lake.storage.root]

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from assay.errors import AssayError
-from assay.features.tables.availability import snapshot_status
+from assay.features.retention.availability import snapshot_status
+from assay.features.retention.pins import Pin, announcement, live_pins, pin, pins, unpin
+from assay.features.retention.vacuum import plan_vacuum, vacuum
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.pins import Pin, announcement, live_pins, pin, pins, unpin
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
-from assay.features.tables.vacuum import plan_vacuum, vacuum
 
 NOW = timedelta(0)
 
@@ -170,7 +170,7 @@ def test_a_pin_and_a_vacuum_at_the_same_moment_cannot_both_win(lake: Lake, write
 def test_a_pin_made_after_the_plan_is_seen_before_anything_is_deleted(
     lake: Lake, write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.features.tables.storage import Storage
+    from assay.features.storage.storage import Storage
 
     old = write(lake, "clean/t", frame(1)).writes[0].snapshot
     write(lake, "clean/t", frame(2))

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from assay.errors import AssayError
-from assay.features.tables import sections as kinds
-from assay.features.tables.sections import Code, Decision, Embedding, Model, Predictions, Report
-from assay.features.tables.snapshot import Slice
+from assay.features.storage import sections as kinds
+from assay.features.storage.sections import Code, Decision, Embedding, Model, Predictions, Report
+from assay.features.storage.snapshot import Slice
 
 PREFIX = "assay."
 FORMAT = 1

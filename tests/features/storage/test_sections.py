@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from assay.errors import AssayError
-from assay.features.tables.delta_log import commit_path
+from assay.features.storage.delta_log import commit_path
+from assay.features.storage.sections import Code, Decision, Embedding, Model, Predictions, Report, from_extra, section
 from assay.features.tables.lake import open_lake
 from assay.features.tables.run_record import NullRecorder, Work
-from assay.features.tables.sections import Code, Decision, Embedding, Model, Predictions, Report, from_extra, section
 from assay.features.tables.table_log import read_log
 from assay.features.tables.transaction import transaction
 

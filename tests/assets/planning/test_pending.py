@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import assay
-from assay.assets.steps.pending import Waiting, summarised, waiting_steps
+from assay.assets.planning.pending import Waiting, summarised, waiting_steps
 from assay.assets.steps.step import NotReady, Resources, Step, available, execute, require
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.transaction import Transaction

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from assay.errors import AssayError
-from assay.features.tables import parquet_files as files
+from assay.features.storage import parquet_files as files
+from assay.features.storage.parquet_files import encode, file_sha256, storable
 from assay.features.tables.lake import Lake
-from assay.features.tables.parquet_files import encode, file_sha256, storable
 
 UNSTORABLE = {
     "naive": (pl.Series([datetime(2026, 1, 1)]), "naive"),  # noqa: DTZ001 (a naive time is the point)

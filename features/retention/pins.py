@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from assay.errors import AssayError
-from assay.features.tables.availability import require_readable
+from assay.features.retention.availability import require_readable
+from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.lake import Lake
-from assay.features.tables.snapshot import Slice, Snapshot
 
 FOLDER = "_pins"
 VACUUMS = "_vacuum"

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.features.tables.commit_metadata import Commit
-from assay.features.tables.reads import (
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.reads import (
     READ_TABLES,
     Reader,
     Span,
@@ -17,7 +17,7 @@ from assay.features.tables.reads import (
     readers,
     sourced_lookups,
 )
-from assay.features.tables.snapshot import Slice, Snapshot
+from assay.features.storage.snapshot import Slice, Snapshot
 
 READERS = ("clean/t", "features/f")
 PARTS = st.sampled_from("abc")

@@ -1,4 +1,4 @@
-"""`python -m assay.cli.attended MODULE ARGUMENTS…`: a module as a program that ends with the process that started it.
+"""`python -m assay.attended MODULE ARGUMENTS…`: a module as a program that ends with the process that started it.
 
 Standard input is a pipe of which only the starter holds the other end, so its end is seen even after a kill -9. Whatever the
 program started is in its process group and ends with it: no orphan goes on holding a port.
