@@ -56,7 +56,7 @@ def _new_day(lake: LongLake) -> Operation:
 def _tick(lake: LongLake) -> Operation:
     from assay.assets.dagster.run_requests import look
     from assay.assets.dagster.sensors import LATEST
-    from assay.assets.steps.pending import waiting_steps
+    from assay.assets.planning.pending import waiting_steps
 
     def tick() -> None:
         env = lake.store.env()
