@@ -44,8 +44,9 @@ def read_blocks(path: str, content: bytes, size: int) -> pl.DataFrame | None:
         return None  # the record reader says what is wrong
     if not sum(part.height for part in parts):
         return None
-    frame = pl.concat(parts).rechunk()
-    frame.columns = [*header, "_defect", "_line"]
+    # Column by column: the parts of one are freed before the next one is put together.
+    columns = [pl.concat([part.drop_in_place(name) for part in parts]).rechunk() for name in parts[0].columns]
+    frame = pl.DataFrame(columns, schema=[*header, "_defect", "_line"])
     numbers = pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True).alias("_row_number")
     return frame.insert_column(len(header), numbers)
 
