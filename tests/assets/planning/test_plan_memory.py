@@ -354,6 +354,16 @@ def test_a_day_that_held_only_copies_is_due_when_the_original_changes(world: Wor
     assert check(world), "and now a file of a later day came first"
 
 
+def test_a_day_that_comes_late_concerns_what_was_predicted_after_it(world: World) -> None:
+    """Its features hold for later rows, and by nothing but their times."""
+    world.write(f"orders/{DAYS[4]}/a.csv", world.order(DAYS[4], 1.0))
+    world.run()
+    assert check(world) == []
+    world.write(f"orders/{DAYS[3]}/a.csv", world.order(DAYS[3], 1.0))
+    world.run(1)
+    assert days_of(world, "predictions/guess") == DAYS[3:]
+
+
 def test_an_exception_ends_and_a_clock_goes_back(world: World) -> None:
     decision = Decision("release", "seen", "kim", {}, ("amount.ge",), world.now.date())
     decide(world.source, world.env(), RowSelection(DAYS[1]), decision, dry_run=False)
