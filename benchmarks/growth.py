@@ -54,10 +54,14 @@ def _new_day(lake: LongLake) -> Operation:
 
 
 def _tick(lake: LongLake) -> Operation:
-    from assay.assets.dagster.run_requests import requested
+    from assay.assets.dagster.run_requests import look
+    from assay.assets.dagster.sensors import LATEST
+    from assay.assets.planning.pending import waiting_steps
 
     def tick() -> None:
-        assert requested(lake.steps, resources=lake.store.env) == []
+        env = lake.store.env()
+        assert look(lake.steps, env, {}, lambda asked: "unknown").requests == []
+        assert waiting_steps(lake.steps, env, latest=LATEST) == []
 
     return tick
 
