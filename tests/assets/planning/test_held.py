@@ -30,7 +30,7 @@ class Shop:
 
     def __init__(self, home: Path, retrain: str) -> None:
         self.retrain, self.fit = retrain, self.mean
-        self.rows = dict.fromkeys(DAYS, 2)
+        self.rows: dict[str, int] = dict.fromkeys(DAYS, 2)
         self.now = datetime.now(UTC)
         store = assay.open(lake=str(home / "lake"), home=str(home))
         self.env = replace(store.env(), now=lambda: self.now)

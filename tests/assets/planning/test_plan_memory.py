@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from assay.assets.decisions.review import Decision, RowSelection, decide
 from assay.assets.declarations import ordered, steps_of
+from assay.assets.planning import plan_memory
 from assay.assets.planning.plan import Chosen, partitions_of, planned_runs, stages
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.reader import Reading, SourceReader
 from assay.assets.sources.source import Files, Source
-from assay.assets.steps import plan_memory
 from assay.assets.steps.models import Model
 from assay.assets.steps.plan_store import PlanStore
 from assay.assets.steps.step import Resources, Step, execute, stale
