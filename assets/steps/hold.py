@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from assay.assets.steps.cron import parse_cron
+from assay.assets.cron import parse_cron
 from assay.errors import AssayError
 
 ON_CHANGE, MANUAL = "on_change", "manual"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.assets.steps.cron import Cron, parse_cron
+from assay.assets.cron import Cron, parse_cron
 
 START = datetime(2026, 2, 26, tzinfo=UTC)
 MINUTES = [START + timedelta(minutes=count) for count in range(60 * 24 * 8)]
