@@ -64,6 +64,24 @@ class Storage:
             Path(temporary).unlink(missing_ok=True)
             raise
 
+    def put_new(self, path: str, content: bytes) -> bool:
+        """Write a local file that nobody has written yet, whole or not at all. False: it is there. Raises OSError where the
+        file system has no hard links."""
+        target = Path(self.root, path)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix="_", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).chmod(0o644)
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        return True
+
     def put_once(self, path: str, content: bytes) -> None:
         """Write a file whose name is its content: there already means done. One of another size is damaged: replaced.
 

@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,7 +15,9 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from assay.errors import AssayError, refuse_case_twins
 from assay.features.storage.commit_metadata import Commit, to_metadata
+from assay.features.storage.commit_writer import CHECKPOINT_EVERY, checkpoint_if_due, is_plain, write_commit
 from assay.features.storage.delta_log import VOUCHES, unvouched
+from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
 from assay.features.tables.run_record import RunResult, TableWrite
@@ -26,7 +28,7 @@ PIN_SAFE: dict[str, str | None] = {
     "delta.deletedFileRetentionDuration": "interval 36500 days",
     "delta.enableExpiredLogCleanup": "false",
     # Whoever opens the table reads the last checkpoint and every commit after it.
-    "delta.checkpointInterval": "20",
+    "delta.checkpointInterval": str(CHECKPOINT_EVERY),
 }
 ATTEMPTS = 40
 ABSENT = -1  # "read" at this version: the table was not there
@@ -99,22 +101,9 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
                 memoize(lake, staged.table, partition, previous.version, fingerprint)
                 return _written(staged, state, previous.version, partition, frame, files, changed=False)
         gone = [] if staged.mode == "append" else [file for path, file in active.items() if path not in wanted]
-        actions: list[AddAction | RemoveAction] = [_add(file) for file in files if file.path not in active]
-        now = int(time.time() * 1000)
-        actions += [
-            RemoveAction(old.path, True, now, old.size, {PARTITION: old.partition} if old.partition else {})
-            for old in gone
-        ]
+        new = [file for file in files if file.path not in active]
         chain = {VOUCHES: json.dumps(unvouched(lake.storage, staged.table, state.version))}
-        try:
-            state.delta.create_write_transaction(
-                actions,
-                "append",
-                state.delta.schema(),
-                [PARTITION] if state.partitioned else None,
-                commit_properties=CommitProperties(custom_metadata={**metadata, **chain}, max_commit_retries=0),
-            )
-        except CommitFailedError:
+        if not _committed(state, new, gone, {**metadata, **chain}):
             time.sleep(random.uniform(0.002, 0.02) * (attempt + 1))
             continue
         for file in files:  # one that an old version had left behind may have been vacuumed just before the commit
@@ -126,6 +115,35 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
     raise Conflict(
         f"{staged.table}: {ATTEMPTS} attempts to commit lost to other writers. Run it again when they are done."
     )
+
+
+def _committed(
+    state: TableState, new: Sequence[EncodedFile], gone: Sequence[DataFile], metadata: Mapping[str, str]
+) -> bool:
+    """Commit the next version. False when another writer came first."""
+    storage, table, version = state.table.lake.storage, state.table.name, state.version + 1
+    paths = [file.path for file in (*new, *gone)]
+    if storage.is_local and state.checkpointed is None and is_plain(state.protocol, state.configuration, paths):
+        done = write_commit(storage, table, version, new, gone, metadata, partitioned=state.partitioned)
+        if done:
+            checkpoint_if_due(state.table.uri, version)
+        if done is not None:
+            return done
+    now = int(time.time() * 1000)
+    removed = [
+        RemoveAction(old.path, True, now, old.size, {PARTITION: old.partition} if old.partition else {}) for old in gone
+    ]
+    try:
+        state.delta.create_write_transaction(
+            [*map(_add, new), *removed],
+            "append",
+            state.delta.schema(),
+            [PARTITION] if state.partitioned else None,
+            commit_properties=CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0),
+        )
+    except CommitFailedError:
+        return False
+    return True
 
 
 def _add(file: EncodedFile) -> AddAction:

@@ -68,8 +68,15 @@ def _local_tables(storage: Storage, folder: str) -> Iterator[str]:
         if path == storage.root:
             below[:] = [name for name in below if not name.startswith("_")]
         elif "_delta_log" in below:
-            yield Path(path).relative_to(storage.root).as_posix()
+            if _has_commits(Path(path, "_delta_log")):
+                yield Path(path).relative_to(storage.root).as_posix()
             below.clear()
+
+
+def _has_commits(log: Path) -> bool:
+    """Not so where whoever was making the table was killed before its first commit: then there is no table."""
+    with os.scandir(log) as entries:
+        return any(entry.name.endswith((".json", ".parquet")) and not entry.name.startswith("_") for entry in entries)
 
 
 def _remote_tables(storage: Storage, folder: str) -> Iterator[str]:
@@ -232,6 +239,11 @@ class TableState:
         else:
             found = self.index.metadata(self.version).get("configuration") or {}
         return {key: value or "" for key, value in found.items()}
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        """What the table asks of those who read and write it."""
+        return self.index.protocol(self.version)
 
     # -- files -----------------------------------------------------------------------------------------------------
 

@@ -102,6 +102,7 @@ def test_how_a_run_ended_is_read_from_dagster(new_shop: Any) -> None:
         (process_tag() + "0", 0, True),  # another process has its number now
         (process_tag().rpartition(":")[0], 0, False),  # a tag of an earlier version
     ],
+    ids=["elsewhere", "elsewhere-silent", "here", "here-another", "here-earlier-tag"],
 )
 def test_a_run_without_a_process_is_ended(new_shop: Any, process: str, age: float, gone: bool) -> None:
     job = next(iter(definitions_of(new_shop.steps).get_repository_def().get_all_jobs()))

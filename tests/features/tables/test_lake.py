@@ -184,3 +184,11 @@ def test_a_commit_whose_metadata_is_damaged_is_named(lake: Lake, write, key: str
     path.write_text("\n".join(map(json.dumps, actions)))
     with pytest.raises(AssayError, match=r"t@1: .*damaged"):
         lake.table("t").history()
+
+
+def test_a_table_whose_making_was_killed_is_none(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path / "lake")
+    log = tmp_path / "lake" / "clean" / "half" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / "_0.tmp").touch()
+    assert lake.tables() == []
