@@ -40,16 +40,19 @@ class _Old:
     trimmed: list[str] = field(default_factory=list)
 
 
-def keep_history(instance: dg.DagsterInstance, days: int, *, do: bool, now: datetime | None = None) -> list[Upkeep]:
-    """Remove what is older, or say what would be removed.
+def keep_history(
+    instance: dg.DagsterInstance, days: int, *, do: bool, history: bool = True, now: datetime | None = None
+) -> list[Upkeep]:
+    """Remove what is older, and heartbeats of runs that have ended; or say what would be removed.
 
     Args:
         instance: Whose history.
         days: How many days are kept. 0: all.
         do: Do it.
+        history: Also remove runs and ticks, which people may miss.
         now: The time now.
     """
-    beats = _heartbeats(instance, do=do)
+    beats, remove = _heartbeats(instance, do=do), do and history
     if not days:
         return [Upkeep("history", 0, "All of Dagster's history is kept (ASSAY_HISTORY_DAYS=0)."), beats]
     storage = instance.event_log_storage
@@ -57,7 +60,7 @@ def keep_history(instance: dg.DagsterInstance, days: int, *, do: bool, now: date
         return [Upkeep("history", 0, f"{type(storage).__name__} of Dagster is not looked after."), beats]
     before = (now or datetime.now(UTC)) - timedelta(days=days)
     old = _old(instance, storage, before)
-    if do:
+    if remove:
         for run_id in old.gone:
             _delete(instance, storage, run_id)
         for run_id in old.trimmed:
@@ -66,7 +69,11 @@ def keep_history(instance: dg.DagsterInstance, days: int, *, do: bool, now: date
         f"{plural(len(old.gone), 'run')} to delete and {plural(len(old.trimmed), 'run')} to lose the log, of before "
         f"{before:%Y-%m-%d}."
     )
-    return [Upkeep("history", len(old.gone) + len(old.trimmed), text, do), _ticks(instance, before, do=do), beats]
+    return [
+        Upkeep("history", len(old.gone) + len(old.trimmed), text, remove),
+        _ticks(instance, before, do=remove),
+        beats,
+    ]
 
 
 def _old(instance: dg.DagsterInstance, storage: SqlEventLogStorage, before: datetime) -> _Old:
@@ -120,7 +127,7 @@ def _delete(instance: dg.DagsterInstance, storage: SqlEventLogStorage, run_id: s
 
 
 def _trim(instance: dg.DagsterInstance, storage: SqlEventLogStorage, run_id: str) -> None:
-    instance.add_run_tags(run_id, {TRIMMED_TAG: "its log is older than is kept"})
+    instance.add_run_tags(run_id, {TRIMMED_TAG: TRIMMED_TAG})
     others = sa.or_(events.c.dagster_event_type.is_(None), events.c.dagster_event_type.not_in(_SHOWN))
     with storage.run_connection(run_id) as connection:
         connection.execute(events.delete().where(events.c.run_id == run_id, others))

@@ -27,7 +27,7 @@ def upkeep(env: Resources, instance: dg.DagsterInstance, *, do: bool, history: b
         do: Do what loses nothing.
         history: Also remove what is older than the settings say.
     """
-    found = keep_history(instance, env.settings.history_days, do=do and history)
+    found = keep_history(instance, env.settings.history_days, do=do, history=history)
     return [*found, *keep_up(env, do=do, files=_databases(instance))]
 
 
