@@ -47,6 +47,7 @@ def test_what_is_old_and_shown_nowhere_goes(new_shop: Any, instance: dg.DagsterI
     later = datetime.now(UTC) + timedelta(days=91)
 
     def shown() -> Any:
+        assert definition is not None
         status = instance.get_status_by_partition(CLEAN, [new_shop.day(1), new_shop.day(2)], definition)
         made = instance.get_latest_materialization_event(CLEAN)
         verdicts = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
@@ -55,7 +56,6 @@ def test_what_is_old_and_shown_nowhere_goes(new_shop: Any, instance: dg.DagsterI
     step = next(step for step in new_shop.steps if "clean/orders" in step.outputs)
     assets = build_asset(step, {})
     definition, checks = assets.partitions_def, [spec.key for spec in assets.check_specs]
-    assert definition is not None
     before, problems = shown(), unresolved(last_runs(instance))
     assert before[1] == late and len(problems) == 1
 
