@@ -28,6 +28,7 @@ COMMANDS = {
     "impact": ("assay.cli.lineage", "impact"),
     "pins": ("assay.cli.catalogue", "pins"),
     "pin": ("assay.cli.lake", "pin"),
+    "maintain": ("assay.cli.maintain", "maintain"),
     "vacuum": ("assay.cli.lake", "vacuum"),
     "lineage": ("assay.cli.lineage", "lineage"),
     "doctor": ("assay.cli.lake", "doctor"),
