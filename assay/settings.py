@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     dagster_url: str = Field(
         default="http://127.0.0.1:3000", description="where people open the Dagster UI: for links from the console"
     )
+    history_days: int = Field(
+        default=90, ge=0, description="how many days of Dagster's history `assay maintain` keeps (0: all)"
+    )
     storage_options: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="options of an object store, as JSON",

@@ -65,6 +65,11 @@ COMMANDS = {
     ),
     "pins": ("assay.cli.catalogue", "pins", "Leases that keep snapshots readable (to add and remove them: assay pin)."),
     "pin": ("assay.cli.lake", "pin", "Leases that keep snapshots readable."),
+    "maintain": (
+        "assay.cli.maintain",
+        "maintain",
+        "Write checkpoints, remove Dagster's old history, take up leftovers, free space.",
+    ),
     "vacuum": ("assay.cli.lake", "vacuum", "Free files that no recent and no pinned version needs."),
     "lineage": (
         "assay.cli.lineage",
@@ -74,7 +79,7 @@ COMMANDS = {
     "doctor": (
         "assay.cli.lake",
         "doctor",
-        "Say how this installation is: settings, lake, model, lineage store and its backlog.",
+        "Say how this installation is: settings, lake, model, lineage store and its backlog, disk, clocks, sensor and history.",
     ),
 }
 
