@@ -14,9 +14,11 @@ from assay.errors import AssayError, nearest, plural
 from assay.optional import EXTRAS
 from assay.settings import SECRETS_DIR, Settings
 from assay.store import Store
+from assay.surroundings import clock, space, writable
 
 PACKAGES = ("assay", "dagster", "polars", "deltalake", "pandera", "duckdb", "torch", "sentence-transformers")
 _SPACE = (errno.ENOSPC, errno.EDQUOT)
+OLD_EVENT_SECONDS = 24 * 3600
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -32,8 +34,8 @@ class Symptom:
         return {"what": self.what, "ok": self.ok, "detail": self.detail}
 
 
-def diagnose(store: Store) -> list[Symptom]:
-    """Examine the installation. Never raises; no text holds a secret."""
+def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
+    """Examine the installation, and Dagster's history in a folder. Never raises; no text holds a secret."""
     examinations: dict[str, Callable[[Store], str]] = {
         "python": lambda _: f"{platform.python_version()} on {platform.machine()}",
         "packages": lambda _: ", ".join(map(_package, PACKAGES)),
@@ -43,7 +45,12 @@ def diagnose(store: Store) -> list[Symptom]:
         "lake": _lake,
         "embedding model": _model,
         "lineage store": _lineage,
+        "disk": _space,
+        "writing": _writing,
+        "clocks": lambda store: clock(store.lake, store.settings.landing_path),
     }
+    if dagster is not None:
+        examinations |= _of_dagster(dagster)
     return [_examine(what, examination, store) for what, examination in examinations.items()]
 
 
@@ -160,6 +167,46 @@ def _lake(store: Store) -> str:
     return f"{store.lake.storage.root}, {plural(len(store.lake.tables()), 'table')}"
 
 
+def _space(store: Store) -> str:
+    return space([store.settings.home, *_local_lake(store)])
+
+
+def _writing(store: Store) -> str:
+    return "; ".join(map(writable, dict.fromkeys([store.settings.home, *_local_lake(store)])))
+
+
+def _local_lake(store: Store) -> list[Path]:
+    return [Path(store.lake.storage.root)] if store.lake.storage.is_local else []
+
+
+def _of_dagster(home: Path) -> dict[str, Callable[[Store], str]]:
+    """What its history says of the sensor, of what waits, and of itself."""
+    from assay.assets.dagster import attention
+    from assay.assets.dagster.materialize import open_instance, quiet
+    from assay.assets.declarations import pipeline
+    from assay.assets.project import find_project
+
+    quiet()
+    project = find_project()
+
+    def asking(question: Callable[[Any, Store], str]) -> Callable[[Store], str]:
+        def ask(store: Store) -> str:
+            with open_instance(home) as instance:
+                return question(instance, store)
+
+        return ask
+
+    questions: dict[str, Callable[[Any, Store], str]] = {
+        "history": lambda instance, store: attention.retention(instance, store.settings.history_days)
+    }
+    if project is not None:
+        questions["sensor"] = lambda instance, _: attention.sensor(instance, project.name)
+        questions["backlog"] = lambda instance, store: attention.backlog(
+            instance, pipeline(project), store.env(recording=False), project.name
+        )
+    return {what: asking(question) for what, question in questions.items()}
+
+
 def _landing(store: Store) -> str:
     """Whether everything that was delivered lies where a source looks for it."""
     from assay.assets.project import find_project
@@ -192,6 +239,12 @@ def _lineage(store: Store) -> str:
     Channel(store.settings.forward_to)  # raises for a target that cannot be used
     if waiting.parked:
         raise AssayError(f"{plural(waiting.parked, 'event')} refused by the OpenLineage endpoint: {waiting.problem}")
+    if waiting.pending and waiting.oldest_seconds > OLD_EVENT_SECONDS:
+        raise AssayError(
+            f"{plural(waiting.pending, 'event')} wait for the OpenLineage endpoint, the oldest for "
+            f"{waiting.oldest_seconds / 3600:,.0f} hours{_because(waiting.problem)}. Next: see that it answers; "
+            "`assay lineage forward` sends them."
+        )
     return f"{counts}; {plural(waiting.pending, 'event')} still to be forwarded{_because(waiting.problem)}"
 
 

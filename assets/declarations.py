@@ -167,7 +167,8 @@ def _steps_of_one(item: Any, declared: Sequence[Any]) -> list[Step]:
     if isinstance(item, Embedding):
         return [embedding_step(item, _partitioning(f"Embedding {item.name!r}", (item.source,), declared))]
     if isinstance(item, TrainingSet):
-        return [training_step(item, _upstream(declared))]
+        models = (model for model in declared if isinstance(model, Model))
+        return [training_step(item, _upstream(declared), [one.retrain for one in models if one.training_set is item])]
     if isinstance(item, Model):
         return [model_step(item), prediction_step(item, _upstream(declared))]
     return [item] if isinstance(item, Step) else []

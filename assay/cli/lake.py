@@ -1,11 +1,13 @@
 """`assay pin`, `assay vacuum`, `assay doctor`: keeping what must be kept, freeing the rest, and saying how things are."""
 
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 
 import click
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.pipeline import dagster_home
 from assay.store import open_store
 
 
@@ -110,7 +112,8 @@ def vacuum(table: str | None, keep_days: int, yes: bool, as_json: bool) -> None:
 @click.command()
 @json_option
 def doctor(as_json: bool) -> int:
-    """Say how this installation is: settings, lake, model, lineage store and its backlog. Exit code 3 if anything is wrong.
+    """Say how this installation is: settings, lake, model, lineage store and its backlog, disk, clocks, sensor and history.
+    Exit code 3 if anything is wrong, with what to do.
 
     \b
     Example:
@@ -118,7 +121,9 @@ def doctor(as_json: bool) -> int:
     """
     from assay.diagnosis import diagnose
 
-    findings = diagnose(open_store())
+    home = dagster_home()
+    has_history = (home / "history").exists() or (home / "dagster.yaml").exists()
+    findings = diagnose(open_store(), home if has_history and find_spec("dagster") else None)
     if as_json:
         print_json([finding.to_dict() for finding in findings])
     else:

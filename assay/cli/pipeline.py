@@ -54,6 +54,7 @@ def materialize(
     if not dry_run:
         require("dagster", "Running the pipeline")
     from assay.assets.declarations import declarations, pipeline
+    from assay.assets.planning.held import with_what_they_hold
     from assay.assets.planning.pending import summarised, waiting_steps
     from assay.assets.planning.plan import never_made, select, waiting
     from assay.assets.project import active_project
@@ -64,6 +65,8 @@ def materialize(
     for module in broken:
         err.print(f"[red]✗[/red] {escape(str(module))}", highlight=False, soft_wrap=True)
     steps = select(pipeline(project), assets)
+    if force:
+        steps = with_what_they_hold(steps, pipeline(project))
     chosen = chosen_partitions(partition, range_, steps)
     store = open_store()
     if dry_run:
@@ -116,13 +119,14 @@ def _run(
     from assay.assets.dagster.materialize import materialize as run_all
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
+    from assay.assets.dagster.sessions import kept_sessions
     from assay.assets.dagster.stopping import finish_gently
 
     def heard() -> None:
         err.print("Stopping when the current step has committed (Ctrl-C again: at once).")
 
     quiet()
-    with progress(as_json) as bar, open_instance(dagster_home()) as instance:
+    with progress(as_json) as bar, kept_sessions(), open_instance(dagster_home()) as instance:
         end_killed_runs(instance)
         store.recover_events(over=is_over(instance))
         env = replace(store.env(), progress=ticking(bar))
@@ -156,6 +160,7 @@ def _tell_plan(
     as_json: bool,
 ) -> None:
     """What would run now, and what that makes stale; nothing is run, and Dagster is not asked."""
+    from assay.assets.planning.held import staying
     from assay.assets.planning.pending import consequences, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
 
@@ -164,12 +169,15 @@ def _tell_plan(
         print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
         return
     out.print("\n".join(str(unit) for unit in planned) or "Nothing would run.", markup=False, highlight=False)
-    for line in consequences(planned, all_steps, env):
-        out.print(line, markup=False, highlight=False)
+    lines, stay = consequences(planned, all_steps, env)
+    now = [] if force else staying(steps, env, chosen, latest=None if chosen else LATEST)
+    reached = {one.table for one in stay}
+    for line in [*lines, *map(str, [*stay, *(one for one in now if one.table not in reached)])]:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
     waits = waiting_steps(steps, env, chosen, latest=None if chosen else LATEST)
     for reason in [*summarised(waits), *([] if chosen or planned else never_made(steps, env))]:
         err.print(reason, markup=False, highlight=False, soft_wrap=True)
-    if not planned and not waits:
+    if not planned and not waits and not now:
         out.print("Everything is up to date.")
 
 
@@ -243,7 +251,8 @@ def _summarise(summary: "Summary", seconds: float, *, complete: bool) -> None:
 
 def dagster_home() -> Path:
     """Where Dagster keeps its runs: DAGSTER_HOME, or dagster_home/ of the project (or here), or HOME/dagster."""
-    from assay.settings import Settings, project_folder
+    from assay.project_folder import project_folder
+    from assay.settings import Settings
 
     if os.environ.get("DAGSTER_HOME"):
         return Path(os.environ["DAGSTER_HOME"]).expanduser().resolve()

@@ -29,6 +29,7 @@ def status(shown: int, as_json: bool) -> int:
       assay status --json
     """
     from assay.assets.declarations import declarations, pipeline
+    from assay.assets.planning.held import staying
     from assay.assets.planning.pending import summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
     from assay.assets.project import active_project
@@ -36,7 +37,7 @@ def status(shown: int, as_json: bool) -> int:
     project = active_project()
     steps, env = pipeline(project), open_store().env(recording=False)
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
-    waits, never = waiting_steps(steps, env), never_made(steps, env)
+    waits, never, stay = waiting_steps(steps, env), never_made(steps, env), staying(steps, env)
     runs, failures, given_up = _history(project.name)
     stale = {(unit.partition, table) for unit in planned for table in unit.tables}
     refused = [run for run in failures if stale & {(run.partition, table) for table in run.assets}]
@@ -48,6 +49,7 @@ def status(shown: int, as_json: bool) -> int:
                 "stale": [{"partition": unit.partition, "assets": unit.tables} for unit in planned],
                 "waiting": [one.to_dict() for one in waits],
                 "never_made": never,
+                "staying": [one.to_dict() for one in stay],
                 "refused": [run.to_dict() for run in refused],
                 "given_up": given_up,
                 "broken": [str(module) for module in broken],
@@ -56,9 +58,11 @@ def status(shown: int, as_json: bool) -> int:
         )
     else:
         if not (planned or waits or never or broken):
-            out.print(f"Everything is up to date: {len(env.lake.tables())} tables.")
+            but = " but for what stays as declared" if stay else ""
+            out.print(f"Everything is up to date{but}: {len(env.lake.tables())} tables.")
         _section("To be done", [str(unit) for unit in planned])
         _section("Waits", [*summarised(waits, 8), *never])
+        _section("Stays as declared (`assay materialize TABLE --force` makes it again)", list(map(str, stay)))
         _section("Refused or failed", [_failure(run) for run in refused])
         _section("Given up after runs that died", given_up)
         _section("Cannot be loaded", [str(module) for module in broken])

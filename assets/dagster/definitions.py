@@ -9,6 +9,7 @@ import dagster as dg
 
 from assay.assets.dagster.freshness import freshness_checks, freshness_sensor
 from assay.assets.dagster.jobs import jobs_of
+from assay.assets.dagster.maintenance import maintenance
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset, environment
 from assay.assets.declarations import BrokenModule, declarations, pipeline
@@ -55,7 +56,9 @@ def definitions(*domains: str, store: "Store | None" = None) -> dg.Definitions:
     sensor = arrivals(steps, jobs, project=project.name, resources=resources)
     sensors = [sensor, *freshness_sensor(steps, resources, project=project.name)]
     declared = definitions_of(steps, jobs, sensors, project=project.name, resources=resources)
-    return dg.Definitions.merge(declared, dg.Definitions(assets=[_broken_asset(module) for module in broken]))
+    maintain, daily = maintenance(project.name, resources)
+    also = dg.Definitions(assets=[_broken_asset(module) for module in broken], jobs=[maintain], schedules=[daily])
+    return dg.Definitions.merge(declared, also)
 
 
 def definitions_of(

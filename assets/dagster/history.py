@@ -7,12 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from assay.assets.dagster.jobs import named
-from assay.assets.dagster.materialize import TABLES_TAG
+from assay.assets.dagster.jobs import PARTITION_TAG, named, tables_of
 from assay.assets.dagster.run_requests import died, read_memory
 from assay.assets.dagster.to_dagster import REFUSED_TAG
-
-PARTITION_TAG = "dagster/partition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +41,7 @@ def _ran(instance: dg.DagsterInstance, record: Any) -> RanRun:
         run.run_id,
         "refused" if refused else run.status.value.lower(),
         run.tags.get(PARTITION_TAG),
-        tuple(
-            sorted(key.to_user_string() for key in run.asset_selection or ()) or run.tags.get(TABLES_TAG, "").split()
-        ),
+        tables_of(run),
         datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None,
         died(instance, run),
         tuple(_problems(instance, run)) if failed else (),

@@ -17,7 +17,8 @@ from assay.assets.steps.step import Step
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
 
-RUNS_AT_ONCE = 40
+TABLES_TAG = "assay/tables"  # on a run of a part of a job: which, since Dagster does not keep it
+PARTITION_TAG = "dagster/partition"
 
 
 def jobs_of(steps: Sequence[Step], project: str = "") -> list["Job"]:
@@ -66,3 +67,9 @@ def _in_words(step: Step) -> str:
 def named(own: str, project: str) -> str:
     """A name that stays unique when several projects are merged: `shop_arrivals`."""
     return f"{project}_{own}" if project else own
+
+
+def tables_of(run: dg.DagsterRun) -> tuple[str, ...]:
+    """The tables that a run was to make."""
+    chosen = sorted(key.to_user_string() for key in run.asset_selection or ())
+    return tuple(chosen or run.tags.get(TABLES_TAG, "").split())

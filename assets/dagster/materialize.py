@@ -14,7 +14,7 @@ import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.definitions import definitions_of
-from assay.assets.dagster.jobs import job_name
+from assay.assets.dagster.jobs import TABLES_TAG, job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, process_tag
 from assay.assets.dagster.stopping import REQUESTED
@@ -23,7 +23,6 @@ from assay.assets.planning.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 
 Report = Callable[["PlannedRunResult"], None]
-TABLES_TAG = "assay/tables"  # on a run of a part of a job: which, since Dagster does not keep it
 USER_TAG = "user"  # on a run: whom the Dagster UI names as the one who launched it
 
 

@@ -23,6 +23,7 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
 ]
 BEAT_SECONDS = 15
+HEARTBEATS = "assay/heartbeat/"  # before the run's id: the key of its last heartbeat
 SILENT_SECONDS = 300  # without a heartbeat a process elsewhere counts as gone
 GONE = "Its process is gone. What it had published stays; it is requested again."
 
@@ -88,7 +89,7 @@ def is_over(instance: dg.DagsterInstance) -> Callable[[str], bool]:
 
 
 def _key(run_id: str) -> str:
-    return f"assay/heartbeat/{run_id}"
+    return f"{HEARTBEATS}{run_id}"
 
 
 def _alive(process: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assay.assets.planning.held import Staying, counted, learns_from, stays_of
 from assay.assets.planning.plan import Chosen, PlannedRun, partitions_of, stages
 from assay.assets.steps.step import Resources, Step, not_ready, stale
 from assay.features.tables.lake import Lake, TableMissing
@@ -47,7 +48,7 @@ def waiting_steps(
         steps: Some or all of the pipeline.
         env: What steps use.
         chosen: Partitions to look at. Default: all with deliveries or data.
-        latest: Of these only the last ones.
+        latest: Of these only the last ones. After a plan that was kept not all are listed for it.
     """
     env = replace(env, lake=env.lake.remembering())
     writers = {table: step for step in steps for table in step.outputs}
@@ -55,10 +56,19 @@ def waiting_steps(
     for stage in stages(steps):
         keys: Sequence[str | None] = [None]
         if stage[0].partitioning.is_partitioned:
-            keys = partitions_of(stage, env, chosen)[-latest if latest else None :]
+            keys = _latest(stage, env, latest) if latest and not chosen else partitions_of(stage, env, chosen)
         for key in keys:
             found += [one for step in stage if (one := _waiting(step, key, env, writers)) is not None]
     return found
+
+
+def _latest(stage: Sequence[Step], env: Resources, count: int) -> list[str]:
+    """The last partitions of a stage, as the planner has just seen them; where it remembers nothing, as they are."""
+    partitioning = stage[0].partitioning
+    seen = [env.plans.latest(step.name, count) if partitioning.is_timed else None for step in stage]
+    known = [keys for keys in seen if keys is not None]
+    keys = partitioning.known(sorted(set().union(*known))) if len(known) == len(seen) else partitions_of(stage, env)
+    return keys[-count:]
 
 
 def _waiting(step: Step, key: str | None, env: Resources, writers: Mapping[str, Step]) -> Waiting | None:
@@ -106,9 +116,11 @@ def summarised(waiting: Sequence[Waiting], most: int = 5) -> list[str]:
     return [*more, *texts[-most:]]
 
 
-def consequences(planned: Sequence[PlannedRun], steps: Sequence[Step], env: Resources) -> list[str]:
-    """Lines for people: what the planned runs make stale beyond themselves. An upper bound, since a result that is equal to
-    the one before makes nothing stale.
+def consequences(
+    planned: Sequence[PlannedRun], steps: Sequence[Step], env: Resources
+) -> tuple[list[str], list[Staying]]:
+    """Lines for people: what the planned runs make stale beyond themselves, and what stays all the same. An upper bound, since
+    a result that is equal to the one before makes nothing stale.
 
     Args:
         planned: The runs, as `planned_runs` gives them.
@@ -121,16 +133,21 @@ def consequences(planned: Sequence[PlannedRun], steps: Sequence[Step], env: Reso
             begun.setdefault(step.name, set()).add(unit.partition)
     touched: dict[str, set[str | None]] = {}
     then: list[str] = []
+    stay: list[Staying] = []
     for stage in stages(steps):
         known = partitions_of(stage, env) if stage[0].partitioning.is_partitioned else []
         for step in stage:
-            keys = _reached(step, known, touched, steps) | begun.get(step.name, set())
+            reached = {None} if learns_from(step, stay) else _reached(step, known, touched, steps)
+            if kept := stays_of(step, env, reached - begun.get(step.name, set())):
+                stay += kept
+                reached -= set(kept[0].partitions) or {None}
+            keys = reached | begun.get(step.name, set())
             if not keys:
                 continue
             touched |= dict.fromkeys(step.outputs, keys)
             if more := keys - begun.get(step.name, set()):
-                then.append(f"{step.outputs[0]}{_counted(more)}")
-    return [f"Then, at most: {', '.join(then)}."] if then else []
+                then.append(f"{step.outputs[0]}{counted(more)}")
+    return [f"Then, at most: {', '.join(then)}."] if then else [], stay
 
 
 def _reached(
@@ -151,10 +168,3 @@ def _reached(
         later = [set(known[at : at + step.lookback + 1]) for at, key in enumerate(known) if key in keys]
         found = found.union(*later)
     return found
-
-
-def _counted(keys: set[str | None]) -> str:
-    named = sorted(key for key in keys if key is not None)
-    if not named:
-        return ""
-    return f" {named[0]}" if len(named) == 1 else f" in {len(named)} partitions ({named[0]} to {named[-1]})"

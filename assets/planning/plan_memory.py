@@ -98,13 +98,15 @@ class PlanMemory:
             return  # its files may change without a trace
         watched = self._watching[step.name]
         trust = Trust() if found.prepared is None else watched.trust(found.prepared)
+        due = found.held.until if found.held is not None else None
+        until = min((moment for moment in (trust.until, due) if moment is not None), default=None)
         known.seen[key] = Seen(
-            mark, _micros(trust.since), _micros(trust.until), _micros(trust.latest), frozenset(trust.files)
+            mark, _micros(trust.since), _micros(until), _micros(trust.latest), frozenset(trust.files)
         )
         known.open.discard(key)
 
     def _look_at_deliveries(self, step: Step, watched: Watched, known: Known) -> None:
-        """Open the partitions whose deliveries have changed, or may have."""
+        """Open the partitions whose deliveries have changed, or may have. Where all are gone, nothing is to be done."""
         try:
             with panics_as_errors(step.outputs[0]):
                 marks = watched.marks(self._env.settings) if watched.marks else None
@@ -115,7 +117,6 @@ class PlanMemory:
             return
         self._marks[step.name] = dict(marks)
         changed = {key for key, mark in marks.items() if not mark or known.marks.get(key) != mark}
-        changed |= known.marks.keys() - marks.keys()
         known.open |= set(step.partitioning.known(sorted(changed)))
 
     # -- what has changed ------------------------------------------------------------------------------------------
@@ -211,9 +212,9 @@ def _identity(step: Step, env: Resources) -> str | None:
             also = watched.settings(env.settings)
     except Exception:  # looking at it says what is wrong
         return None
-    parts = (step.code_version, step.partitioning, step.outputs, sorted(watched.tables.items()), also)
+    parts = (step.code_version, step.partitioning, step.outputs, sorted(watched.tables.items()), also, step.hold)
     places = (env.lake.storage.root, str(env.settings.landing_path.absolute()))
-    return hashlib.sha256(f"1 {parts!r} {places!r}".encode()).hexdigest()
+    return hashlib.sha256(f"2 {parts!r} {places!r}".encode()).hexdigest()
 
 
 def _micros(moment: datetime | None) -> int | None:

@@ -13,6 +13,7 @@ from assay.assets.steps.callable_digest import callable_digest
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.embeddings import Embedding
 from assay.assets.steps.held_back import Metrics, default_metrics, first_held_back
+from assay.assets.steps.hold import ON_CHANGE, check_rule, hold_of
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.assets.steps.training import (
     EVENT_TIME,
@@ -68,6 +69,10 @@ class Model:
         save: For everything else: fitted model to bytes, the same for the same model. Needs `load`.
         load: Bytes to fitted model.
         trusted: Types that a skops artefact may make besides those that skops trusts itself.
+        retrain: What makes the training set and the model again: `on_change` (default), any changed input; `manual`, only
+            `assay materialize models/<name> --force`; or a cron expression in UTC such as `0 3 * * mon`, a changed input
+            once that moment has passed. Unless it is `on_change`, predictions that were made stay as they were issued.
+            Changed code always counts.
         params: What was chosen for this model, such as the strength of regularisation: recorded with each version.
         version: Change it when something changes that the code of `fit`, `predict`, `save` and `load` does not show.
         kinds: Labels of the technology, shown in Dagster.
@@ -90,6 +95,7 @@ class Model:
     save: Save | None = None
     load: Load | None = None
     trusted: Sequence[str | type] = ()
+    retrain: str = ON_CHANGE
     params: Mapping[str, Any] = field(default_factory=dict)
     version: str = ""
     kinds: Sequence[str] = ()
@@ -108,6 +114,7 @@ class Model:
             raise AssayError(
                 f"{where}: there is no format {self.format!r}. There are: {', '.join(FORMATS)}. Never pickle."
             )
+        check_rule(self.retrain, where)
         if not isinstance(self.held_back, date) and not 0 <= self.held_back < 1:
             raise AssayError(f"{where}: held_back is a share of at least 0 and less than 1, or a day.")
 
@@ -149,6 +156,7 @@ def model_step(model: Model) -> Step:
         code_version=hashlib.sha256(f"model-2 {chosen} {code}".encode()).hexdigest()[:16],
         reads=(model.training_set.table,),
         watched=Watched(same_partition(model.training_set.table, model.table)),
+        hold=hold_of([model.retrain]),
         group=model.training_set.group,
         kinds=tuple(model.kinds),
         owner=model.owner or model.training_set.owner,
@@ -277,6 +285,7 @@ def prediction_step(model: Model, upstream: Upstream) -> Step:
         owner=model.owner or made.owner,
         description=f"{', '.join(model.outputs)} of each partition of {made.spine.source}, predicted by {model.name}.",
         watched=_watched(model, tables, other),
+        hold=hold_of([model.retrain], for_good=True),
         lookback=max((_reach(item, partitioning) for item in tables.values()), default=0),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.code_version import code_identity
 from assay.assets.steps.column_notes import ColumnNote
+from assay.assets.steps.hold import Held, Hold
 from assay.assets.steps.plan_store import PlanStore
 from assay.assets.steps.watched import Watched
 from assay.errors import AssayError, panics_as_errors
@@ -66,7 +67,8 @@ class Step:
     has; one without, but with `batches`, handles all pending batches of its upstream in one go, one transaction each.
     `landed` names the partitions for which its upstream has delivered anything. `reads` are the tables that it depends on,
     `references` tables that it only looks things up in. `watched` lets the planner look at a partition only when something
-    has changed that can concern it; without, it looks at all of them each time.
+    has changed that can concern it; without, it looks at all of them each time. `hold` lets results stay although their
+    inputs have changed.
     """
 
     outputs: tuple[str, ...]
@@ -91,6 +93,7 @@ class Step:
     event_time: str = ""  # the column that says how new a table without partitions is
     lookback: int = 0  # partitions before its own that it also reads, at most
     watched: Watched | None = None
+    hold: Hold | None = None
 
     @property
     def name(self) -> str:
@@ -141,7 +144,7 @@ def execute(
             if step.keep:
                 step.keep(tx, env, prepared)
             tx.audit()
-            if not force and tx.current(*step.outputs):
+            if not force and (tx.current(*step.outputs) or _held(step, tx, env) is not None):
                 return {}
             tx.describe(code=code_identity())
             return step.compute(tx, env, prepared) or {}
@@ -155,11 +158,13 @@ def execute(
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What looking at a step for a partition showed: whether it is stale, or what it waits for, and what `prepare` gave."""
+    """What looking at a step for a partition showed: whether it is stale, or what it waits for, or by which rule its results
+    stay although their inputs have changed, and what `prepare` gave."""
 
     stale: bool
     waits_for: NotReady | None = None
     prepared: Any = None
+    held: Held | None = None
 
 
 def look(step: Step, env: Resources, partition: str | None) -> Look:
@@ -169,11 +174,29 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
     try:
         with panics_as_errors(step.outputs[0]):
             prepared = step.prepare(tx, env)
-        return Look(not tx.current(*step.outputs), prepared=prepared)
+        if tx.current(*step.outputs):
+            return Look(stale=False, prepared=prepared)
+        held = _held(step, tx, env)
+        return Look(stale=held is None, prepared=prepared, held=held)
     except NotReady as waiting:
         return Look(stale=False, waits_for=waiting)
     except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
         return Look(stale=True)
+
+
+def _held(step: Step, tx: Transaction, env: Resources) -> Held | None:
+    """By which rule the step's results stay, whatever their inputs are now. They are reported as unchanged then."""
+    if step.hold is None or (made := tx.made(*step.outputs)) is None:
+        return None
+    held = step.hold.holds(made, env.now())
+    if held is not None:
+        tx.keep(*step.outputs)
+    return held
+
+
+def held_at(step: Step, env: Resources, partition: str | None) -> Held | None:
+    """By which rule the step's results for a partition would stay, if their inputs changed now."""
+    return _held(step, Transaction(env.lake, work_of(step, partition)), env)
 
 
 def stale(step: Step, env: Resources, partition: str | None) -> bool:

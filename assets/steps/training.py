@@ -11,6 +11,7 @@ import polars as pl
 
 from assay.assets.steps.callable_digest import callable_digest
 from assay.assets.steps.embeddings import Embedding, embedding_identity, embedding_keys
+from assay.assets.steps.hold import hold_of
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.errors import AssayError
@@ -188,12 +189,13 @@ def midnight(day: str, partitioning: Partitioning) -> datetime:
     return Partitioning.daily(day, time_zone=partitioning.time_zone).bounds(day)[0]
 
 
-def training_step(made: TrainingSet, upstream: Upstream) -> Step:
+def training_step(made: TrainingSet, upstream: Upstream, retrain: Sequence[str] = ()) -> Step:
     """The step that makes `training/<name>`.
 
     Args:
         made: The declaration.
         upstream: What the project declares of the tables that it reads.
+        retrain: The rules of the models that learn from it.
     """
     tables = tuple(feature_tables(made, upstream))
     return Step(
@@ -203,6 +205,7 @@ def training_step(made: TrainingSet, upstream: Upstream) -> Step:
         code_version=hashlib.sha256(f"training-2 {made.digest()}".encode()).hexdigest()[:16],
         reads=(made.spine.source, *made.spine.lookups, *tables),
         watched=_watched(made, upstream),
+        hold=hold_of(retrain),
         group=made.group,
         kinds=("polars",),
         owner=made.owner,

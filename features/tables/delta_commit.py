@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import polars as pl
@@ -282,6 +283,15 @@ def memoize(lake: Lake, table: str, partition: str | None, version: int, fingerp
     """
     note = {"version": version, "fingerprint": fingerprint}
     lake.storage.put(_note(table, partition), json.dumps(note).encode())
+
+
+def confirmed_at(lake: Lake, state: TableState, partition: str | None, commit: Commit) -> datetime:
+    """When what a commit holds of a partition was last made: then, or later, when other inputs led to the same."""
+    name = _note(state.table.name, partition)
+    noted = lake.storage.modified(name)
+    if noted is None or noted <= commit.timestamp or json.loads(lake.storage.get(name))["version"] != commit.version:
+        return commit.timestamp
+    return noted
 
 
 def find_current(lake: Lake, state: TableState, partition: str | None, fingerprint: str) -> Commit | None:

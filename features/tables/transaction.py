@@ -19,7 +19,7 @@ from assay.errors import AssayError, refuse_case_twins
 from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.sections import section
 from assay.features.storage.snapshot import Slice
-from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, find_current, publish
+from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, confirmed_at, find_current, publish
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.reader import Reader
@@ -93,25 +93,52 @@ class Transaction:
         """Whether these outputs already hold the result of exactly these inputs. If so the work is done: they are
         reported as unchanged outputs at the version that holds them, with the checks of that time."""
         self._decided = self.fingerprint
-        found = [self._written_before(name) for name in tables]
-        kept = [item for item in found if item is not None]
-        if len(kept) < len(tables):
-            return False
-        self._written += [written for written, _ in kept]
-        self.checks[:] = [CheckResult(**check) for check in kept[0][1].checks]
+        kept = []
+        for name in tables:
+            state = self._own(name)
+            commit = state and find_current(self.lake, state, self.work.partition, self.fingerprint)
+            if state is None or commit is None:
+                return False
+            kept.append((name, state, commit))
+        self._report(kept)
         return True
 
-    def _written_before(self, name: str) -> tuple[TableWrite, Commit] | None:
+    def made(self, *tables: str) -> datetime | None:
+        """When these outputs were last made, or found to be unchanged, by this code, whatever the inputs were; None where
+        one was never made, or by other code."""
+        moments: list[datetime] = []
+        for name in tables:
+            state = self._own(name)
+            commit = state and state.writer_of(self.work.partition)
+            if state is None or commit is None or commit.code_version != self.work.code_version:
+                return None
+            moments.append(confirmed_at(self.lake, state, self.work.partition, commit))
+        return min(moments)
+
+    def keep(self, *tables: str) -> None:
+        """Leave these outputs, which were `made` before, as they are. What this work has read is no input of theirs: it is
+        not reported."""
+        self.reader, self.contract = Reader(self.lake), None
+        self.sources.clear()
+        states = [(name, self.lake.table(name).open_unasked()) for name in tables]
+        found = [(name, state, state.writer_of(self.work.partition)) for name, state in states]
+        self._report([(name, state, commit) for name, state, commit in found if commit is not None])
+
+    def _own(self, name: str) -> TableState | None:
         try:
-            state = self.lake.table(name).open_unasked()  # what the work itself wrote: part of writing it
+            return self.lake.table(name).open_unasked()  # what the work itself wrote: part of writing it
         except TableMissing:
             return None
-        commit = find_current(self.lake, state, self.work.partition, self.fingerprint)
-        if commit is None:
-            return None
+
+    def _report(self, kept: Sequence[tuple[str, TableState, Commit]]) -> None:
+        """Outputs as unchanged, with the checks of the time when they were made."""
+        self._written += [self._unchanged(*item) for item in kept]
+        self.checks[:] = [CheckResult(**check) for check in kept[0][2].checks]
+
+    def _unchanged(self, name: str, state: TableState, commit: Commit) -> TableWrite:
         snapshot = state.table_snapshot(commit.version)
         schema = {column: str(dtype) for column, dtype in state.schema.items()}
-        written = TableWrite(
+        return TableWrite(
             table=name,
             snapshot=snapshot,
             partition=self.work.partition,
@@ -121,7 +148,6 @@ class Transaction:
             schema=schema,
             replaced=commit.mode == "replace",
         )
-        return written, commit
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

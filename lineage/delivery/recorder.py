@@ -92,7 +92,7 @@ class EventRecorder:
         from assay.lineage.delivery.completeness import later_commits, read_marks, remember
         from assay.lineage.delivery.rebuild import ENDED, events_of, published
 
-        self._empty_spool()  # it may hold terminal events
+        self.empty_spool()  # it may hold terminal events
         now = datetime.now(UTC)
         # Looked for before the tables are read: what is gone now cannot publish any more after that.
         before = now - abandoned if abandoned is not None else datetime.min.replace(tzinfo=UTC)
@@ -158,7 +158,7 @@ class EventRecorder:
             return
         try:
             if time.monotonic() >= self._paused_until:
-                self._empty_spool()
+                self.empty_spool()
                 self._put([body])
                 self._complaints -= {"store", "spool"}
                 if self._forward_to is not None:
@@ -172,7 +172,8 @@ class EventRecorder:
         except OSError as error:
             self._complain("spool", f"is not written either ({type(error).__name__}); events are lost")
 
-    def _empty_spool(self) -> None:
+    def empty_spool(self) -> None:
+        """Take up what was written beside the store while it was away. Raises what the store raises."""
         self._spool.empty(self._put)
 
     def _put(self, bodies: Sequence[bytes], *, once: bool = True) -> None:

@@ -63,7 +63,7 @@ def test_two_projects_and_a_teams_own_assets_are_one_code_location(make: Callabl
     dg.Definitions.validate_loadable(merged)
     assert {sensor.name for sensor in merged.sensors or ()} == {"kiosk_arrivals", "depot_arrivals"}
     jobs = {"kiosk_daily_from_2026_01_01", "depot_daily_from_2026_01_01"}
-    assert {job.name for job in merged.jobs or ()} == jobs
+    assert {job.name for job in merged.jobs or ()} == {*jobs, "kiosk_maintain", "depot_maintain"}
     with dg.DagsterInstance.ephemeral() as instance:
         for job in sorted(jobs):
             done = merged.resolve_job_def(job).execute_in_process(partition_key="2026-01-01", instance=instance)

@@ -91,7 +91,7 @@ def test_a_dry_run_names_the_consequences_and_needs_no_dagster(shop: Any, assay:
     path = {"PYTHONPATH": f"{ROOT}:{shop.home.parent / 'project'}"}
     done = subprocess.run([sys.executable, "-c", light], cwd=ROOT, env={**os.environ, **path}, check=False)
     assert done.returncode == 0
-    assert consequences([], shop.steps, shop.env) == []
+    assert consequences([], shop.steps, shop.env) == ([], [])
 
 
 def test_ctrl_c_stops_after_the_step_that_runs(new_shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:

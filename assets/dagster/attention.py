@@ -1,0 +1,130 @@
+"""Whether Dagster does its part: the sensor looks, what is stale is run, history does not grow for ever."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
+
+from assay.assets.dagster.history import last_runs, sensors, unresolved
+from assay.assets.dagster.run_recovery import UNFINISHED
+from assay.assets.dagster.run_requests import TRIMMED_TAG
+from assay.assets.planning.plan import planned_runs, stages
+from assay.assets.steps.step import Resources, Step
+from assay.errors import AssayError, plural
+
+_SILENT = timedelta(minutes=10)  # a sensor looks every 30 seconds
+_IDLE = timedelta(minutes=15)
+_FAILURES = 3
+_LOOKED_AT = 200  # runs
+_SOME = 100  # old runs that are no reason to say anything
+
+
+def sensor(instance: dg.DagsterInstance, project: str, now: datetime | None = None) -> str:
+    """How the project's sensor does.
+
+    Args:
+        instance: Whose.
+        project: Its name.
+        now: The time now.
+
+    Raises:
+        AssayError: It is stopped, or stuck, or fails.
+    """
+    now = now or datetime.now(UTC)
+    states = sensors(instance, project)
+    if not states:
+        return "has never run (`assay up` starts it)"
+    if all(state.status == InstigatorStatus.STOPPED for state in states):
+        raise AssayError(
+            "It is stopped: nothing new is run by itself. Next: switch it on in the Dagster UI (Automation)."
+        )
+    if not _daemon_runs(instance, now):
+        return "no daemon runs now (`assay up` starts it)"
+    ticks = max((_ticks(instance, state) for state in states), key=lambda found: found[0].timestamp if found else 0.0)
+    if not ticks:
+        return "has not looked yet"
+    since = now - datetime.fromtimestamp(ticks[0].timestamp, UTC)
+    if since > _SILENT:
+        raise AssayError(
+            f"It is stuck: the daemon runs, and its last look began {_minutes(since)} ago. Next: restart `assay up`; if it "
+            "happens again, look at the sensor's last tick in the Dagster UI."
+        )
+    if len(ticks) == _FAILURES and all(tick.status == TickStatus.FAILURE for tick in ticks):
+        raise AssayError(f"Its last {_FAILURES} looks failed. Next: read the error of its last tick in the Dagster UI.")
+    return f"looked {_minutes(since)} ago"
+
+
+def _ticks(instance: dg.DagsterInstance, state: Any) -> Sequence[Any]:
+    return instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_FAILURES)
+
+
+def _daemon_runs(instance: dg.DagsterInstance, now: datetime) -> bool:
+    beat = instance.get_daemon_heartbeats().get(InstigatorType.SENSOR.value)
+    return beat is not None and now.timestamp() - beat.timestamp < _SILENT.total_seconds()
+
+
+def backlog(
+    instance: dg.DagsterInstance, steps: Sequence[Step], env: Resources, project: str, now: datetime | None = None
+) -> str:
+    """Whether what is stale is being run.
+
+    Args:
+        instance: Whose runs.
+        steps: The pipeline.
+        env: What steps use.
+        project: Its name.
+        now: The time now.
+
+    Raises:
+        AssayError: Partitions wait although the daemon runs, and nothing has been done for a while.
+    """
+    now = now or datetime.now(UTC)
+    runs = last_runs(instance, _LOOKED_AT)
+    open_ = {(run.partition, table) for run in unresolved(runs) for table in run.assets}
+    planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
+    waiting = [unit for unit in planned if not {(unit.partition, table) for table in unit.tables} & open_]
+    if not waiting:
+        return "nothing waits"
+    text = f"{plural(len(waiting), 'run')} to be made ({waiting[0]}{', …' if waiting[1:] else ''})"
+    if not _daemon_runs(instance, now) or not sensors(instance, project):
+        return f"{text}: `assay up` or `assay materialize` makes them"
+    busy = instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED))
+    last = max((run.ended for run in runs if run.ended is not None), default=None)
+    if busy or (last is not None and now - last < _IDLE):
+        return f"{text}, which is going on"
+    raise AssayError(
+        f"{text[0].upper()}{text[1:]}, and none was made for {_minutes(now - last) if last else 'as long as there is history'}, "
+        "although the sensor runs. Next: `assay status` says what was given up; `assay materialize` makes them now."
+    )
+
+
+def retention(instance: dg.DagsterInstance, days: int, now: datetime | None = None) -> str:
+    """Whether old history is removed.
+
+    Args:
+        instance: Whose.
+        days: How many days are kept (0: all).
+        now: The time now.
+
+    Raises:
+        AssayError: There is much more than that.
+    """
+    if not days:
+        return "all is kept (ASSAY_HISTORY_DAYS=0)"
+    before = (now or datetime.now(UTC)) - timedelta(days=days)
+    old = instance.get_runs_count(dg.RunsFilter(created_before=before))
+    old -= instance.get_runs_count(dg.RunsFilter(created_before=before, tags={TRIMMED_TAG: TRIMMED_TAG}))
+    if old > _SOME:
+        raise AssayError(
+            f"{plural(old, 'run')} older than {days} days, and nothing removes them. Next: `assay maintain --yes`, or set "
+            "ASSAY_HISTORY_DAYS: then the daily job does it."
+        )
+    return f"{plural(old, 'run')} older than {days} days"
+
+
+def _minutes(span: timedelta) -> str:
+    seconds = max(0, int(span.total_seconds()))
+    return plural(seconds, "second") if seconds < 120 else plural(seconds // 60, "minute")

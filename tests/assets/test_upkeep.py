@@ -1,0 +1,69 @@
+"""Upkeep says what there is to do, does it when it is wanted, and loses nothing."""
+
+import sqlite3
+from pathlib import Path
+
+import polars as pl
+from deltalake import DeltaTable
+from polars.testing import assert_frame_equal
+
+import assay
+from assay.assets.upkeep import keep_up, small
+from assay.features.retention.checkpoints import commits_since_checkpoint
+from assay.lineage.delivery.recorder import SPOOL
+
+
+def test_a_table_from_before_gets_its_checkpoint_and_keeps_its_log(tmp_path: Path) -> None:
+    store = assay.open(home=tmp_path)
+    with store.transaction("clean/x") as tx:
+        tx.write("clean/x", pl.DataFrame({"x": [0]}))
+    table = DeltaTable(store.table("clean/x").uri)
+    table.alter.set_table_properties({"delta.checkpointInterval": "100"})
+    for number in range(1, 25):
+        with store.transaction("clean/x") as tx:
+            tx.write("clean/x", pl.DataFrame({"x": [number]}), mode="append")
+    before = store.table("clean/x").scan().collect()
+    log = sorted((tmp_path / "lake/clean/x/_delta_log").glob("*.json"))
+    assert commits_since_checkpoint(store.lake, "clean/x") == 27
+    looked, *_ = keep_up(store.env(), do=False)
+    assert (looked.what, looked.count, looked.done) == ("checkpoints", 1, False)
+    assert commits_since_checkpoint(store.lake, "clean/x") == 27
+    done, *_, versions = keep_up(store.env(), do=True)
+    assert (done.count, done.done) == (1, True)
+    assert (versions.what, versions.by) == ("old versions", "assay vacuum --yes")
+    assert commits_since_checkpoint(store.lake, "clean/x") == 0
+    assert all(file.is_file() for file in log)
+    assert_frame_equal(store.table("clean/x").scan().collect().sort("x"), before.sort("x"))
+    assert len(store.table("clean/x").at().commits) == 27
+
+
+def test_events_beside_the_lineage_store_are_taken_up(tmp_path: Path) -> None:
+    store = assay.open(home=tmp_path)
+    with store.transaction("clean/x") as tx:
+        tx.write("clean/x", pl.DataFrame({"x": [0]}))
+    body = store.lineage_store.events()[0].body
+    (tmp_path / SPOOL).write_bytes(body + b"\nno event\n")
+    _, looked, *_ = keep_up(store.env(), do=False)
+    assert (looked.count, looked.done) == (2, False)
+    _, done, *_ = keep_up(store.env(), do=True)
+    assert done.done
+    _, left, *_ = keep_up(store.env(), do=False)
+    assert left.count == 0
+    assert ".broken holds lines that are no events" in left.detail
+
+
+def test_a_database_of_which_much_is_free_is_made_small(tmp_path: Path) -> None:
+    file = tmp_path / "plans.db"
+    with sqlite3.connect(file) as database:
+        database.execute("create table t (x blob)")
+        database.executemany("insert into t values (?)", [(b"x" * 4000,)] * 100)
+        database.execute("delete from t where rowid > 1")
+    database.close()
+    size = file.stat().st_size
+    assert small([file, tmp_path / "none.db"], do=False).count == 1
+    assert file.stat().st_size == size
+    assert small([file], do=True).count == 1
+    assert file.stat().st_size < size / 10
+    assert small([file], do=True).count == 0
+    (tmp_path / "damaged.db").write_bytes(b"no database" * 1000)
+    assert small([tmp_path / "damaged.db"], do=True).count == 0
