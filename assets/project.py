@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
-from assay.settings import PROJECT_FILE, folder_above, project_folder
+from assay.project_folder import PROJECT_FILE, folder_above, project_folder
 
 ENTRY_POINTS = "assay.projects"
 

@@ -1,5 +1,6 @@
 """The `assay` command. Subcommands are loaded when called, so that `assay --help` is quick."""
 
+import gc
 import importlib
 import sys
 from typing import Any
@@ -9,30 +10,85 @@ import click
 from assay.cli.exit_codes import EXIT_DONE, EXIT_ERROR, EXIT_USAGE
 from assay.errors import AssayError, nearest
 
+# Objects made until Python looks for garbage. Of the modules that a command imports nothing is, and by default each thousand of
+# their objects would be looked through.
+GARBAGE = 50_000
+# Name -> where it is, and its first sentence, so that `assay --help` imports none of them (a test compares the two).
 COMMANDS = {
-    "init": ("assay.cli.init", "init"),
-    "materialize": ("assay.cli.pipeline", "materialize"),
-    "status": ("assay.cli.status", "status"),
-    "up": ("assay.cli.up", "up"),
-    "sources": ("assay.cli.catalogue", "sources"),
-    "tables": ("assay.cli.tables", "tables"),
-    "report": ("assay.cli.report", "report"),
-    "quarantine": ("assay.cli.quarantine", "quarantine"),
-    "contract": ("assay.cli.contract", "contract"),
-    "views": ("assay.cli.catalogue", "views"),
-    "features": ("assay.cli.features", "features"),
-    "training-sets": ("assay.cli.catalogue", "training_sets"),
-    "models": ("assay.cli.catalogue", "models"),
-    "predictions": ("assay.cli.predictions", "predictions"),
-    "trace": ("assay.cli.lineage", "trace"),
-    "impact": ("assay.cli.lineage", "impact"),
-    "pins": ("assay.cli.catalogue", "pins"),
-    "pin": ("assay.cli.lake", "pin"),
-    "maintain": ("assay.cli.maintain", "maintain"),
-    "vacuum": ("assay.cli.lake", "vacuum"),
-    "lineage": ("assay.cli.lineage", "lineage"),
-    "doctor": ("assay.cli.lake", "doctor"),
+    "init": (
+        "assay.cli.init",
+        "init",
+        "Write a project called NAME: a source with its contract and delivered files, two views, a test, what Dagster needs.",
+    ),
+    "materialize": ("assay.cli.pipeline", "materialize", "Materialise what is stale, through Dagster, and wait."),
+    "status": (
+        "assay.cli.status",
+        "status",
+        "Say what is up to date, what waits for what, what was refused and why, what was given up, and the last runs.",
+    ),
+    "up": (
+        "assay.cli.up",
+        "up",
+        "Open the Dagster UI with its daemon (sensors, queue) and the console, on 127.0.0.1, until Ctrl-C.",
+    ),
+    "sources": ("assay.cli.catalogue", "sources", "Declared sources: what is read, and what must hold of it."),
+    "tables": ("assay.cli.tables", "tables", "List the tables, or one table's versions."),
+    "report": (
+        "assay.cli.report",
+        "report",
+        "Show what the contract found in a batch of TABLE, and the profile of its clean rows.",
+    ),
+    "quarantine": (
+        "assay.cli.quarantine",
+        "quarantine",
+        "Rows that broke a rule: kept whole, with the rules they broke, and what was decided about them.",
+    ),
+    "contract": (
+        "assay.cli.contract",
+        "contract",
+        "Contracts: drafted from data, compared with each other, exchanged as ODCS.",
+    ),
+    "views": ("assay.cli.catalogue", "views", "Declared feature views: features of an entity over time."),
+    "features": ("assay.cli.features", "features", "Feature values and training sets."),
+    "training-sets": ("assay.cli.catalogue", "training_sets", "Training sets in the lake, every version."),
+    "models": ("assay.cli.catalogue", "models", "Models in the lake, every version."),
+    "predictions": (
+        "assay.cli.predictions",
+        "predictions",
+        "List the latest predictions of MODEL, newest first: ids, times, answers.",
+    ),
+    "trace": ("assay.cli.lineage", "trace", "From a prediction to the source bytes."),
+    "impact": (
+        "assay.cli.lineage",
+        "impact",
+        "Everything downstream of a table, a version, a partition or a column: tables, training sets, models, predictions.",
+    ),
+    "pins": ("assay.cli.catalogue", "pins", "Leases that keep snapshots readable (to add and remove them: assay pin)."),
+    "pin": ("assay.cli.lake", "pin", "Leases that keep snapshots readable."),
+    "maintain": (
+        "assay.cli.maintain",
+        "maintain",
+        "Write checkpoints, remove Dagster's old history, take up leftovers, free space.",
+    ),
+    "vacuum": ("assay.cli.lake", "vacuum", "Free files that no recent and no pinned version needs."),
+    "lineage": (
+        "assay.cli.lineage",
+        "lineage",
+        "The lineage graph: search it, follow columns, compare versions; and the OpenLineage events that it is made from.",
+    ),
+    "doctor": (
+        "assay.cli.lake",
+        "doctor",
+        "Say how this installation is: settings, lake, model, lineage store and its backlog, disk, clocks, sensor and history.",
+    ),
 }
+
+
+class InOrder(click.Group):
+    """A group that lists its commands as they were given, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
 
 class Lazy(click.Group):
@@ -47,8 +103,16 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return _commands_of_project(ctx).get(cmd_name)
-        module, name = COMMANDS[cmd_name]
+        module, name, _ = COMMANDS[cmd_name]
         return getattr(importlib.import_module(module), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        try:
+            own = _commands_of_project(ctx)
+        except AssayError:
+            own = {}
+        listed = [click.Command(name, help=text) for name, (_, _, text) in COMMANDS.items()]
+        InOrder(commands=[*listed, *own.values()]).format_commands(ctx, formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -111,6 +175,7 @@ def _complete(ctx: click.Context, shell: str) -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """The console entry point: an AssayError becomes one line and exit code 1."""
+    gc.set_threshold(GARBAGE)
     try:
         code = cli.main(args=args, prog_name="assay", standalone_mode=False)
     except click.ClickException as problem:

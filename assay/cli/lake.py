@@ -112,7 +112,7 @@ def vacuum(table: str | None, keep_days: int, yes: bool, as_json: bool) -> None:
 @click.command()
 @json_option
 def doctor(as_json: bool) -> int:
-    """Say how this installation is: settings, lake, model, lineage store and its backlog, disk, clocks, the sensor and history.
+    """Say how this installation is: settings, lake, model, lineage store and its backlog, disk, clocks, sensor and history.
     Exit code 3 if anything is wrong, with what to do.
 
     \b

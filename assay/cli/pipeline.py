@@ -119,13 +119,14 @@ def _run(
     from assay.assets.dagster.materialize import materialize as run_all
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
+    from assay.assets.dagster.sessions import kept_sessions
     from assay.assets.dagster.stopping import finish_gently
 
     def heard() -> None:
         err.print("Stopping when the current step has committed (Ctrl-C again: at once).")
 
     quiet()
-    with progress(as_json) as bar, open_instance(dagster_home()) as instance:
+    with progress(as_json) as bar, kept_sessions(), open_instance(dagster_home()) as instance:
         end_killed_runs(instance)
         store.recover_events(over=is_over(instance))
         env = replace(store.env(), progress=ticking(bar))
@@ -250,7 +251,8 @@ def _summarise(summary: "Summary", seconds: float, *, complete: bool) -> None:
 
 def dagster_home() -> Path:
     """Where Dagster keeps its runs: DAGSTER_HOME, or dagster_home/ of the project (or here), or HOME/dagster."""
-    from assay.settings import Settings, project_folder
+    from assay.project_folder import project_folder
+    from assay.settings import Settings
 
     if os.environ.get("DAGSTER_HOME"):
         return Path(os.environ["DAGSTER_HOME"]).expanduser().resolve()

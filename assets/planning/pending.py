@@ -48,7 +48,7 @@ def waiting_steps(
         steps: Some or all of the pipeline.
         env: What steps use.
         chosen: Partitions to look at. Default: all with deliveries or data.
-        latest: Of these only the last ones.
+        latest: Of these only the last ones. After a plan that was kept not all are listed for it.
     """
     env = replace(env, lake=env.lake.remembering())
     writers = {table: step for step in steps for table in step.outputs}
@@ -56,10 +56,19 @@ def waiting_steps(
     for stage in stages(steps):
         keys: Sequence[str | None] = [None]
         if stage[0].partitioning.is_partitioned:
-            keys = partitions_of(stage, env, chosen)[-latest if latest else None :]
+            keys = _latest(stage, env, latest) if latest and not chosen else partitions_of(stage, env, chosen)
         for key in keys:
             found += [one for step in stage if (one := _waiting(step, key, env, writers)) is not None]
     return found
+
+
+def _latest(stage: Sequence[Step], env: Resources, count: int) -> list[str]:
+    """The last partitions of a stage, as the planner has just seen them; where it remembers nothing, as they are."""
+    partitioning = stage[0].partitioning
+    seen = [env.plans.latest(step.name, count) if partitioning.is_timed else None for step in stage]
+    known = [keys for keys in seen if keys is not None]
+    keys = partitioning.known(sorted(set().union(*known))) if len(known) == len(seen) else partitions_of(stage, env)
+    return keys[-count:]
 
 
 def _waiting(step: Step, key: str | None, env: Resources, writers: Mapping[str, Step]) -> Waiting | None:

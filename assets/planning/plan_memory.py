@@ -106,7 +106,7 @@ class PlanMemory:
         known.open.discard(key)
 
     def _look_at_deliveries(self, step: Step, watched: Watched, known: Known) -> None:
-        """Open the partitions whose deliveries have changed, or may have."""
+        """Open the partitions whose deliveries have changed, or may have. Where all are gone, nothing is to be done."""
         try:
             with panics_as_errors(step.outputs[0]):
                 marks = watched.marks(self._env.settings) if watched.marks else None
@@ -117,7 +117,6 @@ class PlanMemory:
             return
         self._marks[step.name] = dict(marks)
         changed = {key for key, mark in marks.items() if not mark or known.marks.get(key) != mark}
-        changed |= known.marks.keys() - marks.keys()
         known.open |= set(step.partitioning.known(sorted(changed)))
 
     # -- what has changed ------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import polars as pl
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.errors import AssayError
-from assay.settings import Settings, project_folder
+from assay.project_folder import project_folder
+from assay.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -86,6 +86,17 @@ class PlanStore:
         """The partitions for which this file was delivered. Raises Forgotten."""
         return self._partitions("select partition from files where step = ? and sha256 = ?", step, sha256)
 
+    def latest(self, step: str, count: int) -> set[str] | None:
+        """The last partitions of a step that were looked at or have to be, by their keys, and maybe more. None where the last
+        plan was not kept."""
+        if self._file is None or not self._kept or not self._file.is_file():
+            return None
+        with suppress(OSError, sqlite3.Error, ValueError, TypeError), closing(self._connect()) as database:
+            row = database.execute("select open from steps where step = ?", (step,)).fetchone()
+            query = "select partition from partitions where step = ? order by partition desc limit ?"
+            return row and {*json.loads(row[0]), *(key for (key,) in database.execute(query, (step, count)))}
+        return None
+
     def _partitions(self, query: str, *values: object) -> set[str]:
         if self._file is None or not self._file.is_file():
             return set()

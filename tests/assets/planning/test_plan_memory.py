@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from assay.assets.decisions.review import Decision, RowSelection, decide
 from assay.assets.declarations import ordered, steps_of
-from assay.assets.planning import plan_memory
+from assay.assets.planning import pending, plan_memory
+from assay.assets.planning.pending import waiting_steps
 from assay.assets.planning.plan import Chosen, partitions_of, planned_runs, stages
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.reader import Reading, SourceReader
@@ -228,7 +229,7 @@ class World:
     def decide(self, chance: random.Random) -> None:
         """An exception with an end, for whatever is in quarantine."""
         until = (self.now + timedelta(days=chance.choice([0, 2]))).date()
-        decision = Decision("release", "seen", "kim", {}, ("amount.ge", "shop.exists"), until)
+        decision = Decision("release", "seen", "kim", {}, ("amount.ge",), until)
         try:
             decide(self.source, self.env(), RowSelection(chance.choice(DAYS)), decision, dry_run=False)
         except AssayError:
@@ -312,6 +313,86 @@ def test_a_plan_with_a_memory_is_that_of_one_without(
         assert world.plan(world.env()) == expected, "and remembers"
 
 
+# -- what has to be seen, each for itself --------------------------------------------------------------------------------
+
+
+def check(world: World) -> Plan:
+    """The plan, which is that of one without a memory."""
+    expected = world.expected()
+    assert world.plan(world.env(recording=False)) == expected
+    assert world.plan(world.env()) == expected
+    return expected
+
+
+def days_of(world: World, table: str) -> list[str | None]:
+    return [key for key, tables in check(world) if table in tables]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Three days, done and seen."""
+    made = World(tmp_path)
+    made.write("shops/0.csv", "shop\nA\n")
+    for day in DAYS[:3]:
+        made.write(f"orders/{day}/a.csv", made.order(day, 1.0, 2.0, -3.0))
+    made.run()
+    made.run()  # predictions: the model was not there for the first
+    assert check(made) == []
+    return made
+
+
+def test_a_day_that_held_only_copies_is_due_when_the_original_changes(world: World) -> None:
+    world.write(f"orders/{DAYS[3]}/copy.csv", (world.landing / "orders" / DAYS[1] / "a.csv").read_text())
+    world.run()
+    assert check(world) == []
+    world.write(f"orders/{DAYS[1]}/a.csv", world.order(DAYS[1], 7.0))
+    assert days_of(world, "raw/orders") == [DAYS[1]]
+    world.run(1)
+    assert days_of(world, "raw/orders") == [DAYS[3]], "its bytes are nowhere else any more"
+    world.run()
+    world.write(f"orders/{DAYS[0]}/more.csv", (world.landing / "orders" / DAYS[2] / "a.csv").read_text())
+    world.write(f"orders/{DAYS[2]}/a.csv", world.order(DAYS[2], 8.0))
+    world.run(1)
+    assert check(world), "and now a file of a later day came first"
+
+
+def test_a_day_that_comes_late_concerns_what_was_predicted_after_it(world: World) -> None:
+    """Its features hold for later rows, and by nothing but their times."""
+    world.write(f"orders/{DAYS[4]}/a.csv", world.order(DAYS[4], 1.0))
+    world.run()
+    assert check(world) == []
+    world.write(f"orders/{DAYS[3]}/a.csv", world.order(DAYS[3], 1.0))
+    world.run(1)
+    assert days_of(world, "predictions/guess") == DAYS[3:]
+
+
+def test_an_exception_ends_and_a_clock_goes_back(world: World) -> None:
+    decision = Decision("release", "seen", "kim", {}, ("amount.ge",), world.now.date())
+    decide(world.source, world.env(), RowSelection(DAYS[1]), decision, dry_run=False)
+    assert days_of(world, "clean/orders") == [DAYS[1]]
+    world.run()
+    assert check(world) == []
+    world.now += timedelta(days=1)
+    assert days_of(world, "clean/orders") == [DAYS[1]], "the exception is over"
+    world.run()
+    assert check(world) == []
+    world.now -= timedelta(days=1)
+    assert days_of(world, "clean/orders") == [DAYS[1]]
+
+
+def test_what_others_do_to_a_table_is_seen(world: World) -> None:
+    table = DeltaTable(world.store.lake.table("clean/orders").uri)
+    table.delete(f"partition_key = '{DAYS[1]}'")
+    assert days_of(world, "features/sums") == [DAYS[2]], "day 2 itself waits"
+    table.restore(table.version() - 1)
+    assert check(world) == []
+    shutil.rmtree(Path(world.store.lake.storage.root, "features/sums"))
+    assert days_of(world, "features/sums") == DAYS[:3]
+    world.steps = ()
+    world.source, world.steps = world.declared[0.0, "3d"]
+    assert days_of(world, "features/sums") == DAYS[:3]
+
+
 # -- how much is looked at ---------------------------------------------------------------------------------------------
 
 
@@ -346,12 +427,18 @@ def day_of(number: int) -> str:
 
 
 def test_how_much_is_looked_at_does_not_depend_on_the_history(
-    tmp_path: Path, looked: list[tuple[str, str | None]]
+    tmp_path: Path, looked: list[tuple[str, str | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    listed: list[Any] = []
+    monkeypatch.setattr(pending, "partitions_of", lambda *given: listed.append(given) or partitions_of(*given))
+
     def by_steps(world: World) -> Counter[str]:
         looked.clear()
+        listed.clear()
         hashed = world.env().hashes.computed
         world.plan(world.env())
+        assert waiting_steps(world.steps, world.env(), latest=2) == []
+        assert listed == [], "nor are all partitions listed for what waits"
         found = Counter(table for table, _ in looked)
         return found + Counter(hashed=world.env().hashes.computed - hashed)
 

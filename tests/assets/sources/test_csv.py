@@ -1,12 +1,15 @@
 import csv
 import io
+from collections.abc import Iterator
 
 import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
-from assay.assets.sources.csv import read_csv
+from assay.assets.sources.csv import SMALL, read_blocks, read_csv
+from assay.assets.sources.csv_records import Fields, read_records, records
 from assay.assets.sources.deliveries import DeliveryError
 
 OURS = ["_row_number", "_defect", "_line"]
@@ -149,3 +152,67 @@ def test_no_physical_line_is_lost_whatever_is_broken(lines: list[str], damage: l
     defective = frame["_defect"].is_not_null()
     assert (frame["_line"].is_not_null() == defective).all()
     assert frame.filter(defective).select("a", "b").null_count().row(0) == (defective.sum(), defective.sum())
+
+
+texts = ("1", "a b", "é", "x" * 20, "", " ", "\0", "\ufeff", "\x1c", "\u2028")
+marks = (
+    ",",
+    ",",
+    ",",
+    ",,",
+    "\n",
+    "\n",
+    "\n",
+    "\n\n",
+    "\r\n",
+    "\r",
+    '"',
+    '"',
+    '""',
+    '"a"',
+    '"a,b"',
+    '"\n"',
+    "1,2\n",
+    '"x","y"\n',
+)
+pieces = st.sampled_from((*texts, *marks))
+LEGAL = ("1,2", '"",', ',""', '"a ""b""","x,y"', "\xe9,", ",", "5,6\r", "")
+
+
+@given(
+    st.sampled_from(["a", "a,b", "a,b,c", '"a","b\r"', "\ufeffa,b", "\r\n\na,b", "a,a", 'a,"', ""]),
+    st.lists(pieces, max_size=30) | st.lists(st.sampled_from(LEGAL).map("{}\n".format), max_size=12),
+    st.integers(1, 60),
+    st.sampled_from([b"", b"", b"", b"\xff", b"\n\xe9,x"]),
+)
+@example("a,b", ["1,2\n", '3,"x\n', "4,5\n", 'y"\n', "6,7\n"], 4, b"")
+@example("a,b", ['1,"open\n', "2,3\n", "4,5\n"], 4, b"")
+@example("a,b", ["1,2\n", "3\n", "4,5,6\n"], 60, b"")
+@example("a", ["\ufeff1\n", "2\n"], 1, b"")
+def test_blocks_give_what_the_record_reader_gives(header: str, body: list[str], size: int, bad: bytes) -> None:
+    content = f"{header}\n{''.join(body)}".encode() + bad
+    blocks = read_blocks("t/a.csv", content, size)
+    if blocks is None:
+        return  # left to the record reader
+    assert_frame_equal(blocks, read_records("t/a.csv", content))
+
+
+def test_of_a_large_file_the_record_reader_has_only_what_is_not_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = [f"{number},text {number},\r" for number in range(5000)]
+    quoted = [f'{number},"text, ""{number}""",""' for number in range(5000)]
+    broken = [f"{number},x,y,z" if number % 500 == 0 else f"{number},x,y" for number in range(5000)]
+    joined = [f'{number},"two\nlines",y' if number % 500 == 0 else f"{number},x,y" for number in range(5000)]
+    content = "\n".join(["a,b,c", *plain, *quoted, *broken, *joined]).encode()
+    expected = read_records("t/a.csv", content)
+    assert len(content) > SMALL
+    read = list[str]()
+
+    def counting(lines: list[str], start: int, width: int) -> Iterator[tuple[Fields | None, str]]:
+        for fields, text in records(lines, start, width):
+            read.append(text)
+            yield fields, text
+
+    monkeypatch.setattr("assay.assets.sources.csv.records", counting)
+    assert_frame_equal(read_csv("t/a.csv", content), expected)
+    assert len(read) == 20
+    assert expected["_defect"].count() == 10

@@ -1,0 +1,99 @@
+"""CSV by RFC 4180, one record at a time: a record that is not legal is a defect, and the next physical line starts afresh.
+
+Polars and the standard library are too kind for this: they pad short rows, let an open quote swallow the rest of the file,
+or cannot tell an empty field (null) from a quoted empty one.
+"""
+
+import re
+from collections.abc import Iterator
+
+import polars as pl
+
+from assay.assets.sources.deliveries import DeliveryError
+from assay.assets.sources.text import ENCODING, RESERVED, UNPARSABLE, frame_of, lines_of, undecodable
+
+Fields = list[str | None]
+
+_FIELD = re.compile(r'(?:\A|,)("(?:[^"]|"")*+"|[^",\r\n]*+)')
+
+
+def read_records(path: str, content: bytes) -> pl.DataFrame:
+    """Every record as strings: an empty field is null, a quoted empty one is the empty string.
+
+    A last line without line feed counts as whole if its fields do. Raises `DeliveryError` for an unusable header.
+    """
+    lines = lines_of(path, content)
+    first = next((index for index, line in enumerate(lines) if line.rstrip("\r")), len(lines))
+    text, used = record_at(lines, first, None) if first < len(lines) else ("", 0)
+    header = header_of(path, first + 1, text)
+    rows: list[Fields] = []
+    defects: dict[int, tuple[str, str]] = {}
+    for fields, text in records(lines, first + used, len(header)):
+        if fields is None:
+            defects[len(rows)] = (ENCODING if undecodable(text) else UNPARSABLE, text)
+        rows.append(fields or [None] * len(header))
+    columns = zip(*rows, strict=True) if rows else ((),) * len(header)
+    return frame_of(dict(zip(header, columns, strict=True)), defects, len(rows))
+
+
+def records(lines: list[str], start: int, width: int) -> Iterator[tuple[Fields | None, str]]:
+    """Each record's fields (None: it has a defect) and its text. Blank lines are no records."""
+    index = start
+    while index < len(lines):
+        line = lines[index]
+        if '"' in line:
+            text, used = record_at(lines, index, width)
+            fields = fields_of(text)
+            index += used
+        else:
+            text = line.removesuffix("\r")
+            fields = [field or None for field in text.split(",")] if "\r" not in text else None
+            index += 1
+        if text:
+            yield (fields if fields and len(fields) == width and not undecodable(text) else None), text
+
+
+def record_at(lines: list[str], start: int, width: int | None) -> tuple[str, int]:
+    """The text of the record at `start` and how many physical lines it has.
+
+    Legal quoting leaves a line open only after an odd number of quotes, and closes it on the next odd line; so an open line
+    is tried up to there, and stands alone if that gives no legal record. All scans together stay linear.
+    """
+    if lines[start].count('"') % 2:
+        end = next((index for index in range(start + 1, len(lines)) if lines[index].count('"') % 2), None)
+        if end is not None:
+            text = "\n".join(lines[start : end + 1]).removesuffix("\r")
+            fields = fields_of(text)
+            if fields is not None and width in (None, len(fields)):
+                return text, end + 1 - start
+    return lines[start].removesuffix("\r"), 1
+
+
+def fields_of(text: str) -> Fields | None:
+    """The fields of one record, or None if it is not legal: then the matches do not cover the text."""
+    raw = _FIELD.findall(text)
+    if sum(map(len, raw)) + len(raw) - 1 != len(text):
+        return None
+    return [field[1:-1].replace('""', '"') if field[:1] == '"' else field or None for field in raw]
+
+
+def header_of(path: str, line: int, text: str) -> list[str]:
+    """The column names. Errors give positions: without a header line, a "name" would be somebody's value."""
+
+    def refuse(problem: str, column: int | None = None) -> DeliveryError:
+        action = "ask the upstream for a header line that names every column once"
+        return DeliveryError(path, problem, action, line=line, column=f"#{column}" if column else None)
+
+    names = fields_of(text)
+    if names is None or undecodable(text):
+        raise refuse("the header is not legal CSV in UTF-8")
+    header: list[str] = []
+    for position, name in enumerate(names, start=1):
+        if name is None or not name.strip():
+            raise refuse("the header leaves this column without a name", position)
+        if name in RESERVED:
+            raise refuse("the header uses a name that Assay keeps for itself", position)
+        if name in header:
+            raise refuse(f"the header gives this column the name of column #{header.index(name) + 1}", position)
+        header.append(name)
+    return header
