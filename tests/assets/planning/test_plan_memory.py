@@ -70,7 +70,7 @@ class Box(SourceReader):
         return pl.read_csv(content, infer_schema=False)
 
 
-def declared(lowest: float, window: str) -> tuple[Source, tuple[Step, ...]]:
+def declared(lowest: float, window: str, retrain: str = "on_change") -> tuple[Source, tuple[Step, ...]]:
     """Five kinds of steps: with and without partitions, marks, batches; windows; a training set, a model, predictions."""
 
     class Shops(Contract):
@@ -118,6 +118,7 @@ def declared(lowest: float, window: str) -> tuple[Source, tuple[Step, ...]]:
         held_back=0,
         save=lambda mean: json.dumps(mean).encode(),
         load=json.loads,
+        retrain=retrain,
     )
     return orders, ordered(steps_of([orders, shops, mails, sizes, sums, model, answers]))
 
@@ -151,9 +152,10 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.store: Store = open_store(home=str(folder))
         self.landing = folder / "landing"
-        self.declared = {key: declared(*key) for key in ((0.0, "2d"), (-10.0, "2d"), (0.0, "3d"))}
+        choices = ((0.0, "2d"), (-10.0, "2d"), (0.0, "3d"), (0.0, "2d", "manual"), (0.0, "2d", "0 12 * * *"))
+        self.declared = {key: declared(*key) for key in choices}
         self.source, self.steps = self.declared[0.0, "2d"]
-        self.now, self.ticks = datetime(2026, 4, 1, tzinfo=UTC), 0
+        self.now, self.ticks = datetime.now(UTC), 0  # as the commits have it
 
     def env(self, *, recording: bool = True) -> Resources:
         return replace(self.store.env(recording=recording), now=lambda: self.now)
