@@ -133,7 +133,7 @@ def _keep(env: Resources, deliveries: Sequence[Delivery]) -> None:
     for delivery in deliveries:
         if storage.size(kept_at(delivery.sha256)) != delivery.size:
             try:
-                storage.put_once(kept_at(delivery.sha256), delivery.content())
+                storage.keep(kept_at(delivery.sha256), delivery.content())
             except DeliveryError:
                 if delivery.file is not None:
                     env.hashes.forget(delivery.file)  # changed where its size, time and inode do not show it
@@ -180,7 +180,12 @@ def _compute(source: Source, tx: Transaction, env: Resources, deliveries: list[D
     tx.sources[:] = [_source_file(item.delivery, item.frame.height) for item in taken]
     batch = hashlib.sha256(" ".join(sorted(item.delivery.sha256 for item in taken)).encode()).hexdigest()[:16]
     frames = [(item.frame, item.delivery.path, item.delivery.sha256) for item in taken]
-    tx.write(source.raw, _linked(frames, batch, _arrived_before(env.lake, source.raw, tx.work.partition or "")))
+    arrived = _arrived_before(env.lake, source.raw, tx.work.partition or "")
+    # Of others the time that their bytes were kept: the same for everybody who takes them at this moment.
+    for item in taken:
+        sha256 = item.delivery.sha256
+        arrived.setdefault(sha256, env.lake.storage.modified(kept_at(sha256)) or datetime.now(UTC))
+    tx.write(source.raw, _linked(frames, batch, arrived))
     return {"files": [item.delivery.path for item in taken]}
 
 

@@ -6,7 +6,6 @@ and "Writer Requirements"), which must not be there yet. Tables with features th
 escaped, and object stores stay with delta-rs.
 """
 
-import errno
 import json
 import re
 import time
@@ -20,7 +19,7 @@ from deltalake.exceptions import DeltaError
 from assay.features.storage.delta_log import Action, commit_path
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile
-from assay.features.storage.storage import Storage
+from assay.features.storage.storage import NO_LINKS, Storage
 
 CHECKPOINT_EVERY = 20
 _PLAIN_WRITER = 3  # up to here: append-only, invariants, constraints, which our writer checks itself
@@ -29,7 +28,6 @@ _SETTINGS = re.compile(
     r"delta\.(constraints\..+|logRetentionDuration|deletedFileRetentionDuration|enableExpiredLogCleanup|checkpointInterval)"
 )
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_=./-]+")
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS)
 
 
 def is_plain(protocol: Mapping[str, object], settings: Mapping[str, str], paths: Sequence[str]) -> bool:
@@ -68,7 +66,7 @@ def write_commit(
     try:
         return storage.put_new(commit_path(table, version), content.encode())
     except OSError as problem:
-        if problem.errno in _NO_LINKS:
+        if problem.errno in NO_LINKS:
             return None
         raise
 

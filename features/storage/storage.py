@@ -20,6 +20,9 @@ from typing import Any
 from assay.errors import AssayError
 from assay.optional import require
 
+# What a file system without hard links answers.
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS)
+
 
 @dataclass(frozen=True)
 class Storage:
@@ -68,6 +71,7 @@ class Storage:
         """Write a local file that nobody has written yet, whole or not at all. False: it is there. Raises OSError where the
         file system has no hard links."""
         target = Path(self.root, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix="_", suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as stream:
@@ -81,6 +85,19 @@ class Storage:
         finally:
             Path(temporary).unlink(missing_ok=True)
         return True
+
+    def keep(self, path: str, content: bytes) -> None:
+        """Write a file whose name is its content. One that is there stays as old as it is, so that its time is when it
+        first came, whoever writes it at the same moment. One of another size is damaged: replaced."""
+        if self.size(path) == len(content):
+            return
+        try:
+            if self.is_local and (self.put_new(path, content) or self.size(path) == len(content)):
+                return
+        except OSError as problem:
+            if problem.errno not in NO_LINKS:
+                raise
+        self.put(path, content)
 
     def put_once(self, path: str, content: bytes) -> None:
         """Write a file whose name is its content: there already means done. One of another size is damaged: replaced.
