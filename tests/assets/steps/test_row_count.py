@@ -76,8 +76,7 @@ def test_a_batch_waits_for_the_count(new_shop: Any) -> None:
     shop = new_shop
     reconcile(shop)
     shop.drop(1, shop.csv(1, 1.0))
-    (failed,) = shop.run().failed
-    assert failed.problems == ("raw/receipts does not exist yet: materialise it first.",)
+    assert not shop.run().failed, "what waits has not failed"
     assert clean_days(shop) == []
     clean = [step for step in shop.steps if step.outputs[0] == "clean/orders"]
     assert waiting(clean, shop.env, lambda _: [shop.day(1)]) == [
@@ -94,6 +93,9 @@ def test_a_batch_waits_for_its_own_days_count(new_shop: Any) -> None:
     for number in (1, 2):
         shop.drop(number, shop.csv(number, 1.0))
     receipts(shop, 1, 1)
-    (failed,) = shop.run().failed
-    assert failed.problems == (f"raw/receipts has no partition {shop.day(2)} yet: materialise it first.",)
+    assert not shop.run().failed
     assert clean_days(shop) == [shop.day(1)], "no count is not a count of none"
+    clean = [step for step in shop.steps if step.outputs[0] == "clean/orders"]
+    assert waiting(clean, shop.env, lambda _: [shop.day(2)]) == [
+        f"raw/receipts has no partition {shop.day(2)} yet: materialise it first."
+    ]
