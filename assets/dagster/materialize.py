@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance import InstanceRef
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.definitions import definitions_of
@@ -158,12 +160,21 @@ nux: {enabled: false}
 """
 
 
+_PRINTED = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+
+
 @contextmanager
 def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance in a folder (made if it is not there), the same that the UI shows."""
+    """The Dagster instance in a folder (made if it is not there), the same that the UI shows.
+
+    What a step prints goes to the terminal. To keep it in a file, too, Dagster starts four processes for each run.
+    """
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         (home / "dagster.yaml").write_text(DAGSTER_YAML)
     os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    ref = InstanceRef.from_dir(str(home))
+    if ref.compute_logs_data.class_name == LocalComputeLogManager.__name__:  # else they are somebody's wish
+        ref = InstanceRef.from_dir(str(home), overrides={"compute_logs": _PRINTED})
+    with dg.DagsterInstance.from_ref(ref) as instance:
         yield instance
