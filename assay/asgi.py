@@ -139,7 +139,7 @@ class BodyLimits:
 
 
 def serve(app: Any, port: int) -> None:
-    """Serve an application on 127.0.0.1 until the process is told to stop."""
+    """Serve an application on 127.0.0.1 until SIGINT or SIGTERM."""
     import uvicorn
 
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=5)

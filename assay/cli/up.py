@@ -81,9 +81,9 @@ def _paths() -> dict[str, str]:
 
 
 def supervise(commands: Sequence[Sequence[str]], environment: Mapping[str, str], folder: Path | None = None) -> int:
-    """Run modules (each with its arguments) side by side in a folder until one of them ends or this process is told to stop;
+    """Run modules (each with its arguments) side by side in a folder until one of them ends, or SIGINT or SIGTERM comes;
     then stop all of them and what they started, also when this process is killed. Returns the exit code of the one that
-    ended by itself, 0 when told to stop."""
+    ended by itself, 0 after a signal."""
     # Started in the background of a script, Ctrl-C's signal is ignored, and so it would be by every child, which stops
     # its own with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

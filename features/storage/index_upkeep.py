@@ -111,7 +111,7 @@ def _add(connection: sqlite3.Connection, t: int, name: str, version: int, conten
     if metadata is not None or protocol is not None:
         texts = [json.dumps(item) if item is not None else None for item in (metadata, protocol)]
         connection.execute("INSERT INTO metadata VALUES (?, ?, ?, ?)", (t, version, *texts))
-    for path in (*removed, *(file.path for file, _ in files)):  # a file that is added again has what is said of it now
+    for path in (*removed, *(file.path for file, _ in files)):  # of a file that is added again, the later entry counts
         connection.execute(
             "UPDATE files SET until = ? WHERE t = ? AND path = ? AND until = ?", (version, t, path, _LIVE)
         )

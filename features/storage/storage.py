@@ -10,7 +10,8 @@ import errno
 import os
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -54,36 +55,18 @@ class Storage:
             stream.close()  # only now the object appears
             return
         target = Path(self.root, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix="_", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with _beside(target, content) as temporary:
+            temporary.replace(target)
 
     def put_new(self, path: str, content: bytes) -> bool:
         """Write a local file that nobody has written yet, whole or not at all. False: it is there. Raises OSError where the
         file system has no hard links."""
         target = Path(self.root, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix="_", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o644)
-            os.link(temporary, target)
-        except FileExistsError:
-            return False
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with _beside(target, content) as temporary:
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
         return True
 
     def keep(self, path: str, content: bytes) -> None:
@@ -169,6 +152,23 @@ class Storage:
             Path(self.root, path).unlink(missing_ok=True)
         else:
             self._remote.delete_file(path)
+
+
+@contextmanager
+def _beside(target: Path, content: bytes) -> Iterator[Path]:
+    """A file with this content in the target's folder, safe on disk, to be moved or linked there; then it is gone."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix="_", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _is_nothing(problem: OSError | ValueError) -> bool:

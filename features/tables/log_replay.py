@@ -125,7 +125,7 @@ class LogReplay:
                 if path in live:
                     live.pop(path).end = entry.version
             for file in entry.added:
-                if file.path in live:  # added again: what is said of it now holds
+                if file.path in live:  # added again: the later entry counts
                     live.pop(file.path).end = entry.version
                 live[file.path] = FileLife(file, entry.version)
                 lives[file.partition].append(live[file.path])

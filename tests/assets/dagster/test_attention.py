@@ -109,7 +109,7 @@ def test_what_waits_although_the_sensor_runs_is_a_backlog(shop: Any, daemon: Dae
     assert backlog().endswith("which is going on")
     shop.drop(1, b"", "later.csv")
     shop.run()
-    assert backlog(NOW) == "nothing waits", "what was refused is said elsewhere"
+    assert backlog(NOW) == "nothing waits", "refused batches are another finding"
 
 
 def test_history_that_nothing_removes_is_named(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
