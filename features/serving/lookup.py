@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -10,6 +10,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.serving.as_of import key_types
 from assay.features.storage.parquet_files import PARTITION
+from assay.features.tables.key_index import KeyIndex, key_print
 from assay.features.tables.lake import TableState
 from assay.features.tables.serving import Serving
 from assay.features.views.columns import require_columns
@@ -73,6 +74,24 @@ def partitions_with(state: TableState, serving: Serving, spine: pl.DataFrame, na
     if not state.partitioned:
         return None
     keys = list(serving.keys)
-    asked = spine.lazy().select(pl.col(key).cast(state.schema[key], strict=False) for key in keys).drop_nulls().unique()
-    partitions = state.scan().select(*keys, PARTITION).join(asked, on=keys, how="semi").select(PARTITION).unique()
-    return partitions.collect()[PARTITION].sort().to_list()
+    asked = spine.select(pl.col(key).cast(state.schema[key], strict=False) for key in keys).drop_nulls().unique()
+    rows = holding(state, keys, asked).select(*keys, PARTITION).join(asked.lazy(), on=keys, how="semi")
+    return rows.select(PARTITION).unique().collect()[PARTITION].sort().to_list()
+
+
+def holding(state: TableState, keys: Sequence[str], asked: pl.DataFrame) -> pl.LazyFrame:
+    """The rows of those partitions of a table that may hold one of these keys, without a look at the others.
+
+    Args:
+        state: The table.
+        keys: Its key columns.
+        asked: Keys: these columns, in the table's types.
+    """
+    if not state.partitioned:
+        return state.scan()
+    columns = [pl.col(key) for key in keys]
+    print_ = key_print(columns)
+    # Polars gives its hashes another form at times.
+    index = KeyIndex(f"keys {list(keys)}", f"polars {pl.__version__}", lambda rows: rows.select(key=print_))
+    partitions = index.partitions(state, asked.select(print_).to_series().drop_nulls())
+    return state.scan(None if partitions is None else [key for key in partitions if key is not None])

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,13 @@ from assay.features.tables.lake import TableState
 FOLDER = "_index/keys"
 # Rows of a table → one column `key` of 64-bit fingerprints, null where a row has no key.
 Prints = Callable[[pl.LazyFrame], pl.LazyFrame]
+
+
+def key_print(key: Iterable[pl.Expr]) -> pl.Expr:
+    """64 bits of a key, null if one of its values is: equal keys have equal ones, different keys hardly ever."""
+    values = list(key)
+    present = pl.all_horizontal(value.is_not_null() for value in values)
+    return pl.when(present).then(pl.struct(value.alias(f"{index}") for index, value in enumerate(values)).hash())
 
 
 @dataclass(frozen=True, slots=True)

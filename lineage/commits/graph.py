@@ -84,8 +84,11 @@ class CommitGraph:
             return []
         versions = log.writer_versions(read.snapshot.version, read.partitions, read.excluded)
         model = model_of(reader) if takes_one_model(reader, read) else None
-        own = [version for version in versions if model in self.models((name, version))] if model is not None else []
-        return own or versions
+        if model is None:
+            return versions
+        # Predictions are made by the newest model of their time: the first one looked at, as a rule.
+        own = next((version for version in reversed(versions) if model in self.models((name, version))), None)
+        return versions if own is None else [own]
 
     def readers(self, version: Version, *, lookups: bool = False) -> dict[Version, bool]:
         """Who read rows that a version wrote; True: only to look something up, which are found with `lookups` alone."""
