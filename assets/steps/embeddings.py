@@ -13,7 +13,7 @@ from assay.assets.steps.watched import Watched, same_partition
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.keys import TEXT_KEY, text_keys
 from assay.features.embeddings.model import resolve_model
-from assay.features.serving.lookup import holding
+from assay.features.serving.relevant_partitions import holding
 from assay.features.storage.sections import Embedding as EmbeddingSection
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing

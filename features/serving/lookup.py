@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -10,10 +10,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.serving.as_of import key_types
 from assay.features.storage.parquet_files import PARTITION
-from assay.features.tables.key_index import KeyIndex, key_print
-from assay.features.tables.lake import TableState
 from assay.features.tables.serving import Serving
-from assay.features.views.columns import require_columns
 
 _FOUND = "__found"
 
@@ -66,32 +63,3 @@ def look_up(rows: pl.DataFrame, lookup: Lookup, *, state: str | None = None) -> 
         present = pl.when(_FOUND).then(pl.lit("present")).otherwise(pl.lit("missing"))
         values = values.with_columns(present.alias(state))
     return pl.concat([rows, values.select(outputs)], how="horizontal")
-
-
-def partitions_with(state: TableState, serving: Serving, spine: pl.DataFrame, name: str) -> list[str] | None:
-    """The partitions of a lookup table that hold a key of the spine; None for a table without partitions."""
-    require_columns(spine.schema, serving.keys, f"{name!r} is looked up by {list(serving.keys)}; the spine")
-    if not state.partitioned:
-        return None
-    keys = list(serving.keys)
-    asked = spine.select(pl.col(key).cast(state.schema[key], strict=False) for key in keys).drop_nulls().unique()
-    rows = holding(state, keys, asked).select(*keys, PARTITION).join(asked.lazy(), on=keys, how="semi")
-    return rows.select(PARTITION).unique().collect()[PARTITION].sort().to_list()
-
-
-def holding(state: TableState, keys: Sequence[str], asked: pl.DataFrame) -> pl.LazyFrame:
-    """The rows of those partitions of a table that may hold one of these keys, without a look at the others.
-
-    Args:
-        state: The table.
-        keys: Its key columns.
-        asked: Keys: these columns, in the table's types.
-    """
-    if not state.partitioned:
-        return state.scan()
-    columns = [pl.col(key) for key in keys]
-    print_ = key_print(columns)
-    # Polars gives its hashes another form at times.
-    index = KeyIndex(f"keys {list(keys)}", f"polars {pl.__version__}", lambda rows: rows.select(key=print_))
-    partitions = index.partitions(state, asked.select(print_).to_series().drop_nulls())
-    return state.scan(None if partitions is None else [key for key in partitions if key is not None])

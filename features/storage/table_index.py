@@ -10,7 +10,7 @@ indexed. What must be proved is therefore never asked here: verification reads t
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,25 @@ class TableIndex:
             AND NOT EXISTS (SELECT 1 FROM ranges AS r WHERE r.file = f.id AND r.name = :column)"""
         found = self._rows(sql, version=version, column=column, low=low, high=high)
         return sorted(((DataFile(*row[:4]), row[4], row[5]) for row in found), key=lambda item: item[0].path)
+
+    def newest_partitions(
+        self,
+        version: int,
+        column: str,
+        low: int | None,
+        below: int,
+        limit: int,
+        partitions: Collection[str] | None = None,
+    ) -> list[tuple[str, int]]:
+        """For at most `limit` files their partition (one of `partitions`; None: any) and the greatest value of a column that
+        their statistics name: at least `low` and less than `below`, the greatest first."""
+        among = "" if partitions is None else "AND f.partition IN (SELECT value FROM json_each(:partitions))"
+        sql = f"""SELECT f.partition, r.high FROM ranges AS r JOIN files AS f ON f.id = r.file
+            WHERE r.t = :t AND r.name = :column AND r.high < :below AND (:low IS NULL OR r.high >= :low)
+            AND f.since <= :version AND f.until > :version AND f.rows <> 0 AND f.partition IS NOT NULL {among}
+            ORDER BY r.high DESC, f.partition LIMIT :limit"""
+        named = {} if partitions is None else {"partitions": json.dumps(sorted(partitions))}
+        return self._rows(sql, version=version, column=column, low=low, below=below, limit=limit, **named)
 
     # -- the table -------------------------------------------------------------------------------------------------
 

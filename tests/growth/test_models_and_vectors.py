@@ -11,7 +11,7 @@ import pytest
 
 from assay.assets.steps.embeddings import Embedding, embedding_step
 from assay.assets.steps.step import execute
-from assay.features.serving.lookup import partitions_with
+from assay.features.serving.relevant_partitions import partitions_with
 from assay.features.storage.storage import Storage
 from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
