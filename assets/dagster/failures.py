@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 from dagster._core.errors import DagsterUserCodeProcessError
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
