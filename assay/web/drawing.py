@@ -55,6 +55,7 @@ class Card:
     actions: tuple[tuple[str, str], ...] = ()
     more_up: tuple[int, str] | None = None
     more_down: tuple[int, str] | None = None
+    counted: bool = True  # else there may be more than these
     focus: bool = False
     muted: bool = False
     lit: bool = False

@@ -291,6 +291,10 @@ class TableState:
         there = {file.partition for file in self.files if file.partition is not None}
         return sorted(there if among is None else there & set(among))
 
+    def count_partitions(self) -> int:
+        """How many partitions hold anything; costs the same however many there are."""
+        return self.index.count_partitions(self.version) if self.checkpointed is None else len(self.partitions())
+
     def last_partition(self) -> str | None:
         """The last of the partitions by their keys."""
         if self.checkpointed is None:
