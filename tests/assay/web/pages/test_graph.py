@@ -60,7 +60,7 @@ def test_a_graph_shows_what_was_read_and_what_was_made(get: Any) -> None:
     said = list(page.cards.values())
     assert any("raw/tickets" in text and "version 2" in text for text in said)
     assert any("features/ticket" in text and "version 2" in text for text in said)
-    assert any("version 2" in text and "1 of 2 checks found something" in text for text in said)
+    assert any("version 2" in text and "rows that broke 1 of 2 rules are in quarantine" in text for text in said)
     assert page.lines
     assert all({source, target} <= page.cards.keys() for source, target, _ in page.lines)
 
