@@ -156,8 +156,8 @@ def _owners(folder: Path, runs: Sequence[_Run], wanted: pl.Series) -> list[int]:
         starts = np.searchsorted(prints, asked, "left")
         ends = np.searchsorted(prints, asked, "right")
         lengths = ends - starts
-        before = np.cumsum(lengths) - lengths
-        places = np.repeat(starts - before, lengths) + np.arange(lengths.sum())  # start … end of each, one after the other
+        before = np.cumsum(lengths) - lengths  # of the places: start … end of each key, one after the other
+        places = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
         found.update(np.unique(owners[places]).tolist())
     return sorted(found)
 
