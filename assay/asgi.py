@@ -19,6 +19,7 @@ from starlette.responses import Response  # noqa: E402
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: E402
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HEADER_SECONDS = 10.0  # until a connection has sent the head of its next request
 BODY_SECONDS = 20.0  # until the whole body is there
 BODY_BYTES = 80 * 1024**2
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -138,8 +139,40 @@ class BodyLimits:
         return f"The body is larger than {self._size // 1024**2} MB."
 
 
+def head_limited(seconds: float = HEADER_SECONDS) -> type[asyncio.Protocol]:
+    """uvicorn's HTTP protocol, which ends a connection that does not send the head of a request in time: middleware sees a
+    request only from then on."""
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    base: Any = AutoHTTPProtocol
+
+    class HeadLimited(base):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._wait_for_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._ends.cancel()
+            super().connection_lost(exc)
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._ends.cancel()
+            self._wait_for_head()
+
+        def _wait_for_head(self) -> None:
+            self._ends = self.loop.call_later(seconds, self._end)
+
+        def _end(self) -> None:
+            waiting = self.cycle is None or self.cycle.response_complete
+            if waiting and self.transport.get_protocol() is self:  # else it is a WebSocket now
+                self.transport.close()
+
+    return HeadLimited
+
+
 def serve(app: Any, port: int) -> None:
     """Serve an application on 127.0.0.1 until SIGINT or SIGTERM."""
     import uvicorn
 
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=5)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=5, http=head_limited())

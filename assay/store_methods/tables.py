@@ -44,9 +44,8 @@ class TableMethods(StoreBase):
             except Denied:
                 continue
             updated = state.last_commit.timestamp
-            infos.append(
-                TableInfo(name, state.version, state.rows(), len(state.partitions()), updated, state.table.uri)
-            )
+            partitions = state.count_partitions()
+            infos.append(TableInfo(name, state.version, state.rows(), partitions, updated, state.table.uri))
         return infos
 
     def table(self, name: str) -> Table:

@@ -55,6 +55,7 @@ class Card:
     actions: tuple[tuple[str, str], ...] = ()
     more_up: tuple[int, str] | None = None
     more_down: tuple[int, str] | None = None
+    counted: bool = True  # else there may be more than these
     focus: bool = False
     muted: bool = False
     lit: bool = False
@@ -202,11 +203,15 @@ def cut(text: str, length: int) -> str:
     return f"{text[:head]}…{text[len(text) - max(length - head - 1, 1) :]}"
 
 
-def checks_badge(passed: int, failed: Sequence[str]) -> Badge | None:
-    """How many checks there were; None without any."""
-    total = passed + len(failed)
+def checks_badge(passed: int, failed: Sequence[str], quarantined: Sequence[str] = ()) -> Badge | None:
+    """How many checks there were; None without any. `failed` are those that did not hold, `quarantined` those of them whose
+    rows went to quarantine, as agreed."""
+    total, open_ = passed + len(failed), len(set(failed) - set(quarantined))
     if not total:
         return None
+    if open_:
+        return Badge(f"✗ {open_}/{total}", "failed", f"{open_} of {total} checks found something")
     if failed:
-        return Badge(f"✗ {len(failed)}/{total}", "failed", f"{len(failed)} of {total} checks found something")
+        meaning = f"rows that broke {len(failed)} of {total} rules are in quarantine"
+        return Badge(f"✓ {total}, {len(failed)} with quarantine", "ok", meaning)
     return Badge(f"✓ {total}", "ok", f"{total} checks passed" if total > 1 else "its check passed")

@@ -17,6 +17,10 @@ from assay.web.view import SIDES, STEP, Act, Side, View
 
 DRAWN = 300  # nodes
 COUNTED = 2_000  # nodes looked at, on each side, to say how many more there are
+# The same for the picture that is drawn unasked: a version of a table is carried by all later ones, and a picture of years
+# says no more than one of a month.
+FIRST_DRAWN = 40
+FIRST_COUNTED = 200
 
 Counts = Mapping[str, int]
 
@@ -58,7 +62,7 @@ class _Reach:
 
 def visible_graph(store: LineageStore, focus: str, view: View) -> VisibleGraph:
     """The graph that a view shows around a node; empty where the node did not exist at that time."""
-    first = neighbourhood(store, focus, up=view.up, down=view.down, as_of=view.as_of, limit=DRAWN)
+    first = _first(store, focus, view)
     nodes = {node.id: node for node in first.nodes}
     reaches: dict[Side, _Reach] = {
         "up": _reach(store, focus, "up", view.up + 1, view),
@@ -155,6 +159,24 @@ class _Growth:
         return sorted(reach.beyond.get(node, frozenset()) - self.nodes.keys())
 
 
+def _first(store: LineageStore, focus: str, view: View) -> Subgraph:
+    """The picture that acts begin with. The near one has room for as many nodes on either side: what a table holds must not
+    hide who reads it."""
+    if not _is_near(view):
+        return neighbourhood(store, focus, up=view.up, down=view.down, as_of=view.as_of, limit=DRAWN)
+    half = FIRST_DRAWN // 2
+    before = upstream(store, focus, view.up, as_of=view.as_of, limit=half)
+    after = downstream(store, focus, view.down, as_of=view.as_of, limit=half)
+    nodes = {node.id: node for node in (*before.nodes, *after.nodes)}
+    cut = f"the nearest {len(nodes)} nodes are drawn" if before.truncated or after.truncated else None
+    return Subgraph(tuple(nodes[name] for name in sorted(nodes)), (*before.edges, *after.edges), cut)
+
+
+def _is_near(view: View) -> bool:
+    """Whether nobody asked for a picture that goes far."""
+    return max(view.up, view.down) <= STEP
+
+
 def _between(nodes: Collection[str], edges: Iterable[GraphEdge]) -> set[GraphEdge]:
     return {edge for edge in edges if edge.source in nodes and edge.target in nodes}
 
@@ -166,7 +188,8 @@ def _order(edge: GraphEdge) -> tuple[str, str, str]:
 def _reach(store: LineageStore, node: str, side: Side, depth: int, view: View) -> _Reach:
     """Breadth first: a deeper walk begins with the nodes of a shallower one, also where it stops at its limit."""
     walk = upstream if side == "up" else downstream
-    walked = walk(store, node, depth, as_of=view.as_of, limit=COUNTED)
+    limit = COUNTED if view.then or not _is_near(view) else FIRST_COUNTED
+    walked = walk(store, node, depth, as_of=view.as_of, limit=limit)
     beyond: dict[str, set[str]] = defaultdict(set)
     for edge in walked.edges:
         near, far = (edge.target, edge.source) if side == "up" else (edge.source, edge.target)

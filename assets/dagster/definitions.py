@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assay.assets.dagster.failures import PlainFailure
 from assay.assets.dagster.freshness import freshness_checks, freshness_sensor
 from assay.assets.dagster.jobs import jobs_of
 from assay.assets.dagster.maintenance import maintenance
@@ -94,7 +95,7 @@ def _broken_asset(broken: BrokenModule) -> dg.AssetsDefinition:
         description=f"{broken} The other declarations are there all the same.",
     )
     def asset() -> None:
-        raise dg.Failure(str(broken), allow_retries=False)
+        raise PlainFailure(str(broken))
 
     return asset
 

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
+from assay.assets.dagster.failures import in_one_sentence
 from assay.assets.dagster.jobs import named
 from assay.assets.steps.freshness import Freshness, freshness_of
 from assay.assets.steps.step import Resources, Step
@@ -32,8 +33,8 @@ def _check(step: Step, resources: Callable[[], Resources]) -> dg.AssetChecksDefi
         description=f"The newest data of {table} is not older than the contract promises, whenever it was computed.",
     )
     def check() -> dg.AssetCheckResult:
-        env = resources()
-        found = freshness_of(step, env)
+        with in_one_sentence():
+            found = freshness_of(step, resources())
         return dg.AssetCheckResult(
             passed=found.fresh,
             severity=dg.AssetCheckSeverity.WARN,

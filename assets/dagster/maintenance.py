@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assay.assets.dagster.failures import in_one_sentence
 from assay.assets.dagster.history_retention import keep_history
 from assay.assets.dagster.jobs import named
 from assay.assets.dagster.run_recovery import beating, is_over
@@ -48,8 +49,8 @@ def maintenance(project: str, resources: Callable[[], Resources]) -> tuple[dg.Jo
 
     @dg.op(name=named("upkeep", project))
     def op(context: dg.OpExecutionContext) -> None:
-        env = resources()
-        with beating(context.instance, context.run.run_id):
+        with in_one_sentence(), beating(context.instance, context.run.run_id):
+            env = resources()
             decided = "history_days" in env.settings.model_fields_set
             for one in upkeep(env, context.instance, do=True, history=decided):
                 context.log.info("%s", one)

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import KIND_PREFIX
 
 from assay.assets.dagster.dagster_metadata import asset_key, check_name
+from assay.assets.dagster.failures import in_one_sentence
 from assay.assets.dagster.partitions import definition_of, our_key
 from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
 from assay.assets.dagster.run_recovery import beating
 from assay.assets.dagster.stopping import REQUESTED
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute, place_of
-from assay.errors import AssayError
-from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.tables.run_record import Run
@@ -53,7 +53,8 @@ def build_asset(
             group_name=group_of(step, table),
             code_version=step.code_version,
             owners=[f"team:{step.owner}"] if step.owner else [],
-            kinds={"deltalake", *step.kinds},
+            kinds=set(step.kinds),
+            tags=labels_of(table),
             partitions_def=partitions,
             metadata={"dagster/table_name": table},
         )
@@ -73,7 +74,7 @@ def build_asset(
         retry_policy=RETRIES,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        with beating(context.instance, context.run.run_id):
+        with in_one_sentence(), beating(context.instance, context.run.run_id):
             yield from _run(context, step, resources())
 
     return asset
@@ -97,6 +98,12 @@ def group_of(step: Step, table: str) -> str:
     """The group of assets that Dagster shows a table in."""
     kind = kind_of(table)
     return step.group or (_GROUPS.get(kind, "other") if kind else "other")
+
+
+def labels_of(table: str) -> dict[str, str]:
+    """What stands below a node before its kinds. Dagster's name of a node is the last part of its key; so the first part is a
+    label, and `router` is told from `router` by `training`, `models` and `predictions`."""
+    return {f"{KIND_PREFIX}{table.partition('/')[0]}": "", "dagster/storage_kind": "deltalake"}
 
 
 def _check_spec(check: CheckSpec, partitions: dg.PartitionsDefinition | None) -> dg.AssetCheckSpec:
@@ -142,10 +149,6 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
             context.log.warning("%s", waiting)
             if not step.batches:
                 stopped.setdefault(WAITED_TAG, f"{step.outputs[0]}: {waiting}")
-        except Conflict:
-            raise  # other writers won every time: Dagster tries again later
-        except AssayError as problem:
-            raise dg.Failure(str(problem), allow_retries=False) from None
     if stopped:
         context.instance.add_run_tags(context.run.run_id, stopped)
     if results:

@@ -99,7 +99,7 @@ def _is_there(lake: Lake, table: str, key: str | None) -> bool:
         state = lake.table(table).at()
     except TableMissing:
         return False
-    return key is None or not (partitions := set(state.partitions())) or key in partitions
+    return key is None or bool(state.partitions([key])) or not state.count_partitions()
 
 
 def summarised(waiting: Sequence[Waiting], most: int = 5) -> list[str]:

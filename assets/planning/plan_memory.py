@@ -30,7 +30,6 @@ class PlanMemory:
 
     def __init__(self, steps: Sequence[Step], env: Resources, everything: Callable[[Step], Collection[str]]) -> None:
         self._env, self._everything = env, everything
-        self._present: dict[str, set[str]] = {}
         self._logs: dict[tuple[str, Mark | None], tuple[Mark | None, list[Change] | None]] = {}
         self._marks: dict[str, dict[str, str]] = {}
         identities = {step.name: found for step in steps if (found := _identity(step, env)) is not None}
@@ -50,7 +49,6 @@ class PlanMemory:
     def refresh(self) -> set[str]:
         """Take the latest versions of all tables into account. What they concern is open from now on, and is given."""
         self._logs.clear()
-        self._present.clear()
         opened: set[str] = set()
         for name, watched in self._watching.items():
             known, step = self._known[name], self._steps[name]
@@ -181,16 +179,16 @@ class PlanMemory:
         partitioning = step.partitioning
         if not count or not partitioning.is_timed or not partitioning.is_key(key):
             return []
-        present = set().union(*(self._partitions(table) for table in step.reads))
-        return [item for item in partitioning.after(key, count) if item in present]
+        keys = partitioning.after(key, count)
+        present = set().union(*(self._present(table, keys) for table in step.reads))
+        return [item for item in keys if item in present]
 
-    def _partitions(self, table: str) -> set[str]:
-        if table not in self._present:
-            try:
-                self._present[table] = set(self._env.lake.table(table).at().partitions())
-            except TableMissing:
-                self._present[table] = set()
-        return self._present[table]
+    def _present(self, table: str, keys: Sequence[str]) -> list[str]:
+        """Those of the partitions that a table has."""
+        try:
+            return self._env.lake.table(table).at().partitions(keys)
+        except TableMissing:
+            return []
 
     def _delivered_elsewhere(self, step: Step, table: str, change: Change, since: Mark | None) -> set[str]:
         """The partitions for which a file was delivered that a changed partition has now, or had before."""

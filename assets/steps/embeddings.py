@@ -13,6 +13,7 @@ from assay.assets.steps.watched import Watched, same_partition
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.keys import TEXT_KEY, text_keys
 from assay.features.embeddings.model import resolve_model
+from assay.features.serving.relevant_partitions import holding
 from assay.features.storage.sections import Embedding as EmbeddingSection
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
@@ -80,7 +81,8 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Resources, te
     )
     missing = keyed
     try:
-        embedded = tx.read(embedding.table, lookup=True).select(TEXT_KEY)
+        tx.read(embedding.table, lookup=True)
+        embedded = holding(tx.state(embedding.table), [TEXT_KEY], keyed.select(TEXT_KEY)).select(TEXT_KEY)
         missing = keyed.join(embedded.collect(), on=TEXT_KEY, how="anti").sort(TEXT_KEY)
     except TableMissing:
         pass

@@ -360,7 +360,9 @@ def _prepare_predictions(
         spine = spine.filter(pl.col(EVENT_TIME) >= midnight(model.first_predicted.isoformat(), partitioning))
     if spine.is_empty():
         raise NotReady(f"{made.spine.source} has no rows to predict in {key}.")
-    return _ToPredict(Joined(spine, resolve(tx, made.references, spine)), stored)
+    return _ToPredict(
+        Joined(spine, resolve(tx, made.references, spine, known_at=made.known_at, skip_nulls=made.skip_nulls)), stored
+    )
 
 
 def _from_the_same_rows(item: Any, source: str) -> bool:

@@ -258,7 +258,7 @@ def _prepare(made: TrainingSet, tables: Sequence[str], upstream: Upstream, tx: T
     )
     if spine.is_empty():
         raise NotReady(f"{source} has no labelled rows before {made.first_held_back} yet.")
-    return Joined(spine, resolve(tx, made.references, spine))
+    return Joined(spine, resolve(tx, made.references, spine, known_at=made.known_at, skip_nulls=made.skip_nulls))
 
 
 def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end: datetime) -> None:

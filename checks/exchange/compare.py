@@ -4,6 +4,7 @@ A contract is a promise with two sides. Readers rely on what the clean table hol
 Suppliers rely on what is accepted: a demand added breaks them. A change that does neither is compatible.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import polars as pl
 
 from assay.checks.contract.columns import compare_columns
 from assay.checks.contract.contract import Contract
+from assay.checks.contract.field import QuarantineLimits
 from assay.checks.contract.rules import Column, Rule
 from assay.checks.exchange.constraint_order import narrower
 from assay.checks.exchange.declared import CODE, Declaration, declaration, same_arguments
@@ -288,8 +290,27 @@ def _options(old: Declaration, new: Declaration) -> Iterator[Change]:
             yield Change("freshness_loosened", "freshness", READERS, "the data may be older than was promised")
         else:
             yield Change("freshness_tightened", "freshness", SUPPLIERS, "the data must come sooner")
+    yield from _limits(before.quarantine, after.quarantine)
     if before.owner != after.owner:
         yield Change("owner_changed", "owner", NOBODY, f"{before.owner} to {after.owner}: ask the new owner")
+
+
+def _limits(old: QuarantineLimits, new: QuarantineLimits) -> Iterator[Change]:
+    """How much of a batch may go to quarantine. What stops a batch concerns others, what only warns does not."""
+    never = math.inf, math.inf
+    stops = [never if limits.block is None else (limits.block, limits.rows) for limits in (old, new)]
+    if stops[0] != stops[1]:
+        if all(after <= before for before, after in zip(*stops, strict=True)):
+            reason = "batches are stopped with fewer rows in quarantine than before"
+            yield Change("quarantine_tightened", "quarantine", SUPPLIERS, reason)
+        elif all(after >= before for before, after in zip(*stops, strict=True)):
+            reason = "batches are published with more rows in quarantine than before"
+            yield Change("quarantine_loosened", "quarantine", READERS, reason)
+        else:
+            reason = "batches are stopped at another number of rows in quarantine"
+            yield Change("quarantine_changed", "quarantine", BOTH, reason)
+    if (old.warn, dict(old.rules)) != (new.warn, dict(new.rules)):
+        yield Change("quarantine_warns", "quarantine", NOBODY, "checks warn at another number of rows in quarantine")
 
 
 def _version(old: Declaration, new: Declaration, changes: list[Change]) -> Iterator[Change]:

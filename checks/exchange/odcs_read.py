@@ -13,7 +13,7 @@ import polars as pl
 import yaml
 
 from assay.checks.contract.contract import Contract
-from assay.checks.contract.field import TEXT_RULES, Block, Field, RowCount, rule
+from assay.checks.contract.field import TEXT_RULES, Block, Field, QuarantineLimits, RowCount, rule
 from assay.checks.exchange.odcs_types import CATEGORIES, node_type
 from assay.checks.exchange.odcs_write import BOUNDS, ENGINE, holds_python
 from assay.errors import AssayError
@@ -119,6 +119,8 @@ def _options(document: Node, custom: dict[str, Any], where: str) -> dict[str, An
     options = {option: custom.pop(option) for option in ("strict", "ordered", "unique") if option in custom}
     if "row_count" in custom:
         options["row_count"] = RowCount(**custom.pop("row_count"))
+    if "quarantine" in custom:
+        options["quarantine"] = QuarantineLimits(**custom.pop("quarantine"))
     if custom:
         raise AssayError(f"{where}: assay.{', assay.'.join(custom)} is not known; was a newer version at work?")
     team = document.get("team")

@@ -13,7 +13,7 @@ import polars as pl
 import yaml
 
 from assay.checks.contract.contract import Contract
-from assay.checks.contract.field import TEXT_RULES, FieldOptions
+from assay.checks.contract.field import TEXT_RULES, FieldOptions, QuarantineLimits
 from assay.checks.contract.rules import Column, Rule
 from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration
 from assay.checks.exchange.odcs_types import Node, type_node
@@ -81,12 +81,13 @@ def _require_no_code(declared: Declaration) -> None:
 
 
 def _table_options(contract: type[Contract], declared: Declaration) -> dict[str, Any]:
-    schema = contract.to_schema()
+    schema, limits = contract.to_schema(), declared.plan.info.quarantine
     return {
         "strict": schema.strict,
         "ordered": bool(schema.ordered),
         "unique": list(declared.unique),
         "severity": dict(_severities(declared)),
+        "quarantine": asdict(limits) if limits != QuarantineLimits() else None,
         **{rule.name: _count(rule) for rule in declared.plan.rules if rule.kind == "count"},
     }
 

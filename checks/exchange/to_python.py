@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.checks.contract.builtin import BUILTINS
 from assay.checks.contract.contract import Contract
-from assay.checks.contract.field import TEXT_RULES
+from assay.checks.contract.field import TEXT_RULES, QuarantineLimits
 from assay.checks.contract.rules import Column
 from assay.checks.drafting.draft import annotation, quoted
 from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration
@@ -41,7 +41,9 @@ def _imports(text: str) -> str:
     names = {"Decimal": "decimal", "Optional": "typing"}
     standard += [f"from {names[name]} import {name}" for name in used(*names)]
     others = ["import polars as pl"] if "pl." in text else []
-    ours = [f"from assay.checks import {', '.join(used('Block', 'Contract', 'Field', 'Timestamp', 'rule'))}"]
+    ours = [
+        f"from assay.checks import {', '.join(used('Block', 'Contract', 'Field', 'QuarantineLimits', 'Timestamp', 'rule'))}"
+    ]
     ours += ["from assay.checks.contract.field import RowCount"] if used("RowCount") else []
     return "\n\n".join("\n".join(part) for part in (standard, others, ours) if part)
 
@@ -96,7 +98,11 @@ def _config(contract: type[Contract], declared: Declaration) -> Iterator[str]:
     for rule in declared.plan.rules:
         if rule.kind == "count":
             own = {name: getattr(rule, name) for name in ("reference", "share", "rows")}
-            yield f"        row_count = RowCount({', '.join(f'{name}={_literal(value)}' for name, value in own.items())})"
+            yield f"        row_count = RowCount({_keywords(own)})"
+    limits = {item.name: getattr(info.quarantine, item.name) for item in fields(QuarantineLimits)}
+    given = {name: value for name, value in limits.items() if value != getattr(QuarantineLimits(), name)}
+    if given:
+        yield f"        quarantine = QuarantineLimits({_keywords(given)})"
     severities = [
         f"            {quoted(rule.name)}: {_severity(rule.severity, rule.block)},"
         for rule in declared.plan.rules
@@ -104,6 +110,10 @@ def _config(contract: type[Contract], declared: Declaration) -> Iterator[str]:
     ]
     if severities:
         yield from ("        severity = {", *severities, "        }")
+
+
+def _keywords(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_literal(value)}" for name, value in values.items())
 
 
 def _severity(severity: str, block: Any) -> str:

@@ -55,7 +55,9 @@ def as_of_join(
         AssayError: For unknown features or tables, a spine without usable keys or times, or both `versions` and `pins`.
     """
     reader = Reader(lake if isinstance(lake, Lake) else lake.lake)
-    resolved = resolve(reader, features, spine, versions=one_of(versions, pins))
+    resolved = resolve(
+        reader, features, spine, versions=one_of(versions, pins), known_at=known_at, skip_nulls=skip_nulls
+    )
     return join(spine, resolved, known_at=known_at, skip_nulls=skip_nulls)
 
 

@@ -7,7 +7,7 @@ made it: joined as of the spine's time, or looked up by keys.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -15,7 +15,13 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of import KnownAt, ViewRead, point_in_time_join
-from assay.features.serving.lookup import Lookup, look_up, partitions_with
+from assay.features.serving.lookup import Lookup, look_up
+from assay.features.serving.relevant_partitions import (
+    Between,
+    partitions_as_of,
+    partitions_between,
+    partitions_with,
+)
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
@@ -28,8 +34,6 @@ _SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
 _REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_]*):(\*|[A-Za-z][A-Za-z0-9_]*)(?: as ([A-Za-z][A-Za-z0-9_]*))?")
 _RANK = "__partition"
-
-Between = tuple[datetime | None, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +70,14 @@ def resolve(
     spine: pl.DataFrame,
     *,
     versions: Mapping[str, int] | None = None,
+    known_at: KnownAt = "event",
+    skip_nulls: bool = False,
     bounded: bool = True,
 ) -> Resolved:
     """Open every view once, at its version in `versions` (table name → version) or the latest, and read, as inputs of the
-    reader (or transaction), the partitions that can hold a value for the spine: by the times in their files' statistics and the
-    view's max_age; of lookups, those with a key of the spine. `bounded=False` keeps what is too old, too.
+    reader (or transaction), the partitions that can hold a value for the spine: by the times in their files' statistics, the
+    view's max_age and the spine's keys; of lookups, those with a key of the spine. `known_at` and `skip_nulls` are those
+    of the `join`. `bounded=False` keeps what is too old, too.
 
     Raises AssayError for a malformed reference, an unknown view, feature or table, or a spine without usable times.
     """
@@ -95,8 +102,11 @@ def resolve(
             partitions = partitions_with(state, serving, spine, name)
             lookups.append(Lookup(name, serving, reader.read(table, partitions), outputs))
         else:
-            oldest = serving.max_age_us if bounded else None
-            partitions = partitions_between(state, serving.event_time, _times(spine), oldest, bounded=bounded)
+            if known_at == "event" and not skip_nulls:
+                partitions = partitions_as_of(state, serving, spine, _times(spine), bounded=bounded)
+            else:  # the newest row of a key need not be the one that answers
+                oldest = serving.max_age_us if bounded else None
+                partitions = partitions_between(state, serving.event_time, _times(spine), oldest)
             frame, position = _ranked(reader.read(table, partitions), partitions)
             views.append(ViewRead(name, serving, frame, outputs, position=position))
         described.append(_describe(state, name, outputs, serving, view))
@@ -119,28 +129,6 @@ def spine_columns(lake: Lake, references: Sequence[str], versions: Mapping[str, 
     """The key columns that a spine must have for these references, at these versions."""
     tables = {_table_of(lake, Reference.parse(reference).view) for reference in references}
     return {key for table in tables for key in serving_of(lake.table(table).at(versions.get(table)))[0].keys}
-
-
-def partitions_between(
-    state: TableState, time: str, between: Between, max_age_us: int | None, *, bounded: bool = True
-) -> list[str] | None:
-    """The partitions with a row that can hold at some moment of [first, last]: one that is not after `last`, and not
-    older than `max_age` at `first`. None for a table without partitions. Files without statistics count as relevant."""
-    if not state.partitioned:
-        return None
-    first, last = between
-    if last is None:
-        return []
-    earliest = None
-    if bounded and first is not None and max_age_us is not None:
-        # Delta's statistics may be rounded to milliseconds.
-        earliest = _microseconds(first) - max_age_us - 1000
-    files = state.files_between(time, earliest, _microseconds(last))
-    return sorted({file.partition for file in files if file.partition is not None})
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _times(spine: pl.DataFrame) -> Between:

@@ -10,9 +10,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.serving.as_of import key_types
 from assay.features.storage.parquet_files import PARTITION
-from assay.features.tables.lake import TableState
 from assay.features.tables.serving import Serving
-from assay.features.views.columns import require_columns
 
 _FOUND = "__found"
 
@@ -65,14 +63,3 @@ def look_up(rows: pl.DataFrame, lookup: Lookup, *, state: str | None = None) -> 
         present = pl.when(_FOUND).then(pl.lit("present")).otherwise(pl.lit("missing"))
         values = values.with_columns(present.alias(state))
     return pl.concat([rows, values.select(outputs)], how="horizontal")
-
-
-def partitions_with(state: TableState, serving: Serving, spine: pl.DataFrame, name: str) -> list[str] | None:
-    """The partitions of a lookup table that hold a key of the spine; None for a table without partitions."""
-    require_columns(spine.schema, serving.keys, f"{name!r} is looked up by {list(serving.keys)}; the spine")
-    if not state.partitioned:
-        return None
-    keys = list(serving.keys)
-    asked = spine.lazy().select(pl.col(key).cast(state.schema[key], strict=False) for key in keys).drop_nulls().unique()
-    partitions = state.scan().select(*keys, PARTITION).join(asked, on=keys, how="semi").select(PARTITION).unique()
-    return partitions.collect()[PARTITION].sort().to_list()

@@ -15,6 +15,7 @@ from assay.features.retention.availability import require_readable
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.model_formats import OWN, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.training import TrainingSetVersion, load_training_set
+from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import file_sha256
 from assay.features.storage.sections import Model
 from assay.features.storage.snapshot import Snapshot
@@ -36,6 +37,7 @@ _ROW = {
     "params": pl.String(),
     "created_at": pl.Datetime("us", "UTC"),
 }
+_DESCRIBED = {column: dtype for column, dtype in _ROW.items() if column != "artifact"}
 
 
 class ModelMissing(AssayError):
@@ -83,9 +85,12 @@ class ModelVersion:
         """The stored bytes. Raises AssayError when they are gone, or not what was committed."""
         require_readable(self.lake, self.snapshot, str(self))
         state = self.lake.table(self.snapshot.table).at(self.snapshot.version)
-        _refuse_changed_files(state, str(self))
-        rows = state.scan().filter(pl.col(VERSION) == self.version).select("artifact").collect()
-        return Artifact(self.format or OWN, rows["artifact"][0])
+        for file in _files_of(state, self.version):
+            _refuse_changed(state, file, str(self))
+            rows = state.scan_files([file]).filter(pl.col(VERSION) == self.version).select("artifact").collect()
+            if rows.height:
+                return Artifact(self.format or OWN, rows["artifact"][0])
+        raise ModelMissing(f"{self} is not in {self.snapshot} any more.")
 
     def load(self, *, load: Load | None = None, trusted: Sequence[str | type] = ()) -> Any:
         """The fitted model. See `assay.features.serving.model_formats.from_artifact` for arguments and errors."""
@@ -100,23 +105,16 @@ def find_model(lake: Lake, name: str, version: str | int | None = None) -> Model
 
 def model_of_state(state: TableState, name: str, version: str | int | None = None) -> ModelVersion:
     """The same at one version of the table."""
-    for file in state.files:  # Polars panics on a file that is shorter than the log says
-        if state.table.lake.storage.size(f"{state.table.name}/{file.path}") != file.size:
-            raise AssayError(
-                f"{state.table.name} cannot be read: {file.path} is gone, or was changed after it was committed. Restore it "
-                "from a backup (its name is the SHA-256 of its bytes)."
-            )
-    rows = _rows(state.scan())
-    if rows.is_empty():
-        raise ModelMissing(f"{state.table.name} holds no model yet.")
-    if version is not None and str(version) not in rows[VERSION]:
-        versions = rows[VERSION].to_list()
+    chosen = _newest(state) if version is None else _named(state, str(version))
+    if chosen is None:
+        versions = _rows(state, state.files)[VERSION].to_list()
+        if not versions:
+            raise ModelMissing(f"{state.table.name} holds no model yet.")
         near = nearest(str(version), versions)
         raise ModelMissing(
             f"{state.table.name} has no version {str(version)!r}.{near} There are: {', '.join(versions)}.", versions
         )
-    chosen = rows if version is None else rows.filter(pl.col(VERSION) == str(version))
-    row = chosen.row(-1, named=True)
+    row = chosen
     return ModelVersion(
         name=name,
         version=row[VERSION],
@@ -149,9 +147,10 @@ def stage_model(
     table = models_table(name)
     texts = {"metrics": _json(metrics, f"{table}: metrics"), "params": _json(params, f"{table}: params")}
     try:
-        stored = _rows(tx.read(table, lookup=True))
+        tx.read(table, lookup=True)
+        stored = _stored(tx.state(table), artifact.sha256, newest=newest)
     except TableMissing:
-        stored = pl.DataFrame(schema={column: _ROW[column] for column in _ROW if column != "artifact"})
+        stored = pl.DataFrame(schema=_DESCRIBED)
     same = stored.filter(sha256=artifact.sha256).filter(pl.col("training_set").fill_null("") == training_set).tail(1)
     if newest and same[VERSION].to_list() != stored[VERSION].tail(1).to_list():
         same = same.clear()
@@ -168,7 +167,13 @@ def stage_model(
     }
     rows = pl.DataFrame([row], schema=_ROW)
     described = Model(version=row[VERSION], sha256=artifact.sha256, training_set=training_set, outputs=tuple(outputs))
-    tx.write(table, rows.clear() if same.height else rows, mode="append", sections={"model": described})
+    tx.write(
+        table,
+        rows.clear() if same.height else rows,
+        mode="append",
+        statistics=(VERSION, "sha256"),
+        sections={"model": described},
+    )
     return row[VERSION]
 
 
@@ -226,26 +231,69 @@ def models_table(name: str) -> str:
     return Kind.MODELS.table(name)
 
 
-def _rows(frame: pl.LazyFrame) -> pl.DataFrame:
-    """All versions without their artefacts, oldest first. Columns that an older table lacks are null."""
-    there = frame.collect_schema().names()
+def _newest(state: TableState) -> dict[str, Any] | None:
+    """The newest version's row; None where there is none."""
+    for file in state.newest_files():
+        rows = _rows(state, [file])
+        if rows.height:
+            return rows.row(-1, named=True)
+    return None
+
+
+def _named(state: TableState, version: str) -> dict[str, Any] | None:
+    """A version's row; None where there is none."""
+    rows = _rows(state, _files_of(state, version)).filter(pl.col(VERSION) == version)
+    return rows.row(-1, named=True) if rows.height else None
+
+
+def _stored(state: TableState, sha256: str, *, newest: bool) -> pl.DataFrame:
+    """The rows that decide what a model's version is: the newest one, which has the highest number, and where it counts
+    those with these bytes."""
+    last = _newest(state)
+    if last is None or not last[VERSION].isdecimal():  # named by an older Assay, whose numbers are not in order
+        return _rows(state, state.files)
+    latest = pl.DataFrame([last], schema=_DESCRIBED)
+    if newest:
+        return latest
+    same = _rows(state, state.files_between("sha256", sha256, sha256)).filter(pl.col("sha256") == sha256)
+    return pl.concat([same, latest.filter(~pl.col(VERSION).is_in(same[VERSION].to_list()))])
+
+
+def _files_of(state: TableState, version: str) -> list[DataFile]:
+    """The files that may hold a version."""
+    return state.files_between(VERSION, version, version)
+
+
+def _rows(state: TableState, files: Sequence[DataFile]) -> pl.DataFrame:
+    """The versions in some files, without their artefacts, oldest first. Columns that an older table lacks are null."""
+    for file in files:
+        _refuse_cut(state, file)
+    frame = state.scan_files(files)
+    there = state.schema.names()
     columns = [
         pl.col(column) if column in there else pl.lit(None, dtype=dtype).alias(column)
-        for column, dtype in _ROW.items()
-        if column != "artifact"
+        for column, dtype in _DESCRIBED.items()
     ]
     return frame.select(columns).collect().sort("created_at", maintain_order=True)
 
 
-def _refuse_changed_files(state: TableState, where: str) -> None:
-    """Before Polars reads them: it may abort on a file that is not what the log says."""
-    for file in state.files:
-        content = state.table.lake.storage.get(f"{state.table.name}/{file.path}")
-        if hashlib.sha256(content).hexdigest() != file_sha256(file.path):
-            raise AssayError(
-                f"{where} is refused: {file.path} was changed after it was committed. Restore it from a backup (its name is "
-                "the SHA-256 of its bytes)."
-            )
+def _refuse_cut(state: TableState, file: DataFile) -> None:
+    """Polars panics on a file that is shorter than the log says."""
+    if state.table.lake.storage.size(f"{state.table.name}/{file.path}") != file.size:
+        raise AssayError(
+            f"{state.table.name} cannot be read: {file.path} is gone, or was changed after it was committed. Restore it "
+            "from a backup (its name is the SHA-256 of its bytes)."
+        )
+
+
+def _refuse_changed(state: TableState, file: DataFile, where: str) -> None:
+    """Before Polars reads it: it may abort on a file that is not what the log says."""
+    content = state.table.lake.storage.get(f"{state.table.name}/{file.path}")
+    if hashlib.sha256(content).hexdigest() != file_sha256(file.path):
+        raise AssayError(
+            f"{where} is refused: {file.path} was changed after it was committed. Restore it from a backup (its name is "
+            "the SHA-256 of its bytes)."
+        )
 
 
 def _json(values: Mapping[str, Any], where: str) -> str:

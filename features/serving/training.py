@@ -93,7 +93,9 @@ def stage_training_set(
         spine = spine.drop(PARTITION)
     made_from = [item for item in tx.reads if not item.lookup]
     resolved = (
-        features if isinstance(features, Resolved) else resolve(tx, features, spine, versions=one_of(versions, pins))
+        features
+        if isinstance(features, Resolved)
+        else resolve(tx, features, spine, versions=one_of(versions, pins), known_at=known_at, skip_nulls=skip_nulls)
     )
     if isinstance(features, Resolved):
         of_features = {item["table"] for item in resolved.described}
@@ -172,7 +174,9 @@ def create_training_set(
     work = Work(_table(name), None, code_version, run_as or new_run(), params, f"Training set {name}.")
 
     def body(tx: Transaction) -> None:
-        resolved = resolve(tx, features, spine, versions=one_of(versions, pins))
+        resolved = resolve(
+            tx, features, spine, versions=one_of(versions, pins), known_at=known_at, skip_nulls=skip_nulls
+        )
         if tx.current(_table(name)):
             tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
             return

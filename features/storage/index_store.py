@@ -25,7 +25,8 @@ T = TypeVar("T")
 FOLDER = "_index"
 FILE = "tables.db"
 MEMORY = ":memory:"
-_FORMAT = 2  # of the tables below: an index of another format is made anew
+LIVE = 2**62  # until which version something holds that the latest one holds
+_FORMAT = 3  # of the tables below: an index of another format is made anew
 _OPEN = 8  # at most so many indexes are open at once
 _WAIT_SECONDS = 30.0
 
@@ -36,10 +37,13 @@ CREATE TABLE tables (
 CREATE TABLE commits (
     t INTEGER NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, damaged INTEGER NOT NULL, at INTEGER NOT NULL,
     run_id TEXT, rows INTEGER, mode TEXT NOT NULL, partition TEXT, asset TEXT NOT NULL, fingerprint TEXT NOT NULL,
-    written INTEGER NOT NULL, PRIMARY KEY (t, version)) WITHOUT ROWID;
+    written INTEGER NOT NULL, until INTEGER NOT NULL, /* the version that replaced its partition */ verdict INTEGER,
+    all_rows INTEGER NOT NULL, all_partitions INTEGER NOT NULL, /* that the table holds at this version */
+    PRIMARY KEY (t, version)) WITHOUT ROWID;
 CREATE INDEX written ON commits (t, partition, version) WHERE written;
-CREATE INDEX replaced ON commits (t, partition, version) WHERE written AND mode = 'replace';
+CREATE INDEX held ON commits (t, until, version, verdict) WHERE written;
 CREATE INDEX damage ON commits (t, version) WHERE damaged;
+CREATE TABLE verdicts (id INTEGER PRIMARY KEY, t INTEGER NOT NULL, checks TEXT NOT NULL, UNIQUE (t, checks));
 CREATE TABLE sections (t INTEGER NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (t, name, version)) WITHOUT ROWID;
 CREATE TABLE metadata (t INTEGER NOT NULL, version INTEGER NOT NULL, metadata TEXT, protocol TEXT,
@@ -60,7 +64,7 @@ CREATE TABLE sources (
     PRIMARY KEY (t, sha256, version, path)) WITHOUT ROWID;
 CREATE TABLE own (format INTEGER NOT NULL, inode TEXT NOT NULL);
 {READ_TABLES}"""
-_OF_A_TABLE = ("commits", "sections", "metadata", "files", "ranges", "sources", "reads", "inputs")
+_OF_A_TABLE = ("commits", "verdicts", "sections", "metadata", "files", "ranges", "sources", "reads", "inputs")
 
 
 class IndexStore:

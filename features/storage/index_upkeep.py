@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,15 +14,15 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from assay.errors import AssayError
-from assay.features.storage.commit_metadata import FormatTooNew, parse_commit
+from assay.features.storage.commit_metadata import Commit, FormatTooNew, parse_commit
 from assay.features.storage.delta_log import commit_info, commit_path, parse_log, read_files
-from assay.features.storage.index_store import forget
-from assay.features.storage.log_entry import DAMAGE, added, metadata_in
+from assay.features.storage.index_store import LIVE, forget
+from assay.features.storage.log_entry import DAMAGE, DataFile, added, metadata_in
 from assay.features.storage.reads import add_reads
 from assay.features.storage.sections import NAMES
 from assay.features.storage.storage import Storage
+from assay.features.storage.verdict import Verdict
 
-_LIVE = 2**62  # `until` of a file that the latest version holds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -104,52 +104,120 @@ def _add(connection: sqlite3.Connection, t: int, name: str, version: int, conten
         files = [(added(item["add"]), _statistics(item["add"])) for item in actions if "add" in item]
         protocol = next((item["protocol"] for item in actions if "protocol" in item), None)
     except DAMAGE:
-        row = (t, version, sha256, 1, 0, None, None, "", None, "", "", 0)
-        connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        _insert_commit(connection, t, version, sha256, None, (0, 0))
         return False
-    _add_commit(connection, t, name, version, sha256, info)
+    total = _end_files(connection, t, version, removed, [file for file, _ in files])
+    _add_commit(connection, t, name, version, sha256, info, total)
     if metadata is not None or protocol is not None:
         texts = [json.dumps(item) if item is not None else None for item in (metadata, protocol)]
         connection.execute("INSERT INTO metadata VALUES (?, ?, ?, ?)", (t, version, *texts))
-    for path in (*removed, *(file.path for file, _ in files)):  # of a file that is added again, the later entry counts
-        connection.execute(
-            "UPDATE files SET until = ? WHERE t = ? AND path = ? AND until = ?", (version, t, path, _LIVE)
-        )
     kinds = _ranged(connection, t)
     for place, (file, statistics) in enumerate(files):
         made = connection.execute(
             "INSERT INTO files (t, path, partition, size, rows, since, until, place) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (t, file.path, file.partition, file.size, statistics.get("numRecords", -1), version, _LIVE, place),
+            (t, file.path, file.partition, file.size, statistics.get("numRecords", -1), version, LIVE, place),
         )
         for column, low, high in _ranges(statistics, kinds):
             connection.execute("INSERT INTO ranges VALUES (?, ?, ?, ?, ?)", (t, column, high, low, made.lastrowid))
     return True
 
 
+def _end_files(
+    connection: sqlite3.Connection, t: int, version: int, removed: Sequence[str], files: Sequence[DataFile]
+) -> tuple[int, int]:
+    """End the files that a version does not hold any more. How many rows and partitions it holds: carried on, since counting
+    them would take longer with every day."""
+    ends = json.dumps(
+        [*removed, *(file.path for file in files)]
+    )  # of a file that is added again, the later entry counts
+    live = "t = :t AND until = :live AND path IN (SELECT value FROM json_each(:ends))"
+    given = {"t": t, "live": LIVE, "ends": ends, "version": version}
+    gone = connection.execute(f"SELECT partition, MAX(rows, 0) FROM files WHERE {live}", given).fetchall()
+    touched = {partition for partition, _ in gone} | {file.partition for file in files}
+    before = _held(connection, t, touched)
+    connection.execute(f"UPDATE files SET until = :version WHERE {live}", given)
+    after = _held(connection, t, touched) | {file.partition for file in files}
+    sql = "SELECT all_rows, all_partitions FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
+    rows, partitions = connection.execute(sql, (t,)).fetchone() or (0, 0)
+    rows += sum(file.rows for file in files) - sum(count for _, count in gone)
+    return rows, partitions + len(after - {None}) - len(before - {None})
+
+
+def _held(connection: sqlite3.Connection, t: int, partitions: Iterable[str | None]) -> set[str | None]:
+    """Those of the partitions that hold something."""
+    sql = "SELECT 1 FROM files WHERE t = ? AND partition IS ? AND until = ? LIMIT 1"
+    return {key for key in partitions if connection.execute(sql, (t, key, LIVE)).fetchone()}
+
+
 def _add_commit(
-    connection: sqlite3.Connection, t: int, name: str, version: int, sha256: str, info: Mapping[str, Any]
+    connection: sqlite3.Connection,
+    t: int,
+    name: str,
+    version: int,
+    sha256: str,
+    info: Mapping[str, Any],
+    total: tuple[int, int],
 ) -> None:
     try:
         commit = parse_commit(name, info)
     except FormatTooNew:  # whoever asks for it is told; as a writer it counts as far as it can be understood
         commit = parse_commit(name, {key: info[key] for key in _PLAIN if key in info})
     except DAMAGE:
-        commit = None
-    if commit is None:
-        row = (t, version, sha256, 1, 0, None, None, "", None, "", "", 0)
-    else:
-        at, written = int(commit.timestamp.timestamp() * 1000), int(bool(commit.run_id) and commit.rows is not None)
-        row = (t, version, sha256, 0, at, commit.run_id, commit.rows, commit.mode, commit.partition, commit.asset)
-        row = (*row, commit.fingerprint, written)
-    connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-    if commit is None:
+        _insert_commit(connection, t, version, sha256, None, total)
         return
+    _insert_commit(connection, t, version, sha256, commit, total)
     names = [section for section in NAMES if getattr(commit, section) is not None]
     connection.executemany("INSERT INTO sections VALUES (?, ?, ?)", [(t, section, version) for section in names])
-    if row[-1]:
+    if _wrote(commit):
         taken = [(t, item.sha256, version, commit.partition, item.path) for item in commit.sources]
         connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)", taken)
         add_reads(connection, t, commit)
+
+
+def _wrote(commit: Commit) -> bool:
+    """Whether a transaction wrote rows with it."""
+    return bool(commit.run_id) and commit.rows is not None
+
+
+def _insert_commit(
+    connection: sqlite3.Connection,
+    t: int,
+    version: int,
+    sha256: str,
+    commit: Commit | None,
+    total: tuple[int, int],
+) -> None:
+    """One that is damaged is None."""
+    said, verdict = (0, None, None, "", None, "", "", 0), None
+    if commit is not None:
+        with suppress(*DAMAGE):  # checks that are not what they must be say nothing
+            verdict = _verdict(connection, t, Verdict.of(commit).to_text())
+        at, written = int(commit.timestamp.timestamp() * 1000), int(_wrote(commit))
+        said = (
+            at,
+            commit.run_id,
+            commit.rows,
+            commit.mode,
+            commit.partition,
+            commit.asset,
+            commit.fingerprint,
+            written,
+        )
+        if written and commit.mode == "replace":
+            connection.execute(
+                "UPDATE commits SET until = ? WHERE t = ? AND written AND partition IS ? AND until = ?",
+                (version, t, commit.partition, LIVE),
+            )
+    row = (t, version, sha256, int(commit is None), *said, LIVE, verdict, *total)
+    connection.execute(f"INSERT INTO commits VALUES ({', '.join('?' * len(row))})", row)
+
+
+def _verdict(connection: sqlite3.Connection, t: int, checks: str | None) -> int | None:
+    """The row of a verdict, of which there are few different ones."""
+    if checks is None:
+        return None
+    connection.execute("INSERT OR IGNORE INTO verdicts (t, checks) VALUES (?, ?)", (t, checks))
+    return connection.execute("SELECT id FROM verdicts WHERE t = ? AND checks = ?", (t, checks)).fetchone()[0]
 
 
 _PLAIN = ("version", "timestamp", "assay.run_id", "assay.rows", "assay.mode", "assay.partition", "assay.fingerprint")

@@ -6,6 +6,7 @@ wrote to a partition are seen by whoever read it at that version or a later one,
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ CREATE TABLE reads (
     table_id TEXT NOT NULL, at INTEGER NOT NULL, partition TEXT, /* NULL: all of the table */
     excluded TEXT, /* JSON, of all of it: the partitions left out */
     lookup INTEGER NOT NULL, sourced INTEGER NOT NULL /* whether it declares columns that come from the table */);
-CREATE INDEX reads_of ON reads (table_id, lookup, partition, at, t, version);
+CREATE INDEX reads_of ON reads (table_id, lookup, partition, at, t, version, excluded);
 CREATE INDEX reads_sourced ON reads (table_id, partition, at) WHERE lookup AND sourced;
 CREATE INDEX reads_by ON reads (t, version);
 CREATE TABLE inputs (t INTEGER NOT NULL, name TEXT NOT NULL, table_id TEXT NOT NULL, PRIMARY KEY (t, name, table_id))
@@ -61,16 +62,21 @@ def add_reads(connection: sqlite3.Connection, t: int, commit: Commit) -> None:
     connection.executemany("INSERT OR IGNORE INTO inputs VALUES (?, ?, ?)", sorted(named))
 
 
-_SEES = """r.table_id = s.table_id AND r.at >= s.since AND r.at < s.until
-    AND (r.excluded IS NULL OR s.partition IS NULL OR s.partition NOT IN (SELECT value FROM json_each(r.excluded)))"""
+# A partition whose text is not in that of the excluded ones is not among them: nearly always that is all there is to look at.
+_SEES = """{read}.table_id = s.table_id AND {read}.at >= s.since AND {read}.at < s.until
+    AND ({read}.excluded IS NULL OR s.partition IS NULL OR instr({read}.excluded, s.text) = 0
+        OR s.partition NOT IN (SELECT value FROM json_each({read}.excluded)))"""
+_SEEN = _SEES.format(read="r")
+_TAKEN = f"NOT d.lookup AND (d.partition IS NULL OR d.partition IS s.partition) AND {_SEES.format(read='d')}"
 _SPANS = """spans AS MATERIALIZED (
     SELECT key AS number, json_extract(value, '$[0]') AS table_id, json_extract(value, '$[1]') AS partition,
-        json_extract(value, '$[2]') AS since, json_extract(value, '$[3]') AS until FROM json_each(:spans))"""
+        json_extract(value, '$[2]') AS since, json_extract(value, '$[3]') AS until,
+        json_extract(value, '$[4]') AS text FROM json_each(:spans))"""
 _READ = """SELECT s.number, r.t, r.version, r.lookup FROM spans AS s CROSS JOIN reads AS r
     WHERE r.lookup IN ({{lookups}}) {{only}} AND {part} AND {sees}"""
 # One branch for each range of the index: the partition itself, and all of the table.
 _READERS = " UNION ".join(
-    _READ.format(part=part, sees=_SEES) for part in ("r.partition = s.partition", "r.partition IS NULL")
+    _READ.format(part=part, sees=_SEEN) for part in ("r.partition = s.partition", "r.partition IS NULL")
 )
 
 
@@ -88,13 +94,22 @@ def count_lookups(
     connection: sqlite3.Connection, spans: Sequence[Span], but: Collection[tuple[str, int]]
 ) -> dict[str, int]:
     """By table, how many commits (`but` these) only looked something up in the rows of one of the spans. None is listed."""
-    sql = f"""WITH {_SPANS}, reads_ AS ({_READERS.format(lookups="0, 1", only="")}),
-        found AS (SELECT DISTINCT t, version FROM reads_ GROUP BY number, t, version HAVING min(lookup) = 1),
-        known AS (SELECT json_extract(value, '$[0]') AS name, json_extract(value, '$[1]') AS version FROM json_each(:but))
-        SELECT n.name, count(*) FROM found AS f JOIN tables AS n ON n.id = f.t
-        WHERE NOT EXISTS (SELECT 1 FROM known AS k WHERE k.name = n.name AND k.version = f.version)
-        GROUP BY n.name ORDER BY n.name"""
-    return dict(connection.execute(sql, {"spans": _json(spans), "but": json.dumps(sorted(but))}).fetchall())
+    # All of a table is looked up in by nearly every commit: that one span is seen is enough, the pairs are not listed.
+    sees = _SEEN
+    if {(reader.table, reader.version) for reader in readers(connection, spans)} - set(
+        but
+    ):  # data of the same rows, too
+        sees += f" AND NOT EXISTS (SELECT 1 FROM reads AS d WHERE d.t = r.t AND d.version = r.version AND {_TAKEN})"
+    sql = f"""WITH {_SPANS}, found AS (
+            SELECT r.t, r.version FROM spans AS s CROSS JOIN reads AS r
+                WHERE r.lookup = 1 AND r.partition = s.partition AND {sees}
+            UNION SELECT r.t, r.version FROM (
+                    SELECT table_id, min(since) AS since, max(until) AS until FROM spans GROUP BY table_id) AS f
+                CROSS JOIN reads AS r WHERE r.table_id = f.table_id AND r.lookup = 1 AND r.partition IS NULL
+                AND r.at >= f.since AND r.at < f.until AND EXISTS (SELECT 1 FROM spans AS s WHERE {sees}))
+        SELECT n.name, f.version FROM found AS f JOIN tables AS n ON n.id = f.t"""
+    found = connection.execute(sql, {"spans": _json(spans)}).fetchall()
+    return dict(sorted(Counter(table for table, version in found if (table, version) not in but).items()))
 
 
 def inputs(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
@@ -112,4 +127,9 @@ def _named(connection: sqlite3.Connection, found: str, spans: Sequence[Span]) ->
 
 
 def _json(spans: Sequence[Span]) -> str:
-    return json.dumps([[s.table_id, s.partition, s.since, _ALL if s.until is None else s.until] for s in spans])
+    return json.dumps(
+        [
+            [s.table_id, s.partition, s.since, _ALL if s.until is None else s.until, json.dumps(s.partition)]
+            for s in spans
+        ]
+    )

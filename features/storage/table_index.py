@@ -10,7 +10,7 @@ indexed. What must be proved is therefore never asked here: verification reads t
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,23 @@ from typing import Any
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, parse_commit
 from assay.features.storage.delta_log import commit_info, commit_path, parse_log, versions
-from assay.features.storage.index_store import forget, index_store
+from assay.features.storage.index_store import LIVE, forget, index_store
 from assay.features.storage.index_upkeep import Known, carried_on, content_of, has_commit, is_of, known_of
 from assay.features.storage.log_entry import DAMAGE, DataFile, Entry, columns_of, read_entry
 from assay.features.storage.reads import Span
 from assay.features.storage.sections import SectionDamaged
 from assay.features.storage.storage import Storage
+from assay.features.storage.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What a commit wrote where; `until`: the version that replaced its partition, None while its rows are live."""
+
+    partition: str | None
+    run_id: str | None
+    rows: int | None
+    until: int | None
 
 
 @dataclass
@@ -98,29 +109,44 @@ class TableIndex:
     def writers(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> list[int]:
         """The versions whose rows a slice holds, oldest first: per partition the last replacement and what was appended
         after it."""
-        sql = _WRITERS.format(wanted=_among(partitions, excluded))
-        return sorted(v for (v, *_) in self._sliced(sql, version, partitions, excluded))
+        sql = f"SELECT version FROM commits WHERE {_WRITERS} {_among(partitions, excluded)}"
+        return sorted(v for (v,) in self._sliced(sql, version, partitions, excluded))
 
     def rows_written(self, version: int, before: str | None = None) -> list[int]:
         """How many rows each of the commits wrote whose rows a version holds, oldest first; of partitions whose key is
         `before` this one only."""
         wanted = "" if before is None else "AND COALESCE(partition, '') < :before"
-        found = self._rows(_WRITERS.format(wanted=wanted), version=version, before=before)
-        return [rows for _, rows in sorted(found)]
+        sql = f"SELECT version, rows FROM commits WHERE {_WRITERS} {wanted}"
+        return [rows for _, rows in sorted(self._rows(sql, version=version, before=before))]
 
     def held(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> tuple[int, int]:
         """How many partitions, and how many commits, the rows of a slice come from."""
-        writers = _WRITERS.format(wanted=_among(partitions, excluded)).replace("version, rows", "partition", 1)
-        sql = f"SELECT COUNT(DISTINCT COALESCE(partition, '')), COUNT(*) FROM ({writers})"
+        sql = f"""SELECT COUNT(DISTINCT COALESCE(partition, '')), COUNT(*) FROM commits
+            WHERE {_WRITERS} {_among(partitions, excluded)}"""
         return self._sliced(sql, version, partitions, excluded)[0]
+
+    def verdicts(self, version: int) -> list[tuple[Verdict, int]]:
+        """What the checks said of the table in the commits whose rows a version holds: each different verdict, and how
+        many of these commits say so."""
+        sql = f"""SELECT checks, number FROM (SELECT verdict, COUNT(*) AS number FROM commits INDEXED BY held
+            WHERE {_WRITERS} GROUP BY verdict) LEFT JOIN verdicts ON id = verdict"""
+        return [(Verdict.from_text(checks), number) for checks, number in self._rows(sql, version=version)]
 
     def span(self, version: int) -> Span:
         """Where the rows that a version wrote are seen: until their partition is replaced."""
-        sql = """SELECT partition, (SELECT MIN(version) FROM commits INDEXED BY replaced WHERE t = :t AND written
-            AND mode = 'replace' AND partition IS c.partition AND version > :version)
-            FROM commits AS c WHERE t = :t AND version = :version"""
-        partition, until = self._rows(sql, version=version)[0]
-        return Span(self.table_id, partition, version, until)
+        return self.spans([version])[0]
+
+    def spans(self, versions: Sequence[int]) -> list[Span]:
+        """The same of several versions, in their order."""
+        writes = self.writes(versions)
+        return [Span(self.table_id, writes[version].partition, version, writes[version].until) for version in versions]
+
+    def writes(self, versions: Sequence[int]) -> dict[int, Write]:
+        """What some versions wrote. No commit is read."""
+        sql = """SELECT version, partition, run_id, rows, NULLIF(until, :live) FROM commits
+            WHERE t = :t AND version IN (SELECT value FROM json_each(:versions))"""
+        found = self._rows(sql, versions=json.dumps(list(versions)), live=LIVE)
+        return {version: Write(*write) for version, *write in found}
 
     def written(self, version: int, partition: str | None = None) -> list[int]:
         """Every version up to this one that a transaction wrote rows with (to a partition), oldest first."""
@@ -157,11 +183,9 @@ class TableIndex:
     def source(self, sha256: str, version: int, *, outside: str | None = None) -> tuple[int, str | None, str] | None:
         """The newest commit whose rows a version holds and which took a file with these bytes, as version, partition and
         path of the file; None if no rows came from them. `outside` leaves a partition out."""
-        sql = """SELECT version, partition, path FROM sources AS s WHERE t = :t AND sha256 = :sha256
-            AND version <= :version AND (:outside IS NULL OR partition IS NOT :outside) AND NOT EXISTS (
-                SELECT 1 FROM commits INDEXED BY replaced WHERE t = :t AND written AND mode = 'replace'
-                AND partition IS s.partition AND version > s.version AND version <= :version)
-            ORDER BY version DESC, path DESC LIMIT 1"""
+        sql = """SELECT s.version, s.partition, s.path FROM sources AS s JOIN commits AS c USING (t, version)
+            WHERE s.t = :t AND s.sha256 = :sha256 AND s.version <= :version AND c.until > :version
+            AND (:outside IS NULL OR s.partition IS NOT :outside) ORDER BY s.version DESC, s.path DESC LIMIT 1"""
         found = self._rows(sql, sha256=sha256, version=version, outside=outside)
         return found[0] if found else None
 
@@ -193,6 +217,8 @@ class TableIndex:
         return [DataFile(*row) for row in self._sliced(sql, version, partitions, excluded)]
 
     def rows(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> int:
+        if partitions is None and not excluded:
+            return self._column("SELECT all_rows FROM commits WHERE t = :t AND version = :version", version=version)[0]
         sql = f"SELECT COALESCE(SUM(MAX(rows, 0)), 0) FROM files WHERE {_held(partitions, excluded)}"
         return self._sliced(sql, version, partitions, excluded)[0][0]
 
@@ -200,6 +226,11 @@ class TableIndex:
         """The partitions that a version holds (`among` these), sorted."""
         sql = f"SELECT DISTINCT partition FROM files WHERE partition IS NOT NULL AND {_held(among, ())} ORDER BY partition"
         return [key for (key,) in self._sliced(sql, version, among, ())]
+
+    def count_partitions(self, version: int) -> int:
+        return self._column("SELECT all_partitions FROM commits WHERE t = :t AND version = :version", version=version)[
+            0
+        ]
 
     def last_partition(self, version: int) -> str | None:
         sql = f"SELECT partition FROM files WHERE partition IS NOT NULL AND {_held(None, ())} ORDER BY partition DESC LIMIT 1"
@@ -221,6 +252,25 @@ class TableIndex:
             AND NOT EXISTS (SELECT 1 FROM ranges AS r WHERE r.file = f.id AND r.name = :column)"""
         found = self._rows(sql, version=version, column=column, low=low, high=high)
         return sorted(((DataFile(*row[:4]), row[4], row[5]) for row in found), key=lambda item: item[0].path)
+
+    def newest_partitions(
+        self,
+        version: int,
+        column: str,
+        low: int | None,
+        below: int,
+        limit: int,
+        partitions: Collection[str] | None = None,
+    ) -> list[tuple[str, int]]:
+        """For at most `limit` files their partition (one of `partitions`; None: any) and the greatest value of a column that
+        their statistics name: at least `low` and less than `below`, the greatest first."""
+        among = "" if partitions is None else "AND f.partition IN (SELECT value FROM json_each(:partitions))"
+        sql = f"""SELECT f.partition, r.high FROM ranges AS r JOIN files AS f ON f.id = r.file
+            WHERE r.t = :t AND r.name = :column AND r.high < :below AND (:low IS NULL OR r.high >= :low)
+            AND f.since <= :version AND f.until > :version AND f.rows <> 0 AND f.partition IS NOT NULL {among}
+            ORDER BY r.high DESC, f.partition LIMIT :limit"""
+        named = {} if partitions is None else {"partitions": json.dumps(sorted(partitions))}
+        return self._rows(sql, version=version, column=column, low=low, below=below, limit=limit, **named)
 
     # -- the table -------------------------------------------------------------------------------------------------
 
@@ -280,9 +330,7 @@ class TableIndex:
         return connection.execute(sql, {"t": self.known.id, **given}).fetchall()
 
 
-_WRITERS = """SELECT version, rows FROM commits AS c WHERE t = :t AND written AND version <= :version {wanted}
-    AND NOT EXISTS (SELECT 1 FROM commits INDEXED BY replaced WHERE t = :t AND written AND mode = 'replace'
-        AND partition IS c.partition AND version > c.version AND version <= :version)"""
+_WRITERS = "t = :t AND written AND version <= :version AND until > :version"
 
 
 def _held(partitions: Sequence[str] | None, excluded: Sequence[str]) -> str:

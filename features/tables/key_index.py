@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +30,13 @@ FOLDER = "_index/keys"
 Prints = Callable[[pl.LazyFrame], pl.LazyFrame]
 
 
+def key_print(key: Iterable[pl.Expr]) -> pl.Expr:
+    """64 bits of a key, null if one of its values is: equal keys have equal ones, different keys hardly ever."""
+    values = list(key)
+    present = pl.all_horizontal(value.is_not_null() for value in values)
+    return pl.when(present).then(pl.struct(value.alias(f"{index}") for index, value in enumerate(values)).hash())
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """Sorted fingerprints, and for each the number of a partition whose files hold it."""
@@ -40,13 +47,15 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What an index has reached: the table's version, and the SHA-256 of its commit."""
+    """What an index has reached: the table's version, and the SHA-256 of its commit. `unread` are the numbers of partitions
+    whose files were vacuumed before their keys were read."""
 
     identity: str
     table_id: str
     version: int
     commit_sha256: str
     partitions: tuple[str | None, ...]
+    unread: tuple[int, ...]
     runs: tuple[_Run, ...]
 
 
@@ -67,7 +76,8 @@ class KeyIndex:
             wanted: Fingerprints (UInt64) without nulls.
 
         Returns:
-            Every partition that holds one, and hardly any other. None where the index cannot be kept (an object store, a
+            Every partition that holds one, and hardly any other but those that once had a file which nobody can read any
+            more. None where the index cannot be kept (an object store, a
             folder that may not be written): then any partition may.
         """
         storage = state.table.lake.storage
@@ -78,7 +88,8 @@ class KeyIndex:
             folder.mkdir(parents=True, exist_ok=True)
             with _locked(folder):
                 kept = self._reach(folder, state)
-                return [kept.partitions[number] for number in _owners(folder, kept.runs, wanted)]
+                owners = sorted({*kept.unread, *_owners(folder, kept.runs, wanted)})
+                return [kept.partitions[number] for number in owners]
         except OSError:
             return None
 
@@ -86,15 +97,18 @@ class KeyIndex:
         """The index at the state's version or a later one."""
         kept = _load(folder, self.identity, state)
         if kept is None:
-            kept = _Kept(self.identity, state.snapshot.table_id, -1, "", (), ())
+            kept = _Kept(self.identity, state.snapshot.table_id, -1, "", (), (), ())
         if kept.version >= state.version:
             return kept
         numbers = {partition: number for number, partition in enumerate(kept.partitions)}
-        prints, owners = [], []
+        prints, owners, unread = [], [], {*kept.unread}
         for partition, path in _added(state, kept.version):
-            keys = self._keys(state, path)
+            number, keys = numbers.setdefault(partition, len(numbers)), self._keys(state, path)
+            if keys is None:
+                unread.add(number)
+                continue
             prints.append(keys)
-            owners.append(np.full(len(keys), numbers.setdefault(partition, len(numbers)), np.uint32))
+            owners.append(np.full(len(keys), number, np.uint32))
         runs = kept.runs
         if sum(map(len, prints)):
             runs = _merged(folder, [*runs, _write(folder, np.concatenate(prints), np.concatenate(owners))])
@@ -103,18 +117,19 @@ class KeyIndex:
             version=state.version,
             commit_sha256=state.snapshot.commit_sha256,
             partitions=tuple(numbers),
+            unread=tuple(sorted(unread)),
             runs=tuple(runs),
         )
         _save(folder, kept)
         return kept
 
-    def _keys(self, state: TableState, path: str) -> np.ndarray:
-        """The fingerprints of a data file. A file that was vacuumed holds nothing that can be read."""
+    def _keys(self, state: TableState, path: str) -> np.ndarray | None:
+        """The fingerprints of a data file; None for one that was vacuumed."""
         try:
             rows = pl.scan_parquet(f"{state.table.uri}/{path}", glob=False, hive_partitioning=False)
             present = rows.collect_schema().names()
         except FileNotFoundError:
-            return np.empty(0, np.uint64)
+            return None
         later = [
             pl.lit(None, dtype).alias(name)  # a column that was added after this file
             for name, dtype in state.schema.items()
@@ -140,8 +155,10 @@ def _owners(folder: Path, runs: Sequence[_Run], wanted: pl.Series) -> list[int]:
         prints, owners = _open(folder, run)
         starts = np.searchsorted(prints, asked, "left")
         ends = np.searchsorted(prints, asked, "right")
-        for start, end in zip(starts[ends > starts], ends[ends > starts], strict=True):
-            found.update(owners[start:end].tolist())
+        lengths = ends - starts
+        before = np.cumsum(lengths) - lengths  # of the places: start … end of each key, one after the other
+        places = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+        found.update(np.unique(owners[places]).tolist())
     return sorted(found)
 
 
@@ -178,7 +195,7 @@ def _load(folder: Path, identity: str, state: TableState) -> _Kept | None:
     try:
         data: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         runs = tuple(_Run(name, length) for name, length in data.pop("runs"))
-        kept = _Kept(**{**data, "partitions": tuple(data["partitions"]), "runs": runs})
+        kept = _Kept(**{**data, "partitions": tuple(data["partitions"]), "unread": tuple(data["unread"]), "runs": runs})
         whole = all(len(part) == run.length for run in runs for part in _open(folder, run))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -200,6 +217,7 @@ def _save(folder: Path, kept: _Kept) -> None:
         "version": kept.version,
         "commit_sha256": kept.commit_sha256,
         "partitions": kept.partitions,
+        "unread": kept.unread,
         "runs": [(run.name, run.length) for run in kept.runs],
     }
     temporary = folder / f".{uuid.uuid4().hex}.json"

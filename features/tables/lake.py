@@ -291,6 +291,10 @@ class TableState:
         there = {file.partition for file in self.files if file.partition is not None}
         return sorted(there if among is None else there & set(among))
 
+    def count_partitions(self) -> int:
+        """How many partitions hold anything; costs the same however many there are."""
+        return self.index.count_partitions(self.version) if self.checkpointed is None else len(self.partitions())
+
     def last_partition(self) -> str | None:
         """The last of the partitions by their keys."""
         if self.checkpointed is None:
@@ -320,9 +324,9 @@ class TableState:
         escaped = _is_escaped(self.table.lake.storage.root)
         if self.checkpointed is None and self.index.protocol(self.version).get("minReaderVersion", 1) == 1:
             if escaped or partitions is not None:  # else it is pruned by statistics
-                return self._scan_files(self.index.files(self.version, partitions, excluded, scanned=True))
+                return self.scan_files(self.index.files(self.version, partitions, excluded, scanned=True))
         elif escaped:
-            return self._scan_files(self.files_of(partitions, excluded))
+            return self.scan_files(self.files_of(partitions, excluded))
         frame = pl.scan_delta(self.delta)
         if partitions is not None:
             return frame.filter(pl.col(PARTITION).is_in(list(partitions)))
@@ -330,7 +334,12 @@ class TableState:
             return frame
         return frame.filter(~pl.col(PARTITION).is_in(list(excluded), nulls_equal=True))
 
-    def _scan_files(self, files: Sequence[DataFile]) -> pl.LazyFrame:
+    def newest_files(self) -> tuple[DataFile, ...]:
+        """Live data files, the last added first; in any order where the log has gaps."""
+        return self.files if self.checkpointed is not None else tuple(self.index.files(self.version, scanned=True))
+
+    def scan_files(self, files: Sequence[DataFile]) -> pl.LazyFrame:
+        """A lazy frame over some of this version's data files."""
         if not files:
             return pl.LazyFrame(schema=self.schema)
         return pl.scan_parquet(

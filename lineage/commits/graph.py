@@ -6,7 +6,8 @@ Each log is read once, and only when it is asked for. No table is opened: its lo
 import io
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from assay.features.storage.reads import (
     sourced_lookups,
 )
 from assay.features.storage.snapshot import Slice
+from assay.features.storage.table_index import Write
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.table_log import TableLog, read_log
@@ -70,6 +72,13 @@ class CommitGraph:
         log = self.log(version[0])
         return log.commit(version[1]) if log else None
 
+    def writes(self, table: str, versions: Sequence[int]) -> list[Write]:
+        """What versions of a table wrote, in their order, from its index."""
+        log = self.log(table)
+        assert log is not None  # versions come from commits
+        writes = log.index.writes(versions)
+        return [writes[version] for version in versions]
+
     def columns(self, version: Version) -> frozenset[str]:
         """The columns that a version wrote."""
         log = self.log(version[0])
@@ -84,30 +93,45 @@ class CommitGraph:
             return []
         versions = log.writer_versions(read.snapshot.version, read.partitions, read.excluded)
         model = model_of(reader) if takes_one_model(reader, read) else None
-        own = [version for version in versions if model in self.models((name, version))] if model is not None else []
-        return own or versions
+        if model is None:
+            return versions
+        # Predictions are made by the newest model of their time: the first one looked at, as a rule.
+        own = next((version for version in reversed(versions) if model in self.models((name, version))), None)
+        return versions if own is None else [own]
 
     def readers(self, version: Version, *, lookups: bool = False) -> dict[Version, bool]:
         """Who read rows that a version wrote; True: only to look something up, which are found with `lookups` alone."""
-        spans = [self._span(version)]
-        found = self._ask(lambda index: readers(index, spans, lookups=lookups))
-        by_reader = {(item.table, item.version): item.lookup for item in found if self._has(item)}
+        by_reader = self._readers([version], lookups=lookups)
         if Kind.MODELS.holds(version[0]):
             by_reader = {
                 reader: lookup for reader, lookup in by_reader.items() if lookup or self._takes(reader, version)
             }
         return by_reader
 
+    def readers_of(self, versions: Collection[Version], *, lookups: bool = False) -> dict[Version, bool]:
+        """The same for several versions, asked at once. Who took data from one of them did not only look something up."""
+        found = self._readers([version for version in versions if not Kind.MODELS.holds(version[0])], lookups=lookups)
+        for version in versions:
+            if Kind.MODELS.holds(version[0]):
+                for reader, lookup in self.readers(version, lookups=lookups).items():
+                    found[reader] = lookup and found.get(reader, True)
+        return found
+
+    def _readers(self, versions: Sequence[Version], *, lookups: bool) -> dict[Version, bool]:
+        spans = self._spans(versions)
+        found = self._ask(lambda index: readers(index, spans, lookups=lookups)) if spans else []
+        return {(item.table, item.version): item.lookup for item in found if self._has(item)}
+
     def sourced_lookups(self, version: Version) -> list[Version]:
         """Who only looked something up in these rows, and declares columns that come from their table."""
-        spans = [self._span(version)]
+        spans = self._spans([version])
         found = self._ask(lambda index: sourced_lookups(index, spans))
         return [(item.table, item.version) for item in found if self._has(item)]
 
     def count_lookups(self, versions: Iterable[Version]) -> dict[str, int]:
         """By table, how many other versions only looked something up in the rows that these wrote."""
         nodes = list(versions)
-        spans = [self._span(node) for node in nodes]
+        spans = self._spans(nodes)
         found = self._ask(lambda index: count_lookups(index, spans, set(nodes)))
         return {table: count for table, count in found.items() if table in self._tables}
 
@@ -117,10 +141,16 @@ class CommitGraph:
         reads = (item for item in commit.inputs if not item.lookup) if commit else ()
         return any(commit and version[1] in self.writers(commit, i) for i in reads if i.snapshot.table == version[0])
 
-    def _span(self, version: Version) -> Span:
-        log = self.log(version[0])
-        assert log is not None  # nodes come from commits
-        return log.index.span(version[1])
+    def _spans(self, versions: Iterable[Version]) -> list[Span]:
+        tables: dict[str, list[int]] = defaultdict(list)
+        for table, version in versions:
+            tables[table].append(version)
+        spans: list[Span] = []
+        for table, numbers in tables.items():
+            log = self.log(table)
+            assert log is not None  # nodes come from commits
+            spans += log.index.spans(numbers)
+        return spans
 
     def _has(self, reader: Reader) -> bool:
         """Whether a reader was there when its table's log was opened."""

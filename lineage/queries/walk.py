@@ -38,6 +38,7 @@ from assay.lineage.store.schema import (
 # | ("written", timeline, partition, position): the readers of that | ("readers", timeline, position, its runs)
 # | ("point", timeline, position)
 _State = tuple[Any, ...]
+_WRITES = 10
 _Hop = tuple[Key, Key, str, _State | None]  # source, target, role, where to go on (None: nowhere)
 
 
@@ -163,8 +164,10 @@ def _around(
         focus = reader.key(node_id)
         if focus is None:
             return Subgraph((), ())
-        queries = WalkQueries(connection, None if as_of is None else micros(as_of))
         walk = _Walk(max(1, limit))
+        # A write is a node or two: so many of them fill the walk, unless hundreds of them are of one version.
+        most = _WRITES * walk.limit
+        queries = WalkQueries(connection, None if as_of is None else micros(as_of), most)
         alias: dict[Key, Key] = {}
         if isinstance(focus, tuple):
             if as_of is not None and not queries.at(focus):
@@ -182,6 +185,8 @@ def _around(
         walk.keys[focus] = None
         _spread(before, up, lambda states: _up(queries, states), walk, alias)
         _spread(after, down, lambda states: _down(queries, states), walk, alias)
+        if queries.cut and walk.truncated is None:
+            walk.truncated = f"there are more than {most:,} writes"
         return walk.result(reader)
 
 

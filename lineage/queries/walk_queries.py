@@ -31,6 +31,16 @@ SELECT $0i AS timeline, $1 AS partition, $2i AS position, w.number AS wrote, w.p
 FROM $rows CROSS JOIN edges w{{runs}} WHERE {_WROTE} AND w.partition = $1{{present}}"""
 _HELD_BY_ALL = _HELD.replace("w.partition = $1", "w.partition > $1")
 
+# The same for one read of all partitions: the newest first, and no more than are wanted.
+_NEWEST_HELD = (
+    _HELD_BY_ALL.replace("SELECT $0i AS timeline, $1 AS partition, $2i AS position, ", "SELECT ")
+    .replace("$rows CROSS JOIN ", "")
+    .replace("$0i", ":timeline")
+    .replace("$1", ":partition")
+    .replace("$2i", ":position")
+    + " ORDER BY w.partition DESC, w.number DESC LIMIT :most"
+)
+
 _UNTIL = f"""coalesce((
   SELECT min(x.number) FROM edges x
   WHERE x.line = $0i AND x.partition = $1 AND x.flow = {REPLACES} AND x.number > $2i), 9223372036854775807)"""
@@ -57,10 +67,12 @@ class Write:
 
 
 class WalkQueries:
-    """Reads the index for one walk. `as_of`: without runs that ended later, or began later and never ended."""
+    """Reads the index for one walk. `as_of`: without runs that ended later, or began later and never ended. A version that
+    holds rows of more than `most` writes gives its newest ones, and `cut` is set."""
 
-    def __init__(self, connection: sa.Connection, as_of: int | None) -> None:
-        self._connection, self._as_of = connection, as_of
+    def __init__(self, connection: sa.Connection, as_of: int | None, most: int) -> None:
+        self._connection, self._as_of, self._most = connection, as_of, most
+        self.cut = False
 
     def uses(self, runs: Iterable[int], low: int, high: int) -> Iterator[Any]:
         """What runs read or wrote, by flow from `low` to `high`."""
@@ -70,10 +82,19 @@ class WalkQueries:
         """By read (timeline, partition or ALL, position): the writes whose rows it sees."""
         found: dict[tuple[int, str, int], list[Write]] = defaultdict(list)
         wanted = list(reads)
+        if len(wanted) == 1 and wanted[0][1] == ALL:
+            return {wanted[0]: self._newest_held(wanted[0])}
         for statement, rows in ((_HELD, wanted), (_HELD_BY_ALL, [read for read in wanted if read[1] == ALL])):
             for row in self._ask(statement, rows):
                 found[row[0], row[1], row[2]].append(Write(*row[3:]))
         return found
+
+    def _newest_held(self, read: tuple[int, str, int]) -> list[Write]:
+        given = {"timeline": read[0], "partition": read[1], "position": read[2], "most": self._most + 1}
+        held = [Write(*row) for row in self._connection.execute(sa.text(self._present(_NEWEST_HELD)), given)]
+        whole = [Write(*row[3:]) for row in self._ask(_HELD, [read])]  # those of a table without partitions
+        self.cut |= len(held) > self._most
+        return [*whole, *held[: self._most]]
 
     def seen(self, writes: Iterable[tuple[int, str, int]]) -> list[Any]:
         """(timeline, position written, position read, run) of the reads of rows written as (timeline, partition, position)."""

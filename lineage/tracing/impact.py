@@ -5,7 +5,7 @@ commits, and so on. A lookup takes no data: commits that only looked something u
 (`lookups=True` follows them as well), unless a column is declared to come from there.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +13,6 @@ from heapq import heappop, heappush
 from typing import Any
 
 from assay.errors import AssayError
-from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnGraph, ColumnNode
@@ -71,7 +70,7 @@ class Affected:
 class Impact:
     """Everything downstream of an origin. If it is not `complete`, `reasons` name what could not be followed. `notes` name
     tables where more may be listed than is affected. `looked_up_by`: by table, how many further versions only looked something
-    up in affected rows."""
+    up in affected rows. `left_out`: how many older versions of the origin were not followed, because only the newest were."""
 
     origin: Mapping[str, Any]
     affected: tuple[Affected, ...]
@@ -81,6 +80,7 @@ class Impact:
     predictions: int
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: int = 0
     list_lookups: Callable[[], tuple[Affected, ...]] = field(default=tuple, repr=False, compare=False)
 
     @cached_property
@@ -140,9 +140,11 @@ def impact(
     partition: str | None = None,
     column: str | None = None,
     lookups: bool = False,
+    newest: int | None = None,
 ) -> Impact:
     """Everything made from a table's rows: of all its versions, or only from the rows that `version` wrote, or that a
-    `partition` held (ever, or at `version`), or only from one `column`.
+    `partition` held (ever, or at `version`), or only from one `column`. `newest`: of the versions that wrote these rows at most
+    so many are looked at; the result says how many older ones were left out.
 
     Columns are followed through the sources that commits declare; columns without a declaration count as affected, and `notes`
     name them. Raises AssayError for a table, version, partition or column that is not there.
@@ -157,40 +159,41 @@ def impact(
         written = log.writer_versions(version, [partition])
     if partition is not None and not written:
         raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
-    origin = [(table, number) for number in written]
+    left_out = max(0, len(written) - newest) if newest is not None else 0
+    origin = [(table, number) for number in written[left_out:]]
     if column is None:
         reached, notes = _by_rows(commits, origin, lookups), list[str]()
     else:
         reached, notes = _by_column(ColumnGraph(commits), origin, column, lookups)
     visited = dict.fromkeys((*origin, *reached))
+    affected = tuple(_affected(commits, reached))
     return Impact(
         origin={"table": table, "version": version, "partition": partition, "column": column},
-        affected=tuple(_affected(commits, reached)),
+        affected=affected,
         looked_up_by=commits.count_lookups(visited),
         training_sets=tuple(f"{own_name(t)}@{v}" for t, v in sorted(reached) if Kind.TRAINING.holds(t)),
         models=tuple(m for node in sorted(reached) if Kind.MODELS.holds(node[0]) for m in commits.models(node)),
-        predictions=sum(_commit(commits, node).rows or 0 for node in reached if Kind.PREDICTIONS.holds(node[0])),
+        predictions=sum(item.rows for item in affected if Kind.PREDICTIONS.holds(item.table)),
         reasons=tuple(commits.reasons),
         notes=tuple(notes),
+        left_out=left_out,
         list_lookups=lambda: tuple(_affected(commits, _lookups(commits, visited))),
     )
 
 
 def _lookups(commits: CommitGraph, visited: Mapping[Version, None]) -> dict[Version, None]:
     """The versions that only looked something up in what was visited."""
-    found = (item for node in visited for item in commits.readers(node, lookups=True).items())
-    return {reader: None for reader, looked_up in found if looked_up and reader not in visited}
+    found = commits.readers_of(visited, lookups=True)
+    return {reader: None for reader, looked_up in found.items() if looked_up and reader not in visited}
 
 
 def _by_rows(commits: CommitGraph, origin: list[Version], lookups: bool) -> dict[Version, None]:
     """The versions made from the rows of the origin."""
     reached: dict[Version, None] = {}
-    queue = deque(origin)
-    while queue:
-        for reader in commits.readers(queue.popleft(), lookups=lookups):
-            if reader not in reached:
-                reached[reader] = None
-                queue.append(reader)
+    following = origin
+    while following:
+        following = [reader for reader in commits.readers_of(following, lookups=lookups) if reader not in reached]
+        reached |= dict.fromkeys(following)
     return reached
 
 
@@ -234,30 +237,21 @@ def _note(commits: CommitGraph, table: str, undeclared: set[str]) -> str:
     return f"{table} does not declare the sources of {', '.join(sorted(undeclared))}: counted as affected"
 
 
-def _commit(commits: CommitGraph, node: Version) -> Commit:
-    commit = commits.commit(node)
-    assert commit is not None  # nodes come from commits
-    return commit
-
-
 def _affected(commits: CommitGraph, nodes: Mapping[Version, Columns | None]) -> Iterator[Affected]:
     tables: dict[str, dict[int, Columns | None]] = defaultdict(dict)
     for (table, version), columns in sorted(nodes.items(), key=lambda item: item[0]):
         tables[table][version] = columns
     for table, versions in tables.items():
-        log = commits.log(table)
-        made = [_commit(commits, (table, version)) for version in versions]
-        partitions = sorted({commit.partition for commit in made if commit.partition is not None})
-        among = partitions if partitions and all(commit.partition is not None for commit in made) else None
-        live = set(log.writer_versions(log.latest, among)) if log else set()
+        made = commits.writes(table, list(versions))
+        partitions = sorted({write.partition for write in made if write.partition is not None})
         ways = _surest(versions.values())
         yield Affected(
             table=table,
             versions=tuple(versions),
             partitions=tuple(partitions) if partitions else None,
-            runs=tuple(dict.fromkeys(commit.run_id or "" for commit in made)),
-            rows=sum(commit.rows or 0 for commit in made),
-            live=sum(version in live for version in versions),
+            runs=tuple(dict.fromkeys(write.run_id or "" for write in made)),
+            rows=sum(write.rows or 0 for write in made),
+            live=sum(write.until is None for write in made),
             columns=tuple(sorted(ways)) if ways is not None else None,
             indirect=tuple(sorted(name for name, how in (ways or {}).items() if how == INDIRECT)),
             unknown=tuple(sorted(name for name, how in (ways or {}).items() if how == UNKNOWN)),

@@ -207,11 +207,14 @@ class _Tracer:
             return self.nodes[key]
         if key not in self.nodes:
             log = self.commits.log(table)
-            status = self.status(log, slices)
-            commits = self.writers(log, slices) if log and status != "erased" else ()
             name, details = table, {}
-            if log is not None and model is not None:
-                name, commits, details = self.model(log, commits, model)
+            own = self.model(log, slices, model) if log is not None and model is not None else None
+            if own is not None:
+                name, status, commits, details = own
+            else:
+                status = self.status(log, slices)
+                commits = self.writers(log, slices) if log and status != "erased" else ()
+                details = {} if model is None or log is None else {"model_version": model, "row": "gone"}
             # Below a lookup only data reads are followed; the trace stops at lookups of a lookup.
             inputs = [] if lookup and not follow else self.inputs(commits, follow=follow and not lookup)
             kind = label_of(table)
@@ -273,16 +276,25 @@ class _Tracer:
         return "readable"
 
     def model(
-        self, log: TableLog, commits: tuple[Commit, ...], version: str
-    ) -> tuple[str, tuple[Commit, ...], dict[str, Any]]:
-        """The model in a table that made the prediction: its name, the commit that wrote it, and its row."""
-        for commit in reversed(commits):
-            entry = log.entry(commit.version)
+        self, log: TableLog, slices: Sequence[Slice], version: str
+    ) -> tuple[str, Status, tuple[Commit, ...], dict[str, Any]] | None:
+        """The model in a table that made the prediction: its name, status, the commit that wrote it, and its row; None
+        where no file that is there holds it. What became of other models does not matter to it."""
+        if self.recorded(log, slices) != "readable":
+            return None
+        numbers = {
+            number
+            for item in slices
+            for number in log.writer_versions(item.snapshot.version, item.partitions, item.excluded)
+        }
+        for number in sorted(numbers, reverse=True):
+            entry = log.entry(number)
             for file in entry.added if entry else ():
                 row = _model_row(self.lake, f"{log.table}/{file.path}", version)
-                if row is not None:
-                    return f"{log.table} {version}", (commit,), row
-        return log.table, commits, {"model_version": version, "row": "gone"}
+                commit = self.commits.commit((log.table, number)) if row is not None else None
+                if row is not None and commit is not None:
+                    return f"{log.table} {version}", "readable", (commit,), row
+        return None
 
 
 def _model_row(lake: Lake, path: str, version: str) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """The nodes of a trace: a node is a table as its consumer read it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -8,6 +8,7 @@ from typing import Any, Literal
 from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import digest_of
+from assay.features.tables.run_record import was_handled
 from assay.lineage.outline import Line, Span, line, short_digest, shorten
 
 Status = Literal["readable", "vacuumed", "erased", "damaged"]
@@ -103,6 +104,10 @@ class Node:
                 continue
             for count in ("evaluated", "invalid", "unknown"):
                 total[key][count] += check[count]
+            if not check["passed"] and not was_handled(check):
+                total[key]["severity"] = check[
+                    "severity"
+                ]  # one day that was not handled is not outweighed by the others
             total[key]["passed"] = total[key]["passed"] and check["passed"]
         return tuple(total.values())
 
@@ -139,9 +144,7 @@ class Node:
             facts.append(f"code {last.code_version[:_CODE]}")
         facts += [f"contract {item['name']} {item['version']}" for item in self.contracts]
         if self.checks:
-            failed = [check["name"] for check in self.checks if not check["passed"]]
-            passed = f"{len(self.checks) - len(failed)} of {len(self.checks)} checks passed"
-            facts.append(passed + (f", failed: {', '.join(failed)}" if failed else ""))
+            facts.append(_checks_text(self.checks))
         named = (name for name in ("sha256", "training_set") if name in self.details)
         facts += [f"{name} {short_digest(self.details[name])}" for name in named]
         return line(Span(" · ".join(facts), "dim"))
@@ -170,6 +173,14 @@ class Node:
             "inputs": inputs,
             "files": [item.to_dict() for item in self.files],
         }
+
+
+def _checks_text(checks: Sequence[Mapping[str, Any]]) -> str:
+    quarantined = [check["name"] for check in checks if was_handled(check)]
+    failed = [check["name"] for check in checks if not check["passed"] and check["name"] not in quarantined]
+    text = f"{len(checks) - len(failed)} of {len(checks)} checks passed"
+    text += f", with rows in quarantine: {', '.join(quarantined)}" if quarantined else ""
+    return text + (f", failed: {', '.join(failed)}" if failed else "")
 
 
 def _commit_dict(commit: Commit) -> dict[str, Any]:

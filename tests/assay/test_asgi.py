@@ -16,7 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from assay.asgi import BodyLimits, OwnOrigin
+from assay.asgi import BodyLimits, OwnOrigin, head_limited
 
 BASE = "http://127.0.0.1:3000"
 
@@ -25,14 +25,30 @@ async def _echo(request: Request) -> PlainTextResponse:
     return PlainTextResponse(str(len(await request.body())))
 
 
+async def _slow(request: Request) -> PlainTextResponse:
+    await asyncio.sleep(1.2)
+    return PlainTextResponse("slow")
+
+
 async def _live(websocket: WebSocket) -> None:
     await websocket.accept()
     await websocket.send_text("here")
     await websocket.close()
 
 
+async def _lasting(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(await websocket.receive_text())
+    await websocket.close()
+
+
 APP = Starlette(
-    routes=[Route("/{path:path}", _echo, methods=["GET", "POST", "DELETE"]), WebSocketRoute("/graphql", _live)]
+    routes=[
+        Route("/slow", _slow),
+        Route("/{path:path}", _echo, methods=["GET", "POST", "DELETE"]),
+        WebSocketRoute("/graphql", _live),
+        WebSocketRoute("/lasting", _lasting),
+    ]
 )
 client = TestClient(OwnOrigin(APP, queries=["/graphql"]), base_url=BASE)
 
@@ -80,11 +96,11 @@ def test_web_sockets_are_for_the_own_page() -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """A real server whose bodies have half a second and a thousand bytes."""
+    """A real server whose heads and bodies have half a second, and bodies a thousand bytes."""
     app = BodyLimits(APP, seconds=0.5, size=1000)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", http=head_limited(0.5)))
         thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)
         thread.start()
         while not server.started:
@@ -110,6 +126,30 @@ def test_half_open_posts_are_ended_and_hold_nothing(port: int) -> None:
     for connection in begun:
         with connection:
             assert _answer(connection).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /x HTTP/1.1\r\nHost: 127", b"GET /x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /x HT"]
+)
+def test_half_open_heads_are_ended_also_after_a_whole_request(port: int, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(sent)
+        assert _answer(connection).count(b"HTTP/1.1 200 ") == sent.count(b"\r\n\r\n")
+
+
+def test_a_slow_answer_is_waited_for(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert _answer(connection).endswith(b"slow")
+
+
+def test_a_web_socket_lasts(port: int) -> None:
+    from websockets.sync.client import connect
+
+    with connect(f"ws://127.0.0.1:{port}/lasting") as websocket:
+        time.sleep(1.2)
+        websocket.send("still")
+        assert websocket.recv(10) == "still"
 
 
 def test_a_body_that_trickles_has_no_more_time(port: int) -> None:

@@ -141,6 +141,7 @@ def _card(
         actions=_actions(node, focus, view) if opened else (),
         more_up=_hidden("up", node, view, visible),
         more_down=_hidden("down", node, view, visible),
+        counted=visible.counted,
         focus=node.id == focus.id,
         columns=", ".join(lit),
         lit=bool(lit) or (path is not None and any(item.via == node.id for item in path.links)),
@@ -210,7 +211,7 @@ def _minute(iso: Any) -> str:
 
 def _badge(node: GraphNode) -> Badge | None:
     checks = node.facts.get("checks")
-    return checks_badge(checks["passed"], checks["failed"]) if checks else None
+    return checks_badge(checks["passed"], checks["failed"], checks["quarantined"]) if checks else None
 
 
 def _short(version: str) -> str:

@@ -83,32 +83,28 @@ def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
         "version": state.version,
         "versions": link(f"/versions/{name}"),
         "rows": f"{state.rows():,}",
-        "partitions": len(state.partitions()) or "",
-        "badge": _badge(name, state),
+        "partitions": state.count_partitions() or "",
+        "badge": _badge(state),
         "updated": moment(last.timestamp),
     }
 
 
-def _badge(name: str, state: TableState) -> Badge | None:
+def _badge(state: TableState) -> Badge | None:
     """The checks of all live batches: a rule that an earlier day broke is not forgotten when the next day keeps it."""
-    batches = state.writers(None)
-    verdicts = [
-        (number, check) for number, batch in enumerate(batches) for check in batch.checks if check["table"] == name
-    ]
-    names = {check["name"] for _, check in verdicts}
-    broken = [(number, check) for number, check in verdicts if not check["passed"]]
-    open_ = [found for found in broken if not (found[1]["severity"] == "quarantine" and found[1]["invalid"])]
+    verdicts = state.index.verdicts(state.version)
+    batches = sum(count for _, count in verdicts)
+    names, broken, open_ = (
+        frozenset[str]().union(*(getattr(verdict, field) for verdict, _ in verdicts))
+        for field in ("names", "broken", "open")
+    )
     if not broken:
         return checks_badge(len(names), [])
-    found = {check["name"] for _, check in (open_ or broken)}
-    days = len({number for number, _ in (open_ or broken)})
+    days = sum(count for verdict, count in verdicts if (verdict.open if open_ else verdict.broken))
     if open_:
-        meaning = f"{len(found)} of {len(names)} checks found something, in {days} of {len(batches)} batches"
-        return Badge(f"✗ {len(found)}/{len(names)}", "failed", meaning)
-    meaning = (
-        f"rows that broke {len(found)} of {len(names)} rules are in quarantine, from {days} of {len(batches)} batches"
-    )
-    return Badge(f"✓ {len(names)}, {len(found)} with quarantine", "ok", meaning)
+        meaning = f"{len(open_)} of {len(names)} checks found something, in {days} of {batches} batches"
+        return Badge(f"✗ {len(open_)}/{len(names)}", "failed", meaning)
+    meaning = f"rows that broke {len(broken)} of {len(names)} rules are in quarantine, from {days} of {batches} batches"
+    return Badge(f"✓ {len(names)}, {len(broken)} with quarantine", "ok", meaning)
 
 
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:

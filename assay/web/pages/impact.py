@@ -12,6 +12,8 @@ from assay.lineage.tracing.impact import Affected, impact
 from assay.web.html import PageError, link, page
 from assay.web.node_labels import dataset_id, graph_link, style_of, table_kind
 
+NEWEST = 30  # versions of a table that are followed unless all are asked for: their number grows with every day
+
 
 def impact_page(lake: Lake, request: Request) -> Response:
     table, text = request.path_params["table"], request.query_params.get("version", "").strip()
@@ -20,7 +22,8 @@ def impact_page(lake: Lake, request: Request) -> Response:
             400, "No such version", "A version is a whole number, such as 3.", "Leave it empty for all versions."
         )
     try:
-        downstream = impact(lake, table, int(text) if text else None)
+        all_versions = "all" in request.query_params
+        downstream = impact(lake, table, int(text) if text else None, newest=None if all_versions else NEWEST)
     except AssayError as problem:
         advice = "Choose a table from the first page; leave the version empty for all of them."
         raise PageError(404, "Nothing to follow", str(problem), advice) from None
@@ -35,6 +38,9 @@ def impact_page(lake: Lake, request: Request) -> Response:
         here=link(f"/impact/{table}"),
         graph=graph_link(dataset_id(table, int(text) if text else None)),
         version=text,
+        followed=NEWEST,
+        left_out=f"{downstream.left_out:,}" if downstream.left_out else "",
+        all=link(f"/impact/{table}", all="1"),
         complete=downstream.complete,
         reasons=downstream.reasons,
         notes=downstream.notes,

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
+from assay.features.tables.run_record import was_handled
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
 from assay.lineage.tracing.trace import Trace, trace
@@ -128,11 +129,15 @@ def _badge(node: Node) -> Badge | None:
     if node.status != "readable":
         return Badge(node.status, "failed", f"its data is {node.status}")
     failed = _failed(node)
-    return checks_badge(len(node.checks) - len(failed), failed)
+    return checks_badge(len(node.checks) - len(failed), failed, _quarantined(node))
 
 
 def _failed(node: Node) -> list[str]:
     return [check["name"] for check in node.checks if not check["passed"]]
+
+
+def _quarantined(node: Node) -> list[str]:
+    return [check["name"] for check in node.checks if was_handled(check)]
 
 
 def _step(node: Node) -> dict[str, Any]:
@@ -147,7 +152,7 @@ def _step(node: Node) -> dict[str, Any]:
         "href": graph_link(dataset_id(node.table, node.snapshot.version)),
         "version": _ranges(node.versions_read),
         "read": trained or node.part_text,
-        "badge": checks_badge(len(node.checks) - len(failed), failed),
+        "badge": checks_badge(len(node.checks) - len(failed), failed, _quarantined(node)),
         "failed": failed,
         "contract": ", ".join(f"{item['name']} {item['version']}" for item in node.contracts),
         "run": last.run_id or "" if last else "",

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.lake import Lake
+from assay.features.tables.run_record import was_handled
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page
 from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
@@ -53,7 +54,9 @@ def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:
         "written": moment(commit.timestamp),
         "partition": commit.partition or "",
         "rows": f"{commit.rows:,}" if commit.rows is not None else "",
-        "badge": checks_badge(len(checks) - len(failed), failed),
+        "badge": checks_badge(
+            len(checks) - len(failed), failed, [check["name"] for check in checks if was_handled(check)]
+        ),
         "contract": f"{contract['name']} {contract['version']}" if contract else "",
         "code": commit.code_version[:_SHA],
         "before": before,

@@ -61,7 +61,9 @@ class Page(HTMLParser):
         return {
             (given["data-anchor"], given["data-more"]): (int(number[1]), given["href"])
             for tag, given in self.tags
-            if tag == "a" and "data-more" in given and (number := re.match(r"Show (\d+) more", given["aria-label"]))
+            if tag == "a"
+            and "data-more" in given
+            and (number := re.match(r"Show (\d+)(?: or)? more", given["aria-label"]))
         }
 
     @property

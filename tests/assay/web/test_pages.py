@@ -128,7 +128,8 @@ def test_a_trace_shows_every_step_down_to_the_delivered_files(client: TestClient
     cards = [given for tag, given in page.tags if tag == "a" and "data-node" in given]
     rows = [given for tag, given in page.tags if tag == "tr" and "id" in given]
     assert {given["href"] for given in cards} == {f"#{given['id']}" for given in rows}  # picture and list say the same
-    assert "1 of 2 checks found something" in page.text
+    assert "rows that broke 1 of 2 rules are in quarantine" in page.text
+    assert "✗" not in page.text, "what was handled as agreed has not failed"
     assert "t-2026" not in page.text
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.checks import Block, Contract, Field, rule
+from assay.checks import Block, Contract, Field, QuarantineLimits, rule
 from assay.checks.contract.field import RowCount
 from assay.checks.exchange.compare import Change, compare_contracts
 from assay.checks.exchange.constraint_order import narrower
@@ -187,6 +187,34 @@ CASES: list[tuple[str, Any, Any, tuple[str, Any], tuple[str, Any]]] = [
         (v(), {"freshness": timedelta(hours=36)}),
         ("freshness_loosened", R),
         ("freshness_tightened", S),
+    ),
+    (
+        "quarantine stops a batch",
+        v(),
+        (v(), {"quarantine": QuarantineLimits(block=0.3)}),
+        ("quarantine_tightened", S),
+        ("quarantine_loosened", R),
+    ),
+    (
+        "quarantine stops nothing",
+        (v(), {"quarantine": QuarantineLimits(block=None)}),
+        v(),
+        ("quarantine_tightened", S),
+        ("quarantine_loosened", R),
+    ),
+    (
+        "quarantine, both ways",
+        (v(), {"quarantine": QuarantineLimits(block=0.3, rows=50)}),
+        v(),
+        ("quarantine_changed", RS),
+        ("quarantine_changed", RS),
+    ),
+    (
+        "quarantine warns",
+        (v(ge=0), {"quarantine": QuarantineLimits(rules={"v.ge": 0.1})}),
+        v(ge=0),
+        ("quarantine_warns", OK),
+        ("quarantine_warns", OK),
     ),
     ("no freshness", (v(), {"freshness": "1d"}), v(), ("freshness_loosened", R), ("freshness_tightened", S)),
     ("owner", (v(), {"owner": "a"}), (v(), {"owner": "b"}), ("owner_changed", OK), ("owner_changed", OK)),

@@ -20,6 +20,7 @@ from assay.checks import (
     Block,
     Contract,
     Field,
+    QuarantineLimits,
     Timestamp,
     contract_info,
     contract_rules,
@@ -143,6 +144,20 @@ class Freshness(Contract):
         freshness = timedelta(seconds=90)
 
 
+class Limits(Contract):
+    unit: str = Field(isin=["miles"])
+
+    class Config(Contract.Config):
+        quarantine = QuarantineLimits(warn=None, block=0.3, rows=0, rules={"unit.isin": 0.01, "row.encoding": 0.5})
+
+
+class Unlimited(Contract):
+    v: str = Field()
+
+    class Config(Contract.Config):
+        quarantine = QuarantineLimits(block=None)
+
+
 CONTRACTS = [
     Numbers,
     Times,
@@ -154,6 +169,8 @@ CONTRACTS = [
     Promises,
     Beyond,
     Freshness,
+    Limits,
+    Unlimited,
     Tickets,
     CardEvents,
     Customers,
@@ -180,12 +197,13 @@ def test_round_trip(contract: type[Contract]) -> None:
     assert rules(back) == rules(contract)
     assert compare_contracts(contract, back) == compare_contracts(back, contract) == []
     one, other = contract_info(contract), contract_info(back)
-    assert (one.name, one.version, one.owner, one.freshness, one.key) == (
+    assert (one.name, one.version, one.owner, one.freshness, one.key, one.quarantine) == (
         other.name,
         other.version,
         other.owner,
         other.freshness,
         other.key,
+        other.quarantine,
     )
     assert yaml.safe_load(to_odcs(back)) == yaml.safe_load(text)
 
@@ -214,6 +232,7 @@ def test_a_contract_becomes_source_that_declares_it(contract: type[Contract]) ->
     exec(compile(source, "imported.py", "exec"), module)
     back = module[contract_info(contract).name]
     assert rules(back) == rules(contract)
+    assert contract_info(back).quarantine == contract_info(contract).quarantine
     assert compare_contracts(contract, back) == compare_contracts(back, contract) == []
 
 

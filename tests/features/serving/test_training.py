@@ -111,8 +111,8 @@ def test_only_partitions_that_can_matter_are_read_and_recorded(world: Lake) -> N
     tx = Transaction(world, Work("x"))
     resolve(tx, REFERENCES, SPINE)
     read = {item.snapshot.table: item.partitions for item in tx.reads}
-    # 5.9 to 6.5, two days back: values from 3.9 to 6.5, made at the midnights 4, 5, 6 that end days 3, 4, 5
-    assert read == {"features/activity": tuple(DAYS[3:6]), "embeddings/text": tuple(DAYS[5:7])}
+    # 5.9 to 6.5: values made at the midnights 5 and 6, which end days 4 and 5; all have one there, so that 4 cannot matter
+    assert read == {"features/activity": tuple(DAYS[4:6]), "embeddings/text": tuple(DAYS[5:7])}
     tx = Transaction(world, Work("x"))
     resolve(tx, REFERENCES, SPINE.clear())
     assert [item.partitions for item in tx.reads] == [(), ()]
@@ -201,8 +201,8 @@ def test_the_manifest_says_everything(world: Lake) -> None:
     state = world.table("features/activity").at()
     (view,) = (item for item in manifest["inputs"] if item["name"] == "features/activity")
     assert view["table_id"] == state.snapshot.table_id and view["commit_sha256"] == state.snapshot.commit_sha256
-    assert view["digest"] == state.slice(DAYS[3:6]).digest and view["rows"] == 6
-    assert view["predicate"] == "partition_key IN ('2026-01-04', '2026-01-05', '2026-01-06')"
+    assert view["digest"] == state.slice(DAYS[4:6]).digest and view["rows"] == 4
+    assert view["predicate"] == "partition_key IN ('2026-01-05', '2026-01-06')"
     assert manifest["schema"][-1] == {"name": "vector", "type": "List(Float32)"}
     commit = world.table("training/router").at().commits[-1]
     assert commit.column_lineage["n"]["direct"] == [["features/activity", "n"]]
@@ -353,7 +353,7 @@ def test_a_plain_script_reads_every_input_again(world: Lake, write, tmp_path: Pa
     command = [sys.executable, "-c", PLAIN_READER, str(path)]
     told = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=tmp_path).stdout)
     assert told["counts"] == {item["name"]: item["rows"] for item in made.manifest["inputs"]}
-    assert told["counts"] == {"features/activity": 6, "embeddings/text": 2}
+    assert told["counts"] == {"features/activity": 4, "embeddings/text": 2}
     assert told["rows"] == rows.select("label", "n", "vector").to_dicts()
 
 

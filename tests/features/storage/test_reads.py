@@ -20,7 +20,7 @@ from assay.features.storage.reads import (
 from assay.features.storage.snapshot import Slice, Snapshot
 
 READERS = ("clean/t", "features/f")
-PARTS = st.sampled_from("abc")
+PARTS = st.sampled_from(("a", "b", ", ", 'ü"'))
 SLICES = st.builds(
     lambda table_id, at, part, lookup: Slice(Snapshot("raw/t", table_id, at, "0" * 64), part[0], "", lookup, part[1]),
     st.sampled_from(("one", "two")),

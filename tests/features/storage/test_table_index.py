@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +24,7 @@ from assay.features.storage.index_store import MEMORY, IndexStore, index_store
 from assay.features.storage.storage import Storage
 from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.run_record import NullRecorder, Work
+from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import transaction
 
 NAME = "raw/t"
@@ -34,6 +35,7 @@ def write(lake: Lake, partition: str, value: int, mode: str = "replace", **more:
     with transaction(lake, NullRecorder(), Work(asset=NAME, partition=partition)) as tx:
         tx.sources.append(SourceFile(f"{partition}/{value}", f"sha-{value}", 1, 1))
         tx.write(NAME, pl.DataFrame({"n": [value], **{key: [item] for key, item in more.items()}}), mode=mode)
+        tx.check(CheckResult(f"rule_{value % 2}", NAME, value % 2 == 0, severity="warn"))
 
 
 # -- the oracle: every line of every commit, from the beginning, for each question -------------------------------------
@@ -73,6 +75,10 @@ def replayed(lake: Lake, version: int) -> dict[str, Any]:
         "last": {info["assay.partition"]: info["version"] for info in written},
         "sources": taken,
         "written": [info["version"] for info in written],
+        "broken": {
+            info["version"]: frozenset(item["name"] for item in json.loads(info["assay.checks"]) if not item["passed"])
+            for info in written
+        },
     }
 
 
@@ -97,6 +103,7 @@ def check(lake: Lake) -> None:
             assert index.writers(version, chosen) == wrote
         rest = [path for path, key in sorted(true["files"].items()) if key != "a"]
         assert [file.path for file in index.files(version, None, ["a"])] == rest
+        assert index.count_partitions(version) == len(set(true["files"].values()))
         assert index.last_partition(version) == max(true["files"].values(), default=None)
         assert index.rows_written(version, before="c") == [
             1 for key, found in true["writers"].items() if key < "c" for _ in found
@@ -105,6 +112,12 @@ def check(lake: Lake) -> None:
         assert index.last_written(version) == max(true["written"], default=None)
         for key in KEYS:
             assert index.writer_of(key, version) == true["last"].get(key)
+        live = [number for key in KEYS for number in true["writers"].get(key, [])]
+        assert {v.broken: count for v, count in index.verdicts(version)} == Counter(true["broken"][v] for v in live)
+        replaced = {number: index.span(number).until for number in true["written"] if number not in live}
+        assert all(until is not None and until <= version for until in replaced.values())
+        assert all((until := index.span(number).until) is None or until > version for number in live)
+        for key in KEYS:
             assert index.written(version, key) == [
                 v for v in true["written"] if replayed(lake, v)["last"].get(key) == v
             ]

@@ -171,8 +171,28 @@ def test_facts_name_the_run_and_the_checks(any_store: LineageStore) -> None:
     any_store.put(json.dumps(event).encode())
     node = find(any_store, "dataset:assay:clean/t")
     assert node is not None
-    assert node.facts["checks"] == {"passed": 1, "failed": ["range"]}
+    assert node.facts["checks"] == {"passed": 1, "failed": ["range"], "quarantined": []}
     assert (node.facts["run"], node.facts["written_at"]) == (run_id(1), at(1).isoformat())
+
+
+def test_rows_in_quarantine_are_told_from_failures(any_store: LineageStore) -> None:
+    given = {
+        "held": ("quarantine", "3"),
+        "not evaluated": ("quarantine", "0"),
+        "volume": ("warn", "1"),
+        "b": ("block", "9"),
+    }
+    tests = [
+        {"name": name, "status": "fail", "actual": actual, "params": {"table": "clean/t", "severity": severity}}
+        for name, (severity, actual) in given.items()
+    ]
+    event = json.loads(ended(run_id(1), 1, [], [table("clean/t", 1, "output")]))
+    event["run"]["facets"] = {"test": {"tests": tests}}
+    any_store.put(json.dumps(event).encode())
+    for node_id in (f"run:{run_id(1)}", "dataset:assay:clean/t"):
+        node = find(any_store, node_id)
+        assert node is not None
+        assert node.facts["checks"] == {"passed": 0, "failed": sorted(given), "quarantined": ["held"]}
 
 
 # -- random histories --------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_a_graph_shows_what_was_read_and_what_was_made(get: Any) -> None:
     said = list(page.cards.values())
     assert any("raw/tickets" in text and "version 2" in text for text in said)
     assert any("features/ticket" in text and "version 2" in text for text in said)
-    assert any("version 2" in text and "1 of 2 checks found something" in text for text in said)
+    assert any("version 2" in text and "rows that broke 1 of 2 rules are in quarantine" in text for text in said)
     assert page.lines
     assert all({source, target} <= page.cards.keys() for source, target, _ in page.lines)
 
@@ -300,15 +300,16 @@ def test_a_graph_of_ten_thousand_nodes_draws_at_most_three_hundred(large: TestCl
     took = time.perf_counter() - begun
     page = Page(answer.text)
     assert answer.status_code == 200
-    assert len(page.cards) <= 300
-    assert (len(page.cards) == 300) == ("truncated" in page.text)
+    most = 39 if depth == 2 else 300  # the focus is on both sides
+    assert len(page.cards) <= most
+    assert (len(page.cards) == most) <= ("truncated" in page.text)
     if os.environ.get("ASSAY_SOAK") and depth == 2:
         assert took < 1
 
 
 def test_expanding_stops_at_three_hundred_and_says_so(large: TestClient) -> None:
     page = Page(large.get(graph("dataset:db:hub", up=0, down=0)).text)
-    assert page.more["dataset:db:hub", "down"][0] == 400
+    assert page.more["dataset:db:hub", "down"][0] == 199 and "199 or more downstream" in page.text
     page = Page(large.get(page.more["dataset:db:hub", "down"][1]).text)
     assert len(page.cards) == 300
     assert "at most 300 nodes are drawn" in page.text

@@ -1,0 +1,44 @@
+"""A failure that Dagster shows as the one sentence that it is.
+
+What we raise on purpose says what happened, where, and what to do; forty lines of Dagster's own stack below it help nobody.
+What nobody foresaw keeps its whole stack.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from dagster._core.errors import DagsterUserCodeProcessError
+from dagster_shared.error import SerializableErrorInfo
+
+from assay.errors import AssayError
+from assay.features.tables.delta_commit import Conflict
+
+
+class PlainFailure(dg.Failure, DagsterUserCodeProcessError):
+    """A step's failure with a sentence, without a stack and without another try.
+
+    Dagster shows the stack of whatever is raised in a step, but for an error of another process: of that it shows what the
+    process said. So this is one of those, too.
+    """
+
+    def __init__(self, problem: Exception | str) -> None:
+        sentence = str(problem)
+        Exception.__init__(self, sentence)
+        self.description = sentence
+        self.metadata = {}
+        self.allow_retries = False
+        kind = type(problem).__name__ if isinstance(problem, Exception) else None
+        self.user_code_process_error_infos = [SerializableErrorInfo(sentence, [], kind)]
+
+
+@contextmanager
+def in_one_sentence() -> Iterator[None]:
+    """What we raise on purpose fails the step with its sentence. Other writers that won are no failure yet: Dagster tries
+    again, as it does after what nobody foresaw."""
+    try:
+        yield
+    except Conflict:
+        raise
+    except AssayError as problem:
+        raise PlainFailure(problem) from None

@@ -1,0 +1,36 @@
+"""What the checks of a commit said of its table, without the counts: what a list of tables shows of all days at once."""
+
+import json
+from dataclasses import dataclass
+from typing import Self
+
+from assay.features.storage.commit_metadata import Commit
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The names of the checks, of those that found something, and of these the ones that are `open`: their rows are not in
+    quarantine as it was agreed."""
+
+    names: frozenset[str] = frozenset()
+    broken: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, commit: Commit) -> Self:
+        checks = [check for check in commit.checks if check["table"] == commit.table]
+        broken = [check for check in checks if not check["passed"]]
+        handled = [check for check in broken if check["severity"] == "quarantine" and check["invalid"]]
+        names, found, open_ = (
+            frozenset(check["name"] for check in some)
+            for some in (checks, broken, [check for check in broken if check not in handled])
+        )
+        return cls(names, found, open_)
+
+    @classmethod
+    def from_text(cls, text: str | None) -> Self:
+        return cls(*map(frozenset, json.loads(text))) if text else cls()
+
+    def to_text(self) -> str | None:
+        """None where there were no checks."""
+        return json.dumps([sorted(some) for some in (self.names, self.broken, self.open)]) if self.names else None
