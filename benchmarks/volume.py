@@ -11,6 +11,7 @@ clean alone.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -57,9 +58,14 @@ def by_records(folder: Path) -> int:
 
 
 def in_blocks(folder: Path) -> int:
-    from assay.assets.sources.csv import read_csv
+    from assay.assets.sources.csv import csv_blocks
+    from assay.assets.sources.deliveries import Delivery
 
-    return read_csv(LANDED, (folder / LANDED).read_bytes()).height
+    file = folder / LANDED
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    delivery = Delivery(LANDED, file, digest, file.stat().st_size, DAY)
+    return sum(frame.height for frame in csv_blocks(LANDED, delivery.pieces()))
 
 
 def step(folder: Path, position: int) -> int:

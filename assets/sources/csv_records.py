@@ -14,6 +14,9 @@ from assay.assets.sources.text import ENCODING, RESERVED, UNPARSABLE, frame_of, 
 
 Fields = list[str | None]
 
+#: Characters of a record over several lines, at most: a quote that nothing closes would else hold all that follows it.
+LONGEST = 1 << 25
+
 _FIELD = re.compile(r'(?:\A|,)("(?:[^"]|"")*+"|[^",\r\n]*+)')
 
 
@@ -57,11 +60,12 @@ def record_at(lines: list[str], start: int, width: int | None) -> tuple[str, int
     """The text of the record at `start` and how many physical lines it has.
 
     Legal quoting leaves a line open only after an odd number of quotes, and closes it on the next odd line; so an open line
-    is tried up to there, and stands alone if that gives no legal record. All scans together stay linear.
+    is tried up to there, and stands alone if that gives no legal record, or one of more than LONGEST characters. All scans
+    together stay linear.
     """
     if lines[start].count('"') % 2:
         end = next((index for index in range(start + 1, len(lines)) if lines[index].count('"') % 2), None)
-        if end is not None:
+        if end is not None and sum(map(len, lines[start : end + 1])) + end - start <= LONGEST:
             text = "\n".join(lines[start : end + 1]).removesuffix("\r")
             fields = fields_of(text)
             if fields is not None and width in (None, len(fields)):

@@ -21,6 +21,7 @@ from assay.features.tables.partitioning import KEY, Partitioning
 
 _REVISION = re.compile(r"(?P<stem>.+)\.r(?P<number>[1-9]\d*)")
 _UNFINISHED = (".tmp", ".part")
+PIECE = 1 << 23  # bytes of a file that are read at a time
 _LONG = 500  # a mark of more characters is kept as its digest
 _COMPONENT = re.compile(r"\{(?:day|partition)\}/")
 
@@ -78,17 +79,29 @@ class Delivery:
 
     def content(self) -> bytes:
         """The bytes of the file. Raises `DeliveryError` if they are not those that were scanned."""
+        return b"".join(self.pieces())
+
+    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
+        """The bytes, `size` at a time (of what is no file: at once). Raises `DeliveryError`, at the end, if they are not those
+        that were scanned."""
+        digest = hashlib.sha256()
         try:
-            content = self.fetch() if self.fetch else Path(self.file or self.path).read_bytes()
+            if self.fetch:
+                digest.update(content := self.fetch())
+                yield content
+            else:
+                with Path(self.file or self.path).open("rb", buffering=0) as stream:
+                    while piece := stream.read(size):
+                        digest.update(piece)
+                        yield piece
         except OSError as error:
             raise DeliveryError(
                 self.path, f"cannot be read ({error.strerror})", "restore the file and run again"
             ) from error
-        if hashlib.sha256(content).hexdigest() != self.sha256:
+        if digest.hexdigest() != self.sha256:
             raise DeliveryError(
                 self.path, "changed while it was being read", "run again once the upstream has finished"
             )
-        return content
 
 
 def delivered_partitions(landing: Path, pattern: str, partitioning: Partitioning) -> list[str]:

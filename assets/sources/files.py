@@ -1,6 +1,6 @@
 """`Files`: what upstreams drop into the landing folder, by partition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,7 +14,7 @@ from assay.assets.sources.deliveries import (
     split_pattern,
     unplaced_folders,
 )
-from assay.assets.sources.dispatch import read_delivery
+from assay.assets.sources.dispatch import delivery_blocks, read_delivery
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
@@ -69,3 +69,6 @@ class Files(SourceReader):
 
     def read(self, delivery: Delivery) -> pl.DataFrame:
         return read_delivery(delivery, delivery.content())
+
+    def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
+        return delivery_blocks(delivery)

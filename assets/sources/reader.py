@@ -1,6 +1,6 @@
 """How a source is read: a small protocol. `Files` and `Rows` implement it; a reader of one's own takes a few lines."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -100,3 +100,11 @@ class SourceReader(Protocol):
         `_line` (its text): such rows go to quarantine. Raises DeliveryError for a delivery that cannot be used as a whole.
         """
         ...
+
+    def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
+        """What `read` gives, frame by frame, for deliveries that memory does not hold: at least one frame, and the same columns
+        in each. Steps ask for this. Rows that have no `_row_number` are counted on from frame to frame.
+
+        Raises DeliveryError like `read`, at any frame: nothing of the delivery is published then.
+        """
+        yield self.read(delivery)

@@ -11,6 +11,7 @@ import polars as pl
 from assay.assets.sources.deliveries import DeliveryError
 
 UNPARSABLE, ENCODING = "unparsable", "encoding"
+HEAD = 4096
 # The names that Assay adds to what was delivered.
 RESERVED = frozenset(
     {"_row_number", "_defect", "_line", "_source_file", "_source_sha256", "_batch_id", "_ingested_at", "partition_key"}
@@ -20,18 +21,26 @@ _SURROGATE = re.compile("[\udc80-\udcff]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
+def refuse_binary(path: str, head: bytes) -> None:
+    """Raise `DeliveryError` for a file whose first HEAD bytes are not UTF-8 text at all."""
+    if head.startswith(_UTF16_MARKS) or 4 * head.count(0) > len(head):
+        raise _not_utf8(path, "is UTF-16 or binary, not UTF-8 text")
+
+
+def refuse_undecodable(path: str, bad: int, filled: int) -> None:
+    """Raise `DeliveryError` for a file of whose lines with any text more than half are not UTF-8."""
+    if 2 * bad > filled:
+        raise _not_utf8(path, f"has {bad:,} of {filled:,} lines that are not UTF-8")
+
+
 def lines_of(path: str, content: bytes) -> list[str]:
     """The physical lines, without their line feeds. Raises `DeliveryError` for a file that is not UTF-8 at all."""
-    head = content[:4096]
-    if content.startswith(_UTF16_MARKS) or 4 * head.count(0) > len(head):
-        raise _not_utf8(path, "is UTF-16 or binary, not UTF-8 text")
+    refuse_binary(path, content[:HEAD])
     try:
         return content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         lines = content.decode("utf-8-sig", errors="surrogateescape").split("\n")
-    bad, filled = sum(map(undecodable, lines)), sum(map(bool, lines))
-    if 2 * bad > filled:
-        raise _not_utf8(path, f"has {bad:,} of {filled:,} lines that are not UTF-8")
+    refuse_undecodable(path, sum(map(undecodable, lines)), sum(map(bool, lines)))
     return lines
 
 

@@ -1,7 +1,7 @@
 """Rows or files handed over directly: the same steps as for a delivery, without Dagster and without a landing folder."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from assay.assets.sources.deliveries import Delivery
-from assay.assets.sources.dispatch import read_delivery
+from assay.assets.sources.dispatch import delivery_blocks, read_delivery
 from assay.assets.sources.reader import Reading, SourceReader
 from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step
@@ -72,6 +72,11 @@ class _HandedOver(SourceReader):
         if delivery.file is None or self.reader.extracts:
             return read_delivery(delivery, delivery.content())
         return self.reader.read(delivery)
+
+    def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
+        if delivery.file is None or self.reader.extracts:
+            return delivery_blocks(delivery)
+        return self.reader.blocks(delivery)
 
 
 def ingest(source: Source, env: Resources, data: Given, partition: str | None = None) -> Ingested:

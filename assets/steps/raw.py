@@ -17,11 +17,10 @@ from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.reader import NothingDelivered, Reading
 from assay.assets.sources.source import Source
 from assay.assets.steps.column_notes import contract_notes
+from assay.assets.steps.delivered_rows import DeliveredRows
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
 from assay.assets.steps.watched import Concern, Trust, Watched
-from assay.checks import compare_columns, contract_info
-from assay.checks.contract.contract import compiled
-from assay.errors import AssayError
+from assay.checks import contract_info
 from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
@@ -73,12 +72,6 @@ class _Observed:
 
     listed: Sequence[Delivery]
     taken: list[Delivery]
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    delivery: Delivery
-    frame: pl.DataFrame
 
 
 def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
@@ -133,7 +126,7 @@ def _keep(env: Resources, deliveries: Sequence[Delivery]) -> None:
     for delivery in deliveries:
         if storage.size(kept_at(delivery.sha256)) != delivery.size:
             try:
-                storage.keep(kept_at(delivery.sha256), delivery.content())
+                storage.keep(kept_at(delivery.sha256), delivery.pieces(), delivery.size)
             except DeliveryError:
                 if delivery.file is not None:
                     env.hashes.forget(delivery.file)  # changed where its size, time and inode do not show it
@@ -155,110 +148,27 @@ def _at(lake: Lake, table: str) -> TableState | None:
 
 
 def _compute(source: Source, tx: Transaction, env: Resources, deliveries: list[Delivery]) -> Mapping[str, Any]:
-    taken, problems = [], []
-    for number, delivery in enumerate(deliveries):
-        env.progress(f"reading {source.name}", number, len(deliveries))
-        try:
-            frame = _read(source, delivery, env)
-            _require_same_types(delivery, frame, taken)
-        except DeliveryError as problem:
-            problems.append(str(problem))
-        else:
-            taken.append(_Taken(delivery, frame))
+    batch = hashlib.sha256(" ".join(sorted(item.sha256 for item in deliveries)).encode()).hexdigest()[:16]
+    arrived = _arrived_before(env.lake, source.raw, tx.work.partition or "")
+    # Of others the time that their bytes were kept: the same for everybody who takes them at this moment.
+    for item in deliveries:
+        arrived.setdefault(item.sha256, env.lake.storage.modified(kept_at(item.sha256)) or datetime.now(UTC))
+    delivered = DeliveredRows(source, deliveries, env.hashes, env.progress)
+    tx.write(source.raw, delivered.linked(batch, arrived))
     tx.check(
         CheckResult(
             DELIVERY,
             source.raw,
-            passed=not problems,
+            passed=not delivered.problems,
             severity="block",
             evaluated=len(deliveries),
-            invalid=len(problems),
-            message=" | ".join(problems),
+            invalid=len(delivered.problems),
+            message=" | ".join(delivered.problems),
         )
     )
     tx.audit()
-    tx.sources[:] = [_source_file(item.delivery, item.frame.height) for item in taken]
-    batch = hashlib.sha256(" ".join(sorted(item.delivery.sha256 for item in taken)).encode()).hexdigest()[:16]
-    frames = [(item.frame, item.delivery.path, item.delivery.sha256) for item in taken]
-    arrived = _arrived_before(env.lake, source.raw, tx.work.partition or "")
-    # Of others the time that their bytes were kept: the same for everybody who takes them at this moment.
-    for item in taken:
-        sha256 = item.delivery.sha256
-        arrived.setdefault(sha256, env.lake.storage.modified(kept_at(sha256)) or datetime.now(UTC))
-    tx.write(source.raw, _linked(frames, batch, arrived))
-    return {"files": [item.delivery.path for item in taken]}
-
-
-def _read(source: Source, delivery: Delivery, env: Resources) -> pl.DataFrame:
-    """The records of a delivery, numbered, with the contract's columns. Raises DeliveryError."""
-    try:
-        frame = source.reader.read(delivery)
-    except DeliveryError:
-        if delivery.file is not None:
-            env.hashes.forget(delivery.file)
-        raise
-    except AssayError:
-        raise
-    except Exception as problem:
-        # The text of a foreign error may hold values of the file.
-        why = f"cannot be read by {type(source.reader).__name__} ({type(problem).__name__})"
-        raise DeliveryError(delivery.path, why, "correct the file or the reader, and run again") from problem
-    if source.reader.extracts:
-        return frame
-    missing = {
-        "_row_number": pl.int_range(1, pl.len() + 1, dtype=pl.Int64),
-        "_defect": pl.lit(None, pl.String),
-        "_line": pl.lit(None, pl.String),
-    }
-    added = [value.alias(name) for name, value in missing.items() if name not in frame.columns]
-    return _as_agreed(source, delivery, frame.with_columns(added))
-
-
-def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.DataFrame:
-    """The delivery with the contract's columns. A typed column may come in another type only if nothing is lost.
-
-    Raises DeliveryError for a missing column, naming the one it was probably renamed to, and for a changed type.
-    """
-    columns = compiled(source.contract).columns
-    expected = {column.name: str(column.dtype) for column in columns if column.required}
-    delivered = {name: str(dtype) for name, dtype in frame.schema.items() if not name.startswith("_")}
-    drift = compare_columns(expected, delivered)
-    action = f"{delivery.how_to_correct}, or change the contract"
-    if drift.missing:
-        partner = {old: new for old, new, _ in drift.renamed}
-        column = drift.missing[0]
-        likely = f" (there is a new column {partner[column]!r}: renamed?)" if column in partner else ""
-        problem = f"the contract's column {column!r} is missing{likely}"
-        raise DeliveryError(delivery.path, problem, action, column=column)
-    dtypes = {column.name: column.dtype for column in columns}
-    for name, wanted, actual in drift.retyped:
-        converted = _lossless(frame[name], dtypes[name])
-        if converted is None:
-            problem = f"column {name!r} is {actual}, the contract says {wanted}, and converting would lose something"
-            raise DeliveryError(delivery.path, problem, action, column=name)
-        frame = frame.with_columns(converted)
-    return frame
-
-
-def _require_same_types(delivery: Delivery, frame: pl.DataFrame, taken: list[_Taken]) -> None:
-    """Raise DeliveryError for a column that has another type than in a file of the same day: text and typed files."""
-    for other in taken:
-        for name in frame.columns:
-            if name in other.frame.columns and frame.schema[name] != other.frame.schema[name]:
-                problem = f"is {frame.schema[name]} here and {other.frame.schema[name]} in {other.delivery.path}"
-                raise DeliveryError(delivery.path, problem, "deliver one format per source", column=name)
-
-
-def _lossless(values: pl.Series, wanted: pl.DataType) -> pl.Series | None:
-    """The values in another type, or None where the way back does not give the same ones. A time without a zone is not
-    converted: which instant it means is for the upstream to say."""
-    if isinstance(wanted, pl.Datetime) and getattr(values.dtype, "time_zone", None) is None:
-        return None
-    try:
-        converted = values.cast(wanted, strict=True)
-        return converted if converted.cast(values.dtype, strict=True).equals(values, null_equal=True) else None
-    except pl.exceptions.PolarsError:
-        return None
+    tx.sources[:] = [_source_file(item, delivered.rows.get(item.sha256, 0)) for item in deliveries]
+    return {"files": [item.path for item in deliveries]}
 
 
 def _arrived_before(lake: Lake, table: str, day: str) -> dict[str, datetime]:
@@ -267,33 +177,4 @@ def _arrived_before(lake: Lake, table: str, day: str) -> dict[str, datetime]:
     if state is None or not state.partitioned:
         return {}
     rows = state.scan([day]).select("_source_sha256", "_ingested_at")
-    return dict(rows.unique("_source_sha256").collect().iter_rows())
-
-
-def _linked(
-    frames: list[tuple[pl.DataFrame, str, str]], batch: str, arrived: Mapping[str, datetime] | None = None
-) -> pl.DataFrame:
-    """The frames as one, each row linked to its file."""
-    now = datetime.now(UTC)
-    linked = [
-        frame.with_columns(
-            pl.lit(path).alias("_source_file"),
-            pl.lit(sha256).alias("_source_sha256"),
-            pl.lit(batch).alias("_batch_id"),
-            pl.lit((arrived or {}).get(sha256, now), dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
-        )
-        for frame, path, sha256 in frames
-    ]
-    return pl.concat(linked, how="diagonal") if linked else pl.DataFrame(schema=_LINKS)
-
-
-# A day on which everything was sent before is a batch of no rows, which is still a batch.
-_LINKS = {
-    "_row_number": pl.Int64(),
-    "_defect": pl.String(),
-    "_line": pl.String(),
-    "_source_file": pl.String(),
-    "_source_sha256": pl.String(),
-    "_batch_id": pl.String(),
-    "_ingested_at": pl.Datetime("us", "UTC"),
-}
+    return dict(rows.unique("_source_sha256").collect(engine="streaming").iter_rows())

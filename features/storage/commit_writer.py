@@ -82,7 +82,7 @@ def _add(file: EncodedFile, now: int) -> Action:
         "add": {
             "path": file.path,
             "partitionValues": values,
-            "size": len(file.content),
+            "size": file.size,
             "modificationTime": now,
             "dataChange": True,
             "stats": file.stats,

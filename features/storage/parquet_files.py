@@ -7,17 +7,21 @@ snapshot's commit digest vouches for the data itself. They also make writing ide
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.storage.spool import Spool, Spooled
 
 ROWS_PER_FILE = 1_000_000
-ROWS_PER_GROUP = 32_768  # where single rows are looked for: a reader skips the groups that cannot hold one
+# Always the same, since Polars else cuts row groups where the frame's chunks are cut: equal rows are to be equal bytes.
+ROWS_PER_GROUP = 122_880
+ROWS_PER_SEARCHED_GROUP = 32_768  # where single rows are looked for: a reader skips the groups that cannot hold one
 PARTITION = "partition_key"
 
 _INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64)
@@ -29,10 +33,16 @@ class EncodedFile:
     """A data file ready to be stored at `path` (relative to its table)."""
 
     path: str
-    content: bytes
+    size: int
     partition: str | None
     stats: str
     rows: int
+    held: bytes | Spooled = field(repr=False)
+
+    @property
+    def content(self) -> bytes:
+        """The file's bytes."""
+        return self.held if isinstance(self.held, bytes) else self.held.read()
 
 
 def storable(frame: pl.DataFrame, table: str) -> pl.DataFrame:
@@ -85,18 +95,55 @@ def _advice(dtype: pl.DataType) -> str:
     return "Cast it first."
 
 
-def encode(frame: pl.DataFrame, partition: str | None, statistics: Sequence[str] = ()) -> Iterator[EncodedFile]:
-    """Parquet files of at most ROWS_PER_FILE rows. `statistics` names string columns whose min/max may be kept in the
-    log, and by which single rows are looked for; other strings are left out of it, since they may be personal."""
-    group = ROWS_PER_GROUP if statistics else None
-    for offset in range(0, max(frame.height, 1), ROWS_PER_FILE):
-        part = frame.slice(offset, ROWS_PER_FILE)
+def in_files(frames: Iterable[pl.DataFrame], rows: int | None = None) -> Iterator[pl.DataFrame]:
+    """The same rows, cut as data files are: `rows` (None: ROWS_PER_FILE) in each frame but the last. Of no rows it is one frame.
+
+    Only one frame's rows are held at a time, if whoever takes them lets go of each before the next. Raises AssayError for
+    frames with different columns.
+    """
+    size = rows or ROWS_PER_FILE
+    parts: list[pl.DataFrame] = []
+    height, schema, given = 0, None, False
+    for frame in frames:
+        if schema is None:
+            schema = frame.schema
+        elif frame.schema != schema:
+            raise AssayError("The rows come in frames with different columns or types: give all frames the same ones.")
+        rest = frame
+        while height + rest.height >= size:
+            parts.append(rest.head(size - height))
+            rest = rest.slice(size - height)
+            full, parts, height, given = pl.concat(parts, rechunk=False), [], 0, True
+            yield full
+            del full
+        if rest.height or not (parts or given):
+            parts.append(rest)
+            height += rest.height
+        del frame, rest  # before the next one is made
+    if height or (parts and not given):
+        yield pl.concat(parts, rechunk=False)
+
+
+def encode(
+    frames: pl.DataFrame | Iterable[pl.DataFrame],
+    partition: str | None,
+    statistics: Sequence[str] = (),
+    spool: Spool | None = None,
+) -> Iterator[EncodedFile]:
+    """Parquet files of at most ROWS_PER_FILE rows, whose bytes the rows alone decide. `statistics` names string columns whose
+    min/max may be kept in the log, and by which single rows are looked for; other strings are left out of it, since they may
+    be personal."""
+    spool = spool or Spool(in_memory=sys.maxsize)
+    group = ROWS_PER_SEARCHED_GROUP if statistics else ROWS_PER_GROUP
+    for part in in_files([frames] if isinstance(frames, pl.DataFrame) else frames):
         buffer = io.BytesIO()
         part.write_parquet(buffer, compression="zstd", compression_level=3, statistics=True, row_group_size=group)
+        stats, rows = json.dumps(_stats(part, statistics)), part.height
+        del part  # before the next rows are collected
         content = buffer.getvalue()
         name = f"{hashlib.sha256(content).hexdigest()}.parquet"
         path = f"{PARTITION}={partition}/{name}" if partition is not None else name
-        yield EncodedFile(path, content, partition, json.dumps(_stats(part, statistics)), part.height)
+        yield EncodedFile(path, len(content), partition, stats, rows, spool.add(content))
 
 
 def _stats(frame: pl.DataFrame, strings: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -50,37 +50,43 @@ class Storage:
     def put(self, path: str, content: bytes) -> None:
         """Write a whole file. Atomic: a reader, or a process killed half-way, sees the old state or the new one."""
         if not self.is_local:
-            stream = self._remote.open_output_stream(path, None)
-            stream.write(content)
-            stream.close()  # only now the object appears
+            self._send(path, [content])
             return
         target = Path(self.root, path)
-        with _beside(target, content) as temporary:
+        with _beside(target, [content]) as temporary:
             temporary.replace(target)
+
+    def _send(self, path: str, pieces: Iterable[bytes]) -> None:
+        stream = self._remote.open_output_stream(path, None)
+        for piece in pieces:
+            stream.write(piece)
+        stream.close()  # only now the object appears
 
     def put_new(self, path: str, content: bytes) -> bool:
         """Write a local file that nobody has written yet, whole or not at all. False: it is there. Raises OSError where the
         file system has no hard links."""
         target = Path(self.root, path)
-        with _beside(target, content) as temporary:
-            try:
-                os.link(temporary, target)
-            except FileExistsError:
-                return False
-        return True
+        with _beside(target, [content]) as temporary:
+            return _link(temporary, target)
 
-    def keep(self, path: str, content: bytes) -> None:
-        """Write a file whose name is its content. One that is there stays as old as it is, so that its time is when it
-        first came, whoever writes it at the same moment. One of another size is damaged: replaced."""
-        if self.size(path) == len(content):
+    def keep(self, path: str, pieces: Iterable[bytes], size: int) -> None:
+        """Write a file of `size` bytes whose name is its content, which comes in pieces. One that is there stays as old as it
+        is, so that its time is when it first came, whoever writes it at the same moment. One of another size is damaged:
+        replaced."""
+        if self.size(path) == size:
             return
-        try:
-            if self.is_local and (self.put_new(path, content) or self.size(path) == len(content)):
-                return
-        except OSError as problem:
-            if problem.errno not in NO_LINKS:
-                raise
-        self.put(path, content)
+        if not self.is_local:
+            self._send(path, pieces)
+            return
+        target = Path(self.root, path)
+        with _beside(target, pieces) as temporary:
+            try:
+                if _link(temporary, target) or self.size(path) == size:
+                    return
+            except OSError as problem:
+                if problem.errno not in NO_LINKS:
+                    raise
+            temporary.replace(target)
 
     def put_once(self, path: str, content: bytes) -> None:
         """Write a file whose name is its content: there already means done. One of another size is damaged: replaced.
@@ -155,20 +161,29 @@ class Storage:
 
 
 @contextmanager
-def _beside(target: Path, content: bytes) -> Iterator[Path]:
+def _beside(target: Path, pieces: Iterable[bytes]) -> Iterator[Path]:
     """A file with this content in the target's folder, safe on disk, to be moved or linked there; then it is gone."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix="_", suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+            stream.writelines(pieces)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, target: Path) -> bool:
+    """Give a file its name. False: another one has it."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _is_nothing(problem: OSError | ValueError) -> bool:

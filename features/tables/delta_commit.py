@@ -1,9 +1,10 @@
 """Publishing one staged output: data files first, then one Delta commit that names them and says where they came from."""
 
+import io
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from assay.features.storage.commit_writer import CHECKPOINT_EVERY, checkpoint_if
 from assay.features.storage.delta_log import VOUCHES, unvouched
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
+from assay.features.storage.spool import Spool
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
 from assay.features.tables.run_record import RunResult, TableWrite
 
@@ -40,16 +42,60 @@ class Conflict(AssayError):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Rows waiting to be published to one table."""
+    """Rows waiting to be published to one table, as the files that will hold them. `like` has their columns, and no rows."""
 
     table: str
-    frame: pl.DataFrame
+    like: pl.DataFrame
+    files: tuple[EncodedFile, ...]
     mode: Literal["replace", "append"]
-    statistics: tuple[str, ...] = ()
     column_lineage: Mapping[str, Any] | None = None
     sections: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] | None = None
     constraints: Mapping[str, str] | None = None
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The rows, file by file."""
+        return (pl.read_parquet(io.BytesIO(file.content)) for file in self.files)
+
+
+def stage(
+    table: str,
+    frames: Iterable[pl.DataFrame],
+    partition: str | None,
+    spool: Spool,
+    *,
+    mode: Literal["replace", "append"] = "replace",
+    statistics: Sequence[str] = (),
+    column_lineage: Mapping[str, Any] | None = None,
+    sections: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    constraints: Mapping[str, str] | None = None,
+) -> Staged:
+    """Rows, which may come frame by frame, encoded as they will be stored; only those of one file are held at a time.
+
+    Raises AssayError for a type that Delta would change, for names that differ only in case, for frames with different
+    columns, and for rows that break a constraint.
+    """
+    like: list[pl.DataFrame] = []
+
+    def checked() -> Iterator[pl.DataFrame]:
+        for frame in frames:
+            rows = storable(frame, table)
+            if not like:
+                refuse_case_twins(rows.columns, f"the rows for {table}")
+                like.append(rows.clear())
+            _check_constraints(table, rows, constraints or {})
+            yield rows
+            del frame, rows  # before the next ones are made
+
+    files = tuple(encode(checked(), partition, statistics, spool))
+    if not like:
+        raise AssayError(f"{table}: there is no frame of rows; give at least one, which may be empty.")
+    return Staged(table, like[0], files, mode, column_lineage, sections, extra or {}, constraints or {})
 
 
 def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_version: int | None) -> TableWrite:
@@ -60,10 +106,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
     """
     lake.allow("write", staged.table, done.work.actor)
     table = lake.table(staged.table)
-    frame = storable(staged.frame, staged.table)
-    partition = done.work.partition
-    _check_constraints(staged.table, frame, staged.constraints or {})
-    files = list(encode(frame, partition, staged.statistics))
+    partition, files = done.work.partition, staged.files
     for file in files:
         lake.storage.put_once(f"{staged.table}/{file.path}", file.content)
     # In the commit too, so that lineage by column needs nothing but the lake.
@@ -81,25 +124,26 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         checks=tuple(check.to_dict() for check in done.checks),
         code_version=done.work.code_version,
         mode=staged.mode,
-        rows=frame.height,
+        rows=staged.rows,
         run=done.work.run.to_dict(),
         sections={**done.sections, **columns, **(staged.sections or {})},
         extra={**done.extra, **(staged.extra or {})},
     )
     for attempt in range(ATTEMPTS):
-        state = _open_or_create(table, frame, partition, metadata, staged.constraints or {})
+        state = _open_or_create(table, staged.like, partition, metadata, staged.constraints or {})
         rest = {name: rule for name, rule in _constraints_of(state).items() if name not in (staged.constraints or {})}
-        _check_constraints(staged.table, frame, rest)
+        for rows in staged.frames() if rest else ():
+            _check_constraints(staged.table, rows, rest)
         if read_version is not None and _moved(state, read_version):
             raise Conflict(f"{staged.table} was written by another run after this one had read it. Run it again.")
         wanted = {file.path for file in files}
         active = {file.path: file for file in state.files_of(None if partition is None else [partition])}
-        nothing_new = wanted <= set(active) or (frame.is_empty() and bool(active))
+        nothing_new = wanted <= set(active) or (not staged.rows and bool(active))
         if wanted == set(active) or (staged.mode == "append" and nothing_new):
             previous = state.writer_of(partition)
             if previous is not None:
                 memoize(lake, staged.table, partition, previous.version, fingerprint)
-                return _written(staged, state, previous.version, partition, frame, files, changed=False)
+                return _written(staged, state, previous.version, partition, changed=False)
         gone = [] if staged.mode == "append" else [file for path, file in active.items() if path not in wanted]
         new = [file for file in files if file.path not in active]
         chain = {VOUCHES: json.dumps(unvouched(lake.storage, staged.table, state.version))}
@@ -109,9 +153,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         for file in files:  # one that an old version had left behind may have been vacuumed just before the commit
             if lake.storage.size(f"{staged.table}/{file.path}") is None:
                 lake.storage.put(f"{staged.table}/{file.path}", file.content)
-        return _written(
-            staged, table.open_unasked(state.version + 1), state.version + 1, partition, frame, files, changed=True
-        )
+        return _written(staged, table.open_unasked(state.version + 1), state.version + 1, partition, changed=True)
     raise Conflict(
         f"{staged.table}: {ATTEMPTS} attempts to commit lost to other writers. Run it again when they are done."
     )
@@ -148,27 +190,18 @@ def _committed(
 
 def _add(file: EncodedFile) -> AddAction:
     values = {PARTITION: file.partition} if file.partition is not None else {}
-    return AddAction(file.path, len(file.content), values, int(time.time() * 1000), True, file.stats)
+    return AddAction(file.path, file.size, values, int(time.time() * 1000), True, file.stats)
 
 
-def _written(
-    staged: Staged,
-    state: TableState,
-    version: int,
-    partition: str | None,
-    frame: pl.DataFrame,
-    files: list[EncodedFile],
-    *,
-    changed: bool,
-) -> TableWrite:
+def _written(staged: Staged, state: TableState, version: int, partition: str | None, *, changed: bool) -> TableWrite:
     return TableWrite(
         table=staged.table,
         snapshot=state.table_snapshot(version),
         partition=partition,
-        rows=frame.height,
-        size=sum(len(file.content) for file in files),
+        rows=staged.rows,
+        size=sum(file.size for file in staged.files),
         changed=changed,
-        schema={name: str(dtype) for name, dtype in frame.schema.items()},
+        schema={name: str(dtype) for name, dtype in staged.like.schema.items()},
         column_lineage=staged.column_lineage,
         replaced=staged.mode == "replace",
     )

@@ -7,7 +7,7 @@ forget to be traced.
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,11 +15,12 @@ from typing import Any, Literal, TypeVar
 
 import polars as pl
 
-from assay.errors import AssayError, refuse_case_twins
+from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.sections import section
 from assay.features.storage.snapshot import Slice
-from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, confirmed_at, find_current, publish
+from assay.features.storage.spool import Spool
+from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, confirmed_at, find_current, publish, stage
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.reader import Reader
@@ -47,6 +48,7 @@ class Transaction:
         self.contract: Mapping[str, Any] | None = None
         self.extra: dict[str, Any] = {}
         self.sections: dict[str, Any] = {}
+        self._spool = Spool(lake.storage.root if lake.storage.is_local else None)
         self._staged: list[Staged] = []
         self._written: list[TableWrite] = []
         self._then: list[Callable[[RunResult], None]] = []
@@ -154,7 +156,7 @@ class Transaction:
     def write(
         self,
         name: str,
-        frame: pl.DataFrame,
+        frame: pl.DataFrame | Iterable[pl.DataFrame],
         *,
         mode: Literal["replace", "append"] = "replace",
         statistics: Sequence[str] = (),
@@ -166,14 +168,24 @@ class Transaction:
         """Stage rows for a table. `replace` swaps this work's partition (all of an unpartitioned table) in one commit;
         `append` adds. New columns are added to the table; a changed type is refused.
 
+        More rows than memory holds come as an iterable of frames with the same columns, at least one: at most a data file's
+        rows are held at a time. The files are the same however the rows are cut.
+
         `sections` describe this output (as `describe` does all of them); `extra` goes into its commit as it is.
         """
         self.lake.allow("write", name, self.work.actor)
-        refuse_case_twins(frame.columns, f"the rows for {name}")
-        described = {key: section(key, value) for key, value in (sections or {}).items()}
         self._staged.append(
-            Staged(
-                name, frame, mode, tuple(statistics), column_lineage, described, extra or {}, dict(constraints or {})
+            stage(
+                name,
+                [frame] if isinstance(frame, pl.DataFrame) else frame,
+                self.work.partition,
+                self._spool,
+                mode=mode,
+                statistics=statistics,
+                column_lineage=column_lineage,
+                sections={key: section(key, value) for key, value in (sections or {}).items()},
+                extra=extra,
+                constraints=constraints,
             )
         )
 
@@ -227,6 +239,11 @@ class Transaction:
             action(self.done)
         return self.done
 
+    def close(self) -> None:
+        """Forget what was staged. What is published stays."""
+        self._staged.clear()
+        self._spool.close()
+
 
 def by_actor(lake: Lake, work: Work) -> Work:
     """The work with who does it: whom it names, or who opened the lake."""
@@ -265,6 +282,8 @@ def transaction(lake: Lake, recorder: Recorder, work: Work) -> Iterator[Transact
     except BaseException as error:
         recorder.failed(tx.outcome(), error)
         raise
+    finally:
+        tx.close()
     recorder.finished(done)
 
 
@@ -289,6 +308,8 @@ def run(
         except BaseException as error:
             recorder.failed(tx.outcome(), error)
             raise
+        finally:
+            tx.close()
         recorder.finished(done)
         return value, done
     raise AssertionError("unreachable: the last attempt returns or raises")

@@ -1,6 +1,6 @@
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from assay.assets.sources.csv import SMALL, read_blocks, read_csv
+from assay.assets.sources.csv import SMALL, csv_blocks, read_csv
 from assay.assets.sources.csv_records import Fields, read_records, records
 from assay.assets.sources.deliveries import DeliveryError
 
@@ -180,21 +180,52 @@ LEGAL = ("1,2", '"",', ',""', '"a ""b""","x,y"', "\xe9,", ",", "5,6\r", "")
 
 
 @given(
-    st.sampled_from(["a", "a,b", "a,b,c", '"a","b\r"', "\ufeffa,b", "\r\n\na,b", "a,a", 'a,"', ""]),
+    st.sampled_from(
+        ["a", "a,b", "a,b,c", '"a","b\r"', "\ufeffa,b", "\r\n\na,b", "a,a", 'a,"', 'a,"b\nc"', "\xe9,b", ""]
+    ),
     st.lists(pieces, max_size=30) | st.lists(st.sampled_from(LEGAL).map("{}\n".format), max_size=12),
     st.integers(1, 60),
-    st.sampled_from([b"", b"", b"", b"\xff", b"\n\xe9,x"]),
+    st.integers(1, 60),
+    st.sampled_from([b"", b"", b"", b"\xff", b"\n\xe9,x", b'\n1,"\xe9\n2"\n3,\xe9\n"']),
+    st.sampled_from([1 << 25, 1 << 25, 9]),
 )
-@example("a,b", ["1,2\n", '3,"x\n', "4,5\n", 'y"\n', "6,7\n"], 4, b"")
-@example("a,b", ['1,"open\n', "2,3\n", "4,5\n"], 4, b"")
-@example("a,b", ["1,2\n", "3\n", "4,5,6\n"], 60, b"")
-@example("a", ["\ufeff1\n", "2\n"], 1, b"")
-def test_blocks_give_what_the_record_reader_gives(header: str, body: list[str], size: int, bad: bytes) -> None:
-    content = f"{header}\n{''.join(body)}".encode() + bad
-    blocks = read_blocks("t/a.csv", content, size)
-    if blocks is None:
-        return  # left to the record reader
-    assert_frame_equal(blocks, read_records("t/a.csv", content))
+@example("a,b", ["1,2\n", '3,"x\n', "4,5\n", 'y"\n', "6,7\n"], 4, 3, b"", 1 << 25)
+@example("a,b", ['1,"open\n', "2,3\n", "4,5\n"], 4, 60, b"", 1 << 25)
+@example("a,b", ["1,2\n", "3\n", "4,5,6\n"], 60, 60, b"", 1 << 25)
+@example("a", ["\ufeff1\n", "2\n"], 1, 1, b"", 1 << 25)
+@example("a,b", ['1,"open\n', "22222,3\n", '4,5"\n'], 4, 60, b"", 9)
+def test_blocks_give_what_the_record_reader_gives(
+    header: str, body: list[str], size: int, piece: int, bad: bytes, longest: int
+) -> None:
+    content = f"{header}\n{''.join(body)}".encode().replace(b"\xc3\xa9,b", b"\xe9,b", 1) + bad
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("csv", "csv_records"):
+            patch.setattr(f"assay.assets.sources.{module}.LONGEST", longest)
+        expected = _of(lambda: read_records("t/a.csv", content))
+        parts = (content[start : start + piece] for start in range(0, len(content), piece))
+        found = _of(lambda: pl.concat(csv_blocks("t/a.csv", parts, size)))
+    if isinstance(expected, pl.DataFrame) and isinstance(found, pl.DataFrame):
+        assert_frame_equal(found, expected)
+    else:
+        assert str(found) == str(expected)
+
+
+def _of(read: Callable[[], pl.DataFrame]) -> pl.DataFrame | str:
+    """The rows, or the error's text."""
+    try:
+        return read()
+    except DeliveryError as problem:
+        return str(problem)
+
+
+def test_a_quote_that_nothing_closes_does_not_hold_the_rest_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("csv", "csv_records"):
+        monkeypatch.setattr(f"assay.assets.sources.{module}.LONGEST", 1000)
+    lines = [f"{number},x" for number in range(2000)]
+    lines[5] = '5,"x'
+    heights = [block.height for block in csv_blocks("t/a.csv", ["\n".join(["a,b", *lines]).encode()], 100)]
+    assert sum(heights) == 2000
+    assert max(heights) < 300
 
 
 def test_of_a_large_file_the_record_reader_has_only_what_is_not_plain(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import json
 from datetime import UTC, date, datetime
 
@@ -14,6 +15,7 @@ from polars.testing import assert_frame_equal
 from assay.errors import AssayError
 from assay.features.storage import parquet_files as files
 from assay.features.storage.parquet_files import encode, file_sha256, storable
+from assay.features.storage.spool import Spool
 from assay.features.tables.lake import Lake
 
 UNSTORABLE = {
@@ -92,6 +94,59 @@ def test_long_frames_become_several_files_and_keep_their_order(
     write(lake, "raw/t", frame)
     assert sorted(lake.table("raw/t").scan().collect()["a"]) == list(range(25))
     assert lake.table("raw/t").at().rows() == 25
+
+
+TABLE = pl.DataFrame(
+    {
+        "n": pl.Series([None if n % 7 == 0 else n for n in range(60)], dtype=pl.Int64),
+        "text": [f"{n % 5}" * (n % 9) for n in range(60)],
+        "day": [date(2026, 1, 1 + n % 28) for n in range(60)],
+        "list": [[n] * (n % 3) for n in range(60)],
+    }
+)
+
+
+@given(
+    st.integers(0, 60),
+    st.lists(st.integers(0, 60), max_size=6),
+    st.sampled_from([1, 7, 20, 60, 100]),
+    st.sampled_from([[], ["text"]]),
+    st.integers(0, 500),
+)
+def test_the_files_of_rows_are_the_same_however_they_come(
+    height: int, cuts: list[int], rows: int, statistics: list[str], in_memory: int
+) -> None:
+    whole = TABLE.head(height)
+    edges = [0, *sorted(min(cut, height) for cut in cuts), height]
+    pieces = [whole.slice(start, stop - start) for start, stop in itertools.pairwise(edges)]
+    spool = Spool(None, in_memory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "ROWS_PER_FILE", rows)
+        patch.setattr(files, "ROWS_PER_GROUP", 6)
+        patch.setattr(files, "ROWS_PER_SEARCHED_GROUP", 4)
+        expected = list(encode(whole, "p", statistics))
+        for given_rows in (pl.concat(pieces, rechunk=False), iter(pieces)):
+            made = list(encode(given_rows, "p", statistics, spool))
+            assert [(file.path, file.stats) for file in made] == [(file.path, file.stats) for file in expected]
+            assert [file.content for file in made] == [file.content for file in expected]
+            assert [file.size for file in made] == [len(file.content) for file in expected]
+    spool.close()
+    assert [file.rows for file in expected] == [rows] * (height // rows) + [height % rows] * (
+        height % rows > 0 or not height
+    )
+
+
+def test_a_large_file_has_the_row_groups_that_its_rows_alone_decide() -> None:
+    """Without a size of its own Polars would cut them where the chunks of a frame are cut."""
+    frame = pl.DataFrame({"n": pl.int_range(0, files.ROWS_PER_GROUP + 1000, eager=True)})
+    chunked = pl.concat([frame.head(50_000), frame.slice(50_000)], rechunk=False)
+    (one,), (two,) = encode(frame, None), encode(chunked, None)
+    assert one.path == two.path
+
+
+def test_frames_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(AssayError, match="different columns"):
+        list(encode([TABLE, TABLE.drop("n")], None))
 
 
 def test_statistics_keep_strings_only_where_asked(lake: Lake, write) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -66,6 +67,27 @@ def test_put_once_keeps_what_is_whole_repairs_what_is_not_and_makes_it_young(lak
     path.write_bytes(b"half")
     storage.put_once("f", b"content")
     assert storage.get("f") == b"content"
+
+
+def test_what_is_kept_comes_in_pieces_and_stays_as_old_as_it_is(any_lake: Lake) -> None:
+    storage = any_lake.storage
+
+    def broken() -> Iterator[bytes]:
+        yield b"half of "
+        raise AssayError("it changed")
+
+    with pytest.raises(AssayError, match="changed"):
+        storage.keep("f", broken(), 15)
+    assert storage.size("f") is None
+    storage.keep("f", iter([b"half of ", b"it all."]), 15)
+    assert storage.get("f") == b"half of it all."
+    before = storage.modified("f")
+    storage.keep("f", broken(), 15)  # it is there: nothing is read
+    assert storage.modified("f") == before
+    storage.put("f", b"half of")
+    storage.keep("f", iter([b"half of ", b"it all."]), 15)
+    assert storage.get("f") == b"half of it all."
+    assert storage.walk() == ["f"]
 
 
 def test_readers_see_the_old_file_or_the_new_one_never_a_mixture(lake: Lake) -> None:

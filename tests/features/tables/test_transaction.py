@@ -1,7 +1,7 @@
 """Write, audit, publish: idempotent, whole, and told to the recorder."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -9,7 +9,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from assay.errors import AssayError
+from assay.features.storage import parquet_files
 from assay.features.storage.commit_metadata import SourceFile
+from assay.features.storage.spool import Spool
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.run_record import CheckResult, NullRecorder, RunResult, Work
@@ -349,3 +351,28 @@ def test_numbers_in_a_commit_come_back_as_they_were(lake: Lake) -> None:
     bounds = lake.table("raw/t").at().commits[-1].extra["bounds"]
     assert bounds["low"] == 2**100 and isinstance(bounds["low"], int)
     assert math.isnan(bounds["mean"])
+
+
+def test_rows_that_come_frame_by_frame_are_the_same_files_and_nothing_is_left_when_they_are_refused(
+    any_lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_files, "ROWS_PER_FILE", 10)
+    monkeypatch.setattr(Spool.__init__, "__defaults__", (None, 0))  # all of it waits in a file
+    whole = pl.DataFrame({"a": range(25), "text": [f"{number}" * 3 for number in range(25)]})
+    with transaction(any_lake, NullRecorder(), Work("raw/whole")) as tx:
+        tx.write("raw/whole", whole)
+        tx.write("raw/frames", (whole.slice(start, 4) for start in range(0, 25, 4)))
+    one, two = (any_lake.table(name).at() for name in ("raw/whole", "raw/frames"))
+    assert [file.path for file in one.files] == [file.path for file in two.files]
+    assert_frame_equal(two.scan().collect().sort("a"), whole)
+
+    def broken() -> Iterator[pl.DataFrame]:
+        yield whole
+        raise AssayError("the second half is missing")
+
+    before = any_lake.storage.walk()
+    with pytest.raises(AssayError, match="second half"), transaction(any_lake, NullRecorder(), Work("raw/t")) as tx:
+        tx.write("raw/t", broken())
+    with pytest.raises(AssayError, match="no frame"), transaction(any_lake, NullRecorder(), Work("raw/t")) as tx:
+        tx.write("raw/t", iter(()))
+    assert any_lake.storage.walk() == before

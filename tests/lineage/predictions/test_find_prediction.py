@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from assay.errors import AssayError
-from assay.features.storage.parquet_files import ROWS_PER_GROUP, encode
+from assay.features.storage.parquet_files import ROWS_PER_SEARCHED_GROUP, encode
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
@@ -134,7 +134,7 @@ def test_a_damaged_log_is_said_to_be(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_looked_for_by_value_lie_in_small_groups(tmp_path: Path) -> None:
-    frame = pl.DataFrame({"prediction_id": [f"{n:08d}" for n in range(ROWS_PER_GROUP + 1)]})
+    frame = pl.DataFrame({"prediction_id": [f"{n:08d}" for n in range(ROWS_PER_SEARCHED_GROUP + 1)]})
     for statistics, groups in ((("prediction_id",), 2), ((), 1)):
         (file,) = encode(frame, None, statistics)
         (tmp_path / "x.parquet").write_bytes(file.content)

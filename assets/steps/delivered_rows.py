@@ -1,0 +1,202 @@
+"""The rows of deliveries as raw tables take them: agreed types, numbered, linked to their bytes, one frame after the other.
+
+What is wrong with a delivery may show only at its last record. So the rows are read once, and whoever takes them asks
+`problems` afterwards: where there are any, nothing of the partition may be published.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+
+from assay.assets.sources.deliveries import Delivery, DeliveryError
+from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.sources.source import Source
+from assay.checks import compare_columns
+from assay.checks.contract.contract import compiled
+from assay.errors import AssayError
+
+AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
+# A day on which everything was sent before is a batch of no rows, which is still a batch.
+_LINKS = {
+    "_row_number": pl.Int64(),
+    "_defect": pl.String(),
+    "_line": pl.String(),
+    "_source_file": pl.String(),
+    "_source_sha256": pl.String(),
+    "_batch_id": pl.String(),
+    "_ingested_at": pl.Datetime("us", "UTC"),
+}
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A delivery of which the columns are known. `first` and `rest` are its rows; None: they are to be read from the start."""
+
+    delivery: Delivery
+    columns: pl.DataFrame
+    first: pl.DataFrame | None
+    rest: Iterator[pl.DataFrame] | None
+
+
+@dataclass(slots=True)
+class DeliveredRows:
+    """The rows of some deliveries of a source. `linked` reads them all; then `problems` says what was wrong, and `rows` how
+    many each delivery has, by its SHA-256."""
+
+    source: Source
+    deliveries: Sequence[Delivery]
+    hashes: FileHashes
+    progress: Callable[[str, int, int], None]
+    problems: list[str] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def linked(self, batch: str, arrived: Mapping[str, datetime]) -> Iterator[pl.DataFrame]:
+        """Frames with the same columns: all that any delivery has, and the links. Of no delivery it is one without rows.
+
+        Args:
+            batch: What the batch is called.
+            arrived: When each delivery came in, by its SHA-256.
+        """
+        opened = self._opened()
+
+        def link(rows: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:
+            return rows.with_columns(
+                pl.lit(delivery.path).alias("_source_file"),
+                pl.lit(delivery.sha256).alias("_source_sha256"),
+                pl.lit(batch).alias("_batch_id"),
+                pl.lit(arrived[delivery.sha256], dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
+            )
+
+        columns = [link(one.columns, one.delivery) for one in opened] or [pl.DataFrame(schema=_LINKS)]
+        like = pl.concat(columns, how="diagonal")
+        yield like
+        for number, one in enumerate(opened):
+            self.progress(f"reading {self.source.name}", number, len(opened))
+            try:
+                for rows in self._all(one):
+                    self.rows[one.delivery.sha256] = self.rows.get(one.delivery.sha256, 0) + rows.height
+                    if not self.problems:
+                        yield pl.concat([like, link(rows, one.delivery)], how="diagonal")
+                    del rows
+            except DeliveryError as problem:
+                self._refuse(one.delivery, problem)
+
+    def _opened(self) -> list[_Opened]:
+        """The deliveries that can be used as far as their first rows show, which say what columns there are."""
+        opened: list[_Opened] = []
+        kept = 0
+        for delivery in self.deliveries:
+            rest = self._read(delivery)
+            try:
+                first = next(rest)
+                _require_same_types(delivery, first, opened)
+            except DeliveryError as problem:
+                self._refuse(delivery, problem)
+                continue
+            kept += first.estimated_size()
+            held = len(self.deliveries) == 1 or kept <= AT_ONCE
+            opened.append(_Opened(delivery, first.clear(), first if held else None, rest if held else None))
+        return opened
+
+    def _all(self, one: _Opened) -> Iterator[pl.DataFrame]:
+        first, rest = one.first, one.rest or self._read(one.delivery)
+        one.first = one.rest = None
+        if first is not None:
+            yield first
+            del first
+        yield from rest
+
+    def _refuse(self, delivery: Delivery, problem: DeliveryError) -> None:
+        self.problems.append(str(problem))
+        if delivery.file is not None:
+            self.hashes.forget(delivery.file)  # changed where its size, time and inode do not show it
+
+    def _read(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
+        """The records of a delivery, numbered, with the contract's columns: at least one frame. Raises DeliveryError."""
+        rows, columns = 0, None
+        try:
+            for frame in self.source.reader.blocks(delivery):
+                agreed = frame
+                if not self.source.reader.extracts:
+                    agreed = _as_agreed(self.source, delivery, _numbered(frame, rows))
+                if columns is not None and agreed.schema != columns:
+                    raise DeliveryError(
+                        delivery.path,
+                        f"was given by {type(self.source.reader).__name__} in frames with different columns",
+                        "correct the reader's `blocks`, and run again",
+                    )
+                columns = agreed.schema
+                rows += frame.height
+                del frame
+                yield agreed
+                del agreed
+        except AssayError:
+            raise
+        except Exception as problem:
+            # The text of a foreign error may hold values of the file.
+            why = f"cannot be read by {type(self.source.reader).__name__} ({type(problem).__name__})"
+            raise DeliveryError(delivery.path, why, "correct the file or the reader, and run again") from problem
+        if columns is None:
+            raise DeliveryError(
+                delivery.path,
+                f"was read by {type(self.source.reader).__name__} without giving any frame",
+                "have the reader's `blocks` give at least one, which may be empty",
+            )
+
+
+def _numbered(frame: pl.DataFrame, before: int) -> pl.DataFrame:
+    missing = {
+        "_row_number": pl.int_range(before + 1, before + pl.len() + 1, dtype=pl.Int64),
+        "_defect": pl.lit(None, pl.String),
+        "_line": pl.lit(None, pl.String),
+    }
+    return frame.with_columns(value.alias(name) for name, value in missing.items() if name not in frame.columns)
+
+
+def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.DataFrame:
+    """The delivery with the contract's columns. A typed column may come in another type only if nothing is lost.
+
+    Raises DeliveryError for a missing column, naming the one it was probably renamed to, and for a changed type.
+    """
+    columns = compiled(source.contract).columns
+    expected = {column.name: str(column.dtype) for column in columns if column.required}
+    delivered = {name: str(dtype) for name, dtype in frame.schema.items() if not name.startswith("_")}
+    drift = compare_columns(expected, delivered)
+    action = f"{delivery.how_to_correct}, or change the contract"
+    if drift.missing:
+        partner = {old: new for old, new, _ in drift.renamed}
+        column = drift.missing[0]
+        likely = f" (there is a new column {partner[column]!r}: renamed?)" if column in partner else ""
+        problem = f"the contract's column {column!r} is missing{likely}"
+        raise DeliveryError(delivery.path, problem, action, column=column)
+    dtypes = {column.name: column.dtype for column in columns}
+    for name, wanted, actual in drift.retyped:
+        converted = _lossless(frame[name], dtypes[name])
+        if converted is None:
+            problem = f"column {name!r} is {actual}, the contract says {wanted}, and converting would lose something"
+            raise DeliveryError(delivery.path, problem, action, column=name)
+        frame = frame.with_columns(converted)
+    return frame
+
+
+def _require_same_types(delivery: Delivery, frame: pl.DataFrame, opened: Sequence[_Opened]) -> None:
+    """Raise DeliveryError for a column that has another type than in a file of the same day: text and typed files."""
+    for other in opened:
+        for name in frame.columns:
+            if name in other.columns.columns and frame.schema[name] != other.columns.schema[name]:
+                problem = f"is {frame.schema[name]} here and {other.columns.schema[name]} in {other.delivery.path}"
+                raise DeliveryError(delivery.path, problem, "deliver one format per source", column=name)
+
+
+def _lossless(values: pl.Series, wanted: pl.DataType) -> pl.Series | None:
+    """The values in another type, or None where the way back does not give the same ones. A time without a zone is not
+    converted: which instant it means is for the upstream to say."""
+    if isinstance(wanted, pl.Datetime) and getattr(values.dtype, "time_zone", None) is None:
+        return None
+    try:
+        converted = values.cast(wanted, strict=True)
+        return converted if converted.cast(values.dtype, strict=True).equals(values, null_equal=True) else None
+    except pl.exceptions.PolarsError:
+        return None

@@ -1,0 +1,183 @@
+"""Deliveries that are read frame by frame make the raw table that they make when they are read at once."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import assay
+from assay.assets import Delivery, DeliveryError, SourceReader
+from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.steps import delivered_rows
+from assay.assets.steps.delivered_rows import DeliveredRows
+from assay.assets.steps.raw import raw_step
+from assay.assets.steps.step import execute
+from assay.features import AuditFailed, Partitioning
+from assay.features.storage.parquet_files import encode
+
+DAY = "2026-03-01"
+
+
+class Things(assay.Contract):
+    thing: str = assay.Field(key=True)
+    size: int = assay.Field(ge=0)
+
+
+@dataclass(frozen=True)
+class InMemory(SourceReader):
+    """Deliveries that are held by name; `rows` in a frame (0: all at once), and a fault after so many frames of a name."""
+
+    rows: int = 0
+    fault: str = ""
+    after: int = 0
+
+    def partitions(self, settings: Any, partitioning: Partitioning) -> list[str]:
+        return [DAY]
+
+    def deliveries(self, reading: Any) -> list[Delivery]:
+        return [
+            Delivery.of_bytes(f"things/{name}", repr(rows.to_dict(as_series=False)).encode(), DAY, frame=rows)
+            for name, rows in DELIVERED.items()
+        ]
+
+    def read(self, delivery: Delivery) -> pl.DataFrame:
+        assert delivery.frame is not None
+        return delivery.frame
+
+    def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
+        if not self.rows:
+            yield self.read(delivery)
+            return
+        whole = self.read(delivery)
+        for number, start in enumerate(range(0, max(whole.height, 1), self.rows)):
+            if self.fault == delivery.path and number == self.after:
+                raise DeliveryError(delivery.path, "is cut off", "send it again")
+            yield whole.slice(start, self.rows)
+
+
+DELIVERED: dict[str, pl.DataFrame] = {}
+
+
+def things(count: int, **more: Any) -> pl.DataFrame:
+    values = {"thing": [f"t{number}" for number in range(count)], "size": [f"{number}" for number in range(count)]}
+    types = {name: pl.String if isinstance(value, str) else pl.Int64 for name, value in more.items()}
+    schema = {"thing": pl.String, "size": pl.String} | types
+    return pl.DataFrame(values | {name: [value] * count for name, value in more.items()}, schema=schema)
+
+
+def source(reader: SourceReader) -> assay.Source:
+    return assay.Source(
+        name="things",
+        reader=reader,
+        contract=Things,
+        key=("thing",),
+        event_time="",
+        partitioning=Partitioning.daily(date(2026, 3, 1)),
+    )
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Iterator[Any]:
+    store = assay.open(home=tmp_path, lake=str(tmp_path / "lake"))
+    yield store.env()
+    store.recorder.close()
+
+
+def raw(env: Any, reader: SourceReader) -> tuple[set[str], Mapping[str, int]]:
+    """The files of the raw table, without when they came in, and the rows of each delivery."""
+    execute(raw_step(source(reader)), env, DAY, force=True)
+    state = env.lake.table("raw/things").at()
+    return {file.path for file in state.files}, {item.path: item.rows for item in state.last_commit.sources}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from([{}, {"note": "x"}, {"extra": 1}])), min_size=1, max_size=3),
+    st.integers(1, 5),
+    st.sampled_from([0, 1 << 28]),
+)
+def test_the_files_are_the_same_however_a_reader_cuts_its_rows(
+    made: list[tuple[int, dict[str, Any]]], rows: int, at_once: int
+) -> None:
+    DELIVERED.clear()
+    DELIVERED.update({f"{number}": things(count, **more, n=number) for number, (count, more) in enumerate(made)})
+    deliveries = InMemory().deliveries(None)
+    arrived = {one.sha256: datetime(2026, 3, 1, tzinfo=UTC) for one in deliveries}
+
+    def files(reader: SourceReader) -> list[str]:
+        delivered = DeliveredRows(source(reader), deliveries, FileHashes(), lambda *_: None)
+        paths = [file.path for file in encode(delivered.linked("batch", arrived), DAY)]
+        assert delivered.rows == {one.sha256: count for one, (count, _) in zip(deliveries, made, strict=True)}
+        assert delivered.problems == []
+        return paths
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assay.features.storage.parquet_files.ROWS_PER_FILE", 4)
+        patch.setattr(delivered_rows, "AT_ONCE", at_once)
+        assert files(InMemory(rows)) == files(InMemory())
+        linked = pl.concat(
+            DeliveredRows(source(InMemory(rows)), deliveries, FileHashes(), lambda *_: None).linked("b", arrived)
+        )
+    for one, (count, more) in zip(deliveries, made, strict=True):
+        mine = linked.filter(pl.col("_source_sha256") == one.sha256)
+        assert mine["_row_number"].to_list() == list(range(1, count + 1))
+        assert all(
+            mine[name].null_count() == (0 if name in more else count) for name in {"note", "extra"} & {*mine.columns}
+        )
+
+
+def test_what_is_wrong_at_the_end_of_a_delivery_refuses_the_partition_and_the_others_are_still_looked_at(
+    env: Any,
+) -> None:
+    DELIVERED.clear()
+    DELIVERED.update({"a": things(9), "b": things(3).drop("size"), "c": things(5).cast({"size": pl.Int64})})
+    reader = InMemory(2, fault="things/a", after=3)
+    with pytest.raises(AuditFailed) as refused:
+        execute(raw_step(source(reader)), env, DAY)
+    said = str(refused.value)
+    assert "things/a: is cut off" in said
+    assert "things/b, column size: the contract's column 'size' is missing" in said
+    assert "things/c, column size: is Int64 here and String in things/a" in said
+    assert env.lake.tables() == []
+
+
+@dataclass(frozen=True)
+class Odd(InMemory):
+    """A reader with a mistake in it."""
+
+    def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
+        if self.rows:
+            yield things(1)
+            yield things(1, other=1)
+
+
+@pytest.mark.parametrize(("rows", "says"), [(1, "frames with different columns"), (0, "without giving any frame")])
+def test_a_mistake_of_a_reader_is_said_to_be_one(env: Any, rows: int, says: str) -> None:
+    DELIVERED.clear()
+    DELIVERED["a"] = things(1)
+    with pytest.raises(AuditFailed, match=says):
+        execute(raw_step(source(Odd(rows))), env, DAY)
+
+
+def test_a_reader_that_only_reads_whole_deliveries_keeps_working(env: Any) -> None:
+    @dataclass(frozen=True)
+    class Whole(SourceReader):
+        def partitions(self, settings: Any, partitioning: Partitioning) -> list[str]:
+            return [DAY]
+
+        def deliveries(self, reading: Any) -> list[Delivery]:
+            return InMemory().deliveries(reading)
+
+        def read(self, delivery: Delivery) -> pl.DataFrame:
+            return InMemory().read(delivery)
+
+    DELIVERED.clear()
+    DELIVERED["a"] = things(3)
+    files, rows = raw(env, replace(Whole()))
+    assert rows == {"things/a": 3}
+    assert files == raw(env, InMemory(2))[0]
