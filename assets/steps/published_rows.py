@@ -40,8 +40,8 @@ class With:
     """Published rows, and others that count as published."""
 
     published: Published | None
-    rows: pl.DataFrame
+    rows: pl.LazyFrame
 
     def having(self, rule: SetRule, prints: pl.Series) -> pl.LazyFrame:
         earlier = [] if self.published is None else [self.published.having(rule, prints)]
-        return pl.concat([*earlier, self.rows.lazy()], how="diagonal_relaxed")
+        return pl.concat([*earlier, self.rows], how="diagonal_relaxed")
