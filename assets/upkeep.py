@@ -5,7 +5,7 @@ versions, events that a backend refused) is counted and left alone.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,19 +42,28 @@ class Upkeep:
         return f"{self.what}: {self.detail}{' (done)' if self.done and self.count else ''}"
 
 
-def keep_up(env: Resources, *, do: bool, files: Iterable[Path] = ()) -> list[Upkeep]:
+def keep_up(
+    env: Resources, *, do: bool, files: Iterable[Path] = (), over: Callable[[str], bool] = lambda run_id: False
+) -> list[Upkeep]:
     """All of it for one lake.
 
     Args:
         env: What steps use; its recorder takes up events that a killed process left.
         do: Do it; without, only say what there is to do.
         files: Further SQLite files to make small.
+        over: Whether an orchestrator's run, by its id, has ended.
     """
     home = env.settings.home.resolve()
     own = [home / "plans.db", home / "file-hashes.db", home / "lineage.db"]
     if env.lake.storage.is_local:
         own.append(Path(env.lake.storage.root, "_index", "tables.db"))
-    return [_checkpoints(env, do=do), _spooled(env, home, do=do), small([*own, *files], do=do), _old_versions(env)]
+    return [
+        _checkpoints(env, do=do),
+        _spooled(env, home, do=do),
+        _unended(env, over, do=do),
+        small([*own, *files], do=do),
+        _old_versions(env),
+    ]
 
 
 def _checkpoints(env: Resources, *, do: bool) -> Upkeep:
@@ -85,6 +94,17 @@ def _spooled(env: Resources, home: Path, *, do: bool) -> Upkeep:
         except Exception as problem:  # the store is still away; the file stays
             kept += f" The lineage store does not take them ({type(problem).__name__})."
     return Upkeep("lineage spool", count, f"{plural(count, 'event')} beside the lineage store.{kept}", done)
+
+
+def _unended(env: Resources, over: Callable[[str], bool], *, do: bool) -> Upkeep:
+    """Runs of killed processes, whose end nobody recorded: they would stand as in progress for ever."""
+    if not do or not isinstance(env.recorder, EventRecorder):
+        return Upkeep("lineage runs", 0, "which of them were killed is found when it is done.")
+    try:
+        count = len(env.recorder.recover(env.lake, over=over))
+    except Exception as problem:  # the store is away, or a log cannot be read: the next time
+        return Upkeep("lineage runs", 0, f"not looked at: {type(problem).__name__}.")
+    return Upkeep("lineage runs", count, f"{plural(count, 'run')} of killed processes got an end.", do)
 
 
 def small(files: Iterable[Path], *, do: bool) -> Upkeep:

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assay.assets.dagster.jobs import PARTITION_TAG, named, tables_of
+from assay.assets.dagster.jobs import named, partition_of, tables_of
 from assay.assets.dagster.run_requests import died, read_memory
 from assay.assets.dagster.to_dagster import REFUSED_TAG
 
@@ -23,6 +23,7 @@ class RanRun:
     ended: datetime | None
     died: bool
     problems: tuple[str, ...]
+    missing: tuple[str, ...] = ()  # where it failed: assets that it did not make
 
     def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -40,11 +41,12 @@ def _ran(instance: dg.DagsterInstance, record: Any) -> RanRun:
     return RanRun(
         run.run_id,
         "refused" if refused else run.status.value.lower(),
-        run.tags.get(PARTITION_TAG),
+        partition_of(run),
         tables_of(run),
         datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None,
         died(instance, run),
         tuple(_problems(instance, run)) if failed else (),
+        missing(instance, run) if failed else (),
     )
 
 
@@ -62,13 +64,21 @@ def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]
             yield check.description or f"{check.check_name} failed"
 
 
+def missing(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, ...]:
+    """The assets that a run was to make and did not."""
+    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    made = {event.asset_key.to_user_string() for event in events if event is not None and event.asset_key is not None}
+    return tuple(table for table in tables_of(run) if table not in made)
+
+
 def unresolved(runs: Sequence[RanRun]) -> list[RanRun]:
     """The failures among the latest runs that no later run of the same partition and assets made good."""
     good: set[tuple[str | None, str]] = set()
     found: list[RanRun] = []
     for run in runs:
         places = {(run.partition, table) for table in run.assets}
-        if run.status in ("failure", "refused") and not places <= good:
+        if run.status in ("failure", "refused") and not {(run.partition, table) for table in run.missing} <= good:
             found.append(run)
         good |= places if run.status in ("success", "failure", "refused") else set()
     return found

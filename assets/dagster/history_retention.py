@@ -20,7 +20,8 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.runs.schema import KeyValueStoreTable
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
-from assay.assets.dagster.jobs import PARTITION_TAG, tables_of
+from assay.assets.dagster.history import missing
+from assay.assets.dagster.jobs import partition_of, tables_of
 from assay.assets.dagster.run_recovery import HEARTBEATS
 from assay.assets.dagster.run_requests import TRIMMED_TAG
 from assay.assets.dagster.to_dagster import REFUSED_TAG
@@ -81,9 +82,9 @@ def _old(instance: dg.DagsterInstance, storage: SqlEventLogStorage, before: date
     answered: set[tuple[str | None, str]] = set()  # by a later run
     for record in _records(instance):
         run = record.dagster_run
-        places = {(run.tags.get(PARTITION_TAG), table) for table in tables_of(run)}
+        places = {(partition_of(run), table) for table in tables_of(run)}
         failed = run.status == dg.DagsterRunStatus.FAILURE or REFUSED_TAG in run.tags
-        is_open = failed and not places <= answered
+        is_open = failed and not {(partition_of(run), table) for table in missing(instance, run)} <= answered
         if run.status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE):
             answered |= places
         if not run.is_finished or is_open or (record.end_time or before.timestamp()) >= before.timestamp():

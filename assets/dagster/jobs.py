@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TABLES_TAG = "assay/tables"  # on a run of a part of a job: which, since Dagster does not keep it
 PARTITION_TAG = "dagster/partition"
+RANGE_TAG = "dagster/asset_partition_range_"  # and start, or end: on a run of a backfill
+BY_TAG = "assay/by"  # on a run: the command that made it
 
 
 def jobs_of(steps: Sequence[Step], project: str = "") -> list["Job"]:
@@ -73,3 +75,9 @@ def tables_of(run: dg.DagsterRun) -> tuple[str, ...]:
     """The tables that a run was to make."""
     chosen = sorted(key.to_user_string() for key in run.asset_selection or ())
     return tuple(chosen or run.tags.get(TABLES_TAG, "").split())
+
+
+def partition_of(run: dg.DagsterRun) -> str | None:
+    """The one partition that a run is for; a backfill writes it as a range."""
+    first, last = (run.tags.get(f"{RANGE_TAG}{end}") for end in ("start", "end"))
+    return run.tags.get(PARTITION_TAG) or (first if first == last else None)

@@ -12,7 +12,7 @@ import dagster as dg
 from assay.assets.dagster.failures import in_one_sentence
 from assay.assets.dagster.history_retention import keep_history
 from assay.assets.dagster.jobs import named
-from assay.assets.dagster.run_recovery import beating
+from assay.assets.dagster.run_recovery import beating, is_over
 from assay.assets.steps.step import Resources
 from assay.assets.upkeep import Upkeep, keep_up
 
@@ -29,7 +29,7 @@ def upkeep(env: Resources, instance: dg.DagsterInstance, *, do: bool, history: b
         history: Also remove what is older than the settings say.
     """
     found = keep_history(instance, env.settings.history_days, do=do, history=history)
-    return [*found, *keep_up(env, do=do, files=_databases(instance))]
+    return [*found, *keep_up(env, do=do, files=_databases(instance), over=is_over(instance))]
 
 
 def _databases(instance: dg.DagsterInstance) -> Sequence[Path]:

@@ -16,7 +16,7 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.definitions import definitions_of
-from assay.assets.dagster.jobs import TABLES_TAG, job_name
+from assay.assets.dagster.jobs import BY_TAG, TABLES_TAG, job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, process_tag
 from assay.assets.dagster.stopping import REQUESTED
@@ -106,7 +106,7 @@ def run_unit(
         instance=instance,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={"assay/by": "materialize", PROCESS_TAG: process_tag(), TABLES_TAG: " ".join(unit.tables)}
+        tags={BY_TAG: "materialize", PROCESS_TAG: process_tag(), TABLES_TAG: " ".join(unit.tables)}
         | ({USER_TAG: actor} if actor else {})
         | ({FORCE_TAG: "yes"} if force else {}),
     )

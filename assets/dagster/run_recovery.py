@@ -8,12 +8,14 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+
+from assay.assets.dagster.jobs import tables_of
 
 PROCESS_TAG = "assay/process"  # on a run: host, process and its start
 UNFINISHED = [
@@ -22,6 +24,7 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+_LAUNCHED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED)
 BEAT_SECONDS = 15
 HEARTBEATS = "assay/heartbeat/"  # before the run's id: the key of its last heartbeat
 SILENT_SECONDS = 300  # without a heartbeat a process elsewhere counts as gone
@@ -56,15 +59,17 @@ def beating(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
         thread.join()
 
 
-def end_killed_runs(instance: dg.DagsterInstance) -> None:
-    """Report runs as failed whose process is gone."""
+def end_killed_runs(instance: dg.DagsterInstance, tables: Collection[str] = ()) -> None:
+    """Report runs as failed whose process is gone; of runs that make `tables` only, also those that were started and never
+    said where. Other people's runs say nothing, and may take their time."""
     now = datetime.now(UTC).timestamp()
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        if _is_gone(instance, run, now):
+        makes = set(tables_of(run))
+        if _is_gone(instance, run, now, ours=bool(makes) and makes <= set(tables)):
             instance.report_run_failed(run, GONE)
 
 
-def _is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun, now: float) -> bool:
+def _is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun, now: float, *, ours: bool) -> bool:
     kept = instance.daemon_cursor_storage.get_cursor_values({_key(run.run_id)}).get(_key(run.run_id))
     beat = json.loads(kept) if kept else {}
     process = beat.get("process") or run.tags.get(PROCESS_TAG, "")
@@ -75,6 +80,8 @@ def _is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun, now: float) -> bo
         return now - beat["at"] > SILENT_SECONDS
     record = instance.get_run_record_by_id(run.run_id)
     began = record.start_time or record.create_timestamp.timestamp() if record else now
+    if record and not host and ours and run.status in _LAUNCHED:  # it was killed before its first heartbeat
+        return now - max(began, record.update_timestamp.timestamp()) > SILENT_SECONDS
     return bool(host) and now - began > SILENT_SECONDS
 
 

@@ -1,15 +1,15 @@
 """Which runs the sensor requests: what is stale, each content once, and again what died.
 
-A run that ended by itself has an answer, also where it is no: its content is not asked for again until files, inputs or code
-change. A run that died (a killed process, a full disk, a database that was down) has none: it is requested again, later each
-time, and after the last attempt it is an incident, which is reported once and stays in `assay status`.
+A run that ended by itself has an answer for each of its steps, also where it is no: what a step was given is not asked for again
+until files, inputs or code change, however often others of the same partition are. A run that died (a killed process, a full
+disk, a database that was down) has none: it is requested again, later each time, and after the last attempt it is an incident,
+which is reported once and stays in `assay status`.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from typing import Literal
 
 import dagster as dg
@@ -17,27 +17,37 @@ import dagster as dg
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.jobs import job_name
 from assay.assets.dagster.partitions import dagster_key
-from assay.assets.planning.plan import PlannedRun, planned_runs, stages
+from assay.assets.dagster.to_dagster import REFUSED_GIVEN_TAG
+from assay.assets.planning.plan import PlannedRun, planned_runs, stages, with_downstream
 from assay.assets.steps.step import Resources, Step, fingerprints
 
+ATTEMPT_TAG = "assay/attempt"
 RUNS_AT_ONCE = 40
 ATTEMPTS = 5
 FIRST_PAUSE = 60  # seconds after a death; the next one is four times as long
 REMEMBERED = 2000
 TRIMMED_TAG = "assay/trimmed"  # on a run: its log was removed with old history; later runs made it good
 
-Ending = Literal["answered", "died", "unknown"]
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended; and what steps of it refused, as digests of what they were given."""
+
+    kind: Literal["answered", "died", "unknown"] = "unknown"
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was last asked for of a partition: the content, how often, when (seconds since 1970), and under which run key."""
+    """What was last asked for of a partition: what each step was to be given, as a digest by its name, how often, when (seconds
+    since 1970), and under which run key; and what steps were given in earlier runs, which had an answer."""
 
-    content: str
+    content: Mapping[str, str]
     attempt: int
     at: float
     run_key: str
     given_up: bool = False
+    answered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,8 @@ class Look:
 def read_memory(cursor: str | None) -> dict[str, Asked]:
     """What a sensor's cursor holds. Whatever it cannot read was written by another version: nothing has been asked for then."""
     try:
-        return {place: Asked(**values) for place, values in json.loads(cursor or "{}").items()}
+        read = {place: Asked(**values) for place, values in json.loads(cursor or "{}").items()}
+        return {place: asked for place, asked in read.items() if isinstance(asked.content, dict)}
     except (ValueError, TypeError, AttributeError):
         return {}
 
@@ -77,10 +88,11 @@ def look(
     try:
         for stage in stages(steps):
             kept: dict[str, Asked] = {}
-            for place, asked, unit in _asked(stage, env, memory, project):
-                kept[place] = _decide(asked, memory.get(place), unit, ending, env.now(), found)
-                if kept[place] is asked:
-                    found.requests.append(_request(unit, asked, project))
+            for unit in planned_runs(stage, env):
+                place = f"{_places(stage, project)}{unit.partition or ''}"
+                kept[place], asked = _decide(unit, env, memory.get(place), ending, found)
+                if asked is not None:
+                    found.requests.append(_request(asked, kept[place], project))
                 if len(found.requests) == RUNS_AT_ONCE:
                     return replace(found, memory={**found.memory, **kept})
             others = {p: asked for p, asked in found.memory.items() if not p.startswith(_places(stage, project))}
@@ -92,49 +104,53 @@ def look(
     return found
 
 
-def _asked(
-    stage: Sequence[Step], env: Resources, memory: Mapping[str, Asked], project: str
-) -> Iterator[tuple[str, Asked, PlannedRun]]:
-    for unit in planned_runs(stage, env):
-        content = hashlib.sha256("\n".join(fingerprints(unit.steps, env, unit.partition)).encode()).hexdigest()[:24]
-        before, now = memory.get(place := f"{_places(stage, project)}{unit.partition or ''}"), env.now().timestamp()
-        attempt = before.attempt + 1 if before and before.content == content else 1
-        # The moment makes the key new: Dagster never starts a second run of one key.
-        key = f"{unit.partition or 'all'}:{content}:{attempt}:{int(now)}"
-        yield place, Asked(content, attempt, now, key), unit
-
-
 def _places(stage: Sequence[Step], project: str) -> str:
     return f"{job_name(stage[0], project)}:{stage[0].name}:"
 
 
 def _decide(
-    asked: Asked,
-    before: Asked | None,
     unit: PlannedRun,
+    env: Resources,
+    before: Asked | None,
     ending: Callable[[Asked], Ending],
-    now: datetime,
     found: Look,
-) -> Asked:
-    """What is remembered of a place from now on: `asked` itself where a run is to be requested."""
-    if before is None or before.content != asked.content:
-        return asked
-    if before.given_up:
-        return before
-    end = ending(before)
-    if end != "died":
-        if end == "answered":
-            found.refused.append(str(unit))
-        return before
-    if before.attempt >= ATTEMPTS:
-        found.incidents.append(
-            f"{unit} died {before.attempt} times and is not requested again until its inputs change."
-        )
-        return replace(before, given_up=True)
-    if now.timestamp() < before.at + FIRST_PAUSE * 4 ** (before.attempt - 1):
-        found.pausing.append(str(unit))
-        return before
-    return asked
+) -> tuple[Asked, PlannedRun | None]:
+    """What is remembered of a place from now on, and the run that is to be requested, if any."""
+    now = env.now().timestamp()
+    given = fingerprints(unit.steps, env, unit.partition)
+    end = ending(before) if before is not None and not before.given_up else Ending()
+    answered = _answered(before, end, given)
+    new = {place: digest for place, digest in given.items() if answered.get(place) != digest}
+    if before is not None and new and before.content == new:
+        if before.given_up or end.kind == "unknown":
+            return before, None
+        if before.attempt >= ATTEMPTS:
+            found.incidents.append(
+                f"{unit} died {before.attempt} times and is not requested again until its inputs change."
+            )
+            return replace(before, given_up=True), None
+        if now < before.at + FIRST_PAUSE * 4 ** (before.attempt - 1):
+            found.pausing.append(str(unit))
+            return before, None
+        attempt = before.attempt + 1
+    elif before is not None and not new:
+        found.refused.append(str(unit))
+        return before, None
+    else:
+        attempt = 1
+    due = [step for step in unit.steps if any(place.split(" ")[0] == step.name for place in new)]
+    run = replace(unit, steps=with_downstream(unit.steps, due) if new else unit.steps)
+    # The moment makes the key new: Dagster never starts a second run of one key.
+    key = f"{unit.partition or 'all'}:{hashlib.sha256(json.dumps(new).encode()).hexdigest()[:24]}:{attempt}:{int(now)}"
+    return Asked(new, attempt, now, key, answered=answered), run
+
+
+def _answered(before: Asked | None, end: Ending, given: Mapping[str, str]) -> dict[str, str]:
+    """Of the places where something is given, what an earlier run had an answer to."""
+    if before is None:
+        return {}
+    found = {**before.answered, **(before.content if end.kind == "answered" else {}), **end.refused}
+    return {place: digest for place, digest in found.items() if place in given}
 
 
 def _request(unit: PlannedRun, asked: Asked, project: str) -> dg.RunRequest:
@@ -144,7 +160,7 @@ def _request(unit: PlannedRun, asked: Asked, project: str) -> dg.RunRequest:
         partition_key=dagster_key(unit.partitioning, unit.partition) if unit.partition else None,
         asset_selection=[asset_key(table) for table in unit.tables],
         asset_check_keys=[],  # steps report their verdicts themselves
-        tags={"assay/attempt": str(asked.attempt)},
+        tags={ATTEMPT_TAG: str(asked.attempt)},
     )
 
 
@@ -154,8 +170,12 @@ def ending_in(instance: dg.DagsterInstance) -> Callable[[Asked], Ending]:
     def ending(asked: Asked) -> Ending:
         runs = instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": asked.run_key}), limit=1)
         if not runs or not runs[0].is_finished:
-            return "unknown"
-        return "died" if died(instance, runs[0]) else "answered"
+            return Ending()
+        tags = runs[0].tags.items()
+        refused = {
+            name.removeprefix(REFUSED_GIVEN_TAG): text for name, text in tags if name.startswith(REFUSED_GIVEN_TAG)
+        }
+        return Ending("died" if died(instance, runs[0]) else "answered", refused)
 
     return ending
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assay.assets.dagster.jobs import jobs_of, named
+from assay.assets.dagster.lost_runs import requested_again
 from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
 from assay.assets.dagster.run_requests import Look, ending_in, look, read_memory, write_memory
 from assay.assets.dagster.to_dagster import environment
@@ -36,6 +37,8 @@ def arrivals(
     One stage per tick: the next is looked at when its upstream is there.
     """
 
+    tables = {table for step in steps for table in step.outputs}
+
     @dg.sensor(
         name=named("arrivals", project),
         jobs=jobs or jobs_of(steps, project),
@@ -44,7 +47,7 @@ def arrivals(
         description="Requests runs for batches that arrived or changed, and for what they make stale.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        end_killed_runs(context.instance)
+        end_killed_runs(context.instance, tables)
         if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
         env = resources()
@@ -52,8 +55,9 @@ def arrivals(
         for incident in found.incidents:
             log.error("%s", incident)
         cursor = write_memory(found.memory)
-        if found.requests:
-            return dg.SensorResult(run_requests=found.requests, cursor=cursor)
+        requests = found.requests or requested_again(context.instance, steps, project, env.now())
+        if requests:
+            return dg.SensorResult(run_requests=requests, cursor=cursor)
         waits = summarised(waiting_steps(steps, env, latest=LATEST))
         return dg.SensorResult(skip_reason=dg.SkipReason(_nothing_to_do(found, waits)), cursor=cursor)
 

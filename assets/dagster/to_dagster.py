@@ -1,5 +1,6 @@
 """Steps to Dagster: one multi-asset per step, one asset check per rule. The adapter for everything Dagster-shaped."""
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from assay.assets.dagster.partitions import definition_of, our_key
 from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
 from assay.assets.dagster.run_recovery import beating
 from assay.assets.dagster.stopping import REQUESTED
-from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
+from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute, place_of
 from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.tables.run_record import Run
@@ -23,6 +24,9 @@ from assay.lineage.delivery.recorder import run_id
 
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
 REFUSED_TAG = "assay/refused"  # on a run, by itself: the table whose batch was refused
+REFUSED_GIVEN_TAG = (
+    "assay.refused/"  # on a run, before `place_of` a step: the fingerprint of what it was given and refused
+)
 WAITED_TAG = "assay/waited"  # on a run, by itself: a table, and what it waits for
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
@@ -132,10 +136,10 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
     stopped: dict[str, str] = {}
     stopping = REQUESTED.is_set()  # somebody wants the command to stop: what has not begun is left
     for partition in [] if stopping else _partitions(context, step, env):
+        refusing = functools.partial(_remember, context, f"{REFUSED_GIVEN_TAG}{place_of(step, partition)}")
+        run, force = run_of(context, step, partition), FORCE_TAG in context.run.tags
         try:
-            results.append(
-                execute(step, env, partition, run_of(context, step, partition), force=FORCE_TAG in context.run.tags)
-            )
+            results.append(execute(step, env, partition, run, force=force, refused=refusing))
             context.log.info("%s: %s", step.name, ", ".join(str(item.snapshot) for item in results[-1].done.writes))
         except AuditFailed as refused:
             context.log.error("%s. Nothing was published.", str(refused).rstrip("."))
@@ -156,6 +160,11 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
         spec = _check_spec(check, None)
         if check.blocking and spec.key in context.selected_asset_check_keys:
             yield dg.Output(None, spec.get_python_identifier())
+
+
+def _remember(context: dg.AssetExecutionContext, tag: str, given: str) -> None:
+    """What was refused is not asked for again: the sensor finds it at the run, whatever becomes of that."""
+    context.instance.add_run_tags(context.run.run_id, {tag: given})
 
 
 def _partitions(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Sequence[str | None]:

@@ -127,7 +127,7 @@ def _due_by_partition(stage: Sequence[Step], chosen: Chosen | None, memory: Plan
         key, position = keys.pop(), position + 1
         due = tuple(step for step in stage if memory.due(step, key))
         if due:
-            yield PlannedRun(key, _with_downstream(stage, due), position, position + len(keys))
+            yield PlannedRun(key, with_downstream(stage, due), position, position + len(keys))
             opened = memory.refresh()
             if new := (opened if wanted is None else opened & wanted) - {key} - set(keys):
                 both = partitioning.known([key, *keys, *new])
@@ -145,7 +145,7 @@ def _due_as_a_whole(stage: Sequence[Step], env: Resources, memory: PlanMemory) -
 
     due = tuple(step for step in stage if is_due(step))
     if due:
-        yield PlannedRun(None, _with_downstream(stage, due))
+        yield PlannedRun(None, with_downstream(stage, due))
 
 
 def waiting(steps: Sequence[Step], env: Resources, chosen: Chosen) -> list[str]:
@@ -191,7 +191,7 @@ def _everything(stage: Sequence[Step], env: Resources) -> Callable[[Step], Seque
     return of
 
 
-def _with_downstream(stage: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:
+def with_downstream(stage: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:
     """The due steps and everything after them in the stage that they may make stale."""
     tables = {table for step in due for table in step.outputs}
     chosen = []

@@ -4,6 +4,7 @@ A step has two halves. `prepare` pins what it will read, and so decides whether 
 The planner runs only the first half, the runner both: what is stale is decided in one place, by the same code that runs.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from assay.errors import AssayError, panics_as_errors
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
-from assay.features.tables.transaction import Transaction, run
+from assay.features.tables.transaction import AuditFailed, Transaction, run
 from assay.settings import Settings
 
 Progress = Callable[[str, int, int], None]  # (what, done, total)
@@ -133,14 +134,22 @@ def _period(step: Step, partition: str | None) -> tuple[datetime, datetime] | No
 
 
 def execute(
-    step: Step, env: Resources, partition: str | None, step_run: Run | None = None, *, force: bool = False
+    step: Step,
+    env: Resources,
+    partition: str | None,
+    step_run: Run | None = None,
+    *,
+    force: bool = False,
+    refused: Callable[[str], None] = lambda given: None,
 ) -> Result:
     """Run one step for one partition. Nothing is computed when its outputs already hold the result of these inputs
-    (`force` computes all the same). Raises NotReady, AuditFailed (nothing published) or any AssayError."""
+    (`force` computes all the same). `refused` gets the fingerprint of what the step was given and does not take. Raises
+    NotReady, AuditFailed (nothing published) or any AssayError."""
 
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
             prepared = step.prepare(tx, env)
+            given.append(tx.fingerprint)
             if step.keep:
                 step.keep(tx, env, prepared)
             tx.audit()
@@ -149,8 +158,13 @@ def execute(
             tx.describe(code=code_identity())
             return step.compute(tx, env, prepared) or {}
 
+    given: list[str] = []
     try:
         preview, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
+    except AuditFailed:
+        if given:
+            refused(given[-1])
+        raise
     finally:
         env.hashes.save()
     return Result(step, partition, done, preview)
@@ -229,22 +243,34 @@ def require(tx: Transaction, table: str, partition: str) -> None:
         raise NotReady(f"{table} has no partition {partition} yet: materialise it first.", table=table)
 
 
-def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -> list[str]:
-    """What each step would compute from now, as one string: equal strings mean that nothing has changed for it."""
-    prints = []
+def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -> dict[str, str]:
+    """What each step would compute from now, as a digest by `place_of` it: equal ones mean that nothing has changed for it.
+    What waits is not among them."""
+    found: dict[str, str] = {}
     for step in steps:
         try:
             with panics_as_errors(step.outputs[0]):
                 keys = step.batches(env) if step.batches else [partition]
         except Exception as problem:
-            prints.append(f"{step.name} cannot: {problem}")
+            found[step.name] = _digest(problem)
             continue
         for key in keys:
             tx = Transaction(env.lake, work_of(step, key))
             try:
                 with panics_as_errors(step.outputs[0]):
                     step.prepare(tx, env)
-                prints.append(f"{step.name} {key} {tx.fingerprint}")
+                found[place_of(step, key)] = tx.fingerprint
+            except NotReady:
+                continue
             except Exception as problem:
-                prints.append(f"{step.name} {key} cannot: {problem}")
-    return prints
+                found[place_of(step, key)] = _digest(problem)
+    return found
+
+
+def _digest(problem: Exception) -> str:
+    return hashlib.sha256(f"cannot: {problem}".encode()).hexdigest()
+
+
+def place_of(step: Step, key: str | None) -> str:
+    """A step's name, and which of its batches, if one run handles several."""
+    return f"{step.name} {key}" if step.batches else step.name

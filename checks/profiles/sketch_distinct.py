@@ -1,5 +1,6 @@
 """How many different values there are: a HyperLogLog sketch, so that the answers of parts can be joined."""
 
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +15,15 @@ _BITS = 12
 _REGISTERS = 1 << _BITS
 _RANKS = 64 - _BITS + 1  # the highest rank of a 52-bit rest is 53
 
-_CANARY = pl.DataFrame({"text": ["assay"], "number": [1]})
-#: What identifies the hash function: polars may change its own, and sketches of two functions must never be joined.
-HASH = "-".join(f"{value:016x}" for value in _CANARY.select(pl.all().hash(seed=0)).row(0))
+
+@functools.cache
+def hash_in_use() -> str:
+    """What identifies the hash function: polars may change its own, and sketches of two functions must never be joined.
+
+    Not found out at import: it starts the threads of polars, and a process that has them cannot be forked.
+    """
+    canary = pl.DataFrame({"text": ["assay"], "number": [1]})
+    return "-".join(f"{value:016x}" for value in canary.select(pl.all().hash(seed=0)).row(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +34,7 @@ class Distinct:
     """
 
     registers: np.ndarray = field(default_factory=lambda: np.zeros(_REGISTERS, np.uint8))
-    hash: str = HASH
+    hash: str = field(default_factory=hash_in_use)
 
     @classmethod
     def of(cls, hashes: np.ndarray) -> "Distinct":

@@ -4,78 +4,16 @@ import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import threading
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-SENSORS = (
-    "{ sensorsOrError(repositorySelector: %s) { ... on Sensors { results { name id sensorState { id status } } } } }"
-)
-REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
+from tests.served import Served, can_be_bound, none_left, processes_of
+
 STOP = "mutation { stopSensor(id: %s) { __typename ... on StopSensorMutationResult { instigationState { status } } } }"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for free in sockets:
-        free.bind(("127.0.0.1", 0))
-    ports = [free.getsockname()[1] for free in sockets]
-    for free in sockets:
-        free.close()
-    return ports
-
-
-def answers(port: int, seconds: float) -> bool:
-    """Whether something accepts connections there within this time."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-        time.sleep(0.2)
-    return False
-
-
-class Served:
-    """`assay up` over an empty lake."""
-
-    def __init__(self, place: Any) -> None:
-        self.port, self.console = free_ports(2)
-        ports = ("--port", str(self.port), "--console-port", str(self.console))
-        self.log = place.folder / "up.log"
-        with self.log.open("w") as log:
-            self.process = place.start("up", *ports, stdout=log, stderr=subprocess.STDOUT)
-        assert answers(self.console, 180), self.log.read_text()
-        assert answers(self.port, 180), self.log.read_text()
-
-    def graphql(self, query: str, method: str = "POST", **headers: str) -> Any:
-        """The answer, or the status that refused it."""
-        address = f"http://127.0.0.1:{self.port}/graphql"
-        body = json.dumps({"query": query}).encode()
-        given = {"Content-Type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
-        if method == "GET":
-            address, body = f"{address}?{urllib.parse.urlencode({'query': query})}", None
-        request = urllib.request.Request(address, body, given, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.loads(answer.read())["data"]
-        except urllib.error.HTTPError as refused:
-            return refused.code
-
-    def sensor(self) -> dict[str, Any]:
-        (node,) = self.graphql(REPOSITORIES)["repositoriesOrError"]["nodes"]
-        selector = f'{{repositoryName: "{node["name"]}", repositoryLocationName: "{node["location"]["name"]}"}}'
-        return self.graphql(SENSORS % selector)["sensorsOrError"]["results"][0]
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +23,6 @@ def served(new_place: Callable[..., Any], tmp_path_factory: pytest.TempPathFacto
     yield made
     made.process.kill()
     made.process.wait()
-
-
-def processes_of(group: str) -> list[str]:
-    """Command lines of processes that have this text in their environment."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal() and int(folder.name) != os.getpid():
-            with suppress(OSError):
-                if group.encode() in (folder / "environ").read_bytes():
-                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200])
-    return found
 
 
 class _Page(BaseHTTPRequestHandler):
@@ -162,14 +89,12 @@ def test_no_other_origin_stops_the_sensor_or_launches_a_run(served: Served) -> N
 
 def test_after_a_kill_nothing_is_left(served: Served) -> None:
     place = str(served.log.parent)
-    assert len(processes_of(place)) >= 5, "the UI, the daemon, code servers, the console"
+    running = processes_of(place)
+    assert len(running) >= 5, "the UI, the daemon, code servers, the console"
+    slow = next(pid for pid, line in running.items() if "api grpc" in line)
+    os.kill(slow, signal.SIGSTOP)  # as one that is too busy to follow a signal
     served.process.send_signal(signal.SIGKILL)
     served.process.wait()
-    ends = time.monotonic() + 60
-    while (left := processes_of(place)) and time.monotonic() < ends:
-        time.sleep(0.5)
-    assert left == []
-    for port in (served.port, served.console):
-        with socket.socket() as again:
-            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            again.bind(("127.0.0.1", port))
+    assert none_left(place, 60) == {}
+    assert can_be_bound(served.port)
+    assert can_be_bound(served.console)

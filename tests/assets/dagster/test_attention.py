@@ -131,7 +131,7 @@ def test_doctor_asks_and_status_reads_incidents_back(
     from assay.cli import main
 
     place = "shop_daily_from_2026_01_01:raw__orders:2026-01-04"
-    daemon.on(write_memory({place: Asked("content", 5, NOW.timestamp(), "key", given_up=True)}))
+    daemon.on(write_memory({place: Asked({"raw": "content"}, 5, NOW.timestamp(), "key", given_up=True)}))
     found = {symptom.what: symptom for symptom in diagnose(open_store(), shop.home / "dagster")}
     assert {"sensor", "backlog", "history"} <= found.keys()
     assert all(found[what].ok for what in ("sensor", "backlog", "history"))

@@ -10,9 +10,20 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assay.assets.dagster import run_recovery
 from assay.assets.dagster.definitions import definitions_of
 from assay.assets.dagster.run_recovery import PROCESS_TAG, SILENT_SECONDS, beating, end_killed_runs, process_tag
-from assay.assets.dagster.run_requests import ATTEMPTS, Asked, Look, died, ending_in, look, read_memory, write_memory
+from assay.assets.dagster.run_requests import (
+    ATTEMPTS,
+    Asked,
+    Ending,
+    Look,
+    died,
+    ending_in,
+    look,
+    read_memory,
+    write_memory,
+)
 
 
 class Sensor:
@@ -24,7 +35,7 @@ class Sensor:
     def look(self, after: float = 30) -> Look:
         self.now += timedelta(seconds=after)
         env = replace(self.shop.env, now=lambda: self.now)
-        found = look(self.shop.steps, env, read_memory(self.cursor), lambda _: self.ending)  # type: ignore[arg-type,return-value]
+        found = look(self.shop.steps, env, read_memory(self.cursor), lambda _: Ending(self.ending))  # type: ignore[arg-type]
         self.cursor = write_memory(found.memory)
         return found
 
@@ -72,7 +83,9 @@ def test_a_content_that_comes_back_is_requested(new_shop: Any) -> None:
 
 def test_a_cursor_of_an_earlier_version_is_no_hindrance() -> None:
     assert read_memory("2026-03-01:abc 2026-03-02:def") == read_memory("[1]") == read_memory(None) == {}
-    asked = {f"p{number}": Asked("c", 1, float(number), "k") for number in range(2500)}
+    earlier = {"content": "abc", "attempt": 1, "at": 0.0, "run_key": "k", "given_up": True}
+    assert read_memory(json.dumps({"p": earlier})) == {}
+    asked = {f"p{number}": Asked({"raw": "c"}, 1, float(number), "k") for number in range(2500)}
     assert set(read_memory(write_memory(asked))) == {f"p{number}" for number in range(500, 2500)}
 
 
@@ -86,7 +99,7 @@ def test_how_a_run_ended_is_read_from_dagster(new_shop: Any) -> None:
         ends[name] = died(new_shop.instance, result.dagster_run)
     assert ends == {"refused": False, "full disk": True}
     ending = ending_in(new_shop.instance)
-    assert [ending(Asked("", 1, 0, key)) for key in ("refused", "full disk", "never")] == [
+    assert [ending(Asked({}, 1, 0, key)).kind for key in ("refused", "full disk", "never")] == [
         "answered",
         "died",
         "unknown",
@@ -114,6 +127,22 @@ def test_a_run_without_a_process_is_ended(new_shop: Any, process: str, age: floa
         assert _status(instance, run) == dg.DagsterRunStatus.STARTED, "its heart beats"
     instance.daemon_cursor_storage.set_cursor_values({f"assay/heartbeat/{run.run_id}": json.dumps(beat)})
     end_killed_runs(instance)
+    assert (_status(instance, run) == dg.DagsterRunStatus.FAILURE) is gone
+
+
+@pytest.mark.parametrize(("tables", "gone"), [(True, True), (False, False)], ids=["ours", "another's"])
+def test_a_run_that_was_killed_before_it_could_say_anything_is_ended(
+    new_shop: Any, monkeypatch: pytest.MonkeyPatch, tables: bool, gone: bool
+) -> None:
+    job = next(iter(definitions_of(new_shop.steps).get_repository_def().get_all_jobs()))
+    instance, ours = new_shop.instance, {table for step in new_shop.steps for table in step.outputs}
+    run = instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTING, asset_selection=frozenset(job.asset_layer.selected_asset_keys)
+    )
+    end_killed_runs(instance, ours)
+    assert _status(instance, run) == dg.DagsterRunStatus.STARTING
+    monkeypatch.setattr(run_recovery, "SILENT_SECONDS", -1)
+    end_killed_runs(instance, ours if tables else {"raw/orders"})
     assert (_status(instance, run) == dg.DagsterRunStatus.FAILURE) is gone
 
 

@@ -5,10 +5,14 @@ import subprocess
 from typing import Any
 
 import dagster as dg
+import pytest
 
+from assay.assets.dagster import lost_runs
 from assay.assets.dagster.definitions import definitions_of, partitions_by_table
+from assay.assets.dagster.jobs import RANGE_TAG
 from assay.assets.dagster.materialize import run_unit
 from assay.assets.dagster.run_recovery import PROCESS_TAG
+from assay.assets.dagster.run_requests import ATTEMPTS
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
@@ -35,12 +39,13 @@ class Watched:
 
     def launch(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         """Submit the run as the daemon would: the request's job, selection and partition."""
-        job = self.repository.get_job(request.job_name)
+        job = self.repository.get_job(request.job_name or "")
         return job.execute_in_process(
             instance=self.shop.instance,
             partition_key=request.partition_key,
             asset_selection=list(request.asset_selection or []),
             raise_on_error=False,
+            tags={"dagster/run_key": request.run_key or "", **request.tags},
         )
 
 
@@ -83,6 +88,25 @@ def test_a_refused_batch_is_asked_for_again_when_its_files_change(shop: Any) -> 
     assert asked([reaching]) == [(shop.day(5), ("features/spending",))], "its window reaches into the healed day"
 
 
+def test_what_one_step_refused_is_told_once_whatever_others_do(shop: Any) -> None:
+    """The steps before it are done then, so that less is due than was asked for."""
+    watched = Watched(shop)
+    shop.drop(4, shop.csv(4, *[-1.0] * 30))
+    (request,) = watched.tick()
+    refused = watched.launch(request)
+    assert {key.to_user_string() for key in map(_key, refused.get_asset_materialization_events())} == {"raw/orders"}
+    assert watched.tick() == []
+    shop.drop(3, shop.csv(3, 1.0, first=9), "late.csv")
+    assert [partition for partition, _ in asked(watched.tick())] == [shop.day(3)]
+    shop.drop(4, shop.csv(4, 1.0, 2.0))
+    (again,) = watched.tick()
+    assert (again.partition_key, watched.launch(again).success) == (shop.day(4), True)
+
+
+def _key(event: dg.DagsterEvent) -> dg.AssetKey:
+    return event.step_materialization_data.materialization.asset_key
+
+
 def test_runs_by_the_sensor_give_what_the_command_gives(shop: Any, new_home: Any) -> None:
     by_command = shop.contents()
     with new_home(shop):
@@ -122,3 +146,26 @@ def test_an_upstream_that_has_not_arrived_makes_no_failed_run(new_shop: Any) -> 
     result = run_unit(PlannedRun(new_shop.day(1), (view,)), definitions_of(new_shop.steps), new_shop.instance)
     assert (result.success, result.problems, result.new_versions) == (True, (), ())
     assert result.waiting[0].startswith("features/spending: clean/orders")
+
+
+def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it is stale, so that the planner does not miss it; but a person asked for it, and it is red."""
+    monkeypatch.setattr(lost_runs, "FIRST_PAUSE", 0)
+    watched = Watched(shop)
+    job = watched.repository.get_implicit_global_asset_job_def()
+    ends = {f"{RANGE_TAG}{end}": shop.day(2) for end in ("start", "end")}
+    chosen = frozenset(dg.AssetKey(table.split("/")) for table in shop.steps[0].outputs)
+    for attempt in range(1, ATTEMPTS):
+        tags = {**ends, "assay/attempt": str(attempt)}
+        run = shop.instance.create_run_for_job(job, asset_selection=chosen, tags=tags)
+        shop.instance.report_run_failed(run)
+        (request,) = watched.tick()
+        assert (request.partition_key, request.asset_selection) == (shop.day(2), [dg.AssetKey(["raw", "orders"])])
+        shop.instance.delete_run(run.run_id)
+    run = shop.instance.create_run_for_job(job, asset_selection=chosen, tags={**ends, "assay/attempt": str(ATTEMPTS)})
+    shop.instance.report_run_failed(run)
+    assert watched.tick() == []
+    other = shop.instance.create_run_for_job(job, asset_selection=chosen, tags=ends)
+    shop.instance.report_run_failed(other)
+    assert watched.launch(watched.tick()[0]).success
+    assert watched.tick() == [], "it is made good"

@@ -64,7 +64,7 @@ def test_status_says_what_was_refused_and_why_until_it_is_healed(shop: Any, assa
 
 def test_a_failure_is_open_until_a_later_run_makes_it_good() -> None:
     def ran(status: str, partition: str, *assets: str) -> RanRun:
-        return RanRun("", status, partition, assets, None, False, ())
+        return RanRun("", status, partition, assets, None, False, (), assets)
 
     newest_first = [
         ran("success", "1", "a", "b"),
