@@ -121,8 +121,8 @@ class Settings(BaseSettings):
     in_memory_mb: int = Field(
         default=256,
         ge=0,
-        description="how large a batch may be to be validated in memory; a larger one is in files below HOME meanwhile "
-        "(MB: 16 bytes a value, and what was delivered)",
+        description="how large a batch may be to be validated in memory (MB: 16 bytes a value, and what was delivered); with "
+        "the extra `spill` a larger one is in files below HOME/scratch meanwhile",
     )
     storage_options: dict[str, SecretStr] = Field(
         default_factory=dict,

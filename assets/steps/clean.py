@@ -49,6 +49,7 @@ from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
+from assay.optional import installed
 from assay.settings import Settings
 
 VOLUME = "volume"
@@ -236,10 +237,10 @@ def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
 @contextmanager
 def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[tuple[Judged, DecidedBatch]]:
     """The batch validated, with the decisions about its rows applied. A large one is on disk, and its rows can be read as long
-    as this lasts."""
+    as this lasts; without the engine that compares its keys there (the extra `spill`) it is in memory, too."""
     with ExitStack() as stack:
         folder = None
-        if batch.bytes > settings.in_memory_mb * 1_000_000:
+        if batch.bytes > settings.in_memory_mb * 1_000_000 and installed("duckdb"):
             folder = stack.enter_context(scratch(settings.home))
 
         def one(rows: pl.LazyFrame, contract: type[Contract], clean: pl.LazyFrame | None) -> Judged:
