@@ -313,7 +313,7 @@ def _zone(name: str) -> ZoneInfo:
         raise AssayError(f"There is no time zone {name!r}: write it like 'Europe/Berlin' (IANA).") from None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)  # more than all the days of a plan: it asks for each of them several times
 def _begins(partitioning: Partitioning, key: str) -> datetime | None:
     """The instant at which a partition begins, or None if the text is no key."""
     match = _FORMS[partitioning.kind].fullmatch(key)
@@ -362,6 +362,8 @@ def _next(partitioning: Partitioning, begin: datetime) -> datetime:
 def _first_shown(day: date, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the clocks first show this day, or a later one."""
     midnight = datetime.combine(day, datetime.min.time())
+    if zone.key == "UTC":
+        return midnight.replace(tzinfo=UTC)
     instant = midnight.replace(tzinfo=zone).astimezone(UTC)
     early = midnight.replace(tzinfo=zone, fold=1).astimezone(UTC)
     if early >= instant:  # midnight is shown, once or twice
