@@ -24,11 +24,9 @@ from assay.assets.steps.apply_decisions import (
 )
 from assay.assets.steps.column_notes import contract_notes
 from assay.assets.steps.profiles import profile_rows
-from assay.assets.steps.published_rows import Published, With
-from assay.assets.steps.scratch import scratch
+from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
-from assay.assets.steps.written_rows import LEFT_OUT, Written
 from assay.checks import (
     READER_DEFECTS,
     Contract,
@@ -45,6 +43,7 @@ from assay.checks import (
     volume,
 )
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
+from assay.features.storage.scratch import scratch
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.run_record import CheckResult

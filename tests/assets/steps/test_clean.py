@@ -1,4 +1,4 @@
-"""A batch that is cleaned on disk gives what it gives in memory: the same files, verdicts and previews, and leaves nothing behind."""
+"""A batch that is cleaned on disk gives what it gives in memory: the same files, verdicts and previews, and nothing is left."""
 
 import random
 import sys
@@ -17,13 +17,13 @@ from assay import Contract, Field, Files, Partitioning, Source, Timestamp, rule
 from assay.assets.decisions.review import Decision, RowSelection, decide
 from assay.assets.steps.apply_decisions import HELD, LINK, REFUSED, REJECTED, RELEASED, STATUS, VOID
 from assay.assets.steps.clean import clean_step, judged_batch, prepare_batch
+from assay.assets.steps.published_rows import EXAMPLES
 from assay.assets.steps.raw import raw_step
-from assay.assets.steps.scratch import FOLDER
 from assay.assets.steps.step import Resources, Result, execute, work_of
-from assay.assets.steps.written_rows import EXAMPLES
 from assay.checks import SpilledOutcome
 from assay.features import AuditFailed
 from assay.features.storage import parquet_files
+from assay.features.storage.scratch import FOLDER
 from assay.features.tables.transaction import Transaction
 from assay.store import Store
 
@@ -52,7 +52,7 @@ class Parcels(Contract):
         return pl.col("weight") <= 10
 
     @pa.check("note")
-    def quiet(cls, data: Any) -> pl.LazyFrame:
+    def quiet(cls, data: Any) -> pl.LazyFrame:  # noqa: N805 (pandera gives the class)
         return data.lazyframe.select(~pl.col(data.key).str.contains("!", literal=True))
 
 
@@ -140,6 +140,7 @@ class Desk:
         for table in TABLES:
             state = self.memory.lake.table(table).at()
             commit = state.writer_of(DAYS[day])
+            assert commit is not None
             files = [file.path for file in state.files_of([DAYS[day]])]
             assert files and all(parquet_files.file_sha256(file) for file in files)
             found[table] = (files, state.schema, commit.report, commit.profile, commit.column_lineage, commit.checks)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from assay.assets.steps.scratch import FOLDER, scratch
+from assay.features.storage.scratch import FOLDER, scratch
 
 KILLED = """
 import os, pathlib, signal, sys
-from assay.assets.steps.scratch import scratch
+from assay.features.storage.scratch import scratch
 with scratch(pathlib.Path(sys.argv[1])) as folder:
     (folder / "rows").write_text("personal")
     os.kill(os.getpid(), signal.SIGKILL)
