@@ -21,6 +21,11 @@ class Badge:
     state: str
     meaning: str
 
+    @property
+    def short(self) -> str:
+        """What fits on a card."""
+        return self.text.partition(",")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -74,7 +79,7 @@ class Card:
     @property
     def short_note(self) -> str:
         note = self.columns if self.columns and not self.opened else self.note
-        return cut(note, _NOTE - len(self.version) - (len(self.badge.text) if self.badge else 0))
+        return cut(note, _NOTE - len(self.version) - (len(self.badge.short) if self.badge else 0))
 
     @property
     def height(self) -> int:

@@ -14,7 +14,8 @@ from dagster._core.definitions.metadata import normalize_metadata
 
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.step import Result
-from assay.features.tables.run_record import CheckResult, TableWrite, was_handled
+from assay.features.storage.verdict import found_something, was_handled
+from assay.features.tables.run_record import CheckResult, TableWrite
 from assay.settings import Settings
 
 PREVIEW_CELL = 60
@@ -108,9 +109,11 @@ def verdict(
     """One rule's verdict about one partition, with the version that keeps the rows which broke it and a few of them, masked
     by the caller.
 
-    A rule whose broken rows went to quarantine did what was agreed: it passes, with their count. What stopped the batch is
-    an error; everything else that did not hold warns. `published` is False for a batch that was stopped.
+    A rule whose broken rows went to quarantine did what was agreed: it passes, with their count, as does one that only
+    counts. What stopped the batch is an error; everything else that did not hold warns. `published` is False for a batch
+    that was stopped.
     """
+    said = check.to_dict()
     stopped = not check.passed and check.severity == "block"
     share = check.invalid / check.evaluated if check.evaluated else 0.0
     metadata: dict[str, Any] = {
@@ -132,7 +135,7 @@ def verdict(
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(check.table),
         check_name=check_name(check.name),
-        passed=check.passed or (published and was_handled(check.to_dict())),
+        passed=not found_something(said) or (published and was_handled(said)),
         metadata=normalize_metadata(metadata),
         target_materialization_data=target,
         severity=dg.AssetCheckSeverity.ERROR if stopped else dg.AssetCheckSeverity.WARN,

@@ -171,11 +171,13 @@ def ending_in(instance: dg.DagsterInstance) -> Callable[[Asked], Ending]:
         runs = instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": asked.run_key}), limit=1)
         if not runs or not runs[0].is_finished:
             return Ending()
+        if died(instance, runs[0]):
+            return Ending("died")  # perhaps before it could report what it refused: better twice than never
         tags = runs[0].tags.items()
-        refused = {
+        found = {
             name.removeprefix(REFUSED_GIVEN_TAG): text for name, text in tags if name.startswith(REFUSED_GIVEN_TAG)
         }
-        return Ending("died" if died(instance, runs[0]) else "answered", refused)
+        return Ending("answered", found)
 
     return ending
 

@@ -22,8 +22,9 @@ class ColumnNote:
 
 
 def contract_notes(contract: type[Contract]) -> dict[str, ColumnNote]:
-    """Of each column of a contract: `Field(description=…, metadata={"unit": "EUR"})`, its rules, and `pii`."""
-    info, notes = contract_info(contract), dict[str, ColumnNote]()
+    """Of each column of a contract: `Field(description=…, metadata={"unit": "EUR"})`, its rules, and `pii`; and of the
+    columns that link a row to where it came from."""
+    info, notes = contract_info(contract), {name: ColumnNote(text) for name, text in _LINKS.items()}
     for column in info.columns:
         rules = tuple(rule.name for rule in contract_rules(contract) if rule.column == column.name)
         tags = {str(name): str(value) for name, value in column.metadata.items()}
@@ -31,6 +32,21 @@ def contract_notes(contract: type[Contract]) -> dict[str, ColumnNote]:
         tags |= {"key": "yes"} if column.name in info.key else {}
         notes[column.name] = ColumnNote(column.description, column.nullable, rules, tags)
     return notes
+
+
+_LINKS = {
+    "_row_number": "Number of the row in its file, from 1 on.",
+    "_source_file": "The delivered file, as it was called.",
+    "_source_sha256": "SHA-256 of the delivered file, by which the lake keeps its bytes.",
+    "_batch_id": "Name of the batch: the same for the same files.",
+    "_ingested_at": "When the bytes came in (UTC).",
+    "_defect": "What is wrong with a record that could not be read.",
+    "_line": "Such a record as it was delivered.",
+    "_rules": "The rules that the row broke.",
+    "_contract": "Version of the contract that said so.",
+    "_status": "held, released, rejected, expired or void: what became of the row.",
+    "_decision_id": "Which decision let the row in.",
+}
 
 
 def view_notes(view: FeatureView) -> dict[str, ColumnNote]:

@@ -15,11 +15,11 @@ DAYS = ["1d", "7d", "30d"]
 
 
 class CardEvents(Contract):
-    event_id: str = Field(key=True)
-    customer_id: str = Field(exists_in="clean/customers")
-    event_time: Timestamp = Field()
-    kind: str = Field(isin=KINDS)
-    amount: float = Field(ge=0)
+    event_id: str = Field(key=True, description="Number of the event.")
+    customer_id: str = Field(exists_in="clean/customers", description="Whose card it was.")
+    event_time: Timestamp = Field(description="When the card was used (UTC).")
+    kind: str = Field(isin=KINDS, description="What was done with the card.")
+    amount: float = Field(ge=0, description="How much it was about.", metadata={"unit": "EUR"})
 
     class Config(Contract.Config):
         version = "1.0.0"

@@ -12,14 +12,14 @@ PLANS = ["free", "plus", "business"]
 
 
 class Customers(Contract):
-    customer_id: str = Field(key=True, str_matches=r"^C\d{5}$")
-    name: str = Field(not_empty=True, canonical_unique="customer_id", pii="name")
-    email: str = Field(nullable=True, pii="email")
-    phone: str = Field(nullable=True, pii="phone")
-    country: str = Field(str_matches=r"^[A-Z]{2}$")
-    plan: str = Field(isin=PLANS)
-    signed_up_at: Timestamp = Field()
-    updated_at: Timestamp = Field(key=True)
+    customer_id: str = Field(key=True, str_matches=r"^C\d{5}$", description="Number of the customer.")
+    name: str = Field(not_empty=True, canonical_unique="customer_id", pii="name", description="First and last name.")
+    email: str = Field(nullable=True, pii="email", description="Address for mail, where there is one.")
+    phone: str = Field(nullable=True, pii="phone", description="Number to call, where there is one.")
+    country: str = Field(str_matches=r"^[A-Z]{2}$", description="Where the customer lives (ISO 3166).")
+    plan: str = Field(isin=PLANS, description="What the customer pays for.")
+    signed_up_at: Timestamp = Field(description="When the customer joined (UTC).")
+    updated_at: Timestamp = Field(key=True, description="When this version of the customer began to hold (UTC).")
 
     class Config(Contract.Config):
         version = "1.0.0"

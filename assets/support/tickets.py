@@ -15,12 +15,14 @@ CHANNELS = ["email", "chat", "phone", "web"]
 
 
 class Tickets(Contract):
-    ticket_id: str = Field(key=True, str_matches=r"^T\d{7}$")
-    customer_id: str = Field(exists_in="clean/customers")
-    created_at: Timestamp = Field()
-    channel: str = Field(isin=CHANNELS)
-    text: str = Field(not_empty=True, no_email=True, no_card_number=True, pii="free_text")
-    intent: str = Field(nullable=True)
+    ticket_id: str = Field(key=True, str_matches=r"^T\d{7}$", description="Number of the ticket.")
+    customer_id: str = Field(exists_in="clean/customers", description="Who asked.")
+    created_at: Timestamp = Field(description="When the ticket was opened (UTC).")
+    channel: str = Field(isin=CHANNELS, description="How the customer reached us.")
+    text: str = Field(
+        not_empty=True, no_email=True, no_card_number=True, pii="free_text", description="What the customer wrote."
+    )
+    intent: str = Field(nullable=True, description="What it was about, as an agent filed it later.")
 
     class Config(Contract.Config):
         version = "1.0.0"

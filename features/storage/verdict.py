@@ -1,10 +1,22 @@
 """What the checks of a commit said of its table, without the counts: what a list of tables shows of all days at once."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from assay.features.storage.commit_metadata import Commit
+
+
+def found_something(check: Mapping[str, Any]) -> bool:
+    """Whether a rule did not hold, which more than counts (`info`). `check` is a CheckResult as a dictionary, as commits keep
+    it."""
+    return not check["passed"] and check["severity"] != "info"
+
+
+def was_handled(check: Mapping[str, Any]) -> bool:
+    """Whether the rows that broke a rule went to quarantine, as agreed: then nothing failed."""
+    return not check["passed"] and check["severity"] == "quarantine" and check["invalid"] > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +31,8 @@ class Verdict:
     @classmethod
     def of(cls, commit: Commit) -> Self:
         checks = [check for check in commit.checks if check["table"] == commit.table]
-        broken = [check for check in checks if not check["passed"]]
-        handled = [check for check in broken if check["severity"] == "quarantine" and check["invalid"]]
+        broken = [check for check in checks if found_something(check)]
+        handled = [check for check in broken if was_handled(check)]
         names, found, open_ = (
             frozenset(check["name"] for check in some)
             for some in (checks, broken, [check for check in broken if check not in handled])

@@ -101,12 +101,6 @@ class CheckResult:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def was_handled(check: Mapping[str, Any]) -> bool:
-    """Whether the rows that broke a rule went to quarantine, as agreed: then nothing failed. `check` is a CheckResult as a
-    dictionary, as commits keep it."""
-    return not check["passed"] and check["severity"] == "quarantine" and check["invalid"] > 0
-
-
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """A finished piece of work: everything it read and wrote, with the versions really read and written."""

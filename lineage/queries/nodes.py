@@ -294,7 +294,7 @@ class NodeReader:
         return GraphNode(job_id, "job", job.namespace, job.name, None, facts)
 
 
-_FAILED = "CASE WHEN c.passed THEN '' ELSE c.name END AS failed"
+_FAILED = "CASE WHEN c.passed OR c.severity = 'info' THEN '' ELSE c.name END AS failed"
 _QUARANTINED = (
     """CASE WHEN NOT c.passed AND c.severity = 'quarantine' AND c.actual <> '0' THEN 1 ELSE 0 END AS quarantined"""
 )

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.storage.verdict import found_something, was_handled
 from assay.features.tables.digest import digest_of
-from assay.features.tables.run_record import was_handled
 from assay.lineage.outline import Line, Span, line, short_digest, shorten
 
 Status = Literal["readable", "vacuumed", "erased", "damaged"]
@@ -104,7 +104,7 @@ class Node:
                 continue
             for count in ("evaluated", "invalid", "unknown"):
                 total[key][count] += check[count]
-            if not check["passed"] and not was_handled(check):
+            if found_something(check) and not was_handled(check):
                 total[key]["severity"] = check[
                     "severity"
                 ]  # one day that was not handled is not outweighed by the others
@@ -177,7 +177,7 @@ class Node:
 
 def _checks_text(checks: Sequence[Mapping[str, Any]]) -> str:
     quarantined = [check["name"] for check in checks if was_handled(check)]
-    failed = [check["name"] for check in checks if not check["passed"] and check["name"] not in quarantined]
+    failed = [check["name"] for check in checks if found_something(check) and not was_handled(check)]
     text = f"{len(checks) - len(failed)} of {len(checks)} checks passed"
     text += f", with rows in quarantine: {', '.join(quarantined)}" if quarantined else ""
     return text + (f", failed: {', '.join(failed)}" if failed else "")

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.errors import AssayError
+from assay.features.storage.verdict import found_something, was_handled
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import was_handled
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
 from assay.lineage.tracing.trace import Trace, trace
@@ -133,7 +133,7 @@ def _badge(node: Node) -> Badge | None:
 
 
 def _failed(node: Node) -> list[str]:
-    return [check["name"] for check in node.checks if not check["passed"]]
+    return [check["name"] for check in node.checks if found_something(check)]
 
 
 def _quarantined(node: Node) -> list[str]:

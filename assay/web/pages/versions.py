@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.verdict import found_something, was_handled
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import was_handled
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page
 from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
@@ -46,7 +46,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
 
 def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:
     checks = [check for check in commit.checks if check["table"] == table]
-    failed = [check["name"] for check in checks if not check["passed"]]
+    failed = [check["name"] for check in checks if found_something(check)]
     contract = commit.contract
     return {
         "version": commit.version,

@@ -68,6 +68,10 @@ def test_the_ui_shows_the_asset_graph_and_the_rules_of_a_contract(ui: str) -> No
         page.goto(f"{ui}/assets/predictions/router?view=lineage&lineageScope=upstream&lineageDepth=9")
         for text in ("card_events", "customer_activity", "ticket_text", "router"):
             page.get_by_text(text, exact=True).first.wait_for()
+        # Three nodes are called router: the label below each tells them apart.
+        page.goto(f"{ui}/assets/models/router?view=lineage&lineageScope=neighbors&lineageDepth=1")
+        for label in ("training", "models", "predictions"):
+            page.get_by_text(label, exact=True).first.wait_for()
         page.goto(f"{ui}/assets/clean/tickets?view=checks")
         for rule in ("ticket_id__unique", "text__no_card_number", "customer_id__exists", "volume"):
             page.get_by_text(rule, exact=True).first.wait_for()
@@ -78,4 +82,7 @@ def test_the_ui_shows_the_asset_graph_and_the_rules_of_a_contract(ui: str) -> No
         page.goto(f"{ui}/assets/features/ticket")
         page.get_by_text("length of the text in characters").first.wait_for()
         page.get_by_text("graph?focus=", exact=False).first.wait_for()
+        page.goto(f"{ui}/assets/clean/tickets")
+        for text in ("What the customer wrote.", "support-data", "The delivered file, as it was called."):
+            page.get_by_text(text, exact=True).first.wait_for()
         browser.close()

@@ -13,12 +13,13 @@ def test_what_was_quarantined_as_agreed_is_not_open() -> None:
         CheckResult("handled", "clean/t", False, "quarantine", invalid=2),
         CheckResult("no_rows", "clean/t", False, "quarantine"),
         CheckResult("warned", "clean/t", False, "warn", invalid=1),
+        CheckResult("counted", "clean/t", False, "info", invalid=1),
         CheckResult("elsewhere", "raw/t", False, "warn"),
     )
     commit = Commit("clean/t", 3, datetime(2026, 9, 1, tzinfo=UTC), "WRITE", checks=tuple(c.to_dict() for c in checks))
     verdict = Verdict.of(commit)
     assert verdict == Verdict(
-        frozenset({"fine", "handled", "no_rows", "warned"}),
+        frozenset({"fine", "handled", "no_rows", "warned", "counted"}),
         frozenset({"handled", "no_rows", "warned"}),
         frozenset({"no_rows", "warned"}),
     )

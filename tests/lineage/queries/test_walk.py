@@ -186,13 +186,14 @@ def test_rows_in_quarantine_are_told_from_failures(any_store: LineageStore) -> N
         {"name": name, "status": "fail", "actual": actual, "params": {"table": "clean/t", "severity": severity}}
         for name, (severity, actual) in given.items()
     ]
+    counted = {"name": "resent", "status": "fail", "actual": "1", "params": {"table": "clean/t", "severity": "info"}}
     event = json.loads(ended(run_id(1), 1, [], [table("clean/t", 1, "output")]))
-    event["run"]["facets"] = {"test": {"tests": tests}}
+    event["run"]["facets"] = {"test": {"tests": [*tests, counted]}}
     any_store.put(json.dumps(event).encode())
     for node_id in (f"run:{run_id(1)}", "dataset:assay:clean/t"):
         node = find(any_store, node_id)
         assert node is not None
-        assert node.facts["checks"] == {"passed": 0, "failed": sorted(given), "quarantined": ["held"]}
+        assert node.facts["checks"] == {"passed": 1, "failed": sorted(given), "quarantined": ["held"]}
 
 
 # -- random histories --------------------------------------------------------------------------------------------------
