@@ -118,6 +118,12 @@ class Settings(BaseSettings):
     history_days: int = Field(
         default=90, ge=0, description="how many days of Dagster's history `assay maintain` keeps (0: all)"
     )
+    in_memory_mb: int = Field(
+        default=256,
+        ge=0,
+        description="how large a batch may be to be validated in memory (MB: 16 bytes a value, and what was delivered); with "
+        "the extra `spill` a larger one is in files below HOME/scratch meanwhile",
+    )
     storage_options: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="options of an object store, as JSON",

@@ -1,6 +1,7 @@
 """The console's addresses."""
 
 from functools import partial
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -37,6 +38,7 @@ def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
             Route("/diff", answering(partial(diff_page, store, lake))),
             Route("/dagster/{run_id:uuid}", answering(_dagster_run)),
+            Route("/dagster/assets/{table:path}", answering(partial(_dagster_asset, lake))),
             Route("/static/{name}", answering(_static)),
             Route("/{path:path}", answering(_unknown)),
         ]
@@ -46,6 +48,16 @@ def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None
 def _dagster_run(request: Request) -> Response:
     """To the run's page in the Dagster UI, which is another site: no page of the console names it."""
     return RedirectResponse(f"{Settings().dagster_url.rstrip('/')}/runs/{request.path_params['run_id']}", 303, HEADERS)
+
+
+def _dagster_asset(lake: Lake, request: Request) -> Response:
+    """To a table's page in the Dagster UI."""
+    table = request.path_params["table"]
+    if table not in lake.tables():
+        raise PageError(
+            404, "No such table", "The lake has no table of this name.", "Search for it by a part of its name."
+        )
+    return RedirectResponse(f"{Settings().dagster_url.rstrip('/')}/assets/{quote(table)}", 303, HEADERS)
 
 
 def _static(request: Request) -> Response:

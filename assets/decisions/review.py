@@ -27,7 +27,7 @@ from assay.assets.steps.apply_decisions import (
     edit,
     excepting,
 )
-from assay.assets.steps.clean import clean_step, judge_batch, prepare_batch
+from assay.assets.steps.clean import clean_step, judged_batch, prepare_batch
 from assay.assets.steps.step import Resources, work_of
 from assay.checks import contract_info
 from assay.errors import AssayError
@@ -177,13 +177,15 @@ def _tried(
     """What the batch would be with the proposed decisions, for the chosen rows."""
     tx = Transaction(env.lake, work_of(clean_step(source), partition))
     batch = prepare_batch(source, tx, env)
-    raw = batch.raw.collect()
     edits = json.loads(proposed["edits"][0])
-    edit(raw.head(0), edits, source.contract)  # says what is wrong with them
-    _, settled = judge_batch(source, raw, replace(batch, decisions=batch.decisions.vstack(proposed)))
-    fate = settled.quarantined.select(*LINK, STATUS).join(settled.still, on=LINK, how="left")
+    edit(pl.DataFrame(schema=batch.raw.collect_schema()), edits, source.contract)  # says what is wrong with them
+    batch = replace(batch, decisions=batch.decisions.vstack(proposed))
+    chosen = rows.lazy().select(LINK)
+    with judged_batch(source, batch, env.settings) as (_, settled):
+        decided = settled.quarantined.join(chosen, on=LINK, how="semi").select(*LINK, STATUS).collect()
+    fate = decided.join(settled.still, on=LINK, how="left")
     fates = {(sha, number): (status, still) for sha, number, status, still in fate.iter_rows()}
-    delivered = set(raw.select(LINK).iter_rows())
+    delivered = set(batch.raw.join(chosen, on=LINK, how="semi").select(LINK).collect().iter_rows())
     verdicts = []
     for sha, number, file, broken in rows.select(*LINK, "_source_file", "broken").iter_rows():
         status, still = fates.get((sha, number), (None, None))

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from assay.checks import Contract, Outcome, contract_info, contract_rules
+from assay.checks import Contract, Outcome, SpilledOutcome, contract_info, contract_rules
 from assay.checks.contract.compile import is_link
 from assay.checks.contract.rules import DtypeRule, SetRule
 from assay.errors import AssayError
@@ -43,12 +43,15 @@ SCHEMA: dict[str, pl.DataType] = {
     "quarantine_version": pl.Int64(),
     "raw_version": pl.Int64(),
 }
-Validate = Callable[[pl.DataFrame, type[Contract], pl.DataFrame | None], Outcome]  # (rows, contract, clean so far)
+Judged = Outcome | SpilledOutcome
+Validate = Callable[[pl.LazyFrame, type[Contract], pl.LazyFrame | None], Judged]  # (rows, contract, clean so far)
 
 
 @dataclass(frozen=True, slots=True)
 class DecidedBatch:
     """A batch with its decisions applied. Rows in = clean + quarantined - released.
+
+    Rows come lazily, since a large batch is on disk.
 
     clean: as validated, then the released rows, with `_decision_id` if there are any.
     quarantined: every row that broke a rule, as delivered, with `_status` and `_decision_id`.
@@ -57,8 +60,8 @@ class DecidedBatch:
     edited: columns of clean that hold values from decisions.
     """
 
-    clean: pl.DataFrame
-    quarantined: pl.DataFrame
+    clean: pl.LazyFrame
+    quarantined: pl.LazyFrame
     still: pl.DataFrame
     counts: Mapping[str, int]
     gone: int
@@ -80,12 +83,12 @@ def expired(decisions: pl.DataFrame, today: date) -> list[str]:
 
 
 def apply_decisions(
-    raw: pl.DataFrame,
+    raw: pl.LazyFrame,
     contract: type[Contract],
     decisions: pl.DataFrame,
     today: date,
     validate: Validate,
-) -> tuple[Outcome, DecidedBatch]:
+) -> tuple[Judged, DecidedBatch]:
     """Validate a batch and apply what was decided about its rows.
 
     raw: the batch as delivered. decisions: all of the batch's, as in SCHEMA; the last about a row counts. A released row
@@ -93,6 +96,12 @@ def apply_decisions(
     counts what was delivered; only its totals say where the rows are now.
     """
     outcome = validate(raw, contract, None)
+    clean, quarantined = outcome.clean.lazy(), outcome.quarantined.lazy()
+    if decisions.is_empty():
+        marks = {STATUS: pl.lit(HELD), DECISION: pl.lit(None, pl.String)}
+        counts = {HELD: outcome.report.rows_quarantined} if outcome.report.rows_quarantined else {}
+        none = pl.DataFrame(schema=_STILL)
+        return outcome, DecidedBatch(clean, quarantined.with_columns(**marks), none, counts, 0, ())
     words = latest_decisions(decisions).with_columns(
         pl.when(pl.col("action") == "reject")
         .then(pl.lit(REJECTED))
@@ -101,60 +110,70 @@ def apply_decisions(
         .otherwise(pl.lit(VOID))  # until it is seen to fit
         .alias(STATUS)
     )
-    clean, quarantined = _without_refused(outcome, raw, words)
-    marks = words.select(*LINK, STATUS, pl.col("decision_id").alias(DECISION))
+    clean, quarantined = _without_refused(clean, quarantined, raw, words)
+    marks = words.lazy().select(*LINK, STATUS, pl.col("decision_id").alias(DECISION))
     quarantined = quarantined.join(marks, on=LINK, how="left", maintain_order="left")
-    gone = words.filter(pl.col("action") == "release").join(quarantined, on=LINK, how="anti").height
-    candidates = words.filter(pl.col(STATUS) == VOID).join(quarantined, on=LINK, how="semi")
+    there = words.lazy().join(quarantined, on=LINK, how="semi", maintain_order="left").collect()
+    gone = words.filter(pl.col("action") == "release").join(there, on=LINK, how="anti").height
+    candidates = there.filter(pl.col(STATUS) == VOID)
     released, still, edited = _retried(raw, contract, candidates, clean, validate)
-    fits = released.select(*LINK, pl.lit(True).alias("_fits"))
+    fits = released.lazy().select(*LINK, pl.lit(True).alias("_fits"))
     quarantined = (
         quarantined.join(fits, on=LINK, how="left", maintain_order="left")
         .with_columns(pl.when("_fits").then(pl.lit(RELEASED)).otherwise(pl.col(STATUS).fill_null(HELD)).alias(STATUS))
         .drop("_fits")
     )
     if not released.is_empty():
-        clean = pl.concat([clean.with_columns(pl.lit(None, pl.String).alias(DECISION)), released], how="diagonal")
-    counts = dict(quarantined[STATUS].value_counts().iter_rows())
+        mine = clean.with_columns(pl.lit(None, pl.String).alias(DECISION))
+        clean = pl.concat([mine, released.lazy()], how="diagonal")
+    counts = dict(quarantined.select(pl.col(STATUS).value_counts().struct.unnest()).collect().iter_rows())
+    released_rows, all_quarantined = counts.get(RELEASED, 0), sum(counts.values())
     report = replace(
-        outcome.report, rows_clean=clean.height, rows_quarantined=quarantined.height - counts.get(RELEASED, 0)
+        outcome.report,
+        rows_clean=outcome.report.rows_in - all_quarantined + released_rows,
+        rows_quarantined=all_quarantined - released_rows,
     )
     return replace(outcome, report=report), DecidedBatch(clean, quarantined, still, counts, gone, edited)
 
 
-def _without_refused(outcome: Outcome, raw: pl.DataFrame, words: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _without_refused(
+    clean: pl.LazyFrame, quarantined: pl.LazyFrame, raw: pl.LazyFrame, words: pl.DataFrame
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Clean and quarantined rows; what was finally refused is never clean, whatever the contract says by now."""
-    refused = words.filter(pl.col("action") == "reject")
-    if refused.is_empty():
-        return outcome.clean, outcome.quarantined
-    back = raw.join(outcome.clean.join(refused, on=LINK, how="semi"), on=LINK, how="semi", maintain_order="left")
-    clean = outcome.clean.join(refused, on=LINK, how="anti", maintain_order="left")
+    refused = words.lazy().filter(pl.col("action") == "reject").select(LINK)
+    if not (words["action"] == "reject").any():
+        return clean, quarantined
+    back = raw.join(clean.join(refused, on=LINK, how="semi"), on=LINK, how="semi", maintain_order="left")
+    kept = clean.join(refused, on=LINK, how="anti", maintain_order="left")
     reason = pl.lit([REFUSED], pl.List(pl.String)).alias("_rules")
-    return clean, pl.concat([outcome.quarantined, back.with_columns(reason)], how="diagonal")
+    return kept, pl.concat([quarantined, back.with_columns(reason)], how="diagonal")
 
 
 def _retried(
-    raw: pl.DataFrame, contract: type[Contract], candidates: pl.DataFrame, clean: pl.DataFrame, validate: Validate
+    raw: pl.LazyFrame, contract: type[Contract], candidates: pl.DataFrame, clean: pl.LazyFrame, validate: Validate
 ) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
     """The candidates that fit, typed, with their decision; what the others still break; the edited columns."""
     fitting: list[pl.DataFrame] = []
     broken: list[pl.DataFrame] = [pl.DataFrame(schema=_STILL)]
     columns: dict[str, None] = {}
+    delivered = raw.join(candidates.lazy(), on=LINK, how="semi", maintain_order="left").collect()
     for group in candidates.partition_by("edits", "exceptions", maintain_order=True):
         edits, exceptions = json.loads(group["edits"][0]), group["exceptions"][0].to_list()
-        rows = raw.join(group, on=LINK, how="semi", maintain_order="left")
+        rows = delivered.join(group, on=LINK, how="semi", maintain_order="left")
         try:
             variant = excepting(contract, exceptions)
             rows = edit(rows, edits, contract)
         except AssayError:
             continue  # the contract or the delivery has changed since: void
-        outcome = validate(rows, variant, pl.concat([clean, *fitting], how="diagonal"))
+        earlier = pl.concat([clean, *(frame.lazy() for frame in fitting)], how="diagonal")
+        outcome = validate(rows.lazy(), variant, earlier)
+        fit, unfit = outcome.clean.lazy().collect(), outcome.quarantined.lazy().collect()
         names = group.select(*LINK, pl.col("decision_id").alias(DECISION))
-        fitting.append(outcome.clean.join(names, on=LINK, how="left", maintain_order="left"))
-        broken.append(outcome.quarantined.select(*LINK, pl.col("_rules").alias("_still")))
-        if not outcome.clean.is_empty():
+        fitting.append(fit.join(names, on=LINK, how="left", maintain_order="left"))
+        broken.append(unfit.select(*LINK, pl.col("_rules").alias("_still")))
+        if not fit.is_empty():
             columns |= dict.fromkeys(edits)
-    released = pl.concat(fitting, how="diagonal") if fitting else clean.clear()
+    released = pl.concat(fitting, how="diagonal") if fitting else pl.DataFrame(schema=clean.collect_schema())
     return released, pl.concat(broken, how="vertical_relaxed"), tuple(columns)
 
 

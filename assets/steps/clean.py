@@ -1,7 +1,8 @@
 """Clean steps: one scan of a raw batch against its contract gives the clean rows, the quarantined rows and the counts."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from statistics import median
@@ -16,42 +17,43 @@ from assay.assets.steps.apply_decisions import (
     RELEASED,
     SCHEMA,
     DecidedBatch,
+    Judged,
     apply_decisions,
     expired,
     latest_decisions,
 )
 from assay.assets.steps.column_notes import contract_notes
 from assay.assets.steps.profiles import profile_rows
-from assay.assets.steps.published_rows import Published, With
+from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.checks import (
     READER_DEFECTS,
     Contract,
-    Outcome,
     Report,
     RuleResult,
     Severity,
+    SpilledOutcome,
     contract_info,
     contract_rules,
     mask,
     quarantined,
     validate,
+    validate_spilled,
     volume,
 )
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
-from assay.checks.profiles.profile import profile
-from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.scratch import scratch
 from assay.features.tables.kinds import Kind
-from assay.features.tables.lake import TableMissing
+from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
+from assay.optional import installed
+from assay.settings import Settings
 
 VOLUME = "volume"
 QUARANTINED = "quarantined"
 RELEASES = "releases"
-PREVIEW_ROWS = 10
-EXAMPLES = 3
 
 
 def clean_step(source: Source) -> Step:
@@ -74,7 +76,7 @@ def clean_step(source: Source) -> Step:
     return Step(
         outputs=(source.clean, source.quarantine, Kind.PROFILES.table(source.name)),
         prepare=lambda tx, env: prepare_batch(source, tx, env),
-        compute=lambda tx, env, batch: _compute(source, tx, batch),
+        compute=lambda tx, env, batch: _compute(source, tx, env, batch),
         code_version=hashlib.sha256(f"clean-2 {info.digest} {source.key}".encode()).hexdigest()[:16],
         reads=(source.raw, *_counted(source)),
         references=_references(source),
@@ -167,7 +169,7 @@ def batches_of(table: str, env: Resources) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What validating a batch reads, pinned. `decisions`: what people decided about its quarantined rows. `counts`: rows of
-    the tables that the contract reconciles with."""
+    the tables that the contract reconciles with. `bytes`: about as many as the batch has in memory."""
 
     raw: pl.LazyFrame
     published: Published | None
@@ -175,6 +177,7 @@ class Batch:
     decisions: pl.DataFrame
     today: date
     counts: Mapping[str, int] = field(default_factory=dict)
+    bytes: int = 0
 
 
 def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
@@ -199,7 +202,15 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     if over:
         # An exception that ends changes the result as an edited file does.
         tx.work = replace(tx.work, params={**tx.work.params, "expired": " ".join(over)})
-    return Batch(raw, published, lookup_tables, decisions, today, counts)
+    return Batch(raw, published, lookup_tables, decisions, today, counts, _bytes_of(tx.state(source.raw), batch))
+
+
+def _bytes_of(raw: TableState, batch: str) -> int:
+    """A value has 16 bytes in memory, and long texts about those that were delivered. What the files have says little: they
+    are compressed."""
+    commit = raw.writer_of(batch)
+    delivered = sum(source.size for source in commit.sources) if commit is not None else 0
+    return raw.rows([batch]) * len(raw.schema) * 16 + delivered
 
 
 def _rows_of(tx: Transaction, table: str, batch: str) -> int:
@@ -222,16 +233,27 @@ def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
     return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else pl.DataFrame(schema=SCHEMA)
 
 
-def judge_batch(source: Source, raw: pl.DataFrame, batch: Batch) -> tuple[Outcome, DecidedBatch]:
-    """The batch validated, with the decisions about its rows applied."""
+@contextmanager
+def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[tuple[Judged, DecidedBatch]]:
+    """The batch validated, with the decisions about its rows applied. A large one is on disk, and its rows can be read as long
+    as this lasts; without the engine that compares its keys there (the extra `spill`) it is in memory, too."""
+    with ExitStack() as stack:
+        folder = None
+        if batch.bytes > settings.in_memory_mb * 1_000_000 and installed("duckdb"):
+            folder = stack.enter_context(scratch(settings.home))
 
-    def one(rows: pl.DataFrame, contract: type[Contract], clean: pl.DataFrame | None) -> Outcome:
-        published = batch.published if clean is None else With(batch.published, clean)
-        # Rows that are released are only some of the batch: they are not counted again.
-        counts = batch.counts if clean is None else {}
-        return validate(rows, contract, lookup_tables=batch.lookup_tables, published=published, counts=counts)
+        def one(rows: pl.LazyFrame, contract: type[Contract], clean: pl.LazyFrame | None) -> Judged:
+            tables = batch.lookup_tables
+            if clean is not None:  # rows that are released are only some of the batch: they are not counted again
+                return validate(rows, contract, lookup_tables=tables, published=With(batch.published, clean))
+            if folder is None:
+                return validate(rows, contract, lookup_tables=tables, published=batch.published, counts=batch.counts)
+            return validate_spilled(
+                rows, contract, folder, lookup_tables=tables, published=batch.published, counts=batch.counts
+            )
 
-    return apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
+        raw = batch.raw if folder is not None else batch.raw.collect().lazy()
+        yield apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
 
 
 def _references(source: Source) -> tuple[str, ...]:
@@ -250,33 +272,33 @@ def _contract(source: Source) -> dict[str, Any]:
     return {"name": info.name, "version": info.version, "owner": info.owner, "digest": info.digest}
 
 
-def _compute(source: Source, tx: Transaction, batch: Batch) -> Mapping[str, Any]:
-    raw = batch.raw.collect()
-    outcome, settled = judge_batch(source, raw, batch)
-    report = outcome.report
-    if report.rows_clean + report.rows_quarantined != raw.height:
-        raise AssertionError(f"{source.name}: {raw.height} rows in, {report.rows_clean + report.rows_quarantined} out")
-    tx.check(*(_as_check(source, result) for result in report.rules))
-    if source.partitioning.is_partitioned:
-        tx.check(_volume_check(source, tx, raw.height))
-    tx.check(_quarantined_check(source, report))
-    if not batch.decisions.is_empty():
-        tx.check(_releases_check(source, settled))
-    tx.audit()
-    tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
-    # When a batch came in is raw's to know: with it, the same rows read again would be other content.
-    left_out = (PARTITION, "_batch_id", "_ingested_at")
-    clean = settled.clean.drop(left_out, strict=False)
-    held = settled.quarantined.with_columns(pl.lit(report.version).alias("_contract"))
-    tx.write(source.quarantine, held.drop(left_out, strict=False))
-    tx.write(source.clean, clean, column_lineage=_own_columns(source, clean.columns, settled.edited))
-    figures = profile(settled.clean, source.contract)
-    tx.write(Kind.PROFILES.table(source.name), profile_rows(figures))
+def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> Mapping[str, Any]:
+    with judged_batch(source, batch, env.settings) as (outcome, settled):
+        report = outcome.report
+        tx.check(*(_as_check(source, result) for result in report.rules))
+        if source.partitioning.is_partitioned:
+            tx.check(_volume_check(source, tx, report.rows_in))
+        tx.check(_quarantined_check(source, report))
+        if not batch.decisions.is_empty():
+            tx.check(_releases_check(source, settled))
+        tx.audit()
+        tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
+        streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
+        held = Written(source, settled.quarantined.with_columns(version), streamed)
+        clean = Written(source, settled.clean, streamed, profiled=True)
+        tx.write(source.quarantine, held.frames())
+        columns = [name for name in settled.clean.collect_schema() if name not in LEFT_OUT]
+        tx.write(source.clean, clean.frames(), column_lineage=_own_columns(source, columns, settled.edited))
+    released = settled.counts.get(RELEASED, 0)
+    if clean.rows + held.rows - released != report.rows_in:
+        raise AssertionError(f"{source.name}: {report.rows_in} rows in, {clean.rows} + {held.rows} - {released} out")
+    tx.write(Kind.PROFILES.table(source.name), profile_rows(clean.profile))
     nullable = [column.name for column in contract_info(source.contract).columns if column.nullable]
+    figures = clean.profile
     return {
-        "preview": mask(settled.clean.head(PREVIEW_ROWS), source.contract),
-        "quarantined": mask(settled.quarantined.head(PREVIEW_ROWS), source.contract),
-        "examples": _examples(source, settled.quarantined),
+        "preview": mask(clean.preview, source.contract),
+        "quarantined": mask(held.preview, source.contract),
+        "examples": held.examples,
         "report": report,
         "null_shares": {
             name: figures.columns[name].null / figures.rows
@@ -295,13 +317,6 @@ def _counts(report: Report, settled: DecidedBatch) -> dict[str, int]:
         "rows_released": settled.counts.get(RELEASED, 0),
         "rows_rejected": settled.counts.get(REJECTED, 0),
     }
-
-
-def _examples(source: Source, quarantined: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """For each rule a few rows that broke it, masked."""
-    rules = quarantined["_rules"].explode().drop_nulls().unique(maintain_order=True)
-    broke = {rule: quarantined.filter(pl.col("_rules").list.contains(rule)).head(EXAMPLES) for rule in rules}
-    return {rule: mask(rows, source.contract) for rule, rows in broke.items()}
 
 
 def _releases_check(source: Source, settled: DecidedBatch) -> CheckResult:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError, plural
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnNode
 from assay.lineage.events.naming import LOGICAL
@@ -73,6 +74,7 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         impact=link(f"/impact/{table}", version=words["version"]) if table and focus.kind == "dataset" else "",
         versions=link(f"/versions/{table}") if table and focus.kind == "dataset" else "",
         dagster=_dagster_run(focus),
+        in_dagster=link(f"/dagster/assets/{table}") if table and focus.kind == "dataset" and _is_asset(table) else "",
     )
 
 
@@ -181,6 +183,11 @@ def _actions(node: GraphNode, focus: GraphNode, view: View) -> tuple[tuple[str, 
         ("Impact", link(f"/impact/{table}", version=node.version)),
         ("Versions", link(f"/versions/{table}")),
     )
+
+
+def _is_asset(table: str) -> bool:
+    """Whether Dagster has a page of this table: it has none of what people decide, and of the indexes of a search."""
+    return not (Kind.RELEASES.holds(table) or Kind.SEARCH.holds(table))
 
 
 def _dagster_run(node: GraphNode) -> str:

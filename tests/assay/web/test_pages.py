@@ -295,3 +295,6 @@ def test_a_run_leads_to_its_page_in_dagster(client: TestClient) -> None:
     answer = client.get(f"/dagster/{NOBODY}", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"http://127.0.0.1:3000/runs/{NOBODY}")
     assert client.get("/dagster/../../elsewhere").status_code == 404
+    assert client.get("/dagster/assets/nobody/knows").status_code == 404
+    asset = client.get("/dagster/assets/clean/tickets", follow_redirects=False)
+    assert asset.headers["location"].endswith("/assets/clean/tickets")

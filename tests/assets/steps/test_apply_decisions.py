@@ -83,16 +83,17 @@ def test_decisions_give_what_an_oracle_says(rows: list[Row], made: list[dict[str
     text = {"k": pl.String, "v": pl.String}
     raw = pl.DataFrame(rows, schema=text, orient="row").with_columns(**links)
 
-    def one(batch: pl.DataFrame, contract: type[Contract], clean: pl.DataFrame | None) -> Outcome:
+    def one(batch: pl.LazyFrame, contract: type[Contract], clean: pl.LazyFrame | None) -> Outcome:
         return validate(batch, contract, published=clean)
 
-    outcome, settled = apply_decisions(raw, Things, table(made), TODAY, one)
+    outcome, settled = apply_decisions(raw.lazy(), Things, table(made), TODAY, one)
     clean, status = oracle(rows, made)
-    found = settled.clean.select("_row_number", "k", "v").rows()
+    clean_rows, quarantined = settled.clean.collect(), settled.quarantined.collect()
+    found = clean_rows.select("_row_number", "k", "v").rows()
     assert found == [(number, key, int(value or "")) for number, (key, value) in clean]
-    assert dict(settled.quarantined.select("_row_number", STATUS).rows()) == status
-    assert settled.quarantined.select("k", "v").rows() == [rows[n] for n in settled.quarantined["_row_number"]]
+    assert dict(quarantined.select("_row_number", STATUS).rows()) == status
+    assert quarantined.select("k", "v").rows() == [rows[n] for n in quarantined["_row_number"]]
     assert outcome.report.rows_clean + outcome.report.rows_quarantined == len(rows)
     assert outcome.report.rows_clean == len(clean)
-    if DECISION in settled.clean.columns:
-        assert settled.clean[DECISION].null_count() == len(clean) - list(status.values()).count("released")
+    if DECISION in clean_rows.columns:
+        assert clean_rows[DECISION].null_count() == len(clean) - list(status.values()).count("released")

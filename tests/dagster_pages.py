@@ -1,0 +1,65 @@
+"""Dagster's UI in a browser: what is red on a page, and how a page is waited for."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# The words of all that is drawn in a colour of this hue; for an icon, the words that it stands beside.
+_DRAWN_IN = """hue => {
+    const is = {
+        red: (r, g, b) => r > 150 && g < 0.5 * r && b < 0.5 * r,
+        green: (r, g, b) => g > 120 && r < 0.5 * g && b < 0.8 * g,
+    }[hue];
+    const found = new Set();
+    for (const node of document.querySelectorAll('body *')) {
+        const box = node.getBoundingClientRect();
+        if (!box.width || !box.height) continue;
+        const style = getComputedStyle(node);
+        const edge = parseFloat(style.borderTopWidth) ? style.borderTopColor : '';
+        for (const colour of [style.color, style.backgroundColor, style.fill, edge]) {
+            const [r, g, b, a = 1] = (colour.match(/[\\d.]+/g) || []).map(Number);
+            if (colour.startsWith('rgb') && a > 0.5 && is(r, g, b)) {
+                let around = node;
+                while (!(around.innerText || '').trim()) around = around.parentElement;
+                found.add(around.innerText.trim().slice(0, 200));
+            }
+        }
+    }
+    return [...found];
+}"""
+
+
+@contextmanager
+def browsing() -> Iterator[Page]:
+    """A page of a browser of its own."""
+    if not CHROMIUM:
+        pytest.skip("there is no chromium (make browser)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1800, "height": 1000}, timezone_id="UTC")
+        page.set_default_timeout(90_000)
+        yield page
+        browser.close()
+
+
+def drawn_in(page: Page, hue: str) -> list[str]:
+    return page.evaluate(_DRAWN_IN, hue)
+
+
+def see(page: Page, *texts: str) -> None:
+    """Wait until each of these stands on the page by itself."""
+    for text in texts:
+        page.get_by_text(text, exact=True).first.wait_for()
