@@ -229,11 +229,10 @@ def _lineage(store: Store) -> str:
     from assay.lineage.delivery.outbox import backlog
     from assay.lineage.delivery.transport import Channel
 
-    waiting, runs = backlog(store.lineage_store), store.lineage_store.runs()
-    unended = sum(run.state in ("START", "RUNNING") for run in runs)
-    counts = (
-        f"{plural(len(runs), 'run')}, {unended:,} of them without an end (in progress, or killed on another machine)"
-    )
+    waiting, states = backlog(store.lineage_store), store.lineage_store.state_counts()
+    unended = sum(states.get(state, 0) for state in ("START", "RUNNING"))
+    ending = f"{unended:,} of them without an end (in progress, or killed on another machine)"
+    counts = f"{plural(sum(states.values()), 'run')}, {ending}"
     if not store.settings.forward_to:
         return f"{counts}; nothing is forwarded (ASSAY_OPENLINEAGE_URL is not set)"
     Channel(store.settings.forward_to)  # raises for a target that cannot be used

@@ -89,10 +89,13 @@ def _newest(landing: Path) -> Iterator[Path]:
     left, todo = _FILES, [landing]
     while todo and left:
         folder = todo.pop()
-        entries = sorted(folder.iterdir()) if folder.is_dir() else []
-        below = [entry for entry in entries if entry.is_dir()]
-        todo += below if folder == landing else below[-_LAST:]
-        files = [entry for entry in entries if entry.is_file()][:left]
+        if not folder.is_dir():
+            continue
+        with os.scandir(folder) as entries:
+            kinds = [(entry.name, entry.is_dir(), entry.is_file()) for entry in entries]
+        below = sorted(name for name, is_folder, _ in kinds if is_folder)
+        todo += [folder / name for name in (below if folder == landing else below[-_LAST:])]
+        files = [folder / name for name in sorted(name for name, _, is_file in kinds if is_file)[:left]]
         left -= len(files)
         yield from files
 

@@ -1,5 +1,6 @@
 """The lake: Delta tables by name, opened at one integer version. Everything that reads data goes through here."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,14 +64,18 @@ class Lake:
 
 
 def _local_tables(storage: Storage, folder: str) -> Iterator[str]:
-    """A table's own folders are not looked into: there may be thousands."""
-    for path, below, _ in os.walk(Path(storage.root, folder)):
-        if path == storage.root:
-            below[:] = [name for name in below if not name.startswith("_")]
-        elif "_delta_log" in below:
-            if _has_commits(Path(path, "_delta_log")):
-                yield Path(path).relative_to(storage.root).as_posix()
-            below.clear()
+    """A table's own folder is not listed: there may be thousands in it."""
+    root = Path(storage.root)
+    todo = [root / folder]
+    while todo:
+        path = todo.pop()
+        if path != root and (path / "_delta_log").is_dir():
+            if _has_commits(path / "_delta_log"):
+                yield path.relative_to(root).as_posix()
+            continue
+        with contextlib.suppress(OSError), os.scandir(path) as entries:
+            below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            todo += [path / name for name in below if path != root or not name.startswith("_")]
 
 
 def _has_commits(log: Path) -> bool:

@@ -156,6 +156,12 @@ class LineageStore:
             rows = connection.execute(query.order_by(runs.c.started_us, runs.c.run_id)).all()
         return [_run_info(row) for row in rows]
 
+    def state_counts(self) -> dict[str, int]:
+        """How many runs are in each state."""
+        query = sa.select(runs.c.state, sa.func.count()).group_by(runs.c.state)
+        with self.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def states(self, run_ids: Iterable[str]) -> dict[str, str]:
         """The state of each of these runs that is known."""
         query = "SELECT r.run_id, r.state FROM $rows CROSS JOIN runs r WHERE r.run_id = $0"

@@ -1,88 +1,104 @@
 """A browser look at the Dagster UI over the finished run."""
 
+import getpass
 import signal
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.dagster_pages import browsing, drawn_in, see
+from tests.served import Served
 
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for free in sockets:
-        free.bind(("127.0.0.1", 0))
-    ports = [free.getsockname()[1] for free in sockets]
-    for free in sockets:
-        free.close()
-    return ports
+GROUPS = ("raw", "clean", "features", "training", "model", "predictions")
 
 
 @pytest.fixture(scope="module")
-def ui(full_run: Any) -> Iterator[str]:
-    """The address of `assay up` on this run's lake."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no chromium at {CHROMIUM} (make browser)")
-    port, console = _free_ports(2)
-    ports = ("--port", str(port), "--console-port", str(console))
-    process = full_run.place.start("up", *ports, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            assert process.poll() is None, "assay up ended by itself"
-            with suppress(OSError), urllib.request.urlopen(f"{address}/server_info", timeout=5):
-                with urllib.request.urlopen(f"http://127.0.0.1:{console}/", timeout=30) as answer:
-                    assert b"predictions/router" in answer.read()
-                break
-            time.sleep(0.5)
-        else:
-            raise AssertionError("assay up does not answer")
-        yield address
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+def served(full_run: Any) -> Iterator[Served]:
+    """`assay up` on this run's lake."""
+    made = Served(full_run.place)
+    yield made
+    made.process.send_signal(signal.SIGINT)
+    made.process.wait(timeout=60)
 
 
-def test_the_ui_shows_the_asset_graph_and_the_rules_of_a_contract(ui: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1800, "height": 1000})
-        page.set_default_timeout(60_000)
-        page.goto(f"{ui}/assets/predictions/router?view=lineage&lineageScope=upstream&lineageDepth=9")
-        for text in ("card_events", "customer_activity", "ticket_text", "router"):
-            page.get_by_text(text, exact=True).first.wait_for()
-        # Three nodes are called router: the label below each tells them apart.
-        page.goto(f"{ui}/assets/models/router?view=lineage&lineageScope=neighbors&lineageDepth=1")
-        for label in ("training", "models", "predictions"):
-            page.get_by_text(label, exact=True).first.wait_for()
-        page.goto(f"{ui}/assets/clean/tickets?view=checks")
-        for rule in ("ticket_id__unique", "text__no_card_number", "customer_id__exists", "volume"):
-            page.get_by_text(rule, exact=True).first.wait_for()
-        # A refused day is one red verdict with its reason, and no failed run.
-        page.goto(f"{ui}/assets/raw/card_events?view=checks&checkDetail=delivery")
-        page.get_by_text("Execution history").click()
-        page.get_by_text("Nothing was published").first.wait_for()
-        page.goto(f"{ui}/assets/features/ticket")
-        page.get_by_text("length of the text in characters").first.wait_for()
-        page.get_by_text("graph?focus=", exact=False).first.wait_for()
-        page.goto(f"{ui}/assets/clean/tickets")
-        for text in ("What the customer wrote.", "support-data", "The delivered file, as it was called."):
-            page.get_by_text(text, exact=True).first.wait_for()
-        browser.close()
+@pytest.fixture(scope="module")
+def page(served: Served) -> Iterator[Page]:
+    with browsing() as opened:
+        yield opened
+
+
+@pytest.fixture
+def ui(served: Served) -> str:
+    return f"http://127.0.0.1:{served.port}"
+
+
+def test_after_a_perfect_run_the_graph_is_green_in_groups(page: Page, ui: str) -> None:
+    page.goto(f"{ui}/assets/predictions/router?view=lineage&lineageScope=upstream&lineageDepth=9")
+    see(page, *GROUPS, "card_events", "customer_activity", "ticket_text", "router")
+    wanted = {"customers", "tickets", "card_events", "ticket", "ticket_text", "customer_activity", "router"}
+    for _ in range(60):  # until each node has the colour of its state
+        if wanted <= {*drawn_in(page, "green")}:
+            break
+        page.wait_for_timeout(500)
+    assert wanted <= {*drawn_in(page, "green")}
+    assert drawn_in(page, "red") == []
+
+
+def test_a_label_below_each_of_three_nodes_called_router_tells_them_apart(page: Page, ui: str) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    close = browser.new_page(viewport={"width": 1800, "height": 1000})  # a page that was zoomed out stays so
+    close.goto(f"{ui}/assets/models/router?view=lineage&lineageScope=neighbors&lineageDepth=1")
+    see(close, "training", "models", "predictions")
+    close.close()
+
+
+def test_rules_of_a_contract_are_passed_with_a_count_where_rows_went_to_quarantine(page: Page, ui: str) -> None:
+    page.goto(f"{ui}/assets/clean/tickets?view=checks&checkDetail=text__not_empty")
+    see(page, "ticket_id__unique", "text__no_card_number", "customer_id__exists", "volume")
+    assert drawn_in(page, "red") == []
+    page.get_by_text("Execution history").click()
+    page.get_by_text("rows broke text.not_empty: see quarantine/tickets").first.wait_for()
+    see(page, "Passed")
+    assert drawn_in(page, "red") == []
+
+
+def test_a_refused_day_is_one_red_verdict_with_its_reason_and_no_failed_run(page: Page, ui: str) -> None:
+    page.goto(f"{ui}/assets/raw/card_events?view=checks&checkDetail=delivery")
+    page.get_by_text("Execution history").click()
+    page.get_by_text("Nothing was published").first.wait_for()
+    assert {*drawn_in(page, "red")} == {"Failed"}, "in the history; the rule itself has passed since"
+    page.goto(f"{ui}/runs?view=failed")
+    see(page, "Launched by")
+    assert drawn_in(page, "red") == []
+
+
+def test_a_run_says_who_launched_it(page: Page, ui: str) -> None:
+    page.goto(f"{ui}/runs")
+    see(page, "Launched by", getpass.getuser())
+    assert drawn_in(page, "red") == []
+
+
+def test_a_table_has_descriptions_and_links_to_the_console_which_links_back(
+    page: Page, ui: str, served: Served
+) -> None:
+    page.goto(f"{ui}/assets/clean/tickets")
+    see(page, "What the customer wrote.", "support-data", "The delivered file, as it was called.")
+    page.goto(f"{ui}/assets/features/ticket")
+    page.get_by_text("length of the text in characters").first.wait_for()
+    link = page.get_by_text("graph?focus=", exact=False).first
+    link.wait_for()
+    page.goto(f"http://127.0.0.1:{served.console}/graph?{link.inner_text().partition('?')[2]}")
+    assert page.get_by_text("Dagster asset").get_attribute("href") == "/dagster/assets/features/ticket"
+
+
+def test_materialising_a_table_asks_for_partitions_and_warns_of_nothing(page: Page, ui: str) -> None:
+    page.goto(f"{ui}/assets/clean/tickets")
+    see(page, "Latest materialization")
+    page.get_by_text("Materialize…").first.click()
+    see(page, "Launch runs to materialize clean / tickets")
+    page.get_by_text("Showing 30 of 30 partitions").first.wait_for()
+    assert "dditional asset" not in page.inner_text("body")
+    assert drawn_in(page, "red") == []

@@ -1,6 +1,7 @@
 """Versions, snapshots and slices: what is read is exactly what was asked for."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -192,3 +193,12 @@ def test_a_table_whose_making_was_killed_is_none(tmp_path: Path) -> None:
     log.mkdir(parents=True)
     (log / "_0.tmp").touch()
     assert lake.tables() == []
+
+
+def test_listing_tables_does_not_list_what_is_in_them(tmp_path: Path, write, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = open_lake(tmp_path / "lake")
+    write(lake, "clean/deep/t", ONE, "d1")
+    listed, real = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path=".": listed.append(Path(path).name) or real(path))
+    assert lake.tables() == lake.tables("clean") == ["clean/deep/t"]
+    assert "deep" in listed and "t" not in listed

@@ -79,6 +79,7 @@ def test_once_takes_one_start_and_one_end(any_store: LineageStore) -> None:
     assert not any_store.put(event("COMPLETE", 4), once=True)
     assert [item.kind for item in any_store.events()] == ["START", "FAIL"]
     assert [run.state for run in any_store.runs()] == ["FAIL"]
+    assert any_store.state_counts() == {"FAIL": 1}
 
 
 def test_versions_edges_and_checks_are_indexed(any_store: LineageStore) -> None:
