@@ -28,7 +28,7 @@ test-fast: $(VENV)/.dev check  ## lint, types and the tests that need no browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
 
 soak: $(VENV)/.dev browser  ## the same tests at full size
-	ASSAY_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --timeout 7200
+	SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --timeout 7200
 
 check: $(VENV)/.dev  ## lint and types
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
-SOAK = bool(os.environ.get("ASSAY_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 
 # How many examples of a property are tried. A test in which an example is expensive has a number of its own. There is no limit
 # to the time of an example: other work may share the cores.
@@ -29,8 +29,7 @@ settings.load_profile("assay")
 
 # A test decides where things are; what the caller's shell says must not leak in.
 for name in [name for name in os.environ if name.startswith(("ASSAY_", "DAGSTER_", "OPENLINEAGE_"))]:
-    if name != "ASSAY_SOAK":
-        del os.environ[name]
+    del os.environ[name]
 
 
 @pytest.fixture(scope="session")

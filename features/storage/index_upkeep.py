@@ -130,7 +130,7 @@ def _end_files(
     ends = json.dumps(
         [*removed, *(file.path for file in files)]
     )  # of a file that is added again, the later entry counts
-    live = "t = :t AND until = :live AND path IN (SELECT value FROM json_each(:ends))"
+    live = "t = :t AND +until = :live AND path IN (SELECT value FROM json_each(:ends))"
     given = {"t": t, "live": LIVE, "ends": ends, "version": version}
     gone = connection.execute(f"SELECT partition, MAX(rows, 0) FROM files WHERE {live}", given).fetchall()
     touched = {partition for partition, _ in gone} | {file.partition for file in files}
@@ -145,7 +145,7 @@ def _end_files(
 
 def _held(connection: sqlite3.Connection, t: int, partitions: Iterable[str | None]) -> set[str | None]:
     """Those of the partitions that hold something."""
-    sql = "SELECT 1 FROM files WHERE t = ? AND partition IS ? AND until = ? LIMIT 1"
+    sql = "SELECT 1 FROM files INDEXED BY files_of WHERE t = ? AND partition IS ? AND until = ? LIMIT 1"
     return {key for key in partitions if connection.execute(sql, (t, key, LIVE)).fetchone()}
 
 
@@ -205,7 +205,7 @@ def _insert_commit(
         )
         if written and commit.mode == "replace":
             connection.execute(
-                "UPDATE commits SET until = ? WHERE t = ? AND written AND partition IS ? AND until = ?",
+                "UPDATE commits INDEXED BY written SET until = ? WHERE t = ? AND written AND partition IS ? AND until = ?",
                 (version, t, commit.partition, LIVE),
             )
     row = (t, version, sha256, int(commit is None), *said, LIVE, verdict, *total)

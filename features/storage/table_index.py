@@ -98,7 +98,8 @@ class TableIndex:
     def damaged(self, version: int) -> list[int]:
         """The versions, up to this one, whose commits could not be read when they were indexed."""
         return self._column(
-            "SELECT version FROM commits WHERE t = :t AND damaged AND version <= :version", version=version
+            "SELECT version FROM commits INDEXED BY damage WHERE t = :t AND damaged AND version <= :version",
+            version=version,
         )
 
     def writer_of(self, partition: str | None, version: int) -> int | None:
@@ -109,7 +110,9 @@ class TableIndex:
     def writers(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> list[int]:
         """The versions whose rows a slice holds, oldest first: per partition the last replacement and what was appended
         after it."""
-        sql = f"SELECT version FROM commits WHERE {_WRITERS} {_among(partitions, excluded)}"
+        sql = (
+            f"SELECT version FROM commits {_by(partitions, 'written')} WHERE {_WRITERS} {_among(partitions, excluded)}"
+        )
         return sorted(v for (v,) in self._sliced(sql, version, partitions, excluded))
 
     def rows_written(self, version: int, before: str | None = None) -> list[int]:
@@ -213,18 +216,20 @@ class TableIndex:
         """The data files of a slice, sorted by path; or in the order in which they are `scanned`, the newest first.
         `excluded` are partitions that are left out."""
         order = "since DESC, place" if scanned else "path"
-        sql = f"SELECT path, size, MAX(rows, 0), partition FROM files WHERE {_held(partitions, excluded)} ORDER BY {order}"
+        sql = f"""SELECT path, size, MAX(rows, 0), partition FROM files {_by(partitions)}
+            WHERE {_held(partitions, excluded)} ORDER BY {order}"""
         return [DataFile(*row) for row in self._sliced(sql, version, partitions, excluded)]
 
     def rows(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> int:
         if partitions is None and not excluded:
             return self._column("SELECT all_rows FROM commits WHERE t = :t AND version = :version", version=version)[0]
-        sql = f"SELECT COALESCE(SUM(MAX(rows, 0)), 0) FROM files WHERE {_held(partitions, excluded)}"
+        sql = f"SELECT COALESCE(SUM(MAX(rows, 0)), 0) FROM files {_by(partitions)} WHERE {_held(partitions, excluded)}"
         return self._sliced(sql, version, partitions, excluded)[0][0]
 
     def partitions(self, version: int, among: Sequence[str] | None = None) -> list[str]:
         """The partitions that a version holds (`among` these), sorted."""
-        sql = f"SELECT DISTINCT partition FROM files WHERE partition IS NOT NULL AND {_held(among, ())} ORDER BY partition"
+        sql = f"""SELECT DISTINCT partition FROM files {_by(among)}
+            WHERE partition IS NOT NULL AND {_held(among, ())} ORDER BY partition"""
         return [key for (key,) in self._sliced(sql, version, among, ())]
 
     def count_partitions(self, version: int) -> int:
@@ -245,7 +250,8 @@ class TableIndex:
         Times are µs since 1970 UTC. A file without rows can hold none; one without statistics can hold any.
         """
         live = "f.t = :t AND f.since <= :version AND f.until > :version AND f.rows <> 0"
-        bounds = "(:low IS NULL OR r.high >= :low) AND (:high IS NULL OR r.low <= :high)"
+        named = {"r.high >= :low": low, "r.low <= :high": high}  # a bound that may be null is no range of an index
+        bounds = " AND ".join(condition for condition, bound in named.items() if bound is not None) or "1"
         sql = f"""SELECT f.path, f.size, MAX(f.rows, 0), f.partition, r.low, r.high
             FROM ranges AS r JOIN files AS f ON f.id = r.file WHERE r.t = :t AND r.name = :column AND {bounds} AND {live}
             UNION ALL SELECT f.path, f.size, MAX(f.rows, 0), f.partition, NULL, NULL FROM files AS f WHERE {live}
@@ -266,7 +272,7 @@ class TableIndex:
         their statistics name: at least `low` and less than `below`, the greatest first."""
         among = "" if partitions is None else "AND f.partition IN (SELECT value FROM json_each(:partitions))"
         sql = f"""SELECT f.partition, r.high FROM ranges AS r JOIN files AS f ON f.id = r.file
-            WHERE r.t = :t AND r.name = :column AND r.high < :below AND (:low IS NULL OR r.high >= :low)
+            WHERE r.t = :t AND r.name = :column AND r.high < :below {"" if low is None else "AND r.high >= :low"}
             AND f.since <= :version AND f.until > :version AND f.rows <> 0 AND f.partition IS NOT NULL {among}
             ORDER BY r.high DESC, f.partition LIMIT :limit"""
         named = {} if partitions is None else {"partitions": json.dumps(sorted(partitions))}
@@ -336,6 +342,11 @@ _WRITERS = "t = :t AND written AND version <= :version AND until > :version"
 def _held(partitions: Sequence[str] | None, excluded: Sequence[str]) -> str:
     """The condition for the files of a slice."""
     return f"t = :t AND since <= :version AND until > :version {_among(partitions, excluded)}"
+
+
+def _by(partitions: Sequence[str] | None, index: str = "files_of") -> str:
+    """The index to use, where partitions are named: SQLite keeps no statistics here, and would go through all that is live."""
+    return "" if partitions is None else f"INDEXED BY {index}"
 
 
 def _among(partitions: Sequence[str] | None, excluded: Sequence[str]) -> str:

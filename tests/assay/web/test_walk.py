@@ -49,7 +49,7 @@ Screen = tuple[tuple[int, int], str]
 # Every width by mouse and by keyboard, every width in light and in dark; all combinations of these when there is time.
 MOUSE: list[Screen] = [(WIDE, "light"), (NARROW, "dark")]
 KEYS: list[Screen] = [(WIDE, "dark"), (NARROW, "light")]
-if os.environ.get("ASSAY_SOAK"):
+if os.environ.get("SOAK"):
     MOUSE = KEYS = [*MOUSE, *KEYS]
 
 

@@ -38,7 +38,7 @@ from assay.features.views.row_wise import Feature
 from assay.features.views.windowed import windows
 from assay.store import Store, open_store
 
-SOAK = bool(os.environ.get("ASSAY_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 DAYS = [f"2026-03-{number:02d}" for number in range(1, 6)]
 DAILY = Partitioning.daily(date(2026, 3, 1))
 Plan = list[tuple[str | None, tuple[str, ...]]]

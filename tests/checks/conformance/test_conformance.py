@@ -10,7 +10,7 @@ from tests.checks.conformance.differences import CHOICE, COARSE, DIFFERENCES, SI
 from tests.checks.conformance.table import AREAS, CASES, PAGE, page
 
 # A folder and DuckDB for each case take time; the rules over several rows are those that are evaluated differently.
-SPILLED = CASES if os.environ.get("ASSAY_SOAK") else AREAS["Frames, keys, custom checks"]
+SPILLED = CASES if os.environ.get("SOAK") else AREAS["Frames, keys, custom checks"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

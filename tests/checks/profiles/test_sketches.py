@@ -18,7 +18,7 @@ from assay.checks.profiles.sketch_moments import Moments
 from assay.checks.profiles.sketch_quantiles import Quantiles
 from assay.errors import AssayError
 
-MOST = 2_000_000 if os.environ.get("ASSAY_SOAK") else 100_000
+MOST = 2_000_000 if os.environ.get("SOAK") else 100_000
 floats = st.lists(st.floats(-1e6, 1e6), max_size=60)
 
 

@@ -22,7 +22,7 @@ from assay.lineage.tracing.row_provenance import source_rows
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.verify import verify
 
-SOAK = bool(os.environ.get("ASSAY_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 
 
 @pytest.fixture(scope="module")

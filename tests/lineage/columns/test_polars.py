@@ -10,7 +10,7 @@ import pytest
 from assay.errors import AssayError
 from assay.lineage.columns.polars import polars_lineage
 
-EXPRESSIONS = 250 if os.environ.get("ASSAY_SOAK") else 50
+EXPRESSIONS = 250 if os.environ.get("SOAK") else 50
 NAMES = ["a", "b", "c", "d"]
 SCHEMA = pl.Schema({"a": pl.Int64(), "b": pl.Int64(), "t": pl.String()})
 

@@ -21,7 +21,7 @@ from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.store.lineage_store import open_lineage_store
 from tests.lineage.backend import Backend
 
-KILLS = 200 if os.environ.get("ASSAY_SOAK") else 12
+KILLS = 200 if os.environ.get("SOAK") else 12
 AT_ONCE = 4
 
 pytestmark = pytest.mark.timeout(1800)

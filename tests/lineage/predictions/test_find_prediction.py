@@ -18,7 +18,7 @@ from assay.features.tables.transaction import transaction
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.predictions.uuid7 import uuid7
 
-SOAK = bool(os.environ.get("ASSAY_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 FIRST = datetime(2026, 9, 1, tzinfo=UTC)
 
 

@@ -25,7 +25,7 @@ from assay.lineage.queries.walk import (
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.store.schema import INDEX, events
 
-SOAK = bool(os.environ.get("ASSAY_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
 
 
