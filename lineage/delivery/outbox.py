@@ -87,7 +87,9 @@ class Drain:
                 wait = self._next_due()
                 if wait is None or time.monotonic() + wait >= end:
                     break
-                time.sleep(min(max(wait, 0.02), 0.25))  # somebody else's lease may end sooner
+                time.sleep(
+                    min(max(wait, 0.02), 0.25)
+                )  # with 0: somebody else is sending it, and is done soon, as a rule
                 continue
             sent, parked, failed = (
                 sent + (outcome == "sent"),
@@ -181,10 +183,9 @@ class Drain:
         return random.uniform(0.5, 1.0) * min(self._longest, self._backoff * 2 ** min(attempts, 30))
 
     def _next_due(self) -> float | None:
-        """Seconds until something can be sent (0: now), or None if nothing waits."""
-        later = sa.case((outbox.c.leased_until > outbox.c.due, outbox.c.leased_until), else_=outbox.c.due)
+        """Seconds until something is due (0: now), or None if nothing waits."""
         with self._store.reading() as connection:
-            due = connection.scalar(sa.select(sa.func.min(later)).where(outbox.c.parked.is_(False)))
+            due = connection.scalar(sa.select(sa.func.min(outbox.c.due)).where(outbox.c.parked.is_(False)))
         return None if due is None else max(0.0, due - time.time())
 
 

@@ -275,3 +275,25 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
+
+
+def test_draining_waits_for_what_somebody_else_is_sending(any_store: LineageStore, backend: Backend) -> None:
+    any_store.put_all([event("START", str(uuid.UUID(int=1)))], forward=True)
+    one, other = drain_of(any_store, backend.url, timeout=60.0), drain_of(any_store, backend.url)  # a long lease
+    send, begun, go_on = one._channel.send, threading.Event(), threading.Event()
+
+    def slow(body: bytes) -> None:
+        begun.set()
+        go_on.wait(20)
+        send(body)
+
+    one._channel.send = slow
+    thread = threading.Thread(target=one.drain, kwargs={"limit": 1})
+    thread.start()
+    assert begun.wait(20)
+    threading.Timer(0.3, go_on.set).start()
+    assert other.drain(deadline=20).sent == 0
+    assert backlog(any_store).pending == 0
+    thread.join(20)
+    one.stop()
+    other.stop()
