@@ -102,7 +102,7 @@ def group_of(step: Step, table: str) -> str:
 
 def labels_of(table: str) -> dict[str, str]:
     """What stands below a node before its kinds. Dagster's name of a node is the last part of its key; so the first part is a
-    label, and `router` is told from `router` by `training`, `models` and `predictions`."""
+    label, and the three nodes named `router` differ by `training`, `models` and `predictions`."""
     return {f"{KIND_PREFIX}{table.partition('/')[0]}": "", "dagster/storage_kind": "deltalake"}
 
 

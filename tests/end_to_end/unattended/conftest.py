@@ -37,7 +37,7 @@ def lakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakes]:
     """After all days. The seed is printed; SOAK_SEED sets it, SOAK_DAYS and SOAK_SECONDS how many days there are."""
     folder = tmp_path_factory.mktemp("unattended")
     made = upstreams.plan(SEED, DAYS)
-    print(f"SOAK_SEED={SEED} SOAK_DAYS={DAYS} {folder}: {made.told()}")
+    print(f"SOAK_SEED={SEED} SOAK_DAYS={DAYS} {folder}: {made.counts()}")
     (folder / "disk").mkdir()
     with ExitStack() as stack:
         database = stack.enter_context(_postgres())

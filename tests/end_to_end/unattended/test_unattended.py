@@ -1,4 +1,4 @@
-"""After many days that nobody attended: the lake is that of a machine on which nothing ever happened, and all is told once."""
+"""After many days that nobody attended, the lake equals an undisturbed one, and each defect was reported once."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -81,12 +81,12 @@ def test_everything_is_done_and_only_defects_are_red(lakes: Lakes, instance: dg.
     assert {one["partition"] for one in answer["stale"]} == {partition for partition, _ in open_defects}
 
 
-def test_each_defect_is_told_once(lakes: Lakes, instance: dg.DagsterInstance) -> None:
+def test_each_defect_is_reported_once(lakes: Lakes, instance: dg.DagsterInstance) -> None:
     runs = [run for run in last_runs(instance, ALL) if run.problems and not run.died]
-    told = Counter((run.partition, problem) for run in runs for problem in run.problems)
-    assert set(told.values()) == {1}, told
-    assert {partition for partition, _ in told} == {item.partition for item in lakes.soak.plan.defects}
-    assert len(told) == len(lakes.soak.plan.defects), told
+    reported = Counter((run.partition, problem) for run in runs for problem in run.problems)
+    assert set(reported.values()) == {1}, reported
+    assert {partition for partition, _ in reported} == {item.partition for item in lakes.soak.plan.defects}
+    assert len(reported) == len(lakes.soak.plan.defects), reported
 
 
 def test_what_died_is_made_good(lakes: Lakes, instance: dg.DagsterInstance) -> None:

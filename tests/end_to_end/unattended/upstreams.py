@@ -137,7 +137,7 @@ class Plan:
         """Days that have, or had, a defect."""
         return {item.partition for item in self.defects}
 
-    def told(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, int]:
         return {"files": len(self.deliveries), "late": self.late, "extra": self.extra, "defects": len(self.defects)}
 
 
