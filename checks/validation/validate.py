@@ -1,7 +1,8 @@
 """One batch against one contract: which rows are clean, which leave and why, what was counted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -113,7 +114,7 @@ def validate(
         AssayError: A lookup table or `published` lacks a column, or a rule fails to run.
     """
     scan, outcome = _validated(frame, contract, _tables(lookup_tables, references), published, counts, None)
-    quarantined = scan.collect(outcome.quarantined)
+    quarantined = outcome.quarantined.collect(engine="in-memory")
     return Outcome(quarantined, outcome.report, outcome._profile, _Later(lambda: scan.collect(outcome.clean)))
 
 
@@ -133,8 +134,8 @@ def validate_spilled(
     bits a row and rule, the rows that share a key with another row, and the values that lookup tables hold. Custom
     pandera functions see the whole batch at once, so they need memory for it.
 
-    Read `clean`, `quarantined` (`sink_parquet`, `collect_batches`, …) and `profile` before the folder is deleted. It holds the rows as
-    delivered, personal data included.
+    Read `clean`, `quarantined` (`sink_parquet`, `collect_batches`, …) and `profile` before the folder is deleted. It holds
+    the rows as delivered, personal data included.
 
     Args:
         frame: As for `validate`.
@@ -281,14 +282,14 @@ def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
     """The rows that leave, as delivered, with the names of the rules that each breaks."""
     broken = [name for name in marks.columns if name.startswith(_BROKEN)]
     # Many rows break few combinations of rules, so names are listed once a combination. A code is 64 rules as bits.
-    codes = {f"{_CODE}{first}": _code(broken[first : first + 64]) for first in range(0, len(broken) or 1, 64)}
-    combinations = marks.filter(_LEAVES).select(**codes).unique()
+    codes = {f"{_CODE}{first}": _code(*broken[first : first + 64]) for first in range(0, len(broken) or 1, 64)}
+    combinations = marks.lazy().filter(_LEAVES).select(**codes).unique().collect(engine="in-memory")
     names = [
         [name.removeprefix(_BROKEN) for index, name in enumerate(broken) if words[index // 64] >> index % 64 & 1]
         for words in combinations.iter_rows()
     ]
     listed = combinations.with_columns(pl.Series(_NAMES, names, dtype=pl.List(pl.String))).lazy()
-    leaving = scan.beside(marks).filter(_LEAVES).with_columns(**codes)
+    leaving = scan.only(marks, _LEAVES).with_columns(**codes)
     rules = pl.col(_NAMES)
     if DEFECT in scan.delivered:
         rules = rules.list.concat(pl.concat_list("row." + pl.col(DEFECT)).list.drop_nulls())
@@ -296,7 +297,8 @@ def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
     return joined.select(**scan.original | {RULES: rules})
 
 
-def _code(names: Sequence[str]) -> pl.Expr:
+@lru_cache(256)
+def _code(*names: str) -> pl.Expr:
     bits = (pl.col(name).cast(pl.UInt64) * pl.lit(1 << index, pl.UInt64) for index, name in enumerate(names))
     return pl.sum_horizontal(pl.lit(0, pl.UInt64), *bits)
 
