@@ -55,6 +55,8 @@ customer_activity = FeatureView(
             card_events=pl.len(),
             spend=pl.col("amount").filter(pl.col("kind") == "purchase").sum(),
             declines=(pl.col("kind") == "decline").sum(),
+            description_of={"spend": "What was bought by card.", "declines": "How often the card was declined."},
+            unit_of={"spend": "EUR"},
         ),
     ],
     owner="support-ml",

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
 from assay.features.views.columns import ColumnLineage, require_columns
 from assay.features.views.expressions import check_feature, describe_feature, is_aggregation, root_columns
 from assay.features.views.timestamps import INSTANT, format_duration, instant, microseconds, parse_duration, utc
@@ -36,6 +37,8 @@ class Windowed:
         window: How far back from t it looks: a timedelta or a text such as `"7d"`, `"12h"`, `"1d12h"`.
         source: The table with the events.
         time: Its column with the event time.
+        description: One sentence for people; it decides nothing.
+        unit: What it is counted in, for people: "EUR", "orders"; it decides nothing.
 
     Raises:
         AssayError: For a name, an expression or a window that cannot be used.
@@ -46,6 +49,8 @@ class Windowed:
     window: timedelta | str
     source: str
     time: str
+    description: str = ""
+    unit: str = ""
 
     def __post_init__(self) -> None:
         where = check_feature(self.name, self.expr)
@@ -74,7 +79,13 @@ class Windowed:
 
 
 def windows(
-    over: Sequence[timedelta | str], *, source: str, time: str, **aggregations: pl.Expr
+    over: Sequence[timedelta | str],
+    *,
+    source: str,
+    time: str,
+    description_of: Mapping[str, str] = MappingProxyType({}),
+    unit_of: Mapping[str, str] = MappingProxyType({}),
+    **aggregations: pl.Expr,
 ) -> tuple[Windowed, ...]:
     """Every aggregation over every window, named `<aggregation>_<window>`.
 
@@ -84,18 +95,31 @@ def windows(
         over: The windows: timedeltas or texts such as `"7d"`.
         source: The table with the events.
         time: Its column with the event time.
+        description_of: One sentence about an aggregation, by its name, for people.
+        unit_of: What an aggregation is counted in, by its name, for people: `{"spent": "EUR"}`.
         **aggregations: Polars expressions that end in an aggregation, by name.
 
     Returns:
         One `Windowed` per aggregation and window, in that order.
 
     Raises:
-        AssayError: Without windows or aggregations, or for one that cannot be used.
+        AssayError: Without windows or aggregations, for one that cannot be used, or for a description or unit of none.
     """
     if isinstance(over, str) or not over or not aggregations:
         raise AssayError("windows: give a list of windows, e.g. ['1d', '7d'], and at least one aggregation by name")
+    for name in {**description_of, **unit_of}:
+        if name not in aggregations:
+            raise AssayError(f"windows: there is no aggregation {name!r} to describe.{nearest(name, aggregations)}")
     return tuple(
-        Windowed(f"{name}_{format_duration(window)}", expr, window, source, time)
+        Windowed(
+            f"{name}_{format_duration(window)}",
+            expr,
+            window,
+            source,
+            time,
+            description_of.get(name, ""),
+            unit_of.get(name, ""),
+        )
         for name, expr in aggregations.items()
         for window in over
     )

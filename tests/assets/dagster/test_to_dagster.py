@@ -144,6 +144,7 @@ def test_a_blocking_rule_stops_the_batch_before_anything_is_published(new_shop: 
     result = materialise(new_shop, 1)
     (broken,) = [item for item in result.get_asset_check_evaluations() if not item.passed]
     assert (broken.check_name, broken.severity) == ("amount__ge", dg.AssetCheckSeverity.ERROR)
+    assert broken.description == "1 of 3 rows broke amount.ge. Nothing was published."
     assert new_shop.env.lake.tables() == ["raw/orders"], "only what came before the contract is out"
 
 
