@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from assay.errors import AssayError, nearest
+from assay.errors import AssayError
 from assay.features.views.columns import ColumnLineage, require_columns
 from assay.features.views.expressions import check_feature, describe_feature, is_aggregation, root_columns
 from assay.features.views.timestamps import INSTANT, format_duration, instant, microseconds, parse_duration, utc
@@ -83,9 +82,7 @@ def windows(
     *,
     source: str,
     time: str,
-    description_of: Mapping[str, str] = MappingProxyType({}),
-    unit_of: Mapping[str, str] = MappingProxyType({}),
-    **aggregations: pl.Expr,
+    **aggregations: pl.Expr | tuple[pl.Expr, str] | tuple[pl.Expr, str, str],
 ) -> tuple[Windowed, ...]:
     """Every aggregation over every window, named `<aggregation>_<window>`.
 
@@ -95,34 +92,22 @@ def windows(
         over: The windows: timedeltas or texts such as `"7d"`.
         source: The table with the events.
         time: Its column with the event time.
-        description_of: One sentence about an aggregation, by its name, for people.
-        unit_of: What an aggregation is counted in, by its name, for people: `{"spent": "EUR"}`.
-        **aggregations: Polars expressions that end in an aggregation, by name.
+        **aggregations: Polars expressions that end in an aggregation, by name; for people, each with a description and a unit:
+            `spent=(pl.col("amount").sum(), "What was paid.", "EUR")`.
 
     Returns:
         One `Windowed` per aggregation and window, in that order.
 
     Raises:
-        AssayError: Without windows or aggregations, for one that cannot be used, or for a description or unit of none.
+        AssayError: Without windows or aggregations, or for one that cannot be used.
     """
     if isinstance(over, str) or not over or not aggregations:
         raise AssayError("windows: give a list of windows, e.g. ['1d', '7d'], and at least one aggregation by name")
-    for name in {**description_of, **unit_of}:
-        if name not in aggregations:
-            raise AssayError(f"windows: there is no aggregation {name!r} to describe.{nearest(name, aggregations)}")
-    return tuple(
-        Windowed(
-            f"{name}_{format_duration(window)}",
-            expr,
-            window,
-            source,
-            time,
-            description_of.get(name, ""),
-            unit_of.get(name, ""),
-        )
-        for name, expr in aggregations.items()
-        for window in over
-    )
+    made = []
+    for name, aggregation in aggregations.items():
+        expr, *about = aggregation if isinstance(aggregation, tuple) else (aggregation,)
+        made += [Windowed(f"{name}_{format_duration(window)}", expr, window, source, time, *about) for window in over]
+    return tuple(made)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

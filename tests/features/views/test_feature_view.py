@@ -83,10 +83,6 @@ REFUSED: dict[str, tuple[str, Callable[[], object]]] = {
     "a month": ("not a duration", lambda: window(pl.len(), "1mo")),
     "a fraction": ("not a duration", lambda: window(pl.len(), "1.5d")),
     "a number": ("must be a duration", lambda: window(pl.len(), 7)),
-    "a unit of nothing": (
-        "no aggregation 'spend' to describe. Did you mean 'spent'?",
-        lambda: windows(["1d"], source="t", time="at", spent=pl.len(), unit_of={"spend": "EUR"}),
-    ),
     "no source": ("name its source", lambda: Windowed("w", pl.len(), "1d", "", "time")),
     "windows as one string": ("list of windows", lambda: windows("1d", source="t", time="x", n=pl.len())),
     "the same window twice": (
