@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -53,6 +54,15 @@ class Scan:
         if self.blocks is not None:
             return self.blocks.lazy(columns)
         return pl.concat([self.rows, columns.lazy()], how="horizontal")
+
+    def only(self, columns: pl.DataFrame, chosen: str) -> pl.LazyFrame:
+        """The rows for which the column `chosen` of these columns is true, with these columns next to them."""
+        if self.blocks is not None:
+            return self.beside(columns).filter(chosen)
+        # What is in memory is cut before it is put side by side: a query would copy all of it to the same end.
+        mask = columns[chosen]
+        rows = self.rows.collect(engine="in-memory").filter(mask)
+        return pl.concat([rows, columns.filter(mask)], how="horizontal").lazy()
 
     @property
     def original(self) -> dict[str, pl.Expr]:
@@ -121,7 +131,7 @@ def scan_batch(
     rules = [rule for rule in rules if rule.name not in certain]
     if folder is not None:
         return _spilled(batch, delivered, plan, members, rules, unreadable, certain, folder)
-    frame = _query(batch, delivered, plan, members, rules, unreadable).collect()
+    frame = _query(batch, delivered, plan, members, rules, unreadable, keyed=False).collect()
     return Scan(frame.lazy(), frame[_truths(frame.columns)], frame.height, delivered, unreadable, certain)
 
 
@@ -137,10 +147,10 @@ def _spilled(
 ) -> Scan:
     """The scan in blocks. An expression of the author's may compare a row with others, so these see all blocks."""
     alone = [rule for rule in rules if not (isinstance(rule, ExprRule) and rule.compares)]
-    sets = {_KEY + rule.name: _key(rule, delivered, unreadable) for rule in rules if isinstance(rule, SetRule)}
-    blocks, keys, flags = Blocks(folder), Keys(folder, tuple(sets)), []
+    blocks, flags = Blocks(folder), []
+    keys = Keys(folder, tuple(_KEY + rule.name for rule in rules if isinstance(rule, SetRule)))
     for part in in_blocks(batch):
-        frame = _query(part.lazy(), delivered, plan, members, alone, unreadable, sets).collect()
+        frame = _query(part.lazy(), delivered, plan, members, alone, unreadable, keyed=True).collect()
         blocks.add(frame.drop(keys.columns))
         keys.add(frame.select(keys.columns))
         flags.append(frame.select(_truths(frame.columns)))
@@ -182,8 +192,31 @@ def _query(
     members: Mapping[str, pl.Series],
     rules: Sequence[Rule],
     unreadable: frozenset[str],
-    keys: Mapping[str, pl.Expr] | None = None,
+    *,
+    keyed: bool,
 ) -> pl.LazyFrame:
+    names = frozenset(rule.name for rule in rules)
+    columns, failed, verdicts = _expressions(tuple(delivered.items()), plan, names, unreadable, keyed)
+    looked_up = [
+        _verdict(rule, members, unreadable, (), delivered).alias(_VERDICT + rule.name)
+        for rule in rules
+        if isinstance(rule, ForeignKeyRule)
+    ]
+    return batch.select(columns).with_columns(failed).with_columns(*verdicts, *looked_up)
+
+
+@lru_cache(64)
+def _expressions(
+    delivered_types: tuple[tuple[str, pl.DataType], ...],
+    plan: Compiled,
+    names: frozenset[str],
+    unreadable: frozenset[str],
+    keyed: bool,
+) -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
+    """The columns of a scan, what says that they could not be read, and the verdicts and keys over them. The next batch of the
+    kind has the same; making them takes as long as judging thousands of rows by them."""
+    delivered = pl.Schema(delivered_types)
+    rules = [rule for rule in plan.rules if rule.name in names]
     types = [_typed(column, delivered).alias(column.name) for column in plan.columns]
     links = [pl.col(name) for name in delivered if is_link(name)]
     converted = _converted(plan, delivered)
@@ -195,19 +228,17 @@ def _query(
         if column.name in unreadable
     ]
     verdicts = [
-        _verdict(rule, members, unreadable, converted, delivered).alias(_VERDICT + rule.name)
+        _verdict(rule, {}, unreadable, converted, delivered).alias(_VERDICT + rule.name)
         for rule in rules
-        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule, ForeignKeyRule))
+        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule))
     ]
-    return (
-        batch.select(*original, *types, *links, *defective).with_columns(failed).with_columns(*verdicts, **(keys or {}))
-    )
-
-
-def _key(rule: SetRule, delivered: pl.Schema, unreadable: frozenset[str]) -> pl.Expr:
-    """The fingerprint of the rule's key, null where it cannot be read."""
-    unknown = _unknown(rule.inputs, unreadable, DEFECT in delivered)
-    return fingerprint(rule.key) if unknown is None else pl.when(~unknown).then(fingerprint(rule.key))
+    if keyed:
+        for rule in rules:
+            if isinstance(rule, SetRule):
+                unknown = _unknown(rule.inputs, unreadable, DEFECT in delivered)
+                key = fingerprint(rule.key)
+                verdicts.append((key if unknown is None else pl.when(~unknown).then(key)).alias(_KEY + rule.name))
+    return [*original, *types, *links, *defective], failed, verdicts
 
 
 def _typed(column: Column, delivered: pl.Schema) -> pl.Expr:
