@@ -15,7 +15,7 @@ _TITLE, _NOTE, _ROW = 26, 28, 28  # characters that fit
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """`state` is ok, failed, unknown or plain; the sign says the same without colour."""
+    """`state` is ok, warned, failed, unknown or plain; the sign says the same without colour."""
 
     text: str
     state: str
@@ -208,14 +208,19 @@ def cut(text: str, length: int) -> str:
     return f"{text[:head]}…{text[len(text) - max(length - head - 1, 1) :]}"
 
 
-def checks_badge(passed: int, failed: Sequence[str], quarantined: Sequence[str] = ()) -> Badge | None:
-    """How many checks there were; None without any. `failed` are those that did not hold, `quarantined` those of them whose
-    rows went to quarantine, as agreed."""
-    total, open_ = passed + len(failed), len(set(failed) - set(quarantined))
+def checks_badge(
+    passed: int, failed: Sequence[str], quarantined: Sequence[str] = (), warned: Sequence[str] = ()
+) -> Badge | None:
+    """How many checks there were; None without any. `failed` are those that did not hold: `quarantined` those of them whose
+    rows went to quarantine, as agreed, and `warned` those that stopped nothing."""
+    total = passed + len(failed)
+    open_, warnings = set(failed) - set(quarantined) - set(warned), set(warned) - set(quarantined)
     if not total:
         return None
     if open_:
-        return Badge(f"✗ {open_}/{total}", "failed", f"{open_} of {total} checks found something")
+        return Badge(f"✗ {len(open_)}/{total}, failed", "failed", f"{len(open_)} of {total} checks failed")
+    if warnings:
+        return Badge(f"! {len(warnings)}/{total}, warned", "warned", f"{len(warnings)} of {total} checks warned")
     if failed:
         meaning = f"rows that broke {len(failed)} of {total} rules are in quarantine"
         return Badge(f"✓ {total}, {len(failed)} with quarantine", "ok", meaning)

@@ -9,6 +9,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
 from assay.assets.dagster.history import last_runs, sensors, unresolved
+from assay.assets.dagster.jobs import shown_before
 from assay.assets.dagster.run_recovery import UNFINISHED
 from assay.assets.dagster.run_requests import TRIMMED_TAG
 from assay.assets.planning.plan import planned_runs, stages
@@ -116,7 +117,8 @@ def retention(instance: dg.DagsterInstance, days: int, now: datetime | None = No
         return "all is kept (ASSAY_HISTORY_DAYS=0)"
     before = (now or datetime.now(UTC)) - timedelta(days=days)
     old = instance.get_runs_count(dg.RunsFilter(created_before=before))
-    old -= instance.get_runs_count(dg.RunsFilter(created_before=before, tags={TRIMMED_TAG: TRIMMED_TAG}))
+    for tag in (TRIMMED_TAG, shown_before(TRIMMED_TAG)):
+        old -= instance.get_runs_count(dg.RunsFilter(created_before=before, tags={tag: tag}))
     if old > _SOME:
         raise AssayError(
             f"{plural(old, 'run')} older than {days} days, and nothing removes them. Next: `assay maintain --yes`, or set "

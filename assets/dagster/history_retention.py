@@ -21,7 +21,7 @@ from dagster._core.storage.runs.schema import KeyValueStoreTable
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
 from assay.assets.dagster.history import missing
-from assay.assets.dagster.jobs import partition_of, tables_of
+from assay.assets.dagster.jobs import hidden_tag, partition_of, tables_of
 from assay.assets.dagster.run_recovery import HEARTBEATS
 from assay.assets.dagster.run_requests import TRIMMED_TAG
 from assay.assets.dagster.to_dagster import REFUSED_TAG
@@ -91,7 +91,7 @@ def _old(instance: dg.DagsterInstance, storage: SqlEventLogStorage, before: date
             continue
         if run.run_id not in shown:
             found.gone.append(run.run_id)
-        elif TRIMMED_TAG not in run.tags:
+        elif not hidden_tag(run, TRIMMED_TAG):
             found.trimmed.append(run.run_id)
     return found
 

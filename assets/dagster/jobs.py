@@ -17,10 +17,11 @@ from assay.assets.steps.step import Step
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
 
-TABLES_TAG = "assay/tables"  # on a run of a part of a job: which, since Dagster does not keep it
+HIDDEN = ".dagster/"  # Dagster's UI does not show tags that begin so: they are for programs
+TABLES_TAG = f"{HIDDEN}assay.tables"  # on a run of a part of a job: which, since Dagster does not keep it
 PARTITION_TAG = "dagster/partition"
 RANGE_TAG = "dagster/asset_partition_range_"  # and start, or end: on a run of a backfill
-BY_TAG = "assay/by"  # on a run: the command that made it
+BY_TAG = f"{HIDDEN}assay.by"  # on a run: the command that made it
 
 
 def jobs_of(steps: Sequence[Step], project: str = "") -> list["Job"]:
@@ -71,10 +72,20 @@ def named(own: str, project: str) -> str:
     return f"{project}_{own}" if project else own
 
 
+def hidden_tag(run: dg.DagsterRun, name: str) -> str:
+    """A hidden tag's value, or nothing."""
+    return run.tags.get(name) or run.tags.get(shown_before(name), "")
+
+
+def shown_before(name: str) -> str:
+    """What a hidden tag was called in runs of earlier versions: `assay/tables`."""
+    return name.removeprefix(HIDDEN).replace(".", "/", 1)
+
+
 def tables_of(run: dg.DagsterRun) -> tuple[str, ...]:
     """The tables that a run was to make."""
     chosen = sorted(key.to_user_string() for key in run.asset_selection or ())
-    return tuple(chosen or run.tags.get(TABLES_TAG, "").split())
+    return tuple(chosen or hidden_tag(run, TABLES_TAG).split())
 
 
 def partition_of(run: dg.DagsterRun) -> str | None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from assay.assets.dagster.history import last_runs, unresolved
-from assay.assets.dagster.jobs import BY_TAG, job_name, partition_of, tables_of
+from assay.assets.dagster.jobs import BY_TAG, hidden_tag, job_name, partition_of, tables_of
 from assay.assets.dagster.run_requests import ATTEMPT_TAG, ATTEMPTS, FIRST_PAUSE, died
 from assay.assets.steps.step import Step
 
@@ -48,7 +48,7 @@ def _lost(instance: dg.DagsterInstance, steps: Sequence[Step], now: datetime) ->
     for record in instance.get_run_records(failed, limit=_LATEST):
         run, tables = record.dagster_run, tables_of(record.dagster_run)
         key = run.tags.get("dagster/run_key", AGAIN)
-        if BY_TAG in run.tags or not key.startswith(AGAIN) or not tables or not set(tables) <= set(ours):
+        if hidden_tag(run, BY_TAG) or not key.startswith(AGAIN) or not tables or not set(tables) <= set(ours):
             continue
         if partition_of(run) is None and any(ours[table].is_partitioned for table in tables):
             continue  # of several: Dagster's own affair

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from assay.assets.dagster.jobs import tables_of
+from assay.assets.dagster.jobs import HIDDEN, hidden_tag, tables_of
 
-PROCESS_TAG = "assay/process"  # on a run: host, process and its start
+PROCESS_TAG = f"{HIDDEN}assay.process"  # on a run: host, process and its start
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -72,7 +72,7 @@ def end_killed_runs(instance: dg.DagsterInstance, tables: Collection[str] = ()) 
 def _is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun, now: float, *, ours: bool) -> bool:
     kept = instance.daemon_cursor_storage.get_cursor_values({_key(run.run_id)}).get(_key(run.run_id))
     beat = json.loads(kept) if kept else {}
-    process = beat.get("process") or run.tags.get(PROCESS_TAG, "")
+    process = beat.get("process") or hidden_tag(run, PROCESS_TAG)
     host, _, own = process.partition(":")
     if host and host == socket.gethostname():
         return not _alive(own)

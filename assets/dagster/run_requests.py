@@ -15,7 +15,7 @@ from typing import Literal
 import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
-from assay.assets.dagster.jobs import job_name
+from assay.assets.dagster.jobs import HIDDEN, hidden_tag, job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.to_dagster import REFUSED_GIVEN_TAG
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages, with_downstream
@@ -26,7 +26,7 @@ RUNS_AT_ONCE = 40
 ATTEMPTS = 5
 FIRST_PAUSE = 60  # seconds after a death; the next one is four times as long
 REMEMBERED = 2000
-TRIMMED_TAG = "assay/trimmed"  # on a run: its log was removed with old history; later runs made it good
+TRIMMED_TAG = f"{HIDDEN}assay.trimmed"  # on a run: its log was removed with old history; later runs made it good
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _request(unit: PlannedRun, asked: Asked, project: str) -> dg.RunRequest:
         partition_key=dagster_key(unit.partitioning, unit.partition) if unit.partition else None,
         asset_selection=[asset_key(table) for table in unit.tables],
         asset_check_keys=[],  # steps report their verdicts themselves
-        tags={ATTEMPT_TAG: str(asked.attempt)},
+        tags={ATTEMPT_TAG: str(asked.attempt)} if asked.attempt > 1 else {},
     )
 
 
@@ -173,10 +173,9 @@ def ending_in(instance: dg.DagsterInstance) -> Callable[[Asked], Ending]:
             return Ending()
         if died(instance, runs[0]):
             return Ending("died")  # perhaps before it could report what it refused: better twice than never
-        tags = runs[0].tags.items()
-        found = {
-            name.removeprefix(REFUSED_GIVEN_TAG): text for name, text in tags if name.startswith(REFUSED_GIVEN_TAG)
-        }
+        shown = REFUSED_GIVEN_TAG.removeprefix(HIDDEN)  # by earlier versions
+        tags = {name.removeprefix(HIDDEN): text for name, text in runs[0].tags.items()}
+        found = {name.removeprefix(shown): text for name, text in tags.items() if name.startswith(shown)}
         return Ending("answered", found)
 
     return ending
@@ -184,7 +183,7 @@ def ending_in(instance: dg.DagsterInstance) -> Callable[[Asked], Ending]:
 
 def died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether a run ended without an answer: it failed, and none of its steps gave a reason of its own."""
-    if run.status != dg.DagsterRunStatus.FAILURE or TRIMMED_TAG in run.tags:
+    if run.status != dg.DagsterRunStatus.FAILURE or hidden_tag(run, TRIMMED_TAG):
         return False
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     events = [record.event_log_entry.dagster_event for record in records]

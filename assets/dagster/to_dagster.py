@@ -11,6 +11,7 @@ from dagster._core.storage.tags import KIND_PREFIX
 
 from assay.assets.dagster.dagster_metadata import asset_key, check_name
 from assay.assets.dagster.failures import in_one_sentence
+from assay.assets.dagster.jobs import HIDDEN
 from assay.assets.dagster.partitions import definition_of, our_key
 from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
 from assay.assets.dagster.run_recovery import beating
@@ -25,7 +26,7 @@ from assay.lineage.delivery.recorder import run_id
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
 REFUSED_TAG = "assay/refused"  # on a run, by itself: the table whose batch was refused
 REFUSED_GIVEN_TAG = (
-    "assay.refused/"  # on a run, before `place_of` a step: the fingerprint of what it was given and refused
+    f"{HIDDEN}assay.refused/"  # on a run, before `place_of` a step: the fingerprint of what it was given and refused
 )
 WAITED_TAG = "assay/waited"  # on a run, by itself: a table, and what it waits for
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)

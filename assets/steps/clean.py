@@ -274,10 +274,12 @@ def _contract(source: Source) -> dict[str, Any]:
 def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> Mapping[str, Any]:
     with judged_batch(source, batch, env.settings) as (outcome, settled):
         report = outcome.report
-        tx.check(*(_as_check(source, result) for result in report.rules))
+        too_many = quarantined(report.rows_in, report.rows_quarantined, contract_info(source.contract).quarantine)
+        stops = report.blocked or too_many.status == "blocked"
+        tx.check(*(_as_check(source, result, report.rows_in, stops=stops) for result in report.rules))
         if source.partitioning.is_partitioned:
             tx.check(_volume_check(source, tx, report.rows_in))
-        tx.check(_quarantined_check(source, report))
+        tx.check(_quarantined_check(source, report, too_many, stops=stops))
         if not batch.decisions.is_empty():
             tx.check(_releases_check(source, settled))
         tx.audit()
@@ -326,9 +328,8 @@ def _releases_check(source: Source, settled: DecidedBatch) -> CheckResult:
     )
 
 
-def _quarantined_check(source: Source, report: Report) -> CheckResult:
-    """Of what stays there: a row that was released does not count."""
-    result = quarantined(report.rows_in, report.rows_quarantined, contract_info(source.contract).quarantine)
+def _quarantined_check(source: Source, report: Report, result: RuleResult, *, stops: bool) -> CheckResult:
+    """Of what stays there: a row that was released does not count. `stops`: nothing of the batch is published."""
     message = ""
     if result.invalid:
         worst = max(report.rules, key=lambda rule: rule.invalid if rule.severity.removes_row else 0)
@@ -336,7 +337,7 @@ def _quarantined_check(source: Source, report: Report) -> CheckResult:
         if result.status == "blocked":
             message += ": so many that the delivery or the rule is wrong. Correct it, or allow it: Config.quarantine."
         else:
-            message += f": see {source.quarantine}."
+            message += "." if stops else f": see {source.quarantine}."
     return CheckResult(
         QUARANTINED,
         source.clean,
@@ -348,13 +349,17 @@ def _quarantined_check(source: Source, report: Report) -> CheckResult:
     )
 
 
-def _as_check(source: Source, result: RuleResult) -> CheckResult:
+def _as_check(source: Source, result: RuleResult, rows: int, *, stops: bool) -> CheckResult:
+    """A rule's verdict about a batch of so many rows. `stops`: something stops the batch, so that nothing is in quarantine."""
     blocked = result.status == "blocked"
     limit = contract_info(source.contract).quarantine.rules.get(result.name)
     unusual = limit is not None and result.share > limit
     message = ""
     if result.invalid:
-        message = f"{result.invalid} of {result.evaluated} rows broke {result.name}: see {source.quarantine}."
+        whole = result.column is None and result.evaluated == 1 != rows  # a rule about the batch: no row leaves
+        what = "The batch" if whole else f"{result.invalid} of {result.evaluated} rows"
+        kept = result.severity.removes_row and not (whole or stops)
+        message = f"{what} broke {result.name}{f': see {source.quarantine}' if kept else ''}."
     if result.unknown:
         message = f"{message} For {result.unknown} it could not be evaluated.".strip()
     return CheckResult(

@@ -54,12 +54,13 @@ def view_notes(view: FeatureView) -> dict[str, ColumnNote]:
     notes = {key: ColumnNote(f"Key of one {view.entity.name}.", nullable=False) for key in view.entity.keys}
     notes[view.event_time] = ColumnNote("From when the row holds (UTC).", nullable=False)
     for feature in view.features:
-        owner = {"owner": view.owner} if view.owner else {}
+        tags = {"owner": view.owner} if view.owner else {}
+        if isinstance(feature, Windowed | Feature) and feature.unit:
+            tags |= {"unit": feature.unit}
         if isinstance(feature, Windowed):
             window = format_duration(feature.width)
-            said = f"Over {feature.source} in the {window} before the row's time."
-            notes[feature.name] = ColumnNote(said, tags={"window": window, **owner})
+            said = f"{feature.description} Over {feature.source} in the {window} before the row's time.".strip()
+            notes[feature.name] = ColumnNote(said, tags={"window": window, **tags})
         elif isinstance(feature, Feature):
-            own = {"unit": feature.unit} if feature.unit else {}
-            notes[feature.name] = ColumnNote(feature.description, tags={**own, **owner})
+            notes[feature.name] = ColumnNote(feature.description, tags=tags)
     return notes

@@ -19,6 +19,11 @@ def was_handled(check: Mapping[str, Any]) -> bool:
     return not check["passed"] and check["severity"] == "quarantine" and check["invalid"] > 0
 
 
+def warned(check: Mapping[str, Any]) -> bool:
+    """Whether what was found stops nothing and is in no quarantine: somebody should look, and nothing failed."""
+    return found_something(check) and check["severity"] != "block" and not was_handled(check)
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The names of the checks, of those that found something, and of these the ones that are `open`: their rows are not in

@@ -36,6 +36,8 @@ class Windowed:
         window: How far back from t it looks: a timedelta or a text such as `"7d"`, `"12h"`, `"1d12h"`.
         source: The table with the events.
         time: Its column with the event time.
+        description: One sentence for people; it decides nothing.
+        unit: What it is counted in, for people: "EUR", "orders"; it decides nothing.
 
     Raises:
         AssayError: For a name, an expression or a window that cannot be used.
@@ -46,6 +48,8 @@ class Windowed:
     window: timedelta | str
     source: str
     time: str
+    description: str = ""
+    unit: str = ""
 
     def __post_init__(self) -> None:
         where = check_feature(self.name, self.expr)
@@ -74,7 +78,11 @@ class Windowed:
 
 
 def windows(
-    over: Sequence[timedelta | str], *, source: str, time: str, **aggregations: pl.Expr
+    over: Sequence[timedelta | str],
+    *,
+    source: str,
+    time: str,
+    **aggregations: pl.Expr | tuple[pl.Expr, str] | tuple[pl.Expr, str, str],
 ) -> tuple[Windowed, ...]:
     """Every aggregation over every window, named `<aggregation>_<window>`.
 
@@ -84,7 +92,8 @@ def windows(
         over: The windows: timedeltas or texts such as `"7d"`.
         source: The table with the events.
         time: Its column with the event time.
-        **aggregations: Polars expressions that end in an aggregation, by name.
+        **aggregations: Polars expressions that end in an aggregation, by name; for people, each with a description and a unit:
+            `spent=(pl.col("amount").sum(), "What was paid.", "EUR")`.
 
     Returns:
         One `Windowed` per aggregation and window, in that order.
@@ -94,11 +103,11 @@ def windows(
     """
     if isinstance(over, str) or not over or not aggregations:
         raise AssayError("windows: give a list of windows, e.g. ['1d', '7d'], and at least one aggregation by name")
-    return tuple(
-        Windowed(f"{name}_{format_duration(window)}", expr, window, source, time)
-        for name, expr in aggregations.items()
-        for window in over
-    )
+    made = []
+    for name, aggregation in aggregations.items():
+        expr, *about = aggregation if isinstance(aggregation, tuple) else (aggregation,)
+        made += [Windowed(f"{name}_{format_duration(window)}", expr, window, source, time, *about) for window in over]
+    return tuple(made)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

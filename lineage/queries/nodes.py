@@ -29,8 +29,8 @@ Key = Point | int | str  # inside the store: a dataset version, a run, or the id
 class GraphNode:
     """`id` is unique. Facts of a dataset: table, table_id, commit_sha256, run, written_at, checks; of a run: job,
     job_namespace, state, started_at, ended_at, parent_id, checks; of a job: runs, state, run (the last one's, if it ran).
-    `checks` is {"passed": count, "failed": [names], "quarantined": [names]}: quarantined are the failed ones whose rows went
-    to quarantine, as agreed. A run's name is its id."""
+    `checks` is {"passed": count, "failed": [names], "quarantined": [names], "warned": [names]}: quarantined are the failed
+    ones whose rows went to quarantine, as agreed, and warned those that stopped nothing. A run's name is its id."""
 
     id: str
     kind: Kind
@@ -255,7 +255,7 @@ class NodeReader:
 
     def _checks_of_versions(self, ids: list[int]) -> dict[int, dict[str, Any]]:
         """What the runs that wrote a version found out about it."""
-        query = f"SELECT e.version_id, {_FAILED}, count(*) AS times, {_QUARANTINED}"
+        query = f"SELECT e.version_id, {_FAILED}, count(*) AS times, {_KIND}"
         query += " FROM $rows CROSS JOIN edges e JOIN checks c ON c.run_key = e.run_key"
         query += " JOIN dataset_versions v ON v.id = e.version_id JOIN datasets d ON d.id = v.dataset_id"
         query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
@@ -266,7 +266,7 @@ class NodeReader:
         if not keys:
             return {}
         asked = [[key] for key in keys]
-        query = f"SELECT c.run_key, {_FAILED}, count(*) AS times, {_QUARANTINED}"
+        query = f"SELECT c.run_key, {_FAILED}, count(*) AS times, {_KIND}"
         query += " FROM $rows CROSS JOIN checks c WHERE c.run_key = $0i GROUP BY 1, 2, 4"
         results = _summed(bulk.execute(self._connection, query, asked))
         query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name"
@@ -295,9 +295,9 @@ class NodeReader:
 
 
 _FAILED = "CASE WHEN c.passed OR c.severity = 'info' THEN '' ELSE c.name END AS failed"
-_QUARANTINED = (
-    """CASE WHEN NOT c.passed AND c.severity = 'quarantine' AND c.actual <> '0' THEN 1 ELSE 0 END AS quarantined"""
-)
+# What of them became of the rows, or of the batch: in quarantine, published with a warning, or stopped.
+_KIND = """CASE WHEN NOT c.passed AND c.severity = 'quarantine' AND c.actual <> '0' THEN 'quarantined'
+    WHEN c.severity IN ('warn', 'quarantine') THEN 'warned' ELSE '' END AS kind"""
 _WHEN_SQL = "coalesce(r.ended_us, r.started_us, 0)"
 
 
@@ -314,16 +314,17 @@ def _splits(text: str) -> list[tuple[str, str]]:
 def _summed(rows: Iterable[Any]) -> dict[Any, dict[str, Any]]:
     """By key: how many checks passed, and the names of those that failed."""
     passed: dict[Any, int] = defaultdict(int)
-    failed: dict[Any, dict[str, bool]] = defaultdict(dict)
-    for key, name, times, quarantined in rows:
+    failed: dict[Any, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for key, name, times, kind in rows:
         passed[key] += 0 if name else times
         if name:
-            failed[key][name] = failed[key].get(name, True) and bool(quarantined)
+            failed[key][name].add(kind)
     return {
         key: {
             "passed": count,
             "failed": sorted(failed[key]),
-            "quarantined": sorted(name for name, quarantined in failed[key].items() if quarantined),
+            "quarantined": sorted(name for name, kinds in failed[key].items() if kinds == {"quarantined"}),
+            "warned": sorted(name for name, kinds in failed[key].items() if "" not in kinds and "warned" in kinds),
         }
         for key, count in passed.items()
     }

@@ -60,7 +60,13 @@ spending = FeatureView(
     entity=Entity("shopper", ["shopper"]),
     event_time="event_time",
     max_age="1d",
-    features=windows(["1d", "2d"], source="clean/orders", time="at", orders=pl.len(), spent=pl.col("amount").sum()),
+    features=windows(
+        ["1d", "2d"],
+        source="clean/orders",
+        time="at",
+        orders=pl.len(),
+        spent=(pl.col("amount").sum(), "What was paid.", "EUR"),
+    ),
     owner="shop",
 )
 '''

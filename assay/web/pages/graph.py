@@ -218,7 +218,7 @@ def _minute(iso: Any) -> str:
 
 def _badge(node: GraphNode) -> Badge | None:
     checks = node.facts.get("checks")
-    return checks_badge(checks["passed"], checks["failed"], checks["quarantined"]) if checks else None
+    return checks_badge(**checks) if checks else None
 
 
 def _short(version: str) -> str:

@@ -101,8 +101,9 @@ def _badge(state: TableState) -> Badge | None:
         return checks_badge(len(names), [])
     days = sum(count for verdict, count in verdicts if (verdict.open if open_ else verdict.broken))
     if open_:
-        meaning = f"{len(open_)} of {len(names)} checks found something, in {days} of {batches} batches"
-        return Badge(f"✗ {len(open_)}/{len(names)}", "failed", meaning)
+        # What a check has stopped is no version of a table: of what is published, the checks can only warn.
+        meaning = f"{len(open_)} of {len(names)} checks warned, in {days} of {batches} batches"
+        return Badge(f"! {len(open_)}/{len(names)}, warned", "warned", meaning)
     meaning = f"rows that broke {len(broken)} of {len(names)} rules are in quarantine, from {days} of {batches} batches"
     return Badge(f"✓ {len(names)}, {len(broken)} with quarantine", "ok", meaning)
 

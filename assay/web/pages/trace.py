@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.errors import AssayError
-from assay.features.storage.verdict import found_something, was_handled
+from assay.features.storage.verdict import found_something, warned, was_handled
 from assay.features.tables.lake import Lake
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
@@ -128,23 +128,23 @@ def _note(node: Node, root: bool) -> str:
 def _badge(node: Node) -> Badge | None:
     if node.status != "readable":
         return Badge(node.status, "failed", f"its data is {node.status}")
+    return _of_checks(node)
+
+
+def _of_checks(node: Node) -> Badge | None:
     failed = _failed(node)
-    return checks_badge(len(node.checks) - len(failed), failed, _quarantined(node))
+    handled, warnings = ([check["name"] for check in node.checks if is_so(check)] for is_so in (was_handled, warned))
+    return checks_badge(len(node.checks) - len(failed), failed, handled, warnings)
 
 
 def _failed(node: Node) -> list[str]:
     return [check["name"] for check in node.checks if found_something(check)]
 
 
-def _quarantined(node: Node) -> list[str]:
-    return [check["name"] for check in node.checks if was_handled(check)]
-
-
 def _step(node: Node) -> dict[str, Any]:
     last, more = (node.commits[-1], len(node.commits) - 1) if node.commits else (None, 0)
     model = node.details.get("model_version") if node.kind == "model" else None
     trained = f"model {model} {metrics(node.details.get('metrics'))}".strip() if model is not None else ""
-    failed = _failed(node)
     return {
         "anchor": f"step-{node.id}",
         "style": style_of(node.kind),
@@ -152,8 +152,8 @@ def _step(node: Node) -> dict[str, Any]:
         "href": graph_link(dataset_id(node.table, node.snapshot.version)),
         "version": _ranges(node.versions_read),
         "read": trained or node.part_text,
-        "badge": checks_badge(len(node.checks) - len(failed), failed, _quarantined(node)),
-        "failed": failed,
+        "badge": _of_checks(node),
+        "failed": _failed(node),
         "contract": ", ".join(f"{item['name']} {item['version']}" for item in node.contracts),
         "run": last.run_id or "" if last else "",
         "run_href": graph_link(f"run:{last.run_id}") if last else "",

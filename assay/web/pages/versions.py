@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
-from assay.features.storage.verdict import found_something, was_handled
+from assay.features.storage.verdict import found_something, warned, was_handled
 from assay.features.tables.lake import Lake
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page
@@ -55,7 +55,10 @@ def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:
         "partition": commit.partition or "",
         "rows": f"{commit.rows:,}" if commit.rows is not None else "",
         "badge": checks_badge(
-            len(checks) - len(failed), failed, [check["name"] for check in checks if was_handled(check)]
+            len(checks) - len(failed),
+            failed,
+            [check["name"] for check in checks if was_handled(check)],
+            [check["name"] for check in checks if warned(check)],
         ),
         "contract": f"{contract['name']} {contract['version']}" if contract else "",
         "code": commit.code_version[:_SHA],

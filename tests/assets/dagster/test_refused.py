@@ -192,6 +192,7 @@ def test_a_day_of_which_most_would_be_quarantined_is_stopped_and_no_feature_says
     """An upstream that changes a sign or a spelling breaks every row."""
     shop.drop(4, shop.csv(4, *[-1.0] * 12))
     (failed,) = shop.run().failed
+    assert failed.warnings == ("12 of 12 rows broke amount.ge. Nothing was published.",), "so they are in no quarantine"
     assert failed.failed == ("clean/orders",)
     assert "12 of 12 rows broke a rule, 12 of them amount.ge: so many that" in failed.problems[0]
     for table in ("clean/orders", "quarantine/orders", "features/spending"):

@@ -103,7 +103,11 @@ def test_a_materialisation_shows_rows_version_schema_and_masked_previews(new_sho
     assert "amount.ge" in shown["broken_rules"]
     assert "1-1" in shown["preview"], "the preview shows rows"
     assert "1-3" in metadata(result, "quarantine", "orders")["preview"]
-    assert "2026-03-02 00:00:00" in metadata(result, "features", "spending")["preview"]
+    spending = metadata(result, "features", "spending")
+    assert "2026-03-02 00:00:00" in spending["preview"]
+    (spent,) = [column for column in spending["dagster/column_schema"].columns if column.name == "spent_2d"]
+    assert spent.description == "What was paid. Over clean/orders in the 2d before the row's time."
+    assert (spent.tags["unit"], spent.tags["window"]) == ("EUR", "2d")
     everything = str([event.materialization.metadata for event in result.get_asset_materialization_events()])
     assert "Ada" not in everything
     assert "Bob" not in everything
@@ -144,6 +148,7 @@ def test_a_blocking_rule_stops_the_batch_before_anything_is_published(new_shop: 
     result = materialise(new_shop, 1)
     (broken,) = [item for item in result.get_asset_check_evaluations() if not item.passed]
     assert (broken.check_name, broken.severity) == ("amount__ge", dg.AssetCheckSeverity.ERROR)
+    assert broken.description == "1 of 3 rows broke amount.ge. Nothing was published."
     assert new_shop.env.lake.tables() == ["raw/orders"], "only what came before the contract is out"
 
 

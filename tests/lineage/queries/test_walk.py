@@ -171,11 +171,11 @@ def test_facts_name_the_run_and_the_checks(any_store: LineageStore) -> None:
     any_store.put(json.dumps(event).encode())
     node = find(any_store, "dataset:assay:clean/t")
     assert node is not None
-    assert node.facts["checks"] == {"passed": 1, "failed": ["range"], "quarantined": []}
+    assert node.facts["checks"] == {"passed": 1, "failed": ["range"], "quarantined": [], "warned": []}
     assert (node.facts["run"], node.facts["written_at"]) == (run_id(1), at(1).isoformat())
 
 
-def test_rows_in_quarantine_are_told_from_failures(any_store: LineageStore) -> None:
+def test_rows_in_quarantine_and_warnings_are_told_from_failures(any_store: LineageStore) -> None:
     given = {
         "held": ("quarantine", "3"),
         "not evaluated": ("quarantine", "0"),
@@ -193,7 +193,12 @@ def test_rows_in_quarantine_are_told_from_failures(any_store: LineageStore) -> N
     for node_id in (f"run:{run_id(1)}", "dataset:assay:clean/t"):
         node = find(any_store, node_id)
         assert node is not None
-        assert node.facts["checks"] == {"passed": 1, "failed": sorted(given), "quarantined": ["held"]}
+        assert node.facts["checks"] == {
+            "passed": 1,
+            "failed": sorted(given),
+            "quarantined": ["held"],
+            "warned": ["not evaluated", "volume"],
+        }
 
 
 # -- random histories --------------------------------------------------------------------------------------------------
