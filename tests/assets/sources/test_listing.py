@@ -119,7 +119,7 @@ def test_what_happens_in_the_same_moment_as_a_look_is_found_by_the_next(
 ) -> None:
     """Here every change has the time of the one before, as where times are of whole seconds."""
     file = put(tmp_path, f"{DAYS[0]}/a.csv")
-    os.utime(file, (time.time() // 1,) * 2)
+    os.utime(file, (int(time.time()), int(time.time())))
     real = os.stat
 
     def coarse(path: Any, **given: Any) -> Any:
