@@ -50,6 +50,7 @@ from assay.features.tables.run_record import CheckResult
 from assay.features.tables.scan_in_order import scan_in_order
 from assay.features.tables.transaction import Transaction
 from assay.optional import installed
+from assay.row_source import RowSource
 from assay.settings import Settings
 
 VOLUME = "volume"
@@ -174,7 +175,7 @@ class Batch:
     in memory."""
 
     raw: pl.LazyFrame
-    in_order: pl.LazyFrame
+    in_order: RowSource
     published: Published | None
     lookup_tables: Mapping[str, TableState]
     decisions: pl.DataFrame
@@ -253,10 +254,10 @@ def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[t
             if folder is None:
                 return validate(rows, contract, lookup_tables=tables, published=batch.published, counts=batch.counts)
             return validate_spilled(
-                rows, contract, folder, lookup_tables=tables, published=batch.published, counts=batch.counts
+                batch.in_order, contract, folder, lookup_tables=tables, published=batch.published, counts=batch.counts
             )
 
-        raw = batch.in_order if folder is not None else batch.raw.collect().lazy()
+        raw = batch.in_order.lazy() if folder is not None else batch.raw.collect().lazy()
         yield apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
 
 
@@ -292,6 +293,8 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
         held = Written(source, settled.quarantined.with_columns(version), streamed)
         clean = Written(source, settled.clean, streamed, profiled=True)
+        if isinstance(outcome, SpilledOutcome) and batch.decisions.is_empty():  # decisions change which rows are clean
+            clean.given = outcome.clean_frames
         tx.write(source.quarantine, held.frames())
         columns = [name for name in settled.clean.collect_schema() if name not in LEFT_OUT]
         tx.write(source.clean, clean.frames(), column_lineage=_own_columns(source, columns, settled.edited))

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from assay.errors import AssayError
-from assay.row_source import row_source
+from assay.row_source import RowSource
 
 ROWS = 245_760  # of a block: two row groups of a data file
 
@@ -34,35 +34,58 @@ class Blocks:
             raise AssayError(
                 f"{self.folder} holds a batch already; give each batch an empty folder of its own"
             ) from None
-        frame.write_parquet(file, compression="lz4", statistics=False)
+        frame.write_ipc(file)  # neither encoded nor compressed: it is read a moment later
         self.schema = frame.schema
         self.heights.append(frame.height)
 
-    def lazy(self, beside: pl.DataFrame | None = None) -> pl.LazyFrame:
+    def rows(self, beside: pl.DataFrame | None = None) -> RowSource:
         """The rows, with these columns next to them, one value a row."""
         added = pl.DataFrame() if beside is None else beside
-        schema = pl.Schema(self.schema | added.schema)
-        return row_source(schema, lambda columns: self._frames(columns, added))
 
-    def _frames(self, columns: Sequence[str], beside: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        own = [name for name in columns if name in self.schema]
-        added = beside.select(name for name in columns if name not in self.schema)
+        def made(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+            own, others = (
+                [name for name in columns if name in self.schema],
+                added.select(set(columns) - set(self.schema)),
+            )
+            for number, first, height in self._places():
+                parts = [self._read(number, own)] if own else []
+                yield pl.concat([*parts, others.slice(first, height)], how="horizontal").select(columns)
+
+        return RowSource(pl.Schema(self.schema | added.schema), made)
+
+    def chosen(self, columns: Sequence[str], which: pl.Series) -> RowSource:
+        """Some columns of the rows for which `which`, a truth value a row, is true."""
+
+        def made(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+            for number, first, height in self._places():
+                yield self._read(number, columns).filter(which.slice(first, height))
+
+        return RowSource(pl.Schema({name: self.schema[name] for name in columns}), made)
+
+    def _places(self) -> Iterator[tuple[int, int, int]]:
+        """Of each block its number, the position of its first row, and how many rows it has."""
         first = 0
         for number, height in enumerate(self.heights):
-            parts = [pl.read_parquet(self._file(number), columns=own, glob=False)] if own else []
-            yield pl.concat([*parts, added.slice(first, height)], how="horizontal").select(columns)
+            yield number, first, height
             first += height
 
+    def _read(self, number: int, columns: Sequence[str]) -> pl.DataFrame:
+        return pl.scan_ipc(self._file(number), glob=False).select(columns).collect()
+
     def _file(self, number: int) -> Path:
-        return self.folder / f"rows-{number:06d}.parquet"
+        return self.folder / f"rows-{number:06d}.arrow"
 
 
-def in_blocks(batch: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """The rows of a query in frames as large as a block, but for the last: at least one frame. It runs once."""
+def in_blocks(batch: pl.LazyFrame | RowSource) -> Iterator[pl.DataFrame]:
+    """The rows of a query in frames no larger than a block: at least one frame. It runs once."""
+    if isinstance(batch, RowSource):
+        frames, schema = batch.frames(), batch.schema
+    else:
+        frames, schema = batch.collect_batches(chunk_size=ROWS, engine="streaming"), batch.collect_schema()
     given = False
-    for frame in batch.collect_batches(chunk_size=ROWS, maintain_order=True, engine="streaming"):
+    for frame in frames:
         for part in frame.iter_slices(ROWS):
             yield part
             given = True
     if not given:
-        yield pl.DataFrame(schema=batch.collect_schema())
+        yield pl.DataFrame(schema=schema)

@@ -14,6 +14,7 @@ from assay.checks.validation.blocks import Blocks, in_blocks
 from assay.checks.validation.parse import typed
 from assay.checks.validation.spill import Keys
 from assay.checks.validation.uniqueness import constant, fingerprint
+from assay.row_source import RowSource
 
 #: The link column that says what a reader could not read in a record (null: nothing).
 DEFECT = "_defect"
@@ -52,7 +53,7 @@ class Scan:
     def beside(self, columns: pl.DataFrame) -> pl.LazyFrame:
         """The rows with these columns next to them, one value a row."""
         if self.blocks is not None:
-            return self.blocks.lazy(columns)
+            return self.blocks.rows(columns).lazy()
         return pl.concat([self.rows, columns.lazy()], how="horizontal")
 
     def only(self, columns: pl.DataFrame, chosen: str) -> pl.LazyFrame:
@@ -106,7 +107,7 @@ class Scan:
 
 
 def scan_batch(
-    batch: pl.LazyFrame,
+    batch: pl.LazyFrame | RowSource,
     delivered: pl.Schema,
     plan: Compiled,
     members: Mapping[str, pl.Series],
@@ -131,12 +132,12 @@ def scan_batch(
     rules = [rule for rule in rules if rule.name not in certain]
     if folder is not None:
         return _spilled(batch, delivered, plan, members, rules, unreadable, certain, folder)
-    frame = _query(batch, delivered, plan, members, rules, unreadable, keyed=False).collect()
+    frame = _query(batch.lazy(), delivered, plan, members, rules, unreadable, keyed=False).collect()
     return Scan(frame.lazy(), frame[_truths(frame.columns)], frame.height, delivered, unreadable, certain)
 
 
 def _spilled(
-    batch: pl.LazyFrame,
+    batch: pl.LazyFrame | RowSource,
     delivered: pl.Schema,
     plan: Compiled,
     members: Mapping[str, pl.Series],
@@ -155,7 +156,7 @@ def _spilled(
         keys.add(frame.select(keys.columns))
         flags.append(frame.select(_truths(frame.columns)))
         del part, frame  # before the next ones are made
-    rows = blocks.lazy()
+    rows = blocks.rows().lazy()
     converted = _converted(plan, delivered)
     others = {
         _VERDICT + rule.name: _verdict(rule, members, unreadable, converted, delivered)
