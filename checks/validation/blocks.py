@@ -38,36 +38,23 @@ class Blocks:
         self.schema = frame.schema
         self.heights.append(frame.height)
 
-    def rows(self, beside: pl.DataFrame | None = None) -> RowSource:
-        """The rows, with these columns next to them, one value a row."""
+    def rows(
+        self, beside: pl.DataFrame | None = None, which: pl.Series | None = None, columns: Sequence[str] | None = None
+    ) -> RowSource:
+        """The rows with some columns next to them, one value a row; only those where `which` is true, only these `columns`."""
         added = pl.DataFrame() if beside is None else beside
+        schema = pl.Schema(self.schema | added.schema)
 
-        def made(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-            own, others = (
-                [name for name in columns if name in self.schema],
-                added.select(set(columns) - set(self.schema)),
-            )
-            for number, first, height in self._places():
+        def made(wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
+            own, others = [name for name in wanted if name in self.schema], added.select(set(wanted) - set(self.schema))
+            first = 0
+            for number, height in enumerate(self.heights):
                 parts = [self._read(number, own)] if own else []
-                yield pl.concat([*parts, others.slice(first, height)], how="horizontal").select(columns)
+                frame = pl.concat([*parts, others.slice(first, height)], how="horizontal").select(wanted)
+                yield frame if which is None else frame.filter(which.slice(first, height))
+                first += height
 
-        return RowSource(pl.Schema(self.schema | added.schema), made)
-
-    def chosen(self, columns: Sequence[str], which: pl.Series) -> RowSource:
-        """Some columns of the rows for which `which`, a truth value a row, is true."""
-
-        def made(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-            for number, first, height in self._places():
-                yield self._read(number, columns).filter(which.slice(first, height))
-
-        return RowSource(pl.Schema({name: self.schema[name] for name in columns}), made)
-
-    def _places(self) -> Iterator[tuple[int, int, int]]:
-        """Of each block its number, the position of its first row, and how many rows it has."""
-        first = 0
-        for number, height in enumerate(self.heights):
-            yield number, first, height
-            first += height
+        return RowSource(schema if columns is None else pl.Schema({name: schema[name] for name in columns}), made)
 
     def _read(self, number: int, columns: Sequence[str]) -> pl.DataFrame:
         return pl.scan_ipc(self._file(number), glob=False).select(columns).collect()

@@ -59,7 +59,7 @@ class Scan:
     def only(self, columns: pl.DataFrame, chosen: str) -> pl.LazyFrame:
         """The rows for which the column `chosen` of these columns is true, with these columns next to them."""
         if self.blocks is not None:
-            return self.beside(columns).filter(chosen)
+            return self.blocks.rows(columns, columns[chosen]).lazy()
         # What is in memory is cut before it is put side by side: a query would copy all of it to the same end.
         mask = columns[chosen]
         rows = self.rows.collect(engine="in-memory").filter(mask)

@@ -269,7 +269,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
     rows_quarantined = int(leaves.sum())
     columns, rows = [*(column.name for column in plan.columns), *links], None
     if scan.blocks is not None:
-        rows = scan.blocks.chosen(columns, ~leaves)
+        rows = scan.blocks.rows(which=~leaves, columns=columns)
         clean = rows.lazy()
     else:
         stays = scan.beside(marks.select(_LEAVES)).filter(~pl.col(_LEAVES)) if rows_quarantined else scan.rows
