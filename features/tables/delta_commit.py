@@ -186,7 +186,9 @@ def _committed(
         )
     except CommitFailedError:
         return False
-    if state.configuration.get(_INTERVAL) != PIN_SAFE[_INTERVAL]:  # made when checkpoints were rare: delta-rs goes by that
+    if (
+        state.configuration.get(_INTERVAL) != PIN_SAFE[_INTERVAL]
+    ):  # made when checkpoints were rare: delta-rs goes by that
         checkpoint_if_due(state.table.uri, version, storage.options)
     return True
 
