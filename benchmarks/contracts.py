@@ -1,4 +1,4 @@
-"""Validation against pandera and Great Expectations: CPU, memory and rows found. Prints a Markdown table.
+"""Validation against pandera, dataframely and Great Expectations: CPU, memory and rows found. Prints a Markdown table.
 
     python -m benchmarks.contracts --peers /tmp/peers                # 2 M rows, every engine, each three times
     python -m benchmarks.contracts --large 16000000                  # and our own on many rows
@@ -6,8 +6,8 @@
 One batch of orders: 12 columns, 16 rules, every kind of defect planted in 0.1 % of the rows; or besides one kind in 20 % of the
 rows; or nearly every kind at once in 20 % of the rows, as when an upstream sends shifted columns. Each measurement is a
 process of its own. CPU and seconds are those of the validation (with reading, where the engine is given a scan; with writing,
-where rows go to files), the peak is that of the whole process. Of 100 partitions in turn the mean of each is given. Great
-Expectations has virtual environments of its own in the --peers folder, made there if they are missing.
+where rows go to files), the peak is that of the whole process. Of 100 partitions in turn the mean of each is given. dataframely
+and Great Expectations have virtual environments of their own in the --peers folder, made there if they are missing.
 """
 
 import argparse
@@ -145,6 +145,12 @@ def _assay(batch: Batch, contract: type[Contract]) -> int:
     return validate(batch, contract).quarantined.height
 
 
+def _assay_with_counts(batch: Batch, contract: type[Contract]) -> int:
+    outcome = validate(batch, contract)
+    assert outcome.profile
+    return outcome.quarantined.height
+
+
 def _assay_with_clean(batch: Batch, contract: type[Contract]) -> int:
     outcome = validate(batch, contract)
     return outcome.report.rows_in - outcome.clean.height
@@ -174,17 +180,36 @@ def _frame(path: str) -> pl.DataFrame:
 #: name -> (how it is given the batch, what it does with it)
 ENGINES: dict[str, tuple[Callable[[str], Any], Callable[[Any, type[Contract]], int]]] = {
     "assay, in memory": (_frame, _assay),
+    "assay, in memory, counts too": (_frame, _assay_with_counts),
     "assay, in memory, clean rows too": (_frame, _assay_with_clean),
     "assay, scan": (_scan, _assay),
     "assay, spilled": (_scan, _assay_spilled),
     "pandera, in memory": (_frame, _pandera),
     "pandera, scan": (_scan, _pandera),
 }
-#: name -> (environment, what is installed there). pandas 3 keeps texts as Arrow does, pandas 2 as Python objects.
-PEERS = {
-    "Great Expectations, pandas 3": ("gx", ["great_expectations", "pandas>=3", "pyarrow"]),
-    "Great Expectations, pandas 2": ("gx2", ["great_expectations", "pandas<3", "pyarrow"]),
+
+
+@dataclass(frozen=True)
+class Peer:
+    """An engine with an environment of its own. arguments: what its script is called with before the batches."""
+
+    environment: str
+    packages: Sequence[str]
+    script: str
+    arguments: Sequence[str] = ()
+
+
+_DATAFRAMELY = ["dataframely", f"polars=={pl.__version__}"]
+FRAMES = {
+    f"dataframely, {name}": Peer("dataframely", _DATAFRAMELY, "contracts_dataframely.py", [argument])
+    for name, argument in {"in memory": "in-memory", "scan": "scan"}.items()
 }
+# pandas 3 keeps texts as Arrow does, pandas 2 as Python objects.
+EXPECTATIONS = {
+    "Great Expectations, pandas 3": Peer("gx", ["great_expectations", "pandas>=3", "pyarrow"], "contracts_gx.py"),
+    "Great Expectations, pandas 2": Peer("gx2", ["great_expectations", "pandas<3", "pyarrow"], "contracts_gx.py"),
+}
+PEERS = FRAMES | EXPECTATIONS
 
 
 def report(batches: list[Any], run: Callable[[Any], int]) -> None:
@@ -214,7 +239,16 @@ class Case:
 def measured(case: Case, engine: str, times: int, peers: Path | None) -> dict[str, float] | None:
     """The medians of several runs; None if the engine failed."""
     if engine in PEERS and peers is not None:
-        command = [str(environment(peers, engine)), str(Path(__file__).with_name("contracts_gx.py")), str(case.path)]
+        peer = PEERS[engine]
+        batches = sorted(case.path.iterdir()) if case.in_turn else [case.path]
+        contract = [case.contract] if peer.arguments else []
+        command = [
+            str(interpreter(peers, peer)),
+            str(Path(__file__).with_name(peer.script)),
+            *contract,
+            *peer.arguments,
+        ]
+        command += map(str, batches)
     else:
         command = [sys.executable, "-m", "benchmarks.contracts", "--engine", engine, "--batch", str(case.path)]
         command += ["--contract", case.contract, *(["--in-turn"] if case.in_turn else [])]
@@ -228,13 +262,12 @@ def measured(case: Case, engine: str, times: int, peers: Path | None) -> dict[st
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
-def environment(peers: Path, engine: str) -> Path:
+def interpreter(peers: Path, peer: Peer) -> Path:
     """The interpreter of a peer's own environment."""
-    name, packages = PEERS[engine]
-    python = peers / name / "bin" / "python"
+    python = peers / peer.environment / "bin" / "python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(peers / name)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True)
+        subprocess.run([sys.executable, "-m", "venv", str(peers / peer.environment)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *peer.packages], check=True)
     return python
 
 
@@ -243,7 +276,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--large", type=int, default=0, metavar="ROWS", help="also our own engines on so many rows")
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--peers", type=Path, help="folder for the environment of Great Expectations")
+    parser.add_argument("--peers", type=Path, help="folder for the environments of dataframely and Great Expectations")
     parser.add_argument("--folder", type=Path, help="where the batches are made (default: a temporary folder)")
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--batch", help=argparse.SUPPRESS)
@@ -255,8 +288,8 @@ def main() -> None:
         paths = sorted(Path(given.batch).iterdir()) if given.in_turn else [given.batch]
         report([read(str(path)) for path in paths], lambda batch: run(batch, CONTRACTS[given.contract]))
         return
-    ours = list(ENGINES)
-    everybody = [*ours, *(PEERS if given.peers else ())]
+    ours = [*ENGINES, *(FRAMES if given.peers else ())]
+    everybody = [*ours, *(EXPECTATIONS if given.peers else ())]
     cores = f"{platform.machine()}, {os.cpu_count()} cores (load {os.getloadavg()[0]:.1f})"
     print(
         f"{given.rows:,} rows × 12 columns, 16 rules; {cores}, Python {platform.python_version()}, medians of {given.times}\n"

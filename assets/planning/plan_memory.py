@@ -31,16 +31,16 @@ class PlanMemory:
     def __init__(self, steps: Sequence[Step], env: Resources, everything: Callable[[Step], Collection[str]]) -> None:
         self._env, self._everything = env, everything
         self._logs: dict[tuple[str, Mark | None], tuple[Mark | None, list[Change] | None]] = {}
-        self._marks: dict[str, dict[str, str]] = {}
+        self._unsettled: dict[str, frozenset[str]] = {}
         identities = {step.name: found for step in steps if (found := _identity(step, env)) is not None}
         loaded = env.plans.load(identities, _micros(env.now()) or 0)
         self._known: dict[str, Known] = {}
-        self._loaded: dict[str, tuple[dict[str, Mark | None], set[str]]] = {}
+        self._loaded: dict[str, tuple[dict[str, Mark | None], set[str], bytes]] = {}
         for step in steps:
             known = loaded.get(step.name) or self._nothing_known(step, identities.get(step.name, ""))
             self._known[step.name] = known
-            self._loaded[step.name] = dict(known.tables), set(known.open)
-            if step.watched is not None and step.watched.marks is not None:
+            self._loaded[step.name] = dict(known.tables), set(known.open), known.delivered
+            if step.watched is not None and step.watched.delivered is not None:
                 self._look_at_deliveries(step, step.watched, known)
         self._steps = {step.name: step for step in steps}
         self._watching = {step.name: step.watched for step in steps if step.watched and step.name in identities}
@@ -79,7 +79,7 @@ class PlanMemory:
             {
                 name: item
                 for name, item in known.items()
-                if item.seen or not item.written or (item.tables, item.open) != self._loaded[name]
+                if item.seen or not item.written or (item.tables, item.open, item.delivered) != self._loaded[name]
             }
         )
 
@@ -91,31 +91,28 @@ class PlanMemory:
 
     def _close(self, step: Step, known: Known, key: str, found: Look) -> None:
         """Nothing is to be done for this partition, until something changes."""
-        mark = self._marks.get(step.name, {}).get(key)
-        if mark == "":
+        if key in self._unsettled.get(step.name, ()):
             return  # its files may change without a trace
         watched = self._watching[step.name]
         trust = Trust() if found.prepared is None else watched.trust(found.prepared)
         due = found.held.until if found.held is not None else None
         until = min((moment for moment in (trust.until, due) if moment is not None), default=None)
-        known.seen[key] = Seen(
-            mark, _micros(trust.since), _micros(until), _micros(trust.latest), frozenset(trust.files)
-        )
+        known.seen[key] = Seen(_micros(trust.since), _micros(until), _micros(trust.latest), frozenset(trust.files))
         known.open.discard(key)
 
     def _look_at_deliveries(self, step: Step, watched: Watched, known: Known) -> None:
         """Open the partitions whose deliveries have changed, or may have. Where all are gone, nothing is to be done."""
         try:
             with panics_as_errors(step.outputs[0]):
-                marks = watched.marks(self._env.settings) if watched.marks else None
+                found = watched.delivered(self._env.settings, known.delivered) if watched.delivered else None
         except Exception:  # looking at all of them says what is wrong
-            marks = None
-        if marks is None:
+            found = None
+        if found is None:
             known.open |= set(self._everything(step))
+            known.delivered = b""
             return
-        self._marks[step.name] = dict(marks)
-        changed = {key for key, mark in marks.items() if not mark or known.marks.get(key) != mark}
-        known.open |= set(step.partitioning.known(sorted(changed)))
+        known.delivered, self._unsettled[step.name] = found.seen, found.unsettled
+        known.open |= set(step.partitioning.known(sorted(found.changed)))
 
     # -- what has changed ------------------------------------------------------------------------------------------
 
@@ -212,7 +209,7 @@ def _identity(step: Step, env: Resources) -> str | None:
         return None
     parts = (step.code_version, step.partitioning, step.outputs, sorted(watched.tables.items()), also, step.hold)
     places = (env.lake.storage.root, str(env.settings.landing_path.absolute()))
-    return hashlib.sha256(f"2 {parts!r} {places!r}".encode()).hexdigest()
+    return hashlib.sha256(f"3 {parts!r} {places!r}".encode()).hexdigest()
 
 
 def _micros(moment: datetime | None) -> int | None:

@@ -5,24 +5,20 @@ counts, the others are superseded.
 """
 
 import hashlib
-import os
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from assay.assets.sources.file_hashes import SETTLED_NS, FileHashes
+from assay.assets.sources.file_hashes import FileHashes
 from assay.errors import AssayError
 from assay.features.tables.partitioning import KEY, Partitioning
 
 _REVISION = re.compile(r"(?P<stem>.+)\.r(?P<number>[1-9]\d*)")
-_UNFINISHED = (".tmp", ".part")
+UNFINISHED = (".tmp", ".part")
 PIECE = 1 << 23  # bytes of a file that are read at a time
-_LONG = 500  # a mark of more characters is kept as its digest
 _COMPONENT = re.compile(r"\{(?:day|partition)\}/")
 
 
@@ -108,7 +104,7 @@ def delivered_partitions(landing: Path, pattern: str, partitioning: Partitioning
     """The partitions, in order, for which any file matching `pattern`, e.g. `tickets/{day}/*`, has been delivered."""
     folder, _ = split_pattern(pattern)
     keys = (entry.name for entry in (landing / folder).glob("*") if partitioning.is_key(entry.name) and entry.is_dir())
-    return partitioning.known([key for key in keys if next(_files(landing, pattern, key), None)])
+    return partitioning.known([key for key in keys if next(files_of(landing, pattern, key), None)])
 
 
 def unplaced_folders(
@@ -121,47 +117,8 @@ def unplaced_folders(
         f"{folder}{name}"
         for name in found
         if not partitioning.is_key(name)
-        and any(not suffixes or file.suffix in suffixes for file in _files(landing, pattern, name))
+        and any(not suffixes or file.suffix in suffixes for file in files_of(landing, pattern, name))
     )
-
-
-def delivery_marks(landing: Path, pattern: str, partitioning: Partitioning) -> dict[str, str]:
-    """For each partition with files a text that changes when a file comes, goes or changes: from names, sizes, times of change
-    and inodes, as `FileHashes` knows files. "" where a file has changed so lately that it could change without a trace."""
-    folder, rest = split_pattern(pattern)
-    settled = time.time_ns() - SETTLED_NS
-    marks: dict[str, str] = {}
-    try:
-        with os.scandir(landing / folder) as entries:
-            partitions = [entry for entry in entries if partitioning.is_key(entry.name) and entry.is_dir()]
-    except FileNotFoundError:
-        return {}
-    for entry in partitions:
-        found = sorted(_stats(landing, pattern, entry, rest))
-        if found:
-            text = repr(found) if all(modified < settled for _, _, modified, _ in found) else ""
-            marks[entry.name] = text if len(text) < _LONG else hashlib.sha256(text.encode()).hexdigest()
-    return marks
-
-
-def _stats(landing: Path, pattern: str, partition: os.DirEntry[str], rest: str) -> Iterator[tuple[str, int, int, int]]:
-    """Name, size, time of change and inode of each file that may be a delivery."""
-    if "/" in rest or "**" in rest:
-        for file in _files(landing, pattern, partition.name):
-            found = file.stat()
-            yield os.fsdecode(file), found.st_size, found.st_mtime_ns, found.st_ino
-        return
-    with os.scandir(partition) as entries:
-        for entry in entries:
-            name = entry.name
-            if (
-                not name.startswith(".")
-                and not name.endswith(_UNFINISHED)
-                and fnmatchcase(name, rest)
-                and entry.is_file()
-            ):
-                found = entry.stat()
-                yield name, found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def scan_partition(
@@ -177,7 +134,7 @@ def scan_partition(
         raise AssayError(f"{key!r} cannot be a partition: it is no folder's name.")
     files = [
         _deliver(landing, file, key, hashes)
-        for file in _files(landing, pattern, key)
+        for file in files_of(landing, pattern, key)
         if not suffixes or file.suffix in suffixes
     ]
     latest: dict[str, Delivery] = {}
@@ -206,10 +163,11 @@ def _deliver(landing: Path, file: Path, key: str, hashes: FileHashes) -> Deliver
     return Delivery(path, file, digest, size, key, int(match["number"]) if match else 0)
 
 
-def _files(landing: Path, pattern: str, key: str) -> Iterator[Path]:
+def files_of(landing: Path, pattern: str, key: str) -> Iterator[Path]:
+    """The files of a partition that may be deliveries."""
     folder, rest = split_pattern(pattern)
     for file in (landing / folder / key).glob(rest):
-        if file.is_file() and not file.name.startswith(".") and file.suffix not in _UNFINISHED:
+        if file.is_file() and not file.name.startswith(".") and file.suffix not in UNFINISHED:
             yield file
 
 

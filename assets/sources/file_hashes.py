@@ -14,7 +14,8 @@ from pathlib import Path
 
 _Mark = tuple[int, int, int]  # size, modification time in ns, inode
 # A file changed within the clock's resolution of being hashed could change again without a trace: not remembered.
-SETTLED_NS = 50_000_000
+_SETTLED_NS = 50_000_000
+_COARSE_NS = 2_000_000_000  # where the file system keeps whole seconds, or every other one
 _SCHEMA = "create table if not exists hashes (file blob primary key, size int, modified int, inode int, sha256 text)"
 _WAIT_SECONDS = 2.0
 
@@ -42,7 +43,7 @@ class FileHashes:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
         self.computed += 1
-        if _mark(file) == mark and time.time_ns() - mark[1] > SETTLED_NS:
+        if _mark(file) == mark and has_settled(mark[1], time.time_ns()):
             self._known[key] = (mark, digest)
             self._new.add(key)
         return digest, size
@@ -109,6 +110,11 @@ class FileHashes:
 def hashes_in(home: Path) -> FileHashes:
     """The hashes kept in a home, one for the whole process."""
     return FileHashes(home / "file-hashes.db")
+
+
+def has_settled(modified: int, now: int) -> bool:
+    """Whether a file that was modified then, and is changed now, has another time of modification (ns since 1970)."""
+    return now - modified > (_SETTLED_NS if modified % 1_000_000_000 else _COARSE_NS)
 
 
 def _mark(file: Path) -> _Mark:

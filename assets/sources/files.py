@@ -1,6 +1,6 @@
 """`Files`: what upstreams drop into the landing folder, by partition."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,12 +9,12 @@ import polars as pl
 from assay.assets.sources.deliveries import (
     Delivery,
     delivered_partitions,
-    delivery_marks,
     scan_partition,
     split_pattern,
     unplaced_folders,
 )
 from assay.assets.sources.dispatch import delivery_blocks, read_delivery
+from assay.assets.sources.listing import Delivered, delivered_since
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
@@ -50,8 +50,8 @@ class Files(SourceReader):
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         return delivered_partitions(settings.landing_path, self.pattern, partitioning)
 
-    def marks(self, settings: Settings, partitioning: Partitioning) -> Mapping[str, str]:
-        return delivery_marks(settings.landing_path, self.pattern, partitioning)
+    def delivered(self, settings: Settings, partitioning: Partitioning, before: bytes = b"") -> Delivered:
+        return delivered_since(settings.landing_path, self.pattern, partitioning, before)
 
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         if not partitioning.is_partitioned:

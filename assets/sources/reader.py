@@ -9,6 +9,7 @@ import polars as pl
 
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.sources.listing import Delivered, by_marks
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
@@ -82,6 +83,21 @@ class SourceReader(Protocol):
         """
         del settings, partitioning
         return None
+
+    def delivered(self, settings: Settings, partitioning: Partitioning, before: bytes = b"") -> Delivered | None:
+        """What has changed of the deliveries since another look, for a reader that can tell with less than a mark of each
+        partition.
+
+        Args:
+            settings: where things are.
+            partitioning: how the source is cut.
+            before: `seen` of the other look; empty: there was none, and everything has changed.
+
+        Returns:
+            What has changed, by default as `marks` has it, or None where there are none.
+        """
+        marks = self.marks(settings, partitioning)
+        return None if marks is None else by_marks(marks, before)
 
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         """Folders or the like where something was delivered under a name that is no partition's, so that it is never read."""

@@ -74,11 +74,15 @@ class DecidedBatch:
 
 def latest_decisions(decisions: pl.DataFrame) -> pl.DataFrame:
     """One decision per row: the last."""
+    if decisions.is_empty():
+        return decisions
     return decisions.sort("decided_at", "decision_id").unique(LINK, keep="last", maintain_order=True)
 
 
 def expired(decisions: pl.DataFrame, today: date) -> list[str]:
     """Ids of decisions whose exceptions do not hold any more."""
+    if decisions.is_empty():
+        return []
     return decisions.filter(pl.col("until") < today)["decision_id"].unique().sort().to_list()
 
 

@@ -173,7 +173,7 @@ class Batch:
 
     raw: pl.LazyFrame
     published: Published | None
-    lookup_tables: Mapping[str, pl.LazyFrame]
+    lookup_tables: Mapping[str, TableState]
     decisions: pl.DataFrame
     today: date
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -190,10 +190,9 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     lookup_tables = {}
     for table in _references(source):
         available(tx, table, [])
-        lookup_tables[table] = tx.read(table, lookup=True)
+        lookup_tables[table] = tx.note(table, lookup=True)
     try:
-        tx.read(source.clean, lookup=True, excluded=[batch])
-        published = Published(source, tx.state(source.clean), batch)
+        published = Published(source, tx.note(source.clean, lookup=True, excluded=[batch]), batch)
     except TableMissing:
         published = None
     today = env.now().date()
@@ -243,7 +242,7 @@ def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[t
             folder = stack.enter_context(scratch(settings.home))
 
         def one(rows: pl.LazyFrame, contract: type[Contract], clean: pl.LazyFrame | None) -> Judged:
-            tables = batch.lookup_tables
+            tables = {name: state.scan() for name, state in batch.lookup_tables.items()}
             if clean is not None:  # rows that are released are only some of the batch: they are not counted again
                 return validate(rows, contract, lookup_tables=tables, published=With(batch.published, clean))
             if folder is None:

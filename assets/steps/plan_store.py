@@ -15,9 +15,12 @@ from assay.features.storage.delta_log import Mark
 
 _SCHEMA = """
 create table if not exists steps (step text primary key, identity text, written int, tables text, open text) without rowid;
+create table if not exists deliveries (step text primary key, seen blob);
 create table if not exists partitions (
-    step text, partition text, mark text, since int, until int, latest int, primary key (step, partition)
+    step text, partition text, since int, until int, latest int, primary key (step, partition)
 ) without rowid;
+create index if not exists not_before on partitions (step, since) where since is not null;
+create index if not exists not_after on partitions (step, until) where until is not null;
 create table if not exists files (step text, sha256 text, partition text, primary key (step, sha256, partition))
     without rowid;
 create index if not exists files_of_partitions on files (step, partition);
@@ -31,10 +34,9 @@ class Forgotten(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of one partition of a step: the mark of its deliveries, from when until when it holds and up to which
-    moment its rows go (microseconds since 1970), and which files were delivered for it."""
+    """What is known of one partition of a step: from when until when it holds and up to which moment its rows go
+    (microseconds since 1970), and which files were delivered for it."""
 
-    mark: str | None = None
     since: int | None = None
     until: int | None = None
     latest: int | None = None
@@ -48,7 +50,7 @@ class Known:
     Attributes:
         tables: up to which version each table was taken into account (None: it was not there).
         open: the partitions that have to be looked at. The others have nothing to do for as long as nothing changes.
-        marks: of the deliveries of each partition when it was looked at.
+        delivered: what a look at its deliveries showed. Partitions that are not open were looked at since, or are the same.
         seen: the partitions that were looked at since it was loaded.
         written: how often it was kept; 0: nothing that is kept of the step is true.
     """
@@ -56,7 +58,7 @@ class Known:
     identity: str
     tables: dict[str, Mark | None] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
-    marks: dict[str, str] = field(default_factory=dict)
+    delivered: bytes = b""
     seen: dict[str, Seen] = field(default_factory=dict)
     written: int = 0
 
@@ -138,10 +140,11 @@ def _known(database: sqlite3.Connection, step: str, identity: str, now: int) -> 
     row = database.execute(query, (step, identity)).fetchone()
     if row is None:
         return None
-    marks = database.execute("select partition, mark from partitions where step = ? and mark is not null", (step,))
-    query = "select partition from partitions where step = ? and (since > ? or until <= ?)"
-    over = {key for (key,) in database.execute(query, (step, now, now))}
-    return Known(identity, _tables(row[0]), {*json.loads(row[1]), *over}, dict(marks), written=row[2])
+    query = """select partition from partitions where step = :step and since is not null and since > :now
+        union all select partition from partitions where step = :step and until is not null and until <= :now"""
+    over = {key for (key,) in database.execute(query, {"step": step, "now": now})}
+    seen = database.execute("select seen from deliveries where step = ?", (step,)).fetchone()
+    return Known(identity, _tables(row[0]), {*json.loads(row[1]), *over}, seen[0] if seen else b"", written=row[2])
 
 
 def _tables(text: str) -> dict[str, Mark | None]:
@@ -163,8 +166,10 @@ def _replace(database: sqlite3.Connection, step: str, item: Known) -> None:
     text = json.dumps({name: mark and [mark.version, mark.sign] for name, mark in known.items()})
     row = (step, item.identity, written + 1, text, json.dumps(sorted(open_)))
     database.execute("insert or replace into steps values (?, ?, ?, ?, ?)", row)
-    rows = [(step, key, one.mark, one.since, one.until, one.latest) for key, one in item.seen.items()]
-    database.executemany("insert or replace into partitions values (?, ?, ?, ?, ?, ?)", rows)
+    database.execute("insert or replace into deliveries values (?, ?)", (step, item.delivered))
+    rows = [(step, key, one.since, one.until, one.latest) for key, one in item.seen.items()]
+    columns = "step, partition, since, until, latest"  # a file of an earlier version has one more
+    database.executemany(f"insert or replace into partitions ({columns}) values (?, ?, ?, ?, ?)", rows)
     database.executemany("delete from files where step = ? and partition = ?", [row[:2] for row in rows])
     files = [(step, sha256, key) for key, one in item.seen.items() for sha256 in sorted(one.files)]
     database.executemany("insert into files values (?, ?, ?)", files)

@@ -61,7 +61,7 @@ def _watched(source: Source) -> Watched:
     """Besides its files, a partition depends on which of their bytes other partitions hold."""
     return Watched(
         {source.raw: Concern(files=True)},
-        marks=lambda settings: source.reader.marks(settings, source.partitioning),
+        delivered=lambda settings, before: source.reader.delivered(settings, source.partitioning, before),
         trust=lambda observed: Trust(files=frozenset(delivery.sha256 for delivery in observed.listed)),
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from assay.assets.sources.listing import Delivered
 from assay.features.storage.delta_log import Change
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
@@ -79,14 +80,14 @@ class Watched:
 
     Attributes:
         tables: each table that decides anything, the step's own outputs too, and which partitions its changes concern.
-        marks: for each partition with deliveries a text that changes with them ("" where that cannot be told yet), or None
-            where no such text can be had; then all partitions are looked at.
+        delivered: what has changed of its deliveries since a look that was kept, or None where that cannot be told; then
+            all partitions are looked at.
         settings: what else decides, as text.
         trust: for how long what `prepare` gave holds.
     """
 
     tables: Mapping[str, Concern]
-    marks: Callable[[Settings], Mapping[str, str] | None] | None = None
+    delivered: Callable[[Settings, bytes], Delivered | None] | None = None
     settings: Callable[[Settings], str] = lambda settings: ""
     trust: Callable[[Any], Trust] = lambda prepared: Trust()
 

@@ -64,9 +64,9 @@ class ContractInfo:
     quarantine: QuarantineLimits = field(default_factory=QuarantineLimits)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """A contract ready to be evaluated."""
+    """A contract ready to be evaluated. One is equal to itself only: expressions cannot be compared."""
 
     info: ContractInfo
     columns: tuple[Column, ...]

@@ -21,8 +21,8 @@ from assay.checks.validation.uniqueness import (
     published_prints,
 )
 
-# An internal column next to the scanned rows; no delivered column starts with a control character.
-_SHARES = "\x1fshares"
+# Internal columns next to the scanned rows; no delivered column starts with a control character.
+_SHARES, _UNKNOWN = "\x1fshares", "\x1funknown"
 
 
 @dataclass(slots=True)
@@ -43,9 +43,8 @@ class Verdicts:
     def add(self, rows: Mapping[str, pl.Series]) -> None:
         """Verdicts per row. All are counted at once: asking a series for anything costs more than the answer."""
         if rows:
-            frame = pl.DataFrame(rows)
-            counted = zip(frame.select((~pl.all()).sum()).row(0), frame.null_count().row(0), strict=True)
-            self.counts |= dict(zip(rows, counted, strict=True))
+            counted = pl.DataFrame(rows).select((~pl.all()).sum(), pl.all().null_count().name.suffix(_UNKNOWN)).row(0)
+            self.counts |= dict(zip(rows, zip(counted[: len(rows)], counted[len(rows) :], strict=True), strict=True))
             self.rows |= rows
 
     def broken(self, rules: Iterable[Rule]) -> pl.DataFrame:
@@ -138,10 +137,7 @@ def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: Publi
     groups = [
         Groups(
             rule,
-            # A row whose key cannot be read is in no group.
-            scan.collect(
-                candidates.select(pl.when(scan.is_known(rule.inputs)).then(expr) for expr in key_expressions(rule))
-            ),
+            scan.collect(candidates.select(_keys(scan, rule))),
             scan.collect(candidates.select(rule.entity)) if rule.entity else None,
         )
         for rule in rules
@@ -150,6 +146,12 @@ def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: Publi
         positions = broken if shares is None else shares.arg_true().gather(broken)
         valid = constant(True, verdicts.height).scatter(positions, False)
         verdicts.add({rule.name: valid if scan.knows_all(rule.inputs) else valid.set(~scan.known(rule.inputs), None)})
+
+
+def _keys(scan: Scan, rule: SetRule) -> list[pl.Expr]:
+    """The key's columns. A row whose key cannot be read is in no group."""
+    keys = key_expressions(rule)
+    return keys if scan.knows_all(rule.inputs) else [pl.when(scan.is_known(rule.inputs)).then(key) for key in keys]
 
 
 def _prints(file: Path, column: str) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -49,6 +50,15 @@ class Scan:
     def beside(self, columns: pl.DataFrame) -> pl.LazyFrame:
         """The rows with these columns next to them, one value a row."""
         return pl.concat([self.rows, columns.lazy()], how="horizontal")
+
+    def only(self, columns: pl.DataFrame, chosen: str) -> pl.LazyFrame:
+        """The rows for which the column `chosen` of these columns is true, with these columns next to them."""
+        if self.file is not None:
+            return self.beside(columns).filter(chosen)
+        # What is in memory is cut before it is put side by side: a query would copy all of it to the same end.
+        mask = columns[chosen]
+        rows = self.rows.collect(engine="in-memory").filter(mask)
+        return pl.concat([rows, columns.filter(mask)], how="horizontal").lazy()
 
     @property
     def original(self) -> dict[str, pl.Expr]:
@@ -141,6 +151,28 @@ def _query(
     *,
     keyed: bool,
 ) -> pl.LazyFrame:
+    names = frozenset(rule.name for rule in rules)
+    columns, failed, verdicts = _expressions(tuple(delivered.items()), plan, names, unreadable, keyed)
+    looked_up = [
+        _verdict(rule, members, unreadable, (), delivered).alias(_VERDICT + rule.name)
+        for rule in rules
+        if isinstance(rule, ForeignKeyRule)
+    ]
+    return batch.select(columns).with_columns(failed).with_columns(*verdicts, *looked_up)
+
+
+@lru_cache(64)
+def _expressions(
+    delivered_types: tuple[tuple[str, pl.DataType], ...],
+    plan: Compiled,
+    names: frozenset[str],
+    unreadable: frozenset[str],
+    keyed: bool,
+) -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
+    """The columns of a scan, what says that they could not be read, and the verdicts and keys over them. The next batch of the
+    kind has the same; making them takes as long as judging thousands of rows by them."""
+    delivered = pl.Schema(delivered_types)
+    rules = [rule for rule in plan.rules if rule.name in names]
     types = [_typed(column, delivered).alias(column.name) for column in plan.columns]
     links = [pl.col(name) for name in delivered if is_link(name)]
     # A column that already has the contract's type is its own original.
@@ -154,18 +186,17 @@ def _query(
         if column.name in unreadable
     ]
     verdicts = [
-        _verdict(rule, members, unreadable, converted, delivered).alias(_VERDICT + rule.name)
+        _verdict(rule, {}, unreadable, converted, delivered).alias(_VERDICT + rule.name)
         for rule in rules
-        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule, ForeignKeyRule))
+        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule))
     ]
-    keys = []
     if keyed:
         for rule in rules:
             if isinstance(rule, SetRule):
                 unknown = _unknown(rule.inputs, unreadable, DEFECT in delivered)
                 key = fingerprint(rule.key)
-                keys.append((key if unknown is None else pl.when(~unknown).then(key)).alias(_KEY + rule.name))
-    return batch.select(*original, *types, *links, *defective).with_columns(failed).with_columns(*verdicts, *keys)
+                verdicts.append((key if unknown is None else pl.when(~unknown).then(key)).alias(_KEY + rule.name))
+    return [*original, *types, *links, *defective], failed, verdicts
 
 
 def _typed(column: Column, delivered: pl.Schema) -> pl.Expr:

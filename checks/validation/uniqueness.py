@@ -12,6 +12,7 @@ from assay.checks.contract.rules import Column, SetRule
 from assay.errors import AssayError
 
 Values = tuple[Any, ...]
+_FEW = 10_000
 #: Key -> the entities that have it (None stands for rows that have no entity).
 Owners = dict[Values | None, set[Values | None]]
 
@@ -99,14 +100,18 @@ def _broken_alone(group: Groups, suspects: pl.Series, clean: pl.Series, owned: O
     """The same for the usual case, that rows share keys of one rule only: then what other rules say is settled, and the
     first clean row of a key stays."""
     names = group.key.columns
-    rows = group.key[suspects].with_columns(position=suspects, clean=clean.gather(suspects))
+    rows = group.key.lazy().select(pl.all().gather(suspects), position=suspects, clean=clean.gather(suspects))
     first = pl.col("position").filter("clean").min().over(names)
     broken = rows.with_columns(later=(pl.col("position") > first).fill_null(False))
     if owned:
-        taken = pl.DataFrame(list(owned), schema=group.key.schema, orient="row").with_columns(taken=pl.lit(True))
-        broken = broken.join(taken, on=names, how="left", maintain_order="left")
-        return broken.filter(pl.col("later") | pl.col("taken").fill_null(False))["position"].to_list()
-    return broken.filter("later")["position"].to_list()
+        broken = broken.join(_taken(group.key, owned), on=names, how="left", maintain_order="left")
+        broken = broken.with_columns(later=pl.col("later") | pl.col("taken").fill_null(False))
+    return broken.filter("later").select("position").collect(engine="in-memory").to_series().to_list()
+
+
+def _taken(key: pl.DataFrame, owned: Owners) -> pl.LazyFrame:
+    """The published keys, each beside `taken`, which is true."""
+    return pl.LazyFrame(list(owned), schema=key.schema, orient="row").with_columns(taken=pl.lit(True))
 
 
 def published_inputs(rule: SetRule, published: pl.LazyFrame, columns: Mapping[str, Column]) -> pl.LazyFrame:
@@ -154,12 +159,17 @@ def _shared(key: pl.DataFrame, owned: Owners) -> pl.Series:
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(repeated) and not owned:
         return constant(False, key.height)
-    duplicated = prints.is_in(pl.Series(repeated).unique().implode()).fill_null(False)
-    taken = pl.DataFrame(list(owned), schema=key.schema, orient="row").with_columns(taken=pl.lit(True))
-    if not taken.is_empty():
-        joined = key.join(taken, on=key.columns, how="left", maintain_order="left")
-        duplicated |= joined["taken"].fill_null(False)
-    return duplicated & key.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    rows = key.lazy().with_columns(prints.is_in(_values(repeated).implode()).fill_null(False).alias("shared"))
+    if owned:
+        rows = rows.join(_taken(key, owned), on=key.columns, how="left", maintain_order="left")
+        rows = rows.with_columns(shared=pl.col("shared") | pl.col("taken").fill_null(False))
+    return rows.select("shared").collect(engine="in-memory").to_series()
+
+
+def _values(ordered: np.ndarray) -> pl.Series:
+    """The different ones of sorted numbers. A few go through Python: polars loads numpy's masked arrays to take an array."""
+    different = ordered[np.diff(ordered, prepend=ordered[:1] + 1) != 0]
+    return pl.Series(different.tolist() if len(different) < _FEW else different, dtype=pl.UInt64)
 
 
 def _members(group: Groups, positions: pl.Series) -> Iterable[tuple[Values | None, Values | None]]:

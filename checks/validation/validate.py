@@ -1,8 +1,10 @@
 """One batch against one contract: which rows are clean, which leave and why, what was counted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Generic, TypeVar, cast
 
 import polars as pl
 
@@ -19,6 +21,7 @@ from assay.checks.validation.uniqueness import AllRows, PublishedRows
 from assay.errors import AssayError
 
 Frame = pl.DataFrame | pl.LazyFrame
+T = TypeVar("T")
 
 #: What readers say about records that they cannot read; always reported when the batch has the column `_defect`.
 READER_DEFECTS = ("unparsable", "encoding")
@@ -30,16 +33,16 @@ _BROKEN, _LEAVES, _CODE, _NAMES = "\x1fbroken:", "\x1fleaves", "\x1fcode:", "\x1
 
 
 @dataclass(slots=True)
-class _Later:
-    """Rows that are copied out of a batch when they are asked for; then the batch is let go."""
+class _Later(Generic[T]):
+    """What is made of a batch when it is first asked for; then the batch is let go."""
 
-    make: Callable[[], pl.DataFrame] | None
-    made: pl.DataFrame = field(default_factory=pl.DataFrame)
+    make: Callable[[], T] | None
+    made: T | None = None
 
-    def rows(self) -> pl.DataFrame:
+    def get(self) -> T:
         if self.make is not None:
             self.made, self.make = self.make(), None
-        return self.made
+        return cast(T, self.made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +54,19 @@ class Outcome:
 
     quarantined: pl.DataFrame
     report: Report
-    profile: BatchCounts
-    _clean: _Later = field(repr=False)
+    _profile: _Later[BatchCounts] = field(repr=False)
+    _clean: _Later[pl.DataFrame] = field(repr=False)
 
     @property
     def clean(self) -> pl.DataFrame:
         """The contract's columns, typed, in its order, then the link columns. Made when first asked for: who only wants to
         know what is wrong does not pay for it."""
-        return self._clean.rows()
+        return self._clean.get()
+
+    @property
+    def profile(self) -> BatchCounts:
+        """Per column what was counted: nulls, distinct values, minimum, maximum, mean. Counted when first asked for."""
+        return self._profile.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,12 @@ class SpilledOutcome:
     clean: pl.LazyFrame
     quarantined: pl.LazyFrame
     report: Report
-    profile: BatchCounts
+    _profile: _Later[BatchCounts] = field(repr=False)
+
+    @property
+    def profile(self) -> BatchCounts:
+        """As of an `Outcome`. It is counted from the folder when it is first asked for."""
+        return self._profile.get()
 
 
 def validate(
@@ -101,8 +114,8 @@ def validate(
         AssayError: A lookup table or `published` lacks a column, or a rule fails to run.
     """
     scan, outcome = _validated(frame, contract, _tables(lookup_tables, references), published, counts, None)
-    quarantined = scan.collect(outcome.quarantined)
-    return Outcome(quarantined, outcome.report, outcome.profile, _Later(lambda: scan.collect(outcome.clean)))
+    quarantined = outcome.quarantined.collect(engine="in-memory")
+    return Outcome(quarantined, outcome.report, outcome._profile, _Later(lambda: scan.collect(outcome.clean)))
 
 
 def validate_spilled(
@@ -121,8 +134,8 @@ def validate_spilled(
     bits a row and rule, the rows that share a key with another row, and the values that lookup tables hold. Custom
     pandera functions see the whole batch at once, so they need memory for it.
 
-    Read `clean` and `quarantined` (`sink_parquet`, `collect_batches`, …) before the folder is deleted. It holds the rows as
-    delivered, personal data included.
+    Read `clean`, `quarantined` (`sink_parquet`, `collect_batches`, …) and `profile` before the folder is deleted. It holds
+    the rows as delivered, personal data included.
 
     Args:
         frame: As for `validate`.
@@ -261,7 +274,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
         clean=stays.select(*(column.name for column in plan.columns), *links),
         quarantined=_quarantined(scan, marks),
         report=report,
-        profile=batch_counts(scan, plan.columns),
+        _profile=_Later(lambda: batch_counts(scan, plan.columns)),
     )
 
 
@@ -269,14 +282,14 @@ def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
     """The rows that leave, as delivered, with the names of the rules that each breaks."""
     broken = [name for name in marks.columns if name.startswith(_BROKEN)]
     # Many rows break few combinations of rules, so names are listed once a combination. A code is 64 rules as bits.
-    codes = {f"{_CODE}{first}": _code(broken[first : first + 64]) for first in range(0, len(broken) or 1, 64)}
-    combinations = marks.filter(_LEAVES).select(**codes).unique()
+    codes = {f"{_CODE}{first}": _code(*broken[first : first + 64]) for first in range(0, len(broken) or 1, 64)}
+    combinations = marks.lazy().filter(_LEAVES).select(**codes).unique().collect(engine="in-memory")
     names = [
         [name.removeprefix(_BROKEN) for index, name in enumerate(broken) if words[index // 64] >> index % 64 & 1]
         for words in combinations.iter_rows()
     ]
     listed = combinations.with_columns(pl.Series(_NAMES, names, dtype=pl.List(pl.String))).lazy()
-    leaving = scan.beside(marks).filter(_LEAVES).with_columns(**codes)
+    leaving = scan.only(marks, _LEAVES).with_columns(**codes)
     rules = pl.col(_NAMES)
     if DEFECT in scan.delivered:
         rules = rules.list.concat(pl.concat_list("row." + pl.col(DEFECT)).list.drop_nulls())
@@ -284,7 +297,8 @@ def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
     return joined.select(**scan.original | {RULES: rules})
 
 
-def _code(names: Sequence[str]) -> pl.Expr:
+@lru_cache(256)
+def _code(*names: str) -> pl.Expr:
     bits = (pl.col(name).cast(pl.UInt64) * pl.lit(1 << index, pl.UInt64) for index, name in enumerate(names))
     return pl.sum_horizontal(pl.lit(0, pl.UInt64), *bits)
 

@@ -58,6 +58,23 @@ class Reader:
         """A lazy frame over a table at one version, which is noted as read.
 
         Args:
+            As of `note`.
+        """
+        state = self.note(name, partitions, version=version, lookup=lookup, excluded=excluded)
+        return state.scan(partitions, tuple(sorted(set(excluded))))
+
+    def note(
+        self,
+        name: str,
+        partitions: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+        lookup: bool = False,
+        excluded: Sequence[str] = (),
+    ) -> TableState:
+        """Note a table as read at one version, without a frame: for someone who opens only the files that are needed.
+
+        Args:
             name: The table's name.
             partitions: Only these; None: all there are.
             version: The version to read; None is the one that is open already, or else the latest now.
@@ -76,7 +93,7 @@ class Reader:
         slices = self._open[name].slices
         if key not in slices:
             slices[key] = state.slice(partitions, lookup=lookup, excluded=left_out)
-        return state.scan(partitions, left_out)
+        return state
 
     @property
     def reads(self) -> tuple[Slice, ...]:

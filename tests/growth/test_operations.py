@@ -1,6 +1,7 @@
 """What a day, a tick, a plan and a page do, counted: as much after a month as after a week."""
 
 import hashlib
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from assay.assets.sources import listing
 from assay.features.storage import index_upkeep, log_entry, table_index
 from assay.features.storage.storage import Storage
 from assay.web.pages import versions
@@ -22,7 +24,7 @@ FEW, MANY = 9, 18  # more than the widest window, so that each later day reads a
 
 @pytest.fixture
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Files read, commits parsed, tables opened by delta-rs, data files scanned, and bytes hashed."""
+    """Files read, folders listed, commits parsed, tables opened by delta-rs, data files scanned, and bytes hashed."""
     found: Counter[str] = Counter()
 
     def counting(owner: Any, name: str, what: str) -> None:
@@ -35,6 +37,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(owner, name, counted)
 
     counting(Storage, "get", "files read")
+    counting(os, "scandir", "folders listed")
     counting(DeltaTable, "__init__", "tables opened")
     for module in (index_upkeep, log_entry, table_index):
         counting(module, "parse_commit", "commits parsed")
@@ -55,6 +58,7 @@ def test_nothing_is_done_more_often_after_a_month_than_after_a_week(
     tmp_path: Path, counts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(versions, "LISTED", FEW // 2)  # so that there is more than one page
+    monkeypatch.setattr(listing, "_FOLDER_SETTLED_NS", 0)  # here nothing else changes
     found: dict[str, list[dict[str, int]]] = {name: [] for name in COUNTED}
     for days in (FEW, MANY):
         lake = long_lake(tmp_path, days)
@@ -68,3 +72,4 @@ def test_nothing_is_done_more_often_after_a_month_than_after_a_week(
             found[name].append(dict(counts) | {"kB hashed": (Hashed.bytes - hashed) // 1000})
     assert {name: few for name, (few, _) in found.items()} == {name: many for name, (_, many) in found.items()}
     assert found["day"][0]["files read"] > 10 and found["tick"][0]["files read"] > 10
+    assert "tables opened" not in found["tick"][0] | found["plan"][0]
