@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assay.assets.dagster.jobs import named, partition_of, tables_of
-from assay.assets.dagster.run_requests import died, read_memory
+from assay.assets.dagster.run_requests import died, read_memory, read_outage
 from assay.assets.dagster.to_dagster import REFUSED_TAG
 
 
@@ -93,6 +93,13 @@ def given_up(instance: dg.DagsterInstance, project: str) -> list[str]:
             if asked.given_up:
                 places.append(f"{partition or 'all'} of the stage that begins with {first}")
     return places
+
+
+def outage_since(instance: dg.DagsterInstance, project: str, what: str) -> datetime | None:
+    """Since when the sensor has known of an outage."""
+    cursors = (getattr(state.instigator_data, "cursor", None) for state in sensors(instance, project))
+    known = (outage for cursor in cursors if (outage := read_outage(cursor)) is not None and outage.what == what)
+    return min((datetime.fromtimestamp(outage.since, UTC) for outage in known), default=None)
 
 
 def sensors(instance: dg.DagsterInstance, project: str) -> list[Any]:

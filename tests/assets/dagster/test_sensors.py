@@ -1,5 +1,6 @@
 """The sensor requests what the planner says is stale, each once, and a refused batch not again until its files change."""
 
+import re
 import socket
 import subprocess
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assay.assets.dagster import lost_runs
+from assay.assets.dagster import run_requests, sensors
 from assay.assets.dagster.definitions import definitions_of, partitions_by_table
 from assay.assets.dagster.jobs import RANGE_TAG
 from assay.assets.dagster.materialize import run_unit
@@ -23,6 +24,7 @@ class Watched:
 
     def __init__(self, shop: Any) -> None:
         self.shop, self.sensor, self.cursor = shop, arrivals(shop.steps), ""
+        self.reason: str | None = None
         known = partitions_by_table(shop.steps)
         assets = [build_asset(step, known) for step in shop.steps]
         self.repository = dg.Definitions(
@@ -34,7 +36,7 @@ class Watched:
             instance=self.shop.instance, cursor=self.cursor, repository_def=self.repository
         )
         data = self.sensor.evaluate_tick(context)
-        self.cursor = data.cursor or self.cursor
+        self.cursor, self.reason = data.cursor or self.cursor, data.skip_message
         return list(data.run_requests or [])
 
     def launch(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
@@ -67,6 +69,26 @@ def test_the_sensor_asks_for_what_the_planner_says_and_for_nothing_twice(new_sho
     assert watched.tick() == [], "they are asked for already"
     assert all(watched.launch(request).success for request in requests)
     assert asked(watched.tick()) == [], "and now they are done"
+
+
+def test_while_the_disk_is_full_no_run_is_requested_and_one_line_says_so(
+    new_shop: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """How a full disk is found is tested where it is (test_outages)."""
+    watched, lacks = Watched(new_shop), ["the disk is full (/lake)"]
+    monkeypatch.setattr(sensors, "outage_now", lambda env, also: lacks[0] if lacks else None)
+    for number in (1, 2):
+        new_shop.drop(number, new_shop.csv(number, 1.0))
+    for _ in range(3):
+        assert watched.tick() == []
+    assert re.fullmatch(r"The disk is full \(/lake\) since 20\S+ \S+ UTC; 2 runs wait\.", watched.reason or "")
+    assert [record.getMessage() for record in caplog.records if record.name == "assay"] == [watched.reason]
+    lacks.clear()
+    requests = watched.tick()
+    assert [(request.partition_key, request.tags.get("assay/attempt")) for request in requests] == [
+        (new_shop.day(1), None),
+        (new_shop.day(2), None),
+    ]
 
 
 def test_a_refused_batch_is_asked_for_again_when_its_files_change(shop: Any) -> None:
@@ -150,7 +172,7 @@ def test_an_upstream_that_has_not_arrived_makes_no_failed_run(new_shop: Any) -> 
 
 def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is stale, so that the planner does not miss it; but a person asked for it, and it is red."""
-    monkeypatch.setattr(lost_runs, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(run_requests, "FIRST_PAUSE", 0)
     watched = Watched(shop)
     job = watched.repository.get_implicit_global_asset_job_def()
     ends = {f"{RANGE_TAG}{end}": shop.day(2) for end in ("start", "end")}
