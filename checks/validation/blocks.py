@@ -51,7 +51,7 @@ class Blocks:
             for number, height in enumerate(self.heights):
                 parts = [self._read(number, own)] if own else []
                 frame = pl.concat([*parts, others.slice(first, height)], how="horizontal").select(wanted)
-                yield frame if which is None else frame.filter(which.slice(first, height))
+                yield frame if which is None else _only(frame, which.slice(first, height))
                 first += height
 
         return RowSource(schema if columns is None else pl.Schema({name: schema[name] for name in columns}), made)
@@ -61,6 +61,11 @@ class Blocks:
 
     def _file(self, number: int) -> Path:
         return self.folder / f"rows-{number:06d}.arrow"
+
+
+def _only(frame: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
+    """The rows for which it is true. A filter keeps the texts of all rows in memory; where few are left, they are copied."""
+    return frame[which.arg_true()] if which.sum() * 4 < len(which) else frame.filter(which)
 
 
 def in_blocks(batch: pl.LazyFrame | RowSource) -> Iterator[pl.DataFrame]:
