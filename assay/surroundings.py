@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from heapq import nlargest, nsmallest
 from pathlib import Path
 
 from assay.errors import AssayError
@@ -96,11 +97,12 @@ def _newest(landing: Path) -> Iterator[Path]:
         folder = todo.pop()
         if not folder.is_dir():
             continue
+        below, names = list[str](), list[str]()
         with os.scandir(folder) as entries:
-            kinds = [(entry.name, entry.is_dir(), entry.is_file()) for entry in entries]
-        below = sorted(name for name, is_folder, _ in kinds if is_folder)
-        todo += [folder / name for name in (below if folder == landing else below[-_LAST:])]
-        files = [folder / name for name in sorted(name for name, _, is_file in kinds if is_file)[:left]]
+            for entry in entries:
+                (below if entry.is_dir() else names).append(entry.name)
+        todo += [folder / name for name in (sorted(below) if folder == landing else nlargest(_LAST, below)[::-1])]
+        files = [file for name in nsmallest(left, names) if (file := folder / name).is_file()]
         left -= len(files)
         yield from files
 

@@ -65,10 +65,18 @@ def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]
 
 
 def missing(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, ...]:
-    """The assets that a run was to make and did not."""
-    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    events = [record.event_log_entry.dagster_event for record in records]
-    made = {event.asset_key.to_user_string() for event in events if event is not None and event.asset_key is not None}
+    """The assets that a run was to make and did not, or whose verdicts it did not live to report."""
+
+    def events(kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+        records = instance.get_records_for_run(run.run_id, of_type=kind).records
+        return [record.event_log_entry.get_dagster_event() for record in records]
+
+    whole = {event.step_key for event in events(dg.DagsterEventType.STEP_SUCCESS)}
+    made = {
+        event.asset_key.to_user_string()
+        for event in events(dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if event.asset_key is not None and event.step_key in whole
+    }
     return tuple(table for table in tables_of(run) if table not in made)
 
 

@@ -68,7 +68,8 @@ def arrivals(
         for incident in found.incidents:
             log.error("%s", incident)
         cursor = write_memory(found.memory)
-        requests = found.requests or requested_again(context.instance, steps, project, env.now())
+        pending = {asked.run_key for asked in found.memory.values()}
+        requests = found.requests or requested_again(context.instance, steps, project, env.now(), pending)
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         waits = summarised(waiting_steps(steps, env, latest=LATEST))

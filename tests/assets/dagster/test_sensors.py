@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import StepMaterializationData
 
 from assay.assets.dagster import run_requests, sensors
 from assay.assets.dagster.definitions import definitions_of, partitions_by_table
@@ -17,6 +18,7 @@ from assay.assets.dagster.run_requests import ATTEMPTS
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
+from assay.assets.steps.step import execute
 
 
 class Watched:
@@ -190,4 +192,38 @@ def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, mon
     other = shop.instance.create_run_for_job(job, asset_selection=chosen, tags=ends)
     shop.instance.report_run_failed(other)
     assert watched.launch(watched.tick()[0]).success
+    assert watched.tick() == [], "it is made good"
+
+
+@pytest.mark.parametrize("reported", [0, 1, 2])
+def test_a_run_that_died_before_it_reported_its_commit_is_requested_again(
+    new_shop: Any, monkeypatch: pytest.MonkeyPatch, reported: int
+) -> None:
+    """The table is up to date, so that nothing is due; but Dagster shows the verdict of before, or none."""
+    monkeypatch.setattr(run_requests, "FIRST_PAUSE", 0)
+    watched, clean = Watched(new_shop), new_shop.steps[1]
+    new_shop.drop(1, new_shop.csv(1, 1.0, -1.0))
+    (request,) = watched.tick()
+    for step in new_shop.steps:
+        execute(step, new_shop.env, new_shop.day(1))
+    job = next(job for job in watched.repository.get_all_jobs() if job.name == request.job_name)
+    tags = {"dagster/run_key": request.run_key, "dagster/partition": new_shop.day(1)}
+    chosen = frozenset(dg.AssetKey(table.split("/")) for table in clean.outputs)
+    run = new_shop.instance.create_run_for_job(job, asset_selection=chosen, tags=tags)
+    for table in clean.outputs[:reported]:  # it died before the last of them, and before its verdicts
+        made = dg.AssetMaterialization(table.split("/"), partition=new_shop.day(1))
+        event = dg.DagsterEvent(
+            dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            job.name,
+            step_key="clean__orders",
+            event_specific_data=StepMaterializationData(made),
+        )
+        new_shop.instance.report_dagster_event(event, run.run_id)
+    new_shop.instance.report_run_failed(run)
+    (again,) = watched.tick()
+    assert set(again.asset_selection or ()) == chosen
+    done = watched.launch(again)
+    assert done.success
+    verdicts = {item.check_name: item.passed for item in done.get_asset_check_evaluations()}
+    assert verdicts["amount__ge"] is not None
     assert watched.tick() == [], "it is made good"
