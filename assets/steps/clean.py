@@ -56,6 +56,7 @@ from assay.settings import Settings
 VOLUME = "volume"
 QUARANTINED = "quarantined"
 RELEASES = "releases"
+_UNDECIDED = pl.DataFrame(schema=SCHEMA)
 
 
 def clean_step(source: Source) -> Step:
@@ -239,7 +240,7 @@ def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
         decided = bool(tx.state(source.releases).partitions([batch]))
     except TableMissing:
         decided = False
-    return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else pl.DataFrame(schema=SCHEMA)
+    return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else _UNDECIDED
 
 
 @contextmanager
