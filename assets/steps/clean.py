@@ -22,7 +22,7 @@ from assay.assets.steps.apply_decisions import (
     expired,
     latest_decisions,
 )
-from assay.assets.steps.column_notes import contract_notes
+from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
 from assay.assets.steps.looked_up import LookedUp
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
@@ -96,7 +96,11 @@ def clean_step(source: Source) -> Step:
         },
         freshness=info.freshness,
         event_time=source.event_time,
-        columns=dict.fromkeys((source.clean, source.quarantine), contract_notes(source.contract)),
+        columns={
+            source.clean: contract_notes(source.contract),
+            source.quarantine: delivered_notes(source.contract),
+            Kind.PROFILES.table(source.name): PROFILE_NOTES,
+        },
     )
 
 
