@@ -1,5 +1,6 @@
 """What a machine can do to a lake: a full disk, a folder that cannot be written, a clock that is wrong."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ _SHARE, _PLENTY = 0.05, 20 << 30
 _AHEAD = timedelta(minutes=5)
 _LAST = 5  # folders of each level that are looked into, by name: a long history is not walked
 _FILES = 1_000
+_PAGE = 4096  # bytes: an empty file can be made on a full disk, too
 
 
 def space(folders: Iterable[Path], usage: Callable[[Path], tuple[int, int, int]] = shutil.disk_usage) -> str:
@@ -49,12 +51,15 @@ def writable(folder: Path) -> str:
     """
     place = _existing(folder)
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(_PAGE))
+            file.flush()
             return f"{place} can be written"
     except OSError as problem:
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        then = "free some space" if full else "mount it for writing, or give this user the permission"
         raise AssayError(
-            f"Nothing can be written to {place} ({os.strerror(problem.errno or 0)}). Next: mount it for writing, or give this "
-            "user the permission."
+            f"Nothing can be written to {place} ({os.strerror(problem.errno or 0)}). Next: {then}."
         ) from None
 
 

@@ -22,7 +22,7 @@ from assay.assets.steps.apply_decisions import (
     expired,
     latest_decisions,
 )
-from assay.assets.steps.column_notes import contract_notes
+from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
 from assay.assets.steps.looked_up import LookedUp
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
@@ -57,6 +57,7 @@ from assay.settings import Settings
 VOLUME = "volume"
 QUARANTINED = "quarantined"
 RELEASES = "releases"
+_UNDECIDED = pl.DataFrame(schema=SCHEMA)
 
 
 def clean_step(source: Source) -> Step:
@@ -96,7 +97,11 @@ def clean_step(source: Source) -> Step:
         },
         freshness=info.freshness,
         event_time=source.event_time,
-        columns=dict.fromkeys((source.clean, source.quarantine), contract_notes(source.contract)),
+        columns={
+            source.clean: contract_notes(source.contract),
+            source.quarantine: delivered_notes(source.contract),
+            Kind.PROFILES.table(source.name): PROFILE_NOTES,
+        },
     )
 
 
@@ -236,7 +241,7 @@ def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
         decided = bool(tx.state(source.releases).partitions([batch]))
     except TableMissing:
         decided = False
-    return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else pl.DataFrame(schema=SCHEMA)
+    return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else _UNDECIDED
 
 
 @contextmanager
