@@ -1,5 +1,6 @@
 """A scanned batch on disk in blocks of rows: written and read one after the other, so that memory holds one."""
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,8 +65,14 @@ class Blocks:
 
 
 def _only(frame: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
-    """The rows for which it is true. A filter keeps the texts of all rows in memory; where few are left, they are copied."""
-    return frame[which.arg_true()] if which.sum() * 4 < len(which) else frame.filter(which)
+    """The rows for which it is true. They keep the texts of all rows in memory, so that a few of them are written anew."""
+    rows = frame.filter(which)
+    if rows.height * 4 > frame.height:
+        return rows
+    copy = io.BytesIO()
+    rows.write_ipc(copy, compat_level=pl.CompatLevel.oldest())  # with each text once, and no others
+    copy.seek(0)
+    return pl.read_ipc(copy)
 
 
 def in_blocks(batch: pl.LazyFrame | RowSource) -> Iterator[pl.DataFrame]:
