@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from assay.checks.contract.rules import Column
+from assay.checks.validation.parse import in_years
 from assay.checks.validation.scan import Scan
 
 BatchCounts = dict[str, dict[str, Any]]
@@ -42,6 +43,8 @@ def _statistics(column: Column) -> dict[str, pl.Expr]:
     if dtype.is_float():
         result["nan"] = value.is_nan().sum()
         value = value.fill_nan(None)
+    if (inside := in_years(value, dtype)) is not None:
+        value = pl.when(inside).then(value)
     if not dtype.is_nested():
         result["distinct"] = value.drop_nulls().approx_n_unique()
     if column.options.pii is None and (dtype.is_numeric() or dtype.is_temporal()):

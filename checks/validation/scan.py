@@ -10,7 +10,7 @@ import polars as pl
 from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled
 from assay.checks.contract.rules import Column, DtypeRule, ExprRule, ForeignKeyRule, NotNanRule, Rule, SetRule
-from assay.checks.validation.parse import typed
+from assay.checks.validation.parse import in_years, typed
 from assay.checks.validation.spill import on_disk
 from assay.checks.validation.uniqueness import constant, fingerprint
 
@@ -71,6 +71,13 @@ class Scan:
         """The contract's columns in its types, then the links."""
         return self.rows.select(pl.exclude(f"^{_INTERNAL}.*$"))
 
+    def value(self, column: Column) -> pl.Expr:
+        """A column in the contract's type, over `rows`: null where it could not be read. (NaN stays what it is.)"""
+        value = pl.col(column.name)
+        if column.name not in self.unreadable or column.dtype.is_float():
+            return value
+        return pl.when(~pl.col(_UNREADABLE + column.name)).then(value).alias(column.name)
+
     @property
     def readable(self) -> pl.Series:
         """Which rows the reader could read."""
@@ -122,7 +129,7 @@ def scan_batch(
     certain = frozenset(
         rule.name
         for rule in rules
-        if isinstance(rule, DtypeRule) and rule.inputs[0] in typed_already and DEFECT not in delivered
+        if isinstance(rule, DtypeRule) and rule.inputs[0] in typed_already - unreadable and DEFECT not in delivered
     )
     rules = [rule for rule in rules if rule.name not in certain]
     query = _query(batch, delivered, plan, members, rules, unreadable, keyed=folder is not None)
@@ -206,18 +213,27 @@ def _typed(column: Column, delivered: pl.Schema) -> pl.Expr:
 
 
 def _can_fail(column: Column, delivered: pl.Schema) -> bool:
-    return column.name in delivered and (column.dtype.is_float() or delivered[column.name] != column.dtype)
+    beyond = column.dtype.is_float() or in_years(pl.col(column.name), column.dtype) is not None
+    return column.name in delivered and (beyond or delivered[column.name] != column.dtype)
 
 
 def _not_cast(column: str) -> pl.Expr:
     return pl.col(_ORIGINAL + column).is_not_null() & pl.col(column).is_null()
 
 
+def _not_read(column: str, source: pl.DataType, target: pl.DataType) -> pl.Expr | None:
+    """Whether a value is not of its column's type; None where the type as delivered rules that out."""
+    if source != target:
+        return _not_cast(column)
+    inside = in_years(pl.col(column), target)
+    return None if inside is None else ~inside.fill_null(True)
+
+
 def _unreadable(column: Column, delivered: pl.Schema) -> pl.Expr:
     # NaN is not a number that other rules could judge: polars would call it greater than everything.
     nan = [pl.col(column.name).is_nan().fill_null(False)] if column.dtype.is_float() else []
-    failed = [_not_cast(column.name)] if delivered[column.name] != column.dtype else []
-    return pl.any_horizontal(*failed, *nan)
+    failed = [_not_read(column.name, delivered[column.name], column.dtype)]
+    return pl.any_horizontal(*(expr for expr in failed if expr is not None), *nan)
 
 
 def _unknown(inputs: Iterable[str], unreadable: frozenset[str], has_defects: bool) -> pl.Expr | None:
@@ -237,7 +253,8 @@ def _verdict(
     unknown = _unknown(rule.inputs, unreadable, has_defects)
     match rule:
         case DtypeRule(inputs=(name,)):
-            valid = ~_not_cast(name) if name in converted else pl.lit(True)
+            broken = _not_cast(name) if name in converted else _not_read(name, delivered[name], delivered[name])
+            valid = pl.lit(True) if broken is None else ~broken
             unknown = _unknown((), unreadable, has_defects)
         case NotNanRule(inputs=(name,)):
             valid = pl.col(name).is_not_nan()

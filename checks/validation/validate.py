@@ -12,8 +12,9 @@ from assay.checks.contract.columns import require_columns
 from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled, Contract, for_delivery
 from assay.checks.contract.field import Severity
-from assay.checks.contract.rules import CountRule, ForeignKeyRule, PanderaRule, Rule, TableRule
+from assay.checks.contract.rules import Column, CountRule, ForeignKeyRule, PanderaRule, Rule, TableRule
 from assay.checks.validation.batch_counts import BatchCounts, batch_counts
+from assay.checks.validation.parse import typed
 from assay.checks.validation.report import Report, RuleResult, rule_result
 from assay.checks.validation.rule_evaluation import Verdicts, judged
 from assay.checks.validation.scan import DEFECT, Scan, scan_batch
@@ -199,7 +200,7 @@ def _not_delivered(rule: Rule, delivered: pl.Schema) -> str | None:
 
 def _foreign_keys(plan: Compiled, lookup_tables: Mapping[str, Frame], notes: dict[str, str]) -> dict[str, pl.Series]:
     """Per foreign-key rule the values that exist; a rule without its table gets a note instead."""
-    dtypes = {column.name: column.dtype for column in plan.columns}
+    columns = {column.name: column for column in plan.columns}
     members: dict[str, pl.Series] = {}
     for rule in plan.rules:
         if not isinstance(rule, ForeignKeyRule) or rule.name in notes:
@@ -208,11 +209,19 @@ def _foreign_keys(plan: Compiled, lookup_tables: Mapping[str, Frame], notes: dic
             notes[rule.name] = f"no lookup table {rule.reference} was given"
             continue
         table = lookup_tables[rule.reference].lazy()
-        if rule.reference_column not in table.collect_schema():
+        schema = table.collect_schema()
+        if rule.reference_column not in schema:
             raise AssayError(f"{rule.name}: the lookup table {rule.reference} has no column {rule.reference_column!r}")
-        values = pl.col(rule.reference_column).cast(dtypes[rule.inputs[0]]).drop_nulls().unique()
+        # What is not of the column's type cannot be referred to.
+        values = _as_referred(pl.col(rule.reference_column), schema[rule.reference_column], columns[rule.inputs[0]])
+        values = values.drop_nulls().unique()
         members[rule.name] = table.select(values).collect().to_series()
     return members
+
+
+def _as_referred(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
+    """A value of a lookup table as the column that refers to it has it. A whole number has one text only."""
+    return value.cast(pl.String) if source.is_integer() and column.dtype == pl.String else typed(value, source, column)
 
 
 def _scanned(
@@ -271,7 +280,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
         rules=(*_reader_results(scan), *(_result(rule, verdicts) for rule in plan.rules)),
     )
     return SpilledOutcome(
-        clean=stays.select(*(column.name for column in plan.columns), *links),
+        clean=stays.select(*map(scan.value, plan.columns), *links),
         quarantined=_quarantined(scan, marks),
         report=report,
         _profile=_Later(lambda: batch_counts(scan, plan.columns)),
@@ -294,7 +303,8 @@ def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
     if DEFECT in scan.delivered:
         rules = rules.list.concat(pl.concat_list("row." + pl.col(DEFECT)).list.drop_nulls())
     joined = leaving.join(listed, on=list(codes), how="left", maintain_order="left")
-    return joined.select(**scan.original | {RULES: rules})
+    original = [value.alias(name) for name, value in scan.original.items() if name != RULES]
+    return joined.select(*original, rules.alias(RULES))
 
 
 @lru_cache(256)

@@ -72,7 +72,7 @@ REFUSED_PARQUET = {
     ),
     "other type": (
         parquet(TYPED.with_columns(pl.lit(2**53 + 1).alias("amount"))),
-        ("column amount", "is Int64, the contract says Float64", "would lose something", "as a.r1.parquet"),
+        ("column amount", "is Int64, the contract says Float64", "cannot read all of its values", "as a.r1.parquet"),
     ),
     "time without a zone": (
         parquet(TYPED.with_columns(pl.col("at").dt.replace_time_zone(None))),
