@@ -7,6 +7,7 @@ import click
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.cli.pipeline import dagster_home
+from assay.errors import plural
 from assay.store import open_store
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ RUNS = 200  # that are looked at for failures
 def status(shown: int, as_json: bool) -> int:
     """Say what is up to date, what waits for what, what was refused and why, what was given up, and the last runs.
 
-    Exit code 3 if something needs a person: a batch that was refused, or runs that were given up. Waiting needs nobody.
+    Exit code 3 if something needs a person: a batch that was refused, runs that were given up, or an outage, such as a full
+    disk. Waiting needs nobody.
 
     \b
     Examples:
@@ -29,6 +31,7 @@ def status(shown: int, as_json: bool) -> int:
       assay status --json
     """
     from assay.assets.declarations import declarations, pipeline
+    from assay.assets.outages import outage_now
     from assay.assets.planning.held import staying
     from assay.assets.planning.pending import summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
@@ -38,7 +41,9 @@ def status(shown: int, as_json: bool) -> int:
     steps, env = pipeline(project), open_store().env(recording=False)
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
     waits, never, stay = waiting_steps(steps, env), never_made(steps, env), staying(steps, env)
-    runs, failures, given_up = _history(project.name)
+    lack = outage_now(env, [dagster_home()])
+    runs, failures, given_up, since = _history(project.name, lack or "")
+    outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     stale = {(unit.partition, table) for unit in planned for table in unit.tables}
     refused = [run for run in failures if stale & {(run.partition, table) for table in run.assets}]
     broken = declarations(project).broken
@@ -47,6 +52,7 @@ def status(shown: int, as_json: bool) -> int:
             {
                 "up_to_date": not planned and not waits and not never and not broken,
                 "stale": [{"partition": unit.partition, "assets": unit.tables} for unit in planned],
+                "outage": outage,
                 "waiting": [one.to_dict() for one in waits],
                 "never_made": never,
                 "staying": [one.to_dict() for one in stay],
@@ -60,6 +66,7 @@ def status(shown: int, as_json: bool) -> int:
         if not (planned or waits or never or broken):
             but = " but for what stays as declared" if stay else ""
             out.print(f"Everything is up to date{but}: {len(env.lake.tables())} tables.")
+        _section("No run is requested", [outage] if outage else [])
         _section("To be done", [str(unit) for unit in planned])
         _section("Waits", [*summarised(waits, 8), *never])
         _section("Stays as declared (`assay materialize TABLE --force` makes it again)", list(map(str, stay)))
@@ -72,21 +79,27 @@ def status(shown: int, as_json: bool) -> int:
                 for run in runs[:shown]
             ]
             print_table(("run", "ended as", "partition", "assets", "at"), rows)
-    return EXIT_NO if refused or given_up or broken else EXIT_DONE
+    return EXIT_NO if refused or given_up or broken or outage else EXIT_DONE
 
 
-def _history(project: str) -> "tuple[list[RanRun], list[RanRun], list[str]]":
-    """The last runs, those of them that failed and were not made good, and what was given up."""
+def _history(project: str, lack: str) -> "tuple[list[RanRun], list[RanRun], list[str], str]":
+    """The last runs, those of them that failed and were not made good, what was given up, and since when something lacks."""
     home = dagster_home()
     if not (home / "history").exists() and not (home / "dagster.yaml").exists():
-        return [], [], []
-    from assay.assets.dagster.history import given_up, last_runs, unresolved
+        return [], [], [], ""
+    from assay.assets.dagster.history import given_up, last_runs, outage_since, unresolved
     from assay.assets.dagster.materialize import open_instance, quiet
 
     quiet()
     with open_instance(home) as instance:
         runs = last_runs(instance, RUNS)
-        return runs, unresolved(runs), given_up(instance, project)
+        since = outage_since(instance, project, lack)
+        return (
+            runs,
+            unresolved(runs),
+            given_up(instance, project),
+            f" since {since:%Y-%m-%d %H:%M} UTC" if since else "",
+        )
 
 
 def _failure(run: "RanRun") -> str:

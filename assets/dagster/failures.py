@@ -1,7 +1,7 @@
 """A failure that Dagster shows as the one sentence that it is.
 
 What we raise on purpose says what happened, where, and what to do; forty lines of Dagster's own stack below it help nobody.
-What nobody foresaw keeps its whole stack.
+Nor do they where the machine or a service lacks something. What nobody foresaw keeps its whole stack.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,12 @@ import dagster as dg
 from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
+from assay.assets.outages import outage_of
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
+
+OUTAGE = "outage"  # in a failure's metadata: what was lacking
+_AGAIN = "It is no fault of the batch, which is run again when that is over."
 
 
 class PlainFailure(dg.Failure, DagsterUserCodeProcessError):
@@ -22,23 +26,30 @@ class PlainFailure(dg.Failure, DagsterUserCodeProcessError):
     process said. So this is one of those, too.
     """
 
-    def __init__(self, problem: Exception | str) -> None:
+    def __init__(self, problem: Exception | str, outage: str = "") -> None:
         sentence = str(problem)
+        if outage:
+            # Of what libraries raise, the text may hold values; our own says more.
+            what = sentence.rstrip(".") if isinstance(problem, AssayError) else f"{outage[0].upper()}{outage[1:]}"
+            sentence = f"{what} ({type(problem).__name__}). {_AGAIN}"
         Exception.__init__(self, sentence)
         self.description = sentence
-        self.metadata = {}
+        self.metadata = {OUTAGE: dg.MetadataValue.text(outage)} if outage else {}
         self.allow_retries = False
         kind = type(problem).__name__ if isinstance(problem, Exception) else None
         self.user_code_process_error_infos = [SerializableErrorInfo(sentence, [], kind)]
 
 
 @contextmanager
-def in_one_sentence() -> Iterator[None]:
-    """What we raise on purpose fails the step with its sentence. Other writers that won are no failure yet: Dagster tries
-    again, as it does after what nobody foresaw."""
+def in_one_sentence(*, last: bool = True) -> Iterator[None]:
+    """What we raise on purpose fails the step with its sentence, and so does an outage at the `last` try. Other writers that won
+    are no failure yet: Dagster tries again, as it does after what nobody foresaw."""
     try:
         yield
     except Conflict:
         raise
-    except AssayError as problem:
-        raise PlainFailure(problem) from None
+    except Exception as problem:
+        lack = outage_of(problem)
+        if not isinstance(problem, AssayError) and (lack is None or not last):
+            raise
+        raise PlainFailure(problem, lack or "") from None

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assay.assets.dagster.jobs import named, partition_of, tables_of
-from assay.assets.dagster.run_requests import died, read_memory
+from assay.assets.dagster.run_requests import died, read_memory, read_outage
 from assay.assets.dagster.to_dagster import REFUSED_TAG
 
 
@@ -65,10 +65,18 @@ def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]
 
 
 def missing(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, ...]:
-    """The assets that a run was to make and did not."""
-    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    events = [record.event_log_entry.dagster_event for record in records]
-    made = {event.asset_key.to_user_string() for event in events if event is not None and event.asset_key is not None}
+    """The assets that a run was to make and did not, or whose verdicts it did not live to report."""
+
+    def events(kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+        records = instance.get_records_for_run(run.run_id, of_type=kind).records
+        return [record.event_log_entry.get_dagster_event() for record in records]
+
+    whole = {event.step_key for event in events(dg.DagsterEventType.STEP_SUCCESS)}
+    made = {
+        event.asset_key.to_user_string()
+        for event in events(dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if event.asset_key is not None and event.step_key in whole
+    }
     return tuple(table for table in tables_of(run) if table not in made)
 
 
@@ -93,6 +101,13 @@ def given_up(instance: dg.DagsterInstance, project: str) -> list[str]:
             if asked.given_up:
                 places.append(f"{partition or 'all'} of the stage that begins with {first}")
     return places
+
+
+def outage_since(instance: dg.DagsterInstance, project: str, what: str) -> datetime | None:
+    """Since when the sensor has known of an outage."""
+    cursors = (getattr(state.instigator_data, "cursor", None) for state in sensors(instance, project))
+    known = (outage for cursor in cursors if (outage := read_outage(cursor)) is not None and outage.what == what)
+    return min((datetime.fromtimestamp(outage.since, UTC) for outage in known), default=None)
 
 
 def sensors(instance: dg.DagsterInstance, project: str) -> list[Any]:

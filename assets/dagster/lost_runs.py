@@ -1,62 +1,95 @@
-"""Runs that a person launched in the UI, such as a backfill, and that died: nobody watches, so they are requested again.
+"""Runs that died and that nobody else asks for again: nobody watches, so they are requested again.
 
-What the sensor launched is a matter of its own memory. What `assay materialize` ran ended before a person's eyes.
+Those are runs that a person launched in the UI, such as a backfill, and runs of the sensor that died between a commit and its
+report: the table is up to date, so nothing is due, while Dagster does not know of it and shows an earlier verdict. What is still
+due is a matter of the sensor's own memory. What `assay materialize` ran ended before a person's eyes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 
 import dagster as dg
 
+from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.history import last_runs, unresolved
-from assay.assets.dagster.jobs import BY_TAG, hidden_tag, job_name, partition_of, tables_of
-from assay.assets.dagster.run_requests import ATTEMPT_TAG, ATTEMPTS, FIRST_PAUSE, died
+from assay.assets.dagster.jobs import BY_TAG, HIDDEN, hidden_tag, job_name, partition_of, tables_of
+from assay.assets.dagster.run_requests import ATTEMPT_TAG, ATTEMPTS, died, outage_behind, pause
 from assay.assets.steps.step import Step
 
 AGAIN = "again:"  # before the run's id: the key of the run that is requested in its place
+OUTAGES_TAG = f"{HIDDEN}assay.outages"  # on a run: how many outages in a row there were before it
+GOOD_TAG = f"{HIDDEN}assay.good"  # on a run that died: later ones made what it was to make, so nobody looks at it again
 _WITHIN = timedelta(days=1)
-_LATEST = 20  # failures, and
-_LOOKED_AT = 200  # runs among which one may have made them good
+_WITHIN_OUTAGE = timedelta(days=30)
+_LATEST = 200  # failures that are looked at,
+_AT_ONCE = 20  # requests, and
+_LOOKED_AT = 500  # runs among which one may have made them good
 
 
 def requested_again(
-    instance: dg.DagsterInstance, steps: Sequence[Step], project: str, now: datetime
+    instance: dg.DagsterInstance, steps: Sequence[Step], project: str, now: datetime, pending: Collection[str] = ()
 ) -> list[dg.RunRequest]:
-    """A request for each such run that no later one has made good; later each time, and not for ever."""
-    lost = list(_lost(instance, steps, now))
-    if not lost:
+    """A request for each such run that no later one has made good, of what it did not report; later each time, and not for ever.
+
+    pending: The run keys of what the sensor itself remembers as not done.
+    """
+    lost = _lost(instance, steps, now, pending)
+    first = next(lost, None)
+    if first is None:
         return []
-    still = {run.run_id for run in unresolved(last_runs(instance, _LOOKED_AT))}
-    jobs = {table: job_name(step, project) for step in steps for table in step.outputs}
-    return [
-        dg.RunRequest(
-            job_name=jobs[tables_of(run)[0]],
-            run_key=f"{AGAIN}{run.run_id}",
-            partition_key=partition_of(run),
-            asset_selection=sorted(run.asset_selection or ()),
-            asset_check_keys=[],
-            tags={ATTEMPT_TAG: str(_attempt(run) + 1)},
-        )
-        for run in lost
-        if run.run_id in still
-    ]
+    latest = last_runs(instance, _LOOKED_AT)
+    known, still = {run.run_id for run in latest}, {run.run_id: set(run.missing) for run in unresolved(latest)}
+    requests: list[dg.RunRequest] = []
+    for run, outages in chain([first], lost):
+        due = [step for step in steps if not still.get(run.run_id, set()).isdisjoint(step.outputs)]
+        if due:
+            requests.append(_request(run, due, project, outages))
+        elif run.run_id in known:
+            instance.add_run_tags(run.run_id, {GOOD_TAG: "yes"})
+        if len(requests) == _AT_ONCE:
+            break
+    return requests
 
 
-def _lost(instance: dg.DagsterInstance, steps: Sequence[Step], now: datetime) -> Iterator[dg.DagsterRun]:
+def _request(run: dg.DagsterRun, due: Sequence[Step], project: str, outages: int) -> dg.RunRequest:
+    return dg.RunRequest(
+        job_name=job_name(due[0], project),
+        run_key=f"{AGAIN}{run.run_id}",
+        partition_key=partition_of(run),
+        asset_selection=sorted(asset_key(table) for step in due for table in step.outputs),
+        asset_check_keys=[],
+        tags={ATTEMPT_TAG: str(_attempt(run) + (not outages)), OUTAGES_TAG: str(outages)},
+    )
+
+
+def _lost(
+    instance: dg.DagsterInstance, steps: Sequence[Step], now: datetime, pending: Collection[str]
+) -> Iterator[tuple[dg.DagsterRun, int]]:
+    """Each with the number of outages in a row that it ended with."""
     ours = {table: step.partitioning for step in steps for table in step.outputs}
-    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - _WITHIN)
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - _WITHIN_OUTAGE)
     for record in instance.get_run_records(failed, limit=_LATEST):
         run, tables = record.dagster_run, tables_of(record.dagster_run)
-        key = run.tags.get("dagster/run_key", AGAIN)
-        if hidden_tag(run, BY_TAG) or not key.startswith(AGAIN) or not tables or not set(tables) <= set(ours):
+        if hidden_tag(run, BY_TAG) or hidden_tag(run, GOOD_TAG) or run.tags.get("dagster/run_key") in pending:
+            continue
+        if not tables or not set(tables) <= set(ours):
             continue
         if partition_of(run) is None and any(ours[table].is_partitioned for table in tables):
             continue  # of several: Dagster's own affair
-        pause = FIRST_PAUSE * 4 ** (_attempt(run) - 1)
-        if _attempt(run) >= ATTEMPTS or now.timestamp() < (record.end_time or 0.0) + pause or not died(instance, run):
+        ended = record.end_time or 0.0
+        if now.timestamp() < ended + pause(1, 0):
             continue
-        if not instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": f"{AGAIN}{run.run_id}"})):
-            yield run
+        if instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": f"{AGAIN}{run.run_id}"})):
+            continue
+        if not died(instance, run):
+            continue
+        outages = int(hidden_tag(run, OUTAGES_TAG) or 0) + 1 if outage_behind(instance, run) else 0
+        if not outages and (_attempt(run) >= ATTEMPTS or now.timestamp() > ended + _WITHIN.total_seconds()):
+            continue
+        if now.timestamp() < ended + pause(_attempt(run), outages):
+            continue
+        yield run, outages
 
 
 def _attempt(run: dg.DagsterRun) -> int:

@@ -1,23 +1,27 @@
 """Which runs the sensor requests: what is stale, each content once, and again what died.
 
 A run that ended by itself has an answer for each of its steps, also where it is no: what a step was given is not asked for again
-until files, inputs or code change, however often others of the same partition are. A run that died (a killed process, a full
-disk, a database that was down) has none: it is requested again, later each time, and after the last attempt it is an incident,
-which is reported once and stays in `assay status`.
+until files, inputs or code change, however often others of the same partition are. A run that died has none: it is requested
+again, later each time, and after the last attempt it is an incident, which is reported once and stays in `assay status`. What
+died of an outage (a full disk, a database that was down) used up no attempt: it is requested again for as long as it takes.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
 
 from assay.assets.dagster.dagster_metadata import asset_key
+from assay.assets.dagster.failures import OUTAGE
 from assay.assets.dagster.jobs import HIDDEN, hidden_tag, job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.to_dagster import REFUSED_GIVEN_TAG
+from assay.assets.outages import outage_in
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages, with_downstream
 from assay.assets.steps.step import Resources, Step, fingerprints
 
@@ -25,7 +29,9 @@ ATTEMPT_TAG = "assay/attempt"
 RUNS_AT_ONCE = 40
 ATTEMPTS = 5
 FIRST_PAUSE = 60  # seconds after a death; the next one is four times as long
+LONGEST_PAUSE = 900  # seconds after an outage
 REMEMBERED = 2000
+_OUTAGE = "outage"  # in a cursor, beside the places, of which each has a colon
 TRIMMED_TAG = f"{HIDDEN}assay.trimmed"  # on a run: its log was removed with old history; later runs made it good
 
 
@@ -33,14 +39,15 @@ TRIMMED_TAG = f"{HIDDEN}assay.trimmed"  # on a run: its log was removed with old
 class Ending:
     """How a run ended; and what steps of it refused, as digests of what they were given."""
 
-    kind: Literal["answered", "died", "unknown"] = "unknown"
+    kind: Literal["answered", "died", "outage", "unknown"] = "unknown"
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What was last asked for of a partition: what each step was to be given, as a digest by its name, how often, when (seconds
-    since 1970), and under which run key; and what steps were given in earlier runs, which had an answer."""
+    since 1970), and under which run key; how many outages in a row there were; and what steps were given in earlier runs, which
+    had an answer."""
 
     content: Mapping[str, str]
     attempt: int
@@ -48,6 +55,19 @@ class Asked:
     run_key: str
     given_up: bool = False
     answered: Mapping[str, str] = field(default_factory=dict)
+    outages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What is lacking, and since when (seconds since 1970): while it lasts, no run is requested."""
+
+    what: str
+    since: float
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.since, UTC)
+        return f"{self.what[0].upper()}{self.what[1:]} since {since:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +84,24 @@ class Look:
 def read_memory(cursor: str | None) -> dict[str, Asked]:
     """What a sensor's cursor holds. Whatever it cannot read was written by another version: nothing has been asked for then."""
     try:
-        read = {place: Asked(**values) for place, values in json.loads(cursor or "{}").items()}
+        read = {place: Asked(**values) for place, values in json.loads(cursor or "{}").items() if place != _OUTAGE}
         return {place: asked for place, asked in read.items() if isinstance(asked.content, dict)}
     except (ValueError, TypeError, AttributeError):
         return {}
 
 
-def write_memory(memory: Mapping[str, Asked]) -> str:
+def read_outage(cursor: str | None) -> Outage | None:
+    """The outage that a sensor's cursor holds, if there was one at its last look."""
+    try:
+        return Outage(**json.loads(cursor or "{}")[_OUTAGE])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def write_memory(memory: Mapping[str, Asked], outage: Outage | None = None) -> str:
     latest = sorted(memory.items(), key=lambda item: item[1].at)[-REMEMBERED:]
-    return json.dumps({place: asdict(asked) for place, asked in latest})
+    places = {place: asdict(asked) for place, asked in latest}
+    return json.dumps(places | ({_OUTAGE: asdict(outage)} if outage else {}))
 
 
 def look(
@@ -124,25 +153,31 @@ def _decide(
     if before is not None and new and before.content == new:
         if before.given_up or end.kind == "unknown":
             return before, None
-        if before.attempt >= ATTEMPTS:
+        outages = before.outages + 1 if end.kind == "outage" else 0
+        if not outages and before.attempt >= ATTEMPTS:
             found.incidents.append(
                 f"{unit} died {before.attempt} times and is not requested again until its inputs change."
             )
             return replace(before, given_up=True), None
-        if now < before.at + FIRST_PAUSE * 4 ** (before.attempt - 1):
+        if now < before.at + pause(before.attempt, outages):
             found.pausing.append(str(unit))
             return before, None
-        attempt = before.attempt + 1
+        attempt = before.attempt + (not outages)
     elif before is not None and not new:
         found.refused.append(str(unit))
         return before, None
     else:
-        attempt = 1
+        attempt, outages = 1, 0
     due = [step for step in unit.steps if any(place.split(" ")[0] == step.name for place in new)]
     run = replace(unit, steps=with_downstream(unit.steps, due) if new else unit.steps)
     # The moment makes the key new: Dagster never starts a second run of one key.
     key = f"{unit.partition or 'all'}:{hashlib.sha256(json.dumps(new).encode()).hexdigest()[:24]}:{attempt}:{int(now)}"
-    return Asked(new, attempt, now, key, answered=answered), run
+    return Asked(new, attempt, now, key, answered=answered, outages=outages), run
+
+
+def pause(attempt: int, outages: int) -> float:
+    """Seconds from a request to the next one, after so many attempts, or so many outages in a row."""
+    return min(FIRST_PAUSE * 4 ** (outages - 1), LONGEST_PAUSE) if outages else FIRST_PAUSE * 4 ** (attempt - 1)
 
 
 def _answered(before: Asked | None, end: Ending, given: Mapping[str, str]) -> dict[str, str]:
@@ -172,6 +207,8 @@ def ending_in(instance: dg.DagsterInstance) -> Callable[[Asked], Ending]:
         if not runs or not runs[0].is_finished:
             return Ending()
         if died(instance, runs[0]):
+            if outage_behind(instance, runs[0]):
+                return Ending("outage")
             return Ending("died")  # perhaps before it could report what it refused: better twice than never
         shown = REFUSED_GIVEN_TAG.removeprefix(HIDDEN)  # by earlier versions
         tags = {name.removeprefix(HIDDEN): text for name, text in runs[0].tags.items()}
@@ -185,8 +222,25 @@ def died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether a run ended without an answer: it failed, and none of its steps gave a reason of its own."""
     if run.status != dg.DagsterRunStatus.FAILURE or hidden_tag(run, TRIMMED_TAG):
         return False
+    failures = list(_step_failures(instance, run))
+    return not failures or any(failure.user_failure_data is None or _outage(failure) for failure in failures)
+
+
+def outage_behind(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """What was lacking, if that is why a run died."""
+    return next((lack for failure in _step_failures(instance, run) if (lack := _outage(failure))), None)
+
+
+def _step_failures(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[StepFailureData]:
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
-    events = [record.event_log_entry.dagster_event for record in records]
-    return not events or any(
-        event is not None and event.step_failure_data.user_failure_data is None for event in events
-    )
+    for record in records:
+        if record.event_log_entry.dagster_event is not None:
+            yield record.event_log_entry.dagster_event.step_failure_data
+
+
+def _outage(failure: StepFailureData) -> str | None:
+    """What was lacking, as the step itself reported, or, where it could not, as the error's text does."""
+    if failure.user_failure_data is not None:
+        given = failure.user_failure_data.metadata.get(OUTAGE)
+        return str(given.value) if given is not None else None
+    return outage_in(failure.error.to_string()) if failure.error is not None else None

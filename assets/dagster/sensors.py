@@ -6,6 +6,7 @@ is requested, and the sensor, `assay materialize` and a click give the same resu
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -13,10 +14,13 @@ import dagster as dg
 from assay.assets.dagster.jobs import jobs_of, named
 from assay.assets.dagster.lost_runs import requested_again
 from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
-from assay.assets.dagster.run_requests import Look, ending_in, look, read_memory, write_memory
+from assay.assets.dagster.run_requests import Look, Outage, ending_in, look, read_memory, read_outage, write_memory
 from assay.assets.dagster.to_dagster import environment
+from assay.assets.outages import outage_now
 from assay.assets.planning.pending import summarised, waiting_steps
+from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.steps.step import Resources, Step
+from assay.errors import plural
 
 if TYPE_CHECKING:
     from assay.assets.dagster.jobs import Job
@@ -51,17 +55,36 @@ def arrivals(
         if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
         env = resources()
-        found = look(steps, env, read_memory(context.cursor), ending_in(context.instance), project)
+        memory = read_memory(context.cursor)
+        if (lack := outage_now(env, [Path(context.instance.root_directory)])) is not None:
+            before = read_outage(context.cursor)
+            again = before is not None and before.what == lack
+            outage = before if again and before else Outage(lack, env.now().timestamp())
+            text = f"{outage}; {_waiting(steps, env)}."
+            if not again:
+                log.error("%s", text)
+            return dg.SensorResult(skip_reason=dg.SkipReason(text), cursor=write_memory(memory, outage))
+        found = look(steps, env, memory, ending_in(context.instance), project)
         for incident in found.incidents:
             log.error("%s", incident)
         cursor = write_memory(found.memory)
-        requests = found.requests or requested_again(context.instance, steps, project, env.now())
+        pending = {asked.run_key for asked in found.memory.values()}
+        requests = found.requests or requested_again(context.instance, steps, project, env.now(), pending)
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         waits = summarised(waiting_steps(steps, env, latest=LATEST))
         return dg.SensorResult(skip_reason=dg.SkipReason(_nothing_to_do(found, waits)), cursor=cursor)
 
     return sensor
+
+
+def _waiting(steps: Sequence[Step], env: Resources) -> str:
+    """How many runs are not requested meanwhile, as far as that can be told."""
+    try:
+        count = sum(1 for stage in stages(steps) for _ in planned_runs(stage, env))
+    except Exception:  # it is the lake that does not answer
+        return "runs wait"
+    return f"{plural(count, 'run')} wait{'s' if count == 1 else ''}"
 
 
 def _nothing_to_do(found: Look, waits: Sequence[str]) -> str:

@@ -75,7 +75,8 @@ def build_asset(
         retry_policy=RETRIES,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        with in_one_sentence(), beating(context.instance, context.run.run_id):
+        last = context.op_execution_context.retry_number >= RETRIES.max_retries
+        with in_one_sentence(last=last), beating(context.instance, context.run.run_id):
             yield from _run(context, step, resources())
 
     return asset

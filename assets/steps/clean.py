@@ -47,6 +47,7 @@ from assay.features.storage.scratch import scratch
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
+from assay.features.tables.scan_in_order import scan_in_order
 from assay.features.tables.transaction import Transaction
 from assay.optional import installed
 from assay.settings import Settings
@@ -168,10 +169,12 @@ def batches_of(table: str, env: Resources) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What validating a batch reads, pinned. `decisions`: what people decided about its quarantined rows. `counts`: rows of
-    the tables that the contract reconciles with. `bytes`: about as many as the batch has in memory."""
+    """What validating a batch reads, pinned. `in_order`: `raw`, for a large one. `decisions`: what people decided about its
+    quarantined rows. `counts`: rows of the tables that the contract reconciles with. `bytes`: about as many as the batch has
+    in memory."""
 
     raw: pl.LazyFrame
+    in_order: pl.LazyFrame
     published: Published | None
     lookup_tables: Mapping[str, TableState]
     decisions: pl.DataFrame
@@ -201,7 +204,9 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     if over:
         # An exception that ends changes the result as an edited file does.
         tx.work = replace(tx.work, params={**tx.work.params, "expired": " ".join(over)})
-    return Batch(raw, published, lookup_tables, decisions, today, counts, _bytes_of(tx.state(source.raw), batch))
+    state = tx.state(source.raw)
+    in_order = scan_in_order(state, [batch])
+    return Batch(raw, in_order, published, lookup_tables, decisions, today, counts, _bytes_of(state, batch))
 
 
 def _bytes_of(raw: TableState, batch: str) -> int:
@@ -251,7 +256,7 @@ def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[t
                 rows, contract, folder, lookup_tables=tables, published=batch.published, counts=batch.counts
             )
 
-        raw = batch.raw if folder is not None else batch.raw.collect().lazy()
+        raw = batch.in_order if folder is not None else batch.raw.collect().lazy()
         yield apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
 
 

@@ -182,6 +182,8 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         converted = _lossless(frame[name], declared[name])
         if converted is None:
             problem = f"column {name!r} is {actual}, and the contract cannot read all of its values as {wanted}"
+            if isinstance(frame.schema[name], pl.Datetime) and isinstance(declared[name].dtype, pl.Datetime):
+                problem += " (if times without a zone mean UTC, the field says so: naive_utc=True)"
             raise DeliveryError(delivery.path, problem, action, column=name)
         frame = frame.with_columns(converted)
     return frame

@@ -225,6 +225,7 @@ def _row_rule(schema: pa.DataFrameSchema, name: str, row: RowRule, by_name: Mapp
         severity=Severity.QUARANTINE,
         inputs=inputs,
         expr=row.expr,
+        compares=True,  # such as with the mean: Polars cannot say of an expression whether it does
     )
     # Another link column's type is the store's business, so an expression over it cannot be tried here.
     if all(other in by_name or other == PARTITION_KEY for other in inputs):

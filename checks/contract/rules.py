@@ -50,9 +50,10 @@ class NotNanRule(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExprRule(Rule):
-    """`expr` over the typed columns: false is invalid, true and null are valid."""
+    """`expr` over the typed columns: false is invalid, true and null are valid. `compares`: it may look at other rows, too."""
 
     expr: pl.Expr
+    compares: bool = False
     kind: ClassVar[str] = "row"
 
 

@@ -79,7 +79,7 @@ def _compacted(levels: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         if height + 1 == len(levels):
             levels.append(_EMPTY)
         odd = len(level) % 2
-        kept, halved = level[:odd], level[odd:]
+        kept, halved = level[:odd].copy(), level[odd:]  # a view would keep all of the level in memory
         levels[height] = kept
         levels[height + 1] = np.sort(np.concatenate([levels[height + 1], halved[_coin(halved) :: 2]]))
         height = 0  # a new top level makes the ones below it smaller

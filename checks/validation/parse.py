@@ -12,6 +12,8 @@ _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
 _TIME = rf"^{_CLOCK}$"
 _TIMESTAMP = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}"
 _ZONE = r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])$"
+# The usual form of the above: such a text is parsed as it is, four times as fast.
+_PLAIN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 
 # From 1970-01-01: those of 0001-01-01 and 9999-12-31; and the units in a day.
 _DAYS = (-719_162, 2_932_896)
@@ -102,6 +104,12 @@ def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
 
 
 def _timestamp(text: pl.Expr, target: pl.Datetime, naive_utc: bool) -> pl.Expr:
+    plain = _matching(text, _PLAIN).str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit=target.time_unit, strict=False)
+    plain = plain.dt.replace_time_zone("UTC").cast(target)
+    return pl.coalesce(plain, _any_timestamp(pl.when(plain.is_null()).then(text), target, naive_utc))
+
+
+def _any_timestamp(text: pl.Expr, target: pl.Datetime, naive_utc: bool) -> pl.Expr:
     zoned = _matching(text, _TIMESTAMP + _ZONE).str.replace(r"[Zz]$", "+0000")
     if naive_utc:
         naive = _matching(text, _TIMESTAMP + "$") + "+0000"

@@ -11,7 +11,7 @@ from assay.checks.contract.contract import Compiled
 from assay.checks.contract.pandera_checks import run_check
 from assay.checks.contract.rules import Column, CountRule, PanderaRule, Rule, SequenceRule, SetRule, TableRule
 from assay.checks.validation.scan import Scan
-from assay.checks.validation.spill import on_disk, sharing_rows
+from assay.checks.validation.spill import on_disk
 from assay.checks.validation.uniqueness import (
     Groups,
     PublishedRows,
@@ -154,22 +154,19 @@ def _keys(scan: Scan, rule: SetRule) -> list[pl.Expr]:
     return keys if scan.knows_all(rule.inputs) else [pl.when(scan.is_known(rule.inputs)).then(key) for key in keys]
 
 
-def _prints(file: Path, column: str) -> pl.Series:
-    return pl.scan_parquet(file, glob=False).select(pl.col(column).drop_nulls()).collect(engine="streaming").to_series()
-
-
 def _sharing(
     scan: Scan, rules: Sequence[SetRule], published: PublishedRows | None, columns: Mapping[str, Column]
 ) -> pl.Series | None:
     """Of a spilled batch the rows that may share a key with another row or a published one: no other can break a rule."""
-    if scan.file is None:
+    if scan.keys is None:
         return None
-    taken: dict[str, Path | None] = {scan.key_column(rule): None for rule in rules}
+    taken: dict[str, Path] = {}
     if published is not None:
         for index, rule in enumerate(rules):
-            taken[scan.key_column(rule)] = file = scan.file.with_name(f"published-{index}.parquet")
-            rows = published.having(rule, _prints(scan.file, scan.key_column(rule)))
-            on_disk(published_prints(rule, rows, columns), file)
+            column = scan.key_column(rule)
+            rows = published.having(rule, scan.keys.of(column))
+            file = scan.keys.folder / f"published-{index}.parquet"
+            taken[column] = on_disk(published_prints(rule, rows, columns), file)
     shares = np.zeros(scan.height, dtype=bool)
-    shares[sharing_rows(scan.file, taken)] = True
+    shares[scan.keys.sharing(taken)] = True
     return pl.Series(shares)

@@ -10,8 +10,9 @@ import polars as pl
 from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled
 from assay.checks.contract.rules import Column, DtypeRule, ExprRule, ForeignKeyRule, NotNanRule, Rule, SetRule
+from assay.checks.validation.blocks import Blocks, in_blocks
 from assay.checks.validation.parse import in_years, typed
-from assay.checks.validation.spill import on_disk
+from assay.checks.validation.spill import Keys
 from assay.checks.validation.uniqueness import constant, fingerprint
 
 #: The link column that says what a reader could not read in a record (null: nothing).
@@ -30,8 +31,8 @@ _MANY = 100_000  # rows
 class Scan:
     """The scanned batch: delivered columns, typed columns, links and verdicts side by side, in input order.
 
-    rows: all of it, in memory or, if the batch was spilled, read again from `file`. flags: its truth values, in memory.
-    certain: rules that the batch's types alone decide: they hold for every row.
+    rows: all of it, in memory or, if the batch was spilled, read again from `blocks`. flags: its truth values, in memory.
+    certain: rules that the batch's types alone decide: they hold for every row. keys: of a spilled batch, the fingerprints.
     """
 
     rows: pl.LazyFrame
@@ -40,20 +41,23 @@ class Scan:
     delivered: pl.Schema
     unreadable: frozenset[str]
     certain: frozenset[str]
-    file: Path | None
+    blocks: Blocks | None = None
+    keys: Keys | None = None
 
     def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
         """The result of a query over these rows. Streaming has a price of its own, and saves a copy of many rows."""
-        streaming = self.file is not None or self.height > _MANY
+        streaming = self.blocks is not None or self.height > _MANY
         return query.collect(engine="streaming" if streaming else "in-memory")
 
     def beside(self, columns: pl.DataFrame) -> pl.LazyFrame:
         """The rows with these columns next to them, one value a row."""
+        if self.blocks is not None:
+            return self.blocks.lazy(columns)
         return pl.concat([self.rows, columns.lazy()], how="horizontal")
 
     def only(self, columns: pl.DataFrame, chosen: str) -> pl.LazyFrame:
         """The rows for which the column `chosen` of these columns is true, with these columns next to them."""
-        if self.file is not None:
+        if self.blocks is not None:
             return self.beside(columns).filter(chosen)
         # What is in memory is cut before it is put side by side: a query would copy all of it to the same end.
         mask = columns[chosen]
@@ -104,7 +108,7 @@ class Scan:
         return self.flags[name] if name in self.flags.columns else None
 
     def key_column(self, rule: SetRule) -> str:
-        """The column of `file` with the fingerprints of this rule's keys."""
+        """The column of `keys` with the fingerprints of this rule's keys."""
         return _KEY + rule.name
 
 
@@ -132,20 +136,60 @@ def scan_batch(
         if isinstance(rule, DtypeRule) and rule.inputs[0] in typed_already - unreadable and DEFECT not in delivered
     )
     rules = [rule for rule in rules if rule.name not in certain]
-    query = _query(batch, delivered, plan, members, rules, unreadable, keyed=folder is not None)
-    if folder is None:
-        frame = query.collect()
-        flags = frame[_truths(frame.columns)]
-        return Scan(frame.lazy(), flags, frame.height, delivered, unreadable, certain, None)
-    file = folder / "rows.parquet"
-    rows = on_disk(query, file)
-    flags = rows.select(_truths(rows.collect_schema())).collect(engine="streaming")
-    height = rows.select(pl.len()).collect().item()
-    return Scan(rows, flags, height, delivered, unreadable, certain, file)
+    if folder is not None:
+        return _spilled(batch, delivered, plan, members, rules, unreadable, certain, folder)
+    frame = _query(batch, delivered, plan, members, rules, unreadable, keyed=False).collect()
+    return Scan(frame.lazy(), frame[_truths(frame.columns)], frame.height, delivered, unreadable, certain)
+
+
+def _spilled(
+    batch: pl.LazyFrame,
+    delivered: pl.Schema,
+    plan: Compiled,
+    members: Mapping[str, pl.Series],
+    rules: Sequence[Rule],
+    unreadable: frozenset[str],
+    certain: frozenset[str],
+    folder: Path,
+) -> Scan:
+    """The scan in blocks. An expression of the author's may compare a row with others, so these see all blocks."""
+    alone = [rule for rule in rules if not (isinstance(rule, ExprRule) and rule.compares)]
+    blocks, flags = Blocks(folder), []
+    keys = Keys(folder, tuple(_KEY + rule.name for rule in rules if isinstance(rule, SetRule)))
+    for part in in_blocks(batch):
+        frame = _query(part.lazy(), delivered, plan, members, alone, unreadable, keyed=True).collect()
+        blocks.add(frame.drop(keys.columns))
+        keys.add(frame.select(keys.columns))
+        flags.append(frame.select(_truths(frame.columns)))
+        del part, frame  # before the next ones are made
+    rows = blocks.lazy()
+    converted = _converted(plan, delivered)
+    others = {
+        _VERDICT + rule.name: _verdict(rule, members, unreadable, converted, delivered)
+        for rule in rules
+        if rule not in alone
+    }
+    truths = [pl.concat(flags), rows.select(**others).collect(engine="streaming")] if others else [pl.concat(flags)]
+    return Scan(
+        rows,
+        pl.concat(truths, how="horizontal").rechunk(),
+        blocks.height,
+        delivered,
+        unreadable,
+        certain,
+        blocks,
+        keys,
+    )
 
 
 def _truths(names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith((_UNREADABLE, _VERDICT, _DEFECTIVE))]
+
+
+def _converted(plan: Compiled, delivered: pl.Schema) -> list[str]:
+    """The delivered columns that are given another type. One that has the contract's type is its own original."""
+    same = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
+    return [name for name in delivered if not is_link(name) and name not in same]
 
 
 def _query(
@@ -182,9 +226,7 @@ def _expressions(
     rules = [rule for rule in plan.rules if rule.name in names]
     types = [_typed(column, delivered).alias(column.name) for column in plan.columns]
     links = [pl.col(name) for name in delivered if is_link(name)]
-    # A column that already has the contract's type is its own original.
-    same = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
-    converted = [name for name in delivered if not is_link(name) and name not in same]
+    converted = _converted(plan, delivered)
     original = [pl.col(name).alias(_ORIGINAL + name) for name in converted]
     defective = [pl.col(DEFECT).is_not_null().alias(_DEFECTIVE)] if DEFECT in delivered else []
     failed = [

@@ -12,6 +12,7 @@ import pytest
 
 from assay.assets.dagster import run_recovery
 from assay.assets.dagster.definitions import definitions_of
+from assay.assets.dagster.failures import PlainFailure
 from assay.assets.dagster.run_recovery import PROCESS_TAG, SILENT_SECONDS, beating, end_killed_runs, process_tag
 from assay.assets.dagster.run_requests import (
     ATTEMPTS,
@@ -60,6 +61,24 @@ def test_a_run_that_died_is_requested_again_and_then_is_an_incident(new_shop: An
     assert len(sensor.look().requests) == 1, "another content is another matter"
 
 
+def test_an_outage_uses_up_no_attempt_and_is_asked_about_seldom(new_shop: Any) -> None:
+    """For two days nothing ends well; then one more death counts as the first."""
+    sensor = Sensor(new_shop)
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    assert sensor.look().requests
+    sensor.ending, requests, begun = "outage", 0, sensor.now
+    while sensor.now - begun < timedelta(days=2):
+        found = sensor.look(300)
+        requests += len(found.requests)
+        assert found.incidents == []
+    assert 24 * 2 <= requests <= 24 * 2 * 4 + 4, "after the first ones every quarter of an hour"
+    assert [asked.attempt for asked in read_memory(sensor.cursor).values()] == [1]
+    sensor.ending = "died"
+    while not (request := sensor.look(300).requests):
+        pass
+    assert request[0].tags["assay/attempt"] == "2"
+
+
 def test_what_has_an_answer_is_not_asked_for_again(new_shop: Any) -> None:
     sensor = Sensor(new_shop)
     new_shop.drop(1, b"")
@@ -92,18 +111,26 @@ def test_a_cursor_of_an_earlier_version_is_no_hindrance() -> None:
 def test_how_a_run_ended_is_read_from_dagster(new_shop: Any) -> None:
     """A refused batch answers; an error that nobody foresaw, or no end at all, does not."""
     ends: dict[str, bool] = {}
-    for name, problem in (("refused", dg.Failure("no", allow_retries=False)), ("full disk", OSError(28, "full"))):
+    problems = {
+        "refused": dg.Failure("no", allow_retries=False),
+        "unforeseen": KeyError("x"),
+        "full disk": OSError(28, "No space left on device"),  # raised where we could not say so
+        "full disk, said": PlainFailure(OSError(28, "full"), "the disk is full"),
+    }
+    for name, problem in problems.items():
         job = dg.GraphDefinition(name=f"job_{len(ends)}", node_defs=[_failing(problem)]).to_job()
         tags = {"dagster/run_key": name}
         result = job.execute_in_process(instance=new_shop.instance, raise_on_error=False, tags=tags)
         ends[name] = died(new_shop.instance, result.dagster_run)
-    assert ends == {"refused": False, "full disk": True}
+    assert ends == {name: name != "refused" for name in problems}
     ending = ending_in(new_shop.instance)
-    assert [ending(Asked({}, 1, 0, key)).kind for key in ("refused", "full disk", "never")] == [
-        "answered",
-        "died",
-        "unknown",
-    ]
+    assert {name: ending(Asked({}, 1, 0, name)).kind for name in [*problems, "never"]} == {
+        "refused": "answered",
+        "unforeseen": "died",
+        "full disk": "outage",
+        "full disk, said": "outage",
+        "never": "unknown",
+    }
 
 
 @pytest.mark.parametrize(

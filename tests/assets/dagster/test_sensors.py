@@ -1,13 +1,15 @@
 """The sensor requests what the planner says is stale, each once, and a refused batch not again until its files change."""
 
+import re
 import socket
 import subprocess
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import StepMaterializationData
 
-from assay.assets.dagster import lost_runs
+from assay.assets.dagster import run_requests, sensors
 from assay.assets.dagster.definitions import definitions_of, partitions_by_table
 from assay.assets.dagster.jobs import RANGE_TAG
 from assay.assets.dagster.materialize import run_unit
@@ -16,6 +18,7 @@ from assay.assets.dagster.run_requests import ATTEMPTS
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
+from assay.assets.steps.step import execute
 
 
 class Watched:
@@ -23,6 +26,7 @@ class Watched:
 
     def __init__(self, shop: Any) -> None:
         self.shop, self.sensor, self.cursor = shop, arrivals(shop.steps), ""
+        self.reason: str | None = None
         known = partitions_by_table(shop.steps)
         assets = [build_asset(step, known) for step in shop.steps]
         self.repository = dg.Definitions(
@@ -34,7 +38,7 @@ class Watched:
             instance=self.shop.instance, cursor=self.cursor, repository_def=self.repository
         )
         data = self.sensor.evaluate_tick(context)
-        self.cursor = data.cursor or self.cursor
+        self.cursor, self.reason = data.cursor or self.cursor, data.skip_message
         return list(data.run_requests or [])
 
     def launch(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
@@ -67,6 +71,26 @@ def test_the_sensor_asks_for_what_the_planner_says_and_for_nothing_twice(new_sho
     assert watched.tick() == [], "they are asked for already"
     assert all(watched.launch(request).success for request in requests)
     assert asked(watched.tick()) == [], "and now they are done"
+
+
+def test_while_the_disk_is_full_no_run_is_requested_and_one_line_says_so(
+    new_shop: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """How a full disk is found is tested where it is (test_outages)."""
+    watched, lacks = Watched(new_shop), ["the disk is full (/lake)"]
+    monkeypatch.setattr(sensors, "outage_now", lambda env, also: lacks[0] if lacks else None)
+    for number in (1, 2):
+        new_shop.drop(number, new_shop.csv(number, 1.0))
+    for _ in range(3):
+        assert watched.tick() == []
+    assert re.fullmatch(r"The disk is full \(/lake\) since 20\S+ \S+ UTC; 2 runs wait\.", watched.reason or "")
+    assert [record.getMessage() for record in caplog.records if record.name == "assay"] == [watched.reason]
+    lacks.clear()
+    requests = watched.tick()
+    assert [(request.partition_key, request.tags.get("assay/attempt")) for request in requests] == [
+        (new_shop.day(1), None),
+        (new_shop.day(2), None),
+    ]
 
 
 def test_a_refused_batch_is_asked_for_again_when_its_files_change(shop: Any) -> None:
@@ -150,7 +174,7 @@ def test_an_upstream_that_has_not_arrived_makes_no_failed_run(new_shop: Any) -> 
 
 def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is stale, so that the planner does not miss it; but a person asked for it, and it is red."""
-    monkeypatch.setattr(lost_runs, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(run_requests, "FIRST_PAUSE", 0)
     watched = Watched(shop)
     job = watched.repository.get_implicit_global_asset_job_def()
     ends = {f"{RANGE_TAG}{end}": shop.day(2) for end in ("start", "end")}
@@ -168,4 +192,38 @@ def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, mon
     other = shop.instance.create_run_for_job(job, asset_selection=chosen, tags=ends)
     shop.instance.report_run_failed(other)
     assert watched.launch(watched.tick()[0]).success
+    assert watched.tick() == [], "it is made good"
+
+
+@pytest.mark.parametrize("reported", [0, 1, 2])
+def test_a_run_that_died_before_it_reported_its_commit_is_requested_again(
+    new_shop: Any, monkeypatch: pytest.MonkeyPatch, reported: int
+) -> None:
+    """The table is up to date, so that nothing is due; but Dagster shows the verdict of before, or none."""
+    monkeypatch.setattr(run_requests, "FIRST_PAUSE", 0)
+    watched, clean = Watched(new_shop), new_shop.steps[1]
+    new_shop.drop(1, new_shop.csv(1, 1.0, -1.0))
+    (request,) = watched.tick()
+    for step in new_shop.steps:
+        execute(step, new_shop.env, new_shop.day(1))
+    job = next(job for job in watched.repository.get_all_jobs() if job.name == request.job_name)
+    tags = {"dagster/run_key": request.run_key, "dagster/partition": new_shop.day(1)}
+    chosen = frozenset(dg.AssetKey(table.split("/")) for table in clean.outputs)
+    run = new_shop.instance.create_run_for_job(job, asset_selection=chosen, tags=tags)
+    for table in clean.outputs[:reported]:  # it died before the last of them, and before its verdicts
+        made = dg.AssetMaterialization(table.split("/"), partition=new_shop.day(1))
+        event = dg.DagsterEvent(
+            dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            job.name,
+            step_key="clean__orders",
+            event_specific_data=StepMaterializationData(made),
+        )
+        new_shop.instance.report_dagster_event(event, run.run_id)
+    new_shop.instance.report_run_failed(run)
+    (again,) = watched.tick()
+    assert set(again.asset_selection or ()) == chosen
+    done = watched.launch(again)
+    assert done.success
+    verdicts = {item.check_name: item.passed for item in done.get_asset_check_evaluations()}
+    assert verdicts["amount__ge"] is not None
     assert watched.tick() == [], "it is made good"

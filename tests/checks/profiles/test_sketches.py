@@ -82,6 +82,11 @@ def test_ranks_are_within_their_error_however_many_parts_are_joined(parts: int, 
     assert Quantiles.from_dict(json.loads(json.dumps(sketch.to_dict()))).quantiles([0.5]) == sketch.quantiles([0.5])
 
 
+def test_a_sketch_does_not_hold_the_values_in_memory() -> None:
+    levels = Quantiles.of(np.arange(100_001.0)).levels
+    assert sum((level if level.base is None else level.base).nbytes for level in levels) < 50_000
+
+
 def test_the_same_values_always_give_the_same_sketch() -> None:
     values = np.random.default_rng(1).normal(size=50_000)
     assert Quantiles.of(values).to_dict() == Quantiles.of(values[::-1]).to_dict()

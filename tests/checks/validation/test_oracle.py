@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, rule, validate, validate_spilled
+from assay.checks.validation import blocks
 from assay.checks.validation.batch_counts import BatchCounts
 
 PAIR = ["customer", "qty"]
@@ -203,7 +204,9 @@ def test_a_spilled_batch_is_judged_like_one_in_memory(rows: list[Row], published
     with TemporaryDirectory() as folder:
         source = SOURCES[kind](frame, folder)
         in_memory = validate(source, Orders, lookup_tables=REFERENCES, published=kept)
-        spilled = validate_spilled(source, Orders, folder, lookup_tables=REFERENCES, published=kept.lazy())
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(blocks, "ROWS", 5)
+            spilled = validate_spilled(source, Orders, folder, lookup_tables=REFERENCES, published=kept.lazy())
         for same in (in_memory, spilled):
             assert same.clean.lazy().collect().equals(outcome.clean)
             assert same.quarantined.lazy().collect().equals(outcome.quarantined)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, Timestamp, validate, validate_spilled
-from assay.checks.validation.spill import on_disk, sharing_rows
+from assay.checks.validation.spill import Keys, on_disk
 from assay.checks.validation.uniqueness import fingerprint
 
 KEYS = st.lists(st.tuples(st.sampled_from([0, 1, 2, None]), st.sampled_from(["", "a", "b", None])), max_size=8)
@@ -29,10 +29,12 @@ def frame(keys: list[tuple[Any, Any]]) -> pl.LazyFrame:
 def test_sharing_rows_equal_brute_force(keys: list[Any], others: list[Any], has_published: bool) -> None:
     key = fingerprint([pl.col("n"), pl.col("t")])
     with TemporaryDirectory() as folder:
-        batch, published = Path(folder, 'it"s.parquet'), Path(folder, "it's published.parquet")
-        on_disk(frame(keys).select(key.alias('a "key"')), batch)
-        on_disk(frame(others).select(key=key), published)
-        found = sharing_rows(batch, {'a "key"': published if has_published else None})
+        batch = Keys(Path(folder, "it's"), ('a "key"',))
+        batch.folder.mkdir()
+        for part in (keys[:3], keys[3:]):
+            batch.add(frame(part).select(key.alias('a "key"')).collect())
+        published = on_disk(frame(others).select(key=key), Path(folder, "it's published.parquet"))
+        found = batch.sharing({'a "key"': published} if has_published else {})
     count = Counter(keys)
     expected = [
         row

@@ -135,6 +135,8 @@ class Daemon:
         (state,) = sensors(self.instance, "shop")
         (tick,) = self.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
         reason = tick.tick_data.skip_reason or ""
+        if run_requests.read_outage(getattr(state.instigator_data, "cursor", None)) is not None:  # over by now
+            return False
         if tick.timestamp < began:  # of before: a full disk keeps a tick from being written
             return False
         if tick.status != TickStatus.SKIPPED or "requested again later" in reason or "in progress" in reason:

@@ -1,0 +1,92 @@
+"""A batch on disk is read, judged and given block by block."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from assay.checks import Contract, Field, rule, validate, validate_spilled
+from assay.checks.validation import blocks
+from assay.checks.validation.blocks import Blocks, in_blocks
+
+
+class Readings(Contract):
+    id: int = Field(unique=True)
+    value: float = Field(ge=0)
+    state: str = Field(isin=["on", "off"])
+
+    @rule(name="not_far_above_the_mean")
+    def not_far_above_the_mean(cls) -> pl.Expr:
+        return pl.col("value") <= pl.col("value").mean() * 10
+
+    @rule(name="not_twice_in_a_row")
+    def not_twice_in_a_row(cls) -> pl.Expr:
+        return pl.col("id") != pl.col("id").shift()
+
+
+def readings(rows: int) -> pl.DataFrame:
+    number = pl.int_range(rows)
+    return pl.select(
+        # The first row of each block repeats the last one's key.
+        id=pl.when(number % 100 == 0).then(number - 1).otherwise(number).cast(pl.String),
+        value=pl.when(number % 211 == 5)
+        .then(-1)
+        .when(number % 401 == 7)
+        .then(9_000)
+        .otherwise(number % 10)
+        .cast(pl.String),
+        state=pl.when(number % 307 == 3).then(pl.lit("broken")).otherwise(pl.lit("on")),
+    )
+
+
+@pytest.mark.parametrize("rows", [0, 1, 100, 1050])
+def test_blocks_are_bounded_and_change_nothing(rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "ROWS", 100)
+    judged: list[int] = []
+    collect = pl.LazyFrame.collect
+
+    def counted(query: pl.LazyFrame, *given: Any, **named: Any) -> Any:
+        frame: Any = collect(query, *given, **named)
+        if named.get("engine") != "streaming":  # streaming gives figures, or the few rows that share a key
+            judged.append(frame.height)
+        return frame
+
+    batch = readings(rows)
+    outcome = validate(batch, Readings)
+    monkeypatch.setattr(pl.LazyFrame, "collect", counted)
+    spilled = validate_spilled(batch, Readings, tmp_path)
+    monkeypatch.undo()
+    assert judged and max(judged) <= 100
+    assert spilled.report == outcome.report
+    assert spilled.clean.collect(engine="streaming").equals(outcome.clean)
+    assert spilled.quarantined.collect(engine="streaming").equals(outcome.quarantined)
+    if rows > 1000:
+        assert all(
+            result.invalid for result in outcome.report.rules if not result.name.endswith(("dtype", "null", "nan"))
+        )
+
+
+def test_what_stands_beside_the_blocks_is_cut_as_they_are(tmp_path: Path) -> None:
+    made = Blocks(tmp_path)
+    for part in readings(10).iter_slices(3):
+        made.add(part)
+    assert (made.heights, made.height) == ([3, 3, 3, 1], 10)
+    numbers = pl.DataFrame({"number": range(10)})
+    beside = readings(10).hstack(numbers)
+    assert made.lazy(numbers).collect().equals(beside)
+    assert made.lazy(numbers).select("number").filter(pl.col("number") > 3).collect()["number"].to_list() == [
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+    ]
+    assert made.lazy(numbers).filter(pl.col("number") == 7).select("id").collect().equals(beside[7:8].select("id"))
+
+
+def test_a_query_comes_in_blocks_and_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "ROWS", 40)
+    assert [part.height for part in in_blocks(readings(100).lazy())] == [40, 40, 20]
+    assert [part.shape for part in in_blocks(readings(0).lazy())] == [(0, 3)]
