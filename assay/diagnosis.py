@@ -112,6 +112,8 @@ def _database_error(problem: Exception) -> str:
         return "The database driver is not installed. Next: pip install 'assay[postgres]'."
     if "locked" in text:
         return "The database is locked by another process. Next: wait for it or end it, then try again."
+    if "disk is full" in text or "disk i/o error" in text or "no space left" in text:
+        return "The disk is full, or broken, where the database is. Next: free some space, or set ASSAY_HOME to another disk."
     if "unable to open database file" in text or "readonly" in text or "read-only" in text:
         return "The database file cannot be opened or written. Next: check its folder's permissions, or set ASSAY_HOME."
     if "malformed" in text or "not a database" in text:

@@ -110,7 +110,8 @@ class Settings(BaseSettings):
         description="the console behind the lineage API: module:function, or nothing to serve the API alone",
     )
     console_url: str = Field(
-        default="http://127.0.0.1:3001", description="where people open the console: for links from the Dagster UI"
+        default="",
+        description="where people open the console: for links from the Dagster UI (default: as `assay up` serves both)",
     )
     dagster_url: str = Field(
         default="http://127.0.0.1:3000", description="where people open the Dagster UI: for links from the console"

@@ -1,10 +1,12 @@
 """What a machine can do to a lake: a full disk, a folder that cannot be written, a clock that is wrong."""
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from heapq import nlargest, nsmallest
 from pathlib import Path
 
 from assay.errors import AssayError
@@ -15,6 +17,7 @@ _SHARE, _PLENTY = 0.05, 20 << 30
 _AHEAD = timedelta(minutes=5)
 _LAST = 5  # folders of each level that are looked into, by name: a long history is not walked
 _FILES = 1_000
+_PAGE = 4096  # bytes: an empty file can be made on a full disk, too
 
 
 def space(folders: Iterable[Path], usage: Callable[[Path], tuple[int, int, int]] = shutil.disk_usage) -> str:
@@ -48,12 +51,15 @@ def writable(folder: Path) -> str:
     """
     place = _existing(folder)
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(_PAGE))
+            file.flush()
             return f"{place} can be written"
     except OSError as problem:
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        then = "free some space" if full else "mount it for writing, or give this user the permission"
         raise AssayError(
-            f"Nothing can be written to {place} ({os.strerror(problem.errno or 0)}). Next: mount it for writing, or give this "
-            "user the permission."
+            f"Nothing can be written to {place} ({os.strerror(problem.errno or 0)}). Next: {then}."
         ) from None
 
 
@@ -91,11 +97,12 @@ def _newest(landing: Path) -> Iterator[Path]:
         folder = todo.pop()
         if not folder.is_dir():
             continue
+        below, names = list[str](), list[str]()
         with os.scandir(folder) as entries:
-            kinds = [(entry.name, entry.is_dir(), entry.is_file()) for entry in entries]
-        below = sorted(name for name, is_folder, _ in kinds if is_folder)
-        todo += [folder / name for name in (below if folder == landing else below[-_LAST:])]
-        files = [folder / name for name in sorted(name for name, _, is_file in kinds if is_file)[:left]]
+            for entry in entries:
+                (below if entry.is_dir() else names).append(entry.name)
+        todo += [folder / name for name in (sorted(below) if folder == landing else nlargest(_LAST, below)[::-1])]
+        files = [file for name in nsmallest(left, names) if (file := folder / name).is_file()]
         left -= len(files)
         yield from files
 

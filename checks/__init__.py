@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from assay.checks.profiles.profile_state import ColumnState, ProfileState
     from assay.checks.schema_diff.schema_drift import SchemaFinding, delivery_drift
     from assay.checks.validation.canonical_spellings import canonical_spellings
+    from assay.checks.validation.foreign_keys import LookupRows
     from assay.checks.validation.masking import mask, redact
     from assay.checks.validation.quarantined import quarantined
     from assay.checks.validation.report import Report, RuleResult
@@ -32,6 +33,7 @@ __all__ = [
     "Contract",
     "ContractInfo",
     "Field",
+    "LookupRows",
     "Outcome",
     "ProfileState",
     "PublishedRows",
@@ -72,6 +74,7 @@ _HOMES = {
     "ContractInfo": "assay.checks.contract.contract",
     "Field": "assay.checks.contract.field",
     "Outcome": "assay.checks.validation.validate",
+    "LookupRows": "assay.checks.validation.foreign_keys",
     "PublishedRows": "assay.checks.validation.uniqueness",
     "ProfileState": "assay.checks.profiles.profile_state",
     "QuarantineLimits": "assay.checks.contract.field",

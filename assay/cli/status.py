@@ -42,7 +42,12 @@ def status(shown: int, as_json: bool) -> int:
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
     waits, never, stay = waiting_steps(steps, env), never_made(steps, env), staying(steps, env)
     lack = outage_now(env, [dagster_home()])
-    runs, failures, given_up, since = _history(project.name, lack or "")
+    try:
+        runs, failures, given_up, since = _history(project.name, lack or "")
+    except Exception:
+        if lack is None:
+            raise
+        runs, failures, given_up, since = [], [], [], ""  # Dagster's database needs what is lacking
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     stale = {(unit.partition, table) for unit in planned for table in unit.tables}
     refused = [run for run in failures if stale & {(run.partition, table) for table in run.assets}]

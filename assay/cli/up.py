@@ -1,14 +1,16 @@
 """`assay up`: the Dagster UI and the governance console over this lake."""
 
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -17,6 +19,8 @@ import click
 from assay.assets.project import active_project
 from assay.cli.output import json_option, print_json
 from assay.cli.pipeline import dagster_home
+from assay.errors import AssayError
+from assay.settings import Settings
 
 STOPPING_SECONDS = 20
 READY_SECONDS = 300
@@ -38,12 +42,51 @@ def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
     """
     home = dagster_home()
     home.mkdir(parents=True, exist_ok=True)
+    with _alone(home, f"http://127.0.0.1:{port}"):
+        for wanted in [port, *([console_port] if console else [])]:
+            _require_free(wanted)
+        return _serve(home, port, console_port, console=console, as_json=as_json)
+
+
+@contextmanager
+def _alone(home: Path, page: str) -> Iterator[None]:
+    """Over a history of runs one daemon is enough: a second one would request everything again. Raises AssayError if there is
+    one; the system forgets the lock with the process."""
+    with (home / "up.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise AssayError(f"Assay is up already over {home}: open {file.read().strip()}, or end it first.") from None
+        with suppress(OSError):  # a full disk
+            file.truncate(0)
+            file.write(page)
+            file.flush()
+        yield
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as problem:
+            raise AssayError(
+                f"Port {port} of 127.0.0.1 cannot be used ({getattr(problem, 'strerror', None) or problem}). Next: give another "
+                "one (--port, --console-port), or end what listens there."
+            ) from None
+
+
+def _serve(home: Path, port: int, console_port: int, *, console: bool, as_json: bool) -> int:
+    """Everything, until it is stopped."""
     folder = active_project().root or Path.cwd()
     target = ["-w", "workspace.yaml"] if (folder / "workspace.yaml").exists() else ["-m", LOCATION]
-    commands = [["assay.assets.dagster.webserver", str(port), *target]]
     pages = {"dagster": f"http://127.0.0.1:{port}"}
     if console:
         pages["console"] = f"http://127.0.0.1:{console_port}"
+    found_at = Settings().console_url or pages.get("console", "")
+    commands = [["assay.assets.dagster.webserver", str(port), *target, found_at]]
+    if console:
         commands.append(["assay.serve", str(console_port)])
     if as_json:
         print_json(pages)
@@ -52,9 +95,7 @@ def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
         if console:
             click.echo(f"Console:    {pages['console']}")
         threading.Thread(target=_announce, args=(list(pages.values()),), daemon=True).start()
-    links = {
-        f"ASSAY_{name.upper()}_URL": os.environ.get(f"ASSAY_{name.upper()}_URL", url) for name, url in pages.items()
-    }
+    links = {"ASSAY_DAGSTER_URL": os.environ.get("ASSAY_DAGSTER_URL", pages["dagster"])}
     # Code locations import the project's packages from the folder that Dagster is started in.
     return supervise(commands, {**os.environ, **_paths(), **links, "DAGSTER_HOME": str(home)}, folder)
 

@@ -15,10 +15,12 @@ from dagster._core.definitions.metadata import normalize_metadata
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.step import Result
 from assay.features.storage.verdict import found_something, was_handled
+from assay.features.tables.kinds import Kind
 from assay.features.tables.run_record import CheckResult, TableWrite
 from assay.settings import Settings
 
 PREVIEW_CELL = 60
+CONSOLE = "/console"  # before a path of the console, in the addresses of the Dagster UI that `assay up` serves
 
 
 def asset_key(table: str) -> dg.AssetKey:
@@ -31,9 +33,10 @@ def check_name(rule: str) -> str:
 
 
 def in_console(settings: Settings, written: TableWrite) -> str:
-    """The address of a version in the governance console."""
+    """The address of a version in the governance console. Without a setting it is one of the Dagster UI itself, whose server
+    knows at each click where the console is: what is written today is read for years."""
     focus = quote(f"dataset:assay:{written.table}@{written.snapshot.version}")
-    return f"{settings.console_url.rstrip('/')}/graph?focus={focus}"
+    return f"{settings.console_url.rstrip('/') or CONSOLE}/graph?focus={focus}"
 
 
 def table_schema(columns: Mapping[str, str], notes: Mapping[str, ColumnNote]) -> dg.TableSchema:
@@ -85,7 +88,7 @@ def shown_metadata(result: Result, table: str) -> dict[str, Any]:
     if main and report is not None:
         metadata["rows_in"] = report.rows_in
         metadata["rows_quarantined"] = report.rows_quarantined
-        metadata["share_quarantined"] = report.rows_quarantined / report.rows_in if report.rows_in else 0.0
+        metadata["share_quarantined"] = round(report.rows_quarantined / report.rows_in, 6) if report.rows_in else 0.0
         metadata |= {f"share_null_{name}": share for name, share in null_shares.items()}  # numbers become plots
     if main:
         metadata |= {key: value for key, value in preview.items() if isinstance(value, str | int | float | list | dict)}
@@ -116,14 +119,15 @@ def verdict(
     said = check.to_dict()
     stopped = not check.passed and check.severity == "block"
     share = check.invalid / check.evaluated if check.evaluated else 0.0
+    of = "files" if Kind.RAW.holds(check.table) else "rows"
     metadata: dict[str, Any] = {
-        "rows_evaluated": check.evaluated,
-        "rows_invalid": check.invalid,
-        "rows_unknown": check.unknown,
+        f"{of}_evaluated": check.evaluated,
+        f"{of}_invalid": check.invalid,
+        f"{of}_unknown": check.unknown,
         "share_invalid": share,
         "severity": check.severity,
     }
-    if quarantine is not None:
+    if quarantine is not None and check.invalid:
         metadata["quarantine"] = dg.MetadataValue.asset(asset_key(quarantine.table))
         metadata["quarantine_snapshot"] = str(quarantine.snapshot)
         metadata["quarantine_uri"] = dg.MetadataValue.path(quarantine.snapshot.uri)

@@ -130,7 +130,8 @@ def run_unit(
     makers = {asset_key(table): step.name for step in unit.steps for table in step.outputs}
     warnings = list[str]()
     for evaluation in outcome.get_asset_check_evaluations():
-        found = not evaluation.passed or evaluation.metadata["rows_invalid"].value
+        counts = [number.value for name, number in evaluation.metadata.items() if name.endswith("s_invalid")]
+        found = not evaluation.passed or any(counts)
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             failed.add(makers[evaluation.asset_key])
             problems.append(evaluation.description or f"{evaluation.check_name} failed")

@@ -1,4 +1,5 @@
-"""Dagster's UI and daemon, for `assay up` to start: `python -m assay.assets.dagster.webserver PORT -w FILE` (or `-m MODULE`).
+"""Dagster's UI and daemon, for `assay up` to start: `python -m assay.assets.dagster.webserver PORT -w FILE CONSOLE` (or `-m
+MODULE`).
 
 As `dagster dev`, which has no place for a middleware: its web server takes GraphQL mutations from any origin and by GET, so
 that any web page could stop the sensor.
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import dagster as dg
 import yaml
@@ -21,20 +23,37 @@ from dagster._cli.workspace.cli_target import workspace_opts_to_load_target
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster_shared.cli import WorkspaceOpts
 from dagster_webserver.app import create_app_from_workspace_process_context
-from starlette.types import ASGIApp
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from assay.asgi import BodyLimits, OwnOrigin, serve
+from assay.asgi import BodyLimits, OwnOrigin, refusal, serve
+from assay.assets.dagster.dagster_metadata import CONSOLE
 
 GRAPHQL = "/graphql"
 _CODE_LEVEL = "warning"
 
 
-def guarded(app: ASGIApp) -> ASGIApp:
-    """Dagster's web application, for this machine's own pages and programs only."""
-    return OwnOrigin(BodyLimits(app), queries=[GRAPHQL])
+def guarded(app: ASGIApp, console: str = "") -> ASGIApp:
+    """Dagster's web application, for this machine's own pages and programs only, with a way to the console at this address."""
+    return OwnOrigin(BodyLimits(_with_console(app, console)), queries=[GRAPHQL])
 
 
-def run(port: int, kind: str, target: str) -> None:
+def _with_console(app: ASGIApp, console: str) -> ASGIApp:
+    """Links to the console, as metadata has them, lead to where it is now."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(f"{CONSOLE}/"):
+            return await app(scope, receive, send)
+        if not console:
+            return await refusal(404, "The console is not served. Set ASSAY_CONSOLE_URL.")(scope, receive, send)
+        path, query = scope["path"].removeprefix(CONSOLE), scope["query_string"].decode("latin-1")
+        address = f"{console.rstrip('/')}{quote(path)}{f'?{query}' if query else ''}"
+        return await Response(status_code=307, headers={"Location": address})(scope, receive, send)
+
+    return answer
+
+
+def run(port: int, kind: str, target: str, console: str = "") -> None:
     """The UI in this process, the daemon in another, and one code server for both, until one of them ends."""
     os.environ["DAGSTER_IS_DEV_CLI"] = "1"
     opts = WorkspaceOpts(workspace=[target]) if kind == "-w" else WorkspaceOpts(module_name=[target])
@@ -46,7 +65,7 @@ def run(port: int, kind: str, target: str) -> None:
                 instance, workspace_opts_to_load_target(shared), code_server_log_level=_CODE_LEVEL
             ) as context,
         ):
-            serve(guarded(create_app_from_workspace_process_context(context, live_data_poll_rate=2000)), port)
+            serve(guarded(create_app_from_workspace_process_context(context, live_data_poll_rate=2000), console), port)
 
 
 @contextmanager
@@ -83,4 +102,4 @@ def _daemon(workspace: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    run(int(sys.argv[1]), *sys.argv[2:])

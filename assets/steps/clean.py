@@ -23,6 +23,7 @@ from assay.assets.steps.apply_decisions import (
     latest_decisions,
 )
 from assay.assets.steps.column_notes import contract_notes
+from assay.assets.steps.looked_up import LookedUp
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
@@ -247,7 +248,7 @@ def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[t
             folder = stack.enter_context(scratch(settings.home))
 
         def one(rows: pl.LazyFrame, contract: type[Contract], clean: pl.LazyFrame | None) -> Judged:
-            tables = {name: state.scan() for name, state in batch.lookup_tables.items()}
+            tables = {name: LookedUp(state) for name, state in batch.lookup_tables.items()}
             if clean is not None:  # rows that are released are only some of the batch: they are not counted again
                 return validate(rows, contract, lookup_tables=tables, published=With(batch.published, clean))
             if folder is None:

@@ -182,6 +182,12 @@ def _spilled(
     )
 
 
+def typed_values(batch: pl.LazyFrame, delivered: pl.Schema, column: Column) -> pl.Series:
+    """The different values of a batch in a column, as the scan reads them, without nulls."""
+    values = _typed(column, delivered).alias(column.name)
+    return batch.select(values).drop_nulls().unique().collect(engine="streaming").to_series()
+
+
 def _truths(names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith((_UNREADABLE, _VERDICT, _DEFECTIVE))]
 

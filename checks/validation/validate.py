@@ -12,16 +12,15 @@ from assay.checks.contract.columns import require_columns
 from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled, Contract, for_delivery
 from assay.checks.contract.field import Severity
-from assay.checks.contract.rules import Column, CountRule, ForeignKeyRule, PanderaRule, Rule, TableRule
+from assay.checks.contract.rules import CountRule, PanderaRule, Rule, TableRule
 from assay.checks.validation.batch_counts import BatchCounts, batch_counts
-from assay.checks.validation.parse import typed
+from assay.checks.validation.foreign_keys import Frame, LookupRows, existing_values
 from assay.checks.validation.report import Report, RuleResult, rule_result
 from assay.checks.validation.rule_evaluation import Verdicts, judged
 from assay.checks.validation.scan import DEFECT, Scan, scan_batch
 from assay.checks.validation.uniqueness import AllRows, PublishedRows
 from assay.errors import AssayError
 
-Frame = pl.DataFrame | pl.LazyFrame
 T = TypeVar("T")
 
 #: What readers say about records that they cannot read; always reported when the batch has the column `_defect`.
@@ -89,7 +88,7 @@ def validate(
     frame: Frame,
     contract: type[Contract],
     *,
-    lookup_tables: Mapping[str, Frame] | None = None,
+    lookup_tables: Mapping[str, Frame | LookupRows] | None = None,
     published: Frame | PublishedRows | None = None,
     counts: Mapping[str, int] | None = None,
     references: Mapping[str, Frame] | None = None,
@@ -101,7 +100,8 @@ def validate(
             the source and pass through. `_defect` marks records that the reader could not read: they break
             `row.<defect>` only.
         contract: What must hold.
-        lookup_tables: Table name to frame, for foreign keys. A rule whose table is missing is unknown, never passed.
+        lookup_tables: Table name to frame, for foreign keys. Of a large table, give an object that says which values it has
+            (`LookupRows`). A rule whose table is missing is unknown, never passed.
         published: Rows accepted earlier: a key that is there already is a duplicate. Of many rows, give an object that
             finds those with certain keys (`PublishedRows`).
         counts: Table name to number of rows, for the contract's `row_count`. Without its count the rule is unknown.
@@ -124,7 +124,7 @@ def validate_spilled(
     contract: type[Contract],
     folder: str | Path,
     *,
-    lookup_tables: Mapping[str, Frame] | None = None,
+    lookup_tables: Mapping[str, Frame | LookupRows] | None = None,
     published: Frame | PublishedRows | None = None,
     counts: Mapping[str, int] | None = None,
     references: Mapping[str, Frame] | None = None,
@@ -159,8 +159,8 @@ def validate_spilled(
 
 
 def _tables(
-    lookup_tables: Mapping[str, Frame] | None, references: Mapping[str, Frame] | None
-) -> Mapping[str, Frame] | None:
+    lookup_tables: Mapping[str, Frame | LookupRows] | None, references: Mapping[str, Frame] | None
+) -> Mapping[str, Frame | LookupRows] | None:
     if lookup_tables is not None and references is not None:
         raise AssayError("validate: `references` is the former name of `lookup_tables`. Give one of them.")
     return references if lookup_tables is None else lookup_tables
@@ -169,7 +169,7 @@ def _tables(
 def _validated(
     frame: Frame,
     contract: type[Contract],
-    lookup_tables: Mapping[str, Frame] | None,
+    lookup_tables: Mapping[str, Frame | LookupRows] | None,
     published: Frame | PublishedRows | None,
     counts: Mapping[str, int] | None,
     folder: Path | None,
@@ -179,7 +179,7 @@ def _validated(
     plan = for_delivery(contract, delivered.names())
     _require_columns(plan, delivered)
     notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
-    members = _foreign_keys(plan, lookup_tables or {}, notes)
+    members = existing_values(batch, delivered, plan, lookup_tables or {}, notes)
     scan = _scanned(batch, delivered, plan, members, notes, folder)
     earlier = AllRows(published.lazy()) if isinstance(published, pl.DataFrame | pl.LazyFrame) else published
     verdicts = judged(plan, scan, notes, earlier, counts or {})
@@ -196,32 +196,6 @@ def _require_columns(plan: Compiled, delivered: pl.Schema) -> None:
 def _not_delivered(rule: Rule, delivered: pl.Schema) -> str | None:
     absent = [name for name in rule.inputs if name not in delivered]
     return f"not delivered: {', '.join(absent)}" if absent and not isinstance(rule, PanderaRule) else None
-
-
-def _foreign_keys(plan: Compiled, lookup_tables: Mapping[str, Frame], notes: dict[str, str]) -> dict[str, pl.Series]:
-    """Per foreign-key rule the values that exist; a rule without its table gets a note instead."""
-    columns = {column.name: column for column in plan.columns}
-    members: dict[str, pl.Series] = {}
-    for rule in plan.rules:
-        if not isinstance(rule, ForeignKeyRule) or rule.name in notes:
-            continue
-        if rule.reference not in lookup_tables:
-            notes[rule.name] = f"no lookup table {rule.reference} was given"
-            continue
-        table = lookup_tables[rule.reference].lazy()
-        schema = table.collect_schema()
-        if rule.reference_column not in schema:
-            raise AssayError(f"{rule.name}: the lookup table {rule.reference} has no column {rule.reference_column!r}")
-        # What is not of the column's type cannot be referred to.
-        values = _as_referred(pl.col(rule.reference_column), schema[rule.reference_column], columns[rule.inputs[0]])
-        values = values.drop_nulls().unique()
-        members[rule.name] = table.select(values).collect().to_series()
-    return members
-
-
-def _as_referred(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
-    """A value of a lookup table as the column that refers to it has it. A whole number has one text only."""
-    return value.cast(pl.String) if source.is_integer() and column.dtype == pl.String else typed(value, source, column)
 
 
 def _scanned(

@@ -19,7 +19,6 @@ from assay.features.serving.lookup import Lookup, look_up
 from assay.features.serving.relevant_partitions import (
     Between,
     partitions_as_of,
-    partitions_between,
     partitions_with,
 )
 from assay.features.storage.parquet_files import PARTITION
@@ -102,11 +101,9 @@ def resolve(
             partitions = partitions_with(state, serving, spine, name)
             lookups.append(Lookup(name, serving, reader.read(table, partitions), outputs))
         else:
-            if known_at == "event" and not skip_nulls:
-                partitions = partitions_as_of(state, serving, spine, _times(spine), bounded=bounded)
-            else:  # the newest row of a key need not be the one that answers
-                oldest = serving.max_age_us if bounded else None
-                partitions = partitions_between(state, serving.event_time, _times(spine), oldest)
+            needed, known = tuple(outputs) if skip_nulls else (), known_at == "known"
+            times = _times(spine)
+            partitions = partitions_as_of(state, serving, spine, times, bounded=bounded, known=known, features=needed)
             frame, position = _ranked(reader.read(table, partitions), partitions)
             views.append(ViewRead(name, serving, frame, outputs, position=position))
         described.append(_describe(state, name, outputs, serving, view))

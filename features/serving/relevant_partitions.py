@@ -2,10 +2,12 @@
 
 An as-of question needs, per key, the newest row at or before the first moment that is asked about, and all rows from there to
 the last. What began before the first moment is therefore looked for from the newest partition back, and only until each key
-has such a row; partitions that cannot hold a key that is still missing are passed over (by the table's key index).
+has such a row; partitions that cannot hold a key that is still missing are passed over (by the table's key index). Where only
+known rows count, the row must have been known at that moment; where nulls are skipped, one is needed for each feature. So a
+feature that is always null for a key has all partitions within max_age read that may hold the key.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -22,22 +24,22 @@ Between = tuple[datetime | None, datetime | None]
 
 _ROUNDED_US = 1000  # Delta's statistics may be rounded to milliseconds
 _FIRST = 4  # partitions that are looked at together; then twice as many each time
-_TIME = "__time"
-
-
-def partitions_between(state: TableState, time: str, between: Between, max_age_us: int | None) -> list[str] | None:
-    """The partitions with a row that can hold at some moment of [first, last]: one that is not after `last`, and not
-    older than `max_age` at `first`. None for a table without partitions. Files without statistics count as relevant."""
-    if not state.partitioned:
-        return None
-    return sorted(_spans(state, time, between, max_age_us))
+_TIME, _FLOOR = "__time", "__floor"
+_SETTLES = "__settles"  # the time of a row, if none before it is needed (for a feature)
 
 
 def partitions_as_of(
-    state: TableState, serving: Serving, spine: pl.DataFrame, between: Between, *, bounded: bool = True
+    state: TableState,
+    serving: Serving,
+    spine: pl.DataFrame,
+    between: Between,
+    *,
+    bounded: bool = True,
+    known: bool = False,
+    features: Sequence[str] = (),
 ) -> list[str] | None:
-    """Of these partitions, those that are needed to answer a spine by event time: all that reach beyond the first moment,
-    and of the others those with the newest row of a key. None for a table without partitions.
+    """The partitions that are needed to answer a spine: all that reach beyond the first moment, and of the others those with
+    the newest row of a key. None for a table without partitions. Files without statistics count as needed.
 
     Args:
         state: The table.
@@ -45,12 +47,14 @@ def partitions_as_of(
         spine: Rows with the key columns.
         between: The first and the last moment that is asked about.
         bounded: Leave out what is older than the view's max_age.
+        known: Rows count only from when they were known.
+        features: Columns of which the newest values are needed that are not null.
     """
     if not state.partitioned:
         return None
     first, last = between
     max_age = serving.max_age_us if bounded else None
-    keys = _Asked.of(state, serving, spine)
+    keys = _Asked.of(state, serving, spine, serving.known_time if known else None, tuple(features))
     if first is None or last is None or keys is None or state.checkpointed is not None:
         return sorted(_spans(state, serving.event_time, between, max_age))
     begin = _microseconds(first)
@@ -62,9 +66,9 @@ def partitions_as_of(
 
 
 def _with_newest(keys: "_Asked", first: datetime, straddling: Sequence[str], earliest: int | None) -> Iterator[str]:
-    """The partitions that hold the newest row at or before `first` of a key."""
-    state, seen, found = keys.state, set(straddling), [keys.newest(straddling, first)]
-    newest, size, among = found[0], _FIRST, None
+    """The partitions that hold the newest row at or before `first` of a key, or a later one."""
+    state, seen, found = keys.state, set(straddling), [keys.rows(straddling, first)]
+    newest, size, among = keys.settled(found), _FIRST, None
     while True:
         page = keys.older(_microseconds(first) - _ROUNDED_US, earliest, len(seen) + size, among)
         todo: dict[str, int] = {}
@@ -88,14 +92,11 @@ def _with_newest(keys: "_Asked", first: datetime, straddling: Sequence[str], ear
             todo = {key: high for key, high in todo.items() if key in among}
         if is_old:  # one that was vacuumed is needed only if it is the next one still
             todo = {key: high for number, (key, high) in enumerate(todo.items()) if not number or keys.is_there(key)}
-        rows = keys.newest(list(todo), first)
-        found.append(rows)
+        found.append(keys.rows(list(todo), first))
         seen.update(todo)
-        newest = (
-            pl.concat([newest, rows]).group_by(keys.serving.keys).agg(pl.col(_TIME).max(), pl.col(PARTITION).first())
-        )
-    on = [*keys.serving.keys, _TIME]
-    yield from pl.concat(found).join(newest, on=on, how="semi")[PARTITION]
+        newest = keys.settled(found)
+    rows = pl.concat(found).join(newest.rename({_TIME: _FLOOR}), on=list(keys.serving.keys), how="left")
+    yield from rows.filter(pl.col(_FLOOR).is_null() | (pl.col(_TIME) >= pl.col(_FLOOR)))[PARTITION]
 
 
 def partitions_with(state: TableState, serving: Serving, spine: pl.DataFrame, name: str) -> list[str] | None:
@@ -160,31 +161,61 @@ def _spans(state: TableState, time: str, between: Between, max_age_us: int | Non
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The distinct keys of a spine, in the table's types."""
+    """The distinct keys of a spine, in the table's types, and what is asked of their rows."""
 
     state: TableState
     serving: Serving
     keys: pl.DataFrame
+    known_time: str | None
+    features: tuple[str, ...]
 
     @classmethod
-    def of(cls, state: TableState, serving: Serving, spine: pl.DataFrame) -> "_Asked | None":
+    def of(
+        cls,
+        state: TableState,
+        serving: Serving,
+        spine: pl.DataFrame,
+        known_time: str | None,
+        features: tuple[str, ...],
+    ) -> "_Asked | None":
         """None where the columns are not there: the join says so."""
         if not set(serving.keys) <= {*state.schema} & {*spine.columns}:
             return None
         columns = [pl.col(key).cast(state.schema[key], strict=False) for key in serving.keys]
-        return cls(state, serving, spine.select(columns).drop_nulls().unique())
+        return cls(state, serving, spine.select(columns).drop_nulls().unique(), known_time, features)
 
-    def newest(self, partitions: Sequence[str], first: datetime) -> pl.DataFrame:
-        """The newest time at or before `first` of each key that some partitions hold, with each partition that has it."""
-        keys, schema = list(self.serving.keys), self.state.schema
-        time = instant(schema, self.serving.event_time, f"the table {self.state.table.name}")
+    @property
+    def _settling(self) -> list[str]:
+        return [f"{_SETTLES}{number}" for number in range(max(1, len(self.features)))]
+
+    def rows(self, partitions: Sequence[str], first: datetime) -> pl.DataFrame:
+        """The times at or before `first` of each key's rows in some partitions that may be needed, with each partition."""
+        keys, schema, where = list(self.serving.keys), self.state.schema, f"the table {self.state.table.name}"
+        time, at = instant(schema, self.serving.event_time, where), pl.lit(first).cast(INSTANT)
+        known = pl.lit(True) if self.known_time is None else instant(schema, self.known_time, where) <= at
+        settles = [known & pl.col(feature).is_not_null() for feature in self.features] or [known]
+        named = zip(self._settling, settles, strict=True)
         rows = (
             self.state.scan(partitions)
-            .select(*keys, time.alias(_TIME), PARTITION)
-            .filter(pl.col(_TIME) <= pl.lit(first).cast(INSTANT))
+            .select(
+                *keys, time.alias(_TIME), PARTITION, *(pl.when(here).then(time).alias(name) for name, here in named)
+            )
+            .filter(pl.col(_TIME) <= at)
             .join(self.keys.lazy(), on=keys, how="semi")
         )
-        return rows.filter(pl.col(_TIME) == pl.col(_TIME).max().over(keys)).unique().collect()
+        floor = self._floor(pl.col(name).max().over(keys) for name in self._settling)
+        rows = rows.filter(floor.is_null() | (pl.col(_TIME) >= floor))
+        return rows.group_by(*keys, _TIME, PARTITION).agg(pl.col(self._settling).max()).collect()
+
+    def settled(self, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """For each key the time before which no row is needed; null where that is not known yet."""
+        newest = pl.concat(found).group_by(self.serving.keys).agg(pl.col(self._settling).max())
+        return newest.select(*self.serving.keys, self._floor(map(pl.col, self._settling)).alias(_TIME))
+
+    @staticmethod
+    def _floor(settles: Iterable[pl.Expr]) -> pl.Expr:
+        times = list(settles)
+        return pl.when(pl.all_horizontal(time.is_not_null() for time in times)).then(pl.min_horizontal(times))
 
     def older(
         self, below: int, earliest: int | None, limit: int, among: Collection[str | None] | None

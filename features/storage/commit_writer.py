@@ -104,11 +104,11 @@ def _remove(file: DataFile, now: int) -> Action:
     }
 
 
-def checkpoint_if_due(uri: str, version: int) -> None:
+def checkpoint_if_due(uri: str, version: int, options: Mapping[str, str] | None = None) -> None:
     """Have delta-rs sum up the log every so many commits: whoever opens the table with it reads the last checkpoint and
     what came after. Without one the table is as good, and slower to open."""
     if version % CHECKPOINT_EVERY == 0:
         try:
-            DeltaTable(uri, version=version).create_checkpoint()
+            DeltaTable(uri, version=version, storage_options=dict(options or {}) or None).create_checkpoint()
         except (DeltaError, OSError):
             return

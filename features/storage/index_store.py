@@ -26,7 +26,7 @@ FOLDER = "_index"
 FILE = "tables.db"
 MEMORY = ":memory:"
 LIVE = 2**62  # until which version something holds that the latest one holds
-_FORMAT = 4  # of the tables below: an index of another format is made anew
+_FORMAT = 5  # of the tables below: an index of another format is made anew
 _OPEN = 8  # at most so many indexes are open at once
 _WAIT_SECONDS = 30.0
 
@@ -44,6 +44,8 @@ CREATE INDEX written ON commits (t, partition, version) WHERE written;
 CREATE INDEX held ON commits (t, until, version, verdict) WHERE written;
 CREATE INDEX damage ON commits (t, version) WHERE damaged;
 CREATE TABLE verdicts (id INTEGER PRIMARY KEY, t INTEGER NOT NULL, checks TEXT NOT NULL, UNIQUE (t, checks));
+CREATE TABLE live ( /* how many commits say so whose rows the latest version holds (0: nothing) */
+    t INTEGER NOT NULL, verdict INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (t, verdict)) WITHOUT ROWID;
 CREATE TABLE sections (t INTEGER NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (t, name, version)) WITHOUT ROWID;
 CREATE TABLE metadata (t INTEGER NOT NULL, version INTEGER NOT NULL, metadata TEXT, protocol TEXT,
@@ -64,7 +66,7 @@ CREATE TABLE sources (
     PRIMARY KEY (t, sha256, version, path)) WITHOUT ROWID;
 CREATE TABLE own (format INTEGER NOT NULL, inode TEXT NOT NULL);
 {READ_TABLES}"""
-_OF_A_TABLE = ("commits", "verdicts", "sections", "metadata", "files", "ranges", "sources", "reads", "inputs")
+_OF_A_TABLE = ("commits", "verdicts", "live", "sections", "metadata", "files", "ranges", "sources", "reads", "inputs")
 
 
 class IndexStore:

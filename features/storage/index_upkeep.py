@@ -203,13 +203,27 @@ def _insert_commit(
             commit.fingerprint,
             written,
         )
-        if written and commit.mode == "replace":
-            connection.execute(
-                "UPDATE commits INDEXED BY written SET until = ? WHERE t = ? AND written AND partition IS ? AND until = ?",
-                (version, t, commit.partition, LIVE),
-            )
+        if written:
+            if commit.mode == "replace":
+                _end_commits(connection, t, version, commit.partition)
+            _count(connection, t, verdict, 1)
     row = (t, version, sha256, int(commit is None), *said, LIVE, verdict, *total)
     connection.execute(f"INSERT INTO commits VALUES ({', '.join('?' * len(row))})", row)
+
+
+def _end_commits(connection: sqlite3.Connection, t: int, version: int, partition: str | None) -> None:
+    """A partition was replaced: what others wrote to it is not held any more."""
+    held = "commits INDEXED BY written WHERE t = ? AND written AND partition IS ? AND until = ?"
+    for (verdict,) in connection.execute(f"SELECT verdict FROM {held}", (t, partition, LIVE)).fetchall():
+        _count(connection, t, verdict, -1)
+    sql = f"UPDATE {held.replace(' WHERE', ' SET until = ? WHERE')}"
+    connection.execute(sql, (version, t, partition, LIVE))
+
+
+def _count(connection: sqlite3.Connection, t: int, verdict: int | None, more: int) -> None:
+    """Carry on how many commits that the latest version holds have a verdict: counting them would take longer with every day."""
+    sql = "INSERT INTO live VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET number = number + excluded.number"
+    connection.execute(sql, (t, verdict or 0, more))
 
 
 def _verdict(connection: sqlite3.Connection, t: int, checks: str | None) -> int | None:

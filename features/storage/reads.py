@@ -6,7 +6,6 @@ wrote to a partition are seen by whoever read it at that version or a later one,
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -107,9 +106,10 @@ def count_lookups(
                     SELECT table_id, min(since) AS since, max(until) AS until FROM spans GROUP BY table_id) AS f
                 CROSS JOIN reads AS r WHERE r.table_id = f.table_id AND r.lookup = 1 AND r.partition IS NULL
                 AND r.at >= f.since AND r.at < f.until AND EXISTS (SELECT 1 FROM spans AS s WHERE {sees}))
-        SELECT n.name, f.version FROM found AS f JOIN tables AS n ON n.id = f.t"""
-    found = connection.execute(sql, {"spans": _json(spans)}).fetchall()
-    return dict(sorted(Counter(table for table, version in found if (table, version) not in but).items()))
+        SELECT n.name, COUNT(*) FROM found AS f JOIN tables AS n ON n.id = f.t
+        WHERE (n.name, f.version) NOT IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:but))
+        GROUP BY n.name ORDER BY n.name"""
+    return dict(connection.execute(sql, {"spans": _json(spans), "but": json.dumps(list(but))}))
 
 
 def inputs(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:

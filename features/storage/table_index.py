@@ -131,9 +131,12 @@ class TableIndex:
     def verdicts(self, version: int) -> list[tuple[Verdict, int]]:
         """What the checks said of the table in the commits whose rows a version holds: each different verdict, and how
         many of these commits say so."""
-        sql = f"""SELECT checks, number FROM (SELECT verdict, COUNT(*) AS number FROM commits INDEXED BY held
+        latest = """SELECT checks, number FROM live LEFT JOIN verdicts ON id = verdict WHERE live.t = :t AND number > 0
+            AND (SELECT MAX(version) FROM commits WHERE t = :t) = :version"""
+        then = f"""SELECT checks, number FROM (SELECT verdict, COUNT(*) AS number FROM commits INDEXED BY held
             WHERE {_WRITERS} GROUP BY verdict) LEFT JOIN verdicts ON id = verdict"""
-        return [(Verdict.from_text(checks), number) for checks, number in self._rows(sql, version=version)]
+        found = self._rows(latest, version=version) or self._rows(then, version=version)
+        return [(Verdict.from_text(checks), number) for checks, number in found]
 
     def span(self, version: int) -> Span:
         """Where the rows that a version wrote are seen: until their partition is replaced."""
@@ -198,10 +201,16 @@ class TableIndex:
             UNION SELECT until, partition FROM files WHERE t = :t AND until > :since AND until <= :until"""
         return sorted(self._rows(sql, since=since, until=until), key=lambda row: (row[0], row[1] or ""))
 
-    def by_runs(self, version: int) -> list[int]:
-        """Every version up to this one that a run of ours made, oldest first."""
-        sql = "SELECT version FROM commits WHERE t = :t AND run_id IS NOT NULL AND version <= :version ORDER BY version"
-        return self._column(sql, version=version)
+    def by_runs(self, version: int, most: int) -> list[int]:
+        """The newest versions up to this one that a run of ours made, the newest first."""
+        sql = """SELECT version FROM commits WHERE t = :t AND run_id IS NOT NULL AND version <= :version
+            ORDER BY version DESC LIMIT :most"""
+        return self._column(sql, version=version, most=most)
+
+    def count_by_runs(self, version: int) -> int:
+        """How many versions up to this one a run of ours made."""
+        sql = "SELECT COUNT(*) FROM commits WHERE t = :t AND run_id IS NOT NULL AND version <= :version"
+        return self._column(sql, version=version)[0]
 
     # -- files -----------------------------------------------------------------------------------------------------
 

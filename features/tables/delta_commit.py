@@ -24,13 +24,14 @@ from assay.features.storage.spool import Spool
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
 from assay.features.tables.run_record import RunResult, TableWrite
 
+_INTERVAL = "delta.checkpointInterval"
 # Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.
 PIN_SAFE: dict[str, str | None] = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
     "delta.enableExpiredLogCleanup": "false",
     # Whoever opens the table reads the last checkpoint and every commit after it.
-    "delta.checkpointInterval": str(CHECKPOINT_EVERY),
+    _INTERVAL: str(CHECKPOINT_EVERY),
 }
 ATTEMPTS = 40
 ABSENT = -1  # "read" at this version: the table was not there
@@ -185,6 +186,10 @@ def _committed(
         )
     except CommitFailedError:
         return False
+    if (
+        state.configuration.get(_INTERVAL) != PIN_SAFE[_INTERVAL]
+    ):  # made when checkpoints were rare: delta-rs goes by that
+        checkpoint_if_due(state.table.uri, version, storage.options)
     return True
 
 

@@ -80,6 +80,18 @@ class KeyIndex:
             more. None where the index cannot be kept (an object store, a
             folder that may not be written): then any partition may.
         """
+        found = self.holders(state, wanted)
+        if found is None:
+            return None
+        return found.sort("number")["partition"].unique(maintain_order=True).to_list()
+
+    def holders(self, state: TableState, wanted: pl.Series) -> pl.DataFrame | None:
+        """The same for each fingerprint.
+
+        Returns:
+            Pairs of a `key` and a `partition` that may hold it, with the partition's `number`: the higher, the later it came
+            into the table. A partition of which nobody can say what it once held is there with the key null.
+        """
         storage = state.table.lake.storage
         if not storage.is_local:
             return None
@@ -88,10 +100,14 @@ class KeyIndex:
             folder.mkdir(parents=True, exist_ok=True)
             with _locked(folder):
                 kept = self._reach(folder, state)
-                owners = sorted({*kept.unread, *_owners(folder, kept.runs, wanted)})
-                return [kept.partitions[number] for number in owners]
+                keys, numbers = _owners(folder, kept.runs, wanted)
         except OSError:
             return None
+        pairs = pl.DataFrame({"key": keys, "number": numbers}, schema={"key": pl.UInt64, "number": pl.UInt32})
+        unread = pl.DataFrame({"number": kept.unread}, schema={"number": pl.UInt32})
+        found = pl.concat([pairs, unread], how="diagonal").unique(maintain_order=True)
+        names = pl.Series(kept.partitions, dtype=pl.String)
+        return found.with_columns(names.gather(found["number"]).alias("partition"))
 
     def _reach(self, folder: Path, state: TableState) -> _Kept:
         """The index at the state's version or a later one."""
@@ -147,10 +163,10 @@ def _added(state: TableState, since: int) -> Iterator[tuple[str | None, str]]:
                 yield (action["add"].get("partitionValues") or {}).get(PARTITION), unquote(action["add"]["path"])
 
 
-def _owners(folder: Path, runs: Sequence[_Run], wanted: pl.Series) -> list[int]:
-    """Numbers of the partitions that have one of these fingerprints in a run."""
+def _owners(folder: Path, runs: Sequence[_Run], wanted: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of one of these fingerprints and the number of a partition that has it in a run."""
     asked = np.sort(wanted.unique().to_numpy())
-    found: set[int] = set()
+    keys, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint32)]
     for run in runs:
         prints, owners = _open(folder, run)
         starts = np.searchsorted(prints, asked, "left")
@@ -158,8 +174,9 @@ def _owners(folder: Path, runs: Sequence[_Run], wanted: pl.Series) -> list[int]:
         lengths = ends - starts
         before = np.cumsum(lengths) - lengths  # of the places: start … end of each key, one after the other
         places = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
-        found.update(np.unique(owners[places]).tolist())
-    return sorted(found)
+        keys.append(np.repeat(asked, lengths))
+        numbers.append(owners[places])
+    return np.concatenate(keys), np.concatenate(numbers)
 
 
 def _merged(folder: Path, runs: list[_Run]) -> list[_Run]:

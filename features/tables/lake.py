@@ -78,8 +78,13 @@ def _local_tables(storage: Storage, folder: str) -> Iterator[str]:
             todo += [path / name for name in below if path != root or not name.startswith("_")]
 
 
+_FIRST_COMMIT = commit_path("", 0).rpartition("/")[2]
+
+
 def _has_commits(log: Path) -> bool:
     """Not so where whoever was making the table was killed before its first commit: then there is no table."""
+    if (log / _FIRST_COMMIT).is_file():  # nearly always: a long log is not listed
+        return True
     with os.scandir(log) as entries:
         return any(entry.name.endswith((".json", ".parquet")) and not entry.name.startswith("_") for entry in entries)
 
@@ -120,6 +125,9 @@ class Table:
         return self.lake.storage.uri(self.name)
 
     def exists(self) -> bool:
+        if self.lake.storage.is_local:
+            log = Path(self.lake.storage.root, self.name, "_delta_log")
+            return log.is_dir() and _has_commits(log)
         return DeltaTable.is_deltatable(self.uri, self.lake.storage.options or None)
 
     def at(self, version: int | None = None) -> "TableState":

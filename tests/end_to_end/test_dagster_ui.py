@@ -101,8 +101,9 @@ def test_rows_that_went_to_quarantine_as_agreed_are_passed_with_their_count_and_
     )
     link = page.get_by_role("link", name="graph?focus=").first.get_attribute("href") or ""
     assert "focus=dataset%3Aassay%3Aquarantine/orders%40" in link
-    page.goto(f"http://127.0.0.1:{served.console}/graph?{link.partition('?')[2]}")
+    page.goto(f"http://127.0.0.1:{served.port}{link}")
     page.get_by_text("quarantine/orders").first.wait_for()
+    assert page.url.startswith(f"http://127.0.0.1:{served.console}/graph?"), "where the console is now"
     assert page.get_by_text("Dagster asset").get_attribute("href") == "/dagster/assets/quarantine/orders"
 
 

@@ -25,21 +25,21 @@ def versions_page(lake: Lake, request: Request) -> Response:
         raise PageError(400, "No such version", "until is not a whole number.", "Leave it out for the newest versions.")
     try:
         log = lake.table(table).at().index
-        written = log.by_runs(log.latest)
-        matching = [version for version in written if not text or version <= int(text)]
-        listed = [log.commit(version) for version in matching[: -LISTED - 1 : -1]]
+        until = min(log.latest, int(text)) if text else log.latest
+        newest = log.by_runs(until, LISTED + 1)  # and the one before those that are listed
+        rest = log.count_by_runs(until) - len(newest[:LISTED])
+        listed = [log.commit(version) for version in newest[:LISTED]]
     except AssayError as problem:
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
-    earlier = dict(pairwise(reversed(written)))
-    rest = len(matching) - len(listed)
+    earlier = dict(pairwise(newest))
     return page(
         "versions.html",
         table=table,
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
         versions=[_version(table, commit, earlier.get(commit.version)) for commit in listed],
-        older=link(f"/versions/{table}", until=str(matching[-LISTED - 1])) if rest else "",
+        older=link(f"/versions/{table}", until=str(newest[LISTED])) if rest else "",
         rest=rest,
     )
 

@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +19,12 @@ STOP = "mutation { stopSensor(id: %s) { __typename ... on StopSensorMutationResu
 
 
 @pytest.fixture(scope="module")
-def served(new_place: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    place = new_place(tmp_path_factory.mktemp("up"), {"ASSAY_PROJECT": "assay.assets.support"})
+def place(new_place: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return new_place(tmp_path_factory.mktemp("up"), {"ASSAY_PROJECT": "assay.assets.support"})
+
+
+@pytest.fixture(scope="module")
+def served(place: Any) -> Iterator[Served]:
     made = Served(place)
     yield made
     made.process.kill()
@@ -71,6 +77,19 @@ def test_a_browser_on_another_page_does_nothing(served: Served, elsewhere: str) 
         browser.close()
     assert answer == "refused"
     assert served.sensor()["sensorState"]["status"] == "RUNNING"
+
+
+def test_a_second_one_says_where_the_first_is_and_a_taken_port_is_named(
+    served: Served, new_place: Callable[..., Any], tmp_path: Path, place: Any, elsewhere: str
+) -> None:
+    taken = elsewhere.rstrip("/").rpartition(":")[2]
+    for other, port, said in (
+        (place, "0", f"open http://127.0.0.1:{served.port}, or end it first"),
+        (new_place(tmp_path, {}), taken, f"Port {taken} of 127.0.0.1 cannot be used (Address already in use)"),
+    ):
+        process = other.start("up", "--port", port, "--no-console", stderr=subprocess.PIPE)
+        assert said in process.communicate(timeout=60)[1].replace("\n", " ")
+        assert process.returncode == 1
 
 
 def test_no_other_origin_stops_the_sensor_or_launches_a_run(served: Served) -> None:

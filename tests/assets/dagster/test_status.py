@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from assay.assets import outages
 from assay.assets.dagster import to_dagster
 from assay.assets.dagster.history import RanRun, unresolved
 from assay.assets.dagster.materialize import materialize
@@ -60,6 +61,18 @@ def test_status_says_what_was_refused_and_why_until_it_is_healed(shop: Any, assa
     code, found = assay("status", "--json")
     assert (code, found["up_to_date"], found["refused"]) == (0, True, [])
     assert found["runs"][0]["status"] == "success"
+
+
+def test_status_says_what_the_machine_lacks_though_dagster_cannot_be_read(
+    shop: Any, assay: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = shop.home / "dagster"
+    (home / "history" / "runs.db").mkdir(parents=True)  # what needs Dagster's database fails
+    shop.drop(4, shop.csv(4, 1.0))
+    assert assay("status")[0] == 1
+    monkeypatch.setattr(outages, "outage_now", lambda env, also: f"the disk is full ({also[0]})")
+    code, found = assay("status", "--json")
+    assert (code, found["outage"]) == (3, f"The disk is full ({home}); 1 run to be made.")
 
 
 def test_a_failure_is_open_until_a_later_run_makes_it_good() -> None:

@@ -86,7 +86,7 @@ def test_a_materialisation_shows_rows_version_schema_and_masked_previews(new_sho
     assert (shown["dagster/row_count"], shown["dagster/partition_row_count"]) == (3, 3)
     assert (shown["share_quarantined"], shown["console"]) == (
         0.25,
-        "http://127.0.0.1:3001/graph?focus=dataset%3Aassay%3Aclean/orders%401",
+        "/console/graph?focus=dataset%3Aassay%3Aclean/orders%401",
     )
     assert (shown["rows_in"], shown["rows_quarantined"]) == (4, 1)
     assert shown["delta_version"] == snapshot.version

@@ -14,11 +14,12 @@ import deltalake  # noqa: F401
 import duckdb  # noqa: F401
 import psycopg  # noqa: F401
 from dagster._cli import api
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._core.instance import InstanceRef
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.scheduler.instigation import TickStatus
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.utils import make_new_backfill_id
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster._daemon import backfill, sensor
@@ -27,10 +28,10 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 
 import assay
 from assay.assets.dagster import run_recovery, run_requests
-from assay.assets.dagster.definitions import defs  # noqa: F401
+from assay.assets.dagster.definitions import definitions
 from assay.assets.dagster.history import sensors
 from assay.assets.dagster.maintenance import upkeep
-from assay.assets.dagster.materialize import open_instance, quiet
+from assay.assets.dagster.materialize import materialize, open_instance, quiet
 from assay.assets.dagster.run_recovery import UNFINISHED
 from assay.assets.dagster.sessions import kept_sessions
 from assay.assets.declarations import pipeline
@@ -146,6 +147,40 @@ class Daemon:
         return True
 
 
+def command(wanted: Mapping[str, Any]) -> int:
+    """`assay materialize` of some days; its exit code."""
+    _hurry()
+    time.sleep(wanted["after"])
+    with kept_sessions(), open_instance(Path(os.environ[HOME])) as instance:
+        done = materialize(pipeline(), assay.open().env(), instance, chosen=lambda _: wanted["days"], project="shop")
+    for result in done.failed:
+        print(f"command: {result.unit}: {result.problems}", flush=True)
+    return len(done.failed)
+
+
+def backfilled(wanted: Mapping[str, Any]) -> int:
+    """A backfill of some days, as the UI asks for it."""
+    time.sleep(wanted["after"])
+    graph = definitions().get_repository_def().asset_graph
+    with open_instance(Path(os.environ[HOME])) as instance:
+        instance.add_backfill(
+            PartitionBackfill.from_asset_partitions(
+                backfill_id=make_new_backfill_id(),
+                asset_graph=graph,
+                partition_names=wanted["days"],
+                asset_selection=[key for key in graph.get_all_asset_keys() if graph.get(key).is_partitioned],
+                backfill_timestamp=time.time(),
+                tags={},
+                dynamic_partitions_store=instance,
+                all_partitions=False,
+                title=None,
+                description=None,
+                run_config=None,
+            )
+        )
+    return 0
+
+
 def maintain(wanted: Mapping[str, Any]) -> int:
     """What Dagster's schedule does every day."""
     _hurry()
@@ -190,4 +225,11 @@ def _hurry() -> None:
     sensor.is_under_min_interval = lambda state, looked_at: False
 
 
-ROLES = {"run": run, "daemon": daemon, "maintain": maintain, "undisturbed": undisturbed}
+ROLES = {
+    "run": run,
+    "daemon": daemon,
+    "command": command,
+    "backfill": backfilled,
+    "maintain": maintain,
+    "undisturbed": undisturbed,
+}

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -68,6 +68,7 @@ class Happened:
     disk_full: int = 0
     database_down: int = 0
     ups: list[str] = field(default_factory=list)
+    together: list[str] = field(default_factory=list)  # days that several asked for at once
     seconds: float = 0.0
 
 
@@ -91,7 +92,7 @@ class Soak:
             for item in (item for late in range(day, day + size) for item in self.plan.of(late)):
                 item.to(self.place.home / "landing")
             day += size
-            self._batch(what.get(number, ""), day)
+            self._batch(what.get(number, ""), day, size)
             self.happened.days, self.happened.seconds = day, time.monotonic() - begin
             if number % max(1, len(self.sizes) // 40) == 0:
                 telling(f"{self.happened.seconds:.0f} s: {self.happened}")
@@ -113,19 +114,33 @@ class Soak:
     def _schedule(self, count: int) -> dict[int, str]:
         """In which batch what happens: each outage twice or more often, and `assay up` as often as it is worth its time."""
         if count <= 20:
-            return dict(enumerate(["up", "disk", "database", "disk", "database"], start=2))
-        kinds = cycle(["disk", "database", "up worker", "disk", "database", "up daemon", "up"])
+            return dict(enumerate(["up", "disk", "database", "disk", "database", "together"], start=2))
+        kinds = cycle(["disk", "database", "up worker", "together", "disk", "database", "up daemon", "together", "up"])
         return dict(zip(range(2, count, 6), kinds, strict=False))
 
-    def _batch(self, kind: str, day: int) -> None:
+    def _batch(self, kind: str, day: int, size: int) -> None:
         if kind.startswith("up"):
             days = [upstreams.day_of(number) for number in range(max(0, day - 8), day)]
             healthy = [one for one in days if one not in self.plan.spoiled][:2]
             Upped(self.place, self.chance).until_killed(kind.removeprefix("up").strip() or "all", healthy)
             self.happened.ups.append(kind)
+        if kind == "together":
+            self._together([upstreams.day_of(number) for number in range(day - size, day)])
         self._settle(WORKERS_KILLED, self._outage(kind))
         if self.chance.random() < 0.2:
             assert self.zygote.fork("maintain").wait() == 0
+
+    def _together(self, days: Sequence[str]) -> None:
+        """The same new days for the sensor's runs, for a backfill and for two commands, at about the same time. What was refused
+        before is left out: whoever asks for it is told again."""
+        healthy = [day for day in days if day not in self.plan.spoiled]
+        others = [
+            self.zygote.fork(role, days=healthy, after=self.chance.uniform(0, 0.5))
+            for role in (["command", "command", "backfill"] if healthy else [])
+        ]
+        self._settle(killed=0.0)
+        assert [process.wait() for process in others] == [0] * len(others)
+        self.happened.together += healthy
 
     def _settle(self, killed: float, trouble: AbstractContextManager[None] | None = None) -> None:
         """Let daemons work, of which some are killed, until there is nothing left to do."""

@@ -13,11 +13,13 @@ from dagster._core.scheduler.instigation import TickStatus
 import assay
 from assay.assets.dagster.dagster_metadata import check_name, verdict
 from assay.assets.dagster.history import last_runs, sensors, unresolved
+from assay.assets.dagster.jobs import BY_TAG, partition_of
 from assay.assets.dagster.materialize import open_instance
 from assay.assets.dagster.run_recovery import UNFINISHED
 from assay.features.tables.digest import content_digest
 from assay.features.tables.run_record import CheckResult
 from assay.store import Store
+from tests.conftest import SOAK
 from tests.end_to_end.unattended.conftest import Lakes
 from tests.lineage.semantics import broken_rules
 
@@ -68,6 +70,21 @@ def test_no_row_is_doubled(store: Store) -> None:
     for source in ("orders", "payments", "visits"):
         rows = store.table(f"clean/{source}").scan().select(pl.col("id").n_unique() == pl.len()).collect().item()
         assert rows, source
+
+
+def test_nothing_is_judged_twice(lakes: Lakes, store: Store, instance: dg.DagsterInstance) -> None:
+    """However many asked for it at once: of the same input a partition has one commit."""
+    together = [run for run in instance.get_runs() if partition_of(run) in lakes.soak.happened.together]
+    launched = {
+        name for run in together for name in ("dagster/backfill", "dagster/sensor_name", BY_TAG) if name in run.tags
+    }
+    assert len(launched) > 1 or SOAK, launched
+    for name in store.lake.tables():
+        last: dict[str | None, str] = {}
+        for commit in store.table(name).history():
+            if commit.rows is not None:
+                assert last.get(commit.partition) != commit.fingerprint, (name, commit.partition, commit.version)
+                last[commit.partition] = commit.fingerprint
 
 
 def test_everything_is_done_and_only_defects_are_red(lakes: Lakes, instance: dg.DagsterInstance) -> None:

@@ -79,6 +79,21 @@ def test_the_log_is_summed_up_every_so_often(tmp_path: Path) -> None:
     assert DeltaTable(lake.table(TABLE).uri).count() == CHECKPOINT_EVERY + 2
 
 
+def test_the_log_of_a_table_made_when_that_was_rare_is_summed_up_as_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where delta-rs commits, which goes by the setting that the table was made with."""
+    lake = open_lake(tmp_path / "lake")
+    write(lake, "a", [0])
+    DeltaTable(lake.table(TABLE).uri).alter.set_table_properties({"delta.checkpointInterval": "100"})
+    monkeypatch.setattr(delta_commit, "is_plain", lambda *_: False)
+    while lake.table(TABLE).at().version < CHECKPOINT_EVERY + 1:
+        write(lake, "a", [lake.table(TABLE).at().version])
+    assert engines(lake)[-1] == "delta-rs"
+    log = tmp_path / "lake" / TABLE / "_delta_log"
+    assert [file.name for file in log.glob("*.checkpoint.parquet")] == [f"{CHECKPOINT_EVERY:020}.checkpoint.parquet"]
+
+
 def test_a_table_that_asks_more_of_its_writers_is_left_to_delta_rs(tmp_path: Path) -> None:
     lake = open_lake(tmp_path / "lake")
     write(lake, "a", [1])
