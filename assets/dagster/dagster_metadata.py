@@ -74,14 +74,14 @@ def output_metadata(written: TableWrite, result: Result, rows: int, settings: Se
 
 
 def shown_metadata(result: Result, table: str) -> dict[str, Any]:
-    """What the step chose to show: previews belong to the first output, quarantined rows to the second."""
+    """What the step chose to show: previews belong to the first output, quarantined rows to their table."""
     preview = dict(result.shown)
     main = table == result.step.outputs[0]
     frames = {"preview": preview.pop("preview", None), "quarantined": preview.pop("quarantined", None)}
     report = preview.pop("report", None)
     null_shares = preview.pop("null_shares", {})
     preview.pop("examples", None)  # each belongs to its rule's check
-    chosen = frames["preview"] if main else frames["quarantined"]
+    chosen = frames["preview"] if main else frames["quarantined"] if Kind.QUARANTINE.holds(table) else None
     metadata: dict[str, Any] = {}
     if isinstance(chosen, pl.DataFrame):
         metadata["preview"] = dg.MetadataValue.md(markdown(chosen))

@@ -22,7 +22,7 @@ from assay.assets.steps.apply_decisions import (
     expired,
     latest_decisions,
 )
-from assay.assets.steps.column_notes import contract_notes
+from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
 from assay.assets.steps.looked_up import LookedUp
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
@@ -51,11 +51,13 @@ from assay.features.tables.run_record import CheckResult
 from assay.features.tables.scan_in_order import scan_in_order
 from assay.features.tables.transaction import Transaction
 from assay.optional import installed
+from assay.row_source import RowSource
 from assay.settings import Settings
 
 VOLUME = "volume"
 QUARANTINED = "quarantined"
 RELEASES = "releases"
+_UNDECIDED = pl.DataFrame(schema=SCHEMA)
 
 
 def clean_step(source: Source) -> Step:
@@ -95,7 +97,11 @@ def clean_step(source: Source) -> Step:
         },
         freshness=info.freshness,
         event_time=source.event_time,
-        columns=dict.fromkeys((source.clean, source.quarantine), contract_notes(source.contract)),
+        columns={
+            source.clean: contract_notes(source.contract),
+            source.quarantine: delivered_notes(source.contract),
+            Kind.PROFILES.table(source.name): PROFILE_NOTES,
+        },
     )
 
 
@@ -175,7 +181,7 @@ class Batch:
     in memory."""
 
     raw: pl.LazyFrame
-    in_order: pl.LazyFrame
+    in_order: RowSource
     published: Published | None
     lookup_tables: Mapping[str, TableState]
     decisions: pl.DataFrame
@@ -235,7 +241,7 @@ def _decisions(source: Source, tx: Transaction, batch: str) -> pl.DataFrame:
         decided = bool(tx.state(source.releases).partitions([batch]))
     except TableMissing:
         decided = False
-    return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else pl.DataFrame(schema=SCHEMA)
+    return tx.read(source.releases, [batch]).select(list(SCHEMA)).collect() if decided else _UNDECIDED
 
 
 @contextmanager
@@ -254,10 +260,10 @@ def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[t
             if folder is None:
                 return validate(rows, contract, lookup_tables=tables, published=batch.published, counts=batch.counts)
             return validate_spilled(
-                rows, contract, folder, lookup_tables=tables, published=batch.published, counts=batch.counts
+                batch.in_order, contract, folder, lookup_tables=tables, published=batch.published, counts=batch.counts
             )
 
-        raw = batch.in_order if folder is not None else batch.raw.collect().lazy()
+        raw = batch.in_order.lazy() if folder is not None else batch.raw.collect().lazy()
         yield apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
 
 
@@ -293,6 +299,8 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
         held = Written(source, settled.quarantined.with_columns(version), streamed)
         clean = Written(source, settled.clean, streamed, profiled=True)
+        if isinstance(outcome, SpilledOutcome) and batch.decisions.is_empty():  # decisions change which rows are clean
+            clean.given = outcome.clean_frames
         tx.write(source.quarantine, held.frames())
         columns = [name for name in settled.clean.collect_schema() if name not in LEFT_OUT]
         tx.write(source.clean, clean.frames(), column_lineage=_own_columns(source, columns, settled.edited))

@@ -1,7 +1,7 @@
 """What people may want to know of a column, from its declaration: shown where the data is. It decides nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from assay.checks import Contract, contract_info, contract_rules
 from assay.features.views.feature_view import FeatureView
@@ -34,6 +34,15 @@ def contract_notes(contract: type[Contract]) -> dict[str, ColumnNote]:
     return notes
 
 
+def delivered_notes(contract: type[Contract]) -> dict[str, ColumnNote]:
+    """The same of rows as they were delivered, and of those that broke a rule: of them nothing has to hold."""
+    return {name: replace(note, nullable=True, rules=()) for name, note in contract_notes(contract).items()}
+
+
+def _notes(texts: Mapping[str, str]) -> dict[str, ColumnNote]:
+    return {name: ColumnNote(text) for name, text in texts.items()}
+
+
 _LINKS = {
     "_row_number": "Number of the row in its file, from 1 on.",
     "_source_file": "The delivered file, as it was called.",
@@ -47,6 +56,35 @@ _LINKS = {
     "_status": "held, released, rejected, expired or void: what became of the row.",
     "_decision_id": "Which decision let the row in.",
 }
+
+
+PROFILE_NOTES = _notes(
+    {
+        "column": "The column that the row describes.",
+        "dtype": "Its type.",
+        "rows": "How many rows the partition has.",
+        "null": "Rows without a value.",
+        "nan": "Rows with a number that is none (NaN).",
+        "distinct": "About how many different values there are.",
+        "min": "The smallest value, as text.",
+        "max": "The largest value, as text.",
+        "mean": "The mean of the numbers.",
+        "state": "Everything that was measured (JSON), which can be merged with that of other partitions.",
+    }
+)
+MODEL_NOTES = _notes(
+    {
+        "model_version": "The model's version, from 1 on.",
+        "sha256": "SHA-256 of the artefact.",
+        "artifact": "The fitted model.",
+        "format": "How it is stored; none of the formats runs code.",
+        "training_set": "What it was fitted on, with its version.",
+        "outputs": "The columns that it predicts.",
+        "metrics": "How well it did on rows that were held back (JSON).",
+        "params": "With which parameters it was fitted (JSON).",
+        "created_at": "When it was fitted (UTC).",
+    }
+)
 
 
 def view_notes(view: FeatureView) -> dict[str, ColumnNote]:

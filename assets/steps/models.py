@@ -11,6 +11,7 @@ import polars as pl
 
 from assay.assets.steps.callable_digest import callable_digest
 from assay.assets.steps.clean import batches_of
+from assay.assets.steps.column_notes import MODEL_NOTES
 from assay.assets.steps.embeddings import Embedding
 from assay.assets.steps.held_back import Metrics, default_metrics, first_held_back
 from assay.assets.steps.hold import ON_CHANGE, check_rule, hold_of
@@ -160,6 +161,7 @@ def model_step(model: Model) -> Step:
         group=model.training_set.group,
         kinds=tuple(model.kinds),
         owner=model.owner or model.training_set.owner,
+        columns={model.table: MODEL_NOTES},
         description=model.description or f"Versions of {model.name}, each fitted on {model.training_set.table}.",
     )
 

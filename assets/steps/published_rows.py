@@ -1,6 +1,6 @@
 """Rows of a clean table: those of earlier batches, found by the keys that a batch has, and those of a batch on their way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -60,12 +60,14 @@ class With:
 @dataclass(slots=True)
 class Written:
     """Rows of a batch, which `frames` gives once. Then it is known how many there are, the first ones, and of the clean rows
-    the profile: that of their data files, one merged into the other. `streamed`: memory does not hold all of them."""
+    the profile: that of their data files, one merged into the other. `streamed`: memory does not hold all of them. `given`: what
+    gives the rows of `query` frame by frame with less work."""
 
     source: Source
     query: pl.LazyFrame
     streamed: bool
     profiled: bool = False
+    given: Callable[[], Iterator[pl.DataFrame]] | None = None
     rows: int = 0
     preview: pl.DataFrame = field(default_factory=pl.DataFrame)
     examples: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -89,7 +91,10 @@ class Written:
             del frame
 
     def _collected(self) -> Iterator[pl.DataFrame]:
-        if self.streamed:
+        if self.given is not None:
+            yield pl.DataFrame(schema=self.query.collect_schema())
+            yield from self.given()
+        elif self.streamed:
             yield pl.DataFrame(schema=self.query.collect_schema())
             yield from self.query.collect_batches(maintain_order=True, engine="streaming")
         else:

@@ -16,7 +16,7 @@ import polars as pl
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.reader import NothingDelivered, Reading
 from assay.assets.sources.source import Source
-from assay.assets.steps.column_notes import contract_notes
+from assay.assets.steps.column_notes import delivered_notes
 from assay.assets.steps.delivered_rows import DeliveredRows
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
 from assay.assets.steps.watched import Concern, Trust, Watched
@@ -51,7 +51,7 @@ def raw_step(source: Source) -> Step:
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=() if reader.extracts else checks,
         kinds=reader.kinds,
-        columns={source.raw: contract_notes(source.contract)},
+        columns={source.raw: delivered_notes(source.contract)},
         owner=contract_info(source.contract).owner or "",
         description=f"{source.description} As delivered, with a link to the bytes in every row.".strip(),
     )

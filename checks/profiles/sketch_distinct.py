@@ -40,8 +40,8 @@ class Distinct:
     def of(cls, hashes: np.ndarray) -> "Distinct":
         """The sketch of values given by their 64-bit hashes (uint64, n)."""
         rest = hashes >> np.uint64(_BITS)
-        # The position of the highest set bit: as a float, a 52-bit integer is exact and its exponent says it.
-        exponent = np.frexp(rest.astype(np.float64))[1]
+        # The position of the highest set bit: as a float, a 52-bit integer is exact and its exponent says it (of 0: none).
+        exponent = np.maximum((rest.astype(np.float64).view(np.int64) >> 52) - 1022, 0)
         rank = 64 - _BITS + 1 - exponent
         seen = np.bincount(
             (hashes & np.uint64(_REGISTERS - 1)).astype(np.int64) * (_RANKS + 1) + rank,

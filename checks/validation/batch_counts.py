@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from assay.checks.contract.rules import Column
-from assay.checks.validation.parse import in_years
+from assay.checks.validation.parse import held
 from assay.checks.validation.scan import Scan
 
 BatchCounts = dict[str, dict[str, Any]]
@@ -38,13 +38,12 @@ def _wanted(columns: tuple[Column, ...]) -> tuple[list[tuple[str, str]], list[pl
 
 
 def _statistics(column: Column) -> dict[str, pl.Expr]:
-    value, dtype = pl.col(column.name), column.dtype
+    dtype = column.dtype
+    value = held(pl.col(column.name), dtype)
     result = {"null": value.null_count()}
     if dtype.is_float():
         result["nan"] = value.is_nan().sum()
         value = value.fill_nan(None)
-    if (inside := in_years(value, dtype)) is not None:
-        value = pl.when(inside).then(value)
     if not dtype.is_nested():
         result["distinct"] = value.drop_nulls().approx_n_unique()
     if column.options.pii is None and (dtype.is_numeric() or dtype.is_temporal()):

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from assay.errors import AssayError
-from assay.row_source import row_source
+from assay.row_source import RowSource
 
 ROWS = 245_760  # of a block: two row groups of a data file
 
@@ -34,35 +34,50 @@ class Blocks:
             raise AssayError(
                 f"{self.folder} holds a batch already; give each batch an empty folder of its own"
             ) from None
-        frame.write_parquet(file, compression="lz4", statistics=False)
+        frame.write_ipc(file)  # neither encoded nor compressed: it is read a moment later
         self.schema = frame.schema
         self.heights.append(frame.height)
 
-    def lazy(self, beside: pl.DataFrame | None = None) -> pl.LazyFrame:
-        """The rows, with these columns next to them, one value a row."""
+    def rows(
+        self, beside: pl.DataFrame | None = None, which: pl.Series | None = None, columns: Sequence[str] | None = None
+    ) -> RowSource:
+        """The rows with some columns next to them, one value a row; only those where `which` is true, only these `columns`."""
         added = pl.DataFrame() if beside is None else beside
         schema = pl.Schema(self.schema | added.schema)
-        return row_source(schema, lambda columns: self._frames(columns, added))
 
-    def _frames(self, columns: Sequence[str], beside: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        own = [name for name in columns if name in self.schema]
-        added = beside.select(name for name in columns if name not in self.schema)
-        first = 0
-        for number, height in enumerate(self.heights):
-            parts = [pl.read_parquet(self._file(number), columns=own, glob=False)] if own else []
-            yield pl.concat([*parts, added.slice(first, height)], how="horizontal").select(columns)
-            first += height
+        def made(wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
+            own, others = [name for name in wanted if name in self.schema], added.select(set(wanted) - set(self.schema))
+            first = 0
+            for number, height in enumerate(self.heights):
+                parts = [self._read(number, own)] if own else []
+                frame = pl.concat([*parts, others.slice(first, height)], how="horizontal").select(wanted)
+                yield frame if which is None else _only(frame, which.slice(first, height))
+                first += height
+
+        return RowSource(schema if columns is None else pl.Schema({name: schema[name] for name in columns}), made)
+
+    def _read(self, number: int, columns: Sequence[str]) -> pl.DataFrame:
+        return pl.scan_ipc(self._file(number), glob=False).select(columns).collect()
 
     def _file(self, number: int) -> Path:
-        return self.folder / f"rows-{number:06d}.parquet"
+        return self.folder / f"rows-{number:06d}.arrow"
 
 
-def in_blocks(batch: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """The rows of a query in frames as large as a block, but for the last: at least one frame. It runs once."""
+def _only(frame: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
+    """The rows for which it is true. A filter keeps the texts of all rows in memory; where few are left, they are copied."""
+    return frame[which.arg_true()] if which.sum() * 4 < len(which) else frame.filter(which)
+
+
+def in_blocks(batch: pl.LazyFrame | RowSource) -> Iterator[pl.DataFrame]:
+    """The rows of a query in frames no larger than a block: at least one frame. It runs once."""
+    if isinstance(batch, RowSource):
+        frames, schema = batch.frames(), batch.schema
+    else:
+        frames, schema = batch.collect_batches(chunk_size=ROWS, engine="streaming"), batch.collect_schema()
     given = False
-    for frame in batch.collect_batches(chunk_size=ROWS, maintain_order=True, engine="streaming"):
+    for frame in frames:
         for part in frame.iter_slices(ROWS):
             yield part
             given = True
     if not given:
-        yield pl.DataFrame(schema=batch.collect_schema())
+        yield pl.DataFrame(schema=schema)

@@ -38,7 +38,7 @@ def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
     if isinstance(source, pl.Datetime) and isinstance(target, pl.Datetime) and target.time_zone is not None:
         if source.time_zone is None:
             value = value.dt.replace_time_zone("UTC") if column.options.naive_utc else nothing
-        return _held(value.cast(target, strict=False), target)
+        return held(value.cast(target, strict=False), target)
     if isinstance(source, (pl.Categorical, pl.Enum)) and target == pl.String:
         return value.cast(target)
     if source.is_numeric() and target.is_numeric() and not column.coerce:
@@ -63,7 +63,8 @@ def in_years(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
     return None
 
 
-def _held(value: pl.Expr, target: pl.DataType) -> pl.Expr:
+def held(value: pl.Expr, target: pl.DataType) -> pl.Expr:
+    """A date or time; null in other years."""
     inside = in_years(value, target)
     return value if inside is None else pl.when(inside).then(value)
 
@@ -88,13 +89,13 @@ def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
         lower = text.str.to_lowercase()
         return pl.when(lower == "true").then(True).when(lower == "false").then(False)
     if target == pl.Date:
-        return _held(_matching(text, _DATE).str.to_date("%Y-%m-%d", strict=False), target)
+        return held(_matching(text, _DATE).str.to_date("%Y-%m-%d", strict=False), target)
     if target == pl.Time:
         return _with_seconds(_matching(text, _TIME)).str.to_time("%H:%M:%S%.f", strict=False)
     if isinstance(target, pl.Datetime):
         moment = _timestamp(text, target, column.options.naive_utc)
         if target.time_unit != "ns":
-            return _held(moment, target)
+            return held(moment, target)
         # Parsing to nanoseconds wraps around where they end, in the years 1677 and 2262.
         exact = _timestamp(text, pl.Datetime("us", target.time_zone), column.options.naive_utc)
         return pl.when(exact.cast(target, strict=False).is_not_null()).then(moment)

@@ -1,6 +1,6 @@
 """One batch against one contract: which rows are clean, which leave and why, what was counted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from assay.checks.validation.rule_evaluation import Verdicts, judged
 from assay.checks.validation.scan import DEFECT, Scan, scan_batch
 from assay.checks.validation.uniqueness import AllRows, PublishedRows
 from assay.errors import AssayError
+from assay.row_source import RowSource
 
 T = TypeVar("T")
 
@@ -77,6 +78,11 @@ class SpilledOutcome:
     quarantined: pl.LazyFrame
     report: Report
     _profile: _Later[BatchCounts] = field(repr=False)
+    _rows: RowSource | None = field(default=None, repr=False)
+
+    def clean_frames(self) -> Iterator[pl.DataFrame]:
+        """The clean rows in frames, of which memory holds one: as `clean` gives them, with less work than a query."""
+        return self._rows.frames() if self._rows is not None else iter([self.clean.collect()])
 
     @property
     def profile(self) -> BatchCounts:
@@ -120,7 +126,7 @@ def validate(
 
 
 def validate_spilled(
-    frame: Frame,
+    frame: Frame | RowSource,
     contract: type[Contract],
     folder: str | Path,
     *,
@@ -131,7 +137,7 @@ def validate_spilled(
 ) -> SpilledOutcome:
     """Validate a batch that may be larger than memory.
 
-    The batch is read once, streaming, into `folder`. DuckDB compares keys and writes to the folder, too. Memory holds some
+    The batch is read once, block by block, into `folder`. DuckDB compares keys and writes to the folder, too. Memory holds some
     bits a row and rule, the rows that share a key with another row, and the values that lookup tables hold. Custom
     pandera functions see the whole batch at once, so they need memory for it.
 
@@ -139,7 +145,8 @@ def validate_spilled(
     the rows as delivered, personal data included.
 
     Args:
-        frame: As for `validate`.
+        frame: As for `validate`; a query that reads far ahead of what is done with its rows needs less memory as a
+            `RowSource`.
         contract: As for `validate`.
         folder: An existing folder without a batch in it.
         lookup_tables: As for `validate`.
@@ -167,7 +174,7 @@ def _tables(
 
 
 def _validated(
-    frame: Frame,
+    frame: Frame | RowSource,
     contract: type[Contract],
     lookup_tables: Mapping[str, Frame | LookupRows] | None,
     published: Frame | PublishedRows | None,
@@ -180,7 +187,7 @@ def _validated(
     _require_columns(plan, delivered)
     notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
     members = existing_values(batch, delivered, plan, lookup_tables or {}, notes)
-    scan = _scanned(batch, delivered, plan, members, notes, folder)
+    scan = _scanned(frame if isinstance(frame, RowSource) else batch, delivered, plan, members, notes, folder)
     earlier = AllRows(published.lazy()) if isinstance(published, pl.DataFrame | pl.LazyFrame) else published
     verdicts = judged(plan, scan, notes, earlier, counts or {})
     return scan, _outcome(plan, scan, verdicts)
@@ -199,7 +206,7 @@ def _not_delivered(rule: Rule, delivered: pl.Schema) -> str | None:
 
 
 def _scanned(
-    batch: pl.LazyFrame,
+    batch: pl.LazyFrame | RowSource,
     delivered: pl.Schema,
     plan: Compiled,
     members: Mapping[str, pl.Series],
@@ -220,7 +227,7 @@ def _scanned(
 
 
 def _failing_rule(
-    batch: pl.LazyFrame,
+    batch: pl.LazyFrame | RowSource,
     delivered: pl.Schema,
     plan: Compiled,
     members: Mapping[str, pl.Series],
@@ -243,7 +250,13 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
     # In one chunk: marks that are cut elsewhere than the rows would have all rows copied before they are filtered.
     marks = pl.DataFrame({_LEAVES: leaves} | {_BROKEN + rows.name: rows for rows in broken}).rechunk()
     rows_quarantined = int(leaves.sum())
-    stays = scan.beside(marks.select(_LEAVES)).filter(~pl.col(_LEAVES)) if rows_quarantined else scan.rows
+    columns, rows = [*(column.name for column in plan.columns), *links], None
+    if scan.blocks is not None:
+        rows = scan.blocks.rows(which=~leaves, columns=columns)
+        clean = rows.lazy()
+    else:
+        stays = scan.beside(marks.select(_LEAVES)).filter(~pl.col(_LEAVES)) if rows_quarantined else scan.rows
+        clean = stays.select(*map(scan.value, plan.columns), *links)
     report = Report(
         contract=plan.info.name,
         version=plan.info.version,
@@ -254,10 +267,11 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
         rules=(*_reader_results(scan), *(_result(rule, verdicts) for rule in plan.rules)),
     )
     return SpilledOutcome(
-        clean=stays.select(*map(scan.value, plan.columns), *links),
+        clean=clean,
         quarantined=_quarantined(scan, marks),
         report=report,
         _profile=_Later(lambda: batch_counts(scan, plan.columns)),
+        _rows=rows,
     )
 
 

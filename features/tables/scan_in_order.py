@@ -6,21 +6,21 @@ import polars as pl
 
 from assay.features.storage.parquet_files import ROWS_PER_GROUP
 from assay.features.tables.lake import TableState
-from assay.row_source import row_source
+from assay.row_source import RowSource
 
 ROWS = 2 * ROWS_PER_GROUP  # are read at a time
 
 
-def scan_in_order(state: TableState, partitions: Sequence[str]) -> pl.LazyFrame:
+def scan_in_order(state: TableState, partitions: Sequence[str]) -> RowSource:
     """The rows that `TableState.scan` gives of these partitions, in its order."""
-    if state.checkpointed is not None or state.protocol.get("minReaderVersion", 1) != 1:
-        return state.scan(partitions)
+    plain = state.checkpointed is None and state.protocol.get("minReaderVersion", 1) == 1
 
-    def frames(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        for file in state.index.files(state.version, partitions, scanned=True):
-            rows, first = state.scan_files([file]).select(columns), 0
-            while (frame := rows.slice(first, ROWS).collect()).height:
+    def made(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        files = state.index.files(state.version, partitions, scanned=True) if plain else ()
+        for rows in [state.scan_files([file]) for file in files] if plain else [state.scan(partitions)]:
+            query, first = rows.select(columns), 0
+            while (frame := query.slice(first, ROWS).collect()).height:
                 first += frame.height
                 yield frame
 
-    return row_source(state.schema, frames)
+    return RowSource(state.schema, made)

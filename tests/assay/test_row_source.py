@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from assay import row_source as module
-from assay.row_source import row_source
+from assay.row_source import RowSource
 
 FRAMES = [pl.DataFrame({"a": range(first, first + 10), "b": [first] * 10}) for first in range(0, 1000, 10)]
 WHOLE = pl.concat(FRAMES)
@@ -17,7 +17,7 @@ class Source:
 
     def __init__(self) -> None:
         self.made = 0
-        self.rows = row_source(WHOLE.schema, self._frames)
+        self.rows = RowSource(WHOLE.schema, self._frames)
 
     def _frames(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         for frame in FRAMES:
@@ -38,12 +38,19 @@ def test_queries_see_the_rows(engine: str, monkeypatch: pytest.MonkeyPatch) -> N
         lambda rows: rows.head(25).filter(pl.col("a") % 2 == 0),
         lambda rows: rows.select(pl.col("a").sum(), pl.col("b").n_unique()),
     ):
-        assert query(Source().rows).collect(engine=engine).equals(query(WHOLE.lazy()).collect())
+        assert query(Source().rows.lazy()).collect(engine=engine).equals(query(WHOLE.lazy()).collect())
 
 
 def test_few_frames_are_made_ahead_of_who_reads_them() -> None:
     source, taken = Source(), 0
-    for frame in source.rows.collect_batches(chunk_size=10, maintain_order=True, engine="streaming"):
+    for frame in source.rows.lazy().collect_batches(chunk_size=10, maintain_order=True, engine="streaming"):
         taken += frame.height // 10
         assert source.made - taken < 40
     assert taken == len(FRAMES)
+
+
+def test_without_a_query_nothing_is_made_ahead() -> None:
+    source = Source()
+    for number, frame in enumerate(source.rows.frames()):
+        assert frame.equals(FRAMES[number])
+        assert source.made == number + 1

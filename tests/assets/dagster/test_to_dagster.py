@@ -102,7 +102,16 @@ def test_a_materialisation_shows_rows_version_schema_and_masked_previews(new_sho
     assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in lineage] == [("raw/orders", "amount")]
     assert "amount.ge" in shown["broken_rules"]
     assert "1-1" in shown["preview"], "the preview shows rows"
-    assert "1-3" in metadata(result, "quarantine", "orders")["preview"]
+    kept = metadata(result, "quarantine", "orders")
+    assert "1-3" in kept["preview"]
+    for name, held in ((("clean", "orders"), True), (("quarantine", "orders"), False), (("raw", "orders"), False)):
+        (amount,) = [one for one in metadata(result, *name)["dagster/column_schema"].columns if one.name == "amount"]
+        assert bool(amount.constraints.other) is held, "of what broke a rule, or may, none is shown to hold"
+    profiles = metadata(result, "profiles", "orders")
+    assert "preview" not in profiles
+    assert all(
+        column.description for column in profiles["dagster/column_schema"].columns if column.name != "partition_key"
+    )
     spending = metadata(result, "features", "spending")
     assert "2026-03-02 00:00:00" in spending["preview"]
     (spent,) = [column for column in spending["dagster/column_schema"].columns if column.name == "spent_2d"]

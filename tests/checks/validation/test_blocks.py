@@ -9,6 +9,7 @@ import pytest
 from assay.checks import Contract, Field, rule, validate, validate_spilled
 from assay.checks.validation import blocks
 from assay.checks.validation.blocks import Blocks, in_blocks
+from assay.row_source import RowSource
 
 
 class Readings(Contract):
@@ -60,6 +61,8 @@ def test_blocks_are_bounded_and_change_nothing(rows: int, tmp_path: Path, monkey
     assert judged and max(judged) <= 100
     assert spilled.report == outcome.report
     assert spilled.clean.collect(engine="streaming").equals(outcome.clean)
+    frames = list(spilled.clean_frames())
+    assert pl.concat(frames).equals(outcome.clean) and max(frame.height for frame in frames) <= 100
     assert spilled.quarantined.collect(engine="streaming").equals(outcome.quarantined)
     if rows > 1000:
         assert all(
@@ -74,8 +77,8 @@ def test_what_stands_beside_the_blocks_is_cut_as_they_are(tmp_path: Path) -> Non
     assert (made.heights, made.height) == ([3, 3, 3, 1], 10)
     numbers = pl.DataFrame({"number": range(10)})
     beside = readings(10).hstack(numbers)
-    assert made.lazy(numbers).collect().equals(beside)
-    assert made.lazy(numbers).select("number").filter(pl.col("number") > 3).collect()["number"].to_list() == [
+    assert made.rows(numbers).lazy().collect().equals(beside)
+    assert made.rows(numbers).lazy().select("number").filter(pl.col("number") > 3).collect()["number"].to_list() == [
         4,
         5,
         6,
@@ -83,10 +86,14 @@ def test_what_stands_beside_the_blocks_is_cut_as_they_are(tmp_path: Path) -> Non
         8,
         9,
     ]
-    assert made.lazy(numbers).filter(pl.col("number") == 7).select("id").collect().equals(beside[7:8].select("id"))
+    assert (
+        made.rows(numbers).lazy().filter(pl.col("number") == 7).select("id").collect().equals(beside[7:8].select("id"))
+    )
 
 
 def test_a_query_comes_in_blocks_and_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "ROWS", 40)
     assert [part.height for part in in_blocks(readings(100).lazy())] == [40, 40, 20]
     assert [part.shape for part in in_blocks(readings(0).lazy())] == [(0, 3)]
+    source = RowSource(readings(0).schema, lambda columns: readings(100).select(columns).iter_slices(50))
+    assert [part.height for part in in_blocks(source)] == [40, 10, 40, 10]

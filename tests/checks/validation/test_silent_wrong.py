@@ -1,13 +1,14 @@
 """Cases in which pandera on polars says "valid", drops the wrong rows or loses the evidence. Assay must not."""
 
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pandera.polars as pa
 import polars as pl
 import pytest
 
-from assay.checks import Contract, Field, Timestamp, profile, validate
+from assay.checks import Contract, Field, Timestamp, profile, validate, validate_spilled
 
 PAIR = ["a", "b"]
 
@@ -110,7 +111,9 @@ class Moments(Contract):
 
 @pytest.mark.parametrize("typed", [False, True])
 @pytest.mark.parametrize("warned", [False, True])
-def test_a_year_that_python_does_not_have_is_no_value_of_a_date_or_time(typed: bool, warned: bool) -> None:
+def test_a_year_that_python_does_not_have_is_no_value_of_a_date_or_time(
+    tmp_path: Path, typed: bool, warned: bool
+) -> None:
     class Far(Moments):
         class Config(Contract.Config):
             severity: ClassVar = {"at.dtype": "warn", "at.not_null": "warn", "day.dtype": "warn"} if warned else {}
@@ -128,6 +131,11 @@ def test_a_year_that_python_does_not_have_is_no_value_of_a_date_or_time(typed: b
     assert outcome.clean["at"].drop_nulls().len() == len(EDGES)
     assert outcome.profile["at"]["min"] == "0001-01-01T00:00:00+00:00"
     assert profile(outcome.clean, Far).rows == outcome.report.rows_clean
+    spilled = validate_spilled(batch, Far, tmp_path)
+    assert spilled.report == outcome.report
+    assert spilled.clean.collect().equals(outcome.clean)
+    assert spilled.quarantined.collect().equals(outcome.quarantined)
+    assert spilled.profile == outcome.profile
 
 
 @pytest.mark.parametrize("typed", [False, True])

@@ -18,7 +18,7 @@ def test_the_rows_of_a_scan_in_its_order(any_lake: Lake, write, monkeypatch: pyt
     write(any_lake, "raw/t", first[:3], "d1", mode="append")
     state = any_lake.table("raw/t").at()
     for days in (["d1"], ["d2"], ["d2", "d1"], ["d3"]):
-        rows = scan_in_order(state, days)
+        rows = scan_in_order(state, days).lazy()
         assert rows.collect().equals(state.scan(days).collect())
         assert rows.select("b").collect(engine="streaming").equals(state.scan(days).select("b").collect())
 
@@ -35,5 +35,5 @@ def test_a_part_is_read_at_a_time(lake: Lake, write, monkeypatch: pytest.MonkeyP
         return frame
 
     monkeypatch.setattr(pl.LazyFrame, "collect", counted)
-    assert sum(frame.height for frame in rows.collect_batches(engine="streaming")) == 7
+    assert sum(frame.height for frame in rows.frames()) == 7
     assert heights == [2, 2, 2, 1, 0]
