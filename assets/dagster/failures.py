@@ -27,8 +27,11 @@ class PlainFailure(dg.Failure, DagsterUserCodeProcessError):
     """
 
     def __init__(self, problem: Exception | str, outage: str = "") -> None:
-        # Of what libraries raise, the text may hold values.
-        sentence = f"{outage[0].upper()}{outage[1:]} ({type(problem).__name__}). {_AGAIN}" if outage else str(problem)
+        sentence = str(problem)
+        if outage:
+            # Of what libraries raise, the text may hold values; our own says more.
+            what = sentence.rstrip(".") if isinstance(problem, AssayError) else f"{outage[0].upper()}{outage[1:]}"
+            sentence = f"{what} ({type(problem).__name__}). {_AGAIN}"
         Exception.__init__(self, sentence)
         self.description = sentence
         self.metadata = {OUTAGE: dg.MetadataValue.text(outage)} if outage else {}

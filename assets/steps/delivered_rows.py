@@ -15,7 +15,9 @@ from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.source import Source
 from assay.checks import compare_columns
 from assay.checks.contract.contract import compiled
-from assay.errors import AssayError
+from assay.checks.contract.rules import Column
+from assay.checks.validation.parse import typed
+from assay.errors import AssayError, refuse_case_twins
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
 # A day on which everything was sent before is a batch of no rows, which is still a batch.
@@ -156,10 +158,14 @@ def _numbered(frame: pl.DataFrame, before: int) -> pl.DataFrame:
 
 
 def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.DataFrame:
-    """The delivery with the contract's columns. A typed column may come in another type only if nothing is lost.
+    """The delivery with the contract's columns. A typed column may come in another type only if the contract reads each value.
 
     Raises DeliveryError for a missing column, naming the one it was probably renamed to, and for a changed type.
     """
+    try:
+        refuse_case_twins(frame.columns, "the delivery")
+    except AssayError as problem:
+        raise DeliveryError(delivery.path, str(problem), delivery.how_to_correct) from None
     columns = compiled(source.contract).columns
     expected = {column.name: str(column.dtype) for column in columns if column.required}
     delivered = {name: str(dtype) for name, dtype in frame.schema.items() if not name.startswith("_")}
@@ -171,11 +177,13 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         likely = f" (there is a new column {partner[column]!r}: renamed?)" if column in partner else ""
         problem = f"the contract's column {column!r} is missing{likely}"
         raise DeliveryError(delivery.path, problem, action, column=column)
-    dtypes = {column.name: column.dtype for column in columns}
+    declared = {column.name: column for column in columns}
     for name, wanted, actual in drift.retyped:
-        converted = _lossless(frame[name], dtypes[name])
+        converted = _lossless(frame[name], declared[name])
         if converted is None:
-            problem = f"column {name!r} is {actual}, the contract says {wanted}, and converting would lose something"
+            problem = f"column {name!r} is {actual}, and the contract cannot read all of its values as {wanted}"
+            if isinstance(frame.schema[name], pl.Datetime) and isinstance(declared[name].dtype, pl.Datetime):
+                problem += " (if times without a zone mean UTC, the field says so: naive_utc=True)"
             raise DeliveryError(delivery.path, problem, action, column=name)
         frame = frame.with_columns(converted)
     return frame
@@ -190,13 +198,8 @@ def _require_same_types(delivery: Delivery, frame: pl.DataFrame, opened: Sequenc
                 raise DeliveryError(delivery.path, problem, "deliver one format per source", column=name)
 
 
-def _lossless(values: pl.Series, wanted: pl.DataType) -> pl.Series | None:
-    """The values in another type, or None where the way back does not give the same ones. A time without a zone is not
-    converted: which instant it means is for the upstream to say."""
-    if isinstance(wanted, pl.Datetime) and getattr(values.dtype, "time_zone", None) is None:
-        return None
-    try:
-        converted = values.cast(wanted, strict=True)
-        return converted if converted.cast(values.dtype, strict=True).equals(values, null_equal=True) else None
-    except pl.exceptions.PolarsError:
-        return None
+def _lossless(values: pl.Series, column: Column) -> pl.Series | None:
+    """The values in the contract's type, or None where the contract itself could not read one of them."""
+    value = typed(pl.col(values.name), values.dtype, column).alias(values.name)
+    read = values.to_frame().with_columns(value).to_series()
+    return read if read.null_count() == values.null_count() else None

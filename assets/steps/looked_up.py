@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from assay.checks.contract.rules import Column
+from assay.checks.validation.foreign_keys import as_referred
 from assay.features.tables.key_index import KeyIndex, key_print
 from assay.features.tables.lake import TableState
 
@@ -22,40 +24,41 @@ class LookedUp:
     def columns(self) -> Collection[str]:
         return self.state.schema.names()
 
-    def among(self, column: str, values: pl.Series) -> pl.Series:
-        """Those of the values that occur in a column, in their type."""
-        holders = self._holders(column, values)
+    def among(self, name: str, values: pl.Series, column: Column) -> pl.Series:
+        """Those of a referring column's values that the column `name` of this table has, in their type."""
+        read = as_referred(pl.col(name), self.state.schema[name], column)
+        holders = self._holders(name, values, column, read)
         if holders is None:
-            return self._seen(column, values, None)
+            return self._seen(read, values, None)
         missing = pl.DataFrame({"value": values, "key": _prints(values)})
         found, left, size = [values.clear()], holders.sort("number", descending=True), 1
         while not (left := left.filter(pl.col("key").is_in(missing["key"].implode()))).is_empty():
             partitions = left.group_by("key", maintain_order=True).head(size)["partition"].unique()
-            found.append(self._seen(column, missing["value"], partitions.to_list()))
+            found.append(self._seen(read, missing["value"], partitions.to_list()))
             missing = missing.filter(~pl.col("value").is_in(found[-1].implode()))
             left = left.filter(~pl.col("partition").is_in(partitions.implode(), nulls_equal=True))
             size *= 2
         unknown = holders.filter(pl.col("key").is_null())["partition"]
         if not unknown.is_empty() and not missing.is_empty():
-            found.append(self._seen(column, missing["value"], unknown.to_list()))
+            found.append(self._seen(read, missing["value"], unknown.to_list()))
         return pl.concat(found)
 
-    def _holders(self, column: str, values: pl.Series) -> pl.DataFrame | None:
+    def _holders(self, name: str, values: pl.Series, column: Column, read: pl.Expr) -> pl.DataFrame | None:
         """Which partitions may hold which value; None where all of the table is read."""
         state, dtype = self.state, values.dtype
         exact = dtype.is_integer() or dtype in (pl.String, pl.Boolean, pl.Date) or isinstance(dtype, pl.Datetime)
         if not exact or not state.partitioned or state.checkpointed is not None or state.count_partitions() <= _FEW:
             return None
         # Polars gives its hashes another form at times.
-        identity = f"polars {pl.__version__}"
-        print_ = key_print([pl.col(column).cast(dtype)])
-        index = KeyIndex(f"values {column} {dtype}", identity, lambda rows: rows.select(key=print_))
+        identity = f"polars {pl.__version__} {column.coerce} {column.options.naive_utc}"
+        print_ = key_print([read])
+        index = KeyIndex(f"values {name} {dtype}", identity, lambda rows: rows.select(key=print_))
         return index.holders(state, _prints(values))
 
-    def _seen(self, column: str, values: pl.Series, partitions: list[str | None] | None) -> pl.Series:
+    def _seen(self, read: pl.Expr, values: pl.Series, partitions: list[str | None] | None) -> pl.Series:
         """The values that occur in some partitions, or (None) in any. Other tools write rows that are in none."""
         named = None if partitions is None or None in partitions else [key for key in partitions if key is not None]
-        rows = self.state.scan(named).select(pl.col(column).cast(values.dtype).alias("value"))
+        rows = self.state.scan(named).select(read.alias("value"))
         return rows.filter(pl.col("value").is_in(values.implode())).unique().collect(engine="streaming").to_series()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from assay.checks.contract.rules import Column
+from assay.checks.validation.parse import held
 from assay.checks.validation.scan import Scan
 
 BatchCounts = dict[str, dict[str, Any]]
@@ -37,7 +38,8 @@ def _wanted(columns: tuple[Column, ...]) -> tuple[list[tuple[str, str]], list[pl
 
 
 def _statistics(column: Column) -> dict[str, pl.Expr]:
-    value, dtype = pl.col(column.name), column.dtype
+    dtype = column.dtype
+    value = held(pl.col(column.name), dtype)
     result = {"null": value.null_count()}
     if dtype.is_float():
         result["nan"] = value.is_nan().sum()

@@ -6,7 +6,8 @@ from typing import Protocol
 import polars as pl
 
 from assay.checks.contract.contract import Compiled
-from assay.checks.contract.rules import ForeignKeyRule
+from assay.checks.contract.rules import Column, ForeignKeyRule
+from assay.checks.validation.parse import typed
 from assay.checks.validation.scan import typed_values
 from assay.errors import AssayError
 
@@ -21,8 +22,8 @@ class LookupRows(Protocol):
         """The names of its columns."""
         ...
 
-    def among(self, column: str, values: pl.Series) -> pl.Series:
-        """Those of the values (in their type, without nulls) that occur in a column, cast to that type."""
+    def among(self, name: str, values: pl.Series, column: Column) -> pl.Series:
+        """Those of a referring column's values (in its type, without nulls) that the column `name` has: see `as_referred`."""
         ...
 
 
@@ -48,8 +49,15 @@ def existing_values(
             raise AssayError(f"{rule.name}: the lookup table {rule.reference} has no column {rule.reference_column!r}")
         column = columns[rule.inputs[0]]
         if frame:
-            values = pl.col(rule.reference_column).cast(column.dtype).drop_nulls().unique()
+            stored = table.lazy().collect_schema()[rule.reference_column]
+            values = as_referred(pl.col(rule.reference_column), stored, column).drop_nulls().unique()
             found[rule.name] = table.lazy().select(values).collect().to_series()
         else:
-            found[rule.name] = table.among(rule.reference_column, typed_values(batch, delivered, column))
+            found[rule.name] = table.among(rule.reference_column, typed_values(batch, delivered, column), column)
     return found
+
+
+def as_referred(value: pl.Expr, stored: pl.DataType, column: Column) -> pl.Expr:
+    """A value of a lookup table as the column that refers to it has it; null where it cannot have it. A whole number has one
+    text only."""
+    return value.cast(pl.String) if stored.is_integer() and column.dtype == pl.String else typed(value, stored, column)

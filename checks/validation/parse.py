@@ -15,6 +15,10 @@ _ZONE = r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])$"
 # The usual form of the above: such a text is parsed as it is, four times as fast.
 _PLAIN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 
+# From 1970-01-01: those of 0001-01-01 and 9999-12-31; and the units in a day.
+_DAYS = (-719_162, 2_932_896)
+_UNITS = {"ms": 86_400_000, "us": 86_400_000_000}
+
 
 def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
     """`value` of dtype `source` as the column's type; null where that is not possible.
@@ -33,8 +37,8 @@ def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
         return _from_text(value, column)
     if isinstance(source, pl.Datetime) and isinstance(target, pl.Datetime) and target.time_zone is not None:
         if source.time_zone is None:
-            return value.dt.replace_time_zone("UTC").cast(target) if column.options.naive_utc else nothing
-        return value.cast(target)
+            value = value.dt.replace_time_zone("UTC") if column.options.naive_utc else nothing
+        return held(value.cast(target, strict=False), target)
     if isinstance(source, (pl.Categorical, pl.Enum)) and target == pl.String:
         return value.cast(target)
     if source.is_numeric() and target.is_numeric() and not column.coerce:
@@ -46,6 +50,23 @@ def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
     if column.coerce and not source.is_nested() and _castable(source, target):
         return value.cast(target, strict=False)
     return nothing
+
+
+def in_years(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
+    """Whether a date or time lies in the years 1 to 9999, which is as far as Python and Delta go; None for types that cannot
+    hold another year."""
+    if dtype == pl.Date:
+        return value.to_physical().is_between(*_DAYS)
+    if isinstance(dtype, pl.Datetime) and (units := _UNITS.get(dtype.time_unit)):
+        first, last = _DAYS
+        return value.to_physical().is_between(first * units, (last + 1) * units - 1)
+    return None
+
+
+def held(value: pl.Expr, target: pl.DataType) -> pl.Expr:
+    """A date or time; null in other years."""
+    inside = in_years(value, target)
+    return value if inside is None else pl.when(inside).then(value)
 
 
 def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
@@ -68,11 +89,16 @@ def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
         lower = text.str.to_lowercase()
         return pl.when(lower == "true").then(True).when(lower == "false").then(False)
     if target == pl.Date:
-        return _matching(text, _DATE).str.to_date("%Y-%m-%d", strict=False)
+        return held(_matching(text, _DATE).str.to_date("%Y-%m-%d", strict=False), target)
     if target == pl.Time:
         return _with_seconds(_matching(text, _TIME)).str.to_time("%H:%M:%S%.f", strict=False)
     if isinstance(target, pl.Datetime):
-        return _timestamp(text, target, column.options.naive_utc)
+        moment = _timestamp(text, target, column.options.naive_utc)
+        if target.time_unit != "ns":
+            return held(moment, target)
+        # Parsing to nanoseconds wraps around where they end, in the years 1677 and 2262.
+        exact = _timestamp(text, pl.Datetime("us", target.time_zone), column.options.naive_utc)
+        return pl.when(exact.cast(target, strict=False).is_not_null()).then(moment)
     if isinstance(target, (pl.Enum, pl.Categorical)):
         return text.cast(target, strict=False)
     return pl.lit(None, dtype=target)

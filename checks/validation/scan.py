@@ -1,6 +1,6 @@
 """The one pass over a batch: contract types, readability and every row-local verdict, in one query."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled
 from assay.checks.contract.rules import Column, DtypeRule, ExprRule, ForeignKeyRule, NotNanRule, Rule, SetRule
 from assay.checks.validation.blocks import Blocks, in_blocks
-from assay.checks.validation.parse import typed
+from assay.checks.validation.parse import held, in_years, typed
 from assay.checks.validation.spill import Keys
 from assay.checks.validation.uniqueness import constant, fingerprint
 from assay.row_source import RowSource
@@ -76,6 +76,13 @@ class Scan:
         """The contract's columns in its types, then the links."""
         return self.rows.select(pl.exclude(f"^{_INTERNAL}.*$"))
 
+    def value(self, column: Column) -> pl.Expr:
+        """A column in the contract's type, over `rows`: null where it could not be read. (NaN stays what it is.)"""
+        value = pl.col(column.name)
+        if column.name not in self.unreadable or column.dtype.is_float():
+            return value
+        return pl.when(~pl.col(_UNREADABLE + column.name)).then(value).alias(column.name)
+
     @property
     def readable(self) -> pl.Series:
         """Which rows the reader could read."""
@@ -127,7 +134,7 @@ def scan_batch(
     certain = frozenset(
         rule.name
         for rule in rules
-        if isinstance(rule, DtypeRule) and rule.inputs[0] in typed_already and DEFECT not in delivered
+        if isinstance(rule, DtypeRule) and rule.inputs[0] in typed_already - unreadable and DEFECT not in delivered
     )
     rules = [rule for rule in rules if rule.name not in certain]
     if folder is not None:
@@ -157,7 +164,7 @@ def _spilled(
         flags.append(frame.select(_truths(frame.columns)))
         del part, frame  # before the next ones are made
     rows = blocks.rows().lazy()
-    converted = _converted(plan, delivered)
+    converted = _converted(plan, delivered, spilled=True)
     others = {
         _VERDICT + rule.name: _verdict(rule, members, unreadable, converted, delivered)
         for rule in rules
@@ -178,7 +185,7 @@ def _spilled(
 
 def typed_values(batch: pl.LazyFrame, delivered: pl.Schema, column: Column) -> pl.Series:
     """The different values of a batch in a column, as the scan reads them, without nulls."""
-    values = _typed(column, delivered).alias(column.name)
+    values = _typed(column, delivered, (column.name,)).alias(column.name)
     return batch.select(values).drop_nulls().unique().collect(engine="streaming").to_series()
 
 
@@ -186,9 +193,12 @@ def _truths(names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith((_UNREADABLE, _VERDICT, _DEFECTIVE))]
 
 
-def _converted(plan: Compiled, delivered: pl.Schema) -> list[str]:
-    """The delivered columns that are given another type. One that has the contract's type is its own original."""
+def _converted(plan: Compiled, delivered: pl.Schema, *, spilled: bool) -> list[str]:
+    """The delivered columns of which the scan has the original, too. One that has the contract's type is its own original, but
+    for dates and times on disk, where a year that is none has become null."""
     same = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
+    if spilled:
+        same = {name for name in same if in_years(pl.col(name), delivered[name]) is None}
     return [name for name in delivered if not is_link(name) and name not in same]
 
 
@@ -224,13 +234,13 @@ def _expressions(
     kind has the same; making them takes as long as judging thousands of rows by them."""
     delivered = pl.Schema(delivered_types)
     rules = [rule for rule in plan.rules if rule.name in names]
-    types = [_typed(column, delivered).alias(column.name) for column in plan.columns]
+    converted = _converted(plan, delivered, spilled=keyed)
+    types = [_typed(column, delivered, converted).alias(column.name) for column in plan.columns]
     links = [pl.col(name) for name in delivered if is_link(name)]
-    converted = _converted(plan, delivered)
     original = [pl.col(name).alias(_ORIGINAL + name) for name in converted]
     defective = [pl.col(DEFECT).is_not_null().alias(_DEFECTIVE)] if DEFECT in delivered else []
     failed = [
-        _unreadable(column, delivered).alias(_UNREADABLE + column.name)
+        _unreadable(column, delivered, converted).alias(_UNREADABLE + column.name)
         for column in plan.columns
         if column.name in unreadable
     ]
@@ -248,25 +258,35 @@ def _expressions(
     return [*original, *types, *links, *defective], failed, verdicts
 
 
-def _typed(column: Column, delivered: pl.Schema) -> pl.Expr:
+def _typed(column: Column, delivered: pl.Schema, converted: Collection[str]) -> pl.Expr:
     if column.name not in delivered:
         return pl.lit(None, dtype=column.dtype)
-    return typed(pl.col(column.name), delivered[column.name], column)
+    value = typed(pl.col(column.name), delivered[column.name], column)
+    return held(value, column.dtype) if column.name in converted else value
 
 
 def _can_fail(column: Column, delivered: pl.Schema) -> bool:
-    return column.name in delivered and (column.dtype.is_float() or delivered[column.name] != column.dtype)
+    beyond = column.dtype.is_float() or in_years(pl.col(column.name), column.dtype) is not None
+    return column.name in delivered and (beyond or delivered[column.name] != column.dtype)
 
 
 def _not_cast(column: str) -> pl.Expr:
     return pl.col(_ORIGINAL + column).is_not_null() & pl.col(column).is_null()
 
 
-def _unreadable(column: Column, delivered: pl.Schema) -> pl.Expr:
+def _not_read(column: str, dtype: pl.DataType, converted: Collection[str]) -> pl.Expr | None:
+    """Whether a value is not of its column's type; None where the type as delivered rules that out."""
+    if column in converted:
+        return _not_cast(column)
+    inside = in_years(pl.col(column), dtype)
+    return None if inside is None else ~inside.fill_null(True)
+
+
+def _unreadable(column: Column, delivered: pl.Schema, converted: Collection[str]) -> pl.Expr:
     # NaN is not a number that other rules could judge: polars would call it greater than everything.
     nan = [pl.col(column.name).is_nan().fill_null(False)] if column.dtype.is_float() else []
-    failed = [_not_cast(column.name)] if delivered[column.name] != column.dtype else []
-    return pl.any_horizontal(*failed, *nan)
+    failed = [_not_read(column.name, delivered[column.name], converted)]
+    return pl.any_horizontal(*(expr for expr in failed if expr is not None), *nan)
 
 
 def _unknown(inputs: Iterable[str], unreadable: frozenset[str], has_defects: bool) -> pl.Expr | None:
@@ -279,14 +299,15 @@ def _verdict(
     rule: Rule,
     members: Mapping[str, pl.Series],
     unreadable: frozenset[str],
-    converted: Iterable[str],
+    converted: Collection[str],
     delivered: pl.Schema,
 ) -> pl.Expr:
     has_defects = DEFECT in delivered
     unknown = _unknown(rule.inputs, unreadable, has_defects)
     match rule:
         case DtypeRule(inputs=(name,)):
-            valid = ~_not_cast(name) if name in converted else pl.lit(True)
+            broken = _not_read(name, delivered[name], converted)
+            valid = pl.lit(True) if broken is None else ~broken
             unknown = _unknown((), unreadable, has_defects)
         case NotNanRule(inputs=(name,)):
             valid = pl.col(name).is_not_nan()

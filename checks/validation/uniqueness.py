@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from assay.checks.contract.rules import Column, SetRule
+from assay.checks.validation.parse import typed
 from assay.errors import AssayError
 
 Values = tuple[Any, ...]
@@ -116,13 +117,13 @@ def _taken(key: pl.DataFrame, owned: Owners) -> pl.LazyFrame:
 
 def published_inputs(rule: SetRule, published: pl.LazyFrame, columns: Mapping[str, Column]) -> pl.LazyFrame:
     """What the rule reads of the published rows, in the contract's types. Raises AssayError when they lack a column."""
-    present = published.collect_schema().names()
+    present = published.collect_schema()
     for name in rule.inputs:
         if name not in present:
             raise AssayError(
                 f"{rule.name}: the published rows have no column {name!r}; pass the table the contract is for"
             )
-    return published.select(pl.col(name).cast(columns[name].dtype) for name in rule.inputs)
+    return published.select(typed(pl.col(name), present[name], columns[name]).alias(name) for name in rule.inputs)
 
 
 def published_prints(rule: SetRule, published: pl.LazyFrame, columns: Mapping[str, Column]) -> pl.LazyFrame:

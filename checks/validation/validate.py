@@ -256,7 +256,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
         clean = rows.lazy()
     else:
         stays = scan.beside(marks.select(_LEAVES)).filter(~pl.col(_LEAVES)) if rows_quarantined else scan.rows
-        clean = stays.select(columns)
+        clean = stays.select(*map(scan.value, plan.columns), *links)
     report = Report(
         contract=plan.info.name,
         version=plan.info.version,
@@ -291,7 +291,8 @@ def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
     if DEFECT in scan.delivered:
         rules = rules.list.concat(pl.concat_list("row." + pl.col(DEFECT)).list.drop_nulls())
     joined = leaving.join(listed, on=list(codes), how="left", maintain_order="left")
-    return joined.select(**scan.original | {RULES: rules})
+    original = [value.alias(name) for name, value in scan.original.items() if name != RULES]
+    return joined.select(*original, rules.alias(RULES))
 
 
 @lru_cache(256)

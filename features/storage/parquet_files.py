@@ -157,7 +157,10 @@ def _stats(frame: pl.DataFrame, strings: Sequence[str]) -> dict[str, Any]:
             continue
         if column.dtype.is_float() and not column.is_finite().all():
             continue  # NaN and infinities have no place in Delta statistics; without them the file is simply not pruned
-        low[name], high[name] = _json(column.min()), _json(column.max())
+        try:
+            low[name], high[name] = _json(column.min()), _json(column.max())
+        except (ValueError, OverflowError):
+            low.pop(name, None)  # a year that Python does not have has no place in statistics either
     return {"numRecords": frame.height, "minValues": low, "maxValues": high, "nullCount": nulls}
 
 

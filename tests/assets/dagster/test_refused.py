@@ -72,11 +72,11 @@ REFUSED_PARQUET = {
     ),
     "other type": (
         parquet(TYPED.with_columns(pl.lit(2**53 + 1).alias("amount"))),
-        ("column amount", "is Int64, the contract says Float64", "would lose something", "as a.r1.parquet"),
+        ("column amount", "is Int64", "the contract cannot read all of its values as Float64", "as a.r1.parquet"),
     ),
     "time without a zone": (
         parquet(TYPED.with_columns(pl.col("at").dt.replace_time_zone(None))),
-        ("column at", "is Datetime(time_unit='us', time_zone=None)", "the contract says Datetime", "as a.r1.parquet"),
+        ("column at", "is Datetime(time_unit='us', time_zone=None)", "naive_utc=True", "as a.r1.parquet"),
     ),
 }
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ import assay
 from assay.assets import Delivery, DeliveryError, SourceReader
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps import delivered_rows
-from assay.assets.steps.delivered_rows import DeliveredRows
+from assay.assets.steps.delivered_rows import DeliveredRows, _as_agreed
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import execute
+from assay.checks import validate
 from assay.features import AuditFailed, Partitioning
 from assay.features.storage.parquet_files import encode
 
@@ -181,3 +184,59 @@ def test_a_reader_that_only_reads_whole_deliveries_keeps_working(env: Any) -> No
     files, rows = raw(env, replace(Whole()))
     assert rows == {"things/a": 3}
     assert files == raw(env, InMemory(2))[0]
+
+
+MOMENT = datetime(2026, 9, 24, 9, tzinfo=UTC)
+DELIVERED_TYPES: list[pl.Series] = [
+    pl.Series([46289, 46290, 2026], dtype=pl.Int32),
+    pl.Series([1, 2, None], dtype=pl.Int64),
+    pl.Series([1, 300, 2**40], dtype=pl.Int64),
+    pl.Series([1.0, None, 3.0]),
+    pl.Series([1.5, 2.0, float("nan")]),
+    pl.Series([True, False, None]),
+    pl.Series(["1", "true", "2026-09-24"]),
+    pl.Series([date(2026, 9, 24), date(1, 1, 1), None]),
+    pl.Series([MOMENT, None, MOMENT], dtype=pl.Datetime("us", "UTC")),
+    pl.Series([MOMENT, None, MOMENT], dtype=pl.Datetime("ms", "Europe/Berlin")),
+    pl.Series([MOMENT.replace(tzinfo=None)] * 3, dtype=pl.Datetime("us")),
+    pl.Series([time(9), time(10), None]),
+    pl.Series([timedelta(hours=1)] * 3),
+    pl.Series(["a", "b", None], dtype=pl.Categorical),
+    pl.Series([Decimal("1.50"), Decimal("2.00"), None], dtype=pl.Decimal(10, 2)),
+    pl.Series([None, None, None]),
+    pl.Series([[1], [], None], dtype=pl.List(pl.Int64)),
+]
+DECLARED_TYPES = [int, pl.Int8, float, str, bool, date, time, assay.Timestamp, pl.UInt16]
+
+
+@pytest.mark.parametrize("values", DELIVERED_TYPES, ids=lambda values: str(values.dtype))
+def test_a_delivery_is_taken_in_another_type_if_the_contract_reads_all_its_values(values: pl.Series) -> None:
+    for declared, naive_utc in product(DECLARED_TYPES, [False, True]):
+
+        class Typed(assay.Contract):
+            value: declared = assay.Field(nullable=True, naive_utc=naive_utc)  # pyright: ignore[reportInvalidTypeForm]
+
+        source, frame = _source(Typed), values.to_frame("value")
+        judged = validate(frame, Typed)
+        unread = {result.name: result.invalid for result in judged.report.rules}["value.dtype"]
+        try:
+            agreed = _as_agreed(source, Delivery.of_bytes("typed/x", b"x", DAY), frame)
+        except DeliveryError as problem:
+            assert unread, (declared, problem)
+            continue
+        if values.dtype == pl.String or agreed.schema == frame.schema:
+            assert agreed.equals(frame), declared  # the contract says row by row what it cannot read
+        else:
+            assert not unread, declared
+            assert validate(agreed, Typed).clean["value"].equals(judged.clean["value"])
+
+
+def _source(contract: type[assay.Contract]) -> assay.Source:
+    days = Partitioning.daily(date(2026, 3, 1))
+    return assay.Source("typed", InMemory(), contract, key=("value",), event_time="at", partitioning=days)
+
+
+def test_two_columns_that_differ_in_case_refuse_the_delivery_by_name() -> None:
+    frame = pl.DataFrame({"thing": ["a"], "size": [1], "Size": [2]})
+    with pytest.raises(DeliveryError, match=r"things/x: .*'size' and 'Size' differ only in case"):
+        _as_agreed(_source(Things), Delivery.of_bytes("things/x", b"x", DAY), frame)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from assay.assets.steps import looked_up
 from assay.assets.steps.looked_up import LookedUp
 from assay.checks import Contract, Field, validate
+from assay.checks.contract.field import FieldOptions
+from assay.checks.contract.rules import Column
 from assay.features.tables.lake import Lake, TableState, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
@@ -88,7 +90,7 @@ def test_the_values_are_those_of_a_scan(
     for version in (latest.version, latest.version - 1):
         state = lake.table(TABLE).at(version)
         there = state.scan().select(pl.col("shop").cast(dtype)).collect().to_series()
-        found = LookedUp(state).among("shop", values)
+        found = LookedUp(state).among("shop", values, Column("shop", dtype, True, True, False, FieldOptions()))
         assert found.dtype == dtype and found.n_unique() == len(found)
         assert set(found) == set(values) & set(there.drop_nulls())
 

@@ -1,12 +1,14 @@
 """Cases in which pandera on polars says "valid", drops the wrong rows or loses the evidence. Assay must not."""
 
-from typing import Any
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 import pandera.polars as pa
 import polars as pl
 import pytest
 
-from assay.checks import Contract, Field, validate
+from assay.checks import Contract, Field, Timestamp, profile, validate, validate_spilled
 
 PAIR = ["a", "b"]
 
@@ -90,3 +92,100 @@ def test_8_failures_keep_type_key_and_row() -> None:
     outcome = validate(frame, Keyed)
     assert outcome.quarantined.drop("_rules").equals(frame[1:])
     assert outcome.quarantined.drop("_rules").schema == frame.schema
+
+
+FAR = (
+    "0000-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+01:00",  # in UTC, it is in the year 0
+    "9999-12-31T23:59:59-01:00",
+    "9999-12-31T23:59:59.9999999-00:01",
+)
+EDGES = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-09-24T09:00:00Z")
+
+
+class Moments(Contract):
+    at: Timestamp = Field()
+    nanos: Annotated[pl.Datetime, "ns", "UTC"] = Field(nullable=True)
+    day: date = Field(nullable=True)
+
+
+@pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.parametrize("warned", [False, True])
+def test_a_year_that_python_does_not_have_is_no_value_of_a_date_or_time(
+    tmp_path: Path, typed: bool, warned: bool
+) -> None:
+    class Far(Moments):
+        class Config(Contract.Config):
+            severity: ClassVar = {"at.dtype": "warn", "at.not_null": "warn", "day.dtype": "warn"} if warned else {}
+
+    texts = pl.Series("at", [*EDGES, *FAR])
+    days = pl.Series("day", ["0001-01-01", "9999-12-31", None, "0000-12-31", None, None, None])
+    batch = pl.DataFrame([texts, days]).with_columns(nanos=pl.lit(None, pl.String))
+    if typed:
+        pattern = "%Y-%m-%dT%H:%M:%S%.f%#z"
+        batch = batch.with_columns(pl.col("at").str.to_datetime(pattern, time_unit="us"), pl.col("day").str.to_date())
+    outcome = validate(batch, Far)
+    counts = {result.name: result.invalid for result in outcome.report.rules}
+    assert (counts["at.dtype"], counts["day.dtype"], counts["nanos.dtype"]) == (len(FAR), 1, 0)
+    assert outcome.report.rows_clean == (len(batch) if warned else len(EDGES))
+    assert outcome.clean["at"].drop_nulls().len() == len(EDGES)
+    assert outcome.profile["at"]["min"] == "0001-01-01T00:00:00+00:00"
+    assert profile(outcome.clean, Far).rows == outcome.report.rows_clean
+    spilled = validate_spilled(batch, Far, tmp_path)
+    assert spilled.report == outcome.report
+    assert spilled.clean.collect().equals(outcome.clean)
+    assert spilled.quarantined.collect().equals(outcome.quarantined)
+    assert spilled.profile == outcome.profile
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_nanoseconds_end_where_they_end(typed: bool) -> None:
+    texts = ["1677-09-21T00:12:44Z", "2262-04-11T23:47:16Z", "1500-01-01T00:00:00Z", "2262-04-12T00:00:00Z", EDGES[1]]
+    nanos = pl.Series("nanos", [*texts, "2026-09-24T09:00:00.123456789Z"])
+    if typed:
+        nanos = nanos.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us")
+    batch = pl.DataFrame([nanos]).with_columns(at=pl.lit(EDGES[2]), day=pl.lit(None, pl.String))
+    outcome = validate(batch, Moments)
+    assert outcome.quarantined["_rules"].to_list() == [["nanos.dtype"]] * 3
+    assert outcome.clean["nanos"].dt.year().to_list() == [1677, 2262, 2026]
+    if not typed:
+        assert outcome.clean["nanos"].dt.nanosecond()[-1] == 123456789
+
+
+@pytest.mark.parametrize(
+    ("there", "referred", "broken"),
+    [
+        (pl.Series(["1", "al@example.com"]), pl.Int64, [2]),
+        (pl.Series([1, 300]), pl.Int8, [2]),
+        (pl.Series([1.0, 2.5]), pl.Int64, [2]),
+        (pl.Series([1, 2]), pl.String, []),
+        (pl.Series([1.0, 2.0]), pl.String, [1, 2]),
+        (pl.Series([date(1970, 1, 2), date(1970, 1, 3)]), pl.Int64, [1, 2]),
+    ],
+)
+def test_what_is_not_of_a_columns_type_cannot_be_referred_to(
+    there: pl.Series, referred: Any, broken: list[int]
+) -> None:
+    class Child(Contract):
+        parent: referred = Field(exists_in="clean/parents.id")  # pyright: ignore[reportInvalidTypeForm]
+
+    batch = pl.DataFrame({"parent": [1, 2]}).cast(pl.Int64 if referred != pl.String else pl.String)
+    outcome = validate(batch, Child, lookup_tables={"clean/parents": there.to_frame("id")})
+    assert outcome.quarantined["parent"].cast(pl.Int64).to_list() == broken
+
+
+def test_a_number_that_was_published_as_another_is_not_the_same_key() -> None:
+    class Numbers(Contract):
+        n: int = Field(key=True)
+
+    found = validate(pl.DataFrame({"n": [1, 2]}), Numbers, published=pl.DataFrame({"n": [1.5, 2.0]}))
+    assert found.clean["n"].to_list() == [1]
+
+
+def test_a_column_may_have_any_name() -> None:
+    class Selfish(Contract):
+        id: str = Field(key=True)
+
+    batch = pl.DataFrame({"id": ["a", "a"], "self": ["1", "2"], "exprs": ["3", "4"], "größe µ": ["5", "6"]})
+    outcome = validate(batch, Selfish)
+    assert outcome.quarantined.drop("_rules").equals(batch[1:])
