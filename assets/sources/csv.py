@@ -7,6 +7,7 @@ line is one legal record with all its fields. Blocks are read one after the othe
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from assay.assets.sources.csv_records import LONGEST, Fields, header_of, read_records, record_at, records
@@ -171,13 +172,16 @@ def _records(block: bytes, source: _Source, size: int, width: int, counted: _Lin
 
 def _plain(block: bytes, width: int) -> pl.DataFrame | None:
     """The records of lines without quotes and blank ones. Polars refuses a line with too many fields; if then all lines have as
-    many commas together as they should, none has too few."""
-    if not block or b'"' in block or b"\n\n" in block or block.startswith((b"\n", b"\r", MARK.encode())):
+    many commas together as they should, none has too few. A blank line has too few, but where records have one field."""
+    if not block or b'"' in block or block.startswith((b"\n", b"\r", MARK.encode())):
+        return None
+    if width == 1 and b"\n\n" in block:
         return None
     if b"\r" in block and (block.count(b"\r") != block.count(b"\r\n") or b"\n\r" in block):
         return None
-    lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    if block.count(b",") != lines * (width - 1):
+    data = np.frombuffer(block, np.uint8)  # in which numpy counts several times as fast
+    lines = int(np.count_nonzero(data == ord("\n"))) + (not block.endswith(b"\n"))
+    if np.count_nonzero(data == ord(",")) != lines * (width - 1):
         return None
     frame = _polars(block, width, quote=None)
     return _with_defects(frame) if frame is not None and frame.height == lines else None

@@ -1,8 +1,9 @@
 """From rows to the state of their columns."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -28,6 +29,8 @@ _CLASSES = {
     "non_ascii": r"[^\x00-\x7F]",
 }
 _WIDE = "non_ascii"  # has more bytes than characters, which is known faster than by the pattern
+_SHORT = 64  # characters: of longer texts a pattern sees the first few, as a rule
+_ROWS = 1 << 17  # of which the bytes are looked at together
 
 
 def profile(frame: pl.DataFrame, contract: type[Contract]) -> ProfileState:
@@ -62,8 +65,8 @@ def _column(series: pl.Series, column: Column, agreed: pl.Series) -> ColumnState
         values = values.cast(pl.String)  # its codes mean nothing elsewhere
     # Of what is counted by value, each value is hashed once.
     whole = values.dtype == pl.Boolean or values.dtype.is_integer()
-    counted = _counted(values if whole else values.hash(seed=0)) if whole or values.dtype == pl.String else None
-    different = values if counted is None else counted["value"]
+    counted = _Counted.of(values if whole else values.hash(seed=0)) if whole or values.dtype == pl.String else None
+    different = values if counted is None else counted.values
     hashes = different if values.dtype == pl.String else different.hash(seed=0)
     distinct = Distinct.of(hashes.to_numpy())
     state = replace(state, distinct=distinct)
@@ -73,10 +76,10 @@ def _column(series: pl.Series, column: Column, agreed: pl.Series) -> ColumnState
         return state
     if values.dtype == pl.String and counted is not None:
         names = dict(zip(agreed.hash(seed=0), agreed, strict=True))
-        frequent = Frequent.of({names.get(value, f"#{value:016x}"): count for value, count in _most_frequent(counted)})
+        frequent = Frequent.of({names.get(value, f"#{value:016x}"): count for value, count in counted.most_frequent()})
         return replace(state, frequent=frequent)
     if counted is not None:
-        frequent = Frequent.of({str(value).lower(): count for value, count in _most_frequent(counted)})
+        frequent = Frequent.of({str(value).lower(): count for value, count in counted.most_frequent()})
         state = replace(state, frequent=frequent)
     if not (values.dtype.is_numeric() or values.dtype.is_temporal()):
         return state
@@ -103,14 +106,30 @@ def _agreed(column: Any, dtype: pl.DataType) -> pl.Series:
     return pl.Series(listed, dtype=pl.String).unique()
 
 
-def _counted(values: pl.Series) -> pl.DataFrame:
-    """Each value once, and how often it occurs (`len`). Numbers are sorted faster than they are hashed."""
-    return values.sort().rle().struct.unnest()
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Each value once, ascending, and how often it occurs."""
 
+    values: pl.Series
+    counts: np.ndarray
 
-def _most_frequent(counted: pl.DataFrame) -> Iterable[tuple[Any, int]]:
-    """(value, count) of as many values as `Frequent` needs to know."""
-    return counted.top_k(KEPT + 1, by="len").select("value", "len").iter_rows()
+    @classmethod
+    def of(cls, values: pl.Series) -> "_Counted":
+        """Of numbers and truth values: they are sorted faster than they are hashed, and fastest by numpy."""
+        wide = values.dtype in (pl.Int128, pl.UInt128)  # numpy has none
+        ordered = values.sort() if wide else pl.Series(np.sort(values.to_numpy()), dtype=values.dtype)
+        runs = ordered.rle().struct.unnest()
+        return cls(runs["value"], runs["len"].to_numpy())
+
+    def most_frequent(self) -> Iterable[tuple[Any, int]]:
+        """(value, count) of as many values as `Frequent` needs to know."""
+        # Where nearly all values occur once, few are left to choose from.
+        chosen = np.flatnonzero(self.counts > 1)
+        if len(chosen) <= KEPT:
+            chosen = np.concatenate([chosen, np.flatnonzero(self.counts[: 2 * KEPT + 1] == 1)])
+        if len(chosen) > KEPT:
+            chosen = chosen[np.argpartition(self.counts[chosen], -KEPT - 1)[-KEPT - 1 :]]
+        return zip(self.values.gather(chosen), self.counts[chosen].tolist(), strict=True)
 
 
 def _numbers(values: pl.Series) -> np.ndarray:
@@ -127,10 +146,14 @@ def _numbers(values: pl.Series) -> np.ndarray:
 
 
 def _by_month(values: pl.Series) -> Histogram:
-    months = (values.dt.year().cast(pl.Int32) * 12 + values.dt.month() - 1).to_numpy()
-    first = months.min() if len(months) else 0
-    counts = np.bincount(months - first)
-    return Histogram({int(month) + int(first): int(counts[month]) for month in np.flatnonzero(counts)})
+    # A day's month is looked for once. Sorting days takes less than finding the month of each value.
+    days = _Counted.of((values if values.dtype == pl.Date else values.dt.date()).to_physical())
+    different = days.values.cast(pl.Date)
+    counts = dict[int, int]()
+    for year, month, count in zip(different.dt.year(), different.dt.month(), days.counts.tolist(), strict=True):
+        place = year * 12 + month - 1
+        counts[place] = counts.get(place, 0) + count
+    return Histogram(counts)
 
 
 def _bound(value: Any, rank: Any) -> Bound | None:
@@ -149,8 +172,7 @@ def _texts(values: pl.Series, *, rare: bool) -> Texts:
     """rare: most texts occur once; else each is looked at once, and counted as often as it occurs."""
     lengths = values.str.len_chars()
     if rare:
-        classes = {name: int(values.str.contains(pattern).sum()) for name, pattern in _CLASSES.items() if name != _WIDE}
-        classes[_WIDE] = int((values.str.len_bytes() != lengths).sum())
+        classes = _classes(values, lengths)
     else:
         counted = values.alias("value").value_counts(name="count")
         has = {
@@ -165,3 +187,32 @@ def _texts(values: pl.Series, *, rare: bool) -> Texts:
         empty=int((lengths == 0).sum()),
         classes=classes,
     )
+
+
+def _classes(values: pl.Series, lengths: pl.Series) -> dict[str, int]:
+    """For each class of characters, how many texts have any of it."""
+    narrow = values.str.len_bytes() == lengths
+    short = narrow & (lengths <= _SHORT)
+    others = values.filter(~short)
+    classes = {name: int(others.str.contains(pattern).sum()) for name, pattern in _CLASSES.items() if name != _WIDE}
+    classes[_WIDE] = int((~narrow).sum())
+    for part in values.filter(short & (lengths > 0)).to_frame("text").iter_slices(_ROWS):
+        found = _classes_of_ascii(part["text"])
+        for bit, name in enumerate(_CLASSES):
+            classes[name] += int(found[np.arange(len(found)) >> bit & 1 == 1].sum())
+    return classes
+
+
+def _classes_of_ascii(texts: pl.Series) -> np.ndarray:
+    """How many of these texts, none of them empty, have which classes of characters: counts by the classes as bits."""
+    bits = np.frombuffer(texts.str.join("").item().encode().translate(_bits()), np.uint8)
+    ends = texts.str.len_bytes().to_numpy().cumsum(dtype=np.int64)
+    return np.bincount(np.bitwise_or.reduceat(bits, np.concatenate([[0], ends[:-1]])), minlength=1 << len(_CLASSES))
+
+
+@cache
+def _bits() -> bytes:
+    """For each byte of an ASCII text its classes, as the patterns find them."""
+    characters = pl.Series([chr(byte) for byte in range(128)])
+    has = [characters.str.contains(pattern).to_numpy() for pattern in _CLASSES.values()]
+    return np.packbits(has, axis=0, bitorder="little").tobytes() + bytes(128)

@@ -31,8 +31,12 @@ class Moments:
             mean = float(values.mean())
             distance = values - mean
             square = distance * distance
-            sums = square.sum(), (square * distance).sum(), (square * square).sum()
-        return cls(len(values), mean, *map(float, sums))
+            m2 = float(square.sum())
+            m3 = float(
+                np.multiply(square, distance, out=distance).sum()
+            )  # in place: new memory costs more than the product
+            m4 = float(np.multiply(square, square, out=square).sum())
+        return cls(len(values), mean, m2, m3, m4)
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments of both."""

@@ -81,7 +81,8 @@ def _compacted(levels: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         odd = len(level) % 2
         kept, halved = level[:odd].copy(), level[odd:]  # a view would keep all of the level in memory
         levels[height] = kept
-        levels[height + 1] = np.sort(np.concatenate([levels[height + 1], halved[_coin(halved) :: 2]]))
+        above, half = levels[height + 1], halved[_coin(halved) :: 2]
+        levels[height + 1] = np.sort(np.concatenate([above, half])) if len(above) else half.copy()
         height = 0  # a new top level makes the ones below it smaller
     return tuple(levels)
 

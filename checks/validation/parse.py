@@ -7,13 +7,14 @@ from assay.checks.contract.rules import Column
 _INTEGER = r"^[+-]?[0-9]+$"
 _FLOAT = r"^[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _NOT_FINITE = r"^(?i:[+-]?(?:nan|inf|infinity))$"
-_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_YEAR = r"(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"  # there is no year 0
+_DATE = rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}$"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
 _TIME = rf"^{_CLOCK}$"
 _TIMESTAMP = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}"
 _ZONE = r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])$"
-# The usual form of the above: such a text is parsed as it is, four times as fast.
-_PLAIN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+# The usual form of the above: such a text is parsed as it is, many times as fast.
+_PLAIN = rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 
 # From 1970-01-01: those of 0001-01-01 and 9999-12-31; and the units in a day.
 _DAYS = (-719_162, 2_932_896)
@@ -74,14 +75,9 @@ def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
     if target.is_integer():
         return _matching(text, _INTEGER).cast(target, strict=False)
     if target.is_float():
-        number = _matching(text, _FLOAT).cast(target, strict=False)
-        # "1e400" would silently become infinity.
-        return (
-            pl.when(text.str.contains(_NOT_FINITE))
-            .then(text.cast(target, strict=False))
-            .when(number.is_finite())
-            .then(number)
-        )
+        simple = rf"^[+-]?[0-9]{{1,{4 if target == pl.Float16 else 38}}}(?:\.[0-9]+)?$"
+        others = pl.when(~text.str.contains(simple)).then(text)
+        return pl.coalesce(_matching(text, simple).cast(target, strict=False), _any_float(others, target))
     if isinstance(target, pl.Decimal):
         places = rf"(?:\.[0-9]{{1,{target.scale}}}0*)?" if target.scale else r"(?:\.0+)?"
         return _matching(text, rf"^[+-]?[0-9]+{places}$").cast(target, strict=False)
@@ -89,13 +85,13 @@ def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
         lower = text.str.to_lowercase()
         return pl.when(lower == "true").then(True).when(lower == "false").then(False)
     if target == pl.Date:
-        return held(_matching(text, _DATE).str.to_date("%Y-%m-%d", strict=False), target)
+        return _matching(text, _DATE).str.to_date("%Y-%m-%d", strict=False)
     if target == pl.Time:
         return _with_seconds(_matching(text, _TIME)).str.to_time("%H:%M:%S%.f", strict=False)
     if isinstance(target, pl.Datetime):
         moment = _timestamp(text, target, column.options.naive_utc)
         if target.time_unit != "ns":
-            return held(moment, target)
+            return moment
         # Parsing to nanoseconds wraps around where they end, in the years 1677 and 2262.
         exact = _timestamp(text, pl.Datetime("us", target.time_zone), column.options.naive_utc)
         return pl.when(exact.cast(target, strict=False).is_not_null()).then(moment)
@@ -104,10 +100,25 @@ def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
     return pl.lit(None, dtype=target)
 
 
+def _any_float(text: pl.Expr, target: pl.DataType) -> pl.Expr:
+    number = _matching(text, _FLOAT).cast(target, strict=False)
+    # "1e400" would silently become infinity.
+    return (
+        pl.when(text.str.contains(_NOT_FINITE))
+        .then(text.cast(target, strict=False))
+        .when(number.is_finite())
+        .then(number)
+    )
+
+
 def _timestamp(text: pl.Expr, target: pl.Datetime, naive_utc: bool) -> pl.Expr:
-    plain = _matching(text, _PLAIN).str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit=target.time_unit, strict=False)
-    plain = plain.dt.replace_time_zone("UTC").cast(target)
-    return pl.coalesce(plain, _any_timestamp(pl.when(plain.is_null()).then(text), target, naive_utc))
+    # An expression that is written twice is evaluated twice, so nothing asks what became of the plain texts: each is a time in
+    # the years that there are, or a day that no month has. Few values are the same, so that a cache of them costs more.
+    plain = _matching(text, _PLAIN).str.to_datetime(
+        "%Y-%m-%dT%H:%M:%SZ", time_unit=target.time_unit, strict=False, cache=False
+    )
+    others = pl.when(~text.str.contains(_PLAIN)).then(text)
+    return pl.coalesce(plain.dt.replace_time_zone("UTC").cast(target), _any_timestamp(others, target, naive_utc))
 
 
 def _any_timestamp(text: pl.Expr, target: pl.Datetime, naive_utc: bool) -> pl.Expr:
@@ -118,7 +129,7 @@ def _any_timestamp(text: pl.Expr, target: pl.Datetime, naive_utc: bool) -> pl.Ex
     moment = _with_seconds(zoned.str.replace(r"[Tt]", " ")).str.to_datetime(
         "%Y-%m-%d %H:%M:%S%.f%z", time_unit=target.time_unit, strict=False
     )
-    return moment.cast(target)
+    return held(moment.cast(target), target)
 
 
 def _with_seconds(clock: pl.Expr) -> pl.Expr:

@@ -262,7 +262,9 @@ def _typed(column: Column, delivered: pl.Schema, converted: Collection[str]) -> 
     if column.name not in delivered:
         return pl.lit(None, dtype=column.dtype)
     value = typed(pl.col(column.name), delivered[column.name], column)
-    return held(value, column.dtype) if column.name in converted else value
+    # A text is read as a time of the years that there are, or not at all; to ask again would read it again.
+    certain = column.name not in converted or delivered[column.name] == pl.String
+    return value if certain else held(value, column.dtype)
 
 
 def _can_fail(column: Column, delivered: pl.Schema) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, Timestamp
-from assay.checks.profiles.profile import profile
+from assay.checks.profiles.profile import _CLASSES, profile
 from assay.checks.profiles.profile_state import ColumnState, ProfileState, merge
 from assay.errors import AssayError
 
@@ -246,3 +246,20 @@ def test_texts_that_repeat_are_counted_as_often_as_they_occur() -> None:
         "punctuation": 9,
         "non_ascii": 9,
     }
+
+
+class Notes(Contract):
+    note: str = Field()
+
+
+@given(
+    st.lists(
+        st.text("aZ0 \t\x0b\x1c-~\x7f\0é\u00a0", max_size=4).map(lambda text: text * 20) | st.text(max_size=9),
+        max_size=40,
+    )
+)
+def test_classes_of_characters_are_those_that_the_patterns_find(texts: list[str]) -> None:
+    column = profile(pl.DataFrame({"note": pl.Series(texts, dtype=pl.String)}), Notes).columns["note"]
+    found = {name: sum(pl.Series(texts, dtype=pl.String).str.contains(pattern)) for name, pattern in _CLASSES.items()}
+    assert column.texts is not None
+    assert column.texts.classes == found

@@ -43,6 +43,15 @@ def test_distinct_of_parts_is_that_of_the_whole(first: list[int], second: list[i
     assert Distinct.from_dict(json.loads(json.dumps(joined.to_dict()))).estimate() == joined.estimate()
 
 
+def test_distinct_of_many_values_looks_at_few_of_them() -> None:
+    many = hashes(range(1 << 17))
+    assert Distinct.of(many).to_dict() == Distinct._of(many).to_dict()
+    # Of one register no small rest is there, so that the others count.
+    uneven = np.where(many & np.uint64(4095) == 7, many | np.uint64(1 << 63), many)
+    assert Distinct.of(uneven).to_dict() == Distinct._of(uneven).to_dict()
+    assert Distinct._of(uneven).registers[7] == 1
+
+
 def test_sketches_of_two_hash_functions_are_not_joined() -> None:
     with pytest.raises(AssayError, match="hash functions"):
         Distinct().merge(Distinct(hash="another"))

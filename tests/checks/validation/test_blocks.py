@@ -97,3 +97,18 @@ def test_a_query_comes_in_blocks_and_runs_once(monkeypatch: pytest.MonkeyPatch) 
     assert [part.shape for part in in_blocks(readings(0).lazy())] == [(0, 3)]
     source = RowSource(readings(0).schema, lambda columns: readings(100).select(columns).iter_slices(50))
     assert [part.height for part in in_blocks(source)] == [40, 10, 40, 10]
+
+
+def test_a_few_rows_of_a_block_do_not_keep_the_texts_of_the_others(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")  # it shows what memory a column holds, which Polars does not say
+    texts = pl.DataFrame({"text": [f"{number:0100}" for number in range(1000)]})
+    made = Blocks(tmp_path)
+    made.add(texts)
+
+    def bytes_held(which: pl.Series) -> int:
+        (rows,) = made.rows(which=which).frames()
+        assert rows.equals(texts.filter(which))
+        return rows["text"].to_arrow(compat_level=pl.CompatLevel.newest()).nbytes
+
+    assert bytes_held(pl.Series([True] * 1000)) > 100_000
+    assert bytes_held(pl.Series([number % 100 == 0 for number in range(1000)])) < 3_000
