@@ -7,6 +7,7 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
     from assay.assets.declarations import pipeline
+    from assay.assets.ingestion import Ingested, ingest
     from assay.assets.sources.deliveries import Delivery, DeliveryError
     from assay.assets.sources.files import Files
     from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
     from assay.assets.steps.features import view_step
-    from assay.assets.steps.ingest import Ingested, ingest
     from assay.assets.steps.models import Model, model_step, prediction_step
     from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
     from assay.assets.steps.training import Spine, TrainingSet, training_step
@@ -59,8 +59,8 @@ _HOMES = {
     "DeliveryError": "assay.assets.sources.deliveries",
     "Embedding": "assay.assets.steps.embeddings",
     "Files": "assay.assets.sources.files",
-    "Ingested": "assay.assets.steps.ingest",
-    "ingest": "assay.assets.steps.ingest",
+    "Ingested": "assay.assets.ingestion",
+    "ingest": "assay.assets.ingestion",
     "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
     "NothingDelivered": "assay.assets.sources.reader",

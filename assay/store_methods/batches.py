@@ -11,8 +11,8 @@ from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
     from assay.assets.decisions.review import DecisionResult
+    from assay.assets.ingestion import Ingested
     from assay.assets.sources.source import Source
-    from assay.assets.steps.ingest import Ingested
 
 
 class BatchMethods(StoreBase):
@@ -38,7 +38,7 @@ class BatchMethods(StoreBase):
         Raises:
             AssayError: There is no such source, partition or file, or the batch was refused: nothing was published then.
         """
-        from assay.assets.steps.ingest import ingest
+        from assay.assets.ingestion import ingest
 
         return ingest(_source(source) if isinstance(source, str) else source, self.env(), data, partition)
 

@@ -152,28 +152,6 @@ def test_nanoseconds_end_where_they_end(typed: bool) -> None:
         assert outcome.clean["nanos"].dt.nanosecond()[-1] == 123456789
 
 
-@pytest.mark.parametrize(
-    ("there", "referred", "broken"),
-    [
-        (pl.Series(["1", "al@example.com"]), pl.Int64, [2]),
-        (pl.Series([1, 300]), pl.Int8, [2]),
-        (pl.Series([1.0, 2.5]), pl.Int64, [2]),
-        (pl.Series([1, 2]), pl.String, []),
-        (pl.Series([1.0, 2.0]), pl.String, [1, 2]),
-        (pl.Series([date(1970, 1, 2), date(1970, 1, 3)]), pl.Int64, [1, 2]),
-    ],
-)
-def test_what_is_not_of_a_columns_type_cannot_be_referred_to(
-    there: pl.Series, referred: Any, broken: list[int]
-) -> None:
-    class Child(Contract):
-        parent: referred = Field(exists_in="clean/parents.id")  # pyright: ignore[reportInvalidTypeForm]
-
-    batch = pl.DataFrame({"parent": [1, 2]}).cast(pl.Int64 if referred != pl.String else pl.String)
-    outcome = validate(batch, Child, lookup_tables={"clean/parents": there.to_frame("id")})
-    assert outcome.quarantined["parent"].cast(pl.Int64).to_list() == broken
-
-
 def test_a_number_that_was_published_as_another_is_not_the_same_key() -> None:
     class Numbers(Contract):
         n: int = Field(key=True)
