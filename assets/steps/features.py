@@ -42,7 +42,8 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
     table = Kind.FEATURES.table(view.name)
     (first, *_) = view.sources()
     reach = partitioning.reach(view.lookback())
-    complete = CheckSpec(WINDOW, table, "Every partition of the longest window has arrived.")
+    concerns = {source: Concern(partitioning.reach(view.lookback_of(source))) for source in view.sources()}
+    complete = CheckSpec(WINDOW, table, "Every partition that a window reads has arrived.")
     return Step(
         outputs=(table,),
         prepare=lambda tx, env: _prepare_view(view, partitioning, tx),
@@ -57,29 +58,27 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
         columns={table: view_notes(view)},
         description=view.description or f"Features of one {view.entity.name} over event time.",
         lookback=reach,
-        watched=Watched(dict.fromkeys(view.sources(), Concern(reach)) | same_partition(table)),
+        watched=Watched(concerns | same_partition(table)),
     )
 
 
 def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction) -> dict[str, pl.LazyFrame]:
     own = tx.work.partition or ""
-    frames, missing, wanted = {}, [], [own]
-    if view.lookback():
-        end = partitioning.end_of(own)
-        wanted = partitioning.overlapping(end - view.lookback(), end)
+    frames, missing, count = {}, [], 0
     for source in view.sources():
         require(tx, source, own)
+        wanted = [own]
+        if lookback := view.lookback_of(source):
+            end = partitioning.end_of(own)
+            wanted = partitioning.overlapping(end - lookback, end)
+        count += len(wanted)
         present = available(tx, source, wanted)
         missing += [f"{source} {key}" for key in wanted if key not in present]
         frames[source] = tx.read(source, present)
     if view.lookback():
         message = f"Not there yet, so not counted: {', '.join(missing)}." if missing else ""
         table = Kind.FEATURES.table(view.name)
-        tx.check(
-            CheckResult(
-                WINDOW, table, not missing, "warn", None, len(wanted) * len(frames), len(missing), message=message
-            )
-        )
+        tx.check(CheckResult(WINDOW, table, not missing, "warn", None, count, len(missing), message=message))
     return frames
 
 

@@ -105,6 +105,11 @@ class FeatureView:
         """How far before its own time a feature row reads: the longest window, or nothing for a row-wise view."""
         return self.transformation.lookback()
 
+    def lookback_of(self, source: str) -> timedelta:
+        """How far back it reads one of its tables: the longest window over that table, where the engine can tell."""
+        of = getattr(self.transformation, "lookback_of", None)
+        return of(source) if of is not None else self.lookback()
+
     def compute(self, frames: Mapping[str, pl.LazyFrame], at: Sequence[datetime] | datetime = ()) -> pl.DataFrame:
         """The feature rows: the entity's keys, event time (µs UTC), known time if declared, then the features.
 

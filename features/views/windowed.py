@@ -126,6 +126,10 @@ class WindowedAggregates:
     def lookback(self) -> timedelta:
         return max(feature.width for feature in self.features)
 
+    def lookback_of(self, source: str) -> timedelta:
+        """The longest window over one table."""
+        return max(feature.width for feature in self.of_table(source))
+
     def compute(self, frames: Mapping[str, pl.LazyFrame], at: Sequence[datetime] | datetime) -> pl.DataFrame:
         return aggregate(self, frames, at)
 

@@ -154,6 +154,8 @@ def test_sources_lookback_and_step() -> None:
     assert row_wise().lookback() == timedelta(0)
     assert windowed().sources() == ("clean/tickets", "clean/cards")
     assert windowed().lookback() == timedelta(days=30)
+    assert [windowed().lookback_of(table).days for table in windowed().sources()] == [30, 7]
+    assert row_wise().lookback_of("clean/tickets") == timedelta(0)
     assert windowed(every="6h").step == timedelta(hours=6)
 
 
