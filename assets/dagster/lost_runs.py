@@ -29,27 +29,38 @@ _LOOKED_AT = 500  # runs among which one may have made them good
 
 def requested_again(
     instance: dg.DagsterInstance, steps: Sequence[Step], project: str, now: datetime, pending: Collection[str] = ()
-) -> list[dg.RunRequest]:
+) -> tuple[list[dg.RunRequest], list[str]]:
     """A request for each such run that no later one has made good, of what it did not report; later each time, and not for ever.
 
-    pending: The run keys of what the sensor itself remembers as not done.
+    Args:
+        instance: Where the runs are.
+        steps: The project's; runs of others are not looked at.
+        project: Its name.
+        now: The time.
+        pending: The run keys of what the sensor itself remembers as not done.
+
+    Returns:
+        The requests, and in words what is requested later.
     """
     lost = _lost(instance, steps, now, pending)
     first = next(lost, None)
     if first is None:
-        return []
+        return [], []
     latest = last_runs(instance, _LOOKED_AT)
     known, still = {run.run_id for run in latest}, {run.run_id: set(run.missing) for run in unresolved(latest)}
     requests: list[dg.RunRequest] = []
-    for run, outages in chain([first], lost):
+    later: list[str] = []
+    for run, outages, waits in chain([first], lost):
         due = [step for step in steps if not still.get(run.run_id, set()).isdisjoint(step.outputs)]
-        if due:
+        if due and waits:
+            later.append(f"{', '.join(step.outputs[0] for step in due)} {partition_of(run) or ''}".rstrip())
+        elif due:
             requests.append(_request(run, due, project, outages))
         elif run.run_id in known:
             instance.add_run_tags(run.run_id, {GOOD_TAG: "yes"})
         if len(requests) == _AT_ONCE:
             break
-    return requests
+    return requests, later
 
 
 def _request(run: dg.DagsterRun, due: Sequence[Step], project: str, outages: int) -> dg.RunRequest:
@@ -65,8 +76,8 @@ def _request(run: dg.DagsterRun, due: Sequence[Step], project: str, outages: int
 
 def _lost(
     instance: dg.DagsterInstance, steps: Sequence[Step], now: datetime, pending: Collection[str]
-) -> Iterator[tuple[dg.DagsterRun, int]]:
-    """Each with the number of outages in a row that it ended with."""
+) -> Iterator[tuple[dg.DagsterRun, int, bool]]:
+    """Each with the number of outages in a row that it ended with, and whether it is not its time yet."""
     ours = {table: step.partitioning for step in steps for table in step.outputs}
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - _WITHIN_OUTAGE)
     for record in instance.get_run_records(failed, limit=_LATEST):
@@ -78,8 +89,6 @@ def _lost(
         if partition_of(run) is None and any(ours[table].is_partitioned for table in tables):
             continue  # of several: Dagster's own affair
         ended = record.end_time or 0.0
-        if now.timestamp() < ended + pause(1, 0):
-            continue
         if instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": f"{AGAIN}{run.run_id}"})):
             continue
         if not died(instance, run):
@@ -87,9 +96,9 @@ def _lost(
         outages = int(hidden_tag(run, OUTAGES_TAG) or 0) + 1 if outage_behind(instance, run) else 0
         if not outages and (_attempt(run) >= ATTEMPTS or now.timestamp() > ended + _WITHIN.total_seconds()):
             continue
-        if outages > OUTAGES or now.timestamp() < ended + pause(_attempt(run), outages):
+        if outages > OUTAGES:
             continue
-        yield run, outages
+        yield run, outages, now.timestamp() < ended + pause(_attempt(run), outages)
 
 
 def _attempt(run: dg.DagsterRun) -> int:

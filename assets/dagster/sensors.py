@@ -6,6 +6,7 @@ is requested, and the sensor, `assay materialize` and a click give the same resu
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,10 @@ def arrivals(
             log.error("%s", incident)
         cursor = write_memory(found.memory)
         pending = {asked.run_key for asked in found.memory.values()}
-        requests = found.requests or requested_again(context.instance, steps, project, env.now(), pending)
+        requests = found.requests
+        if not requests:
+            requests, later = requested_again(context.instance, steps, project, env.now(), pending)
+            found = replace(found, pausing=[*found.pausing, *later])
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         waits = summarised(waiting_steps(steps, env, latest=LATEST))

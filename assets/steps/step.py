@@ -149,7 +149,7 @@ def execute(
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
             prepared = step.prepare(tx, env)
-            given.append(tx.fingerprint)
+            given.append(_given(step, tx))
             if step.keep:
                 step.keep(tx, env, prepared)
             tx.audit()
@@ -259,12 +259,22 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
             try:
                 with panics_as_errors(step.outputs[0]):
                     step.prepare(tx, env)
-                found[place_of(step, key)] = tx.fingerprint
+                found[place_of(step, key)] = _given(step, tx)
             except NotReady:
                 continue
             except Exception as problem:
                 found[place_of(step, key)] = _digest(problem)
     return found
+
+
+def _given(step: Step, tx: Transaction) -> str:
+    """What decides what becomes of a batch, as a digest: also what it is looked up in, such as the table of a foreign key. A
+    batch that was refused may be taken when that has changed; one that was taken stays as it is."""
+    looked_up = [item.snapshot for item in tx.reads if item.lookup and item.snapshot.table not in step.outputs]
+    others = {f"{table.table_id}@{table.version}" for table in looked_up}
+    return (
+        hashlib.sha256(" ".join([tx.fingerprint, *sorted(others)]).encode()).hexdigest() if others else tx.fingerprint
+    )
 
 
 def _digest(problem: Exception) -> str:

@@ -43,7 +43,7 @@ def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
     if isinstance(source, (pl.Categorical, pl.Enum)) and target == pl.String:
         return value.cast(target)
     if source.is_numeric() and target.is_numeric() and not column.coerce:
-        number = value.cast(target, strict=False)
+        number = _bounded(value, source, target).cast(target, strict=False)
         return pl.when(number.cast(source, strict=False) == value).then(number)
     if source.is_nested() and _same_shape(source, target):
         nested = value.cast(target, strict=False)
@@ -53,21 +53,25 @@ def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
     return nothing
 
 
-def in_years(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
-    """Whether a date or time lies in the years 1 to 9999, which is as far as Python and Delta go; None for types that cannot
-    hold another year."""
-    if dtype == pl.Date:
-        return value.to_physical().is_between(*_DAYS)
-    if isinstance(dtype, pl.Datetime) and (units := _UNITS.get(dtype.time_unit)):
-        first, last = _DAYS
-        return value.to_physical().is_between(first * units, (last + 1) * units - 1)
-    return None
+def may_be_far(dtype: pl.DataType) -> bool:
+    """Whether a type can hold another year than 1 to 9999, which is as far as Python and Delta go."""
+    return dtype == pl.Date or (isinstance(dtype, pl.Datetime) and dtype.time_unit in _UNITS)
 
 
-def held(value: pl.Expr, target: pl.DataType) -> pl.Expr:
-    """A date or time; null in other years."""
-    inside = in_years(value, target)
-    return value if inside is None else pl.when(inside).then(value)
+def held(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A value of this type; null for a date or time in another year."""
+    if not may_be_far(dtype):
+        return value
+    units = _UNITS[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
+    first, last = _DAYS[0] * units, (_DAYS[1] + 1) * units - 1
+    return pl.when(value.to_physical().is_between(first, last)).then(value)
+
+
+def _bounded(value: pl.Expr, source: pl.DataType, target: pl.DataType) -> pl.Expr:
+    """The numbers that a decimal can hold: casting a float beyond is an error, not a null."""
+    if not (isinstance(target, pl.Decimal) and source.is_float()):
+        return value
+    return pl.when(value.abs() < 10.0 ** (target.precision - target.scale) - 0.5 * 10.0**-target.scale).then(value)
 
 
 def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
@@ -162,7 +166,9 @@ def _same_shape(source: pl.DataType, target: pl.DataType) -> bool:
 
 
 def _castable(source: pl.DataType, target: pl.DataType) -> bool:
-    if target.is_nested():
+    # Of these a value, not the type, decides, and it is an error.
+    by_value = source == pl.Binary or (source.is_numeric() and isinstance(target, (pl.Categorical, pl.Enum)))
+    if target.is_nested() or by_value:
         return False
     try:
         pl.Series([None], dtype=source).cast(target)

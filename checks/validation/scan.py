@@ -11,7 +11,7 @@ from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled
 from assay.checks.contract.rules import Column, DtypeRule, ExprRule, ForeignKeyRule, NotNanRule, Rule, SetRule
 from assay.checks.validation.blocks import Blocks, in_blocks
-from assay.checks.validation.parse import held, in_years, typed
+from assay.checks.validation.parse import held, may_be_far, typed
 from assay.checks.validation.spill import Keys
 from assay.checks.validation.uniqueness import constant, fingerprint
 from assay.row_source import RowSource
@@ -21,8 +21,8 @@ DEFECT = "_defect"
 
 # Internal columns; no delivered column starts with a control character.
 _INTERNAL = "\x1f"
-_ORIGINAL, _UNREADABLE, _VERDICT, _KEY, _DEFECTIVE = (
-    _INTERNAL + name for name in ("original:", "unreadable:", "verdict:", "key:", "defective")
+_ORIGINAL, _UNREADABLE, _VERDICT, _KEY, _DEFECTIVE, _HEIGHT = (
+    _INTERNAL + name for name in ("original:", "unreadable:", "verdict:", "key:", "defective", "height")
 )
 
 _MANY = 100_000  # rows
@@ -75,13 +75,6 @@ class Scan:
     def typed(self) -> pl.LazyFrame:
         """The contract's columns in its types, then the links."""
         return self.rows.select(pl.exclude(f"^{_INTERNAL}.*$"))
-
-    def value(self, column: Column) -> pl.Expr:
-        """A column in the contract's type, over `rows`: null where it could not be read. (NaN stays what it is.)"""
-        value = pl.col(column.name)
-        if column.name not in self.unreadable or column.dtype.is_float():
-            return value
-        return pl.when(~pl.col(_UNREADABLE + column.name)).then(value).alias(column.name)
 
     @property
     def readable(self) -> pl.Series:
@@ -164,13 +157,18 @@ def _spilled(
         flags.append(frame.select(_truths(frame.columns)))
         del part, frame  # before the next ones are made
     rows = blocks.rows().lazy()
-    converted = _converted(plan, delivered, spilled=True)
+    converted = _converted(plan, delivered)
     others = {
         _VERDICT + rule.name: _verdict(rule, members, unreadable, converted, delivered)
         for rule in rules
         if rule not in alone
     }
-    truths = [pl.concat(flags), rows.select(**others).collect(engine="streaming")] if others else [pl.concat(flags)]
+    truths = [pl.concat(flags)]
+    if others:
+        # With a column of the batch, or what has one value for all rows would have one row.
+        height = pl.col(blocks.schema.names()[0]).is_null().alias(_HEIGHT)
+        judged = rows.select(height, *(expr.alias(name) for name, expr in others.items()))
+        truths.append(judged.collect(engine="streaming").drop(_HEIGHT))
     return Scan(
         rows,
         pl.concat(truths, how="horizontal").rechunk(),
@@ -193,12 +191,11 @@ def _truths(names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith((_UNREADABLE, _VERDICT, _DEFECTIVE))]
 
 
-def _converted(plan: Compiled, delivered: pl.Schema, *, spilled: bool) -> list[str]:
+def _converted(plan: Compiled, delivered: pl.Schema) -> list[str]:
     """The delivered columns of which the scan has the original, too. One that has the contract's type is its own original, but
-    for dates and times on disk, where a year that is none has become null."""
+    for dates and times, where a year that is none becomes null."""
     same = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
-    if spilled:
-        same = {name for name in same if in_years(pl.col(name), delivered[name]) is None}
+    same = {name for name in same if not may_be_far(delivered[name])}
     return [name for name in delivered if not is_link(name) and name not in same]
 
 
@@ -234,13 +231,13 @@ def _expressions(
     kind has the same; making them takes as long as judging thousands of rows by them."""
     delivered = pl.Schema(delivered_types)
     rules = [rule for rule in plan.rules if rule.name in names]
-    converted = _converted(plan, delivered, spilled=keyed)
+    converted = _converted(plan, delivered)
     types = [_typed(column, delivered, converted).alias(column.name) for column in plan.columns]
     links = [pl.col(name) for name in delivered if is_link(name)]
     original = [pl.col(name).alias(_ORIGINAL + name) for name in converted]
     defective = [pl.col(DEFECT).is_not_null().alias(_DEFECTIVE)] if DEFECT in delivered else []
     failed = [
-        _unreadable(column, delivered, converted).alias(_UNREADABLE + column.name)
+        _unreadable(column, converted).alias(_UNREADABLE + column.name)
         for column in plan.columns
         if column.name in unreadable
     ]
@@ -268,7 +265,7 @@ def _typed(column: Column, delivered: pl.Schema, converted: Collection[str]) -> 
 
 
 def _can_fail(column: Column, delivered: pl.Schema) -> bool:
-    beyond = column.dtype.is_float() or in_years(pl.col(column.name), column.dtype) is not None
+    beyond = column.dtype.is_float() or may_be_far(column.dtype)
     return column.name in delivered and (beyond or delivered[column.name] != column.dtype)
 
 
@@ -276,19 +273,11 @@ def _not_cast(column: str) -> pl.Expr:
     return pl.col(_ORIGINAL + column).is_not_null() & pl.col(column).is_null()
 
 
-def _not_read(column: str, dtype: pl.DataType, converted: Collection[str]) -> pl.Expr | None:
-    """Whether a value is not of its column's type; None where the type as delivered rules that out."""
-    if column in converted:
-        return _not_cast(column)
-    inside = in_years(pl.col(column), dtype)
-    return None if inside is None else ~inside.fill_null(True)
-
-
-def _unreadable(column: Column, delivered: pl.Schema, converted: Collection[str]) -> pl.Expr:
+def _unreadable(column: Column, converted: Collection[str]) -> pl.Expr:
     # NaN is not a number that other rules could judge: polars would call it greater than everything.
     nan = [pl.col(column.name).is_nan().fill_null(False)] if column.dtype.is_float() else []
-    failed = [_not_read(column.name, delivered[column.name], converted)]
-    return pl.any_horizontal(*(expr for expr in failed if expr is not None), *nan)
+    failed = [_not_cast(column.name)] if column.name in converted else []
+    return pl.any_horizontal(*failed, *nan)
 
 
 def _unknown(inputs: Iterable[str], unreadable: frozenset[str], has_defects: bool) -> pl.Expr | None:
@@ -308,8 +297,7 @@ def _verdict(
     unknown = _unknown(rule.inputs, unreadable, has_defects)
     match rule:
         case DtypeRule(inputs=(name,)):
-            broken = _not_read(name, delivered[name], converted)
-            valid = pl.lit(True) if broken is None else ~broken
+            valid = ~_not_cast(name) if name in converted else pl.lit(True)
             unknown = _unknown((), unreadable, has_defects)
         case NotNanRule(inputs=(name,)):
             valid = pl.col(name).is_not_nan()

@@ -256,7 +256,7 @@ def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
         clean = rows.lazy()
     else:
         stays = scan.beside(marks.select(_LEAVES)).filter(~pl.col(_LEAVES)) if rows_quarantined else scan.rows
-        clean = stays.select(*map(scan.value, plan.columns), *links)
+        clean = stays.select(columns)
     report = Report(
         contract=plan.info.name,
         version=plan.info.version,

@@ -112,3 +112,34 @@ def test_a_few_rows_of_a_block_do_not_keep_the_texts_of_the_others(tmp_path: Pat
 
     assert bytes_held(pl.Series([True] * 1000)) > 100_000
     assert bytes_held(pl.Series([number % 100 == 0 for number in range(1000)])) < 3_000
+
+
+class Whole(Contract):
+    n: int = Field(nullable=True)
+
+    @rule(name="n.any")
+    def some(cls) -> pl.Expr:
+        return pl.col("n").sum() > 0
+
+    @rule(name="n.many")
+    def many(cls) -> pl.Expr:
+        return pl.len() > 2
+
+    @rule(name="n.first")
+    def first(cls) -> pl.Expr:
+        return pl.int_range(pl.len()) < 2
+
+    @rule(name="n.never")
+    def never(cls) -> pl.Expr:
+        return pl.lit(False)
+
+
+@pytest.mark.parametrize("numbers", [[], [1], [1, 2, 3, None, -9]])
+def test_a_rule_with_one_truth_for_the_batch_holds_for_all_of_its_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: list[int | None]
+) -> None:
+    monkeypatch.setattr(blocks, "ROWS", 2)
+    batch = pl.DataFrame({"n": numbers}, schema={"n": pl.Int64})
+    in_memory, spilled = validate(batch, Whole), validate_spilled(batch, Whole, tmp_path)
+    assert spilled.report == in_memory.report
+    assert spilled.quarantined.collect().equals(in_memory.quarantined)

@@ -1,6 +1,7 @@
 """Cases in which pandera on polars says "valid", drops the wrong rows or loses the evidence. Assay must not."""
 
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -8,7 +9,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from assay.checks import Contract, Field, Timestamp, profile, validate, validate_spilled
+from assay.checks import Contract, Field, Timestamp, profile, rule, validate, validate_spilled
 
 PAIR = ["a", "b"]
 
@@ -167,3 +168,29 @@ def test_a_column_may_have_any_name() -> None:
     batch = pl.DataFrame({"id": ["a", "a"], "self": ["1", "2"], "exprs": ["3", "4"], "größe µ": ["5", "6"]})
     outcome = validate(batch, Selfish)
     assert outcome.quarantined.drop("_rules").equals(batch[1:])
+
+
+class Prices(Contract):
+    price: Annotated[pl.Decimal, 10, 2] = Field()
+
+
+@pytest.mark.parametrize("beyond", [1e8, 99_999_999.996, 5e8, 1e9, 1e10, 1e300, float("inf"), -1e8])
+def test_a_float_that_a_decimal_cannot_hold_is_no_value_of_it(beyond: float) -> None:
+    outcome = validate(pl.DataFrame({"price": [1.5, beyond, 99_999_999.5]}), Prices)
+    assert outcome.clean["price"].to_list() == [Decimal("1.50"), Decimal("99999999.50")]
+    assert outcome.quarantined["_rules"].to_list() == [["price.dtype"]]
+
+
+@pytest.mark.parametrize("spilled", [False, True])
+def test_a_far_year_is_no_value_for_rules_that_compare_rows(tmp_path: Path, spilled: bool) -> None:
+    class Recent(Contract):
+        at: Timestamp = Field()
+
+        @rule(name="at.recent")
+        def recent(cls) -> pl.Expr:
+            return pl.col("at").max() - pl.col("at") < pl.duration(days=1000)
+
+    moments = pl.Series("at", [0, 10, 400_000_000_000_000_000], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
+    batch = moments.to_frame()
+    outcome = validate_spilled(batch, Recent, tmp_path) if spilled else validate(batch, Recent)
+    assert outcome.report.rows_clean == 2
