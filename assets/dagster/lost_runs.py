@@ -14,7 +14,7 @@ import dagster as dg
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.history import last_runs, unresolved
 from assay.assets.dagster.jobs import BY_TAG, HIDDEN, hidden_tag, job_name, partition_of, tables_of
-from assay.assets.dagster.run_requests import ATTEMPT_TAG, ATTEMPTS, died, outage_behind, pause
+from assay.assets.dagster.run_requests import ATTEMPT_TAG, ATTEMPTS, OUTAGES, died, outage_behind, pause
 from assay.assets.steps.step import Step
 
 AGAIN = "again:"  # before the run's id: the key of the run that is requested in its place
@@ -95,6 +95,8 @@ def _lost(
             continue
         outages = int(hidden_tag(run, OUTAGES_TAG) or 0) + 1 if outage_behind(instance, run) else 0
         if not outages and (_attempt(run) >= ATTEMPTS or now.timestamp() > ended + _WITHIN.total_seconds()):
+            continue
+        if outages > OUTAGES:
             continue
         yield run, outages, now.timestamp() < ended + pause(_attempt(run), outages)
 

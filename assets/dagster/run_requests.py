@@ -3,7 +3,8 @@
 A run that ended by itself has an answer for each of its steps, also where it is no: what a step was given is not asked for again
 until files, inputs or code change, however often others of the same partition are. A run that died has none: it is requested
 again, later each time, and after the last attempt it is an incident, which is reported once and stays in `assay status`. What
-died of an outage (a full disk, a database that was down) used up no attempt: it is requested again for as long as it takes.
+died of an outage (a full disk, a database that was down) used up no attempt: it is requested again for days. Then it is an
+incident, too: nothing that is known was lacking whenever it was requested.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from typing import Literal
 
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
+from dagster_shared.error import SerializableErrorInfo
 
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.failures import OUTAGE
@@ -29,7 +31,10 @@ ATTEMPT_TAG = "assay/attempt"
 RUNS_AT_ONCE = 40
 ATTEMPTS = 5
 FIRST_PAUSE = 60  # seconds after a death; the next one is four times as long
-LONGEST_PAUSE = 900  # seconds after an outage
+LONGEST_PAUSE = 900  # seconds after an outage,
+OFTEN = 20  # times; then
+SELDOM = 3600  # seconds
+OUTAGES = 100  # in a row, which are more than three days: a weekend
 REMEMBERED = 2000
 _OUTAGE = "outage"  # in a cursor, beside the places, of which each has a colon
 TRIMMED_TAG = f"{HIDDEN}assay.trimmed"  # on a run: its log was removed with old history; later runs made it good
@@ -154,10 +159,9 @@ def _decide(
         if before.given_up or end.kind == "unknown":
             return before, None
         outages = before.outages + 1 if end.kind == "outage" else 0
-        if not outages and before.attempt >= ATTEMPTS:
-            found.incidents.append(
-                f"{unit} died {before.attempt} times and is not requested again until its inputs change."
-            )
+        if outages > OUTAGES or (not outages and before.attempt >= ATTEMPTS):
+            times = f"of an outage {outages} times in a row" if outages else f"{before.attempt} times"
+            found.incidents.append(f"{unit} died {times} and is not requested again until its inputs change.")
             return replace(before, given_up=True), None
         if now < before.at + pause(before.attempt, outages):
             found.pausing.append(str(unit))
@@ -177,7 +181,9 @@ def _decide(
 
 def pause(attempt: int, outages: int) -> float:
     """Seconds from a request to the next one, after so many attempts, or so many outages in a row."""
-    return min(FIRST_PAUSE * 4 ** (outages - 1), LONGEST_PAUSE) if outages else FIRST_PAUSE * 4 ** (attempt - 1)
+    if not outages:
+        return FIRST_PAUSE * 4 ** (attempt - 1)
+    return min(FIRST_PAUSE * 4 ** (outages - 1), LONGEST_PAUSE if outages < OFTEN else SELDOM)
 
 
 def _answered(before: Asked | None, end: Ending, given: Mapping[str, str]) -> dict[str, str]:
@@ -239,8 +245,16 @@ def _step_failures(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
 
 
 def _outage(failure: StepFailureData) -> str | None:
-    """What was lacking, as the step itself reported, or, where it could not, as the error's text does."""
+    """What was lacking, as the step itself reported, or, where it could not, as the error does."""
     if failure.user_failure_data is not None:
         given = failure.user_failure_data.metadata.get(OUTAGE)
         return str(given.value) if given is not None else None
-    return outage_in(failure.error.to_string()) if failure.error is not None else None
+    return outage_in(_messages(failure.error))
+
+
+def _messages(error: SerializableErrorInfo | None) -> Iterator[str]:
+    """Of an error and of what it was raised from, where Dagster kept the kind with the text."""
+    while error is not None:
+        if error.cls_name and error.message.partition(":")[0].strip().rpartition(".")[2] == error.cls_name:
+            yield error.message
+        error = error.cause

@@ -4,10 +4,13 @@ A correction of `name.ext` is the same path overwritten, or `name.r1.ext`, `name
 counts, the others are superseded.
 """
 
+import errno
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 import polars as pl
@@ -19,6 +22,7 @@ from assay.features.tables.partitioning import KEY, Partitioning
 _REVISION = re.compile(r"(?P<stem>.+)\.r(?P<number>[1-9]\d*)")
 UNFINISHED = (".tmp", ".part")
 PIECE = 1 << 23  # bytes of a file that are read at a time
+MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what a link to nowhere gives, too
 _COMPONENT = re.compile(r"\{(?:day|partition)\}/")
 
 
@@ -34,6 +38,10 @@ class DeliveryError(AssayError):
         self.path, self.line, self.column, self.problem, self.action = path, line, column, problem, action
         place = [path, f"line {line}" if line else "", f"column {column}" if column else ""]
         super().__init__(f"{', '.join(part for part in place if part)}: {problem}; {action}")
+
+
+class FolderError(DeliveryError):
+    """A folder of a partition that cannot be read, so that nobody knows what has been delivered there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +109,13 @@ class Delivery:
 
 
 def delivered_partitions(landing: Path, pattern: str, partitioning: Partitioning) -> list[str]:
-    """The partitions, in order, for which any file matching `pattern`, e.g. `tickets/{day}/*`, has been delivered."""
+    """The partitions, in order, for which any file matching `pattern`, e.g. `tickets/{day}/*`, has been delivered, or whose
+    folder cannot be read: reading it says so."""
     folder, _ = split_pattern(pattern)
-    keys = (entry.name for entry in (landing / folder).glob("*") if partitioning.is_key(entry.name) and entry.is_dir())
-    return partitioning.known([key for key in keys if next(files_of(landing, pattern, key), None)])
+    keys = (
+        entry.name for entry in (landing / folder).glob("*") if partitioning.is_key(entry.name) and _is_folder(entry)
+    )
+    return partitioning.known([key for key in keys if _has_files(landing, pattern, key, or_unreadable=True)])
 
 
 def unplaced_folders(
@@ -112,13 +123,30 @@ def unplaced_folders(
 ) -> list[str]:
     """Folders with files of the pattern whose names are no keys of the partitioning, so that nobody reads them."""
     folder, _ = split_pattern(pattern)
-    found = (entry.name for entry in (landing / folder).glob("*") if entry.is_dir() and not entry.name.startswith("."))
+    found = (
+        entry.name for entry in (landing / folder).glob("*") if _is_folder(entry) and not entry.name.startswith(".")
+    )
     return sorted(
         f"{folder}{name}"
         for name in found
-        if not partitioning.is_key(name)
-        and any(not suffixes or file.suffix in suffixes for file in files_of(landing, pattern, name))
+        if not partitioning.is_key(name) and _has_files(landing, pattern, name, suffixes)
     )
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a link into a folder that cannot be read
+        return True
+
+
+def _has_files(
+    landing: Path, pattern: str, key: str, suffixes: Sequence[str] = (), *, or_unreadable: bool = False
+) -> bool:
+    try:
+        return any(not suffixes or file.suffix in suffixes for file in files_of(landing, pattern, key))
+    except FolderError:
+        return or_unreadable
 
 
 def scan_partition(
@@ -164,11 +192,72 @@ def _deliver(landing: Path, file: Path, key: str, hashes: FileHashes) -> Deliver
 
 
 def files_of(landing: Path, pattern: str, key: str) -> Iterator[Path]:
-    """The files of a partition that may be deliveries."""
+    """The files of a partition that may be deliveries. Raises FolderError for a folder that cannot be read."""
     folder, rest = split_pattern(pattern)
-    for file in (landing / folder / key).glob(rest):
-        if file.is_file() and not file.name.startswith(".") and file.suffix not in UNFINISHED:
-            yield file
+    top = landing / folder / key
+    try:
+        _require_readable(top)
+        if is_nested(rest):
+            for entry in folders_and_links(top, rest):
+                _require_readable(entry.path)
+        # Of a folder that may not be read, pathlib gives no files.
+        for file in top.glob(rest):
+            if file.is_file() and not file.name.startswith(".") and file.suffix not in UNFINISHED:
+                yield file
+    except OSError as error:
+        where = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else top
+        where = where if where.is_relative_to(top) else top
+        name = os.fsencode(where.relative_to(landing)).decode(errors="backslashreplace")
+        raise FolderError(
+            name,
+            f"cannot be read ({error.strerror})",
+            "see to it that the user that runs Assay may read it, and run again",
+        ) from error
+
+
+def _require_readable(folder: Path | str) -> None:
+    """Raise OSError for a folder that is there and may not be listed, or whose files may not be looked at."""
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        if error.errno in MISSING:
+            return
+        raise
+    try:
+        os.stat(".", dir_fd=opened)
+    finally:
+        os.close(opened)
+
+
+def is_nested(rest: str) -> bool:
+    """Whether the end of a pattern looks for files in folders of a partition's folder."""
+    return "/" in rest or "**" in rest
+
+
+def folders_and_links(top: Path, rest: str) -> Iterator["os.DirEntry[str]"]:
+    """The folders below a partition's in which the end of a pattern may find files, each before it is listed; and the links
+    that may lead to some, now or later. Behind a link nothing is listed. Raises OSError for a folder that cannot be read."""
+    parts = rest.split("/")
+    todo: list[tuple[str | Path, int]] = [(top, 0)]
+    while todo:
+        folder, depth = todo.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = list(found)
+        except OSError as error:
+            if error.errno in MISSING:  # taken away at this moment
+                continue
+            raise
+        anywhere = "**" in parts[: depth + 1]
+        for entry in entries:
+            if not anywhere and not fnmatchcase(entry.name, parts[depth]):
+                continue
+            if entry.is_symlink():
+                if not os.path.isfile(entry.path):  # noqa: PTH113 - pathlib's raises for a link into a closed folder
+                    yield entry
+            elif entry.is_dir() and (anywhere or depth + 1 < len(parts)):
+                yield entry
+                todo.append((entry.path, depth + 1))
 
 
 def split_pattern(pattern: str) -> tuple[str, str]:

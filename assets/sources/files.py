@@ -8,6 +8,7 @@ import polars as pl
 
 from assay.assets.sources.deliveries import (
     Delivery,
+    FolderError,
     delivered_partitions,
     scan_partition,
     split_pattern,
@@ -59,7 +60,11 @@ class Files(SourceReader):
         return unplaced_folders(settings.landing_path, self.pattern, partitioning, self.suffixes)
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
-        files = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
+        try:
+            files = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
+        except FolderError as found:
+            problem = f"{found.problem}, so nothing of {reading.source} is taken for {reading.partition}"
+            raise FolderError(found.path, problem, found.action) from found
         if not files:
             looked_for = self.pattern.format(day=reading.partition, partition=reading.partition)
             raise NothingDelivered(

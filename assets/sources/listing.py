@@ -4,6 +4,9 @@ A look asks the file system once for each known folder and once for each known f
 is another one. So files that come, go, change places or are overwritten are all found, and what is the same costs a comparison
 of numbers. Only file systems of this machine keep the times of folders as this needs it: elsewhere, and where a folder has
 changed so lately that it could change again without a trace, the folder is listed at each look.
+
+What is not there (the target of a link, a file that was renamed at this moment) is remembered like a folder of no time, so
+that its partition is listed once it is there. A partition that cannot be read has changed at each look: reading it says so.
 """
 
 import array
@@ -17,16 +20,28 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from assay.assets.sources.deliveries import UNFINISHED, files_of, split_pattern
+from assay.assets.sources.deliveries import (
+    MISSING,
+    UNFINISHED,
+    FolderError,
+    files_of,
+    folders_and_links,
+    is_nested,
+    split_pattern,
+)
 from assay.assets.sources.file_hashes import has_settled
 from assay.features.tables.partitioning import Partitioning
 
 # With ext3 and HFS+ the time of a folder is one of whole seconds, with FAT of two.
 _FOLDER_SETTLED_NS = 3_000_000_000
 _KEEPS_TIMES = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "tmpfs", "overlay"})
-_FORMAT = f"1 {sys.byteorder}"
+_FORMAT = f"2 {sys.byteorder}"
 _TOP = b"."
 _UNKNOWN = 0  # the time of what has to be looked at again in any case
+_NOTHING = (
+    _UNKNOWN,
+    0,
+)  # what is remembered of a folder or link that is not there, and of one that is listed each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,10 @@ class _Listing:
             part.file_marks.extend(self.file_marks[3 * at : 3 * at + 3])
         return found
 
+    def add_folder(self, name: bytes, time_and_inode: tuple[int, int]) -> None:
+        self.folders.append(name)
+        self.folder_times.extend(time_and_inode)
+
     def add(self, other: "_Listing") -> None:
         for name in self.__slots__:
             getattr(self, name).extend(getattr(other, name))
@@ -151,7 +170,7 @@ def _folder_times(names: Iterable[bytes], top: int) -> "array.array[int]":
     def carefully() -> Iterator[int]:
         for name in names:
             found = _stat(name, top)
-            yield from (0, 0) if found is None else (_unsigned(found.st_ctime_ns), _unsigned(found.st_ino))
+            yield from _NOTHING if found is None else (_unsigned(found.st_ctime_ns), _unsigned(found.st_ino))
 
     return _first_that_works(plainly, carefully)
 
@@ -224,15 +243,19 @@ class _Look:
         if known.folders and _TOP not in stale:
             whole, keys = before[_TOP], [key for key in before if key != _TOP]
         else:
-            whole = _Listing([_TOP])
-            whole.folder_times.extend(self._time(_TOP))  # before it is listed, like each folder
+            whole = _Listing()
+            whole.add_folder(_TOP, self._time(_TOP))  # before it is listed, like each folder
             keys = self._partitions()
         changed, unsettled = set[str](), set[str]()
         for key in keys:
             part = before.get(key)
             if part is None or key in stale:
                 listed, settled = self._listed(key)
-                if listed.files and (part is None or not settled or not _same_files(part, listed)):
+                if listed is None:
+                    listed = _Listing()
+                    listed.add_folder(key, _NOTHING)
+                    changed.add(os.fsdecode(key))
+                elif listed.files and (part is None or not settled or not _same_files(part, listed)):
                     changed.add(os.fsdecode(key))
                 if not settled:
                     unsettled.add(os.fsdecode(key))
@@ -242,7 +265,11 @@ class _Look:
 
     def _partitions(self) -> list[bytes]:
         with os.scandir(self.top) as entries:
-            found = [entry.name for entry in entries if self.partitioning.is_key(entry.name) and entry.is_dir()]
+            found = [
+                entry.name
+                for entry in entries
+                if self.partitioning.is_key(entry.name) and (entry.is_symlink() or entry.is_dir())
+            ]
         return sorted(os.fsencode(name) for name in found)
 
     def _time(self, name: bytes) -> tuple[int, int]:
@@ -255,38 +282,54 @@ class _Look:
         )
         return found.st_ctime_ns if trusted else _UNKNOWN, _unsigned(found.st_ino)
 
-    def _listed(self, key: bytes) -> tuple[_Listing, bool]:
-        """The deliveries of a partition, and whether all of them are settled."""
+    def _listed(self, key: bytes) -> tuple[_Listing | None, bool]:
+        """The deliveries of a partition (None: they cannot be read), and whether all of them are settled."""
         part, settled = _Listing(), True
         try:
             for folder, is_link in self._folders(key):
-                part.folders.append(folder)
-                part.folder_times.extend((_UNKNOWN, 0) if is_link else self._time(folder))
+                part.add_folder(folder, _NOTHING if is_link else self._time_if_there(folder))
             for name, found in sorted(self._files(key)):
+                if found is None:
+                    settled = False
+                    part.add_folder(name, _NOTHING)
+                    continue
                 mark = _mark(found)
                 part.files.append(name)
                 if not has_settled(found.st_mtime_ns, self.now):
                     settled, mark = False, (_UNKNOWN, *mark[1:])
                 part.file_marks.extend(mark)
-        except (FileNotFoundError, NotADirectoryError):  # taken away at this moment
-            return _Listing(), True
+        except (OSError, FolderError):
+            return None, False
         return part, settled
+
+    def _time_if_there(self, name: bytes) -> tuple[int, int]:
+        try:
+            return self._time(name)
+        except OSError as error:
+            if error.errno in MISSING:
+                return _NOTHING
+            raise
 
     def _folders(self, key: bytes) -> Iterator[tuple[bytes, bool]]:
         """Those in which deliveries may be; and whether one is a link, behind which more may be than is walked through."""
         yield key, False
-        if _is_nested(self.rest):
-            for path, folders, _ in os.walk(self.base / os.fsdecode(key)):
-                for folder in (Path(path, name) for name in folders):
-                    yield os.fsencode(folder.relative_to(self.base)), folder.is_symlink()
+        if is_nested(self.rest):
+            for entry in folders_and_links(self.base / os.fsdecode(key), self.rest):
+                yield os.fsencode(Path(entry.path).relative_to(self.base)), entry.is_symlink()
 
-    def _files(self, key: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-        """The files that may be deliveries."""
-        if _is_nested(self.rest):
+    def _files(self, key: bytes) -> Iterator[tuple[bytes, os.stat_result | None]]:
+        """The files that may be deliveries; None for one that is not there: any more, or yet, behind its link."""
+        if is_nested(self.rest):
             for file in files_of(self.landing, self.pattern, os.fsdecode(key)):
-                yield os.fsencode(file.relative_to(self.base)), file.stat()
+                name = os.fsencode(file.relative_to(self.base))
+                yield name, _stat(name, self.top)
             return
-        handle = os.open(key, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.top)
+        try:
+            handle = os.open(key, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.top)
+        except OSError as error:
+            if error.errno in MISSING:
+                return
+            raise
         try:
             with os.scandir(handle) as entries:
                 for entry in entries:
@@ -295,15 +338,31 @@ class _Look:
                         not name.startswith(".")
                         and not name.endswith(UNFINISHED)
                         and fnmatchcase(name, self.rest)
-                        and entry.is_file()
+                        and (is_file := _is_file(entry)) is not False
                     ):
-                        yield key + b"/" + os.fsencode(name), entry.stat()
+                        yield key + b"/" + os.fsencode(name), _stat_of(entry) if is_file else None
         finally:
             os.close(handle)
 
 
-def _is_nested(rest: str) -> bool:
-    return "/" in rest or "**" in rest
+def _is_file(entry: "os.DirEntry[str]") -> bool | None:
+    """None for a link to nothing, or to something else, which may be one to a file later."""
+    try:
+        return True if entry.is_file() else None if entry.is_symlink() else False
+    except OSError as error:
+        if error.errno in MISSING:
+            return None
+        raise
+
+
+def _stat_of(entry: "os.DirEntry[str]") -> os.stat_result | None:
+    """None for a file that was taken away since its folder was listed, as by an upload that gives it its final name."""
+    try:
+        return entry.stat()
+    except OSError as error:
+        if error.errno in MISSING:
+            return None
+        raise
 
 
 def _differing(names: list[bytes], before: "array.array[int]", now: "array.array[int]", width: int) -> Iterator[bytes]:

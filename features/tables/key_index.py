@@ -10,7 +10,9 @@ Losing it costs one read of the table's keys.
 import fcntl
 import hashlib
 import json
+import os
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,10 +41,16 @@ def key_print(key: Iterable[pl.Expr]) -> pl.Expr:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Sorted fingerprints, and for each the number of a partition whose files hold it."""
+    """Sorted fingerprints, and for each the number of a partition whose files hold it.
+
+    `checksum` is the CRC-32 of both. `marks` say what its files looked like (time of modification and of change, size, inode)
+    when their content was last known to have it: as long as they look so, nothing is read to be sure.
+    """
 
     name: str
     length: int
+    checksum: int
+    marks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,7 @@ class KeyIndex:
             commit_sha256=state.snapshot.commit_sha256,
             partitions=tuple(numbers),
             unread=tuple(sorted(unread)),
-            runs=tuple(runs),
+            runs=tuple(run if run.marks else _on_disk(folder, run) for run in runs),
         )
         _save(folder, kept)
         return kept
@@ -192,10 +200,41 @@ def _write(folder: Path, prints: np.ndarray, owners: np.ndarray) -> _Run:
     prints, owners = prints[order], owners[order]
     fresh = np.ones(len(prints), bool)  # a partition that was written again has most of its keys twice
     fresh[1:] = (prints[1:] != prints[:-1]) | (owners[1:] != owners[:-1])
-    run = _Run(uuid.uuid4().hex, int(fresh.sum()))
-    for file, values in zip(_files(folder, run), (prints[fresh], owners[fresh]), strict=True):
+    prints, owners = prints[fresh], owners[fresh]
+    run = _Run(uuid.uuid4().hex, len(prints), _checksum(prints, owners))
+    for file, values in zip(_files(folder, run), (prints, owners), strict=True):
         np.save(file, values)
     return run
+
+
+def _on_disk(folder: Path, run: _Run) -> _Run:
+    """A run that a power cut leaves whole, before an index names it."""
+    for file in _files(folder, run):
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+    return replace(run, marks=_marks(folder, run))
+
+
+def _checksum(prints: np.ndarray, owners: np.ndarray) -> int:
+    return zlib.crc32(owners.data, zlib.crc32(prints.data))
+
+
+def _marks(folder: Path, run: _Run) -> tuple[int, ...]:
+    stats = [file.stat() for file in _files(folder, run)]
+    return tuple(number for s in stats for number in (s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino))
+
+
+def _verified(folder: Path, run: _Run) -> _Run:
+    """The run, if it is as it was written. Its content is read only where its files look otherwise than when it was last
+    known, as in a lake that was copied. Raises what numpy does for a damaged file, and ValueError."""
+    marks, (prints, owners) = _marks(folder, run), _open(folder, run)
+    if (prints.dtype, owners.dtype) != (np.uint64, np.uint32) or not len(prints) == len(owners) == run.length:
+        raise ValueError("another run")
+    if run.marks == marks:
+        return run
+    if _checksum(prints, owners) != run.checksum:
+        raise ValueError("damaged")
+    return replace(run, marks=marks)
 
 
 def _open(folder: Path, run: _Run) -> tuple[np.ndarray, np.ndarray]:
@@ -211,13 +250,21 @@ def _load(folder: Path, identity: str, state: TableState) -> _Kept | None:
     """The index as it was saved, if it is of this table, of these keys and whole."""
     try:
         data: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        runs = tuple(_Run(name, length) for name, length in data.pop("runs"))
-        kept = _Kept(**{**data, "partitions": tuple(data["partitions"]), "unread": tuple(data["unread"]), "runs": runs})
-        whole = all(len(part) == run.length for run in runs for part in _open(folder, run))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        saved = tuple(_Run(name, length, checksum, tuple(marks)) for name, length, checksum, marks in data.pop("runs"))
+        kept = _Kept(
+            **{**data, "partitions": tuple(data["partitions"]), "unread": tuple(data["unread"]), "runs": saved}
+        )
+        if kept.identity != identity or kept.table_id != state.snapshot.table_id:
+            return None
+        runs = tuple(_verified(folder, run) for run in saved)
+    except (OSError, EOFError, ValueError, OverflowError, KeyError, TypeError, AttributeError):
         return None
-    same = kept.identity == identity and kept.table_id == state.snapshot.table_id
-    return kept if whole and same and _commit_sha256(state, kept.version) == kept.commit_sha256 else None
+    if _commit_sha256(state, kept.version) != kept.commit_sha256:
+        return None
+    if runs != saved:
+        kept = replace(kept, runs=runs)
+        _save(folder, kept)
+    return kept
 
 
 def _commit_sha256(state: TableState, version: int) -> str | None:
@@ -235,7 +282,7 @@ def _save(folder: Path, kept: _Kept) -> None:
         "commit_sha256": kept.commit_sha256,
         "partitions": kept.partitions,
         "unread": kept.unread,
-        "runs": [(run.name, run.length) for run in kept.runs],
+        "runs": [(run.name, run.length, run.checksum, run.marks) for run in kept.runs],
     }
     temporary = folder / f".{uuid.uuid4().hex}.json"
     temporary.write_text(json.dumps(data), encoding="utf-8")

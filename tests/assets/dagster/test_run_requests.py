@@ -16,6 +16,7 @@ from assay.assets.dagster.failures import PlainFailure
 from assay.assets.dagster.run_recovery import PROCESS_TAG, SILENT_SECONDS, beating, end_killed_runs, process_tag
 from assay.assets.dagster.run_requests import (
     ATTEMPTS,
+    OUTAGES,
     Asked,
     Ending,
     Look,
@@ -68,7 +69,7 @@ def test_an_outage_uses_up_no_attempt_and_is_asked_about_seldom(new_shop: Any) -
     assert sensor.look().requests
     sensor.ending, requests, begun = "outage", 0, sensor.now
     while sensor.now - begun < timedelta(days=2):
-        found = sensor.look(300)
+        found = sensor.look(900)
         requests += len(found.requests)
         assert found.incidents == []
     assert 24 * 2 <= requests <= 24 * 2 * 4 + 4, "after the first ones every quarter of an hour"
@@ -77,6 +78,14 @@ def test_an_outage_uses_up_no_attempt_and_is_asked_about_seldom(new_shop: Any) -
     while not (request := sensor.look(300).requests):
         pass
     assert request[0].tags["assay/attempt"] == "2"
+    sensor.ending, requests, begun = "outage", 0, sensor.now
+    while not (found := sensor.look(1800)).incidents:
+        requests += len(found.requests)
+        assert requests <= OUTAGES, "what is known to be lacking requests no run: so nothing is"
+    assert requests == OUTAGES
+    assert "died of an outage 101 times in a row" in found.incidents[0]
+    assert sensor.now - begun > timedelta(days=3), "a weekend is got over"
+    assert sensor.look(10**7) == Look(memory=read_memory(sensor.cursor)), "reported once, and not requested any more"
 
 
 def test_what_has_an_answer_is_not_asked_for_again(new_shop: Any) -> None:
@@ -114,6 +123,7 @@ def test_how_a_run_ended_is_read_from_dagster(new_shop: Any) -> None:
     problems = {
         "refused": dg.Failure("no", allow_retries=False),
         "unforeseen": KeyError("x"),
+        "quoted": ValueError("server closed the connection"),
         "full disk": OSError(28, "No space left on device"),  # raised where we could not say so
         "full disk, said": PlainFailure(OSError(28, "full"), "the disk is full"),
     }
@@ -127,6 +137,7 @@ def test_how_a_run_ended_is_read_from_dagster(new_shop: Any) -> None:
     assert {name: ending(Asked({}, 1, 0, name)).kind for name in [*problems, "never"]} == {
         "refused": "answered",
         "unforeseen": "died",
+        "quoted": "died",
         "full disk": "outage",
         "full disk, said": "outage",
         "never": "unknown",

@@ -9,12 +9,13 @@ import dagster as dg
 import pytest
 from dagster._core.events import StepMaterializationData
 
-from assay.assets.dagster import run_requests, sensors
+from assay.assets.dagster import lost_runs, run_requests, sensors
 from assay.assets.dagster.definitions import definitions_of, partitions_by_table
 from assay.assets.dagster.jobs import RANGE_TAG
+from assay.assets.dagster.lost_runs import OUTAGES_TAG
 from assay.assets.dagster.materialize import run_unit
 from assay.assets.dagster.run_recovery import PROCESS_TAG
-from assay.assets.dagster.run_requests import ATTEMPTS
+from assay.assets.dagster.run_requests import ATTEMPTS, OUTAGES
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
@@ -193,6 +194,12 @@ def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, mon
     shop.instance.report_run_failed(other)
     assert watched.launch(watched.tick()[0]).success
     assert watched.tick() == [], "it is made good"
+    monkeypatch.setattr(lost_runs, "outage_behind", lambda instance, run: "a store does not answer")
+    for outages, requested in ((OUTAGES - 1, 1), (OUTAGES, 0)):
+        run = shop.instance.create_run_for_job(job, asset_selection=chosen, tags={**ends, OUTAGES_TAG: str(outages)})
+        shop.instance.report_run_failed(run)
+        assert len(watched.tick()) == requested, "an outage is not believed for ever"
+        shop.instance.delete_run(run.run_id)
 
 
 @pytest.mark.parametrize("reported", [0, 1, 2])

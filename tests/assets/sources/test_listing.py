@@ -3,8 +3,10 @@
 import os
 import random
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.assets.sources import listing
-from assay.assets.sources.deliveries import files_of
+from assay.assets.sources.deliveries import DeliveryError, delivered_partitions, files_of
+from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.sources.files import Files
 from assay.assets.sources.listing import Delivered, by_marks, delivered_since
+from assay.assets.sources.reader import Reading
 from assay.features.tables.partitioning import Partitioning
+from assay.settings import Settings
 
 DAILY = Partitioning.daily("2026-09-01")
 DAYS = [f"2026-09-{day:02d}" for day in range(1, 5)]
@@ -170,6 +176,100 @@ def test_a_folder_behind_a_link_or_on_another_file_system_is_listed_each_time(
     listing._keeps_times.cache_clear()
 
 
+def test_a_file_that_is_renamed_while_its_folder_is_listed_takes_nothing_else_with_it(
+    tmp_path: Path, later: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, f"{DAYS[0]}/a.csv")
+    upload = put(tmp_path, f"{DAYS[0]}/b.csv")
+    later()
+    real = listing._is_file
+
+    def then_renamed(entry: Any) -> bool | None:
+        is_file = real(entry)
+        if entry.name == upload.name:
+            upload.rename(upload.with_suffix(".done"))
+        return is_file
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listing, "_is_file", then_renamed)
+        first = look(tmp_path)
+    assert first.changed == first.unsettled == {DAYS[0]}
+    later()
+    second = look(tmp_path, first.seen)
+    put(tmp_path, f"{DAYS[0]}/c.csv")
+    assert look(tmp_path, second.seen).changed == {DAYS[0]}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_target_of_a_link_may_come_later_or_go_and_come_again(
+    tmp_path: Path, later: Callable[..., None], listed: list[str], pattern: str
+) -> None:
+    aside, below = tmp_path / "aside", "" if pattern == PATTERNS[0] else "x/"
+    put(tmp_path, f"{DAYS[0]}/{below}a.csv")
+    (tmp_path / "in" / DAYS[0] / below / "late.csv").symlink_to(aside / "late.csv")  # a file
+    (tmp_path / "in" / DAYS[1]).symlink_to(aside)  # a day
+    (tmp_path / "in" / DAYS[2]).mkdir()
+    if below:
+        (tmp_path / "in" / DAYS[2] / "x").symlink_to(aside / "x")  # a folder of a day
+    later()
+    seen = look(tmp_path, look(tmp_path, pattern=pattern).seen, pattern).seen
+    found = {DAYS[0], DAYS[1]} | ({DAYS[2]} if pattern == PATTERNS[1] else set())  # `**` follows no link
+    for _ in range(2):
+        listed.clear()
+        assert look(tmp_path, seen, pattern) == Delivered(seen, frozenset()) and listed == []
+        (aside / "x").mkdir(parents=True)
+        (aside / below / "b.csv").write_text("1")
+        (aside / "late.csv").write_text("1")
+        later()
+        there = look(tmp_path, seen, pattern)
+        assert there.changed == found
+        shutil.rmtree(aside)
+        later()
+        seen = look(tmp_path, there.seen, pattern).seen
+
+
+@contextmanager
+def nobody(folder: Path) -> Iterator[None]:
+    """Somebody who may not read a folder."""
+    folder.chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize(("pattern", "closed"), [(PATTERNS[0], ""), (PATTERNS[1], "/x"), (PATTERNS[2], "/x")])
+def test_a_day_that_cannot_be_read_is_reported_alone(later: Callable[..., None], pattern: str, closed: str) -> None:
+    with tempfile.TemporaryDirectory() as name:  # others than its owner may look into this one
+        root = Path(name)
+        root.chmod(0o755)
+        for day in DAYS[:2]:
+            put(root, f"{day}{closed}/a.csv")
+        later()
+        readable, settings = look(root, pattern=pattern), Settings(landing=root)
+        reading = Reading("orders", ("id",), DAYS[0], DAILY, settings, lambda: None, FileHashes())
+        with nobody(root / f"in/{DAYS[0]}{closed}"):
+            later()
+            for before in (b"", readable.seen):
+                closed_day = look(root, before, pattern)
+                assert closed_day.changed == {DAYS[0]} | (set() if before else {DAYS[1]})
+            assert look(root, closed_day.seen, pattern).unsettled == {DAYS[0]}, "it is reported at each look"
+            assert delivered_partitions(root, pattern, DAILY) == DAYS[:2]
+            with pytest.raises(DeliveryError) as problem:
+                Files(pattern, (".csv",)).deliveries(reading)
+        assert str(problem.value) == (
+            f"in/{DAYS[0]}{closed}: cannot be read (Permission denied), so nothing of orders is taken for {DAYS[0]}; "
+            "see to it that the user that runs Assay may read it, and run again"
+        )
+        later()
+        assert look(root, closed_day.seen, pattern).changed == {DAYS[0]}
+        assert len(Files(pattern, (".csv",)).deliveries(reading)) == 1
+
+
 def test_marks_of_another_reader_are_compared() -> None:
     first = by_marks({"a": "1", "b": "2", "c": ""}, b"")
     assert (first.changed, first.unsettled) == ({"a", "b", "c"}, {"c"})
@@ -192,7 +292,7 @@ def _happens(root: Path, chance: random.Random) -> None:
     everything = sorted(top.rglob("*"))
     files = [path for path in everything if path.is_file()]
     folder = f"{chance.choice(DAYS)}/{chance.choice(['', 'x/', 'x/y/', 'z/'])}"
-    match chance.randrange(8):
+    match chance.randrange(10):
         case 0 | 1:
             put(root, f"{folder}{chance.choice('ab')}.csv", chance.choice(["1", "2", "33"]))
         case 2 if files:
@@ -212,6 +312,13 @@ def _happens(root: Path, chance: random.Random) -> None:
         case _ if files:  # atomically, as careful upstreams do
             fresh = put(root, f"{chance.choice(DAYS)}/.fresh", "6")
             fresh.replace(chance.choice(files))
+        case 8:
+            link = top / folder / f"{chance.choice('ab')}.csv"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(root / "target")
+        case 9:
+            (root / "target").unlink() if (root / "target").exists() else (root / "target").write_text("7")
         case _:
             pass
 
@@ -238,7 +345,7 @@ def test_whatever_happens_is_found(
         different = {day for day in DAYS if now[day] and now[day] != before[day]}
         assert different <= found.changed
         if passes:
-            assert found.unsettled == frozenset()
+            assert found.unsettled == frozenset() or not (root / "target").exists()
         seen, before = found.seen, now
     later()
     seen = look(root, seen, pattern).seen

@@ -1,8 +1,11 @@
 """The key index names every partition that holds a key, at any version, whatever happened to it or to the table."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -117,12 +120,40 @@ def test_other_keys_another_table_or_damage_make_it_anew(tmp_path: Path) -> None
     double = KeyIndex("unique", "2", lambda rows: prints(rows.with_columns(id=pl.col("id") * 2)))
     assert double.partitions(state, prints_of(2)) == ["2026-09-01"]
     assert double.partitions(state, prints_of(1)) == []
-    for file in (tmp_path / "lake" / FOLDER).rglob("*-keys.npy"):
-        file.write_bytes(file.read_bytes()[:-8])
-    assert ask(lake, [1]) == {"2026-09-01"}
+    damages: list[Callable[[bytes], bytes]] = [
+        lambda content: content[:-8],
+        lambda content: b"",  # after a power cut
+        lambda content: bytes(len(content)),
+        lambda content: content[:128] + bytes(len(content) - 128),  # behind a header that is whole
+    ]
+    for damage in damages:
+        for file in (tmp_path / "lake" / FOLDER).rglob("*-keys.npy"):
+            file.write_bytes(damage(file.read_bytes()))
+        assert ask(lake, [1]) == {"2026-09-01"}
     shutil.rmtree(tmp_path / "lake" / TABLE)
     write(lake, "2026-09-02", [1])
     assert ask(lake, [1]) == {"2026-09-02"}
+
+
+def test_content_is_read_as_a_whole_only_where_its_files_look_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = open_lake(tmp_path / "lake")
+    write(lake, "2026-09-01", [1])
+    ask(lake, [1])
+    read: list[int] = []
+    checksum = key_index._checksum
+
+    def counted(prints: np.ndarray, owners: np.ndarray) -> int:
+        read.append(len(prints))
+        return checksum(prints, owners)
+
+    monkeypatch.setattr(key_index, "_checksum", counted)
+    monkeypatch.setattr(KeyIndex, "_keys", None)  # what is whole is not made anew
+    assert ask(lake, [1]) == {"2026-09-01"} and read == []
+    for file in (tmp_path / "lake" / FOLDER).rglob("*.npy"):
+        os.utime(file)  # as a copy has another time
+    assert ask(lake, [1]) == ask(lake, [1]) == {"2026-09-01"} and read == [1]
 
 
 def test_a_column_that_came_later_is_null_before(tmp_path: Path) -> None:
