@@ -85,6 +85,18 @@ class Workers:
         self._parent.communicate()
 
 
+def kill(process: int) -> None:
+    """Kill a worker, and wait until it is gone: a write that the system had begun may still come to its end."""
+    os.kill(process, signal.SIGKILL)
+    for _ in range(10_000):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.001)
+    raise AssertionError(f"{process} is still there")
+
+
 @pytest.fixture
 def backend() -> Iterator[Backend]:
     made = Backend()
@@ -107,7 +119,7 @@ def test_no_event_is_missing_or_there_twice(tmp_path: Path, backend: Backend, wo
         crew = [workers.start() for _ in range(AT_ONCE)]
         for process in crew:
             time.sleep(chance.uniform(0, 0.6))
-            os.kill(process, signal.SIGKILL)
+            kill(process)
             (backend.stop if is_up else backend.start)()
             is_up = not is_up
     if not is_up:
