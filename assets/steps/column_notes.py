@@ -64,7 +64,7 @@ PROFILE_NOTES = _notes(
         "dtype": "Its type.",
         "rows": "How many rows the partition has.",
         "null": "Rows without a value.",
-        "nan": "Rows with a number that is none (NaN).",
+        "nan": "Rows whose value is NaN (not a number).",
         "distinct": "About how many different values there are.",
         "min": "The smallest value, as text.",
         "max": "The largest value, as text.",

@@ -193,7 +193,7 @@ def _truths(names: Iterable[str]) -> list[str]:
 
 def _converted(plan: Compiled, delivered: pl.Schema) -> list[str]:
     """The delivered columns of which the scan has the original, too. One that has the contract's type is its own original, but
-    for dates and times, where a year that is none becomes null."""
+    for dates and times, of which years outside 1 to 9999 become null."""
     same = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
     same = {name for name in same if not may_be_far(delivered[name])}
     return [name for name in delivered if not is_link(name) and name not in same]

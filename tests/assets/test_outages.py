@@ -1,4 +1,4 @@
-"""What is lacking is told from what is wrong with a batch: by numbers, by the words of libraries, and by trying."""
+"""An outage is distinguished from a fault of the batch: by error numbers, by the messages of libraries, and by trying."""
 
 import errno
 import os

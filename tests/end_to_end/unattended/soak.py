@@ -132,7 +132,7 @@ class Soak:
 
     def _together(self, days: Sequence[str]) -> None:
         """The same new days for the sensor's runs, for a backfill and for two commands, at about the same time. What was refused
-        before is left out: whoever asks for it is told again."""
+        before is left out: it is reported again on request."""
         healthy = [day for day in days if day not in self.plan.spoiled]
         others = [
             self.zygote.fork(role, days=healthy, after=self.chance.uniform(0, 0.5))
