@@ -62,9 +62,20 @@ def held(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """A value of this type; null for a date or time in another year."""
     if not may_be_far(dtype):
         return value
-    units = _UNITS[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
-    first, last = _DAYS[0] * units, (_DAYS[1] + 1) * units - 1
+    first, last = _ends(dtype)
     return pl.when(value.to_physical().is_between(first, last)).then(value)
+
+
+def far(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Whether any of the values is a date or time in another year; null where there are no values."""
+    first, last = _ends(dtype)
+    return (value.to_physical().min() < first) | (value.to_physical().max() > last)
+
+
+def _ends(dtype: pl.DataType) -> tuple[int, int]:
+    """The first and the last date or time of the years 1 to 9999, as it is stored."""
+    units = _UNITS[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
+    return _DAYS[0] * units, (_DAYS[1] + 1) * units - 1
 
 
 def _bounded(value: pl.Expr, source: pl.DataType, target: pl.DataType) -> pl.Expr:
