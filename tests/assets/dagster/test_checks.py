@@ -52,6 +52,34 @@ def test_rows_of_a_year_that_python_does_not_have_are_shown_and_the_run_succeeds
         assert "‹outside of" in capsys.readouterr().out
 
 
+def test_what_arrives_late_and_changes_no_row_changes_the_verdict_for_good(new_shop: Any) -> None:
+    """Of the clean table nothing changes, so that only its commit can say what is true of the batch now."""
+
+    def said(table: str, name: str) -> tuple[int, int]:
+        commit = new_shop.env.lake.table(table).at().writer_of(new_shop.day(1))
+        (check,) = [check for check in commit.checks if check["name"] == name]
+        return check["evaluated"], check["invalid"]
+
+    def made(result: dg.ExecuteInProcessResult) -> Any:
+        (event,) = [e for e in result.get_asset_materialization_events() if e.asset_key == ORDERS]
+        return event.materialization.tags["dagster/data_version"]
+
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    first = materialise(new_shop, 1)
+    new_shop.drop(1, new_shop.csv(1, -1.0, first=2), "late.csv")
+    late = materialise(new_shop, 1)
+    assert said("clean/orders", "amount.ge") == (2, 1)
+    new_shop.drop(1, new_shop.csv(1, 1.0), "again.csv")
+    again = materialise(new_shop, 1)
+    assert said("raw/orders", "resent")[1] == 1
+    assert "same bytes as" in verdict(again, "resent").description
+    for result in (again, materialise(new_shop, 1)):
+        shown = {name: item.value for name, item in verdict(result, "amount__ge").metadata.items()}
+        assert (shown["rows_evaluated"], shown["rows_invalid"]) == (2, 1)
+    assert made(first) == made(late) == made(again), "the rows are the same: nothing downstream is stale"
+    assert new_shop.due() == []
+
+
 def blocking(shop: Any, share: float) -> None:
     severity = f'freshness = "1d"\n        severity = {{"amount.ge": Block(share={share})}}'
     shop.redeclare(
