@@ -84,7 +84,19 @@ class Commit:
     format: int = 0
 
 
-_PLAIN = ("format", "run_id", "actor", "period", "asset", "partition", "fingerprint", "mode", "code_version", "rows", "confirms")
+_PLAIN = (
+    "format",
+    "run_id",
+    "actor",
+    "period",
+    "asset",
+    "partition",
+    "fingerprint",
+    "mode",
+    "code_version",
+    "rows",
+    "confirms",
+)
 _JSON = ("inputs", "sources", "contract", "checks", "run", "extra", "previous", *kinds.NAMES)
 _KNOWN = frozenset((*_PLAIN, *_JSON))
 

@@ -146,7 +146,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
             if previous is not None and (staged.mode == "append" or _same_verdict(previous, done)):
                 memoize(lake, staged.table, partition, previous.version, fingerprint)
                 return _written(staged, state, previous.version, partition, changed=False)
-            if previous is not None:  # the same rows, of which something else is true: a version without data files says so
+            if previous is not None:  # something else is true of the same rows: a version without data files says so
                 chain[CONFIRMS] = str(previous.version if previous.confirms is None else previous.confirms)
         gone = [] if staged.mode == "append" else [file for path, file in active.items() if path not in wanted]
         new = [file for file in files if file.path not in active]
