@@ -49,7 +49,7 @@ def status(shown: int, as_json: bool) -> int:
     waits, never, stay = waiting_steps(steps, env), never_made(steps, env), staying(steps, env)
     lack = outage_now(env, [dagster_home()])
     try:
-        runs, failures, given_up, since = _history(project.name, lack or "")
+        runs, failures, given_up, since = _history(project.name, steps, env, lack or "")
     except Exception:
         if lack is None:
             raise
@@ -95,12 +95,15 @@ def status(shown: int, as_json: bool) -> int:
     return EXIT_NO if refused or failed or given_up or broken or outage else EXIT_DONE
 
 
-def _history(project: str, lack: str) -> "tuple[list[RanRun], list[RanRun], list[str], str]":
+def _history(
+    project: str, steps: "Sequence[Step]", env: "Resources", lack: str
+) -> "tuple[list[RanRun], list[RanRun], list[str], str]":
     """The last runs, those of them that failed and were not made good, what was given up, and since when something lacks."""
     home = dagster_home()
     if not (home / "history").exists() and not (home / "dagster.yaml").exists():
         return [], [], [], ""
-    from assay.assets.dagster.history import given_up, last_runs, outage_since, unresolved
+    from assay.assets.dagster.history import last_runs, outage_since, remembered, unresolved
+    from assay.assets.dagster.lost_runs import given_up
     from assay.assets.dagster.materialize import open_instance, quiet
 
     quiet()
@@ -110,7 +113,7 @@ def _history(project: str, lack: str) -> "tuple[list[RanRun], list[RanRun], list
         return (
             runs,
             unresolved(runs),
-            given_up(instance, project),
+            [str(one) for one in given_up(instance, steps, remembered(instance, project), project, env.now())],
             f" since {since:%Y-%m-%d %H:%M} UTC" if since else "",
         )
 

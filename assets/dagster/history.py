@@ -9,7 +9,7 @@ import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.jobs import named, partition_of, tables_of
-from assay.assets.dagster.run_requests import died, read_memory, read_outage
+from assay.assets.dagster.run_requests import Asked, died, read_memory, read_outage
 from assay.assets.dagster.to_dagster import REFUSED_TAG
 
 
@@ -106,22 +106,17 @@ def unresolved(runs: Sequence[RanRun]) -> list[RanRun]:
     return found
 
 
-def given_up(instance: dg.DagsterInstance, project: str) -> list[str]:
-    """Partitions whose runs died so often that the sensor does not request them any more."""
-    places = []
-    for state in sensors(instance, project):
-        for place, asked in read_memory(getattr(state.instigator_data, "cursor", None)).items():
-            _, first, partition = place.rsplit(":", 2)
-            if asked.given_up:
-                places.append(f"{partition or 'all'} of the stage that begins with {first}")
-    return places
-
-
 def outage_since(instance: dg.DagsterInstance, project: str, what: str) -> datetime | None:
     """Since when the sensor has known of an outage."""
     cursors = (getattr(state.instigator_data, "cursor", None) for state in sensors(instance, project))
     known = (outage for cursor in cursors if (outage := read_outage(cursor)) is not None and outage.what == what)
     return min((datetime.fromtimestamp(outage.since, UTC) for outage in known), default=None)
+
+
+def remembered(instance: dg.DagsterInstance, project: str) -> dict[str, Asked]:
+    """What the project's sensor has asked for and is not done."""
+    cursors = (getattr(state.instigator_data, "cursor", None) for state in sensors(instance, project))
+    return {place: asked for cursor in cursors for place, asked in read_memory(cursor).items()}
 
 
 def sensors(instance: dg.DagsterInstance, project: str) -> list[Any]:

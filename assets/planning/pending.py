@@ -10,6 +10,7 @@ from typing import Any
 
 from assay.assets.planning.held import Staying, counted, learns_from, stays_of
 from assay.assets.planning.plan import Chosen, PlannedRun, partitions_of, stages
+from assay.assets.steps.plan_store import Latest
 from assay.assets.steps.step import Resources, Step, look, not_ready
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import shared
@@ -48,26 +49,30 @@ def waiting_steps(
         steps: Some or all of the pipeline.
         env: What steps use.
         chosen: Partitions to look at. Default: all with deliveries or data.
-        latest: Of these only the last ones. After a plan that was kept not all are listed for it.
+        latest: Of these only the last ones. After a plan that was kept, they are not listed, and what it has just looked at
+            is not looked at again unless it waits.
     """
     env = replace(env, lake=env.lake.remembering())
     writers = {table: step for step in steps for table in step.outputs}
+    seen = env.plans.latest([step.name for step in steps], latest) if latest and not chosen else {}
     found: list[Waiting] = []
     for stage in stages(steps):
         keys: Sequence[str | None] = [None]
         if stage[0].partitioning.is_partitioned:
-            keys = _latest(stage, env, latest) if latest and not chosen else partitions_of(stage, env, chosen)
+            keys = _latest(stage, env, seen, latest) if latest and not chosen else partitions_of(stage, env, chosen)
         for key in keys:
-            found += [one for step in stage if (one := _waiting(step, key, env, writers)) is not None]
+            to_see = [step for step in stage if step.name not in seen or (key or "") not in seen[step.name].done]
+            found += [one for step in to_see if (one := _waiting(step, key, env, writers)) is not None]
     return found
 
 
-def _latest(stage: Sequence[Step], env: Resources, count: int) -> list[str]:
+def _latest(stage: Sequence[Step], env: Resources, seen: Mapping[str, Latest], count: int) -> list[str]:
     """The last partitions of a stage, as the planner has just seen them; where it remembers nothing, as they are."""
     partitioning = stage[0].partitioning
-    seen = [env.plans.latest(step.name, count) if partitioning.is_timed else None for step in stage]
-    known = [keys for keys in seen if keys is not None]
-    keys = partitioning.known(sorted(set().union(*known))) if len(known) == len(seen) else partitions_of(stage, env)
+    if partitioning.is_timed and all(step.name in seen for step in stage):
+        keys = partitioning.known(sorted(frozenset().union(*(seen[step.name].partitions for step in stage))))
+    else:
+        keys = partitions_of(stage, env)
     return keys[-count:]
 
 

@@ -110,7 +110,8 @@ class PlanMemory:
         trust = Trust() if found.prepared is None else watched.trust(found.prepared)
         due = found.held.until if found.held is not None else None
         until = min((moment for moment in (trust.until, due) if moment is not None), default=None)
-        known.seen[key] = Seen(_micros(trust.since), _micros(until), _micros(trust.latest), frozenset(trust.files))
+        moments = _micros(trust.since), _micros(until), _micros(trust.latest)
+        known.seen[key] = Seen(*moments, frozenset(trust.files), waits=found.waits_for is not None)
         known.open.discard(key)
 
     def _look_at_deliveries(self, step: Step, watched: Watched, known: Known) -> None:

@@ -131,7 +131,7 @@ def test_doctor_asks_and_status_reads_incidents_back(
     from assay.cli import main
 
     place = "shop_daily_from_2026_01_01:raw__orders:2026-01-04"
-    daemon.on(write_memory({place: Asked({"raw": "content"}, 5, NOW.timestamp(), "key", given_up=True)}))
+    daemon.on(write_memory({place: Asked({"raw__orders": "content"}, 5, NOW.timestamp(), "key", given_up=True)}))
     found = {symptom.what: symptom for symptom in diagnose(open_store(), shop.home / "dagster")}
     assert {"sensor", "backlog", "history"} <= found.keys()
     assert all(found[what].ok for what in ("sensor", "backlog", "history"))
@@ -139,7 +139,8 @@ def test_doctor_asks_and_status_reads_incidents_back(
     with pytest.raises(SystemExit) as ended:
         main(["status"])
     assert ended.value.code == 3
-    assert "2026-01-04 of the stage that begins with raw__orders" in capsys.readouterr().out
+    command = "assay materialize raw/orders --partition 2026-01-04"
+    assert f"raw/orders 2026-01-04 (`{command}` asks again)" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
         main(["maintain"])
     assert ended.value.code == 0

@@ -3,6 +3,8 @@
 import re
 import socket
 import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -12,7 +14,7 @@ from dagster._core.events import StepMaterializationData
 from assay.assets.dagster import lost_runs, run_requests, sensors
 from assay.assets.dagster.definitions import definitions_of, partitions_by_table
 from assay.assets.dagster.jobs import RANGE_TAG
-from assay.assets.dagster.lost_runs import OUTAGES_TAG
+from assay.assets.dagster.lost_runs import OUTAGES_TAG, given_up
 from assay.assets.dagster.materialize import run_unit
 from assay.assets.dagster.run_recovery import PROCESS_TAG
 from assay.assets.dagster.run_requests import ATTEMPTS, OUTAGES
@@ -20,6 +22,7 @@ from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
 from assay.assets.steps.step import execute
+from assay.features.storage.scratch import FOLDER
 
 
 class Watched:
@@ -166,6 +169,14 @@ def test_a_run_whose_process_was_killed_holds_up_nothing(new_shop: Any) -> None:
     assert len(watched.tick()) == 1
 
 
+def test_what_a_killed_run_left_on_disk_is_freed_at_the_next_look(new_shop: Any) -> None:
+    dead = new_shop.home / FOLDER / "dead"
+    (dead / "rows").mkdir(parents=True)
+    (dead / "lock").touch()  # which nobody holds
+    Watched(new_shop).tick()
+    assert not dead.exists()
+
+
 def test_an_upstream_that_has_not_arrived_makes_no_failed_run(new_shop: Any) -> None:
     view = new_shop.steps[-1]
     result = run_unit(PlannedRun(new_shop.day(1), (view,)), definitions_of(new_shop.steps), new_shop.instance)
@@ -190,6 +201,14 @@ def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, mon
     run = shop.instance.create_run_for_job(job, asset_selection=chosen, tags={**ends, "assay/attempt": str(ATTEMPTS)})
     shop.instance.report_run_failed(run)
     assert watched.tick() == []
+    command = f"assay materialize raw/orders --partition {shop.day(2)} --force"
+    assert watched.reason == f"Given up after runs that died: raw/orders {shop.day(2)} (`{command}` asks again)."
+    (told,) = given_up(shop.instance, shop.steps, {}, "", datetime.now(UTC))
+    assert told.command == command
+    (unit,) = planned_runs(stages(shop.steps)[0], shop.env, lambda _: [shop.day(2)], force=True)
+    unit = replace(unit, steps=unit.steps[:1])
+    assert run_unit(unit, definitions_of(shop.steps), shop.instance, force=True).success
+    assert (watched.tick(), watched.reason) == ([], "Everything is up to date.")
     other = shop.instance.create_run_for_job(job, asset_selection=chosen, tags=ends)
     shop.instance.report_run_failed(other)
     assert watched.launch(watched.tick()[0]).success
