@@ -139,7 +139,7 @@ def _run(
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
     from assay.assets.dagster.sessions import kept_sessions
-    from assay.assets.dagster.stopping import finish_gently
+    from assay.assets.stopping import finish_gently
 
     def heard() -> None:
         err.print("Stopping when the current step has committed (Ctrl-C again: at once).")

@@ -15,8 +15,8 @@ from assay.assets.dagster.jobs import HIDDEN
 from assay.assets.dagster.partitions import definition_of, our_key
 from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
 from assay.assets.dagster.run_recovery import beating
-from assay.assets.dagster.stopping import REQUESTED
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute, place_of
+from assay.assets.stopping import REQUESTED
 from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.tables.run_record import Run

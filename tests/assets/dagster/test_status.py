@@ -16,9 +16,9 @@ from assay.assets import outages
 from assay.assets.dagster import to_dagster
 from assay.assets.dagster.history import RanRun, unresolved
 from assay.assets.dagster.materialize import materialize
-from assay.assets.dagster.stopping import finish_gently
 from assay.assets.declarations import declarations
 from assay.assets.planning.pending import consequences
+from assay.assets.stopping import finish_gently
 from assay.cli import main
 from assay.errors import PanicError, panics_as_errors
 
