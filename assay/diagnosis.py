@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError, nearest, plural
+from assay.features.storage.scratch import free_scratch
 from assay.optional import EXTRAS
 from assay.settings import SECRETS_DIR, Settings
 from assay.store import Store
@@ -47,6 +48,7 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
         "lineage store": _lineage,
         "disk": _space,
         "writing": _writing,
+        "scratch": _scratch,
         "clocks": lambda store: clock(store.lake, store.settings.landing_path),
     }
     if dagster is not None:
@@ -175,6 +177,16 @@ def _space(store: Store) -> str:
 
 def _writing(store: Store) -> str:
     return "; ".join(map(writable, dict.fromkeys([store.settings.home, *_local_lake(store)])))
+
+
+def _scratch(store: Store) -> str:
+    """What killed processes left is deleted at once: nobody can want it."""
+    count, size = free_scratch(store.settings.home)
+    return (
+        f"{size:,} bytes in {plural(count, 'folder')} of killed processes: freed"
+        if count
+        else "nothing of killed processes"
+    )
 
 
 def _local_lake(store: Store) -> list[Path]:

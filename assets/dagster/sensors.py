@@ -22,6 +22,7 @@ from assay.assets.planning.pending import summarised, waiting_steps
 from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 from assay.errors import plural
+from assay.features.storage.scratch import free_scratch
 
 if TYPE_CHECKING:
     from assay.assets.dagster.jobs import Job
@@ -56,6 +57,7 @@ def arrivals(
         if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
         env = resources()
+        free_scratch(env.settings.home)  # it may be what fills the disk
         memory = read_memory(context.cursor)
         if (lack := outage_now(env, [Path(context.instance.root_directory)])) is not None:
             before = read_outage(context.cursor)

@@ -7,7 +7,7 @@ and what to do.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,6 +85,7 @@ def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
         raise NotReady(f"{source.name} has delivered nothing for {key}.")
     before = _at(env.lake, source.raw)
     taken: list[Delivery] = []
+    resent: list[str] = []
     for delivery in listed:
         if delivery.superseded_by is not None:
             continue
@@ -94,11 +95,14 @@ def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
             if source.partitioning.is_partitioned:  # without, everything that was read before is listed again
                 message = f"{delivery.path} has the same bytes as {first}: taken once."
                 tx.check(CheckResult(RESENT, source.raw, passed=False, severity="info", invalid=1, message=message))
+                resent.append(delivery.path)
             continue
         taken.append(delivery)
         tx.sources.append(_source_file(delivery, rows=0))
     if not taken and not source.partitioning.is_partitioned:
         raise NotReady(f"{source.name} has delivered nothing new.")
+    if resent:  # no row changes, but the verdict does
+        tx.work = replace(tx.work, params={**tx.work.params, RESENT: " ".join(sorted(resent))})
     return _Observed(listed, taken)
 
 

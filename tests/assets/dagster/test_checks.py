@@ -1,13 +1,16 @@
 """One rule is one asset check: its counts, examples and quarantine snapshot, what blocks, and each day's own verdict."""
 
+import io
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.event_api import PartitionKeyFilter
 
 from assay.assets.dagster.definitions import partitions_by_table
 from assay.assets.dagster.to_dagster import build_asset
+from assay.cli import main
 
 ORDERS = dg.AssetKey(["clean", "orders"])
 AMOUNT = dg.AssetCheckKey(ORDERS, "amount__ge")
@@ -25,6 +28,56 @@ def materialise(shop: Any, number: int) -> dg.ExecuteInProcessResult:
 
 def verdict(result: dg.ExecuteInProcessResult, name: str) -> Any:
     return next(item for item in result.get_asset_check_evaluations() if item.check_name == name)
+
+
+def test_rows_of_a_year_that_python_does_not_have_are_shown_and_the_run_succeeds(
+    new_shop: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They can be stored and counted. Only whoever looks at them in Python must not fail, after the commit least of all."""
+    new_shop.redeclare(lambda text: text.replace('(".csv",)', '(".parquet",)'))
+    at = pl.Series("at", [1_772_300_000_000_000, 500_000_000_000_000_000], pl.Int64).cast(pl.Datetime("us", "UTC"))
+    orders = pl.DataFrame({"order_id": ["1", "2"], "shopper": ["Ada", "Bob"], "amount": [1.0, 2.0]}).with_columns(at)
+    content = io.BytesIO()
+    orders.write_parquet(content)
+    new_shop.drop(1, content.getvalue(), "a.parquet")
+    result = materialise(new_shop, 1)
+    assert result.success
+    shown = {name: item.value for name, item in verdict(result, "at__dtype").metadata.items()}
+    assert (shown["rows_evaluated"], shown["rows_invalid"]) == (2, 1)
+    assert "‹outside of the years 1 to 9999›" in shown["examples"]
+    for options in ([], ["--json"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["quarantine", "show", "orders", *options])
+        assert ended.value.code == 0
+        assert "‹outside of" in capsys.readouterr().out
+
+
+def test_what_arrives_late_and_changes_no_row_changes_the_verdict_for_good(new_shop: Any) -> None:
+    """Of the clean table nothing changes, so that only its commit can say what is true of the batch now."""
+
+    def said(table: str, name: str) -> tuple[int, int]:
+        commit = new_shop.env.lake.table(table).at().writer_of(new_shop.day(1))
+        (check,) = [check for check in commit.checks if check["name"] == name]
+        return check["evaluated"], check["invalid"]
+
+    def made(result: dg.ExecuteInProcessResult) -> Any:
+        (event,) = [e for e in result.get_asset_materialization_events() if e.asset_key == ORDERS]
+        return event.materialization.tags["dagster/data_version"]
+
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    first = materialise(new_shop, 1)
+    new_shop.drop(1, new_shop.csv(1, -1.0, first=2), "late.csv")
+    late = materialise(new_shop, 1)
+    assert said("clean/orders", "amount.ge") == (2, 1)
+    new_shop.drop(1, new_shop.csv(1, 1.0), "again.csv")
+    again = materialise(new_shop, 1)
+    assert said("raw/orders", "resent")[1] == 1
+    assert "same bytes as" in verdict(again, "resent").description
+    for result in (again, materialise(new_shop, 1)):
+        shown = {name: item.value for name, item in verdict(result, "amount__ge").metadata.items()}
+        assert (shown["rows_evaluated"], shown["rows_invalid"]) == (2, 1)
+    assert made(first) == made(late) == made(again), "the rows are the same: nothing downstream is stale"
+    assert new_shop.due() == []
 
 
 def blocking(shop: Any, share: float) -> None:

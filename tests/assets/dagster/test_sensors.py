@@ -20,6 +20,7 @@ from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
 from assay.assets.steps.step import execute
+from assay.features.storage.scratch import FOLDER
 
 
 class Watched:
@@ -164,6 +165,14 @@ def test_a_run_whose_process_was_killed_holds_up_nothing(new_shop: Any) -> None:
     assert new_shop.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
     new_shop.instance.report_run_canceled(other)
     assert len(watched.tick()) == 1
+
+
+def test_what_a_killed_run_left_on_disk_is_freed_at_the_next_look(new_shop: Any) -> None:
+    dead = new_shop.home / FOLDER / "dead"
+    (dead / "rows").mkdir(parents=True)
+    (dead / "lock").touch()  # which nobody holds
+    Watched(new_shop).tick()
+    assert not dead.exists()
 
 
 def test_an_upstream_that_has_not_arrived_makes_no_failed_run(new_shop: Any) -> None:
