@@ -3,6 +3,8 @@
 import re
 import socket
 import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -12,7 +14,7 @@ from dagster._core.events import StepMaterializationData
 from assay.assets.dagster import lost_runs, run_requests, sensors
 from assay.assets.dagster.definitions import definitions_of, partitions_by_table
 from assay.assets.dagster.jobs import RANGE_TAG
-from assay.assets.dagster.lost_runs import OUTAGES_TAG
+from assay.assets.dagster.lost_runs import OUTAGES_TAG, given_up
 from assay.assets.dagster.materialize import run_unit
 from assay.assets.dagster.run_recovery import PROCESS_TAG
 from assay.assets.dagster.run_requests import ATTEMPTS, OUTAGES
@@ -199,6 +201,14 @@ def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, mon
     run = shop.instance.create_run_for_job(job, asset_selection=chosen, tags={**ends, "assay/attempt": str(ATTEMPTS)})
     shop.instance.report_run_failed(run)
     assert watched.tick() == []
+    command = f"assay materialize raw/orders --partition {shop.day(2)} --force"
+    assert watched.reason == f"Given up after runs that died: raw/orders {shop.day(2)} (`{command}` asks again)."
+    (told,) = given_up(shop.instance, shop.steps, {}, "", datetime.now(UTC))
+    assert told.command == command
+    (unit,) = planned_runs(stages(shop.steps)[0], shop.env, lambda _: [shop.day(2)], force=True)
+    unit = replace(unit, steps=unit.steps[:1])
+    assert run_unit(unit, definitions_of(shop.steps), shop.instance, force=True).success
+    assert (watched.tick(), watched.reason) == ([], "Everything is up to date.")
     other = shop.instance.create_run_for_job(job, asset_selection=chosen, tags=ends)
     shop.instance.report_run_failed(other)
     assert watched.launch(watched.tick()[0]).success
