@@ -129,12 +129,13 @@ def _database_error(problem: Exception) -> str:
 
 def _project(_store: Store) -> str:
     """Whether everything that the project declares can be loaded."""
-    from assay.assets.declarations import declarations
+    from assay.assets.declarations import declarations, require_declarations
     from assay.assets.project import find_project
 
     project = find_project()
     if project is None:
         return "none here (`assay init NAME` writes one)"
+    require_declarations(project)
     declared = declarations(project)
     if declared.broken:
         raise AssayError(" ".join(map(str, declared.broken)))

@@ -83,7 +83,9 @@ class Look:
     requests: list[dg.RunRequest] = field(default_factory=list)
     memory: Mapping[str, Asked] = field(default_factory=dict)
     incidents: list[str] = field(default_factory=list)  # new ones
-    refused: list[str] = field(default_factory=list)  # stale, but answered: it needs another file or other code
+    answered: list[str] = field(
+        default_factory=list
+    )  # stale, but run before and failed: it needs other data or other code
     pausing: list[str] = field(default_factory=list)  # died, and is requested again later
 
 
@@ -169,7 +171,7 @@ def _decide(
             return before, None
         attempt = before.attempt + (not outages)
     elif before is not None and not new:
-        found.refused.append(str(unit))
+        found.answered.append(str(unit))
         return before, None
     else:
         attempt, outages = 1, 0

@@ -21,6 +21,7 @@ from assay.assets.dagster.to_dagster import environment
 from assay.assets.outages import outage_now
 from assay.assets.planning.pending import summarised, waiting_steps
 from assay.assets.planning.plan import planned_runs, stages
+from assay.assets.planning.refused import AGAIN, forget_withdrawn, staying_refused
 from assay.assets.steps.step import Resources, Step
 from assay.errors import plural
 from assay.features.storage.scratch import free_scratch
@@ -80,8 +81,12 @@ def arrivals(
             found = replace(found, pausing=[*found.pausing, *lost.later])
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
+        forget_withdrawn(steps, env)
+        refused = [one.place for one in staying_refused(steps, env)]
         waits = summarised(waiting_steps(steps, env, latest=LATEST))
-        return dg.SensorResult(skip_reason=dg.SkipReason(_nothing_to_do(found, given_up, waits)), cursor=cursor)
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(_nothing_to_do(found, given_up, refused, waits)), cursor=cursor
+        )
 
     return sensor
 
@@ -95,13 +100,18 @@ def _waiting(steps: Sequence[Step], env: Resources) -> str:
     return f"{plural(count, 'run')} wait{'s' if count == 1 else ''}"
 
 
-def _nothing_to_do(found: Look, given_up: Sequence[GivenUp], waits: Sequence[str]) -> str:
+def _nothing_to_do(found: Look, given_up: Sequence[GivenUp], refused: Sequence[str], waits: Sequence[str]) -> str:
     """Why no run is requested: what is open, in sentences."""
     parts = [
         *found.incidents,
         in_one_line(given_up),
         f"Died, and is requested again later: {'; '.join(found.pausing[:5])}." if found.pausing else "",
-        f"Refused, and waits for another file or other code: {'; '.join(found.refused[:5])}." if found.refused else "",
+        f"Refused, and waits for {AGAIN}: {_few(refused)}." if refused else "",
+        f"Failed, and waits for other data or other code: {_few(found.answered)}." if found.answered else "",
         *(f"{text}." for text in waits),
     ]
     return " ".join(part for part in parts if part) or "Everything is up to date."
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    return "; ".join([*names[:most], *([f"{len(names) - most} more"] if len(names) > most else [])])

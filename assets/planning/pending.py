@@ -11,7 +11,7 @@ from typing import Any
 from assay.assets.planning.held import Staying, counted, learns_from, stays_of
 from assay.assets.planning.plan import Chosen, PlannedRun, partitions_of, stages
 from assay.assets.steps.plan_store import Latest
-from assay.assets.steps.step import Resources, Step, not_ready, stale
+from assay.assets.steps.step import Resources, Step, look, not_ready
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import shared
 
@@ -23,7 +23,7 @@ class Waiting:
     Attributes:
         waits_for: the table that is missing; empty where it is no table.
         because: why that one is missing.
-        delivered: whether what is missing has been delivered, and was refused or not been run yet.
+        delivered: whether what is missing has been delivered, and was refused, failed or not been run yet.
     """
 
     table: str
@@ -94,9 +94,10 @@ def _cause(table: str, key: str | None, env: Resources, writers: Mapping[str, St
     reason = not_ready(writer, env, key)
     if reason is not None:
         return _cause(reason.table, key, env, writers) or (False, str(reason))
-    if stale(writer, env, key):
-        return True, f"{writer.outputs[0]} was refused, or has not been run yet"
-    return None
+    seen = look(writer, env, key)
+    if seen.refused is not None:
+        return True, f"{writer.outputs[0]} was refused"
+    return (True, f"{writer.outputs[0]} has not been run yet, or failed") if seen.stale else None
 
 
 def _is_there(lake: Lake, table: str, key: str | None) -> bool:

@@ -50,6 +50,7 @@ def raw_step(source: Source) -> Step:
         landed=(lambda env: reader.partitions(env.settings, source.partitioning)) if partitioned else None,
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=() if reader.extracts else checks,
+        judged_by=contract_info(source.contract).digest,
         kinds=reader.kinds,
         columns={source.raw: delivered_notes(source.contract)},
         owner=contract_info(source.contract).owner or "",

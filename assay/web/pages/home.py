@@ -16,6 +16,7 @@ from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.drawing import Badge, checks_badge, cut
 from assay.web.html import HEADERS, link, page
+from assay.web.missing import Missing, MissingBatches
 from assay.web.node_labels import LONGEST, dataset_id, graph_link, heading, near_tables, style_of, table_kind
 from assay.web.values import answer_text, metrics, moment
 
@@ -31,7 +32,7 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         return page(
             "home.html",
             q="",
-            tables=[_table(name, state) for name, state in states],
+            tables=_tables(states, MissingBatches(lake)),
             models=_models(states),
             predictions=_predictions(states),
         )
@@ -68,13 +69,25 @@ def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
             yield name, problem
 
 
-def _table(name: str, state: TableState | AssayError) -> dict[str, Any]:
+def _tables(states: list[tuple[str, TableState | AssayError]], missing: MissingBatches) -> list[dict[str, Any]]:
+    rows = [_table(name, state, missing.of(name)) for name, state in states]
+    rows += [_never_made(name, lacks) for name in missing.never_made() if (lacks := missing.of(name)) is not None]
+    return sorted(rows, key=lambda row: row["name"])
+
+
+def _never_made(name: str, lacks: Missing) -> dict[str, Any]:
+    row = _table(name, AssayError(f"There is no version yet. {lacks.heading}."), lacks)
+    return row | {"href": lacks.href, "impact": ""}
+
+
+def _table(name: str, state: TableState | AssayError, lacks: Missing | None) -> dict[str, Any]:
     row = {
         "name": name,
         "style": style_of(table_kind(name)),
         "href": graph_link(dataset_id(name)),
         "impact": link(f"/impact/{name}"),
         "problem": str(state) if isinstance(state, AssayError) else "",
+        "missing": lacks,
     }
     if isinstance(state, AssayError):
         return row

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.verdict import found_something, warned, was_handled
-from assay.features.tables.lake import Lake
+from assay.features.tables.lake import Lake, TableMissing
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page
+from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
 from assay.web.values import moment
 
@@ -23,6 +24,8 @@ def versions_page(lake: Lake, request: Request) -> Response:
     table, text = request.path_params["table"], request.query_params.get("until", "")
     if text and not (text.isascii() and text.isdecimal()):
         raise PageError(400, "No such version", "until is not a whole number.", "Leave it out for the newest versions.")
+    missing = MissingBatches(lake).of(table)
+    refused = missing.rows() if missing else []
     try:
         log = lake.table(table).at().index
         until = min(log.latest, int(text)) if text else log.latest
@@ -30,6 +33,9 @@ def versions_page(lake: Lake, request: Request) -> Response:
         rest = log.count_by_runs(until) - len(newest[:LISTED])
         listed = [log.commit(version) for version in newest[:LISTED]]
     except AssayError as problem:
+        if missing is not None and isinstance(problem, TableMissing):
+            words = {"table": table, "style": style_of(table_kind(table)), "missing": missing, "refused": refused}
+            return page("versions.html", graph="", versions=[], older="", rest=0, **words)
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
     earlier = dict(pairwise(newest))
@@ -38,6 +44,8 @@ def versions_page(lake: Lake, request: Request) -> Response:
         table=table,
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
+        missing=missing,
+        refused=refused,
         versions=[_version(table, commit, earlier.get(commit.version)) for commit in listed],
         older=link(f"/versions/{table}", until=str(newest[LISTED])) if rest else "",
         rest=rest,

@@ -109,7 +109,7 @@ def test_what_waits_although_the_sensor_runs_is_a_backlog(shop: Any, daemon: Dae
     assert backlog().endswith("which is going on")
     shop.drop(1, b"", "later.csv")
     shop.run()
-    assert backlog(NOW) == "nothing waits", "refused batches are another finding"
+    assert backlog(NOW) == "nothing waits; 1 refused batch stays refused (`assay status`)", "which is another finding"
 
 
 def test_history_that_nothing_removes_is_named(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
