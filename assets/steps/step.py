@@ -103,7 +103,12 @@ class Step:
 
     @property
     def name(self) -> str:
-        return self.outputs[0].replace("/", "__")
+        return step_name(self.outputs[0])
+
+
+def step_name(table: str) -> str:
+    """The name of the step whose first output is this table."""
+    return table.replace("/", "__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +299,7 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
             with panics_as_errors(step.outputs[0]):
                 keys = step.batches(env) if step.batches else [partition]
         except Exception as problem:
-            found[step.name] = _digest(problem)
+            found[step.name] = _digest(step, problem)
             continue
         for key in keys:
             tx = Transaction(env.lake, work_of(step, key))
@@ -305,7 +310,7 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
             except NotReady:
                 continue
             except Exception as problem:
-                found[place_of(step, key)] = _digest(problem)
+                found[place_of(step, key)] = _digest(step, problem)
     return found
 
 
@@ -323,8 +328,9 @@ def _release() -> str:
     return version("assay")
 
 
-def _digest(problem: Exception) -> str:
-    return hashlib.sha256(f"cannot: {problem}".encode()).hexdigest()
+def _digest(step: Step, problem: Exception) -> str:
+    """Of what cannot even be looked at: another declaration may be able to, although the error reads the same."""
+    return hashlib.sha256(f"cannot: {step.code_version} {problem}".encode()).hexdigest()
 
 
 def place_of(step: Step, key: str | None) -> str:
