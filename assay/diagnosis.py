@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError, nearest, plural
+from assay.features.storage.scratch import free_scratch
 from assay.optional import EXTRAS
 from assay.settings import SECRETS_DIR, Settings
 from assay.store import Store
@@ -47,6 +48,7 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
         "lineage store": _lineage,
         "disk": _space,
         "writing": _writing,
+        "scratch": _scratch,
         "clocks": lambda store: clock(store.lake, store.settings.landing_path),
     }
     if dagster is not None:
@@ -127,12 +129,13 @@ def _database_error(problem: Exception) -> str:
 
 def _project(_store: Store) -> str:
     """Whether everything that the project declares can be loaded."""
-    from assay.assets.declarations import declarations
+    from assay.assets.declarations import declarations, require_declarations
     from assay.assets.project import find_project
 
     project = find_project()
     if project is None:
         return "none here (`assay init NAME` writes one)"
+    require_declarations(project)
     declared = declarations(project)
     if declared.broken:
         raise AssayError(" ".join(map(str, declared.broken)))
@@ -177,6 +180,16 @@ def _writing(store: Store) -> str:
     return "; ".join(map(writable, dict.fromkeys([store.settings.home, *_local_lake(store)])))
 
 
+def _scratch(store: Store) -> str:
+    """What killed processes left is deleted at once: nobody can want it."""
+    count, size = free_scratch(store.settings.home)
+    return (
+        f"{size:,} bytes in {plural(count, 'folder')} of killed processes: freed"
+        if count
+        else "nothing of killed processes"
+    )
+
+
 def _local_lake(store: Store) -> list[Path]:
     return [Path(store.lake.storage.root)] if store.lake.storage.is_local else []
 
@@ -212,12 +225,14 @@ def _of_dagster(home: Path) -> dict[str, Callable[[Store], str]]:
 def _landing(store: Store) -> str:
     """Whether everything that was delivered lies where a source looks for it."""
     from assay.assets.project import find_project
-    from assay.assets.sources.source import unread
+    from assay.assets.sources.source import outside
+    from assay.assets.steps.raw import unread_of
 
     sources = store.sources() if find_project() is not None else []
-    if messages := [message for source in sources for message in unread(source, store.settings)]:
+    if messages := unread_of(sources, store.env(recording=False)):
         raise AssayError(" ".join(messages))
-    return f"{store.settings.landing_path}, {plural(len(sources), 'source')}"
+    left_out = [text for source in sources if (text := outside(source, store.settings))]
+    return " ".join([f"{store.settings.landing_path}, {plural(len(sources), 'source')}", *left_out])
 
 
 def _model(store: Store) -> str:

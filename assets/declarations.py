@@ -68,6 +68,18 @@ def declarations(project: Project) -> Declarations:
     return Declarations(items, tuple(broken), ordered(steps))
 
 
+def require_declarations(project: Project) -> None:
+    """Raise AssayError for a project that declares nothing: nothing of it can be up to date."""
+    declared = declarations(project)
+    if declared.items or declared.broken:
+        return
+    raise AssayError(
+        f"Project {project.name} declares nothing: there is no source, view, training set, model or step in "
+        f"{', '.join(project.domains)} ({', '.join(str(place_of(name, project.root)) for name in project.domains)}). "
+        "Put a declaration there, or name its package in `domains` of [tool.assay]."
+    )
+
+
 def _sound_steps(declared: Sequence[tuple[Any, str]], broken: list[BrokenModule]) -> list[Step]:
     """The steps of all declarations that can have some. Adds to `broken` what cannot, with its module."""
     items = [item for item, _ in declared]

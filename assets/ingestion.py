@@ -104,10 +104,10 @@ def ingest(source: Source, env: Resources, data: Given, partition: str | None = 
     elif step.batches is not None:
         (partition,) = step.batches(env)
     try:
-        changed = execute(step, env, partition).changed
+        changed = execute(step, env, partition, remembered=False).changed
     except NotReady:
         changed, partition = False, _batch_with(source, env, given)
-    changed |= execute(clean_step(source), env, partition).changed
+    changed |= execute(clean_step(source), env, partition, remembered=False).changed
     return _ingested(source, env, str(partition), changed)
 
 

@@ -15,6 +15,7 @@ from assay.assets.steps.step import Resources
 from assay.errors import AssayError, plural
 from assay.features.retention.checkpoints import MOST_COMMITS, checkpoint, commits_since_checkpoint
 from assay.features.retention.vacuum import plan_vacuum
+from assay.features.storage.scratch import free_scratch
 from assay.lineage.delivery.recorder import SPOOL, EventRecorder
 
 _WAIT_SECONDS = 2.0
@@ -60,6 +61,7 @@ def keep_up(
     return [
         _checkpoints(env, do=do),
         _spooled(env, home, do=do),
+        _scratch(home, do=do),
         _unended(env, over, do=do),
         small([*own, *files], do=do),
         _old_versions(env),
@@ -94,6 +96,11 @@ def _spooled(env: Resources, home: Path, *, do: bool) -> Upkeep:
         except Exception as problem:  # the store is still away; the file stays
             kept += f" The lineage store does not take them ({type(problem).__name__})."
     return Upkeep("lineage spool", count, f"{plural(count, 'event')} beside the lineage store.{kept}", done)
+
+
+def _scratch(home: Path, *, do: bool) -> Upkeep:
+    count, size = free_scratch(home, do=do)
+    return Upkeep("scratch", count, f"{size:,} bytes in {plural(count, 'folder')} of killed processes.", do)
 
 
 def _unended(env: Resources, over: Callable[[str], bool], *, do: bool) -> Upkeep:

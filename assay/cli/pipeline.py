@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from assay.assets.dagster.materialize import Summary
     from assay.assets.planning.plan import Chosen
+    from assay.assets.planning.refused import Refused
     from assay.assets.steps.step import Resources, Step
     from assay.store import Store
 
@@ -42,7 +43,9 @@ def materialize(
 
     ASSETS are table names (clean/tickets), folders (clean/), or names with everything upstream (+predictions/router).
     Without any, everything. A batch that is refused stops itself and what needs it; the rest goes on, and the exit code
-    is 3. What waits for an upstream is named and is no failure. Ctrl-C stops when the current step has committed (130).
+    is 3. It is run again when another file, another declaration or other looked-up tables are there, or if its partition is
+    chosen, or with --force. What waits for an upstream is named and is no failure. Ctrl-C stops when the current step has
+    committed (130).
 
     \b
     Examples:
@@ -53,14 +56,16 @@ def materialize(
     """
     if not dry_run:
         require("dagster", "Running the pipeline")
-    from assay.assets.declarations import declarations, pipeline
+    from assay.assets.declarations import declarations, pipeline, require_declarations
     from assay.assets.planning.held import with_what_they_hold
     from assay.assets.planning.pending import summarised, waiting_steps
     from assay.assets.planning.plan import never_made, select, waiting
+    from assay.assets.planning.refused import forget_withdrawn, staying_refused
     from assay.assets.project import active_project
     from assay.store import open_store
 
     project = active_project()
+    require_declarations(project)
     broken = declarations(project).broken
     for module in broken:
         err.print(f"[red]✗[/red] {escape(str(module))}", highlight=False, soft_wrap=True)
@@ -70,10 +75,10 @@ def materialize(
     chosen = chosen_partitions(partition, range_, steps)
     store = open_store()
     if dry_run:
-        _tell_plan(steps, pipeline(project), store.env(recording=False), chosen, force=force, as_json=as_json)
-        for reason in [] if chosen or as_json else unread_of(store):
+        stays = _tell_plan(steps, pipeline(project), store.env(recording=False), chosen, force=force, as_json=as_json)
+        for reason in [] if chosen or as_json else [*unread_in(store), *outside_in(store)]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
-        return EXIT_NO if broken else EXIT_DONE
+        return EXIT_NO if broken or stays else EXIT_DONE
     started = time.monotonic()
     summary, still = _run(steps, store, chosen, force=force, project=project.name, as_json=as_json)
     nothing = [] if summary.results or summary.left or not chosen else waiting(steps, store.env(), chosen)
@@ -82,6 +87,10 @@ def materialize(
     if still and not as_json:
         err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
     env = store.env(recording=False)
+    if not chosen:
+        forget_withdrawn(pipeline(project), env)
+    just_now = {(result.unit.partition, table) for result in summary.failed for table in result.failed}
+    refused = [] if summary.left else staying_refused(steps, env, chosen)
     waits = [] if summary.left else waiting_steps(pipeline(project), env, chosen, latest=None if chosen else LATEST)
     waits = [one for one in waits if any(one.table in step.outputs for step in steps)]
     never = [] if chosen or summary.left else never_made(steps, env)
@@ -89,15 +98,18 @@ def materialize(
     if as_json:
         answer = {"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)}
         waiting_now = [one.to_dict() for one in waits]
-        print_json(answer | {"waiting": waiting_now, "left": summary.left, "upstream": before})
+        stays = [one.to_dict() for one in refused]
+        print_json(answer | {"refused": stays, "waiting": waiting_now, "left": summary.left, "upstream": before})
     else:
-        _summarise(summary, time.monotonic() - started, complete=not (waits or never or before))
-        unread = [] if chosen or summary.left else unread_of(store)
+        _summarise(summary, time.monotonic() - started, complete=not (refused or waits or never or before))
+        _tell_refused([one for one in refused if (one.partition, one.table) not in just_now])
+        unread = [] if chosen or summary.left else unread_in(store)
         for reason in [*unread, *(f"{text}." for text in summarised(waits)), *never, *before[:5]]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if summary.left:
         return EXIT_STOPPED
-    return EXIT_NO if summary.failed or broken or before or any(one.delivered for one in waits) else EXIT_DONE
+    missing = summary.failed or refused or broken or before or any(one.delivered for one in waits)
+    return EXIT_NO if missing else EXIT_DONE
 
 
 def _upstream_to_do(
@@ -105,11 +117,18 @@ def _upstream_to_do(
 ) -> list[str]:
     """What stands upstream of the chosen steps, was not among them, and was refused or has not been run."""
     from assay.assets.planning.plan import planned_runs, select, stages
+    from assay.assets.planning.refused import staying_refused
 
     upstream = select(all_steps, [f"+{step.outputs[0]}" for step in steps])
     others = [step for step in upstream if step not in steps]
     planned = [unit for stage in stages(others) for unit in planned_runs(stage, env, chosen)]
-    return [f"{unit} was refused, or has not been run yet; it stands upstream." for unit in planned]
+    refused = staying_refused(others, env, chosen)
+    places = {(one.partition, one.table) for one in refused}
+    return [f"{one.place}, which stands upstream, is refused: {one.refusal.problem}" for one in refused] + [
+        f"{unit}, which stands upstream, has not been run yet, or failed."
+        for unit in planned
+        if not all((unit.partition, step.outputs[0]) in places for step in unit.steps)
+    ]
 
 
 def _run(
@@ -120,7 +139,7 @@ def _run(
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
     from assay.assets.dagster.sessions import kept_sessions
-    from assay.assets.dagster.stopping import finish_gently
+    from assay.assets.stopping import finish_gently
 
     def heard() -> None:
         err.print("Stopping when the current step has committed (Ctrl-C again: at once).")
@@ -158,17 +177,33 @@ def _tell_plan(
     *,
     force: bool,
     as_json: bool,
-) -> None:
-    """What would run now, and what that makes stale; nothing is run, and Dagster is not asked."""
+) -> "Sequence[Refused]":
+    """What would run now, and what that makes stale, and what is refused and would not run; nothing is run, and Dagster is not
+    asked."""
     from assay.assets.planning.held import staying
     from assay.assets.planning.pending import consequences, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
+    from assay.assets.planning.refused import staying_refused
 
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env, chosen, force=force)]
+    refused = staying_refused(steps, env, chosen)
+    again = {(unit.partition, table) for unit in planned for table in unit.tables}
+    stays = [one for one in refused if (one.partition, one.table) not in again]
+    tried = [
+        [one.table for one in refused if one.partition == unit.partition and one.table in unit.tables]
+        for unit in planned
+    ]
     if as_json:
-        print_json([{"partition": unit.partition, "assets": unit.tables} for unit in planned])
-        return
-    out.print("\n".join(str(unit) for unit in planned) or "Nothing would run.", markup=False, highlight=False)
+        print_json(
+            [
+                {"partition": unit.partition, "assets": unit.tables, "refused": tables}
+                for unit, tables in zip(planned, tried, strict=True)
+            ]
+        )
+        return stays
+    lines = [f"{unit}{_refused_before(tables)}" for unit, tables in zip(planned, tried, strict=True)]
+    out.print("\n".join(lines) or "Nothing would run.", markup=False, highlight=False, soft_wrap=True)
+    _tell_refused(stays)
     lines, stay = consequences(planned, all_steps, env)
     now = [] if force else staying(steps, env, chosen, latest=None if chosen else LATEST)
     reached = {one.table for one in stay}
@@ -177,15 +212,40 @@ def _tell_plan(
     waits = waiting_steps(steps, env, chosen, latest=None if chosen else LATEST)
     for reason in [*summarised(waits), *([] if chosen or planned else never_made(steps, env))]:
         err.print(reason, markup=False, highlight=False, soft_wrap=True)
-    if not planned and not waits and not now:
+    if not planned and not waits and not now and not refused:
         out.print("Everything is up to date.")
+    return stays
 
 
-def unread_of(store: "Store") -> list[str]:
-    """What was delivered to folders that no declared source reads."""
-    from assay.assets.sources.source import unread
+def _refused_before(tables: "Sequence[str]") -> str:
+    return f" (of these {', '.join(tables)} refused the same before)" if tables else ""
 
-    return [message for source in store.sources() for message in unread(source, store.settings)]
+
+def _tell_refused(stays: "Sequence[Refused]", most: int = 5) -> None:
+    """What is not run again by itself."""
+    from assay.assets.planning.refused import AGAIN
+
+    if not stays:
+        return
+    err.print(f"Refused, and not run again before there is {AGAIN}:", soft_wrap=True)
+    for one in stays[-most:]:
+        err.print(f"  {one}", markup=False, highlight=False, soft_wrap=True)
+    if len(stays) > most:
+        err.print(f"  and {len(stays) - most} earlier ones (`assay status`)", markup=False)
+
+
+def unread_in(store: "Store") -> list[str]:
+    """What was delivered and is not read by any declared source."""
+    from assay.assets.steps.raw import unread_of
+
+    return unread_of(store.sources(), store.env(recording=False))
+
+
+def outside_in(store: "Store") -> list[str]:
+    """What was delivered for a time of which no declared source has partitions."""
+    from assay.assets.sources.source import outside
+
+    return [text for source in store.sources() if (text := outside(source, store.settings))]
 
 
 def chosen_partitions(partition: str | None, range_: str | None, steps: "Sequence[Step]") -> "Chosen | None":

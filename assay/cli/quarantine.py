@@ -87,6 +87,7 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     """
     from assay.assets.declarations import sources
     from assay.checks import mask
+    from assay.checks.validation.masking import readable
 
     store, table = open_store(), Kind.QUARANTINE.table(source)
     rows = _rows(store, table, partition)
@@ -97,7 +98,7 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     if declared_source is not None and not unmask:
         frame = mask(frame, declared_source.contract)
     frame = _with_decisions(store, source, frame.with_columns(_row_name(), _read_from(store, table, frame)))
-    frame = frame.drop("_source_sha256", "_batch_id", "_ingested_at", "_line", strict=False)
+    frame = readable(frame.drop("_source_sha256", "_batch_id", "_ingested_at", "_line", strict=False))
     if as_json:
         print_json(frame.to_dicts())
         return

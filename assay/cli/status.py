@@ -1,5 +1,6 @@
 """`assay status`: how everything stands, for whoever looks in the morning."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,10 @@ from assay.errors import plural
 from assay.store import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assay.assets.dagster.history import RanRun
+    from assay.assets.steps.step import Resources, Step
 
 RUNS = 200  # that are looked at for failures
 
@@ -22,60 +26,64 @@ RUNS = 200  # that are looked at for failures
 def status(shown: int, as_json: bool) -> int:
     """Say what is up to date, what waits for what, what was refused and why, what was given up, and the last runs.
 
-    Exit code 3 if something needs a person: a batch that was refused, runs that were given up, or an outage, such as a full
-    disk. Waiting needs nobody.
+    Exit code 3 if something needs a person: a batch that is refused, a run that failed or was given up, or an outage, such as
+    a full disk. Waiting needs nobody.
 
     \b
     Examples:
       assay status
       assay status --json
     """
-    from assay.assets.declarations import declarations, pipeline
+    from assay.assets.declarations import declarations, pipeline, require_declarations
     from assay.assets.outages import outage_now
     from assay.assets.planning.held import staying
     from assay.assets.planning.pending import summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
+    from assay.assets.planning.refused import AGAIN, staying_refused
     from assay.assets.project import active_project
 
     project = active_project()
+    require_declarations(project)
     steps, env = pipeline(project), open_store().env(recording=False)
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
     waits, never, stay = waiting_steps(steps, env), never_made(steps, env), staying(steps, env)
     lack = outage_now(env, [dagster_home()])
     try:
-        runs, failures, given_up, since = _history(project.name, lack or "")
+        runs, failures, given_up, since = _history(project.name, steps, env, lack or "")
     except Exception:
         if lack is None:
             raise
         runs, failures, given_up, since = [], [], [], ""  # Dagster's database needs what is lacking
+    refused = staying_refused(steps, env)
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
-    stale = {(unit.partition, table) for unit in planned for table in unit.tables}
-    refused = [run for run in failures if stale & {(run.partition, table) for table in run.assets}]
+    failed = [found for run in failures if (found := _still_failed(run, steps, env)) is not None]
     broken = declarations(project).broken
     if as_json:
         print_json(
             {
-                "up_to_date": not planned and not waits and not never and not broken,
+                "up_to_date": not (planned or waits or never or refused or broken),
                 "stale": [{"partition": unit.partition, "assets": unit.tables} for unit in planned],
                 "outage": outage,
                 "waiting": [one.to_dict() for one in waits],
                 "never_made": never,
                 "staying": [one.to_dict() for one in stay],
-                "refused": [run.to_dict() for run in refused],
+                "refused": [one.to_dict() for one in refused],
+                "failed": [run.to_dict() for run in failed],
                 "given_up": given_up,
                 "broken": [str(module) for module in broken],
                 "runs": [run.to_dict() for run in runs[:shown]],
             }
         )
     else:
-        if not (planned or waits or never or broken):
+        if not (planned or waits or never or refused or broken):
             but = " but for what stays as declared" if stay else ""
             out.print(f"Everything is up to date{but}: {len(env.lake.tables())} tables.")
         _section("No run is requested", [outage] if outage else [])
         _section("To be done", [str(unit) for unit in planned])
         _section("Waits", [*summarised(waits, 8), *never])
         _section("Stays as declared (`assay materialize TABLE --force` makes it again)", list(map(str, stay)))
-        _section("Refused or failed", [_failure(run) for run in refused])
+        _section(f"Refused (waits for {AGAIN}; `assay materialize --partition P` tries again)", list(map(str, refused)))
+        _section("Failed", [_failure(run) for run in failed])
         _section("Given up after runs that died", given_up)
         _section("Cannot be loaded", [str(module) for module in broken])
         if runs[:shown]:
@@ -84,15 +92,18 @@ def status(shown: int, as_json: bool) -> int:
                 for run in runs[:shown]
             ]
             print_table(("run", "ended as", "partition", "assets", "at"), rows)
-    return EXIT_NO if refused or given_up or broken or outage else EXIT_DONE
+    return EXIT_NO if refused or failed or given_up or broken or outage else EXIT_DONE
 
 
-def _history(project: str, lack: str) -> "tuple[list[RanRun], list[RanRun], list[str], str]":
+def _history(
+    project: str, steps: "Sequence[Step]", env: "Resources", lack: str
+) -> "tuple[list[RanRun], list[RanRun], list[str], str]":
     """The last runs, those of them that failed and were not made good, what was given up, and since when something lacks."""
     home = dagster_home()
     if not (home / "history").exists() and not (home / "dagster.yaml").exists():
         return [], [], [], ""
-    from assay.assets.dagster.history import given_up, last_runs, outage_since, unresolved
+    from assay.assets.dagster.history import last_runs, outage_since, remembered, unresolved
+    from assay.assets.dagster.lost_runs import given_up
     from assay.assets.dagster.materialize import open_instance, quiet
 
     quiet()
@@ -102,14 +113,34 @@ def _history(project: str, lack: str) -> "tuple[list[RanRun], list[RanRun], list
         return (
             runs,
             unresolved(runs),
-            given_up(instance, project),
+            [str(one) for one in given_up(instance, steps, remembered(instance, project), project, env.now())],
             f" since {since:%Y-%m-%d %H:%M} UTC" if since else "",
         )
 
 
+def _still_failed(run: "RanRun", steps: "Sequence[Step]", env: "Resources") -> "RanRun | None":
+    """What of a run that failed is still to be made, with the reasons of that alone. What is refused is another matter."""
+    from assay.assets.steps.step import look
+
+    makers = {table: step for step in steps for table in step.outputs}
+    open_ = set[str]()
+    for table in run.missing:
+        step = makers.get(table)
+        if step is not None and table not in open_ and step.partitioning.is_partitioned == (run.partition is not None):
+            keys = step.batches(env) if step.batches else [run.partition]
+            if any((seen := look(step, env, key)).stale and seen.refused is None for key in keys):
+                open_ |= set(step.outputs)
+    problems = tuple(problem for problem in run.problems if problem.table in open_ and not problem.refused)
+    if not problems and not (open_ and run.died):
+        return None
+    tables = tuple(table for table in run.missing if table in open_)
+    return replace(run, assets=tables, missing=tables, problems=problems)
+
+
 def _failure(run: "RanRun") -> str:
     what = f"{run.partition or 'all'}: {', '.join(run.assets)}, run {run.run_id[:8]}"
-    return f"{what}{' died' if run.died and not run.problems else ''}{': ' + ' '.join(run.problems) if run.problems else ''}"
+    reasons = " ".join(problem.text for problem in run.problems)
+    return f"{what}{f': {reasons}' if reasons else ' died'}"
 
 
 def _section(title: str, lines: list[str], most: int = 10) -> None:

@@ -20,6 +20,7 @@ from assay.assets.project import active_project
 from assay.cli.output import json_option, print_json
 from assay.cli.pipeline import dagster_home
 from assay.errors import AssayError
+from assay.features.storage.scratch import free_scratch
 from assay.settings import Settings
 
 STOPPING_SECONDS = 20
@@ -45,6 +46,7 @@ def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
     with _alone(home, f"http://127.0.0.1:{port}"):
         for wanted in [port, *([console_port] if console else [])]:
             _require_free(wanted)
+        free_scratch(Settings().home)
         return _serve(home, port, console_port, console=console, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from assay.features.storage.scratch import free_scratch
 from assay.features.tables.guard import ALLOW_ALL, Guard
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder
@@ -61,7 +62,7 @@ class StoreBase:
         over: Callable[[str], bool] = lambda parent_id: False,
         abandoned: timedelta | None = None,
     ) -> list[str]:
-        """Record the end of runs that were killed before they could record it themselves.
+        """Record the end of runs that were killed before they could record it themselves, and free what they left on disk.
 
         Args:
             quiet_seconds: Runs whose start or last commit is younger are left alone.
@@ -71,6 +72,7 @@ class StoreBase:
         Returns:
             The ids of the runs.
         """
+        free_scratch(self.settings.home)
         return self.recorder.recover(self.lake, quiet=timedelta(seconds=quiet_seconds), over=over, abandoned=abandoned)
 
     def forward_events(self, seconds: float = 10, *, refused: bool = False) -> int:

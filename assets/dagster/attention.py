@@ -13,6 +13,7 @@ from assay.assets.dagster.jobs import shown_before
 from assay.assets.dagster.run_recovery import UNFINISHED
 from assay.assets.dagster.run_requests import TRIMMED_TAG
 from assay.assets.planning.plan import planned_runs, stages
+from assay.assets.planning.refused import staying_refused
 from assay.assets.steps.step import Resources, Step
 from assay.errors import AssayError, plural
 
@@ -87,9 +88,15 @@ def backlog(
     open_ = {(run.partition, table) for run in unresolved(runs) for table in run.assets}
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
     waiting = [unit for unit in planned if not {(unit.partition, table) for table in unit.tables} & open_]
+    refused = len(staying_refused(steps, env))
+    stays = (
+        f"; {refused} refused {'batch stays' if refused == 1 else 'batches stay'} refused (`assay status`)"
+        if refused
+        else ""
+    )
     if not waiting:
-        return "nothing waits"
-    text = f"{plural(len(waiting), 'run')} to be made ({waiting[0]}{', …' if waiting[1:] else ''})"
+        return f"nothing waits{stays}"
+    text = f"{plural(len(waiting), 'run')} to be made ({waiting[0]}{', …' if waiting[1:] else ''}){stays}"
     if not _daemon_runs(instance, now) or not sensors(instance, project):
         return f"{text}: `assay up` or `assay materialize` makes them"
     busy = instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED))

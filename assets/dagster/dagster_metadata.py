@@ -14,6 +14,7 @@ from dagster._core.definitions.metadata import normalize_metadata
 
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.step import Result
+from assay.checks.validation.masking import readable
 from assay.features.storage.verdict import found_something, was_handled
 from assay.features.tables.kinds import Kind
 from assay.features.tables.run_record import CheckResult, TableWrite
@@ -160,7 +161,7 @@ def markdown(frame: pl.DataFrame) -> str:
 
     head = [name for name in frame.columns if not name.startswith("_") or name == "_rules"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    lines += [f"| {' | '.join(cell(value) for value in row)} |" for row in frame.select(head).iter_rows()]
+    lines += [f"| {' | '.join(cell(value) for value in row)} |" for row in readable(frame.select(head)).iter_rows()]
     return "\n".join(lines)
 
 

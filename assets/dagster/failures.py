@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
-from assay.assets.outages import outage_of
+from assay.assets.lacking import NotConnected, outage_of
 from assay.errors import AssayError
 from assay.features.tables.delta_commit import Conflict
 
@@ -31,7 +31,8 @@ class PlainFailure(dg.Failure, DagsterUserCodeProcessError):
         if outage:
             # Of what libraries raise, the text may hold values; our own says more.
             what = sentence.rstrip(".") if isinstance(problem, AssayError) else f"{outage[0].upper()}{outage[1:]}"
-            sentence = f"{what} ({type(problem).__name__}). {_AGAIN}"
+            kind = "" if isinstance(problem, NotConnected) else f" ({type(problem).__name__})"
+            sentence = f"{what}{kind}. {_AGAIN}"
         Exception.__init__(self, sentence)
         self.description = sentence
         self.metadata = {OUTAGE: dg.MetadataValue.text(outage)} if outage else {}

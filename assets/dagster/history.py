@@ -7,14 +7,24 @@ from typing import Any
 
 import dagster as dg
 
+from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.jobs import named, partition_of, tables_of
-from assay.assets.dagster.run_requests import died, read_memory, read_outage
+from assay.assets.dagster.run_requests import Asked, died, read_memory, read_outage
 from assay.assets.dagster.to_dagster import REFUSED_TAG
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """Why one step of a run gave nothing: `table` is one that it writes. `refused`: a check stopped the batch, nothing failed."""
+
+    table: str
+    text: str
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RanRun:
-    """One run: which assets, for which partition, how it ended and, where it failed, the reason."""
+    """One run: which assets, for which partition, how it ended and, where it failed, the reasons."""
 
     run_id: str
     status: str
@@ -22,11 +32,12 @@ class RanRun:
     assets: tuple[str, ...]
     ended: datetime | None
     died: bool
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
     missing: tuple[str, ...] = ()  # where it failed: assets that it did not make
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return values | {"problems": [problem.text for problem in self.problems]}
 
 
 def last_runs(instance: dg.DagsterInstance, limit: int = 10) -> list[RanRun]:
@@ -50,18 +61,21 @@ def _ran(instance: dg.DagsterInstance, record: Any) -> RanRun:
     )
 
 
-def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
+def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Problem]:
+    names = {asset_key(table).to_python_identifier(): table for table in tables_of(run)}
     for found in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
         event = found.event_log_entry.dagster_event
         if event is not None:
             text = event.step_failure_data.user_failure_data
             error = event.step_failure_data.error
-            yield (text.description if text and text.description else error.message if error else "").strip()
+            said = text.description if text and text.description else error.message if error else ""
+            yield Problem(names.get(event.step_key or "", event.step_key or ""), said.strip())
     for found in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records:
         event = found.event_log_entry.dagster_event
         check = event.asset_check_evaluation_data if event else None
         if check and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
-            yield check.description or f"{check.check_name} failed"
+            text = check.description or f"{check.check_name} failed"
+            yield Problem(check.asset_key.to_user_string(), text, refused=True)
 
 
 def missing(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, ...]:
@@ -92,22 +106,17 @@ def unresolved(runs: Sequence[RanRun]) -> list[RanRun]:
     return found
 
 
-def given_up(instance: dg.DagsterInstance, project: str) -> list[str]:
-    """Partitions whose runs died so often that the sensor does not request them any more."""
-    places = []
-    for state in sensors(instance, project):
-        for place, asked in read_memory(getattr(state.instigator_data, "cursor", None)).items():
-            _, first, partition = place.rsplit(":", 2)
-            if asked.given_up:
-                places.append(f"{partition or 'all'} of the stage that begins with {first}")
-    return places
-
-
 def outage_since(instance: dg.DagsterInstance, project: str, what: str) -> datetime | None:
     """Since when the sensor has known of an outage."""
     cursors = (getattr(state.instigator_data, "cursor", None) for state in sensors(instance, project))
     known = (outage for cursor in cursors if (outage := read_outage(cursor)) is not None and outage.what == what)
     return min((datetime.fromtimestamp(outage.since, UTC) for outage in known), default=None)
+
+
+def remembered(instance: dg.DagsterInstance, project: str) -> dict[str, Asked]:
+    """What the project's sensor has asked for and is not done."""
+    cursors = (getattr(state.instigator_data, "cursor", None) for state in sensors(instance, project))
+    return {place: asked for cursor in cursors for place, asked in read_memory(cursor).items()}
 
 
 def sensors(instance: dg.DagsterInstance, project: str) -> list[Any]:

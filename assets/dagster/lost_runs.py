@@ -5,16 +5,20 @@ report: the table is up to date, so nothing is due, while Dagster does not know 
 due is a matter of the sensor's own memory. What `assay materialize` ran ended before a person's eyes.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
+from typing import Literal
 
 import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
+from assay.assets.dagster.given_up import GivenUp, given_up_by_sensor
 from assay.assets.dagster.history import last_runs, unresolved
 from assay.assets.dagster.jobs import BY_TAG, HIDDEN, hidden_tag, job_name, partition_of, tables_of
-from assay.assets.dagster.run_requests import ATTEMPT_TAG, ATTEMPTS, OUTAGES, died, outage_behind, pause
+from assay.assets.dagster.partitions import our_key
+from assay.assets.dagster.run_requests import ATTEMPT_TAG, ATTEMPTS, OUTAGES, Asked, died, outage_behind, pause
 from assay.assets.steps.step import Step
 
 AGAIN = "again:"  # before the run's id: the key of the run that is requested in its place
@@ -27,9 +31,24 @@ _AT_ONCE = 20  # requests, and
 _LOOKED_AT = 500  # runs among which one may have made them good
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What is requested for lost runs, in words what is requested later, and what is not requested any more."""
+
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    later: list[str] = field(default_factory=list)
+    given_up: list[GivenUp] = field(default_factory=list)
+
+
 def requested_again(
-    instance: dg.DagsterInstance, steps: Sequence[Step], project: str, now: datetime, pending: Collection[str] = ()
-) -> tuple[list[dg.RunRequest], list[str]]:
+    instance: dg.DagsterInstance,
+    steps: Sequence[Step],
+    project: str,
+    now: datetime,
+    pending: Collection[str] = (),
+    *,
+    noting: bool = True,
+) -> Lost:
     """A request for each such run that no later one has made good, of what it did not report; later each time, and not for ever.
 
     Args:
@@ -38,29 +57,34 @@ def requested_again(
         project: Its name.
         now: The time.
         pending: The run keys of what the sensor itself remembers as not done.
-
-    Returns:
-        The requests, and in words what is requested later.
+        noting: Note at the runs that later ones made good that they need no second look.
     """
     lost = _lost(instance, steps, now, pending)
     first = next(lost, None)
+    found = Lost()
     if first is None:
-        return [], []
+        return found
     latest = last_runs(instance, _LOOKED_AT)
     known, still = {run.run_id for run in latest}, {run.run_id: set(run.missing) for run in unresolved(latest)}
-    requests: list[dg.RunRequest] = []
-    later: list[str] = []
-    for run, outages, waits in chain([first], lost):
+    for run, outages, turn in chain([first], lost):
         due = [step for step in steps if not still.get(run.run_id, set()).isdisjoint(step.outputs)]
-        if due and waits:
-            later.append(f"{', '.join(step.outputs[0] for step in due)} {partition_of(run) or ''}".rstrip())
+        if due and turn == "never":
+            found.given_up.append(_given_up(run, due))
+        elif due and turn == "later":
+            found.later.append(f"{', '.join(step.outputs[0] for step in due)} {partition_of(run) or ''}".rstrip())
         elif due:
-            requests.append(_request(run, due, project, outages))
-        elif run.run_id in known:
+            found.requests.append(_request(run, due, project, outages))
+        elif run.run_id in known and noting:
             instance.add_run_tags(run.run_id, {GOOD_TAG: "yes"})
-        if len(requests) == _AT_ONCE:
+        if len(found.requests) == _AT_ONCE:
             break
-    return requests, later
+    return found
+
+
+def _given_up(run: dg.DagsterRun, due: Sequence[Step]) -> GivenUp:
+    key = partition_of(run)
+    partition = our_key(due[0].partitioning, key) if key else None
+    return GivenUp(partition, tuple(step.outputs[0] for step in due), current=True)
 
 
 def _request(run: dg.DagsterRun, due: Sequence[Step], project: str, outages: int) -> dg.RunRequest:
@@ -76,8 +100,8 @@ def _request(run: dg.DagsterRun, due: Sequence[Step], project: str, outages: int
 
 def _lost(
     instance: dg.DagsterInstance, steps: Sequence[Step], now: datetime, pending: Collection[str]
-) -> Iterator[tuple[dg.DagsterRun, int, bool]]:
-    """Each with the number of outages in a row that it ended with, and whether it is not its time yet."""
+) -> Iterator[tuple[dg.DagsterRun, int, Literal["now", "later", "never"]]]:
+    """Each with the number of outages in a row that it ended with, and when it is its turn."""
     ours = {table: step.partitioning for step in steps for table in step.outputs}
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - _WITHIN_OUTAGE)
     for record in instance.get_run_records(failed, limit=_LATEST):
@@ -94,11 +118,30 @@ def _lost(
         if not died(instance, run):
             continue
         outages = int(hidden_tag(run, OUTAGES_TAG) or 0) + 1 if outage_behind(instance, run) else 0
-        if not outages and (_attempt(run) >= ATTEMPTS or now.timestamp() > ended + _WITHIN.total_seconds()):
-            continue
-        if outages > OUTAGES:
-            continue
-        yield run, outages, now.timestamp() < ended + pause(_attempt(run), outages)
+        too_late = now.timestamp() > ended + _WITHIN.total_seconds()
+        if outages > OUTAGES or (not outages and (_attempt(run) >= ATTEMPTS or too_late)):
+            yield run, outages, "never"
+        else:
+            yield run, outages, "later" if now.timestamp() < ended + pause(_attempt(run), outages) else "now"
+
+
+def given_up(
+    instance: dg.DagsterInstance, steps: Sequence[Step], memory: Mapping[str, Asked], project: str, now: datetime
+) -> list[GivenUp]:
+    """Everything that nobody requests any more.
+
+    Args:
+        instance: Where the runs are.
+        steps: The project's.
+        memory: What its sensor remembers.
+        project: Its name.
+        now: The time.
+    """
+    pending = {asked.run_key for asked in memory.values()}
+    return [
+        *given_up_by_sensor(memory, steps),
+        *requested_again(instance, steps, project, now, pending, noting=False).given_up,
+    ]
 
 
 def _attempt(run: dg.DagsterRun) -> int:

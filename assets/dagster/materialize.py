@@ -19,10 +19,10 @@ from assay.assets.dagster.definitions import definitions_of
 from assay.assets.dagster.jobs import BY_TAG, TABLES_TAG, job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, process_tag
-from assay.assets.dagster.stopping import REQUESTED
 from assay.assets.dagster.to_dagster import FORCE_TAG, WAITED_TAG
 from assay.assets.planning.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
+from assay.assets.stopping import REQUESTED
 
 Report = Callable[["PlannedRunResult"], None]
 USER_TAG = "user"  # on a run: whom the Dagster UI names as the one who launched it

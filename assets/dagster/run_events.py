@@ -17,7 +17,7 @@ from assay.assets.dagster.dagster_metadata import asset_key, output_metadata, sh
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.steps.step import Resources, Result, Step
 from assay.features.tables.kinds import Kind
-from assay.features.tables.lake import TableMissing
+from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.run_record import CheckResult, TableWrite
 
 DATA_VERSION = "dagster/data_version"  # the tag that Dagster keeps it in
@@ -53,7 +53,7 @@ def refused_events(
     declared = {check.name for check in step.checks}
     key = partition_of(step, partition)
     for check in checks:
-        if check.name in declared:
+        if check.name in declared and check.judged:
             yield verdict(check, key, published=False, settings=env.settings)
 
 
@@ -68,11 +68,12 @@ def unchanged_events(context: dg.AssetExecutionContext, step: Step, env: Resourc
         assert newest is not None  # nothing is unchanged that was never written
         commit = state.index.commit(newest)
         snapshot = state.table_snapshot(commit.version)
+        digest = _data_version(state, commit.version)
         if asset_key(table) in context.selected_asset_keys:
             yield dg.MaterializeResult(
                 asset_key=asset_key(table),
                 metadata={"delta_version": snapshot.version, "new_version": False, "dagster/row_count": state.rows()},
-                data_version=dg.DataVersion(snapshot.digest),
+                data_version=dg.DataVersion(digest),
             )
         checks = {(item["table"], item["name"]): CheckResult(**item) for item in commit.checks}
         target = _target(context.instance, table, None)
@@ -91,10 +92,11 @@ def _version(
     """One table's new (or kept) version. What was not asked for, but is written together with what was, is an event of its
     own, as every partition's is in a run over several."""
     written = next(item for item in result.done.writes if item.table == table)
-    rows = env.lake.table(table).at(written.snapshot.version).rows()
+    state = env.lake.table(table).at(written.snapshot.version)
+    rows = state.rows()
     metadata = output_metadata(written, result, rows, env.settings) | shown_metadata(result, table)
     tags = {"assay/delta_version": str(written.snapshot.version)}
-    digest = written.snapshot.digest
+    digest = _data_version(state, written.snapshot.version)
     if own or asset_key(table) not in context.selected_asset_keys:
         return dg.AssetMaterialization(
             asset_key(table), metadata=metadata, partition=key, tags={DATA_VERSION: digest, **tags}
@@ -102,6 +104,13 @@ def _version(
     return dg.MaterializeResult(
         asset_key=asset_key(table), metadata=metadata, data_version=dg.DataVersion(digest), tags=tags
     )
+
+
+def _data_version(state: TableState, version: int) -> str:
+    """What is downstream is as new as the rows that it was made of: a version that only says something else about the same rows
+    makes nothing stale."""
+    confirmed = state.index.commit(version).confirms
+    return state.table_snapshot(version if confirmed is None else confirmed).digest
 
 
 def _verdicts(
@@ -128,9 +137,13 @@ def _verdicts(
 
 
 def _of(step: Step, table: str, checks: Checks) -> list[CheckResult]:
-    """A verdict for every declared check of a table; one that found nothing to report on has passed over no rows."""
+    """A verdict for every declared check of a table that was judged; one that found nothing to report on has passed over no
+    rows."""
     names = [check.name for check in step.checks if check.table == table]
-    return [checks.get((table, name), CheckResult(name, table, passed=True)) for name in names]
+    verdicts = (checks.get((table, name), CheckResult(name, table, passed=True)) for name in names)
+    return [
+        check for check in verdicts if check.judged
+    ]  # Dagster knows passed and failed: without a verdict it is given none
 
 
 def _quarantine(result: Result) -> TableWrite | None:

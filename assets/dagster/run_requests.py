@@ -23,7 +23,7 @@ from assay.assets.dagster.failures import OUTAGE
 from assay.assets.dagster.jobs import HIDDEN, hidden_tag, job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.to_dagster import REFUSED_GIVEN_TAG
-from assay.assets.outages import outage_in
+from assay.assets.lacking import outage_in
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages, with_downstream
 from assay.assets.steps.step import Resources, Step, fingerprints
 
@@ -42,10 +42,11 @@ TRIMMED_TAG = f"{HIDDEN}assay.trimmed"  # on a run: its log was removed with old
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended; and what steps of it refused, as digests of what they were given."""
+    """How a run ended; what steps of it refused, as digests of what they were given; and what was lacking at an outage."""
 
     kind: Literal["answered", "died", "outage", "unknown"] = "unknown"
     refused: Mapping[str, str] = field(default_factory=dict)
+    lack: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,9 @@ class Look:
     requests: list[dg.RunRequest] = field(default_factory=list)
     memory: Mapping[str, Asked] = field(default_factory=dict)
     incidents: list[str] = field(default_factory=list)  # new ones
-    refused: list[str] = field(default_factory=list)  # stale, but answered: it needs another file or other code
+    answered: list[str] = field(
+        default_factory=list
+    )  # stale, but run before and failed: it needs other data or other code
     pausing: list[str] = field(default_factory=list)  # died, and is requested again later
 
 
@@ -164,11 +167,11 @@ def _decide(
             found.incidents.append(f"{unit} died {times} and is not requested again until its inputs change.")
             return replace(before, given_up=True), None
         if now < before.at + pause(before.attempt, outages):
-            found.pausing.append(str(unit))
+            found.pausing.append(f"{unit} ({end.lack})" if end.lack else str(unit))
             return before, None
         attempt = before.attempt + (not outages)
     elif before is not None and not new:
-        found.refused.append(str(unit))
+        found.answered.append(str(unit))
         return before, None
     else:
         attempt, outages = 1, 0
@@ -213,8 +216,8 @@ def ending_in(instance: dg.DagsterInstance) -> Callable[[Asked], Ending]:
         if not runs or not runs[0].is_finished:
             return Ending()
         if died(instance, runs[0]):
-            if outage_behind(instance, runs[0]):
-                return Ending("outage")
+            if (lack := outage_behind(instance, runs[0])) is not None:
+                return Ending("outage", lack=lack)
             return Ending("died")  # perhaps before it could report what it refused: better twice than never
         shown = REFUSED_GIVEN_TAG.removeprefix(HIDDEN)  # by earlier versions
         tags = {name.removeprefix(HIDDEN): text for name, text in runs[0].tags.items()}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assay.assets.dagster.given_up import GivenUp, given_up_by_sensor, in_one_line
 from assay.assets.dagster.jobs import jobs_of, named
 from assay.assets.dagster.lost_runs import requested_again
 from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
@@ -20,8 +21,10 @@ from assay.assets.dagster.to_dagster import environment
 from assay.assets.outages import outage_now
 from assay.assets.planning.pending import summarised, waiting_steps
 from assay.assets.planning.plan import planned_runs, stages
+from assay.assets.planning.refused import AGAIN, forget_withdrawn, staying_refused
 from assay.assets.steps.step import Resources, Step
 from assay.errors import plural
+from assay.features.storage.scratch import free_scratch
 
 if TYPE_CHECKING:
     from assay.assets.dagster.jobs import Job
@@ -56,6 +59,7 @@ def arrivals(
         if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
         env = resources()
+        free_scratch(env.settings.home)  # it may be what fills the disk
         memory = read_memory(context.cursor)
         if (lack := outage_now(env, [Path(context.instance.root_directory)])) is not None:
             before = read_outage(context.cursor)
@@ -70,14 +74,19 @@ def arrivals(
             log.error("%s", incident)
         cursor = write_memory(found.memory)
         pending = {asked.run_key for asked in found.memory.values()}
-        requests = found.requests
+        requests, given_up = found.requests, given_up_by_sensor(found.memory, steps)
         if not requests:
-            requests, later = requested_again(context.instance, steps, project, env.now(), pending)
-            found = replace(found, pausing=[*found.pausing, *later])
+            lost = requested_again(context.instance, steps, project, env.now(), pending)
+            requests, given_up = lost.requests, [*given_up, *lost.given_up]
+            found = replace(found, pausing=[*found.pausing, *lost.later])
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
+        forget_withdrawn(steps, env)
+        refused = [one.place for one in staying_refused(steps, env)]
         waits = summarised(waiting_steps(steps, env, latest=LATEST))
-        return dg.SensorResult(skip_reason=dg.SkipReason(_nothing_to_do(found, waits)), cursor=cursor)
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason(_nothing_to_do(found, given_up, refused, waits)), cursor=cursor
+        )
 
     return sensor
 
@@ -91,16 +100,18 @@ def _waiting(steps: Sequence[Step], env: Resources) -> str:
     return f"{plural(count, 'run')} wait{'s' if count == 1 else ''}"
 
 
-def _nothing_to_do(found: Look, waits: Sequence[str]) -> str:
+def _nothing_to_do(found: Look, given_up: Sequence[GivenUp], refused: Sequence[str], waits: Sequence[str]) -> str:
     """Why no run is requested: what is open, in sentences."""
-    given_up = sum(asked.given_up for asked in found.memory.values())
     parts = [
         *found.incidents,
-        f"{given_up} partitions were given up after runs that died (assay status)."
-        if given_up and not found.incidents
-        else "",
+        in_one_line(given_up),
         f"Died, and is requested again later: {'; '.join(found.pausing[:5])}." if found.pausing else "",
-        f"Refused, and waits for another file or other code: {'; '.join(found.refused[:5])}." if found.refused else "",
+        f"Refused, and waits for {AGAIN}: {_few(refused)}." if refused else "",
+        f"Failed, and waits for other data or other code: {_few(found.answered)}." if found.answered else "",
         *(f"{text}." for text in waits),
     ]
     return " ".join(part for part in parts if part) or "Everything is up to date."
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    return "; ".join([*names[:most], *([f"{len(names) - most} more"] if len(names) > most else [])])

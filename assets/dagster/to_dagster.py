@@ -15,8 +15,8 @@ from assay.assets.dagster.jobs import HIDDEN
 from assay.assets.dagster.partitions import definition_of, our_key
 from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
 from assay.assets.dagster.run_recovery import beating
-from assay.assets.dagster.stopping import REQUESTED
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute, place_of
+from assay.assets.stopping import REQUESTED
 from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.tables.run_record import Run
@@ -24,7 +24,7 @@ from assay.features.tables.transaction import AuditFailed
 from assay.lineage.delivery.recorder import run_id
 
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
-REFUSED_TAG = "assay/refused"  # on a run, by itself: the table whose batch was refused
+REFUSED_TAG = "assay/refused"  # on a run, by itself: the tables whose batches were refused
 REFUSED_GIVEN_TAG = (
     f"{HIDDEN}assay.refused/"  # on a run, before `place_of` a step: the fingerprint of what it was given and refused
 )
@@ -145,7 +145,7 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
             context.log.info("%s: %s", step.name, ", ".join(str(item.snapshot) for item in results[-1].done.writes))
         except AuditFailed as refused:
             context.log.error("%s. Nothing was published.", str(refused).rstrip("."))
-            stopped[REFUSED_TAG] = step.outputs[0]
+            stopped[REFUSED_TAG] = _with_others(context, step.outputs[0])
             yield from refused_events(context, step, partition, refused.checks, env)
         except NotReady as waiting:
             context.log.warning("%s", waiting)
@@ -162,6 +162,13 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
         spec = _check_spec(check, None)
         if check.blocking and spec.key in context.selected_asset_check_keys:
             yield dg.Output(None, spec.get_python_identifier())
+
+
+def _with_others(context: dg.AssetExecutionContext, table: str) -> str:
+    """The tables that the run has refused so far, with one more: its steps share the tag."""
+    run = context.instance.get_run_by_id(context.run.run_id)
+    others = run.tags.get(REFUSED_TAG, "").split(", ") if run else []
+    return ", ".join(dict.fromkeys([*filter(None, others), table]))
 
 
 def _remember(context: dg.AssetExecutionContext, tag: str, given: str) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from assay.assets.planning.held import Staying, counted, learns_from, stays_of
 from assay.assets.planning.plan import Chosen, PlannedRun, partitions_of, stages
-from assay.assets.steps.step import Resources, Step, not_ready, stale
+from assay.assets.steps.plan_store import Latest
+from assay.assets.steps.step import Resources, Step, look, not_ready
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import shared
 
@@ -22,7 +23,7 @@ class Waiting:
     Attributes:
         waits_for: the table that is missing; empty where it is no table.
         because: why that one is missing.
-        delivered: whether what is missing has been delivered, and was refused or not been run yet.
+        delivered: whether what is missing has been delivered, and was refused, failed or not been run yet.
     """
 
     table: str
@@ -48,26 +49,30 @@ def waiting_steps(
         steps: Some or all of the pipeline.
         env: What steps use.
         chosen: Partitions to look at. Default: all with deliveries or data.
-        latest: Of these only the last ones. After a plan that was kept not all are listed for it.
+        latest: Of these only the last ones. After a plan that was kept, they are not listed, and what it has just looked at
+            is not looked at again unless it waits.
     """
     env = replace(env, lake=env.lake.remembering())
     writers = {table: step for step in steps for table in step.outputs}
+    seen = env.plans.latest([step.name for step in steps], latest) if latest and not chosen else {}
     found: list[Waiting] = []
     for stage in stages(steps):
         keys: Sequence[str | None] = [None]
         if stage[0].partitioning.is_partitioned:
-            keys = _latest(stage, env, latest) if latest and not chosen else partitions_of(stage, env, chosen)
+            keys = _latest(stage, env, seen, latest) if latest and not chosen else partitions_of(stage, env, chosen)
         for key in keys:
-            found += [one for step in stage if (one := _waiting(step, key, env, writers)) is not None]
+            to_see = [step for step in stage if step.name not in seen or (key or "") not in seen[step.name].done]
+            found += [one for step in to_see if (one := _waiting(step, key, env, writers)) is not None]
     return found
 
 
-def _latest(stage: Sequence[Step], env: Resources, count: int) -> list[str]:
+def _latest(stage: Sequence[Step], env: Resources, seen: Mapping[str, Latest], count: int) -> list[str]:
     """The last partitions of a stage, as the planner has just seen them; where it remembers nothing, as they are."""
     partitioning = stage[0].partitioning
-    seen = [env.plans.latest(step.name, count) if partitioning.is_timed else None for step in stage]
-    known = [keys for keys in seen if keys is not None]
-    keys = partitioning.known(sorted(set().union(*known))) if len(known) == len(seen) else partitions_of(stage, env)
+    if partitioning.is_timed and all(step.name in seen for step in stage):
+        keys = partitioning.known(sorted(frozenset().union(*(seen[step.name].partitions for step in stage))))
+    else:
+        keys = partitions_of(stage, env)
     return keys[-count:]
 
 
@@ -89,9 +94,10 @@ def _cause(table: str, key: str | None, env: Resources, writers: Mapping[str, St
     reason = not_ready(writer, env, key)
     if reason is not None:
         return _cause(reason.table, key, env, writers) or (False, str(reason))
-    if stale(writer, env, key):
-        return True, f"{writer.outputs[0]} was refused, or has not been run yet"
-    return None
+    seen = look(writer, env, key)
+    if seen.refused is not None:
+        return True, f"{writer.outputs[0]} was refused"
+    return (True, f"{writer.outputs[0]} has not been run yet, or failed") if seen.stale else None
 
 
 def _is_there(lake: Lake, table: str, key: str | None) -> bool:

@@ -53,8 +53,8 @@ def stages(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
             if (next_stage := _stage([step for step in remaining if step.partitioning == kind], done, produced))
         )
         result.append(stage)
-        done |= {table for step in stage for table in step.outputs}
-        remaining = [step for step in remaining if step not in stage]
+        done |= (made := {table for step in stage for table in step.outputs})
+        remaining = [step for step in remaining if step.outputs[0] not in made]
     return result
 
 
@@ -99,7 +99,8 @@ def planned_runs(
     stage: Sequence[Step], env: Resources, chosen: Chosen | None = None, *, force: bool = False
 ) -> Iterator[PlannedRun]:
     """What a stage has to do, decided lazily: each run is looked at when the ones before it are done, because what they
-    write may make it stale. Partitions that nothing concerns that has changed since the last plan are not looked at."""
+    write may make it stale. Partitions that nothing concerns that has changed since the last plan are not looked at. A batch
+    that was refused, and would be again, is run only if its partition was chosen or with `force`; what needs it waits."""
     env = replace(env, lake=env.lake.remembering())
     partitioned = stage[0].partitioning.is_partitioned
     if force and partitioned:
@@ -109,7 +110,7 @@ def planned_runs(
         yield PlannedRun(None, tuple(stage))
     else:
         # Partitions that were chosen are what is to be forced; a model is not fitted again for them.
-        memory = PlanMemory(stage, env, _everything(stage, env))
+        memory = PlanMemory(stage, env, _everything(stage, env), retry=chosen is not None)
         try:
             yield from _due_by_partition(stage, chosen, memory) if partitioned else _due_as_a_whole(stage, env, memory)
         finally:
@@ -125,7 +126,7 @@ def _due_by_partition(stage: Sequence[Step], chosen: Chosen | None, memory: Plan
     position = 0
     while keys:
         key, position = keys.pop(), position + 1
-        due = tuple(step for step in stage if memory.due(step, key))
+        due = _due(stage, memory, lambda step, key=key: [key])
         if due:
             yield PlannedRun(key, with_downstream(stage, due), position, position + len(keys))
             opened = memory.refresh()
@@ -135,17 +136,35 @@ def _due_by_partition(stage: Sequence[Step], chosen: Chosen | None, memory: Plan
 
 
 def _due_as_a_whole(stage: Sequence[Step], env: Resources, memory: PlanMemory) -> Iterator[PlannedRun]:
-    def is_due(step: Step) -> bool:
+    def batches(step: Step) -> Sequence[str | None] | None:
         try:
             with panics_as_errors(step.outputs[0]):
-                keys = step.batches(env) if step.batches else [None]
+                return step.batches(env) if step.batches else [None]
         except Exception:  # running it says what is wrong
-            return True
-        return any(memory.due(step, key) for key in keys)
+            return None
 
-    due = tuple(step for step in stage if is_due(step))
+    due = _due(stage, memory, batches)
     if due:
         yield PlannedRun(None, with_downstream(stage, due))
+
+
+def _due(
+    stage: Sequence[Step], memory: PlanMemory, keys: Callable[[Step], Sequence[str | None] | None]
+) -> tuple[Step, ...]:
+    """The steps that have something to do for one of these partitions or batches (None: certainly), and of which nothing is
+    missing that is refused."""
+    due: list[Step] = []
+    missing: set[str] = set()
+    for step in stage:
+        asked = keys(step)
+        found = [True] if asked is None else [memory.due(step, key) for key in asked]
+        waits = missing & {*step.reads, *step.references}
+        if any(found) and not waits:
+            due.append(step)
+        elif waits or any((step.name, key) in memory.refused for key in asked or ()):
+            # Of batches that follow each other the others are there.
+            missing |= set() if step.batches else set(step.outputs)
+    return tuple(due)
 
 
 def waiting(steps: Sequence[Step], env: Resources, chosen: Chosen) -> list[str]:

@@ -26,10 +26,19 @@ class PlanMemory:
         steps: A stage.
         env: What steps use; its lake may be `remembering`.
         everything: All partitions of a step that there are to look at, for what is not known.
+        retry: Whether a batch is due that was refused, and would be again.
     """
 
-    def __init__(self, steps: Sequence[Step], env: Resources, everything: Callable[[Step], Collection[str]]) -> None:
-        self._env, self._everything = env, everything
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        env: Resources,
+        everything: Callable[[Step], Collection[str]],
+        *,
+        retry: bool = False,
+    ) -> None:
+        self._env, self._everything, self._retry = env, everything, retry
+        self.refused: set[tuple[str, str | None]] = set()  # step and partition, as far as `due` was asked
         self._logs: dict[tuple[str, Mark | None], tuple[Mark | None, list[Change] | None]] = {}
         self._unsettled: dict[str, frozenset[str]] = {}
         identities = {step.name: found for step in steps if (found := _identity(step, env)) is not None}
@@ -63,13 +72,17 @@ class PlanMemory:
         return self._known[step.name].open
 
     def due(self, step: Step, partition: str | None) -> bool:
-        """Whether the step is stale for a partition; one that is not open has nothing to do."""
+        """Whether the step is stale for a partition; one that is not open has nothing to do. What is refused stays open, and
+        is not due."""
         known, key = self._known[step.name], partition or _ONE
         if key not in known.open:
             return False
         found = look(step, self._env, partition)
         if not found.stale and step.name in self._watching:
             self._close(step, known, key, found)
+        if found.refused is not None and not self._retry:
+            self.refused.add((step.name, partition))
+            return False
         return found.stale
 
     def keep(self) -> None:
@@ -97,7 +110,8 @@ class PlanMemory:
         trust = Trust() if found.prepared is None else watched.trust(found.prepared)
         due = found.held.until if found.held is not None else None
         until = min((moment for moment in (trust.until, due) if moment is not None), default=None)
-        known.seen[key] = Seen(_micros(trust.since), _micros(until), _micros(trust.latest), frozenset(trust.files))
+        moments = _micros(trust.since), _micros(until), _micros(trust.latest)
+        known.seen[key] = Seen(*moments, frozenset(trust.files), waits=found.waits_for is not None)
         known.open.discard(key)
 
     def _look_at_deliveries(self, step: Step, watched: Watched, known: Known) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from assay.assets.lacking import SETTING, NotConnected
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.errors import AssayError
@@ -52,7 +53,8 @@ class Rows(SourceReader):
                 )
             since = earlier.select(pl.col(self.cursor).max()).collect().item()
             seen = earlier.filter(pl.col(self.cursor) == since).collect()
-        changes = read_changes(self.url(reading.settings), self.table, self.cursor, reading.key, since, seen)
+        url, setting = self.url(reading.settings), url_setting(self.connection)
+        changes = read_changes(url, self.table, self.cursor, reading.key, since, seen, setting=setting)
         if changes.is_empty():
             raise NothingDelivered(f"{reading.source} has no changes since {since}.")
         content = changes.drop("_row_number", strict=False).write_ndjson().encode()
@@ -71,11 +73,17 @@ def connection_url(settings: Settings, name: str) -> str:
     connection = settings.connections.get(name.lower())
     if connection is None or not connection.url.get_secret_value():
         names = f" There are: {', '.join(sorted(settings.connections))}." if settings.connections else ""
-        raise AssayError(
-            f"There is no connection {name!r}: set ASSAY_CONNECTIONS__{name.upper()}__URL to its SQLAlchemy URL, in the "
-            f"environment, in the project's .env, or in a file of that name in ASSAY_SECRETS_DIR.{names}"
+        raise NotConnected(
+            f"There is no connection {name!r}: set {url_setting(name)} to its SQLAlchemy URL, in the "
+            f"environment, in the project's .env, or in a file of that name in ASSAY_SECRETS_DIR.{names}",
+            SETTING,
         )
     return _from_project(connection.url.get_secret_value(), settings)
+
+
+def url_setting(name: str) -> str:
+    """The name of the setting that holds a connection's URL."""
+    return f"ASSAY_CONNECTIONS__{name.upper()}__URL"
 
 
 def _from_project(url: str, settings: Settings) -> str:

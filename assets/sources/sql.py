@@ -12,6 +12,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 
+from assay.assets.lacking import DENIED, FULL, READ_ONLY, SETTING, UNREACHABLE, NotConnected, outage_of
 from assay.errors import AssayError
 from assay.optional import require
 
@@ -19,18 +20,30 @@ _CHUNK = 50_000
 _UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})")
 
+# What cannot be used, why (the class of the error), and the setting.
+_ADVICE = {
+    UNREACHABLE: "does not answer ({}). Next: start it, or correct host and port in {}",
+    DENIED: "refuses this login, or this user may not read there ({}). Next: correct user, password and database in {}, or have "
+    "the right granted",
+    FULL: "cannot answer: its disk is full ({}). Next: free some space where {} leads",
+    READ_ONLY: "cannot be written ({}). Next: correct that where {} leads",
+}
+
 
 class _Refused(Exception):
     """A value that cannot be read as its column's type; the message never holds it."""
 
 
-def database_url(url: str | sa.URL) -> sa.URL:
-    """The URL; `postgres://` and `postgresql://` mean psycopg 3. Other dialects need their driver installed."""
+def database_url(url: str | sa.URL, setting: str = "") -> sa.URL:
+    """The URL; `postgres://` and `postgresql://` mean psycopg 3. Other dialects need their driver installed. `setting`: its name.
+
+    Raises NotConnected where it is no URL.
+    """
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
-        raise AssayError(
-            "the database URL cannot be parsed; write postgresql://host/database or sqlite:///file"
+        raise NotConnected(
+            f"{_named(setting)} cannot be parsed; write postgresql://host/database or sqlite:///file", SETTING
         ) from None
     backend = parsed.drivername.partition("+")[0]
     if backend in ("postgres", "postgresql"):
@@ -40,15 +53,17 @@ def database_url(url: str | sa.URL) -> sa.URL:
 
 
 @contextmanager
-def connected(url: sa.URL, table: str) -> Iterator[sa.Connection]:
-    """A transaction, committed at the end. Database errors become an `AssayError` without user, password or values."""
+def connected(url: sa.URL, table: str, setting: str = "") -> Iterator[sa.Connection]:
+    """A transaction, committed at the end. Database errors become an `AssayError` without user, password or values; one of the
+    connection, not of the query, becomes `NotConnected` and names the setting."""
     arguments = {"connect_timeout": 10} if url.drivername.startswith("postgresql") else {}
     try:
         engine = sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
     except (ImportError, NoSuchModuleError):
-        raise AssayError(
-            f"{_place(url, table)}: there is no driver for {url.drivername!r}; install its SQLAlchemy dialect (postgresql:// "
-            "and sqlite:/// need none)"
+        raise NotConnected(
+            f"{_place(url, table)}: there is no driver for {url.drivername!r}, which {_named(setting)} asks for; install its "
+            "SQLAlchemy dialect (postgresql:// and sqlite:/// need none)",
+            SETTING,
         ) from None
     try:
         with engine.begin() as connection:
@@ -58,6 +73,8 @@ def connected(url: sa.URL, table: str) -> Iterator[sa.Connection]:
     except SQLAlchemyError as error:
         # Drivers put user names and values into their texts: only the class is safe to repeat.
         cause = type(getattr(error, "orig", None) or error).__name__
+        if (lack := outage_of(error)) is not None:
+            raise NotConnected(f"{_place(url, table)} {_ADVICE[lack].format(cause, _named(setting))}", lack) from None
         advice = "check that the database is up, reachable, and lets this user at the table"
         raise AssayError(f"{_place(url, table)} cannot be used ({cause}); {advice}") from None
     finally:
@@ -71,20 +88,23 @@ def read_changes(
     key: str | Sequence[str],
     since: datetime | None = None,
     seen: pl.DataFrame | None = None,
+    *,
+    setting: str = "",
 ) -> pl.DataFrame:
     """The rows of `table` whose cursor is at or after `since`, by (cursor, key), with `_row_number` from 1.
 
     Several rows may share one cursor value, so the next read starts at the last one, and drops the rows that were `seen`
     there: same key, same values. Timestamps are µs UTC; in SQLite they are ISO text with a zone, in columns declared
-    TIMESTAMP. Raises `AssayError` for a database, table or column that is not there, a type that is not supported, and
+    TIMESTAMP. `setting` is the name of the one that holds the URL, for messages. Raises `NotConnected` for a database that cannot
+    be reached, or not by this user, and `AssayError` for a table or column that is not there, a type that is not supported, and
     a value that is not of its column's type (a cursor that is null or no time would never be read again).
     """
-    address = database_url(url)
+    address = database_url(url, setting)
     keys = [key] if isinstance(key, str) else list(key)
     if since is not None and since.tzinfo is None:
         raise AssayError("`since` has no time zone; give an aware datetime")
-    _require_file(address, table)
-    with connected(address, table) as connection:
+    _require_file(address, table, setting)
+    with connected(address, table, setting) as connection:
         schema, _, name = table.rpartition(".")
         reflected = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
         place, dialect = _place(address, table), connection.dialect.name
@@ -199,20 +219,26 @@ def _timestamp(value: str | datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def _require_file(url: sa.URL, table: str) -> None:
+def _require_file(url: sa.URL, table: str, setting: str) -> None:
     """Connecting to a missing SQLite file would create an empty one."""
     if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
-        raise AssayError(
-            f"{_place(url, table)}: there is no such file. Correct the connection's URL: a relative path begins at the "
-            "project's folder."
+        raise NotConnected(
+            f"{_place(url, table)}: there is no such file. Correct {_named(setting)}: a relative path begins at the "
+            "project's folder.",
+            SETTING,
         )
+
+
+def _named(setting: str) -> str:
+    return setting or "the database URL"
 
 
 def _place(url: sa.URL, table: str) -> str:
     """Where a table is, without user and password."""
     if url.drivername.startswith("sqlite"):
         return f"SQLite {url.database}, table {table}"
-    host = url.host or url.query.get("host", "localhost")
+    # Of a password with an "@" that is not escaped, a part would stand in the host.
+    host = str(url.host or url.query.get("host", "localhost")).rpartition("@")[2]
     port = f":{url.port}" if url.port else ""
     system = "PostgreSQL" if url.drivername.startswith("postgres") else url.drivername.partition("+")[0]
     return f"{system} {host}{port}/{url.database or ''}, table {table}"

@@ -6,7 +6,7 @@ keeps of a step is true by itself. Where another one has kept something in betwe
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ _SCHEMA = """
 create table if not exists steps (step text primary key, identity text, written int, tables text, open text) without rowid;
 create table if not exists deliveries (step text primary key, seen blob);
 create table if not exists partitions (
-    step text, partition text, since int, until int, latest int, primary key (step, partition)
+    step text, partition text, since int, until int, latest int, waits int, primary key (step, partition)
 ) without rowid;
 create index if not exists not_before on partitions (step, since) where since is not null;
 create index if not exists not_after on partitions (step, until) where until is not null;
@@ -35,12 +35,26 @@ class Forgotten(Exception):
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What is known of one partition of a step: from when until when it holds and up to which moment its rows go
-    (microseconds since 1970), and which files were delivered for it."""
+    (microseconds since 1970), which files were delivered for it, and whether it waits for something."""
 
     since: int | None = None
     until: int | None = None
     latest: int | None = None
     files: frozenset[str] = frozenset()
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The last partitions of a step by their keys ("" for a step without partitions), maybe more.
+
+    Attributes:
+        partitions: those that were looked at, and those that have to be.
+        done: those among them that were looked at and wait for nothing.
+    """
+
+    partitions: frozenset[str]
+    done: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -88,16 +102,32 @@ class PlanStore:
         """The partitions for which this file was delivered. Raises Forgotten."""
         return self._partitions("select partition from files where step = ? and sha256 = ?", step, sha256)
 
-    def latest(self, step: str, count: int) -> set[str] | None:
-        """The last partitions of a step that were looked at or have to be, by their keys, and maybe more. None where the last
-        plan was not kept."""
+    def latest(self, steps: Collection[str], count: int) -> dict[str, Latest]:
+        """The last partitions of these steps. Without those steps whose last plan was not kept."""
+        found: dict[str, Latest] = {}
         if self._file is None or not self._kept or not self._file.is_file():
-            return None
+            return found
         with suppress(OSError, sqlite3.Error, ValueError, TypeError), closing(self._connect()) as database:
-            row = database.execute("select open from steps where step = ?", (step,)).fetchone()
-            query = "select partition from partitions where step = ? order by partition desc limit ?"
-            return row and {*json.loads(row[0]), *(key for (key,) in database.execute(query, (step, count)))}
-        return None
+            database.execute("begin")  # one picture of all
+            for step in steps:
+                row = database.execute("select open from steps where step = ?", (step,)).fetchone()
+                if row is None:
+                    continue
+                query = "select partition, waits from partitions where step = ? order by partition desc limit ?"
+                seen = dict(database.execute(query, (step, count)).fetchall())
+                to_see = set(json.loads(row[0]))
+                done = frozenset(key for key, waits in seen.items() if waits == 0 and key not in to_see)
+                found[step] = Latest(frozenset(seen) | to_see, done)
+        return found
+
+    def delivered(self, step: str) -> bytes:
+        """What the last look at a step's deliveries showed; nothing where none was kept."""
+        if self._file is None or not self._file.is_file():
+            return b""
+        with suppress(OSError, sqlite3.Error), closing(self._connect()) as database:
+            row = database.execute("select seen from deliveries where step = ?", (step,)).fetchone()
+            return row[0] if row else b""
+        return b""
 
     def _partitions(self, query: str, *values: object) -> set[str]:
         if self._file is None or not self._file.is_file():
@@ -129,6 +159,10 @@ class PlanStore:
     def _write(self, known: Mapping[str, Known]) -> None:
         with closing(sqlite3.connect(self._file or "", timeout=_WAIT_SECONDS)) as database:
             database.executescript(_SCHEMA)
+            if "waits" not in {
+                row[1] for row in database.execute("pragma table_info(partitions)")
+            }:  # an earlier version's
+                database.execute("alter table partitions add column waits int")
             with database:
                 database.execute("begin immediate")
                 for step, item in known.items():
@@ -167,9 +201,9 @@ def _replace(database: sqlite3.Connection, step: str, item: Known) -> None:
     row = (step, item.identity, written + 1, text, json.dumps(sorted(open_)))
     database.execute("insert or replace into steps values (?, ?, ?, ?, ?)", row)
     database.execute("insert or replace into deliveries values (?, ?)", (step, item.delivered))
-    rows = [(step, key, one.since, one.until, one.latest) for key, one in item.seen.items()]
-    columns = "step, partition, since, until, latest"  # a file of an earlier version has one more
-    database.executemany(f"insert or replace into partitions ({columns}) values (?, ?, ?, ?, ?)", rows)
+    rows = [(step, key, one.since, one.until, one.latest, one.waits) for key, one in item.seen.items()]
+    columns = "step, partition, since, until, latest, waits"  # a file of an earlier version has one more
+    database.executemany(f"insert or replace into partitions ({columns}) values (?, ?, ?, ?, ?, ?)", rows)
     database.executemany("delete from files where step = ? and partition = ?", [row[:2] for row in rows])
     files = [(step, sha256, key) for key, one in item.seen.items() for sha256 in sorted(one.files)]
     database.executemany("insert into files values (?, ?, ?)", files)

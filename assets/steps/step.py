@@ -4,10 +4,13 @@ A step has two halves. `prepare` pins what it will read, and so decides whether 
 The planner runs only the first half, the runner both: what is stale is decided in one place, by the same code that runs.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
 from assay.assets.sources.file_hashes import FileHashes
@@ -19,6 +22,7 @@ from assay.assets.steps.watched import Watched
 from assay.errors import AssayError, panics_as_errors
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
+from assay.features.tables.refusals import Refusal, find_refusal, forget_refusal, keep_refusal
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.transaction import AuditFailed, Transaction, run
 from assay.settings import Settings
@@ -69,7 +73,7 @@ class Step:
     `landed` names the partitions for which its upstream has delivered anything. `reads` are the tables that it depends on,
     `references` tables that it only looks things up in. `watched` lets the planner look at a partition only when something
     has changed that can concern it; without, it looks at all of them each time. `hold` lets results stay although their
-    inputs have changed.
+    inputs have changed. `judged_by` is what decides whether a batch is refused, as far as `code_version` does not say it.
     """
 
     outputs: tuple[str, ...]
@@ -95,10 +99,16 @@ class Step:
     lookback: int = 0  # partitions before its own that it also reads, at most
     watched: Watched | None = None
     hold: Hold | None = None
+    judged_by: str = ""
 
     @property
     def name(self) -> str:
-        return self.outputs[0].replace("/", "__")
+        return step_name(self.outputs[0])
+
+
+def step_name(table: str) -> str:
+    """The name of the step whose first output is this table."""
+    return table.replace("/", "__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +151,12 @@ def execute(
     *,
     force: bool = False,
     refused: Callable[[str], None] = lambda given: None,
+    remembered: bool = True,
 ) -> Result:
     """Run one step for one partition. Nothing is computed when its outputs already hold the result of these inputs
-    (`force` computes all the same). `refused` gets the fingerprint of what the step was given and does not take. Raises
-    NotReady, AuditFailed (nothing published) or any AssayError."""
+    (`force` computes all the same). `refused` gets the fingerprint of what the step was given and does not take; unless
+    it is not to be `remembered`, the lake keeps it with the reason. Raises NotReady, AuditFailed (nothing published) or any
+    AssayError."""
 
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
@@ -159,31 +171,56 @@ def execute(
             return step.compute(tx, env, prepared) or {}
 
     given: list[str] = []
+    work = work_of(step, partition, step_run)
     try:
-        preview, done = run(env.lake, env.recorder, work_of(step, partition, step_run), body)
-    except AuditFailed:
+        preview, done = run(env.lake, env.recorder, work, body)
+    except AuditFailed as problem:
         if given:
             refused(given[-1])
+            if remembered:
+                _remember(step, env, work, given[-1], problem)
         raise
     finally:
         env.hashes.save()
+    with suppress(AssayError, OSError):  # what is written is not refused, whatever is kept
+        forget_refusal(env.lake, step.outputs[0], partition)
     return Result(step, partition, done, preview)
+
+
+def _remember(step: Step, env: Resources, work: Work, given: str, problem: AuditFailed) -> None:
+    """What cannot be kept is refused once more: the refusal itself is not to be lost over it."""
+    with suppress(AssayError, OSError):
+        keep_refusal(
+            env.lake,
+            Refusal(
+                table=step.outputs[0],
+                partition=work.partition,
+                problem=str(problem),
+                given=given,
+                at=datetime.now(UTC),
+                tables=step.outputs,
+                run_id=work.run.id,
+                parent_id=work.run.parent_id or "",
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What looking at a step for a partition showed: whether it is stale, or what it waits for, or by which rule its results
-    stay although their inputs have changed, and what `prepare` gave."""
+    stay although their inputs have changed, and what `prepare` gave. `refused`: it is stale, and this is the refusal of the
+    same batch; running it would refuse it again."""
 
     stale: bool
     waits_for: NotReady | None = None
     prepared: Any = None
     held: Held | None = None
+    refused: Refusal | None = None
 
 
 def look(step: Step, env: Resources, partition: str | None) -> Look:
     """Whether running the step now would do something: its inputs, code or sources differ from those of its outputs.
-    A refused delivery counts: running it says what is wrong."""
+    A delivery that would be refused counts, too: running it says what is wrong."""
     tx = Transaction(env.lake, work_of(step, partition))
     try:
         with panics_as_errors(step.outputs[0]):
@@ -191,11 +228,21 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
         if tx.current(*step.outputs):
             return Look(stale=False, prepared=prepared)
         held = _held(step, tx, env)
-        return Look(stale=held is None, prepared=prepared, held=held)
+        refused = None if held is not None else _refused(step, tx, env)
+        return Look(stale=held is None, prepared=prepared, held=held, refused=refused)
     except NotReady as waiting:
         return Look(stale=False, waits_for=waiting)
     except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
         return Look(stale=True)
+
+
+def _refused(step: Step, tx: Transaction, env: Resources) -> Refusal | None:
+    """The refusal of exactly what the step would be given now, judged by the same declaration."""
+    try:
+        refusal = find_refusal(env.lake, step.outputs[0], tx.work.partition)
+    except (AssayError, OSError):  # running it says what is wrong
+        return None
+    return refusal if refusal is not None and refusal.given == _given(step, tx) else None
 
 
 def _held(step: Step, tx: Transaction, env: Resources) -> Held | None:
@@ -252,7 +299,7 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
             with panics_as_errors(step.outputs[0]):
                 keys = step.batches(env) if step.batches else [partition]
         except Exception as problem:
-            found[step.name] = _digest(problem)
+            found[step.name] = _digest(step, problem)
             continue
         for key in keys:
             tx = Transaction(env.lake, work_of(step, key))
@@ -263,7 +310,7 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
             except NotReady:
                 continue
             except Exception as problem:
-                found[place_of(step, key)] = _digest(problem)
+                found[place_of(step, key)] = _digest(step, problem)
     return found
 
 
@@ -272,13 +319,18 @@ def _given(step: Step, tx: Transaction) -> str:
     batch that was refused may be taken when that has changed; one that was taken stays as it is."""
     looked_up = [item.snapshot for item in tx.reads if item.lookup and item.snapshot.table not in step.outputs]
     others = {f"{table.table_id}@{table.version}" for table in looked_up}
-    return (
-        hashlib.sha256(" ".join([tx.fingerprint, *sorted(others)]).encode()).hexdigest() if others else tx.fingerprint
-    )
+    return hashlib.sha256(" ".join([tx.fingerprint, step.judged_by, _release(), *sorted(others)]).encode()).hexdigest()
 
 
-def _digest(problem: Exception) -> str:
-    return hashlib.sha256(f"cannot: {problem}".encode()).hexdigest()
+@functools.cache
+def _release() -> str:
+    """Of Assay: another one may read what this one does not."""
+    return version("assay")
+
+
+def _digest(step: Step, problem: Exception) -> str:
+    """Of what cannot even be looked at: another declaration may be able to, although the error reads the same."""
+    return hashlib.sha256(f"cannot: {step.code_version} {problem}".encode()).hexdigest()
 
 
 def place_of(step: Step, key: str | None) -> str:

@@ -7,6 +7,7 @@ import polars as pl
 from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Contract, compiled
 from assay.checks.text.predicates import EMAIL, card_spans
+from assay.checks.validation.parse import held
 
 PREVIEW_ROWS = 10
 
@@ -18,6 +19,8 @@ _PHONE = re.compile(
     r"|\([0-9]{2,5}\)[ \-]?[0-9]{3,4}[ \-]?[0-9]{3,4}"
     r"|(?<![0-9])[0-9]{3}[\-. ][0-9]{3}[\-. ][0-9]{4}(?![0-9])"
 )
+
+_FAR = "‹outside of the years 1 to 9999›"
 
 
 def redact(text: str) -> str:
@@ -42,6 +45,18 @@ def mask(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
     return frame.with_columns(
         _masked(pl.col(name), dtype, _class_of(name, classes)) for name, dtype in frame.schema.items()
     )
+
+
+def readable(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows as Python can hold them: a column in which a date or time is of another year than 1 to 9999, as in quarantine,
+    becomes text, and such a value is named, not shown."""
+    texts = []
+    for name, dtype in frame.schema.items():
+        kept = frame.select(held(pl.col(name), dtype)).to_series()
+        if kept.null_count() > frame[name].null_count():
+            values = zip(kept.to_list(), frame[name].is_null(), strict=True)
+            texts.append(pl.Series(name, [None if null else _FAR if one is None else str(one) for one, null in values]))
+    return frame.with_columns(texts)
 
 
 def _class_of(name: str, classes: dict[str, str | None]) -> str | None:

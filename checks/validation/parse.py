@@ -54,20 +54,47 @@ def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
 
 
 def may_be_far(dtype: pl.DataType) -> bool:
-    """Whether a type can hold another year than 1 to 9999, which is as far as Python and Delta go."""
-    return dtype == pl.Date or (isinstance(dtype, pl.Datetime) and dtype.time_unit in _UNITS)
+    """Whether a type can hold another year than 1 to 9999, also inside of lists and structs; Python and Delta go no further."""
+    match dtype:
+        case pl.List() | pl.Array():
+            return may_be_far(dtype.inner)  # pyright: ignore[reportArgumentType] - instances
+        case pl.Struct():
+            return any(may_be_far(field.dtype) for field in dtype.fields)  # pyright: ignore[reportArgumentType]
+        case _:
+            return dtype == pl.Date or (isinstance(dtype, pl.Datetime) and dtype.time_unit in _UNITS)
 
 
 def held(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """A value of this type; null for a date or time in another year."""
+    """A value of this type; null for a date or time in another year, and for a list or struct that holds one."""
     if not may_be_far(dtype):
         return value
+    if dtype.is_nested():
+        return pl.when(~_holds_far(value, dtype).fill_null(False)).then(value)
+    return pl.when(_near(value, dtype)).then(value)
+
+
+def _near(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     first, last = _ends(dtype)
-    return pl.when(value.to_physical().is_between(first, last)).then(value)
+    return value.to_physical().is_between(first, last)
+
+
+def _holds_far(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Whether any date or time in it is in another year; null or false where none is."""
+    match dtype:
+        case pl.List() | pl.Array():
+            elements = value.arr.to_list() if isinstance(dtype, pl.Array) else value
+            return elements.list.eval(_holds_far(pl.element(), dtype.inner)).list.any()  # pyright: ignore[reportArgumentType]
+        case pl.Struct():
+            fields = [field for field in dtype.fields if may_be_far(field.dtype)]  # pyright: ignore[reportArgumentType]
+            return pl.any_horizontal(_holds_far(value.struct.field(field.name), field.dtype) for field in fields)  # pyright: ignore[reportArgumentType]
+        case _:
+            return ~_near(value, dtype)
 
 
 def far(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Whether any of the values is a date or time in another year; null where there are no values."""
+    """Whether any of the values is a date or time in another year, or holds one; null or false where none is."""
+    if dtype.is_nested():
+        return _holds_far(value, dtype).any()
     first, last = _ends(dtype)
     return (value.to_physical().min() < first) | (value.to_physical().max() > last)
 

@@ -224,7 +224,12 @@ def _spilled(
         blocks.reserve()
         return _scanned(waiting, reading, members, rules)
     return _joined(
-        blocks, prints, parts, reading, members, [rule for rule in rules if isinstance(rule, ExprRule) and rule.compares]
+        blocks,
+        prints,
+        parts,
+        reading,
+        members,
+        [rule for rule in rules if isinstance(rule, ExprRule) and rule.compares],
     )
 
 

@@ -17,6 +17,7 @@ from assay.features.storage.snapshot import Slice
 
 PREFIX = "assay."
 FORMAT = 1
+CONFIRMS = f"{PREFIX}confirms"
 
 
 class FormatTooNew(AssayError):
@@ -41,7 +42,8 @@ class SourceFile:
 class Commit:
     """One version of one table, as its own log describes it. Versions that Assay did not write have no `run_id`.
 
-    `previous` vouches for earlier versions: version → SHA-256 of its file in the log. The sections (`view` … `profile`) are
+    `previous` vouches for earlier versions: version → SHA-256 of its file in the log. `confirms` is an earlier version with the
+    same rows, of which this one only says something else (its checks). The sections (`view` … `profile`) are
     None where the commit has none; `extra` is what its writer added under names of its own; `unknown` are keys of Assay's
     that this release does not know, as they stand in the commit. `format` is 0 for commits from before it had a number.
     """
@@ -63,6 +65,7 @@ class Commit:
     code_version: str = ""
     mode: str = "replace"
     rows: int | None = None
+    confirms: int | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
     view: Mapping[str, Any] | None = None
     serving: Mapping[str, Any] | None = None
@@ -81,7 +84,19 @@ class Commit:
     format: int = 0
 
 
-_PLAIN = ("format", "run_id", "actor", "period", "asset", "partition", "fingerprint", "mode", "code_version", "rows")
+_PLAIN = (
+    "format",
+    "run_id",
+    "actor",
+    "period",
+    "asset",
+    "partition",
+    "fingerprint",
+    "mode",
+    "code_version",
+    "rows",
+    "confirms",
+)
 _JSON = ("inputs", "sources", "contract", "checks", "run", "extra", "previous", *kinds.NAMES)
 _KNOWN = frozenset((*_PLAIN, *_JSON))
 
@@ -168,6 +183,7 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         code_version=ours.get("code_version", ""),
         mode=ours.get("mode", "replace"),
         rows=int(ours["rows"]) if "rows" in ours else None,
+        confirms=int(ours["confirms"]) if "confirms" in ours else None,
         run=nested.get("run", {}),
         extra=extra,
         previous=nested.get("previous", {}),

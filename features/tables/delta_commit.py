@@ -15,7 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from assay.errors import AssayError, refuse_case_twins
-from assay.features.storage.commit_metadata import Commit, to_metadata
+from assay.features.storage.commit_metadata import CONFIRMS, Commit, to_metadata
 from assay.features.storage.commit_writer import CHECKPOINT_EVERY, checkpoint_if_due, is_plain, write_commit
 from assay.features.storage.delta_log import VOUCHES, unvouched
 from assay.features.storage.log_entry import DataFile
@@ -137,17 +137,19 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
             _check_constraints(staged.table, rows, rest)
         if read_version is not None and _moved(state, read_version):
             raise Conflict(f"{staged.table} was written by another run after this one had read it. Run it again.")
+        chain = {VOUCHES: json.dumps(unvouched(lake.storage, staged.table, state.version))}
         wanted = {file.path for file in files}
         active = {file.path: file for file in state.files_of(None if partition is None else [partition])}
         nothing_new = wanted <= set(active) or (not staged.rows and bool(active))
         if wanted == set(active) or (staged.mode == "append" and nothing_new):
             previous = state.writer_of(partition)
-            if previous is not None:
+            if previous is not None and (staged.mode == "append" or _same_verdict(previous, done)):
                 memoize(lake, staged.table, partition, previous.version, fingerprint)
                 return _written(staged, state, previous.version, partition, changed=False)
+            if previous is not None:  # something else is true of the same rows: a version without data files says so
+                chain[CONFIRMS] = str(previous.version if previous.confirms is None else previous.confirms)
         gone = [] if staged.mode == "append" else [file for path, file in active.items() if path not in wanted]
         new = [file for file in files if file.path not in active]
-        chain = {VOUCHES: json.dumps(unvouched(lake.storage, staged.table, state.version))}
         if not _committed(state, new, gone, {**metadata, **chain}):
             time.sleep(random.uniform(0.002, 0.02) * (attempt + 1))
             continue
@@ -308,6 +310,19 @@ def _check_constraints(table: str, frame: pl.DataFrame, constraints: Mapping[str
 def _moved(state: TableState, since: int) -> bool:
     """Whether data changed after a version (not: columns or settings)."""
     return bool(state.index.changes(since, state.version))
+
+
+_COUNTS = ("name", "passed", "severity", "evaluated", "invalid", "unknown")
+
+
+def _same_verdict(commit: Commit, done: RunResult) -> bool:
+    """Whether the checks say the same of the commit's table, in counts, as they did when it was made."""
+
+    def counts(checks: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        own = (check for check in checks if check["table"] == commit.table)
+        return sorted(tuple(check.get(name) for name in _COUNTS) for check in own)
+
+    return counts(commit.checks) == counts(check.to_dict() for check in done.checks)
 
 
 def _note(table: str, partition: str | None) -> str:

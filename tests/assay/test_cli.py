@@ -280,3 +280,21 @@ def test_a_database_that_is_down_is_one_line(
     assert (
         told.startswith("Error: The database cannot be reached.") and "hunter2" not in told and "Traceback" not in told
     )
+
+
+def test_a_project_that_declares_nothing_is_not_up_to_date(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "project" / "bare_project"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package.parent / "pyproject.toml").write_text('[tool.assay]\ndomains = ["bare_project"]\n')
+    monkeypatch.setenv("ASSAY_PROJECT", str(package.parent))
+    for arguments in (("materialize",), ("materialize", "--dry-run"), ("status",)):
+        answer = cli(*arguments)
+        assert (answer.code, answer.out) == (1, ""), arguments
+        said = " ".join(answer.err.split())
+        assert "Project bare_project declares nothing" in said
+        assert str(package) in said.replace(" ", ""), "where it looked"
+    (checked,) = [line for line in cli("doctor", "--json").data if line["what"] == "project"]
+    assert not checked["ok"]

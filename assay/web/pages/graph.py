@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from assay.web.drawing import HEIGHT, WIDTH, Badge, Card, ColumnLine, Picture, R
 from assay.web.grow import extend, unfold
 from assay.web.html import HEADERS, PageError, link, page
 from assay.web.layout import Layout, arrange
+from assay.web.missing import MissingBatches
 from assay.web.node_labels import LONGEST, dataset_id, heading, kind_of, logical, near_tables, style_of
 from assay.web.view import DEEPEST, Side, View, parse, text_of
 from assay.web.visible import VisibleGraph, visible_graph
@@ -48,6 +50,9 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
     of = focus.id if view.of == view.focus else view.of
     path, problem = _column_path(columns, of, view.column)
     cards = {node.id: _card(node, focus, view, visible, columns, path, Cell(of, view.column)) for node in visible.nodes}
+    missing = MissingBatches(lake) if view.as_of is None else None
+    if missing is not None:
+        cards = _with_missing(cards, visible, missing)
     picture = draw(
         cards.values(),
         _layout(visible, cards),
@@ -71,6 +76,7 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         opened=_opened(columns, cards),
         path=_path_words(path, columns, Cell(of, view.column)) if path else None,
         problem=problem,
+        missing=missing.of(table) if missing is not None and table and focus.kind == "dataset" else None,
         impact=link(f"/impact/{table}", version=words["version"]) if table and focus.kind == "dataset" else "",
         versions=link(f"/versions/{table}") if table and focus.kind == "dataset" else "",
         dagster=_dagster_run(focus),
@@ -149,6 +155,22 @@ def _card(
         lit=bool(lit) or (path is not None and any(item.via == node.id for item in path.links)),
         path=words["where"],
     )
+
+
+def _with_missing(cards: Mapping[str, Card], visible: VisibleGraph, missing: MissingBatches) -> dict[str, Card]:
+    """A table that lacks batches is marked so at whatever version it is shown, before what its checks say."""
+    lacks = {node.id: missing.of(logical(node)) for node in visible.nodes if node.kind == "dataset" and logical(node)}
+    return {
+        name: replace(card, badge=_both(found.badge, card.badge)) if (found := lacks.get(name)) else card
+        for name, card in cards.items()
+    }
+
+
+def _both(first: Badge, other: Badge | None) -> Badge:
+    if other is None:
+        return first
+    worst = "failed" if "failed" in (first.state, other.state) else first.state
+    return Badge(f"{first.short}, checks {other.text}", worst, f"{first.meaning} {other.meaning}")
 
 
 def _rows(node: GraphNode, view: View, columns: Columns, lit: Sequence[str], selected: Cell) -> tuple[Row, ...]:

@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
-from assay.features.storage.verdict import found_something, warned, was_handled
-from assay.features.tables.lake import Lake
+from assay.features.storage.verdict import found_something, not_judged, warned, was_handled
+from assay.features.tables.lake import Lake, TableMissing
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page
+from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
 from assay.web.values import moment
 
@@ -23,6 +24,8 @@ def versions_page(lake: Lake, request: Request) -> Response:
     table, text = request.path_params["table"], request.query_params.get("until", "")
     if text and not (text.isascii() and text.isdecimal()):
         raise PageError(400, "No such version", "until is not a whole number.", "Leave it out for the newest versions.")
+    missing = MissingBatches(lake).of(table)
+    refused = missing.rows() if missing else []
     try:
         log = lake.table(table).at().index
         until = min(log.latest, int(text)) if text else log.latest
@@ -30,6 +33,9 @@ def versions_page(lake: Lake, request: Request) -> Response:
         rest = log.count_by_runs(until) - len(newest[:LISTED])
         listed = [log.commit(version) for version in newest[:LISTED]]
     except AssayError as problem:
+        if missing is not None and isinstance(problem, TableMissing):
+            words = {"table": table, "style": style_of(table_kind(table)), "missing": missing, "refused": refused}
+            return page("versions.html", graph="", versions=[], older="", rest=0, **words)
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
     earlier = dict(pairwise(newest))
@@ -38,6 +44,8 @@ def versions_page(lake: Lake, request: Request) -> Response:
         table=table,
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
+        missing=missing,
+        refused=refused,
         versions=[_version(table, commit, earlier.get(commit.version)) for commit in listed],
         older=link(f"/versions/{table}", until=str(newest[LISTED])) if rest else "",
         rest=rest,
@@ -47,6 +55,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
 def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:
     checks = [check for check in commit.checks if check["table"] == table]
     failed = [check["name"] for check in checks if found_something(check)]
+    unjudged = [check["name"] for check in checks if not_judged(check)]
     contract = commit.contract
     return {
         "version": commit.version,
@@ -55,10 +64,11 @@ def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:
         "partition": commit.partition or "",
         "rows": f"{commit.rows:,}" if commit.rows is not None else "",
         "badge": checks_badge(
-            len(checks) - len(failed),
+            len(checks) - len(failed) - len(unjudged),
             failed,
             [check["name"] for check in checks if was_handled(check)],
             [check["name"] for check in checks if warned(check)],
+            unjudged,
         ),
         "contract": f"{contract['name']} {contract['version']}" if contract else "",
         "code": commit.code_version[:_SHA],

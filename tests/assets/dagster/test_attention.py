@@ -109,7 +109,7 @@ def test_what_waits_although_the_sensor_runs_is_a_backlog(shop: Any, daemon: Dae
     assert backlog().endswith("which is going on")
     shop.drop(1, b"", "later.csv")
     shop.run()
-    assert backlog(NOW) == "nothing waits", "refused batches are another finding"
+    assert backlog(NOW) == "nothing waits; 1 refused batch stays refused (`assay status`)", "which is another finding"
 
 
 def test_history_that_nothing_removes_is_named(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_doctor_asks_and_status_reads_incidents_back(
     from assay.cli import main
 
     place = "shop_daily_from_2026_01_01:raw__orders:2026-01-04"
-    daemon.on(write_memory({place: Asked({"raw": "content"}, 5, NOW.timestamp(), "key", given_up=True)}))
+    daemon.on(write_memory({place: Asked({"raw__orders": "content"}, 5, NOW.timestamp(), "key", given_up=True)}))
     found = {symptom.what: symptom for symptom in diagnose(open_store(), shop.home / "dagster")}
     assert {"sensor", "backlog", "history"} <= found.keys()
     assert all(found[what].ok for what in ("sensor", "backlog", "history"))
@@ -139,7 +139,8 @@ def test_doctor_asks_and_status_reads_incidents_back(
     with pytest.raises(SystemExit) as ended:
         main(["status"])
     assert ended.value.code == 3
-    assert "2026-01-04 of the stage that begins with raw__orders" in capsys.readouterr().out
+    command = "assay materialize raw/orders --partition 2026-01-04"
+    assert f"raw/orders 2026-01-04 (`{command}` asks again)" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
         main(["maintain"])
     assert ended.value.code == 0

@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from assay.assets.dagster.materialize import materialize
 from assay.features.tables.digest import content_digest
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -178,12 +179,27 @@ def contents(shop: Any) -> dict[str, str]:
     return {name: content_digest(shop.frame(name), unlike) for name in shop.env.lake.tables()}
 
 
-def test_a_refused_batch_is_tried_again_each_time_and_changes_nothing(shop: Any) -> None:
+def test_a_refused_batch_is_run_again_only_when_it_is_chosen_or_forced_and_changes_nothing(shop: Any) -> None:
     shop.drop(4, b"")
     shop.run()
     before = shop.files()
-    assert [result.success for result in shop.run().results] == [False]
+    assert shop.due() == shop.run().results == []
+    chosen = materialize(
+        shop.steps, shop.env, shop.instance, chosen=lambda rhythm: rhythm.chosen(shop.day(3), shop.day(4))
+    )
+    assert [(result.unit.partition, result.success) for result in chosen.results] == [(shop.day(4), False)]
+    assert [result.success for result in shop.run(force=True).results] == [True, True, True, False]
     assert shop.files() == before
+
+
+def test_a_file_that_lacks_a_column_is_tried_again_when_the_contract_has_changed(shop: Any) -> None:
+    shop.drop(4, shop.csv(4, 5.0, header="order_id,shopper,at,price"))
+    assert shop.run().failed
+    assert shop.due() == []
+    shop.redeclare(
+        lambda text: text.replace("amount: float = Field(ge=0)", 'amount: float = Field(ge=0, alias="price")')
+    )
+    assert [(unit.partition, unit.tables[0]) for unit in shop.due()][-1] == (shop.day(4), "raw/orders")
 
 
 def test_a_day_of_which_most_would_be_quarantined_is_stopped_and_no_feature_says_that_nothing_happened(

@@ -94,7 +94,9 @@ def test_what_has_an_answer_is_not_asked_for_again(new_shop: Any) -> None:
     assert sensor.look().requests
     sensor.ending = "answered"
     found = sensor.look(10**7)
-    assert (found.requests, len(found.refused)) == ([], 1)
+    assert (found.requests, len(found.answered)) == ([], 1)
+    new_shop.run()
+    assert sensor.look(10**7) == Look(), "what is refused is not to be done"
 
 
 def test_a_content_that_comes_back_is_requested(new_shop: Any) -> None:

@@ -3,23 +3,32 @@
 import re
 import socket
 import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import psycopg
 import pytest
+import sqlalchemy as sa
 from dagster._core.events import StepMaterializationData
 
 from assay.assets.dagster import lost_runs, run_requests, sensors
 from assay.assets.dagster.definitions import definitions_of, partitions_by_table
 from assay.assets.dagster.jobs import RANGE_TAG
-from assay.assets.dagster.lost_runs import OUTAGES_TAG
+from assay.assets.dagster.lost_runs import OUTAGES_TAG, given_up
 from assay.assets.dagster.materialize import run_unit
 from assay.assets.dagster.run_recovery import PROCESS_TAG
 from assay.assets.dagster.run_requests import ATTEMPTS, OUTAGES
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
+from assay.assets.declarations import ordered, steps_of
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
+from assay.assets.sources.rows import Rows
+from assay.assets.sources.source import Source
 from assay.assets.steps.step import execute
+from assay.checks import Contract, Field, Timestamp
+from assay.features.storage.scratch import FOLDER
 
 
 class Watched:
@@ -166,11 +175,72 @@ def test_a_run_whose_process_was_killed_holds_up_nothing(new_shop: Any) -> None:
     assert len(watched.tick()) == 1
 
 
+def test_what_a_killed_run_left_on_disk_is_freed_at_the_next_look(new_shop: Any) -> None:
+    dead = new_shop.home / FOLDER / "dead"
+    (dead / "rows").mkdir(parents=True)
+    (dead / "lock").touch()  # which nobody holds
+    Watched(new_shop).tick()
+    assert not dead.exists()
+
+
 def test_an_upstream_that_has_not_arrived_makes_no_failed_run(new_shop: Any) -> None:
     view = new_shop.steps[-1]
     result = run_unit(PlannedRun(new_shop.day(1), (view,)), definitions_of(new_shop.steps), new_shop.instance)
     assert (result.success, result.problems, result.new_versions) == (True, (), ())
     assert result.waiting[0].startswith("features/spending: clean/orders")
+
+
+class People(Contract):
+    id: str = Field(key=True)
+    at: Timestamp = Field()
+
+
+def test_a_login_that_is_refused_is_asked_for_again_uses_no_attempt_and_ends_with_the_right_setting(
+    new_shop: Any, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query that is wrong is a refusal: it is asked for again when the declaration changes."""
+
+    def declared(table: str, cursor: str = "at", since: str = "") -> Watched:
+        reader = Rows(table, cursor, connection="crm")
+        source = Source(name="people", reader=reader, contract=People, key=("id",), event_time="at")
+        new_shop.steps = ordered(steps_of([source]))
+        watched = Watched(new_shop)
+        watched.cursor = since
+        return watched
+
+    monkeypatch.setattr(run_requests, "FIRST_PAUSE", 0)
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("CREATE TABLE people (id TEXT PRIMARY KEY, at TIMESTAMPTZ)")
+        admin.execute("INSERT INTO people VALUES ('a', now())")
+    wrong = sa.make_url(postgres_url).set(username="nobody", password="s3cret-word")
+    monkeypatch.setenv("ASSAY_CONNECTIONS__CRM__URL", wrong.render_as_string(hide_password=False))
+    watched = declared("people")
+    for _ in range(ATTEMPTS + 2):
+        (request,) = watched.tick()
+        assert "assay/attempt" not in request.tags
+        failed = watched.launch(request)
+        (event,) = [event for event in failed.all_events if event.is_step_failure]
+        assert event.step_failure_data.user_failure_data is not None
+        text = event.step_failure_data.user_failure_data.description or ""
+        assert "database in ASSAY_CONNECTIONS__CRM__URL" in text
+        assert "no fault of the batch" in text
+        assert "nobody" not in text and "s3cret" not in text
+    monkeypatch.setattr(run_requests, "FIRST_PAUSE", 60)
+    assert watched.tick() == []
+    assert "raw/people, clean/people (a database or a server refuses the login)" in (watched.reason or "")
+    monkeypatch.setenv("ASSAY_CONNECTIONS__CRM__URL", postgres_url)
+    (request,) = watched.tick()
+    assert watched.launch(request).success
+    assert watched.tick() == []
+    assert new_shop.frame("clean/people")["id"].to_list() == ["a"]
+
+    watched = declared("peopel")
+    assert not watched.launch(watched.tick()[0]).success
+    assert watched.tick() == [], "there is no such table: to ask again would change nothing"
+    watched = declared("peopel", "changed", since=watched.cursor)
+    assert len(watched.tick()) == 1, "the same words, but another declaration"
+    watched = declared("people", since=watched.cursor)
+    assert watched.tick() == [], "which is done"
 
 
 def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +260,14 @@ def test_a_backfill_that_died_is_requested_again_and_not_for_ever(shop: Any, mon
     run = shop.instance.create_run_for_job(job, asset_selection=chosen, tags={**ends, "assay/attempt": str(ATTEMPTS)})
     shop.instance.report_run_failed(run)
     assert watched.tick() == []
+    command = f"assay materialize raw/orders --partition {shop.day(2)} --force"
+    assert watched.reason == f"Given up after runs that died: raw/orders {shop.day(2)} (`{command}` asks again)."
+    (told,) = given_up(shop.instance, shop.steps, {}, "", datetime.now(UTC))
+    assert told.command == command
+    (unit,) = planned_runs(stages(shop.steps)[0], shop.env, lambda _: [shop.day(2)], force=True)
+    unit = replace(unit, steps=unit.steps[:1])
+    assert run_unit(unit, definitions_of(shop.steps), shop.instance, force=True).success
+    assert (watched.tick(), watched.reason) == ([], "Everything is up to date.")
     other = shop.instance.create_run_for_job(job, asset_selection=chosen, tags=ends)
     shop.instance.report_run_failed(other)
     assert watched.launch(watched.tick()[0]).success

@@ -16,8 +16,9 @@ from assay.assets import outages
 from assay.assets.dagster import to_dagster
 from assay.assets.dagster.history import RanRun, unresolved
 from assay.assets.dagster.materialize import materialize
-from assay.assets.dagster.stopping import finish_gently
+from assay.assets.declarations import declarations
 from assay.assets.planning.pending import consequences
+from assay.assets.stopping import finish_gently
 from assay.cli import main
 from assay.errors import PanicError, panics_as_errors
 
@@ -50,17 +51,53 @@ def test_status_says_what_was_refused_and_why_until_it_is_healed(shop: Any, assa
     code, found = assay("status", "--json")
     assert (code, found["up_to_date"], found["given_up"], found["broken"]) == (3, False, [], [])
     (refused,) = found["refused"]
-    assert (refused["partition"], refused["died"]) == (shop.day(4), False)
-    assert "a.csv" in refused["problems"][0]
+    assert (refused["partition"], refused["table"], refused["waiting"]) == (
+        shop.day(4),
+        "raw/orders",
+        ["clean/orders", "features/spending"],
+    )
+    assert "a.csv" in refused["problem"]
+    assert (found["stale"], found["failed"]) == ([], []), "it is not to be done, and nothing failed"
+    # It is not run again, and all the same not everything is up to date.
+    code, found = assay("materialize", "--json")
+    assert (code, found["runs"], [one["table"] for one in found["refused"]]) == (3, [], ["raw/orders"])
+    assert assay("materialize")[1].startswith("Nothing to do now; not everything is there")
+    code, text = assay("materialize", "--dry-run")
+    assert (code, text) == (3, "Nothing would run.\n")
+    assert assay("materialize", "--dry-run", "--partition", shop.day(4), "raw/") == (
+        0,
+        f"{shop.day(4)}: raw/orders (of these raw/orders refused the same before)\n"
+        f"Then, at most: clean/orders {shop.day(4)}, features/spending {shop.day(4)}.\n",
+    )
     # What was asked for needs what was refused: nothing runs, and it is not up to date.
     code, found = assay("materialize", "features/", "--json")
     assert (code, found["runs"]) == (3, [])
-    assert found["upstream"][0].startswith(f"{shop.day(4)}: raw/orders")
+    assert found["upstream"][0].startswith(f"{shop.day(4)}: raw/orders, which stands upstream, is refused: orders/")
     shop.drop(4, shop.csv(4, 1.0), "a.r1.csv")
     assert assay("materialize")[0] == 0
     code, found = assay("status", "--json")
     assert (code, found["up_to_date"], found["refused"]) == (0, True, [])
     assert found["runs"][0]["status"] == "success"
+
+
+def test_status_names_of_a_failed_run_only_what_is_still_missing(shop: Any, assay: Callable[..., Any]) -> None:
+    shop.redeclare(lambda text: text.replace('pl.col("amount").sum()', 'pl.col("amount").str.len_chars().sum()'))
+    declarations.cache_clear()
+    shop.drop(4, shop.csv(4, 1.0))
+    assert assay("materialize", "--partition", shop.day(4))[0] == 3
+    code, found = assay("status", "--json")
+    (failed,) = found["failed"]
+    assert (code, failed["partition"], failed["assets"]) == (3, shop.day(4), ["features/spending"]), (
+        "the others are published"
+    )
+    assert len(failed["problems"]) == 1
+    assert found["refused"] == []
+    shop.redeclare(lambda text: text.replace('pl.col("amount").str.len_chars().sum()', 'pl.col("amount").sum()'))
+    declarations.cache_clear()
+    assert shop.run().failed == [], "in another Dagster instance, so that its history says nothing of it"
+    code, found = assay("status", "--json")
+    assert (code, found["failed"], found["up_to_date"]) == (0, [], True)
+    assert assay("status")[1].startswith("Everything is up to date")
 
 
 def test_status_says_what_the_machine_lacks_though_dagster_cannot_be_read(

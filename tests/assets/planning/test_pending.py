@@ -87,7 +87,7 @@ def test_what_was_delivered_and_not_taken_is_told_from_what_did_not_arrive(upstr
     upstreams.bad.add("b")
     both, _ = waiting_steps(upstreams.steps, upstreams.env)
     assert (both.waits_for, both.delivered) == ("clean/b", True)
-    assert both.because == "raw/b was refused, or has not been run yet"
+    assert both.because == "raw/b has not been run yet, or failed"
     upstreams.bad.clear()
     upstreams.run()
     assert [one.table for one in waiting_steps(upstreams.steps, upstreams.env)] == ["training/all"]

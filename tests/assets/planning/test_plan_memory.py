@@ -311,6 +311,8 @@ def test_a_plan_with_a_memory_is_that_of_one_without(
         assert world.plan(world.env(recording=False)) == expected, "a dry run"
         assert world.plan(world.env()) == expected, "a plan that is remembered"
         assert world.plan(world.env()) == expected, "and remembers"
+        waits = waiting_steps(world.steps, replace(world.env(), plans=PlanStore()), latest=2)
+        assert waiting_steps(world.steps, world.env(), latest=2) == waits
 
 
 # -- what has to be seen, each for itself --------------------------------------------------------------------------------
@@ -430,15 +432,20 @@ def test_how_much_is_looked_at_does_not_depend_on_the_history(
     tmp_path: Path, looked: list[tuple[str, str | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed: list[Any] = []
+    asked: list[str] = []
     monkeypatch.setattr(pending, "partitions_of", lambda *given: listed.append(given) or partitions_of(*given))
+    real = pending.not_ready
+    monkeypatch.setattr(pending, "not_ready", lambda step, *given: asked.append(step.outputs[0]) or real(step, *given))
 
     def by_steps(world: World) -> Counter[str]:
         looked.clear()
         listed.clear()
+        asked.clear()
         hashed = world.env().hashes.computed
         world.plan(world.env())
         assert waiting_steps(world.steps, world.env(), latest=2) == []
         assert listed == [], "nor are all partitions listed for what waits"
+        assert set(asked) <= {table for table, _ in looked}, "nor is asked again what was seen to wait for nothing"
         found = Counter(table for table, _ in looked)
         return found + Counter(hashed=world.env().hashes.computed - hashed)
 

@@ -1,5 +1,6 @@
 """Cases in which pandera on polars says "valid", drops the wrong rows or loses the evidence. Assay must not."""
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -101,6 +102,7 @@ FAR = (
     "9999-12-31T23:59:59-01:00",
     "9999-12-31T23:59:59.9999999-00:01",
 )
+_YEAR_1, _YEAR_10000 = -719_162 * 86_400_000_000, 2_932_897 * 86_400_000_000  # microseconds since 1970
 EDGES = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-09-24T09:00:00Z")
 
 
@@ -196,3 +198,29 @@ def test_a_far_year_is_no_value_for_rules_that_compare_rows(tmp_path: Path, spil
     batch = moments.to_frame()
     outcome = validate_spilled(batch, Recent, tmp_path) if spilled else validate(batch, Recent)
     assert outcome.report.rows_clean == 2
+
+
+_MOMENT = pl.Datetime("us", "UTC")
+_NESTED: dict[str, tuple[Any, Callable[[int | None], Any]]] = {
+    "list": (pl.List(_MOMENT), lambda at: [None, at]),
+    "array": (pl.Array(_MOMENT, 2), lambda at: [at, at]),
+    "struct": (pl.Struct({"n": pl.Int64(), "at": _MOMENT}), lambda at: {"n": 1, "at": at}),
+    "structs": (pl.List(pl.Struct({"at": pl.List(_MOMENT)})), lambda at: [{"at": [at]}, None, {"at": None}]),
+    "days": (pl.List(pl.Date()), lambda at: [None if at is None else at // 86_400_000_000]),
+}
+
+
+@pytest.mark.parametrize("spilled", [False, True])
+@pytest.mark.parametrize("kind", _NESTED)
+def test_a_far_year_inside_of_a_value_is_no_value_of_its_type(tmp_path: Path, kind: str, spilled: bool) -> None:
+    """Python has no such year, so that whoever reads the clean rows would fail at one of them."""
+    dtype, value = _NESTED[kind]
+    contract = type("Deep", (Contract,), {"__annotations__": {"deep": dtype}, "deep": Field(nullable=True)})
+    numbers = pl.Series([*(value(at) for at in (0, None, _YEAR_10000, _YEAR_10000 - 1, _YEAR_1 - 1, _YEAR_1)), None])
+    batch = pl.DataFrame({"deep": numbers.cast(dtype), "_row_number": range(1, 8)})
+    outcome = validate_spilled(batch, contract, tmp_path) if spilled else validate(batch, contract)
+    clean, left = outcome.clean.lazy().collect(), outcome.quarantined.lazy().collect()
+    assert clean["_row_number"].to_list() == [1, 2, 4, 6, 7]
+    assert (left["_row_number"].to_list(), left["_rules"].to_list()) == ([3, 5], [["deep.dtype"]] * 2)
+    assert clean.equals(batch.filter(pl.col("_row_number").is_in([1, 2, 4, 6, 7])))
+    assert len(clean.to_dicts()) == 5

@@ -1,5 +1,6 @@
 """The folder of a batch on disk: its own, private, gone with its process, whatever ends that."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from assay.features.storage.scratch import FOLDER, scratch
+import assay
+from assay.assets.upkeep import keep_up
+from assay.diagnosis import diagnose
+from assay.features.storage.scratch import FOLDER, free_scratch, scratch
 
 KILLED = """
 import os, pathlib, signal, sys
@@ -33,3 +37,36 @@ def test_the_next_batch_deletes_what_a_killed_process_has_left(tmp_path: Path) -
     assert len(list((tmp_path / FOLDER).glob("*/rows/rows"))) == 1
     with scratch(tmp_path) as folder:
         assert list((tmp_path / FOLDER).iterdir()) == [folder.parent]
+
+
+def test_what_killed_processes_have_left_is_freed_on_request_and_nothing_else(tmp_path: Path) -> None:
+    assert free_scratch(tmp_path) == (0, 0), "there may be no folder at all"
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    begun, unlocked = tmp_path / FOLDER / "begun", tmp_path / FOLDER / "unlocked"
+    begun.mkdir()  # at this moment: its process will lock it
+    unlocked.mkdir()
+    os.utime(unlocked, (0, 0))  # it was killed before it could
+    with scratch(tmp_path) as folder:
+        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+        os.utime(begun)
+        assert free_scratch(tmp_path, do=False) == (1, len("personal"))
+        assert free_scratch(tmp_path) == (1, len("personal"))
+        assert set((tmp_path / FOLDER).iterdir()) == {begun, folder.parent}, "those that live are left alone"
+        assert free_scratch(tmp_path) == (0, 0)
+
+
+@pytest.mark.parametrize("who", ["doctor", "upkeep", "recover"])
+def test_whoever_looks_after_a_lake_frees_what_killed_processes_have_left(tmp_path: Path, who: str) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    store = assay.open(home=tmp_path)
+    if who == "doctor":
+        (symptom,) = [item for item in diagnose(store) if item.what == "scratch"]
+        assert symptom.detail == "8 bytes in 1 folder of killed processes: freed"
+    elif who == "upkeep":
+        (looked,) = [item for item in keep_up(store.env(), do=False) if item.what == "scratch"]
+        assert (looked.count, looked.done) == (1, False)
+        (done,) = [item for item in keep_up(store.env(), do=True) if item.what == "scratch"]
+        assert (done.count, done.done) == (1, True)
+    else:
+        store.recover_events()
+    assert list((tmp_path / FOLDER).iterdir()) == []

@@ -96,6 +96,44 @@ def test_other_inputs_with_the_same_result_make_no_version_and_are_current_after
     assert lake.table("clean/t").scan().collect()["a"].to_list() == [2]
 
 
+def test_the_same_rows_with_another_verdict_are_a_version_that_says_so(any_lake: Lake, write) -> None:
+    """Whoever asks later reads the commit; what was noted beside the table is only ever a note."""
+
+    def judged(invalid: int, rows: pl.DataFrame = ONE) -> tuple[bool, RunResult]:
+        def body(tx: Transaction) -> bool:
+            if tx.current("clean/t"):
+                return False
+            tx.write("clean/t", rows)
+            tx.check(CheckResult("a.ge", "clean/t", not invalid, evaluated=1 + invalid, invalid=invalid))
+            tx.check(CheckResult("other", "quarantine/t", passed=True, evaluated=invalid))
+            return True
+
+        return run(any_lake, NullRecorder(), Work("clean/t", "d1", "1", params={"late": invalid}), body)
+
+    def verdict() -> tuple[int, int]:
+        commit = any_lake.table("clean/t").at().writer_of("d1")
+        assert commit is not None
+        return commit.version, commit.checks[0]["invalid"]
+
+    _, first = judged(0)
+    files = any_lake.table("clean/t").at().files
+    computed, second = judged(2)
+    assert computed and second.writes[0].snapshot.version == verdict()[0] == first.writes[0].snapshot.version + 1
+    assert verdict()[1] == 2
+    assert any_lake.table("clean/t").at().files == files
+    again, third = judged(2)
+    assert not again and third.checks[0].invalid == 2
+    judged(1)
+    state = any_lake.table("clean/t").at()
+    commit = state.writer_of("d1")
+    assert commit is not None and commit.confirms == first.writes[0].snapshot.version
+    assert state.rows(["d1"]) == 1 and state.scan().collect()["a"].to_list() == [1]
+    assert state.index.changes(first.writes[0].snapshot.version, state.version) == [], "the data did not change"
+    judged(0, TWO)
+    commit = any_lake.table("clean/t").at().writer_of("d1")
+    assert commit is not None and commit.confirms is None
+
+
 def test_all_outputs_must_be_current_together(lake: Lake) -> None:
     def both(tx: Transaction, *tables: str) -> bool:
         if tx.current("clean/t", "quarantine/t"):

@@ -1,0 +1,89 @@
+"""What is refused now: batches that were refused, and would be again, since neither they nor what judges them has changed.
+
+They are not to be done: they wait for another delivery, or for another declaration.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from assay.assets.planning.plan import Chosen, stages
+from assay.assets.steps.step import Resources, Step, look
+from assay.features.tables.refusals import Refusal, forget_refusal, refusals
+
+AGAIN = "a new delivery, a changed declaration, or a table that its rows are looked up in"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A batch that stays refused, and the tables of its partition that cannot be made without it."""
+
+    refusal: Refusal
+    waiting: tuple[str, ...]
+
+    @property
+    def table(self) -> str:
+        return self.refusal.table
+
+    @property
+    def partition(self) -> str | None:
+        return self.refusal.partition
+
+    @property
+    def place(self) -> str:
+        return f"{self.partition}: {self.table}" if self.partition else self.table
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.refusal.to_dict() | {"waiting": list(self.waiting)}
+
+    def __str__(self) -> str:
+        waits = f" ({', '.join(self.waiting)} wait{'' if self.waiting[1:] else 's'} for it)" if self.waiting else ""
+        return f"{self.place} since {self.refusal.at:%Y-%m-%d %H:%M} UTC{waits}: {self.refusal.problem}"
+
+
+def staying_refused(steps: Sequence[Step], env: Resources, chosen: Chosen | None = None) -> list[Refused]:
+    """Every batch of these steps that is refused now, by partition and stage.
+
+    Args:
+        steps: Some or all of the pipeline.
+        env: What steps use.
+        chosen: Partitions to look at. Default: all.
+    """
+    env = replace(env, lake=env.lake.remembering())
+    by_table = {step.outputs[0]: (step, stage) for stage in stages(steps) for step in stage}
+    found: list[Refused] = []
+    for refusal in refusals(env.lake):
+        if refusal.table not in by_table:
+            continue
+        step, stage = by_table[refusal.table]
+        wanted = (
+            chosen is None or not step.partitioning.is_partitioned or refusal.partition in chosen(step.partitioning)
+        )
+        if wanted and (still := look(step, env, refusal.partition).refused) is not None:
+            found.append(Refused(still, _waiting_for(step, stage, env, refusal.partition)))
+    order = list(by_table)
+    return sorted(found, key=lambda one: (one.partition or "", order.index(one.table)))
+
+
+def forget_withdrawn(steps: Sequence[Step], env: Resources) -> None:
+    """Forget refusals of batches that are not delivered any more, or that somebody wrote at the same moment."""
+    makers = {step.outputs[0]: step for step in steps}
+    for refusal in refusals(env.lake):
+        step = makers.get(refusal.table)
+        if step is not None and not look(step, env, refusal.partition).stale:
+            forget_refusal(env.lake, refusal.table, refusal.partition)
+
+
+def _waiting_for(step: Step, stage: Sequence[Step], env: Resources, partition: str | None) -> tuple[str, ...]:
+    """The tables of the same partition that have something to do, or nothing to do it from, and need what is refused."""
+    if step.batches:
+        return ()
+    missing, waiting = set(step.outputs), list[str]()
+    for other in stage[stage.index(step) + 1 :]:
+        if not missing & {*other.reads, *other.references}:
+            continue
+        missing |= set(other.outputs)
+        seen = look(other, env, partition)
+        if (seen.stale and seen.refused is None) or seen.waits_for is not None:
+            waiting.append(other.outputs[0])
+    return tuple(waiting)

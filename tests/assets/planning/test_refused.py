@@ -1,0 +1,97 @@
+"""What was refused is planned again when what it is made of or judged by has changed, and what needs it waits until then."""
+
+from typing import Any
+
+import pytest
+
+from assay.assets.planning.refused import forget_withdrawn, staying_refused
+from assay.features.tables.refusals import refusals
+
+SHOPPERS = """
+
+
+class Shoppers(Contract):
+    shopper: str = Field(key=True)
+    since: Timestamp = Field()
+
+
+shoppers = Source(
+    name="shoppers",
+    reader=Files("shoppers/{day}/*", (".csv",)),
+    partitioning=Partitioning.daily(date(2026, 3, 1)),
+    contract=Shoppers,
+    key=("shopper",),
+    event_time="since",
+)
+"""
+
+
+@pytest.fixture
+def two(new_shop: Any) -> Any:
+    """Orders by known shoppers only, and the shoppers."""
+    refer = 'shopper: str = Field(pii="name", exists_in="clean/shoppers")'
+    new_shop.redeclare(lambda text: text.replace('shopper: str = Field(pii="name")', refer) + SHOPPERS)
+    return new_shop
+
+
+def deliver(shop: Any, number: int, *names: str, column: str = "shopper") -> None:
+    file = shop.home / "landing" / "shoppers" / shop.day(number) / "a.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join([f"{column},since", *(f"{name},{shop.day(number)}T00:00:00Z" for name in names), ""]))
+
+
+def planned(shop: Any) -> list[tuple[str | None, list[str]]]:
+    return [(unit.partition, [step.outputs[0] for step in unit.steps]) for unit in shop.due()]
+
+
+def test_what_looks_up_in_a_refused_day_waits_for_it(two: Any) -> None:
+    """Else all of the day's orders would be of unknown shoppers, and stay in quarantine when those come."""
+    deliver(two, 1, "Ada Byron", column="name")
+    deliver(two, 2, "Ada Byron")
+    two.drop(1, two.csv(1, 1.0, 2.0))
+    (failed,) = two.run().failed
+    assert failed.failed == ("raw/shoppers",)
+    assert planned(two) == []
+    (one,) = staying_refused(two.steps, two.env)
+    assert (one.partition, one.table) == (two.day(1), "raw/shoppers")
+    assert set(one.waiting) >= {"clean/shoppers", "clean/orders"}
+    assert "raw/orders" not in one.waiting, "it is there"
+
+    two.drop(2, two.csv(2, 1.0))
+    assert [day for day, _ in planned(two)] == [two.day(2)], "other days go on"
+    deliver(two, 1, "Ada Byron", "Bob Noyce")
+    assert not two.run().failed
+    assert two.frame("clean/orders").height == 3
+    assert refusals(two.env.lake) == []
+
+
+def test_a_batch_that_a_looked_up_table_stopped_is_planned_when_that_has_changed(two: Any) -> None:
+    deliver(two, 1, "Somebody Else")
+    two.drop(1, two.csv(1, *[1.0] * 12))
+    (failed,) = two.run().failed
+    assert failed.failed == ("clean/orders",)
+    assert planned(two) == []
+    deliver(two, 2, "Ada Byron", "Bob Noyce")
+    assert [result.success for result in two.run().results] == [True]
+    assert (two.day(1), ["clean/orders", "features/spending"]) in planned(two)
+    assert not two.run().failed
+    assert planned(two) == []
+
+
+def test_a_delivery_that_was_withdrawn_is_not_refused_any_more(two: Any) -> None:
+    deliver(two, 1, "Ada Byron", column="name")
+    assert two.run().failed
+    forget_withdrawn(two.steps, two.env)
+    assert len(refusals(two.env.lake)) == 1, "it is still there"
+    (two.home / "landing" / "shoppers" / two.day(1) / "a.csv").unlink()
+    assert staying_refused(two.steps, two.env) == []
+    forget_withdrawn(two.steps, two.env)
+    assert refusals(two.env.lake) == []
+
+
+def test_a_run_that_refuses_several_batches_names_them_all(two: Any) -> None:
+    deliver(two, 1, "Ada Byron", column="name")
+    two.drop(1, b"")
+    (failed,) = two.run().failed
+    assert two.instance.get_run_by_id(failed.run_id).tags["assay/refused"] == "raw/orders, raw/shoppers"
+    assert [one.table for one in staying_refused(two.steps, two.env)] == ["raw/orders", "raw/shoppers"]
