@@ -10,10 +10,12 @@ from assay.assets.steps.clean import VOLUME
 from assay.assets.steps.profiles import profile_of
 from assay.checks import Report, RuleResult, Severity, contract_info, contract_rules, mask
 from assay.checks.profiles.report_page import BatchReport
+from assay.checks.validation.masking import defect_columns
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.sections import Report as ReportSection
 from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.refusals import find_refusal
 
 EXAMPLES = 10
 
@@ -26,6 +28,9 @@ def batch_report(lake: Lake, source: Source, partition: str | None = None) -> Ba
     state = lake.table(source.clean).at()
     chosen = partition or state.last_partition()
     commit = state.writer_of(chosen) if chosen and state.partitions([chosen]) else None
+    refusal = next((one for table in (source.clean, source.raw) if (one := find_refusal(lake, table, chosen))), None)
+    if (commit is None or chosen is None) and refusal is not None:
+        raise AssayError(f"{source.clean} has no published batch {chosen}: it was refused. {refusal.problem}")
     if commit is None or chosen is None:
         raise AssayError(
             f"{source.clean} has no published batch {chosen or ''}".rstrip()
@@ -88,5 +93,5 @@ def _examples(lake: Lake, source: Source, partition: str) -> pl.DataFrame:
     except TableMissing:
         return pl.DataFrame()
     columns = [column.name for column in contract_info(source.contract).columns]
-    names = ["_rules", "_source_file", "_row_number", *columns]
+    names = ["_rules", "_source_file", "_row_number", *defect_columns(rows), *columns]
     return mask(rows, source.contract).select(name for name in names if name in rows.columns)
