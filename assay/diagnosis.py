@@ -226,12 +226,14 @@ def _of_dagster(home: Path) -> dict[str, Callable[[Store], str]]:
 def _landing(store: Store) -> str:
     """Whether everything that was delivered lies where a source looks for it."""
     from assay.assets.project import find_project
-    from assay.assets.sources.source import unread
+    from assay.assets.sources.source import outside
+    from assay.assets.steps.raw import unread_of
 
     sources = store.sources() if find_project() is not None else []
-    if messages := [message for source in sources for message in unread(source, store.settings)]:
+    if messages := unread_of(sources, store.env(recording=False)):
         raise AssayError(" ".join(messages))
-    return f"{store.settings.landing_path}, {plural(len(sources), 'source')}"
+    left_out = [text for source in sources if (text := outside(source, store.settings))]
+    return " ".join([f"{store.settings.landing_path}, {plural(len(sources), 'source')}", *left_out])
 
 
 def _freshness(store: Store) -> str:

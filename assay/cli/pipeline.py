@@ -76,7 +76,7 @@ def materialize(
     store = open_store()
     if dry_run:
         stays = _tell_plan(steps, pipeline(project), store.env(recording=False), chosen, force=force, as_json=as_json)
-        for reason in [] if chosen or as_json else unread_of(store):
+        for reason in [] if chosen or as_json else [*unread_in(store), *outside_in(store)]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
         return EXIT_NO if broken or stays else EXIT_DONE
     started = time.monotonic()
@@ -103,7 +103,7 @@ def materialize(
     else:
         _summarise(summary, time.monotonic() - started, complete=not (refused or waits or never or before))
         _tell_refused([one for one in refused if (one.partition, one.table) not in just_now])
-        unread = [] if chosen or summary.left else unread_of(store)
+        unread = [] if chosen or summary.left else unread_in(store)
         for reason in [*unread, *(f"{text}." for text in summarised(waits)), *never, *before[:5]]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if summary.left:
@@ -234,11 +234,18 @@ def _tell_refused(stays: "Sequence[Refused]", most: int = 5) -> None:
         err.print(f"  and {len(stays) - most} earlier ones (`assay status`)", markup=False)
 
 
-def unread_of(store: "Store") -> list[str]:
-    """What was delivered to folders that no declared source reads."""
-    from assay.assets.sources.source import unread
+def unread_in(store: "Store") -> list[str]:
+    """What was delivered and is not read by any declared source."""
+    from assay.assets.steps.raw import unread_of
 
-    return [message for source in store.sources() for message in unread(source, store.settings)]
+    return unread_of(store.sources(), store.env(recording=False))
+
+
+def outside_in(store: "Store") -> list[str]:
+    """What was delivered for a time of which no declared source has partitions."""
+    from assay.assets.sources.source import outside
+
+    return [text for source in store.sources() if (text := outside(source, store.settings))]
 
 
 def chosen_partitions(partition: str | None, range_: str | None, steps: "Sequence[Step]") -> "Chosen | None":

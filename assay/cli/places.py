@@ -8,7 +8,9 @@ from typing import Any
 import polars as pl
 
 from assay.assets.project import find_project, place_of
-from assay.assets.sources.dispatch import READERS
+from assay.assets.sources.deliveries import Delivery
+from assay.assets.sources.dispatch import READERS, read_delivery
+from assay.assets.sources.file_names import COMPRESSED, suffix_of
 from assay.checks import Contract, contract_info
 from assay.checks.exchange.odcs_read import from_odcs
 from assay.errors import AssayError
@@ -60,13 +62,13 @@ def _make_importable(module: str) -> None:
 def frame_at(place: str) -> pl.DataFrame:
     """The rows of a file, as its reader gives them, or of a table. Raises AssayError for a file that cannot be read."""
     file = Path(place)
-    if file.suffix not in READERS:
+    if suffix_of(place).removesuffix(COMPRESSED) not in READERS:
         return open_store().table(place).scan().collect()
     try:
         content = file.read_bytes()
     except OSError as error:
         raise AssayError(f"{place} cannot be read ({error.strerror}); give a file or a table") from None
-    return READERS[file.suffix](place, content)
+    return read_delivery(Delivery.of_bytes(place, content, ""), content)
 
 
 def _read(file: Path) -> str:

@@ -25,7 +25,7 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
     """
     from assay.assets.decisions.reports import batch_report
     from assay.assets.declarations import sources
-    from assay.checks.profiles.report_page import number, page, share, worst_first
+    from assay.checks.profiles.report_page import figure, page, share, worst_first
 
     declared = sources()
     source = declared.get(own_name(table) if Kind.CLEAN.holds(table) else table)
@@ -59,10 +59,14 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
             [(r.name, r.severity, r.status, f"{r.invalid:,}", share(r.share), f"{r.unknown:,}") for r in broken],
             right=("invalid", "share", "unknown"),
         )
-    out.print(f"{len(counts.rules) - len(broken)} of {len(counts.rules)} rules hold for every row.")
+    unjudged = sum(rule.status == "unknown" for rule in counts.rules)
+    out.print(
+        f"{len(counts.rules) - len(broken)} of {len(counts.rules)} rules hold for every row"
+        f"{f', {unjudged} not judged (status unknown)' if unjudged else ''}."
+    )
     figures = ("null", "nan", "distinct", "min", "mean", "max")
     if profile:
-        rows = [(name, *(number(values.get(key, "")) for key in figures)) for name, values in profile.items()]
+        rows = [(name, *(figure(key, values.get(key, "")) for key in figures)) for name, values in profile.items()]
         print_table(("column", *figures), rows, right=figures)
     if html is not None:
         out.print(f"Written to {html}.")

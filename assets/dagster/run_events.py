@@ -53,7 +53,7 @@ def refused_events(
     declared = {check.name for check in step.checks}
     key = partition_of(step, partition)
     for check in checks:
-        if check.name in declared:
+        if check.name in declared and check.judged:
             yield verdict(check, key, published=False, settings=env.settings)
 
 
@@ -137,9 +137,13 @@ def _verdicts(
 
 
 def _of(step: Step, table: str, checks: Checks) -> list[CheckResult]:
-    """A verdict for every declared check of a table; one that found nothing to report on has passed over no rows."""
+    """A verdict for every declared check of a table that was judged; one that found nothing to report on has passed over no
+    rows."""
     names = [check.name for check in step.checks if check.table == table]
-    return [checks.get((table, name), CheckResult(name, table, passed=True)) for name in names]
+    verdicts = (checks.get((table, name), CheckResult(name, table, passed=True)) for name in names)
+    return [
+        check for check in verdicts if check.judged
+    ]  # Dagster knows passed and failed: without a verdict it is given none
 
 
 def _quarantine(result: Result) -> TableWrite | None:

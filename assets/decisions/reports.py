@@ -14,6 +14,7 @@ from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.sections import Report as ReportSection
 from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.refusals import find_refusal
 
 EXAMPLES = 10
 
@@ -26,6 +27,9 @@ def batch_report(lake: Lake, source: Source, partition: str | None = None) -> Ba
     state = lake.table(source.clean).at()
     chosen = partition or state.last_partition()
     commit = state.writer_of(chosen) if chosen and state.partitions([chosen]) else None
+    refusal = next((one for table in (source.clean, source.raw) if (one := find_refusal(lake, table, chosen))), None)
+    if (commit is None or chosen is None) and refusal is not None:
+        raise AssayError(f"{source.clean} has no published batch {chosen}: it was refused. {refusal.problem}")
     if commit is None or chosen is None:
         raise AssayError(
             f"{source.clean} has no published batch {chosen or ''}".rstrip()

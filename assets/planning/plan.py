@@ -53,8 +53,8 @@ def stages(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
             if (next_stage := _stage([step for step in remaining if step.partitioning == kind], done, produced))
         )
         result.append(stage)
-        done |= {table for step in stage for table in step.outputs}
-        remaining = [step for step in remaining if step not in stage]
+        done |= (made := {table for step in stage for table in step.outputs})
+        remaining = [step for step in remaining if step.outputs[0] not in made]
     return result
 
 

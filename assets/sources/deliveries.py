@@ -16,11 +16,11 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.sources.file_names import has_suffix, may_be_delivery, original_of, revised, revision_of
 from assay.errors import AssayError
 from assay.features.tables.partitioning import KEY, Partitioning
 
-_REVISION = re.compile(r"(?P<stem>.+)\.r(?P<number>[1-9]\d*)")
-UNFINISHED = (".tmp", ".part")
+_FEW = 3
 PIECE = 1 << 23  # bytes of a file that are read at a time
 MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what a link to nowhere gives, too
 _COMPONENT = re.compile(r"\{(?:day|partition)\}/")
@@ -72,7 +72,7 @@ class Delivery:
     @property
     def next_revision(self) -> str:
         """The file name that a correction should have."""
-        return _revised(PurePosixPath(self.path).name, self.revision + 1)
+        return revised(self.path, self.revision + 1)
 
     @property
     def how_to_correct(self) -> str:
@@ -133,6 +133,19 @@ def unplaced_folders(
     )
 
 
+def folders_outside(landing: Path, pattern: str, partitioning: Partitioning) -> list[str]:
+    """Folders with files whose names are keys of the partitioning, but of before its start or after its end, in order. Of many
+    only the first and the last few are looked into."""
+    folder, _ = split_pattern(pattern)
+    found = sorted(
+        entry.name
+        for entry in (landing / folder).glob("*")
+        if partitioning.is_key(entry.name) and not partitioning.contains(entry.name) and _is_folder(entry)
+    )
+    looked_into = {*found[:_FEW], *found[-_FEW:]}
+    return [f"{folder}{name}" for name in found if name not in looked_into or _has_files(landing, pattern, name)]
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
@@ -144,7 +157,7 @@ def _has_files(
     landing: Path, pattern: str, key: str, suffixes: Sequence[str] = (), *, or_unreadable: bool = False
 ) -> bool:
     try:
-        return any(not suffixes or file.suffix in suffixes for file in files_of(landing, pattern, key))
+        return any(has_suffix(file.name, suffixes) for file in files_of(landing, pattern, key))
     except FolderError:
         return or_unreadable
 
@@ -154,8 +167,8 @@ def scan_partition(
 ) -> tuple[Delivery, ...]:
     """The files of one partition, sorted by path; hidden and unfinished ones (`.tmp`, `.part`) are not deliveries.
 
-    `pattern` is relative to the landing folder and has one component `{day}` or `{partition}`; `suffixes` (".csv", …)
-    restricts the files. Files that `hashes` knows are not read.
+    `pattern` is relative to the landing folder and has one component `{day}` or `{partition}`; `suffixes` (".csv", …), in
+    whatever case, restrict the files. Files that `hashes` knows are not read.
     """
     hashes = hashes or FileHashes()
     if not KEY.fullmatch(key):
@@ -163,16 +176,16 @@ def scan_partition(
     files = [
         _deliver(landing, file, key, hashes)
         for file in files_of(landing, pattern, key)
-        if not suffixes or file.suffix in suffixes
+        if has_suffix(file.name, suffixes)
     ]
     latest: dict[str, Delivery] = {}
     for delivery in files:
-        name = _original(delivery.path)
+        name = original_of(delivery.path)
         if name not in latest or latest[name].revision < delivery.revision:
             latest[name] = delivery
     return tuple(
         delivery
-        if (last := latest[_original(delivery.path)]) is delivery
+        if (last := latest[original_of(delivery.path)]) is delivery
         else replace(delivery, superseded_by=last.path)
         for delivery in sorted(files, key=lambda delivery: delivery.path)
     )
@@ -183,12 +196,11 @@ def _deliver(landing: Path, file: Path, key: str, hashes: FileHashes) -> Deliver
     if not _is_text(path):
         name = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
         raise DeliveryError(name, "has a name that is not UTF-8", "ask the upstream to rename it")
-    match = _REVISION.fullmatch(file.stem)
     try:
         digest, size = hashes.of(file)
     except OSError as error:
         raise DeliveryError(path, f"cannot be read ({error.strerror})", "restore the file and run again") from error
-    return Delivery(path, file, digest, size, key, int(match["number"]) if match else 0)
+    return Delivery(path, file, digest, size, key, revision_of(path))
 
 
 def files_of(landing: Path, pattern: str, key: str) -> Iterator[Path]:
@@ -202,7 +214,7 @@ def files_of(landing: Path, pattern: str, key: str) -> Iterator[Path]:
                 _require_readable(entry.path)
         # Of a folder that may not be read, pathlib gives no files.
         for file in top.glob(rest):
-            if file.is_file() and not file.name.startswith(".") and file.suffix not in UNFINISHED:
+            if may_be_delivery(file.name) and file.is_file():
                 yield file
     except OSError as error:
         where = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else top
@@ -275,15 +287,3 @@ def _is_text(path: str) -> bool:
         return bool(path.encode())
     except UnicodeEncodeError:
         return False
-
-
-def _original(path: str) -> str:
-    """The path that a revision corrects; the path itself where it is no revision."""
-    name = PurePosixPath(path)
-    match = _REVISION.fullmatch(name.stem)
-    return str(name.with_name(match["stem"] + name.suffix)) if match else path
-
-
-def _revised(name: str, revision: int) -> str:
-    original = PurePosixPath(_original(name))
-    return f"{original.stem}.r{revision}{original.suffix}"

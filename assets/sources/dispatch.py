@@ -1,16 +1,21 @@
-"""Which reader a delivered file gets: its suffix says."""
+"""Which reader a delivered file gets: its suffix says. A compressed one is read as what it was made from."""
 
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+import zlib
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
 from assay.assets.sources.csv import SMALL, csv_blocks, read_csv
-from assay.assets.sources.deliveries import Delivery, DeliveryError
+from assay.assets.sources.deliveries import PIECE, Delivery, DeliveryError
+from assay.assets.sources.file_names import COMPRESSED, suffix_of
 from assay.assets.sources.jsonl import read_jsonl
 from assay.assets.sources.parquet import read_parquet
 
+LARGEST_SMALL = 1 << 26  # bytes of content that a compressed file may have however small it is
+MOST_TIMES = 250  # as large as the file; gzip reaches 1,030 with one byte repeated, and seldom 100 with tables
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's header
 READERS = {".csv": read_csv, ".jsonl": read_jsonl, ".ndjson": read_jsonl, ".parquet": read_parquet}
+_KINDS = f"deliver one of {', '.join(READERS)}, or one of them with {COMPRESSED}"
 
 
 def read_delivery(delivery: Delivery, content: bytes) -> pl.DataFrame:
@@ -20,9 +25,12 @@ def read_delivery(delivery: Delivery, content: bytes) -> pl.DataFrame:
     record. Raises `DeliveryError` where the file as a whole cannot be used.
     """
     path = delivery.path
-    reader = READERS.get(PurePosixPath(path).suffix)
+    kind = suffix_of(path)
+    reader = READERS.get(kind.removesuffix(COMPRESSED))
     if reader is None:
-        raise DeliveryError(path, "is of a kind that no reader knows", f"deliver one of {', '.join(READERS)}")
+        raise DeliveryError(path, "is of a kind that no reader knows", _KINDS)
+    if kind.endswith(COMPRESSED):
+        content = b"".join(_unpacked(delivery, [content]))
     if not content.strip():
         raise _empty(delivery)
     frame = reader(path, content)
@@ -33,16 +41,19 @@ def read_delivery(delivery: Delivery, content: bytes) -> pl.DataFrame:
 
 def delivery_blocks(delivery: Delivery) -> Iterator[pl.DataFrame]:
     """What `read_delivery` gives of a file, frame by frame: a large CSV file in blocks, others at once."""
-    if PurePosixPath(delivery.path).suffix != ".csv" or delivery.size <= SMALL:
+    kind = suffix_of(delivery.path)
+    if kind.removesuffix(COMPRESSED) != ".csv" or delivery.size <= SMALL:
         yield read_delivery(delivery, delivery.content())
         return
-    blank = True
+    blank = False
 
     def pieces() -> Iterator[bytes]:
         nonlocal blank
-        for piece in delivery.pieces():
-            blank = blank and not piece.strip()
+        only_space, whole = True, delivery.pieces()
+        for piece in _unpacked(delivery, whole) if kind.endswith(COMPRESSED) else whole:
+            only_space = only_space and not piece.strip()
             yield piece
+        blank = only_space  # now that all of it could be read
 
     rows = 0
     try:
@@ -56,6 +67,30 @@ def delivery_blocks(delivery: Delivery) -> Iterator[pl.DataFrame]:
         raise
     if not rows:
         raise _empty(delivery)
+
+
+def _unpacked(delivery: Delivery, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes that a compressed file was made from, in pieces. Raises DeliveryError for one that is damaged, is cut off, or is
+    so much larger than its file that no upstream would have made it."""
+    limit, given = max(LARGEST_SMALL, MOST_TIMES * delivery.size), 0
+    unpacking = zlib.decompressobj(wbits=_GZIP)
+    try:
+        for piece in pieces:
+            while piece:
+                if unpacking.eof:  # several parts in one file, one after the other
+                    unpacking = zlib.decompressobj(wbits=_GZIP)
+                part = unpacking.decompress(piece, PIECE)
+                given += len(part)
+                if given > limit:
+                    problem = f"is compressed to less than a {MOST_TIMES}th of its content, as no usual file is"
+                    raise DeliveryError(delivery.path, problem, "ask the upstream to send it uncompressed")
+                if part:
+                    yield part
+                piece = unpacking.unconsumed_tail or unpacking.unused_data
+    except zlib.error:
+        raise DeliveryError(delivery.path, "is not gzip, or is damaged", delivery.how_to_correct) from None
+    if not unpacking.eof:
+        raise DeliveryError(delivery.path, "ends in the middle of its compressed content", delivery.how_to_correct)
 
 
 def _empty(delivery: Delivery) -> DeliveryError:

@@ -10,13 +10,17 @@ from assay.assets.sources.deliveries import (
     Delivery,
     FolderError,
     delivered_partitions,
+    folders_outside,
     scan_partition,
     split_pattern,
     unplaced_folders,
 )
-from assay.assets.sources.dispatch import delivery_blocks, read_delivery
-from assay.assets.sources.listing import Delivered, delivered_since
+from assay.assets.sources.dispatch import READERS, delivery_blocks, read_delivery
+from assay.assets.sources.file_names import COMPRESSED
+from assay.assets.sources.leftovers import Leftover, described, left_among, left_in
+from assay.assets.sources.listing import Delivered, delivered_since, names_in
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
+from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
 
@@ -27,7 +31,11 @@ class Files(SourceReader):
 
     The pattern is relative to the landing folder; `{day}` (or `{partition}`, which means the same) is the key of the
     source's partitioning, such as `2026-09-01`, or `2026-09` of a monthly source. One partition is one batch: it is read
-    whole, or refused whole. `first_day` is the old way to say `partitioning=Partitioning.daily(…)` of the source.
+    whole, or refused whole.
+
+    Suffixes are those of a reader, also with `.gz` after them, and their case does not matter. What matches the pattern and has
+    none of them is not read, and the check `unread` names it. `first_day` is the old way to say
+    `partitioning=Partitioning.daily(…)` of the source.
     """
 
     pattern: str
@@ -36,6 +44,9 @@ class Files(SourceReader):
 
     def __post_init__(self) -> None:
         split_pattern(self.pattern)
+        for suffix in self.suffixes:
+            if suffix.lower().removesuffix(COMPRESSED) not in READERS:
+                raise AssayError(f"Files({self.pattern!r}): nothing reads {suffix!r}; there are {', '.join(READERS)}.")
 
     @property
     def kinds(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -59,6 +70,20 @@ class Files(SourceReader):
             return []
         return unplaced_folders(settings.landing_path, self.pattern, partitioning, self.suffixes)
 
+    def outside(self, settings: Settings, partitioning: Partitioning) -> list[str]:
+        return folders_outside(settings.landing_path, self.pattern, partitioning) if partitioning.is_timed else []
+
+    def leftovers(
+        self, settings: Settings, partitioning: Partitioning, partition: str | None = None, seen: bytes = b""
+    ) -> Sequence[Leftover]:
+        landing = settings.landing_path
+        if partition is not None:
+            return left_in(landing, self.pattern, partition, self.suffixes)
+        if not seen:
+            keys = self.partitions(settings, partitioning)
+            return [one for key in keys for one in left_in(landing, self.pattern, key, self.suffixes)]
+        return left_among(self.pattern, self.suffixes, names_in(seen), prefix=split_pattern(self.pattern)[0])
+
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
         try:
             files = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
@@ -67,9 +92,9 @@ class Files(SourceReader):
             raise FolderError(found.path, problem, found.action) from found
         if not files:
             looked_for = self.pattern.format(day=reading.partition, partition=reading.partition)
-            raise NothingDelivered(
-                f"{reading.source} has delivered nothing for {reading.partition} (looked for {looked_for})."
-            )
+            left = described(left_in(reading.landing, self.pattern, reading.partition, self.suffixes))
+            message = f"{reading.source} has delivered nothing for {reading.partition} (looked for {looked_for})."
+            raise NothingDelivered(f"{message} {left}".strip())
         return files
 
     def read(self, delivery: Delivery) -> pl.DataFrame:

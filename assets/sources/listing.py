@@ -22,7 +22,6 @@ from pathlib import Path
 
 from assay.assets.sources.deliveries import (
     MISSING,
-    UNFINISHED,
     FolderError,
     files_of,
     folders_and_links,
@@ -30,6 +29,7 @@ from assay.assets.sources.deliveries import (
     split_pattern,
 )
 from assay.assets.sources.file_hashes import has_settled
+from assay.assets.sources.file_names import may_be_delivery
 from assay.features.tables.partitioning import Partitioning
 
 # With ext3 and HFS+ the time of a folder is one of whole seconds, with FAT of two.
@@ -83,6 +83,16 @@ def delivered_since(landing: Path, pattern: str, partitioning: Partitioning, bef
         return _Look(landing, pattern, top, partitioning, time.time_ns()).compared(known, folders, files)
     finally:
         os.close(top)
+
+
+def names_in(seen: bytes) -> Iterator[tuple[str, bool]]:
+    """The files that a look saw, relative to the folder that holds the partitions; and the folders in partitions that were
+    there, which are told by True."""
+    listing = _unpacked(seen)
+    yield from ((os.fsdecode(name), False) for name in listing.files)
+    for at, name in enumerate(listing.folders):
+        if b"/" in name and listing.folder_times[2 * at + 1]:
+            yield os.fsdecode(name), True
 
 
 # -- a listing, and how it is kept -------------------------------------------------------------------------------------
@@ -289,15 +299,17 @@ class _Look:
             for folder, is_link in self._folders(key):
                 part.add_folder(folder, _NOTHING if is_link else self._time_if_there(folder))
             for name, found in sorted(self._files(key)):
-                if found is None:
+                if name.endswith(b"/"):
+                    part.add_folder(name[:-1], self._time_if_there(name[:-1]))
+                elif found is None:
                     settled = False
                     part.add_folder(name, _NOTHING)
-                    continue
-                mark = _mark(found)
-                part.files.append(name)
-                if not has_settled(found.st_mtime_ns, self.now):
-                    settled, mark = False, (_UNKNOWN, *mark[1:])
-                part.file_marks.extend(mark)
+                else:
+                    mark = _mark(found)
+                    part.files.append(name)
+                    if not has_settled(found.st_mtime_ns, self.now):
+                        settled, mark = False, (_UNKNOWN, *mark[1:])
+                    part.file_marks.extend(mark)
         except (OSError, FolderError):
             return None, False
         return part, settled
@@ -318,7 +330,8 @@ class _Look:
                 yield os.fsencode(Path(entry.path).relative_to(self.base)), entry.is_symlink()
 
     def _files(self, key: bytes) -> Iterator[tuple[bytes, os.stat_result | None]]:
-        """The files that may be deliveries; None for one that is not there: any more, or yet, behind its link."""
+        """The files that may be deliveries; None for one that is not there: any more, or yet, behind its link. Where no folders
+        are walked through, those of them that match the pattern, too, with a slash at the end: nobody reads what is in them."""
         if is_nested(self.rest):
             for file in files_of(self.landing, self.pattern, os.fsdecode(key)):
                 name = os.fsencode(file.relative_to(self.base))
@@ -334,13 +347,9 @@ class _Look:
             with os.scandir(handle) as entries:
                 for entry in entries:
                     name = entry.name
-                    if (
-                        not name.startswith(".")
-                        and not name.endswith(UNFINISHED)
-                        and fnmatchcase(name, self.rest)
-                        and (is_file := _is_file(entry)) is not False
-                    ):
-                        yield key + b"/" + os.fsencode(name), _stat_of(entry) if is_file else None
+                    if may_be_delivery(name) and fnmatchcase(name, self.rest):
+                        is_file, path = _is_file(entry), key + b"/" + os.fsencode(name)
+                        yield path + b"/" * (is_file is False), _stat_of(entry) if is_file else None
         finally:
             os.close(handle)
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.sources.leftovers import Leftover
 from assay.assets.sources.listing import Delivered, by_marks
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
@@ -103,6 +104,26 @@ class SourceReader(Protocol):
         """Folders or the like where something was delivered under a name that is no partition's, so that it is never read."""
         del settings, partitioning
         return []
+
+    def outside(self, settings: Settings, partitioning: Partitioning) -> list[str]:
+        """Folders or the like where something was delivered for a time before the partitioning starts, or after it ends, in
+        order."""
+        del settings, partitioning
+        return []
+
+    def leftovers(
+        self, settings: Settings, partitioning: Partitioning, partition: str | None = None, seen: bytes = b""
+    ) -> Sequence[Leftover]:
+        """What lies where deliveries of existing partitions are looked for and is not read, with the reason.
+
+        Args:
+            settings: where things are.
+            partitioning: how the source is cut.
+            partition: of this one only; None: of all.
+            seen: what the last look at the deliveries showed (see `delivered`), if there was one.
+        """
+        del settings, partitioning, partition, seen
+        return ()
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
         """Everything delivered for a partition, in a stable order. Empty, or NothingDelivered with a reason, where there is

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.assets.sources.files import Files
+from assay.assets.sources.leftovers import described
 from assay.assets.sources.reader import SourceReader
 from assay.assets.sources.rows import Rows
 from assay.checks import Contract
@@ -99,13 +100,34 @@ class Source:
         return Kind.RELEASES.table(self.name)
 
 
-def unread(source: Source, settings: Settings) -> list[str]:
-    """What was delivered for a source and is never read, since its folder's name is no partition of the source: where it is
-    and what names are expected."""
+def unread(source: Source, settings: Settings, seen: bytes = b"") -> list[str]:
+    """What lies where a source looks and is not read: where it is, why, and what to do.
+
+    Args:
+        source: The source.
+        settings: where things are.
+        seen: what the planner's last look at the deliveries showed, if there was one.
+    """
     messages = []
     for place in source.reader.unplaced(settings, source.partitioning):
         try:
             source.partitioning.require(place.rpartition("/")[2])
         except AssayError as problem:
             messages.append(f"The files in {place}/ are not read: {problem} Rename the folder.")
+    if source.partitioning.is_partitioned and (
+        left := source.reader.leftovers(settings, source.partitioning, seen=seen)
+    ):
+        messages.append(f"{source.name}: {described(left)}")
     return messages
+
+
+def outside(source: Source, settings: Settings) -> str:
+    """One sentence on what was delivered for a time before or after the source's partitions; empty where nothing was."""
+    folders = source.reader.outside(settings, source.partitioning)
+    if not folders:
+        return ""
+    where = f"{folders[0]}/" if len(folders) == 1 else f"{len(folders):,} folders, {folders[0]}/ to {folders[-1]}/,"
+    until = f" to {source.partitioning.end}" if source.partitioning.end else ""
+    return (
+        f"{source.name}: what lies in {where} is not read: its partitions go from {source.partitioning.start}{until}."
+    )

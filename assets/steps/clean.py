@@ -404,13 +404,13 @@ def _volume_check(source: Source, tx: Transaction, rows: int) -> CheckResult:
     raw = tx.state(source.raw)
     history = raw.index.rows_written(raw.version, before=batch)
     result = volume(rows, history, ratio=source.expected_ratio)
-    usual = f"cannot be compared: {result.note}" if result.unknown else f"{median(history):.0f} is usual"
+    usual = f"not judged yet: {result.note}" if result.unknown else f"{median(history):.0f} is usual"
     return CheckResult(
         VOLUME,
         source.clean,
         passed=not result.invalid,
         severity="warn",
-        evaluated=rows,
+        evaluated=0 if result.unknown else rows,
         unknown=result.unknown,
         message=f"{rows} rows; {usual}.",
     )

@@ -120,6 +120,15 @@ class PlanStore:
                 found[step] = Latest(frozenset(seen) | to_see, done)
         return found
 
+    def delivered(self, step: str) -> bytes:
+        """What the last look at a step's deliveries showed; nothing where none was kept."""
+        if self._file is None or not self._file.is_file():
+            return b""
+        with suppress(OSError, sqlite3.Error), closing(self._connect()) as database:
+            row = database.execute("select seen from deliveries where step = ?", (step,)).fetchone()
+            return row[0] if row else b""
+        return b""
+
     def _partitions(self, query: str, *values: object) -> set[str]:
         if self._file is None or not self._file.is_file():
             return set()

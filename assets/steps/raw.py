@@ -14,11 +14,12 @@ from typing import Any
 import polars as pl
 
 from assay.assets.sources.deliveries import Delivery, DeliveryError
+from assay.assets.sources.leftovers import described
 from assay.assets.sources.reader import NothingDelivered, Reading
-from assay.assets.sources.source import Source
+from assay.assets.sources.source import Source, unread
 from assay.assets.steps.column_notes import delivered_notes
 from assay.assets.steps.delivered_rows import DeliveredRows
-from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
+from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step, step_name
 from assay.assets.steps.watched import Concern, Trust, Watched
 from assay.checks import contract_info
 from assay.features.storage.commit_metadata import SourceFile
@@ -28,6 +29,15 @@ from assay.features.tables.transaction import Transaction
 
 DELIVERY = "delivery"
 RESENT = "resent"
+UNREAD = "unread"
+_SHOWN = 5  # paths of a message
+
+
+def unread_of(sources: Sequence[Source], env: Resources) -> list[str]:
+    """What lies in the landing folder where sources look, and is not read, in sentences. What lies in a partition is known
+    from the last plan; where none was kept, it is looked for."""
+    seen = {source.name: env.plans.delivered(step_name(source.raw)) for source in sources}
+    return [message for source in sources for message in unread(source, env.settings, seen[source.name])]
 
 
 def raw_step(source: Source) -> Step:
@@ -37,11 +47,13 @@ def raw_step(source: Source) -> Step:
         CheckSpec(DELIVERY, source.raw, "Every file is readable and has the contract's columns.", blocking=True),
         CheckSpec(RESENT, source.raw, "No file is one that already came (same bytes)."),
     )
+    if partitioned:
+        checks += (CheckSpec(UNREAD, source.raw, "Everything that lies in the partition's place is read."),)
     return Step(
         outputs=(source.raw,),
         prepare=lambda tx, env: _prepare(source, tx, env),
         keep=lambda tx, env, observed: _keep(env, observed.listed),
-        compute=lambda tx, env, observed: _compute(source, tx, env, observed.taken),
+        compute=lambda tx, env, observed: _compute(source, tx, env, observed),
         code_version=hashlib.sha256(f"raw-1 {reader.identity(source.partitioning)} {source.key}".encode()).hexdigest()[
             :16
         ],
@@ -152,7 +164,8 @@ def _at(lake: Lake, table: str) -> TableState | None:
         return None
 
 
-def _compute(source: Source, tx: Transaction, env: Resources, deliveries: list[Delivery]) -> Mapping[str, Any]:
+def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observed) -> Mapping[str, Any]:
+    deliveries = observed.taken
     batch = hashlib.sha256(" ".join(sorted(item.sha256 for item in deliveries)).encode()).hexdigest()[:16]
     arrived = _arrived_before(env.lake, source.raw, tx.work.partition or "")
     # Of others the time that their bytes were kept: the same for everybody who takes them at this moment.
@@ -171,9 +184,28 @@ def _compute(source: Source, tx: Transaction, env: Resources, deliveries: list[D
             message=" | ".join(delivered.problems),
         )
     )
+    if source.partitioning.is_partitioned and not source.reader.extracts:
+        tx.check(_unread(source, tx.work.partition or "", env, observed.listed))
     tx.audit()
     tx.sources[:] = [_source_file(item, delivered.rows.get(item.sha256, 0)) for item in deliveries]
     return {"files": [item.path for item in deliveries]}
+
+
+def _unread(source: Source, key: str, env: Resources, listed: Sequence[Delivery]) -> CheckResult:
+    """What lies there besides the batch: nobody knows otherwise that it was not read."""
+    left = source.reader.leftovers(env.settings, source.partitioning, key)
+    replaced = [f"{item.path} by {item.superseded_by}" for item in listed if item.superseded_by is not None]
+    more = f", and {len(replaced) - _SHOWN} more" if len(replaced) > _SHOWN else ""
+    corrected = f"Replaced by a correction: {', '.join(replaced[:_SHOWN])}{more}." if replaced else ""
+    return CheckResult(
+        UNREAD,
+        source.raw,
+        passed=not left,
+        severity="warn",
+        evaluated=len(listed) + len(left),
+        invalid=len(left),
+        message=f"{described(left)} {corrected}".strip(),
+    )
 
 
 def _arrived_before(lake: Lake, table: str, day: str) -> dict[str, datetime]:

@@ -103,7 +103,12 @@ class Step:
 
     @property
     def name(self) -> str:
-        return self.outputs[0].replace("/", "__")
+        return step_name(self.outputs[0])
+
+
+def step_name(table: str) -> str:
+    """The name of the step whose first output is this table."""
+    return table.replace("/", "__")
 
 
 @dataclass(frozen=True, slots=True)

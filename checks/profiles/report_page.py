@@ -63,7 +63,7 @@ def _columns(profile: ProfileState) -> list[dict[str, Any]]:
                 "name": name,
                 "dtype": column.dtype.partition("(")[0],
                 "null": column.null / column.count if column.count else 0.0,
-                "figures": {key: number(value) for key, value in figures.items()},
+                "figures": {key: figure(key, value) for key, value in figures.items()},
                 "bars": _bars(column),
                 "top": _top(column),
             }
@@ -86,13 +86,14 @@ def _bars(column: ColumnState) -> list[tuple[str, int, int]]:
     return [(label, count, _percent(count, max(counts))) for label, count in zip(labels, counts, strict=True)]
 
 
-def _top(column: ColumnState) -> list[tuple[str, int, int]]:
-    """(value, count, share in %) of the most frequent values that may be named."""
+def _top(column: ColumnState) -> list[tuple[str, str, int]]:
+    """(value, count, share in %) of the most frequent values that may be named. Of many different values counts are estimates."""
     if column.frequent is None or column.histogram is not None:
         return []
     named = [(value, count) for value, count in column.frequent.counts.items() if not value.startswith("#")]
     named.sort(key=lambda item: (-item[1], item[0]))
-    return [(value, count, _percent(count, column.count - column.null)) for value, count in named[:TOP]]
+    shown = estimate if column.frequent.error else number
+    return [(value, shown(count), _percent(count, column.count - column.null)) for value, count in named[:TOP]]
 
 
 def _span(low: str, high: str) -> str:
@@ -108,6 +109,16 @@ def number(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+
+
+def estimate(value: int) -> str:
+    """A count that a sketch estimates; only that there is none is certain."""
+    return f"≈ {number(value)}" if value else "0"
+
+
+def figure(name: str, value: Any) -> str:
+    """A figure of a profile's summary."""
+    return estimate(value) if name == "distinct" and isinstance(value, int) else number(value)
 
 
 def share(value: float) -> str:
@@ -151,7 +162,8 @@ small { color: var(--dim); }
 <div><dt>clean</dt><dd>{{ report.rows_clean | number }}</dd></div>
 <div><dt>quarantined</dt><dd>{{ report.rows_quarantined | number }}</dd></div>
 <div><dt>rules broken</dt><dd>{{ rules | rejectattr("status", "in", ["passed", "unknown"]) | list | length }}
- of {{ rules | length }}</dd></div></dl>
+ of {{ rules | length }}</dd></div>{% set unjudged = rules | selectattr("status", "equalto", "unknown") | list | length %}
+{% if unjudged %}<div><dt>not judged</dt><dd>{{ unjudged }}</dd></div>{% endif %}</dl>
 <h2>Rules</h2>
 <div class="wide"><table><thead><tr><th>rule</th><th>severity</th><th>status</th><th class="n">invalid</th>
 <th class="n">share</th><th class="n">unknown</th><th class="n">evaluated</th><th></th></tr></thead><tbody>
@@ -173,7 +185,7 @@ small { color: var(--dim); }
  {{ column.bars[0][0] }} to {{ column.bars[-1][0] }}">{% for label, count, height in column.bars
 %}<i style="height:{{ height }}%" title="{{ label }}: {{ count | number }}"></i>{% endfor %}</div>{% endif %}
 {% for value, count, percent in column.top %}<span class="top"><i style="width:{{ percent }}px"></i>{{ value }}
-<small>{{ count | number }}</small></span>{% endfor %}</td></tr>
+<small>{{ count }}</small></span>{% endfor %}</td></tr>
 {% endfor %}</tbody></table></div>{% endif %}
 </body></html>
 """

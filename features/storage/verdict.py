@@ -24,25 +24,29 @@ def warned(check: Mapping[str, Any]) -> bool:
     return found_something(check) and check["severity"] != "block" and not was_handled(check)
 
 
+def not_judged(check: Mapping[str, Any]) -> bool:
+    """Whether there is no verdict yet, such as about the usual number of rows before there are enough batches: nothing was
+    found, and nothing was held either."""
+    return bool(check["passed"] and check.get("unknown") and not check.get("evaluated"))
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The names of the checks, of those that found something, and of these the ones that are `open`: their rows are not in
-    quarantine as it was agreed."""
+    quarantine as it was agreed; and of those without a verdict."""
 
     names: frozenset[str] = frozenset()
     broken: frozenset[str] = frozenset()
     open: frozenset[str] = frozenset()
+    unjudged: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, commit: Commit) -> Self:
         checks = [check for check in commit.checks if check["table"] == commit.table]
         broken = [check for check in checks if found_something(check)]
-        handled = [check for check in broken if was_handled(check)]
-        names, found, open_ = (
-            frozenset(check["name"] for check in some)
-            for some in (checks, broken, [check for check in broken if check not in handled])
-        )
-        return cls(names, found, open_)
+        open_ = [check for check in broken if not was_handled(check)]
+        unjudged = [check for check in checks if not_judged(check)]
+        return cls(*(frozenset(check["name"] for check in some) for some in (checks, broken, open_, unjudged)))
 
     @classmethod
     def from_text(cls, text: str | None) -> Self:
@@ -50,4 +54,7 @@ class Verdict:
 
     def to_text(self) -> str | None:
         """None where there were no checks."""
-        return json.dumps([sorted(some) for some in (self.names, self.broken, self.open)]) if self.names else None
+        if not self.names:
+            return None
+        kinds = (self.names, self.broken, self.open, *([self.unjudged] if self.unjudged else []))
+        return json.dumps([sorted(some) for some in kinds])

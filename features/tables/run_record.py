@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import SourceFile
 from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.storage.verdict import not_judged
 
 _PARTITION_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -96,6 +97,11 @@ class CheckResult:
     invalid: int = 0
     unknown: int = 0
     message: str = ""
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a verdict. Without one, as before there is enough history, `passed` says that nothing was found."""
+        return not not_judged(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

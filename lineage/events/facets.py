@@ -16,7 +16,7 @@ from openlineage.client import facet_v2 as ol
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import digest_of
 from assay.features.tables.run_record import CheckResult, Run, TableWrite, Work
-from assay.lineage.events.naming import DatasetName, dataset_name
+from assay.lineage.events.naming import NOT_JUDGED, DatasetName, dataset_name
 from assay.lineage.events.process import Process
 from assay.lineage.events.redaction import redact_text
 from assay.lineage.events.serialize import Plain, plain
@@ -169,8 +169,8 @@ def _strength(check: CheckResult) -> str:
 
 
 def assertions_facet(checks: Iterable[CheckResult]) -> Plain:
-    """All checks of a table."""
-    return Plain({**_no_assertions(), "assertions": [_assertion(check) for check in checks]})
+    """All checks of a table that have a verdict: an assertion holds or does not."""
+    return Plain({**_no_assertions(), "assertions": [_assertion(check) for check in checks if check.judged]})
 
 
 def tests_facet(checks: Iterable[CheckResult]) -> Plain:
@@ -210,10 +210,10 @@ def _test(check: CheckResult) -> dict[str, Any]:
     column = {} if check.column is None else {"column": redact_text(check.column)}
     return {
         "name": redact_text(check.name),
-        "status": "pass" if check.passed else "fail",
+        "status": ("pass" if check.passed else "fail") if check.judged else "skip",
         "severity": _strength(check),
         "expected": "0",
-        "actual": str(check.invalid),
+        "actual": str(check.invalid) if check.judged else NOT_JUDGED,
         "params": {"table": check.table, **column, "severity": check.severity, **_counts(check)},
     }
 

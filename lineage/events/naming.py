@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 LOGICAL = "assay"  # the namespace of table names such as clean/tickets, wherever the lake lies
+NOT_JUDGED = "not judged"  # in the place of what a check found, where it has no verdict
 
 _SCHEMES = {"postgresql": "postgres", "s3a": "s3", "s3n": "s3"}
 _STORES = ("s3", "gs", "hdfs", "abfs", "abfss", "wasb", "wasbs")  # here a name is a path below the namespace

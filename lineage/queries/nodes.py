@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from assay.lineage.events.naming import LOGICAL
+from assay.lineage.events.naming import LOGICAL, NOT_JUDGED
 from assay.lineage.queries.walk_queries import Point
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_index import OTHER_NAMES
@@ -29,8 +29,9 @@ Key = Point | int | str  # inside the store: a dataset version, a run, or the id
 class GraphNode:
     """`id` is unique. Facts of a dataset: table, table_id, commit_sha256, run, written_at, checks; of a run: job,
     job_namespace, state, started_at, ended_at, parent_id, checks; of a job: runs, state, run (the last one's, if it ran).
-    `checks` is {"passed": count, "failed": [names], "quarantined": [names], "warned": [names]}: quarantined are the failed
-    ones whose rows went to quarantine, as agreed, and warned those that stopped nothing. A run's name is its id."""
+    `checks` is {"passed": count, "failed": [names], "quarantined": [names], "warned": [names], "not_judged": [names]}:
+    quarantined are the failed ones whose rows went to quarantine, as agreed, warned those that stopped nothing, and those that
+    were not judged are neither passed nor failed. A run's name is its id."""
 
     id: str
     kind: Kind
@@ -294,9 +295,11 @@ class NodeReader:
         return GraphNode(job_id, "job", job.namespace, job.name, None, facts)
 
 
-_FAILED = "CASE WHEN c.passed OR c.severity = 'info' THEN '' ELSE c.name END AS failed"
-# What of them became of the rows, or of the batch: in quarantine, published with a warning, or stopped.
-_KIND = """CASE WHEN NOT c.passed AND c.severity = 'quarantine' AND c.actual <> '0' THEN 'quarantined'
+_UNJUDGED = f"c.passed AND coalesce(c.actual, '') = '{NOT_JUDGED}'"
+_FAILED = f"CASE WHEN NOT ({_UNJUDGED}) AND (c.passed OR c.severity = 'info') THEN '' ELSE c.name END AS failed"
+# What of them became of the rows, or of the batch: in quarantine, published with a warning, or stopped; or there is no verdict.
+_KIND = f"""CASE WHEN {_UNJUDGED} THEN 'not judged'
+    WHEN NOT c.passed AND c.severity = 'quarantine' AND c.actual <> '0' THEN 'quarantined'
     WHEN c.severity IN ('warn', 'quarantine') THEN 'warned' ELSE '' END AS kind"""
 _WHEN_SQL = "coalesce(r.ended_us, r.started_us, 0)"
 
@@ -312,7 +315,7 @@ def _splits(text: str) -> list[tuple[str, str]]:
 
 
 def _summed(rows: Iterable[Any]) -> dict[Any, dict[str, Any]]:
-    """By key: how many checks passed, and the names of those that failed."""
+    """By key: how many checks passed, and the names of those that failed or were not judged."""
     passed: dict[Any, int] = defaultdict(int)
     failed: dict[Any, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for key, name, times, kind in rows:
@@ -322,9 +325,10 @@ def _summed(rows: Iterable[Any]) -> dict[Any, dict[str, Any]]:
     return {
         key: {
             "passed": count,
-            "failed": sorted(failed[key]),
+            "failed": sorted(name for name, kinds in failed[key].items() if kinds != {"not judged"}),
             "quarantined": sorted(name for name, kinds in failed[key].items() if kinds == {"quarantined"}),
             "warned": sorted(name for name, kinds in failed[key].items() if "" not in kinds and "warned" in kinds),
+            "not_judged": sorted(name for name, kinds in failed[key].items() if kinds == {"not judged"}),
         }
         for key, count in passed.items()
     }

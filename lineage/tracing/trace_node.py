@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.snapshot import Slice, Snapshot
-from assay.features.storage.verdict import found_something, was_handled
+from assay.features.storage.verdict import found_something, not_judged, was_handled
 from assay.features.tables.digest import digest_of
 from assay.lineage.outline import Line, Span, line, short_digest, shorten
 
@@ -178,7 +178,9 @@ class Node:
 def _checks_text(checks: Sequence[Mapping[str, Any]]) -> str:
     quarantined = [check["name"] for check in checks if was_handled(check)]
     failed = [check["name"] for check in checks if found_something(check) and not was_handled(check)]
-    text = f"{len(checks) - len(failed)} of {len(checks)} checks passed"
+    unjudged = [check["name"] for check in checks if not_judged(check)]
+    text = f"{len(checks) - len(failed) - len(unjudged)} of {len(checks)} checks passed"
+    text += f", {len(unjudged)} not judged: {', '.join(unjudged)}" if unjudged else ""
     text += f", with rows in quarantine: {', '.join(quarantined)}" if quarantined else ""
     return text + (f", failed: {', '.join(failed)}" if failed else "")
 
@@ -194,8 +196,9 @@ def _commit_dict(commit: Commit) -> dict[str, Any]:
         "code": commit.code.to_dict() if commit.code else None,
         "rows": commit.rows,
         "checks": {
-            "passed": sum(check["passed"] for check in commit.checks),
+            "passed": sum(check["passed"] and not not_judged(check) for check in commit.checks),
             "failed": [check["name"] for check in commit.checks if not check["passed"]],
+            "not_judged": [check["name"] for check in commit.checks if not_judged(check)],
         },
     }
 

@@ -61,7 +61,7 @@ def _rows(different: Diff) -> Iterator[dict[str, Any]]:
     yield from _one("Rows", different.rows, "rows" in different.unknown, number=True)
     yield from _many("Columns", different.schema, "schema" in different.unknown)
     yield from _one("Contract", different.contract, "contract" in different.unknown)
-    checks = {name: (_PASSED[a], _PASSED[b]) for name, (a, b) in different.checks.items()}
+    checks = {name: (_PASSED.get(a, a), _PASSED.get(b, b)) for name, (a, b) in different.checks.items()}
     yield from _many("Checks", checks, "checks" in different.unknown)
     yield from _one("Code", different.code, "code" in different.unknown)
     inputs = {name: (_versions(a), _versions(b)) for name, (a, b) in different.inputs.items()}

@@ -14,7 +14,7 @@ from assay.lineage.predictions.find_prediction import ID, UNREADABLE
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
 from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
-from assay.web.drawing import Badge, checks_badge, cut
+from assay.web.drawing import Badge, checks_badge, cut, unjudged_words
 from assay.web.html import HEADERS, link, page
 from assay.web.missing import Missing, MissingBatches
 from assay.web.node_labels import LONGEST, dataset_id, graph_link, heading, near_tables, style_of, table_kind
@@ -110,15 +110,20 @@ def _badge(state: TableState) -> Badge | None:
         frozenset[str]().union(*(getattr(verdict, field) for verdict, _ in verdicts))
         for field in ("names", "broken", "open")
     )
+    never = sorted(
+        name for name in names if all(name in verdict.unjudged for verdict, _ in verdicts if name in verdict.names)
+    )
     if not broken:
-        return checks_badge(len(names), [])
+        return checks_badge(len(names) - len(never), [], not_judged=never)
+    short, long = unjudged_words(never)
     days = sum(count for verdict, count in verdicts if (verdict.open if open_ else verdict.broken))
     if open_:
         # What a check has stopped is no version of a table: of what is published, the checks can only warn.
         meaning = f"{len(open_)} of {len(names)} checks warned, in {days} of {batches} batches"
-        return Badge(f"! {len(open_)}/{len(names)}, warned", "warned", meaning)
+        return Badge(f"! {len(open_)}/{len(names)}, warned{short}", "warned", f"{meaning}{long}")
     meaning = f"rows that broke {len(broken)} of {len(names)} rules are in quarantine, from {days} of {batches} batches"
-    return Badge(f"✓ {len(names)}, {len(broken)} with quarantine", "ok", meaning)
+    count = f"{len(names) - len(never)}/{len(names)}" if never else str(len(names))
+    return Badge(f"✓ {count}, {len(broken)} with quarantine{short}", "ok", f"{meaning}{long}")
 
 
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.errors import AssayError
-from assay.features.storage.verdict import found_something, warned, was_handled
+from assay.features.storage.verdict import found_something, not_judged, warned, was_handled
 from assay.features.tables.lake import Lake
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
@@ -133,8 +133,10 @@ def _badge(node: Node) -> Badge | None:
 
 def _of_checks(node: Node) -> Badge | None:
     failed = _failed(node)
-    handled, warnings = ([check["name"] for check in node.checks if is_so(check)] for is_so in (was_handled, warned))
-    return checks_badge(len(node.checks) - len(failed), failed, handled, warnings)
+    handled, warnings, unjudged = (
+        [check["name"] for check in node.checks if is_so(check)] for is_so in (was_handled, warned, not_judged)
+    )
+    return checks_badge(len(node.checks) - len(failed) - len(unjudged), failed, handled, warnings, unjudged)
 
 
 def _failed(node: Node) -> list[str]:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
-from assay.features.storage.verdict import found_something, warned, was_handled
+from assay.features.storage.verdict import found_something, not_judged, warned, was_handled
 from assay.features.tables.freshness import Freshness, freshness, promised
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
@@ -66,6 +66,7 @@ def _age(lake: Lake, table: str) -> Freshness | None:
 def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:
     checks = [check for check in commit.checks if check["table"] == table]
     failed = [check["name"] for check in checks if found_something(check)]
+    unjudged = [check["name"] for check in checks if not_judged(check)]
     contract = commit.contract
     return {
         "version": commit.version,
@@ -74,10 +75,11 @@ def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:
         "partition": commit.partition or "",
         "rows": f"{commit.rows:,}" if commit.rows is not None else "",
         "badge": checks_badge(
-            len(checks) - len(failed),
+            len(checks) - len(failed) - len(unjudged),
             failed,
             [check["name"] for check in checks if was_handled(check)],
             [check["name"] for check in checks if warned(check)],
+            unjudged,
         ),
         "contract": f"{contract['name']} {contract['version']}" if contract else "",
         "code": commit.code_version[:_SHA],

@@ -74,7 +74,7 @@ def test_every_rule_is_an_asset_check(new_shop: Any) -> None:
     keys = dg.Definitions(assets=assets(new_shop)).resolve_asset_graph().asset_check_keys
     names = {key.name for key in keys if key.asset_key == ORDERS}
     assert names >= RULES
-    assert {key.name for key in keys if key.asset_key.path == ["raw", "orders"]} == {"delivery", "resent"}
+    assert {key.name for key in keys if key.asset_key.path == ["raw", "orders"]} == {"delivery", "resent", "unread"}
 
 
 def test_a_materialisation_shows_rows_version_schema_and_masked_previews(new_shop: Any) -> None:

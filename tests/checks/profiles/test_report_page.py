@@ -8,7 +8,7 @@ import polars as pl
 
 from assay.checks import Block, Contract, Field, Timestamp, mask, validate
 from assay.checks.profiles.profile import profile
-from assay.checks.profiles.report_page import BARS, BatchReport, page, worst_first
+from assay.checks.profiles.report_page import BARS, BatchReport, estimate, figure, page, worst_first
 from assay.checks.profiles.report_page import share as shown_share
 
 
@@ -124,3 +124,12 @@ def test_shares_never_hide_a_row() -> None:
         "> 99.9 %",
         "100 %",
     ]
+
+
+def test_what_a_sketch_estimates_is_marked() -> None:
+    assert (figure("distinct", 1234), figure("distinct", 0), figure("null", 1234)) == ("≈ 1,234", "0", "1,234")
+    assert figure("distinct", "") == ""
+    cells = " ".join(Reader(page(batch())).cells)
+    assert "distinct ≈ 199" in cells
+    assert "paid 100<new> 99" in " ".join(cells.split()), "of few different values the counts are exact"
+    assert estimate(7) == "≈ 7"

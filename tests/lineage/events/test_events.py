@@ -163,6 +163,7 @@ def test_all_checks_are_in_the_terminal_event_once_each() -> None:
         CheckResult("rows", "raw/tickets", True, "warn", evaluated=9),
         CheckResult("text.not_null", "clean/tickets", False, "quarantine", "text", evaluated=9, invalid=2, unknown=1),
         CheckResult("file", "clean/other", False, "block", invalid=1, message="secret text"),
+        CheckResult("volume", "clean/tickets", True, "warn", unknown=1),
     )
     event = event_of(events.finished(done(checks=checks), "assay"))
     found = {item["name"]: item["inputFacets"] for item in event["inputs"]}
@@ -177,6 +178,7 @@ def test_all_checks_are_in_the_terminal_event_once_each() -> None:
         ("rows", "pass", "raw/tickets"),
         ("text.not_null", "fail", "clean/tickets"),
         ("file", "fail", "clean/other"),
+        ("volume", "skip", "clean/tickets"),
     ]
     assert "secret text" not in json.dumps(event)
 

@@ -166,12 +166,20 @@ def test_facts_name_the_run_and_the_checks(any_store: LineageStore) -> None:
         {"name": name, "type": "x", "status": status, "params": {"table": "clean/t", "severity": "block"}}
         for name, status in (("unique", "pass"), ("range", "fail"))
     ]
+    volume = {"name": "volume", "status": "skip", "actual": "not judged"}
+    tests.append(volume | {"params": {"table": "clean/t", "severity": "warn"}})
     event = json.loads(ended(run_id(1), 1, [], [table("clean/t", 1, "output")]))
     event["run"]["facets"] = {"test": {"tests": tests}}
     any_store.put(json.dumps(event).encode())
     node = find(any_store, "dataset:assay:clean/t")
     assert node is not None
-    assert node.facts["checks"] == {"passed": 1, "failed": ["range"], "quarantined": [], "warned": []}
+    assert node.facts["checks"] == {
+        "passed": 1,
+        "failed": ["range"],
+        "quarantined": [],
+        "warned": [],
+        "not_judged": ["volume"],
+    }
     assert (node.facts["run"], node.facts["written_at"]) == (run_id(1), at(1).isoformat())
 
 
@@ -198,6 +206,7 @@ def test_rows_in_quarantine_and_warnings_are_told_from_failures(any_store: Linea
             "failed": sorted(given),
             "quarantined": ["held"],
             "warned": ["not evaluated", "volume"],
+            "not_judged": [],
         }
 
 

@@ -1,16 +1,21 @@
 """Traces lead to the right files by the right versions: against an oracle over random lakes, and on a small desk."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
 import pytest
 
 from assay.errors import AssayError
+from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.lake import open_lake
 from assay.features.tables.log_replay import replay_log
+from assay.features.tables.run_record import CheckResult
 from assay.features.tables.table_log import read_log
 from assay.lineage.tracing.row_provenance import source_rows
 from assay.lineage.tracing.trace import trace
+from assay.lineage.tracing.trace_node import Node
 
 
 def files_of(tree: dict[str, Any]) -> set[str]:
@@ -86,9 +91,9 @@ def test_the_whole_way_of_a_prediction(desk: Any) -> None:
     assert clean["contracts"] == [{"name": "Tickets", "version": "1.2"}]
     assert clean["code_version"] == "code of clean/tickets"
     assert [commit["checks"] for commit in clean["commits"]] == [
-        {"passed": 2, "failed": []},
-        {"passed": 1, "failed": ["text.not_null"]},
-        {"passed": 2, "failed": []},
+        {"passed": 2, "failed": [], "not_judged": []},
+        {"passed": 1, "failed": ["text.not_null"], "not_judged": []},
+        {"passed": 2, "failed": [], "not_judged": []},
     ]
     unique = next(check for check in clean["checks"] if check["name"] == "ticket_id.unique")
     assert (unique["passed"], unique["evaluated"]) == (True, 12)
@@ -195,3 +200,17 @@ def test_unknown_and_malformed_ids(desk: Any, tmp_path: Any) -> None:
     for text in ("", "7", "nonsense", "2f0c7f53-6a43-4d2c-9a44-0f4b7b4b1a52"):
         with pytest.raises(AssayError, match="not a prediction id"):
             trace(desk.lake, text)
+
+
+def test_a_check_without_a_verdict_is_not_counted_as_passed() -> None:
+    checks = (
+        CheckResult("text.not_null", "clean/t", True, evaluated=4),
+        CheckResult("volume", "clean/t", True, "warn", unknown=1),
+    )
+    at = datetime(2026, 9, 1, tzinfo=UTC)
+    commit = Commit("clean/t", 3, at, "WRITE", checks=tuple(check.to_dict() for check in checks))
+    node = Node("clean", "clean/t", "clean/t", (), "readable", (commit,))
+    assert "".join(span.text for span in node.facts).endswith("1 of 2 checks passed, 1 not judged: volume")
+    later = replace(commit, checks=(checks[0].to_dict(), {**checks[1].to_dict(), "evaluated": 4, "unknown": 0}))
+    node = Node("clean", "clean/t", "clean/t", (), "readable", (commit, later))
+    assert "".join(span.text for span in node.facts).endswith("2 of 2 checks passed"), "it was judged"

@@ -1,0 +1,107 @@
+"""A raw step names everything that it does not read, and so does what looks at the landing folder without running anything."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import assay
+from assay.assets.planning.plan import planned_runs
+from assay.assets.sources.source import Files, Source, outside
+from assay.assets.steps.raw import raw_step, unread_of
+from assay.assets.steps.step import NotReady, Resources, execute
+from assay.checks import Contract, Field, Timestamp
+from assay.features.tables.partitioning import Partitioning
+from assay.features.tables.run_record import CheckResult
+
+DAY = "2026-09-24"
+
+
+class Sales(Contract):
+    id: str = Field(key=True)
+    at: Timestamp = Field()
+
+    class Config(Contract.Config):
+        version, owner = "1.0.0", "shop"
+
+
+sales = Source(
+    "sales",
+    Files("sales/{day}/*", (".csv", ".csv.gz")),
+    Sales,
+    ("id",),
+    "at",
+    partitioning=Partitioning.daily("2026-09-01"),
+)
+STEP = raw_step(sales)
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Resources:
+    return assay.open(lake=str(tmp_path / "lake"), home=str(tmp_path), landing=str(tmp_path / "landing")).env()
+
+
+def put(env: Resources, name: str, day: str = DAY) -> None:
+    content = f"id,at\n{name},2026-09-24T09:00:00Z\n".encode()
+    file = env.settings.landing_path / "sales" / day / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+
+def check(env: Resources, name: str = "unread") -> CheckResult:
+    result: Any = execute(STEP, env, DAY)
+    return next(one for one in result.done.checks if one.name == name)
+
+
+def test_what_lies_in_a_partition_is_read_or_named_by_a_check(env: Resources) -> None:
+    for name in ("one.csv", "TWO.CSV", "three.csv.gz", "four.txt", "sub/five.csv", "region.r1.csv", "region.r2.csv"):
+        put(env, name)
+    found = check(env)
+    assert (found.passed, found.severity, found.invalid, found.evaluated) == (False, "warn", 2, 7)
+    assert found.message == (
+        "2 things lie there and are not read: sales/2026-09-24/four.txt (its suffix is not among the source's: .csv, .csv.gz); "
+        "sales/2026-09-24/sub/ (a folder: to read what is in it, end the pattern 'sales/{day}/*' with /**/*). "
+        "Replaced by a correction: sales/2026-09-24/region.r1.csv by sales/2026-09-24/region.r2.csv."
+    )
+    rows = env.lake.table("raw/sales").scan().collect()["id"].to_list()
+    assert sorted(rows) == ["TWO.CSV", "one.csv", "region.r2.csv", "three.csv.gz"]
+
+
+def test_a_partition_without_leftovers_passes(env: Resources) -> None:
+    put(env, "one.csv")
+    assert (check(env).passed, check(env).message) == (True, "")
+
+
+def test_a_partition_of_leftovers_alone_has_delivered_nothing_and_says_what_lies_there(env: Resources) -> None:
+    put(env, "one.txt")
+    with pytest.raises(
+        NotReady, match=r"delivered nothing for 2026-09-24 .*\. 1 thing lies there and is not read: .*one\.txt"
+    ):
+        execute(STEP, env, DAY)
+
+
+def test_what_comes_later_is_named_by_the_next_plan(env: Resources) -> None:
+    put(env, "one.csv")
+    put(env, "a.csv", "20260925")
+    put(env, "a.csv", "2026-08-31")
+    execute(STEP, env, DAY)
+    misnamed = (
+        "The files in sales/20260925/ are not read: '20260925' is not a key of daily partitions: write it like 2026-01-31. "
+        "Rename the folder."
+    )
+    for plans in (True, False):  # with what a plan remembers, and without
+        assert unread_of([sales], env) == [misnamed]
+        put(env, "late.xlsx")
+        if plans:
+            assert list(planned_runs([STEP], env)) == []
+        assert unread_of([sales], env) == [
+            misnamed,
+            "sales: 1 thing lies there and is not read: sales/2026-09-24/late.xlsx "
+            "(its suffix is not among the source's: .csv, .csv.gz).",
+        ]
+        (env.settings.landing_path / "sales" / DAY / "late.xlsx").unlink()
+        (env.settings.home / "plans.db").unlink(missing_ok=True)
+    assert outside(sales, env.settings) == (
+        "sales: what lies in sales/2026-08-31/ is not read: its partitions go from 2026-09-01."
+    )
