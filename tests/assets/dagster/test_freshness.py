@@ -66,6 +66,11 @@ def test_a_change_is_reported_once_and_shown_as_a_check(shop: Any, monkeypatch: 
     assert CHECK in graph.asset_check_keys
 
 
+def test_the_command_does_not_warn_of_old_days_at_each_of_them(new_shop: Any) -> None:
+    new_shop.drop(1, new_shop.csv(1, 1.0, 2.0))
+    assert [text for result in new_shop.run().results for text in result.warnings] == []
+
+
 def test_a_source_that_has_delivered_nothing_has_a_verdict_too(new_shop: Any) -> None:
     (event,) = changed_freshness(new_shop.steps, new_shop.env, new_shop.instance)
     assert (event.passed, event.description) == (True, "clean/orders: no data yet.")
