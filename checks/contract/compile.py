@@ -26,6 +26,7 @@ from assay.checks.contract.rules import (
     ExprRule,
     ForeignKeyRule,
     NotNanRule,
+    NotNullRule,
     PanderaRule,
     Rule,
     SequenceRule,
@@ -136,7 +137,7 @@ def _column_rules(schema: pa.DataFrameSchema, column: Column, by_name: Mapping[s
 
     yield DtypeRule(**common("dtype"))
     if not column.nullable:
-        yield ExprRule(**common("not_null"), expr=value.is_not_null())
+        yield NotNullRule(**common("not_null"), expr=value.is_not_null())
     if column.dtype.is_float():
         yield NotNanRule(**common("not_nan"))
     pandera_column = schema.columns[name]

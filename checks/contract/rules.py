@@ -58,6 +58,11 @@ class ExprRule(Rule):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotNullRule(ExprRule):
+    """The column has a value. It is known at once of a column that has no nulls at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignKeyRule(Rule):
     """The value occurs in `reference_column` of the table `reference`."""
 

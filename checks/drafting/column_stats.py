@@ -15,7 +15,7 @@ from assay.checks.drafting.pattern_inference import common_pattern
 from assay.checks.text.pii_detection import personal_class
 from assay.checks.text.predicates import no_card_number, no_email, not_empty
 from assay.checks.validation.parse import typed
-from assay.checks.validation.scan import DEFECT
+from assay.checks.validation.reading import DEFECT
 
 #: A property that this share of the values has is proposed; the rest would break the rule, and is counted.
 SHARE = 0.98

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from assay.checks.contract.rules import Column
-from assay.checks.validation.parse import held
 from assay.checks.validation.scan import Scan
 
 BatchCounts = dict[str, dict[str, Any]]
@@ -39,7 +38,7 @@ def _wanted(columns: tuple[Column, ...]) -> tuple[list[tuple[str, str]], list[pl
 
 def _statistics(column: Column) -> dict[str, pl.Expr]:
     dtype = column.dtype
-    value = held(pl.col(column.name), dtype)
+    value = pl.col(column.name)
     result = {"null": value.null_count()}
     if dtype.is_float():
         result["nan"] = value.is_nan().sum()

@@ -1,7 +1,7 @@
 """A scanned batch on disk in blocks of rows: written and read one after the other, so that memory holds one."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +15,16 @@ ROWS = 245_760  # of a block: two row groups of a data file
 
 @dataclass(slots=True)
 class Blocks:
-    """Frames with the same columns, each in a file of `folder`."""
+    """Frames with the same columns, each in a file of `folder`.
+
+    alias: what a column is in a frame that lacks it, such as the original of a column that was plain there.
+    """
 
     folder: Path
+    alias: Callable[[str], str] = str
     schema: pl.Schema = field(default_factory=pl.Schema)
     heights: list[int] = field(default_factory=list)
+    _columns: list[Collection[str]] = field(default_factory=list)
 
     @property
     def height(self) -> int:
@@ -28,6 +33,13 @@ class Blocks:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Write the next block. Raises AssayError if the folder holds one of another batch."""
+        frame.write_ipc(self.reserve())  # neither encoded nor compressed: it is read a moment later
+        self.schema = pl.Schema(self.schema | frame.schema)
+        self.heights.append(frame.height)
+        self._columns.append(frozenset(frame.columns))
+
+    def reserve(self) -> Path:
+        """The file of the next block, empty, for this user only. Raises AssayError if the folder holds one of another batch."""
         file = self._file(len(self.heights))
         try:
             file.touch(mode=0o600, exist_ok=False)
@@ -35,9 +47,7 @@ class Blocks:
             raise AssayError(
                 f"{self.folder} holds a batch already; give each batch an empty folder of its own"
             ) from None
-        frame.write_ipc(file)  # neither encoded nor compressed: it is read a moment later
-        self.schema = frame.schema
-        self.heights.append(frame.height)
+        return file
 
     def rows(
         self, beside: pl.DataFrame | None = None, which: pl.Series | None = None, columns: Sequence[str] | None = None
@@ -48,17 +58,25 @@ class Blocks:
 
         def made(wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
             own, others = [name for name in wanted if name in self.schema], added.select(set(wanted) - set(self.schema))
-            first = 0
+            first, given = 0, False
             for number, height in enumerate(self.heights):
-                parts = [self._read(number, own)] if own else []
-                frame = pl.concat([*parts, others.slice(first, height)], how="horizontal").select(wanted)
-                yield frame if which is None else _only(frame, which.slice(first, height))
+                chosen = None if which is None else which.slice(first, height)
+                if chosen is None or chosen.any():
+                    parts = [self.read(number, own)] if own else []
+                    frame = pl.concat([*parts, others.slice(first, height)], how="horizontal").select(wanted)
+                    yield frame if chosen is None or chosen.all() else _only(frame, chosen)
+                    given = True
                 first += height
+            if not given:
+                yield pl.DataFrame(schema={name: schema[name] for name in wanted})
 
         return RowSource(schema if columns is None else pl.Schema({name: schema[name] for name in columns}), made)
 
-    def _read(self, number: int, columns: Sequence[str]) -> pl.DataFrame:
-        return pl.scan_ipc(self._file(number), glob=False).select(columns).collect()
+    def read(self, number: int, columns: Sequence[str]) -> pl.DataFrame:
+        """These columns of a block."""
+        stored = self._columns[number]
+        wanted = [name if name in stored else pl.col(self.alias(name)).alias(name) for name in columns]
+        return pl.scan_ipc(self._file(number), glob=False).select(wanted).collect()
 
     def _file(self, number: int) -> Path:
         return self.folder / f"rows-{number:06d}.arrow"

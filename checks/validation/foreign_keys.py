@@ -5,11 +5,12 @@ from typing import Protocol
 
 import polars as pl
 
-from assay.checks.contract.contract import Compiled
 from assay.checks.contract.rules import Column, ForeignKeyRule
 from assay.checks.validation.parse import typed
+from assay.checks.validation.reading import Reading
 from assay.checks.validation.scan import typed_values
 from assay.errors import AssayError
+from assay.row_source import RowSource
 
 Frame = pl.DataFrame | pl.LazyFrame
 
@@ -28,16 +29,15 @@ class LookupRows(Protocol):
 
 
 def existing_values(
-    batch: pl.LazyFrame,
-    delivered: pl.Schema,
-    plan: Compiled,
+    batch: Frame | RowSource,
+    reading: Reading,
     lookup_tables: Mapping[str, Frame | LookupRows],
     notes: dict[str, str],
 ) -> dict[str, pl.Series]:
     """Per foreign-key rule the values that exist, at least those of the batch; a rule without its table gets a note instead."""
-    columns = {column.name: column for column in plan.columns}
+    columns = {column.name: column for column in reading.plan.columns}
     found: dict[str, pl.Series] = {}
-    for rule in plan.rules:
+    for rule in reading.plan.rules:
         if not isinstance(rule, ForeignKeyRule) or rule.name in notes:
             continue
         table = lookup_tables.get(rule.reference)
@@ -53,7 +53,7 @@ def existing_values(
             values = as_referred(pl.col(rule.reference_column), stored, column).drop_nulls().unique()
             found[rule.name] = table.lazy().select(values).collect().to_series()
         else:
-            found[rule.name] = table.among(rule.reference_column, typed_values(batch, delivered, column), column)
+            found[rule.name] = table.among(rule.reference_column, typed_values(batch.lazy(), reading, column), column)
     return found
 
 

@@ -74,8 +74,8 @@ def held(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 
 def _near(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    units = _UNITS[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
-    return value.to_physical().is_between(_DAYS[0] * units, (_DAYS[1] + 1) * units - 1)
+    first, last = _ends(dtype)
+    return value.to_physical().is_between(first, last)
 
 
 def _holds_far(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -89,6 +89,20 @@ def _holds_far(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
             return pl.any_horizontal(_holds_far(value.struct.field(field.name), field.dtype) for field in fields)  # pyright: ignore[reportArgumentType]
         case _:
             return ~_near(value, dtype)
+
+
+def far(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Whether any of the values is a date or time in another year, or holds one; null or false where none is."""
+    if dtype.is_nested():
+        return _holds_far(value, dtype).any()
+    first, last = _ends(dtype)
+    return (value.to_physical().min() < first) | (value.to_physical().max() > last)
+
+
+def _ends(dtype: pl.DataType) -> tuple[int, int]:
+    """The first and the last date or time of the years 1 to 9999, as it is stored."""
+    units = _UNITS[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
+    return _DAYS[0] * units, (_DAYS[1] + 1) * units - 1
 
 
 def _bounded(value: pl.Expr, source: pl.DataType, target: pl.DataType) -> pl.Expr:

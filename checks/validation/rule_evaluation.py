@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import reduce
+from operator import or_
 
-import numpy as np
 import polars as pl
 
 from assay.checks.contract.contract import Compiled
 from assay.checks.contract.pandera_checks import run_check
 from assay.checks.contract.rules import Column, CountRule, PanderaRule, Rule, SequenceRule, SetRule, TableRule
 from assay.checks.validation.scan import Scan
-from assay.checks.validation.spill import on_disk
 from assay.checks.validation.uniqueness import (
     Groups,
     PublishedRows,
@@ -22,7 +21,7 @@ from assay.checks.validation.uniqueness import (
 )
 
 # Internal columns next to the scanned rows; no delivered column starts with a control character.
-_SHARES, _UNKNOWN = "\x1fshares", "\x1funknown"
+_SHARES, _KNOWN = "\x1fshares", "\x1fknown:"
 
 
 @dataclass(slots=True)
@@ -41,23 +40,25 @@ class Verdicts:
     _broken: dict[str, pl.Series] = field(default_factory=dict)
 
     def add(self, rows: Mapping[str, pl.Series]) -> None:
-        """Verdicts per row. All are counted at once: asking a series for anything costs more than the answer."""
-        if rows:
-            counted = pl.DataFrame(rows).select((~pl.all()).sum(), pl.all().null_count().name.suffix(_UNKNOWN)).row(0)
-            self.counts |= dict(zip(rows, zip(counted[: len(rows)], counted[len(rows) :], strict=True), strict=True))
-            self.rows |= rows
+        """Verdicts per row. They are asked one after the other: a query about all would cost more than the answers."""
+        for name, verdict in rows.items():
+            unknown = verdict.null_count()
+            self.counts[name] = (len(verdict) - unknown - int(verdict.sum()), unknown)
+            self.rows[name] = verdict
 
-    def broken(self, rules: Iterable[Rule]) -> pl.DataFrame:
-        """Which rows break these rules: a column for each that any row breaks."""
+    def broken(self, rules: Iterable[Rule]) -> dict[str, pl.Series]:
+        """For each of these rules that any row breaks: which rows do."""
         names = [rule.name for rule in rules if self.counts.get(rule.name, (0, 0))[0]]
-        if new := {name: self.rows[name] for name in names if name not in self._broken}:
-            self._broken |= pl.DataFrame(new).select((~pl.all()).fill_null(False)).to_dict()
-        return pl.DataFrame({name: self._broken[name] for name in names})
+        for name in names:
+            if name not in self._broken:
+                broken = ~self.rows[name]
+                self._broken[name] = broken.fill_null(False) if self.counts[name][1] else broken
+        return {name: self._broken[name] for name in names}
 
     def leaving(self, plan: Compiled) -> pl.Series:
         """Which rows break a rule that removes them."""
-        broken = self.broken(rule for rule in plan.rules if rule.severity.removes_row)
-        return broken.select(pl.any_horizontal(pl.all())).to_series() if broken.width else constant(False, self.height)
+        broken = self.broken(rule for rule in plan.rules if rule.severity.removes_row).values()
+        return reduce(or_, broken) if broken else constant(False, self.height)
 
 
 def judged(
@@ -99,8 +100,8 @@ def _run_pandera(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
 def _judge_batch(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
     for rule in plan.rules:
         if isinstance(rule, TableRule) and rule.name not in verdicts.notes:
-            rows = scan.rows.filter(scan.is_known(rule.inputs))
-            verdicts.batch[rule.name] = scan.collect(rows.select(rule.expr.fill_null(True))).item()
+            judged = scan.usable(rule.inputs).select(rule.expr.fill_null(True))
+            verdicts.batch[rule.name] = scan.collect(judged).item()
 
 
 def _judge_counts(plan: Compiled, verdicts: Verdicts, counts: Mapping[str, int]) -> None:
@@ -118,8 +119,7 @@ def _judge_sequences(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
         if isinstance(rule, SequenceRule) and rule.name not in verdicts.notes:
             # A row that cannot be read is no link of the chain, so its neighbours are compared with each other.
             usable = scan.known(rule.inputs)
-            rows = scan.rows.filter(scan.is_known(rule.inputs))
-            valid = scan.collect(rows.select(rule.expr.fill_null(True))).to_series()
+            valid = scan.collect(scan.usable(rule.inputs).select(rule.expr.fill_null(True))).to_series()
             unknown = constant(None, verdicts.height)
             verdicts.add({rule.name: unknown.scatter(usable.arg_true(), valid)})
 
@@ -128,12 +128,15 @@ def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: Publi
     rules = [rule for rule in plan.rules if isinstance(rule, SetRule) and rule.name not in verdicts.notes]
     if not rules:
         return
-    stays = ~verdicts.leaving(plan) & scan.readable
+    stays = ~verdicts.leaving(plan)
+    if scan.doubts.defects:
+        stays &= scan.readable
     columns = {column.name: column for column in plan.columns}
     shares = _sharing(scan, rules, published, columns)
-    candidates = scan.rows
+    known = {_KNOWN + rule.name: scan.known(rule.inputs) for rule in rules if not scan.knows_all(rule.inputs)}
+    candidates = scan.beside(known if shares is None else {**known, _SHARES: shares})
     if shares is not None:
-        candidates, stays = scan.beside(pl.DataFrame({_SHARES: shares})).filter(_SHARES), stays.filter(shares)
+        candidates, stays = candidates.filter(_SHARES), stays.filter(shares)
     groups = [
         Groups(
             rule,
@@ -151,7 +154,7 @@ def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: Publi
 def _keys(scan: Scan, rule: SetRule) -> list[pl.Expr]:
     """The key's columns. A row whose key cannot be read is in no group."""
     keys = key_expressions(rule)
-    return keys if scan.knows_all(rule.inputs) else [pl.when(scan.is_known(rule.inputs)).then(key) for key in keys]
+    return keys if scan.knows_all(rule.inputs) else [pl.when(pl.col(_KNOWN + rule.name)).then(key) for key in keys]
 
 
 def _sharing(
@@ -160,13 +163,10 @@ def _sharing(
     """Of a spilled batch the rows that may share a key with another row or a published one: no other can break a rule."""
     if scan.keys is None:
         return None
-    taken: dict[str, Path] = {}
+    taken: dict[str, pl.LazyFrame] = {}
     if published is not None:
-        for index, rule in enumerate(rules):
+        for rule in rules:
             column = scan.key_column(rule)
             rows = published.having(rule, scan.keys.of(column))
-            file = scan.keys.folder / f"published-{index}.parquet"
-            taken[column] = on_disk(published_prints(rule, rows, columns), file)
-    shares = np.zeros(scan.height, dtype=bool)
-    shares[scan.keys.sharing(taken)] = True
-    return pl.Series(shares)
+            taken[column] = published_prints(rule, rows, columns)
+    return scan.keys.sharing(taken)

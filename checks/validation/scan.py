@@ -1,314 +1,270 @@
-"""The one pass over a batch: contract types, readability and every row-local verdict, in one query."""
+"""The one pass over a batch: contract types, readability and every row-local verdict."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from assay.checks.contract.compile import is_link
-from assay.checks.contract.contract import Compiled
-from assay.checks.contract.rules import Column, DtypeRule, ExprRule, ForeignKeyRule, NotNanRule, Rule, SetRule
+from assay.checks.contract.rules import Column, ExprRule, ForeignKeyRule, Rule, SetRule
+from assay.checks.validation import blocks as files
 from assay.checks.validation.blocks import Blocks, in_blocks
-from assay.checks.validation.parse import held, may_be_far, typed
+from assay.checks.validation.reading import (
+    DEFECT,
+    DEFECTIVE,
+    INTERNAL,
+    KEY,
+    ORIGINAL,
+    UNREADABLE,
+    VERDICT,
+    Doubts,
+    Reading,
+    doubtful,
+    is_certain,
+    keys,
+    verdict,
+    verdicts,
+)
 from assay.checks.validation.spill import Keys
-from assay.checks.validation.uniqueness import constant, fingerprint
+from assay.checks.validation.uniqueness import constant
 from assay.row_source import RowSource
 
-#: The link column that says what a reader could not read in a record (null: nothing).
-DEFECT = "_defect"
-
-# Internal columns; no delivered column starts with a control character.
-_INTERNAL = "\x1f"
-_ORIGINAL, _UNREADABLE, _VERDICT, _KEY, _DEFECTIVE, _HEIGHT = (
-    _INTERNAL + name for name in ("original:", "unreadable:", "verdict:", "key:", "defective", "height")
-)
-
 _MANY = 100_000  # rows
+_HEIGHT = INTERNAL + "height"
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The scanned batch: delivered columns, typed columns, links and verdicts side by side, in input order.
+    """The scanned batch, in input order: delivered columns, typed columns and links; beside it what is known of its rows.
 
-    rows: all of it, in memory or, if the batch was spilled, read again from `blocks`. flags: its truth values, in memory.
-    certain: rules that the batch's types alone decide: they hold for every row. keys: of a spilled batch, the fingerprints.
+    place: where the rows are: in memory, or on disk if the batch was spilled. flags: truth values, in memory: what is in doubt,
+    and verdicts. certain: rules that hold for every row, as no value is in doubt. keys: of a spilled batch, the fingerprints.
     """
 
-    rows: pl.LazyFrame
-    flags: pl.DataFrame
+    place: pl.DataFrame | Blocks
+    flags: Mapping[str, pl.Series]
     height: int
-    delivered: pl.Schema
-    unreadable: frozenset[str]
+    reading: Reading
+    doubts: Doubts
     certain: frozenset[str]
-    blocks: Blocks | None = None
     keys: Keys | None = None
+
+    @property
+    def delivered(self) -> pl.Schema:
+        """The columns that were delivered, with their types."""
+        return self.reading.delivered
+
+    @property
+    def rows(self) -> pl.LazyFrame:
+        """All rows."""
+        return self.place.rows().lazy() if isinstance(self.place, Blocks) else self.place.lazy()
 
     def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
         """The result of a query over these rows. Streaming has a price of its own, and saves a copy of many rows."""
-        streaming = self.blocks is not None or self.height > _MANY
+        streaming = isinstance(self.place, Blocks) or self.height > _MANY
         return query.collect(engine="streaming" if streaming else "in-memory")
 
-    def beside(self, columns: pl.DataFrame) -> pl.LazyFrame:
+    def beside(self, columns: Mapping[str, pl.Series]) -> pl.LazyFrame:
         """The rows with these columns next to them, one value a row."""
-        if self.blocks is not None:
-            return self.blocks.rows(columns).lazy()
-        return pl.concat([self.rows, columns.lazy()], how="horizontal")
+        if not columns:
+            return self.rows
+        added = [series.alias(name) for name, series in columns.items()]
+        if isinstance(self.place, Blocks):
+            return self.place.rows(pl.DataFrame(added)).lazy()
+        return self.place.hstack(added).lazy()
 
-    def only(self, columns: pl.DataFrame, chosen: str) -> pl.LazyFrame:
-        """The rows for which the column `chosen` of these columns is true, with these columns next to them."""
-        if self.blocks is not None:
-            return self.blocks.rows(columns, columns[chosen]).lazy()
-        # What is in memory is cut before it is put side by side: a query would copy all of it to the same end.
-        mask = columns[chosen]
-        rows = self.rows.collect(engine="in-memory").filter(mask)
-        return pl.concat([rows, columns.filter(mask)], how="horizontal").lazy()
+    def usable(self, inputs: Iterable[str]) -> pl.LazyFrame:
+        """The rows that have readable values in all of these columns."""
+        if self.knows_all(inputs):
+            return self.rows
+        known = self.known(inputs)
+        return (
+            self.place.rows(which=known).lazy() if isinstance(self.place, Blocks) else self.place.filter(known).lazy()
+        )
 
     @property
     def original(self) -> dict[str, pl.Expr]:
         """The delivered columns, as they were delivered: expressions over `rows`."""
-        present = self.rows.collect_schema().names()
-        return {name: pl.col(_ORIGINAL + name if _ORIGINAL + name in present else name) for name in self.delivered}
+        kept = self.reading.originals(self.doubts)
+        return {name: pl.col(ORIGINAL + name if name in kept else name) for name in self.delivered}
 
     @property
     def typed(self) -> pl.LazyFrame:
         """The contract's columns in its types, then the links."""
-        return self.rows.select(pl.exclude(f"^{_INTERNAL}.*$"))
+        return self.rows.select(pl.exclude(f"^{INTERNAL}.*$"))
 
     @property
     def readable(self) -> pl.Series:
         """Which rows the reader could read."""
         return self.known(())
 
-    def is_known(self, inputs: Iterable[str]) -> pl.Expr:
-        """Whether a row has readable values in all of these columns: an expression over `rows`."""
-        unknown = _unknown(inputs, self.unreadable, DEFECT in self.delivered)
-        return pl.lit(True) if unknown is None else ~unknown
-
     def known(self, inputs: Iterable[str]) -> pl.Series:
         """Which rows have readable values in all of these columns."""
-        if self.knows_all(inputs):
-            return constant(True, self.height)
-        return self.flags.select(known=self.is_known(inputs))["known"]
+        known = constant(True, self.height)
+        for name in (*(UNREADABLE + name for name in inputs), DEFECTIVE):
+            if name in self.flags:
+                known = known & ~self.flags[name]
+        return known
 
     def knows_all(self, inputs: Iterable[str]) -> bool:
-        """Whether no value in these columns can be unreadable."""
-        return DEFECT not in self.delivered and self.unreadable.isdisjoint(inputs)
+        """Whether no value in these columns is unreadable."""
+        return not self.doubts.defects and self.doubts.unreadable.isdisjoint(inputs)
 
     def verdict(self, rule: Rule) -> pl.Series | None:
-        """True, false, or null for unknown, per row; None if the rule was not part of the scan."""
-        name = _VERDICT + rule.name
-        return self.flags[name] if name in self.flags.columns else None
+        """True, false, or null for unknown, per row; None if the rule was not part of the scan, or is certain."""
+        return self.flags.get(VERDICT + rule.name)
 
     def key_column(self, rule: SetRule) -> str:
         """The column of `keys` with the fingerprints of this rule's keys."""
-        return _KEY + rule.name
+        return KEY + rule.name
 
 
 def scan_batch(
-    batch: pl.LazyFrame | RowSource,
-    delivered: pl.Schema,
-    plan: Compiled,
+    batch: pl.DataFrame | pl.LazyFrame | RowSource,
+    reading: Reading,
     members: Mapping[str, pl.Series],
     skipped: Iterable[str],
     folder: Path | None = None,
 ) -> Scan:
     """Read the batch once. members: the values that exist, per foreign-key rule. skipped: rules not to evaluate.
 
-    With a folder the result goes to a file there, streaming, instead of into memory.
+    With a folder a batch of several blocks goes to files there, block by block, instead of into memory.
     Raises polars.exceptions.PolarsError when a rule fails to run.
     """
-    unreadable = frozenset(column.name for column in plan.columns if _can_fail(column, delivered))
     left_out = frozenset(skipped)
-    rules = [rule for rule in plan.rules if rule.name not in left_out]
-    # A column that arrives in the contract's type was read, in every row that could be.
-    typed_already = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
-    certain = frozenset(
-        rule.name
-        for rule in rules
-        if isinstance(rule, DtypeRule) and rule.inputs[0] in typed_already - unreadable and DEFECT not in delivered
-    )
-    rules = [rule for rule in rules if rule.name not in certain]
+    rules = [rule for rule in reading.plan.rules if rule.name not in left_out]
     if folder is not None:
-        return _spilled(batch, delivered, plan, members, rules, unreadable, certain, folder)
-    frame = _query(batch.lazy(), delivered, plan, members, rules, unreadable, keyed=False).collect()
-    return Scan(frame.lazy(), frame[_truths(frame.columns)], frame.height, delivered, unreadable, certain)
+        return _spilled(batch, reading, members, rules, folder)
+    frame = batch if isinstance(batch, pl.DataFrame) else batch.lazy().collect()
+    return _scanned(frame, reading, members, rules)
+
+
+def _scanned(
+    frame: pl.DataFrame,
+    reading: Reading,
+    members: Mapping[str, pl.Series],
+    rules: Sequence[Rule],
+    *,
+    keyed: bool = False,
+) -> Scan:
+    doubts = _doubts_before(frame, reading)
+    rows = frame if reading.as_is and not doubts.far else frame.select(reading.columns(doubts))
+    doubts = _doubts_after(rows, reading, doubts)
+    certain = frozenset(rule.name for rule in rules if is_certain(rule, doubts))
+    open_rules = [rule for rule in rules if rule.name not in certain]
+    failed = doubtful(reading, doubts)
+    judged = verdicts(reading, open_rules, doubts) | (keys(open_rules, doubts) if keyed else {})
+    for rule in open_rules:
+        if isinstance(rule, ForeignKeyRule):
+            judged[VERDICT + rule.name] = verdict(rule, members, doubts)
+    query = rows.lazy().with_columns(**failed).with_columns(**judged).select(*failed, *judged)
+    flags = {series.name: series for series in query.collect(engine="in-memory")}
+    return Scan(rows, flags, rows.height, reading, doubts, certain)
+
+
+def _doubts_before(frame: pl.DataFrame, reading: Reading) -> Doubts:
+    """What of the delivered values is in doubt."""
+    defects = DEFECT in reading.delivered and frame[DEFECT].null_count() < frame.height
+    if not reading.checks:
+        return Doubts(defects=defects)
+    doubted = {key for key, value in zip(reading.checked, frame.select(reading.checks).row(0), strict=True) if value}
+    far, nan = (frozenset(name for kind, name in doubted if kind == wanted) for wanted in ("far", "nan"))
+    return Doubts(far=far, nan=nan, defects=defects)
+
+
+def _doubts_after(rows: pl.DataFrame, reading: Reading, doubts: Doubts) -> Doubts:
+    """What of the values as they were read is in doubt, too."""
+    unread = frozenset(
+        column.name
+        for column in reading.plan.columns
+        if column.name in reading.delivered
+        and reading.converted(column.name, doubts)
+        and rows[ORIGINAL + column.name].null_count() != rows[column.name].null_count()
+    )
+    nan = doubts.nan
+    if reading.floats:
+        values = rows.select(pl.col(name).is_nan().any() for name in reading.floats).row(0)
+        nan |= frozenset(name for name, value in zip(reading.floats, values, strict=True) if value)
+    nulls = frozenset(column.name for column in reading.plan.columns if rows[column.name].null_count())
+    return replace(doubts, unread=unread, nan=nan, nulls=nulls)
 
 
 def _spilled(
-    batch: pl.LazyFrame | RowSource,
-    delivered: pl.Schema,
-    plan: Compiled,
+    batch: pl.DataFrame | pl.LazyFrame | RowSource,
+    reading: Reading,
     members: Mapping[str, pl.Series],
     rules: Sequence[Rule],
-    unreadable: frozenset[str],
-    certain: frozenset[str],
     folder: Path,
 ) -> Scan:
-    """The scan in blocks. An expression of the author's may compare a row with others, so these see all blocks."""
+    """The scan in blocks. An expression of the author's may compare a row with others, so these see all blocks. A batch of
+    one block that is not full stays in memory, which holds one anyway."""
     alone = [rule for rule in rules if not (isinstance(rule, ExprRule) and rule.compares)]
-    blocks, flags = Blocks(folder), []
-    keys = Keys(folder, tuple(_KEY + rule.name for rule in rules if isinstance(rule, SetRule)))
-    for part in in_blocks(batch):
-        frame = _query(part.lazy(), delivered, plan, members, alone, unreadable, keyed=True).collect()
-        blocks.add(frame.drop(keys.columns))
-        keys.add(frame.select(keys.columns))
-        flags.append(frame.select(_truths(frame.columns)))
-        del part, frame  # before the next ones are made
-    rows = blocks.rows().lazy()
-    converted = _converted(plan, delivered)
-    others = {
-        _VERDICT + rule.name: _verdict(rule, members, unreadable, converted, delivered)
-        for rule in rules
-        if rule not in alone
-    }
-    truths = [pl.concat(flags)]
-    if others:
-        # With a column of the batch, or what has one value for all rows would have one row.
-        height = pl.col(blocks.schema.names()[0]).is_null().alias(_HEIGHT)
-        judged = rows.select(height, *(expr.alias(name) for name, expr in others.items()))
-        truths.append(judged.collect(engine="streaming").drop(_HEIGHT))
-    return Scan(
-        rows,
-        pl.concat(truths, how="horizontal").rechunk(),
-        blocks.height,
-        delivered,
-        unreadable,
-        certain,
+    blocks, parts = Blocks(folder, lambda name: name.removeprefix(ORIGINAL)), list[Scan]()
+    prints = Keys(folder, tuple(KEY + rule.name for rule in rules if isinstance(rule, SetRule)))
+
+    def keep(frame: pl.DataFrame) -> None:
+        part = _scanned(frame, reading, members, alone, keyed=True)
+        assert isinstance(part.place, pl.DataFrame)
+        blocks.add(part.place)
+        prints.add(pl.DataFrame([part.flags[name] for name in prints.columns]))
+        flags = {name: series for name, series in part.flags.items() if name not in prints.columns}
+        parts.append(replace(part, place=blocks, flags=flags))
+
+    waiting: pl.DataFrame | None = None
+    for frame in in_blocks(batch.lazy() if isinstance(batch, pl.DataFrame) else batch):
+        if waiting is not None:
+            keep(waiting)
+            waiting = None
+        if not parts and frame.height < files.ROWS:
+            waiting = frame
+        else:
+            keep(frame)
+        del frame  # before the next one is made
+    if waiting is not None:
+        blocks.reserve()
+        return _scanned(waiting, reading, members, rules)
+    return _joined(
         blocks,
-        keys,
+        prints,
+        parts,
+        reading,
+        members,
+        [rule for rule in rules if isinstance(rule, ExprRule) and rule.compares],
     )
 
 
-def typed_values(batch: pl.LazyFrame, delivered: pl.Schema, column: Column) -> pl.Series:
+def _joined(
+    blocks: Blocks,
+    prints: Keys,
+    parts: Sequence[Scan],
+    reading: Reading,
+    members: Mapping[str, pl.Series],
+    others: Sequence[Rule],
+) -> Scan:
+    """The scan of all blocks. What was certain or in no doubt in one may not be so in another."""
+    doubts = parts[0].doubts
+    for part in parts[1:]:
+        doubts |= part.doubts
+    names = dict.fromkeys(name for part in parts for name in part.flags)
+    flags = {
+        name: pl.concat(
+            [part.flags.get(name, constant(name.startswith(VERDICT), part.height)) for part in parts], rechunk=True
+        )
+        for name in names
+    }
+    certain = frozenset.intersection(*(part.certain for part in parts))
+    scan = Scan(blocks, flags, blocks.height, reading, doubts, certain, prints)
+    if not others:
+        return scan
+    unreadable = {name: flags[name] for name in flags if not name.startswith(VERDICT)}
+    # With a column of the batch, or what has one value for all rows would have one row.
+    height = pl.col(blocks.schema.names()[0]).is_null().alias(_HEIGHT)
+    judging = (verdict(rule, members, doubts).alias(VERDICT + rule.name) for rule in others)
+    judged = scan.collect(scan.beside(unreadable).select(height, *judging)).drop(_HEIGHT).rechunk()
+    return replace(scan, flags=flags | judged.to_dict())
+
+
+def typed_values(batch: pl.LazyFrame, reading: Reading, column: Column) -> pl.Series:
     """The different values of a batch in a column, as the scan reads them, without nulls."""
-    values = _typed(column, delivered, (column.name,)).alias(column.name)
+    values = reading.typed(column, Doubts(far=frozenset([column.name]))).alias(column.name)
     return batch.select(values).drop_nulls().unique().collect(engine="streaming").to_series()
-
-
-def _truths(names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.startswith((_UNREADABLE, _VERDICT, _DEFECTIVE))]
-
-
-def _converted(plan: Compiled, delivered: pl.Schema) -> list[str]:
-    """The delivered columns of which the scan has the original, too. One that has the contract's type is its own original, but
-    for dates and times, of which years outside 1 to 9999 become null."""
-    same = {column.name for column in plan.columns if delivered.get(column.name) == column.dtype}
-    same = {name for name in same if not may_be_far(delivered[name])}
-    return [name for name in delivered if not is_link(name) and name not in same]
-
-
-def _query(
-    batch: pl.LazyFrame,
-    delivered: pl.Schema,
-    plan: Compiled,
-    members: Mapping[str, pl.Series],
-    rules: Sequence[Rule],
-    unreadable: frozenset[str],
-    *,
-    keyed: bool,
-) -> pl.LazyFrame:
-    names = frozenset(rule.name for rule in rules)
-    columns, failed, verdicts = _expressions(tuple(delivered.items()), plan, names, unreadable, keyed)
-    looked_up = [
-        _verdict(rule, members, unreadable, (), delivered).alias(_VERDICT + rule.name)
-        for rule in rules
-        if isinstance(rule, ForeignKeyRule)
-    ]
-    return batch.select(columns).with_columns(failed).with_columns(*verdicts, *looked_up)
-
-
-@lru_cache(64)
-def _expressions(
-    delivered_types: tuple[tuple[str, pl.DataType], ...],
-    plan: Compiled,
-    names: frozenset[str],
-    unreadable: frozenset[str],
-    keyed: bool,
-) -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
-    """The columns of a scan, what says that they could not be read, and the verdicts and keys over them. The next batch of the
-    kind has the same; making them takes as long as judging thousands of rows by them."""
-    delivered = pl.Schema(delivered_types)
-    rules = [rule for rule in plan.rules if rule.name in names]
-    converted = _converted(plan, delivered)
-    types = [_typed(column, delivered, converted).alias(column.name) for column in plan.columns]
-    links = [pl.col(name) for name in delivered if is_link(name)]
-    original = [pl.col(name).alias(_ORIGINAL + name) for name in converted]
-    defective = [pl.col(DEFECT).is_not_null().alias(_DEFECTIVE)] if DEFECT in delivered else []
-    failed = [
-        _unreadable(column, converted).alias(_UNREADABLE + column.name)
-        for column in plan.columns
-        if column.name in unreadable
-    ]
-    verdicts = [
-        _verdict(rule, {}, unreadable, converted, delivered).alias(_VERDICT + rule.name)
-        for rule in rules
-        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule))
-    ]
-    if keyed:
-        for rule in rules:
-            if isinstance(rule, SetRule):
-                unknown = _unknown(rule.inputs, unreadable, DEFECT in delivered)
-                key = fingerprint(rule.key)
-                verdicts.append((key if unknown is None else pl.when(~unknown).then(key)).alias(_KEY + rule.name))
-    return [*original, *types, *links, *defective], failed, verdicts
-
-
-def _typed(column: Column, delivered: pl.Schema, converted: Collection[str]) -> pl.Expr:
-    if column.name not in delivered:
-        return pl.lit(None, dtype=column.dtype)
-    value = typed(pl.col(column.name), delivered[column.name], column)
-    # A text is read as a time of the years that there are, or not at all; to ask again would read it again.
-    certain = column.name not in converted or delivered[column.name] == pl.String
-    return value if certain else held(value, column.dtype)
-
-
-def _can_fail(column: Column, delivered: pl.Schema) -> bool:
-    beyond = column.dtype.is_float() or may_be_far(column.dtype)
-    return column.name in delivered and (beyond or delivered[column.name] != column.dtype)
-
-
-def _not_cast(column: str) -> pl.Expr:
-    return pl.col(_ORIGINAL + column).is_not_null() & pl.col(column).is_null()
-
-
-def _unreadable(column: Column, converted: Collection[str]) -> pl.Expr:
-    # NaN is not a number that other rules could judge: polars would call it greater than everything.
-    nan = [pl.col(column.name).is_nan().fill_null(False)] if column.dtype.is_float() else []
-    failed = [_not_cast(column.name)] if column.name in converted else []
-    return pl.any_horizontal(*failed, *nan)
-
-
-def _unknown(inputs: Iterable[str], unreadable: frozenset[str], has_defects: bool) -> pl.Expr | None:
-    flags = [pl.col(_UNREADABLE + name) for name in inputs if name in unreadable]
-    flags += [pl.col(_DEFECTIVE)] if has_defects else []
-    return pl.any_horizontal(flags) if flags else None
-
-
-def _verdict(
-    rule: Rule,
-    members: Mapping[str, pl.Series],
-    unreadable: frozenset[str],
-    converted: Collection[str],
-    delivered: pl.Schema,
-) -> pl.Expr:
-    has_defects = DEFECT in delivered
-    unknown = _unknown(rule.inputs, unreadable, has_defects)
-    match rule:
-        case DtypeRule(inputs=(name,)):
-            valid = ~_not_cast(name) if name in converted else pl.lit(True)
-            unknown = _unknown((), unreadable, has_defects)
-        case NotNanRule(inputs=(name,)):
-            valid = pl.col(name).is_not_nan()
-            unread = [_not_cast(name)] if name in converted else []
-            unread += [pl.col(_DEFECTIVE)] if has_defects else []
-            unknown = pl.any_horizontal(unread) if unread else None
-        case ForeignKeyRule(inputs=(name,)):
-            valid = pl.col(name).is_in(members[rule.name].implode())
-        case ExprRule(expr=expr):
-            valid = expr
-        case _:
-            raise AssertionError(f"{rule.name} is not evaluated in the scan")
-    valid = valid.fill_null(True)
-    return valid if unknown is None else pl.when(unknown).then(None).otherwise(valid)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import repeat
+from operator import or_
 from typing import Any, Protocol
 
-import numpy as np
 import polars as pl
 
 from assay.checks.contract.rules import Column, SetRule
@@ -13,7 +14,7 @@ from assay.checks.validation.parse import typed
 from assay.errors import AssayError
 
 Values = tuple[Any, ...]
-_FEW = 10_000
+_FEW = 200  # rows, which are looked at one by one in less time than a query takes
 #: Key -> the entities that have it (None stands for rows that have no entity).
 Owners = dict[Values | None, set[Values | None]]
 
@@ -77,11 +78,11 @@ def broken_rows(
     shared = [_shared(group.key, owned) for group, owned in zip(groups, owners, strict=True)]
     if sum(rows.any() for rows in shared) == 1:
         index = next(index for index, rows in enumerate(shared) if rows.any())
-        if groups[index].entity is None:
+        if groups[index].entity is None and shared[index].sum() > _FEW:
             found = [[] for _ in groups]
             found[index] = _broken_alone(groups[index], shared[index].arg_true(), clean, owners[index])
             return found
-    suspects = pl.select(pl.any_horizontal(shared)).to_series().arg_true() if shared else pl.Series(dtype=pl.UInt32)
+    suspects = reduce(or_, shared).arg_true() if shared else pl.Series(dtype=pl.UInt32)
     members = zip(*(_members(group, suspects) for group in groups), strict=True)
     broken: list[list[int]] = [[] for _ in groups]
     for position, stays, row in zip(suspects, clean.gather(suspects), members, strict=False):
@@ -152,25 +153,32 @@ def _published_owners(group: Groups, published: PublishedRows | None, columns: M
     return owned
 
 
+def repeated(prints: pl.Series) -> pl.Series:
+    """The fingerprints that occur more than once, some of them several times. Numbers are sorted faster than texts are
+    compared."""
+    ordered = (prints.drop_nulls() if prints.null_count() else prints).sort()
+    return ordered[1:].filter(ordered[1:] == ordered[:-1])
+
+
 def _shared(key: pl.DataFrame, owned: Owners) -> pl.Series:
     """Which rows have a key that another row of the batch or a published row has too."""
-    # Numbers are sorted faster than texts are compared; what two different keys share by chance decides nothing.
-    prints = key.select(fingerprint(map(pl.col, key.columns))).to_series()
-    ordered = np.sort(prints.drop_nulls().to_numpy())
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(repeated) and not owned:
+    # What two different keys share by chance decides nothing.
+    plain = key.width == 1 and not key.to_series().null_count()
+    prints = key.to_series().hash() if plain else key.select(fingerprint(map(pl.col, key.columns))).to_series()
+    twice = repeated(prints)
+    if twice.is_empty() and not owned:
         return constant(False, key.height)
-    rows = key.lazy().with_columns(prints.is_in(_values(repeated).implode()).fill_null(False).alias("shared"))
-    if owned:
-        rows = rows.join(_taken(key, owned), on=key.columns, how="left", maintain_order="left")
-        rows = rows.with_columns(shared=pl.col("shared") | pl.col("taken").fill_null(False))
-    return rows.select("shared").collect(engine="in-memory").to_series()
-
-
-def _values(ordered: np.ndarray) -> pl.Series:
-    """The different ones of sorted numbers. A few go through Python: polars loads numpy's masked arrays to take an array."""
-    different = ordered[np.diff(ordered, prepend=ordered[:1] + 1) != 0]
-    return pl.Series(different.tolist() if len(different) < _FEW else different, dtype=pl.UInt64)
+    shared = prints.is_in(twice.implode())
+    shared = shared if plain else shared.fill_null(False)
+    if not owned:
+        return shared
+    rows = (
+        key.lazy()
+        .with_columns(shared=shared)
+        .join(_taken(key, owned), on=key.columns, how="left", maintain_order="left")
+    )
+    rows = rows.select(pl.col("shared") | pl.col("taken").fill_null(False))
+    return rows.collect(engine="in-memory").to_series()
 
 
 def _members(group: Groups, positions: pl.Series) -> Iterable[tuple[Values | None, Values | None]]:

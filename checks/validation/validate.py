@@ -14,10 +14,13 @@ from assay.checks.contract.contract import Compiled, Contract, for_delivery
 from assay.checks.contract.field import Severity
 from assay.checks.contract.rules import CountRule, PanderaRule, Rule, TableRule
 from assay.checks.validation.batch_counts import BatchCounts, batch_counts
+from assay.checks.validation.blocks import Blocks
 from assay.checks.validation.foreign_keys import Frame, LookupRows, existing_values
+from assay.checks.validation.leaving_rows import RULES, leaving_rows
+from assay.checks.validation.reading import DEFECT, Reading, reading_of
 from assay.checks.validation.report import Report, RuleResult, rule_result
 from assay.checks.validation.rule_evaluation import Verdicts, judged
-from assay.checks.validation.scan import DEFECT, Scan, scan_batch
+from assay.checks.validation.scan import Scan, scan_batch
 from assay.checks.validation.uniqueness import AllRows, PublishedRows
 from assay.errors import AssayError
 from assay.row_source import RowSource
@@ -26,11 +29,7 @@ T = TypeVar("T")
 
 #: What readers say about records that they cannot read; always reported when the batch has the column `_defect`.
 READER_DEFECTS = ("unparsable", "encoding")
-#: The column of the quarantine that lists the rules a row breaks.
-RULES = "_rules"
 _READER_COLUMNS = (DEFECT, "_line", RULES)
-# Internal columns next to the scanned rows; no delivered column starts with a control character.
-_BROKEN, _LEAVES, _CODE, _NAMES = "\x1fbroken:", "\x1fleaves", "\x1fcode:", "\x1fnames"
 
 
 @dataclass(slots=True)
@@ -120,9 +119,10 @@ def validate(
         ColumnsError: A column is missing.
         AssayError: A lookup table or `published` lacks a column, or a rule fails to run.
     """
-    scan, outcome = _validated(frame, contract, _tables(lookup_tables, references), published, counts, None)
-    quarantined = outcome.quarantined.collect(engine="in-memory")
-    return Outcome(quarantined, outcome.report, outcome._profile, _Later(lambda: scan.collect(outcome.clean)))
+    batch = _judged(frame, contract, _tables(lookup_tables, references), published, counts, None)
+    return Outcome(
+        _frame(batch.quarantined()), batch.report(), _Later(batch.counts), _Later(lambda: _frame(batch.clean()))
+    )
 
 
 def validate_spilled(
@@ -137,9 +137,10 @@ def validate_spilled(
 ) -> SpilledOutcome:
     """Validate a batch that may be larger than memory.
 
-    The batch is read once, block by block, into `folder`. DuckDB compares keys and writes to the folder, too. Memory holds some
-    bits a row and rule, the rows that share a key with another row, and the values that lookup tables hold. Custom
-    pandera functions see the whole batch at once, so they need memory for it.
+    The batch is read once, block by block, into `folder`; one that is smaller than a block stays in memory. Memory holds some
+    bits a row and rule, fingerprints of the first millions of keys, the rows that share a key with another row, and the values
+    that lookup tables hold. More keys are compared by DuckDB, which writes to the folder, too. Custom pandera functions see
+    the whole batch at once, so they need memory for it.
 
     Read `clean`, `quarantined` (`sink_parquet`, `collect_batches`, …) and `profile` before the folder is deleted. It holds
     the rows as delivered, personal data included.
@@ -161,8 +162,14 @@ def validate_spilled(
         ColumnsError: A column is missing.
         AssayError: As for `validate`; also when the folder holds a batch already.
     """
-    tables = _tables(lookup_tables, references)
-    return _validated(frame, contract, tables, published, counts, Path(folder))[1]
+    batch = _judged(frame, contract, _tables(lookup_tables, references), published, counts, Path(folder))
+    clean, quarantined = batch.clean(), batch.quarantined()
+    rows = clean if isinstance(clean, RowSource) else None
+    return SpilledOutcome(clean.lazy(), quarantined.lazy(), batch.report(), _Later(batch.counts), rows)
+
+
+def _frame(rows: pl.DataFrame | RowSource) -> pl.DataFrame:
+    return rows if isinstance(rows, pl.DataFrame) else rows.lazy().collect()
 
 
 def _tables(
@@ -173,139 +180,126 @@ def _tables(
     return references if lookup_tables is None else lookup_tables
 
 
-def _validated(
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A batch with its verdicts."""
+
+    scan: Scan
+    verdicts: Verdicts
+    leaves: pl.Series
+
+    @property
+    def columns(self) -> list[str]:
+        """Those of a clean row."""
+        links = (name for name in self.scan.delivered if is_link(name) and name not in _READER_COLUMNS)
+        return [*(column.name for column in self.scan.reading.plan.columns), *links]
+
+    def clean(self) -> pl.DataFrame | RowSource:
+        """The rows that stay."""
+        place, leave = self.scan.place, self.leaves.any()
+        if isinstance(place, Blocks):
+            return place.rows(which=~self.leaves if leave else None, columns=self.columns)
+        rows = place.select(self.columns)
+        return rows.filter(~self.leaves) if leave else rows
+
+    def quarantined(self) -> pl.DataFrame | RowSource:
+        """The rows that leave."""
+        return leaving_rows(self.scan, self.verdicts.broken(self.scan.reading.plan.rules), self.leaves)
+
+    def report(self) -> Report:
+        plan, quarantined = self.scan.reading.plan, int(self.leaves.sum())
+        return Report(
+            contract=plan.info.name,
+            version=plan.info.version,
+            digest=plan.info.digest,
+            rows_in=self.verdicts.height,
+            rows_clean=self.verdicts.height - quarantined,
+            rows_quarantined=quarantined,
+            rules=(*_reader_results(self.scan), *(_result(rule, self.verdicts) for rule in plan.rules)),
+        )
+
+    def counts(self) -> BatchCounts:
+        return batch_counts(self.scan, self.scan.reading.plan.columns)
+
+
+def _judged(
     frame: Frame | RowSource,
     contract: type[Contract],
     lookup_tables: Mapping[str, Frame | LookupRows] | None,
     published: Frame | PublishedRows | None,
     counts: Mapping[str, int] | None,
     folder: Path | None,
-) -> tuple[Scan, SpilledOutcome]:
-    batch = frame.lazy()
-    delivered = batch.collect_schema()
+) -> _Judged:
+    delivered = frame.lazy().collect_schema() if isinstance(frame, pl.LazyFrame) else frame.schema
+    types = tuple(delivered.items())
     plan = for_delivery(contract, delivered.names())
-    _require_columns(plan, delivered)
-    notes = {rule.name: note for rule in plan.rules if (note := _not_delivered(rule, delivered)) is not None}
-    members = existing_values(batch, delivered, plan, lookup_tables or {}, notes)
-    scan = _scanned(frame if isinstance(frame, RowSource) else batch, delivered, plan, members, notes, folder)
+    notes = dict(_not_delivered(plan, types))
+    reading = reading_of(plan, types)
+    members = existing_values(frame, reading, lookup_tables or {}, notes)
+    scan = _scanned(frame, reading, members, notes, folder)
     earlier = AllRows(published.lazy()) if isinstance(published, pl.DataFrame | pl.LazyFrame) else published
     verdicts = judged(plan, scan, notes, earlier, counts or {})
-    return scan, _outcome(plan, scan, verdicts)
+    leaves = verdicts.leaving(plan)
+    return _Judged(scan, verdicts, leaves if not scan.doubts.defects else leaves | ~scan.readable)
 
 
-def _require_columns(plan: Compiled, delivered: pl.Schema) -> None:
+@lru_cache(64)
+def _not_delivered(plan: Compiled, types: tuple[tuple[str, pl.DataType], ...]) -> Mapping[str, str]:
+    """For the rules about columns that were not delivered, why they have no verdict. Raises ColumnsError if one is missing that
+    must be there."""
+    delivered = dict(types)
     optional = {column.name for column in plan.columns if not column.required}
     expected = {column.name: str(column.dtype) for column in plan.columns if column.required}
-    types = {name: str(dtype) for name, dtype in delivered.items() if not is_link(name) and name not in optional}
-    require_columns(plan.info.name, expected, types, strict=plan.strict)
-
-
-def _not_delivered(rule: Rule, delivered: pl.Schema) -> str | None:
-    absent = [name for name in rule.inputs if name not in delivered]
-    return f"not delivered: {', '.join(absent)}" if absent and not isinstance(rule, PanderaRule) else None
+    present = {name: str(dtype) for name, dtype in delivered.items() if not is_link(name) and name not in optional}
+    require_columns(plan.info.name, expected, present, strict=plan.strict)
+    notes: dict[str, str] = {}
+    for rule in plan.rules:
+        absent = [name for name in rule.inputs if name not in delivered]
+        if absent and not isinstance(rule, PanderaRule):
+            notes[rule.name] = f"not delivered: {', '.join(absent)}"
+    return notes
 
 
 def _scanned(
-    batch: pl.LazyFrame | RowSource,
-    delivered: pl.Schema,
-    plan: Compiled,
+    batch: Frame | RowSource,
+    reading: Reading,
     members: Mapping[str, pl.Series],
     notes: Mapping[str, str],
     folder: Path | None,
 ) -> Scan:
     try:
-        return scan_batch(batch, delivered, plan, members, notes, folder)
+        return scan_batch(batch, reading, members, notes, folder)
     except pl.exceptions.PolarsError as error:
-        culprit = _failing_rule(batch, delivered, plan, members, notes)
+        culprit = _failing_rule(batch, reading, members, notes)
         if culprit is None:
             raise
         # The engine's text may quote values, so it is neither repeated nor chained.
         raise AssayError(
-            f"{plan.info.name}: the rule {culprit} failed to run ({type(error).__name__}). "
+            f"{reading.plan.info.name}: the rule {culprit} failed to run ({type(error).__name__}). "
             "Make its expression total: a value that it cannot read must give null, not an error."
         ) from None
 
 
 def _failing_rule(
-    batch: pl.LazyFrame | RowSource,
-    delivered: pl.Schema,
-    plan: Compiled,
-    members: Mapping[str, pl.Series],
-    notes: Mapping[str, str],
+    batch: Frame | RowSource, reading: Reading, members: Mapping[str, pl.Series], notes: Mapping[str, str]
 ) -> str | None:
     """The first rule that fails alone; None when it is not a rule that fails but reading the batch."""
-    names = {rule.name for rule in plan.rules}
-    for name in [None, *(rule.name for rule in plan.rules)]:
+    names = {rule.name for rule in reading.plan.rules}
+    for name in [None, *(rule.name for rule in reading.plan.rules)]:
         try:
-            scan_batch(batch, delivered, plan, members, {*notes, *(names - {name})})
+            scan_batch(batch, reading, members, {*notes, *(names - {name})})
         except pl.exceptions.PolarsError:
             return name
     return None
 
 
-def _outcome(plan: Compiled, scan: Scan, verdicts: Verdicts) -> SpilledOutcome:
-    broken = verdicts.broken(plan.rules)
-    leaves = verdicts.leaving(plan) | ~scan.readable
-    links = [name for name in scan.delivered if is_link(name) and name not in _READER_COLUMNS]
-    # In one chunk: marks that are cut elsewhere than the rows would have all rows copied before they are filtered.
-    marks = pl.DataFrame({_LEAVES: leaves} | {_BROKEN + rows.name: rows for rows in broken}).rechunk()
-    rows_quarantined = int(leaves.sum())
-    columns, rows = [*(column.name for column in plan.columns), *links], None
-    if scan.blocks is not None:
-        rows = scan.blocks.rows(which=~leaves, columns=columns)
-        clean = rows.lazy()
-    else:
-        stays = scan.beside(marks.select(_LEAVES)).filter(~pl.col(_LEAVES)) if rows_quarantined else scan.rows
-        clean = stays.select(columns)
-    report = Report(
-        contract=plan.info.name,
-        version=plan.info.version,
-        digest=plan.info.digest,
-        rows_in=verdicts.height,
-        rows_clean=verdicts.height - rows_quarantined,
-        rows_quarantined=rows_quarantined,
-        rules=(*_reader_results(scan), *(_result(rule, verdicts) for rule in plan.rules)),
-    )
-    return SpilledOutcome(
-        clean=clean,
-        quarantined=_quarantined(scan, marks),
-        report=report,
-        _profile=_Later(lambda: batch_counts(scan, plan.columns)),
-        _rows=rows,
-    )
-
-
-def _quarantined(scan: Scan, marks: pl.DataFrame) -> pl.LazyFrame:
-    """The rows that leave, as delivered, with the names of the rules that each breaks."""
-    broken = [name for name in marks.columns if name.startswith(_BROKEN)]
-    # Many rows break few combinations of rules, so names are listed once a combination. A code is 64 rules as bits.
-    codes = {f"{_CODE}{first}": _code(*broken[first : first + 64]) for first in range(0, len(broken) or 1, 64)}
-    combinations = marks.lazy().filter(_LEAVES).select(**codes).unique().collect(engine="in-memory")
-    names = [
-        [name.removeprefix(_BROKEN) for index, name in enumerate(broken) if words[index // 64] >> index % 64 & 1]
-        for words in combinations.iter_rows()
-    ]
-    listed = combinations.with_columns(pl.Series(_NAMES, names, dtype=pl.List(pl.String))).lazy()
-    leaving = scan.only(marks, _LEAVES).with_columns(**codes)
-    rules = pl.col(_NAMES)
-    if DEFECT in scan.delivered:
-        rules = rules.list.concat(pl.concat_list("row." + pl.col(DEFECT)).list.drop_nulls())
-    joined = leaving.join(listed, on=list(codes), how="left", maintain_order="left")
-    original = [value.alias(name) for name, value in scan.original.items() if name != RULES]
-    return joined.select(*original, rules.alias(RULES))
-
-
-@lru_cache(256)
-def _code(*names: str) -> pl.Expr:
-    bits = (pl.col(name).cast(pl.UInt64) * pl.lit(1 << index, pl.UInt64) for index, name in enumerate(names))
-    return pl.sum_horizontal(pl.lit(0, pl.UInt64), *bits)
-
-
 def _reader_results(scan: Scan) -> list[RuleResult]:
     if DEFECT not in scan.delivered:
         return []
-    defects = scan.rows.select(pl.col(DEFECT).drop_nulls().value_counts().struct.unnest())
-    counts = dict(scan.collect(defects).iter_rows())
+    counts: dict[str, int] = {}
+    if scan.doubts.defects:
+        defects = scan.rows.select(pl.col(DEFECT).drop_nulls().value_counts().struct.unnest())
+        counts = dict(scan.collect(defects).iter_rows())
     return [
         rule_result(
             f"row.{defect}",

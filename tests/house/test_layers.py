@@ -121,6 +121,8 @@ def test_the_blocker_blocks(tmp_path: Path) -> None:
         (
             "import polars as pl\n"
             "class C(assay.Contract):\n    a: int = assay.Field(key=True)\n"
+            "from assay.checks.validation import blocks, spill\n"
+            "blocks.ROWS, spill.IN_MEMORY = 1, 0\n"
             "frame = pl.DataFrame({'a': ['1', '1']})\n"
             "assay.checks.validate_spilled(frame, C, '.')",
             "spill",

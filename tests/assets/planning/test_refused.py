@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from assay.assets.planning.refused import forget_withdrawn, staying_refused
+from assay.assets.steps.step import execute
 from assay.features.tables.refusals import refusals
 
 SHOPPERS = """
@@ -95,3 +96,27 @@ def test_a_run_that_refuses_several_batches_names_them_all(two: Any) -> None:
     (failed,) = two.run().failed
     assert two.instance.get_run_by_id(failed.run_id).tags["assay/refused"] == "raw/orders, raw/shoppers"
     assert [one.table for one in staying_refused(two.steps, two.env)] == ["raw/orders", "raw/shoppers"]
+
+
+def test_keys_of_a_day_whose_parents_have_not_come_are_not_said_to_be_wrong(two: Any) -> None:
+    deliver(two, 1, "Somebody Else")
+    two.drop(1, two.csv(1, *[1.0] * 12))
+    two.drop(2, two.csv(2, *[1.0] * 12))
+    by_day = {result.unit.partition: " ".join(result.problems) for result in two.run().failed}
+    assert "shopper.exists: so many that the delivery or the rule is wrong." in by_day[two.day(1)], "they have come"
+    lacking = f"clean/shoppers has no {two.day(2)} (it has not arrived)"
+    assert f"12 of them shopper.exists: {lacking}. The batch is run again when that is there." in by_day[two.day(2)]
+
+    deliver(two, 2, "Ada Byron", "Bob Noyce", column="name")
+    two.drop(2, two.csv(2, 1.0, 2.0))  # of few rows a few bad ones stop nothing
+    assert [failed.failed for failed in two.run().failed] == [("raw/shoppers",)]
+    clean = next(step for step in two.steps if step.outputs[0] == "clean/orders")
+    done = execute(clean, two.env, two.day(2)).done
+    (said,) = [check.message for check in done.checks if check.name == "shopper.exists"]
+    assert said == (
+        f"2 of 2 rows broke shopper.exists: see quarantine/orders. clean/shoppers has no {two.day(2)} (raw/shoppers refused "
+        f"it). When that is there, `assay materialize clean/orders --partition {two.day(2)} --force` judges the rows again."
+    )
+    deliver(two, 2, "Ada Byron", "Bob Noyce")
+    assert not two.run().failed
+    assert execute(clean, two.env, two.day(2), force=True).done.writes[0].rows == 2

@@ -20,6 +20,7 @@ def test_assay_gives_the_truth(case: Case) -> None:
     assert case.clean is None or (clean is not None and same(clean, case.clean))
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("case", SPILLED, ids=[case.name for case in SPILLED])
 def test_a_spilled_batch_gives_the_truth_too(case: Case, tmp_path: Path) -> None:
     assert by_assay(case, tmp_path)[0] == case.truth

@@ -10,6 +10,7 @@ import pytest
 from polars.io.plugins import register_io_source
 
 from assay.checks import Contract, Field, rule, validate, validate_spilled
+from assay.checks.validation import blocks
 from assay.errors import AssayError
 
 PAIR = ["shop", "number"]
@@ -81,6 +82,7 @@ def in_memory(frame: pl.LazyFrame, contract: type[Contract], folder: Path, **giv
     return validate(frame, contract, **given)
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("run", [in_memory, spilled])
 @pytest.mark.parametrize(("contract", "rules"), [(OneRule, 1), (ManyRules, 16)])
 def test_the_batch_is_read_once(run: Callable[..., Any], contract: type[Contract], rules: int, tmp_path: Path) -> None:
@@ -100,7 +102,9 @@ def test_the_counting_source_notices_a_second_scan() -> None:
     assert source.reads == 2
 
 
-def test_a_folder_holds_one_batch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [2, 100])
+def test_a_folder_holds_one_batch(rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "ROWS", rows)
     outcome = validate_spilled(ROWS, ManyRules, tmp_path, lookup_tables={"shops": pl.DataFrame({"shop": ["x"]})})
     before = outcome.quarantined.collect()
     with pytest.raises(AssayError, match="holds a batch already"):
@@ -108,6 +112,7 @@ def test_a_folder_holds_one_batch(tmp_path: Path) -> None:
     assert outcome.quarantined.collect().equals(before)
 
 
+@pytest.mark.usefixtures("small_blocks")
 def test_only_the_owner_may_read_a_spilled_batch(tmp_path: Path) -> None:
     validate_spilled(ROWS, OneRule, tmp_path)
     assert {file.stat().st_mode & 0o077 for file in tmp_path.rglob("*") if file.is_file()} == {0}

@@ -113,6 +113,7 @@ class Moments(Contract):
 
 
 @pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("warned", [False, True])
 def test_a_year_that_python_does_not_have_is_no_value_of_a_date_or_time(
     tmp_path: Path, typed: bool, warned: bool
@@ -183,6 +184,7 @@ def test_a_float_that_a_decimal_cannot_hold_is_no_value_of_it(beyond: float) -> 
     assert outcome.quarantined["_rules"].to_list() == [["price.dtype"]]
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("spilled", [False, True])
 def test_a_far_year_is_no_value_for_rules_that_compare_rows(tmp_path: Path, spilled: bool) -> None:
     class Recent(Contract):

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, Timestamp, validate, validate_spilled
-from assay.checks.validation.spill import Keys, on_disk
+from assay.checks.validation import spill
+from assay.checks.validation.spill import Keys
 from assay.checks.validation.uniqueness import fingerprint
 
 KEYS = st.lists(st.tuples(st.sampled_from([0, 1, 2, None]), st.sampled_from(["", "a", "b", None])), max_size=8)
@@ -25,23 +26,28 @@ def frame(keys: list[tuple[Any, Any]]) -> pl.LazyFrame:
 
 
 @settings(max_examples=25)
-@given(KEYS, KEYS, st.booleans())
-def test_sharing_rows_equal_brute_force(keys: list[Any], others: list[Any], has_published: bool) -> None:
+@given(KEYS, KEYS, st.booleans(), st.sampled_from([-1, 2, 5, 100]))
+def test_sharing_rows_equal_brute_force(
+    keys: list[Any], others: list[Any], has_published: bool, in_memory: int
+) -> None:
     key = fingerprint([pl.col("n"), pl.col("t")])
     with TemporaryDirectory() as folder:
         batch = Keys(Path(folder, "it's"), ('a "key"',))
         batch.folder.mkdir()
-        for part in (keys[:3], keys[3:]):
-            batch.add(frame(part).select(key.alias('a "key"')).collect())
-        published = on_disk(frame(others).select(key=key), Path(folder, "it's published.parquet"))
-        found = batch.sharing({'a "key"': published} if has_published else {})
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(spill, "IN_MEMORY", in_memory)
+            for part in (keys[:3], keys[3:]):
+                batch.add(frame(part).select(key.alias('a "key"')).collect())
+        published = frame(others).select(key=key)
+        shares = batch.sharing({'a "key"': published} if has_published else {})
+        assert bool(batch.files) == (len(keys) > in_memory)
     count = Counter(keys)
     expected = [
         row
         for row, values in enumerate(keys)
         if None not in values and (count[values] > 1 or (has_published and values in others))
     ]
-    assert sorted(found) == expected
+    assert shares.arg_true().to_list() == expected
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,7 @@ def test_sharing_rows_equal_brute_force(keys: list[Any], others: list[Any], has_
         (pl.Decimal(10, 2), [Decimal("1.10"), Decimal("1.11"), Decimal("1.10")]),
     ],
 )
+@pytest.mark.usefixtures("small_blocks")
 def test_keys_of_any_type(annotation: Any, values: list[Any], tmp_path: Path) -> None:
     contract = type("Keyed", (Contract,), {"__annotations__": {"v": annotation}, "v": Field(unique=True)})
     batch = pl.DataFrame({"v": pl.Series(values, dtype=contract.to_schema().columns["v"].dtype.type)})
@@ -73,9 +80,13 @@ class Numbers(Contract):
 
 
 @pytest.mark.parametrize("rows", [300_000, pytest.param(20_000_000, marks=pytest.mark.soak)])
-def test_duplicates_far_apart_are_found(rows: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_memory", [0, 100_000_000])
+def test_duplicates_far_apart_are_found(
+    rows: int, in_memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if rows > 1_000_000 and os.environ.get("SOAK") != "1":
         pytest.skip("full size: SOAK=1")
+    monkeypatch.setattr(spill, "IN_MEMORY", in_memory)
     number = pl.int_range(rows)
     batch = pl.LazyFrame({"_": [0]}).select(
         # The last row repeats the first key; the row in the middle repeats the second, and is invalid besides.

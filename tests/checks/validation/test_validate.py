@@ -199,6 +199,7 @@ def test_optional_column() -> None:
     assert reasons(pl.DataFrame({"v": [1], "w": [-1]}), Optional) == [["w.ge"]]
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("spilled", [False, True])
 def test_a_batch_that_no_rule_can_judge(spilled: bool, tmp_path: Path) -> None:
     class Optional(Contract):

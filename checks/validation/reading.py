@@ -1,0 +1,220 @@
+"""How batches of certain columns and types are read and judged: expressions that are made once for all batches alike."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from assay.checks.contract.compile import is_link
+from assay.checks.contract.contract import Compiled
+from assay.checks.contract.rules import (
+    Column,
+    DtypeRule,
+    ExprRule,
+    ForeignKeyRule,
+    NotNanRule,
+    NotNullRule,
+    Rule,
+    SetRule,
+)
+from assay.checks.validation.parse import far, held, may_be_far, typed
+from assay.checks.validation.uniqueness import fingerprint
+
+#: The link column that says what a reader could not read in a record (null: nothing).
+DEFECT = "_defect"
+
+# Internal columns; no delivered column starts with a control character.
+INTERNAL = "\x1f"
+ORIGINAL, UNREADABLE, VERDICT, KEY, DEFECTIVE = (
+    INTERNAL + name for name in ("original:", "unreadable:", "verdict:", "key:", "defective")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What is not plain in some rows: asked of a column as a whole, which is quick, so that no rule must ask it of each value.
+
+    far: columns with dates or times in years that there are not. unread: columns with values that are not of the contract's
+    type. nan: float columns with NaN. nulls: columns with nulls. defects: whether the reader could not read some records.
+    """
+
+    far: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
+    nan: frozenset[str] = frozenset()
+    nulls: frozenset[str] = frozenset()
+    defects: bool = False
+
+    @property
+    def unreadable(self) -> frozenset[str]:
+        """The columns with unreadable values. NaN is not a number that other rules could judge: Polars would call it greater
+        than everything."""
+        return self.unread | self.nan
+
+    def __or__(self, other: "Doubts") -> "Doubts":
+        return Doubts(
+            self.far | other.far,
+            self.unread | other.unread,
+            self.nan | other.nan,
+            self.nulls | other.nulls,
+            self.defects or other.defects,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A contract for batches with these delivered columns. One is equal to itself only, as a contract is.
+
+    checked: columns whose delivered values are looked at before they are read, per kind of doubt ("far", "nan"), and how.
+    floats: float columns that are looked at after it. as_is: whether a batch without doubts is its own reading. kept: verdicts
+    that were made once.
+    """
+
+    plan: Compiled
+    delivered: pl.Schema
+    same: frozenset[str]
+    checked: Sequence[tuple[str, str]]
+    checks: Sequence[pl.Expr]
+    floats: Sequence[str]
+    as_is: bool
+    kept: dict[Any, pl.Expr] = field(default_factory=dict)
+    _columns: dict[frozenset[str], list[pl.Expr]] = field(default_factory=dict)
+
+    def converted(self, name: str, doubts: Doubts) -> bool:
+        """Whether the scan has the original of a delivered column, too. One that has the contract's type is its own original,
+        but for dates and times, of which years outside 1 to 9999 become null."""
+        return name not in self.same or name in doubts.far
+
+    def originals(self, doubts: Doubts) -> list[str]:
+        """The delivered columns of which the scan has the original, too."""
+        return [name for name in self.delivered if not is_link(name) and self.converted(name, doubts)]
+
+    def columns(self, doubts: Doubts) -> list[pl.Expr]:
+        """The columns of a scan: originals, the contract's columns in its types, links."""
+        if doubts.far not in self._columns:
+            original = [pl.col(name).alias(ORIGINAL + name) for name in self.originals(doubts)]
+            types = [self.typed(column, doubts).alias(column.name) for column in self.plan.columns]
+            links = [pl.col(name) for name in self.delivered if is_link(name)]
+            self._columns[doubts.far] = [*original, *types, *links]
+        return self._columns[doubts.far]
+
+    def typed(self, column: Column, doubts: Doubts) -> pl.Expr:
+        """A delivered column as the contract's type."""
+        name = column.name
+        if name not in self.delivered:
+            return pl.lit(None, dtype=column.dtype)
+        value = typed(pl.col(name), self.delivered[name], column)
+        # A text is read as a time of the years that there are, or not at all; to ask again would read it again.
+        certain = not self.converted(name, doubts) or self.delivered[name] == pl.String
+        return value if certain else held(value, column.dtype)
+
+
+@lru_cache(64)
+def reading_of(plan: Compiled, types: tuple[tuple[str, pl.DataType], ...]) -> Reading:
+    """The reading of batches with these delivered columns and types."""
+    delivered = pl.Schema(types)
+    present = [column for column in plan.columns if column.name in delivered]
+    same = frozenset(column.name for column in present if delivered[column.name] == column.dtype)
+    distant = [column for column in present if column.name in same and may_be_far(column.dtype)]
+    floats = [column.name for column in present if column.dtype.is_float()]
+    checked = [("far", column.name, far(pl.col(column.name), column.dtype)) for column in distant]
+    checked += [("nan", name, pl.col(name).is_nan().any()) for name in floats if name in same]
+    return Reading(
+        plan,
+        delivered,
+        same,
+        [(kind, name) for kind, name, _ in checked],
+        [check.alias(f"{number}") for number, (_, _, check) in enumerate(checked)],
+        [name for name in floats if name not in same],
+        as_is=list(delivered)
+        == [*(column.name for column in plan.columns), *(name for name in delivered if is_link(name))]
+        and all(name in same or is_link(name) for name in delivered),
+    )
+
+
+def is_certain(rule: Rule, doubts: Doubts) -> bool:
+    """Whether the rule holds for every row, as no value in question is in doubt."""
+    if doubts.defects:
+        return False
+    match rule:
+        case DtypeRule(inputs=(name,)):
+            return name not in doubts.unread
+        case NotNanRule(inputs=(name,)):
+            return name not in doubts.unreadable
+        case NotNullRule(inputs=(name,)):
+            return name not in doubts.nulls and name not in doubts.unreadable
+        case _:
+            return False
+
+
+def doubtful(reading: Reading, doubts: Doubts) -> dict[str, pl.Expr]:
+    """What says which values could not be read."""
+    names = (column.name for column in reading.plan.columns if column.name in doubts.unreadable)
+    flags = {UNREADABLE + name: _unreadable(name, doubts) for name in names}
+    return flags | ({DEFECTIVE: pl.col(DEFECT).is_not_null()} if doubts.defects else {})
+
+
+def verdicts(reading: Reading, rules: Iterable[Rule], doubts: Doubts) -> dict[str, pl.Expr]:
+    """The verdicts of rules that nothing but the batch decides. Making the expressions takes as long as judging thousands of rows
+    by them, so they are kept."""
+    made: dict[str, pl.Expr] = {}
+    for rule in rules:
+        if isinstance(rule, (DtypeRule, NotNanRule, ExprRule)):
+            key = (
+                rule.name,
+                *(name in kind for name in rule.inputs for kind in (doubts.unread, doubts.nan)),
+                doubts.defects,
+            )
+            if key not in reading.kept:
+                reading.kept[key] = verdict(rule, {}, doubts)
+            made[VERDICT + rule.name] = reading.kept[key]
+    return made
+
+
+def keys(rules: Iterable[Rule], doubts: Doubts) -> dict[str, pl.Expr]:
+    """The fingerprints of the keys of rules, null for a row whose key cannot be read."""
+    made: dict[str, pl.Expr] = {}
+    for rule in rules:
+        if isinstance(rule, SetRule):
+            unknown, key = _unknown(rule.inputs, doubts), fingerprint(rule.key)
+            made[KEY + rule.name] = key if unknown is None else pl.when(~unknown).then(key)
+    return made
+
+
+def verdict(rule: Rule, members: Mapping[str, pl.Series], doubts: Doubts) -> pl.Expr:
+    """True, false, or null for unknown. members: the values that exist, per foreign-key rule."""
+    unknown = _unknown(rule.inputs, doubts)
+    match rule:
+        case DtypeRule(inputs=(name,)):
+            valid = ~_not_cast(name) if name in doubts.unread else pl.lit(True)
+            unknown = _unknown((), doubts)
+        case NotNanRule(inputs=(name,)):
+            valid = pl.col(name).is_not_nan()
+            unread = [_not_cast(name)] if name in doubts.unread else []
+            unread += [pl.col(DEFECTIVE)] if doubts.defects else []
+            unknown = pl.any_horizontal(unread) if unread else None
+        case ForeignKeyRule(inputs=(name,)):
+            valid = pl.col(name).is_in(members[rule.name].implode())
+        case ExprRule(expr=expr):
+            valid = expr
+        case _:
+            raise AssertionError(f"{rule.name} is not evaluated in the scan")
+    valid = valid.fill_null(True)
+    return valid if unknown is None else pl.when(unknown).then(None).otherwise(valid)
+
+
+def _unreadable(name: str, doubts: Doubts) -> pl.Expr:
+    failed = [_not_cast(name)] if name in doubts.unread else []
+    nan = [pl.col(name).is_nan().fill_null(False)] if name in doubts.nan else []
+    return pl.any_horizontal(*failed, *nan)
+
+
+def _not_cast(column: str) -> pl.Expr:
+    return pl.col(ORIGINAL + column).is_not_null() & pl.col(column).is_null()
+
+
+def _unknown(inputs: Iterable[str], doubts: Doubts) -> pl.Expr | None:
+    flags = [pl.col(UNREADABLE + name) for name in inputs if name in doubts.unreadable]
+    flags += [pl.col(DEFECTIVE)] if doubts.defects else []
+    return pl.any_horizontal(flags) if flags else None
