@@ -46,6 +46,7 @@ from assay.checks import (
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
 from assay.checks.validation.volume import MIN_HISTORY
 from assay.features.storage.scratch import scratch
+from assay.features.tables.freshness import PROMISE, Promise
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
@@ -308,6 +309,8 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
             tx.check(_releases_check(source, settled))
         tx.audit()
         tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
+        if (promise := _promise(source)) is not None:
+            tx.extra[PROMISE] = promise.to_dict()
         streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
         held = Written(source, settled.quarantined.with_columns(version), streamed)
         clean = Written(source, settled.clean, streamed, profiled=True)
@@ -333,6 +336,12 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
             if figures.rows and name in figures.columns
         },
     }
+
+
+def _promise(source: Source) -> Promise | None:
+    """How old the newest data may be, for whoever looks at the table without the declaration."""
+    allowed = contract_info(source.contract).freshness
+    return Promise(allowed.total_seconds(), source.event_time, source.partitioning.end) if allowed is not None else None
 
 
 def _counts(report: Report, settled: DecidedBatch) -> dict[str, int]:
