@@ -33,7 +33,13 @@ def test_it_is_what_a_scan_of_everything_gives(tmp_path: Path, seed: int) -> Non
 
     state = table_of(tmp_path, [[moment() for _ in range(chance.randrange(1, 5))] for _ in range(8)])
     times = state.scan().collect()["at"].drop_nulls().to_list()
-    for at_most in [T0 - timedelta(1), T0, T0 + timedelta(days=900), *times, *(one - timedelta(microseconds=1) for one in times)]:
+    for at_most in [
+        T0 - timedelta(1),
+        T0,
+        T0 + timedelta(days=900),
+        *times,
+        *(one - timedelta(microseconds=1) for one in times),
+    ]:
         expected = max((one for one in times if one <= at_most), default=None)
         assert greatest_time(state, "at", at_most) == expected
         from_there = sorted(rows_from(state, "at", at_most).collect()["at"].to_list())
