@@ -44,6 +44,7 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
         "settings": _settings,
         "landing folder": _landing,
         "lake": _lake,
+        "freshness": _freshness,
         "embedding model": _model,
         "lineage store": _lineage,
         "disk": _space,
@@ -233,6 +234,19 @@ def _landing(store: Store) -> str:
         raise AssayError(" ".join(messages))
     left_out = [text for source in sources if (text := outside(source, store.settings))]
     return " ".join([f"{store.settings.landing_path}, {plural(len(sources), 'source')}", *left_out])
+
+
+def _freshness(store: Store) -> str:
+    """Whether every source is as new as its contract promises."""
+    from assay.assets.declarations import pipeline
+    from assay.assets.project import find_project
+    from assay.assets.steps.freshness import freshness_by_table
+
+    project = find_project()
+    ages = freshness_by_table(pipeline(project), store.env(recording=False)) if project is not None else {}
+    if late := [age.message for age in ages.values() if not age.fresh]:
+        raise AssayError(f"{' '.join(late)} Next: ask whoever delivers it, or look whether it waits (`assay status`).")
+    return " ".join(age.message for age in ages.values()) or "nothing is promised"
 
 
 def _model(store: Store) -> str:

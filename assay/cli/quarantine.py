@@ -87,23 +87,23 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     """
     from assay.assets.declarations import sources
     from assay.checks import mask
-    from assay.checks.validation.masking import readable
+    from assay.checks.validation.masking import READER_COLUMNS, defect_columns, readable
 
     store, table = open_store(), Kind.QUARANTINE.table(source)
     rows = _rows(store, table, partition)
     if rule:
         rows = rows.filter(pl.col("_rules").list.contains(rule))
     frame = rows.sort("partition_key", "_source_file", "_row_number").head(limit).collect()
-    declared_source = sources().get(source)
-    if declared_source is not None and not unmask:
-        frame = mask(frame, declared_source.contract)
+    if not unmask:
+        declared = sources().get(source)
+        frame = mask(frame, declared.contract if declared is not None else None)
     frame = _with_decisions(store, source, frame.with_columns(_row_name(), _read_from(store, table, frame)))
-    frame = readable(frame.drop("_source_sha256", "_batch_id", "_ingested_at", "_line", strict=False))
+    frame = readable(frame.drop("_source_sha256", "_batch_id", "_ingested_at", strict=False))
     if as_json:
         print_json(frame.to_dicts())
         return
-    first = ["_rules", "_status", "_row", "_source_file", "_row_number"]
-    columns = [*first, *(name for name in frame.columns if name not in (*first, "_defect", "partition_key"))]
+    first = ["_rules", "_status", "_row", "_source_file", "_row_number", *defect_columns(frame)]
+    columns = [*first, *(name for name in frame.columns if name not in (*first, *READER_COLUMNS, "partition_key"))]
     empty = [name for name in columns if name.startswith("_") and frame[name].null_count() == frame.height]
     columns = [name for name in columns if name not in empty]
     print_table(columns, frame.select(columns).rows())

@@ -27,7 +27,7 @@ def status(shown: int, as_json: bool) -> int:
     """Say what is up to date, what waits for what, what was refused and why, what was given up, and the last runs.
 
     Exit code 3 if something needs a person: a batch that is refused, a run that failed or was given up, or an outage, such as
-    a full disk. Waiting needs nobody.
+    a full disk. Waiting needs nobody, and data that is older than promised needs its owner.
 
     \b
     Examples:
@@ -41,6 +41,7 @@ def status(shown: int, as_json: bool) -> int:
     from assay.assets.planning.plan import never_made, planned_runs, stages
     from assay.assets.planning.refused import AGAIN, staying_refused
     from assay.assets.project import active_project
+    from assay.assets.steps.freshness import freshness_by_table
 
     project = active_project()
     require_declarations(project)
@@ -54,7 +55,7 @@ def status(shown: int, as_json: bool) -> int:
         if lack is None:
             raise
         runs, failures, given_up, since = [], [], [], ""  # Dagster's database needs what is lacking
-    refused = staying_refused(steps, env)
+    refused, ages = staying_refused(steps, env), freshness_by_table(steps, env)
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     failed = [found for run in failures if (found := _still_failed(run, steps, env)) is not None]
     broken = declarations(project).broken
@@ -69,6 +70,7 @@ def status(shown: int, as_json: bool) -> int:
                 "staying": [one.to_dict() for one in stay],
                 "refused": [one.to_dict() for one in refused],
                 "failed": [run.to_dict() for run in failed],
+                "freshness": {table: age.to_dict() for table, age in ages.items()},
                 "given_up": given_up,
                 "broken": [str(module) for module in broken],
                 "runs": [run.to_dict() for run in runs[:shown]],
@@ -83,6 +85,7 @@ def status(shown: int, as_json: bool) -> int:
         _section("Waits", [*summarised(waits, 8), *never])
         _section("Stays as declared (`assay materialize TABLE --force` makes it again)", list(map(str, stay)))
         _section(f"Refused (waits for {AGAIN}; `assay materialize --partition P` tries again)", list(map(str, refused)))
+        _section("Older than promised", [age.message for age in ages.values() if not age.fresh])
         _section("Failed", [_failure(run) for run in failed])
         _section("Given up after runs that died", given_up)
         _section("Cannot be loaded", [str(module) for module in broken])

@@ -14,7 +14,7 @@ from dagster._core.definitions.metadata import normalize_metadata
 
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.step import Result
-from assay.checks.validation.masking import readable
+from assay.checks.validation.masking import defect_columns, readable
 from assay.features.storage.verdict import found_something, was_handled
 from assay.features.tables.kinds import Kind
 from assay.features.tables.run_record import CheckResult, TableWrite
@@ -159,7 +159,8 @@ def markdown(frame: pl.DataFrame) -> str:
         text = text if len(text) <= PREVIEW_CELL else text[: PREVIEW_CELL - 1] + "…"
         return text.replace("|", "\\|").replace("\n", " ")
 
-    head = [name for name in frame.columns if not name.startswith("_") or name == "_rules"]
+    shown = ("_rules", *defect_columns(frame))
+    head = [name for name in frame.columns if not name.startswith("_") or name in shown]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     lines += [f"| {' | '.join(cell(value) for value in row)} |" for row in readable(frame.select(head)).iter_rows()]
     return "\n".join(lines)

@@ -1,10 +1,12 @@
-"""Whether a source's data is as new as its contract promises.
+"""Whether a source's data is as new as its contract promises, as a check of its clean table.
 
 Dagster's own freshness policies look at the last run, so that computing an old day again makes a dead source look alive. Here
-the data decides. The verdict is a check of the clean table, renewed by the sensor when it changes and by whoever executes it.
+the data decides. Each run that makes the table evaluates the check, since Dagster shows no verdict about an earlier one; a sensor
+does so when time has made it another one; and a person can, too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -12,11 +14,14 @@ import dagster as dg
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.failures import in_one_sentence
 from assay.assets.dagster.jobs import named
-from assay.assets.steps.freshness import Freshness, freshness_of
+from assay.assets.dagster.run_events import target_of
+from assay.assets.steps.freshness import freshness_of
 from assay.assets.steps.step import Resources, Step
+from assay.features.tables.freshness import Freshness
 
 NAME = "data_freshness"
-SECONDS = 600  # between two looks
+SECONDS = 60  # between two looks, each of which reads statistics only
+SHOWN = timedelta(hours=6)  # an age in words is not left to stand for longer
 
 
 def freshness_checks(steps: Sequence[Step], resources: Callable[[], Resources]) -> list[dg.AssetChecksDefinition]:
@@ -30,11 +35,12 @@ def _check(step: Step, resources: Callable[[], Resources]) -> dg.AssetChecksDefi
     @dg.asset_check(
         asset=asset_key(table),
         name=NAME,
-        description=f"The newest data of {table} is not older than the contract promises, whenever it was computed.",
+        description=f"The newest event of {table} is not older than the contract promises, whenever it was computed.",
     )
     def check() -> dg.AssetCheckResult:
         with in_one_sentence():
             found = freshness_of(step, resources())
+        assert found is not None
         return dg.AssetCheckResult(
             passed=found.fresh,
             severity=dg.AssetCheckSeverity.WARN,
@@ -43,6 +49,13 @@ def _check(step: Step, resources: Callable[[], Resources]) -> dg.AssetChecksDefi
         )
 
     return check
+
+
+def freshness_events(instance: dg.DagsterInstance, step: Step, env: Resources) -> Iterator[dg.AssetCheckEvaluation]:
+    """The verdict about what a run has just made, if anything is promised of it."""
+    found = freshness_of(step, env)
+    if found is not None:
+        yield _evaluation(instance, step, found)
 
 
 def freshness_sensor(
@@ -69,31 +82,42 @@ def freshness_sensor(
 def changed_freshness(
     steps: Sequence[Step], env: Resources, instance: dg.DagsterInstance
 ) -> list[dg.AssetCheckEvaluation]:
-    """The verdicts that are not what Dagster shows now: reported once, when a source falls behind or comes back."""
-    verdicts = {
-        dg.AssetCheckKey(asset_key(step.outputs[0]), NAME): freshness_of(step, env)
-        for step in steps
-        if step.freshness is not None
-    }
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(verdicts)) if verdicts else {}
-    found = []
-    for key, verdict in verdicts.items():
-        evaluation = records[key].evaluation if key in records else None
-        if isinstance(evaluation, dg.AssetCheckEvaluation) and evaluation.passed == verdict.fresh:
-            continue
-        if verdict.newest is None:
-            continue  # nothing has ever come: there is nothing to be old
-        found.append(
-            dg.AssetCheckEvaluation(
-                asset_key=key.asset_key,
-                check_name=key.name,
-                passed=verdict.fresh,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=verdict.message,
-                metadata=_metadata(verdict),
+    """The verdicts that are not what Dagster shows now: another one, one of an earlier version, one of hours ago, or none."""
+    promised = {_key(step): step for step in steps if step.freshness is not None}
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(promised)) if promised else {}
+    changed = []
+    for key, step in promised.items():
+        found = freshness_of(step, env)
+        assert found is not None
+        evaluation, record = _evaluation(instance, step, found), records.get(key)
+        shown = record.evaluation if record is not None else None
+        if isinstance(shown, dg.AssetCheckEvaluation) and record is not None:
+            old = env.now().timestamp() - record.create_timestamp > SHOWN.total_seconds()
+            same = (
+                shown.passed == found.fresh
+                and shown.target_materialization_data == evaluation.target_materialization_data
             )
-        )
-    return found
+            if same and not old:
+                continue
+        changed.append(evaluation)
+    return changed
+
+
+def _key(step: Step) -> dg.AssetCheckKey:
+    return dg.AssetCheckKey(asset_key(step.outputs[0]), NAME)
+
+
+def _evaluation(instance: dg.DagsterInstance, step: Step, found: Freshness) -> dg.AssetCheckEvaluation:
+    key = _key(step)
+    return dg.AssetCheckEvaluation(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=found.fresh,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=found.message,
+        metadata=_metadata(found),
+        target_materialization_data=target_of(instance, step.outputs[0], None),
+    )
 
 
 def _metadata(found: Freshness) -> dict[str, dg.MetadataValue[Any]]:

@@ -76,7 +76,7 @@ def unchanged_events(context: dg.AssetExecutionContext, step: Step, env: Resourc
                 data_version=dg.DataVersion(digest),
             )
         checks = {(item["table"], item["name"]): CheckResult(**item) for item in commit.checks}
-        target = _target(context.instance, table, None)
+        target = target_of(context.instance, table, None)
         for check in _of(step, table, checks):
             yield verdict(check, None, target=target, settings=env.settings)
 
@@ -124,7 +124,7 @@ def _verdicts(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     for table in step.outputs:
         declared = _of(step, table, checks)
-        target = _target(context.instance, table, key) if declared else None
+        target = target_of(context.instance, table, key) if declared else None
         for check in declared:
             yield verdict(
                 check,
@@ -151,7 +151,7 @@ def _quarantine(result: Result) -> TableWrite | None:
     return next((item for item in result.done.writes if Kind.QUARANTINE.holds(item.table)), None)
 
 
-def _target(instance: dg.DagsterInstance, table: str, key: str | None) -> Target | None:
+def target_of(instance: dg.DagsterInstance, table: str, key: str | None) -> Target | None:
     """What was last materialised, which is what the verdicts are about."""
     wanted = dg.AssetRecordsFilter(asset_key=asset_key(table), asset_partitions=[key] if key else None)
     records = instance.fetch_materializations(wanted, limit=1).records

@@ -11,6 +11,7 @@ from dagster._core.storage.tags import KIND_PREFIX
 
 from assay.assets.dagster.dagster_metadata import asset_key, check_name
 from assay.assets.dagster.failures import in_one_sentence
+from assay.assets.dagster.freshness import freshness_events
 from assay.assets.dagster.jobs import HIDDEN
 from assay.assets.dagster.partitions import definition_of, our_key
 from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
@@ -158,6 +159,8 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
         yield from result_events(context, step, results, env, complete=complete)
     elif not stopped and not stopping:
         yield from unchanged_events(context, step, env)
+    if asset_key(step.outputs[0]) in context.selected_asset_keys and (results or not (stopped or stopping)):
+        yield from freshness_events(context.instance, step, env)
     for check in step.checks:  # what is downstream waits for an output of each check that blocks, whatever it says
         spec = _check_spec(check, None)
         if check.blocking and spec.key in context.selected_asset_check_keys:

@@ -10,6 +10,7 @@ from assay.assets.steps.clean import VOLUME
 from assay.assets.steps.profiles import profile_of
 from assay.checks import Report, RuleResult, Severity, contract_info, contract_rules, mask
 from assay.checks.profiles.report_page import BatchReport
+from assay.checks.validation.masking import defect_columns
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.sections import Report as ReportSection
@@ -92,5 +93,5 @@ def _examples(lake: Lake, source: Source, partition: str) -> pl.DataFrame:
     except TableMissing:
         return pl.DataFrame()
     columns = [column.name for column in contract_info(source.contract).columns]
-    names = ["_rules", "_source_file", "_row_number", *columns]
+    names = ["_rules", "_source_file", "_row_number", *defect_columns(rows), *columns]
     return mask(rows, source.contract).select(name for name in names if name in rows.columns)

@@ -23,7 +23,7 @@ from assay.assets.steps.apply_decisions import (
     latest_decisions,
 )
 from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
-from assay.assets.steps.looked_up import LookedUp
+from assay.assets.steps.looked_up import LookedUp, absent_parents
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
@@ -44,7 +44,9 @@ from assay.checks import (
     volume,
 )
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
+from assay.checks.validation.volume import MIN_HISTORY
 from assay.features.storage.scratch import scratch
+from assay.features.tables.freshness import PROMISE, Promise
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
@@ -72,7 +74,10 @@ def clean_step(source: Source) -> Step:
         for name, severity in severities.items()
     ]
     if source.partitioning.is_partitioned:
-        checks.append(CheckSpec(VOLUME, source.clean, "The batch has about as many rows as usual."))
+        usual = (
+            f"The batch has about as many rows as usual. Not evaluated before there are {MIN_HISTORY} earlier batches."
+        )
+        checks.append(CheckSpec(VOLUME, source.clean, usual))
     checks.append(
         CheckSpec(QUARANTINED, source.clean, _limits_in_words(source), blocking=info.quarantine.block is not None)
     )
@@ -288,14 +293,24 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         report = outcome.report
         too_many = quarantined(report.rows_in, report.rows_quarantined, contract_info(source.contract).quarantine)
         stops = report.blocked or too_many.status == "blocked"
-        tx.check(*(_as_check(source, result, report.rows_in, stops=stops) for result in report.rules))
+        key, rules = tx.work.partition or "", contract_rules(source.contract)
+        absent = absent_parents(rules, batch.lookup_tables, env.lake, source.partitioning, key)
+        again = f"`assay materialize {source.clean} --partition {key} --force` judges the rows again"
+        tx.check(
+            *(
+                _as_check(source, result, report.rows_in, stops=stops, absent=absent, again=again)
+                for result in report.rules
+            )
+        )
         if source.partitioning.is_partitioned:
             tx.check(_volume_check(source, tx, report.rows_in))
-        tx.check(_quarantined_check(source, report, too_many, stops=stops))
+        tx.check(_quarantined_check(source, report, too_many, stops=stops, absent=absent))
         if not batch.decisions.is_empty():
             tx.check(_releases_check(source, settled))
         tx.audit()
         tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
+        if (promise := _promise(source)) is not None:
+            tx.extra[PROMISE] = promise.to_dict()
         streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
         held = Written(source, settled.quarantined.with_columns(version), streamed)
         clean = Written(source, settled.clean, streamed, profiled=True)
@@ -323,6 +338,12 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
     }
 
 
+def _promise(source: Source) -> Promise | None:
+    """How old the newest data may be, for whoever looks at the table without the declaration."""
+    allowed = contract_info(source.contract).freshness
+    return Promise(allowed.total_seconds(), source.event_time, source.partitioning.end) if allowed is not None else None
+
+
 def _counts(report: Report, settled: DecidedBatch) -> dict[str, int]:
     """Rows in = clean + quarantined; a released row counts as clean only, though quarantine keeps it too."""
     return {
@@ -342,13 +363,18 @@ def _releases_check(source: Source, settled: DecidedBatch) -> CheckResult:
     )
 
 
-def _quarantined_check(source: Source, report: Report, result: RuleResult, *, stops: bool) -> CheckResult:
-    """Of what stays there: a row that was released does not count. `stops`: nothing of the batch is published."""
+def _quarantined_check(
+    source: Source, report: Report, result: RuleResult, *, stops: bool, absent: Mapping[str, str]
+) -> CheckResult:
+    """Of what stays there: a row that was released does not count. `stops`: nothing of the batch is published. `absent`: by
+    rule, why what it looks up is not there."""
     message = ""
     if result.invalid:
         worst = max(report.rules, key=lambda rule: rule.invalid if rule.severity.removes_row else 0)
         message = f"{result.invalid} of {result.evaluated} rows broke a rule, {worst.invalid} of them {worst.name}"
-        if result.status == "blocked":
+        if result.status == "blocked" and worst.name in absent:
+            message += f": {absent[worst.name]}. The batch is run again when that is there."
+        elif result.status == "blocked":
             message += ": so many that the delivery or the rule is wrong. Correct it, or allow it: Config.quarantine."
         else:
             message += "." if stops else f": see {source.quarantine}."
@@ -363,8 +389,11 @@ def _quarantined_check(source: Source, report: Report, result: RuleResult, *, st
     )
 
 
-def _as_check(source: Source, result: RuleResult, rows: int, *, stops: bool) -> CheckResult:
-    """A rule's verdict about a batch of so many rows. `stops`: something stops the batch, so that nothing is in quarantine."""
+def _as_check(
+    source: Source, result: RuleResult, rows: int, *, stops: bool, absent: Mapping[str, str], again: str
+) -> CheckResult:
+    """A rule's verdict about a batch of so many rows. `stops`: something stops the batch, so that nothing is in quarantine.
+    `absent`: by rule, why what it looks up is not there, and what to do `again` when it is."""
     blocked = result.status == "blocked"
     limit = contract_info(source.contract).quarantine.rules.get(result.name)
     unusual = limit is not None and result.share > limit
@@ -374,6 +403,8 @@ def _as_check(source: Source, result: RuleResult, rows: int, *, stops: bool) -> 
         what = "The batch" if whole else f"{result.invalid} of {result.evaluated} rows"
         kept = result.severity.removes_row and not (whole or stops)
         message = f"{what} broke {result.name}{f': see {source.quarantine}' if kept else ''}."
+        if result.name in absent:
+            message += f" {absent[result.name]}. When that is there, {again if kept else 'the batch is run again'}."
     if result.unknown:
         message = f"{message} For {result.unknown} it could not be evaluated.".strip()
     return CheckResult(

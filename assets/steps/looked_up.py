@@ -1,14 +1,17 @@
 """A table that the foreign keys of a contract refer to: which values it has is found without reading all of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
-from assay.checks.contract.rules import Column
+from assay.checks.contract.rules import Column, ForeignKeyRule, Rule
 from assay.checks.validation.foreign_keys import as_referred
 from assay.features.tables.key_index import KeyIndex, key_print
-from assay.features.tables.lake import TableState
+from assay.features.tables.kinds import Kind, own_name
+from assay.features.tables.lake import Lake, TableState
+from assay.features.tables.partitioning import Partitioning
+from assay.features.tables.refusals import find_refusal
 
 _FEW = 4  # partitions that are read as quickly as their keys are looked up
 
@@ -64,3 +67,32 @@ class LookedUp:
 
 def _prints(values: pl.Series) -> pl.Series:
     return values.to_frame("value").select(key_print([pl.col("value")])).to_series()
+
+
+def absent_parents(
+    rules: Iterable[Rule], tables: Mapping[str, TableState], lake: Lake, partitioning: Partitioning, batch: str
+) -> dict[str, str]:
+    """By foreign-key rule: that the table it refers to does not have the batch's own partition, and why. Then it is not the
+    keys that are wrong. Tables that are cut otherwise have no such partition.
+
+    Args:
+        rules: Of the contract.
+        tables: That are looked up in, as the batch is judged.
+        lake: What else has become of the partition.
+        partitioning: Of the batch.
+        batch: Its partition.
+    """
+    found: dict[str, str] = {}
+    for rule in rules:
+        state = tables.get(rule.reference) if isinstance(rule, ForeignKeyRule) else None
+        if state is None or not state.partitioned or not partitioning.is_partitioned:
+            continue
+        last = state.last_partition()
+        if last is None or not partitioning.is_key(last) or state.partitions([batch]):
+            continue
+        table = state.table.name
+        upstream = (table, Kind.RAW.table(own_name(table))) if Kind.CLEAN.holds(table) else (table,)
+        refusing = next((name for name in upstream if find_refusal(lake, name, batch) is not None), None)
+        why = f"{refusing} refused it" if refusing else "it has not arrived"
+        found[rule.name] = f"{table} has no {batch} ({why})"
+    return found

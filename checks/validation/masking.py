@@ -10,6 +10,7 @@ from assay.checks.text.predicates import EMAIL, card_spans
 from assay.checks.validation.parse import held
 
 PREVIEW_ROWS = 10
+READER_COLUMNS = ("_defect", "_line")
 
 # \p{L} is polars' spelling; for Python every word character but digits and "_" is a letter.
 _EMAIL = re.compile(EMAIL.replace(r"\p{L}", r"[^\W\d_]"))
@@ -28,7 +29,7 @@ def redact(text: str) -> str:
     return _PHONE.sub("‹phone›", _without_cards_and_emails(text))
 
 
-def mask(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
+def mask(frame: pl.DataFrame, contract: type[Contract] | None) -> pl.DataFrame:
     """The rows with personal data masked; null stays null.
 
     Free text, the reader's raw line and columns that the contract does not know show only how long they are. Other text of
@@ -36,15 +37,20 @@ def mask(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
 
     Args:
         frame: Rows of a batch, clean or quarantined.
-        contract: Says which class of personal data each column holds.
+        contract: Says which class of personal data each column holds. None: no column is known.
 
     Returns:
         As many rows, with the same columns.
     """
-    classes = {column.name: column.options.pii for column in compiled(contract).columns}
+    classes = {column.name: column.options.pii for column in compiled(contract).columns} if contract is not None else {}
     return frame.with_columns(
         _masked(pl.col(name), dtype, _class_of(name, classes)) for name, dtype in frame.schema.items()
     )
+
+
+def defect_columns(frame: pl.DataFrame) -> list[str]:
+    """The reader's columns about records that it could not read, where there are any: of such a record nothing else is known."""
+    return [name for name in READER_COLUMNS if name in frame.columns and frame[name].null_count() < frame.height]
 
 
 def readable(frame: pl.DataFrame) -> pl.DataFrame:

@@ -287,6 +287,19 @@ class TableIndex:
         named = {} if partitions is None else {"partitions": json.dumps(sorted(partitions))}
         return self._rows(sql, version=version, column=column, low=low, below=below, limit=limit, **named)
 
+    def newest_value(self, version: int, column: str, until: int) -> tuple[int | None, int | None, int | None]:
+        """The greatest value of a column that is at most `until`, as far as the files' statistics name one; of the files that
+        also hold greater ones the greatest of their smallest values, if that is at most `until`; and the greatest of all, if it
+        is greater."""
+        sql = """SELECT MAX({0}) FROM (SELECT r.high, r.low FROM ranges AS r JOIN files AS f ON f.id = r.file
+            WHERE r.t = :t AND r.name = :column AND {1} AND f.since <= :version AND f.until > :version AND f.rows <> 0
+            ORDER BY r.high DESC LIMIT {2})"""
+        named = {"version": version, "column": column, "until": until}
+        (high,) = self._column(sql.format("high", "r.high <= :until", 1), **named)
+        (low,) = self._column(sql.format("low", "r.high > :until AND r.low <= :until", -1), **named)
+        (beyond,) = self._column(sql.format("high", "r.high > :until", 1), **named)
+        return high, low, beyond
+
     # -- the table -------------------------------------------------------------------------------------------------
 
     def metadata(self, version: int) -> Mapping[str, Any]:

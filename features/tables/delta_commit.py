@@ -21,6 +21,7 @@ from assay.features.storage.delta_log import VOUCHES, unvouched
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
 from assay.features.storage.spool import Spool
+from assay.features.tables.freshness import PROMISE
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
 from assay.features.tables.run_record import RunResult, TableWrite
 
@@ -316,13 +317,16 @@ _COUNTS = ("name", "passed", "severity", "evaluated", "invalid", "unknown")
 
 
 def _same_verdict(commit: Commit, done: RunResult) -> bool:
-    """Whether the checks say the same of the commit's table, in counts, as they did when it was made."""
+    """Whether the checks say the same of the commit's table, in counts, as they did when it was made, and the same is promised of
+    its age."""
 
     def counts(checks: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         own = (check for check in checks if check["table"] == commit.table)
         return sorted(tuple(check.get(name) for name in _COUNTS) for check in own)
 
-    return counts(commit.checks) == counts(check.to_dict() for check in done.checks)
+    promise = commit.extra.get(PROMISE)
+    same = promise is None or promise == done.extra.get(PROMISE)
+    return same and counts(commit.checks) == counts(check.to_dict() for check in done.checks)
 
 
 def _note(table: str, partition: str | None) -> str:

@@ -1,6 +1,8 @@
 """One rule is one asset check: its counts, examples and quarantine snapshot, what blocks, and each day's own verdict."""
 
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -239,3 +241,42 @@ def test_what_cannot_be_judged_yet_is_neither_passed_nor_failed(
         main(["report", "orders", "--partition", new_shop.day(1)])
     rules = len(commit.checks)
     assert f"{rules - 1} of {rules} rules hold for every row, 1 not judged (status unknown)." in capsys.readouterr().out
+
+
+def test_a_record_that_could_not_be_read_is_shown_by_its_defect_and_masked(
+    new_shop: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """None of its columns is known: a row of empty cells would say nothing."""
+    new_shop.drop(1, new_shop.csv(1, 1.0, 2.0, -1.0) + b"9,Ada Byron,too,many,fields,in here\n")
+    shown = "‹text: 35 characters, 3 words›"
+    examples = verdict(materialise(new_shop, 1), "row__unparsable").metadata["examples"].value
+    assert "unparsable" in examples and shown in examples
+
+    def said(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    table = said("quarantine", "show", "orders")
+    assert "unparsable" in table and shown in table
+    assert "Ada" not in table + said("quarantine", "show", "orders", "--json")
+    assert "_line" not in said("quarantine", "show", "orders", "--rule", "amount.ge"), "only where there is one"
+    assert "9,Ada Byron,too,many,fields,in here" in said("quarantine", "show", "orders", "--unmask", "--json")
+    page = tmp_path / "report.html"
+    said("report", "orders", "--html", str(page))
+    assert shown in page.read_text(encoding="utf-8")
+    assert "Ada" not in page.read_text(encoding="utf-8")
+
+
+def test_rows_of_a_source_that_is_not_declared_any_more_are_masked(
+    new_shop: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_shop.drop(1, new_shop.csv(1, 1.0, 2.0, -1.0))
+    materialise(new_shop, 1)
+    monkeypatch.setenv("ASSAY_PROJECT", "assay.assets.support")
+    with pytest.raises(SystemExit):
+        main(["quarantine", "show", "orders", "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["_rules"] == ["amount.ge"]
+    assert row["shopper"] == "‹text: 9 characters, 2 words›"

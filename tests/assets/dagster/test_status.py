@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
 
 from assay.assets import outages
 from assay.assets.dagster import to_dagster
@@ -20,7 +24,10 @@ from assay.assets.declarations import declarations
 from assay.assets.planning.pending import consequences
 from assay.assets.stopping import finish_gently
 from assay.cli import main
+from assay.diagnosis import diagnose
 from assay.errors import PanicError, panics_as_errors
+from assay.store import open_store
+from assay.web import create_router
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,6 +48,22 @@ def assay(shop: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         return int(str(ended.value.code)), json.loads(out) if "--json" in arguments else out
 
     return run
+
+
+def test_the_age_of_the_data_is_the_same_sentence_everywhere(shop: Any, assay: Callable[..., Any]) -> None:
+    begins = "clean/orders: newest event 2026-03-03 04:00 UTC, "
+    code, found = assay("status", "--json")
+    age = found["freshness"]["clean/orders"]
+    assert (code, age["fresh"], age["newest"]) == (0, False, "2026-03-03T04:00:00+00:00")
+    (symptom,) = [item for item in diagnose(open_store()) if item.what == "freshness"]
+    store = open_store()
+    console = TestClient(Starlette(routes=[Mount("/", create_router(store.lineage_store, store.lake))]))
+    page = console.get("/versions/clean/orders").text
+    text = " ".join(assay("status")[1].split())
+    for said in (age["message"], symptom.detail, page, text):
+        assert re.search(rf"{re.escape(begins)}[0-9.]+ days old, allowed 1 day\.", said), said
+    assert not symptom.ok
+    assert "Older than promised" in text and "Older than promised" in page
 
 
 def test_status_says_what_was_refused_and_why_until_it_is_healed(shop: Any, assay: Callable[..., Any]) -> None:

@@ -1,10 +1,12 @@
 """What was refused is planned again when what it is made of or judged by has changed, and what needs it waits until then."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from assay.assets.planning.refused import forget_withdrawn, staying_refused
+from assay.assets.steps.step import execute
 from assay.features.tables.refusals import refusals
 
 SHOPPERS = """
@@ -95,3 +97,59 @@ def test_a_run_that_refuses_several_batches_names_them_all(two: Any) -> None:
     (failed,) = two.run().failed
     assert two.instance.get_run_by_id(failed.run_id).tags["assay/refused"] == "raw/orders, raw/shoppers"
     assert [one.table for one in staying_refused(two.steps, two.env)] == ["raw/orders", "raw/shoppers"]
+
+
+def test_keys_of_a_day_whose_parents_have_not_come_are_not_said_to_be_wrong(two: Any) -> None:
+    deliver(two, 1, "Somebody Else")
+    two.drop(1, two.csv(1, *[1.0] * 12))
+    two.drop(2, two.csv(2, *[1.0] * 12))
+    by_day = {result.unit.partition: " ".join(result.problems) for result in two.run().failed}
+    assert "shopper.exists: so many that the delivery or the rule is wrong." in by_day[two.day(1)], "they have come"
+    lacking = f"clean/shoppers has no {two.day(2)} (it has not arrived)"
+    assert f"12 of them shopper.exists: {lacking}. The batch is run again when that is there." in by_day[two.day(2)]
+
+    deliver(two, 2, "Ada Byron", "Bob Noyce", column="name")
+    two.drop(2, two.csv(2, 1.0, 2.0))  # of few rows a few bad ones stop nothing
+    assert [failed.failed for failed in two.run().failed] == [("raw/shoppers",)]
+    clean = next(step for step in two.steps if step.outputs[0] == "clean/orders")
+    done = execute(clean, two.env, two.day(2)).done
+    (said,) = [check.message for check in done.checks if check.name == "shopper.exists"]
+    assert said == (
+        f"2 of 2 rows broke shopper.exists: see quarantine/orders. clean/shoppers has no {two.day(2)} (raw/shoppers refused "
+        f"it). When that is there, `assay materialize clean/orders --partition {two.day(2)} --force` judges the rows again."
+    )
+    deliver(two, 2, "Ada Byron", "Bob Noyce")
+    assert not two.run().failed
+    assert execute(clean, two.env, two.day(2), force=True).done.writes[0].rows == 2
+
+
+def test_work_that_failed_is_kept_with_its_reason_and_is_to_be_done(new_shop: Any) -> None:
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    bad = 'pl.col("amount").str.len_chars().sum()'
+    new_shop.redeclare(lambda text: text.replace('pl.col("amount").sum()', bad))
+    (failed,) = new_shop.run().failed
+    (kept,) = refusals(new_shop.env.lake)
+    assert (kept.table, kept.partition, kept.failed) == ("features/spending", new_shop.day(1), True)
+    assert "view 'spending' could not be computed" in kept.problem
+    assert kept.parent_id == failed.run_id
+    assert staying_refused(new_shop.steps, new_shop.env) == []
+    assert planned(new_shop) == [(new_shop.day(1), ["features/spending"])]
+    new_shop.redeclare(lambda text: text.replace(bad, 'pl.col("amount").sum()'))
+    assert not new_shop.run().failed
+    assert refusals(new_shop.env.lake) == []
+
+
+def test_of_an_error_of_a_library_only_the_kind_is_kept_and_of_an_outage_nothing(shop: Any) -> None:
+    def executed(problem: Exception) -> list[str]:
+        def compute(tx: Any, env: Any, prepared: Any) -> None:
+            raise problem
+
+        with pytest.raises(type(problem)):
+            execute(replace(shop.steps[0], compute=compute), shop.env, shop.day(4))
+        return [refusal.problem for refusal in refusals(shop.env.lake)]
+
+    shop.drop(4, shop.csv(4, 1.0))
+    assert executed(OSError(28, "a cell's value")) == []
+    assert executed(KeyError("a cell's value")) == ["KeyError: the run says more."]
+    assert not shop.run().failed
+    assert refusals(shop.env.lake) == []
