@@ -1,5 +1,6 @@
 """The `assay` command. Subcommands are loaded when called, so that `assay --help` is quick."""
 
+import atexit
 import gc
 import importlib
 import sys
@@ -176,6 +177,8 @@ def _complete(ctx: click.Context, shell: str) -> None:
 def main(args: list[str] | None = None) -> Any:
     """The console entry point: an AssayError becomes one line and exit code 1."""
     gc.set_threshold(GARBAGE)
+    # At the exit, after what others do there: nor is there anything to find in what the system takes back anyway.
+    atexit.register(gc.freeze)
     try:
         code = cli.main(args=args, prog_name="assay", standalone_mode=False)
     except click.ClickException as problem:

@@ -3,6 +3,7 @@
 import click
 
 from assay.cli.output import json_option, out, print_json, print_table
+from assay.features.tables.refusals import refusals
 from assay.store import open_store
 
 
@@ -40,6 +41,10 @@ def tables(name: str | None, as_json: bool) -> None:
                 ("table", "version", "rows", "partitions", "updated (UTC)"),
                 rows,
                 right=("version", "rows", "partitions"),
+            )
+        if (stopped := len(refusals(store.lake))) and not as_json:
+            out.print(
+                f"{'One batch was' if stopped == 1 else f'{stopped:,} batches were'} refused or failed: see `assay status`."
             )
         return
     state = store.table(name).at()

@@ -1,6 +1,6 @@
-"""What tables lack because a batch was refused: the same marks and words on every page.
+"""What tables lack because a batch was refused or its work failed: the same marks and words on every page.
 
-A table whose newest partition is not there because it was refused is red. One that lacks an earlier partition, or keeps an
+A table whose newest partition is not there for that reason is red. One that lacks an earlier partition, or keeps an
 older version of one, is amber, whatever the checks of what it holds say.
 """
 
@@ -22,7 +22,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The refused batches that a table lacks, by partition. `newest`: the last one is later than all that the table has."""
+    """The refused or failed batches that a table lacks, by partition. `newest`: the last one is later than all that it has."""
 
     table: str
     refusals: tuple[Refusal, ...]
@@ -44,14 +44,16 @@ class Missing:
     @property
     def badge(self) -> Badge:
         sign, state = ("✗", "failed") if self.newest else ("!", "warned")
-        count, word = len(self.refusals), "refused" if self.own else "missing"
-        return Badge(f"{sign} {count} {word}", state, f"{self._counted} {word}. {self.sentence}")
+        return Badge(f"{sign} {len(self.refusals)} {self._word}", state, f"{self.heading}. {self.sentence}")
 
     @property
     def sentence(self) -> str:
         """The newest problem."""
         refused = self.last
         what = refused.partition or "The newest batch"
+        if refused.failed:
+            of = "" if self.table in refused.tables else f" of {refused.table}"
+            return f"{what}{of} failed: {refused.problem}"
         by = "" if self.table in refused.tables else f" by {refused.table}"
         return f"{what} was refused{by}: {refused.problem}"
 
@@ -68,7 +70,14 @@ class Missing:
 
     @property
     def heading(self) -> str:
-        return f"{self._counted} {'refused' if self.own else 'missing'}"
+        return f"{self._counted} {self._word}"
+
+    @property
+    def _word(self) -> str:
+        if not self.own:
+            return "missing"
+        kinds = {refusal.failed for refusal in self.refusals}
+        return "stopped" if len(kinds) > 1 else "failed" if kinds == {True} else "refused"
 
     def rows(self) -> list[dict[str, Any]]:
         """The newest first."""
@@ -76,6 +85,7 @@ class Missing:
             {
                 "partition": refusal.partition or "all",
                 "by": refusal.table,
+                "how": "failed" if refusal.failed else "refused",
                 "at": moment(refusal.at),
                 "problem": refusal.problem,
                 "run": link(f"/dagster/{refusal.parent_id}") if refusal.parent_id else "",

@@ -49,7 +49,8 @@ class Delivery:
     """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes.
 
     What is no file has `fetch` for its bytes (see `Delivery.of_bytes`), and may have its rows as a `frame` already.
-    `handed_over` is how it came, where it came without a landing folder.
+    `handed_over` is how it came, where it came without a landing folder. `remark` is what people should know of it though it can
+    be used, without values.
     """
 
     path: str
@@ -62,12 +63,15 @@ class Delivery:
     handed_over: str = ""
     fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
     frame: pl.DataFrame | None = field(default=None, repr=False, compare=False)
+    remark: str = field(default="", compare=False)
 
     @classmethod
-    def of_bytes(cls, path: str, content: bytes, partition: str, *, frame: pl.DataFrame | None = None) -> "Delivery":
+    def of_bytes(
+        cls, path: str, content: bytes, partition: str, *, frame: pl.DataFrame | None = None, remark: str = ""
+    ) -> "Delivery":
         """A delivery that is no file: its bytes, and the path that names it in lineage and errors."""
         digest = hashlib.sha256(content).hexdigest()
-        return cls(path, None, digest, len(content), partition, fetch=lambda: content, frame=frame)
+        return cls(path, None, digest, len(content), partition, fetch=lambda: content, frame=frame, remark=remark)
 
     @property
     def next_revision(self) -> str:

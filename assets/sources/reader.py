@@ -12,6 +12,7 @@ from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.leftovers import Leftover
 from assay.assets.sources.listing import Delivered, by_marks
 from assay.errors import AssayError
+from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
 
@@ -33,6 +34,7 @@ class Reading:
         earlier: the rows that `raw/<source>` has so far (None: the table does not exist), for readers that go on where
             they stopped.
         hashes: SHA-256 of files, remembered.
+        table: the same rows as the table that holds them, for readers that open only the files that they need.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Reading:
     settings: Settings
     earlier: Callable[[], pl.LazyFrame | None]
     hashes: FileHashes
+    table: Callable[[], TableState | None] = lambda: None
 
     @property
     def landing(self) -> Path:

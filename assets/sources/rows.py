@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -9,17 +10,26 @@ import polars as pl
 from assay.assets.lacking import SETTING, NotConnected
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
+from assay.features.tables.by_time import greatest_time, rows_from
 from assay.project_folder import project_folder
 from assay.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+OVERLAP = timedelta(minutes=10)
+CLOCK_SKEW = timedelta(minutes=5)  # between the database's clock and this machine's
+
 
 @dataclass(frozen=True)
 class Rows(SourceReader):
     """A database table, read incrementally: rows whose `cursor` column has moved on since the last batch.
+
+    A transaction that takes long commits rows whose cursor is before that of rows which were read already. So each time the last
+    `overlap` of what was read is looked at again, and what is new there is taken; what was read before is not. Make it longer
+    than the longest transaction that writes the table. A cursor in the future (a typo, a wrong clock) is read like any
+    other, and does not move the place where reading goes on. Deletes do not move a cursor, and so are not seen.
 
     `connection` names the database: its SQLAlchemy URL is the setting `ASSAY_CONNECTIONS__<NAME>__URL`, so that no address
     and no password is in code. `default` makes the URL where the setting is missing.
@@ -28,6 +38,7 @@ class Rows(SourceReader):
     table: str
     cursor: str
     connection: str
+    overlap: timedelta = field(default=OVERLAP, repr=False)  # decides nothing about the rows that are there
     default: "Callable[[Settings], str | SecretStr] | None" = field(default=None, repr=False, compare=False)
 
     kinds = ("sql",)  # pyright: ignore[reportAssignmentType]
@@ -43,23 +54,27 @@ class Rows(SourceReader):
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
         from assay.assets.sources.sql import read_changes
 
-        since, seen = None, None
-        earlier = reading.earlier()
-        if earlier is not None:
-            if self.cursor not in earlier.collect_schema():
+        since, seen, state = None, None, reading.table()
+        if state is not None:
+            if self.cursor not in state.schema:
                 raise AssayError(
                     f"raw/{reading.source} has no column {self.cursor!r} to go on from: it was read by another cursor. Name "
                     "that one, or give the source another name."
                 )
-            since = earlier.select(pl.col(self.cursor).max()).collect().item()
-            seen = earlier.filter(pl.col(self.cursor) == since).collect()
+            latest = greatest_time(state, self.cursor, datetime.now(UTC) + CLOCK_SKEW)
+            since = None if latest is None else latest - self.overlap
+            seen = rows_from(state, self.cursor, since).collect()
         url, setting = self.url(reading.settings), url_setting(self.connection)
         changes = read_changes(url, self.table, self.cursor, reading.key, since, seen, setting=setting)
         if changes.is_empty():
-            raise NothingDelivered(f"{reading.source} has no changes since {since}.")
+            raise NothingDelivered(f"{reading.source} has no changes since {since or 'it was first read'}.")
         content = changes.drop("_row_number", strict=False).write_ndjson().encode()
         path = f"{reading.source}/extract-{reading.partition}.ndjson"
-        return [Delivery.of_bytes(path, content, reading.partition, frame=changes)]
+        ahead = changes.filter(pl.col(self.cursor) > datetime.now(UTC) + CLOCK_SKEW).height
+        remark = (
+            f"{plural(ahead, 'row')} with a {self.cursor} in the future; reading goes on where it was." if ahead else ""
+        )
+        return [Delivery.of_bytes(path, content, reading.partition, frame=changes, remark=remark)]
 
     def read(self, delivery: Delivery) -> pl.DataFrame:
         """The rows with the types of the database; the bytes that are kept are their JSON lines."""

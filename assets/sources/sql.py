@@ -1,24 +1,20 @@
 """What changed in a database table since it was last read, through SQLAlchemy Core. PostgreSQL and SQLite are tested."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 
 from assay.assets.lacking import DENIED, FULL, READ_ONLY, SETTING, UNREACHABLE, NotConnected, outage_of
+from assay.assets.sources.sql_values import INSTANT, Reads, UnfitColumn, frame_of_rows, read_far_times_as_text, reads
 from assay.errors import AssayError
 from assay.optional import require
 
 _CHUNK = 50_000
-_UTC_MICROSECONDS = pl.Datetime("us", "UTC")
-_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})")
 
 # What cannot be used, why (the class of the error), and the setting.
 _ADVICE = {
@@ -28,10 +24,6 @@ _ADVICE = {
     FULL: "cannot answer: its disk is full ({}). Next: free some space where {} leads",
     READ_ONLY: "cannot be written ({}). Next: correct that where {} leads",
 }
-
-
-class _Refused(Exception):
-    """A value that cannot be read as its column's type; the message never holds it."""
 
 
 def database_url(url: str | sa.URL, setting: str = "") -> sa.URL:
@@ -93,11 +85,13 @@ def read_changes(
 ) -> pl.DataFrame:
     """The rows of `table` whose cursor is at or after `since`, by (cursor, key), with `_row_number` from 1.
 
-    Several rows may share one cursor value, so the next read starts at the last one, and drops the rows that were `seen`
-    there: same key, same values. Timestamps are µs UTC; in SQLite they are ISO text with a zone, in columns declared
-    TIMESTAMP. `setting` is the name of the one that holds the URL, for messages. Raises `NotConnected` for a database that cannot
-    be reached, or not by this user, and `AssayError` for a table or column that is not there, a type that is not supported, and
-    a value that is not of its column's type (a cursor that is null or no time would never be read again).
+    Rows that were `seen` are left out: same key, same values. `seen` are those that were read before from `since` on.
+    Timestamps are µs UTC; in SQLite they are ISO text with a zone, in columns declared TIMESTAMP. A record with a value that
+    its column cannot hold is a row of nulls with `_defect` and `_line` (see `frame_of_rows`); these two columns are there
+    only then. `setting` is the name of the one that holds the URL, for messages.
+
+    Raises `NotConnected` for a database that cannot be reached, or not by this user, and `AssayError` for a table or column that
+    is not there, and a cursor that is null or no time (it would never be read again).
     """
     address = database_url(url, setting)
     keys = [key] if isinstance(key, str) else list(key)
@@ -112,24 +106,44 @@ def read_changes(
             if column not in reflected.columns:
                 names = ", ".join(reflected.columns.keys())
                 raise AssayError(f"{place} has no column {column!r}; it has {names}")
-        types = {column.name: _dtype(column, dialect, place) for column in reflected.columns}
-        if types[cursor_column] != _UTC_MICROSECONDS:
+        columns = {column.name: reads(column.type, dialect) for column in reflected.columns}
+        if columns[cursor_column].dtype != INSTANT:
             declared = reflected.columns[cursor_column].type
+            if isinstance(declared, sa.DateTime):
+                raise AssayError(f"{place}, column {cursor_column} has no time zone: declare it `timestamptz`")
             raise AssayError(
                 f"{place}, column {cursor_column} is not a timestamp (the table declares {declared}), so changes cannot be "
                 "read by it. Declare it TIMESTAMP (in SQLite: text in ISO 8601 with a zone), or name another cursor."
             )
         query = _query(reflected, cursor_column, since, dialect)
-        with connection.execution_options(yield_per=_CHUNK).execute(query) as rows:
-            chunks = [_frame(chunk, types, place) for chunk in rows.partitions(_CHUNK)]
-    frame = pl.concat([pl.DataFrame(schema=types), *chunks])
+        try:
+            chunks = _chunks(connection, query, columns, cursor_column)
+        except DataError:
+            # A time that Python does not have (infinity, a year before 1 or after 9999): as text it is one value of one record.
+            if dialect != "postgresql":
+                raise
+            read_far_times_as_text(connection)
+            chunks = _chunks(connection, query, columns, cursor_column)
+        except UnfitColumn as problem:
+            raise AssayError(f"{place}, {problem}; correct it there and read again") from None
+    frame = pl.concat([frame_of_rows([], columns), *chunks])
     if absent := frame[cursor_column].null_count():
         raise AssayError(f"{place} has {absent:,} rows without {cursor_column}; they would never be read: fill it")
     if since is not None:
-        frame = _unseen(frame.filter(pl.col(cursor_column) >= since), cursor_column, since, seen)
+        frame = frame.filter(pl.col(cursor_column) >= since)
+    frame = _unseen(frame, seen)
+    if frame["_defect"].null_count() == frame.height:
+        frame = frame.drop("_defect", "_line")
     return frame.sort(cursor_column, *keys).with_columns(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_row_number")
     )
+
+
+def _chunks(
+    connection: sa.Connection, query: sa.Select, columns: Mapping[str, Reads], cursor_column: str
+) -> list[pl.DataFrame]:
+    with connection.execution_options(yield_per=_CHUNK).execute(query) as rows:
+        return [frame_of_rows(chunk, columns, (cursor_column,)) for chunk in rows.partitions(_CHUNK)]
 
 
 def _query(table: sa.Table, cursor_column: str, since: datetime | None, dialect: str) -> sa.Select:
@@ -150,73 +164,14 @@ def _query(table: sa.Table, cursor_column: str, since: datetime | None, dialect:
     return query.where((text >= first) | text.is_(None) | sa.not_(text.like("____-__-__%")))
 
 
-def _unseen(frame: pl.DataFrame, cursor_column: str, since: datetime, seen: pl.DataFrame | None) -> pl.DataFrame:
-    """Drop what was read before. If the table's columns have changed since, nothing can be called the same."""
-    if seen is None or any(seen.schema.get(name) != dtype for name, dtype in frame.schema.items()):
+def _unseen(frame: pl.DataFrame, seen: pl.DataFrame | None) -> pl.DataFrame:
+    """Drop what was read before. A column that is new in the table was null in what was seen; one of another type than then
+    tells nothing."""
+    if seen is None:
         return frame
-    boundary = seen.select(frame.columns).filter(pl.col(cursor_column) == since)
-    return frame.join(boundary, on=frame.columns, how="anti", nulls_equal=True, maintain_order="left")
-
-
-def _dtype(column: sa.Column, dialect: str, place: str) -> pl.DataType:
-    match column.type:
-        case sa.Boolean():
-            return pl.Boolean()
-        case sa.Integer():
-            return pl.Int64()
-        case sa.Float():
-            return pl.Float64()
-        case sa.Numeric() if dialect == "sqlite":  # which stores them as floats
-            return pl.Float64()
-        case sa.Numeric(precision=int() as precision, scale=int() as scale):
-            return pl.Decimal(precision, scale)
-        case sa.DateTime():
-            return _UTC_MICROSECONDS
-        case sa.Date():
-            return pl.Date()
-        case sa.String() | sa.Uuid():
-            return pl.String()
-    raise AssayError(f"{place}, column {column.name} has the type {column.type}; cast it to a plain one in a view")
-
-
-def _frame(rows: Sequence[sa.Row], types: dict[str, pl.DataType], place: str) -> pl.DataFrame:
-    columns = []
-    for (name, dtype), values in zip(types.items(), zip(*rows, strict=True), strict=True):
-        try:
-            converted = [None if value is None else _value(value, dtype) for value in values]
-            columns.append(pl.Series(name, converted, dtype))
-        except (_Refused, TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-            problem = str(error) if isinstance(error, _Refused) else f"holds a value that is not {dtype}"
-            raise AssayError(f"{place}, column {name} {problem}; correct it there and read again") from None
-    return pl.DataFrame(columns)
-
-
-def _value(value: object, dtype: pl.DataType) -> object:
-    """A database value as Polars takes it. SQLite columns hold anything, so values are checked against the type."""
-    match dtype, value:
-        case pl.Datetime(), str() | datetime():
-            return _timestamp(value)
-        case pl.Date(), str():
-            return date.fromisoformat(value)
-        case pl.Boolean(), 0 | 1:
-            return bool(value)
-        case pl.Float64(), int() | float():
-            return float(value)
-        case pl.String(), UUID():
-            return str(value)
-        case (pl.Int64(), int()) | (pl.Date(), date()) | (pl.String(), str()) | (pl.Decimal(), Decimal()):
-            return value
-    raise _Refused(f"holds a value that is not {dtype}")
-
-
-def _timestamp(value: str | datetime) -> datetime:
-    if isinstance(value, str):
-        if not _TIMESTAMP.fullmatch(value):
-            raise _Refused("holds text that is not an ISO timestamp with a zone, to the microsecond at most")
-        value = datetime.fromisoformat(value)
-    if value.tzinfo is None:
-        raise _Refused("has no time zone: declare it `timestamptz`")
-    return value.astimezone(UTC)
+    same = [name for name, dtype in frame.schema.items() if seen.schema.get(name, dtype) == dtype]
+    new = [pl.lit(None, frame.schema[name]).alias(name) for name in same if name not in seen.columns]
+    return frame.join(seen.with_columns(new).select(same), on=same, how="anti", nulls_equal=True, maintain_order="left")
 
 
 def _require_file(url: sa.URL, table: str, setting: str) -> None:

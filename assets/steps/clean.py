@@ -44,6 +44,7 @@ from assay.checks import (
     volume,
 )
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
+from assay.checks.validation.volume import MIN_HISTORY
 from assay.features.storage.scratch import scratch
 from assay.features.tables.freshness import PROMISE, Promise
 from assay.features.tables.kinds import Kind
@@ -73,7 +74,10 @@ def clean_step(source: Source) -> Step:
         for name, severity in severities.items()
     ]
     if source.partitioning.is_partitioned:
-        checks.append(CheckSpec(VOLUME, source.clean, "The batch has about as many rows as usual."))
+        usual = (
+            f"The batch has about as many rows as usual. Not evaluated before there are {MIN_HISTORY} earlier batches."
+        )
+        checks.append(CheckSpec(VOLUME, source.clean, usual))
     checks.append(
         CheckSpec(QUARANTINED, source.clean, _limits_in_words(source), blocking=info.quarantine.block is not None)
     )

@@ -31,6 +31,7 @@ DELIVERY = "delivery"
 RESENT = "resent"
 UNREAD = "unread"
 _SHOWN = 5  # paths of a message
+_EXTRACT_RULE = "What was read is of the past, so that reading can go on after it."
 
 
 def unread_of(sources: Sequence[Source], env: Resources) -> list[str]:
@@ -61,7 +62,7 @@ def raw_step(source: Source) -> Step:
         watched=_watched(source) if partitioned else None,
         landed=(lambda env: reader.partitions(env.settings, source.partitioning)) if partitioned else None,
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
-        checks=() if reader.extracts else checks,
+        checks=(CheckSpec(DELIVERY, source.raw, _EXTRACT_RULE),) if reader.extracts else checks,
         judged_by=contract_info(source.contract).digest,
         kinds=reader.kinds,
         columns={source.raw: delivered_notes(source.contract)},
@@ -126,7 +127,13 @@ def _reading(source: Source, key: str, tx: Transaction, env: Resources) -> Readi
         except TableMissing:
             return None
 
-    return Reading(source.name, source.key, key, source.partitioning, env.settings, earlier, env.hashes)
+    def table() -> TableState | None:
+        try:
+            return tx.note(source.raw, lookup=True)
+        except TableMissing:
+            return None
+
+    return Reading(source.name, source.key, key, source.partitioning, env.settings, earlier, env.hashes, table)
 
 
 def _source_file(delivery: Delivery, rows: int) -> SourceFile:
@@ -173,15 +180,16 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
         arrived.setdefault(item.sha256, env.lake.storage.modified(kept_at(item.sha256)) or datetime.now(UTC))
     delivered = DeliveredRows(source, deliveries, env.hashes, env.progress)
     tx.write(source.raw, delivered.linked(batch, arrived))
+    problems, remarks = delivered.problems, [item.remark for item in deliveries if item.remark]
     tx.check(
         CheckResult(
             DELIVERY,
             source.raw,
-            passed=not delivered.problems,
-            severity="block",
+            passed=not problems and not remarks,
+            severity="block" if problems or not source.reader.extracts else "warn",
             evaluated=len(deliveries),
-            invalid=len(delivered.problems),
-            message=" | ".join(delivered.problems),
+            invalid=len(problems) or len(remarks),
+            message=" | ".join([*problems, *remarks]),
         )
     )
     if source.partitioning.is_partitioned and not source.reader.extracts:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
+from assay.assets.lacking import outage_of
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.code_version import code_identity
 from assay.assets.steps.column_notes import ColumnNote
@@ -20,6 +21,7 @@ from assay.assets.steps.hold import Held, Hold
 from assay.assets.steps.plan_store import PlanStore
 from assay.assets.steps.watched import Watched
 from assay.errors import AssayError, panics_as_errors
+from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.features.tables.refusals import Refusal, find_refusal, forget_refusal, keep_refusal
@@ -154,9 +156,9 @@ def execute(
     remembered: bool = True,
 ) -> Result:
     """Run one step for one partition. Nothing is computed when its outputs already hold the result of these inputs
-    (`force` computes all the same). `refused` gets the fingerprint of what the step was given and does not take; unless
-    it is not to be `remembered`, the lake keeps it with the reason. Raises NotReady, AuditFailed (nothing published) or any
-    AssayError."""
+    (`force` computes all the same). `refused` gets the fingerprint of what the step was given and does not take. Unless it
+    is not to be `remembered`, the lake keeps with the reason that a batch was refused, or that its work failed. Raises
+    NotReady, AuditFailed (nothing published) or any AssayError."""
 
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
@@ -178,7 +180,15 @@ def execute(
         if given:
             refused(given[-1])
             if remembered:
-                _remember(step, env, work, given[-1], problem)
+                _remember(step, env, work, given[-1], str(problem))
+        raise
+    except (NotReady, Conflict):  # it waits, or is tried again
+        raise
+    except Exception as problem:
+        if remembered and outage_of(problem) is None:
+            # Of what libraries raise, the text may hold values.
+            own = isinstance(problem, AssayError)
+            _remember(step, env, work, "", str(problem) if own else f"{type(problem).__name__}: the run says more.")
         raise
     finally:
         env.hashes.save()
@@ -187,7 +197,7 @@ def execute(
     return Result(step, partition, done, preview)
 
 
-def _remember(step: Step, env: Resources, work: Work, given: str, problem: AuditFailed) -> None:
+def _remember(step: Step, env: Resources, work: Work, given: str, problem: str) -> None:
     """What cannot be kept is refused once more: the refusal itself is not to be lost over it."""
     with suppress(AssayError, OSError):
         keep_refusal(
@@ -195,7 +205,7 @@ def _remember(step: Step, env: Resources, work: Work, given: str, problem: Audit
             Refusal(
                 table=step.outputs[0],
                 partition=work.partition,
-                problem=str(problem),
+                problem=problem,
                 given=given,
                 at=datetime.now(UTC),
                 tables=step.outputs,

@@ -1,4 +1,4 @@
-"""Batches that a table did not take: of which partition, since when and why, and what they were made of.
+"""Batches that a table did not take, or that could not be made: of which partition, since when and why, and of what.
 
 They are kept in the lake beside the tables, so that whoever looks at a table sees what is missing in it, and nothing is run
 again that would be refused again. A partition that is written is no longer refused.
@@ -21,13 +21,14 @@ _WHOLE = "+whole"  # no partition key begins so
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A batch that was refused as a whole.
+    """A batch that was refused as a whole, or whose work failed.
 
     Attributes:
         table: that refused it.
         partition: which one; None: the table has none.
         problem: why, in sentences; never with values.
-        given: what it was made of and judged by, as a digest: an equal batch is refused again.
+        given: what it was made of and judged by, as a digest: an equal batch is refused again. Empty where its work failed, which
+            may be different the next time.
         at: when.
         tables: all that would have been written together.
         run_id, parent_id: the run that refused it, and the orchestrator's run that this was a step of.
@@ -41,6 +42,10 @@ class Refusal:
     tables: tuple[str, ...]
     run_id: str = ""
     parent_id: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return not self.given
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "at": self.at.isoformat(), "tables": list(self.tables)}

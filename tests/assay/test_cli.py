@@ -156,6 +156,17 @@ def test_the_list_of_commands_says_what_they_say_themselves() -> None:
         assert found.get_short_help_str(500) == text
 
 
+def test_no_time_is_spent_on_garbage_at_the_exit() -> None:
+    code = """
+import atexit, gc
+atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # after what is registered later
+from assay.cli import main
+main(["--version"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_help_loads_neither_dagster_nor_models_nor_frames(tmp_path: Path) -> None:
     code = (
         "import sys, assay.cli\n"

@@ -69,12 +69,12 @@ def test_what_was_written_since_is_green_again(own_desk: Any) -> None:
 
 def test_the_versions_of_a_table_begin_with_what_it_refused(own_desk: Any) -> None:
     client = TestClient(own_desk.app, follow_redirects=False)
-    assert "Refused by" not in client.get("/versions/raw/tickets").text
+    assert "Stopped in" not in client.get("/versions/raw/tickets").text
     refuse(own_desk.lake, "raw/tickets", NEXT)
     for table, heading in (("raw/tickets", "1 day refused"), ("clean/tickets", "1 day missing")):
         page = Page(client.get(f"/versions/{table}").text)
         assert heading in page.text
-        assert f"{NEXT} raw/tickets" in page.text
+        assert f"{NEXT} raw/tickets refused" in page.text
         assert "tickets/drop.csv, column text: is missing" in page.text
         assert page.links(href=f"/dagster/{RUN}")
         assert ("h2", {"id": "refused"}) in page.tags
@@ -117,3 +117,25 @@ def test_reasons_are_text(own_desk: Any, hostile: str) -> None:
     client = TestClient(own_desk.app)
     for address in ("/", "/versions/raw/tickets", "/graph?focus=dataset:assay:raw/tickets"):
         assert hostile not in client.get(address).text, address
+
+
+def test_what_failed_is_told_from_what_was_refused(own_desk: Any) -> None:
+    keep_refusal(own_desk.lake, replace(REFUSED, given="", problem="KeyError: the run says more."))
+    client = TestClient(own_desk.app)
+    html = client.get("/").text
+    assert badges(html, "raw/tickets")[0] == "failed"
+    assert "✗ 1 failed" in Page(html).text
+    assert f"{NEXT} failed: KeyError: the run says more." in Page(html).text
+    assert f"1 day missing. {NEXT} of raw/tickets failed: KeyError" in html, "of what is made from it"
+    assert f"{NEXT} raw/tickets failed" in Page(client.get("/versions/raw/tickets").text).text
+    refuse(own_desk.lake, "raw/tickets", "2026-09-05")
+    assert "✗ 2 stopped" in Page(client.get("/").text).text
+
+
+def test_a_model_whose_work_failed_is_not_green(own_desk: Any) -> None:
+    keep_refusal(
+        own_desk.lake, replace(REFUSED, table="models/router", partition=None, tables=("models/router",), given="")
+    )
+    page = TestClient(own_desk.app).get("/")
+    assert badges(page.text, "models/router") == ["failed"]
+    assert "The newest batch failed: a reason" in Page(page.text).text

@@ -1,5 +1,6 @@
 """What was refused is planned again when what it is made of or judged by has changed, and what needs it waits until then."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,3 +121,35 @@ def test_keys_of_a_day_whose_parents_have_not_come_are_not_said_to_be_wrong(two:
     deliver(two, 2, "Ada Byron", "Bob Noyce")
     assert not two.run().failed
     assert execute(clean, two.env, two.day(2), force=True).done.writes[0].rows == 2
+
+
+def test_work_that_failed_is_kept_with_its_reason_and_is_to_be_done(new_shop: Any) -> None:
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    bad = 'pl.col("amount").str.len_chars().sum()'
+    new_shop.redeclare(lambda text: text.replace('pl.col("amount").sum()', bad))
+    (failed,) = new_shop.run().failed
+    (kept,) = refusals(new_shop.env.lake)
+    assert (kept.table, kept.partition, kept.failed) == ("features/spending", new_shop.day(1), True)
+    assert "view 'spending' could not be computed" in kept.problem
+    assert kept.parent_id == failed.run_id
+    assert staying_refused(new_shop.steps, new_shop.env) == []
+    assert planned(new_shop) == [(new_shop.day(1), ["features/spending"])]
+    new_shop.redeclare(lambda text: text.replace(bad, 'pl.col("amount").sum()'))
+    assert not new_shop.run().failed
+    assert refusals(new_shop.env.lake) == []
+
+
+def test_of_an_error_of_a_library_only_the_kind_is_kept_and_of_an_outage_nothing(shop: Any) -> None:
+    def executed(problem: Exception) -> list[str]:
+        def compute(tx: Any, env: Any, prepared: Any) -> None:
+            raise problem
+
+        with pytest.raises(type(problem)):
+            execute(replace(shop.steps[0], compute=compute), shop.env, shop.day(4))
+        return [refusal.problem for refusal in refusals(shop.env.lake)]
+
+    shop.drop(4, shop.csv(4, 1.0))
+    assert executed(OSError(28, "a cell's value")) == []
+    assert executed(KeyError("a cell's value")) == ["KeyError: the run says more."]
+    assert not shop.run().failed
+    assert refusals(shop.env.lake) == []

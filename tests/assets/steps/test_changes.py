@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from assay.assets.decisions.review import Decision, RowSelection, decide
 from assay.errors import AssayError
+from assay.features.tables.lake import TableState
 
 PEOPLE = '''
 """A shop's people: a database table."""
@@ -99,6 +100,78 @@ def test_only_new_and_changed_rows_make_a_batch(people: Any, database: sa.Engine
     assert people.run().results == []
 
 
+def test_a_transaction_that_commits_late_is_read_within_the_overlap(people: Any, database: sa.Engine) -> None:
+    put(database, Ada=("London", 10), Bob=("Rome", 12))
+    people.run()
+    put(database, Late=("Oslo", 3), Lost=("Bern", 1))  # nine and eleven minutes before the last one that was read
+    people.run()
+    assert rows(people, "raw/people")[2:] == [("000002", "Late", "Oslo")]
+    put(database, Eva=("Kyiv", 13), Later=("Nice", 4))
+    people.run()
+    assert rows(people, "clean/people")[3:] == [("000003", "Eva", "Kyiv"), ("000003", "Later", "Nice")]
+    assert people.run().results == []
+
+
+def test_a_cursor_in_the_future_does_not_end_reading(people: Any, database: sa.Engine) -> None:
+    put(database, Ada=("London", 1))
+    people.run()
+    with database.begin() as connection:
+        connection.execute(sa.text("INSERT INTO people VALUES ('Typo', 'Rome', '2062-03-01T12:00:00Z')"))
+    people.run()
+    commit = people.env.lake.table("raw/people").at().last_commit
+    (check,) = [check for check in commit.checks if check["name"] == "delivery"]
+    assert (check["passed"], check["severity"]) == (False, "warn")
+    assert check["message"] == "1 row with a changed_at in the future; reading goes on where it was."
+    for number, city in enumerate(("Paris", "Nice"), start=3):
+        put(database, Ada=(city, number))
+        people.run()
+        assert people.run().results == []
+    assert rows(people, "raw/people") == [
+        ("000001", "Ada", "London"),
+        ("000002", "Typo", "Rome"),
+        ("000003", "Ada", "Paris"),
+        ("000004", "Ada", "Nice"),
+    ]
+
+
+def test_a_value_that_cannot_be_read_leaves_alone(people: Any, database: sa.Engine) -> None:
+    put(database, Ada=("London", 1))
+    people.run()
+    with database.begin() as connection:
+        if database.dialect.name == "sqlite":
+            connection.execute(sa.text("INSERT INTO people VALUES ('Bob', X'ff', '2026-03-01T12:02:00Z')"))
+        else:
+            connection.execute(sa.text("ALTER TABLE people ADD COLUMN since date"))
+            connection.execute(sa.text("INSERT INTO people VALUES ('Bob', 'Rome', '2026-03-01T12:02:00Z', 'infinity')"))
+    put(database, Cyd=("Oslo", 3))
+    assert not people.run().failed
+    (bad,) = people.frame("quarantine/people").to_dicts()
+    assert (bad["_rules"], bad["person"]) == (["row.unparsable"], None)
+    assert '"Bob"' in bad["_line"]
+    assert ("000002", "Cyd", "Oslo") in rows(people, "clean/people")
+    assert people.run().results == []
+
+
+def test_a_tick_opens_as_many_files_after_many_batches(
+    people: Any, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    real = TableState.scan_files
+    monkeypatch.setattr(TableState, "scan_files", lambda state, files: opened.append(len(files)) or real(state, files))
+
+    def counted() -> int:
+        opened.clear()
+        assert people.run().results == []
+        return sum(opened)
+
+    found = []
+    for minute in range(0, 60, 12):
+        put(database, Ada=("London", minute))
+        people.run()
+        found.append(counted())
+    assert found[1:] == [found[1]] * 4
+
+
 def test_a_quarantined_row_of_a_database_is_released_with_values_of_its_types(people: Any, database: sa.Engine) -> None:
     put(database, Ada=("London", 1), Cyd=("", 2))
     people.run()
@@ -144,8 +217,8 @@ def test_a_database_that_is_not_there_stops_its_own_source_without_its_password(
     monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "postgresql://reader:s3cret@127.0.0.1:1/crm")
     (failed,) = people.run().failed
     (problem,) = failed.problems
-    assert "PostgreSQL 127.0.0.1:1/crm, table people cannot be used" in problem
-    assert "check that the database is up" in problem
+    assert "PostgreSQL 127.0.0.1:1/crm, table people does not answer" in problem
+    assert "correct host and port in ASSAY_CONNECTIONS__ERP__URL" in problem
     assert "s3cret" not in problem
     assert "reader" not in problem
     assert people.env.lake.tables() == []
