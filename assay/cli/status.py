@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assay.assets.dagster.history import RanRun
+    from assay.assets.project import Project
     from assay.assets.steps.step import Resources, Step
 
 RUNS = 200  # that are looked at for failures
@@ -50,11 +51,11 @@ def status(shown: int, as_json: bool) -> int:
     waits, never, stay = waiting_steps(steps, env), never_made(steps, env), staying(steps, env)
     lack = outage_now(env, [dagster_home()])
     try:
-        runs, failures, given_up, since = _history(project.name, steps, env, lack or "")
+        runs, failures, given_up, since, outdated = _history(project, steps, env, lack or "")
     except Exception:
         if lack is None:
             raise
-        runs, failures, given_up, since = [], [], [], ""  # Dagster's database needs what is lacking
+        runs, failures, given_up, since, outdated = [], [], [], "", ""  # Dagster's database needs what is lacking
     refused, ages = staying_refused(steps, env), freshness_by_table(steps, env)
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     failed = [found for run in failures if (found := _still_failed(run, steps, env)) is not None]
@@ -72,6 +73,7 @@ def status(shown: int, as_json: bool) -> int:
                 "failed": [run.to_dict() for run in failed],
                 "freshness": {table: age.to_dict() for table, age in ages.items()},
                 "given_up": given_up,
+                "outdated": outdated,
                 "broken": [str(module) for module in broken],
                 "runs": [run.to_dict() for run in runs[:shown]],
             }
@@ -88,6 +90,7 @@ def status(shown: int, as_json: bool) -> int:
         _section("Older than promised", [age.message for age in ages.values() if not age.fresh])
         _section("Failed", [_failure(run) for run in failed])
         _section("Given up after runs that died", given_up)
+        _section("Runs with earlier declarations", [outdated] if outdated else [])
         _section("Cannot be loaded", [str(module) for module in broken])
         if runs[:shown]:
             rows = [
@@ -99,12 +102,14 @@ def status(shown: int, as_json: bool) -> int:
 
 
 def _history(
-    project: str, steps: "Sequence[Step]", env: "Resources", lack: str
-) -> "tuple[list[RanRun], list[RanRun], list[str], str]":
-    """The last runs, those of them that failed and were not made good, what was given up, and since when something lacks."""
+    project: "Project", steps: "Sequence[Step]", env: "Resources", lack: str
+) -> "tuple[list[RanRun], list[RanRun], list[str], str, str]":
+    """The last runs, those of them that failed and were not made good, what was given up, since when something lacks, and whether
+    other declarations run than those on disk."""
     home = dagster_home()
     if not (home / "history").exists() and not (home / "dagster.yaml").exists():
-        return [], [], [], ""
+        return [], [], [], "", ""
+    from assay.assets.dagster.attention import outdated_now
     from assay.assets.dagster.history import last_runs, outage_since, remembered, unresolved
     from assay.assets.dagster.lost_runs import given_up
     from assay.assets.dagster.materialize import open_instance, quiet
@@ -112,12 +117,13 @@ def _history(
     quiet()
     with open_instance(home) as instance:
         runs = last_runs(instance, RUNS)
-        since = outage_since(instance, project, lack)
+        since, memory = outage_since(instance, project.name, lack), remembered(instance, project.name)
         return (
             runs,
             unresolved(runs),
-            [str(one) for one in given_up(instance, steps, remembered(instance, project), project, env.now())],
+            [str(one) for one in given_up(instance, steps, memory, project.name, env.now())],
             f" since {since:%Y-%m-%d %H:%M} UTC" if since else "",
+            outdated_now(instance, project),
         )
 
 
