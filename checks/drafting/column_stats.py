@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from assay.checks.contract.compile import is_link
 from assay.checks.contract.field import FieldOptions
 from assay.checks.contract.rules import Column
 from assay.checks.drafting.pattern_inference import common_pattern
@@ -16,6 +15,7 @@ from assay.checks.text.pii_detection import personal_class
 from assay.checks.text.predicates import no_card_number, no_email, not_empty
 from assay.checks.validation.parse import typed
 from assay.checks.validation.reading import DEFECT
+from assay.own_columns import is_link
 
 #: A property that this share of the values has is proposed; the rest would break the rule, and is counted.
 SHARE = 0.98

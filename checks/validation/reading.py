@@ -7,7 +7,6 @@ from typing import Any
 
 import polars as pl
 
-from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled
 from assay.checks.contract.rules import (
     Column,
@@ -21,6 +20,7 @@ from assay.checks.contract.rules import (
 )
 from assay.checks.validation.parse import far, held, may_be_far, typed
 from assay.checks.validation.uniqueness import fingerprint
+from assay.own_columns import is_link
 
 #: The link column that says what a reader could not read in a record (null: nothing).
 DEFECT = "_defect"

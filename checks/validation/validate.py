@@ -9,7 +9,6 @@ from typing import Generic, TypeVar, cast
 import polars as pl
 
 from assay.checks.contract.columns import require_columns
-from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled, Contract, for_delivery
 from assay.checks.contract.field import Severity
 from assay.checks.contract.rules import CountRule, PanderaRule, Rule, TableRule
@@ -23,6 +22,7 @@ from assay.checks.validation.rule_evaluation import Verdicts, judged
 from assay.checks.validation.scan import Scan, scan_batch
 from assay.checks.validation.uniqueness import AllRows, PublishedRows
 from assay.errors import AssayError
+from assay.own_columns import is_link
 from assay.row_source import RowSource
 
 T = TypeVar("T")
@@ -101,8 +101,8 @@ def validate(
     """Validate a batch.
 
     Args:
-        frame: The contract's columns as text or already typed. Columns that start with "_" and `partition_key` are links to
-            the source and pass through. `_defect` marks records that the reader could not read: they break
+        frame: The contract's columns as text or already typed. The columns that Assay adds to rows (`_row_number`,
+            `partition_key`, …) pass through. `_defect` marks records that the reader could not read: they break
             `row.<defect>` only.
         contract: What must hold.
         lookup_tables: Table name to frame, for foreign keys. Of a large table, give an object that says which values it has

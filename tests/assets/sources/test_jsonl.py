@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.assets.sources.deliveries import DeliveryError
-from assay.assets.sources.jsonl import read_jsonl
+from assay.assets.sources.jsonl import MOST_COLUMNS, read_jsonl
 
 
 def _read(text: str | bytes) -> pl.DataFrame:
@@ -69,9 +69,11 @@ def test_a_line_in_another_encoding_is_a_defect_with_its_bytes_shown() -> None:
     assert frame.select("_defect", "_line").row(1) == ("encoding", r'{"a":"caf\xe9"}')
 
 
-def test_a_reserved_name_stops_the_file() -> None:
-    with pytest.raises(DeliveryError, match="line 2, column _row_number"):
-        _read('{"a":1}\n{"_row_number":1}')
+def test_data_in_keys_are_refused_before_they_need_memory_for_each_row_and_key() -> None:
+    few = "".join(json.dumps({f"k{number}": number}) + "\n" for number in range(MOST_COLUMNS))
+    assert _read(few).shape == (MOST_COLUMNS, MOST_COLUMNS + 3)
+    with pytest.raises(DeliveryError, match="line 2001: has more than 2,000 different keys"):
+        _read(few + '{"one": "more"}')
 
 
 values = st.none() | st.booleans() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.integers()
