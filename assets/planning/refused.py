@@ -11,7 +11,7 @@ from assay.assets.planning.plan import Chosen, stages
 from assay.assets.steps.step import Resources, Step, look
 from assay.features.tables.refusals import Refusal, forget_refusal, refusals
 
-AGAIN = "a new delivery, a changed declaration, or a table that its rows are looked up in"
+AGAIN = "another delivery, another declaration, or other rows in a table that it refers to"
 
 
 @dataclass(frozen=True, slots=True)
