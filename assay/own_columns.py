@@ -18,6 +18,7 @@ OWN_COLUMNS = frozenset(
         PARTITION_KEY,
         "_defect",
         "_line",
+        "_json",
         "_rules",
         "_status",
         "_decision_id",

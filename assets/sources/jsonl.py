@@ -19,7 +19,8 @@ class _Number(str):
 
 
 def read_jsonl(path: str, content: bytes) -> pl.DataFrame:
-    """Every line's values as strings: text as it is, other scalars and nested values as JSON text, null as null.
+    """Every line's values as strings: text as it is, other scalars and nested values as JSON text, null as null. `_json` names
+    the columns of which a record has anything but text or null.
 
     The columns are those of all lines in order of appearance; a key that a line lacks is null. See `read_delivery`. Raises
     `DeliveryError` for a file with more than MOST_COLUMNS keys.
@@ -27,6 +28,8 @@ def read_jsonl(path: str, content: bytes) -> pl.DataFrame:
     places: dict[str, list[int]] = {}
     texts: dict[str, list[str]] = {}
     defects: dict[int, tuple[str, str]] = {}
+    others: dict[tuple[str, ...], str] = {}
+    kinds: list[str | None] = []
     rows = 0
     for number, line in enumerate(lines_of(path, content), start=1):
         if not line.strip():
@@ -43,12 +46,15 @@ def read_jsonl(path: str, content: bytes) -> pl.DataFrame:
                 places[name], texts[name] = [], []
             if value is not None:
                 places[name].append(rows)
-                texts[name].append(value)
+                texts[name].append(_text(value))
+        not_texts = tuple(name for name, value in values.items() if not (value is None or type(value) is str))
+        if not_texts not in others:
+            others[not_texts] = json.dumps(delivered_names(not_texts))
+        kinds.append(others[not_texts] if not_texts else None)
         rows += 1
     names = delivered_names(list(places))
-    return frame_of(
-        {name: _column(places[old], texts[old], rows) for name, old in zip(names, places, strict=True)}, defects, rows
-    )
+    columns = {name: _column(places[old], texts[old], rows) for name, old in zip(names, places, strict=True)}
+    return frame_of(columns, defects, rows).with_columns(pl.Series("_json", kinds, pl.String))
 
 
 def _column(places: list[int], texts: list[str], rows: int) -> pl.Series:
@@ -59,7 +65,7 @@ def _column(places: list[int], texts: list[str], rows: int) -> pl.Series:
     return pl.Series([None], dtype=pl.String).new_from_index(0, rows).scatter(places, values)
 
 
-def _object(line: str) -> dict[str, str | None] | None:
+def _object(line: str) -> dict[str, object] | None:
     """The named values of a line, or None if it is not one JSON object with distinct, non-blank names."""
     try:
         value = json.loads(
@@ -70,7 +76,7 @@ def _object(line: str) -> dict[str, str | None] | None:
         if "\\u" in line:
             # An escaped half of a surrogate pair is legal JSON syntax, but no text.
             "".join(map(_text, ([*value], *value.values()))).encode()
-        return {name: None if item is None else _text(item) for name, item in value.items()}
+        return value
     except (ValueError, RecursionError):
         return None
 

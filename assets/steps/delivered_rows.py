@@ -22,7 +22,7 @@ from assay.own_columns import delivered_name, is_link
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
 # A day on which everything was sent before is a batch of no rows, which is still a batch.
-_READERS = ("_row_number", "_defect", "_line")  # which a reader may give
+_READERS = ("_row_number", "_defect", "_line", "_json")  # which a reader may give
 _LINKS = {
     "_row_number": pl.Int64(),
     "_defect": pl.String(),

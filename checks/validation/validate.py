@@ -16,7 +16,7 @@ from assay.checks.validation.batch_counts import BatchCounts, batch_counts
 from assay.checks.validation.blocks import Blocks
 from assay.checks.validation.foreign_keys import Frame, LookupRows, existing_values
 from assay.checks.validation.leaving_rows import RULES, leaving_rows
-from assay.checks.validation.reading import DEFECT, Reading, reading_of
+from assay.checks.validation.reading import DEFECT, JSON, Reading, reading_of
 from assay.checks.validation.report import Report, RuleResult, rule_result
 from assay.checks.validation.rule_evaluation import Verdicts, judged
 from assay.checks.validation.scan import Scan, scan_batch
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 #: What readers say about records that they cannot read; always reported when the batch has the column `_defect`.
 READER_DEFECTS = ("unparsable", "encoding")
-_READER_COLUMNS = (DEFECT, "_line", RULES)
+_READER_COLUMNS = (DEFECT, "_line", JSON, RULES)
 
 
 @dataclass(slots=True)

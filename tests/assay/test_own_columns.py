@@ -51,7 +51,7 @@ def test_every_reader_keeps_an_upstreams_columns_apart(suffix: str, tmp_path: Pa
     {".csv": frame.write_csv, ".jsonl": frame.write_ndjson, ".parquet": frame.write_parquet}[suffix](file)
     read = pl.concat(delivery_blocks(Delivery.of_bytes(file.name, file.read_bytes(), "d")))
     ours = [name for name in read.columns if is_link(name)]
-    assert sorted(ours) == sorted(READERS)
+    assert {*ours} - {"_json"} == {*READERS}
     assert {name: read[delivered_name(name)].item() for name in names} == {name: f"upstream {name}" for name in names}
 
 
