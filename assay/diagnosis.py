@@ -217,8 +217,13 @@ def _of_dagster(home: Path) -> dict[str, Callable[[Store], str]]:
     }
     if project is not None:
         questions["sensor"] = lambda instance, _: attention.sensor(instance, project.name)
+        questions["declarations"] = lambda instance, _: attention.declared(instance, project)
         questions["backlog"] = lambda instance, store: attention.backlog(
-            instance, pipeline(project), store.env(recording=False), project.name
+            instance,
+            pipeline(project),
+            store.env(recording=False),
+            project.name,
+            outdated=attention.outdated_now(instance, project),
         )
     return {what: asking(question) for what, question in questions.items()}
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import err, json_option, out, print_json, print_table
 from assay.errors import AssayError, nearest, plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import open_store
+
+LATER = 5  # refused batches that are named
 
 
 @click.command()
@@ -23,7 +25,7 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
       assay report tickets
       assay report clean/tickets --partition 2026-09-03 --html report.html
     """
-    from assay.assets.decisions.reports import batch_report
+    from assay.assets.decisions.reports import batch_report, refused_after
     from assay.assets.declarations import sources
     from assay.checks.profiles.report_page import figure, page, share, worst_first
 
@@ -52,6 +54,14 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
         f"[bold]{batch.table}[/bold] {batch.partition}, version {batch.version}: {plural(counts.rows_in, 'row')} in, "
         f"{counts.rows_clean:,} clean, {counts.rows_quarantined:,} quarantined (contract {counts.contract} v{counts.version})"
     )
+    newer = [] if partition else refused_after(open_store().lake, source, batch.partition)
+    if newer:
+        days = ", ".join(str(refusal.partition) for refusal in newer[:LATER])
+        more = f" and {len(newer) - LATER} more" if len(newer) > LATER else ""
+        err.print(
+            f"It is not the latest that came: {days}{more} refused (`assay report {source.name} --partition P` says why).",
+            soft_wrap=True,
+        )
     broken = [rule for rule in worst_first(counts.rules) if rule.status != "passed" or rule.invalid]
     if broken:
         print_table(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assay.assets.dagster.history import RanRun
+    from assay.assets.project import Project
     from assay.assets.steps.step import Resources, Step
 
 RUNS = 200  # that are looked at for failures
@@ -39,7 +40,7 @@ def status(shown: int, as_json: bool) -> int:
     from assay.assets.planning.held import staying
     from assay.assets.planning.pending import summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
-    from assay.assets.planning.refused import AGAIN, staying_refused
+    from assay.assets.planning.refused import AGAIN, staying_refused, still_failing
     from assay.assets.project import active_project
     from assay.assets.steps.freshness import freshness_by_table
 
@@ -50,14 +51,14 @@ def status(shown: int, as_json: bool) -> int:
     waits, never, stay = waiting_steps(steps, env), never_made(steps, env), staying(steps, env)
     lack = outage_now(env, [dagster_home()])
     try:
-        runs, failures, given_up, since = _history(project.name, steps, env, lack or "")
+        runs, failures, given_up, since, outdated = _history(project, steps, env, lack or "")
     except Exception:
         if lack is None:
             raise
-        runs, failures, given_up, since = [], [], [], ""  # Dagster's database needs what is lacking
-    refused, ages = staying_refused(steps, env), freshness_by_table(steps, env)
+        runs, failures, given_up, since, outdated = [], [], [], "", ""  # Dagster's database needs what is lacking
+    refused, failed, ages = staying_refused(steps, env), still_failing(steps, env), freshness_by_table(steps, env)
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
-    failed = [found for run in failures if (found := _still_failed(run, steps, env)) is not None]
+    died = [found for run in failures if run.died and (found := _still_missing(run, steps, env)) is not None]
     broken = declarations(project).broken
     if as_json:
         print_json(
@@ -69,9 +70,11 @@ def status(shown: int, as_json: bool) -> int:
                 "never_made": never,
                 "staying": [one.to_dict() for one in stay],
                 "refused": [one.to_dict() for one in refused],
-                "failed": [run.to_dict() for run in failed],
+                "failed": [one.to_dict() for one in failed],
+                "died": [run.to_dict() for run in died],
                 "freshness": {table: age.to_dict() for table, age in ages.items()},
                 "given_up": given_up,
+                "outdated": outdated,
                 "broken": [str(module) for module in broken],
                 "runs": [run.to_dict() for run in runs[:shown]],
             }
@@ -86,8 +89,10 @@ def status(shown: int, as_json: bool) -> int:
         _section("Stays as declared (`assay materialize TABLE --force` makes it again)", list(map(str, stay)))
         _section(f"Refused (waits for {AGAIN}; `assay materialize --partition P` tries again)", list(map(str, refused)))
         _section("Older than promised", [age.message for age in ages.values() if not age.fresh])
-        _section("Failed", [_failure(run) for run in failed])
+        _section("Failed", list(map(str, failed)))
+        _section("Died", [_death(run) for run in died])
         _section("Given up after runs that died", given_up)
+        _section("Runs with earlier declarations", [outdated] if outdated else [])
         _section("Cannot be loaded", [str(module) for module in broken])
         if runs[:shown]:
             rows = [
@@ -95,16 +100,18 @@ def status(shown: int, as_json: bool) -> int:
                 for run in runs[:shown]
             ]
             print_table(("run", "ended as", "partition", "assets", "at"), rows)
-    return EXIT_NO if refused or failed or given_up or broken or outage else EXIT_DONE
+    return EXIT_NO if refused or failed or died or given_up or broken or outage else EXIT_DONE
 
 
 def _history(
-    project: str, steps: "Sequence[Step]", env: "Resources", lack: str
-) -> "tuple[list[RanRun], list[RanRun], list[str], str]":
-    """The last runs, those of them that failed and were not made good, what was given up, and since when something lacks."""
+    project: "Project", steps: "Sequence[Step]", env: "Resources", lack: str
+) -> "tuple[list[RanRun], list[RanRun], list[str], str, str]":
+    """The last runs, those of them that failed and were not made good, what was given up, since when something lacks, and whether
+    other declarations run than those on disk."""
     home = dagster_home()
     if not (home / "history").exists() and not (home / "dagster.yaml").exists():
-        return [], [], [], ""
+        return [], [], [], "", ""
+    from assay.assets.dagster.attention import outdated_now
     from assay.assets.dagster.history import last_runs, outage_since, remembered, unresolved
     from assay.assets.dagster.lost_runs import given_up
     from assay.assets.dagster.materialize import open_instance, quiet
@@ -112,17 +119,18 @@ def _history(
     quiet()
     with open_instance(home) as instance:
         runs = last_runs(instance, RUNS)
-        since = outage_since(instance, project, lack)
+        since, memory = outage_since(instance, project.name, lack), remembered(instance, project.name)
         return (
             runs,
             unresolved(runs),
-            [str(one) for one in given_up(instance, steps, remembered(instance, project), project, env.now())],
+            [str(one) for one in given_up(instance, steps, memory, project.name, env.now())],
             f" since {since:%Y-%m-%d %H:%M} UTC" if since else "",
+            outdated_now(instance, project),
         )
 
 
-def _still_failed(run: "RanRun", steps: "Sequence[Step]", env: "Resources") -> "RanRun | None":
-    """What of a run that failed is still to be made, with the reasons of that alone. What is refused is another matter."""
+def _still_missing(run: "RanRun", steps: "Sequence[Step]", env: "Resources") -> "RanRun | None":
+    """What of a run that died is still to be made, with what is known of that alone; None where nothing is."""
     from assay.assets.steps.step import look
 
     makers = {table: step for step in steps for table in step.outputs}
@@ -133,17 +141,14 @@ def _still_failed(run: "RanRun", steps: "Sequence[Step]", env: "Resources") -> "
             keys = step.batches(env) if step.batches else [run.partition]
             if any((seen := look(step, env, key)).stale and seen.refused is None for key in keys):
                 open_ |= set(step.outputs)
-    problems = tuple(problem for problem in run.problems if problem.table in open_ and not problem.refused)
-    if not problems and not (open_ and run.died):
-        return None
     tables = tuple(table for table in run.missing if table in open_)
-    return replace(run, assets=tables, missing=tables, problems=problems)
+    problems = tuple(problem for problem in run.problems if problem.table in open_)
+    return replace(run, assets=tables, missing=tables, problems=problems) if tables else None
 
 
-def _failure(run: "RanRun") -> str:
+def _death(run: "RanRun") -> str:
     what = f"{run.partition or 'all'}: {', '.join(run.assets)}, run {run.run_id[:8]}"
-    reasons = " ".join(problem.text for problem in run.problems)
-    return f"{what}{f': {reasons}' if reasons else ' died'}"
+    return ": ".join([what, *([" ".join(problem.text for problem in run.problems)] if run.problems else [])])
 
 
 def _section(title: str, lines: list[str], most: int = 10) -> None:

@@ -11,13 +11,13 @@ from functools import cached_property
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
-from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.lake import Lake
 from assay.features.tables.table_log import TableLog, read_log
 from assay.lineage.columns.graph import ColumnNode, ColumnTrace, column_downstream, column_upstream
 from assay.lineage.events.columns import ColumnLineage, column_lineage
 from assay.lineage.queries.nodes import GraphNode
 from assay.lineage.queries.walk import GraphEdge
+from assay.own_columns import is_link
 from assay.web.node_labels import logical
 
 _READ = ("input", "reference")
@@ -195,4 +195,4 @@ def _shown_columns(lake: Lake, table: str, version: int | None) -> tuple[str, ..
         schema = lake.table(table).at(version).schema
     except AssayError:
         return None
-    return tuple(name for name in schema if name != PARTITION and not name.startswith("_"))
+    return tuple(name for name in schema if not is_link(name))

@@ -10,10 +10,12 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
 from assay.assets.dagster.history import last_runs, sensors, unresolved
 from assay.assets.dagster.jobs import shown_before
+from assay.assets.dagster.loaded import outdated_declarations
 from assay.assets.dagster.run_recovery import UNFINISHED
 from assay.assets.dagster.run_requests import TRIMMED_TAG
 from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.planning.refused import staying_refused
+from assay.assets.project import Project
 from assay.assets.steps.step import Resources, Step
 from assay.errors import AssayError, plural
 
@@ -68,8 +70,35 @@ def _daemon_runs(instance: dg.DagsterInstance, now: datetime) -> bool:
     return beat is not None and now.timestamp() - beat.timestamp < _SILENT.total_seconds()
 
 
+def declared(instance: dg.DagsterInstance, project: Project, now: datetime | None = None) -> str:
+    """Whether what runs is what is declared.
+
+    Args:
+        instance: Whose code location.
+        project: The project on disk.
+        now: The time now.
+
+    Raises:
+        AssayError: A daemon runs with declarations that are not those on disk.
+    """
+    outdated = outdated_now(instance, project, now)
+    if outdated:
+        raise AssayError(outdated)
+    return "those on disk, or none run"
+
+
+def outdated_now(instance: dg.DagsterInstance, project: Project, now: datetime | None = None) -> str:
+    """A sentence, where a daemon runs now with declarations that are not those on disk; else nothing."""
+    return outdated_declarations(instance, project) if _daemon_runs(instance, now or datetime.now(UTC)) else ""
+
+
 def backlog(
-    instance: dg.DagsterInstance, steps: Sequence[Step], env: Resources, project: str, now: datetime | None = None
+    instance: dg.DagsterInstance,
+    steps: Sequence[Step],
+    env: Resources,
+    project: str,
+    now: datetime | None = None,
+    outdated: str = "",
 ) -> str:
     """Whether what is stale is being run.
 
@@ -79,6 +108,7 @@ def backlog(
         env: What steps use.
         project: Its name.
         now: The time now.
+        outdated: Why the sensor does not know these declarations, if so.
 
     Raises:
         AssayError: Partitions wait although the daemon runs, and nothing has been done for a while.
@@ -99,6 +129,8 @@ def backlog(
     text = f"{plural(len(waiting), 'run')} to be made ({waiting[0]}{', …' if waiting[1:] else ''}){stays}"
     if not _daemon_runs(instance, now) or not sensors(instance, project):
         return f"{text}: `assay up` or `assay materialize` makes them"
+    if outdated:
+        raise AssayError(f"{text[0].upper()}{text[1:]}, of which the sensor may not know. {outdated}")
     busy = instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED))
     last = max((run.ended for run in runs if run.ended is not None), default=None)
     if busy or (last is not None and now - last < _IDLE):

@@ -18,6 +18,7 @@ from assay.checks.validation.masking import defect_columns, readable
 from assay.features.storage.verdict import found_something, was_handled
 from assay.features.tables.kinds import Kind
 from assay.features.tables.run_record import CheckResult, TableWrite
+from assay.own_columns import is_link
 from assay.settings import Settings
 
 PREVIEW_CELL = 60
@@ -160,7 +161,7 @@ def markdown(frame: pl.DataFrame) -> str:
         return text.replace("|", "\\|").replace("\n", " ")
 
     shown = ("_rules", *defect_columns(frame))
-    head = [name for name in frame.columns if not name.startswith("_") or name in shown]
+    head = [name for name in frame.columns if not is_link(name) or name in shown]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     lines += [f"| {' | '.join(cell(value) for value in row)} |" for row in readable(frame.select(head)).iter_rows()]
     return "\n".join(lines)

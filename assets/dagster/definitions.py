@@ -10,6 +10,7 @@ import dagster as dg
 from assay.assets.dagster.failures import PlainFailure
 from assay.assets.dagster.freshness import freshness_checks, freshness_sensor
 from assay.assets.dagster.jobs import jobs_of
+from assay.assets.dagster.loaded import LoadedDeclarations
 from assay.assets.dagster.maintenance import maintenance
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset, environment
@@ -45,7 +46,9 @@ def definitions(*domains: str, store: "Store | None" = None) -> dg.Definitions:
         AssayError: A package is not there, or two declarations write one table.
     """
     project = project_of(domains)
+    loaded = LoadedDeclarations.now(project)
     broken = declarations(project).broken
+    loaded.without(module.module for module in broken)
     for module in broken:
         log.error("%s", module)
     steps = pipeline(project)
@@ -54,7 +57,7 @@ def definitions(*domains: str, store: "Store | None" = None) -> dg.Definitions:
     def resources() -> Resources:
         return _store(project, store).env()
 
-    sensor = arrivals(steps, jobs, project=project.name, resources=resources)
+    sensor = arrivals(steps, jobs, project=project.name, resources=resources, declared=loaded)
     sensors = [sensor, *freshness_sensor(steps, resources, project=project.name)]
     declared = definitions_of(steps, jobs, sensors, project=project.name, resources=resources)
     maintain, daily = maintenance(project.name, resources)

@@ -5,7 +5,7 @@ report: the table is up to date, so nothing is due, while Dagster does not know 
 due is a matter of the sensor's own memory. What `assay materialize` ran ended before a person's eyes.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
@@ -14,7 +14,6 @@ from typing import Literal
 import dagster as dg
 
 from assay.assets.dagster.dagster_metadata import asset_key
-from assay.assets.dagster.given_up import GivenUp, given_up_by_sensor
 from assay.assets.dagster.history import last_runs, unresolved
 from assay.assets.dagster.jobs import BY_TAG, HIDDEN, hidden_tag, job_name, partition_of, tables_of
 from assay.assets.dagster.partitions import our_key
@@ -29,6 +28,50 @@ _WITHIN_OUTAGE = timedelta(days=30)
 _LATEST = 200  # failures that are looked at,
 _AT_ONCE = 20  # requests, and
 _LOOKED_AT = 500  # runs among which one may have made them good
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Tables of one partition (None: they have none), of each step the first; and whether they are up to date all the same, so
+    that they are computed again only by force."""
+
+    partition: str | None
+    tables: tuple[str, ...]
+    current: bool = False
+
+    @property
+    def command(self) -> str:
+        """What asks for it again."""
+        partition = f" --partition {self.partition}" if self.partition else ""
+        return f"assay materialize {' '.join(self.tables)}{partition}{' --force' if self.current else ''}"
+
+    def __str__(self) -> str:
+        what = ", ".join(self.tables)
+        return f"{what}{f' {self.partition}' if self.partition else ''} (`{self.command}` asks again)"
+
+
+def given_up_by_sensor(memory: Mapping[str, Asked], steps: Sequence[Step]) -> list[GivenUp]:
+    """What the sensor requested itself, until its last attempt died, too.
+
+    Args:
+        memory: What its cursor holds.
+        steps: The project's.
+    """
+    tables = {step.name: step.outputs[0] for step in steps}
+    found = []
+    for place, asked in memory.items():
+        if asked.given_up:
+            names = dict.fromkeys(name.partition(" ")[0] for name in asked.content)
+            made = tuple(tables.get(name, name.replace("__", "/", 1)) for name in names)
+            found.append(GivenUp(place.split(":", 2)[2] or None, made))
+    return found
+
+
+def in_one_line(given_up: Iterable[GivenUp], most: int = 5) -> str:
+    """For the sensor's tick; nothing where nothing was given up."""
+    texts = list(map(str, given_up))
+    more = f"; and {len(texts) - most} more (assay status)" if len(texts) > most else ""
+    return f"Given up after runs that died: {'; '.join(texts[:most])}{more}." if texts else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.failures import OUTAGE
 from assay.assets.dagster.jobs import HIDDEN, hidden_tag, job_name
 from assay.assets.dagster.partitions import dagster_key
-from assay.assets.dagster.to_dagster import REFUSED_GIVEN_TAG
 from assay.assets.lacking import outage_in
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages, with_downstream
 from assay.assets.steps.step import Resources, Step, fingerprints
@@ -42,10 +41,9 @@ TRIMMED_TAG = f"{HIDDEN}assay.trimmed"  # on a run: its log was removed with old
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended; what steps of it refused, as digests of what they were given; and what was lacking at an outage."""
+    """How a run ended, and what was lacking at an outage."""
 
     kind: Literal["answered", "died", "outage", "unknown"] = "unknown"
-    refused: Mapping[str, str] = field(default_factory=dict)
     lack: str = ""
 
 
@@ -193,7 +191,7 @@ def _answered(before: Asked | None, end: Ending, given: Mapping[str, str]) -> di
     """Of the places where something is given, what an earlier run had an answer to."""
     if before is None:
         return {}
-    found = {**before.answered, **(before.content if end.kind == "answered" else {}), **end.refused}
+    found = {**before.answered, **(before.content if end.kind == "answered" else {})}
     return {place: digest for place, digest in found.items() if place in given}
 
 
@@ -217,12 +215,9 @@ def ending_in(instance: dg.DagsterInstance) -> Callable[[Asked], Ending]:
             return Ending()
         if died(instance, runs[0]):
             if (lack := outage_behind(instance, runs[0])) is not None:
-                return Ending("outage", lack=lack)
-            return Ending("died")  # perhaps before it could report what it refused: better twice than never
-        shown = REFUSED_GIVEN_TAG.removeprefix(HIDDEN)  # by earlier versions
-        tags = {name.removeprefix(HIDDEN): text for name, text in runs[0].tags.items()}
-        found = {name.removeprefix(shown): text for name, text in tags.items() if name.startswith(shown)}
-        return Ending("answered", found)
+                return Ending("outage", lack)
+            return Ending("died")  # perhaps before it could report anything: better twice than never
+        return Ending("answered")
 
     return ending
 

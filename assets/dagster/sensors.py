@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assay.assets.dagster.given_up import GivenUp, given_up_by_sensor, in_one_line
 from assay.assets.dagster.jobs import jobs_of, named
-from assay.assets.dagster.lost_runs import requested_again
+from assay.assets.dagster.loaded import LoadedDeclarations
+from assay.assets.dagster.lost_runs import GivenUp, given_up_by_sensor, in_one_line, requested_again
 from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
 from assay.assets.dagster.run_requests import Look, Outage, ending_in, look, read_memory, read_outage, write_memory
 from assay.assets.dagster.to_dagster import environment
@@ -39,10 +39,12 @@ def arrivals(
     *,
     project: str = "",
     resources: Callable[[], Resources] = environment,
+    declared: LoadedDeclarations | None = None,
 ) -> dg.SensorDefinition:
     """The sensor over all steps, which requests runs of their jobs.
 
-    One stage per tick: the next is looked at when its upstream is there.
+    One stage per tick: the next is looked at when its upstream is there. Where it knows with which declarations it runs
+    (`declared`), it says when those on disk are newer.
     """
 
     tables = {table for step in steps for table in step.outputs}
@@ -56,6 +58,8 @@ def arrivals(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         end_killed_runs(context.instance, tables)
+        if declared is not None:
+            declared.note(context.instance)
         if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
         env = resources()
@@ -84,9 +88,10 @@ def arrivals(
         forget_withdrawn(steps, env)
         refused = [one.place for one in staying_refused(steps, env)]
         waits = summarised(waiting_steps(steps, env, latest=LATEST))
-        return dg.SensorResult(
-            skip_reason=dg.SkipReason(_nothing_to_do(found, given_up, refused, waits)), cursor=cursor
-        )
+        reason = _nothing_to_do(found, given_up, refused, waits)
+        if declared is not None and (outdated := declared.outdated()):
+            reason = f"{outdated} Of what runs: {reason[0].lower()}{reason[1:]}"
+        return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)
 
     return sensor
 

@@ -1,6 +1,5 @@
 """Steps to Dagster: one multi-asset per step, one asset check per rule. The adapter for everything Dagster-shaped."""
 
-import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,11 +11,10 @@ from dagster._core.storage.tags import KIND_PREFIX
 from assay.assets.dagster.dagster_metadata import asset_key, check_name
 from assay.assets.dagster.failures import in_one_sentence
 from assay.assets.dagster.freshness import freshness_events
-from assay.assets.dagster.jobs import HIDDEN
 from assay.assets.dagster.partitions import definition_of, our_key
 from assay.assets.dagster.run_events import refused_events, result_events, unchanged_events
 from assay.assets.dagster.run_recovery import beating
-from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute, place_of
+from assay.assets.steps.step import CheckSpec, NotReady, Resources, Result, Step, execute
 from assay.assets.stopping import REQUESTED
 from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.partitioning import Partitioning, shared
@@ -26,9 +24,6 @@ from assay.lineage.delivery.recorder import run_id
 
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
 REFUSED_TAG = "assay/refused"  # on a run, by itself: the tables whose batches were refused
-REFUSED_GIVEN_TAG = (
-    f"{HIDDEN}assay.refused/"  # on a run, before `place_of` a step: the fingerprint of what it was given and refused
-)
 WAITED_TAG = "assay/waited"  # on a run, by itself: a table, and what it waits for
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
@@ -139,10 +134,9 @@ def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Itera
     stopped: dict[str, str] = {}
     stopping = REQUESTED.is_set()  # somebody wants the command to stop: what has not begun is left
     for partition in [] if stopping else _partitions(context, step, env):
-        refusing = functools.partial(_remember, context, f"{REFUSED_GIVEN_TAG}{place_of(step, partition)}")
         run, force = run_of(context, step, partition), FORCE_TAG in context.run.tags
         try:
-            results.append(execute(step, env, partition, run, force=force, refused=refusing))
+            results.append(execute(step, env, partition, run, force=force))
             context.log.info("%s: %s", step.name, ", ".join(str(item.snapshot) for item in results[-1].done.writes))
         except AuditFailed as refused:
             context.log.error("%s. Nothing was published.", str(refused).rstrip("."))
@@ -172,11 +166,6 @@ def _with_others(context: dg.AssetExecutionContext, table: str) -> str:
     run = context.instance.get_run_by_id(context.run.run_id)
     others = run.tags.get(REFUSED_TAG, "").split(", ") if run else []
     return ", ".join(dict.fromkeys([*filter(None, others), table]))
-
-
-def _remember(context: dg.AssetExecutionContext, tag: str, given: str) -> None:
-    """What was refused is not asked for again: the sensor finds it at the run, whatever becomes of that."""
-    context.instance.add_run_tags(context.run.run_id, {tag: given})
 
 
 def _partitions(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Sequence[str | None]:

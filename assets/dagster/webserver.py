@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +28,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assay.asgi import BodyLimits, OwnOrigin, refusal, serve
 from assay.assets.dagster.dagster_metadata import CONSOLE
+from assay.assets.dagster.loaded import loaded_by
+from assay.assets.declared_files import DeclaredFiles
+from assay.assets.project import Project, find_project
+from assay.assets.reloading import Reloading, reloading
+from assay.assets.trial_load import broken_modules
 
 GRAPHQL = "/graphql"
 _CODE_LEVEL = "warning"
@@ -57,6 +62,9 @@ def run(port: int, kind: str, target: str, console: str = "") -> None:
     """The UI in this process, the daemon in another, and one code server for both, until one of them ends."""
     os.environ["DAGSTER_IS_DEV_CLI"] = "1"
     opts = WorkspaceOpts(workspace=[target]) if kind == "-w" else WorkspaceOpts(module_name=[target])
+    project = find_project()
+    files = DeclaredFiles(project) if project is not None else None
+    before = files.contents() if files is not None else {}  # from before anything is loaded
     with dg.DagsterInstance.get() as instance, _code_servers(instance, opts) as workspace:
         shared = WorkspaceOpts(workspace=[workspace])
         with (
@@ -64,8 +72,29 @@ def run(port: int, kind: str, target: str, console: str = "") -> None:
             WorkspaceProcessContext(
                 instance, workspace_opts_to_load_target(shared), code_server_log_level=_CODE_LEVEL
             ) as context,
+            ExitStack() as stack,
         ):
+            if project is not None and files is not None:
+                stack.enter_context(
+                    reloading(_reloading(project, files, before, context, target if kind == "-w" else ""))
+                )
             serve(guarded(create_app_from_workspace_process_context(context, live_data_poll_rate=2000), console), port)
+
+
+def _reloading(
+    project: Project, files: DeclaredFiles, before: Mapping[str, str], context: WorkspaceProcessContext, workspace: str
+) -> Reloading:
+    """The code servers load changed declarations afresh; runs that they have started go on with those of before."""
+
+    def reload() -> None:
+        for name in context.create_request_context().code_location_names:
+            context.reload_code_location(name)
+
+    def broken_before() -> Sequence[str]:
+        loaded = loaded_by(context.instance, project.name)
+        return loaded.broken if loaded is not None else ()
+
+    return Reloading(files, dict(before), reload, broken_before, lambda: broken_modules(workspace))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.sections import Report as ReportSection
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.refusals import find_refusal
+from assay.features.tables.refusals import Refusal, find_refusal, refusals
 
 EXAMPLES = 10
 
@@ -50,6 +50,13 @@ def batch_report(lake: Lake, source: Source, partition: str | None = None) -> Ba
         profile=profile,
         examples=_examples(lake, source, chosen),
     )
+
+
+def refused_after(lake: Lake, source: Source, partition: str) -> list[Refusal]:
+    """Later batches that were refused or failed, the newest first: what is published is not the latest then."""
+    found = (refusal for table in (source.raw, source.clean) for refusal in refusals(lake, table))
+    later = {str(refusal.partition): refusal for refusal in found if str(refusal.partition or "") > partition}
+    return [later[key] for key in sorted(later, reverse=True)]
 
 
 def _report(commit: Commit, source: Source) -> Report:

@@ -1,22 +1,22 @@
 """What is refused now: batches that were refused, and would be again, since neither they nor what judges them has changed.
 
-They are not to be done: they wait for another delivery, or for another declaration.
+They are not to be done: they wait for another delivery, or for another declaration. What failed is to be done again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from assay.assets.planning.plan import Chosen, stages
-from assay.assets.steps.step import Resources, Step, look
+from assay.assets.steps.step import Look, Resources, Step, look
 from assay.features.tables.refusals import Refusal, forget_refusal, refusals
 
-AGAIN = "a new delivery, a changed declaration, or a table that its rows are looked up in"
+AGAIN = "another delivery, another declaration, or other rows in a table that it refers to"
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A batch that stays refused, and the tables of its partition that cannot be made without it."""
+    """A batch that stays refused, or whose work failed, and the tables of its partition that cannot be made without it."""
 
     refusal: Refusal
     waiting: tuple[str, ...]
@@ -49,18 +49,27 @@ def staying_refused(steps: Sequence[Step], env: Resources, chosen: Chosen | None
         env: What steps use.
         chosen: Partitions to look at. Default: all.
     """
+    return _standing(steps, env, lambda kept, seen: seen.refused is not None, chosen)
+
+
+def still_failing(steps: Sequence[Step], env: Resources) -> list[Refused]:
+    """Every batch of these steps whose work failed when it was last tried, and that is still to be made."""
+    return _standing(steps, env, lambda kept, seen: kept.failed and seen.stale and seen.refused is None)
+
+
+def _standing(
+    steps: Sequence[Step], env: Resources, stands: Callable[[Refusal, Look], bool], chosen: Chosen | None = None
+) -> list[Refused]:
     env = replace(env, lake=env.lake.remembering())
     by_table = {step.outputs[0]: (step, stage) for stage in stages(steps) for step in stage}
     found: list[Refused] = []
-    for refusal in refusals(env.lake):
-        if refusal.table not in by_table:
+    for kept in refusals(env.lake):
+        if kept.table not in by_table:
             continue
-        step, stage = by_table[refusal.table]
-        wanted = (
-            chosen is None or not step.partitioning.is_partitioned or refusal.partition in chosen(step.partitioning)
-        )
-        if wanted and (still := look(step, env, refusal.partition).refused) is not None:
-            found.append(Refused(still, _waiting_for(step, stage, env, refusal.partition)))
+        step, stage = by_table[kept.table]
+        wanted = chosen is None or not step.partitioning.is_partitioned or kept.partition in chosen(step.partitioning)
+        if wanted and stands(kept, look(step, env, kept.partition)):
+            found.append(Refused(kept, _waiting_for(step, stage, env, kept.partition)))
     order = list(by_table)
     return sorted(found, key=lambda one: (one.partition or "", order.index(one.table)))
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from assay.assets.sources.deliveries import DeliveryError
-from assay.assets.sources.text import ENCODING, RESERVED, UNPARSABLE, frame_of, lines_of, undecodable
+from assay.assets.sources.text import ENCODING, UNPARSABLE, frame_of, lines_of, undecodable
+from assay.own_columns import delivered_names
 
 Fields = list[str | None]
 
@@ -95,9 +96,7 @@ def header_of(path: str, line: int, text: str) -> list[str]:
     for position, name in enumerate(names, start=1):
         if name is None or not name.strip():
             raise refuse("the header leaves this column without a name", position)
-        if name in RESERVED:
-            raise refuse("the header uses a name that Assay keeps for itself", position)
         if name in header:
             raise refuse(f"the header gives this column the name of column #{header.index(name) + 1}", position)
         header.append(name)
-    return header
+    return delivered_names(header)

@@ -6,7 +6,10 @@ from typing import NoReturn
 import polars as pl
 
 from assay.assets.sources.deliveries import DeliveryError
-from assay.assets.sources.text import ENCODING, RESERVED, UNPARSABLE, frame_of, lines_of, undecodable
+from assay.assets.sources.text import ENCODING, UNPARSABLE, frame_of, lines_of, undecodable
+from assay.own_columns import delivered_names
+
+MOST_COLUMNS = 2_000  # of a file: a frame needs memory for each column and row, whatever is in it
 
 
 class _Number(str):
@@ -16,12 +19,17 @@ class _Number(str):
 
 
 def read_jsonl(path: str, content: bytes) -> pl.DataFrame:
-    """Every line's values as strings: text as it is, other scalars and nested values as JSON text, null as null.
+    """Every line's values as strings: text as it is, other scalars and nested values as JSON text, null as null. `_json` names
+    the columns of which a record has anything but text or null.
 
-    The columns are those of all lines in order of appearance; a key that a line lacks is null. See `read_delivery`.
+    The columns are those of all lines in order of appearance; a key that a line lacks is null. See `read_delivery`. Raises
+    `DeliveryError` for a file with more than MOST_COLUMNS keys.
     """
-    columns: dict[str, list[str | None]] = {}
+    places: dict[str, list[int]] = {}
+    texts: dict[str, list[str]] = {}
     defects: dict[int, tuple[str, str]] = {}
+    others: dict[tuple[str, ...], str] = {}
+    kinds: list[str | None] = []
     rows = 0
     for number, line in enumerate(lines_of(path, content), start=1):
         if not line.strip():
@@ -31,20 +39,33 @@ def read_jsonl(path: str, content: bytes) -> pl.DataFrame:
             defects[rows] = (ENCODING if undecodable(line) else UNPARSABLE, line.removesuffix("\r"))
             values = {}
         for name, value in values.items():
-            if name not in columns:
-                if name in RESERVED:
-                    problem, action = "is a name that Assay keeps for itself", "ask the upstream to rename it"
-                    raise DeliveryError(path, problem, action, line=number, column=name)
-                columns[name] = [None] * rows
-            columns[name].append(value)
+            if name not in places:
+                if len(places) == MOST_COLUMNS:
+                    problem = f"has more than {MOST_COLUMNS:,} different keys, so that data seem to stand in the keys"
+                    raise DeliveryError(path, problem, "ask the upstream to put them into values", line=number)
+                places[name], texts[name] = [], []
+            if value is not None:
+                places[name].append(rows)
+                texts[name].append(_text(value))
+        not_texts = tuple(name for name, value in values.items() if not (value is None or type(value) is str))
+        if not_texts not in others:
+            others[not_texts] = json.dumps(delivered_names(not_texts))
+        kinds.append(others[not_texts] if not_texts else None)
         rows += 1
-        if len(values) < len(columns):
-            for name in columns.keys() - values.keys():
-                columns[name].append(None)
-    return frame_of(columns, defects, rows)
+    names = delivered_names(list(places))
+    columns = {name: _column(places[old], texts[old], rows) for name, old in zip(names, places, strict=True)}
+    return frame_of(columns, defects, rows).with_columns(pl.Series("_json", kinds, pl.String))
 
 
-def _object(line: str) -> dict[str, str | None] | None:
+def _column(places: list[int], texts: list[str], rows: int) -> pl.Series:
+    """The texts at their places among so many rows, null elsewhere."""
+    values = pl.Series(texts, dtype=pl.String)
+    if len(places) == rows:
+        return values
+    return pl.Series([None], dtype=pl.String).new_from_index(0, rows).scatter(places, values)
+
+
+def _object(line: str) -> dict[str, object] | None:
     """The named values of a line, or None if it is not one JSON object with distinct, non-blank names."""
     try:
         value = json.loads(
@@ -55,7 +76,7 @@ def _object(line: str) -> dict[str, str | None] | None:
         if "\\u" in line:
             # An escaped half of a surrogate pair is legal JSON syntax, but no text.
             "".join(map(_text, ([*value], *value.values()))).encode()
-        return {name: None if item is None else _text(item) for name, item in value.items()}
+        return value
     except (ValueError, RecursionError):
         return None
 

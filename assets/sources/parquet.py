@@ -5,7 +5,7 @@ from io import BytesIO
 import polars as pl
 
 from assay.assets.sources.deliveries import DeliveryError
-from assay.assets.sources.text import RESERVED
+from assay.own_columns import delivered_names
 
 
 def read_parquet(path: str, content: bytes) -> pl.DataFrame:
@@ -15,9 +15,7 @@ def read_parquet(path: str, content: bytes) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         action = "ask the upstream to re-send it: it was cut off, or is not Parquet"
         raise DeliveryError(path, f"is not a readable Parquet file ({type(error).__name__})", action) from None
-    if taken := RESERVED.intersection(frame.columns):
-        problem, action = "is a name that Assay keeps for itself", "ask the upstream to rename it"
-        raise DeliveryError(path, problem, action, column=min(taken))
+    frame.columns = delivered_names(frame.columns)
     ours = (
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_row_number"),
         pl.lit(None, pl.String).alias("_defect"),

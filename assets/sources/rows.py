@@ -12,6 +12,7 @@ from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.errors import AssayError, plural
 from assay.features.tables.by_time import greatest_time, rows_from
+from assay.own_columns import delivered_name
 from assay.project_folder import project_folder
 from assay.settings import Settings
 
@@ -54,23 +55,23 @@ class Rows(SourceReader):
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
         from assay.assets.sources.sql import read_changes
 
-        since, seen, state = None, None, reading.table()
+        since, seen, state, cursor = None, None, reading.table(), delivered_name(self.cursor)
         if state is not None:
-            if self.cursor not in state.schema:
+            if cursor not in state.schema:
                 raise AssayError(
                     f"raw/{reading.source} has no column {self.cursor!r} to go on from: it was read by another cursor. Name "
                     "that one, or give the source another name."
                 )
-            latest = greatest_time(state, self.cursor, datetime.now(UTC) + CLOCK_SKEW)
+            latest = greatest_time(state, cursor, datetime.now(UTC) + CLOCK_SKEW)
             since = None if latest is None else latest - self.overlap
-            seen = rows_from(state, self.cursor, since).collect()
+            seen = rows_from(state, cursor, since).collect()
         url, setting = self.url(reading.settings), url_setting(self.connection)
         changes = read_changes(url, self.table, self.cursor, reading.key, since, seen, setting=setting)
         if changes.is_empty():
             raise NothingDelivered(f"{reading.source} has no changes since {since or 'it was first read'}.")
         content = changes.drop("_row_number", strict=False).write_ndjson().encode()
         path = f"{reading.source}/extract-{reading.partition}.ndjson"
-        ahead = changes.filter(pl.col(self.cursor) > datetime.now(UTC) + CLOCK_SKEW).height
+        ahead = changes.filter(pl.col(cursor) > datetime.now(UTC) + CLOCK_SKEW).height
         remark = (
             f"{plural(ahead, 'row')} with a {self.cursor} in the future; reading goes on where it was." if ahead else ""
         )

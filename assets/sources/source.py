@@ -4,6 +4,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from assay.assets.sources.files import Files
 from assay.assets.sources.leftovers import described
 from assay.assets.sources.reader import SourceReader
@@ -11,6 +13,7 @@ from assay.assets.sources.rows import Rows
 from assay.checks import Contract
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
+from assay.features.storage.parquet_files import stored_type
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
@@ -59,6 +62,12 @@ class Source:
             raise AssayError(f"Source name {self.name!r}: use letters, digits and underscores; it names tables.")
         if not self.key:
             raise AssayError(f"Source {self.name!r} needs a key: the columns that identify a row.")
+        for column in compiled(self.contract).columns:
+            if stored_type(column.dtype) is None:
+                raise AssayError(
+                    f"Source {self.name!r}: column {column.name!r} of the contract {self.contract.__name__} is {column.dtype}, "
+                    f"which a table cannot hold. {_instead(column.dtype)}"
+                )
         if patterns := [column.name for column in compiled(self.contract).columns if column.pattern is not None]:
             raise AssayError(
                 f"Source {self.name!r}: its tables and checks need known columns, but {patterns[0]!r} of the contract "
@@ -98,6 +107,17 @@ class Source:
     def releases(self) -> str:
         """Decisions about quarantined rows."""
         return Kind.RELEASES.table(self.name)
+
+
+def _instead(dtype: pl.DataType) -> str:
+    """What to declare in place of a type that tables do not have."""
+    if isinstance(dtype, pl.Duration):
+        return "Declare a whole number and name the unit, such as elapsed_ms: int."
+    if isinstance(dtype, pl.Datetime):
+        return "Declare a Timestamp (microseconds, UTC), or a text where nanoseconds count."
+    if dtype.is_nested():
+        return "Declare what is inside of it in types that tables have: numbers, texts, days and Timestamps."
+    return "Declare a number, a text, a day or a Timestamp."
 
 
 def unread(source: Source, settings: Settings, seen: bytes = b"") -> list[str]:

@@ -13,6 +13,7 @@ from assay.assets.lacking import DENIED, FULL, READ_ONLY, SETTING, UNREACHABLE, 
 from assay.assets.sources.sql_values import INSTANT, Reads, UnfitColumn, frame_of_rows, read_far_times_as_text, reads
 from assay.errors import AssayError
 from assay.optional import require
+from assay.own_columns import delivered_name, delivered_names
 
 _CHUNK = 50_000
 
@@ -106,8 +107,8 @@ def read_changes(
             if column not in reflected.columns:
                 names = ", ".join(reflected.columns.keys())
                 raise AssayError(f"{place} has no column {column!r}; it has {names}")
-        columns = {column.name: reads(column.type, dialect) for column in reflected.columns}
-        if columns[cursor_column].dtype != INSTANT:
+        columns = {delivered_name(column.name): reads(column.type, dialect) for column in reflected.columns}
+        if reads(reflected.columns[cursor_column].type, dialect).dtype != INSTANT:
             declared = reflected.columns[cursor_column].type
             if isinstance(declared, sa.DateTime):
                 raise AssayError(f"{place}, column {cursor_column} has no time zone: declare it `timestamptz`")
@@ -116,6 +117,7 @@ def read_changes(
                 "read by it. Declare it TIMESTAMP (in SQLite: text in ISO 8601 with a zone), or name another cursor."
             )
         query = _query(reflected, cursor_column, since, dialect)
+        cursor_column, keys = delivered_name(cursor_column), delivered_names(keys)
         try:
             chunks = _chunks(connection, query, columns, cursor_column)
         except DataError:

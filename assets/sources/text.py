@@ -12,10 +12,6 @@ from assay.assets.sources.deliveries import DeliveryError
 
 UNPARSABLE, ENCODING = "unparsable", "encoding"
 HEAD = 4096
-# The names that Assay adds to what was delivered.
-RESERVED = frozenset(
-    {"_row_number", "_defect", "_line", "_source_file", "_source_sha256", "_batch_id", "_ingested_at", "partition_key"}
-)
 
 _SURROGATE = re.compile("[\udc80-\udcff]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -55,7 +51,7 @@ def shown(text: str) -> str:
 
 
 def frame_of(
-    columns: Mapping[str, Sequence[str | None]], defects: Mapping[int, tuple[str, str]], rows: int
+    columns: Mapping[str, Sequence[str | None] | pl.Series], defects: Mapping[int, tuple[str, str]], rows: int
 ) -> pl.DataFrame:
     """String columns and the three of ours. `defects` maps a record's index to its kind and its text."""
     kinds: list[str | None] = [None] * rows

@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 
 from assay.checks import Contract, Outcome, SpilledOutcome, contract_info, contract_rules
-from assay.checks.contract.compile import is_link
 from assay.checks.contract.rules import DtypeRule, SetRule
 from assay.errors import AssayError
+from assay.own_columns import is_link
 
 LINK = ("_source_sha256", "_row_number")
 #: Which decision let a row of a clean table in, or was last made about a row of a quarantine table.

@@ -51,6 +51,7 @@ _LINKS = {
     "_ingested_at": "When the bytes came in (UTC).",
     "_defect": "What is wrong with a record that could not be read.",
     "_line": "Such a record as it was delivered.",
+    "_json": "The columns of which the record has a JSON value that is no text: a number, true, false, an array or an object.",
     "_rules": "The rules that the row broke.",
     "_contract": "Version of the contract that said so.",
     "_status": "held, released, rejected, expired or void: what became of the row.",

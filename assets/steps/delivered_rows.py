@@ -18,9 +18,11 @@ from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
 from assay.errors import AssayError, refuse_case_twins
+from assay.own_columns import delivered_name, is_link
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
 # A day on which everything was sent before is a batch of no rows, which is still a batch.
+_READERS = ("_row_number", "_defect", "_line", "_json")  # which a reader may give
 _LINKS = {
     "_row_number": pl.Int64(),
     "_defect": pl.String(),
@@ -122,7 +124,7 @@ class DeliveredRows:
             for frame in self.source.reader.blocks(delivery):
                 agreed = frame
                 if not self.source.reader.extracts:
-                    agreed = _as_agreed(self.source, delivery, _numbered(frame, rows))
+                    agreed = _as_agreed(self.source, delivery, _numbered(_apart(frame, delivery), rows))
                 if columns is not None and agreed.schema != columns:
                     raise DeliveryError(
                         delivery.path,
@@ -148,6 +150,16 @@ class DeliveredRows:
             )
 
 
+def _apart(frame: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:
+    """The frame, of which no column but a reader's own has the name of one of ours."""
+    taken = [name for name in frame.columns if is_link(name) and name not in _READERS]
+    for name in taken:
+        if delivered_name(name) in frame.columns:
+            problem = f"has both {name!r} and {delivered_name(name)!r}, and the first is kept under the second name"
+            raise DeliveryError(delivery.path, problem, "have the reader rename one")
+    return frame.rename({name: delivered_name(name) for name in taken}) if taken else frame
+
+
 def _numbered(frame: pl.DataFrame, before: int) -> pl.DataFrame:
     missing = {
         "_row_number": pl.int_range(before + 1, before + pl.len() + 1, dtype=pl.Int64),
@@ -168,7 +180,7 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         raise DeliveryError(delivery.path, str(problem), delivery.how_to_correct) from None
     columns = compiled(source.contract).columns
     expected = {column.name: str(column.dtype) for column in columns if column.required}
-    delivered = {name: str(dtype) for name, dtype in frame.schema.items() if not name.startswith("_")}
+    delivered = {name: str(dtype) for name, dtype in frame.schema.items() if not is_link(name)}
     drift = compare_columns(expected, delivered)
     action = f"{delivery.how_to_correct}, or change the contract"
     if drift.missing:

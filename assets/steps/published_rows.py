@@ -13,7 +13,7 @@ from assay.checks.contract.rules import SetRule
 from assay.checks.profiles.profile import profile
 from assay.checks.profiles.profile_state import ProfileState
 from assay.checks.validation.uniqueness import published_prints
-from assay.features.storage.parquet_files import PARTITION, in_files
+from assay.features.storage.parquet_files import PARTITION, in_files, in_stored_form
 from assay.features.tables.key_index import KeyIndex
 from assay.features.tables.lake import TableState
 
@@ -54,7 +54,9 @@ class With:
 
     def having(self, rule: SetRule, prints: pl.Series) -> pl.LazyFrame:
         earlier = [] if self.published is None else [self.published.having(rule, prints)]
-        return pl.concat([*earlier, self.rows], how="diagonal_relaxed")
+        # A time of day would lose its fraction where Polars made one type of two.
+        rows = self.rows.with_columns(in_stored_form(self.rows.collect_schema()))
+        return pl.concat([*earlier, rows], how="diagonal_relaxed")
 
 
 @dataclass(slots=True)

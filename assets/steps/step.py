@@ -152,13 +152,11 @@ def execute(
     step_run: Run | None = None,
     *,
     force: bool = False,
-    refused: Callable[[str], None] = lambda given: None,
     remembered: bool = True,
 ) -> Result:
     """Run one step for one partition. Nothing is computed when its outputs already hold the result of these inputs
-    (`force` computes all the same). `refused` gets the fingerprint of what the step was given and does not take. Unless it
-    is not to be `remembered`, the lake keeps with the reason that a batch was refused, or that its work failed. Raises
-    NotReady, AuditFailed (nothing published) or any AssayError."""
+    (`force` computes all the same). That a batch was refused, or its work failed, the lake keeps with the reason, unless it
+    is not to be `remembered`. Raises NotReady, AuditFailed (nothing published) or any AssayError."""
 
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
@@ -177,10 +175,8 @@ def execute(
     try:
         preview, done = run(env.lake, env.recorder, work, body)
     except AuditFailed as problem:
-        if given:
-            refused(given[-1])
-            if remembered:
-                _remember(step, env, work, given[-1], str(problem))
+        if given and remembered:
+            _remember(step, env, work, given[-1], str(problem))
         raise
     except (NotReady, Conflict):  # it waits, or is tried again
         raise
@@ -192,14 +188,14 @@ def execute(
         raise
     finally:
         env.hashes.save()
-    with suppress(AssayError, OSError):  # what is written is not refused, whatever is kept
+    with suppress(Exception):  # what is written is not refused, whatever is kept
         forget_refusal(env.lake, step.outputs[0], partition)
     return Result(step, partition, done, preview)
 
 
 def _remember(step: Step, env: Resources, work: Work, given: str, problem: str) -> None:
     """What cannot be kept is refused once more: the refusal itself is not to be lost over it."""
-    with suppress(AssayError, OSError):
+    with suppress(Exception):
         keep_refusal(
             env.lake,
             Refusal(
@@ -250,7 +246,7 @@ def _refused(step: Step, tx: Transaction, env: Resources) -> Refusal | None:
     """The refusal of exactly what the step would be given now, judged by the same declaration."""
     try:
         refusal = find_refusal(env.lake, step.outputs[0], tx.work.partition)
-    except (AssayError, OSError):  # running it says what is wrong
+    except Exception:  # running it says what is wrong
         return None
     return refusal if refusal is not None and refusal.given == _given(step, tx) else None
 

@@ -36,13 +36,7 @@ from assay.checks.contract.rules import (
 from assay.checks.contract.satisfiable import require_satisfiable
 from assay.checks.text.predicates import canonical
 from assay.errors import AssayError
-
-PARTITION_KEY = "partition_key"
-
-
-def is_link(name: str) -> bool:
-    """Whether a column carries the way back to the source instead of data: it passes through untouched."""
-    return name.startswith("_") or name == PARTITION_KEY
+from assay.own_columns import PARTITION_KEY, delivered_name, is_link
 
 
 def compile_columns(schema: pa.DataFrameSchema) -> tuple[Column, ...]:
@@ -93,7 +87,9 @@ def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:
     if column.default is not None:
         raise AssayError(f"{where}: a default would hide what the source left out; remove it")
     if is_link(name):
-        raise AssayError(f"{where}: this name is reserved for links to the source; rename the column")
+        raise AssayError(
+            f"{where}: Assay's own column has this name. An upstream's is kept as {delivered_name(name)!r}: declare that"
+        )
     dtype = _dtype(where, column.dtype.type)
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
         raise AssayError(f"{where}: a time needs a zone; annotate it with assay.checks.Timestamp (microseconds, UTC)")

@@ -284,8 +284,8 @@ def rule(*, name: str | None = None, severity: Any = Severity.QUARANTINE) -> Cal
         def not_after_delivery(cls) -> pl.Expr:
             return pl.col("event_time").dt.date() <= pl.col("partition_key").str.to_date()
 
-    The expression reads the contract's columns with their contract types, `partition_key` and the columns that start
-    with "_". A row for which it is null is valid.
+    The expression reads the contract's columns with their contract types, `partition_key` and the other columns that Assay
+    adds (`_source_file`, …). A row for which it is null is valid.
 
     Args:
         name: The rule's name in reports, checks and quarantine. Default: the method's.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandera.polars as pa
 
-from assay.checks.contract.compile import is_link
 from assay.errors import AssayError
+from assay.own_columns import is_link
 
 
 def templates(schema: pa.DataFrameSchema) -> pa.DataFrameSchema:

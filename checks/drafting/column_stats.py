@@ -1,21 +1,23 @@
 """What a table's rows show about each column: the evidence from which a contract is drafted, with its counts."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import Any
 
 import polars as pl
 
-from assay.checks.contract.compile import is_link
 from assay.checks.contract.field import FieldOptions
 from assay.checks.contract.rules import Column
 from assay.checks.drafting.pattern_inference import common_pattern
 from assay.checks.text.pii_detection import personal_class
 from assay.checks.text.predicates import no_card_number, no_email, not_empty
 from assay.checks.validation.parse import typed
-from assay.checks.validation.reading import DEFECT
+from assay.checks.validation.reading import DEFECT, JSON
+from assay.own_columns import is_link
 
 #: A property that this share of the values has is proposed; the rest would break the rule, and is counted.
 SHARE = 0.98
@@ -39,7 +41,7 @@ class ColumnStats:
 
     misfits: values that are not of `dtype`. values: the listed values, unlisted: rows with a value that is too rare for the
     list. pattern_misfits: values that do not match `pattern`. negative: values below zero. blank, emails, cards: texts
-    that are blank, hold an address or a card number. naive: times without a zone.
+    that are blank, hold an address or a card number. naive: times without a zone. other_kinds: JSON values that are no texts.
     """
 
     name: str
@@ -62,6 +64,7 @@ class ColumnStats:
     blank: int = 0
     emails: int = 0
     cards: int = 0
+    other_kinds: int = 0
 
     @property
     def present(self) -> int:
@@ -93,10 +96,22 @@ def column_stats(frame: pl.DataFrame) -> TableStats:
     """What the rows of a table show. Columns that link to the source are left out."""
     defective = frame[DEFECT].is_not_null().sum() if DEFECT in frame.columns else 0
     rows = frame.filter(pl.col(DEFECT).is_null()) if DEFECT in frame.columns else frame
+    others = _other_kinds(rows)
     rows = rows.select(name for name in rows.columns if not is_link(name))
-    columns = tuple(stats_of(rows[name]) for name in rows.columns)
+    columns = tuple(replace(one, other_kinds=others.get(one.name, 0)) for one in map(stats_of, rows))
     key, repeats = _key(rows, columns)
     return TableStats(rows.height, int(defective), columns, key, repeats, tuple(_dependencies(rows, columns, key)))
+
+
+def _other_kinds(rows: pl.DataFrame) -> dict[str, int]:
+    """How many values of each column are JSON of another kind than text, where the reader says so."""
+    if JSON not in rows.columns:
+        return {}
+    counts = rows[JSON].drop_nulls().value_counts()
+    found: Counter[str] = Counter()
+    for names, count in counts.iter_rows():
+        found.update(dict.fromkeys(json.loads(names), count))
+    return found
 
 
 def stats_of(values: pl.Series) -> ColumnStats:

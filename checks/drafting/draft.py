@@ -109,6 +109,8 @@ def _arguments(column: ColumnStats, stats: TableStats) -> Iterator[str]:
         yield f'pii="{column.pii}"'
     if column.naive:
         yield "naive_utc=True"
+    if column.dtype == pl.String and column.other_kinds:
+        yield "coerce=True"
     if column.dtype == pl.String and column.present and column.blank <= (1 - SHARE) * column.present:
         if column.pii in ("free_text", "name"):
             yield "not_empty=True"
@@ -144,6 +146,9 @@ def _never_negative(column: ColumnStats) -> bool:
 def _evidence(column: ColumnStats, stats: TableStats) -> Iterator[str]:
     if column.rows and not column.present:
         yield f"No values in {_rows(column.rows)}: the type is a guess."
+    if column.dtype == pl.String and column.other_kinds:
+        others = _of(column.other_kinds, column.present)
+        yield f"{others} values are JSON numbers, arrays or the like: text all the same?"
     if stats.key == (column.name,):
         unique = f"{_of(column.distinct, column.present)} values are distinct: the key?"
         yield unique + (f" {_rows(stats.repeats)} repeat a value and would leave." if stats.repeats else "")

@@ -8,11 +8,11 @@ from typing import Literal
 import polars as pl
 
 from assay.checks.contract.columns import compare_columns
-from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Contract, compiled
 from assay.checks.drafting.column_stats import FEW_ROWS, stats_of
 from assay.checks.schema_diff.rename_matching import match_renames
 from assay.checks.schema_diff.units import unit_shift
+from assay.own_columns import is_link
 
 Kind = Literal["dropped", "added", "renamed", "retyped", "reordered", "unit_shifted"]
 Against = Literal["contract", "previous"]

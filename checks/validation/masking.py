@@ -4,10 +4,10 @@ import re
 
 import polars as pl
 
-from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Contract, compiled
 from assay.checks.text.predicates import EMAIL, card_spans
 from assay.checks.validation.parse import held
+from assay.own_columns import is_link
 
 PREVIEW_ROWS = 10
 READER_COLUMNS = ("_defect", "_line")

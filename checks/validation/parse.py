@@ -3,6 +3,7 @@
 import polars as pl
 
 from assay.checks.contract.rules import Column
+from assay.checks.validation.json_values import from_json
 
 _INTEGER = r"^[+-]?[0-9]+$"
 _FLOAT = r"^[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
@@ -24,8 +25,9 @@ _UNITS = {"ms": 86_400_000, "us": 86_400_000_000}
 def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
     """`value` of dtype `source` as the column's type; null where that is not possible.
 
-    Text is parsed strictly (ISO 8601 for times; fractions beyond a microsecond are cut). Numbers change type only when the
-    value stays the same, in lists and structs too. Timestamps without a zone are read only if the field says `naive_utc`.
+    Text is parsed strictly (ISO 8601 for times; fractions beyond a microsecond are cut; JSON for lists and structs). Numbers
+    change type only when the value stays the same, in lists and structs too. Timestamps without a zone are read only if the
+    field says `naive_utc`.
     Other conversions happen only if the field says `coerce`.
     """
     target = column.dtype
@@ -139,6 +141,8 @@ def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
         return pl.when(exact.cast(target, strict=False).is_not_null()).then(moment)
     if isinstance(target, (pl.Enum, pl.Categorical)):
         return text.cast(target, strict=False)
+    if target.is_nested():
+        return from_json(text, target)
     return pl.lit(None, dtype=target)
 
 

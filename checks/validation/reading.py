@@ -1,5 +1,6 @@
 """How batches of certain columns and types are read and judged: expressions that are made once for all batches alike."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -7,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled
 from assay.checks.contract.rules import (
     Column,
@@ -21,9 +21,13 @@ from assay.checks.contract.rules import (
 )
 from assay.checks.validation.parse import far, held, may_be_far, typed
 from assay.checks.validation.uniqueness import fingerprint
+from assay.own_columns import is_link
 
 #: The link column that says what a reader could not read in a record (null: nothing).
 DEFECT = "_defect"
+
+#: The link column that names the columns of which a record has a JSON value that is no text, as a JSON array.
+JSON = "_json"
 
 # Internal columns; no delivered column starts with a control character.
 INTERNAL = "\x1f"
@@ -105,9 +109,17 @@ class Reading:
         if name not in self.delivered:
             return pl.lit(None, dtype=column.dtype)
         value = typed(pl.col(name), self.delivered[name], column)
+        if is_json_text(column, self.delivered):
+            value = pl.when(~pl.col(JSON).str.contains(json.dumps(name), literal=True).fill_null(False)).then(value)
         # A text is read as a time of the years that there are, or not at all; to ask again would read it again.
         certain = not self.converted(name, doubts) or self.delivered[name] == pl.String
         return value if certain else held(value, column.dtype)
+
+
+def is_json_text(column: Column, delivered: pl.Schema) -> bool:
+    """Whether a column of texts may have been delivered as JSON of other kinds, which are no texts unless the field says
+    `coerce`."""
+    return JSON in delivered and column.dtype == pl.String and not column.coerce
 
 
 @lru_cache(64)
@@ -115,7 +127,11 @@ def reading_of(plan: Compiled, types: tuple[tuple[str, pl.DataType], ...]) -> Re
     """The reading of batches with these delivered columns and types."""
     delivered = pl.Schema(types)
     present = [column for column in plan.columns if column.name in delivered]
-    same = frozenset(column.name for column in present if delivered[column.name] == column.dtype)
+    same = frozenset(
+        column.name
+        for column in present
+        if delivered[column.name] == column.dtype and not is_json_text(column, delivered)
+    )
     distant = [column for column in present if column.name in same and may_be_far(column.dtype)]
     floats = [column.name for column in present if column.dtype.is_float()]
     checked = [("far", column.name, far(pl.col(column.name), column.dtype)) for column in distant]

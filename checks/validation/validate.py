@@ -9,7 +9,6 @@ from typing import Generic, TypeVar, cast
 import polars as pl
 
 from assay.checks.contract.columns import require_columns
-from assay.checks.contract.compile import is_link
 from assay.checks.contract.contract import Compiled, Contract, for_delivery
 from assay.checks.contract.field import Severity
 from assay.checks.contract.rules import CountRule, PanderaRule, Rule, TableRule
@@ -17,19 +16,20 @@ from assay.checks.validation.batch_counts import BatchCounts, batch_counts
 from assay.checks.validation.blocks import Blocks
 from assay.checks.validation.foreign_keys import Frame, LookupRows, existing_values
 from assay.checks.validation.leaving_rows import RULES, leaving_rows
-from assay.checks.validation.reading import DEFECT, Reading, reading_of
+from assay.checks.validation.reading import DEFECT, JSON, Reading, reading_of
 from assay.checks.validation.report import Report, RuleResult, rule_result
 from assay.checks.validation.rule_evaluation import Verdicts, judged
 from assay.checks.validation.scan import Scan, scan_batch
 from assay.checks.validation.uniqueness import AllRows, PublishedRows
 from assay.errors import AssayError
+from assay.own_columns import is_link
 from assay.row_source import RowSource
 
 T = TypeVar("T")
 
 #: What readers say about records that they cannot read; always reported when the batch has the column `_defect`.
 READER_DEFECTS = ("unparsable", "encoding")
-_READER_COLUMNS = (DEFECT, "_line", RULES)
+_READER_COLUMNS = (DEFECT, "_line", JSON, RULES)
 
 
 @dataclass(slots=True)
@@ -101,8 +101,8 @@ def validate(
     """Validate a batch.
 
     Args:
-        frame: The contract's columns as text or already typed. Columns that start with "_" and `partition_key` are links to
-            the source and pass through. `_defect` marks records that the reader could not read: they break
+        frame: The contract's columns as text or already typed. The columns that Assay adds to rows (`_row_number`,
+            `partition_key`, …) pass through. `_defect` marks records that the reader could not read: they break
             `row.<defect>` only.
         contract: What must hold.
         lookup_tables: Table name to frame, for foreign keys. Of a large table, give an object that says which values it has

@@ -28,6 +28,7 @@ from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
 from assay.features.views.timestamps import instant
+from assay.own_columns import is_link
 
 _SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
@@ -172,7 +173,7 @@ def _outputs(view: str, asked: Sequence[Reference], features: Sequence[str]) -> 
     outputs: dict[str, str] = {}
     for reference in asked:
         if reference.feature == "*":
-            outputs |= {name: outputs.get(name, name) for name in features if not name.startswith("_")}
+            outputs |= {name: outputs.get(name, name) for name in features if not is_link(name)}
         elif reference.feature not in features:
             raise AssayError(f"{view!r} has no feature {reference.feature!r} (it has: {', '.join(sorted(features))}).")
         elif outputs.get(reference.feature, reference.output) != reference.output:

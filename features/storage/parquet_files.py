@@ -49,18 +49,31 @@ def storable(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     """The frame with types that Delta and every engine read back alike.
 
     Fixed-size vectors become lists (a fixed-size list written to Delta cannot be scanned by polars), categories become
-    strings. Raises AssayError for types that would be lost or reinterpreted, naming the column and the cast to make.
+    strings, times of day their ISO 8601 text, and unsigned numbers wider ones (UInt64 a Decimal of 20 digits, as Spark reads it).
+    Raises AssayError for types that would be lost or reinterpreted, naming the column and the cast to make.
     """
-    casts = {}
     for name, dtype in frame.schema.items():
-        target = _storable_type(dtype)
-        if target is None:
+        if stored_type(dtype) is None:
             raise AssayError(
                 f"{table}: column {name!r} has type {dtype}, which Delta cannot store without changing it. {_advice(dtype)}"
             )
-        if target != dtype:
-            casts[name] = target
-    return frame.cast(casts) if casts else frame
+    return frame.with_columns(in_stored_form(frame.schema))
+
+
+def in_stored_form(schema: pl.Schema) -> list[pl.Expr]:
+    """For each column whose type is another one in a table, its values as they are there."""
+    forms = []
+    for name, dtype in schema.items():
+        target, column = stored_type(dtype), pl.col(name)
+        if target is not None and target != dtype:
+            # A cast would cut fractions of a second.
+            forms.append(column.dt.to_string("%H:%M:%S%.f") if isinstance(dtype, pl.Time) else column.cast(target))
+    return forms
+
+
+def stored_type(dtype: pl.DataType) -> pl.DataType | None:
+    """The type that a column of this one has in a table; None where none holds its values without changing them."""
+    return pl.String() if isinstance(dtype, pl.Time) else _storable_type(dtype)
 
 
 def _storable_type(dtype: pl.DataType) -> pl.DataType | None:
@@ -72,6 +85,8 @@ def _storable_type(dtype: pl.DataType) -> pl.DataType | None:
         return pl.String()
     if isinstance(dtype, pl.UInt8 | pl.UInt16 | pl.UInt32):  # widened: nothing is lost
         return pl.Int64() if isinstance(dtype, pl.UInt32) else pl.Int32()
+    if isinstance(dtype, pl.UInt64):
+        return pl.Decimal(20, 0)
     if isinstance(dtype, pl.List | pl.Array):
         inner = _storable_type(_instance(dtype.inner))
         return pl.List(inner) if inner is not None else None

@@ -1,6 +1,8 @@
 """Handing over a batch without Dagster gives what a delivered file gives: rows, quarantine, bytes, lineage."""
 
 from dataclasses import dataclass, replace
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,44 @@ def test_rows_as_dicts_are_a_frame_and_raw_keeps_one_type(new_shop: Any) -> None
         AssayError, match="raw/orders: column 'amount' is Float64 in the table and String in the new rows"
     ):
         store.ingest(orders(new_shop), frame(2, 5.0).cast(pl.String), new_shop.day(2))
+    store.recorder.close()
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_times_of_day_and_large_numbers_are_kept_to_the_last_digit_and_are_keys(form: str, tmp_path: Path) -> None:
+    """In a table they are text and a decimal of 20 digits; what is delivered later is compared with them as declared."""
+
+    class Readings(assay.Contract):
+        number: pl.UInt64 = assay.Field(key=True)
+        at: pl.Time = assay.Field(key=True)
+        next: pl.UInt64 = assay.Field(ge=2**63, nullable=True)
+
+    source = assay.Source(
+        name="readings",
+        reader=assay.Files("{day}/*", (".csv", ".parquet")),
+        contract=Readings,
+        key=("number", "at"),
+        event_time="",
+        partitioning=Partitioning.daily(date(2026, 3, 1)),
+    )
+    store, big = assay.open(home=tmp_path / "home"), 2**64 - 1
+
+    def hand_over(day: str, *rows: tuple[int, time]) -> Any:
+        batch = pl.DataFrame(rows, {"number": pl.UInt64, "at": pl.Time}, orient="row").with_columns(
+            next=pl.col("number")
+        )
+        file = tmp_path / f"{day}.{form}"
+        batch.write_parquet(file) if form == "parquet" else batch.write_csv(file)
+        return store.ingest(source, file, day)
+
+    first = hand_over("2026-03-01", (big, time(14, 3, 0, 500)), (big, time(14, 3)))
+    assert (first.rows_clean, first.rows_quarantined) == (2, 0)
+    clean = store.table("clean/readings").scan().sort("at").collect()
+    assert clean["at"].to_list() == ["14:03:00", "14:03:00.000500"]
+    assert clean.schema["number"] == pl.Decimal(20, 0)
+    assert clean["number"].to_list() == [Decimal(big)] * 2
+    again = hand_over("2026-03-02", (big, time(14, 3)), (big - 1, time(14, 3)))
+    assert (again.rows_clean, again.rows_quarantined) == (1, 1), "one was published the day before"
     store.recorder.close()
 
 

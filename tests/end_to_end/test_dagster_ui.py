@@ -82,8 +82,8 @@ def page(served: Served) -> Iterator[Page]:
 def test_nodes_of_one_name_are_told_apart_and_only_what_refused_is_red(page: Page, served: Served) -> None:
     ui = f"http://127.0.0.1:{served.port}"
     page.goto(f"{ui}/assets/clean/orders?view=lineage&lineageScope=neighbors&lineageDepth=1")
-    see(page, "raw", "clean", "features", "1 / 2 Passed")  # groups, by name
-    assert drawn_in(page, "red") == ["1 / 2 Passed"]
+    see(page, "raw", "clean", "features", "2 / 3 Passed")  # groups, by name
+    assert drawn_in(page, "red") == ["2 / 3 Passed"]
     page.goto(f"{ui}/assets/raw/orders?view=checks&checkDetail=delivery")
     see(page, "resent", "Failed")
     page.get_by_text("'amount' is missing (there is a new column 'amount_eur': renamed?)").first.wait_for()
@@ -105,6 +105,13 @@ def test_rows_that_went_to_quarantine_as_agreed_are_passed_with_their_count_and_
     page.get_by_text("quarantine/orders").first.wait_for()
     assert page.url.startswith(f"http://127.0.0.1:{served.console}/graph?"), "where the console is now"
     assert page.get_by_text("Dagster asset").get_attribute("href") == "/dagster/assets/quarantine/orders"
+
+
+def test_what_cannot_be_judged_yet_is_not_evaluated_and_not_green(page: Page, served: Served) -> None:
+    page.goto(f"http://127.0.0.1:{served.port}/assets/clean/orders?view=checks&checkDetail=volume")
+    see(page, "volume", "Not evaluated")
+    page.get_by_text("Not evaluated before there are 5 earlier batches.").first.wait_for()
+    assert "Not evaluated" not in " ".join(drawn_in(page, "green"))
 
 
 def test_a_failed_run_is_one_sentence_and_says_who_launched_it(page: Page, served: Served) -> None:

@@ -10,6 +10,7 @@ from assay.features.tables.lake import Lake
 from assay.lineage.outline import shorten
 from assay.lineage.tracing.impact import Affected, impact
 from assay.web.html import PageError, link, page
+from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, style_of, table_kind
 
 NEWEST = 30  # versions of a table that are followed unless all are asked for: their number grows with every day
@@ -34,6 +35,7 @@ def impact_page(lake: Lake, request: Request) -> Response:
     ]
     return page(
         "impact.html",
+        missing=MissingBatches(lake).of(table),
         origin=downstream.origin_text,
         here=link(f"/impact/{table}"),
         graph=graph_link(dataset_id(table, int(text) if text else None)),

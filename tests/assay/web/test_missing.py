@@ -108,6 +108,7 @@ def test_the_graph_marks_every_table_that_lacks_a_day_now_and_not_in_the_past(ow
     assert cards and all(f"{NEXT} was refused" in words for words in cards), cards
     assert f"1 day missing . {NEXT} was refused by raw/tickets: tickets/drop.csv" in page.text
     assert page.links(href="/versions/clean/tickets#refused")
+    assert f"1 day missing . {NEXT} was refused" in Page(client.get("/impact/clean/tickets").text).text
     assert "refused" not in client.get(f"{address}&as_of=2099-01-01T00:00").text
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -18,10 +19,13 @@ from starlette.testclient import TestClient
 
 from assay.assets import outages
 from assay.assets.dagster import to_dagster
+from assay.assets.dagster.definitions import definitions_of
 from assay.assets.dagster.history import RanRun, unresolved
-from assay.assets.dagster.materialize import materialize
+from assay.assets.dagster.jobs import job_name
+from assay.assets.dagster.materialize import materialize, open_instance
 from assay.assets.declarations import declarations
 from assay.assets.planning.pending import consequences
+from assay.assets.steps.step import execute
 from assay.assets.stopping import finish_gently
 from assay.cli import main
 from assay.diagnosis import diagnose
@@ -110,10 +114,8 @@ def test_status_names_of_a_failed_run_only_what_is_still_missing(shop: Any, assa
     assert assay("materialize", "--partition", shop.day(4))[0] == 3
     code, found = assay("status", "--json")
     (failed,) = found["failed"]
-    assert (code, failed["partition"], failed["assets"]) == (3, shop.day(4), ["features/spending"]), (
-        "the others are published"
-    )
-    assert len(failed["problems"]) == 1
+    assert (code, failed["partition"], failed["table"]) == (3, shop.day(4), "features/spending"), "the others are there"
+    assert failed["problem"].startswith("view 'spending' could not be computed")
     assert found["refused"] == []
     shop.redeclare(lambda text: text.replace('pl.col("amount").str.len_chars().sum()', 'pl.col("amount").sum()'))
     declarations.cache_clear()
@@ -121,6 +123,25 @@ def test_status_names_of_a_failed_run_only_what_is_still_missing(shop: Any, assa
     code, found = assay("status", "--json")
     assert (code, found["failed"], found["up_to_date"]) == (0, [], True)
     assert assay("status")[1].startswith("Everything is up to date")
+
+
+def test_status_names_of_a_run_that_died_only_what_is_still_missing(shop: Any, assay: Callable[..., Any]) -> None:
+    shop.drop(4, shop.csv(4, 1.0))
+    tables = ("raw/orders", "clean/orders", "features/spending")
+    with open_instance(shop.home / "dagster") as instance:
+        job = definitions_of(shop.steps).resolve_job_def(job_name(shop.steps[0]))
+        chosen = frozenset(dg.AssetKey(table.split("/")) for table in tables)
+        tags = {"dagster/partition": shop.day(4)}
+        instance.report_run_failed(instance.create_run_for_job(job, asset_selection=chosen, tags=tags))
+    for step in shop.steps[:1]:
+        execute(step, shop.env, shop.day(4))
+    code, found = assay("status", "--json")
+    (died,) = found["died"]
+    assert (code, died["partition"], died["assets"]) == (3, shop.day(4), ["clean/orders"]), "the first is there by now"
+    assert "Died" in assay("status")[1]
+    assert not shop.run().failed
+    code, found = assay("status", "--json")
+    assert (code, found["died"], found["up_to_date"]) == (0, [], True)
 
 
 def test_status_says_what_the_machine_lacks_though_dagster_cannot_be_read(

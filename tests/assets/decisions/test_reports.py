@@ -70,3 +70,19 @@ def test_tables_without_a_report_are_said(report: Any) -> None:
     code, _, complaint = report("raw/orders")
     assert code == 1
     assert "raw/orders has no report: tables of a source have one (orders)." in complaint
+
+
+def test_a_refused_batch_says_why_and_the_latest_published_one_that_it_is_not_the_latest(
+    shop: Any, report: Any
+) -> None:
+    assert "not the latest" not in report("orders")[2]
+    shop.drop(4, b"")
+    assert shop.run().failed
+    code, said, problem = report("orders")
+    assert (code, f"clean/orders {shop.day(3)}" in said) == (0, True)
+    assert f"It is not the latest that came: {shop.day(4)} refused" in " ".join(problem.split())
+    code, _, problem = report("orders", "--partition", shop.day(4))
+    assert code == 1
+    assert f"clean/orders has no published batch {shop.day(4)}: it was refused. orders/{shop.day(4)}/a.csv" in " ".join(
+        problem.split()
+    )

@@ -73,7 +73,6 @@ def test_a_line_in_another_encoding_is_one_defect_with_its_bytes_shown() -> None
         ("a,b,a", "#3", "the name of column #1"),
         ("a,,c", "#2", "without a name"),
         ('a," ",c', "#2", "without a name"),
-        ("a,_defect", "#2", "keeps for itself"),
         ('a,"b', None, "not legal CSV"),
         ("a\rb", None, "not legal CSV"),
     ],

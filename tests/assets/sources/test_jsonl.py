@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.assets.sources.deliveries import DeliveryError
-from assay.assets.sources.jsonl import read_jsonl
+from assay.assets.sources.jsonl import MOST_COLUMNS, read_jsonl
 
 
 def _read(text: str | bytes) -> pl.DataFrame:
@@ -15,7 +15,7 @@ def _read(text: str | bytes) -> pl.DataFrame:
 
 def test_scalars_keep_their_json_text_and_null_stays_null() -> None:
     frame = _read('\ufeff{"s":"7","i":123456789012345678901234567890,"f":1.50,"e":1E2,"b":true,"n":null,"z":""}\r\n')
-    assert frame.drop("_row_number", "_defect", "_line").row(0, named=True) == {
+    assert frame.drop("_row_number", "_defect", "_line", "_json").row(0, named=True) == {
         "s": "7",
         "i": "123456789012345678901234567890",
         "f": "1.50",
@@ -35,10 +35,10 @@ def test_nested_values_are_json_text_with_numbers_as_written() -> None:
 def test_columns_are_those_of_all_lines_and_blank_lines_are_no_records() -> None:
     frame = _read('{"a":1}\n\n  \n{"b":2}\noops\n{"a":3,"b":4}\n')
     assert frame.rows() == [
-        ("1", None, 1, None, None),
-        (None, "2", 2, None, None),
-        (None, None, 3, "unparsable", "oops"),
-        ("3", "4", 4, None, None),
+        ("1", None, 1, None, None, '["a"]'),
+        (None, "2", 2, None, None, '["b"]'),
+        (None, None, 3, "unparsable", "oops", None),
+        ("3", "4", 4, None, None, '["a", "b"]'),
     ]
 
 
@@ -69,9 +69,11 @@ def test_a_line_in_another_encoding_is_a_defect_with_its_bytes_shown() -> None:
     assert frame.select("_defect", "_line").row(1) == ("encoding", r'{"a":"caf\xe9"}')
 
 
-def test_a_reserved_name_stops_the_file() -> None:
-    with pytest.raises(DeliveryError, match="line 2, column _row_number"):
-        _read('{"a":1}\n{"_row_number":1}')
+def test_data_in_keys_are_refused_before_they_need_memory_for_each_row_and_key() -> None:
+    few = "".join(json.dumps({f"k{number}": number}) + "\n" for number in range(MOST_COLUMNS))
+    assert _read(few).shape == (MOST_COLUMNS, MOST_COLUMNS + 4)
+    with pytest.raises(DeliveryError, match="line 2001: has more than 2,000 different keys"):
+        _read(few + '{"one": "more"}')
 
 
 values = st.none() | st.booleans() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.integers()
@@ -83,10 +85,12 @@ def test_what_json_writes_is_read_back(rows: list[dict[str, object]], ascii_only
     frame = _read("".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows))
     assert frame["_defect"].null_count() == len(rows)
     for row, got in zip(rows, frame.iter_rows(named=True), strict=True):
-        for name in frame.columns[:-3]:
+        for name in frame.columns[:-4]:
             value = row.get(name)
             text = value if isinstance(value, str) else json.dumps(value)
             assert got[name] == (None if value is None else text)
+        others = [name for name, value in row.items() if not (value is None or isinstance(value, str))]
+        assert json.loads(got["_json"] or "[]") == others
 
 
 @given(objects, st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=3)), min_size=1, max_size=4))

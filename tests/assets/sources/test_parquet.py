@@ -41,8 +41,3 @@ def test_what_is_not_parquet_is_an_error_that_says_so(damage: str) -> None:
     with pytest.raises(DeliveryError, match=r"t/a\.parquet: is not a readable Parquet file") as caught:
         read_parquet("t/a.parquet", broken)
     assert "re-send" in caught.value.action
-
-
-def test_a_reserved_name_stops_the_file() -> None:
-    with pytest.raises(DeliveryError, match="column _line"):
-        read_parquet("t/a.parquet", _written(FRAME.rename({"id": "_line"})))

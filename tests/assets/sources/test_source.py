@@ -1,7 +1,9 @@
 """A source that cannot work says so where it is declared."""
 
 from datetime import date
+from typing import Any
 
+import polars as pl
 import pytest
 
 from assay.assets.sources.source import Files, Source
@@ -20,3 +22,30 @@ class Sensors(Contract):
 def test_a_source_knows_its_columns() -> None:
     with pytest.raises(AssayError, match=r"'t_\.\*' of the contract Sensors is a pattern"):
         Source("sensors", Files("{day}/*", (".csv",)), Sensors, key=("id",), event_time="at", partitioning=DAYS)
+
+
+def declared(dtype: Any) -> Source:
+    body = {"__annotations__": {"id": str, "odd": dtype}, "id": Field(key=True), "odd": Field(nullable=True)}
+    contract = type("Odd", (Contract,), body)
+    return Source("odd", Files("{day}/*", (".csv",)), contract, key=("id",), event_time="at", partitioning=DAYS)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "instead"),
+    [
+        (pl.Duration("us"), "such as elapsed_ms: int"),
+        (pl.Datetime("ns", "UTC"), "Declare a Timestamp"),
+        (pl.Datetime("us", "Europe/Vienna"), "Declare a Timestamp"),
+        (pl.List(pl.Time()), "what is inside of it"),
+    ],
+)
+def test_a_type_that_no_table_holds_is_refused_where_it_is_declared(dtype: Any, instead: str) -> None:
+    with pytest.raises(AssayError, match=f"column 'odd' of the contract Odd is .*which a table cannot hold.*{instead}"):
+        declared(dtype)
+
+
+@pytest.mark.parametrize(
+    "dtype", [pl.Time(), pl.UInt64(), pl.List(pl.UInt64()), pl.Enum(["a"]), pl.Array(pl.Float32(), 2)]
+)
+def test_a_type_that_a_table_holds_in_another_form_may_be_declared(dtype: Any) -> None:
+    assert declared(dtype).name == "odd"

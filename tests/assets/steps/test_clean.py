@@ -19,7 +19,7 @@ from assay.assets.steps.apply_decisions import HELD, LINK, REFUSED, REJECTED, RE
 from assay.assets.steps.clean import clean_step, judged_batch, prepare_batch
 from assay.assets.steps.published_rows import EXAMPLES
 from assay.assets.steps.raw import raw_step
-from assay.assets.steps.step import Resources, Result, execute, fingerprints, stale, work_of
+from assay.assets.steps.step import Resources, Result, execute, fingerprints, look, stale, work_of
 from assay.checks import SpilledOutcome
 from assay.features import AuditFailed
 from assay.features.storage import parquet_files
@@ -229,12 +229,13 @@ def test_without_the_engine_for_batches_on_disk_a_batch_is_in_memory(
 def test_a_batch_that_was_refused_is_asked_for_again_when_what_it_refers_to_has_changed(desk: Desk) -> None:
     clean, day = clean_step(parcels), DAYS[0]
     desk.products("p5")  # none of those that were delivered
-    refused: list[str] = []
     with pytest.raises(AuditFailed):
-        execute(clean, desk.memory, day, refused=refused.append)
-    assert list(fingerprints([clean], desk.memory, day).values()) == refused, "it is not asked for again"
+        execute(clean, desk.memory, day)
+    refused = look(clean, desk.memory, day).refused
+    assert refused is not None, "it is not asked for again"
+    assert list(fingerprints([clean], desk.memory, day).values()) == [refused.given]
     desk.products("p0", "p1", "p2", "p5")
-    assert list(fingerprints([clean], desk.memory, day).values()) != refused
+    assert look(clean, desk.memory, day).refused is None
     execute(clean, desk.memory, day)
     desk.products("p0")
     assert not stale(clean, desk.memory, day), "what was taken stays"

@@ -67,7 +67,8 @@ BAD: list[tuple[str, Callable[[], object]]] = [
     ("does not say of what", lambda: one(pl.Struct)),
     ("cannot be judged", lambda: one(pl.Object)),
     ("compared with NaN", lambda: one(float, ge=float("nan"))),
-    ("reserved", lambda: define({"partition_key": Field()}, {"partition_key": str})),
+    ("kept as '_partition_key'", lambda: define({"partition_key": Field()}, {"partition_key": str})),
+    ("kept as '__status'", lambda: define({"v": Field(alias="_status")}, {"v": str})),
     (
         "unknown column 'custmer'.*'customer'",
         lambda: define({"customer": Field(canonical_unique="custmer")}, {"customer": str}),

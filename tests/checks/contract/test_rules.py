@@ -184,7 +184,7 @@ def test_typed_times_need_a_zone() -> None:
 def test_nested_values_pass_through() -> None:
     contract = contract_of(pl.List(pl.Int64))()
     assert broken(contract, [[1], None], pl.List(pl.Int64)) == [[], []]
-    assert broken(contract, ["[1]", None]) == [["v.dtype"], []]
+    assert broken(contract, ["[1]", None, "1"]) == [[], [], ["v.dtype"]]
 
 
 NESTED = [

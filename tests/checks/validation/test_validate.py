@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from assay.checks import Block, ColumnsError, Contract, Field, Report, Timestamp, rule, validate, validate_spilled
+from assay.checks import Block, ColumnsError, Contract, Field, Report, Timestamp, mask, rule, validate, validate_spilled
 from assay.errors import AssayError
 
 PAIR = ["a", "b"]
@@ -183,9 +183,23 @@ def test_strict_contract_refuses_unknown_columns() -> None:
         class Config(Contract.Config):
             strict = True
 
-    validate(pl.DataFrame({"v": [1], "_x": [1], "partition_key": ["d"]}), Strict)
-    with pytest.raises(ColumnsError, match="does not know the column 'w'"):
-        validate(pl.DataFrame({"v": [1], "w": [1]}), Strict)
+    validate(pl.DataFrame({"v": [1], "_row_number": [1], "partition_key": ["d"]}), Strict)
+    for name in ("w", "_x", "_id", "__status"):
+        with pytest.raises(ColumnsError, match=f"does not know the column '{name}'"):
+            validate(pl.DataFrame({"v": [1], name: [1]}), Strict)
+
+
+def test_a_column_with_an_underscore_is_one_like_any_other() -> None:
+    class Mongo(Contract):
+        key: str = Field(alias="_id", key=True)
+        status: str = Field(alias="__status", isin=["open"])
+
+    frame = pl.DataFrame({"_id": ["a", "b", "b"], "__status": ["open"] * 3, "_email": ["jo@example.com"] * 3})
+    outcome = validate(frame.with_columns(_row_number=pl.int_range(3)), Mongo)
+    assert outcome.clean.rows() == [("a", "open", 0), ("b", "open", 1)]
+    assert outcome.quarantined["_rules"].to_list() == [["_id.unique"]]
+    shown = mask(outcome.quarantined, Mongo)
+    assert "example" not in str(shown["_email"].to_list())
 
 
 def test_optional_column() -> None:

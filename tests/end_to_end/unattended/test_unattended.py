@@ -97,7 +97,7 @@ def test_everything_is_done_and_only_defects_are_red(lakes: Lakes, instance: dg.
     answer = lakes.place.json("status", code=3)
     assert (answer["given_up"], answer["broken"]) == ([], [])
     assert {(run["partition"]) for run in answer["refused"]} == {partition for partition, _ in open_defects}
-    assert answer["stale"] == answer["failed"] == [], "what is refused is not to be done"
+    assert answer["stale"] == answer["failed"] == answer["died"] == [], "what is refused is not to be done"
 
 
 def test_each_defect_is_reported_once(lakes: Lakes, instance: dg.DagsterInstance) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import io
 import itertools
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 import polars as pl
 import pytest
@@ -25,9 +25,8 @@ UNSTORABLE = {
         "convert_time_zone",
     ),
     "nanoseconds": (pl.Series([datetime(2026, 1, 1, tzinfo=UTC)]).dt.cast_time_unit("ns"), r"\.cast"),
-    "time": (pl.Series([datetime(2026, 1, 1, tzinfo=UTC)]).dt.time(), "Cast it first"),
+    "times": (pl.Series([[time(12)]]), "Cast it first"),
     "duration": (pl.Series([1], dtype=pl.Duration("us")), "Cast it first"),
-    "uint64": (pl.Series([2**64 - 1], dtype=pl.UInt64), "Cast it first"),
     "null": (pl.Series([None]), "nothing but nulls"),
     "nested": (pl.Series([[datetime(2026, 1, 1)]]), "Cast"),  # noqa: DTZ001
 }
@@ -66,14 +65,33 @@ def test_what_can_be_widened_without_loss_is(lake: Lake, write) -> None:
     frame = pl.DataFrame(
         {
             "u32": pl.Series([2**32 - 1], dtype=pl.UInt32),
+            "u64": pl.Series([2**64 - 1], dtype=pl.UInt64),
+            "u64s": pl.Series([[2**64 - 1, None]], dtype=pl.List(pl.UInt64)),
             "u8": pl.Series([255], dtype=pl.UInt8),
             "category": pl.Series(["a"], dtype=pl.Categorical),
             "vector": pl.Series([[1.0, 2.0]], dtype=pl.Array(pl.Float32, 2)),
         }
     )
     write(lake, "raw/t", frame)
-    wide = {"u32": pl.Int64(), "u8": pl.Int32(), "category": pl.String(), "vector": pl.List(pl.Float32)}
+    decimal = pl.Decimal(20, 0)
+    wide = {
+        "u64": decimal,
+        "u64s": pl.List(decimal),
+        "u32": pl.Int64(),
+        "u8": pl.Int32(),
+        "category": pl.String(),
+        "vector": pl.List(pl.Float32),
+    }
     assert_frame_equal(lake.table("raw/t").scan().collect(), frame.cast(wide))
+
+
+@given(st.lists(st.none() | st.integers(0, 86_399_999_999_999), max_size=20))
+def test_times_of_day_are_texts_in_their_order_to_the_nanosecond(nanos: list[int | None]) -> None:
+    times = pl.Series("t", nanos, dtype=pl.Int64).cast(pl.Time)
+    stored = storable(times.to_frame(), "clean/t")["t"]
+    assert stored.dtype == pl.String
+    assert stored.str.to_time("%H:%M:%S%.f").equals(times)
+    assert stored.sort().equals(storable(times.sort().to_frame(), "clean/t")["t"])
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.none() | st.floats()), max_size=30))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.assets.dagster.given_up import GivenUp, given_up_by_sensor, in_one_line
+from assay.assets.dagster.lost_runs import GivenUp, given_up_by_sensor, in_one_line
 from assay.assets.dagster.run_requests import Asked
 
 

@@ -1,0 +1,82 @@
+"""With which declarations a code location runs: it notes them, so that everybody can tell whether those on disk are newer."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from assay.assets.declared_files import DeclaredFiles, changed_files, digest_of_files
+from assay.assets.project import Project
+
+_KEY = "assay/loaded/"  # and the project's name: in the storage of Dagster's daemons
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a code location has loaded: its files, when, and the modules that could not be."""
+
+    contents: Mapping[str, str]
+    at: float
+    broken: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class LoadedDeclarations:
+    """Those of this process. Made before they are loaded, so that no change is missed."""
+
+    files: DeclaredFiles
+    loaded: Loaded
+    noted: bool = False
+
+    @classmethod
+    def now(cls, project: Project) -> "LoadedDeclarations":
+        files = DeclaredFiles(project)
+        return cls(files, Loaded(files.contents(), datetime.now(UTC).timestamp()))
+
+    def without(self, modules: Iterable[str]) -> None:
+        """These could not be loaded."""
+        self.loaded = replace(self.loaded, broken=tuple(modules))
+
+    def note(self, instance: dg.DagsterInstance) -> None:
+        """For other processes; once."""
+        if not self.noted:
+            value = json.dumps(
+                {"contents": dict(self.loaded.contents), "at": self.loaded.at, "broken": self.loaded.broken}
+            )
+            instance.daemon_cursor_storage.set_cursor_values({f"{_KEY}{self.files.project.name}": value})
+            self.noted = True
+
+    def outdated(self) -> str:
+        """A sentence, where the files on disk are other ones now; empty where they are the same."""
+        return _sentence(self.loaded, self.files.contents())
+
+
+def loaded_by(instance: dg.DagsterInstance, project: str) -> Loaded | None:
+    """What the project's code location has loaded, as far as one ever said so."""
+    key = f"{_KEY}{project}"
+    try:
+        found = json.loads(instance.daemon_cursor_storage.get_cursor_values({key})[key])
+        return Loaded(found["contents"], found["at"], tuple(found["broken"]))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def outdated_declarations(instance: dg.DagsterInstance, project: Project) -> str:
+    """A sentence, where the project's code location runs with other declarations than those on disk; else nothing."""
+    loaded = loaded_by(instance, project.name)
+    return _sentence(loaded, DeclaredFiles(project).contents()) if loaded is not None else ""
+
+
+def _sentence(loaded: Loaded, now: Mapping[str, str]) -> str:
+    if digest_of_files(loaded.contents) == digest_of_files(now):
+        return ""
+    names = [Path(path).name for path in changed_files(loaded.contents, now)]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (
+        f"The declarations of {datetime.fromtimestamp(loaded.at, UTC):%Y-%m-%d %H:%M} UTC run; {', '.join(names[:3])}{more} "
+        "changed since. `assay up` loads that by itself when every module can be loaded (`assay status`); elsewhere, reload "
+        "the code location."
+    )
