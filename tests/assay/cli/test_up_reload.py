@@ -27,7 +27,7 @@ class Returns(Contract):
 returns = Source(
     name="returns",
     reader=Files("returns/{day}/*", (".csv",)),
-    partitioning=Partitioning.daily(date(2026, 9, 1)),
+    partitioning=Partitioning.daily(date(2026, 9, 2)),
     contract=Returns,
     key=("return_id",),
     event_time="at",
@@ -75,11 +75,17 @@ def age(served: Served) -> str:
 def test_what_is_declared_while_it_runs_is_loaded_and_what_is_broken_stops_nothing(place: Any, served: Served) -> None:
     file = place.folder / "my-reloaded-shop" / "my_reloaded_shop" / "declarations" / "returns.py"
     until(lambda: "clean/orders" in tables(served), served)
+    delivered = place.folder / "my-reloaded-shop" / "var" / "landing" / "returns" / "2026-09-02" / "a.csv"
+    delivered.parent.mkdir(parents=True)
+    delivered.write_text("return_id,at\nr1,2026-09-02T10:00:00Z\n")
     file.write_text(RETURNS)
     until(lambda: "clean/returns" in tables(served), served)
 
     until(lambda: "newest event 2026-09-02" in age(served), served)
     assert age(served).endswith("days old, allowed 1 day.")
+
+    made = place.home / "lake" / "clean" / "returns"
+    until(made.exists, served)  # by a job that was not there before
 
     file.write_text(RETURNS.replace("Field(key=True)", "Field(key=True"))
     until(lambda: "The declarations of before go on." in served.log.read_text(), served)
