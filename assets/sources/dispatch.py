@@ -17,6 +17,8 @@ MOST_TIMES = 250  # as large as the file; gzip reaches 1,030 with one byte repea
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's header
 _BY_SUFFIX = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".parquet": read_parquet}
 _CSV = (".csv", ".tsv", ".txt")
+# Of a file of no lines nobody knows whether they are all; a file of Parquet ends with its footer.
+_LINES = (*_CSV, ".jsonl", ".ndjson")
 #: The suffixes of files that are read.
 SUFFIXES = (*_CSV, *_BY_SUFFIX)
 _KINDS = f"deliver one of {', '.join(SUFFIXES)}, or one of them with {COMPRESSED}"
@@ -46,7 +48,7 @@ def read_delivery(delivery: Delivery, content: bytes, csv: Csv = USUAL) -> pl.Da
     frame = (
         csv.restored(read_csv(delivery.path, content)) if plain in _CSV else _BY_SUFFIX[plain](delivery.path, content)
     )
-    if frame.is_empty():
+    if frame.is_empty() and plain in _LINES:
         raise _empty(delivery)
     return frame
 
