@@ -177,8 +177,7 @@ def _complete(ctx: click.Context, shell: str) -> None:
 def main(args: list[str] | None = None) -> Any:
     """The console entry point: an AssayError becomes one line and exit code 1."""
     gc.set_threshold(GARBAGE)
-    # At the exit, after what others do there: nor is there anything to find in what the system takes back anyway.
-    atexit.register(gc.freeze)
+    atexit.register(_look_for_no_garbage)  # at the exit, after what others do there
     try:
         code = cli.main(args=args, prog_name="assay", standalone_mode=False)
     except click.ClickException as problem:
@@ -198,6 +197,12 @@ def main(args: list[str] | None = None) -> Any:
         click.echo(f"Error: {explained(problem)}", err=True)
         sys.exit(EXIT_ERROR)
     sys.exit(code if isinstance(code, int) else EXIT_DONE)
+
+
+def _look_for_no_garbage() -> None:
+    """What is left at the exit is taken back by the system. DuckDB would list its objects that are left on stderr."""
+    if "_duckdb" not in sys.modules:
+        gc.freeze()
 
 
 def _meant(problem: AssayError) -> str:

@@ -130,7 +130,7 @@ def apply_decisions(
     if not released.is_empty():
         mine = clean.with_columns(pl.lit(None, pl.String).alias(DECISION))
         clean = pl.concat([mine, released.lazy()], how="diagonal")
-    counts = dict(quarantined.select(pl.col(STATUS).value_counts().struct.unnest()).collect().iter_rows())
+    counts = dict(quarantined.group_by(STATUS).len().collect().iter_rows())
     released_rows, all_quarantined = counts.get(RELEASED, 0), sum(counts.values())
     report = replace(
         outcome.report,

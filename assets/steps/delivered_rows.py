@@ -10,6 +10,7 @@ from datetime import datetime
 
 import polars as pl
 
+from assay.assets.sources.csv_dialect import dialect_seen
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.source import Source
@@ -188,6 +189,11 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         column = drift.missing[0]
         likely = f" (there is a new column {partner[column]!r}: renamed?)" if column in partner else ""
         problem = f"the contract's column {column!r} is missing{likely}"
+        if delivered.keys() <= {(header := ",".join(delivered))} and (seen := dialect_seen(header)) is not None:
+            problem, action = (
+                f"{problem}; {seen.what}",
+                f"declare Files(…, csv={seen.csv}), or {delivery.how_to_correct}",
+            )
         raise DeliveryError(delivery.path, problem, action, column=column)
     declared = {column.name: column for column in columns}
     for name, wanted, actual in drift.retyped:

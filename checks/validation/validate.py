@@ -298,7 +298,8 @@ def _reader_results(scan: Scan) -> list[RuleResult]:
         return []
     counts: dict[str, int] = {}
     if scan.doubts.defects:
-        defects = scan.rows.select(pl.col(DEFECT).drop_nulls().value_counts().struct.unnest())
+        # Not `value_counts().struct.unnest()`: streaming counts twice, and may pair a value with another one's count.
+        defects = scan.rows.select(DEFECT).drop_nulls().group_by(DEFECT).len()
         counts = dict(scan.collect(defects).iter_rows())
     return [
         rule_result(

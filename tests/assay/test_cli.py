@@ -156,15 +156,21 @@ def test_the_list_of_commands_says_what_they_say_themselves() -> None:
         assert found.get_short_help_str(500) == text
 
 
-def test_no_time_is_spent_on_garbage_at_the_exit() -> None:
-    code = """
+@pytest.mark.parametrize("duckdb", [False, True])
+def test_no_time_is_spent_on_garbage_at_the_exit(duckdb: bool) -> None:
+    if duckdb:
+        pytest.importorskip("duckdb")
+    code = f"""
 import atexit, gc
 atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # after what is registered later
+if {duckdb}:
+    import duckdb
+    duckdb.connect().execute("select 1").fetchall()
 from assay.cli import main
 main(["--version"])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "True"
+    assert (done.stdout.splitlines()[-1], done.stderr) == (str(not duckdb), "")
 
 
 def test_help_loads_neither_dagster_nor_models_nor_frames(tmp_path: Path) -> None:

@@ -143,3 +143,13 @@ def test_a_rule_with_one_truth_for_the_batch_holds_for_all_of_its_blocks(
     in_memory, spilled = validate(batch, Whole), validate_spilled(batch, Whole, tmp_path)
     assert spilled.report == in_memory.report
     assert spilled.quarantined.collect().equals(in_memory.quarantined)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_defects_are_counted_under_their_own_names(tmp_path: Path) -> None:
+    defects = [f"kind_{number:02}" for number in range(40) for _ in range(number + 1)]
+    batch = pl.DataFrame({"n": 1, "_defect": defects})
+    report = validate_spilled(batch, Whole, tmp_path).report
+    counts = {result.name: result.invalid for result in report.rules if result.name.startswith("row.kind")}
+    assert counts == {f"row.kind_{number:02}": number + 1 for number in range(40)}
+    assert report == validate(batch, Whole).report
