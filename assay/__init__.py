@@ -16,6 +16,7 @@ from assay.lazy import lazy
 
 if TYPE_CHECKING:
     from assay.assets.dagster.definitions import definitions
+    from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.files import Files
     from assay.assets.sources.rows import Rows
     from assay.assets.sources.source import Source
@@ -41,6 +42,7 @@ __all__ = [
     "AssayError",
     "Block",
     "Contract",
+    "Csv",
     "Embedding",
     "Entity",
     "Feature",
@@ -82,6 +84,7 @@ _HOMES = {
     "Feature": "assay.features.views.row_wise",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
+    "Csv": "assay.assets.sources.csv_dialect",
     "Files": "assay.assets.sources.files",
     "Model": "assay.assets.steps.models",
     "Online": "assay.features.serving.online",

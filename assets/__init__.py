@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
     from assay.assets.declarations import pipeline
     from assay.assets.ingestion import Ingested, ingest
+    from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.deliveries import Delivery, DeliveryError
     from assay.assets.sources.files import Files
     from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckSpec",
+    "Csv",
     "Decision",
     "DecisionResult",
     "Delivery",
@@ -58,6 +60,7 @@ _HOMES = {
     "Delivery": "assay.assets.sources.deliveries",
     "DeliveryError": "assay.assets.sources.deliveries",
     "Embedding": "assay.assets.steps.embeddings",
+    "Csv": "assay.assets.sources.csv_dialect",
     "Files": "assay.assets.sources.files",
     "Ingested": "assay.assets.ingestion",
     "ingest": "assay.assets.ingestion",

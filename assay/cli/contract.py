@@ -1,7 +1,9 @@
 """`assay contract`: draft a contract from data, compare two versions, exchange contracts as ODCS, check a delivery."""
 
+import functools
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +14,20 @@ from assay.errors import AssayError, plural
 out_option = click.option(
     "--out", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write to this new file instead."
 )
+
+
+_DIALECT = (
+    click.option(
+        "--separator", default=",", metavar="CHAR", help="What stands between the fields of a CSV file, e.g. ';'."
+    ),
+    click.option("--encoding", default="utf-8", help="Of a CSV file, e.g. cp1252.", show_default=True),
+    click.option("--skip-lines", default=0, help="Lines before the header of a CSV file.", show_default=True),
+)
+
+
+def csv_options(command: Any) -> Any:
+    """How a CSV file is written, where it is not with commas and in UTF-8."""
+    return functools.reduce(lambda made, option: option(made), reversed(_DIALECT), command)
 
 
 @click.group()
@@ -25,21 +41,32 @@ def contract() -> None:
 @contract.command()
 @click.argument("source", metavar="FILE|TABLE")
 @click.option("--name", help="What the contract is called (default: like the file or table).")
+@csv_options
 @out_option
 @json_option
-def draft(source: str, name: str | None, target: Path | None, as_json: bool) -> None:
+def draft(
+    source: str,
+    name: str | None,
+    separator: str,
+    encoding: str,
+    skip_lines: int,
+    target: Path | None,
+    as_json: bool,
+) -> None:
     """Draft a contract from a file (.csv, .jsonl, .parquet) or a table: Python source with the evidence in comments.
 
     \b
     Examples:
       assay contract draft landing/tickets/2026-09-01/tickets-am.csv --out tickets.py
       assay contract draft raw/tickets
+      assay contract draft sales.csv --separator ";" --encoding cp1252
     """
+    from assay.assets.sources.csv_dialect import Csv
     from assay.checks.drafting.column_stats import column_stats
     from assay.checks.drafting.draft import source_of
     from assay.cli.places import frame_at
 
-    stats = column_stats(frame_at(source))
+    stats = column_stats(frame_at(source, Csv(separator, encoding=encoding, skip_lines=skip_lines)))
     text = source_of(stats, name or Path(source).name)
     if as_json:
         key, rows = list(stats.key), {"rows": stats.rows, "defective": stats.defective}
@@ -133,8 +160,17 @@ def import_(document: str, target: Path | None, as_json: bool) -> None:
 @click.option(
     "--previous", metavar="FILE|TABLE", help="The delivery before it: partners and units are found by values."
 )
+@csv_options
 @json_option
-def check(source: str, contract_: str, previous: str | None, as_json: bool) -> int:
+def check(
+    source: str,
+    contract_: str,
+    previous: str | None,
+    separator: str,
+    encoding: str,
+    skip_lines: int,
+    as_json: bool,
+) -> int:
     """Check a delivery against CONTRACT without storing anything: what happened to its columns, which rules are broken.
 
     Exit code 3: columns are missing, or a rule stops the batch. References to other tables are not looked up.
@@ -143,12 +179,14 @@ def check(source: str, contract_: str, previous: str | None, as_json: bool) -> i
     Example:
       assay contract check new.csv assay.assets.support.tickets:Tickets --previous old.csv
     """
+    from assay.assets.sources.csv_dialect import Csv
     from assay.checks import ColumnsError, validate
     from assay.checks.schema_diff.schema_drift import delivery_drift
     from assay.cli.places import contract_at, frame_at
 
-    chosen, delivery = contract_at(contract_), frame_at(source)
-    drift = delivery_drift(delivery, chosen, None if previous is None else frame_at(previous))
+    csv = Csv(separator, encoding=encoding, skip_lines=skip_lines)
+    chosen, delivery = contract_at(contract_), frame_at(source, csv)
+    drift = delivery_drift(delivery, chosen, None if previous is None else frame_at(previous, csv))
     try:
         report = validate(delivery, chosen).report
     except ColumnsError:

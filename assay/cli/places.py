@@ -2,18 +2,21 @@
 
 import importlib
 import importlib.util
+import shlex
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from assay.assets.project import find_project, place_of
+from assay.assets.sources.csv_dialect import USUAL, Csv, dialect_seen
 from assay.assets.sources.deliveries import Delivery
-from assay.assets.sources.dispatch import READERS, read_delivery
+from assay.assets.sources.dispatch import SUFFIXES, read_delivery
 from assay.assets.sources.file_names import COMPRESSED, suffix_of
 from assay.checks import Contract, contract_info
 from assay.checks.exchange.odcs_read import from_odcs
 from assay.errors import AssayError
+from assay.own_columns import is_link
 from assay.store import open_store
 
 DOCUMENTS = (".yaml", ".yml", ".json")
@@ -59,16 +62,22 @@ def _make_importable(module: str) -> None:
         place_of(top, project.root)
 
 
-def frame_at(place: str) -> pl.DataFrame:
-    """The rows of a file, as its reader gives them, or of a table. Raises AssayError for a file that cannot be read."""
+def frame_at(place: str, csv: Csv = USUAL) -> pl.DataFrame:
+    """The rows of a file, as its reader gives them, or of a table. `csv`: how it is written, if it is CSV. Raises AssayError for
+    a file that cannot be read, or seems to be written in another way."""
     file = Path(place)
-    if suffix_of(place).removesuffix(COMPRESSED) not in READERS:
+    if suffix_of(place).removesuffix(COMPRESSED) not in SUFFIXES:
         return open_store().table(place).scan().collect()
     try:
         content = file.read_bytes()
     except OSError as error:
         raise AssayError(f"{place} cannot be read ({error.strerror}); give a file or a table") from None
-    return read_delivery(Delivery.of_bytes(place, content, ""), content)
+    frame = read_delivery(Delivery.of_bytes(place, content, ""), content, csv)
+    names = [name for name in frame.columns if not is_link(name)]
+    if len(names) == 1 and (seen := dialect_seen(names[0])) is not None:
+        skip = f" --skip-lines {seen.csv.skip_lines}" if seen.csv.skip_lines else ""
+        raise AssayError(f"{place}: {seen.what}. Give --separator {shlex.quote(seen.csv.separator)}{skip}.")
+    return frame
 
 
 def _read(file: Path) -> str:

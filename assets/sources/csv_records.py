@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from assay.assets.sources.csv_dialect import dialect_seen
 from assay.assets.sources.deliveries import DeliveryError
 from assay.assets.sources.text import ENCODING, UNPARSABLE, frame_of, lines_of, undecodable
 from assay.own_columns import delivered_names
@@ -91,7 +92,8 @@ def header_of(path: str, line: int, text: str) -> list[str]:
 
     names = fields_of(text)
     if names is None or undecodable(text):
-        raise refuse("the header is not legal CSV in UTF-8")
+        seen = dialect_seen(text)
+        raise refuse(f"the header is not legal CSV in UTF-8{f', and {seen}' if seen else ''}")
     header: list[str] = []
     for position, name in enumerate(names, start=1):
         if name is None or not name.strip():

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from assay.assets.sources.csv import SMALL, csv_blocks, read_csv
+from assay.assets.sources.csv_dialect import USUAL, Csv
 from assay.assets.sources.deliveries import PIECE, Delivery, DeliveryError
 from assay.assets.sources.file_names import COMPRESSED, suffix_of
 from assay.assets.sources.jsonl import read_jsonl
@@ -14,43 +15,57 @@ from assay.assets.sources.parquet import read_parquet
 LARGEST_SMALL = 1 << 26  # bytes of content that a compressed file may have however small it is
 MOST_TIMES = 250  # as large as the file; gzip reaches 1,030 with one byte repeated, and seldom 100 with tables
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's header
-READERS = {".csv": read_csv, ".jsonl": read_jsonl, ".ndjson": read_jsonl, ".parquet": read_parquet}
-_KINDS = f"deliver one of {', '.join(READERS)}, or one of them with {COMPRESSED}"
+_BY_SUFFIX = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".parquet": read_parquet}
+_CSV = (".csv", ".tsv", ".txt")
+# Of a file of no lines nobody knows whether they are all; a file of Parquet ends with its footer.
+_LINES = (*_CSV, ".jsonl", ".ndjson")
+#: The suffixes of files that are read.
+SUFFIXES = (*_CSV, *_BY_SUFFIX)
+_KINDS = f"deliver one of {', '.join(SUFFIXES)}, or one of them with {COMPRESSED}"
 
 
-def read_delivery(delivery: Delivery, content: bytes) -> pl.DataFrame:
+def read_delivery(delivery: Delivery, content: bytes, csv: Csv = USUAL) -> pl.DataFrame:
     """Every record of one file: the columns as delivered, then `_row_number`, `_defect` and `_line`.
 
     `_row_number` counts records from 1; `_defect` is null, "unparsable" or "encoding"; `_line` is the text of a defective
     record. Raises `DeliveryError` where the file as a whole cannot be used.
+
+    Args:
+        delivery: The file.
+        content: Its bytes.
+        csv: How it is written if it is CSV.
     """
-    path = delivery.path
-    kind = suffix_of(path)
-    reader = READERS.get(kind.removesuffix(COMPRESSED))
-    if reader is None:
-        raise DeliveryError(path, "is of a kind that no reader knows", _KINDS)
+    kind = suffix_of(delivery.path)
+    plain = kind.removesuffix(COMPRESSED)
+    if plain not in SUFFIXES:
+        raise DeliveryError(delivery.path, "is of a kind that no reader knows", _KINDS)
     if kind.endswith(COMPRESSED):
         content = b"".join(_unpacked(delivery, [content]))
+    if plain in _CSV and csv != USUAL:
+        content = b"".join(_as_usual(delivery, csv, [content]))
     if not content.strip():
         raise _empty(delivery)
-    frame = reader(path, content)
-    if frame.is_empty():
+    frame = (
+        csv.restored(read_csv(delivery.path, content)) if plain in _CSV else _BY_SUFFIX[plain](delivery.path, content)
+    )
+    if frame.is_empty() and plain in _LINES:
         raise _empty(delivery)
     return frame
 
 
-def delivery_blocks(delivery: Delivery) -> Iterator[pl.DataFrame]:
+def delivery_blocks(delivery: Delivery, csv: Csv = USUAL) -> Iterator[pl.DataFrame]:
     """What `read_delivery` gives of a file, frame by frame: a large CSV file in blocks, others at once."""
     kind = suffix_of(delivery.path)
-    if kind.removesuffix(COMPRESSED) != ".csv" or delivery.size <= SMALL:
-        yield read_delivery(delivery, delivery.content())
+    if kind.removesuffix(COMPRESSED) not in _CSV or delivery.size <= SMALL:
+        yield read_delivery(delivery, delivery.content(), csv)
         return
     blank = False
 
     def pieces() -> Iterator[bytes]:
         nonlocal blank
         only_space, whole = True, delivery.pieces()
-        for piece in _unpacked(delivery, whole) if kind.endswith(COMPRESSED) else whole:
+        whole = _unpacked(delivery, whole) if kind.endswith(COMPRESSED) else whole
+        for piece in _as_usual(delivery, csv, whole) if csv != USUAL else whole:
             only_space = only_space and not piece.strip()
             yield piece
         blank = only_space  # now that all of it could be read
@@ -59,7 +74,7 @@ def delivery_blocks(delivery: Delivery) -> Iterator[pl.DataFrame]:
     try:
         for frame in csv_blocks(delivery.path, pieces()):
             rows += frame.height
-            yield frame
+            yield csv.restored(frame)
             del frame
     except DeliveryError:
         if blank:
@@ -67,6 +82,17 @@ def delivery_blocks(delivery: Delivery) -> Iterator[pl.DataFrame]:
         raise
     if not rows:
         raise _empty(delivery)
+
+
+def _as_usual(delivery: Delivery, csv: Csv, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes in the usual dialect. Raises DeliveryError for a file that is not of its encoding."""
+    try:
+        yield from csv.as_usual(pieces)
+    except UnicodeError:
+        problem = f"is not {csv.encoding} text, as its source declares"
+        raise DeliveryError(
+            delivery.path, problem, "declare another encoding, or ask the upstream to re-send it"
+        ) from None
 
 
 def _unpacked(delivery: Delivery, pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ from datetime import date
 
 import polars as pl
 
+from assay.assets.sources.csv_dialect import USUAL, Csv
 from assay.assets.sources.deliveries import (
     Delivery,
     FolderError,
@@ -15,7 +16,7 @@ from assay.assets.sources.deliveries import (
     split_pattern,
     unplaced_folders,
 )
-from assay.assets.sources.dispatch import READERS, delivery_blocks, read_delivery
+from assay.assets.sources.dispatch import SUFFIXES, delivery_blocks, read_delivery
 from assay.assets.sources.file_names import COMPRESSED
 from assay.assets.sources.leftovers import Leftover, described, left_among, left_in
 from assay.assets.sources.listing import Delivered, delivered_since, names_in
@@ -34,19 +35,21 @@ class Files(SourceReader):
     whole, or refused whole.
 
     Suffixes are those of a reader, also with `.gz` after them, and their case does not matter. What matches the pattern and has
-    none of them is not read, and the check `unread` names it. `first_day` is the old way to say
+    none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is not with commas
+    and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`. `first_day` is the old way to say
     `partitioning=Partitioning.daily(…)` of the source.
     """
 
     pattern: str
     suffixes: tuple[str, ...]
     first_day: date | None = None
+    csv: Csv = USUAL
 
     def __post_init__(self) -> None:
         split_pattern(self.pattern)
         for suffix in self.suffixes:
-            if suffix.lower().removesuffix(COMPRESSED) not in READERS:
-                raise AssayError(f"Files({self.pattern!r}): nothing reads {suffix!r}; there are {', '.join(READERS)}.")
+            if suffix.lower().removesuffix(COMPRESSED) not in SUFFIXES:
+                raise AssayError(f"Files({self.pattern!r}): nothing reads {suffix!r}; there are {', '.join(SUFFIXES)}.")
 
     @property
     def kinds(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -57,6 +60,7 @@ class Files(SourceReader):
         how = f"partitioning={partitioning!r}"
         if partitioning.kind == "daily" and partitioning.time_zone == "UTC" and partitioning.end is None:
             how = f"first_day={date.fromisoformat(partitioning.start)!r}"
+        how += f", csv={self.csv!r}" if self.csv != USUAL else ""
         return f"Files(pattern={self.pattern!r}, suffixes={self.suffixes!r}, {how})"
 
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
@@ -98,7 +102,7 @@ class Files(SourceReader):
         return files
 
     def read(self, delivery: Delivery) -> pl.DataFrame:
-        return read_delivery(delivery, delivery.content())
+        return read_delivery(delivery, delivery.content(), self.csv)
 
     def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
-        return delivery_blocks(delivery)
+        return delivery_blocks(delivery, self.csv)

@@ -20,7 +20,8 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 def refuse_binary(path: str, head: bytes) -> None:
     """Raise `DeliveryError` for a file whose first HEAD bytes are not UTF-8 text at all."""
     if head.startswith(_UTF16_MARKS) or 4 * head.count(0) > len(head):
-        raise _not_utf8(path, "is UTF-16 or binary, not UTF-8 text")
+        hint = "; if it is text, its source can declare Files(…, csv=Csv(encoding='utf-16'))"
+        raise _not_utf8(path, f"is UTF-16 or binary, not UTF-8 text{hint if head.startswith(_UTF16_MARKS) else ''}")
 
 
 def refuse_undecodable(path: str, bad: int, filled: int) -> None:

@@ -10,15 +10,18 @@ from datetime import datetime
 
 import polars as pl
 
+from assay.assets.sources.csv_dialect import dialect_seen
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.sources.file_names import suffix_of
 from assay.assets.sources.source import Source
+from assay.assets.sources.undeclared import Kept, kept_of
 from assay.checks import compare_columns
 from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
 from assay.errors import AssayError, refuse_case_twins
-from assay.own_columns import delivered_name, is_link
+from assay.own_columns import OWN_COLUMNS, delivered_name, is_link
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
 # A day on which everything was sent before is a batch of no rows, which is still a batch.
@@ -47,12 +50,14 @@ class _Opened:
 @dataclass(slots=True)
 class DeliveredRows:
     """The rows of some deliveries of a source. `linked` reads them all; then `problems` says what was wrong, and `rows` how
-    many each delivery has, by its SHA-256."""
+    many each delivery has, by its SHA-256. `known` are the columns that raw has; `remarks` say what is kept otherwise."""
 
     source: Source
     deliveries: Sequence[Delivery]
     hashes: FileHashes
     progress: Callable[[str, int, int], None]
+    known: Mapping[str, pl.DataType] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
 
@@ -64,9 +69,10 @@ class DeliveredRows:
             arrived: When each delivery came in, by its SHA-256.
         """
         opened = self._opened()
+        kept = self._kept(opened)
 
         def link(rows: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:
-            return rows.with_columns(
+            return kept.of(rows).with_columns(
                 pl.lit(delivery.path).alias("_source_file"),
                 pl.lit(delivery.sha256).alias("_source_sha256"),
                 pl.lit(batch).alias("_batch_id"),
@@ -86,6 +92,20 @@ class DeliveredRows:
                     del rows
             except DeliveryError as problem:
                 self._refuse(one.delivery, problem)
+        parts = all(suffix_of(one.delivery.path).startswith(".parquet") for one in opened)
+        if opened and parts and not any(self.rows.values()):  # a part of a batch may have none
+            for one in opened:
+                problem = f"has no rows ({one.delivery.size:,} bytes)"
+                self._refuse(one.delivery, DeliveryError(one.delivery.path, problem, one.delivery.how_to_correct))
+
+    def _kept(self, opened: Sequence[_Opened]) -> Kept:
+        """How the columns that the contract does not know are kept. Of rows of a database they are the table's own."""
+        if self.source.reader.extracts:
+            return Kept()
+        declared = {column.name for column in compiled(self.source.contract).columns} | OWN_COLUMNS
+        kept = kept_of([one.columns.schema for one in opened], declared, self.known)
+        self.remarks += kept.remarks
+        return kept
 
     def _opened(self) -> list[_Opened]:
         """The deliveries that can be used as far as their first rows show, which say what columns there are."""
@@ -95,7 +115,7 @@ class DeliveredRows:
             rest = self._read(delivery)
             try:
                 first = next(rest)
-                _require_same_types(delivery, first, opened)
+                _require_same_types(self.source, delivery, first, opened)
             except DeliveryError as problem:
                 self._refuse(delivery, problem)
                 continue
@@ -188,6 +208,11 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         column = drift.missing[0]
         likely = f" (there is a new column {partner[column]!r}: renamed?)" if column in partner else ""
         problem = f"the contract's column {column!r} is missing{likely}"
+        if delivered.keys() <= {(header := ",".join(delivered))} and (seen := dialect_seen(header)) is not None:
+            problem, action = (
+                f"{problem}; {seen.what}",
+                f"declare Files(…, csv={seen.csv}), or {delivery.how_to_correct}",
+            )
         raise DeliveryError(delivery.path, problem, action, column=column)
     declared = {column.name: column for column in columns}
     for name, wanted, actual in drift.retyped:
@@ -201,10 +226,11 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
     return frame
 
 
-def _require_same_types(delivery: Delivery, frame: pl.DataFrame, opened: Sequence[_Opened]) -> None:
-    """Raise DeliveryError for a column that has another type than in a file of the same day: text and typed files."""
+def _require_same_types(source: Source, delivery: Delivery, frame: pl.DataFrame, opened: Sequence[_Opened]) -> None:
+    """Raise DeliveryError for a column of the contract that has another type than in a file of the same day: text and typed
+    files."""
     for other in opened:
-        for name in frame.columns:
+        for name in (column.name for column in compiled(source.contract).columns if column.name in frame.columns):
             if name in other.columns.columns and frame.schema[name] != other.columns.schema[name]:
                 problem = f"is {frame.schema[name]} here and {other.columns.schema[name]} in {other.delivery.path}"
                 raise DeliveryError(delivery.path, problem, "deliver one format per source", column=name)

@@ -178,7 +178,8 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
     # Of others the time that their bytes were kept: the same for everybody who takes them at this moment.
     for item in deliveries:
         arrived.setdefault(item.sha256, env.lake.storage.modified(kept_at(item.sha256)) or datetime.now(UTC))
-    delivered = DeliveredRows(source, deliveries, env.hashes, env.progress)
+    state = _at(env.lake, source.raw)
+    delivered = DeliveredRows(source, deliveries, env.hashes, env.progress, {} if state is None else state.schema)
     tx.write(source.raw, delivered.linked(batch, arrived))
     problems, remarks = delivered.problems, [item.remark for item in deliveries if item.remark]
     tx.check(
@@ -189,7 +190,7 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
             severity="block" if problems or not source.reader.extracts else "warn",
             evaluated=len(deliveries),
             invalid=len(problems) or len(remarks),
-            message=" | ".join([*problems, *remarks]),
+            message=" | ".join([*problems, *remarks, *delivered.remarks]),
         )
     )
     if source.partitioning.is_partitioned and not source.reader.extracts:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.assets.sources.dispatch import READERS
+from assay.assets.sources.parquet import read_parquet
 from assay.assets.support.card_events import CardEvents
 from assay.assets.support.upstream.card_events import event_files
 from assay.checks import Contract, Field, Timestamp
@@ -177,7 +177,7 @@ def test_the_support_desks_renamed_amount() -> None:
     files = {file.path: file for file in event_files()}
     bad = next(file for file in files.values() if file.defect == "renamed_column")
     before = max(path for path, file in files.items() if path < bad.path and file.defect is None)
-    frames = [READERS[".parquet"](path, files[path].content) for path in (before, bad.path)]
+    frames = [read_parquet(path, files[path].content) for path in (before, bad.path)]
     assert told(delivery_drift(frames[1], CardEvents, frames[0])) == [
         ("renamed", "amount", "contract", "amount_eur"),
         ("renamed", "amount", "previous", "amount_eur"),
@@ -185,7 +185,7 @@ def test_the_support_desks_renamed_amount() -> None:
 
 
 def test_no_days_of_the_support_desk_are_in_another_unit() -> None:
-    frames = [READERS[".parquet"](file.path, file.content) for file in event_files() if file.defect is None]
+    frames = [read_parquet(file.path, file.content) for file in event_files() if file.defect is None]
     for before, now in pairwise(frames[:8]):
         assert delivery_drift(now, CardEvents, before) == []
 

@@ -1,0 +1,155 @@
+"""Other dialects give what the same rows give with commas and in UTF-8; what is not declared is named, and never guessed."""
+
+import csv as library
+import io
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from assay.assets.sources.csv_dialect import USUAL, Csv, dialect_seen
+from assay.assets.sources.deliveries import Delivery, DeliveryError
+from assay.assets.sources.dispatch import delivery_blocks, read_delivery
+from assay.assets.sources.files import Files
+from assay.cli import cli
+from assay.errors import AssayError
+from assay.features.tables.partitioning import Partitioning
+
+DIALECTS = [
+    Csv(";"),
+    Csv("\t"),
+    Csv("|", "'"),
+    Csv(quote="'"),
+    Csv(";", encoding="cp1252"),
+    Csv(";", encoding="utf-16"),
+    Csv("\t", encoding="utf-16-le"),
+    Csv(newline="\r"),
+    Csv(";", "'", "latin-1", "\r", 3),
+    Csv(skip_lines=1),
+]
+TEXTS = st.text(st.sampled_from("aé;,\t|'\"\n\r x"), max_size=6)
+FEW_ENDS = {"\r": str.maketrans({"\r": " "}), "\n": str.maketrans({"\r": " "})}
+
+
+def written(rows: list[tuple[str, ...]], dialect: Csv) -> bytes:
+    """By Python's library, with a quote around every field."""
+    out = io.StringIO(newline="")
+    writer = library.writer(
+        out,
+        delimiter=dialect.separator,
+        quotechar=dialect.quote,
+        lineterminator=dialect.newline,
+        quoting=library.QUOTE_ALL,
+    )
+    writer.writerows(rows)
+    title = "".join(f"title {number}{dialect.newline}" for number in range(dialect.skip_lines))
+    return (title + out.getvalue()).encode(dialect.encoding)
+
+
+def read(content: bytes, dialect: Csv, name: str = "a.csv") -> pl.DataFrame:
+    return pl.concat(delivery_blocks(Delivery.of_bytes(name, content, "d"), dialect))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=str)
+@given(rows=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5))
+def test_the_values_are_those_of_the_usual_dialect(dialect: Csv, rows: list[tuple[str, str]]) -> None:
+    # A carriage return is no part of a value where lines end with it, nor in the usual dialect before a line feed.
+    plain = [tuple(value.translate(FEW_ENDS["\n"]) for value in row) for row in rows]
+    if dialect.newline == "\r":
+        plain = [tuple(value.replace("\n", " ") for value in row) for row in plain]
+    found = read(written([("first, one", "second"), *plain], dialect), dialect)
+    assert found.columns[:2] == ["first, one", "second"]
+    assert found["_defect"].null_count() == found.height
+    assert found.select("first, one", "second").rows() == plain
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=str)
+def test_a_large_file_is_read_in_blocks_as_a_small_one_is(dialect: Csv) -> None:
+    rows = [(f"{number}", f'text, {number}; it\'s |\t"{number}"') for number in range(20_000)]
+    content = written([("id", "text"), *rows], dialect)
+    whole = read_delivery(Delivery.of_bytes("a.csv", content, "d"), content, dialect)
+    assert whole.select("id", "text").rows() == rows
+    assert_frame_equal(read(content, dialect), whole)
+
+
+def test_a_bad_record_is_shown_as_it_was_written() -> None:
+    found = read(b"id;text\n1;a,b\n2;x;y\n3;c\n", Csv(";"))
+    assert found["id"].to_list() == ["1", None, "3"]
+    assert found["text"].to_list() == ["a,b", None, "c"]
+    assert found["_line"].to_list() == [None, "2;x;y", None]
+
+
+def test_bytes_that_are_not_of_the_encoding_are_a_defect_of_their_line_or_refuse_the_file() -> None:
+    found = read("id;text\n1;€\n2;b\n3;c\n".encode("cp1252") + b"4;\x81\n", Csv(";", encoding="cp1252"))
+    assert found["text"].to_list() == ["€", "b", "c", None]
+    assert found["_defect"].to_list() == [None, None, None, "encoding"]
+    with pytest.raises(DeliveryError, match="is not utf-16 text, as its source declares; declare another encoding"):
+        read("id,text\n1,é\n".encode("utf-16")[:-1], Csv(encoding="utf-16"))
+
+
+SEEN = [
+    ("id;at;amount", "a semicolon stands between", Csv(";")),
+    ("id\tat", "a tab stands between", Csv("\t")),
+    ("id|at", "a vertical bar stands between", Csv("|")),
+    ("sep=;", "the first line says that a semicolon", Csv(";", skip_lines=1)),
+    ("id,at\ra,1", r"lines end with \r alone", Csv(newline="\r")),
+    ("id;at\ra;1", r"lines end with \r alone", Csv(newline="\r")),
+]
+
+
+@pytest.mark.parametrize(("header", "words", "csv"), SEEN)
+def test_a_header_of_another_dialect_is_named(header: str, words: str, csv: Csv) -> None:
+    seen = dialect_seen(header)
+    assert seen is not None
+    assert (words in seen.what, seen.csv) == (True, csv)
+    assert eval(str(csv), {"Csv": Csv}) == csv, "what is shown can be pasted"
+
+
+@pytest.mark.parametrize("header", ["id,at", "id", "id,a;b", "id,at\r", "sep=x", "first name"])
+def test_a_usual_header_shows_nothing(header: str) -> None:
+    assert dialect_seen(header) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"separator": ""}, "give one character"),
+        ({"separator": ";;"}, "give one character"),
+        ({"separator": "é"}, "give one character"),
+        ({"separator": "a"}, "neither a letter"),
+        ({"separator": '"'}, "give one character"),
+        ({"separator": "\n"}, "give one character"),
+        ({"separator": ";", "quote": ";"}, "the same character"),
+        ({"quote": ","}, "give one character"),
+        ({"encoding": "klingon"}, "no such encoding"),
+        ({"newline": "\r\n"}, "a line ends with"),
+        ({"skip_lines": -1}, "a number of lines"),
+    ],
+)
+def test_a_dialect_that_cannot_be_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(AssayError, match=message):
+        Csv(**given)
+
+
+def test_only_another_dialect_makes_a_source_another_one() -> None:
+    daily = Partitioning.daily("2026-09-01")
+    plain = Files("a/{day}/*", (".csv",))
+    assert Files("a/{day}/*", (".csv",), csv=USUAL).identity(daily) == plain.identity(daily)
+    assert Files("a/{day}/*", (".csv",), csv=Csv(";")).identity(daily) != plain.identity(daily)
+
+
+def test_a_draft_of_another_dialect_says_how_to_read_it(tmp_path: Path) -> None:
+    file = tmp_path / "semi.csv"
+    file.write_text("id;betrag\n" + "".join(f"K{number};{number}\n" for number in range(60)))
+    refused = CliRunner().invoke(cli, ["contract", "draft", str(file)])
+    assert refused.exit_code == 1
+    assert "a semicolon stands between the names of the header. Give --separator ';'." in str(
+        refused.exception or refused.output
+    )
+    drafted = CliRunner().invoke(cli, ["contract", "draft", str(file), "--separator", ";"])
+    assert "betrag: int = Field(" in drafted.output
