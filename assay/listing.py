@@ -19,7 +19,6 @@ from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
-from assay.own_columns import is_link
 
 VIEWS = (Kind.FEATURES, Kind.EMBEDDINGS)
 
@@ -81,7 +80,7 @@ def list_views(lake: Lake) -> list[ViewInfo]:
             described = find_serving(state)
             if described is not None:
                 taken = (*described[0].columns(), PARTITION)
-                names = tuple(name for name in state.schema if name not in taken and not is_link(name))
+                names = tuple(name for name in state.schema if name not in taken and not name.startswith("_"))
                 views.append(ViewInfo(own_name(table), state.snapshot, described[0], names))
     return sorted(views, key=lambda view: view.name)
 

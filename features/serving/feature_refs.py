@@ -28,7 +28,6 @@ from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
 from assay.features.views.timestamps import instant
-from assay.own_columns import is_link
 
 _SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
@@ -173,7 +172,7 @@ def _outputs(view: str, asked: Sequence[Reference], features: Sequence[str]) -> 
     outputs: dict[str, str] = {}
     for reference in asked:
         if reference.feature == "*":
-            outputs |= {name: outputs.get(name, name) for name in features if not is_link(name)}
+            outputs |= {name: outputs.get(name, name) for name in features if not name.startswith("_")}
         elif reference.feature not in features:
             raise AssayError(f"{view!r} has no feature {reference.feature!r} (it has: {', '.join(sorted(features))}).")
         elif outputs.get(reference.feature, reference.output) != reference.output:
