@@ -166,7 +166,8 @@ def test_planted_defects_are_caught_by_a_contract_drafted_from_clean_rows(
     assert validate(clean, contract).report.rows_quarantined == 0
     outcome = validate(frame, contract)
     found = {
-        (file, row): broken for file, row, broken in outcome.quarantined.select("_source_file", "_row_number", "_rules").rows()
+        (file, row): broken
+        for file, row, broken in outcome.quarantined.select("_source_file", "_row_number", "_rules").rows()
     }
     # Which customers exist, no table of tickets says; an id that came before is told with the published rows.
     for file, row, rule in bad.rows():
