@@ -43,7 +43,7 @@ def materialize(
 
     ASSETS are table names (clean/tickets), folders (clean/), or names with everything upstream (+predictions/router).
     Without any, everything. A batch that is refused stops itself and what needs it; the rest goes on, and the exit code
-    is 3. It is run again when another file, another declaration or other looked-up tables are there, or if its partition is
+    is 3. It is run again when another file, another declaration or looked-up rows that matter are there, or if its partition is
     chosen, or with --force. What waits for an upstream is named and is no failure. Ctrl-C stops when the current step has
     committed (130).
 

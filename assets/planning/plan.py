@@ -122,18 +122,18 @@ def _due_by_partition(stage: Sequence[Step], chosen: Chosen | None, memory: Plan
     come meanwhile. A round makes what the next one looks things up in, so that there are no more rounds than steps."""
     partitioning = stage[0].partitioning
     wanted = None if chosen is None else frozenset(chosen(partitioning))
-    again: dict[str, set[str]] | None = None  # the first round is about everything
+    again: dict[str, set[str]] = {}  # the first round is about everything
     position = 0
     for _ in range(len(stage) + 1):
-        found = set().union(*(memory.open(step) for step in stage) if again is None else again.values())
+        found = set().union(*(again.values() if again else [memory.open(step) for step in stage]))
         keys = partitioning.known(sorted(found if wanted is None else found & wanted))[::-1]
-        once_more = set(keys) if again is not None else set()
+        once_more = set(keys) if again else set()
         while keys:
             key, position = keys.pop(), position + 1
             due = _due(stage, memory, lambda step, key=key: [key])
-            if key in once_more and again is not None:
+            if key in once_more:
                 # What failed a moment ago is left to the next command.
-                due = tuple(step for step in due if key in again.get(step.name, ()))
+                due = tuple(step for step in due if key in again.get(step.name, set()))
             if due:
                 yield PlannedRun(key, with_downstream(stage, due), position, position + len(keys))
                 opened = memory.refresh()

@@ -23,7 +23,7 @@ from assay.assets.steps.apply_decisions import (
     latest_decisions,
 )
 from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
-from assay.assets.steps.looked_up import LookedUp, absent_parents
+from assay.assets.steps.looked_up import LookedUp, absent_parents, finds_the_same
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
@@ -114,7 +114,13 @@ def _watched(source: Source) -> Watched:
     own = (source.clean, source.quarantine, Kind.PROFILES.table(source.name))
     tables = same_partition(source.raw, *_counted(source), source.releases, *own)
     lookups = {table: Concern(presence=True) for table in _references(source) if table not in tables}
-    return Watched(tables | lookups, trust=_until_exceptions_end)
+
+    def alike(batch: Batch, partition: str, before: Mapping[str, str]) -> bool:
+        # What people corrected in it is not in the delivered rows.
+        undecided = batch.decisions.is_empty()
+        return undecided and finds_the_same(batch.raw, source.contract, batch.lookup_tables, before, partition)
+
+    return Watched(tables | lookups, trust=_until_exceptions_end, alike=alike)
 
 
 def _until_exceptions_end(batch: "Batch") -> Trust:

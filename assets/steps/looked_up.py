@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from assay.assets.steps.watched import version_of
+from assay.checks import Contract
+from assay.checks.contract.contract import for_delivery
 from assay.checks.contract.rules import Column, ForeignKeyRule, Rule
-from assay.checks.validation.foreign_keys import as_referred
+from assay.checks.validation.foreign_keys import as_referred, existing_values
+from assay.checks.validation.reading import reading_of
 from assay.features.tables.key_index import KeyIndex, key_print
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
@@ -67,6 +71,40 @@ class LookedUp:
 
 def _prints(values: pl.Series) -> pl.Series:
     return values.to_frame("value").select(key_print([pl.col("value")])).to_series()
+
+
+def finds_the_same(
+    rows: pl.LazyFrame,
+    contract: type[Contract],
+    tables: Mapping[str, TableState],
+    before: Mapping[str, str],
+    batch: str,
+) -> bool:
+    """Whether a batch would be judged by its foreign keys as it was before: they find the same values in the tables as these
+    are now, and the batch's own partition is there or not there as it was (see `absent_parents`).
+
+    Args:
+        rows: The batch as it was delivered.
+        contract: Whose foreign keys they are.
+        tables: That are looked up in.
+        before: Their versions when the batch was judged (`version_of`).
+        batch: Its partition.
+    """
+    now = {name: state for name, state in tables.items() if before[name] != version_of(state.snapshot)}
+    then: dict[str, TableState] = {}
+    for name, state in now.items():
+        then[name] = state.table.at(int(before[name].partition("@")[0]))
+        if version_of(then[name].snapshot) != before[name] or then[name].partitioned != state.partitioned:
+            return False  # another table, made anew
+        if state.partitioned and bool(state.partitions([batch])) != bool(then[name].partitions([batch])):
+            return False
+    schema = rows.collect_schema()
+    reading = reading_of(for_delivery(contract, schema.names()), tuple(schema.items()))
+    found, found_then = (
+        existing_values(rows, reading, {name: LookedUp(state) for name, state in states.items()}, {})
+        for states in (now, then)
+    )
+    return found.keys() == found_then.keys() and all(set(found[rule]) == set(found_then[rule]) for rule in found)
 
 
 def absent_parents(

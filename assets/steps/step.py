@@ -19,8 +19,9 @@ from assay.assets.steps.code_version import code_identity
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.hold import Held, Hold
 from assay.assets.steps.plan_store import PlanStore
-from assay.assets.steps.watched import Watched
+from assay.assets.steps.watched import Watched, version_of
 from assay.errors import AssayError, panics_as_errors
+from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
@@ -28,6 +29,10 @@ from assay.features.tables.refusals import Refusal, find_refusal, forget_refusal
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.transaction import AuditFailed, Transaction, run
 from assay.settings import Settings
+
+# Whether a refused batch would find the same again: a plan asks several times, a sensor at each tick.
+_ALIKE: dict[tuple[str, str | None, str, str], bool] = {}
+_MOST = 10_000
 
 Progress = Callable[[str, int, int], None]  # (what, done, total)
 
@@ -161,7 +166,7 @@ def execute(
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
             prepared = step.prepare(tx, env)
-            given.append(_given(step, tx))
+            given.append(_judged(step, tx))
             if step.keep:
                 step.keep(tx, env, prepared)
             tx.audit()
@@ -170,7 +175,7 @@ def execute(
             tx.describe(code=code_identity())
             return step.compute(tx, env, prepared) or {}
 
-    given: list[str] = []
+    given: list[dict[str, Any]] = []
     work = work_of(step, partition, step_run)
     try:
         preview, done = run(env.lake, env.recorder, work, body)
@@ -184,7 +189,9 @@ def execute(
         if remembered and outage_of(problem) is None:
             # Of what libraries raise, the text may hold values.
             own = isinstance(problem, AssayError)
-            _remember(step, env, work, "", str(problem) if own else f"{type(problem).__name__}: the run says more.")
+            _remember(
+                step, env, work, {"given": ""}, str(problem) if own else f"{type(problem).__name__}: the run says more."
+            )
         raise
     finally:
         env.hashes.save()
@@ -193,7 +200,7 @@ def execute(
     return Result(step, partition, done, preview)
 
 
-def _remember(step: Step, env: Resources, work: Work, given: str, problem: str) -> None:
+def _remember(step: Step, env: Resources, work: Work, given: Mapping[str, Any], problem: str) -> None:
     """What cannot be kept is refused once more: the refusal itself is not to be lost over it."""
     with suppress(Exception):
         keep_refusal(
@@ -202,11 +209,11 @@ def _remember(step: Step, env: Resources, work: Work, given: str, problem: str) 
                 table=step.outputs[0],
                 partition=work.partition,
                 problem=problem,
-                given=given,
                 at=datetime.now(UTC),
                 tables=step.outputs,
                 run_id=work.run.id,
                 parent_id=work.run.parent_id or "",
+                **given,
             ),
         )
 
@@ -234,7 +241,7 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
         if tx.current(*step.outputs):
             return Look(stale=False, prepared=prepared)
         held = _held(step, tx, env)
-        refused = None if held is not None else _refused(step, tx, env)
+        refused = None if held is not None else _refused(step, tx, env, prepared)
         return Look(stale=held is None, prepared=prepared, held=held, refused=refused)
     except NotReady as waiting:
         return Look(stale=False, waits_for=waiting)
@@ -242,13 +249,26 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
         return Look(stale=True)
 
 
-def _refused(step: Step, tx: Transaction, env: Resources) -> Refusal | None:
-    """The refusal of exactly what the step would be given now, judged by the same declaration."""
+def _refused(step: Step, tx: Transaction, env: Resources, prepared: Any) -> Refusal | None:
+    """The refusal of exactly what the step would be given now, judged by the same declaration; what it is looked up in may
+    have changed, if that cannot matter to it."""
+    key = tx.work.partition
     try:
-        refusal = find_refusal(env.lake, step.outputs[0], tx.work.partition)
+        refusal, given = find_refusal(env.lake, step.outputs[0], key), _given(step, tx)
+        if refusal is None or refusal.given == given:
+            return refusal
+        if step.watched is None or not refusal.batch or refusal.batch != _given(step, tx, lookups=False):
+            return None
+        asked = (step.outputs[0], key, refusal.given, given)
+        if asked not in _ALIKE:
+            with panics_as_errors(step.outputs[0]):
+                alike = step.watched.alike(prepared, key or "", refusal.looked_up)
+            if len(_ALIKE) >= _MOST:
+                _ALIKE.clear()
+            _ALIKE[asked] = alike
+        return refusal if _ALIKE[asked] else None
     except Exception:  # running it says what is wrong
         return None
-    return refusal if refusal is not None and refusal.given == _given(step, tx) else None
 
 
 def _held(step: Step, tx: Transaction, env: Resources) -> Held | None:
@@ -320,11 +340,20 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
     return found
 
 
-def _given(step: Step, tx: Transaction) -> str:
+def _judged(step: Step, tx: Transaction) -> dict[str, Any]:
+    """What a refusal keeps of a batch and of what it was judged by."""
+    looked_up = {item.table: version_of(item) for item in _looked_up(step, tx)}
+    return {"given": _given(step, tx), "batch": _given(step, tx, lookups=False), "looked_up": looked_up}
+
+
+def _looked_up(step: Step, tx: Transaction) -> list[Snapshot]:
+    return [item.snapshot for item in tx.reads if item.lookup and item.snapshot.table not in step.outputs]
+
+
+def _given(step: Step, tx: Transaction, *, lookups: bool = True) -> str:
     """What decides what becomes of a batch, as a digest: also what it is looked up in, such as the table of a foreign key. A
     batch that was refused may be taken when that has changed; one that was taken stays as it is."""
-    looked_up = [item.snapshot for item in tx.reads if item.lookup and item.snapshot.table not in step.outputs]
-    others = {f"{table.table_id}@{table.version}" for table in looked_up}
+    others = {f"{table.table_id}@{table.version}" for table in _looked_up(step, tx)} if lookups else set[str]()
     return hashlib.sha256(" ".join([tx.fingerprint, step.judged_by, _release(), *sorted(others)]).encode()).hexdigest()
 
 

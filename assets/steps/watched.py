@@ -11,6 +11,7 @@ from typing import Any
 
 from assay.assets.sources.listing import Delivered
 from assay.features.storage.delta_log import Change
+from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
 
@@ -84,12 +85,20 @@ class Watched:
             all partitions are looked at.
         settings: what else decides, as text.
         trust: for how long what `prepare` gave holds.
+        alike: whether a batch that was refused would find in the tables that it is looked up in nothing else than it found
+            then, although they have changed: of what `prepare` gave, its partition, and their versions then (`version_of`).
     """
 
     tables: Mapping[str, Concern]
     delivered: Callable[[Settings, bytes], Delivered | None] | None = None
     settings: Callable[[Settings], str] = lambda settings: ""
     trust: Callable[[Any], Trust] = lambda prepared: Trust()
+    alike: Callable[[Any, str, Mapping[str, str]], bool] = lambda prepared, partition, before: False
+
+
+def version_of(snapshot: Snapshot) -> str:
+    """A version of a table as a text: of another table at the same place it is another."""
+    return f"{snapshot.version}@{snapshot.table_id}@{snapshot.commit_sha256}"
 
 
 def same_partition(*tables: str) -> dict[str, Concern]:

@@ -7,7 +7,7 @@ again that would be refused again. A partition that is written is no longer refu
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ class Refusal:
             may be different the next time.
         at: when.
         tables: all that would have been written together.
+        batch: the digest without the tables that it was looked up in, and `looked_up` their versions then, by name.
         run_id, parent_id: the run that refused it, and the orchestrator's run that this was a step of.
     """
 
@@ -42,6 +43,8 @@ class Refusal:
     tables: tuple[str, ...]
     run_id: str = ""
     parent_id: str = ""
+    batch: str = ""
+    looked_up: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

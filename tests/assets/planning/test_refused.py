@@ -116,10 +116,31 @@ def test_a_batch_that_stays_refused_is_judged_once_for_a_change(two: Any) -> Non
         deliver(two, number, f"Nobody {number}")
     done = two.run()
     tables = [(unit.partition, unit.tables[0]) for unit in (result.unit for result in done.results)]
-    assert tables.count((two.day(1), "clean/orders")) <= 1
+    assert (two.day(1), "clean/orders") not in tables, "nobody whom it lacks is among them"
     assert len(tables) == len(set(tables))
     assert planned(two) == [], "its parents have changed no more"
     assert [one.table for one in staying_refused(two.steps, two.env)] == ["clean/orders", "raw/orders"]
+
+
+def test_a_refused_batch_is_run_again_only_when_its_table_has_other_rows_that_it_refers_to(two: Any) -> None:
+    def again(*names: str, number: int = 3) -> bool:
+        deliver(two, number, *names)
+        units = [result.unit for result in two.run().results]
+        assert planned(two) == [] and to_judge_again(two.steps, two.env) == []
+        return (two.day(1), "clean/orders") in [(unit.partition, unit.tables[0]) for unit in units]
+
+    deliver(two, 2, "Somebody Else")
+    two.drop(1, two.csv(1, *[1.0] * 13))
+    assert two.run().failed
+    assert not again("Nobody")
+    assert again("Nobody", number=1), "its own day is there now, and what was said of it is not true any more"
+    (kept,) = refusals(two.env.lake)
+    assert "has not arrived" not in kept.problem
+    assert not again("Nobody", "Somebody Else")
+    assert again("Ada Byron"), "of whom few of them are"
+    assert [one.table for one in staying_refused(two.steps, two.env)] == ["clean/orders"]
+    assert again("Nobody") and again("Ada Byron", "Bob Noyce")
+    assert refusals(two.env.lake) == []
 
 
 def test_a_delivery_that_was_withdrawn_is_not_refused_any_more(two: Any) -> None:
