@@ -4,6 +4,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 TICKETS ?= $(wildcard ../shared/data/banking77)
 PORT    ?= 3000
+CONSOLE_PORT ?= $(shell expr $(PORT) + 1)
 DEMO    := $(BIN)/assay demo $(if $(TICKETS),--tickets $(TICKETS))
 # Exit code 3 says "done, but batches were stopped": in the first half of the demo that is the point.
 STOPPED_IS_FINE := || test $$? -eq 3
@@ -18,8 +19,8 @@ run: $(VENV)/.installed  ## the demo from upstream to predictions, then the UI
 	$(BIN)/assay materialize $(STOPPED_IS_FINE)
 	$(DEMO)
 	$(BIN)/assay materialize
-	@$(BIN)/assay tour --port $(PORT)
-	$(BIN)/assay up --port $(PORT)
+	@$(BIN)/assay tour --port $(PORT) --console-port $(CONSOLE_PORT)
+	$(BIN)/assay up --port $(PORT) --console-port $(CONSOLE_PORT)
 
 test: $(VENV)/.dev browser check  ## everything: lint, types, unit, PostgreSQL, crash, browser and end-to-end tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder

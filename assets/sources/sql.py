@@ -10,7 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 
 from assay.assets.lacking import DENIED, FULL, READ_ONLY, SETTING, UNREACHABLE, NotConnected, outage_of
-from assay.assets.sources.sql_values import INSTANT, Reads, UnfitColumn, frame_of_rows, read_far_times_as_text, reads
+from assay.assets.sources.sql_values import (
+    INSTANT,
+    Reads,
+    UnfitColumn,
+    frame_of_rows,
+    read_far_times_as_text,
+    reads,
+    selected,
+)
 from assay.errors import AssayError
 from assay.optional import require
 from assay.own_columns import delivered_name, delivered_names
@@ -116,15 +124,12 @@ def read_changes(
                 f"{place}, column {cursor_column} is not a timestamp (the table declares {declared}), so changes cannot be "
                 "read by it. Declare it TIMESTAMP (in SQLite: text in ISO 8601 with a zone), or name another cursor."
             )
+        if dialect == "postgresql":
+            for setting_and_value in ("intervalstyle = 'iso_8601'", "datestyle = 'ISO'", "bytea_output = 'hex'"):
+                connection.execute(sa.text(f"SET LOCAL {setting_and_value}"))
         query = _query(reflected, cursor_column, since, dialect)
         cursor_column, keys = delivered_name(cursor_column), delivered_names(keys)
         try:
-            chunks = _chunks(connection, query, columns, cursor_column)
-        except DataError:
-            # A time that Python does not have (infinity, a year before 1 or after 9999): as text it is one value of one record.
-            if dialect != "postgresql":
-                raise
-            read_far_times_as_text(connection)
             chunks = _chunks(connection, query, columns, cursor_column)
         except UnfitColumn as problem:
             raise AssayError(f"{place}, {problem}; correct it there and read again") from None
@@ -133,7 +138,7 @@ def read_changes(
         raise AssayError(f"{place} has {absent:,} rows without {cursor_column}; they would never be read: fill it")
     if since is not None:
         frame = frame.filter(pl.col(cursor_column) >= since)
-    frame = _unseen(frame, seen)
+    frame = _unseen(frame, seen, [cursor_column, *keys])
     if frame["_defect"].null_count() == frame.height:
         frame = frame.drop("_defect", "_line")
     return frame.sort(cursor_column, *keys).with_columns(
@@ -144,8 +149,19 @@ def read_changes(
 def _chunks(
     connection: sa.Connection, query: sa.Select, columns: Mapping[str, Reads], cursor_column: str
 ) -> list[pl.DataFrame]:
-    with connection.execution_options(yield_per=_CHUNK).execute(query) as rows:
-        return [frame_of_rows(chunk, columns, (cursor_column,)) for chunk in rows.partitions(_CHUNK)]
+    def read() -> list[pl.DataFrame]:
+        with connection.execution_options(yield_per=_CHUNK).execute(query) as rows:
+            return [frame_of_rows(chunk, columns, (cursor_column,)) for chunk in rows.partitions(_CHUNK)]
+
+    try:
+        return read()
+    except DataError as error:
+        # A time that Python does not have (infinity, a year before 1 or after 9999): as text it is one value of one record. Not
+        # what the server could not do, which has a state of its own, and ended the transaction.
+        if connection.dialect.name != "postgresql" or getattr(error.orig, "sqlstate", None) is not None:
+            raise
+        read_far_times_as_text(connection)
+        return read()
 
 
 def _query(table: sa.Table, cursor_column: str, since: datetime | None, dialect: str) -> sa.Select:
@@ -155,7 +171,8 @@ def _query(table: sa.Table, cursor_column: str, since: datetime | None, dialect:
     """
     if dialect != "sqlite":
         cursor = table.columns[cursor_column]
-        return sa.select(table) if since is None else sa.select(table).where((cursor >= since) | cursor.is_(None))
+        query = sa.select(*(selected(column, dialect) for column in table.columns))
+        return query if since is None else query.where((cursor >= since) | cursor.is_(None))
     # Raw values: SQLAlchemy's own converters put the value that they cannot convert into their errors.
     columns = [sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in table.columns]
     query = sa.select(*columns)
@@ -166,14 +183,19 @@ def _query(table: sa.Table, cursor_column: str, since: datetime | None, dialect:
     return query.where((text >= first) | text.is_(None) | sa.not_(text.like("____-__-__%")))
 
 
-def _unseen(frame: pl.DataFrame, seen: pl.DataFrame | None) -> pl.DataFrame:
-    """Drop what was read before. A column that is new in the table was null in what was seen; one of another type than then
-    tells nothing."""
+def _unseen(frame: pl.DataFrame, seen: pl.DataFrame | None, keys: Sequence[str]) -> pl.DataFrame:
+    """Drop what was read before: the same cursor and key, and the same values. Columns that came into the table since then, or
+    have another type, tell nothing, but those of `keys`, which are compared as text then."""
     if seen is None:
         return frame
-    same = [name for name, dtype in frame.schema.items() if seen.schema.get(name, dtype) == dtype]
-    new = [pl.lit(None, frame.schema[name]).alias(name) for name in same if name not in seen.columns]
-    return frame.join(seen.with_columns(new).select(same), on=same, how="anti", nulls_equal=True, maintain_order="left")
+    if "_defect" not in seen.columns:  # its `_line` is an upstream's, from before these were kept apart
+        seen = seen.drop("_line", strict=False)
+    same = [name for name, dtype in frame.schema.items() if seen.schema.get(name) == dtype]
+    texts = [name for name in keys if name not in same and name in seen.columns]
+    left = frame.with_columns(pl.col(name).cast(pl.String).alias(f"\x1f{name}") for name in texts)
+    right = seen.select(*same, *(pl.col(name).cast(pl.String).alias(f"\x1f{name}") for name in texts))
+    found = left.join(right, on=right.columns, how="anti", nulls_equal=True, maintain_order="left")
+    return found.select(frame.columns)
 
 
 def _require_file(url: sa.URL, table: str, setting: str) -> None:
@@ -194,8 +216,10 @@ def _place(url: sa.URL, table: str) -> str:
     """Where a table is, without user and password."""
     if url.drivername.startswith("sqlite"):
         return f"SQLite {url.database}, table {table}"
-    # Of a password with an "@" that is not escaped, a part would stand in the host.
+    system = "PostgreSQL" if url.drivername.startswith("postgres") else url.drivername.partition("+")[0]
+    # Of a password with an "@" that is not escaped, a part would stand in the host, or the host in another part.
+    if not url.database or "@" in f"{url.database}{dict(url.query)}":
+        return f"{system}, table {table}"
     host = str(url.host or url.query.get("host", "localhost")).rpartition("@")[2]
     port = f":{url.port}" if url.port else ""
-    system = "PostgreSQL" if url.drivername.startswith("postgres") else url.drivername.partition("+")[0]
     return f"{system} {host}{port}/{url.database or ''}, table {table}"

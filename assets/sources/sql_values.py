@@ -1,7 +1,8 @@
 """Database values as Polars takes them. A value that its column cannot hold makes its record unreadable, and no other one.
 
-Types without a plain counterpart come as text, which the contract reads: JSON and arrays as JSON, times and timestamps without a
-zone in ISO 8601, numbers of any precision with all their digits, bytes in hexadecimal.
+Types without a plain counterpart come as text, which the contract reads: JSON and arrays as JSON, times, intervals and timestamps
+without a zone in ISO 8601, numbers of any precision with all their digits, bytes in hexadecimal. PostgreSQL writes these
+texts itself, since drivers lose some of it.
 """
 
 import json
@@ -54,7 +55,9 @@ def reads(kind: sa.types.TypeEngine, dialect: str) -> Reads:
             return Reads(pl.Float64(), _float)
         case sa.Numeric() if dialect == "sqlite":  # which stores them as floats
             return Reads(pl.Float64(), _float)
-        case sa.Numeric(precision=int() as precision, scale=int() as scale) if precision <= _LARGEST_PRECISION:
+        case sa.Numeric(precision=int() as precision, scale=int() as scale) if (
+            0 <= scale <= precision <= _LARGEST_PRECISION
+        ):
             return Reads(pl.Decimal(precision, scale), _decimal)
         case sa.DateTime() if dialect == "sqlite" or kind.timezone:
             return Reads(INSTANT, _instant)
@@ -64,6 +67,20 @@ def reads(kind: sa.types.TypeEngine, dialect: str) -> Reads:
             return Reads(pl.String(), _text)
     inner = getattr(kind, "data_type", None)  # of a domain
     return reads(inner, dialect) if isinstance(inner, sa.types.TypeEngine) else Reads(pl.String(), as_text)
+
+
+def selected(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:
+    """What is selected of a column: itself, or the text that the server writes of it."""
+    if dialect != "postgresql" or reads(column.type, dialect).convert is not as_text:
+        return column
+    match column.type:
+        case sa.ARRAY():
+            text = sa.cast(sa.func.to_json(column), sa.Text)
+        case sa.LargeBinary():
+            text = sa.func.encode(column, "hex")
+        case _:
+            text = sa.cast(sa.type_coerce(column, sa.types.NullType()), sa.Text)
+    return text.label(column.name)
 
 
 def frame_of_rows(
@@ -201,8 +218,10 @@ def _instant(value: object) -> datetime:
 def as_text(value: object) -> str | None:
     """A value of whatever type as text, with everything that it says."""
     match value:
-        case None | str():
-            return value
+        case None:
+            return None
+        case str():
+            return str(value)  # drivers have kinds of their own
         case bool():
             return "true" if value else "false"
         case dict() | list():

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from assay.assets.sources.deliveries import DeliveryError
+from assay.assets.sources.file_names import suffix_of
 
 UNPARSABLE, ENCODING = "unparsable", "encoding"
 HEAD = 4096
@@ -20,7 +21,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 def refuse_binary(path: str, head: bytes) -> None:
     """Raise `DeliveryError` for a file whose first HEAD bytes are not UTF-8 text at all."""
     if head.startswith(_UTF16_MARKS) or 4 * head.count(0) > len(head):
-        hint = "; if it is text, its source can declare Files(…, csv=Csv(encoding='utf-16'))"
+        hint = "; if it is CSV, its source can declare Files(…, csv=Csv(encoding='utf-16'))"
         raise _not_utf8(path, f"is UTF-16 or binary, not UTF-8 text{hint if head.startswith(_UTF16_MARKS) else ''}")
 
 
@@ -68,4 +69,6 @@ def frame_of(
 
 
 def _not_utf8(path: str, problem: str) -> DeliveryError:
-    return DeliveryError(path, problem, "ask the upstream to re-send the file in UTF-8")
+    csv = suffix_of(path).startswith((".csv", ".tsv", ".txt"))
+    declare = "declare its encoding, e.g. Files(…, csv=Csv(encoding='cp1252')), or " if csv else ""
+    return DeliveryError(path, problem, f"{declare}ask the upstream to re-send the file in UTF-8")

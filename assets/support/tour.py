@@ -17,7 +17,6 @@ from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
 
 RULES_SHOWN = 5
-CONSOLE_PORT = 3001
 TICKETS, PREDICTIONS = "raw/tickets", "predictions/router"
 PAGES = (
     (
@@ -53,8 +52,9 @@ class Refused:
 
 @click.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI, for the addresses.")
+@click.option("--console-port", default=3001, show_default=True, help="Port of the console, for the addresses.")
 @json_option
-def tour(port: int, as_json: bool) -> None:
+def tour(port: int, console_port: int, as_json: bool) -> None:
     """Show what the demo has made, and where to look at it.
 
     \b
@@ -91,7 +91,7 @@ def tour(port: int, as_json: bool) -> None:
         _say(f"  {what:<45}{base}{path}")
     if prediction is not None:
         _say("\n[bold]In the console[/bold]")
-        path = f"http://127.0.0.1:{CONSOLE_PORT}/trace/{prediction['prediction_id']}"
+        path = f"http://127.0.0.1:{console_port}/trace/{prediction['prediction_id']}"
         _say(f"  {'that prediction, proved with a click':<45}{path}")
     _say("\n[bold]From the shell[/bold]")
     for what, command in commands:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pandera.polars as pa
 import polars as pl
+from pandera.api.dataframe.model_components import FieldInfo
 from pandera.api.polars.model_config import BaseConfig
 
 from assay.checks.contract.columns import require_order
@@ -104,6 +105,7 @@ class Contract(pa.DataFrameModel):
     __compiled__: ClassVar[Compiled | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        _refuse_underscores(cls)
         declared = vars(cls.__dict__["Config"]) if "Config" in cls.__dict__ else {}
         public = {name: value for name, value in declared.items() if not name.startswith("_")}
         for name, value in public.items():
@@ -115,6 +117,18 @@ class Contract(pa.DataFrameModel):
         cls.Config = type("Config", (Contract.Config,), {"name": cls.__name__, **pandera_options})
         super().__init_subclass__(**kwargs)
         cls.__compiled__ = _compile(cls)
+
+
+def _refuse_underscores(contract: type) -> None:
+    """Raise AssayError for a column that pandera would leave out without a word: an attribute that begins with an underscore."""
+    for name in inspect.get_annotations(contract):
+        is_column = name not in contract.__dict__ or isinstance(contract.__dict__[name], FieldInfo)
+        if name.startswith("_") and not name.endswith("__") and is_column:
+            column = name.removeprefix(f"_{contract.__name__.lstrip('_')}")  # of two underscores Python makes more
+            raise AssayError(
+                f"{contract.__name__}.{column}: an attribute that begins with an underscore is no column; write "
+                f"{column.strip('_') or 'column'}: … = Field(alias={column!r})"
+            )
 
 
 def compiled(contract: type[Contract]) -> Compiled:

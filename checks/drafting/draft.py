@@ -83,7 +83,8 @@ def _column(column: ColumnStats, stats: TableStats) -> Iterator[str]:
         yield f"    # {comment}"
     attribute = column.name
     arguments = list(_arguments(column, stats))
-    if not attribute.isidentifier() or keyword.iskeyword(attribute) or hasattr(Contract, attribute):
+    plain = attribute.isidentifier() and not attribute.startswith("_") and not keyword.iskeyword(attribute)
+    if not plain or hasattr(Contract, attribute):
         attribute = f"column_{stats.columns.index(column) + 1}"
         arguments.insert(0, f"alias={quoted(column.name)}")
     start = f"    {attribute}: {annotation(column.dtype)} = Field("

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,6 +14,7 @@ import assay
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.dispatch import delivery_blocks
 from assay.assets.sources.sql import read_changes
+from assay.checks import draft_contract, validate
 from assay.own_columns import OWN_COLUMNS, delivered_name, delivered_names, is_link, upstream_name
 
 NAMES = st.one_of(
@@ -105,3 +107,14 @@ def test_an_upstreams_status_decides_nothing(tmp_path: Path) -> None:
         None,
     )
     assert (row["__status"], row["__contract"], row["__rules"], row["__decision_id"]) == ("released", "c1", "r1", "d1")
+
+
+def test_a_draft_declares_what_it_has_seen_under_its_own_name() -> None:
+    frame = pl.DataFrame(
+        {"_id": [f"K{n}" for n in range(60)], "__status": ["open", "done"] * 30, "plain": list(range(60))}
+    )
+    module: dict[str, Any] = {}
+    exec(draft_contract(frame, "things"), module)
+    outcome = validate(frame, module["Things"])
+    assert outcome.clean.columns == ["_id", "__status", "plain"]
+    assert validate(frame[:1].vstack(frame[:1]), module["Things"]).quarantined["_rules"].to_list() == [["_id.unique"]]

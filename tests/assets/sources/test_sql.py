@@ -1,4 +1,5 @@
 import json
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 
 from assay.assets.lacking import DENIED, UNREACHABLE, NotConnected, outage_of
-from assay.assets.sources.sql import read_changes
+from assay.assets.sources.sql import _place, read_changes
 from assay.errors import AssayError
 
 T0 = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -106,16 +107,17 @@ def test_reading_on_gives_each_version_once(database: Database) -> None:
     assert database.read(last, first).select("id", "name").rows() == [("c", None), ("f", ""), ("a", None)]
 
 
-def test_after_a_change_of_columns_what_is_new_in_a_row_makes_it_new(database: Database) -> None:
+def test_a_change_of_columns_makes_no_row_new_and_hides_none(database: Database) -> None:
     first = database.read()
     since = T0 + timedelta(milliseconds=500)
-    database.execute(f"ALTER TABLE {TABLE} ADD COLUMN city TEXT")
-    assert database.read(since, first).is_empty()
-    database.execute(f"UPDATE {TABLE} SET city = 'Oslo'")
-    assert database.read(since, first)["id"].to_list() == ["c"]
-    assert database.read(since, first.with_columns(pl.col("age").cast(pl.String)))["id"].to_list() == ["c"]
-    database.execute(f"UPDATE {TABLE} SET city = NULL")
-    assert database.read(since, first.with_columns(pl.col("age").cast(pl.String))).is_empty()
+    database.execute(f"ALTER TABLE {TABLE} ADD COLUMN city TEXT DEFAULT 'Oslo'")
+    retyped = first.with_columns(pl.col("age").cast(pl.String), pl.col("id").cast(pl.Categorical))
+    older = first.with_columns(_line=pl.lit("an upstream's"))
+    for seen in (first, retyped, older):
+        assert database.read(since, seen).is_empty()
+    database.insert(ROWS[2] | {"id": "new"})
+    for seen in (first, retyped, older):
+        assert database.read(since, seen)["id"].to_list() == ["new"]
 
 
 def test_an_empty_table_keeps_its_schema(database: Database) -> None:
@@ -244,19 +246,49 @@ def test_what_python_cannot_hold_makes_its_own_record_unreadable(
     assert frame["id"].drop_nulls().to_list() == ["b"]
 
 
+@pytest.mark.parametrize("value", ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"])
+def test_a_cursor_that_python_cannot_hold_is_refused_with_its_place(postgres_url: str, value: str) -> None:
+    database = Database(postgres_url, "TIMESTAMPTZ")
+    database.execute(f"UPDATE {TABLE} SET updated_at = '{value}' WHERE id = 'e'")
+    with pytest.raises(
+        AssayError, match=r"table people, column updated_at holds text .*; correct it there and read again"
+    ):
+        database.read()
+
+
+def test_what_the_server_cannot_do_keeps_its_name(postgres_url: str) -> None:
+    database = Database(postgres_url, "TIMESTAMPTZ")
+    database.execute(
+        "CREATE OR REPLACE VIEW broken AS SELECT 'a'::text AS id, now() AS updated_at, 1 / (random() * 0)::int AS v"
+    )
+    with pytest.raises(AssayError, match=r"table broken cannot be used \(DivisionByZero\)"):
+        read_changes(postgres_url, "broken", "updated_at", "id")
+
+
 TEXTS = [
     ("numeric", "1.10", "1.10"),
     ("numeric", "NaN", "NaN"),
     ("numeric", "-Infinity", "-Infinity"),
     ("numeric(50,20)", "12345678901234567890123456789.5", "12345678901234567890123456789.50000000000000000000"),
-    ("timestamp", "2026-09-01 12:00:00.5", "2026-09-01T12:00:00.500000"),
+    ("numeric(5,-2)", "12345", "12300"),
+    ("numeric(3,5)", "0.00123", "0.00123"),
+    ("timestamp", "2026-09-01 12:00:00.5", "2026-09-01 12:00:00.5"),
+    ("timestamp", "infinity", "infinity"),
     ("time", "12:30", "12:30:00"),
-    ("interval", "1 day 2 seconds", "PT86402S"),
-    ("jsonb", '{"a": [1, "é"]}', '{"a": [1, "é"]}'),
-    ("int[]", "{1,NULL,3}", "[1, null, 3]"),
+    ("time", "24:00", "24:00:00"),
+    ("timetz", "24:00+02", "24:00:00+02"),
+    ("interval", "1 month 1 day 2 seconds", "P1M1DT2S"),
+    ("json", '{"a": 1.10, "a": 12345678901234567890.123}', '{"a": 1.10, "a": 12345678901234567890.123}'),
+    ("jsonb", '{"a": [1.10, "é"]}', '{"a": [1.10, "é"]}'),
+    ("jsonb", "null", "null"),
+    ("jsonb", '"123"', '"123"'),
+    ("int[]", "{1,NULL,3}", "[1,null,3]"),
+    ("real[]", "{1.5,NaN}", '[1.5,"NaN"]'),
     ("date[]", "{2026-09-01}", '["2026-09-01"]'),
     ("bytea", "\\x00ff", "00ff"),
-    ("inet", "10.0.0.1", "10.0.0.1"),
+    ("bit(4)", "1010", "1010"),
+    ("varbit", "101", "101"),
+    ("inet", "10.0.0.1", "10.0.0.1/32"),
     ("mood", "glad", "glad"),
     ("price", "1.5", "1.500"),
     ("price", "NaN", "NaN"),
@@ -340,6 +372,15 @@ def test_of_a_password_that_is_not_escaped_nothing_is_shown() -> None:
     assert SECRET not in str(caught.value)
     assert "PostgreSQL nobody.invalid/shop, table people does not answer" in str(caught.value)
     assert outage_of(caught.value) == UNREACHABLE
+
+
+@pytest.mark.parametrize("password", ["p@ss/word", "p@se?cret", "p@ss/w@rd?x", "a@b"])
+def test_of_no_password_that_is_not_escaped_a_part_is_shown(password: str) -> None:
+    url = sa.make_url(f"postgresql://jane:{password}@127.0.0.1:1/db")
+    place = _place(url, "t")
+    assert place.startswith("PostgreSQL") and place.endswith("table t")
+    for part in re.split("[@/?]", password):
+        assert part not in place.replace("127.0.0.1:1/db", "").replace("PostgreSQL", "").replace("table t", "")
 
 
 def test_a_missing_sqlite_file_is_not_created(tmp_path: Path) -> None:

@@ -272,3 +272,25 @@ def test_contract_works_in_other_threads() -> None:
         assert outcome.quarantined["_rules"].to_list() == [["ticket_id.unique"]]
         with pytest.raises(pa.errors.SchemaErrors):
             pool.submit(Tickets.validate, outcome.quarantined.vstack(outcome.quarantined), lazy=True).result()
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ("_id: str = Field(key=True)", "_id"),
+        ("__status: str = Field()", "__status"),
+        ("_bare: str", "_bare"),
+    ],
+)
+def test_an_attribute_that_pandera_would_leave_out_is_refused(body: str, name: str) -> None:
+    source = f"class Shop(Contract):\n    x: int = Field()\n    {body}\n"
+    with pytest.raises(AssayError, match=rf"Shop\.{name}: .*Field\(alias='{name}'\)"):
+        exec(source, {"Contract": Contract, "Field": Field, "__name__": "anywhere"})
+
+
+def test_what_is_no_column_may_begin_with_an_underscore() -> None:
+    class Fine(Contract):
+        x: int = Field()
+        _limit: ClassVar[int] = 3
+
+    assert validate(pl.DataFrame({"x": [1]}), Fine).clean.columns == ["x"]

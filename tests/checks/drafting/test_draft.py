@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.assets.sources.dispatch import READERS
+from assay.assets.sources.deliveries import Delivery
+from assay.assets.sources.dispatch import read_delivery
 from assay.assets.support.upstream.calendar import LAST_DAY
 from assay.assets.support.upstream.card_events import event_files
 from assay.assets.support.upstream.customers import current
@@ -43,7 +44,9 @@ def contract_of(source: str) -> type[Contract]:
 def read(files: Any) -> pl.DataFrame:
     """Every record of the files, with the file and the number of the record."""
     frames = [
-        READERS[Path(file.path).suffix](file.path, file.content).with_columns(_file=pl.lit(file.path))
+        read_delivery(Delivery.of_bytes(file.path, file.content, ""), file.content).with_columns(
+            _source_file=pl.lit(file.path)
+        )
         for file in files
         if file.defect is None
     ]
@@ -156,14 +159,15 @@ def test_planted_defects_are_caught_by_a_contract_drafted_from_clean_rows(
     tickets: tuple[pl.DataFrame, list[Any]],
 ) -> None:
     frame, planted = tickets
-    bad = pl.DataFrame([{"_file": row.file, "_row_number": row.row_number, "rule": row.rule} for row in planted])
+    bad = pl.DataFrame([{"_source_file": row.file, "_row_number": row.row_number, "rule": row.rule} for row in planted])
     bad = bad.cast({"_row_number": frame.schema["_row_number"]})
-    clean = frame.join(bad, on=["_file", "_row_number"], how="anti")
+    clean = frame.join(bad, on=["_source_file", "_row_number"], how="anti")
     contract = contract_of(draft_contract(clean, "tickets"))
     assert validate(clean, contract).report.rows_quarantined == 0
     outcome = validate(frame, contract)
     found = {
-        (file, row): broken for file, row, broken in outcome.quarantined.select("_file", "_row_number", "_rules").rows()
+        (file, row): broken
+        for file, row, broken in outcome.quarantined.select("_source_file", "_row_number", "_rules").rows()
     }
     # Which customers exist, no table of tickets says; an id that came before is told with the published rows.
     for file, row, rule in bad.rows():
