@@ -60,7 +60,7 @@ def materialize(
     from assay.assets.planning.held import with_what_they_hold
     from assay.assets.planning.pending import summarised, waiting_steps
     from assay.assets.planning.plan import never_made, select, waiting
-    from assay.assets.planning.refused import forget_withdrawn, staying_refused
+    from assay.assets.planning.refused import forget_withdrawn, staying_refused, to_judge_again
     from assay.assets.project import active_project
     from assay.store import open_store
 
@@ -75,7 +75,8 @@ def materialize(
     chosen = chosen_partitions(partition, range_, steps)
     store = open_store()
     if dry_run:
-        stays = _tell_plan(steps, pipeline(project), store.env(recording=False), chosen, force=force, as_json=as_json)
+        env, everything = store.env(recording=False), pipeline(project)
+        stays = _tell_plan(steps, everything, env, chosen, force=force, as_json=as_json, complete=not broken)
         for reason in [] if chosen or as_json else [*unread_in(store), *outside_in(store)]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
         return EXIT_NO if broken or stays else EXIT_DONE
@@ -91,6 +92,9 @@ def materialize(
         forget_withdrawn(pipeline(project), env)
     just_now = {(result.unit.partition, table) for result in summary.failed for table in result.failed}
     refused = [] if summary.left else staying_refused(steps, env, chosen)
+    held_up = {(one.partition, table) for one in refused for table in one.waiting}
+    again = [] if summary.left else to_judge_again(steps, env, chosen)
+    again = [one.place for one in again if (one.partition, one.table) not in held_up]
     waits = [] if summary.left else waiting_steps(pipeline(project), env, chosen, latest=None if chosen else LATEST)
     waits = [one for one in waits if any(one.table in step.outputs for step in steps)]
     never = [] if chosen or summary.left else never_made(steps, env)
@@ -99,16 +103,23 @@ def materialize(
         answer = {"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)}
         waiting_now = [one.to_dict() for one in waits]
         stays = [one.to_dict() for one in refused]
-        print_json(answer | {"refused": stays, "waiting": waiting_now, "left": summary.left, "upstream": before})
+        print_json(
+            answer | {"refused": stays, "waiting": waiting_now, "left": [*summary.left, *again], "upstream": before}
+        )
     else:
-        _summarise(summary, time.monotonic() - started, complete=not (refused or waits or never or before))
+        _summarise(
+            summary, time.monotonic() - started, complete=not (refused or again or waits or never or before or broken)
+        )
         _tell_refused([one for one in refused if (one.partition, one.table) not in just_now])
+        if again:
+            first = f"{again[0]}{f' and {len(again) - 1} more' if again[1:] else ''}"
+            err.print(f"Refused before, may be taken now, not run yet: {first}.", markup=False, soft_wrap=True)
         unread = [] if chosen or summary.left else unread_in(store)
         for reason in [*unread, *(f"{text}." for text in summarised(waits)), *never, *before[:5]]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if summary.left:
         return EXIT_STOPPED
-    missing = summary.failed or refused or broken or before or any(one.delivered for one in waits)
+    missing = summary.failed or refused or again or broken or before or any(one.delivered for one in waits)
     return EXIT_NO if missing else EXIT_DONE
 
 
@@ -177,9 +188,10 @@ def _tell_plan(
     *,
     force: bool,
     as_json: bool,
+    complete: bool,
 ) -> "Sequence[Refused]":
     """What would run now, and what that makes stale, and what is refused and would not run; nothing is run, and Dagster is not
-    asked."""
+    asked. `complete`: every declaration could be loaded."""
     from assay.assets.planning.held import staying
     from assay.assets.planning.pending import consequences, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
@@ -212,7 +224,7 @@ def _tell_plan(
     waits = waiting_steps(steps, env, chosen, latest=None if chosen else LATEST)
     for reason in [*summarised(waits), *([] if chosen or planned else never_made(steps, env))]:
         err.print(reason, markup=False, highlight=False, soft_wrap=True)
-    if not planned and not waits and not now and not refused:
+    if complete and not planned and not waits and not now and not refused:
         out.print("Everything is up to date.")
     return stays
 

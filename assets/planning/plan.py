@@ -118,21 +118,31 @@ def planned_runs(
 
 
 def _due_by_partition(stage: Sequence[Step], chosen: Chosen | None, memory: PlanMemory) -> Iterator[PlannedRun]:
-    """From the first to the last partition, and never back."""
+    """From the first to the last partition; and then what was refused or waited, where that which it is looked up in has
+    come meanwhile. A round makes what the next one looks things up in, so that there are no more rounds than steps."""
     partitioning = stage[0].partitioning
     wanted = None if chosen is None else frozenset(chosen(partitioning))
-    everything_open = set().union(*(memory.open(step) for step in stage))
-    keys = partitioning.known(sorted(everything_open if wanted is None else everything_open & wanted))[::-1]
+    again: dict[str, set[str]] | None = None  # the first round is about everything
     position = 0
-    while keys:
-        key, position = keys.pop(), position + 1
-        due = _due(stage, memory, lambda step, key=key: [key])
-        if due:
-            yield PlannedRun(key, with_downstream(stage, due), position, position + len(keys))
-            opened = memory.refresh()
-            if new := (opened if wanted is None else opened & wanted) - {key} - set(keys):
-                both = partitioning.known([key, *keys, *new])
-                keys = both[: both.index(key) : -1]
+    for _ in range(len(stage) + 1):
+        found = set().union(*(memory.open(step) for step in stage) if again is None else again.values())
+        keys = partitioning.known(sorted(found if wanted is None else found & wanted))[::-1]
+        once_more = set(keys) if again is not None else set()
+        while keys:
+            key, position = keys.pop(), position + 1
+            due = _due(stage, memory, lambda step, key=key: [key])
+            if key in once_more and again is not None:
+                # What failed a moment ago is left to the next command.
+                due = tuple(step for step in due if key in again.get(step.name, ()))
+            if due:
+                yield PlannedRun(key, with_downstream(stage, due), position, position + len(keys))
+                opened = memory.refresh()
+                once_more -= opened
+                if new := (opened if wanted is None else opened & wanted) - {key} - set(keys):
+                    both = partitioning.known([key, *keys, *new])
+                    keys = both[: both.index(key) : -1]
+        if not (again := memory.once_more()):
+            return
 
 
 def _due_as_a_whole(stage: Sequence[Step], env: Resources, memory: PlanMemory) -> Iterator[PlannedRun]:
@@ -144,8 +154,17 @@ def _due_as_a_whole(stage: Sequence[Step], env: Resources, memory: PlanMemory) -
             return None
 
     due = _due(stage, memory, batches)
-    if due:
+    for _ in range(len(stage) + 1):
+        if not due:
+            return
         yield PlannedRun(None, with_downstream(stage, due))
+        memory.refresh()
+        again = memory.once_more()
+        due = tuple(
+            step
+            for step in (_due(stage, memory, batches) if again else ())
+            if any(memory.due(step, key or None) for key in again.get(step.name, ()))
+        )
 
 
 def _due(

@@ -14,6 +14,7 @@ from assay.assets.steps.watched import Concern, Trust, Watched
 from assay.errors import AssayError, panics_as_errors
 from assay.features.storage.delta_log import Change, Mark, changes, latest_mark
 from assay.features.tables.lake import TableMissing
+from assay.features.tables.refusals import refusals
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE = ""  # the partition of a step without partitions
@@ -39,6 +40,7 @@ class PlanMemory:
     ) -> None:
         self._env, self._everything, self._retry = env, everything, retry
         self.refused: set[tuple[str, str | None]] = set()  # step and partition, as far as `due` was asked
+        self._moved: set[str] = set()  # steps for which a table that they refer to has changed during the plan
         self._logs: dict[tuple[str, Mark | None], tuple[Mark | None, list[Change] | None]] = {}
         self._unsettled: dict[str, frozenset[str]] = {}
         identities = {step.name: found for step in steps if (found := _identity(step, env)) is not None}
@@ -54,6 +56,7 @@ class PlanMemory:
         self._steps = {step.name: step for step in steps}
         self._watching = {step.name: step.watched for step in steps if step.watched and step.name in identities}
         self.refresh()
+        self._moved.clear()
 
     def refresh(self) -> set[str]:
         """Take the latest versions of all tables into account. What they concern is open from now on, and is given."""
@@ -62,7 +65,10 @@ class PlanMemory:
         for name, watched in self._watching.items():
             known, step = self._known[name], self._steps[name]
             for table, concern in watched.tables.items():
+                before = known.tables[table]
                 concerned = self._concerned(step, table, concern, known)
+                if table in step.references and known.tables[table] != before:
+                    self._moved.add(name)
                 known.open |= concerned
                 opened |= concerned
         return opened
@@ -75,6 +81,7 @@ class PlanMemory:
         """Whether the step is stale for a partition; one that is not open has nothing to do. What is refused stays open, and
         is not due."""
         known, key = self._known[step.name], partition or _ONE
+        self.refused.discard((step.name, partition))  # it may have been taken since it was asked about
         if key not in known.open:
             return False
         found = look(step, self._env, partition)
@@ -84,6 +91,25 @@ class PlanMemory:
             self.refused.add((step.name, partition))
             return False
         return found.stale
+
+    def once_more(self) -> dict[str, set[str]]:
+        """By step, the partitions that were refused or waited, now that a table that the step refers to has changed since the
+        plan began, or since this was asked last. What failed is not among them, and nothing is due any more that would be
+        refused again."""
+        self._retry = False
+        moved, self._moved = self._moved, set()
+        return {name: keys for name in moved if (keys := self._left_out(self._steps[name]))}
+
+    def _left_out(self, step: Step) -> set[str]:
+        table, opened = step.outputs[0], self._known[step.name].open
+        kept = {item.partition or _ONE: item for item in refusals(self._env.lake, table)}
+        refused = {key for key, item in kept.items() if not item.failed}
+        waited = opened - kept.keys()
+        if step.partitioning.is_partitioned or step.batches:
+            waited -= set(self._present(table, sorted(waited)))
+        elif self._env.lake.table(table).exists():
+            waited = set()
+        return opened & refused | waited
 
     def keep(self) -> None:
         """Keep what was learned for the next plan."""

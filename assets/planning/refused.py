@@ -52,6 +52,11 @@ def staying_refused(steps: Sequence[Step], env: Resources, chosen: Chosen | None
     return _standing(steps, env, lambda kept, seen: seen.refused is not None, chosen)
 
 
+def to_judge_again(steps: Sequence[Step], env: Resources, chosen: Chosen | None = None) -> list[Refused]:
+    """Every batch of these steps that was refused and may be taken now, since it or what judges it has changed."""
+    return _standing(steps, env, lambda kept, seen: not kept.failed and seen.stale and seen.refused is None, chosen)
+
+
 def still_failing(steps: Sequence[Step], env: Resources) -> list[Refused]:
     """Every batch of these steps whose work failed when it was last tried, and that is still to be made."""
     return _standing(steps, env, lambda kept, seen: kept.failed and seen.stale and seen.refused is None)

@@ -261,3 +261,13 @@ def test_two_commands_at_once_do_nothing_twice(shop: Any, tmp_path: Path) -> Non
     assert len(made) == len(set(made)) == 2 * 5, "each of five tables has one new version for each of two days"
     assert shop.frame("clean/orders").group_by("order_id").len()["len"].max() == 1
     assert shop.due() == []
+
+
+def test_nothing_is_called_up_to_date_while_a_module_cannot_be_loaded(shop: Any, assay: Callable[..., Any]) -> None:
+    for arguments in (["materialize"], ["materialize", "--dry-run"], ["status"]):
+        assert "Everything is up to date" in assay(*arguments)[1], arguments
+    (Path(str(shop.package.__file__)).parent / "broken.py").write_text("import no_such_module\n")
+    declarations.cache_clear()
+    for arguments in (["materialize"], ["materialize", "--dry-run"], ["status"]):
+        code, text = assay(*arguments)
+        assert (code, "up to date" in text) == (3, False), arguments

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from assay.assets.planning.refused import forget_withdrawn, staying_refused
+from assay.assets.planning.refused import forget_withdrawn, staying_refused, to_judge_again
 from assay.assets.steps.step import execute
 from assay.features.tables.refusals import refusals
 
@@ -74,10 +74,52 @@ def test_a_batch_that_a_looked_up_table_stopped_is_planned_when_that_has_changed
     assert failed.failed == ("clean/orders",)
     assert planned(two) == []
     deliver(two, 2, "Ada Byron", "Bob Noyce")
-    assert [result.success for result in two.run().results] == [True]
-    assert (two.day(1), ["clean/orders", "features/spending"]) in planned(two)
+    first, then = two.run().results
+    assert (first.unit.partition, first.success) == (two.day(2), True)
+    assert (then.unit.partition, then.unit.tables[0], then.success) == (two.day(1), "clean/orders", True)
+    assert planned(two) == [] and to_judge_again(two.steps, two.env) == []
+
+
+def test_a_batch_is_run_by_the_command_that_runs_what_it_was_refused_for(two: Any) -> None:
+    deliver(two, 1, "Somebody Else")
+    two.drop(1, two.csv(1, 1.0))
+    two.run()
+    two.drop(2, two.csv(2, *[1.0] * 12))
+    assert [failed.failed for failed in two.run().failed] == [("clean/orders",)]
+    deliver(two, 2, "Ada Byron", "Bob Noyce")
+    done = two.run()
+    assert not done.failed
+    tables = [(unit.partition, unit.tables[0]) for unit in (result.unit for result in done.results)]
+    assert tables == [(two.day(2), "raw/shoppers"), (two.day(2), "clean/orders")]
+    assert two.env.lake.table("features/spending").at().partitions([two.day(2)])
+    assert planned(two) == [] and refusals(two.env.lake) == []
+
+
+def test_a_batch_that_waited_for_a_table_is_run_by_the_command_that_makes_it(two: Any) -> None:
+    two.drop(1, two.csv(1, 1.0))
+    two.drop(2, two.csv(2, 1.0))
+    two.run()
+    assert not two.env.lake.table("clean/orders").exists()
+    deliver(two, 2, "Ada Byron", "Bob Noyce")
     assert not two.run().failed
+    assert two.env.lake.table("clean/orders").at().partitions() == [two.day(1), two.day(2)]
     assert planned(two) == []
+
+
+def test_a_batch_that_stays_refused_is_judged_once_for_a_change(two: Any) -> None:
+    """And what failed is not tried twice."""
+    deliver(two, 1, "Somebody Else")
+    two.drop(1, two.csv(1, *[1.0] * 12))
+    two.drop(2, b"")
+    two.run()
+    for number in (2, 3, 4):
+        deliver(two, number, f"Nobody {number}")
+    done = two.run()
+    tables = [(unit.partition, unit.tables[0]) for unit in (result.unit for result in done.results)]
+    assert tables.count((two.day(1), "clean/orders")) <= 1
+    assert len(tables) == len(set(tables))
+    assert planned(two) == [], "its parents have changed no more"
+    assert [one.table for one in staying_refused(two.steps, two.env)] == ["clean/orders", "raw/orders"]
 
 
 def test_a_delivery_that_was_withdrawn_is_not_refused_any_more(two: Any) -> None:
