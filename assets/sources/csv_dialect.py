@@ -22,13 +22,25 @@ _RESERVED = '",\r\n'
 # What `_transcoded` makes of a byte that is not of the encoding, as a reader shows it, and how that byte is shown.
 _ESCAPES = {
     "".join(f"\\x{part:02x}" for part in chr(0xDC00 + byte).encode(errors="surrogatepass")): f"\\x{byte:02x}"
-    for byte in range(0x80, 0x100)
+    for byte in range(0x100)
 }
-_BYTES = {shown: shown for shown in _ESCAPES.values()}
+_BYTES = {shown: shown for shown in [*_ESCAPES.values()][0x80:]}  # in UTF-8 all others are characters
+_ANY_BYTE = "assay.any_byte"
+
+
+def _any_byte(error: UnicodeError) -> tuple[str, int]:
+    """What "surrogateescape" does, and with bytes below 128, too: in UTF-16 half of a pair has some. An odd byte at the end of
+    UTF-16 or UTF-32 is an error all the same: such a file was cut off."""
+    if not isinstance(error, UnicodeDecodeError) or error.reason == "truncated data":
+        raise error
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_ANY_BYTE, _any_byte)
 
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder:
-    return codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
+    return codecs.getincrementaldecoder(encoding)(errors=_ANY_BYTE)
 
 
 def _is_text_encoding(encoding: str) -> bool:
@@ -155,7 +167,7 @@ def dialect_seen(header: str) -> Seen | None:
 
 
 def _transcoded(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """The same text in UTF-8. Bytes that are not of the encoding become surrogates (PEP 383), written as UTF-8 would write
+    """The same text in UTF-8. Bytes that are not of the encoding become surrogates, as in PEP 383, written as UTF-8 would write
     them if it had any: so the reader finds them, whatever they are. As they are they may be UTF-8."""
     decoder = _decoder(encoding)
     for piece in pieces:

@@ -116,6 +116,27 @@ def test_bytes_that_happen_to_be_utf_8_are_none_of_another_encoding(
     assert found["id"][-1] == "3"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+@pytest.mark.parametrize("times", [5, 20_000])
+def test_half_of_a_pair_that_another_program_cut_is_a_defect_of_its_line(encoding: str, times: int) -> None:
+    halves = ["\ud83d", "\udc0a", "\ude00\ud83d"]
+    lines = [
+        "id,text",
+        *(f"{number},😀" for number in range(times)),
+        *(f"x{half}y,b" for half in halves),
+        "3,c",
+        "4,\ud83d",
+    ]
+    content = "\n".join(lines).encode(encoding, "surrogatepass")
+    found = read(content, Csv(encoding=encoding))
+    assert found["_defect"].to_list() == [None] * times + ["encoding"] * 3 + [None, "encoding"]
+    assert found["text"].to_list() == ["😀"] * times + [None] * 3 + ["c", None]
+    order = slice(None, None, -1 if encoding == "utf-16" else 1)
+    shown = [["d8", "3d"], ["dc", "0a"], ["de", "00"]]
+    high, low, other = ("".join(rf"\x{byte}" for byte in pair[order]) for pair in shown)
+    assert found["_line"].to_list()[times:] == [f"x{high}y,b", f"x{low}y,b", f"x{other}{high}y,b", None, f"4,{high}"]
+
+
 @pytest.mark.parametrize("dialect", [Csv("_"), Csv(";", "_"), Csv("_", "'", "cp1252")], ids=str)
 def test_columns_of_ours_keep_their_names_whatever_separates(dialect: Csv) -> None:
     names = ("_line", ",line", "_x,y", "partition_key", "_defect", "line")
