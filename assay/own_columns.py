@@ -43,3 +43,8 @@ def delivered_name(name: str) -> str:
     stem = name.lstrip("_").lower()
     is_like_ours = stem in _STEMS and (name.startswith("_") or stem == PARTITION_KEY)
     return f"_{name}" if is_like_ours else name
+
+
+def upstream_name(name: str) -> str:
+    """The name that an upstream's column has there, of that under which it is kept."""
+    return name.removeprefix("_") if delivered_name(name) != name else name

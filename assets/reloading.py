@@ -48,7 +48,10 @@ class Reloading:
             return
         broken = {module: why for module, why in self.broken().items() if module not in self.broken_before()}
         if broken:
-            log.error("%s The declarations of before go on.", " ".join(broken.values()))
+            log.error(
+                "%s The declarations of before stay; runs are requested again when it is corrected.",
+                " ".join(broken.values()),
+            )
             return
         log.warning("Loading what has changed: %s", ", ".join(changed_files(self.loaded, contents)[:3]))
         self.reload()

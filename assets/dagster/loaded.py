@@ -10,6 +10,7 @@ import dagster as dg
 
 from assay.assets.declared_files import DeclaredFiles, changed_files, digest_of_files
 from assay.assets.project import Project
+from assay.assets.trial_load import broken_modules
 
 _KEY = "assay/loaded/"  # and the project's name: in the storage of Dagster's daemons
 
@@ -30,6 +31,7 @@ class LoadedDeclarations:
     files: DeclaredFiles
     loaded: Loaded
     noted: bool = False
+    _tried: tuple[str, str] = ("", "")  # a digest of files, and what came of trying to load them
 
     @classmethod
     def now(cls, project: Project) -> "LoadedDeclarations":
@@ -48,6 +50,18 @@ class LoadedDeclarations:
             )
             instance.daemon_cursor_storage.set_cursor_values({f"{_KEY}{self.files.project.name}": value})
             self.noted = True
+
+    def unloadable(self) -> str:
+        """Which modules cannot be loaded as they are on disk now, and why, though they could be when this process loaded them. A
+        run would load them. Each state of the files is tried once, in a process of its own."""
+        contents = self.files.contents()
+        now = digest_of_files(contents)
+        if now == digest_of_files(self.loaded.contents):
+            return ""
+        if self._tried[0] != now:
+            broken = {module: why for module, why in broken_modules().items() if module not in self.loaded.broken}
+            self._tried = now, " ".join(broken.values())
+        return self._tried[1]
 
     def outdated(self) -> str:
         """A sentence, where the files on disk are other ones now; empty where they are the same."""

@@ -83,6 +83,9 @@ def arrivals(
             lost = requested_again(context.instance, steps, project, env.now(), pending)
             requests, given_up = lost.requests, [*given_up, *lost.given_up]
             found = replace(found, pausing=[*found.pausing, *lost.later])
+        if requests and declared is not None and (why := declared.unloadable()):
+            waits = f"{plural(len(requests), 'run')} wait{'s' if len(requests) == 1 else ''}"
+            return dg.SkipReason(f"{why} A run would load that, so none is requested until it is corrected: {waits}.")
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         forget_withdrawn(steps, env)

@@ -13,11 +13,44 @@ from typing import Literal
 import polars as pl
 
 from assay.errors import AssayError
+from assay.own_columns import delivered_name, is_link, upstream_name
 
 SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 _UTF8 = "utf-8"
+_LINE = "_line"
 _RESERVED = '",\r\n'
-_LONGEST_HEADER = 1 << 16
+# What `_transcoded` makes of a byte that is not of the encoding, as a reader shows it, and how that byte is shown.
+_ESCAPES = {
+    "".join(f"\\x{part:02x}" for part in chr(0xDC00 + byte).encode(errors="surrogatepass")): f"\\x{byte:02x}"
+    for byte in range(0x100)
+}
+_BYTES = {shown: shown for shown in [*_ESCAPES.values()][0x80:]}  # in UTF-8 all others are characters
+_ANY_BYTE = "assay.any_byte"
+
+
+def _any_byte(error: UnicodeError) -> tuple[str, int]:
+    """What "surrogateescape" does, and with bytes below 128, too: in UTF-16 half of a pair has some. An odd byte at the end of
+    UTF-16 or UTF-32 is an error all the same: such a file was cut off."""
+    if not isinstance(error, UnicodeDecodeError) or error.reason == "truncated data":
+        raise error
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_ANY_BYTE, _any_byte)
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder(encoding)(errors=_ANY_BYTE)
+
+
+def _is_text_encoding(encoding: str) -> bool:
+    """Whether files can be of it: Python's codecs are also for other things, such as base64 and the names of hosts."""
+    text = 'a,"b"\n'
+    try:
+        content = text.encode(encoding)
+        return _decoder(encoding).decode(content, final=True) == text
+    except (LookupError, ValueError):
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +82,9 @@ class Csv:
             raise AssayError(f"Csv(newline={self.newline!r}): a line ends with \\n (also after \\r) or with \\r.")
         if self.skip_lines < 0:
             raise AssayError(f"Csv(skip_lines={self.skip_lines}): give a number of lines.")
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise AssayError(f"Csv(encoding={self.encoding!r}): Python knows no such encoding, e.g. cp1252.") from None
+        if not _is_text_encoding(self.encoding):
+            problem = "Python knows no such encoding of files, e.g. cp1252"
+            raise AssayError(f"Csv(encoding={self.encoding!r}): {problem}.")
 
     def __str__(self) -> str:
         given = [
@@ -70,9 +102,13 @@ class Csv:
     def _swaps(self) -> dict[str, str]:
         return {one: other for pair in self._pairs for one, other in (pair, pair[::-1])}
 
+    @property
+    def _is_transcoded(self) -> bool:
+        return codecs.lookup(self.encoding).name != _UTF8
+
     def as_usual(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """The bytes of a file as CSV by RFC 4180 in UTF-8. Lines that are skipped are blank lines then."""
-        if codecs.lookup(self.encoding).name != _UTF8:
+        if self._is_transcoded:
             pieces = _transcoded(pieces, self.encoding)
         swaps = self._swaps()
         if swaps:
@@ -81,15 +117,26 @@ class Csv:
         return _blanked(pieces, self.skip_lines) if self.skip_lines else iter(pieces)
 
     def restored(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """What was read of such bytes, with the characters of the file."""
+        """What was read of such bytes, with the characters of the file. Our columns keep their names."""
         swaps = self._swaps()
-        if not swaps:
+        if swaps:
+            delivered = [name for name in frame.columns if not is_link(name)]
+            odd = [name for name in [*delivered, _LINE] if frame[name].str.contains_any([*swaps]).any()]
+            frame = frame.with_columns(pl.col(odd).str.replace_many([*swaps], [*swaps.values()]))
+            table = str.maketrans(swaps)
+            frame = frame.rename({name: delivered_name(upstream_name(name).translate(table)) for name in delivered})
+        return self._with_bytes_shown(frame)
+
+    def _with_bytes_shown(self, frame: pl.DataFrame) -> pl.DataFrame:
+        r"""Bytes that are not of the encoding as `\xNN`, also where what shows them has changed places."""
+        table = str.maketrans(self._swaps())
+        escapes = _ESCAPES if self._is_transcoded else _BYTES
+        changed = {read.translate(table): shown for read, shown in escapes.items()}
+        foreign = pl.col("_defect") == "encoding"
+        if changed == _BYTES or not frame.select(foreign.any()).item():
             return frame
-        texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-        odd = [name for name in texts if frame[name].str.contains_any([*swaps]).any()]
-        back = pl.col(odd).str.replace_many([*swaps], [*swaps.values()])
-        table = str.maketrans(swaps)
-        return frame.with_columns(back).rename(lambda name: name.translate(table))
+        line = pl.col(_LINE).str.replace_many([*changed], [*changed.values()])
+        return frame.with_columns(pl.when(foreign).then(line).otherwise(_LINE).alias(_LINE))
 
 
 USUAL = Csv()
@@ -120,12 +167,12 @@ def dialect_seen(header: str) -> Seen | None:
 
 
 def _transcoded(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """The same text in UTF-8. Bytes that are not of the encoding stay as they are, which UTF-8 is not either, so that the
-    reader finds them."""
-    decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
+    """The same text in UTF-8. Bytes that are not of the encoding become surrogates, as in PEP 383, written as UTF-8 would write
+    them if it had any: so the reader finds them, whatever they are. As they are they may be UTF-8."""
+    decoder = _decoder(encoding)
     for piece in pieces:
-        yield decoder.decode(piece).encode(errors="surrogateescape")
-    yield decoder.decode(b"", final=True).encode(errors="surrogateescape")
+        yield decoder.decode(piece).encode(errors="surrogatepass")
+    yield decoder.decode(b"", final=True).encode(errors="surrogatepass")
 
 
 def _blanked(pieces: Iterable[bytes], lines: int) -> Iterator[bytes]:

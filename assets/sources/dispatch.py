@@ -103,7 +103,10 @@ def _unpacked(delivery: Delivery, pieces: Iterable[bytes]) -> Iterator[bytes]:
     try:
         for piece in pieces:
             while piece:
-                if unpacking.eof:  # several parts in one file, one after the other
+                if unpacking.eof:  # several parts in one file, one after the other, or zeros that fill it up
+                    piece = piece.lstrip(b"\0")
+                    if not piece:
+                        break
                     unpacking = zlib.decompressobj(wbits=_GZIP)
                 part = unpacking.decompress(piece, PIECE)
                 given += len(part)

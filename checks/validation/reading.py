@@ -28,6 +28,7 @@ DEFECT = "_defect"
 
 #: The link column that names the columns of which a record has a JSON value that is no text, as a JSON array.
 JSON = "_json"
+_BETWEEN = ", "  # two names in it
 
 # Internal columns; no delivered column starts with a control character.
 INTERNAL = "\x1f"
@@ -110,7 +111,7 @@ class Reading:
             return pl.lit(None, dtype=column.dtype)
         value = typed(pl.col(name), self.delivered[name], column)
         if is_json_text(column, self.delivered):
-            value = pl.when(~pl.col(JSON).str.contains(json.dumps(name), literal=True).fill_null(False)).then(value)
+            value = pl.when(~is_no_text(name)).then(value)
         # A text is read as a time of the years that there are, or not at all; to ask again would read it again.
         certain = not self.converted(name, doubts) or self.delivered[name] == pl.String
         return value if certain else held(value, column.dtype)
@@ -120,6 +121,14 @@ def is_json_text(column: Column, delivered: pl.Schema) -> bool:
     """Whether a column of texts may have been delivered as JSON of other kinds, which are no texts unless the field says
     `coerce`."""
     return JSON in delivered and column.dtype == pl.String and not column.coerce
+
+
+def is_no_text(name: str) -> pl.Expr:
+    """Whether JSON lists the column."""
+    # A quote within a name stands after a backslash. So one after a bracket or a space begins a name or ends one, and from an
+    # end on there stands a name in quotes only if that is what separates two. For such a column the names before it are read.
+    before = r'^\[(?:"(?:[^"\\]|\\.)*", )*' if name == _BETWEEN else r"[\[ ]"
+    return pl.col(JSON).str.contains(before + pl.escape_regex(json.dumps(name))).fill_null(False)
 
 
 @lru_cache(64)

@@ -15,7 +15,7 @@ from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.dispatch import delivery_blocks
 from assay.assets.sources.sql import read_changes
 from assay.checks import draft_contract, validate
-from assay.own_columns import OWN_COLUMNS, delivered_name, delivered_names, is_link
+from assay.own_columns import OWN_COLUMNS, delivered_name, delivered_names, is_link, upstream_name
 
 NAMES = st.one_of(
     st.text(max_size=12),
@@ -37,6 +37,7 @@ def test_names_stay_apart_from_ours_and_from_each_other(names: list[str]) -> Non
     for name, new in zip(names, kept, strict=True):
         assert new in (name, f"_{name}")
         assert not is_link(new)
+        assert upstream_name(new) == name
 
 
 def test_other_names_stay_as_they_are() -> None:

@@ -54,7 +54,8 @@ def test_what_cannot_be_loaded_is_said_once_and_loads_nothing(
         watched.reloading.look()
     assert (watched.tried, watched.reloads) == (1, 0)
     assert [record.getMessage() for record in caplog.records] == [
-        "shop cannot be loaded: line 3: invalid syntax. Correct it. The declarations of before go on."
+        "shop cannot be loaded: line 3: invalid syntax. Correct it. "
+        "The declarations of before stay; runs are requested again when it is corrected."
     ]
     watched.broken = {}
     watched.file.write_text("X = 4\n")

@@ -14,6 +14,7 @@ from assay.lineage.predictions.find_prediction import ID, UNREADABLE
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
 from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
+from assay.web.ages import age_badge
 from assay.web.drawing import Badge, checks_badge, cut, unjudged_words
 from assay.web.html import HEADERS, link, page
 from assay.web.missing import Missing, MissingBatches
@@ -98,6 +99,7 @@ def _table(name: str, state: TableState | AssayError, lacks: Missing | None) -> 
         "rows": f"{state.rows():,}",
         "partitions": state.count_partitions() or "",
         "badge": _badge(state),
+        "old": age_badge(state),
         "updated": moment(last.timestamp),
     }
 
@@ -120,7 +122,10 @@ def _badge(state: TableState) -> Badge | None:
     if open_:
         # What a check has stopped is no version of a table: of what is published, the checks can only warn.
         meaning = f"{len(open_)} of {len(names)} checks warned, in {days} of {batches} batches"
-        return Badge(f"! {len(open_)}/{len(names)}, warned{short}", "warned", f"{meaning}{long}")
+        handled = broken - open_
+        also = f", {len(handled)} with quarantine" if handled else ""
+        meaning += f"; rows that broke {len(handled)} others are in quarantine" if handled else ""
+        return Badge(f"! {len(open_)}/{len(names)}, warned{also}{short}", "warned", f"{meaning}{long}")
     meaning = f"rows that broke {len(broken)} of {len(names)} rules are in quarantine, from {days} of {batches} batches"
     count = f"{len(names) - len(never)}/{len(names)}" if never else str(len(names))
     return Badge(f"✓ {count}, {len(broken)} with quarantine{short}", "ok", f"{meaning}{long}")

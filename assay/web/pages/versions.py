@@ -1,6 +1,5 @@
 """`/versions/<table>`: every version of a table, newest first."""
 
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -10,9 +9,8 @@ from starlette.responses import Response
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.verdict import found_something, not_judged, warned, was_handled
-from assay.features.tables.freshness import Freshness, freshness, promised
-from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing
+from assay.web.ages import age_badge, age_of
 from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page
 from assay.web.missing import MissingBatches
@@ -38,7 +36,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
     except AssayError as problem:
         if missing is not None and isinstance(problem, TableMissing):
             words = {"table": table, "style": style_of(table_kind(table)), "missing": missing, "refused": refused}
-            return page("versions.html", graph="", age=None, versions=[], older="", rest=0, **words)
+            return page("versions.html", graph="", age=None, old=None, versions=[], older="", rest=0, **words)
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
     earlier = dict(pairwise(newest))
@@ -47,20 +45,14 @@ def versions_page(lake: Lake, request: Request) -> Response:
         table=table,
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
-        age=_age(lake, table),
+        age=age_of(lake.table(table).at()),
+        old=age_badge(lake.table(table).at()),
         missing=missing,
         refused=refused,
         versions=[_version(table, commit, earlier.get(commit.version)) for commit in listed],
         older=link(f"/versions/{table}", until=str(newest[LISTED])) if rest else "",
         rest=rest,
     )
-
-
-def _age(lake: Lake, table: str) -> Freshness | None:
-    """How new the clean table of a source is, where that was promised when it was last written."""
-    state = lake.table(table).at()
-    promise = promised(state) if Kind.CLEAN.holds(table) else None
-    return freshness(state, table, promise, datetime.now(UTC)) if promise is not None else None
 
 
 def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:

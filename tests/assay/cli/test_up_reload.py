@@ -88,7 +88,12 @@ def test_what_is_declared_while_it_runs_is_loaded_and_what_is_broken_stops_nothi
     until(made.exists, served)  # by a job that was not there before
 
     file.write_text(RETURNS.replace("Field(key=True)", "Field(key=True"))
-    until(lambda: "The declarations of before go on." in served.log.read_text(), served)
+    until(
+        lambda: (
+            "The declarations of before stay; runs are requested again when it is corrected." in served.log.read_text()
+        ),
+        served,
+    )
     assert (
         "my_reloaded_shop.declarations.returns cannot be loaded: line 8: '(' was never closed" in served.log.read_text()
     )

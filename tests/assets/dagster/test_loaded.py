@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assay.assets.dagster import loaded
 from assay.assets.dagster.attention import backlog, outdated_now
 from assay.assets.dagster.definitions import partitions_by_table
 from assay.assets.dagster.loaded import LoadedDeclarations, loaded_by
@@ -78,3 +79,21 @@ def test_modules_that_could_not_be_loaded_are_noted(new_shop: Any) -> None:
     loaded = loaded_by(new_shop.instance, project.name)
     assert loaded is not None and loaded.broken == ("shop.broken",)
     assert loaded_by(new_shop.instance, "another") is None
+
+
+def test_no_run_is_requested_that_would_load_what_cannot_be_loaded(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = LoadedDeclarations.now(active_project())
+    file = Path(str(shop.package.__file__)).with_name("orders.py")
+    before = file.read_text()
+    shop.drop(1, shop.csv(1, 9.0), "late.csv")
+    file.write_text(f"{before}\nx = not_defined_anywhere\n")
+    tried: list[None] = []
+    real = loaded.broken_modules
+    monkeypatch.setattr(loaded, "broken_modules", lambda: tried.append(None) or real())
+    for _ in range(2):
+        message = reason(shop, declared)
+        assert "not_defined_anywhere" in message
+        assert message.endswith("A run would load that, so none is requested until it is corrected: 1 run waits.")
+    assert len(tried) == 1, "the same files are tried once"
+    file.write_text(f"{before}\n# corrected\n")
+    assert reason(shop, declared) == "", "and then it is requested, with all of its attempts"

@@ -92,6 +92,63 @@ def test_bytes_that_are_not_of_the_encoding_are_a_defect_of_their_line_or_refuse
         read("id,text\n1,é\n".encode("utf-16")[:-1], Csv(encoding="utf-16"))
 
 
+@pytest.mark.parametrize(
+    ("encoding", "bad", "as_shown"),
+    [
+        ("ascii", "é€".encode(), r"\xc3\xa9\xe2\x82\xac"),
+        ("ascii", b"\x80\xbf\xc0\xff", r"\x80\xbf\xc0\xff"),
+        ("cp1252", b"\xe9\x81", r"é\x81"),
+        ("iso8859-3", b"\xc3\xa5", r"\xc3\xa5"),
+        ("utf-8-sig", b"\xed\xb3\x83", r"\xed\xb3\x83"),
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";", "\\"])
+@pytest.mark.parametrize("times", [1, 20_000])
+def test_bytes_that_happen_to_be_utf_8_are_none_of_another_encoding(
+    encoding: str, bad: bytes, as_shown: str, separator: str, times: int
+) -> None:
+    lines = [b"id", b"1", *(str(number).encode() for number in range(2, times + 2)), b"x" + bad + b"y", b"3"]
+    content = b"\n".join(line + separator.encode() + b"t,t"[: 1 if separator == "," else 3] for line in lines) + b"\n"
+    found = read(content, Csv(separator, encoding=encoding))
+    assert found["_defect"].to_list() == [None] * (times + 1) + ["encoding", None]
+    text = "t" if separator == "," else "t,t"
+    assert found["_line"][times + 1] == f"x{as_shown}y{separator}{text}"
+    assert found["id"][-1] == "3"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+@pytest.mark.parametrize("times", [5, 20_000])
+def test_half_of_a_pair_that_another_program_cut_is_a_defect_of_its_line(encoding: str, times: int) -> None:
+    halves = ["\ud83d", "\udc0a", "\ude00\ud83d"]
+    lines = [
+        "id,text",
+        *(f"{number},😀" for number in range(times)),
+        *(f"x{half}y,b" for half in halves),
+        "3,c",
+        "4,\ud83d",
+    ]
+    content = "\n".join(lines).encode(encoding, "surrogatepass")
+    found = read(content, Csv(encoding=encoding))
+    assert found["_defect"].to_list() == [None] * times + ["encoding"] * 3 + [None, "encoding"]
+    assert found["text"].to_list() == ["😀"] * times + [None] * 3 + ["c", None]
+    order = slice(None, None, -1 if encoding == "utf-16" else 1)
+    shown = [["d8", "3d"], ["dc", "0a"], ["de", "00"]]
+    high, low, other = ("".join(rf"\x{byte}" for byte in pair[order]) for pair in shown)
+    assert found["_line"].to_list()[times:] == [f"x{high}y,b", f"x{low}y,b", f"x{other}{high}y,b", None, f"4,{high}"]
+
+
+@pytest.mark.parametrize("dialect", [Csv("_"), Csv(";", "_"), Csv("_", "'", "cp1252")], ids=str)
+def test_columns_of_ours_keep_their_names_whatever_separates(dialect: Csv) -> None:
+    names = ("_line", ",line", "_x,y", "partition_key", "_defect", "line")
+    content = written([names, ("a_b", "c,d", "e", "f", "g", "h")], dialect) + f"1{dialect.separator}2\n".encode()
+    found = read(content, dialect)
+    assert found.columns == [
+        "__line", ",line", "_x,y", "_partition_key", "__defect", "line", "_row_number", "_defect", "_line",
+    ]  # fmt: skip
+    assert found.row(0) == ("a_b", "c,d", "e", "f", "g", "h", 1, None, None)
+    assert found.row(1)[-3:] == (2, "unparsable", f"1{dialect.separator}2")
+
+
 SEEN = [
     ("id;at;amount", "a semicolon stands between", Csv(";")),
     ("id\tat", "a tab stands between", Csv("\t")),
@@ -127,6 +184,11 @@ def test_a_usual_header_shows_nothing(header: str) -> None:
         ({"separator": ";", "quote": ";"}, "the same character"),
         ({"quote": ","}, "give one character"),
         ({"encoding": "klingon"}, "no such encoding"),
+        ({"encoding": "a\0b"}, "no such encoding"),
+        ({"encoding": "\ud800"}, "no such encoding"),
+        ({"encoding": ""}, "no such encoding"),
+        *(({"encoding": one}, "no such encoding of files") for one in ("base64", "hex", "zip", "rot13", "bz2", "uu")),
+        *(({"encoding": one}, "no such encoding of files") for one in ("undefined", "idna", "punycode")),
         ({"newline": "\r\n"}, "a line ends with"),
         ({"skip_lines": -1}, "a number of lines"),
     ],

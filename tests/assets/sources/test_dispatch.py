@@ -54,6 +54,23 @@ def test_a_file_that_is_cut_off_or_damaged_is_refused(cut: int) -> None:
         rows_of(delivered("a.csv.gz", gzip.compress(b"")))
 
 
+@pytest.mark.parametrize("padding", [1, 512, 3 << 20])
+def test_a_file_that_is_filled_up_with_zeros_is_whole(padding: int) -> None:
+    whole, zeros = CSV.encode(), b"\0" * padding
+    plain, packed = rows_of(delivered("a.csv", whole)), gzip.compress(whole)
+    for filled in (packed + zeros, gzip.compress(whole[:99]) + zeros + gzip.compress(whole[99:]) + zeros):
+        assert_frame_equal(rows_of(delivered("a.csv.gz", filled)), plain)
+        assert_frame_equal(read_delivery(delivered("a.csv.gz", filled), filled), plain)
+    with pytest.raises(DeliveryError, match="has no rows"):
+        rows_of(delivered("a.csv.gz", gzip.compress(b"") + zeros))
+    with pytest.raises(DeliveryError, match="is not gzip, or is damaged"):
+        rows_of(delivered("a.csv.gz", packed + zeros + b"rest"))
+    with pytest.raises(DeliveryError, match="is not gzip, or is damaged"):
+        rows_of(delivered("a.csv.gz", zeros + packed))
+    with pytest.raises(DeliveryError, match="ends in the middle"):
+        rows_of(delivered("a.csv.gz", packed + zeros + packed[:-4]))
+
+
 def test_what_grows_beyond_all_measure_is_refused_before_it_is_whole() -> None:
     bomb = gzip.compress(b"id\n" + b"1\n" * LARGEST_SMALL)
     with pytest.raises(
