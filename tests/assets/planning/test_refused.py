@@ -216,3 +216,17 @@ def test_of_an_error_of_a_library_only_the_kind_is_kept_and_of_an_outage_nothing
     assert executed(KeyError("a cell's value")) == ["KeyError: the run says more."]
     assert not shop.run().failed
     assert refusals(shop.env.lake) == []
+
+
+def test_a_batch_that_may_be_taken_now_is_named_until_it_is_run(two: Any) -> None:
+    deliver(two, 1, "Somebody Else")
+    two.drop(1, two.csv(1, *[1.0] * 12))
+    assert two.run().failed
+    deliver(two, 2, "Ada Byron", "Bob Noyce")
+    for name in ("raw/shoppers", "clean/shoppers"):
+        execute(next(step for step in two.steps if step.outputs[0] == name), two.env, two.day(2))
+    (one,) = to_judge_again(two.steps, two.env)
+    assert (one.partition, one.table) == (two.day(1), "clean/orders")
+    assert staying_refused(two.steps, two.env) == []
+    assert planned(two)[0] == (two.day(1), ["clean/orders", "features/spending"])
+    assert not two.run().failed and to_judge_again(two.steps, two.env) == []
