@@ -118,7 +118,8 @@ def _watched(source: Source) -> Watched:
     def alike(batch: Batch, partition: str, before: Mapping[str, str]) -> bool:
         # What people corrected in it is not in the delivered rows.
         undecided = batch.decisions.is_empty()
-        return undecided and finds_the_same(batch.raw, source.contract, batch.lookup_tables, before, partition)
+        day = partition if source.partitioning.is_partitioned else ""  # batches that are only numbered are nobody's day
+        return undecided and finds_the_same(batch.raw, source.contract, batch.lookup_tables, before, day)
 
     return Watched(tables | lookups, trust=_until_exceptions_end, alike=alike)
 
