@@ -194,7 +194,9 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
         )
     )
     if source.partitioning.is_partitioned and not source.reader.extracts:
-        tx.check(_unread(source, tx.work.partition or "", env, observed.listed))
+        unread_too = _unread(source, tx.work.partition or "", env, observed.listed)
+        if not problems or not unread_too.passed:  # of a refused batch, what may be why
+            tx.check(unread_too)
     tx.audit()
     tx.sources[:] = [_source_file(item, delivered.rows.get(item.sha256, 0)) for item in deliveries]
     return {"files": [item.path for item in deliveries]}
