@@ -1,5 +1,5 @@
 """`assay up` loads changed declarations by itself, when everything can be loaded, which is tried in a process of its own. Else
-those of before go on, and it says why."""
+the ones loaded before stay, and a message gives the reason."""
 
 import logging
 import threading

@@ -194,9 +194,9 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
         )
     )
     if source.partitioning.is_partitioned and not source.reader.extracts:
-        unread_too = _unread(source, tx.work.partition or "", env, observed.listed)
-        if not problems or not unread_too.passed:  # of a refused batch, what may be why
-            tx.check(unread_too)
+        leftovers = _unread(source, tx.work.partition or "", env, observed.listed)
+        if not problems or not leftovers.passed:  # unread files may be why it is refused
+            tx.check(leftovers)
     tx.audit()
     tx.sources[:] = [_source_file(item, delivered.rows.get(item.sha256, 0)) for item in deliveries]
     return {"files": [item.path for item in deliveries]}

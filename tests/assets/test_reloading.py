@@ -1,4 +1,4 @@
-"""Changed declarations are loaded when they can be; else those of before go on, and it is said once why."""
+"""Changed declarations are loaded when they can be; else the ones loaded before stay, and one message gives the reason."""
 
 import uuid
 from pathlib import Path

@@ -133,7 +133,7 @@ def test_a_refused_batch_is_run_again_only_when_its_table_has_other_rows_that_it
     two.drop(1, two.csv(1, *[1.0] * 13))
     assert two.run().failed
     assert not again("Nobody")
-    assert again("Nobody", number=1), "its own day is there now, and what was said of it is not true any more"
+    assert again("Nobody", number=1), "its own day is there now, so the message about it no longer holds"
     (kept,) = refusals(two.env.lake)
     assert "has not arrived" not in kept.problem
     assert not again("Nobody", "Somebody Else")
