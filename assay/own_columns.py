@@ -20,6 +20,7 @@ OWN_COLUMNS = frozenset(
         "_line",
         "_json",
         "_rules",
+        "_duplicate_of",
         "_status",
         "_decision_id",
         "_contract",

@@ -102,7 +102,15 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     if as_json:
         print_json(frame.to_dicts())
         return
-    first = ["_rules", "_status", "_row", "_source_file", "_row_number", *defect_columns(frame)]
+    first = [
+        "_rules",
+        *(name for name in ("_duplicate_of",) if name in frame.columns),
+        "_status",
+        "_row",
+        "_source_file",
+        "_row_number",
+        *defect_columns(frame),
+    ]
     columns = [*first, *(name for name in frame.columns if name not in (*first, *READER_COLUMNS, "partition_key"))]
     empty = [name for name in columns if name.startswith("_") and frame[name].null_count() == frame.height]
     columns = [name for name in columns if name not in empty]

@@ -119,7 +119,8 @@ def planned_runs(
 
 def _due_by_partition(stage: Sequence[Step], chosen: Chosen | None, memory: PlanMemory) -> Iterator[PlannedRun]:
     """From the first to the last partition; and then what was refused or waited, where that which it is looked up in has
-    come meanwhile. A round makes what the next one looks things up in, so that there are no more rounds than steps."""
+    come meanwhile, and what others displaced. A round makes what the next one looks things up in, so that there are no more
+    rounds than steps; and what was displaced is judged once, when all others are."""
     partitioning = stage[0].partitioning
     wanted = None if chosen is None else frozenset(chosen(partitioning))
     again: dict[str, set[str]] = {}  # the first round is about everything

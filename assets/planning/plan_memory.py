@@ -40,6 +40,7 @@ class PlanMemory:
     ) -> None:
         self._env, self._everything, self._retry = env, everything, retry
         self.refused: set[tuple[str, str | None]] = set()  # step and partition, as far as `due` was asked
+        self._displaced: dict[str, set[str]] = {}  # partitions that the plan's own runs made stale, by step
         self._moved: set[str] = set()  # steps for which a table that they refer to has changed during the plan
         self._logs: dict[tuple[str, Mark | None], tuple[Mark | None, list[Change] | None]] = {}
         self._unsettled: dict[str, frozenset[str]] = {}
@@ -57,20 +58,24 @@ class PlanMemory:
         self._watching = {step.name: step.watched for step in steps if step.watched and step.name in identities}
         self.refresh()
         self._moved.clear()
+        self._displaced.clear()
 
     def refresh(self) -> set[str]:
-        """Take the latest versions of all tables into account. What they concern is open from now on, and is given."""
+        """Take the latest versions of all tables into account. What they concern is open from now on, and is given; but not what
+        others displace: later runs may displace it again, so it is looked at `once_more`."""
         self._logs.clear()
         opened: set[str] = set()
         for name, watched in self._watching.items():
             known, step = self._known[name], self._steps[name]
             for table, concern in watched.tables.items():
                 before = known.tables[table]
-                concerned = self._concerned(step, table, concern, known)
+                concerned, displaced = self._concerned(step, table, concern, known)
                 if table in step.references and known.tables[table] != before:
                     self._moved.add(name)
-                known.open |= concerned
+                known.open |= concerned | displaced
                 opened |= concerned
+                if displaced:
+                    self._displaced.setdefault(name, set()).update(displaced)
         return opened
 
     def open(self, step: Step) -> set[str]:
@@ -93,12 +98,17 @@ class PlanMemory:
         return found.stale
 
     def once_more(self) -> dict[str, set[str]]:
-        """By step, the partitions that were refused or waited, now that a table that the step refers to has changed since the
-        plan began, or since this was asked last. What failed is not among them, and nothing is due any more that would be
-        refused again."""
+        """By step, the partitions that others displaced, and those that were refused or waited, now that a table that the step
+        refers to has changed since the plan began, or since this was asked last. What failed is not among them, and nothing is
+        due any more that would be refused again."""
         self._retry = False
         moved, self._moved = self._moved, set()
-        return {name: keys for name in moved if (keys := self._left_out(self._steps[name]))}
+        again = {name: keys for name in moved if (keys := self._left_out(self._steps[name]))}
+        displaced, self._displaced = self._displaced, {}
+        for name, keys in displaced.items():
+            if left := keys & self._known[name].open:
+                again[name] = again.get(name, set()) | left
+        return again
 
     def _left_out(self, step: Step) -> set[str]:
         table, opened = step.outputs[0], self._known[step.name].open
@@ -167,25 +177,30 @@ class PlanMemory:
                 self._logs[table, since] = mark, changes(storage, table, since, mark)
         return self._logs[table, since]
 
-    def _concerned(self, step: Step, table: str, concern: Concern, known: Known) -> set[str]:
-        """The partitions of a step that the changes of a table since the last time concern."""
+    def _concerned(self, step: Step, table: str, concern: Concern, known: Known) -> tuple[set[str], set[str]]:
+        """The partitions of a step that the changes of a table since the last time concern, and those that they displace."""
         since = known.tables[table]
         try:
             self._env.lake.allow("read", table)
             mark, found = self._log(table, since)
         except AssayError:  # denied: looking says so
-            return set(self._everything(step))
+            return set(self._everything(step)), set()
         known.tables[table] = mark
         if mark == since:
-            return set()
+            return set(), set()
         # Partitions may also have waited for the table itself.
         if mark is None or found is None or (since is None and (concern.presence or concern.reach != 0)):
-            return set(self._everything(step))
+            return set(self._everything(step)), set()
         keys: set[str] = set()
+        displaced: set[str] = set()
         for change in found:
             if not concern.ignores(change):
                 keys.update(self._concerned_by(step, table, concern, change, since))
-        return set(step.partitioning.known(sorted(keys))) if step.partitioning.is_partitioned else keys
+                displaced |= change.displaces if concern.displaces else set()
+        if not step.partitioning.is_partitioned:
+            return keys, displaced
+        known_keys = step.partitioning.known
+        return set(known_keys(sorted(keys))), set(known_keys(sorted(displaced)))
 
     def _concerned_by(
         self, step: Step, table: str, concern: Concern, change: Change, since: Mark | None
@@ -249,7 +264,7 @@ def _identity(step: Step, env: Resources) -> str | None:
         return None
     parts = (step.code_version, step.partitioning, step.outputs, sorted(watched.tables.items()), also, step.hold)
     places = (env.lake.storage.root, str(env.settings.landing_path.absolute()))
-    return hashlib.sha256(f"3 {parts!r} {places!r}".encode()).hexdigest()
+    return hashlib.sha256(f"4 {parts!r} {places!r}".encode()).hexdigest()
 
 
 def _micros(moment: datetime | None) -> int | None:

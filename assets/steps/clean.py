@@ -45,6 +45,7 @@ from assay.checks import (
 )
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
 from assay.checks.validation.volume import MIN_HISTORY
+from assay.features.storage.delta_log import DISPLACES
 from assay.features.storage.scratch import scratch
 from assay.features.tables.freshness import PROMISE, Promise
 from assay.features.tables.kinds import Kind
@@ -86,7 +87,7 @@ def clean_step(source: Source) -> Step:
         outputs=(source.clean, source.quarantine, Kind.PROFILES.table(source.name)),
         prepare=lambda tx, env: prepare_batch(source, tx, env),
         compute=lambda tx, env, batch: _compute(source, tx, env, batch),
-        code_version=hashlib.sha256(f"clean-2 {info.digest} {source.key}".encode()).hexdigest()[:16],
+        code_version=hashlib.sha256(f"clean-3 {info.digest} {source.key}".encode()).hexdigest()[:16],
         reads=(source.raw, *_counted(source)),
         references=_references(source),
         watched=_watched(source),
@@ -111,8 +112,9 @@ def clean_step(source: Source) -> Step:
 
 
 def _watched(source: Source) -> Watched:
-    own = (source.clean, source.quarantine, Kind.PROFILES.table(source.name))
+    own = (source.quarantine, Kind.PROFILES.table(source.name))
     tables = same_partition(source.raw, *_counted(source), source.releases, *own)
+    tables[source.clean] = Concern(displaces=True)
     lookups = {table: Concern(presence=True) for table in _references(source) if table not in tables}
 
     def alike(batch: Batch, partition: str, before: Mapping[str, str]) -> bool:
@@ -213,10 +215,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     for table in _references(source):
         available(tx, table, [])
         lookup_tables[table] = tx.note(table, lookup=True)
-    try:
-        published = Published(source, tx.note(source.clean, lookup=True, excluded=[batch]), batch)
-    except TableMissing:
-        published = None
+    published = _published(source, tx, batch)
     today = env.now().date()
     decisions = _decisions(source, tx, batch)
     over = expired(latest_decisions(decisions), today)
@@ -226,6 +225,22 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     state = tx.state(source.raw)
     in_order = scan_in_order(state, [batch])
     return Batch(raw, in_order, published, lookup_tables, decisions, today, counts, _bytes_of(state, batch))
+
+
+def _published(source: Source, tx: Transaction, batch: str) -> Published | None:
+    """The other batches, at one version: of quarantine, too, so that what another run writes there meanwhile is a conflict."""
+    try:
+        clean = tx.note(source.clean, lookup=True, excluded=[batch])
+    except TableMissing:
+        return None
+    try:
+        quarantine = tx.state(source.quarantine)
+    except TableMissing:
+        quarantine = None
+    displaced = clean.index.displaced(batch, clean.version)
+    if displaced is not None:  # this batch has keys that a batch has which was judged then
+        tx.work = replace(tx.work, params={**tx.work.params, "displaced": f"{displaced}"})
+    return Published(source, clean, quarantine, batch)
 
 
 def _bytes_of(raw: TableState, batch: str) -> int:
@@ -261,22 +276,28 @@ def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[t
     """The batch validated, with the decisions about its rows applied. A large one is on disk, and its rows can be read as long
     as this lasts; without the engine that compares its keys there (the extra `spill`) it is in memory, too."""
     with ExitStack() as stack:
-        folder = None
+        folder, by = None, ordered_by(source)
         if batch.bytes > settings.in_memory_mb * 1_000_000 and installed("duckdb"):
             folder = stack.enter_context(scratch(settings.home))
 
         def one(rows: pl.LazyFrame, contract: type[Contract], clean: pl.LazyFrame | None) -> Judged:
             tables = {name: LookedUp(state) for name, state in batch.lookup_tables.items()}
             if clean is not None:  # rows that are released are only some of the batch: they are not counted again
-                return validate(rows, contract, lookup_tables=tables, published=With(batch.published, clean))
+                both = With(batch.published, clean)
+                return validate(rows, contract, lookup_tables=tables, published=both, event_time=by)
+            given = {"published": batch.published, "counts": batch.counts, "event_time": by}
             if folder is None:
-                return validate(rows, contract, lookup_tables=tables, published=batch.published, counts=batch.counts)
-            return validate_spilled(
-                batch.in_order, contract, folder, lookup_tables=tables, published=batch.published, counts=batch.counts
-            )
+                return validate(rows, contract, lookup_tables=tables, **given)
+            return validate_spilled(batch.in_order, contract, folder, lookup_tables=tables, **given)
 
         raw = batch.in_order.lazy() if folder is not None else batch.raw.collect().lazy()
         yield apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
+
+
+def ordered_by(source: Source) -> str | None:
+    """The column that puts rows with one key in order, where the contract declares it."""
+    columns = [column.name for column in contract_info(source.contract).columns]
+    return source.event_time if source.event_time in columns else None
 
 
 def _references(source: Source) -> tuple[str, ...]:
@@ -298,7 +319,8 @@ def _contract(source: Source) -> dict[str, Any]:
 def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> Mapping[str, Any]:
     with judged_batch(source, batch, env.settings) as (outcome, settled):
         report = outcome.report
-        too_many = quarantined(report.rows_in, report.rows_quarantined, contract_info(source.contract).quarantine)
+        limits = contract_info(source.contract).quarantine
+        too_many = quarantined(report.rows_in, report.rows_quarantined, limits, report.rows_elsewhere)
         stops = report.blocked or too_many.status == "blocked"
         key, rules = tx.work.partition or "", contract_rules(source.contract)
         absent = absent_parents(rules, batch.lookup_tables, env.lake, source.partitioning, key)
@@ -323,9 +345,13 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         clean = Written(source, settled.clean, streamed, profiled=True)
         if isinstance(outcome, SpilledOutcome) and batch.decisions.is_empty():  # decisions change which rows are clean
             clean.given = outcome.clean_frames
-        tx.write(source.quarantine, held.frames())
         columns = [name for name in settled.clean.collect_schema() if name not in LEFT_OUT]
-        tx.write(source.clean, clean.frames(), column_lineage=_own_columns(source, columns, settled.edited))
+        extra = {DISPLACES: sorted(outcome.moved)} if outcome.moved else {}
+        lineage = _own_columns(source, columns, settled.edited)
+        tx.write(source.clean, clean.frames(), column_lineage=lineage, extra=extra)
+        tx.write(source.quarantine, held.frames())
+        if batch.published is not None and batch.published.read:
+            tx.read(source.quarantine, sorted(batch.published.read), lookup=True)
     released = settled.counts.get(RELEASED, 0)
     if clean.rows + held.rows - released != report.rows_in:
         raise AssertionError(f"{source.name}: {report.rows_in} rows in, {clean.rows} + {held.rows} - {released} out")
@@ -410,6 +436,8 @@ def _as_check(
         what = "The batch" if whole else f"{result.invalid} of {result.evaluated} rows"
         kept = result.severity.removes_row and not (whole or stops)
         message = f"{what} broke {result.name}{f': see {source.quarantine}' if kept else ''}."
+        if result.note:
+            message += f" {result.note}"
         if result.name in absent:
             message += f" {absent[result.name]}. When that is there, {again if kept else 'the batch is run again'}."
     if result.unknown:

@@ -53,6 +53,7 @@ _LINKS = {
     "_line": "Such a record as it was delivered.",
     "_json": "The columns of which the record has a JSON value that is no text: a number, true, false, an array or an object.",
     "_rules": "The rules that the row broke.",
+    "_duplicate_of": "In which other partition the row is that has the key, by which rule, and which row stays.",
     "_contract": "Version of the contract that said so.",
     "_status": "held, released, rejected, expired or void: what became of the row.",
     "_decision_id": "Which decision let the row in.",

@@ -103,7 +103,7 @@ def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
     for delivery in listed:
         if delivery.superseded_by is not None:
             continue
-        elsewhere = before.index.source(delivery.sha256, before.version, outside=key) if before else None
+        elsewhere = before.index.source(delivery.sha256, before.version, before=key) if before else None
         first = elsewhere[2] if elsewhere else next((t.path for t in taken if t.sha256 == delivery.sha256), None)
         if first is not None:
             if source.partitioning.is_partitioned:  # without, everything that was read before is listed again

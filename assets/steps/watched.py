@@ -30,6 +30,7 @@ class Concern:
             later moment.
         grows: rows that were added by someone who knew all the others concern the partition of their own key alone.
         files: also the partitions for which one of the changed partition's files was delivered.
+        displaces: also the partitions that the change says must be judged again.
     """
 
     reach: int | None = 0
@@ -39,6 +40,7 @@ class Concern:
     time: str = ""
     grows: bool = False
     files: bool = False
+    displaces: bool = False
 
     def ignores(self, change: Change) -> bool:
         """Whether no partition at all is concerned."""

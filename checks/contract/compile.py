@@ -10,6 +10,7 @@ import polars as pl
 
 from assay.checks.contract.builtin import BUILTINS, values_of
 from assay.checks.contract.field import (
+    DUPLICATES,
     METADATA_KEY,
     Block,
     ColumnRule,
@@ -49,11 +50,13 @@ def compile_rules(
     columns: Sequence[Column],
     severities: Mapping[str, Any],
     row_count: RowCount | None = None,
+    duplicates: str | Mapping[str, str] = "first",
 ) -> tuple[Rule, ...]:
     """Every rule of a contract in the order in which reports show them.
 
-    severities: rule name to severity, over the default. Raises AssayError for an unknown column, a type that does not fit, a
-    regular expression that does not compile, contradictory bounds, an unknown rule or severity.
+    severities: rule name to severity, over the default. duplicates: which row of a key stays, of all keys or by rule name.
+    Raises AssayError for an unknown column, a type that does not fit, a regular expression that does not compile,
+    contradictory bounds, an unknown rule, severity or way with duplicates.
     """
     by_name = {column.name: column for column in columns}
     rules = [rule for column in columns for rule in _column_rules(schema, column, by_name)]
@@ -77,7 +80,27 @@ def compile_rules(
             raise AssayError(
                 f"{schema.name}: there is no rule {name!r} to set a severity for{_did_you_mean(name, names)}"
             )
-    return tuple(_with_severity(schema, rule, overrides.get(rule.name)) for rule in rules)
+    kept = _kept(schema, rules, duplicates)
+    return tuple(
+        _with_severity(schema, replace(rule, duplicates=kept[rule.name]) if rule.name in kept else rule, effect)
+        for rule, effect in ((rule, overrides.get(rule.name)) for rule in rules)
+    )
+
+
+def _kept(schema: pa.DataFrameSchema, rules: Iterable[Rule], duplicates: str | Mapping[str, str]) -> dict[str, str]:
+    """Which row of a key stays, by rule."""
+    keys = [rule.name for rule in rules if isinstance(rule, SetRule) and rule.entity is None]
+    named = dict(duplicates) if isinstance(duplicates, Mapping) else {}
+    for value in named.values() if isinstance(duplicates, Mapping) else [duplicates]:
+        if value not in DUPLICATES:
+            known = ", ".join(map(repr, DUPLICATES))
+            raise AssayError(f"{schema.name}: Config.duplicates has {value!r}; write one of {known}")
+    for name in named:
+        if name not in keys:
+            raise AssayError(
+                f"{schema.name}: Config.duplicates names {name!r}, which is no rule about a key{_did_you_mean(name, keys)}"
+            )
+    return named if isinstance(duplicates, Mapping) else dict.fromkeys(keys, duplicates)
 
 
 def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:

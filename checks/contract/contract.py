@@ -19,10 +19,10 @@ from assay.checks.contract.columns import require_order
 from assay.checks.contract.compile import compile_columns, compile_rules
 from assay.checks.contract.field import METADATA_KEY, Block, ColumnRule, QuarantineLimits, RowCount, RowRule, Severity
 from assay.checks.contract.patterns import expanded, for_columns, templates
-from assay.checks.contract.rules import Column, Rule
+from assay.checks.contract.rules import Column, Rule, not_first
 from assay.errors import AssayError, nearest, refuse_case_twins
 
-_OPTIONS = ("version", "owner", "freshness", "severity", "row_count", "quarantine")
+_OPTIONS = ("version", "owner", "freshness", "severity", "duplicates", "row_count", "quarantine")
 #: Options of pandera that a contract does not have -> what to do instead.
 _REFUSED = {
     "dtype": "annotate each column with its type",
@@ -98,6 +98,8 @@ class Contract(pa.DataFrameModel):
         owner: ClassVar[str | None]
         freshness: ClassVar[timedelta | str | None]  #: "30m", "12h", "1d", "2w"
         severity: ClassVar[Mapping[str, Severity | Block | str]]  #: rule name -> severity, where not the default
+        #: which of several rows with one key stays: "first" (the default), "latest" or "none"; or this by rule name
+        duplicates: ClassVar[str | Mapping[str, str]]
         row_count: ClassVar[RowCount | None]  #: the batch has as many rows as another place counts
         quarantine: ClassVar[QuarantineLimits]  #: how much of a batch may go to quarantine, where not the default
 
@@ -151,7 +153,8 @@ def for_delivery(contract: type[Contract], delivered: Sequence[str]) -> Compiled
         options = contract.__options__
         columns = compile_columns(schema)
         severity = for_columns(options.get("severity") or {}, matches)
-        plan = replace(plan, columns=columns, rules=compile_rules(schema, columns, severity, options.get("row_count")))
+        rules = compile_rules(schema, columns, severity, options.get("row_count"), options.get("duplicates") or {})
+        plan = replace(plan, columns=columns, rules=rules)
     if plan.ordered:
         require_order(plan.info.name, [column.name for column in plan.columns], delivered)
     return plan
@@ -196,7 +199,8 @@ def _compile(contract: type[Contract]) -> Compiled | None:
     if key and schema.unique is None and contract.__config__ is not None:
         # So that pandera by itself also knows the key, in this thread (the schema) and in others (the config).
         contract.__config__.unique = schema.unique = list(key)
-    rules = compile_rules(templates(schema), columns, options.get("severity") or {}, options.get("row_count"))
+    severity, duplicates = options.get("severity") or {}, options.get("duplicates") or {}
+    rules = compile_rules(templates(schema), columns, severity, options.get("row_count"), duplicates)
     info = ContractInfo(
         name=schema.name or name,
         version=str(options.get("version", "0")),
@@ -243,7 +247,8 @@ def _digest(
     declaration = {
         "name": schema.name,
         "options": {name: _plain(options.get(name)) for name in ("version", "owner", "freshness", "row_count")}
-        | ({"quarantine": repr(limits)} if (limits := options.get("quarantine")) else {}),
+        | ({"quarantine": repr(limits)} if (limits := options.get("quarantine")) else {})
+        | ({"duplicates": kept} if (kept := not_first(rules)) else {}),
         "strict": _plain(schema.strict),
         "ordered": bool(schema.ordered),
         "columns": [

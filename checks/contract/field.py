@@ -21,6 +21,8 @@ from assay.errors import AssayError
 Timestamp = Annotated[pl.Datetime, "us", "UTC"]
 
 METADATA_KEY = "assay"
+#: Which of several rows with one key stays: the first or the last one in order, or none where they differ.
+DUPLICATES = ("first", "latest", "none")
 PII_CLASSES = ("name", "email", "phone", "card", "free_text")
 TEXT_RULES: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "not_empty": not_empty,
@@ -175,7 +177,8 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
     """A column of a contract: `pandera.Field` and what Assay adds to it.
 
     Args:
-        key: Part of the table's key; the key's columns together are unique (first row stays) and not null.
+        key: Part of the table's key; the key's columns together are unique (`Config.duplicates` says which row stays) and
+            not null.
         exists_in: Foreign key, "clean/customers" (the column of the same name) or "clean/customers.id".
         canonical_unique: Column(s) naming the entity; no two entities may have names that are spellings of one name.
         not_empty: Text is not blank.

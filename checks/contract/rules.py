@@ -1,5 +1,6 @@
 """The compiled rules of a contract. A rule is data: a name, a severity and what is needed to evaluate it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -73,14 +74,21 @@ class ForeignKeyRule(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetRule(Rule):
-    """Rows with an equal, non-null `key` belong together: the first clean one stays.
+    """Rows with an equal, non-null `key` belong together: of the clean ones that stays which `duplicates` says (see
+    `assay.checks.contract.field.DUPLICATES`).
 
     With an `entity` later rows of the same entity stay too (they are versions of it, not duplicates).
     """
 
     key: tuple[pl.Expr, ...]
     entity: tuple[str, ...] | None = None
+    duplicates: str = "first"
     kind: ClassVar[str] = "set"
+
+
+def not_first(rules: Iterable[Rule]) -> dict[str, str]:
+    """By name, what is declared of duplicates for the rules whose first row does not stay."""
+    return {rule.name: rule.duplicates for rule in rules if isinstance(rule, SetRule) and rule.duplicates != "first"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

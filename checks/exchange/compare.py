@@ -14,7 +14,7 @@ import polars as pl
 from assay.checks.contract.columns import compare_columns
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import QuarantineLimits
-from assay.checks.contract.rules import Column, Rule
+from assay.checks.contract.rules import Column, Rule, SetRule
 from assay.checks.exchange.constraint_order import narrower
 from assay.checks.exchange.declared import CODE, Declaration, declaration, same_arguments
 
@@ -220,6 +220,10 @@ def _comparable_rules(declared: Declaration, columns: Iterable[str]) -> dict[str
 
 def _arguments(name: str, old: Declaration, new: Declaration, before: Rule, after: Rule) -> Iterator[Change]:
     effective = before.severity.removes_row or after.severity.removes_row
+    if isinstance(before, SetRule) and isinstance(after, SetRule) and before.duplicates != after.duplicates:
+        reason = f"of several rows with one key {after.duplicates} stays now, not {before.duplicates}"
+        yield Change("duplicates_changed", name, BOTH if effective else NOBODY, reason)
+        return
     first, second = old.written.get(name), new.written.get(name)
     if first is None or second is None:
         if _target(before) != _target(after):

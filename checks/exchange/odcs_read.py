@@ -116,7 +116,9 @@ def _contract(document: Node, table: Node) -> type[Contract]:
 
 
 def _options(document: Node, custom: dict[str, Any], where: str) -> dict[str, Any]:
-    options = {option: custom.pop(option) for option in ("strict", "ordered", "unique") if option in custom}
+    options = {
+        option: custom.pop(option) for option in ("strict", "ordered", "unique", "duplicates") if option in custom
+    }
     if "row_count" in custom:
         options["row_count"] = RowCount(**custom.pop("row_count"))
     if "quarantine" in custom:

@@ -14,7 +14,7 @@ import yaml
 
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import TEXT_RULES, FieldOptions, QuarantineLimits
-from assay.checks.contract.rules import Column, Rule
+from assay.checks.contract.rules import Column, Rule, not_first
 from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration
 from assay.checks.exchange.odcs_types import Node, type_node
 from assay.errors import AssayError
@@ -87,6 +87,7 @@ def _table_options(contract: type[Contract], declared: Declaration) -> dict[str,
         "ordered": bool(schema.ordered),
         "unique": list(declared.unique),
         "severity": dict(_severities(declared)),
+        "duplicates": not_first(declared.plan.rules),
         "quarantine": asdict(limits) if limits != QuarantineLimits() else None,
         **{rule.name: _count(rule) for rule in declared.plan.rules if rule.kind == "count"},
     }

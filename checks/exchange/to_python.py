@@ -11,7 +11,7 @@ from typing import Any
 from assay.checks.contract.builtin import BUILTINS
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import TEXT_RULES, QuarantineLimits
-from assay.checks.contract.rules import Column
+from assay.checks.contract.rules import Column, not_first
 from assay.checks.drafting.draft import annotation, quoted
 from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration
 from assay.errors import AssayError
@@ -95,6 +95,8 @@ def _config(contract: type[Contract], declared: Declaration) -> Iterator[str]:
         yield "        ordered = True"
     if declared.unique:
         yield f"        unique = {_literal(list(declared.unique))}"
+    if kept := not_first(declared.plan.rules):
+        yield f"        duplicates = {_literal(kept)}"
     for rule in declared.plan.rules:
         if rule.kind == "count":
             own = {name: getattr(rule, name) for name in ("reference", "share", "rows")}

@@ -12,32 +12,40 @@ from assay.row_source import RowSource
 
 #: The column of the quarantine that lists the rules a row breaks.
 RULES = "_rules"
+#: In which other partition the row is that has the key, and the rule; there only where a batch has such rows.
+DUPLICATE_OF = "_duplicate_of"
 _LISTS = pl.List(pl.String)
 _FEW = 10_000
 _WORD = 64  # rules whose verdicts are bits of one number
 
 
-def leaving_rows(scan: Scan, broken: Mapping[str, pl.Series], leaves: pl.Series) -> pl.DataFrame | RowSource:
-    """The rows that leave. broken: for each rule that any row breaks, which rows do. Of a batch on disk they are read block by
-    block."""
-    original = {name: value for name, value in scan.original.items() if name != RULES}
+def leaving_rows(
+    scan: Scan, broken: Mapping[str, pl.Series], leaves: pl.Series, lost: Mapping[int, str]
+) -> pl.DataFrame | RowSource:
+    """The rows that leave. broken: for each rule that any row breaks, which rows do. lost: by position, where the row is that a
+    row lost its key to. Of a batch on disk they are read block by block."""
+    original = {name: value for name, value in scan.original.items() if name not in (RULES, DUPLICATE_OF)}
     schema = pl.Schema({**{name: scan.delivered[name] for name in original}, RULES: _LISTS})
+    if lost:
+        schema[DUPLICATE_OF] = pl.String()
     place = scan.place
+    reasons = _reasons(lost, leaves)
     if not isinstance(place, Blocks):
-        return _named(place, original, broken, leaves, list(schema))
+        return _named(place, original, broken, leaves, list(schema), reasons)
 
     def made(wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
         inputs = dict.fromkeys(original[name].meta.root_names()[0] for name in wanted if name in original)
         if RULES in wanted and DEFECT in scan.delivered:
             inputs[DEFECT] = None
-        first = 0
+        first = gone = 0
         for number, height in enumerate(place.heights):
             here = leaves.slice(first, height)
             if here.any():
                 rows = place.read(number, list(inputs)) if inputs else pl.DataFrame(height=height)
-                yield _named(
-                    rows, original, {name: rows_.slice(first, height) for name, rows_ in broken.items()}, here, wanted
-                )
+                parts = {name: rows_.slice(first, height) for name, rows_ in broken.items()}
+                count = int(here.sum())
+                yield _named(rows, original, parts, here, wanted, reasons.slice(gone, count))
+                gone += count
             first += height
 
     return RowSource(schema, made)
@@ -49,8 +57,11 @@ def _named(
     broken: Mapping[str, pl.Series],
     leaves: pl.Series,
     wanted: Sequence[str],
+    reasons: pl.Series,
 ) -> pl.DataFrame:
     left = rows.filter(leaves)
+    if DUPLICATE_OF in wanted:
+        original = {**original, DUPLICATE_OF: pl.lit(reasons)}
     if RULES not in wanted:
         return left.select(original[name].alias(name) for name in wanted)
     rules = _rules({name: series.filter(leaves) for name, series in broken.items()}, int(leaves.sum())).alias(RULES)
@@ -58,6 +69,14 @@ def _named(
     if DEFECT in rows.columns:
         named = named.list.concat(pl.concat_list("row." + pl.col(DEFECT)).list.drop_nulls())
     return left.select(named.alias(RULES) if name == RULES else original[name].alias(name) for name in wanted)
+
+
+def _reasons(lost: Mapping[int, str], leaves: pl.Series) -> pl.Series:
+    """Those of the rows that leave, in their order."""
+    if not lost:
+        return pl.Series(dtype=pl.String)
+    positions = leaves.arg_true()
+    return positions.replace_strict(list(lost), list(lost.values()), default=None, return_dtype=pl.String)
 
 
 def _rules(broken: Mapping[str, pl.Series], height: int) -> pl.Series:

@@ -4,7 +4,7 @@ from assay.checks.contract.field import Block, QuarantineLimits, Severity
 from assay.checks.validation.report import RuleResult, rule_result
 
 
-def quarantined(rows: int, rows_quarantined: int, limits: QuarantineLimits) -> RuleResult:
+def quarantined(rows: int, rows_quarantined: int, limits: QuarantineLimits, elsewhere: int = 0) -> RuleResult:
     """The share of a batch that is in quarantine, against what its contract allows.
 
     An upstream that changes the spelling of a unit breaks every row of the day. Published, such a day is empty, and features
@@ -14,14 +14,17 @@ def quarantined(rows: int, rows_quarantined: int, limits: QuarantineLimits) -> R
         rows: Rows of the batch.
         rows_quarantined: How many of them broke a rule and left.
         limits: The contract's `Config.quarantine`.
+        elsewhere: How many of these left only because other batches have their keys. They warn: whether a batch is stopped is
+            decided by the batch alone, or it would depend on which batch was judged first.
 
     Returns:
         The result of the rule `quarantined`: blocked, warned or passed. A batch with fewer than `limits.rows` rows warns
         where a larger one is blocked.
     """
     share = rows_quarantined / rows if rows else 0.0
-    too_many = limits.block is not None and share > limits.block
-    unusual = too_many or (rows >= limits.rows and limits.warn is not None and share > limits.warn)
+    too_many = limits.block is not None and rows > 0 and (rows_quarantined - elsewhere) / rows > limits.block
+    unusual = limits.block is not None and share > limits.block
+    unusual = unusual or (rows >= limits.rows and limits.warn is not None and share > limits.warn)
     severity = Severity.BLOCK if too_many and rows >= limits.rows else Severity.WARN
     return rule_result(
         "quarantined",

@@ -16,7 +16,8 @@ class RuleResult:
     evaluated: rows (for a rule about the whole batch: 1) with a verdict; a null value is evaluated and valid.
     invalid: rows that break the rule. unknown: rows without a verdict. share: invalid of all rows, 0 to 1.
     status: passed; warned, failed (rows left) or blocked (the batch stops); unknown when nothing could be evaluated.
-    engine: who evaluated it: polars, pandera, or the reader that delivered the rows. note: why it is unknown.
+    engine: who evaluated it: polars, pandera, or the reader that delivered the rows. note: why it is unknown, or in which other
+    batches the rows are that stay in place of these.
     """
 
     name: str
@@ -33,7 +34,8 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One batch against one contract."""
+    """One batch against one contract. rows_elsewhere: how many of the quarantined rows are there only because other batches have
+    their keys. These never stop a batch."""
 
     contract: str
     version: str
@@ -42,6 +44,7 @@ class Report:
     rows_clean: int
     rows_quarantined: int
     rules: tuple[RuleResult, ...]
+    rows_elsewhere: int = 0
 
     @property
     def blocked(self) -> bool:
@@ -70,16 +73,18 @@ def rule_result(
     engine: str,
     block: Block | None = None,
     note: str = "",
+    stopping: int | None = None,
 ) -> RuleResult:
-    """Counts to a result: what the severity makes of them."""
+    """Counts to a result: what the severity makes of them. stopping: how many of the invalid rows may stop the batch."""
     total = evaluated + unknown
+    stopping = invalid if stopping is None else stopping
     share = invalid / total if total else 0.0
     status: Status = "passed"
     if unknown and not evaluated:
         status = "unknown"
     elif invalid and severity is Severity.WARN:
         status = "warned"
-    elif invalid and severity is Severity.BLOCK and (block or Block()).exceeded(invalid, share):
+    elif stopping and severity is Severity.BLOCK and (block or Block()).exceeded(stopping, stopping / total):
         status = "blocked"
     elif invalid and severity.removes_row:
         status = "failed"

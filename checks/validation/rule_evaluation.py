@@ -1,6 +1,6 @@
 """What the scan alone cannot say: verdicts of custom functions, about the whole batch, about neighbours and equal keys."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -10,6 +10,7 @@ import polars as pl
 from assay.checks.contract.contract import Compiled
 from assay.checks.contract.pandera_checks import run_check
 from assay.checks.contract.rules import Column, CountRule, PanderaRule, Rule, SequenceRule, SetRule, TableRule
+from assay.checks.validation.duplicates import batch_places
 from assay.checks.validation.scan import Scan
 from assay.checks.validation.uniqueness import (
     Groups,
@@ -30,6 +31,9 @@ class Verdicts:
 
     counts: rule -> (rows that break it, rows without a verdict), of all rules with a verdict per row. A rule that holds for every
     row by the batch's types alone has no `rows`.
+    alone: rule -> which rows would hold if there were no other batch, where that is another verdict.
+    lost: rule -> position of a row, and the partition of the row that it lost its key to.
+    moved: partitions of other batches that must be judged again.
     """
 
     height: int
@@ -37,6 +41,9 @@ class Verdicts:
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     batch: dict[str, bool] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    alone: dict[str, pl.Series] = field(default_factory=dict)
+    lost: dict[str, dict[int, str]] = field(default_factory=dict)
+    moved: frozenset[str] = frozenset()
     _broken: dict[str, pl.Series] = field(default_factory=dict)
 
     def add(self, rows: Mapping[str, pl.Series]) -> None:
@@ -57,12 +64,24 @@ class Verdicts:
 
     def leaving(self, plan: Compiled) -> pl.Series:
         """Which rows break a rule that removes them."""
-        broken = self.broken(rule for rule in plan.rules if rule.severity.removes_row).values()
+        return self._any(self.broken(rule for rule in plan.rules if rule.severity.removes_row).values())
+
+    def leaving_alone(self, plan: Compiled) -> pl.Series:
+        """Which rows would, if there were no other batch."""
+        broken = self.broken(rule for rule in plan.rules if rule.severity.removes_row)
+        return self._any((broken | {name: ~self.alone[name] for name in broken.keys() & self.alone.keys()}).values())
+
+    def _any(self, broken: Collection[pl.Series]) -> pl.Series:
         return reduce(or_, broken) if broken else constant(False, self.height)
 
 
 def judged(
-    plan: Compiled, scan: Scan, notes: dict[str, str], published: PublishedRows | None, counts: Mapping[str, int]
+    plan: Compiled,
+    scan: Scan,
+    notes: dict[str, str],
+    published: PublishedRows | None,
+    counts: Mapping[str, int],
+    event_time: str | None,
 ) -> Verdicts:
     """The verdicts of all rules. notes: why a rule has none. Raises AssayError when the published rows lack a column."""
     verdicts = Verdicts(scan.height, notes=notes)
@@ -72,7 +91,7 @@ def judged(
     _judge_batch(plan, scan, verdicts)
     _judge_counts(plan, verdicts, counts)
     _judge_sequences(plan, scan, verdicts)
-    _judge_sets(plan, scan, verdicts, published)
+    _judge_sets(plan, scan, verdicts, published, event_time)
     return verdicts
 
 
@@ -124,7 +143,9 @@ def _judge_sequences(plan: Compiled, scan: Scan, verdicts: Verdicts) -> None:
             verdicts.add({rule.name: unknown.scatter(usable.arg_true(), valid)})
 
 
-def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: PublishedRows | None) -> None:
+def _judge_sets(
+    plan: Compiled, scan: Scan, verdicts: Verdicts, published: PublishedRows | None, event_time: str | None
+) -> None:
     rules = [rule for rule in plan.rules if isinstance(rule, SetRule) and rule.name not in verdicts.notes]
     if not rules:
         return
@@ -145,10 +166,25 @@ def _judge_sets(plan: Compiled, scan: Scan, verdicts: Verdicts, published: Publi
         )
         for rule in rules
     ]
-    for rule, broken in zip(rules, broken_rows(groups, stays, published, columns), strict=True):
-        positions = broken if shares is None else shares.arg_true().gather(broken)
-        valid = constant(True, verdicts.height).scatter(positions, False)
-        verdicts.add({rule.name: valid if scan.knows_all(rule.inputs) else valid.set(~scan.known(rule.inputs), None)})
+
+    def places(said: bool) -> pl.DataFrame:
+        return scan.collect(batch_places(candidates, event_time, columns if said else None))
+
+    def valid(positions: Sequence[int]) -> pl.Series:
+        return constant(True, verdicts.height).scatter(pl.Series(positions, dtype=pl.UInt32), False)
+
+    of_all = None if shares is None else shares.arg_true()
+    found = broken_rows(groups, stays, places, published, columns, event_time)
+    verdicts.moved = found.moved
+    for rule, broken, alone in zip(rules, found.broken, found.alone, strict=True):
+        positions = list(broken) if of_all is None else of_all.gather(list(broken)).to_list()
+        rows = valid(positions)
+        verdicts.add({rule.name: rows if scan.knows_all(rule.inputs) else rows.set(~scan.known(rule.inputs), None)})
+        lost = {at: to for at, to in zip(positions, broken.values(), strict=True) if to is not None}
+        if lost:
+            verdicts.lost[rule.name] = lost
+        if set(alone) != broken.keys():
+            verdicts.alone[rule.name] = valid(alone if of_all is None else of_all.gather(alone).to_list())
 
 
 def _keys(scan: Scan, rule: SetRule) -> list[pl.Expr]:

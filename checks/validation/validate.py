@@ -1,6 +1,7 @@
 """One batch against one contract: which rows are clean, which leave and why, what was counted."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,17 +12,17 @@ import polars as pl
 from assay.checks.contract.columns import require_columns
 from assay.checks.contract.contract import Compiled, Contract, for_delivery
 from assay.checks.contract.field import Severity
-from assay.checks.contract.rules import CountRule, PanderaRule, Rule, TableRule
+from assay.checks.contract.rules import CountRule, PanderaRule, Rule, SetRule, TableRule
 from assay.checks.validation.batch_counts import BatchCounts, batch_counts
 from assay.checks.validation.blocks import Blocks
 from assay.checks.validation.foreign_keys import Frame, LookupRows, existing_values
-from assay.checks.validation.leaving_rows import RULES, leaving_rows
+from assay.checks.validation.leaving_rows import DUPLICATE_OF, RULES, leaving_rows
 from assay.checks.validation.reading import DEFECT, JSON, Reading, reading_of
 from assay.checks.validation.report import Report, RuleResult, rule_result
 from assay.checks.validation.rule_evaluation import Verdicts, judged
 from assay.checks.validation.scan import Scan, scan_batch
 from assay.checks.validation.uniqueness import AllRows, PublishedRows
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
 from assay.own_columns import is_link
 from assay.row_source import RowSource
 
@@ -29,7 +30,8 @@ T = TypeVar("T")
 
 #: What readers say about records that they cannot read; always reported when the batch has the column `_defect`.
 READER_DEFECTS = ("unparsable", "encoding")
-_READER_COLUMNS = (DEFECT, "_line", JSON, RULES)
+_READER_COLUMNS = (DEFECT, "_line", JSON, RULES, DUPLICATE_OF)
+_NAMED = 3  # partitions of a message
 
 
 @dataclass(slots=True)
@@ -49,13 +51,16 @@ class _Later(Generic[T]):
 class Outcome:
     """The result of `validate`. Rows in = clean + quarantined; both keep the input's order.
 
-    quarantined: every delivered column as delivered, and `_rules`, the rules that the row breaks.
+    quarantined: every delivered column as delivered, and `_rules`, the rules that the row breaks; `_duplicate_of`, where another
+    batch has the key, names its partition.
+    moved: partitions of published rows of which some must give way to rows of this batch, or may come back: judge them again.
     """
 
     quarantined: pl.DataFrame
     report: Report
     _profile: _Later[BatchCounts] = field(repr=False)
     _clean: _Later[pl.DataFrame] = field(repr=False)
+    moved: frozenset[str] = frozenset()
 
     @property
     def clean(self) -> pl.DataFrame:
@@ -78,6 +83,7 @@ class SpilledOutcome:
     report: Report
     _profile: _Later[BatchCounts] = field(repr=False)
     _rows: RowSource | None = field(default=None, repr=False)
+    moved: frozenset[str] = frozenset()
 
     def clean_frames(self) -> Iterator[pl.DataFrame]:
         """The clean rows in frames, of which memory holds one: as `clean` gives them, with less work than a query."""
@@ -96,6 +102,7 @@ def validate(
     lookup_tables: Mapping[str, Frame | LookupRows] | None = None,
     published: Frame | PublishedRows | None = None,
     counts: Mapping[str, int] | None = None,
+    event_time: str | None = None,
     references: Mapping[str, Frame] | None = None,
 ) -> Outcome:
     """Validate a batch.
@@ -110,6 +117,8 @@ def validate(
         published: Rows accepted earlier: a key that is there already is a duplicate. Of many rows, give an object that
             finds those with certain keys (`PublishedRows`).
         counts: Table name to number of rows, for the contract's `row_count`. Without its count the rule is unknown.
+        event_time: The column that puts rows with one key in order. Without it they are in the order of the batch, after the
+            published ones; rows of one time are in the order of `partition_key`, where they have it, and then of the batch.
         references: The former name of `lookup_tables`.
 
     Returns:
@@ -117,11 +126,15 @@ def validate(
 
     Raises:
         ColumnsError: A column is missing.
-        AssayError: A lookup table or `published` lacks a column, or a rule fails to run.
+        AssayError: A lookup table or `published` lacks a column, the contract has no column `event_time`, or a rule fails to run.
     """
-    batch = _judged(frame, contract, _tables(lookup_tables, references), published, counts, None)
+    batch = _judged(frame, contract, _tables(lookup_tables, references), published, counts, None, event_time)
     return Outcome(
-        _frame(batch.quarantined()), batch.report(), _Later(batch.counts), _Later(lambda: _frame(batch.clean()))
+        _frame(batch.quarantined()),
+        batch.report(),
+        _Later(batch.counts),
+        _Later(lambda: _frame(batch.clean())),
+        moved=batch.verdicts.moved,
     )
 
 
@@ -133,6 +146,7 @@ def validate_spilled(
     lookup_tables: Mapping[str, Frame | LookupRows] | None = None,
     published: Frame | PublishedRows | None = None,
     counts: Mapping[str, int] | None = None,
+    event_time: str | None = None,
     references: Mapping[str, Frame] | None = None,
 ) -> SpilledOutcome:
     """Validate a batch that may be larger than memory.
@@ -153,6 +167,7 @@ def validate_spilled(
         lookup_tables: As for `validate`.
         published: As for `validate`.
         counts: As for `validate`.
+        event_time: As for `validate`.
         references: The former name of `lookup_tables`.
 
     Returns:
@@ -162,10 +177,12 @@ def validate_spilled(
         ColumnsError: A column is missing.
         AssayError: As for `validate`; also when the folder holds a batch already.
     """
-    batch = _judged(frame, contract, _tables(lookup_tables, references), published, counts, Path(folder))
+    batch = _judged(frame, contract, _tables(lookup_tables, references), published, counts, Path(folder), event_time)
     clean, quarantined = batch.clean(), batch.quarantined()
     rows = clean if isinstance(clean, RowSource) else None
-    return SpilledOutcome(clean.lazy(), quarantined.lazy(), batch.report(), _Later(batch.counts), rows)
+    return SpilledOutcome(
+        clean.lazy(), quarantined.lazy(), batch.report(), _Later(batch.counts), rows, moved=batch.verdicts.moved
+    )
 
 
 def _frame(rows: pl.DataFrame | RowSource) -> pl.DataFrame:
@@ -204,7 +221,8 @@ class _Judged:
 
     def quarantined(self) -> pl.DataFrame | RowSource:
         """The rows that leave."""
-        return leaving_rows(self.scan, self.verdicts.broken(self.scan.reading.plan.rules), self.leaves)
+        rules = self.scan.reading.plan.rules
+        return leaving_rows(self.scan, self.verdicts.broken(rules), self.leaves, _lost(rules, self.verdicts))
 
     def report(self) -> Report:
         plan, quarantined = self.scan.reading.plan, int(self.leaves.sum())
@@ -216,7 +234,12 @@ class _Judged:
             rows_clean=self.verdicts.height - quarantined,
             rows_quarantined=quarantined,
             rules=(*_reader_results(self.scan), *(_result(rule, self.verdicts) for rule in plan.rules)),
+            rows_elsewhere=self._elsewhere(quarantined) if self.verdicts.alone else 0,
         )
+
+    def _elsewhere(self, quarantined: int) -> int:
+        alone = self.verdicts.leaving_alone(self.scan.reading.plan)
+        return quarantined - int((alone | ~self.scan.readable).sum())
 
     def counts(self) -> BatchCounts:
         return batch_counts(self.scan, self.scan.reading.plan.columns)
@@ -229,16 +252,21 @@ def _judged(
     published: Frame | PublishedRows | None,
     counts: Mapping[str, int] | None,
     folder: Path | None,
+    event_time: str | None,
 ) -> _Judged:
     delivered = frame.lazy().collect_schema() if isinstance(frame, pl.LazyFrame) else frame.schema
     types = tuple(delivered.items())
     plan = for_delivery(contract, delivered.names())
+    if event_time is not None and event_time not in (names := [column.name for column in plan.columns]):
+        raise AssayError(
+            f"{plan.info.name} has no column {event_time!r} to put rows in order by.{nearest(event_time, names)}"
+        )
     notes = dict(_not_delivered(plan, types))
     reading = reading_of(plan, types)
     members = existing_values(frame, reading, lookup_tables or {}, notes)
     scan = _scanned(frame, reading, members, notes, folder)
     earlier = AllRows(published.lazy()) if isinstance(published, pl.DataFrame | pl.LazyFrame) else published
-    verdicts = judged(plan, scan, notes, earlier, counts or {})
+    verdicts = judged(plan, scan, notes, earlier, counts or {}, event_time)
     leaves = verdicts.leaving(plan)
     return _Judged(scan, verdicts, leaves if not scan.doubts.defects else leaves | ~scan.readable)
 
@@ -318,6 +346,7 @@ def _reader_results(scan: Scan) -> list[RuleResult]:
 def _result(rule: Rule, verdicts: Verdicts) -> RuleResult:
     engine = "pandera" if isinstance(rule, PanderaRule) else "polars"
     severity, note = rule.severity, verdicts.notes.get(rule.name, "")
+    stopping = None
     if rule.name in verdicts.batch:
         evaluated, invalid, unknown = 1, int(not verdicts.batch[rule.name]), 0
         # No row can leave for a verdict about the whole batch, so the batch does.
@@ -325,6 +354,9 @@ def _result(rule: Rule, verdicts: Verdicts) -> RuleResult:
     elif rule.name in verdicts.counts:
         invalid, unknown = verdicts.counts[rule.name]
         evaluated = verdicts.height - unknown
+        note = note or _elsewhere_note(rule, verdicts)
+        if rule.name in verdicts.alone:
+            stopping = verdicts.height - int(verdicts.alone[rule.name].sum())
     else:
         evaluated, invalid, unknown = 0, 0, 1 if isinstance(rule, (TableRule, CountRule)) else verdicts.height
     return rule_result(
@@ -337,4 +369,28 @@ def _result(rule: Rule, verdicts: Verdicts) -> RuleResult:
         engine=engine,
         block=rule.block,
         note=note,
+        stopping=stopping,
     )
+
+
+def _elsewhere_note(rule: Rule, verdicts: Verdicts) -> str:
+    """In which partitions the rows are that stay in place of those that left."""
+    lost = Counter(verdicts.lost.get(rule.name, {}).values())
+    if not lost or not isinstance(rule, SetRule):
+        return ""
+    named = ", ".join(f"{partition} ({count})" for partition, count in sorted(lost.items())[:_NAMED])
+    more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+    kept = (
+        "Other rows of their keys are" if rule.duplicates == "none" else f"The {rule.duplicates} rows of their keys are"
+    )
+    return f"{kept} in {named}{more}."
+
+
+def _lost(rules: Iterable[Rule], verdicts: Verdicts) -> dict[int, str]:
+    """For each row that lost its key to one of another batch: the reason, in words."""
+    modes = {rule.name: rule.duplicates for rule in rules if isinstance(rule, SetRule)}
+    return {
+        position: f"{partition} ({name}, {modes[name]})"
+        for name, rows in reversed(verdicts.lost.items())
+        for position, partition in rows.items()
+    }

@@ -23,6 +23,8 @@ from assay.features.storage.storage import Storage
 Action = dict[str, Any]
 
 VOUCHES = "assay.previous"
+#: In a commit's extra: the partitions of its table that must be judged again, since another partition has their keys.
+DISPLACES = "displaces"
 _COMMIT = re.compile(r"\d{20}\.json")
 _KEY = re.compile(rf"(?:\A|/){PARTITION}=([^/]+)/")
 
@@ -99,6 +101,7 @@ class Change:
         removed: whether any data file was taken away.
         grown: whether rows were only added, by a writer who had read the version just before.
         minima: for each added data file its columns' least values, as far as the log has them.
+        displaces: other partitions of the table that must be judged again.
     """
 
     partition: str | None
@@ -106,6 +109,7 @@ class Change:
     removed: bool = False
     grown: bool = False
     minima: tuple[Mapping[str, Any], ...] = ()
+    displaces: frozenset[str] = frozenset()
 
     def earliest(self, column: str) -> datetime | None:
         """A moment before which no added row is, or None where that cannot be told."""
@@ -169,12 +173,19 @@ def _changes(table: str, version: int, actions: list[Action]) -> list[Change]:
             removed.add(_partition(action["remove"]))
     own = {info.get("assay.partition")} if "assay.run_id" in info and "assay.rows" in info else set[str | None]()
     files = frozenset(item["sha256"] for item in json.loads(info.get("assay.sources") or "[]"))
+    displaces = displaced_by(json.loads(info.get("assay.extra") or "{}"))
     inputs = json.loads(info.get("assay.inputs") or "[]") if not removed else []
     knew = version == 0 or any(item["table"] == table and item["version"] == version - 1 for item in inputs)
     return [
-        Change(key, files, key in removed, not removed and knew, tuple(added.get(key, ())))
+        Change(key, files, key in removed, not removed and knew, tuple(added.get(key, ())), displaces)
         for key in {*added, *removed, *own}
     ]
+
+
+def displaced_by(extra: Mapping[str, Any]) -> frozenset[str]:
+    """The partitions that a commit's extra says must be judged again."""
+    found = extra.get(DISPLACES)
+    return frozenset(key for key in found if isinstance(key, str)) if isinstance(found, list | tuple) else frozenset()
 
 
 def _partition(action: Action) -> str | None:

@@ -26,7 +26,7 @@ FOLDER = "_index"
 FILE = "tables.db"
 MEMORY = ":memory:"
 LIVE = 2**62  # until which version something holds that the latest one holds
-_FORMAT = 5  # of the tables below: an index of another format is made anew
+_FORMAT = 6  # of the tables below: an index of another format is made anew
 _OPEN = 8  # at most so many indexes are open at once
 _WAIT_SECONDS = 30.0
 
@@ -64,9 +64,24 @@ CREATE INDEX ranges_of ON ranges (file, name);
 CREATE TABLE sources (
     t INTEGER NOT NULL, sha256 TEXT NOT NULL, version INTEGER NOT NULL, partition TEXT, path TEXT NOT NULL,
     PRIMARY KEY (t, sha256, version, path)) WITHOUT ROWID;
+CREATE TABLE displaced ( /* a commit says that a partition of its table must be judged again */
+    t INTEGER NOT NULL, partition TEXT NOT NULL, version INTEGER NOT NULL,
+    PRIMARY KEY (t, partition, version)) WITHOUT ROWID;
 CREATE TABLE own (format INTEGER NOT NULL, inode TEXT NOT NULL);
 {READ_TABLES}"""
-_OF_A_TABLE = ("commits", "verdicts", "live", "sections", "metadata", "files", "ranges", "sources", "reads", "inputs")
+_OF_A_TABLE = (
+    "commits",
+    "verdicts",
+    "live",
+    "sections",
+    "metadata",
+    "files",
+    "ranges",
+    "sources",
+    "displaced",
+    "reads",
+    "inputs",
+)
 
 
 class IndexStore:

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, FormatTooNew, parse_commit
-from assay.features.storage.delta_log import commit_info, commit_path, parse_log, read_files
+from assay.features.storage.delta_log import commit_info, commit_path, displaced_by, parse_log, read_files
 from assay.features.storage.index_store import LIVE, forget
 from assay.features.storage.log_entry import DAMAGE, DataFile, added, metadata_in
 from assay.features.storage.reads import add_reads
@@ -172,6 +172,8 @@ def _add_commit(
         taken = [(t, item.sha256, version, commit.partition, item.path) for item in commit.sources]
         connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)", taken)
         add_reads(connection, t, commit)
+        again = [(t, key, version) for key in displaced_by(commit.extra)]
+        connection.executemany("INSERT OR REPLACE INTO displaced VALUES (?, ?, ?)", again)
 
 
 def _wrote(commit: Commit) -> bool:

@@ -107,6 +107,11 @@ class TableIndex:
         sql = "SELECT MAX(version) FROM commits WHERE t = :t AND written AND partition IS :partition AND version <= :version"
         return self._column(sql, partition=partition, version=version)[0]
 
+    def displaced(self, partition: str, version: int) -> int | None:
+        """The newest version, up to this one, that says that the partition must be judged again."""
+        sql = "SELECT MAX(version) FROM displaced WHERE t = :t AND partition = :partition AND version <= :version"
+        return self._column(sql, partition=partition, version=version)[0]
+
     def writers(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> list[int]:
         """The versions whose rows a slice holds, oldest first: per partition the last replacement and what was appended
         after it."""
@@ -186,13 +191,13 @@ class TableIndex:
         sql = f"SELECT version FROM sections WHERE t = :t AND name = :name AND version <= :version ORDER BY version {order}"
         return self._column(sql, name=name, version=version)
 
-    def source(self, sha256: str, version: int, *, outside: str | None = None) -> tuple[int, str | None, str] | None:
+    def source(self, sha256: str, version: int, *, before: str | None = None) -> tuple[int, str | None, str] | None:
         """The newest commit whose rows a version holds and which took a file with these bytes, as version, partition and
-        path of the file; None if no rows came from them. `outside` leaves a partition out."""
+        path of the file; None if no rows came from them. `before`: of partitions whose key is before this one only."""
         sql = """SELECT s.version, s.partition, s.path FROM sources AS s JOIN commits AS c USING (t, version)
             WHERE s.t = :t AND s.sha256 = :sha256 AND s.version <= :version AND c.until > :version
-            AND (:outside IS NULL OR s.partition IS NOT :outside) ORDER BY s.version DESC, s.path DESC LIMIT 1"""
-        found = self._rows(sql, sha256=sha256, version=version, outside=outside)
+            AND (:before IS NULL OR COALESCE(s.partition, '') < :before) ORDER BY s.version DESC, s.path DESC LIMIT 1"""
+        found = self._rows(sql, sha256=sha256, version=version, before=before)
         return found[0] if found else None
 
     def changes(self, since: int, until: int) -> list[tuple[int, str | None]]:

@@ -17,7 +17,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from assay.errors import AssayError, refuse_case_twins
 from assay.features.storage.commit_metadata import CONFIRMS, Commit, to_metadata
 from assay.features.storage.commit_writer import CHECKPOINT_EVERY, checkpoint_if_due, is_plain, write_commit
-from assay.features.storage.delta_log import VOUCHES, unvouched
+from assay.features.storage.delta_log import VOUCHES, displaced_by, unvouched
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
 from assay.features.storage.spool import Spool
@@ -144,7 +144,8 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         nothing_new = wanted <= set(active) or (not staged.rows and bool(active))
         if wanted == set(active) or (staged.mode == "append" and nothing_new):
             previous = state.writer_of(partition)
-            if previous is not None and (staged.mode == "append" or _same_verdict(previous, done)):
+            same = staged.mode == "append" or (_same_verdict(previous, done) if previous is not None else False)
+            if previous is not None and same and not displaced_by(staged.extra or {}):
                 memoize(lake, staged.table, partition, previous.version, fingerprint)
                 return _written(staged, state, previous.version, partition, changed=False)
             if previous is not None:  # something else is true of the same rows: a version without data files says so
