@@ -2,8 +2,12 @@
 
 import random
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.sources.source import Files, Source
 from assay.assets.steps.step import Resources, Step, execute
 from assay.checks import Contract, Field, Timestamp
+from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.store import open_store
 
@@ -111,8 +116,9 @@ def model(delivered: dict[tuple[int, str], list[Row]], mode: str, *, timed: bool
 class Lake:
     """A source in a lake of its own."""
 
-    def __init__(self, home: Path, source: Source) -> None:
-        shutil.rmtree(home, ignore_errors=True)
+    def __init__(self, home: Path, source: Source, *, new: bool = True) -> None:
+        if new:
+            shutil.rmtree(home, ignore_errors=True)
         self.store = open_store(home=str(home))
         self.steps: tuple[Step, ...] = ordered(steps_of([source]))
 
@@ -184,3 +190,149 @@ def test_a_lake_is_what_was_delivered(
     expected = model({(number, file): rows for number, file, rows in deliveries}, mode, timed=timed)
     assert lake.state() == expected
     assert lake.plan() == 0, "what was displaced is judged in the same plan"
+
+
+class Twins(Contract):
+    """Several rules about keys: a row that breaks one frees what others of them hold."""
+
+    sale: str = Field(key=True)
+    at: Timestamp = Field(nullable=True)
+    note: str = Field(unique=True, canonical_unique="amount")
+    amount: int = Field(ge=0)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(deliveries=DELIVERIES, seed=st.integers(0, 2**32))
+def test_with_several_keys_two_lakes_of_the_same_files_are_the_same(
+    tmp_path: Path, deliveries: list[tuple[int, str, list[Row]]], seed: int
+) -> None:
+    source = replace(source_of("first"), contract=Twins)
+    lake = processed(tmp_path / "lake", source, deliveries, random.Random(seed))
+    other = Lake(tmp_path / "other", source)
+    for number, file, rows in deliveries:
+        other.deliver(number, file, rows)
+    for both in (lake, other):
+        plans = 0
+        while both.plan():
+            plans += 1
+            assert plans < 10, "it comes to an end"
+    assert lake.state() == other.state()
+
+
+def sold(number: int, *hours: int, first: int = 1) -> list[Row]:
+    return [Row(f"{number}-{index}", hour, "x", 1) for index, hour in enumerate(hours, first)]
+
+
+def test_the_reason_names_the_rule_the_way_and_the_other_partition(tmp_path: Path) -> None:
+    lake = Lake(tmp_path, source_of("first"))
+    lake.deliver(2, "a", [*sold(1, 9), *sold(2, 9)])
+    lake.plan()
+    before = lake.store.table("clean/sales").at().version
+    lake.deliver(1, "late", sold(1, 8))
+    assert lake.plan() == 2, "the late day, and the one that gives way"
+    (row,) = lake.store.table("quarantine/sales").scan().collect().to_dicts()
+    assert (row["partition_key"], row["sale"], row["_rules"]) == (day(2), "1-1", ["sale.unique"])
+    assert row["_duplicate_of"] == f"{day(1)} (sale.unique, first)"
+    late, again = lake.store.table("clean/sales").history()[before + 1 :]
+    assert (late.partition, list(late.extra["displaces"]), again.partition) == (day(1), [day(2)], day(2))
+    assert [check["message"] for check in again.checks if check["name"] == "sale.unique"] == [
+        f"1 of 2 rows broke sale.unique: see quarantine/sales. The first rows of their keys are in {day(1)} (1)."
+    ]
+    # Who judged it read the late day: it is in the record, at the version.
+    assert {(item.snapshot.table, item.snapshot.version) for item in again.inputs if item.lookup} == {
+        ("clean/sales", late.version)
+    }
+
+
+def test_a_batch_that_gives_way_is_not_stopped_for_it(tmp_path: Path) -> None:
+    """Else what was published of it would stay, but only if it came first."""
+    lake = Lake(tmp_path, source_of("first"))
+    lake.deliver(2, "a", sold(1, *[9] * 20))
+    lake.plan()
+    lake.deliver(1, "a", sold(1, *[8] * 20))
+    lake.plan()
+    state = lake.state()
+    assert (day(2) in {key for _, key in state}, ("clean/sales", day(2)) in state) == (True, False)
+    assert len(state["clean/sales", day(1)]) == len(state["quarantine/sales", day(2)]) == 20
+    commit = lake.store.table("clean/sales").at().writer_of(day(2))
+    assert commit is not None
+    (check,) = [check for check in commit.checks if check["name"] == "quarantined"]
+    assert (check["passed"], check["severity"], check["invalid"]) == (False, "warn", 20)
+
+
+def test_a_batch_with_new_keys_reads_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake(tmp_path, source_of("latest"))
+    for number in (1, 2, 3):
+        lake.deliver(number, "a", [*sold(number, 9, 9), Row(f"bad-{number}", 9, "x", -1)] if number < 3 else sold(number, 9))
+    lake.plan()
+    scanned: set[str] = set()
+    scan = TableState.scan
+
+    def counted(self: TableState, partitions: Any = None, *others: Any) -> Any:
+        if self.table.name != "raw/sales":
+            scanned.update(self.partitions() if partitions is None else partitions)
+        return scan(self, partitions, *others)
+
+    monkeypatch.setattr(TableState, "scan", counted)
+    lake.deliver(4, "a", sold(4, 9, 9))
+    assert lake.plan() == 1
+    assert scanned <= {day(4)}
+    lake.deliver(5, "a", sold(2, 9))
+    assert lake.plan() == 2
+    assert scanned <= {day(2), day(4), day(5)}
+
+
+def test_batches_that_are_judged_at_once_come_to_the_same(tmp_path: Path) -> None:
+    days = (1, 2, 3, 4)
+    delivered = {(number, "a"): [Row(key, 5 - number, "xy"[number % 2], 1) for key in "abc"] for number in days}
+    for mode in ("first", "none"):
+        lake = Lake(tmp_path / mode, source_of(mode))
+        for (number, name), rows in delivered.items():
+            lake.deliver(number, name, rows)
+        env = lake.env
+
+        def judged(number: int, lake: Lake = lake, env: Resources = env) -> None:
+            for step in lake.steps:
+                execute(step, env, day(number))
+
+        with ThreadPoolExecutor(len(days)) as pool:
+            list(pool.map(judged, days))
+        lake.plan()
+        assert lake.state() == model(delivered, mode, timed=True) and lake.plan() == 0
+
+
+KILLED = """
+import os, signal, sys
+from assay.features.tables import delta_commit
+from tests.assets.steps.test_duplicate_keys import Lake, source_of
+left, committed = int(sys.argv[2]), delta_commit._committed
+
+def counted(*given):
+    global left
+    left -= 1
+    done = committed(*given)
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done
+
+delta_commit._committed = counted
+Lake(sys.argv[1], source_of("none"), new=False).plan()
+"""
+
+
+@pytest.mark.parametrize("commits", range(1, 9))
+def test_a_run_that_is_killed_after_any_of_its_commits_changes_nothing_of_the_end(tmp_path: Path, commits: int) -> None:
+    """The late day has three keys: one that is held, one that is contested already, and one that is corrected away."""
+    lake = Lake(tmp_path, source_of("none"))
+    delivered = {(1, "a"): sold(1, 1, 1, 1), (2, "a"): sold(1, 2), (3, "a"): [*sold(1, 3), *sold(3, 1, 1)]}
+    for (number, name), rows in delivered.items():
+        lake.deliver(number, name, rows)
+    lake.plan()
+    delivered[1, "a"], delivered[4, "a"] = sold(1, 1, 1, first=2), [*sold(1, 4, 4, first=2), *sold(3, 4)]
+    for number in (1, 4):
+        lake.deliver(number, "a", delivered[number, "a"])
+    code = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(commits)], check=False).returncode
+    assert code == -signal.SIGKILL
+    lake.plan()
+    assert lake.state() == model(delivered, "none", timed=True)
+    assert lake.plan() == 0
