@@ -116,7 +116,7 @@ def test_the_blocker_blocks(tmp_path: Path) -> None:
             "assay.lineage.LineageStore; from assay.lineage.store.lineage_store import open_lineage_store as o; o('postgres://h/d')",
             "postgres",
         ),
-        ("from assay.assets.sources.sql import database_url; database_url('postgresql://h/d')", "postgres"),
+        ("from assay.assets.databases.sql import database_url; database_url('postgresql://h/d')", "postgres"),
         ("from assay.features import resolve_model; resolve_model()", "embeddings"),
         (
             "import polars as pl\n"

@@ -53,7 +53,7 @@ class Rows(SourceReader):
         return connection_url(settings, self.connection)
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
-        from assay.assets.sources.sql import read_changes
+        from assay.assets.databases.sql import read_changes
 
         since, seen, state, cursor = None, None, reading.table(), delivered_name(self.cursor)
         if state is not None:
