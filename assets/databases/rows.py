@@ -54,7 +54,7 @@ class Rows(SourceReader):
 
     def lacks(self, settings: Settings) -> str:
         """The setting that is missing, or leads to no database. None is asked."""
-        from assay.assets.sources.sql import require_usable
+        from assay.assets.databases.sql import require_usable
 
         try:
             require_usable(self.url(settings), self.table, url_setting(self.connection))
@@ -63,7 +63,7 @@ class Rows(SourceReader):
         return ""
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
-        from assay.assets.sources.sql import read_changes
+        from assay.assets.databases.sql import read_changes
 
         since, seen, state, cursor = None, None, reading.table(), delivered_name(self.cursor)
         if state is not None:

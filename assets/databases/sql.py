@@ -9,8 +9,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 
-from assay.assets.lacking import DENIED, FULL, READ_ONLY, SETTING, UNREACHABLE, NotConnected, outage_of
-from assay.assets.sources.sql_values import (
+from assay.assets.databases.sql_values import (
     INSTANT,
     Reads,
     UnfitColumn,
@@ -19,6 +18,7 @@ from assay.assets.sources.sql_values import (
     reads,
     selected,
 )
+from assay.assets.lacking import DENIED, FULL, READ_ONLY, SETTING, UNREACHABLE, NotConnected, outage_of
 from assay.errors import AssayError
 from assay.optional import require
 from assay.own_columns import delivered_name, delivered_names

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import assay
-from assay.assets.sources.rows import Rows, connection_url
+from assay.assets.databases.rows import Rows, connection_url
 from assay.settings import Settings
 
 
