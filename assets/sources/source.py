@@ -57,8 +57,10 @@ class Source:
                 f"Source {self.name!r} does not say how its files are cut into batches: declare its partitioning, "
                 "e.g. Partitioning.daily(date(2026, 9, 1))."
             )
-        if not self.name.isidentifier():
-            raise AssayError(f"Source name {self.name!r}: use letters, digits and underscores; it names tables.")
+        if not (self.name.isidentifier() and self.name.isascii()):
+            raise AssayError(
+                f"Source name {self.name!r}: use letters from a to z, digits and underscores; it names tables."
+            )
         if not self.key:
             raise AssayError(f"Source {self.name!r} needs a key: the columns that identify a row.")
         for column in compiled(self.contract).columns:
