@@ -12,7 +12,6 @@ from assay.assets.sources.files import Files
 from assay.assets.sources.landing.leftovers import described
 from assay.assets.sources.landing.places import places_of
 from assay.assets.sources.reader import SourceReader
-from assay.assets.sources.rows import Rows
 from assay.checks import Contract
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
@@ -21,7 +20,7 @@ from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
 
-__all__ = ["Files", "Rows", "Source"]
+__all__ = ["Files", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +162,12 @@ def _takes(other: Source, source: Source, path: str) -> bool:
         places_of(source.reader.pattern, source.partitioning).file_key(path) if isinstance(source.reader, Files) else ""
     )
     return own is None or has_suffix(path, reader.suffixes)
+
+
+def lacking(source: Source, settings: Settings) -> str:
+    """What the settings lack for the source to be read, in sentences; empty where nothing is missing."""
+    lack = source.reader.lacks(settings)
+    return f"{source.name} cannot be read. {lack}" if lack else ""
 
 
 def outside(source: Source, settings: Settings) -> str:
