@@ -16,9 +16,9 @@ from assay.lazy import lazy
 
 if TYPE_CHECKING:
     from assay.assets.dagster.definitions import definitions
+    from assay.assets.databases.rows import Rows
     from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.files import Files
-    from assay.assets.sources.rows import Rows
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding
     from assay.assets.steps.models import Model
@@ -91,7 +91,7 @@ _HOMES = {
     "Partitioning": "assay.features.tables.partitioning",
     "QuarantineLimits": "assay.checks.contract.field",
     "RowCount": "assay.checks.contract.field",
-    "Rows": "assay.assets.sources.rows",
+    "Rows": "assay.assets.databases.rows",
     "Severity": "assay.checks.contract.field",
     "Source": "assay.assets.sources.source",
     "Spine": "assay.assets.steps.training",

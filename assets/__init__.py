@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from assay.lazy import lazy
 
 if TYPE_CHECKING:
+    from assay.assets.databases.rows import Rows
     from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
     from assay.assets.declarations import pipeline
     from assay.assets.ingestion import Ingested, ingest
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from assay.assets.sources.deliveries import Delivery, DeliveryError
     from assay.assets.sources.files import Files
     from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
-    from assay.assets.sources.rows import Rows
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
     from assay.assets.steps.features import view_step
@@ -71,7 +71,7 @@ _HOMES = {
     "Resources": "assay.assets.steps.step",
     "RowSelection": "assay.assets.decisions.review",
     "RowVerdict": "assay.assets.decisions.review",
-    "Rows": "assay.assets.sources.rows",
+    "Rows": "assay.assets.databases.rows",
     "Source": "assay.assets.sources.source",
     "SourceReader": "assay.assets.sources.reader",
     "Spine": "assay.assets.steps.training",

@@ -9,7 +9,6 @@ import polars as pl
 from assay.assets.sources.files import Files
 from assay.assets.sources.leftovers import described
 from assay.assets.sources.reader import SourceReader
-from assay.assets.sources.rows import Rows
 from assay.checks import Contract
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
@@ -18,7 +17,7 @@ from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
 
-__all__ = ["Files", "Rows", "Source"]
+__all__ = ["Files", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +138,12 @@ def unread(source: Source, settings: Settings, seen: bytes = b"") -> list[str]:
     ):
         messages.append(f"{source.name}: {described(left)}")
     return messages
+
+
+def lacking(source: Source, settings: Settings) -> str:
+    """What the settings lack for the source to be read, in sentences; empty where nothing is missing."""
+    lack = source.reader.lacks(settings)
+    return f"{source.name} cannot be read. {lack}" if lack else ""
 
 
 def outside(source: Source, settings: Settings) -> str:

@@ -202,7 +202,8 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
             or consecutive (one more). Order is the order of delivery.
         per: The sequence holds within rows that are equal in these columns.
         format: Text is written as a standard says: date (or "date:%d.%m.%Y"), money ("money:EUR"), unit ("unit:kg,g"),
-            country ("country:alpha3"), currency, iban, email, phone; see `assay.checks.text.formats`.
+            country ("country:alpha3"), currency, iban, email, phone ("phone:DE": a number of that country's plan, or of
+            another's with its country code; "phone:international"), "stdnum:NAME" (a validator of python-stdnum).
         normal: Text is in normal form (strip, spaces, nfc, lower, upper, code, iban, email, phone; several apply in turn);
             breaking it warns, and `canonical_spellings` shows the canonical spelling. Values are never changed.
         decimal: Texts have this before decimals, "." (usual) or ",". This and what follows may stand in `Config`, too.
