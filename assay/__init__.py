@@ -16,9 +16,10 @@ from assay.lazy import lazy
 
 if TYPE_CHECKING:
     from assay.assets.dagster.definitions import definitions
+    from assay.assets.databases.rows import Rows
+    from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.files import Files
-    from assay.assets.sources.rows import Rows
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding
     from assay.assets.steps.models import Model
@@ -52,6 +53,7 @@ __all__ = [
     "Model",
     "Online",
     "Partitioning",
+    "Pushed",
     "QuarantineLimits",
     "RowCount",
     "Rows",
@@ -89,9 +91,10 @@ _HOMES = {
     "Model": "assay.assets.steps.models",
     "Online": "assay.features.serving.online",
     "Partitioning": "assay.features.tables.partitioning",
+    "Pushed": "assay.assets.pushed.pushed",
     "QuarantineLimits": "assay.checks.contract.field",
     "RowCount": "assay.checks.contract.field",
-    "Rows": "assay.assets.sources.rows",
+    "Rows": "assay.assets.databases.rows",
     "Severity": "assay.checks.contract.field",
     "Source": "assay.assets.sources.source",
     "Spine": "assay.assets.steps.training",

@@ -14,6 +14,7 @@ EXTRAS = {
     "onnx": ("onnxruntime",),
     "s3": ("pyarrow",),
     "spill": ("duckdb",),
+    "formats": ("phonenumbers", "stdnum"),
 }
 
 

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING
 from assay.lazy import lazy
 
 if TYPE_CHECKING:
+    from assay.assets.databases.rows import Rows
     from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
     from assay.assets.declarations import pipeline
     from assay.assets.ingestion import Ingested, ingest
+    from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.deliveries import Delivery, DeliveryError
     from assay.assets.sources.files import Files
     from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
-    from assay.assets.sources.rows import Rows
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
     from assay.assets.steps.features import view_step
@@ -33,6 +34,7 @@ __all__ = [
     "Model",
     "NotReady",
     "NothingDelivered",
+    "Pushed",
     "Reading",
     "Resources",
     "RowSelection",
@@ -67,11 +69,12 @@ _HOMES = {
     "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
     "NothingDelivered": "assay.assets.sources.reader",
+    "Pushed": "assay.assets.pushed.pushed",
     "Reading": "assay.assets.sources.reader",
     "Resources": "assay.assets.steps.step",
     "RowSelection": "assay.assets.decisions.review",
     "RowVerdict": "assay.assets.decisions.review",
-    "Rows": "assay.assets.sources.rows",
+    "Rows": "assay.assets.databases.rows",
     "Source": "assay.assets.sources.source",
     "SourceReader": "assay.assets.sources.reader",
     "Spine": "assay.assets.steps.training",

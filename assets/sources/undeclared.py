@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from assay.assets.sources.sql_values import as_text
+from assay.assets.sources.value_text import as_text
 from assay.features.storage.parquet_files import stored_type
 
 _NAIVE = "%Y-%m-%dT%H:%M:%S%.f"

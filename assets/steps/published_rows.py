@@ -16,6 +16,7 @@ from assay.checks.profiles.profile_state import ProfileState
 from assay.checks.validation.duplicates import AFTER, AMONG, BEFORE, ELIGIBLE, OUT, RANK
 from assay.checks.validation.leaving_rows import RULES
 from assay.checks.validation.parse import typed
+from assay.checks.validation.reading import Doubts, reading_of
 from assay.checks.validation.uniqueness import fingerprint, published_prints
 from assay.features.storage.parquet_files import PARTITION, in_files, in_stored_form
 from assay.features.tables.key_index import KeyIndex
@@ -100,13 +101,18 @@ class Published:
         return [key for key in there if key != self.batch]
 
     def _typed(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """In the contract's types: rows in quarantine are as delivered."""
-        present = rows.collect_schema()
-        values = (
-            typed(pl.col(name), present[name], column) if name in present else pl.lit(None, column.dtype)
+        """In the contract's types: rows in quarantine are as delivered, and are read as a batch is."""
+        schema, plan = rows.collect_schema(), compiled(self.source.contract)
+        reading = reading_of(plan, tuple(schema.items())) if RULES in schema else None
+        values = [
+            reading.typed(column, Doubts(far=frozenset([name])))
+            if reading is not None
+            else typed(pl.col(name), schema[name], column)
+            if name in schema
+            else pl.lit(None, column.dtype)
             for name, column in self._columns.items()
-        )
-        links = (name for name in present if (is_link(name) and name != RULES) or name in (RANK, OUT, ELIGIBLE))
+        ]
+        links = (name for name in schema if (is_link(name) and name != RULES) or name in (RANK, OUT, ELIGIBLE))
         return rows.select(*(value.alias(name) for name, value in zip(self._columns, values, strict=True)), *links)
 
     @property

@@ -2,8 +2,8 @@
 
 import os
 
-from assay.assets.sources.rows import connection_url
-from assay.assets.sources.source import Rows, Source
+from assay.assets.databases.rows import Rows, connection_url
+from assay.assets.sources.source import Source
 from assay.checks import Contract, Field, Timestamp
 from assay.features.views.entity import Entity
 from assay.settings import Settings

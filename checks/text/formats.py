@@ -1,6 +1,6 @@
 """Formats of text: a parser per format that gives the canonical spelling, or null where the text is not of the format.
 
-A parser accepts what the format's standard allows to write, nothing else; `checks.normal` proposes repairs for the rest.
+A parser accepts what the format's standard allows to write, nothing else; `normalization` proposes repairs for the rest.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,9 @@ from difflib import get_close_matches
 
 import polars as pl
 
+from assay.checks.text import number_validators
 from assay.checks.text.codes import (
+    CALLING_CODES,
     COUNTRIES,
     COUNTRIES_ALPHA3,
     CURRENCIES,
@@ -17,9 +19,8 @@ from assay.checks.text.codes import (
     IBAN_LENGTHS,
     UNITS,
 )
+from assay.checks.text.number_validators import Parser
 from assay.errors import AssayError
-
-Parser = Callable[[pl.Expr], pl.Expr]
 
 _AMOUNT = r"(?P<amount>[+-]?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]+)?)"
 _ATOM = r"[\p{L}\p{N}!#$%&'*+/=?^_`{|}~\-]+"
@@ -27,11 +28,13 @@ _LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{N}\-]{0,61}[\p{L}\p{N}])?"
 _TOP_LABEL = r"\p{L}[\p{L}\p{N}\-]{0,61}[\p{L}\p{N}]"
 _EMAIL = rf"^(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>{_LABEL}(?:\.{_LABEL})*\.{_TOP_LABEL})$"
 _IBAN = r"^[A-Z]{2}[0-9]{2}(?:[0-9A-Z]{11,30}|(?: [0-9A-Z]{4}){2,7}(?: [0-9A-Z]{1,4})?)$"
+_PHONE = r"^\+[1-9](?:[ ().\-/]{0,2}[0-9]){6,14}$"
+_CALLING = f"^(?:{'|'.join(sorted(CALLING_CODES))})"
 _LETTERS = {chr(ord("A") + index): str(10 + index) for index in range(26)}
 
 
 def parser(spec: str, where: str) -> Parser:
-    """The parser of a format as a contract names it: "iban", or with a parameter "date:%d.%m.%Y", "money:EUR", "unit:kg,g".
+    """The parser of a format as a contract names it: "iban", or with a parameter "date:%d.%m.%Y", "money:EUR", "stdnum:isbn".
 
     Raises AssayError for an unknown format or parameter; `where` begins the message.
     """
@@ -143,12 +146,16 @@ def _email(parameter: str, where: str) -> Parser:
 
 
 def _phone(parameter: str, where: str) -> Parser:
-    """An international phone number with its country code (ITU-T E.164); canonical: "+" and the digits."""
-    _no_parameter("phone", parameter, where)
+    """An international phone number with a country code that is assigned (ITU-T E.164); canonical: "+" and the digits.
+
+    With a parameter it is a number of its country's numbering plan, too (`number_validators.phone`).
+    """
+    if parameter:
+        return number_validators.phone(parameter, where)
 
     def parse(text: pl.Expr) -> pl.Expr:
-        international = text.str.contains(r"^\+[1-9](?:[ ().\-/]{0,2}[0-9]){6,14}$")
-        return pl.when(international).then("+" + text.str.replace_all(r"[^0-9]", ""))
+        digits = pl.when(text.str.contains(_PHONE)).then(text.str.replace_all(r"[^0-9]", ""))
+        return pl.when(digits.str.contains(_CALLING)).then("+" + digits)
 
     return parse
 
@@ -179,4 +186,5 @@ FORMATS: dict[str, Callable[[str, str], Parser]] = {
     "iban": _iban,
     "email": _email,
     "phone": _phone,
+    "stdnum": number_validators.stdnum,
 }

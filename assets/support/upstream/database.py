@@ -5,7 +5,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from assay.assets.sources.sql import connected, database_url
+from assay.assets.databases.sql import connected, database_url
 from assay.assets.support.upstream.customers import Customer, fields
 
 TABLE = "customers"

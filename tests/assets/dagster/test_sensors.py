@@ -22,9 +22,9 @@ from assay.assets.dagster.run_recovery import PROCESS_TAG
 from assay.assets.dagster.run_requests import ATTEMPTS, OUTAGES
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
+from assay.assets.databases.rows import Rows
 from assay.assets.declarations import ordered, steps_of
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
-from assay.assets.sources.rows import Rows
 from assay.assets.sources.source import Source
 from assay.assets.steps.step import execute
 from assay.checks import Contract, Field, Timestamp

@@ -17,7 +17,8 @@ from assay.features.tables.lake import TableState
 PEOPLE = '''
 """A shop's people: a database table."""
 
-from assay.assets.sources.source import Rows, Source
+from assay.assets.databases.rows import Rows
+from assay.assets.sources.source import Source
 from assay.checks import Contract, Field, Timestamp
 
 

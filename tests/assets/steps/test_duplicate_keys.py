@@ -263,7 +263,9 @@ def test_a_batch_that_gives_way_is_not_stopped_for_it(tmp_path: Path) -> None:
 def test_a_batch_with_new_keys_reads_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = Lake(tmp_path, source_of("latest"))
     for number in (1, 2, 3):
-        lake.deliver(number, "a", [*sold(number, 9, 9), Row(f"bad-{number}", 9, "x", -1)] if number < 3 else sold(number, 9))
+        lake.deliver(
+            number, "a", [*sold(number, 9, 9), Row(f"bad-{number}", 9, "x", -1)] if number < 3 else sold(number, 9)
+        )
     lake.plan()
     scanned: set[str] = set()
     scan = TableState.scan

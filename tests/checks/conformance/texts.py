@@ -95,6 +95,18 @@ CASES = [
     ),
     Case(name="an e-mail address", columns=column(str, format="email"), data=values(["a@b.org", "a@b"]), truth=(1,)),
     Case(
+        name="a register's number, by python-stdnum",
+        columns=column(str, format="stdnum:eu.vat"),
+        data=values(["DE136695976", "DE136695977", "\0", "9" * 10_000]),
+        truth=(1, 2, 3),
+    ),
+    Case(
+        name="a phone number that no country has",
+        columns=column(str, format="phone:DE"),
+        data=values(["030 901820", "+999 1234567", "030"]),
+        truth=(1, 2),
+    ),
+    Case(
         name="a currency's decimals",
         columns=column(str, format="money"),
         data=values(["1.50 EUR", "1.50 JPY"]),

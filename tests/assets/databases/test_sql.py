@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 
+from assay.assets.databases.sql import _place, read_changes
 from assay.assets.lacking import DENIED, UNREACHABLE, NotConnected, outage_of
-from assay.assets.sources.sql import _place, read_changes
 from assay.errors import AssayError
 
 T0 = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -310,7 +310,7 @@ def test_a_type_without_a_plain_counterpart_comes_as_text(postgres_url: str, kin
 
 
 def test_many_rows_come_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay.assets.sources.sql._CHUNK", 7)
+    monkeypatch.setattr("assay.assets.databases.sql._CHUNK", 7)
     with sqlite3.connect(tmp_path / "a.db") as connection:
         connection.execute("CREATE TABLE t (id INTEGER, at TIMESTAMP)")
         connection.executemany("INSERT INTO t VALUES (?, '2026-09-01T00:00:00Z')", [(n,) for n in range(50)])

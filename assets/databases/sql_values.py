@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from assay.assets.sources.text import UNPARSABLE
+from assay.assets.sources.value_text import as_text
 
 INSTANT = pl.Datetime("us", "UTC")
 _LARGEST_PRECISION = 38
@@ -213,23 +214,3 @@ def _instant(value: object) -> datetime:
     if value.tzinfo is None:
         raise _Zoneless("has no time zone: declare it `timestamptz`")
     return value.astimezone(UTC)
-
-
-def as_text(value: object) -> str | None:
-    """A value of whatever type as text, with everything that it says."""
-    match value:
-        case None:
-            return None
-        case str():
-            return str(value)  # drivers have kinds of their own
-        case bool():
-            return "true" if value else "false"
-        case dict() | list():
-            return json.dumps(value, ensure_ascii=False, default=as_text)
-        case datetime() | date() | time():
-            return value.isoformat()
-        case timedelta():
-            return f"PT{Decimal(value // timedelta(microseconds=1)).scaleb(-6).normalize():f}S"
-        case bytes() | bytearray() | memoryview():
-            return bytes(value).hex()
-    return str(value)

@@ -1,0 +1,1 @@
+"""Databases as upstreams: tables and queries, read by what has changed."""
