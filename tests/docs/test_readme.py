@@ -192,7 +192,7 @@ def test_snippets(desk: Desk, document: Path) -> None:
 
 
 def test_the_new_source_says_what_is_wrong_with_each_row(desk: Desk) -> None:
-    found = json.loads(desk.assay("quarantine", "show", "refunds", "--json")[1])
+    found = json.loads(desk.assay("quarantine", "show", "refunds", "--partition", "2026-09-24", "--json")[1])
     assert {row["refund_id"]: row["_rules"] for row in found} == {
         "R2": ["amount.gt"],
         "R3": ["customer_id.exists"],
@@ -206,7 +206,11 @@ def test_tour(desk: Desk) -> None:
     desk.run(ROOT / "docs" / "batches.md")
     seen = desk.tour()
     sources = {item["source"]: item for item in seen["sources"]}
-    assert sources["refunds"] == {"source": "refunds", "clean": 2, "quarantined": 3, "batches": 2}
+    assert sources["refunds"] == {"source": "refunds", "clean": 4, "quarantined": 4, "batches": 4}
+    (late,) = json.loads(desk.assay("quarantine", "show", "refunds", "--partition", "2026-09-27", "--json")[1])
+    assert (late["refund_id"], late["amount"]) == ("R7", "30.00")
+    assert late["_duplicate_of"] == "2026-09-26 (refund_id.unique, first)"
+    assert f"`{late['_duplicate_of']}`" in (ROOT / "docs" / "batches.md").read_text()
     for source, counts in sources.items():
         info = {item["name"]: item for item in json.loads(desk.assay("tables", "--json")[1])}
         assert counts["clean"] == info[f"clean/{source}"]["rows"]
