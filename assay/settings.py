@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,27 @@ class _SecretFiles(EnvSettingsSource):
             raise FileNotFoundError(f"{SECRETS_DIR}={folder}: there is no such folder.")
         files = (file for file in sorted(folder.iterdir()) if file.name.upper().startswith("ASSAY_") and file.is_file())
         return {file.name.lower(): file.read_text(encoding="utf-8").strip() for file in files}
+
+
+def given_variables(project: str = "") -> dict[str, list[str]]:
+    """The variables of ours that are set, by where they come from, in the order in which one hides the next. No values.
+
+    Args:
+        project: As the setting of that name.
+    """
+    folder, secrets = project_folder(project), os.environ.get(SECRETS_DIR)
+    places: dict[str, Iterable[str]] = {"the environment": os.environ}
+    if folder is not None:
+        places[str(folder / ".env")] = _ProjectEnv(Settings, folder).env_vars
+    if secrets:
+        places[f"{SECRETS_DIR}={secrets}"] = _SecretFiles(Settings).env_vars
+    seen, given = set[str](), dict[str, list[str]]()
+    for place, variables in places.items():
+        names = {name.upper() for name in variables if name.upper().startswith("ASSAY_")} - seen
+        seen |= names
+        if names:
+            given[place] = sorted(names)
+    return given
 
 
 class Connection(BaseModel):

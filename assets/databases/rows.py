@@ -52,6 +52,16 @@ class Rows(SourceReader):
             return made if isinstance(made, str) else made.get_secret_value()
         return connection_url(settings, self.connection)
 
+    def lacks(self, settings: Settings) -> str:
+        """The setting that is missing, or leads to no database. None is asked."""
+        from assay.assets.databases.sql import require_usable
+
+        try:
+            require_usable(self.url(settings), self.table, url_setting(self.connection))
+        except AssayError as problem:
+            return str(problem)
+        return ""
+
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
         from assay.assets.databases.sql import read_changes
 

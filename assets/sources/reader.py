@@ -103,6 +103,12 @@ class SourceReader(Protocol):
         marks = self.marks(settings, partitioning)
         return None if marks is None else by_marks(marks, before)
 
+    def lacks(self, settings: Settings) -> str:
+        """What the settings lack for the source to be read, such as a connection, with what to do; empty where nothing is
+        missing. Without it the lack shows when a run fails of it."""
+        del settings
+        return ""
+
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         """Folders or the like where something was delivered under a name that is no partition's, so that it is never read."""
         del settings, partitioning

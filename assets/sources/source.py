@@ -140,6 +140,12 @@ def unread(source: Source, settings: Settings, seen: bytes = b"") -> list[str]:
     return messages
 
 
+def lacking(source: Source, settings: Settings) -> str:
+    """What the settings lack for the source to be read, in sentences; empty where nothing is missing."""
+    lack = source.reader.lacks(settings)
+    return f"{source.name} cannot be read. {lack}" if lack else ""
+
+
 def outside(source: Source, settings: Settings) -> str:
     """One sentence on what was delivered for a time before or after the source's partitions; empty where nothing was."""
     folders = source.reader.outside(settings, source.partitioning)
