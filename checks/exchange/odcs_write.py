@@ -163,7 +163,7 @@ def _agreements(contract: type[Contract], freshness: timedelta | None, kept: Any
     # A text and a duration are two ways to declare the same; the spelling of the unit keeps which one it was.
     written = contract.__options__["freshness"]
     said = {"value": int(written[:-1]), "unit": written[-1]} if isinstance(written, str) else _duration(freshness)
-    agreements = list(kept or ())
+    agreements: list[Node] = list(kept or ())
     if all(item.get("property") != "freshness" for item in agreements):
         agreements.append({"property": "freshness"})
     return [item | said if item.get("property") == "freshness" else item for item in agreements]
