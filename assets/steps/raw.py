@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from assay.assets.sources.deliveries import Delivery, DeliveryError
-from assay.assets.sources.leftovers import described
+from assay.assets.sources.landing.leftovers import described
 from assay.assets.sources.reader import NothingDelivered, Reading
 from assay.assets.sources.source import Source, lacking, unread
 from assay.assets.steps.column_notes import delivered_notes
@@ -38,7 +38,7 @@ def unread_of(sources: Sequence[Source], env: Resources) -> list[str]:
     """What lies in the landing folder where sources look, and is not read, in sentences. What lies in a partition is known
     from the last plan; where none was kept, it is looked for."""
     seen = {source.name: env.plans.delivered(step_name(source.raw)) for source in sources}
-    return [message for source in sources for message in unread(source, env.settings, seen[source.name])]
+    return [message for source in sources for message in unread(source, env.settings, seen[source.name], sources)]
 
 
 def raw_step(source: Source) -> Step:

@@ -14,6 +14,7 @@ import yaml
 
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import TEXT_RULES, Block, Field, QuarantineLimits, RowCount, rule
+from assay.checks.contract.written_form import FOR_ALL
 from assay.checks.exchange.odcs_prose import DOCUMENT, FUNDAMENTALS, OURS, PROPERTY, TABLE, metadata_of
 from assay.checks.exchange.odcs_types import CATEGORIES, node_type, type_node
 from assay.checks.exchange.odcs_write import BOUNDS, ENGINE, WHOLE, holds_python, own_id
@@ -145,7 +146,8 @@ def _prose(document: Node, table: Node) -> dict[str, Any]:
 
 
 def _options(document: Node, custom: dict[str, Any], where: str) -> dict[str, Any]:
-    options = {option: custom.pop(option) for option in ("strict", "ordered", "unique") if option in custom}
+    plain = ("strict", "ordered", "unique", *FOR_ALL)
+    options = {option: custom.pop(option) for option in plain if option in custom}
     if "row_count" in custom:
         options["row_count"] = RowCount(**custom.pop("row_count"))
     if "quarantine" in custom:

@@ -65,7 +65,11 @@ def document(contract: type[Contract]) -> Node:
             *words.get("quality", ()),
             *(_quality(item) for item in declared.written.values() if item.check == EXPRESSION),
         ],
-        "customProperties": [*others, *_custom(_table_options(contract, declared))],
+        "customProperties": [
+            *others,
+            *_custom(_table_options(contract, declared)),
+            *_forms(declared.plan.written.declared()),
+        ],
     }
     whole = _word(metadata, DOCUMENT, where) or {}
     fundamentals = {"id": own_id(info.name), "name": info.name, "status": "active"}
@@ -181,6 +185,11 @@ def _custom(options: Mapping[str, Any]) -> list[Node]:
     return [{"property": f"assay.{name}", "value": value} for name, value in options.items() if value]
 
 
+def _forms(options: Mapping[str, Any]) -> list[Node]:
+    """How texts are written. An empty text or list is declared, too: it takes back what the contract says of all columns."""
+    return [{"property": f"assay.{name}", "value": _encoded(value)} for name, value in options.items()]
+
+
 def _property(declared: Declaration, column: Column, written: pa.Column) -> Node:
     where = f"{declared.plan.info.name}.{column.name}"
     metadata = {name: value for name, value in (written.metadata or {}).items() if name != METADATA_KEY}
@@ -226,7 +235,8 @@ def _property(declared: Declaration, column: Column, written: pa.Column) -> Node
     }
     if "relationships" in node:
         own.pop("exists_in")
-    node["customProperties"] = [*node.get("customProperties", ()), *others, *_custom(own)]
+    forms = _forms(column.options.written.beyond(declared.plan.written))
+    node["customProperties"] = [*node.get("customProperties", ()), *others, *_custom(own), *forms]
     node["quality"] = [*words.get("quality", ()), *quality]
     return {name: value for name, value in node.items() if value not in ([], {}, None)}
 
@@ -267,7 +277,7 @@ def _column_options(options: FieldOptions) -> dict[str, Any]:
     return {
         field.name: _encoded(getattr(options, field.name))
         for field in fields(options)
-        if field.name not in ("key", "naive_utc") and getattr(options, field.name) != field.default
+        if field.name not in ("key", "naive_utc", "written") and getattr(options, field.name) != field.default
     }
 
 
