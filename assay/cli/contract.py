@@ -113,7 +113,7 @@ def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
 @out_option
 @json_option
 def export(contract_: str, target: Path | None, as_json: bool) -> None:
-    """Write CONTRACT as an ODCS 3.1 document (YAML; with --json the same as JSON).
+    """Write CONTRACT as an ODCS 3.2 document (YAML; with --json the same as JSON).
 
     \b
     Example:

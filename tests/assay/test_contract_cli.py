@@ -79,7 +79,7 @@ def test_export_and_what_others_read(cli: Callable[..., Any], files: Path) -> No
     assert exported.code == 0
     assert cli("contract", "diff", TICKETS, str(files / "tickets.odcs.yaml")).code == 0
     as_json = cli("contract", "export", TICKETS, "--json")
-    assert as_json.data["apiVersion"] == "v3.1.0"
+    assert as_json.data["apiVersion"] == "v3.2.0"
     (files / "tickets.json").write_text(json.dumps(as_json.data))
     same = cli("contract", "diff", TICKETS, f"{files / 'tickets.json'}:Tickets", "--json")
     assert same.data == {"verdict": "compatible", "changes": []}
