@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from assay.checks.profiles.profile_state import ColumnState, ProfileState
     from assay.checks.schema_diff.schema_drift import SchemaFinding, delivery_drift
     from assay.checks.suggesting.suggest import Suggestion, Suggestions, suggest
+    from assay.checks.validation.batch_limits import quarantined, volume
     from assay.checks.validation.canonical_spellings import canonical_spellings
     from assay.checks.validation.foreign_keys import LookupRows
     from assay.checks.validation.masking import mask, redact
-    from assay.checks.validation.quarantined import quarantined
     from assay.checks.validation.report import Report, RuleResult
     from assay.checks.validation.uniqueness import PublishedRows
     from assay.checks.validation.validate import READER_DEFECTS, Outcome, SpilledOutcome, validate, validate_spilled
-    from assay.checks.validation.volume import volume
 
 __all__ = [
     "READER_DEFECTS",
@@ -103,14 +102,14 @@ _HOMES = {
     "from_odcs": "assay.checks.exchange.odcs_read",
     "mask": "assay.checks.validation.masking",
     "profile": "assay.checks.profiles.profile",
-    "quarantined": "assay.checks.validation.quarantined",
+    "quarantined": "assay.checks.validation.batch_limits",
     "redact": "assay.checks.validation.masking",
     "rule": "assay.checks.contract.field",
     "suggest": "assay.checks.suggesting.suggest",
     "to_odcs": "assay.checks.exchange.odcs_write",
     "validate": "assay.checks.validation.validate",
     "validate_spilled": "assay.checks.validation.validate",
-    "volume": "assay.checks.validation.volume",
+    "volume": "assay.checks.validation.batch_limits",
 }
 _MOVED = {
     "Drift": "assay.checks:SchemaDiff",

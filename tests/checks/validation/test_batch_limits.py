@@ -60,3 +60,9 @@ def test_what_cannot_be_a_limit_is_refused_with_the_nearest_name() -> None:
 
             class Config(Contract.Config):
                 quarantine = 0.5
+
+
+def test_rows_that_left_for_other_batches_warn_and_never_stop() -> None:
+    assert quarantined(100, 100, QuarantineLimits(), elsewhere=60).status == "warned"
+    assert quarantined(100, 100, QuarantineLimits(), elsewhere=49).status == "blocked"
+    assert quarantined(100, 8, QuarantineLimits(), elsewhere=8).status == "passed"
