@@ -18,6 +18,7 @@ import polars as pl
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.file_names import has_suffix, may_be_delivery, original_of, revised, revision_of
 from assay.errors import AssayError
+from assay.features.storage.sections import Changes
 from assay.features.tables.partitioning import KEY, Partitioning
 
 _FEW = 3
@@ -48,7 +49,8 @@ class FolderError(DeliveryError):
 class Delivery:
     """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes.
 
-    What is no file has `fetch` for its bytes (see `Delivery.of_bytes`), and may have its rows as a `frame` already.
+    What is no file has `fetch` for its bytes (see `Delivery.of_bytes`) or `lines` for them piece by piece, and may have its rows
+    as a `frame` already, or as `frames`. `changes` counts them where they are changes of a table that is compared.
     `handed_over` is how it came, where it came without a landing folder. `remark` is what people should know of it though it can
     be used, without values.
     """
@@ -64,6 +66,9 @@ class Delivery:
     fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
     frame: pl.DataFrame | None = field(default=None, repr=False, compare=False)
     remark: str = field(default="", compare=False)
+    lines: Callable[[], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
+    frames: Callable[[], Iterator[pl.DataFrame]] | None = field(default=None, repr=False, compare=False)
+    changes: Changes | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of_bytes(
@@ -97,6 +102,10 @@ class Delivery:
             if self.fetch:
                 digest.update(content := self.fetch())
                 yield content
+            elif self.lines:
+                for piece in self.lines():
+                    digest.update(piece)
+                    yield piece
             else:
                 with Path(self.file or self.path).open("rb", buffering=0) as stream:
                     while piece := stream.read(size):
