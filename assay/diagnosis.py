@@ -1,7 +1,6 @@
 """The symptoms that `assay doctor` reports. Each is examined on its own: one that fails does not hide the others."""
 
 import errno
-import os
 import platform
 import traceback
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 from assay.errors import AssayError, nearest, plural
 from assay.features.storage.scratch import free_scratch
 from assay.optional import EXTRAS
-from assay.settings import SECRETS_DIR, Settings
+from assay.settings import SECRETS_DIR, Settings, given_variables
 from assay.store import Store
 from assay.surroundings import clock, space, writable
 
@@ -42,6 +41,7 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
         "packages": lambda _: ", ".join(map(_package, PACKAGES)),
         "project": _project,
         "settings": _settings,
+        "connections": _connections,
         "landing folder": _landing,
         "lake": _lake,
         "freshness": _freshness,
@@ -143,17 +143,28 @@ def _project(_store: Store) -> str:
     return f"{project.name}, {plural(len(declared.items), 'declaration')} in {', '.join(project.domains)}"
 
 
-def _settings(_store: Store) -> str:
-    """A misspelt variable would be ignored without a word. Names only: values may be secret."""
-    names = {f"ASSAY_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
-    given = sorted(name for name in os.environ if name.upper().startswith("ASSAY_"))
-    unknown = [name for name in given if name.upper() not in names and not _connection(name.upper())]
-    if unknown:
-        name = unknown[0]
-        raise AssayError(
-            f"Assay has no setting {name} and ignores it.{nearest(name.upper(), names)} Correct or unset it."
-        )
-    return f"{', '.join(given) or 'all defaults'}"
+def _settings(store: Store) -> str:
+    """Which are set, and where. A misspelt variable would be ignored without a word. Names only: values may be secret."""
+    known = {f"ASSAY_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
+    given = given_variables(store.settings.project)
+    for place, names in given.items():
+        if name := next((name for name in names if name not in known and not _connection(name)), None):
+            raise AssayError(
+                f"Assay has no setting {name}, which {place} sets, and ignores it.{nearest(name, known)} Correct or unset it."
+            )
+    return "; ".join(f"{', '.join(names)} from {place}" for place, names in given.items()) or "all defaults"
+
+
+def _connections(store: Store) -> str:
+    """Whether the settings name every database that is read: else each run of it fails."""
+    from assay.assets.project import find_project
+    from assay.assets.sources.source import lacking
+
+    if find_project() is None:
+        return "no source is declared"
+    if lacks := [text for source in store.sources() if (text := lacking(source, store.settings))]:
+        raise AssayError(" ".join(lacks))
+    return f"{', '.join(sorted(store.settings.connections)) or 'none set'}; no source lacks one"
 
 
 def _connection(name: str) -> bool:
@@ -199,7 +210,7 @@ def _of_dagster(home: Path) -> dict[str, Callable[[Store], str]]:
     """What its history says of the sensor, of what waits, and of itself."""
     from assay.assets.dagster import attention
     from assay.assets.dagster.materialize import open_instance, quiet
-    from assay.assets.declarations import pipeline
+    from assay.assets.declarations import declarations, pipeline
     from assay.assets.project import find_project
 
     quiet()
@@ -224,6 +235,7 @@ def _of_dagster(home: Path) -> dict[str, Callable[[Store], str]]:
             store.env(recording=False),
             project.name,
             outdated=attention.outdated_now(instance, project),
+            broken=declarations(project).broken,
         )
     return {what: asking(question) for what, question in questions.items()}
 

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,27 @@ class _SecretFiles(EnvSettingsSource):
             raise FileNotFoundError(f"{SECRETS_DIR}={folder}: there is no such folder.")
         files = (file for file in sorted(folder.iterdir()) if file.name.upper().startswith("ASSAY_") and file.is_file())
         return {file.name.lower(): file.read_text(encoding="utf-8").strip() for file in files}
+
+
+def given_variables(project: str = "") -> dict[str, list[str]]:
+    """The variables of ours that are set, by where they come from, in the order in which one hides the next. No values.
+
+    Args:
+        project: As the setting of that name.
+    """
+    folder, secrets = project_folder(project), os.environ.get(SECRETS_DIR)
+    places: dict[str, Iterable[str]] = {"the environment": os.environ}
+    if folder is not None:
+        places[str(folder / ".env")] = _ProjectEnv(Settings, folder).env_vars
+    if secrets:
+        places[f"{SECRETS_DIR}={secrets}"] = _SecretFiles(Settings).env_vars
+    seen, given = set[str](), dict[str, list[str]]()
+    for place, variables in places.items():
+        names = {name.upper() for name in variables if name.upper().startswith("ASSAY_")} - seen
+        seen |= names
+        if names:
+            given[place] = sorted(names)
+    return given
 
 
 class Connection(BaseModel):
@@ -101,6 +123,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="databases by name: ASSAY_CONNECTIONS__ERP__URL is the SQLAlchemy URL of `Rows(…, connection='erp')`",
     )
+    push_tokens: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="the token with which an upstream sends records of a source: ASSAY_PUSH_TOKENS__ORDERS",
+    )
     embedding_model: str = Field(
         default="", description="a sentence-transformers model path (default: the bundled MiniLM)"
     )
@@ -154,6 +180,11 @@ class Settings(BaseSettings):
         if not isinstance(values, dict):
             return values
         return {str(name).lower(): {"url": url} if isinstance(url, str) else url for name, url in values.items()}
+
+    @field_validator("push_tokens", mode="before")
+    @classmethod
+    def _push_tokens(cls, values: Any) -> Any:
+        return {str(name).lower(): token for name, token in values.items()} if isinstance(values, dict) else values
 
     @model_validator(mode="before")
     @classmethod

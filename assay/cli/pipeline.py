@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from assay.assets.steps.step import Resources, Step
     from assay.store import Store
 
-LATEST = 3  # partitions of which is reported what they wait for
+LATEST = 3  # partitions that are looked at for what they wait for, besides those that waited before
 
 
 @click.command()
@@ -76,10 +76,10 @@ def materialize(
     store = open_store()
     if dry_run:
         env, everything = store.env(recording=False), pipeline(project)
-        stays = _tell_plan(steps, everything, env, chosen, force=force, as_json=as_json, complete=not broken)
+        sound = _tell_plan(steps, everything, env, chosen, force=force, as_json=as_json, complete=not broken)
         for reason in [] if chosen or as_json else [*unread_in(store), *outside_in(store)]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
-        return EXIT_NO if broken or stays else EXIT_DONE
+        return EXIT_NO if broken or not sound else EXIT_DONE
     started = time.monotonic()
     summary, still = _run(steps, store, chosen, force=force, project=project.name, as_json=as_json)
     nothing = [] if summary.results or summary.left or not chosen else waiting(steps, store.env(), chosen)
@@ -189,11 +189,11 @@ def _tell_plan(
     force: bool,
     as_json: bool,
     complete: bool,
-) -> "Sequence[Refused]":
+) -> bool:
     """What would run now, and what that makes stale, and what is refused and would not run; nothing is run, and Dagster is not
-    asked. `complete`: every declaration could be loaded."""
+    asked. `complete`: every declaration could be loaded. Gives whether nothing of it stays refused, or certainly fails."""
     from assay.assets.planning.held import staying
-    from assay.assets.planning.pending import consequences, summarised, waiting_steps
+    from assay.assets.planning.pending import consequences, lacking_steps, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
     from assay.assets.planning.refused import staying_refused
 
@@ -205,16 +205,24 @@ def _tell_plan(
         [one.table for one in refused if one.partition == unit.partition and one.table in unit.tables]
         for unit in planned
     ]
+    lacks = lacking_steps([step for unit in planned for step in unit.steps], env)
     if as_json:
         print_json(
             [
-                {"partition": unit.partition, "assets": unit.tables, "refused": tables}
+                {
+                    "partition": unit.partition,
+                    "assets": unit.tables,
+                    "refused": tables,
+                    "lacks": [text for table, text in lacks.items() if table in unit.tables],
+                }
                 for unit, tables in zip(planned, tried, strict=True)
             ]
         )
-        return stays
+        return not (stays or lacks)
     lines = [f"{unit}{_refused_before(tables)}" for unit, tables in zip(planned, tried, strict=True)]
     out.print("\n".join(lines) or "Nothing would run.", markup=False, highlight=False, soft_wrap=True)
+    for lack in lacks.values():
+        err.print(lack, markup=False, highlight=False, soft_wrap=True)
     _tell_refused(stays)
     lines, stay = consequences(planned, all_steps, env)
     now = [] if force else staying(steps, env, chosen, latest=None if chosen else LATEST)
@@ -226,7 +234,7 @@ def _tell_plan(
         err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if complete and not planned and not waits and not now and not refused:
         out.print("Everything is up to date.")
-    return stays
+    return not (stays or lacks)
 
 
 def _refused_before(tables: "Sequence[str]") -> str:

@@ -27,8 +27,8 @@ RUNS = 200  # that are looked at for failures
 def status(shown: int, as_json: bool) -> int:
     """Say what is up to date, what waits for what, what was refused and why, what was given up, and the last runs.
 
-    Exit code 3 if something needs a person: a batch that is refused, a run that failed or was given up, or an outage, such as
-    a full disk. Waiting needs nobody, and data that is older than promised needs its owner.
+    Exit code 3 if something needs a person: a batch that is refused, a run that failed or was given up, a setting that is
+    missing, or an outage, such as a full disk. Waiting needs nobody, and data that is older than promised needs its owner.
 
     \b
     Examples:
@@ -38,7 +38,7 @@ def status(shown: int, as_json: bool) -> int:
     from assay.assets.declarations import declarations, pipeline, require_declarations
     from assay.assets.outages import outage_now
     from assay.assets.planning.held import staying
-    from assay.assets.planning.pending import summarised, waiting_steps
+    from assay.assets.planning.pending import lacking_steps, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
     from assay.assets.planning.refused import AGAIN, staying_refused, still_failing
     from assay.assets.project import active_project
@@ -59,13 +59,14 @@ def status(shown: int, as_json: bool) -> int:
     refused, failed, ages = staying_refused(steps, env), still_failing(steps, env), freshness_by_table(steps, env)
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     died = [found for run in failures if run.died and (found := _still_missing(run, steps, env)) is not None]
-    broken = declarations(project).broken
+    broken, lacks = declarations(project).broken, list(lacking_steps(steps, env).values())
     if as_json:
         print_json(
             {
-                "up_to_date": not (planned or waits or never or refused or broken),
+                "up_to_date": not (planned or waits or never or refused or broken or lacks),
                 "stale": [{"partition": unit.partition, "assets": unit.tables} for unit in planned],
                 "outage": outage,
+                "lacking": lacks,
                 "waiting": [one.to_dict() for one in waits],
                 "never_made": never,
                 "staying": [one.to_dict() for one in stay],
@@ -80,11 +81,12 @@ def status(shown: int, as_json: bool) -> int:
             }
         )
     else:
-        if not (planned or waits or never or refused or broken):
+        if not (planned or waits or never or refused or broken or lacks):
             but = " but for what stays as declared" if stay else ""
             out.print(f"Everything is up to date{but}: {len(env.lake.tables())} tables.")
         _section("No run is requested", [outage] if outage else [])
         _section("To be done", [str(unit) for unit in planned])
+        _section("A setting is missing", lacks)
         _section("Waits", [*summarised(waits, 8), *never])
         _section("Stays as declared (`assay materialize TABLE --force` makes it again)", list(map(str, stay)))
         _section(f"Refused (waits for {AGAIN}; `assay materialize --partition P` tries again)", list(map(str, refused)))
@@ -100,7 +102,7 @@ def status(shown: int, as_json: bool) -> int:
                 for run in runs[:shown]
             ]
             print_table(("run", "ended as", "partition", "assets", "at"), rows)
-    return EXIT_NO if refused or failed or died or given_up or broken or outage else EXIT_DONE
+    return EXIT_NO if refused or failed or died or given_up or broken or lacks or outage else EXIT_DONE
 
 
 def _history(
@@ -142,7 +144,7 @@ def _still_missing(run: "RanRun", steps: "Sequence[Step]", env: "Resources") -> 
             if any((seen := look(step, env, key)).stale and seen.refused is None for key in keys):
                 open_ |= set(step.outputs)
     tables = tuple(table for table in run.missing if table in open_)
-    problems = tuple(problem for problem in run.problems if problem.table in open_)
+    problems = tuple(problem for problem in run.problems if not problem.table or problem.table in open_)
     return replace(run, assets=tables, missing=tables, problems=problems) if tables else None
 
 

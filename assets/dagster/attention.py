@@ -8,12 +8,13 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
-from assay.assets.dagster.history import last_runs, sensors, unresolved
+from assay.assets.dagster.history import RanRun, last_runs, sensors, unresolved
 from assay.assets.dagster.jobs import shown_before
 from assay.assets.dagster.loaded import outdated_declarations
 from assay.assets.dagster.run_recovery import UNFINISHED
 from assay.assets.dagster.run_requests import TRIMMED_TAG
-from assay.assets.planning.plan import planned_runs, stages
+from assay.assets.declarations import BrokenModule
+from assay.assets.planning.plan import PlannedRun, planned_runs, stages
 from assay.assets.planning.refused import staying_refused
 from assay.assets.project import Project
 from assay.assets.steps.step import Resources, Step
@@ -99,6 +100,7 @@ def backlog(
     project: str,
     now: datetime | None = None,
     outdated: str = "",
+    broken: Sequence[BrokenModule] = (),
 ) -> str:
     """Whether what is stale is being run.
 
@@ -109,24 +111,27 @@ def backlog(
         project: Its name.
         now: The time now.
         outdated: Why the sensor does not know these declarations, if so.
+        broken: The modules whose declarations are not in the pipeline.
 
     Raises:
-        AssayError: Partitions wait although the daemon runs, and nothing has been done for a while.
+        AssayError: What failed is still to be made, or partitions wait although the daemon runs, and nothing has been done for
+            a while.
     """
     now = now or datetime.now(UTC)
     runs = last_runs(instance, _LOOKED_AT)
-    open_ = {(run.partition, table) for run in unresolved(runs) for table in run.assets}
+    failed = [run for run in unresolved(runs) if run.status == "failure"]
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
-    waiting = [unit for unit in planned if not {(unit.partition, table) for table in unit.tables} & open_]
+    if problem := _failed(failed, planned, steps, broken):
+        raise AssayError(problem)
     refused = len(staying_refused(steps, env))
     stays = (
         f"; {refused} refused {'batch stays' if refused == 1 else 'batches stay'} refused (`assay status`)"
         if refused
         else ""
     )
-    if not waiting:
+    if not planned:
         return f"nothing waits{stays}"
-    text = f"{plural(len(waiting), 'run')} to be made ({waiting[0]}{', …' if waiting[1:] else ''}){stays}"
+    text = f"{plural(len(planned), 'run')} to be made ({planned[0]}{', …' if planned[1:] else ''}){stays}"
     if not _daemon_runs(instance, now) or not sensors(instance, project):
         return f"{text}: `assay up` or `assay materialize` makes them"
     if outdated:
@@ -138,6 +143,35 @@ def backlog(
     raise AssayError(
         f"{text[0].upper()}{text[1:]}, and none was made for {_minutes(now - last) if last else 'as long as there is history'}, "
         "although the sensor runs. Next: `assay status` says what was given up; `assay materialize` makes them now."
+    )
+
+
+def _failed(
+    failed: Sequence[RanRun], planned: Sequence[PlannedRun], steps: Sequence[Step], broken: Sequence[BrokenModule]
+) -> str:
+    """Of the runs that failed the latest whose work is still to be made, and why; empty where there is none. What a module
+    declares that cannot be loaded is in no plan."""
+    to_do = {(unit.partition, table) for unit in planned for table in unit.tables}
+    declared = {table for step in steps for table in step.outputs}
+    open_ = [
+        (run, tables)
+        for run in failed
+        if (
+            tables := [
+                table for table in run.missing if (run.partition, table) in to_do or (broken and table not in declared)
+            ]
+        )
+    ]
+    if not open_:
+        return ""
+    run, tables = open_[0]
+    why = " ".join(dict.fromkeys(problem.text for problem in run.problems)) or "Its events in the Dagster UI say why."
+    lost = broken if not declared.issuperset(tables) else ()
+    what = f"{tables[0]}{f' and {len(tables) - 1} more' if tables[1:] else ''}{f' of {run.partition}' if run.partition else ''}"
+    return (
+        f"{plural(len(open_), 'run')} failed and {'is' if len(open_) == 1 else 'are'} still to be made, the latest {what} (run "
+        f"{run.run_id[:8]}): {' '.join([why, *map(str, lost)])} Next: when that is put right, the sensor asks again, or "
+        "`assay materialize` does it now."
     )
 
 

@@ -1,8 +1,10 @@
 """What a person sees of a result in the Dagster UI: counts, versions, schema, column lineage, masked previews."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unicodedata import combining, normalize
 from urllib.parse import quote
 
 import dagster as dg
@@ -30,8 +32,14 @@ def asset_key(table: str) -> dg.AssetKey:
 
 
 def check_name(rule: str) -> str:
-    """Dagster allows letters, digits and underscores: `text.not_null` is shown as `text__not_null`."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", rule.replace(".", "__"))
+    """Dagster allows letters of English, digits and underscores: `text.not_null` is shown as `text__not_null`. Where more than
+    that is lost, as of `Größe.gt`, a digest of the rule's name follows: two rules never have one name."""
+    column, dot, what = rule.rpartition(".")
+    joined = f"{column}__{what}" if dot else rule
+    plain = "".join(mark for mark in normalize("NFKD", joined.replace("ß", "ss")) if not combining(mark))
+    name = re.sub(r"[^A-Za-z0-9_]", "_", plain)
+    unlike = name != joined or "__" in what or what.startswith("_")
+    return f"{name}_{hashlib.sha256(rule.encode()).hexdigest()[:6]}" if unlike else name
 
 
 def in_console(settings: Settings, written: TableWrite) -> str:
@@ -123,6 +131,7 @@ def verdict(
     share = check.invalid / check.evaluated if check.evaluated else 0.0
     of = "files" if Kind.RAW.holds(check.table) else "rows"
     metadata: dict[str, Any] = {
+        "rule": check.name,
         f"{of}_evaluated": check.evaluated,
         f"{of}_invalid": check.invalid,
         f"{of}_unknown": check.unknown,

@@ -11,11 +11,13 @@ from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.jobs import named, partition_of, tables_of
 from assay.assets.dagster.run_requests import Asked, died, read_memory, read_outage
 from assay.assets.dagster.to_dagster import REFUSED_TAG
+from assay.lineage.events.redaction import redact_text
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why one step of a run gave nothing: `table` is one that it writes. `refused`: a check stopped the batch, nothing failed."""
+    """Why one step of a run gave nothing: `table` is one that it writes, empty where none began. `refused`: a check stopped
+    the batch, nothing failed."""
 
     table: str
     text: str
@@ -56,7 +58,7 @@ def _ran(instance: dg.DagsterInstance, record: Any) -> RanRun:
         tables_of(run),
         datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None,
         died(instance, run),
-        tuple(_problems(instance, run)) if failed else (),
+        (tuple(_problems(instance, run)) or tuple(_without_steps(instance, run))) if failed else (),
         missing(instance, run) if failed else (),
     )
 
@@ -76,6 +78,18 @@ def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Prob
         if check and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
             text = check.description or f"{check.check_name} failed"
             yield Problem(check.asset_key.to_user_string(), text, refused=True)
+
+
+def _without_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Problem]:
+    """Why a run ended before its steps did, as where its declarations could not be loaded."""
+    for kind in (dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_FAILURE):
+        for record in instance.get_records_for_run(run.run_id, of_type=kind).records:
+            event = record.event_log_entry.dagster_event
+            error = getattr(event.event_specific_data, "error", None) if event else None
+            last = event.message if event and kind is dg.DagsterEventType.RUN_FAILURE else ""
+            if text := (error.message if error else last or "").strip():
+                yield Problem("", redact_text(text.partition("\n")[0]))
+                return
 
 
 def missing(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, ...]:

@@ -58,15 +58,7 @@ def database_url(url: str | sa.URL, setting: str = "") -> sa.URL:
 def connected(url: sa.URL, table: str, setting: str = "") -> Iterator[sa.Connection]:
     """A transaction, committed at the end. Database errors become an `AssayError` without user, password or values; one of the
     connection, not of the query, becomes `NotConnected` and names the setting."""
-    arguments = {"connect_timeout": 10} if url.drivername.startswith("postgresql") else {}
-    try:
-        engine = sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
-    except (ImportError, NoSuchModuleError):
-        raise NotConnected(
-            f"{_place(url, table)}: there is no driver for {url.drivername!r}, which {_named(setting)} asks for; install its "
-            "SQLAlchemy dialect (postgresql:// and sqlite:/// need none)",
-            SETTING,
-        ) from None
+    engine = _engine(url, table, setting)
     try:
         with engine.begin() as connection:
             yield connection
@@ -81,6 +73,27 @@ def connected(url: sa.URL, table: str, setting: str = "") -> Iterator[sa.Connect
         raise AssayError(f"{_place(url, table)} cannot be used ({cause}); {advice}") from None
     finally:
         engine.dispose()
+
+
+def require_usable(url: str | sa.URL, table: str, setting: str = "", *, there: bool = True) -> None:
+    """Raise NotConnected where a URL cannot lead to a database, whatever runs: the server is not asked. `there`: a file must be
+    there already."""
+    address = database_url(url, setting)
+    if there:
+        _require_file(address, table, setting)
+    _engine(address, table, setting).dispose()
+
+
+def _engine(url: sa.URL, table: str, setting: str) -> sa.Engine:
+    arguments = {"connect_timeout": 10} if url.drivername.startswith("postgresql") else {}
+    try:
+        return sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
+    except (ImportError, NoSuchModuleError):
+        raise NotConnected(
+            f"{_place(url, table)}: there is no driver for {url.drivername!r}, which {_named(setting)} asks for; install its "
+            "SQLAlchemy dialect (postgresql:// and sqlite:/// need none)",
+            SETTING,
+        ) from None
 
 
 def read_changes(

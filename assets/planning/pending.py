@@ -12,6 +12,7 @@ from assay.assets.planning.held import Staying, counted, learns_from, stays_of
 from assay.assets.planning.plan import Chosen, PlannedRun, partitions_of, stages
 from assay.assets.steps.plan_store import Latest
 from assay.assets.steps.step import Resources, Step, look, not_ready
+from assay.errors import panics_as_errors
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import shared
 
@@ -49,8 +50,8 @@ def waiting_steps(
         steps: Some or all of the pipeline.
         env: What steps use.
         chosen: Partitions to look at. Default: all with deliveries or data.
-        latest: Of these only the last ones. After a plan that was kept, they are not listed, and what it has just looked at
-            is not looked at again unless it waits.
+        latest: Of these only the last ones, and those that waited at the last plan. After a plan that was kept, they are not
+            listed, and what it has just looked at is not looked at again unless it waits.
     """
     env = replace(env, lake=env.lake.remembering())
     writers = {table: step for step in steps for table in step.outputs}
@@ -67,13 +68,15 @@ def waiting_steps(
 
 
 def _latest(stage: Sequence[Step], env: Resources, seen: Mapping[str, Latest], count: int) -> list[str]:
-    """The last partitions of a stage, as the planner has just seen them; where it remembers nothing, as they are."""
+    """The last partitions of a stage, as the planner has just seen them, and those that waited; where it remembers nothing, as
+    they are."""
     partitioning = stage[0].partitioning
     if partitioning.is_timed and all(step.name in seen for step in stage):
         keys = partitioning.known(sorted(frozenset().union(*(seen[step.name].partitions for step in stage))))
     else:
         keys = partitions_of(stage, env)
-    return keys[-count:]
+    waited = set[str]().union(*(env.plans.waits(step.name) for step in stage))
+    return partitioning.known(sorted({*keys[-count:], *waited}))
 
 
 def _waiting(step: Step, key: str | None, env: Resources, writers: Mapping[str, Step]) -> Waiting | None:
@@ -94,10 +97,25 @@ def _cause(table: str, key: str | None, env: Resources, writers: Mapping[str, St
     reason = not_ready(writer, env, key)
     if reason is not None:
         return _cause(reason.table, key, env, writers) or (False, str(reason))
+    if lack := _lack(writer, env):
+        return True, lack
     seen = look(writer, env, key)
     if seen.refused is not None:
         return True, f"{writer.outputs[0]} was refused"
     return (True, f"{writer.outputs[0]} has not been run yet, or failed") if seen.stale else None
+
+
+def lacking_steps(steps: Sequence[Step], env: Resources) -> dict[str, str]:
+    """What the settings lack for steps to run, by the first table of each: a run of them fails, whatever there is to do."""
+    return {step.outputs[0]: lack for step in steps if (lack := _lack(step, env))}
+
+
+def _lack(step: Step, env: Resources) -> str:
+    try:
+        with panics_as_errors(step.outputs[0]):
+            return step.lacks(env) if step.lacks else ""
+    except Exception:  # running it says what is wrong
+        return ""
 
 
 def _is_there(lake: Lake, table: str, key: str | None) -> bool:
@@ -118,8 +136,9 @@ def summarised(waiting: Sequence[Waiting], most: int = 5) -> list[str]:
         f"{waits_for or 'its upstream'} ({because.rstrip('.')})"
         for (partition, waits_for, because), tables in lines.items()
     ]
-    more = [f"{len(texts) - most} more wait"] if len(texts) > most else []
-    return [*more, *texts[-most:]]
+    left = len(texts) - most
+    more = [f"and {left:,} more {'waits' if left == 1 else 'wait'}"] if left > 0 else []
+    return [*texts[-most:], *more]
 
 
 def consequences(

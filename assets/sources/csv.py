@@ -16,6 +16,7 @@ from assay.assets.sources.text import (
     ENCODING,
     HEAD,
     UNPARSABLE,
+    UTF8,
     refuse_binary,
     refuse_undecodable,
     shown,
@@ -29,31 +30,34 @@ MARK = "\ufeff"
 _FIELD = r'(?:"(?:[^"\r]|"")*"|[^",\r]*)'
 
 
-def read_csv(path: str, content: bytes) -> pl.DataFrame:
+def read_csv(path: str, content: bytes, encoding: str = UTF8) -> pl.DataFrame:
     """Every record as strings: an empty field is null, a quoted empty one is the empty string. See `read_delivery`.
 
     A last line without line feed counts as whole if its fields do. Raises `DeliveryError` for an unusable header.
     """
     if len(content) <= SMALL:
-        return read_records(path, content)
-    parts = list(csv_blocks(path, [content]))
+        return read_records(path, content, encoding)
+    parts = list(csv_blocks(path, [content], encoding=encoding))
     # Column by column: the parts of one are freed before the next one is put together.
     columns = [pl.concat([part.drop_in_place(name) for part in parts]).rechunk() for name in parts[0].columns]
     return pl.DataFrame(columns)
 
 
-def csv_blocks(path: str, pieces: Iterable[bytes], size: int = BLOCK) -> Iterator[pl.DataFrame]:
+def csv_blocks(
+    path: str, pieces: Iterable[bytes], size: int = BLOCK, *, encoding: str = UTF8
+) -> Iterator[pl.DataFrame]:
     """What `read_csv` gives of the content in these pieces, as frames of the records in about `size` bytes each: at least one,
-    which may be empty. Raises `DeliveryError` as it does; for too many lines that are not UTF-8, only at the end."""
+    which may be empty. Raises `DeliveryError` as it does; for too many lines that are not UTF-8, only at the end. `encoding`:
+    which one the text had before, for errors."""
     source = _Source(iter(pieces))
-    refuse_binary(path, source.peek(HEAD))
+    refuse_binary(path, source.peek(HEAD), encoding)
     lines = _Lines()
     try:
-        header, block = _header(path, source, size, lines)
+        header, block = _header(path, source, size, lines, encoding)
     except DeliveryError:
         while block := source.next(size):
             lines.count(block)
-        refuse_undecodable(path, lines.undecodable, lines.filled)
+        refuse_undecodable(path, lines.undecodable, lines.filled, encoding)
         raise
     rows = 0
     while True:
@@ -65,7 +69,7 @@ def csv_blocks(path: str, pieces: Iterable[bytes], size: int = BLOCK) -> Iterato
         del part, numbers
         if not (block := source.next(size)):
             break
-    refuse_undecodable(path, lines.undecodable, lines.filled)
+    refuse_undecodable(path, lines.undecodable, lines.filled, encoding)
 
 
 class _Source:
@@ -124,7 +128,7 @@ class _Lines:
         self.undecodable += sum(map(undecodable, lines))
 
 
-def _header(path: str, source: _Source, size: int, counted: _Lines) -> tuple[list[str], bytes]:
+def _header(path: str, source: _Source, size: int, counted: _Lines, encoding: str) -> tuple[list[str], bytes]:
     """The column names of the first line that has any, and the rest of its block."""
     number, block = 1, source.next(size).removeprefix(MARK.encode())
     while True:
@@ -140,7 +144,7 @@ def _header(path: str, source: _Source, size: int, counted: _Lines) -> tuple[lis
             block += source.next(max(size, len(block)))
             continue
         try:
-            header = header_of(path, number + first, text)
+            header = header_of(path, number + first, text, encoding)
         except DeliveryError:
             counted.add(lines)
             raise

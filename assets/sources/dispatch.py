@@ -11,6 +11,7 @@ from assay.assets.sources.deliveries import PIECE, Delivery, DeliveryError
 from assay.assets.sources.file_names import COMPRESSED, suffix_of
 from assay.assets.sources.jsonl import read_jsonl
 from assay.assets.sources.parquet import read_parquet
+from assay.assets.sources.text import UTF8
 
 LARGEST_SMALL = 1 << 26  # bytes of content that a compressed file may have however small it is
 MOST_TIMES = 250  # as large as the file; gzip reaches 1,030 with one byte repeated, and seldom 100 with tables
@@ -45,9 +46,10 @@ def read_delivery(delivery: Delivery, content: bytes, csv: Csv = USUAL) -> pl.Da
         content = b"".join(_as_usual(delivery, csv, [content]))
     if not content.strip():
         raise _empty(delivery)
-    frame = (
-        csv.restored(read_csv(delivery.path, content)) if plain in _CSV else _BY_SUFFIX[plain](delivery.path, content)
-    )
+    if plain in _CSV:
+        frame = csv.restored(read_csv(delivery.path, content, _encoding(csv)))
+    else:
+        frame = _BY_SUFFIX[plain](delivery.path, content)
     if frame.is_empty() and plain in _LINES:
         raise _empty(delivery)
     return frame
@@ -72,7 +74,7 @@ def delivery_blocks(delivery: Delivery, csv: Csv = USUAL) -> Iterator[pl.DataFra
 
     rows = 0
     try:
-        for frame in csv_blocks(delivery.path, pieces()):
+        for frame in csv_blocks(delivery.path, pieces(), encoding=_encoding(csv)):
             rows += frame.height
             yield csv.restored(frame)
             del frame
@@ -82,6 +84,10 @@ def delivery_blocks(delivery: Delivery, csv: Csv = USUAL) -> Iterator[pl.DataFra
         raise
     if not rows:
         raise _empty(delivery)
+
+
+def _encoding(csv: Csv) -> str:
+    return UTF8 if csv.encoding == USUAL.encoding else csv.encoding
 
 
 def _as_usual(delivery: Delivery, csv: Csv, pieces: Iterable[bytes]) -> Iterator[bytes]:

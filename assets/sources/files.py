@@ -7,19 +7,23 @@ from datetime import date
 import polars as pl
 
 from assay.assets.sources.csv_dialect import USUAL, Csv
-from assay.assets.sources.deliveries import (
-    Delivery,
-    FolderError,
-    delivered_partitions,
-    folders_outside,
-    scan_partition,
-    split_pattern,
-    unplaced_folders,
-)
+from assay.assets.sources.deliveries import Delivery, FolderError
 from assay.assets.sources.dispatch import SUFFIXES, delivery_blocks, read_delivery
 from assay.assets.sources.file_names import COMPRESSED
-from assay.assets.sources.leftovers import Leftover, described, left_among, left_in
-from assay.assets.sources.listing import Delivered, delivered_since, names_in
+from assay.assets.sources.landing.leftovers import (
+    Leftover,
+    described,
+    left_among,
+    left_in,
+    misnamed_files,
+    outside_of,
+    unplaced_folders,
+    why_unplaced,
+)
+from assay.assets.sources.landing.listing import Delivered, delivered_since, names_in, partitions_in
+from assay.assets.sources.landing.pattern import require_pattern
+from assay.assets.sources.landing.places import places_of
+from assay.assets.sources.landing.scan import scan_partition
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
@@ -28,11 +32,14 @@ from assay.settings import Settings
 
 @dataclass(frozen=True)
 class Files(SourceReader):
-    """Files dropped into a folder per partition: `Files("tickets/{day}/*", (".csv", ".jsonl"))`.
+    """Files dropped into places that say the partition: `Files("tickets/{day}/*", (".csv", ".jsonl"))`,
+    `Files("shop/orders_{day}.csv", (".csv",))`.
 
-    The pattern is relative to the landing folder; `{day}` (or `{partition}`, which means the same) is the key of the
-    source's partitioning, such as `2026-09-01`, or `2026-09` of a monthly source. One partition is one batch: it is read
-    whole, or refused whole.
+    The pattern is relative to the landing folder, with the wildcards of `glob`, also `**`. `{hour}`, `{day}`, `{week}`,
+    `{month}`, and `{key}` for fixed keys, say in names of folders or of the file which partition it belongs to; `{partition}`
+    is the one of these that the source's partitioning has. They are written as keys are, such as `2026-09-01`, or as they say
+    themselves: `{day:%Y/%m/%d}`, `{week:%G-W%V}`. A file of a shorter time belongs to the partition that it is in: `{hour}`
+    in a daily source. One partition is one batch: it is read whole, or refused whole.
 
     Suffixes are those of a reader, also with `.gz` after them, and their case does not matter. What matches the pattern and has
     none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is not with commas
@@ -46,7 +53,7 @@ class Files(SourceReader):
     csv: Csv = USUAL
 
     def __post_init__(self) -> None:
-        split_pattern(self.pattern)
+        require_pattern(self.pattern)
         for suffix in self.suffixes:
             if suffix.lower().removesuffix(COMPRESSED) not in SUFFIXES:
                 raise AssayError(f"Files({self.pattern!r}): nothing reads {suffix!r}; there are {', '.join(SUFFIXES)}.")
@@ -64,39 +71,42 @@ class Files(SourceReader):
         return f"Files(pattern={self.pattern!r}, suffixes={self.suffixes!r}, {how})"
 
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
-        return delivered_partitions(settings.landing_path, self.pattern, partitioning)
+        return partitions_in(settings.landing_path, places_of(self.pattern, partitioning))
 
     def delivered(self, settings: Settings, partitioning: Partitioning, before: bytes = b"") -> Delivered:
-        return delivered_since(settings.landing_path, self.pattern, partitioning, before)
+        return delivered_since(settings.landing_path, places_of(self.pattern, partitioning), before)
 
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         if not partitioning.is_partitioned:
             return []
-        return unplaced_folders(settings.landing_path, self.pattern, partitioning, self.suffixes)
+        return unplaced_folders(settings.landing_path, places_of(self.pattern, partitioning), self.suffixes)
+
+    def why_unplaced(self, place: str, partitioning: Partitioning) -> str:
+        return why_unplaced(places_of(self.pattern, partitioning), place)
 
     def outside(self, settings: Settings, partitioning: Partitioning) -> list[str]:
-        return folders_outside(settings.landing_path, self.pattern, partitioning) if partitioning.is_timed else []
+        return outside_of(settings.landing_path, places_of(self.pattern, partitioning)) if partitioning.is_timed else []
 
     def leftovers(
         self, settings: Settings, partitioning: Partitioning, partition: str | None = None, seen: bytes = b""
     ) -> Sequence[Leftover]:
-        landing = settings.landing_path
+        landing, places = settings.landing_path, places_of(self.pattern, partitioning)
         if partition is not None:
-            return left_in(landing, self.pattern, partition, self.suffixes)
-        if not seen:
-            keys = self.partitions(settings, partitioning)
-            return [one for key in keys for one in left_in(landing, self.pattern, key, self.suffixes)]
-        return left_among(self.pattern, self.suffixes, names_in(seen), prefix=split_pattern(self.pattern)[0])
+            return left_in(landing, places, partition, self.suffixes)
+        seen = seen or delivered_since(landing, places).seen
+        left = left_among(places, self.suffixes, names_in(seen))
+        return [*left, *misnamed_files(landing, places, self.suffixes)]
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
+        places = places_of(self.pattern, reading.partitioning)
         try:
-            files = scan_partition(reading.landing, self.pattern, reading.partition, self.suffixes, reading.hashes)
+            files = scan_partition(reading.landing, places, reading.partition, self.suffixes, reading.hashes)
         except FolderError as found:
             problem = f"{found.problem}, so nothing of {reading.source} is taken for {reading.partition}"
             raise FolderError(found.path, problem, found.action) from found
         if not files:
-            looked_for = self.pattern.format(day=reading.partition, partition=reading.partition)
-            left = described(left_in(reading.landing, self.pattern, reading.partition, self.suffixes))
+            looked_for = places.example(reading.partition)
+            left = described(left_in(reading.landing, places, reading.partition, self.suffixes))
             message = f"{reading.source} has delivered nothing for {reading.partition} (looked for {looked_for})."
             raise NothingDelivered(f"{message} {left}".strip())
         return files

@@ -9,8 +9,8 @@ import polars as pl
 
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.file_hashes import FileHashes
-from assay.assets.sources.leftovers import Leftover
-from assay.assets.sources.listing import Delivered, by_marks
+from assay.assets.sources.landing.leftovers import Leftover
+from assay.assets.sources.landing.listing import Delivered, by_marks
 from assay.errors import AssayError
 from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
@@ -106,10 +106,25 @@ class SourceReader(Protocol):
         marks = self.marks(settings, partitioning)
         return None if marks is None else by_marks(marks, before)
 
+    def lacks(self, settings: Settings) -> str:
+        """What the settings lack for the source to be read, such as a connection, with what to do; empty where nothing is
+        missing. Without it the lack shows when a run fails of it."""
+        del settings
+        return ""
+
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         """Folders or the like where something was delivered under a name that is no partition's, so that it is never read."""
         del settings, partitioning
         return []
+
+    def why_unplaced(self, place: str, partitioning: Partitioning) -> str:
+        """Why nobody reads what is in one of those folders, as a sentence that says how its name is to be written; empty where
+        its name is a key."""
+        try:
+            partitioning.require(place.rpartition("/")[2])
+        except AssayError as problem:
+            return str(problem)
+        return ""
 
     def outside(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         """Folders or the like where something was delivered for a time before the partitioning starts, or after it ends, in

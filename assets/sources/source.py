@@ -1,13 +1,16 @@
 """A source, declared: where it is read, what must hold of it, and how it is cut into batches."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from assay.assets.sources.file_names import has_suffix
 from assay.assets.sources.files import Files
-from assay.assets.sources.leftovers import described
+from assay.assets.sources.landing.leftovers import described
+from assay.assets.sources.landing.places import places_of
 from assay.assets.sources.reader import SourceReader
 from assay.checks import Contract
 from assay.checks.contract.contract import compiled
@@ -57,8 +60,15 @@ class Source:
                 f"Source {self.name!r} does not say how its files are cut into batches: declare its partitioning, "
                 "e.g. Partitioning.daily(date(2026, 9, 1))."
             )
-        if not self.name.isidentifier():
-            raise AssayError(f"Source name {self.name!r}: use letters, digits and underscores; it names tables.")
+        if isinstance(self.reader, Files):
+            try:
+                places_of(self.reader.pattern, self.partitioning)
+            except AssayError as problem:
+                raise AssayError(f"Source {self.name!r}: {problem}") from None
+        if not (self.name.isidentifier() and self.name.isascii()):
+            raise AssayError(
+                f"Source name {self.name!r}: use letters from a to z, digits and underscores; it names tables."
+            )
         if not self.key:
             raise AssayError(f"Source {self.name!r} needs a key: the columns that identify a row.")
         for column in compiled(self.contract).columns:
@@ -125,33 +135,59 @@ def _instead(dtype: pl.DataType) -> str:
     return "Declare a number, a text, a day or a Timestamp."
 
 
-def unread(source: Source, settings: Settings, seen: bytes = b"") -> list[str]:
+def unread(source: Source, settings: Settings, seen: bytes = b"", others: Sequence[Source] = ()) -> list[str]:
     """What lies where a source looks and is not read: where it is, why, and what to do.
 
     Args:
         source: The source.
         settings: where things are.
         seen: what the planner's last look at the deliveries showed, if there was one.
+        others: What these read is not mentioned: sources may share a folder.
     """
+    others = [other for other in others if other is not source]
     messages = []
     for place in source.reader.unplaced(settings, source.partitioning):
-        try:
-            source.partitioning.require(place.rpartition("/")[2])
-        except AssayError as problem:
-            messages.append(f"The files in {place}/ are not read: {problem} Rename the folder.")
-    if source.partitioning.is_partitioned and (
-        left := source.reader.leftovers(settings, source.partitioning, seen=seen)
-    ):
-        messages.append(f"{source.name}: {described(left)}")
+        why = source.reader.why_unplaced(place, source.partitioning)
+        if why and not any(_looks_into(other, place) for other in others):
+            messages.append(f"The files in {place}/ are not read: {why} Rename the folder.")
+    if source.partitioning.is_partitioned:
+        left = source.reader.leftovers(settings, source.partitioning, seen=seen)
+        left = [one for one in left if not any(_takes(other, source, one.path) for other in others)]
+        messages += [f"{source.name}: {described(left)}"] if left else []
     return messages
+
+
+def _looks_into(source: Source, folder: str) -> bool:
+    return isinstance(source.reader, Files) and places_of(source.reader.pattern, source.partitioning).may_hold(folder)
+
+
+def _takes(other: Source, source: Source, path: str) -> bool:
+    """Whether another source reads a file, or names it: because it says one of its partitions, and none of this one's."""
+    reader = other.reader
+    if not isinstance(reader, Files) or places_of(reader.pattern, other.partitioning).file_key(path) is None:
+        return False
+    own = (
+        places_of(source.reader.pattern, source.partitioning).file_key(path) if isinstance(source.reader, Files) else ""
+    )
+    return own is None or has_suffix(path, reader.suffixes)
+
+
+def lacking(source: Source, settings: Settings) -> str:
+    """What the settings lack for the source to be read, in sentences; empty where nothing is missing."""
+    lack = source.reader.lacks(settings)
+    return f"{source.name} cannot be read. {lack}" if lack else ""
 
 
 def outside(source: Source, settings: Settings) -> str:
     """One sentence on what was delivered for a time before or after the source's partitions; empty where nothing was."""
-    folders = source.reader.outside(settings, source.partitioning)
-    if not folders:
+    places = source.reader.outside(settings, source.partitioning)
+    if not places:
         return ""
-    where = f"{folders[0]}/" if len(folders) == 1 else f"{len(folders):,} folders, {folders[0]}/ to {folders[-1]}/,"
+    reader = source.reader
+    by_file = isinstance(reader, Files) and places_of(reader.pattern, source.partitioning).by_file
+    first, last = (place if by_file else f"{place}/" for place in (places[0], places[-1]))
+    what = "files" if by_file else "folders"
+    where = first if len(places) == 1 else f"{len(places):,} {what}, {first} to {last},"
     until = f" to {source.partitioning.end}" if source.partitioning.end else ""
     return (
         f"{source.name}: what lies in {where} is not read: its partitions go from {source.partitioning.start}{until}."

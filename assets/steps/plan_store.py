@@ -120,6 +120,12 @@ class PlanStore:
                 found[step] = Latest(frozenset(seen) | to_see, done)
         return found
 
+    def waits(self, step: str) -> set[str]:
+        """The partitions of a step that waited for something when they were looked at last."""
+        with suppress(Forgotten):
+            return self._partitions("select partition from partitions where step = ? and waits = 1", step)
+        return set()
+
     def delivered(self, step: str) -> bytes:
         """What the last look at a step's deliveries showed; nothing where none was kept."""
         if self._file is None or not self._file.is_file():

@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 
 from assay.assets.sources.deliveries import Delivery, DeliveryError
-from assay.assets.sources.leftovers import described
+from assay.assets.sources.landing.leftovers import described
 from assay.assets.sources.reader import NothingDelivered, Reading
-from assay.assets.sources.source import Source, unread
+from assay.assets.sources.source import Source, lacking, unread
 from assay.assets.steps.column_notes import delivered_notes
 from assay.assets.steps.delivered_rows import DeliveredRows
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step, step_name
@@ -38,7 +38,7 @@ def unread_of(sources: Sequence[Source], env: Resources) -> list[str]:
     """What lies in the landing folder where sources look, and is not read, in sentences. What lies in a partition is known
     from the last plan; where none was kept, it is looked for."""
     seen = {source.name: env.plans.delivered(step_name(source.raw)) for source in sources}
-    return [message for source in sources for message in unread(source, env.settings, seen[source.name])]
+    return [message for source in sources for message in unread(source, env.settings, seen[source.name], sources)]
 
 
 def raw_step(source: Source) -> Step:
@@ -61,6 +61,7 @@ def raw_step(source: Source) -> Step:
         partitioning=source.partitioning,
         watched=_watched(source) if partitioned else None,
         landed=(lambda env: reader.partitions(env.settings, source.partitioning)) if partitioned else None,
+        lacks=lambda env: lacking(source, env.settings),
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=(CheckSpec(DELIVERY, source.raw, _EXTRACT_RULE),) if reader.extracts else checks,
         judged_by=contract_info(source.contract).digest,

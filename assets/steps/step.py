@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
+from assay.assets.code_version import code_identity
 from assay.assets.lacking import outage_of
 from assay.assets.sources.file_hashes import FileHashes
-from assay.assets.steps.code_version import code_identity
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.hold import Held, Hold
 from assay.assets.steps.plan_store import PlanStore
@@ -77,7 +77,8 @@ class Step:
     while an upstream is missing, and writes nothing: planning and dry runs call it. `keep(tx, env, prepared)` stores what
     a run must not lose whatever follows, such as the bytes of a delivery. `partitioning` says which partitions the step
     has; one without, but with `batches`, handles all pending batches of its upstream in one go, one transaction each.
-    `landed` names the partitions for which its upstream has delivered anything. `reads` are the tables that it depends on,
+    `landed` names the partitions for which its upstream has delivered anything. `lacks` says what the settings lack for it to
+    run, such as a connection. `reads` are the tables that it depends on,
     `references` tables that it only looks things up in. `watched` lets the planner look at a partition only when something
     has changed that can concern it; without, it looks at all of them each time. `hold` lets results stay although their
     inputs have changed. `judged_by` is what decides whether a batch is refused, as far as `code_version` does not say it.
@@ -93,6 +94,7 @@ class Step:
     partitioning: Partitioning = UNPARTITIONED
     batches: Callable[[Resources], list[str]] | None = None
     landed: Callable[[Resources], list[str]] | None = None
+    lacks: Callable[[Resources], str] | None = None
     checks: tuple[CheckSpec, ...] = ()
     group: str = ""  # empty: by the kind of each table
     kinds: tuple[str, ...] = ()

@@ -34,14 +34,16 @@ from assay.checks.contract.rules import (
     TableRule,
 )
 from assay.checks.contract.satisfiable import require_satisfiable
+from assay.checks.contract.written_form import WrittenForm, form_of_column
 from assay.checks.text.predicates import canonical
 from assay.errors import AssayError
 from assay.own_columns import PARTITION_KEY, delivered_name, is_link
 
 
-def compile_columns(schema: pa.DataFrameSchema) -> tuple[Column, ...]:
-    """The columns of a contract, in its order. Raises AssayError for what Assay would have to guess about."""
-    return tuple(_column(schema, name, column) for name, column in schema.columns.items())
+def compile_columns(schema: pa.DataFrameSchema, written: WrittenForm) -> tuple[Column, ...]:
+    """The columns of a contract, in its order. written: what it says of all columns. Raises AssayError for what Assay would have
+    to guess about."""
+    return tuple(_column(schema, name, column, written) for name, column in schema.columns.items())
 
 
 def compile_rules(
@@ -80,7 +82,7 @@ def compile_rules(
     return tuple(_with_severity(schema, rule, overrides.get(rule.name)) for rule in rules)
 
 
-def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:
+def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column, written: WrittenForm) -> Column:
     where = f"{schema.name}.{name}"
     if column.dtype is None:
         raise AssayError(f"{where}: the column has no type; annotate it")
@@ -108,6 +110,8 @@ def _column(schema: pa.DataFrameSchema, name: str, column: pa.Column) -> Column:
         raise AssayError(
             f"{where}: the column is always required, so required_if adds nothing; say nullable=True or remove it"
         )
+    form = form_of_column(where, options.written, written, dtype, naive_utc=options.naive_utc)
+    options = replace(options, written=form)
     coerce = bool(column.coerce or schema.coerce)
     return Column(name, dtype, column.nullable, column.required, coerce, options, name if column.regex else None)
 

@@ -20,9 +20,10 @@ from assay.checks.contract.compile import compile_columns, compile_rules
 from assay.checks.contract.field import METADATA_KEY, Block, ColumnRule, QuarantineLimits, RowCount, RowRule, Severity
 from assay.checks.contract.patterns import expanded, for_columns, templates
 from assay.checks.contract.rules import Column, Rule
+from assay.checks.contract.written_form import FOR_ALL, WrittenForm, written_form
 from assay.errors import AssayError, nearest, refuse_case_twins
 
-_OPTIONS = ("version", "owner", "freshness", "severity", "row_count", "quarantine")
+_OPTIONS = ("version", "owner", "freshness", "severity", "row_count", "quarantine", *FOR_ALL)
 #: Options of pandera that a contract does not have -> what to do instead.
 _REFUSED = {
     "dtype": "annotate each column with its type",
@@ -67,13 +68,17 @@ class ContractInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """A contract ready to be evaluated. One is equal to itself only: expressions cannot be compared."""
+    """A contract ready to be evaluated. One is equal to itself only: expressions cannot be compared.
+
+    written: what `Config` says of how texts are written; each column has what holds for it.
+    """
 
     info: ContractInfo
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...]
     strict: bool
     ordered: bool
+    written: WrittenForm
 
 
 class Contract(pa.DataFrameModel):
@@ -100,6 +105,16 @@ class Contract(pa.DataFrameModel):
         severity: ClassVar[Mapping[str, Severity | Block | str]]  #: rule name -> severity, where not the default
         row_count: ClassVar[RowCount | None]  #: the batch has as many rows as another place counts
         quarantine: ClassVar[QuarantineLimits]  #: how much of a batch may go to quarantine, where not the default
+        # How texts are written in all columns that it fits, as in `Field`.
+        decimal: ClassVar[str]
+        thousands: ClassVar[str]
+        negative: ClassVar[str]
+        date_format: ClassVar[str]
+        datetime_format: ClassVar[str]
+        time_format: ClassVar[str]
+        true_values: ClassVar[str | Sequence[str]]
+        false_values: ClassVar[str | Sequence[str]]
+        missing: ClassVar[str | Sequence[str]]
 
     __options__: ClassVar[dict[str, Any]] = {}
     __compiled__: ClassVar[Compiled | None] = None
@@ -149,7 +164,7 @@ def for_delivery(contract: type[Contract], delivered: Sequence[str]) -> Compiled
     if any(column.pattern is not None for column in plan.columns):
         schema, matches = expanded(contract.to_schema(), delivered)
         options = contract.__options__
-        columns = compile_columns(schema)
+        columns = compile_columns(schema, plan.written)
         severity = for_columns(options.get("severity") or {}, matches)
         plan = replace(plan, columns=columns, rules=compile_rules(schema, columns, severity, options.get("row_count")))
     if plan.ordered:
@@ -190,7 +205,8 @@ def _compile(contract: type[Contract]) -> Compiled | None:
     if not schema.columns:
         return None
     options = contract.__options__
-    columns = compile_columns(templates(schema))
+    written = written_form(f"{name}: Config", {option: options.get(option) for option in FOR_ALL})
+    columns = compile_columns(templates(schema), written)
     refuse_case_twins((column.name for column in columns if column.pattern is None), name)
     key = tuple(column.name for column in columns if column.options.key)
     if key and schema.unique is None and contract.__config__ is not None:
@@ -208,7 +224,7 @@ def _compile(contract: type[Contract]) -> Compiled | None:
         quarantine=_limits(name, options.get("quarantine"), rules),
     )
     # A clean table has the contract's columns only, so "filter" is what always happens.
-    return Compiled(info, columns, rules, strict=schema.strict is True, ordered=bool(schema.ordered))
+    return Compiled(info, columns, rules, schema.strict is True, bool(schema.ordered), written)
 
 
 def _info(column: Column, declared: pa.Column) -> ColumnInfo:
@@ -249,6 +265,7 @@ def _digest(
         "columns": [
             [c.name, c.pattern, str(c.dtype), c.nullable, c.required, c.coerce, repr(c.options)]
             + [_plain(check) for check in declared.checks or ()]
+            + ([repr(c.options.written)] if c.options.written else [])
             for c, declared in zip(columns, schema.columns.values(), strict=True)
         ],
         "checks": [_plain(check) for check in schema.checks or ()],

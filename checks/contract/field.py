@@ -12,6 +12,7 @@ from pandera.api.dataframe.model_components import DATAFRAME_CHECK_KEY, CheckInf
 from pandera.api.polars.types import PolarsData
 
 from assay.checks.contract.conditional_rules import required_predicate, sequence_predicate
+from assay.checks.contract.written_form import WrittenForm, written_form
 from assay.checks.text.formats import parser
 from assay.checks.text.normalization import normal_form
 from assay.checks.text.predicates import no_card_number, no_email, not_empty
@@ -114,7 +115,7 @@ class QuarantineLimits:
 
 @dataclass(frozen=True, slots=True)
 class FieldOptions:
-    """What Assay knows about a column beyond pandera."""
+    """What Assay knows about a column beyond pandera. written: in a compiled column, what the contract says of all is in it."""
 
     key: bool = False
     exists_in: str | None = None
@@ -126,6 +127,8 @@ class FieldOptions:
     per: tuple[str, ...] = ()
     format: str | None = None
     normal: tuple[str, ...] = ()
+    # Digests of contracts that declare no form must not change, so it is added to them apart.
+    written: WrittenForm = field(default=WrittenForm(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,17 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
     per: str | Sequence[str] = (),
     format: str | None = None,
     normal: str | Sequence[str] = (),
+    decimal: str | None = None,
+    thousands: str | None = None,
+    negative: str | None = None,
+    percent: bool | None = None,
+    currency: str | None = None,
+    date_format: str | None = None,
+    datetime_format: str | None = None,
+    time_format: str | None = None,
+    true_values: str | Sequence[str] | None = None,
+    false_values: str | Sequence[str] | None = None,
+    missing: str | Sequence[str] | None = None,
     metadata: dict[str, Any] | None = None,
     **pandera: Any,
 ) -> Any:
@@ -192,16 +206,30 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
             another's with its country code; "phone:international"), "stdnum:NAME" (a validator of python-stdnum).
         normal: Text is in normal form (strip, spaces, nfc, lower, upper, code, iban, email, phone; several apply in turn);
             breaking it warns, and `canonical_spellings` shows the canonical spelling. Values are never changed.
+        decimal: Texts have this before decimals, "." (usual) or ",". This and what follows may stand in `Config`, too.
+        thousands: Groups of three digits are separated by ".", ",", " " (any blank), "'" or "_"; "": by nothing (usual).
+        negative: Numbers below zero may also be written "trailing" (`5-`) or in "parentheses" (`(5)`).
+        percent: Every text ends in `%`, and is read as a hundredth. Not in `Config`.
+        currency: The sign that may stand before or after a number, e.g. "€" or "EUR". Not in `Config`.
+        date_format: How dates are written, in the words of `strptime`, e.g. "%d.%m.%Y".
+        datetime_format: The same of timestamps; without %z it needs `naive_utc`.
+        time_format: The same of times of day.
+        true_values: Texts that mean true, exactly; with `false_values` instead of `true` and `false`.
+        false_values: Texts that mean false.
+        missing: Texts that mean that there is no value, exactly, e.g. ("", "N/A"): they are null, which `nullable` judges.
         metadata: Of one's own, kept with the column.
         **pandera: What `pandera.Field` takes, such as `gt`, `isin`, `nullable`; with `coerce`, values of another type may be
             converted with loss (text is always parsed strictly).
 
     Raises:
-        AssayError: The pii class, format, normal form, sequence or an option is unknown.
+        AssayError: The pii class, format, normal form, sequence, written form or an option is unknown.
     """
     if pii is not None and pii not in PII_CLASSES:
         raise AssayError(f"Field(pii={pii!r}): unknown class of personal data; use one of {', '.join(PII_CLASSES)}")
     entity = (canonical_unique,) if isinstance(canonical_unique, str) else canonical_unique
+    numbers = {"decimal": decimal, "thousands": thousands, "negative": negative, "percent": percent}
+    times = {"date_format": date_format, "datetime_format": datetime_format, "time_format": time_format}
+    texts = {"true_values": true_values, "false_values": false_values, "missing": missing}
     options = FieldOptions(
         key=key,
         exists_in=exists_in,
@@ -213,6 +241,7 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
         per=_listed(per),
         format=format,
         normal=_listed(normal),
+        written=written_form("Field", {**numbers, "currency": currency, **times, **texts}),
     )
     try:
         made = pa.Field(metadata={**(metadata or {}), METADATA_KEY: options}, **pandera)

@@ -6,7 +6,7 @@ Suppliers rely on what is accepted: a demand added breaks them. A change that do
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import polars as pl
@@ -15,6 +15,7 @@ from assay.checks.contract.columns import compare_columns
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import QuarantineLimits
 from assay.checks.contract.rules import Column, Rule
+from assay.checks.contract.written_form import WrittenForm
 from assay.checks.exchange.constraint_order import narrower
 from assay.checks.exchange.declared import CODE, Declaration, declaration, same_arguments
 
@@ -127,6 +128,21 @@ def _column(name: str, old: Column, new: Column) -> Iterator[Change]:
             yield Change("zone_assumed", name, READERS, "times without a zone are read as UTC now")
         else:
             yield Change("zone_demanded", name, SUPPLIERS, "times need a zone now: rows without one leave")
+    yield from _rewritten(name, old.options.written, new.options.written)
+
+
+def _rewritten(name: str, old: WrittenForm, new: WrittenForm) -> Iterator[Change]:
+    if replace(old, missing=None) != replace(new, missing=None):
+        yield Change("form_changed", name, BOTH, "texts are read in another form: others leave, or mean another value")
+    before, after = set(old.missing or ()), set(new.missing or ())
+    if after - before:
+        yield Change(
+            "missing_added", name, READERS, "more texts mean that there is no value: queries get null for them"
+        )
+    if before - after:
+        yield Change(
+            "missing_removed", name, SUPPLIERS, "fewer texts mean that there is no value: rows with others leave"
+        )
 
 
 def _retyped(name: str, old: pl.DataType, new: pl.DataType) -> Change:

@@ -14,6 +14,7 @@ import yaml
 
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import TEXT_RULES, Block, Field, QuarantineLimits, RowCount, rule
+from assay.checks.contract.written_form import FOR_ALL
 from assay.checks.exchange.odcs_types import CATEGORIES, node_type
 from assay.checks.exchange.odcs_write import BOUNDS, ENGINE, holds_python
 from assay.errors import AssayError
@@ -116,7 +117,8 @@ def _contract(document: Node, table: Node) -> type[Contract]:
 
 
 def _options(document: Node, custom: dict[str, Any], where: str) -> dict[str, Any]:
-    options = {option: custom.pop(option) for option in ("strict", "ordered", "unique") if option in custom}
+    plain = ("strict", "ordered", "unique", *FOR_ALL)
+    options = {option: custom.pop(option) for option in plain if option in custom}
     if "row_count" in custom:
         options["row_count"] = RowCount(**custom.pop("row_count"))
     if "quarantine" in custom:

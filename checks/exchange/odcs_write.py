@@ -46,7 +46,10 @@ def document(contract: type[Contract]) -> Node:
         "physicalType": "table",
         "properties": [_property(declared, column) for column in declared.plan.columns],
         "quality": [_quality(item) for item in declared.written.values() if item.check == EXPRESSION],
-        "customProperties": _custom(_table_options(contract, declared)),
+        "customProperties": [
+            *_custom(_table_options(contract, declared)),
+            *_forms(declared.plan.written.declared()),
+        ],
     }
     written = {
         "apiVersion": "v3.1.0",
@@ -117,6 +120,11 @@ def _custom(options: Mapping[str, Any]) -> list[Node]:
     return [{"property": f"assay.{name}", "value": value} for name, value in options.items() if value]
 
 
+def _forms(options: Mapping[str, Any]) -> list[Node]:
+    """How texts are written. An empty text or list is declared, too: it takes back what the contract says of all columns."""
+    return [{"property": f"assay.{name}", "value": _encoded(value)} for name, value in options.items()]
+
+
 def _property(declared: Declaration, column: Column) -> Node:
     where = f"{declared.plan.info.name}.{column.name}"
     node: Node = {"name": column.name, **type_node(column.dtype, where)}
@@ -141,7 +149,8 @@ def _property(declared: Declaration, column: Column) -> Node:
         "regex": column.pattern is not None,
         **_column_options(column.options),
     }
-    node["customProperties"] = [*node.get("customProperties", ()), *_custom(own)]
+    forms = _forms(column.options.written.beyond(declared.plan.written))
+    node["customProperties"] = [*node.get("customProperties", ()), *_custom(own), *forms]
     node["quality"] = quality
     return {name: value for name, value in node.items() if value not in ([], {})}
 
@@ -151,7 +160,7 @@ def _column_options(options: FieldOptions) -> dict[str, Any]:
     return {
         field.name: _encoded(getattr(options, field.name))
         for field in fields(options)
-        if field.name not in ("key", "naive_utc") and getattr(options, field.name) != field.default
+        if field.name not in ("key", "naive_utc", "written") and getattr(options, field.name) != field.default
     }
 
 

@@ -60,7 +60,10 @@ def _column(declared: Declaration, column: Column, number: int) -> str:
     flags["unique"] = f"{column.name}.unique" in names and (column.name,) not in implied
     arguments += [f"{name}=True" for name, on in flags.items() if on]
     options = {field.name: (getattr(column.options, field.name), field.default) for field in fields(column.options)}
+    del options["written"]
     arguments += [f"{name}={_option(name, value)}" for name, (value, default) in options.items() if value != default]
+    own = column.options.written.beyond(declared.plan.written)
+    arguments += [f"{name}={_literal(value)}" for name, value in own.items()]
     arguments += [_argument(item) for item in mine if item.check not in options]
     kind = annotation(column.dtype)
     kind = kind if column.required else f"Optional[{kind}]"
@@ -93,6 +96,8 @@ def _config(contract: type[Contract], declared: Declaration) -> Iterator[str]:
         yield f"        strict = {_literal(schema.strict)}"
     if schema.ordered:
         yield "        ordered = True"
+    for name, value in declared.plan.written.declared().items():
+        yield f"        {name} = {_literal(value)}"
     if declared.unique:
         yield f"        unique = {_literal(list(declared.unique))}"
     for rule in declared.plan.rules:

@@ -3,6 +3,8 @@
 import polars as pl
 
 from assay.checks.contract.rules import Column
+from assay.checks.text.number_forms import usual_number
+from assay.checks.text.time_formats import iso_text
 from assay.checks.validation.json_values import from_json
 
 _INTEGER = r"^[+-]?[0-9]+$"
@@ -16,6 +18,8 @@ _TIMESTAMP = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}"
 _ZONE = r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])$"
 # The usual form of the above: such a text is parsed as it is, many times as fast.
 _PLAIN = rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+
+_TEXT = "text"
 
 # From 1970-01-01: those of 0001-01-01 and 9999-12-31; and the units in a day.
 _DAYS = (-719_162, 2_932_896)
@@ -53,6 +57,45 @@ def typed(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
     if column.coerce and not source.is_nested() and _castable(source, target):
         return value.cast(target, strict=False)
     return nothing
+
+
+def as_delivered(value: pl.Expr, source: pl.DataType, column: Column) -> pl.Expr:
+    """As `typed`, of a value as an upstream writes it: texts are in the column's declared form, and may mean that there is none.
+
+    The declared form is brought to the usual one, which is then read as ever: there is one reader of each type.
+    """
+    written = column.options.written
+    if source != pl.String or not written:
+        return typed(value, source, column)
+    present = pl.when(~is_missing(value, column)).then(value) if written.missing else value
+    usual = _usual_form(pl.col(_TEXT), column)
+    if usual is None:
+        return typed(present, source, column)
+    read = _from_text(pl.col(_TEXT), column)
+
+    def in_turn(texts: pl.Series) -> pl.Series:
+        # In two steps: an expression that stands in another one twice would be evaluated twice.
+        return texts.alias(_TEXT).to_frame().select(usual.alias(_TEXT)).select(read.alias(texts.name)).to_series()
+
+    return present.map_batches(in_turn, return_dtype=column.dtype, is_elementwise=True)
+
+
+def is_missing(text: pl.Expr, column: Column) -> pl.Expr:
+    """Whether a text is one of those that mean that there is no value; null for null."""
+    return text.is_in(list(column.options.written.missing or ()))
+
+
+def _usual_form(text: pl.Expr, column: Column) -> pl.Expr | None:
+    """Texts of the declared form in the usual one, null for others; None if the declared form is the usual one."""
+    written, dtype = column.options.written, column.dtype
+    if dtype.is_numeric() and written.is_number_form:
+        return usual_number(text, **written.numbers(dtype))
+    if (made := written.times(dtype)) is not None:
+        return iso_text(text, made)
+    if dtype == pl.Boolean and written.true_values and written.false_values:
+        names = dict.fromkeys(written.true_values, "true") | dict.fromkeys(written.false_values, "false")
+        return text.replace_strict(list(names), list(names.values()), default=None, return_dtype=pl.String)
+    return None
 
 
 def may_be_far(dtype: pl.DataType) -> bool:

@@ -19,7 +19,7 @@ from assay.checks.contract.rules import (
     Rule,
     SetRule,
 )
-from assay.checks.validation.parse import far, held, may_be_far, typed
+from assay.checks.validation.parse import as_delivered, far, held, is_missing, may_be_far, typed
 from assay.checks.validation.uniqueness import fingerprint
 from assay.own_columns import is_link
 
@@ -72,8 +72,8 @@ class Reading:
     """A contract for batches with these delivered columns. One is equal to itself only, as a contract is.
 
     checked: columns whose delivered values are looked at before they are read, per kind of doubt ("far", "nan"), and how.
-    floats: float columns that are looked at after it. as_is: whether a batch without doubts is its own reading. kept: verdicts
-    that were made once.
+    floats: float columns that are looked at after it. tokens: columns that may have texts which mean that there is no value.
+    as_is: whether a batch without doubts is its own reading. kept: verdicts that were made once.
     """
 
     plan: Compiled
@@ -82,6 +82,7 @@ class Reading:
     checked: Sequence[tuple[str, str]]
     checks: Sequence[pl.Expr]
     floats: Sequence[str]
+    tokens: Mapping[str, Column]
     as_is: bool
     kept: dict[Any, pl.Expr] = field(default_factory=dict)
     _columns: dict[frozenset[str], list[pl.Expr]] = field(default_factory=dict)
@@ -109,12 +110,25 @@ class Reading:
         name = column.name
         if name not in self.delivered:
             return pl.lit(None, dtype=column.dtype)
-        value = typed(pl.col(name), self.delivered[name], column)
+        value = as_delivered(pl.col(name), self.delivered[name], column)
         if is_json_text(column, self.delivered):
             value = pl.when(~is_no_text(name)).then(value)
+        elif column.options.written and JSON in self.delivered and self.delivered[name] == pl.String:
+            # A number of JSON is in JSON's own form, whatever the texts beside it are in.
+            usual = typed(pl.col(name), pl.String(), column)
+            value = pl.when(is_no_text(name)).then(usual).otherwise(value)
         # A text is read as a time of the years that there are, or not at all; to ask again would read it again.
         certain = not self.converted(name, doubts) or self.delivered[name] == pl.String
         return value if certain else held(value, column.dtype)
+
+
+def not_read(reading: Reading, name: str) -> pl.Expr:
+    """Whether there was a value that is not of the contract's type. A text that means that there is none is no such value."""
+    failed = pl.col(ORIGINAL + name).is_not_null() & pl.col(name).is_null()
+    if name not in reading.tokens:
+        return failed
+    missing = is_missing(pl.col(ORIGINAL + name), reading.tokens[name])
+    return failed & ~(missing & ~is_no_text(name) if JSON in reading.delivered else missing)
 
 
 def is_json_text(column: Column, delivered: pl.Schema) -> bool:
@@ -139,8 +153,15 @@ def reading_of(plan: Compiled, types: tuple[tuple[str, pl.DataType], ...]) -> Re
     same = frozenset(
         column.name
         for column in present
-        if delivered[column.name] == column.dtype and not is_json_text(column, delivered)
+        if delivered[column.name] == column.dtype
+        and not is_json_text(column, delivered)
+        and not (column.options.written.missing and column.dtype == pl.String)
     )
+    tokens = {
+        column.name: column
+        for column in present
+        if column.options.written.missing and delivered[column.name] == pl.String
+    }
     distant = [column for column in present if column.name in same and may_be_far(column.dtype)]
     floats = [column.name for column in present if column.dtype.is_float()]
     checked = [("far", column.name, far(pl.col(column.name), column.dtype)) for column in distant]
@@ -152,6 +173,7 @@ def reading_of(plan: Compiled, types: tuple[tuple[str, pl.DataType], ...]) -> Re
         [(kind, name) for kind, name, _ in checked],
         [check.alias(f"{number}") for number, (_, _, check) in enumerate(checked)],
         [name for name in floats if name not in same],
+        tokens,
         as_is=list(delivered)
         == [*(column.name for column in plan.columns), *(name for name in delivered if is_link(name))]
         and all(name in same or is_link(name) for name in delivered),
@@ -176,7 +198,7 @@ def is_certain(rule: Rule, doubts: Doubts) -> bool:
 def doubtful(reading: Reading, doubts: Doubts) -> dict[str, pl.Expr]:
     """What says which values could not be read."""
     names = (column.name for column in reading.plan.columns if column.name in doubts.unreadable)
-    flags = {UNREADABLE + name: _unreadable(name, doubts) for name in names}
+    flags = {UNREADABLE + name: _unreadable(reading, name, doubts) for name in names}
     return flags | ({DEFECTIVE: pl.col(DEFECT).is_not_null()} if doubts.defects else {})
 
 
@@ -192,7 +214,7 @@ def verdicts(reading: Reading, rules: Iterable[Rule], doubts: Doubts) -> dict[st
                 doubts.defects,
             )
             if key not in reading.kept:
-                reading.kept[key] = verdict(rule, {}, doubts)
+                reading.kept[key] = verdict(reading, rule, {}, doubts)
             made[VERDICT + rule.name] = reading.kept[key]
     return made
 
@@ -207,16 +229,16 @@ def keys(rules: Iterable[Rule], doubts: Doubts) -> dict[str, pl.Expr]:
     return made
 
 
-def verdict(rule: Rule, members: Mapping[str, pl.Series], doubts: Doubts) -> pl.Expr:
+def verdict(reading: Reading, rule: Rule, members: Mapping[str, pl.Series], doubts: Doubts) -> pl.Expr:
     """True, false, or null for unknown. members: the values that exist, per foreign-key rule."""
     unknown = _unknown(rule.inputs, doubts)
     match rule:
         case DtypeRule(inputs=(name,)):
-            valid = ~_not_cast(name) if name in doubts.unread else pl.lit(True)
+            valid = ~not_read(reading, name) if name in doubts.unread else pl.lit(True)
             unknown = _unknown((), doubts)
         case NotNanRule(inputs=(name,)):
             valid = pl.col(name).is_not_nan()
-            unread = [_not_cast(name)] if name in doubts.unread else []
+            unread = [not_read(reading, name)] if name in doubts.unread else []
             unread += [pl.col(DEFECTIVE)] if doubts.defects else []
             unknown = pl.any_horizontal(unread) if unread else None
         case ForeignKeyRule(inputs=(name,)):
@@ -229,14 +251,10 @@ def verdict(rule: Rule, members: Mapping[str, pl.Series], doubts: Doubts) -> pl.
     return valid if unknown is None else pl.when(unknown).then(None).otherwise(valid)
 
 
-def _unreadable(name: str, doubts: Doubts) -> pl.Expr:
-    failed = [_not_cast(name)] if name in doubts.unread else []
+def _unreadable(reading: Reading, name: str, doubts: Doubts) -> pl.Expr:
+    failed = [not_read(reading, name)] if name in doubts.unread else []
     nan = [pl.col(name).is_nan().fill_null(False)] if name in doubts.nan else []
     return pl.any_horizontal(*failed, *nan)
-
-
-def _not_cast(column: str) -> pl.Expr:
-    return pl.col(ORIGINAL + column).is_not_null() & pl.col(column).is_null()
 
 
 def _unknown(inputs: Iterable[str], doubts: Doubts) -> pl.Expr | None:

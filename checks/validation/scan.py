@@ -22,6 +22,7 @@ from assay.checks.validation.reading import (
     doubtful,
     is_certain,
     keys,
+    not_read,
     verdict,
     verdicts,
 )
@@ -156,7 +157,7 @@ def _scanned(
     judged = verdicts(reading, open_rules, doubts) | (keys(open_rules, doubts) if keyed else {})
     for rule in open_rules:
         if isinstance(rule, ForeignKeyRule):
-            judged[VERDICT + rule.name] = verdict(rule, members, doubts)
+            judged[VERDICT + rule.name] = verdict(reading, rule, members, doubts)
     query = rows.lazy().with_columns(**failed).with_columns(**judged).select(*failed, *judged)
     flags = {series.name: series for series in query.collect(engine="in-memory")}
     return Scan(rows, flags, rows.height, reading, doubts, certain)
@@ -181,6 +182,9 @@ def _doubts_after(rows: pl.DataFrame, reading: Reading, doubts: Doubts) -> Doubt
         and reading.converted(column.name, doubts)
         and rows[ORIGINAL + column.name].null_count() != rows[column.name].null_count()
     )
+    if tokens := unread & reading.tokens.keys():
+        failed = rows.select(not_read(reading, name).any().alias(name) for name in tokens).row(0, named=True)
+        unread = frozenset(name for name in unread if failed.get(name, True))
     nan = doubts.nan
     if reading.floats:
         values = rows.select(pl.col(name).is_nan().any() for name in reading.floats).row(0)
@@ -259,7 +263,7 @@ def _joined(
     unreadable = {name: flags[name] for name in flags if not name.startswith(VERDICT)}
     # With a column of the batch, or what has one value for all rows would have one row.
     height = pl.col(blocks.schema.names()[0]).is_null().alias(_HEIGHT)
-    judging = (verdict(rule, members, doubts).alias(VERDICT + rule.name) for rule in others)
+    judging = (verdict(reading, rule, members, doubts).alias(VERDICT + rule.name) for rule in others)
     judged = scan.collect(scan.beside(unreadable).select(height, *judging)).drop(_HEIGHT).rechunk()
     return replace(scan, flags=flags | judged.to_dict())
 

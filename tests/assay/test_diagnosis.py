@@ -11,6 +11,18 @@ from sqlalchemy.exc import SQLAlchemyError
 import assay
 from assay.diagnosis import Symptom, diagnose, explained
 
+CLIENTS = """
+from assay import Contract, Field, Rows, Source, Timestamp
+
+class Clients(Contract):
+    client: str = Field(key=True)
+    at: Timestamp = Field()
+
+clients = Source(
+    name="clients", reader=Rows("clients", cursor="at", connection="crm"), contract=Clients, key=("client",), event_time="at"
+)
+"""
+
 
 def lineage_of(store: assay.Store) -> Symptom:
     return next(item for item in diagnose(store) if item.what == "lineage store")
@@ -48,8 +60,42 @@ def test_a_misspelt_variable_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     assert settings() == Symptom(
         "settings",
         False,
-        "Assay has no setting ASSAY_LAKEE and ignores it. Did you mean 'ASSAY_LAKE'? Correct or unset it.",
+        "Assay has no setting ASSAY_LAKEE, which the environment sets, and ignores it. Did you mean 'ASSAY_LAKE'? Correct or "
+        "unset it.",
     )
+
+
+def test_what_is_set_is_named_with_its_place_and_without_its_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(what: str = "settings") -> Symptom:
+        return next(item for item in diagnose(assay.open()) if item.what == what)
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1"\n[tool.assay]\ndomains = ["shop_of_sets"]\n'
+    )
+    (tmp_path / "shop_of_sets").mkdir()
+    (tmp_path / "shop_of_sets" / "__init__.py").write_text(CLIENTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert found().detail == "all defaults"
+    lacks = found("connections")
+    assert not lacks.ok
+    assert lacks.detail.startswith(
+        "clients cannot be read. There is no connection 'crm': set ASSAY_CONNECTIONS__CRM__URL"
+    )
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "assay_connections__crm__url").write_text("postgresql://u:s3cret@127.0.0.1:1/crm")
+    (tmp_path / ".env").write_text("ASSAY_HISTORY_DAYS=31\nASSAY_ACTOR=s3cret\nOTHER=s3cret\n")
+    monkeypatch.setenv("ASSAY_SECRETS_DIR", str(tmp_path / "secrets"))
+    monkeypatch.setenv("ASSAY_HISTORY_DAYS", "32")
+    assert found().detail == (
+        f"ASSAY_HISTORY_DAYS, ASSAY_SECRETS_DIR from the environment; ASSAY_ACTOR from {tmp_path / '.env'}; "
+        f"ASSAY_CONNECTIONS__CRM__URL from ASSAY_SECRETS_DIR={tmp_path / 'secrets'}"
+    )
+    assert found("connections") == Symptom("connections", True, "crm; no source lacks one")
+    (tmp_path / ".env").write_text("ASSAY_HISTORY_DAY=31\n")
+    assert found().detail.startswith(f"Assay has no setting ASSAY_HISTORY_DAY, which {tmp_path / '.env'} sets, and")
 
 
 def database_error(text: str) -> SQLAlchemyError:

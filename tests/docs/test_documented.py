@@ -11,6 +11,7 @@ import assay
 from assay.checks import READER_DEFECTS, Contract, Field, RowCount, contract_rules
 from assay.checks.contract.builtin import BUILTINS
 from assay.checks.contract.field import TEXT_RULES, FieldOptions
+from assay.checks.contract.written_form import OPTIONS as FORM_OPTIONS
 from assay.serve import create_app
 from assay.web import create_router
 
@@ -60,6 +61,7 @@ def test_every_rule_is_documented() -> None:
 def test_every_option_of_a_field_is_documented() -> None:
     text = (ROOT / "docs" / "contracts.md").read_text()
     options = {field.name for field in dataclasses.fields(FieldOptions)}
+    options |= set(FORM_OPTIONS)
     assert {name for name in options if not re.search(rf"\b{name}\b", text)} == set()
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from assay.assets.sources import listing
+from assay.assets.sources.landing import folder_times
 from assay.features.storage import index_upkeep, log_entry, table_index
 from assay.features.storage.storage import Storage
 from assay.web.pages import versions
@@ -58,7 +58,7 @@ def test_nothing_is_done_more_often_after_a_month_than_after_a_week(
     tmp_path: Path, counts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(versions, "LISTED", FEW // 2)  # so that there is more than one page
-    monkeypatch.setattr(listing, "_FOLDER_SETTLED_NS", 0)  # here nothing else changes
+    monkeypatch.setattr(folder_times, "SETTLED_NS", 0)  # here nothing else changes
     found: dict[str, list[dict[str, int]]] = {name: [] for name in COUNTED}
     sizes: dict[str, list[int]] = {name: [] for name in COUNTED}
     for days in (FEW, MANY):

@@ -1,6 +1,6 @@
 """What `assay doctor` says of a sensor that is stopped or stuck, of what waits although it runs, and of history for ever."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,8 +20,11 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 
 from assay.assets.dagster import attention
+from assay.assets.dagster.definitions import definitions_of
+from assay.assets.dagster.jobs import job_name
 from assay.assets.dagster.materialize import open_instance
 from assay.assets.dagster.run_requests import Asked, write_memory
+from assay.assets.declarations import BrokenModule
 from assay.diagnosis import diagnose
 from assay.errors import AssayError
 from assay.store import open_store
@@ -110,6 +113,27 @@ def test_what_waits_although_the_sensor_runs_is_a_backlog(shop: Any, daemon: Dae
     shop.drop(1, b"", "later.csv")
     shop.run()
     assert backlog(NOW) == "nothing waits; 1 refused batch stays refused (`assay status`)", "which is another finding"
+
+
+def test_what_failed_and_is_still_to_be_made_is_named_with_its_reason(shop: Any, daemon: Daemon) -> None:
+    def backlog(broken: Sequence[BrokenModule] = ()) -> str:
+        steps = shop.steps if not broken else ()
+        return attention.backlog(daemon.instance, steps, shop.env, "shop", NOW, broken=broken)
+
+    shop.drop(4, shop.csv(4, 1.0))
+    job = definitions_of(shop.steps).resolve_job_def(job_name(shop.steps[0]))
+    chosen = frozenset(dg.AssetKey(table.split("/")) for table in ("raw/orders", "clean/orders"))
+    tags = {"dagster/partition": shop.day(4)}
+    run = daemon.instance.create_run_for_job(job, asset_selection=chosen, tags=tags)
+    daemon.instance.report_run_failed(run, "The code location is gone.")
+    said = rf"1 run failed and is still to be made, the latest clean/orders and 1 more of 2026-03-04 \(run {run.run_id[:8]}\): "
+    with pytest.raises(AssayError, match=rf"{said}.*The code location is gone\. Next: when that is put right"):
+        backlog()
+    broken = BrokenModule("shop.orders", "line 3: invalid syntax. Correct it.")
+    with pytest.raises(AssayError, match=rf"{said}.* shop\.orders cannot be loaded: line 3: invalid syntax\. Correct"):
+        backlog([broken])
+    shop.run()
+    assert backlog() == "nothing waits"
 
 
 def test_history_that_nothing_removes_is_named(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:

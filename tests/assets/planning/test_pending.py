@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 
 import assay
-from assay.assets.planning.pending import Waiting, summarised, waiting_steps
+from assay.assets.planning.pending import Waiting, lacking_steps, summarised, waiting_steps
+from assay.assets.planning.plan import planned_runs
 from assay.assets.steps.step import NotReady, Resources, Step, available, execute, require
+from assay.assets.steps.watched import Concern, Watched
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.transaction import Transaction
 
@@ -58,9 +60,9 @@ class Upstreams:
 
         return Step((table,), prepare, compute, "1", reads=reads, partitioning=DAYS, **more)
 
-    def run(self) -> None:
-        for key in (MONDAY, TUESDAY):
-            for step in self.steps[:-1]:
+    def run(self, *keys: str) -> None:
+        for key in keys or (MONDAY, TUESDAY):
+            for step in [step for step in self.steps if step.partitioning.is_partitioned]:
                 try:
                     execute(step, self.env, key)
                 except (NotReady, ValueError):
@@ -96,4 +98,35 @@ def test_what_was_delivered_and_not_taken_is_told_from_what_did_not_arrive(upstr
 def test_lines_for_people_name_each_cause_once() -> None:
     of = [Waiting(f"features/{name}", day, "clean/b", "late.", False) for day in "12" for name in "xy"]
     assert summarised(of) == [f"features/x, features/y {day} wait for clean/b (late)" for day in "12"]
-    assert summarised(of, 1) == ["1 more wait", "features/x, features/y 2 wait for clean/b (late)"]
+    assert summarised(of, 1) == ["features/x, features/y 2 wait for clean/b (late)", "and 1 more waits"]
+
+
+def test_every_day_that_waited_at_the_last_plan_is_counted_and_not_only_the_last_ones(tmp_path: Path) -> None:
+    store = assay.open(lake=str(tmp_path / "lake"), home=str(tmp_path))
+    made = Upstreams(store.env())
+    made.steps = tuple(replace(step, watched=Watched(dict.fromkeys(step.reads, Concern()))) for step in made.steps[:-2])
+    days = [f"2026-03-{number:02d}" for number in range(2, 10)]
+    made.delivered = {"a": set(days), "b": {days[0], days[-1]}}
+    for key in days:
+        made.run(key)
+    assert [*planned_runs(made.steps, made.env)] == []
+    for env in (made.env, store.env(recording=False)):
+        waits = waiting_steps(made.steps, env, latest=3)
+        assert [one.partition for one in waits] == days[1:-1]
+        assert waits == waiting_steps(made.steps, env)
+        assert summarised(waits)[-1] == "and 1 more waits"
+
+
+def test_a_missing_setting_is_named_before_a_run_fails_of_it(upstreams: Upstreams) -> None:
+    env = upstreams.env
+    upstreams.delivered["b"].add(TUESDAY)
+    first, source, *others = upstreams.steps
+    steps = [first, replace(source, lacks=lambda env: "b cannot be read. Set ASSAY_B."), *others]
+    assert lacking_steps(steps, env) == {"raw/b": "b cannot be read. Set ASSAY_B."}
+    both, _ = waiting_steps(steps, env)
+    assert (both.waits_for, both.because, both.delivered) == ("clean/b", "b cannot be read. Set ASSAY_B.", True)
+
+    def broken(env: Resources) -> str:
+        raise ValueError("a reader's own fault")
+
+    assert lacking_steps([replace(source, lacks=broken)], env) == {}, "running it says what is wrong"

@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from assay.assets import Files, Source
-from assay.assets.sources import Delivery, DeliveryError, delivered_partitions, read_delivery, scan_partition
+from assay.assets.sources import Delivery, DeliveryError, read_delivery
+from assay.assets.sources.landing.listing import partitions_in
+from assay.assets.sources.landing.places import places_of
+from assay.assets.sources.landing.scan import scan_partition
 from assay.assets.sources.source import unread
 from assay.checks import Contract, Field, Timestamp
 from assay.errors import AssayError
@@ -12,6 +15,7 @@ from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
 
 PATTERN = "tickets/{day}/*"
+PLACES = places_of(PATTERN, Partitioning.daily("2026-09-01"))
 DAY = "2026-09-01"
 
 
@@ -25,17 +29,17 @@ def _land(root: Path, path: str, content: bytes = b"a,b\n1,2\n") -> Path:
 def test_a_day_is_its_finished_files_by_path_with_their_digests(tmp_path: Path) -> None:
     for name in ("b.csv", "a.jsonl", ".hidden.csv", "c.csv.part", "d.tmp", "notes.txt", "sub/e.csv"):
         _land(tmp_path, f"tickets/{DAY}/{name}", name.encode())
-    found = scan_partition(tmp_path, PATTERN, DAY, (".csv", ".jsonl"))
+    found = scan_partition(tmp_path, PLACES, DAY, (".csv", ".jsonl"))
     assert [delivery.path for delivery in found] == [f"tickets/{DAY}/a.jsonl", f"tickets/{DAY}/b.csv"]
     assert found[1].sha256 == hashlib.sha256(b"b.csv").hexdigest()
     assert (found[1].size, found[1].partition, found[1].revision, found[1].superseded_by) == (5, DAY, 0, None)
-    assert [delivery.path.rpartition("/")[2] for delivery in scan_partition(tmp_path, PATTERN, DAY)][-1] == "notes.txt"
+    assert [delivery.path.rpartition("/")[2] for delivery in scan_partition(tmp_path, PLACES, DAY)][-1] == "notes.txt"
 
 
 def test_the_highest_revision_supersedes_the_others_by_number_not_by_name(tmp_path: Path) -> None:
     for name in ("a.csv", "a.r2.csv", "a.r10.csv", "a.jsonl", "b.r1.csv", "c.r0.csv"):
         _land(tmp_path, f"tickets/{DAY}/{name}")
-    found = {Path(d.path).name: (d.revision, d.superseded_by) for d in scan_partition(tmp_path, PATTERN, DAY)}
+    found = {Path(d.path).name: (d.revision, d.superseded_by) for d in scan_partition(tmp_path, PLACES, DAY)}
     last = f"tickets/{DAY}/a.r10.csv"
     assert found == {
         "a.csv": (0, last),
@@ -58,11 +62,11 @@ def test_delivered_are_the_partitions_that_have_files(tmp_path: Path) -> None:
     ):
         _land(tmp_path, f"tickets/{path}")
     daily = Partitioning.daily("2026-09-01")
-    assert delivered_partitions(tmp_path, PATTERN, daily) == ["2026-09-01", "2026-09-02"]
-    assert delivered_partitions(tmp_path, "tickets/{partition}/*", daily) == ["2026-09-01", "2026-09-02"]
-    assert delivered_partitions(tmp_path, PATTERN, Partitioning.daily("2026-09-02")) == ["2026-09-02"]
-    assert delivered_partitions(tmp_path, PATTERN, Partitioning.static("y", "x")) == ["x"]
-    assert delivered_partitions(tmp_path / "nowhere", PATTERN, daily) == []
+    assert partitions_in(tmp_path, PLACES) == ["2026-09-01", "2026-09-02"]
+    assert partitions_in(tmp_path, places_of("tickets/{partition}/*", daily)) == ["2026-09-01", "2026-09-02"]
+    assert partitions_in(tmp_path, places_of(PATTERN, Partitioning.daily("2026-09-02"))) == ["2026-09-02"]
+    assert partitions_in(tmp_path, places_of("tickets/{key}/*", Partitioning.static("y", "x"))) == ["x"]
+    assert partitions_in(tmp_path / "nowhere", places_of(PATTERN, daily)) == []
 
 
 def test_files_in_a_folder_that_is_no_partition_are_named_with_what_is_expected(tmp_path: Path) -> None:
@@ -87,27 +91,28 @@ def test_files_in_a_folder_that_is_no_partition_are_named_with_what_is_expected(
     [
         "tickets/*",
         "tickets/{day}",
-        "tickets/x{day}/*",
         "{a}/{day}/*",
-        "{day}/{partition}/*",
+        "tickets//{day}/*",
+        "{day}/orders",
+        "tickets/{day}/",
         "/etc/{day}/*",
         "../{day}/*",
     ],
 )
 def test_a_pattern_without_a_component_for_the_partition_is_refused(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(AssayError, match="landing"):
-        delivered_partitions(tmp_path, pattern, Partitioning.daily("2026-09-01"))
+        partitions_in(tmp_path, places_of(pattern, Partitioning.daily("2026-09-01")))
 
 
 @pytest.mark.parametrize("key", ["../../etc", "a/b", ".", ""])
 def test_a_partition_names_one_folder(tmp_path: Path, key: str) -> None:
-    with pytest.raises(AssayError, match="cannot be a partition"):
-        scan_partition(tmp_path, PATTERN, key)
+    with pytest.raises(AssayError, match="is not a key of daily partitions"):
+        scan_partition(tmp_path, PLACES, key)
 
 
 def test_content_is_what_was_scanned_or_an_error(tmp_path: Path) -> None:
     file = _land(tmp_path, f"tickets/{DAY}/a.csv")
-    (delivery,) = scan_partition(tmp_path, PATTERN, DAY)
+    (delivery,) = scan_partition(tmp_path, PLACES, DAY)
     assert delivery.content() == b"a,b\n1,2\n"
     file.write_bytes(b"a,b\n1,3\n")
     with pytest.raises(DeliveryError, match="changed while it was being read"):

@@ -8,8 +8,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from assay.assets.sources.deliveries import Delivery, DeliveryError, scan_partition
+from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.dispatch import LARGEST_SMALL, delivery_blocks, read_delivery
+from assay.assets.sources.landing.places import places_of
+from assay.assets.sources.landing.scan import scan_partition
+from assay.features.tables.partitioning import Partitioning
 
 CSV = "id,text\n" + "".join(f"{number},text {number * 7919 % 1000} of some length\n" for number in range(20_000))
 JSON_LINES = "".join(json.dumps({"id": number, "text": f"é {number}"}) + "\n" for number in range(100))
@@ -83,7 +86,7 @@ def test_files_of_any_case_are_taken_and_of_no_reader_refused(tmp_path: Path) ->
     for name in ("A.CSV", "b.Csv.gz", "c.csv"):
         (tmp_path / "in" / "2026-09-01").mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / "2026-09-01" / name).write_bytes(b"x")
-    taken = scan_partition(tmp_path, "in/{day}/*", "2026-09-01", (".csv",))
+    taken = scan_partition(tmp_path, places_of("in/{day}/*", Partitioning.daily("2026-09-01")), "2026-09-01", (".csv",))
     assert [delivery.path.rpartition("/")[2] for delivery in taken] == ["A.CSV", "c.csv"]
     with pytest.raises(DeliveryError, match=r"no reader knows; deliver one of \.csv, .* with \.gz"):
         read_delivery(delivered("a.xlsx", b"x"), b"x")

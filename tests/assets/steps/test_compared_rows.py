@@ -382,9 +382,12 @@ def test_a_source_that_was_read_by_a_cursor_may_be_compared_from_now_on(people: 
 
 
 def test_a_table_rests_between_two_looks(people: Any, database: Any) -> None:
-    whole = 'mode="snapshot"'
-    people.redeclare(lambda text: text.replace(whole, f"{whole}, every=timedelta(hours=1)"))
-    people.redeclare(lambda text: text.replace("import polars as pl", "from datetime import timedelta\n\nimport polars as pl", 1))
+    hour = "from datetime import timedelta\n\nimport polars as pl"
+    people.redeclare(
+        lambda text: text.replace('mode="snapshot"', 'mode="snapshot", every=timedelta(hours=1)').replace(
+            "import polars as pl", hour, 1
+        )
+    )
     database(insert("Ada", "London"))
     people.run()
     database(insert("Bob", "Rome"))

@@ -1,6 +1,7 @@
 """A raw step names everything that it does not read, and so does what looks at the landing folder without running anything."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from assay.assets.sources.source import Files, Source, outside
 from assay.assets.steps.raw import raw_step, unread_of
 from assay.assets.steps.step import NotReady, Resources, execute
 from assay.checks import Contract, Field, Timestamp
+from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import CheckResult
 
@@ -105,3 +107,60 @@ def test_what_comes_later_is_named_by_the_next_plan(env: Resources) -> None:
     assert outside(sales, env.settings) == (
         "sales: what lies in sales/2026-08-31/ is not read: its partitions go from 2026-09-01."
     )
+
+
+bills = Source(
+    "bills",
+    Files("shop/bills_{day}*", (".csv",)),
+    Sales,
+    ("id",),
+    "at",
+    partitioning=Partitioning.daily("2026-09-01"),
+)
+
+
+def test_files_of_many_days_and_sources_in_one_folder_are_read_corrected_or_named(env: Resources) -> None:
+    def drop(name: str, key: str) -> None:
+        file = env.settings.landing_path / "shop" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"id,at\n{key},2026-09-24T09:00:00Z\n")
+
+    refunds = replace(bills, name="refunds", reader=Files("shop/refunds_{day:%Y%m%d}.csv", (".csv",)))
+    steps = [raw_step(bills), raw_step(refunds)]
+    drop("bills_2026-09-24.csv", "first")
+    drop("bills_2026-09-24_south.csv", "south")
+    drop("bills_2026-09-25.csv", "next")
+    drop("bills_2026-09-24.txt", "other")
+    drop("refunds_20260924.csv", "refund")
+    drop("refunds_2026-09-24.csv", "misnamed")
+    drop("bills_2026-08-31.csv", "early")
+    planned = sorted((step.outputs[0], run.partition) for run in planned_runs(steps, env) for step in run.steps)
+    assert planned == [("raw/bills", DAY), ("raw/bills", "2026-09-25"), ("raw/refunds", DAY)]
+    result: Any = execute(steps[0], env, DAY)
+    (unread,) = (one for one in result.done.checks if one.name == "unread")
+    assert (unread.passed, unread.message) == (
+        False,
+        "1 thing lies there and is not read: shop/bills_2026-09-24.txt (its suffix is not among the source's: .csv).",
+    )
+    drop("bills_2026-09-24.r1.csv", "corrected")
+    execute(steps[0], env, DAY)
+    execute(steps[0], env, "2026-09-25")
+    execute(steps[1], env, DAY)
+    rows = env.lake.table("raw/bills").scan().select("partition_key", "id").collect().rows()
+    assert sorted(rows) == [(DAY, "corrected"), (DAY, "south"), ("2026-09-25", "next")]
+    assert env.lake.table("raw/refunds").scan().collect()["id"].to_list() == ["refund"]
+    assert list(planned_runs(steps, env)) == []
+    assert unread_of([bills, refunds], env) == [
+        "bills: 2 things lie there and are not read: shop/bills_2026-09-24.txt (its suffix is not among the source's: .csv); "
+        "shop/refunds_2026-09-24.csv (it says no partition: write it like shop/bills_2026-09-01*).",
+        "refunds: 1 thing lies there and is not read: shop/refunds_2026-09-24.csv (it says no partition: write it like "
+        "shop/refunds_20260901.csv).",
+    ]
+    assert outside(bills, env.settings) == (
+        "bills: what lies in shop/bills_2026-08-31.csv is not read: its partitions go from 2026-09-01."
+    )
+
+
+def test_a_pattern_that_does_not_say_the_partition_is_refused_where_it_is_declared() -> None:
+    with pytest.raises(AssayError, match=r"Source 'bills': 'shop/bills_\{month\}\.csv' does not say of which day"):
+        replace(bills, reader=Files("shop/bills_{month}.csv", (".csv",)))

@@ -11,6 +11,7 @@ import pandera.polars as pa
 import polars as pl
 
 from assay.checks import ColumnsError, Contract, Field, validate, validate_spilled
+from assay.checks.contract.written_form import OPTIONS
 from assay.errors import AssayError
 
 #: Positions of the rows that do not meet the contract, or: the batch as a whole does not, the delivery's columns do not, the
@@ -20,7 +21,7 @@ BATCH, DELIVERY, CONTRACT, UNKNOWN, CANNOT_SAY = "batch", "delivery", "contract"
 Columns = Mapping[str, tuple[Any, Mapping[str, Any]]]
 
 _BEYOND_PANDERA = {"key", "exists_in", "canonical_unique", "not_empty", "no_email", "no_card_number", "naive_utc"}
-_BEYOND_PANDERA |= {"required_if", "sequence", "per", "format", "normal"}
+_BEYOND_PANDERA |= {"required_if", "sequence", "per", "format", "normal", *OPTIONS}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +84,8 @@ def by_assay(case: Case, folder: Path | None = None) -> tuple[Verdict, list[Any]
 @cache
 def by_pandera(case: Case) -> Verdict:
     """The verdict of `validate(lazy=True)`; with `drop` the rows that it drops."""
-    if case.given or any(_BEYOND_PANDERA & options.keys() for _, options in case.columns.values()):
+    options = [case.config.keys(), *(options.keys() for _, options in case.columns.values())]
+    if case.given or any(_BEYOND_PANDERA & names for names in options):
         return CANNOT_SAY
     batch = case.data.with_columns(_position=pl.int_range(pl.len())) if case.drop else case.data
     with warnings.catch_warnings():

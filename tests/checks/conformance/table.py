@@ -4,7 +4,7 @@ from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.checks.conformance import frames, texts, types, values
+from tests.checks.conformance import forms, frames, texts, types, values
 from tests.checks.conformance.case import CANNOT_SAY, Case, by_assay, by_pandera, shown
 from tests.checks.conformance.differences import CHOICE, COARSE, DIFFERENCES, SILENT
 
@@ -12,6 +12,7 @@ AREAS: dict[str, list[Case]] = {
     "Values and built-in checks": values.CASES,
     "Text": texts.CASES,
     "Types": types.CASES,
+    "Declared forms of texts": forms.CASES,
     "Frames, keys, custom checks": frames.CASES,
 }
 CASES = [case for cases in AREAS.values() for case in cases]

@@ -158,7 +158,27 @@ class Unlimited(Contract):
         quarantine = QuarantineLimits(block=None)
 
 
+class Forms(Contract):
+    name: str = Field()
+    number: int = Field(thousands="'", currency="CHF")
+    amount: float = Field(nullable=True, negative="parentheses")
+    ratio: float = Field(decimal=".", thousands="", missing=(), percent=True)
+    day: pl.Date = Field(date_format="%m/%d/%y", missing='say "-"')
+    flag: bool = Field()
+    clock: pl.Time = Field(time_format="%I:%M %p")
+    at: Timestamp = Field(datetime_format="%d.%m.%Y %H:%M %z")
+
+    class Config(Contract.Config):
+        decimal = ","
+        thousands = "."
+        date_format = "%d.%m.%Y"
+        true_values = "ja"
+        false_values = ("nein", "n\\a")
+        missing: ClassVar = ["", "-"]
+
+
 CONTRACTS = [
+    Forms,
     Numbers,
     Times,
     Texts,
@@ -252,6 +272,12 @@ def test_every_type_is_among_them() -> None:
         "Map",
     }
     assert {kind.__name__ for kind in known - kinds - {pl.DataType}} <= unsupported
+
+
+def test_the_form_of_all_columns_is_written_once() -> None:
+    text, source = to_odcs(Forms), to_source(Forms)
+    assert text.count("assay.decimal") == text.count("assay.false_values") + 1 == 2
+    assert (source.count("decimal = "), source.count("decimal=")) == (1, 1)
 
 
 def test_an_imported_contract_works() -> None:

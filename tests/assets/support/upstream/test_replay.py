@@ -15,8 +15,10 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from assay.assets.sources.deliveries import delivered_partitions, scan_partition
 from assay.assets.sources.dispatch import read_delivery
+from assay.assets.sources.landing.listing import partitions_in
+from assay.assets.sources.landing.places import places_of
+from assay.assets.sources.landing.scan import scan_partition
 from assay.assets.support.upstream import Summary, replay
 from assay.errors import AssayError
 from assay.features import Partitioning
@@ -162,10 +164,10 @@ def test_exactly_the_planted_ticket_rows_break_exactly_their_rule(upstream: Upst
 
 def test_the_readers_find_the_same_records(upstream: Upstream) -> None:
     for source in ("tickets", "card_events"):
-        pattern = source + "/{day}/*"
+        places = places_of(source + "/{day}/*", Partitioning.daily("2026-01-01"))
         found: dict[str, list[Row | str]] = {}
-        for day in delivered_partitions(upstream.landing, pattern, Partitioning.daily("2026-01-01")):
-            for delivery in scan_partition(upstream.landing, pattern, day):
+        for day in partitions_in(upstream.landing, places):
+            for delivery in scan_partition(upstream.landing, places, day):
                 if delivery.path in upstream.files:
                     assert delivery.superseded_by is None
                     frame = read_delivery(delivery, delivery.content())

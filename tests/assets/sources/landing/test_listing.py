@@ -14,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assay.assets.sources import listing
-from assay.assets.sources.deliveries import DeliveryError, delivered_partitions, files_of
+from assay.assets.sources.deliveries import DeliveryError
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.files import Files
-from assay.assets.sources.listing import Delivered, by_marks, delivered_since
+from assay.assets.sources.landing import folder_times, listing
+from assay.assets.sources.landing.folders import files_of
+from assay.assets.sources.landing.listing import Delivered, by_marks, delivered_since, partitions_in
+from assay.assets.sources.landing.places import places_of
 from assay.assets.sources.reader import Reading
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
@@ -42,20 +44,15 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is listed: "" for the folder of the partitions, and partitions."""
+    """The folders that are listed, below that of the partitions, which is ""."""
     found: list[str] = []
-    real, partitions = listing._Look._listed, listing._Look._partitions
+    real = listing._Look._listed
 
-    def a_partition(look: Any, key: bytes) -> Any:
-        found.append(os.fsdecode(key))
-        return real(look, key)
+    def a_folder(look: Any, folder: bytes, states: Any) -> Any:
+        found.append(os.fsdecode(folder).removeprefix("."))
+        return real(look, folder, states)
 
-    def all_partitions(look: Any) -> Any:
-        found.append("")
-        return partitions(look)
-
-    monkeypatch.setattr(listing._Look, "_listed", a_partition)
-    monkeypatch.setattr(listing._Look, "_partitions", all_partitions)
+    monkeypatch.setattr(listing._Look, "_listed", a_folder)
     return found
 
 
@@ -67,7 +64,7 @@ def put(root: Path, path: str, content: str = "a,b\n1,2\n") -> Path:
 
 
 def look(root: Path, before: bytes = b"", pattern: str = PATTERNS[0]) -> Delivered:
-    return delivered_since(root, pattern, DAILY, before)
+    return delivered_since(root, places_of(pattern, DAILY), before)
 
 
 def test_what_is_the_same_is_not_listed_and_what_has_changed_is_found(
@@ -167,13 +164,13 @@ def test_a_folder_behind_a_link_or_on_another_file_system_is_listed_each_time(
     (aside / "a.csv").write_text("1")
     later()
     listed.clear()
-    assert look(tmp_path, seen, pattern).changed == {DAYS[1]} and listed == [DAYS[1]]
-    monkeypatch.setattr(listing, "_KEEPS_TIMES", frozenset({"nfs"}))
-    listing._keeps_times.cache_clear()
+    assert look(tmp_path, seen, pattern).changed == {DAYS[1]} and listed == [f"{DAYS[1]}/link", f"{DAYS[1]}/link/y"]
+    monkeypatch.setattr(folder_times, "KEEPS_TIMES", frozenset({"nfs"}))
+    folder_times.keeps_times.cache_clear()
     seen = look(tmp_path).seen
     listed.clear()
-    assert look(tmp_path, seen).changed == frozenset() and listed == ["", *DAYS[:2]]
-    listing._keeps_times.cache_clear()
+    assert look(tmp_path, seen).changed == frozenset() and sorted(listed) == ["", *DAYS[:2]]
+    folder_times.keeps_times.cache_clear()
 
 
 def test_a_file_that_is_renamed_while_its_folder_is_listed_takes_nothing_else_with_it(
@@ -182,16 +179,16 @@ def test_a_file_that_is_renamed_while_its_folder_is_listed_takes_nothing_else_wi
     put(tmp_path, f"{DAYS[0]}/a.csv")
     upload = put(tmp_path, f"{DAYS[0]}/b.csv")
     later()
-    real = listing._is_file
+    real = listing._kind
 
-    def then_renamed(entry: Any) -> bool | None:
-        is_file = real(entry)
+    def then_renamed(entry: Any) -> str:
+        kind = real(entry)
         if entry.name == upload.name:
             upload.rename(upload.with_suffix(".done"))
-        return is_file
+        return kind
 
     with monkeypatch.context() as patch:
-        patch.setattr(listing, "_is_file", then_renamed)
+        patch.setattr(listing, "_kind", then_renamed)
         first = look(tmp_path)
     assert first.changed == first.unsettled == {DAYS[0]}
     later()
@@ -258,7 +255,7 @@ def test_a_day_that_cannot_be_read_is_reported_alone(later: Callable[..., None],
                 closed_day = look(root, before, pattern)
                 assert closed_day.changed == {DAYS[0]} | (set() if before else {DAYS[1]})
             assert look(root, closed_day.seen, pattern).unsettled == {DAYS[0]}, "it is reported at each look"
-            assert delivered_partitions(root, pattern, DAILY) == DAYS[:2]
+            assert partitions_in(root, places_of(pattern, DAILY)) == DAYS[:2]
             with pytest.raises(DeliveryError) as problem:
                 Files(pattern, (".csv",)).deliveries(reading)
         assert str(problem.value) == (
@@ -278,11 +275,60 @@ def test_marks_of_another_reader_are_compared() -> None:
     assert by_marks({"a": "1"}, b"damaged").changed == {"a"}
 
 
+FLAT = ("in/orders_{day}.csv", "in/{day:%Y%m}/*_{day}*.csv", "in/**/{day}.csv")
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.sampled_from(FLAT), st.integers(0, 2**32), st.lists(st.booleans(), min_size=5, max_size=25))
+def test_whatever_happens_to_files_that_say_their_day_is_found(
+    tmp_path_factory: pytest.TempPathFactory, later: Callable[..., None], pattern: str, seed: int, passing: list[bool]
+) -> None:
+    root, chance = tmp_path_factory.mktemp("landing"), random.Random(seed)
+    (root / "in").mkdir()
+    places = places_of(pattern, DAILY)
+    seen, before = look(root, pattern=pattern).seen, _brute_force(root, pattern)
+    for passes in passing:
+        for _ in range(chance.randrange(3)):
+            day = chance.choice(DAYS)
+            example = (
+                places.example(day).replace("**/", chance.choice(["", "x/", "x/y/"])).replace("*", chance.choice("ab"))
+            )
+            name = example.removeprefix("in/").replace(".csv", chance.choice([".csv", ".csv", ".r1.csv", ".CSV"]))
+            files = sorted(path for path in (root / "in").rglob("*") if path.is_file())
+            match chance.randrange(6):
+                case 0 if files:
+                    chance.choice(files).unlink()
+                case 1 if files:
+                    chance.choice(files).rename(root / "in" / "aside.csv")
+                case 2 if files and files[0].parent != root / "in":
+                    shutil.rmtree(files[0].parent)
+                case 3 if files:
+                    chance.choice(files).write_text(chance.choice(["4", "5"]))
+                case _:
+                    put(root, name, chance.choice(["1", "2", "33"]))
+        if passes:
+            later()
+        found, now = look(root, seen, pattern), _brute_force(root, pattern)
+        assert {day for day in DAYS if now[day] and now[day] != before[day]} <= found.changed
+        assert found.changed <= {day for day in DAYS if now[day]}
+        if passes:
+            assert found.unsettled == frozenset()
+        seen, before = found.seen, now
+    later()
+    seen = look(root, seen, pattern).seen
+    assert look(root, seen, pattern) == Delivered(seen, frozenset()), "what is the same is not looked at"
+
+
 def _brute_force(root: Path, pattern: str) -> dict[str, list[tuple[Any, ...]]]:
     """The files of each partition, by all that tells them apart."""
     found = {}
     for day in DAYS:
-        stats = [(file, file.stat()) for file in files_of(root, pattern, day)]
+        stats = [(file, file.stat()) for file in files_of(root, places_of(pattern, DAILY), day)]
         found[day] = sorted((file, s.st_size, s.st_mtime_ns, s.st_ino) for file, s in stats)
     return found
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assay.assets.sources.deliveries import scan_partition
 from assay.assets.sources.files import Files
-from assay.assets.sources.leftovers import Leftover, described, left_in
+from assay.assets.sources.landing.leftovers import Leftover, described, left_in
+from assay.assets.sources.landing.places import places_of
+from assay.assets.sources.landing.scan import scan_partition
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
@@ -51,10 +52,14 @@ def test_everything_that_matches_is_read_hidden_or_named(
     pattern = f"in/{{day}}/{rest}"
     top = root / "in" / DAY
     matching = {
-        str(path.relative_to(root)) for path in top.glob(rest) if not path.name.startswith(".") and path.is_file()
+        str(path.relative_to(root))
+        for path in top.glob(rest.removesuffix(".csv"))
+        if not path.name.startswith(".") and path.is_file()
     }
-    read = {delivery.path for delivery in scan_partition(root, pattern, DAY, SUFFIXES)}
-    left = {one.path for one in left_in(root, pattern, DAY, SUFFIXES)}
+    if rest.endswith(".csv"):  # in whatever case, and what will be one
+        matching = {path for path in matching if path.lower().removesuffix(".part").endswith(".csv")}
+    read = {delivery.path for delivery in scan_partition(root, places_of(pattern, DAILY), DAY, SUFFIXES)}
+    left = {one.path for one in left_in(root, places_of(pattern, DAILY), DAY, SUFFIXES)}
     named = {path.encode(errors="surrogateescape").decode(errors="backslashreplace") for path in matching}
     unfinished = {path for path in named if path.endswith((".part", ".tmp"))}
     of_files = {path for path in left if not path.endswith("/")}

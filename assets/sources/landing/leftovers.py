@@ -1,0 +1,196 @@
+"""What lies where a source looks for its files and is not read: each thing, and why.
+
+Whatever matches a source's pattern is a delivery, or is named here. Hidden files are neither.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.assets.sources.deliveries import FolderError
+from assay.assets.sources.file_names import UNFINISHED, has_suffix, may_be_delivery
+from assay.assets.sources.landing.folders import entries_of, has_files, placed_names
+from assay.assets.sources.landing.listing import delivered_since, names_in
+from assay.assets.sources.landing.places import Places
+from assay.errors import AssayError, plural
+
+_FEW = 3
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file or folder that is not read: its path below the landing folder, and why, as the end of a sentence."""
+
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.why})"
+
+
+def left_in(landing: Path, places: Places, key: str, suffixes: Sequence[str]) -> list[Leftover]:
+    """What lies in the places of a partition's files and is not read, sorted by path. A folder that cannot be read has nothing:
+    reading the partition says so."""
+    try:
+        names = list(entries_of(landing, places, key))
+    except FolderError:
+        return []
+    return sorted(left_among(places, suffixes, names), key=lambda one: one.path)
+
+
+def left_among(places: Places, suffixes: Sequence[str], names: Iterable[tuple[str, bool]]) -> list[Leftover]:
+    """Those of the names in the places of a source's files (each with whether it is a folder's) that are not read.
+
+    Args:
+        places: The source's.
+        suffixes: What the source takes; empty: everything.
+        names: Paths relative to `places.top`.
+    """
+    found: list[Leftover] = []
+    for name, is_folder in names:
+        shown = _shown(places, name)
+        base = name.rpartition("/")[2]
+        if base.startswith("."):
+            continue
+        if is_folder:
+            advice = f"to read what is in it, end the pattern {places.pattern!r} with /**/*"
+            found.append(Leftover(f"{shown}/", f"a folder: {advice}"))
+        elif base.lower().endswith(UNFINISHED):
+            found.append(Leftover(shown, "not finished, as its suffix says"))
+        elif not has_suffix(base, suffixes):
+            found.append(Leftover(shown, f"its suffix is not among the source's: {', '.join(suffixes)}"))
+    return found
+
+
+def misnamed_files(landing: Path, places: Places, suffixes: Sequence[str]) -> list[Leftover]:
+    """The files beside those of partitions of which nobody knows the partition: their names do not say it as the pattern does,
+    or they lie beside the folders that say it."""
+    return [
+        Leftover(_shown(places, path), f"it says no partition: write it like {_example(places)}")
+        for path, is_folder in _misplaced(landing, places, suffixes)
+        if not is_folder
+    ]
+
+
+def unplaced_folders(landing: Path, places: Places, suffixes: Sequence[str] = ()) -> list[str]:
+    """Folders with files of the pattern whose names say no partition, so that nobody reads them."""
+    return [f"{places.top}{path}" for path, is_folder in _misplaced(landing, places, suffixes) if is_folder]
+
+
+def why_unplaced(places: Places, folder: str) -> str:
+    """Why such a folder is not read, and how its name is to be written."""
+    name, at = folder.rpartition("/")[2], folder.count("/") - places.top.count("/")
+    if places.depth is not None and places.components[at].is_key:
+        try:
+            places.partitioning.require(name)
+        except AssayError as problem:
+            return str(problem)
+    return f"{name!r} says no partition of the {places.partitioning}: write it like {_example(places)}."
+
+
+def outside_of(landing: Path, places: Places) -> list[str]:
+    """Folders with files, or files, whose names say partitions before the start or after the end, in order. Of many folders only
+    the first and the last few are looked into."""
+    placed = [
+        (key, path, states)
+        for path, states in _placed(landing, places)
+        if (key := places.key_of(path)) is not None and not places.partitioning.contains(key)
+    ]
+    placed.sort(key=lambda one: one[:2])
+    few = {path for _, path, _ in [*placed[:_FEW], *placed[-_FEW:]]}
+    return [
+        f"{places.top}{path}"
+        for _, path, states in placed
+        if not states or path not in few or has_files(landing, places, path, states)
+    ]
+
+
+def _placed(landing: Path, places: Places) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The folders that are of one partition each, with what may come next in them, or the files, with nothing."""
+    if places.depth is None:
+        yield from ((name, ()) for name, is_folder in names_in(delivered_since(landing, places).seen) if not is_folder)
+        return
+    todo = [("", places.start)]
+    while todo:
+        folder, states = todo.pop()
+        if folder.count("/") == places.depth - 1 and places.depth == len(places.components):
+            for names in placed_names(landing, places, folder).values():
+                yield from ((folder + name, ()) for name in names if may_be_delivery(name))
+            continue
+        for entry in _entries(landing / places.top / folder):
+            deeper = places.entered(states, entry.name)
+            if deeper and places.leads(folder + entry.name) and _is_folder(entry):
+                if folder.count("/") == places.depth - 1:
+                    yield folder + entry.name, deeper
+                else:
+                    todo.append((f"{folder}{entry.name}/", deeper))
+
+
+def _misplaced(landing: Path, places: Places, suffixes: Sequence[str]) -> list[tuple[str, bool]]:
+    """What lies where a name should say the partition, and says none; and whether it is a folder."""
+    last = len(places.components) - 1
+    found = list[tuple[str, bool]]()
+    todo = [("", places.start)]
+    while todo:
+        folder, states = todo.pop()
+        folders = [at + 1 for at in states if at < last and places.components[at].is_placed]
+        says = last in states and places.components[last].is_placed
+        for entry in _entries(landing / places.top / folder):
+            path, name = folder + entry.name, entry.name
+            if name.startswith("."):
+                continue
+            if _is_folder(entry):
+                deeper = places.entered(states, name, is_link=entry.is_symlink())
+                if deeper and places.leads(path):
+                    todo += [(f"{path}/", deeper)] if places.depth is None or path.count("/") < places.depth - 1 else []
+                elif folders and has_files(landing, places, path, folders, suffixes):
+                    found.append((path, True))
+            elif says:
+                placed = places.takes(states, name) and places.key_of(path) is not None
+                found += [] if placed or not may_be_delivery(name) else [(path, False)]
+            elif folders and suffixes and may_be_delivery(name) and has_suffix(name, suffixes):
+                found.append((path, False))
+    return sorted(found)
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """What is in a folder; nothing if it is not there, or cannot be read: reading its partitions says so."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link into a folder that cannot be read
+        return True
+
+
+def _shown(places: Places, path: str) -> str:
+    return os.fsencode(places.top + path).decode(errors="backslashreplace")
+
+
+def _example(places: Places) -> str:
+    return places.example(places.partitioning.start or places.partitioning.keys[0])
+
+
+def described(left: Sequence[Leftover]) -> str:
+    """One sentence, with each reason once; empty where nothing is left."""
+    if not left:
+        return ""
+    shown = sorted(left, key=lambda one: one.path)[:_SHOWN]
+    reasons: dict[str, list[str]] = {}
+    for one in shown:
+        reasons.setdefault(one.why, []).append(one.path)
+    texts = [f"{', '.join(paths)} ({why})" for why, paths in reasons.items()]
+    more = [f"and {len(left) - len(shown):,} more"] if len(left) > len(shown) else []
+    is_one = len(left) == 1
+    head = (
+        f"{plural(len(left), 'thing')} {'lies' if is_one else 'lie'} there and {'is' if is_one else 'are'} not read: "
+    )
+    return f"{head}{'; '.join([*texts, *more])}."
