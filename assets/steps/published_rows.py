@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Protocol
 
 import polars as pl
 
@@ -40,7 +41,7 @@ class Published:
     """
 
     source: Source
-    clean: TableState
+    state: TableState
     quarantine: TableState | None
     batch: str
     read: set[str] = field(default_factory=set)
@@ -57,7 +58,7 @@ class Published:
 
     def accepted(self, rule: SetRule, prints: pl.Series) -> pl.LazyFrame:
         """The clean rows of the partitions that may hold one of these keys."""
-        return self.clean.scan(self._partitions(self.clean, rule, prints))
+        return self.state.scan(self._partitions(self.state, rule, prints))
 
     def _out(self, rule: SetRule, wanted: pl.Series) -> list[pl.LazyFrame]:
         """Rows in quarantine. Those could stay that would be clean if it were not for this rule; where another row than the first
@@ -83,7 +84,7 @@ class Published:
 
     def _had(self, rule: SetRule) -> list[pl.Series]:
         """The keys of this batch as it was judged before."""
-        tables = [state for state in (self.clean, self.quarantine) if state is not None]
+        tables = [state for state in (self.state, self.quarantine) if state is not None]
         rows = [self._typed(state.scan([self.batch])) for state in tables if state.partitions([self.batch])]
         prints = [published_prints(rule, frame, self._columns).collect(engine="streaming") for frame in rows]
         return [frame.to_series().drop_nulls() for frame in prints]
@@ -120,11 +121,17 @@ class Published:
         return {column.name: column for column in compiled(self.source.contract).columns}
 
 
+class Accepted(Protocol):
+    """Other batches, of which clean rows alone are asked for."""
+
+    def accepted(self, rule: SetRule, prints: pl.Series) -> pl.LazyFrame: ...
+
+
 @dataclass(frozen=True, slots=True)
 class With:
     """Clean rows of other batches, and others that count as published: none of them gives way to a row that is released."""
 
-    published: Published | None
+    published: Accepted | None
     rows: pl.LazyFrame
 
     def having(self, rule: SetRule, prints: pl.Series) -> pl.LazyFrame:
