@@ -46,7 +46,16 @@ def in_console(settings: Settings, written: TableWrite) -> str:
     """The address of a version in the governance console. Without a setting it is one of the Dagster UI itself, whose server
     knows at each click where the console is: what is written today is read for years."""
     focus = quote(f"dataset:assay:{written.table}@{written.snapshot.version}")
-    return f"{settings.console_url.rstrip('/') or CONSOLE}/graph?focus={focus}"
+    return f"{_console(settings)}/graph?focus={focus}"
+
+
+def refused_in_console(settings: Settings, table: str) -> str:
+    """The address of the batches that a table refused, with the reasons and what to do."""
+    return f"{_console(settings)}/versions/{quote(table)}#refused"
+
+
+def _console(settings: Settings) -> str:
+    return settings.console_url.rstrip("/") or CONSOLE
 
 
 def table_schema(columns: Mapping[str, str], notes: Mapping[str, ColumnNote]) -> dg.TableSchema:
@@ -144,6 +153,8 @@ def verdict(
         metadata["quarantine_uri"] = dg.MetadataValue.path(quarantine.snapshot.uri)
         if settings is not None:
             metadata["quarantine_in_console"] = dg.MetadataValue.url(in_console(settings, quarantine))
+    if stopped and not published and settings is not None:
+        metadata["refused_in_console"] = dg.MetadataValue.url(refused_in_console(settings, check.table))
     if examples is not None:
         metadata["examples"] = dg.MetadataValue.md(markdown(examples))
     text = check.message if published or check.passed else f"{check.message.rstrip('.')}. Nothing was published."
