@@ -1,5 +1,6 @@
 """Drafts propose the form of texts with its evidence, and ask where the texts do not decide."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -19,7 +20,7 @@ def german(value: float) -> str:
     return f"{value:,.2f}".translate({ord(","): ".", ord("."): ","})
 
 
-def drafted(texts: list[str | None], name: str = "v") -> tuple[str, Column, Any]:
+def drafted(texts: Sequence[str | None], name: str = "v") -> tuple[str, Column, Any]:
     """The source, the column as the drafted contract has it, and the texts judged by it."""
     frame = pl.DataFrame({name: texts}, schema={name: pl.String})
     source = draft_contract(frame, "table")
