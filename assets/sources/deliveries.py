@@ -43,7 +43,7 @@ class Delivery:
 
     What is no file has `fetch` for its bytes (see `Delivery.of_bytes`), and may have its rows as a `frame` already.
     `handed_over` is how it came, where it came without a landing folder. `remark` is what people should know of it though it can
-    be used, without values.
+    be used, without values. `resume` is what its reader needs to go on from there: the commit keeps it, as `extra["resume"]`.
     """
 
     path: str
@@ -57,6 +57,7 @@ class Delivery:
     fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
     frame: pl.DataFrame | None = field(default=None, repr=False, compare=False)
     remark: str = field(default="", compare=False)
+    resume: str = field(default="", repr=False, compare=False)
 
     @classmethod
     def of_bytes(

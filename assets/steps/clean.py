@@ -43,7 +43,9 @@ from assay.checks import (
     validate_spilled,
     volume,
 )
+from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
+from assay.checks.validation.former_names import former_names
 from assay.checks.validation.volume import MIN_HISTORY
 from assay.features.storage.scratch import scratch
 from assay.features.tables.freshness import PROMISE, Promise
@@ -190,7 +192,7 @@ def batches_of(table: str, env: Resources) -> list[str]:
 class Batch:
     """What validating a batch reads, pinned. `in_order`: `raw`, for a large one. `decisions`: what people decided about its
     quarantined rows. `counts`: rows of the tables that the contract reconciles with. `bytes`: about as many as the batch has
-    in memory."""
+    in memory. `names`: under which names raw has columns that were called otherwise before."""
 
     raw: pl.LazyFrame
     in_order: RowSource
@@ -200,6 +202,7 @@ class Batch:
     today: date
     counts: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
@@ -224,8 +227,11 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
         # An exception that ends changes the result as an edited file does.
         tx.work = replace(tx.work, params={**tx.work.params, "expired": " ".join(over)})
     state = tx.state(source.raw)
-    in_order = scan_in_order(state, [batch])
-    return Batch(raw, in_order, published, lookup_tables, decisions, today, counts, _bytes_of(state, batch))
+    plan = compiled(source.contract)
+    former = former_names(plan.info.name, plan.columns, raw)
+    in_order = former.source(scan_in_order(state, [batch]))
+    size = _bytes_of(state, batch)
+    return Batch(former.lazy(raw), in_order, published, lookup_tables, decisions, today, counts, size, former.delivered)
 
 
 def _bytes_of(raw: TableState, batch: str) -> int:
@@ -325,7 +331,9 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
             clean.given = outcome.clean_frames
         tx.write(source.quarantine, held.frames())
         columns = [name for name in settled.clean.collect_schema() if name not in LEFT_OUT]
-        tx.write(source.clean, clean.frames(), column_lineage=_own_columns(source, columns, settled.edited))
+        tx.write(
+            source.clean, clean.frames(), column_lineage=_own_columns(source, columns, settled.edited, batch.names)
+        )
     released = settled.counts.get(RELEASED, 0)
     if clean.rows + held.rows - released != report.rows_in:
         raise AssertionError(f"{source.name}: {report.rows_in} rows in, {clean.rows} + {held.rows} - {released} out")
@@ -446,10 +454,15 @@ def _volume_check(source: Source, tx: Transaction, rows: int) -> CheckResult:
     )
 
 
-def _own_columns(source: Source, columns: Sequence[str], edited: Sequence[str]) -> dict[str, Any]:
-    """Every clean column comes from the raw column of the same name (validation changes types, never meanings), and where
-    people corrected values, from their decisions."""
-    lineage: dict[str, Any] = {name: {"direct": [(source.raw, name)], "indirect": []} for name in columns}
+def _own_columns(
+    source: Source, columns: Sequence[str], edited: Sequence[str], names: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
+    """Every clean column comes from the raw column of the same name, or of its former one (validation changes types, never
+    meanings), and where people corrected values, from their decisions."""
+    lineage: dict[str, Any] = {
+        name: {"direct": [(source.raw, delivered) for delivered in names.get(name, (name,))], "indirect": []}
+        for name in columns
+    }
     for name in edited:
         lineage[name]["direct"].append((source.releases, "edits"))
     if DECISION in lineage:

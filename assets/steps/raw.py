@@ -181,7 +181,8 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
         arrived.setdefault(item.sha256, env.lake.storage.modified(kept_at(item.sha256)) or datetime.now(UTC))
     state = _at(env.lake, source.raw)
     delivered = DeliveredRows(source, deliveries, env.hashes, env.progress, {} if state is None else state.schema)
-    tx.write(source.raw, delivered.linked(batch, arrived))
+    resume = next((item.resume for item in reversed(deliveries) if item.resume), "")
+    tx.write(source.raw, delivered.linked(batch, arrived), extra={"resume": resume} if resume else None)
     problems, remarks = delivered.problems, [item.remark for item in deliveries if item.remark]
     tx.check(
         CheckResult(
