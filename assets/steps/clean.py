@@ -23,6 +23,7 @@ from assay.assets.steps.apply_decisions import (
     latest_decisions,
 )
 from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
+from assay.assets.steps.compared_rows import CurrentRows, with_deletes
 from assay.assets.steps.looked_up import LookedUp, absent_parents, finds_the_same
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
@@ -48,6 +49,7 @@ from assay.checks.contract.rules import CountRule, ForeignKeyRule
 from assay.checks.validation.former_names import former_names
 from assay.checks.validation.volume import MIN_HISTORY
 from assay.features.storage.scratch import scratch
+from assay.features.storage.sections import Changes
 from assay.features.tables.freshness import PROMISE, Promise
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing, TableState
@@ -267,22 +269,25 @@ def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[t
     """The batch validated, with the decisions about its rows applied. A large one is on disk, and its rows can be read as long
     as this lasts; without the engine that compares its keys there (the extra `spill`) it is in memory, too."""
     with ExitStack() as stack:
-        folder = None
+        folder, published = None, batch.published
+        if published is not None and source.reader.compares:
+            published = CurrentRows(published, batch.raw)
         if batch.bytes > settings.in_memory_mb * 1_000_000 and installed("duckdb"):
             folder = stack.enter_context(scratch(settings.home))
 
         def one(rows: pl.LazyFrame, contract: type[Contract], clean: pl.LazyFrame | None) -> Judged:
             tables = {name: LookedUp(state) for name, state in batch.lookup_tables.items()}
             if clean is not None:  # rows that are released are only some of the batch: they are not counted again
-                return validate(rows, contract, lookup_tables=tables, published=With(batch.published, clean))
+                return validate(rows, contract, lookup_tables=tables, published=With(published, clean))
             if folder is None:
-                return validate(rows, contract, lookup_tables=tables, published=batch.published, counts=batch.counts)
+                return validate(rows, contract, lookup_tables=tables, published=published, counts=batch.counts)
             return validate_spilled(
-                batch.in_order, contract, folder, lookup_tables=tables, published=batch.published, counts=batch.counts
+                batch.in_order, contract, folder, lookup_tables=tables, published=published, counts=batch.counts
             )
 
         raw = batch.in_order.lazy() if folder is not None else batch.raw.collect().lazy()
-        yield apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
+        outcome, settled = apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
+        yield with_deletes(source, outcome, settled, batch.published) if source.reader.compares else (outcome, settled)
 
 
 def _references(source: Source) -> tuple[str, ...]:
@@ -322,12 +327,15 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
             tx.check(_releases_check(source, settled))
         tx.audit()
         tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
+        if source.reader.compares:
+            tx.describe(changes=Changes(keys=source.key))
         if (promise := _promise(source)) is not None:
             tx.extra[PROMISE] = promise.to_dict()
         streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
         held = Written(source, settled.quarantined.with_columns(version), streamed)
         clean = Written(source, settled.clean, streamed, profiled=True)
-        if isinstance(outcome, SpilledOutcome) and batch.decisions.is_empty():  # decisions change which rows are clean
+        # Decisions and deletes change which rows are clean.
+        if isinstance(outcome, SpilledOutcome) and batch.decisions.is_empty() and not source.reader.compares:
             clean.given = outcome.clean_frames
         tx.write(source.quarantine, held.frames())
         columns = [name for name in settled.clean.collect_schema() if name not in LEFT_OUT]

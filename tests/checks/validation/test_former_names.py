@@ -12,6 +12,7 @@ from assay.checks import (
     ColumnsError,
     Contract,
     Field,
+    canonical_spellings,
     compare_contracts,
     contract_info,
     delivery_drift,
@@ -114,6 +115,15 @@ def test_json_of_another_kind_is_no_text_under_either_name() -> None:
     expected = validate(rows.rename({"remark": "note"}).with_columns(_json=pl.Series([None, '["note"]'])), Texts)
     assert validate(rows, Texts).report == expected.report
     assert expected.report.rows_quarantined == 1
+
+
+def test_a_spelling_is_proposed_under_either_name() -> None:
+    class Numbers(Contract):
+        account: str = Field(format="iban", was="number")
+
+    rows = pl.DataFrame({"number": ["DE89 3704 0044 0532 0130 00"]})
+    proposed = canonical_spellings(rows, Numbers)
+    assert proposed["_proposed"].to_list() == [{"account": "DE89370400440532013000"}]
 
 
 def declared(**fields: Any) -> type[Contract]:
