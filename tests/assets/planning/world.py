@@ -21,7 +21,7 @@ from assay.assets.sources.reader import Reading, SourceReader
 from assay.assets.sources.source import Files, Source
 from assay.assets.steps.models import Model
 from assay.assets.steps.plan_store import PlanStore
-from assay.assets.steps.step import Resources, Step, execute, stale
+from assay.assets.steps.step import Resources, Step, execute, look
 from assay.assets.steps.training import Spine, TrainingSet
 from assay.checks import Contract, Field, Timestamp
 from assay.errors import AssayError
@@ -118,16 +118,20 @@ def declared(lowest: float, window: str, retrain: str = "on_change") -> tuple[So
 
 
 def brute_force(stage: Sequence[Step], env: Resources, chosen: Chosen | None = None) -> Plan:
-    """The plan of a stage by looking at every step for every partition."""
+    """The plan of a stage by looking at every step for every partition. What would be refused once more is run only where it
+    was chosen."""
     env = replace(env, plans=PlanStore(), lake=env.lake.remembering())
+
+    def is_due(step: Step, key: str | None) -> bool:
+        seen = look(step, env, key)
+        return seen.stale and (chosen is not None or seen.refused is None)
+
     if not stage[0].partitioning.is_partitioned:
         due = [
-            step
-            for step in stage
-            if any(stale(step, env, key) for key in (step.batches(env) if step.batches else [None]))
+            step for step in stage if any(is_due(step, key) for key in (step.batches(env) if step.batches else [None]))
         ]
         return [(None, _tables(stage, due))] if due else []
-    found = [(key, [step for step in stage if stale(step, env, key)]) for key in partitions_of(stage, env, chosen)]
+    found = [(key, [step for step in stage if is_due(step, key)]) for key in partitions_of(stage, env, chosen)]
     return [(key, _tables(stage, due)) for key, due in found if due]
 
 
