@@ -110,12 +110,13 @@ class DeliveredRows:
     def _opened(self) -> list[_Opened]:
         """The deliveries that can be used as far as their first rows show, which say what columns there are."""
         opened: list[_Opened] = []
+        types: dict[str, tuple[pl.DataType, str]] = {}
         kept = 0
         for delivery in self.deliveries:
             rest = self._read(delivery)
             try:
                 first = next(rest)
-                _require_same_types(self.source, delivery, first, opened)
+                _require_same_types(self.source, delivery, first, types)
             except DeliveryError as problem:
                 self._refuse(delivery, problem)
                 continue
@@ -226,14 +227,20 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
     return frame
 
 
-def _require_same_types(source: Source, delivery: Delivery, frame: pl.DataFrame, opened: Sequence[_Opened]) -> None:
+def _require_same_types(
+    source: Source, delivery: Delivery, frame: pl.DataFrame, types: dict[str, tuple[pl.DataType, str]]
+) -> None:
     """Raise DeliveryError for a column of the contract that has another type than in a file of the same day: text and typed
-    files."""
-    for other in opened:
-        for name in (column.name for column in compiled(source.contract).columns if column.name in frame.columns):
-            if name in other.columns.columns and frame.schema[name] != other.columns.schema[name]:
-                problem = f"is {frame.schema[name]} here and {other.columns.schema[name]} in {other.delivery.path}"
-                raise DeliveryError(delivery.path, problem, "deliver one format per source", column=name)
+    files. `types` are those of the files before, with the path of the first, to which this one's are added."""
+    delivered, own = frame.schema, dict[str, tuple[pl.DataType, str]]()
+    for column in compiled(source.contract).columns:
+        if (dtype := delivered.get(column.name)) is not None:
+            known, path = types.get(column.name, (dtype, delivery.path))
+            if known != dtype:
+                problem = f"is {dtype} here and {known} in {path}"
+                raise DeliveryError(delivery.path, problem, "deliver one format per source", column=column.name)
+            own[column.name] = known, path
+    types.update(own)
 
 
 def _lossless(values: pl.Series, column: Column) -> pl.Series | None:
