@@ -17,6 +17,7 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.assets.dagster.definitions import definitions
     from assay.assets.databases.rows import Rows
+    from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.files import Files
     from assay.assets.sources.limits import Limits
@@ -54,6 +55,7 @@ __all__ = [
     "Model",
     "Online",
     "Partitioning",
+    "Pushed",
     "QuarantineLimits",
     "RowCount",
     "Rows",
@@ -92,6 +94,7 @@ _HOMES = {
     "Model": "assay.assets.steps.models",
     "Online": "assay.features.serving.online",
     "Partitioning": "assay.features.tables.partitioning",
+    "Pushed": "assay.assets.pushed.pushed",
     "QuarantineLimits": "assay.checks.contract.field",
     "RowCount": "assay.checks.contract.field",
     "Rows": "assay.assets.databases.rows",

@@ -171,8 +171,8 @@ def head_limited(seconds: float = HEADER_SECONDS) -> type[asyncio.Protocol]:
     return HeadLimited
 
 
-def serve(app: Any, port: int) -> None:
-    """Serve an application on 127.0.0.1 until SIGINT or SIGTERM."""
+def serve(app: Any, port: int, host: str = "127.0.0.1") -> None:
+    """Serve an application until SIGINT or SIGTERM."""
     import uvicorn
 
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=5, http=head_limited())
+    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5, http=head_limited())

@@ -123,6 +123,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="databases by name: ASSAY_CONNECTIONS__ERP__URL is the SQLAlchemy URL of `Rows(…, connection='erp')`",
     )
+    push_tokens: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="the token with which an upstream sends records of a source: ASSAY_PUSH_TOKENS__ORDERS",
+    )
     embedding_model: str = Field(
         default="", description="a sentence-transformers model path (default: the bundled MiniLM)"
     )
@@ -176,6 +180,11 @@ class Settings(BaseSettings):
         if not isinstance(values, dict):
             return values
         return {str(name).lower(): {"url": url} if isinstance(url, str) else url for name, url in values.items()}
+
+    @field_validator("push_tokens", mode="before")
+    @classmethod
+    def _push_tokens(cls, values: Any) -> Any:
+        return {str(name).lower(): token for name, token in values.items()} if isinstance(values, dict) else values
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
     from assay.assets.declarations import pipeline
     from assay.assets.ingestion import Ingested, ingest
+    from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.deliveries import Delivery, DeliveryError
     from assay.assets.sources.files import Files
@@ -35,6 +36,7 @@ __all__ = [
     "Model",
     "NotReady",
     "NothingDelivered",
+    "Pushed",
     "Reading",
     "Resources",
     "RowSelection",
@@ -70,6 +72,7 @@ _HOMES = {
     "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
     "NothingDelivered": "assay.assets.sources.reader",
+    "Pushed": "assay.assets.pushed.pushed",
     "Reading": "assay.assets.sources.reader",
     "Resources": "assay.assets.steps.step",
     "RowSelection": "assay.assets.decisions.review",

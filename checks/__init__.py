@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from assay.checks.profiles.profile import profile
     from assay.checks.profiles.profile_state import ColumnState, ProfileState
     from assay.checks.schema_diff.schema_drift import SchemaFinding, delivery_drift
+    from assay.checks.suggesting.suggest import Suggestion, Suggestions, suggest
     from assay.checks.validation.canonical_spellings import canonical_spellings
     from assay.checks.validation.foreign_keys import LookupRows
     from assay.checks.validation.masking import mask, redact
@@ -45,6 +46,8 @@ __all__ = [
     "SchemaFinding",
     "Severity",
     "SpilledOutcome",
+    "Suggestion",
+    "Suggestions",
     "Timestamp",
     "canonical_spellings",
     "compare_columns",
@@ -59,6 +62,7 @@ __all__ = [
     "quarantined",
     "redact",
     "rule",
+    "suggest",
     "to_odcs",
     "validate",
     "validate_spilled",
@@ -86,6 +90,8 @@ _HOMES = {
     "SchemaFinding": "assay.checks.schema_diff.schema_drift",
     "Severity": "assay.checks.contract.field",
     "SpilledOutcome": "assay.checks.validation.validate",
+    "Suggestion": "assay.checks.suggesting.suggest",
+    "Suggestions": "assay.checks.suggesting.suggest",
     "Timestamp": "assay.checks.contract.field",
     "canonical_spellings": "assay.checks.validation.canonical_spellings",
     "compare_columns": "assay.checks.contract.columns",
@@ -100,6 +106,7 @@ _HOMES = {
     "quarantined": "assay.checks.validation.quarantined",
     "redact": "assay.checks.validation.masking",
     "rule": "assay.checks.contract.field",
+    "suggest": "assay.checks.suggesting.suggest",
     "to_odcs": "assay.checks.exchange.odcs_write",
     "validate": "assay.checks.validation.validate",
     "validate_spilled": "assay.checks.validation.validate",

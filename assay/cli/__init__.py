@@ -32,6 +32,11 @@ COMMANDS = {
         "up",
         "Open the Dagster UI with its daemon (sensors, queue) and the console, on 127.0.0.1, until Ctrl-C.",
     ),
+    "receive": (
+        "assay.cli.receive",
+        "receive",
+        "Take in records that upstreams send over HTTP, until Ctrl-C.",
+    ),
     "sources": ("assay.cli.catalogue", "sources", "Declared sources: what is read, and what must hold of it."),
     "tables": ("assay.cli.tables", "tables", "List the tables, or one table's versions."),
     "report": (

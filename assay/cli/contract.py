@@ -113,7 +113,7 @@ def diff(old: str, new: str, side: str | None, as_json: bool) -> int:
 @out_option
 @json_option
 def export(contract_: str, target: Path | None, as_json: bool) -> None:
-    """Write CONTRACT as an ODCS 3.1 document (YAML; with --json the same as JSON).
+    """Write CONTRACT as an ODCS 3.2 document (YAML; with --json the same as JSON).
 
     \b
     Example:
@@ -205,6 +205,9 @@ def check(
     if broken:
         rows = [(r.name, r.severity, r.status, f"{r.invalid:,}", f"{r.unknown:,}") for r in broken]
         print_table(("rule", "severity", "status", "invalid", "unknown"), rows, right=("invalid", "unknown"))
+        for result in broken:
+            if result.note:
+                out.print(f"{result.name}: {result.note}", soft_wrap=True, markup=False, highlight=False)
     summary = f"{plural(report.rows_in, 'row')}: {report.rows_clean:,} clean, {report.rows_quarantined:,} would be quarantined"
     out.print(f"stopped: {summary}" if stopped else summary)
     return EXIT_NO if stopped else 0

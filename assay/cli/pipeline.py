@@ -193,7 +193,7 @@ def _tell_plan(
     """What would run now, and what that makes stale, and what is refused and would not run; nothing is run, and Dagster is not
     asked. `complete`: every declaration could be loaded. Gives whether nothing of it stays refused, or certainly fails."""
     from assay.assets.planning.held import staying
-    from assay.assets.planning.pending import consequences, lacking_steps, summarised, waiting_steps
+    from assay.assets.planning.pending import consequences, judged_again, lacking_steps, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
     from assay.assets.planning.refused import staying_refused
 
@@ -225,11 +225,13 @@ def _tell_plan(
         err.print(lack, markup=False, highlight=False, soft_wrap=True)
     _tell_refused(stays)
     lines, stay = consequences(planned, all_steps, env)
+    waits = waiting_steps(steps, env, chosen, latest=None if chosen else LATEST)
+    refused_or_waiting = [(one.table, one.partition) for one in (*stays, *waits)]
+    lines += filter(None, [judged_again(planned, refused_or_waiting, all_steps)])
     now = [] if force else staying(steps, env, chosen, latest=None if chosen else LATEST)
     reached = {one.table for one in stay}
     for line in [*lines, *map(str, [*stay, *(one for one in now if one.table not in reached)])]:
         out.print(line, markup=False, highlight=False, soft_wrap=True)
-    waits = waiting_steps(steps, env, chosen, latest=None if chosen else LATEST)
     for reason in [*summarised(waits), *([] if chosen or planned else never_made(steps, env))]:
         err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if complete and not planned and not waits and not now and not refused:

@@ -13,10 +13,15 @@ from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from assay.assets.decisions.review import Decision, DecisionResult
     from assay.assets.sources.source import Source
 
 SHOWN_ROWS = 20
+_FITS = "_fits_now"  # of a held row: whether what it refers to is there now
+_LINK = ("_source_sha256", "_row_number")
+_NONE = {_LINK[0]: pl.String, _LINK[1]: pl.Int64, _FITS: pl.Boolean}
 
 
 @click.group()
@@ -31,21 +36,25 @@ def list_(partition: str | None, as_json: bool) -> None:
     """Count quarantined rows by source, partition, rule and status.
 
     Held rows wait for a decision. Released ones are in the clean table too; rejected ones are refused for good; of void and
-    expired ones the release does not hold any more.
+    expired ones the release does not hold any more. Rows that broke a foreign key only, and find what they refer to now, are
+    named.
 
     \b
     Example:
       assay quarantine list --partition 2026-09-03
     """
-    store = open_store()
+    store, declared = open_store(), _declared()
     counts = []
     for name in store.lake.tables(Kind.QUARANTINE.folder):
         state = store.table(name).at()
+        source = declared.get(own_name(name))
+        fits = _fitting_now(source, store, _rows(store, name, partition)) if source is not None else pl.LazyFrame(_NONE)
         held = (
             _rows(store, name, partition)
+            .join(fits, on=_LINK, how="left")
             .explode("_rules")
             .group_by("partition_key", "_rules", "_status")
-            .len()
+            .agg(pl.len(), pl.col(_FITS).fill_null(value=False).sum())
             .sort("partition_key", "_rules", "_status")
             .collect()
         )
@@ -56,9 +65,10 @@ def list_(partition: str | None, as_json: bool) -> None:
                 "rule": rule,
                 "status": status,
                 "rows": rows,
+                "fits_now": fits_now,
                 "version": state.version,
             }
-            for key, rule, status, rows in held.iter_rows()
+            for key, rule, status, rows, fits_now in held.iter_rows()
         ]
     if as_json:
         print_json(counts)
@@ -67,6 +77,7 @@ def list_(partition: str | None, as_json: bool) -> None:
     else:
         columns = ("source", "partition", "rule", "status", "rows")
         print_table(columns, [list(row.values())[:5] for row in counts], right=("rows",))
+        _tell_partners([(row["source"], row["rule"], row["fits_now"]) for row in counts])
 
 
 @quarantine.command()
@@ -85,6 +96,7 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     Example:
       assay quarantine show tickets --rule channel.isin
     """
+    from assay.assets.decisions.partners import find_partners
     from assay.assets.declarations import sources
     from assay.checks import mask
     from assay.checks.validation.masking import READER_COLUMNS, defect_columns, readable
@@ -94,19 +106,62 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     if rule:
         rows = rows.filter(pl.col("_rules").list.contains(rule))
     frame = rows.sort("partition_key", "_source_file", "_row_number").head(limit).collect()
+    declared = sources().get(source)
+    fits = find_partners(declared, store.lake, frame) if declared is not None else None
     if not unmask:
-        declared = sources().get(source)
         frame = mask(frame, declared.contract if declared is not None else None)
     frame = _with_decisions(store, source, frame.with_columns(_row_name(), _read_from(store, table, frame)))
+    if fits is not None:
+        frame = frame.with_columns(fits.alias(_FITS))
     frame = readable(frame.drop("_source_sha256", "_batch_id", "_ingested_at", strict=False))
     if as_json:
         print_json(frame.to_dicts())
         return
-    first = ["_rules", "_status", "_row", "_source_file", "_row_number", *defect_columns(frame)]
+    if fits is None or not fits.any():
+        frame = frame.drop(_FITS, strict=False)
+    first = ["_rules", "_status", *([_FITS] if _FITS in frame.columns else []), "_row", "_source_file", "_row_number"]
+    first += defect_columns(frame)
     columns = [*first, *(name for name in frame.columns if name not in (*first, *READER_COLUMNS, "partition_key"))]
     empty = [name for name in columns if name.startswith("_") and frame[name].null_count() == frame.height]
     columns = [name for name in columns if name not in empty]
     print_table(columns, frame.select(columns).rows())
+    if fits is not None and fits.any():
+        broken = frame.filter(fits).explode("_rules").group_by("_rules", maintain_order=True).len()
+        _tell_partners([(source, rule, count) for rule, count in broken.iter_rows()])
+
+
+def _declared() -> "Mapping[str, Source]":
+    """The declared sources; none where there is no project."""
+    from assay.assets.declarations import sources
+    from assay.assets.project import find_project
+
+    project = find_project()
+    return sources(project) if project is not None else {}
+
+
+def _fitting_now(source: "Source", store: Store, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The links of the rows that find now what they refer to."""
+    from assay.assets.decisions.partners import MOST, find_partners, held_for_partners
+
+    held = held_for_partners(source, rows).head(MOST + 1).collect()
+    return held.filter(find_partners(source, store.lake, held)).lazy().select(*_LINK, pl.lit(value=True).alias(_FITS))
+
+
+def _tell_partners(found: "Sequence[tuple[str, str, int]]") -> None:
+    """What held rows find now, and what to do about it."""
+    counts: dict[tuple[str, str], int] = {}
+    for source, rule, count in found:
+        counts[source, rule] = counts.get((source, rule), 0) + count
+    for (source, rule), count in counts.items():
+        if count:
+            out.print(
+                f"{plural(count, 'row')} of {source} that broke {rule} {'finds' if count == 1 else 'find'} now what "
+                f"{'it refers' if count == 1 else 'they refer'} to. Next: `assay quarantine release {source} --rule {rule} "
+                "--reason …` shows which would fit; --yes lets them in.",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _me() -> str:

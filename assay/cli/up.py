@@ -32,9 +32,13 @@ LOCATION = "assay.assets.dagster.definitions"
 @click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI (on 127.0.0.1).")
 @click.option("--console-port", default=3001, show_default=True, help="Port of the console and the lineage API.")
 @click.option("--console/--no-console", default=True, help="Whether to serve the console too.")
+@click.option("--events", is_flag=True, help="Print every event of a run, as the Dagster UI lists them.")
 @json_option
-def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
+def up(port: int, console_port: int, console: bool, events: bool, as_json: bool) -> int:
     """Open the Dagster UI with its daemon (sensors, queue) and the console, on 127.0.0.1, until Ctrl-C.
+
+    Of a run it prints the tables that were written, warnings and errors; all else is in the Dagster UI. `python_logs` in
+    dagster.yaml sets another level.
 
     \b
     Examples:
@@ -47,7 +51,7 @@ def up(port: int, console_port: int, console: bool, as_json: bool) -> int:
         for wanted in [port, *([console_port] if console else [])]:
             _require_free(wanted)
         free_scratch(Settings().home)
-        return _serve(home, port, console_port, console=console, as_json=as_json)
+        return _serve(home, port, console_port, console=console, events=events, as_json=as_json)
 
 
 @contextmanager
@@ -79,7 +83,7 @@ def _require_free(port: int) -> None:
             ) from None
 
 
-def _serve(home: Path, port: int, console_port: int, *, console: bool, as_json: bool) -> int:
+def _serve(home: Path, port: int, console_port: int, *, console: bool, events: bool, as_json: bool) -> int:
     """Everything, until it is stopped."""
     folder = active_project().root or Path.cwd()
     target = ["-w", "workspace.yaml"] if (folder / "workspace.yaml").exists() else ["-m", LOCATION]
@@ -87,7 +91,7 @@ def _serve(home: Path, port: int, console_port: int, *, console: bool, as_json: 
     if console:
         pages["console"] = f"http://127.0.0.1:{console_port}"
     found_at = Settings().console_url or pages.get("console", "")
-    commands = [["assay.assets.dagster.webserver", str(port), *target, found_at]]
+    commands = [["assay.assets.dagster.webserver", str(port), *target, found_at, *(["events"] if events else [])]]
     if console:
         commands.append(["assay.serve", str(console_port)])
     if as_json:

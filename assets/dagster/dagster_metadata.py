@@ -1,8 +1,10 @@
 """What a person sees of a result in the Dagster UI: counts, versions, schema, column lineage, masked previews."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unicodedata import combining, normalize
 from urllib.parse import quote
 
 import dagster as dg
@@ -30,15 +32,30 @@ def asset_key(table: str) -> dg.AssetKey:
 
 
 def check_name(rule: str) -> str:
-    """Dagster allows letters, digits and underscores: `text.not_null` is shown as `text__not_null`."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", rule.replace(".", "__"))
+    """Dagster allows letters of English, digits and underscores: `text.not_null` is shown as `text__not_null`. Where more than
+    that is lost, as of `Größe.gt`, a digest of the rule's name follows: two rules never have one name."""
+    column, dot, what = rule.rpartition(".")
+    joined = f"{column}__{what}" if dot else rule
+    plain = "".join(mark for mark in normalize("NFKD", joined.replace("ß", "ss")) if not combining(mark))
+    name = re.sub(r"[^A-Za-z0-9_]", "_", plain)
+    unlike = name != joined or "__" in what or what.startswith("_")
+    return f"{name}_{hashlib.sha256(rule.encode()).hexdigest()[:6]}" if unlike else name
 
 
 def in_console(settings: Settings, written: TableWrite) -> str:
     """The address of a version in the governance console. Without a setting it is one of the Dagster UI itself, whose server
     knows at each click where the console is: what is written today is read for years."""
     focus = quote(f"dataset:assay:{written.table}@{written.snapshot.version}")
-    return f"{settings.console_url.rstrip('/') or CONSOLE}/graph?focus={focus}"
+    return f"{_console(settings)}/graph?focus={focus}"
+
+
+def refused_in_console(settings: Settings, table: str) -> str:
+    """The address of the batches that a table refused, with the reasons and what to do."""
+    return f"{_console(settings)}/versions/{quote(table)}#refused"
+
+
+def _console(settings: Settings) -> str:
+    return settings.console_url.rstrip("/") or CONSOLE
 
 
 def table_schema(columns: Mapping[str, str], notes: Mapping[str, ColumnNote]) -> dg.TableSchema:
@@ -123,6 +140,7 @@ def verdict(
     share = check.invalid / check.evaluated if check.evaluated else 0.0
     of = "files" if Kind.RAW.holds(check.table) else "rows"
     metadata: dict[str, Any] = {
+        "rule": check.name,
         f"{of}_evaluated": check.evaluated,
         f"{of}_invalid": check.invalid,
         f"{of}_unknown": check.unknown,
@@ -135,6 +153,8 @@ def verdict(
         metadata["quarantine_uri"] = dg.MetadataValue.path(quarantine.snapshot.uri)
         if settings is not None:
             metadata["quarantine_in_console"] = dg.MetadataValue.url(in_console(settings, quarantine))
+    if stopped and not published and settings is not None:
+        metadata["refused_in_console"] = dg.MetadataValue.url(refused_in_console(settings, check.table))
     if examples is not None:
         metadata["examples"] = dg.MetadataValue.md(markdown(examples))
     text = check.message if published or check.passed else f"{check.message.rstrip('.')}. Nothing was published."

@@ -1,5 +1,5 @@
 """Dagster's UI and daemon, for `assay up` to start: `python -m assay.assets.dagster.webserver PORT -w FILE CONSOLE` (or `-m
-MODULE`).
+MODULE`), and a last argument where every event of a run is to be printed.
 
 As `dagster dev`, which has no place for a middleware: its web server takes GraphQL mutations from any origin and by GET, so
 that any web page could stop the sensor.
@@ -20,7 +20,9 @@ import dagster as dg
 import yaml
 from dagster._cli.proxy_server_manager import ProxyServerManager
 from dagster._cli.workspace.cli_target import workspace_opts_to_load_target
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._serdes import serialize_value
 from dagster_shared.cli import WorkspaceOpts
 from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.responses import Response
@@ -58,17 +60,17 @@ def _with_console(app: ASGIApp, console: str) -> ASGIApp:
     return answer
 
 
-def run(port: int, kind: str, target: str, console: str = "") -> None:
+def run(port: int, kind: str, target: str, console: str = "", events: str = "") -> None:
     """The UI in this process, the daemon in another, and one code server for both, until one of them ends."""
     os.environ["DAGSTER_IS_DEV_CLI"] = "1"
     opts = WorkspaceOpts(workspace=[target]) if kind == "-w" else WorkspaceOpts(module_name=[target])
     project = find_project()
     files = DeclaredFiles(project) if project is not None else None
     before = files.contents() if files is not None else {}  # from before anything is loaded
-    with dg.DagsterInstance.get() as instance, _code_servers(instance, opts) as workspace:
+    with opened(every_event=bool(events)) as instance, _code_servers(instance, opts) as workspace:
         shared = WorkspaceOpts(workspace=[workspace])
         with (
-            _daemon(workspace),
+            _daemon(instance, workspace),
             WorkspaceProcessContext(
                 instance, workspace_opts_to_load_target(shared), code_server_log_level=_CODE_LEVEL
             ) as context,
@@ -98,6 +100,18 @@ def _reloading(
 
 
 @contextmanager
+def opened(*, every_event: bool) -> Iterator[dg.DagsterInstance]:
+    """Of a run Dagster prints each event, one for each check, unless a level is set: then they are only kept. The level that
+    dagster.yaml sets stays."""
+    home = os.environ["DAGSTER_HOME"]
+    ref = InstanceRef.from_dir(home)
+    if not every_event and not ref.settings.get("python_logs"):
+        ref = InstanceRef.from_dir(home, overrides={"python_logs": {"python_log_level": "INFO"}})
+    with dg.DagsterInstance.from_ref(ref) as instance:
+        yield instance
+
+
+@contextmanager
 def _code_servers(instance: dg.DagsterInstance, opts: WorkspaceOpts) -> Iterator[str]:
     """The workspace file that names the code servers which were started for the targets."""
     load = workspace_opts_to_load_target(opts)
@@ -108,8 +122,9 @@ def _code_servers(instance: dg.DagsterInstance, opts: WorkspaceOpts) -> Iterator
 
 
 @contextmanager
-def _daemon(workspace: str) -> Iterator[None]:
+def _daemon(instance: dg.DagsterInstance, workspace: str) -> Iterator[None]:
     command = [sys.executable, "-m", "dagster._daemon", "run", "--log-level", "warning", "--workspace", workspace]
+    command += ["--instance-ref", serialize_value(instance.get_ref())]
     process = subprocess.Popen(command)
     stopping = threading.Event()
 

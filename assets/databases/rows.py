@@ -53,11 +53,12 @@ class Rows(SourceReader):
         return connection_url(settings, self.connection)
 
     def lacks(self, settings: Settings) -> str:
-        """The setting that is missing, or leads to no database. None is asked."""
+        """The setting that is missing, or leads to no database. None is asked. Where the `default` leads, one may still come."""
         from assay.assets.databases.sql import require_usable
 
+        given = self.default is None or self.connection.lower() in settings.connections
         try:
-            require_usable(self.url(settings), self.table, url_setting(self.connection))
+            require_usable(self.url(settings), self.table, url_setting(self.connection), there=given)
         except AssayError as problem:
             return str(problem)
         return ""

@@ -74,10 +74,12 @@ def connected(url: sa.URL, table: str, setting: str = "") -> Iterator[sa.Connect
         engine.dispose()
 
 
-def require_usable(url: str | sa.URL, table: str, setting: str = "") -> None:
-    """Raise NotConnected where a URL cannot lead to a database, whatever runs: the server is not asked."""
+def require_usable(url: str | sa.URL, table: str, setting: str = "", *, there: bool = True) -> None:
+    """Raise NotConnected where a URL cannot lead to a database, whatever runs: the server is not asked. `there`: a file must be
+    there already."""
     address = database_url(url, setting)
-    _require_file(address, table, setting)
+    if there:
+        _require_file(address, table, setting)
     _engine(address, table, setting).dispose()
 
 

@@ -175,6 +175,28 @@ def consequences(
     return [f"Then, at most: {', '.join(then)}."] if then else [], stay
 
 
+def judged_again(planned: Sequence[PlannedRun], left: Sequence[tuple[str, str | None]], steps: Sequence[Step]) -> str:
+    """A line for people: what is refused or waits now, and may be judged within the same call, since planned runs write a table
+    that it is looked up in; empty where there is nothing. Whether it finds other values there is known only then.
+
+    Args:
+        planned: The runs, as `planned_runs` gives them.
+        left: Table and partition of what is refused or waits.
+        steps: The whole pipeline.
+    """
+    writes = {table for unit in planned for table in unit.tables}
+    looked_up = {step.outputs[0]: writes.intersection(step.references) for step in steps}
+    found: dict[str, set[str | None]] = {}
+    for table, partition in left:
+        if looked_up.get(table):
+            found.setdefault(table, set()).add(partition)
+    if not found:
+        return ""
+    causes = ", ".join(sorted(set[str]().union(*(looked_up[table] for table in found))))
+    what = ", ".join(f"{table}{counted(keys)}" for table, keys in found.items())
+    return f"After that, if {causes} then {'have' if ',' in causes else 'has'} what was missing: {what}."
+
+
 def _reached(
     step: Step, known: Sequence[str], touched: Mapping[str, set[str | None]], steps: Sequence[Step]
 ) -> set[str | None]:

@@ -18,6 +18,7 @@ from assay.assets.sources.text import (
     ENCODING,
     HEAD,
     UNPARSABLE,
+    UTF8,
     refuse_binary,
     refuse_undecodable,
     shown,
@@ -31,34 +32,34 @@ MARK = "\ufeff"
 _FIELD = r'(?:"(?:[^"\r]|"")*"|[^",\r]*)'
 
 
-def read_csv(path: str, content: bytes) -> pl.DataFrame:
+def read_csv(path: str, content: bytes, encoding: str = UTF8) -> pl.DataFrame:
     """Every record as strings: an empty field is null, a quoted empty one is the empty string. See `read_delivery`.
 
     A last line without line feed counts as whole if its fields do. Raises `DeliveryError` for an unusable header.
     """
     if len(content) <= SMALL:
-        return read_records(path, content)
-    parts = list(csv_blocks(path, [content]))
+        return read_records(path, content, encoding)
+    parts = list(csv_blocks(path, [content], encoding=encoding))
     # Column by column: the parts of one are freed before the next one is put together.
     columns = [pl.concat([part.drop_in_place(name) for part in parts]).rechunk() for name in parts[0].columns]
     return pl.DataFrame(columns)
 
 
 def csv_blocks(
-    path: str, pieces: Iterable[bytes], size: int = BLOCK, limits: Limits = USUAL_LIMITS
+    path: str, pieces: Iterable[bytes], size: int = BLOCK, *, encoding: str = UTF8, limits: Limits = USUAL_LIMITS
 ) -> Iterator[pl.DataFrame]:
     """What `read_csv` gives of the content in these pieces, as frames of the records in about `size` bytes each: at least one,
     which may be empty. Raises `DeliveryError` as it does, and for what is beyond the limits; for too many lines that are not
-    UTF-8, only at the end."""
+    UTF-8, only at the end. `encoding`: which one the text had before, for errors."""
     source = LineBlocks(path, iter(pieces), limits)
-    refuse_binary(path, source.peek(HEAD))
+    refuse_binary(path, source.peek(HEAD), encoding)
     lines = _Lines()
     try:
-        header, block = _header(path, source, size, lines)
+        header, block = _header(path, source, size, lines, encoding)
     except DeliveryError:
         while block := source.next(size):
             lines.count(block)
-        refuse_undecodable(path, lines.undecodable, lines.filled)
+        refuse_undecodable(path, lines.undecodable, lines.filled, encoding)
         raise
     limits.require_columns(path, len(header))
     rows = 0
@@ -71,7 +72,7 @@ def csv_blocks(
         del part, numbers
         if not (block := source.next(size)):
             break
-    refuse_undecodable(path, lines.undecodable, lines.filled)
+    refuse_undecodable(path, lines.undecodable, lines.filled, encoding)
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ class _Lines:
         self.undecodable += sum(map(undecodable, lines))
 
 
-def _header(path: str, source: LineBlocks, size: int, counted: _Lines) -> tuple[list[str], bytes]:
+def _header(path: str, source: LineBlocks, size: int, counted: _Lines, encoding: str) -> tuple[list[str], bytes]:
     """The column names of the first line that has any, and the rest of its block."""
     number, block = 1, source.next(size).removeprefix(MARK.encode())
     while True:
@@ -105,7 +106,7 @@ def _header(path: str, source: LineBlocks, size: int, counted: _Lines) -> tuple[
             block += source.next(max(size, len(block)))
             continue
         try:
-            header = header_of(path, number + first, text)
+            header = header_of(path, number + first, text, encoding)
         except DeliveryError:
             counted.add(lines)
             raise

@@ -19,6 +19,7 @@ SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 _UTF8 = "utf-8"
 _LINE = "_line"
 _RESERVED = '",\r\n'
+_MARK = "\x01"
 # What `_transcoded` makes of a byte that is not of the encoding, as a reader shows it, and how that byte is shown.
 _ESCAPES = {
     "".join(f"\\x{part:02x}" for part in chr(0xDC00 + byte).encode(errors="surrogatepass")): f"\\x{byte:02x}"
@@ -100,7 +101,12 @@ class Csv:
         return [pair for pair in pairs if pair[0] != pair[1]]
 
     def _swaps(self) -> dict[str, str]:
-        return {one: other for pair in self._pairs for one, other in (pair, pair[::-1])}
+        """What each character becomes when a file is read. A comma never becomes white space, which names nothing."""
+        swaps = {one: other for pair in self._pairs for one, other in (pair, pair[::-1])}
+        return swaps | {",": _MARK, _MARK: self.separator} if self.separator.isspace() else swaps
+
+    def _swaps_back(self) -> dict[str, str]:
+        return {other: one for one, other in self._swaps().items()}
 
     @property
     def _is_transcoded(self) -> bool:
@@ -118,7 +124,7 @@ class Csv:
 
     def restored(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What was read of such bytes, with the characters of the file. Our columns keep their names."""
-        swaps = self._swaps()
+        swaps = self._swaps_back()
         if swaps:
             delivered = [name for name in frame.columns if not is_link(name)]
             odd = [name for name in [*delivered, _LINE] if frame[name].str.contains_any([*swaps]).any()]
@@ -129,7 +135,7 @@ class Csv:
 
     def _with_bytes_shown(self, frame: pl.DataFrame) -> pl.DataFrame:
         r"""Bytes that are not of the encoding as `\xNN`, also where what shows them has changed places."""
-        table = str.maketrans(self._swaps())
+        table = str.maketrans(self._swaps_back())
         escapes = _ESCAPES if self._is_transcoded else _BYTES
         changed = {read.translate(table): shown for read, shown in escapes.items()}
         foreign = pl.col("_defect") == "encoding"

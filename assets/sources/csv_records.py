@@ -11,7 +11,7 @@ import polars as pl
 
 from assay.assets.sources.csv_dialect import dialect_seen
 from assay.assets.sources.deliveries import DeliveryError
-from assay.assets.sources.text import ENCODING, UNPARSABLE, frame_of, lines_of, undecodable
+from assay.assets.sources.text import ENCODING, UNPARSABLE, UTF8, frame_of, lines_of, undecodable
 from assay.own_columns import delivered_names
 
 Fields = list[str | None]
@@ -22,15 +22,15 @@ LONGEST = 1 << 25
 _FIELD = re.compile(r'(?:\A|,)("(?:[^"]|"")*+"|[^",\r\n]*+)')
 
 
-def read_records(path: str, content: bytes) -> pl.DataFrame:
+def read_records(path: str, content: bytes, encoding: str = UTF8) -> pl.DataFrame:
     """Every record as strings: an empty field is null, a quoted empty one is the empty string.
 
     A last line without line feed counts as whole if its fields do. Raises `DeliveryError` for an unusable header.
     """
-    lines = lines_of(path, content)
+    lines = lines_of(path, content, encoding)
     first = next((index for index, line in enumerate(lines) if line.rstrip("\r")), len(lines))
     text, used = record_at(lines, first, None) if first < len(lines) else ("", 0)
-    header = header_of(path, first + 1, text)
+    header = header_of(path, first + 1, text, encoding)
     rows: list[Fields] = []
     defects: dict[int, tuple[str, str]] = {}
     for fields, text in records(lines, first + used, len(header)):
@@ -83,7 +83,7 @@ def fields_of(text: str) -> Fields | None:
     return [field[1:-1].replace('""', '"') if field[:1] == '"' else field or None for field in raw]
 
 
-def header_of(path: str, line: int, text: str) -> list[str]:
+def header_of(path: str, line: int, text: str, encoding: str = UTF8) -> list[str]:
     """The column names. Errors give positions: without a header line, a "name" would be somebody's value."""
 
     def refuse(problem: str, column: int | None = None) -> DeliveryError:
@@ -93,7 +93,7 @@ def header_of(path: str, line: int, text: str) -> list[str]:
     names = fields_of(text)
     if names is None or undecodable(text):
         seen = dialect_seen(text)
-        raise refuse(f"the header is not legal CSV in UTF-8{f', and {seen}' if seen else ''}")
+        raise refuse(f"the header is not legal CSV in {encoding}{f', and {seen}' if seen else ''}")
     header: list[str] = []
     for position, name in enumerate(names, start=1):
         if name is None or not name.strip():

@@ -15,6 +15,7 @@ from assay.assets.sources.jsonl import jsonl_blocks
 from assay.assets.sources.limits import SMALL as SMALL_CONTENT
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.parquet import parquet_blocks
+from assay.assets.sources.text import UTF8
 from assay.own_columns import is_link
 
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's header
@@ -88,9 +89,9 @@ def _read(
     elif plain in _PARQUET:
         yield from _parquet(delivery, pieces, limits, in_place=in_place)
     elif delivery.size <= SMALL and in_place:
-        yield csv.restored(read_csv(delivery.path, b"".join(pieces())))
+        yield csv.restored(read_csv(delivery.path, b"".join(pieces()), _encoding(csv)))
     else:
-        for frame in csv_blocks(delivery.path, pieces(), limits=limits):
+        for frame in csv_blocks(delivery.path, pieces(), encoding=_encoding(csv), limits=limits):
             yield csv.restored(frame)
             del frame
 
@@ -110,6 +111,10 @@ def _parquet(delivery: Delivery, pieces: Pieces, limits: Limits, *, in_place: bo
             unpacked.write(piece)
         unpacked.flush()
         yield from parquet_blocks(delivery.path, Path(unpacked.name), limits)
+
+
+def _encoding(csv: Csv) -> str:
+    return UTF8 if csv.encoding == USUAL.encoding else csv.encoding
 
 
 def _as_usual(delivery: Delivery, csv: Csv, pieces: Iterable[bytes]) -> Iterator[bytes]:

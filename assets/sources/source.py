@@ -65,8 +65,10 @@ class Source:
                 places_of(self.reader.pattern, self.partitioning)
             except AssayError as problem:
                 raise AssayError(f"Source {self.name!r}: {problem}") from None
-        if not self.name.isidentifier():
-            raise AssayError(f"Source name {self.name!r}: use letters, digits and underscores; it names tables.")
+        if not (self.name.isidentifier() and self.name.isascii()):
+            raise AssayError(
+                f"Source name {self.name!r}: use letters from a to z, digits and underscores; it names tables."
+            )
         if not self.key:
             raise AssayError(f"Source {self.name!r} needs a key: the columns that identify a row.")
         for column in compiled(self.contract).columns:

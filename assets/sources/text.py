@@ -12,33 +12,36 @@ from assay.assets.sources.deliveries import DeliveryError
 from assay.assets.sources.file_names import suffix_of
 
 UNPARSABLE, ENCODING = "unparsable", "encoding"
+UTF8 = "UTF-8"
 HEAD = 4096
 
 _SURROGATE = re.compile("[\udc80-\udcff]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def refuse_binary(path: str, head: bytes) -> None:
-    """Raise `DeliveryError` for a file whose first HEAD bytes are not UTF-8 text at all."""
+def refuse_binary(path: str, head: bytes, encoding: str = UTF8) -> None:
+    """Raise `DeliveryError` for a file whose first HEAD bytes are no text at all. `encoding`: which one it was read by."""
     if head.startswith(_UTF16_MARKS) or 4 * head.count(0) > len(head):
         hint = "; if it is CSV, its source can declare Files(…, csv=Csv(encoding='utf-16'))"
-        raise _not_utf8(path, f"is UTF-16 or binary, not UTF-8 text{hint if head.startswith(_UTF16_MARKS) else ''}")
+        problem = f"is UTF-16 or binary, not {encoding} text"
+        raise _unlike(path, f"{problem}{hint if head.startswith(_UTF16_MARKS) else ''}", encoding)
 
 
-def refuse_undecodable(path: str, bad: int, filled: int) -> None:
-    """Raise `DeliveryError` for a file of whose lines with any text more than half are not UTF-8."""
+def refuse_undecodable(path: str, bad: int, filled: int, encoding: str = UTF8) -> None:
+    """Raise `DeliveryError` for a file of whose lines with any text more than half are not of the encoding."""
     if 2 * bad > filled:
-        raise _not_utf8(path, f"has {bad:,} of {filled:,} lines that are not UTF-8")
+        raise _unlike(path, f"has {bad:,} of {filled:,} lines that are not {encoding}", encoding)
 
 
-def lines_of(path: str, content: bytes) -> list[str]:
-    """The physical lines, without their line feeds. Raises `DeliveryError` for a file that is not UTF-8 at all."""
-    refuse_binary(path, content[:HEAD])
+def lines_of(path: str, content: bytes, encoding: str = UTF8) -> list[str]:
+    """The physical lines of UTF-8 text, made from what had this encoding, without their line feeds. Raises `DeliveryError` for
+    a file that is not of it at all."""
+    refuse_binary(path, content[:HEAD], encoding)
     try:
         return content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         lines = content.decode("utf-8-sig", errors="surrogateescape").split("\n")
-    refuse_undecodable(path, sum(map(undecodable, lines)), sum(map(bool, lines)))
+    refuse_undecodable(path, sum(map(undecodable, lines)), sum(map(bool, lines)), encoding)
     return lines
 
 
@@ -68,7 +71,10 @@ def frame_of(
     return pl.DataFrame([*(pl.Series(name, values, pl.String) for name, values in columns.items()), *ours])
 
 
-def _not_utf8(path: str, problem: str) -> DeliveryError:
+def _unlike(path: str, problem: str, encoding: str) -> DeliveryError:
+    if encoding != UTF8:
+        action = "declare another encoding, or ask the upstream to re-send it"
+        return DeliveryError(path, f"{problem}, as its source declares", action)
     csv = suffix_of(path).startswith((".csv", ".tsv", ".txt"))
     declare = "declare its encoding, e.g. Files(…, csv=Csv(encoding='cp1252')), or " if csv else ""
     return DeliveryError(path, problem, f"{declare}ask the upstream to re-send the file in UTF-8")

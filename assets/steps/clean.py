@@ -385,6 +385,7 @@ def _quarantined_check(
             message += ": so many that the delivery or the rule is wrong. Correct it, or allow it: Config.quarantine."
         else:
             message += "." if stops else f": see {source.quarantine}."
+        message = f"{message} {worst.note}".strip()
     return CheckResult(
         QUARANTINED,
         source.clean,
@@ -409,7 +410,7 @@ def _as_check(
         whole = result.column is None and result.evaluated == 1 != rows  # a rule about the batch: no row leaves
         what = "The batch" if whole else f"{result.invalid} of {result.evaluated} rows"
         kept = result.severity.removes_row and not (whole or stops)
-        message = f"{what} broke {result.name}{f': see {source.quarantine}' if kept else ''}."
+        message = f"{what} broke {result.name}{f': see {source.quarantine}' if kept else ''}. {result.note}".strip()
         if result.name in absent:
             message += f" {absent[result.name]}. When that is there, {again if kept else 'the batch is run again'}."
     if result.unknown:

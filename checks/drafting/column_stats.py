@@ -188,12 +188,14 @@ def _text(name: str, texts: pl.Series, distinct: int) -> dict[str, Any]:
 
 
 def _key(rows: pl.DataFrame, columns: Sequence[ColumnStats]) -> tuple[tuple[str, ...], int]:
-    """The column that nearly tells all rows apart, else a pair of columns; the one that is called like a key comes first."""
-    if rows.height < FEW_ROWS:
-        return (), 0
+    """The column that nearly tells all rows apart, else a pair of columns; the one that is called like a key comes first. Of few
+    rows only a column that tells all of them apart."""
     full = [
         c for c in columns if c.pii is None and not c.nullable and not c.dtype.is_nested() and not c.dtype.is_float()
     ]
+    if rows.height < FEW_ROWS:
+        whole = [c for c in full if c.distinct == rows.height > 1 and not c.dtype.is_temporal()]
+        return ((max(whole, key=_named_like_id).name,), 0) if whole else ((), 0)
     single = [
         c for c in full if c.distinct >= SHARE * c.present and not c.dtype.is_temporal() and c.dtype != pl.Boolean
     ]

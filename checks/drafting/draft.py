@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import polars as pl
 
 from assay.checks.contract.contract import Contract
-from assay.checks.drafting.column_stats import MOST_ROWS, NULLS, SHARE, TIMESTAMP, ColumnStats, TableStats, column_stats
+from assay.checks.drafting.column_stats import (
+    FEW_ROWS,
+    MOST_ROWS,
+    NULLS,
+    SHARE,
+    TIMESTAMP,
+    ColumnStats,
+    TableStats,
+    column_stats,
+)
 from assay.errors import AssayError
 
 _NAMES = {pl.String(): "str", pl.Int64(): "int", pl.Float64(): "float", pl.Boolean(): "bool", TIMESTAMP: "Timestamp"}
@@ -62,10 +71,23 @@ def _head(stats: TableStats, name: str) -> Iterator[str]:
     if stats.defective:
         yield f"    # {_rows(stats.defective)} could not be read and were left out."
     if not stats.key:
-        yield "    # No key: neither a column nor a pair of columns tells the rows apart."
+        yield f"    # No key: {_no_key(stats)}."
     elif len(stats.key) > 1:
         key = " and ".join(map(_shown, stats.key))
         yield f"    # {key} together tell {_of(stats.rows - stats.repeats, stats.rows)} rows apart: the key?"
+
+
+def _no_key(stats: TableStats) -> str:
+    """Why none is proposed."""
+    if stats.rows < 2:
+        return f"{_rows(stats.rows)} cannot show one"
+    apart = [_shown(one.name) for one in stats.columns if one.distinct == one.present == stats.rows]
+    if apart:
+        verbs = ("tells", "is") if len(apart) == 1 else ("tell", "are")
+        return f"{', '.join(apart)} {verbs[0]} the rows apart, but {verbs[1]} not of the kind that a key is"
+    if stats.rows < FEW_ROWS:
+        return "no column tells these few rows apart"
+    return "neither a column nor a pair of columns tells the rows apart"
 
 
 def _tail(stats: TableStats) -> Iterator[str]:
@@ -153,6 +175,8 @@ def _evidence(column: ColumnStats, stats: TableStats) -> Iterator[str]:
     if stats.key == (column.name,):
         unique = f"{_of(column.distinct, column.present)} values are distinct: the key?"
         yield unique + (f" {_rows(stats.repeats)} repeat a value and would leave." if stats.repeats else "")
+        if stats.rows < FEW_ROWS:
+            yield f"{_rows(stats.rows)} prove little: more may repeat a value."
     if column.nulls:
         nulls = f"Null in {_of(column.nulls, column.rows)} rows"
         yield f"{nulls}." if column.nullable else f"{nulls}, fewer than {NULLS:.0%}: defects? They would leave."

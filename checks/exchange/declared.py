@@ -54,6 +54,11 @@ def declaration(contract: type[Contract]) -> Declaration:
     return Declaration(plan, written, () if unique == plan.info.key else unique)
 
 
+def metadata_of_table(contract: type[Contract]) -> Mapping[str, Any]:
+    """`Config.metadata`. pandera's schema of a polars model leaves it out."""
+    return (contract.__config__ and contract.__config__.metadata) or {}
+
+
 def _written(schema: pa.DataFrameSchema) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for name, column in schema.columns.items():
         options = (column.metadata or {}).get(METADATA_KEY)
@@ -78,7 +83,8 @@ def _check(check: pa.Check, options: Any = None) -> tuple[str, Mapping[str, Any]
         return str(check.name), {name: getattr(options, name) for name in names}
     builtin = getattr(fn, "__name__", "") if check.registry_name else ""
     if builtin in BUILTINS or builtin == "unique_values_eq":
-        return builtin, {name: _listed(value) for name, value in check._check_kwargs.items()}
+        written = check.statistics or {}  # pandera runs a check with sets in place of the lists that were written
+        return builtin, {name: _listed(written.get(name, value)) for name, value in check._check_kwargs.items()}
     return CODE, {}
 
 
@@ -89,10 +95,12 @@ def _listed(value: Any) -> Any:
 
 def same_arguments(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether two rules have equal arguments; expressions are equal when they are written alike."""
-    return {name: _comparable(value) for name, value in old.items()} == {
-        name: _comparable(value) for name, value in new.items()
+    return {name: _comparable(name, value) for name, value in old.items()} == {
+        name: _comparable(name, value) for name, value in new.items()
     }
 
 
-def _comparable(value: Any) -> Any:
+def _comparable(name: str, value: Any) -> Any:
+    if name in ("allowed_values", "forbidden_values"):
+        return _listed(set(value))
     return value.meta.serialize(format="json") if isinstance(value, pl.Expr) else value

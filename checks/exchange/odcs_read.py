@@ -1,4 +1,4 @@
-"""An ODCS 3 document as a contract. What constrains the data and cannot be read is an error, never left out silently."""
+"""An ODCS 3 document (to 3.2) as a contract. What constrains the data and cannot be read is an error, never left out silently."""
 
 import io
 import json
@@ -15,8 +15,9 @@ import yaml
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import TEXT_RULES, Block, Field, QuarantineLimits, RowCount, rule
 from assay.checks.contract.written_form import FOR_ALL
-from assay.checks.exchange.odcs_types import CATEGORIES, node_type
-from assay.checks.exchange.odcs_write import BOUNDS, ENGINE, holds_python
+from assay.checks.exchange.odcs_prose import DOCUMENT, FUNDAMENTALS, OURS, PROPERTY, TABLE, metadata_of
+from assay.checks.exchange.odcs_types import CATEGORIES, node_type, type_node
+from assay.checks.exchange.odcs_write import BOUNDS, ENGINE, WHOLE, holds_python, own_id
 from assay.errors import AssayError
 
 Node = Mapping[str, Any]
@@ -25,16 +26,16 @@ _SHORT = {"greater_than_or_equal_to": "ge", "greater_than": "gt", "less_than_or_
     "equal_to": "eq",
     "not_equal_to": "ne",
 }
-_TYPE_OPTIONS = ("format", "timezone", "defaultTimezone")
-#: Says what something means, not which values are valid.
-_PROSE = (
-    *("id", "name", "physicalName", "description", "businessName", "tags", "examples", "classification"),
-    *("partitioned", "partitionKeyPosition", "encryptedName", "criticalDataElement", "authoritativeDefinitions"),
-    *("transformSourceObjects", "transformLogic", "transformDescription"),
+#: What says the size of an array or a vector, and what a vector is for.
+_SIZE = (
+    *("minItems", "maxItems", "dimensions", "elementType", "distanceMetric", "embeddingModel", "embeddingModelVersion"),
+    "normalized",
 )
+_TYPE_OPTIONS = ("format", "timezone", "defaultTimezone")
 _READ = (
-    *("logicalType", "physicalType", "logicalTypeOptions", "primaryKey", "primaryKeyPosition", "required", "unique"),
-    *("items", "properties", "relationships", "quality", "customProperties"),
+    *("name", "description", "businessName", "logicalType", "physicalType", "logicalTypeOptions", "primaryKey"),
+    *("primaryKeyPosition", "required", "unique", "enum", "items", "properties", "map", "relationships", "quality"),
+    "customProperties",
 )
 _SEVERITIES = {"info": "info", "warning": "warn", "warn": "warn", "error": "quarantine", "quarantine": "quarantine"}
 _FRESH = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "w": "weeks"} | {
@@ -53,8 +54,9 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
 def from_odcs(text: str, table: str | None = None) -> type[Contract]:
     """The contract that an ODCS 3 document describes.
 
-    Team name, version, freshness, types, keys, required, unique, bounds, patterns, valid values and foreign keys are read,
-    and everything that `to_odcs` writes. Prose, prices, roles, servers and other agreements do not become rules.
+    Team name, version, freshness, types, keys, required, unique, bounds, patterns, enumerations, valid values and foreign keys
+    are read, and everything that `to_odcs` writes. What else the document says (descriptions, tags, synonyms, `deprecated`,
+    `semanticType`, `context`, prices, roles, servers, …) decides nothing; it becomes metadata, and `to_odcs` writes it again.
 
     Args:
         text: The document, as YAML or JSON.
@@ -75,7 +77,7 @@ def from_odcs(text: str, table: str | None = None) -> type[Contract]:
     if not isinstance(document, dict) or document.get("kind") != "DataContract":
         raise AssayError("this is not an ODCS document: it has no `kind: DataContract`")
     if not str(document.get("apiVersion", "")).startswith("v3."):
-        raise AssayError(f"ODCS {document.get('apiVersion')} cannot be read; convert the document to v3.1.0")
+        raise AssayError(f"ODCS {document.get('apiVersion')} cannot be read; convert the document to v3.2.0")
     try:
         return _contract(document, _table(document, table))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -102,6 +104,9 @@ def _contract(document: Node, table: Node) -> type[Contract]:
     body: dict[str, Any] = {}
     annotations: dict[str, Any] = {}
     for node in table.get("properties") or ():
+        if node.get("semanticType") == "measure":
+            _require_no_column(node, name)
+            continue
         column = str(node.get("physicalName", node["name"]))
         # The attribute's name is neutral: a column may be called like a method of the class.
         attribute = f"column_{len(annotations)}"
@@ -111,9 +116,33 @@ def _contract(document: Node, table: Node) -> type[Contract]:
             body[f"_rule_{index}"] = _row_rule(item, name)
     if table.get("relationships"):
         raise AssayError(f"{name}: relationships of several columns cannot be read; give them at the property")
-    config = {"version": str(document.get("version", "0")), "severity": severity, **_options(document, custom, name)}
+    config = {"severity": severity, **_options(document, custom, name), **_prose(document, table)}
     declared = type("Config", (Contract.Config,), config)
     return type(name, (Contract,), {"__annotations__": annotations, "__module__": __name__, "Config": declared, **body})
+
+
+def _require_no_column(node: Node, where: str) -> None:
+    """A measure is computed by whoever asks, so it is in no delivery, and no rule about it can be evaluated."""
+    if node.get("required") or node.get("primaryKey") or node.get("unique") or node.get("enum") or node.get("quality"):
+        raise AssayError(f"{where}.{node['name']}: a measure is no column, so no rule can be checked; remove the rule")
+
+
+def _prose(document: Node, table: Node) -> dict[str, Any]:
+    """What a document says of a table beside its rules, as options that decide nothing."""
+    kept = metadata_of(table, TABLE)
+    if table.get("physicalType", "table") != "table":
+        kept["physicalType"] = table["physicalType"]
+    if measures := [node for node in table.get("properties") or () if node.get("semanticType") == "measure"]:
+        kept["properties"] = measures
+    ours = {"id": own_id(str(table["name"])), "name": str(table["name"]), "status": "active"}
+    ours |= {"team": {"name": document["team"].get("name")}} if isinstance(document.get("team"), dict) else {}
+    whole = {word: document[word] for word in FUNDAMENTALS if word in document and document[word] != ours.get(word)}
+    agreements = document.get("slaProperties") or ()
+    if any(item["property"] != "freshness" or item.keys() != {"property", "value", "unit"} for item in agreements):
+        whole["slaProperties"] = agreements
+    kept |= {DOCUMENT: whole} if whole else {}
+    options = {"title": table.get("businessName"), "description": table.get("description"), "metadata": kept}
+    return {name: value for name, value in options.items() if value}
 
 
 def _options(document: Node, custom: dict[str, Any], where: str) -> dict[str, Any]:
@@ -123,6 +152,9 @@ def _options(document: Node, custom: dict[str, Any], where: str) -> dict[str, An
         options["row_count"] = RowCount(**custom.pop("row_count"))
     if "quarantine" in custom:
         options["quarantine"] = QuarantineLimits(**custom.pop("quarantine"))
+    version = str(document.get("version", "0"))
+    if version != "0":  # which is that of a contract without one
+        options["version"] = version
     if custom:
         raise AssayError(f"{where}: assay.{', assay.'.join(custom)} is not known; was a newer version at work?")
     team = document.get("team")
@@ -130,10 +162,11 @@ def _options(document: Node, custom: dict[str, Any], where: str) -> dict[str, An
         options["owner"] = str(team["name"])
     for item in document.get("slaProperties") or ():
         if item.get("property") == "freshness":
-            unit = _FRESH.get(str(item.get("unit", "d")))
-            if unit is None or not isinstance(item["value"], (int, float)):
+            written, value = str(item.get("unit", "d")), item["value"]
+            if written not in _FRESH or not isinstance(value, (int, float)):
                 raise AssayError(f"{where}: the freshness has no number of d, h, m or s; correct slaProperties")
-            options["freshness"] = timedelta(**{unit: item["value"]})
+            short = isinstance(value, int) and value > 0 and written in tuple("mhdw")
+            options["freshness"] = f"{value}{written}" if short else timedelta(**{_FRESH[written]: value})
     return options
 
 
@@ -145,16 +178,14 @@ def _custom(node: Node) -> dict[str, Any]:
     """Our own custom properties; those of others are not for us."""
     items = {item["property"]: item["value"] for item in node.get("customProperties") or ()}
     return {
-        name.removeprefix("assay."): value
-        for name, value in items.items()
-        if name.startswith("assay.") and name != CATEGORIES
+        name.removeprefix(OURS): value for name, value in items.items() if name.startswith(OURS) and name != CATEGORIES
     }
 
 
 def _column(node: Node, column: str, where: str, severity: dict[str, Any]) -> tuple[Any, Any]:
-    unknown = [key for key in node if key not in (*_PROSE, *_READ)]
+    unknown = [key for key in node if key not in (*PROPERTY, *_READ)]
     if unknown:
-        raise AssayError(f"{where}: {', '.join(unknown)} is no key of ODCS 3.1; correct it")
+        raise AssayError(f"{where}: {', '.join(unknown)} is no key of ODCS 3.2; correct it")
     dtype = node_type(node, where)
     custom = _custom(node)
     annotation: Any = Optional[dtype] if custom.pop("optional", False) else dtype  # noqa: UP045 - a type made at run time
@@ -163,20 +194,49 @@ def _column(node: Node, column: str, where: str, severity: dict[str, Any]) -> tu
         kwargs |= {"key": True, "nullable": False}
     if node.get("unique"):
         kwargs["unique"] = True
-    for to in (item["to"] for item in node.get("relationships") or ()):
-        kwargs["exists_in"] = to
+    related = node.get("relationships") or ()
+    if len(related) > 1:
+        raise AssayError(f"{where}: the column has several relationships, and one can be checked; keep that")
+    if related:
+        kwargs["exists_in"] = related[0]["to"]
     kwargs |= {name: _decoded(value) for name, value in custom.items()}
     if "required_if" in kwargs:
         kwargs["required_if"] = dict(kwargs["required_if"])
-    checks = [*_type_checks(node.get("logicalTypeOptions") or {}, dtype, where)]
+    checks = [("isin", [entry["value"] for entry in node["enum"]])] if node.get("enum") else []
+    checks += [*_type_checks(node.get("logicalTypeOptions") or {}, dtype, where)]
     checks += [check for item in node.get("quality") or () for check in _quality(item, column, where, severity)]
     for name, value in checks:
-        if name in kwargs and name != "nullable":
+        if name in kwargs and kwargs[name] != value and name != "nullable":
             raise AssayError(f"{where}: {name} is given twice; keep one")
         kwargs[name] = value
     if isinstance(dtype, pl.Datetime) and (node.get("logicalTypeOptions") or {}).get("timezone") is False:
         kwargs["naive_utc"] = True
-    return annotation, Field(alias=column, **kwargs)
+    words = {"title": node.get("businessName"), "description": node.get("description")}
+    ours = ("classification",) if "pii" in kwargs and node.get("classification") == "personal" else ()
+    spoken = (word for word in PROPERTY if word not in ours)
+    words["metadata"] = {**metadata_of(node, spoken), **_spelling(node, column, dtype, where)}
+    words = {name: value for name, value in words.items() if value}
+    return annotation, Field(alias=column, **words, **kwargs)
+
+
+def _spelling(node: Node, column: str, dtype: pl.DataType, where: str) -> dict[str, Any]:
+    """How the document says what we would say otherwise: another name, a database's own type, labels of values."""
+    ours = type_node(dtype, where)
+    kept = {"name": node["name"]} if str(node["name"]) != column else {}
+    if node.get("physicalType", ours.get("physicalType")) != ours.get("physicalType"):
+        kept["physicalType"] = node["physicalType"]
+    if dtype.is_nested():
+        options = {name: value for name, value in (node.get("logicalTypeOptions") or {}).items() if name not in _SLOTS}
+        nested = {word: node[word] for word in ("logicalType", "items", "properties", "map") if word in node}
+        nested |= {"logicalTypeOptions": options} if options else {}
+        kept |= nested if any(ours.get(word) != value for word, value in nested.items()) else {}
+    elif dtype.is_temporal() and "format" in (node.get("logicalTypeOptions") or {}):
+        kept["logicalTypeOptions"] = {"format": node["logicalTypeOptions"]["format"]}
+    if any(entry.keys() != {"value"} for entry in node.get("enum") or ()):
+        kept["enum"] = node["enum"]
+    if any(item.keys() != {"to"} for item in node.get("relationships") or ()):
+        kept["relationships"] = node["relationships"]
+    return kept
 
 
 def _type_checks(options: Node, dtype: pl.DataType, where: str) -> Iterator[tuple[str, Any]]:
@@ -186,7 +246,7 @@ def _type_checks(options: Node, dtype: pl.DataType, where: str) -> Iterator[tupl
         raise AssayError(f"{where}: logicalTypeOptions.format {form!r} cannot be checked; remove it, or give a pattern")
     options = {name: value for name, value in options.items() if name not in _TYPE_OPTIONS}
     if isinstance(dtype, pl.Array):
-        options = {name: value for name, value in options.items() if name not in ("minItems", "maxItems")}
+        options = {name: value for name, value in options.items() if name not in _SIZE}
     lengths = {
         "min_value": options.pop("minLength", None),
         "max_value": options.pop("maxLength", None),
@@ -203,7 +263,7 @@ def _type_checks(options: Node, dtype: pl.DataType, where: str) -> Iterator[tupl
 
 def _pattern(pattern: str) -> tuple[str, str]:
     """A pattern is found anywhere; one that is anchored as a whole is what pandera calls a match."""
-    whole = re.fullmatch(r"\^\(\?:(.*)\)", pattern, re.DOTALL)
+    whole = WHOLE.fullmatch(pattern)
     if whole is not None:
         try:
             re.compile(whole[1])

@@ -21,6 +21,12 @@ _PLAIN = {
     **dict.fromkeys(_INTEGERS, "integer"),
     **dict.fromkeys(_FLOATS, "number"),
 }
+_ELEMENTS = {
+    "float32": pl.Float32(),
+    "float64": pl.Float64(),
+    "int8": pl.Int8(),
+    "uint8": pl.UInt8(),
+}
 _DECIMAL = re.compile(r"Decimal\(([0-9]+), ([0-9]+)\)")
 _DATETIME = re.compile(r"Datetime\((ms|us|ns), ([\w/+\-]+)\)")
 _DURATION = re.compile(r"Duration\((ms|us|ns)\)")
@@ -79,6 +85,10 @@ def node_type(node: Mapping[str, Any], where: str) -> pl.DataType:
         return _array(node, options, physical, where)
     if logical == "object":
         return _object(node, where)
+    if logical == "map":
+        return _map(node, where)
+    if logical == "vector":
+        return _vector(options, where)
     exact = _exact(physical, node)
     if exact is not None and logical in (None, type_node(exact, where).get("logicalType")):
         return exact
@@ -92,7 +102,7 @@ def node_type(node: Mapping[str, Any], where: str) -> pl.DataType:
     if logical == "number" and form == "f32":
         return pl.Float32()
     if logical not in _DEFAULTS:
-        names = ", ".join([*_DEFAULTS, "timestamp", "array", "object"])
+        names = ", ".join([*_DEFAULTS, "timestamp", "array", "object", "map", "vector"])
         raise AssayError(f"{where}: no type that can be read (logicalType {logical!r}); give one of {names}")
     return _DEFAULTS[logical]
 
@@ -115,17 +125,48 @@ def _exact(physical: str, node: Mapping[str, Any]) -> pl.DataType | None:
 def _array(node: Mapping[str, Any], options: Mapping[str, Any], physical: str, where: str) -> pl.DataType:
     if "items" not in node:
         raise AssayError(f"{where}: an array needs `items` that say the type of its elements")
+    _require_no_rules(node["items"], f"{where}[]")
     inner = node_type(node["items"], f"{where}[]")
     if physical == "Array" and options.get("minItems") == options.get("maxItems") is not None:
         return pl.Array(inner, options["maxItems"])
     return pl.List(inner)
 
 
+def _require_no_rules(node: Mapping[str, Any], where: str) -> None:
+    """Raise AssayError for a constraint within a nested value, where no rule looks."""
+    for word in ("enum", "quality"):
+        if any(not isinstance(item, Mapping) or item.get("type") != "text" for item in node.get(word) or ()):
+            raise AssayError(
+                f"{where}: {word} within a nested value cannot be checked; remove it, or say it as a @rule"
+            )
+
+
 def _object(node: Mapping[str, Any], where: str) -> pl.DataType:
     fields = node.get("properties") or ()
     if not fields:
         raise AssayError(f"{where}: an object needs `properties` that say its fields")
+    for field in fields:
+        _require_no_rules(field, f"{where}.{field['name']}")
     return pl.Struct({field["name"]: node_type(field, f"{where}.{field['name']}") for field in fields})
+
+
+def _map(node: Mapping[str, Any], where: str) -> pl.DataType:
+    """A list of entries, which is how Arrow, Parquet and Delta hold a map."""
+    entry = node.get("map") or {}
+    if not {"key", "value"} <= entry.keys():
+        raise AssayError(f"{where}: a map needs `map` that says the type of its `key` and of its `value`")
+    for part in ("key", "value"):
+        _require_no_rules(entry[part], f"{where}.{part}")
+    return pl.List(pl.Struct({part: node_type(entry[part], f"{where}.{part}") for part in ("key", "value")}))
+
+
+def _vector(options: Mapping[str, Any], where: str) -> pl.DataType:
+    element = options.get("elementType", "float32")
+    if element not in _ELEMENTS or not isinstance(options.get("dimensions"), int):
+        raise AssayError(
+            f"{where}: a vector needs logicalTypeOptions.dimensions, and elementType as one of {', '.join(_ELEMENTS)}"
+        )
+    return pl.Array(_ELEMENTS[element], options["dimensions"])
 
 
 def _named(name: str) -> pl.DataType:

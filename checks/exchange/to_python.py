@@ -8,12 +8,14 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pandera.polars as pa
+
 from assay.checks.contract.builtin import BUILTINS
 from assay.checks.contract.contract import Contract
-from assay.checks.contract.field import TEXT_RULES, QuarantineLimits
+from assay.checks.contract.field import METADATA_KEY, TEXT_RULES, QuarantineLimits
 from assay.checks.contract.rules import Column
 from assay.checks.drafting.draft import annotation, quoted
-from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration
+from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration, metadata_of_table
 from assay.errors import AssayError
 
 _SAME = ("isin", "notin", "str_matches", "str_contains", "str_startswith", "str_endswith", "str_length", "in_range")
@@ -25,7 +27,8 @@ def to_source(contract: type[Contract]) -> str:
     for item in declared.written.values():
         if item.check == CODE:
             raise AssayError(f"{declared.plan.info.name}: the rule {item.rule.name} is Python code; copy it by hand")
-    body = [_column(declared, column, number) for number, column in enumerate(declared.plan.columns, start=1)]
+    columns = zip(declared.plan.columns, contract.to_schema().columns.values(), strict=True)
+    body = [_column(declared, column, written, number) for number, (column, written) in enumerate(columns, start=1)]
     rules = [item for item in declared.written.values() if item.check == EXPRESSION]
     lines = [f"class {declared.plan.info.name}(Contract):", *body, "", *_config(contract, declared)]
     lines += [line for number, item in enumerate(rules, start=1) for line in _rule(item, number)]
@@ -48,7 +51,7 @@ def _imports(text: str) -> str:
     return "\n\n".join("\n".join(part) for part in (standard, others, ours) if part)
 
 
-def _column(declared: Declaration, column: Column, number: int) -> str:
+def _column(declared: Declaration, column: Column, written: pa.Column, number: int) -> str:
     mine = [item for item in declared.written.values() if item.rule.column == column.name and item.check != EXPRESSION]
     attribute, arguments = column.name, []
     if not attribute.isidentifier() or keyword.iskeyword(attribute) or hasattr(Contract, attribute):
@@ -65,9 +68,21 @@ def _column(declared: Declaration, column: Column, number: int) -> str:
     own = column.options.written.beyond(declared.plan.written)
     arguments += [f"{name}={_literal(value)}" for name, value in own.items()]
     arguments += [_argument(item) for item in mine if item.check not in options]
+    arguments += [f"{name}={_literal(value)}" for name, value in _words(written, _own(written))]
     kind = annotation(column.dtype)
     kind = kind if column.required else f"Optional[{kind}]"
     return f"    {attribute}: {kind} = Field({', '.join(arguments)})"
+
+
+def _own(written: pa.Column) -> Mapping[str, Any]:
+    return {name: value for name, value in (written.metadata or {}).items() if name != METADATA_KEY}
+
+
+def _words(declared: pa.Column | pa.DataFrameSchema, metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What is said beside the rules, if anything."""
+    for name, value in (("title", declared.title), ("description", declared.description), ("metadata", metadata)):
+        if value:
+            yield name, value
 
 
 def _option(name: str, value: Any) -> str:
@@ -91,7 +106,9 @@ def _config(contract: type[Contract], declared: Declaration) -> Iterator[str]:
     if info.owner is not None:
         yield f"        owner = {quoted(info.owner)}"
     if info.freshness is not None:
-        yield f"        freshness = {_literal(info.freshness)}"
+        yield f"        freshness = {_literal(contract.__options__['freshness'])}"
+    for name, value in _words(schema, metadata_of_table(contract)):
+        yield f"        {name} = {_literal(value)}"
     if schema.strict:
         yield f"        strict = {_literal(schema.strict)}"
     if schema.ordered:

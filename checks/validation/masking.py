@@ -1,6 +1,7 @@
 """Personal data out of what people look at: previews and log lines."""
 
 import re
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -42,7 +43,16 @@ def mask(frame: pl.DataFrame, contract: type[Contract] | None) -> pl.DataFrame:
     Returns:
         As many rows, with the same columns.
     """
-    classes = {column.name: column.options.pii for column in compiled(contract).columns} if contract is not None else {}
+    return mask_classes(frame, classes_of(contract))
+
+
+def classes_of(contract: type[Contract] | None) -> dict[str, str | None]:
+    """The class of personal data of each column that the contract knows. None: no column is known."""
+    return {column.name: column.options.pii for column in compiled(contract).columns} if contract is not None else {}
+
+
+def mask_classes(frame: pl.DataFrame, classes: Mapping[str, str | None]) -> pl.DataFrame:
+    """The same by the class of each column; one that is not named is masked like free text."""
     return frame.with_columns(
         _masked(pl.col(name), dtype, _class_of(name, classes)) for name, dtype in frame.schema.items()
     )
@@ -65,7 +75,7 @@ def readable(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(texts)
 
 
-def _class_of(name: str, classes: dict[str, str | None]) -> str | None:
+def _class_of(name: str, classes: Mapping[str, str | None]) -> str | None:
     if name in classes:
         return classes[name]
     return "free_text" if name == "_line" or not is_link(name) else "link"

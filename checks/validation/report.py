@@ -16,7 +16,8 @@ class RuleResult:
     evaluated: rows (for a rule about the whole batch: 1) with a verdict; a null value is evaluated and valid.
     invalid: rows that break the rule. unknown: rows without a verdict. share: invalid of all rows, 0 to 1.
     status: passed; warned, failed (rows left) or blocked (the batch stops); unknown when nothing could be evaluated.
-    engine: who evaluated it: polars, pandera, or the reader that delivered the rows. note: why it is unknown.
+    engine: who evaluated it: polars, pandera, or the reader that delivered the rows. note: why it is unknown, or what
+    the texts that break it look like.
     """
 
     name: str

@@ -83,6 +83,13 @@ class Scan:
             self.place.rows(which=known).lazy() if isinstance(self.place, Blocks) else self.place.filter(known).lazy()
         )
 
+    def some_originals(self, column: str, which: pl.Series, most: int) -> pl.Series:
+        """The first delivered values of a column in these rows, where it was converted."""
+        name, first = ORIGINAL + column, which & (which.cast(pl.UInt32).cum_sum() <= most)
+        if isinstance(self.place, Blocks):
+            return self.place.rows(which=first, columns=[name]).lazy().collect().to_series()
+        return self.place.get_column(name).filter(first)
+
     @property
     def original(self) -> dict[str, pl.Expr]:
         """The delivered columns, as they were delivered: expressions over `rows`."""

@@ -11,9 +11,10 @@ import polars as pl
 from assay.checks.contract.columns import require_columns
 from assay.checks.contract.contract import Compiled, Contract, for_delivery
 from assay.checks.contract.field import Severity
-from assay.checks.contract.rules import CountRule, PanderaRule, Rule, TableRule
+from assay.checks.contract.rules import CountRule, DtypeRule, PanderaRule, Rule, TableRule
 from assay.checks.validation.batch_counts import BatchCounts, batch_counts
 from assay.checks.validation.blocks import Blocks
+from assay.checks.validation.dtype_notes import MOST, dtype_note
 from assay.checks.validation.foreign_keys import Frame, LookupRows, existing_values
 from assay.checks.validation.leaving_rows import RULES, leaving_rows
 from assay.checks.validation.reading import DEFECT, JSON, Reading, reading_of
@@ -215,8 +216,21 @@ class _Judged:
             rows_in=self.verdicts.height,
             rows_clean=self.verdicts.height - quarantined,
             rows_quarantined=quarantined,
-            rules=(*_reader_results(self.scan), *(_result(rule, self.verdicts) for rule in plan.rules)),
+            rules=(
+                *_reader_results(self.scan),
+                *(_result(rule, self.verdicts, self._note(rule)) for rule in plan.rules),
+            ),
         )
+
+    def _note(self, rule: Rule) -> str:
+        """Why there is no verdict, or what the texts that cannot be read look like."""
+        if not (isinstance(rule, DtypeRule) and self.verdicts.counts.get(rule.name, (0, 0))[0]):
+            return self.verdicts.notes.get(rule.name, "")
+        column = next(one for one in self.scan.reading.plan.columns if one.name == rule.column)
+        if self.scan.delivered[column.name] != pl.String or column.dtype == pl.String:
+            return ""
+        broken = self.verdicts.broken([rule])[rule.name]
+        return dtype_note(self.scan.some_originals(column.name, broken, MOST), column)
 
     def counts(self) -> BatchCounts:
         return batch_counts(self.scan, self.scan.reading.plan.columns)
@@ -315,9 +329,9 @@ def _reader_results(scan: Scan) -> list[RuleResult]:
     ]
 
 
-def _result(rule: Rule, verdicts: Verdicts) -> RuleResult:
+def _result(rule: Rule, verdicts: Verdicts, note: str) -> RuleResult:
     engine = "pandera" if isinstance(rule, PanderaRule) else "polars"
-    severity, note = rule.severity, verdicts.notes.get(rule.name, "")
+    severity = rule.severity
     if rule.name in verdicts.batch:
         evaluated, invalid, unknown = 1, int(not verdicts.batch[rule.name]), 0
         # No row can leave for a verdict about the whole batch, so the batch does.

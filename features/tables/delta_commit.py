@@ -145,7 +145,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         if wanted == set(active) or (staged.mode == "append" and nothing_new):
             previous = state.writer_of(partition)
             if previous is not None and (staged.mode == "append" or _same_verdict(previous, done)):
-                memoize(lake, staged.table, partition, previous.version, fingerprint)
+                memoize(lake, staged.table, partition, previous.version, fingerprint, done.contract)
                 return _written(staged, state, previous.version, partition, changed=False)
             if previous is not None:  # something else is true of the same rows: a version without data files says so
                 chain[CONFIRMS] = str(previous.version if previous.confirms is None else previous.confirms)
@@ -333,12 +333,22 @@ def _note(table: str, partition: str | None) -> str:
     return f"_fresh/{table}/{partition or 'all'}.json"
 
 
-def memoize(lake: Lake, table: str, partition: str | None, version: int, fingerprint: str) -> None:
-    """Note that other inputs led to what a version already holds, so that nobody computes it again to find out.
+def memoize(
+    lake: Lake,
+    table: str,
+    partition: str | None,
+    version: int,
+    fingerprint: str,
+    contract: Mapping[str, Any] | None = None,
+) -> None:
+    """Note that other inputs, or another version of the contract, led to what a version already holds, so that nobody computes
+    it again to find out.
 
     Only a note: losing it costs a recomputation, never a result.
     """
     note = {"version": version, "fingerprint": fingerprint}
+    if contract is not None:
+        note["contract"] = contract.get("version")
     lake.storage.put(_note(table, partition), json.dumps(note).encode())
 
 
@@ -360,4 +370,18 @@ def find_current(lake: Lake, state: TableState, partition: str | None, fingerpri
     if lake.storage.size(name) is None:
         return None
     note = json.loads(lake.storage.get(name))
-    return commit if note == {"version": commit.version, "fingerprint": fingerprint} else None
+    return commit if (note["version"], note["fingerprint"]) == (commit.version, fingerprint) else None
+
+
+def contracts_since(lake: Lake, table: str, commits: Iterable[Commit]) -> dict[int, str]:
+    """The version of the contract by which the same was found again later, for those of the commits for which it is another."""
+    noted = {path.rpartition("/")[2] for path in lake.storage.list(f"_fresh/{table}")}
+    found: dict[int, str] = {}
+    for commit in commits:
+        name = _note(table, commit.partition)
+        if commit.contract and name.rpartition("/")[2] in noted:
+            note = json.loads(lake.storage.get(name))
+            later = note.get("contract")
+            if note["version"] == commit.version and later and later != commit.contract.get("version"):
+                found[commit.version] = str(later)
+    return found

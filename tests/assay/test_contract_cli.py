@@ -79,7 +79,7 @@ def test_export_and_what_others_read(cli: Callable[..., Any], files: Path) -> No
     assert exported.code == 0
     assert cli("contract", "diff", TICKETS, str(files / "tickets.odcs.yaml")).code == 0
     as_json = cli("contract", "export", TICKETS, "--json")
-    assert as_json.data["apiVersion"] == "v3.1.0"
+    assert as_json.data["apiVersion"] == "v3.2.0"
     (files / "tickets.json").write_text(json.dumps(as_json.data))
     same = cli("contract", "diff", TICKETS, f"{files / 'tickets.json'}:Tickets", "--json")
     assert same.data == {"verdict": "compatible", "changes": []}
@@ -115,6 +115,18 @@ def test_check_tells_drift_and_broken_rules(cli: Callable[..., Any], files: Path
     assert "amount.ge" in scaled.out
     assert scaled.out.splitlines()[-1] == "60 rows: 59 clean, 1 would be quarantined"
     assert "A000" not in scaled.out, "counts, never values"
+
+
+def test_check_names_the_form_of_texts_that_cannot_be_read(cli: Callable[..., Any], files: Path) -> None:
+    rows = [f"A{number:03d};1.{number:03d},50" for number in range(60)]
+    (files / "comma.csv").write_text("\n".join(["order_id;amount", *rows]))
+    answer = cli("contract", "check", str(files / "comma.csv"), f"{files / 'old.py'}:Orders", "--separator", ";")
+    note = 'amount.dtype: 60 of the 60 texts that cannot be read fit Field(decimal=",", thousands=".").'
+    assert note in answer.out.splitlines()
+    assert "59,50" not in answer.out
+    (files / "declared.py").write_text(OLD.replace("ge=0, ", 'ge=0, decimal=",", thousands=".", '))
+    read = cli("contract", "check", str(files / "comma.csv"), f"{files / 'declared.py'}:Orders", "--separator", ";")
+    assert (read.code, read.out.splitlines()[-1]) == (0, "60 rows: 60 clean, 0 would be quarantined")
 
 
 @pytest.mark.parametrize(

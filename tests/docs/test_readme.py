@@ -253,7 +253,9 @@ def anchors(document: Path) -> set[str]:
 
 
 def test_every_setting_is_in_the_table() -> None:
-    documented = set(re.findall(r"^\| `(ASSAY_\w+?)(?:__<NAME>__URL)?` \|", README.read_text(), re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| `(ASSAY_\w+?)(?:__<NAME>__URL|__<SOURCE>)?` \|", README.read_text(), re.MULTILINE)
+    )
     fields = {f"ASSAY_{name.upper()}" for name in Settings.model_fields}
     assert documented == fields | {"ASSAY_SECRETS_DIR"}, "the folder of secret files is read before the settings are"
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.verdict import found_something, not_judged, warned, was_handled
+from assay.features.tables.delta_commit import contracts_since
 from assay.features.tables.lake import Lake, TableMissing
 from assay.web.ages import age_badge, age_of
 from assay.web.drawing import checks_badge
@@ -39,7 +40,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
             return page("versions.html", graph="", age=None, old=None, versions=[], older="", rest=0, **words)
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
-    earlier = dict(pairwise(newest))
+    earlier, later = dict(pairwise(newest)), contracts_since(lake, table, listed)
     return page(
         "versions.html",
         table=table,
@@ -49,13 +50,16 @@ def versions_page(lake: Lake, request: Request) -> Response:
         old=age_badge(lake.table(table).at()),
         missing=missing,
         refused=refused,
-        versions=[_version(table, commit, earlier.get(commit.version)) for commit in listed],
+        versions=[
+            _version(table, commit, earlier.get(commit.version), later.get(commit.version, "")) for commit in listed
+        ],
         older=link(f"/versions/{table}", until=str(newest[LISTED])) if rest else "",
         rest=rest,
     )
 
 
-def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:
+def _version(table: str, commit: Commit, before: int | None, later: str) -> dict[str, Any]:
+    """`later`: the version of the contract that came to the same afterwards."""
     checks = [check for check in commit.checks if check["table"] == table]
     failed = [check["name"] for check in checks if found_something(check)]
     unjudged = [check["name"] for check in checks if not_judged(check)]
@@ -73,7 +77,7 @@ def _version(table: str, commit: Commit, before: int | None) -> dict[str, Any]:
             [check["name"] for check in checks if warned(check)],
             unjudged,
         ),
-        "contract": f"{contract['name']} {contract['version']}" if contract else "",
+        "contract": f"{contract['name']} {contract['version']}{f'; {later} too' if later else ''}" if contract else "",
         "code": commit.code_version[:_SHA],
         "before": before,
         "diff": link("/diff", a=dataset_id(table, before), b=dataset_id(table, commit.version))

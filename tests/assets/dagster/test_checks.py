@@ -176,6 +176,7 @@ def test_a_refused_file_paints_one_check_red_and_nothing_else(new_shop: Any) -> 
     )
     assert evaluation.partition == new_shop.day(1)
     assert str(evaluation.description).endswith("Nothing was published.")
+    assert evaluation.metadata["refused_in_console"].value == "/console/versions/raw/orders#refused", "with the reason"
     assert result.get_asset_materialization_events() == []
     assert not [event for event in result.all_events if event.is_step_failure]
     assert new_shop.instance.get_run_by_id(result.run_id).tags["assay/refused"] == "raw/orders"

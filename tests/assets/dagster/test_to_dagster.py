@@ -1,6 +1,7 @@
 """What Dagster has of a domain: assets, checks, partitions, data versions and what a person sees in the UI."""
 
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assay.assets.dagster.dagster_metadata import check_name
 from assay.assets.dagster.definitions import defs, partitions_by_table
 from assay.assets.dagster.to_dagster import build_asset
 
@@ -221,3 +223,29 @@ def test_the_code_location_loads_as_dagster_loads_it() -> None:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Validation successful for code location assay" in done.stderr + done.stdout
+
+
+def test_columns_with_letters_that_dagster_does_not_have_give_checks_that_differ() -> None:
+    columns = ["Größe", "Grüße", "Grosse", "a b", "a_b", "a__b", "a.b", "a_", "_b", "a", "数", "量"]
+    rules = [f"{name}.{rule}" for name in columns for rule in ("ge", "not_null", "_odd", "b__ge")]
+    rules += ["a+b.unique", "a_b.unique", "a__b__ge", "volume"]
+    names = [check_name(rule) for rule in rules]
+    assert len(set(names)) == len(rules)
+    assert all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in names)
+    assert [check_name(name) for name in ("volume", "a_b.not_null", "a.ge")] == ["volume", "a_b__not_null", "a__ge"]
+    assert check_name("Größe.ge").startswith("Grosse__ge_")
+
+
+def test_an_upstream_whose_columns_have_umlauts_is_loaded_by_dagster(new_shop: Any) -> None:
+    new_shop.redeclare(
+        lambda text: text.replace(
+            "    amount:", "    Größe: float = Field(ge=0)\n    Grüße: float = Field(ge=0)\n    amount:"
+        )
+    )
+    header, *lines = new_shop.csv(1, 1.0, 2.0).decode().splitlines()
+    content = "\n".join([f"{header},Größe,Grüße", *(f"{line},{number},-1" for number, line in enumerate(lines))])
+    new_shop.drop(1, content.encode())
+    found = {item.check_name: item for item in materialise(new_shop, 1).get_asset_check_evaluations()}
+    counts = {rule: found[check_name(rule)].metadata["rows_invalid"].value for rule in ("Größe.ge", "Grüße.ge")}
+    assert counts == {"Größe.ge": 0, "Grüße.ge": 2}
+    assert found[check_name("Grüße.ge")].metadata["rule"].value == "Grüße.ge"

@@ -1,9 +1,12 @@
 """A link to the console, written today, leads to where the console is when somebody follows it."""
 
+from pathlib import Path
+
+import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from assay.assets.dagster.webserver import guarded
+from assay.assets.dagster.webserver import guarded, opened
 
 
 def client(console: str) -> TestClient:
@@ -25,3 +28,17 @@ def test_a_link_to_the_console_leads_to_where_it_is_now() -> None:
     )
     assert "ASSAY_CONSOLE_URL" in client("").get(link).text
     assert client("").get("/consoles").text == "Dagster"
+
+
+@pytest.mark.parametrize(
+    ("declared", "every_event", "level"),
+    [("", False, "INFO"), ("", True, None), ("WARNING", False, "WARNING"), ("WARNING", True, "WARNING")],
+)
+def test_the_events_of_runs_are_printed_if_somebody_wants_them(
+    declared: str, every_event: bool, level: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    text = f"python_logs: {{python_log_level: {declared}}}\n" if declared else ""
+    (tmp_path / "dagster.yaml").write_text(f"telemetry: {{enabled: false}}\n{text}")
+    with opened(every_event=every_event) as instance:
+        assert instance.python_log_level == level

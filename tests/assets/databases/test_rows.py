@@ -49,6 +49,7 @@ def test_a_setting_that_is_missing_or_leads_nowhere_is_known_without_asking_a_da
         assert words in lack if words else not lack
         assert "s3cret" not in lack
     monkeypatch.delenv(setting)
-    (tmp_path / "ops.db").touch()
     default = Rows("orders", cursor="at", connection="erp", default=lambda settings: "sqlite:///ops.db")
-    assert default.lacks(Settings()) == ""
+    assert default.lacks(Settings()) == "", "it may come"
+    monkeypatch.setenv(setting, "sqlite:///ops.db")
+    assert "there is no such file" in default.lacks(Settings())

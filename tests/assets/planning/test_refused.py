@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from assay.assets.planning.pending import judged_again
 from assay.assets.planning.refused import forget_withdrawn, staying_refused, to_judge_again
 from assay.assets.steps.step import execute
 from assay.features.tables.refusals import refusals
@@ -46,6 +47,12 @@ def planned(shop: Any) -> list[tuple[str | None, list[str]]]:
     return [(unit.partition, [step.outputs[0] for step in unit.steps]) for unit in shop.due()]
 
 
+def said(shop: Any) -> str:
+    """What a dry run says of batches that are refused now, and may be judged by the same command."""
+    left = [(one.table, one.partition) for one in staying_refused(shop.steps, shop.env)]
+    return judged_again(shop.due(), left, shop.steps)
+
+
 def test_what_looks_up_in_a_refused_day_waits_for_it(two: Any) -> None:
     """Else all of the day's orders would be of unknown shoppers, and stay in quarantine when those come."""
     deliver(two, 1, "Ada Byron", column="name")
@@ -73,7 +80,13 @@ def test_a_batch_that_a_looked_up_table_stopped_is_planned_when_that_has_changed
     (failed,) = two.run().failed
     assert failed.failed == ("clean/orders",)
     assert planned(two) == []
+    assert said(two) == ""
+    two.drop(3, two.csv(3, 1.0))
+    assert said(two) == "", "no planned run writes what it is looked up in"
     deliver(two, 2, "Ada Byron", "Bob Noyce")
+    two.drop(3, b"")
+    assert said(two) == "After that, if clean/shoppers then has what was missing: clean/orders 2026-03-01."
+    two.drop(3, b"").unlink()
     first, then = two.run().results
     assert (first.unit.partition, first.success) == (two.day(2), True)
     assert (then.unit.partition, then.unit.tables[0], then.success) == (two.day(1), "clean/orders", True)

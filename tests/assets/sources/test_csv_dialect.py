@@ -23,6 +23,7 @@ from assay.features.tables.partitioning import Partitioning
 DIALECTS = [
     Csv(";"),
     Csv("\t"),
+    Csv(" ", "'"),
     Csv("|", "'"),
     Csv(quote="'"),
     Csv(";", encoding="cp1252"),
@@ -32,7 +33,7 @@ DIALECTS = [
     Csv(";", "'", "latin-1", "\r", 3),
     Csv(skip_lines=1),
 ]
-TEXTS = st.text(st.sampled_from("aé;,\t|'\"\n\r x"), max_size=6)
+TEXTS = st.text(st.sampled_from("aé;,\t|'\"\n\r\x01 x"), max_size=6)
 FEW_ENDS = {"\r": str.maketrans({"\r": " "}), "\n": str.maketrans({"\r": " "})}
 
 
@@ -90,6 +91,25 @@ def test_bytes_that_are_not_of_the_encoding_are_a_defect_of_their_line_or_refuse
     assert found["_defect"].to_list() == [None, None, None, "encoding"]
     with pytest.raises(DeliveryError, match="is not utf-16 text, as its source declares; declare another encoding"):
         read("id,text\n1,é\n".encode("utf-16")[:-1], Csv(encoding="utf-16"))
+    many = b"id,text\n1,\x81\n2,\x81\n3,\x81\n"
+    refused = "has 3 of 4 lines that are not cp1252, as its source declares; declare another encoding"
+    for more in (0, 30_000):  # a small file, and one that is read in blocks
+        content = many.replace(b"\x81", b"\x81" + b"x" * more)
+        with pytest.raises(DeliveryError, match=refused):
+            read(content, Csv(encoding="cp1252"))
+    with pytest.raises(DeliveryError, match="is UTF-16 or binary, not cp1252 text, as its source declares; declare"):
+        read(b"id,text\n" + bytes(9), Csv(encoding="cp1252"))
+    with pytest.raises(DeliveryError, match="the header is not legal CSV in cp1252"):
+        read(b"id,\x81\n1,a\n2,b\n", Csv(encoding="cp1252"))
+    with pytest.raises(DeliveryError, match="has 3 of 4 lines that are not UTF-8; declare its encoding"):
+        read(many, USUAL)
+
+
+@pytest.mark.parametrize("header", ["a\t,\tb", "a\t,,\tb", '"a"\t","\t"b"', "a\tx,\tb"])
+def test_a_column_that_is_named_like_the_usual_separator_is_a_column(header: str) -> None:
+    found = read(f"{header}\n1\t,\t2,3\n".encode(), Csv("\t"))
+    assert found.columns[:3] == [name.strip('"') for name in header.split("\t")]
+    assert found.row(0)[:3] == ("1", ",", "2,3")
 
 
 @pytest.mark.parametrize(

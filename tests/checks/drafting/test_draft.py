@@ -137,6 +137,23 @@ def test_a_change_log_has_a_key_of_two_columns() -> None:
     assert "# customer_id and updated_at together tell 200 of 200 rows apart: the key?" in source
 
 
+def test_few_rows_have_a_key_whose_support_is_said_to_be_small() -> None:
+    towns = [f"Town {chr(65 + number)}" for number in range(12)]
+    found = pl.DataFrame({"town": towns, "town_code": [f"{number:02d}" for number in range(12)], "size": [1, 2, 3] * 4})
+    source = draft_contract(found, "towns")
+    assert contract_info(contract_of(source)).key == ("town_code",), "it is called like one"
+    assert "12 of 12 values are distinct: the key?\n    # 12 rows prove little: more may repeat a value." in source
+    assert "No key" not in source
+    unnamed = draft_contract(found.select("town", "size"), "towns")
+    assert contract_info(contract_of(unnamed)).key == ("town",)
+    assert "# No key: no column tells these few rows apart." in draft_contract(found.select("size"), "towns")
+    assert "# No key: 1 row cannot show one." in draft_contract(found.head(1), "towns")
+    times = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 25)]
+    said = "# No key: at tells the rows apart, but is not of the kind that a key is."
+    for rows in (12, 24):
+        assert said in draft_contract(pl.DataFrame({"at": times[:rows], "x": [1, 1] * (rows // 2)}), "times")
+
+
 def test_real_queries(banking77: Path) -> None:
     frame = pl.read_csv(banking77 / "train.csv")
     source = draft_contract(frame, "train")

@@ -1,4 +1,4 @@
-"""ODCS 3.1 in and out: what is written reads back as the same contract; what cannot be read or written says so."""
+"""ODCS 3.2 in and out: what is written reads back as the same contract; what cannot be read or written says so."""
 
 import re
 from dataclasses import fields
@@ -12,6 +12,8 @@ import polars as pl
 import pyodcs
 import pytest
 import yaml
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from assay.assets.support.card_events import CardEvents
 from assay.assets.support.customers import Customers
@@ -65,6 +67,7 @@ class Texts(Contract):
     d: str = Field(not_empty=True, no_email=True, no_card_number=True, pii="free_text")
     e: str = Field(unique_values_eq=["a", "b"], str_matches="a|b")
     f: str = Field(isin={"ü", "no", "1", "null"})
+    g: str = Field(isin=["z", "a\x85b", "a\u2028 b", "\ufeffa", "a\r\n", " a ", "1e3", "2026-01-01", "~", "a\u2029"])
 
 
 class Nested(Contract):
@@ -158,6 +161,33 @@ class Unlimited(Contract):
         quarantine = QuarantineLimits(block=None)
 
 
+class Told(Contract):
+    amount: float = Field(
+        title="turnover",
+        description="what the customer paid",
+        metadata={
+            "unit": "EUR",
+            "steward": {"team": "a", "since": date(2026, 1, 2)},
+            "tags": ["money"],
+            "deprecated": True,
+        },
+    )
+    state: str = Field(
+        isin=["paid", "new"], metadata={"semanticType": "dimension", "synonyms": [{"synonym": "status"}]}
+    )
+    customer: str = Field(exists_in="customers.id")
+
+    class Config(Contract.Config):
+        title = "Orders of the shop"
+        description = "one row an order"
+        freshness = "24h"
+        metadata: ClassVar = {
+            "context": "Amounts are gross.",
+            "source": "shop",
+            "document": {"status": "draft", "domain": "sales", "price": {"priceAmount": 1}},
+        }
+
+
 class Forms(Contract):
     name: str = Field()
     number: int = Field(thousands="'", currency="CHF")
@@ -180,6 +210,7 @@ class Forms(Contract):
 CONTRACTS = [
     Forms,
     Numbers,
+    Told,
     Times,
     Texts,
     Nested,
@@ -203,7 +234,11 @@ def rules(contract: type[Contract]) -> dict[str, Any]:
     for made in contract_rules(contract):
         values = {field.name: getattr(made, field.name) for field in fields(made)}
         expr = values.pop("expr", None)
-        text = None if expr is None or "no_card" in made.name else expr.meta.serialize(format="json")
+        text = (
+            None
+            if expr is None or "no_card" in made.name or made.name.endswith(".format")
+            else expr.meta.serialize(format="json")
+        )
         found[made.name] = (re.sub(" at (0x)?[0-9A-Fa-f]+", "", repr(values)), text)
     return found
 
@@ -225,14 +260,39 @@ def test_round_trip(contract: type[Contract]) -> None:
         other.key,
         other.quarantine,
     )
+    # A set of values has no order, so its contract reads back as that with a list of them.
+    assert other.digest == one.digest or contract in (Texts,)
+    assert contract_info(from_odcs(to_odcs(back))).digest == other.digest
     assert yaml.safe_load(to_odcs(back)) == yaml.safe_load(text)
+
+
+def with_3_2(schema: dict[str, Any]) -> dict[str, Any]:
+    """The standard's 3.1 schema with what 3.2 added to the elements that we write."""
+    schema["properties"]["apiVersion"]["enum"].append("v3.2.0")
+    parts, any_list = schema["$defs"], {"type": "array", "items": {"type": "object"}}
+    entry = {"type": "object", "required": ["value"], "properties": {"value": {"$ref": "#/$defs/AnyNonCollectionType"}}}
+    parts["SchemaElement"]["properties"] |= {"deprecated": {"type": "boolean"}, "synonyms": any_list}
+    parts["SchemaObject"]["properties"]["context"] = schema["properties"]["context"] = {"type": ["string", "object"]}
+    words = parts["SchemaBaseProperty"]["properties"]
+    words["logicalType"]["enum"] += ["map", "vector"]
+    words["semanticType"] = {"enum": ["column", "measure", "dimension"]}
+    words["enum"] = {"type": "array", "minItems": 1, "uniqueItems": True, "items": entry}
+    parts_of_map = {name: {"$ref": "#/$defs/SchemaItemProperty"} for name in ("key", "value")}
+    words["map"] = {"type": "object", "required": ["key", "value"], "properties": parts_of_map}
+    parts["ServiceLevelAgreementProperty"]["properties"]["customProperties"] = {"$ref": "#/$defs/CustomProperties"}
+    parts["CustomProperty"]["properties"]["vendor"] = {"type": "string"}
+    parts["RelationshipBase"]["properties"]["id"] = {"type": "string"}
+    return schema
 
 
 @pytest.fixture(scope="module")
 def official() -> jsonschema_rs.Validator:
     """The standard's own JSON schema, as pyodcs ships it. (Its other checks want a name for the elements of a list, which the
     schema does not.)"""
-    return jsonschema_rs.validator_for(pyodcs.pinned_schema())
+    schema = pyodcs.pinned_schema()
+    return jsonschema_rs.validator_for(
+        schema if "v3.2.0" in str(schema["properties"]["apiVersion"]) else with_3_2(schema)
+    )
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.__name__)
@@ -359,7 +419,30 @@ def property_of(keys: str, table: str = "") -> str:
 
 
 UDF = "implementation: {check: expression, arguments: {expression: {Function: {input: [], function: {PythonUdf: x}}}}}"
+ENUM = "enum: [{value: a}, {value: b}]"
 BAD: list[tuple[str, str]] = [
+    (
+        "isin is given twice",
+        property_of(
+            f"logicalType: string, {ENUM}, quality: [{{metric: invalidValues, arguments: {{validValues: [c]}}, mustBe: 0}}]"
+        ),
+    ),
+    ("a map needs `map`", property_of("logicalType: map, map: {key: {logicalType: string}}")),
+    (
+        "a vector needs logicalTypeOptions.dimensions",
+        property_of("logicalType: vector, logicalTypeOptions: {elementType: int8}"),
+    ),
+    ("a vector needs", property_of("logicalType: vector, logicalTypeOptions: {dimensions: 3, elementType: bfloat16}")),
+    (
+        "t.v\\[\\]: enum within a nested value",
+        property_of(f"logicalType: array, items: {{logicalType: string, {ENUM}}}"),
+    ),
+    (
+        "t.v.key: enum within",
+        property_of(f"logicalType: map, map: {{key: {{logicalType: string, {ENUM}}}, value: {{logicalType: string}}}}"),
+    ),
+    ("t.v: a measure is no column", property_of(f"logicalType: string, semanticType: measure, {ENUM}")),
+    ("several relationships", property_of("logicalType: string, relationships: [{to: a.id}, {to: b.id}]")),
     ("not YAML \\(line 2\\)", "a: b\n  - c: [\n"),
     ("no `kind: DataContract`", "a: b"),
     ("ODCS v2.2.2 cannot be read", "kind: DataContract\napiVersion: v2.2.2"),
@@ -443,3 +526,183 @@ def test_a_table_that_no_class_can_be_called(name: str, called: str) -> None:
     contract = from_odcs(property_of("logicalType: string").replace("name: t\n", f'name: "{name}"\n'))
     assert contract_info(contract).name == called
     assert f"class {called}(Contract):" in to_source(contract)
+
+
+NEW = """
+apiVersion: v3.2.0
+kind: DataContract
+id: 53581432-6c55-4ba2-a65f-72344a91553a
+name: shop
+version: 1.1.0
+status: draft
+context: {instructions: Amounts are gross., constraints: [{constraint: Never show names.}]}
+team: {name: sales, members: [{username: ada}]}
+slaProperties:
+  - {property: freshness, value: 12, unit: h, driver: analytics, customProperties: [{property: p, value: 1}]}
+  - {property: latency, value: 4, unit: d}
+customProperties: [{property: ruleset, value: 7, vendor: soda}]
+schema:
+  - name: orders
+    logicalType: object
+    physicalType: view
+    physicalName: v_orders
+    deprecated: true
+    synonyms: [{synonym: purchases, locale: en-GB}]
+    context: Amounts are gross.
+    quality: [{type: text, description: as in the shop}]
+    properties:
+      - name: state
+        logicalType: string
+        physicalType: VARCHAR(8)
+        description: where the order is
+        businessName: order state
+        semanticType: dimension
+        synonyms: [{synonym: status}]
+        enum:
+          - {value: paid, label: Paid, tags: [final]}
+          - {value: new, description: not paid yet}
+        customProperties:
+          - {property: steward, value: ada}
+          - {property: owner, value: ben, vendor: atlan}
+          - {property: tags, value: not the standard's}
+      - {name: level, logicalType: integer, enum: [{value: 1}, {value: 2}], deprecated: false}
+      - {name: labels, logicalType: map, map: {key: {logicalType: string}, value: {logicalType: integer, description: n}}}
+      - {name: vector, logicalType: vector, logicalTypeOptions: {dimensions: 3, distanceMetric: cosine}}
+      - {name: customer, logicalType: string, relationships: [{to: customers.id, id: fk_customer}]}
+      - {name: buyer, physicalName: buyer_id, logicalType: integer, relationships: [{to: buyers.id}]}
+      - {name: total, logicalType: number, semanticType: measure, transformLogic: SUM(amount)}
+"""
+
+
+def test_what_3_2_added_is_read_as_rules_and_types() -> None:
+    orders = from_odcs(NEW)
+    types = {column.name: str(column.dtype) for column in contract_info(orders).columns}
+    assert types == {
+        "state": "String",
+        "level": "Int64",
+        "labels": "List(Struct({'key': String, 'value': Int64}))",
+        "vector": "Array(Float32, shape=(3,))",
+        "customer": "String",
+        "buyer_id": "Int64",
+    }
+    named = {made.name for made in contract_rules(orders)}
+    assert {"state.isin", "level.isin", "customer.exists", "buyer_id.exists"} <= named
+    batch = pl.DataFrame({"state": ["paid", "lost"], "level": [1, 3]})
+    broken = validate(
+        batch.with_columns(pl.lit(None).alias(name) for name in types if name not in batch.columns), orders
+    )
+    assert broken.quarantined["_rules"].to_list() == [["state.isin", "level.isin"]]
+
+
+def leaves(node: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(node, dict):
+        return {k: v for name, item in node.items() for k, v in leaves(item, f"{path}.{name}").items()}
+    if isinstance(node, list):
+        return {k: v for index, item in enumerate(node) for k, v in leaves(item, f"{path}[{index}]").items()}
+    return {path: node}
+
+
+# The standard's defaults need not be written; what a rule says has one place, and what was said of its other place is dropped.
+MOVED = re.compile(r"\.quality\[\d\]|\.apiVersion$")
+
+
+@pytest.mark.parametrize("text", [NEW, FOREIGN], ids=["3.2", "3.1"])
+def test_what_decides_nothing_is_kept(text: str, official: jsonschema_rs.Validator) -> None:
+    again = to_odcs(from_odcs(text))
+    first, second = leaves(yaml.safe_load(text)), leaves(yaml.safe_load(again))
+    assert {path: value for path, value in first.items() if not MOVED.search(path) and second.get(path) != value} == {}
+    assert [error.message for error in official.iter_errors(yaml.safe_load(again))] == []
+    module: dict[str, Any] = {"__name__": "imported"}
+    exec(compile(to_source(from_odcs(text)), "imported.py", "exec"), module)
+    assert to_odcs(module["orders"]) == again
+    for old in ("v3.0.2", "v3.1.0"):
+        assert to_odcs(from_odcs(text.replace("v3.2.0", old))) == again
+
+
+def test_a_rule_that_was_edited_is_written_as_it_is_now() -> None:
+    class Orders(from_odcs(NEW)):
+        column_0: str = Field(
+            alias="state", isin=["paid", "back"], metadata={"enum": [{"value": "paid", "label": "Paid"}]}
+        )
+        column_2: pl.List(pl.String) = Field(
+            alias="labels", metadata={"logicalType": "map", "map": {"key": {}, "value": {}}}
+        )
+
+    nodes = {node["name"]: node for node in yaml.safe_load(to_odcs(Orders))["schema"][0]["properties"]}
+    assert nodes["state"]["enum"] == [{"value": "paid", "label": "Paid"}, {"value": "back"}]
+    assert (nodes["labels"]["logicalType"], nodes["labels"]["items"]["logicalType"]) == ("array", "string")
+
+
+def test_metadata_that_no_file_can_hold_is_named() -> None:
+    class Odder(Contract):
+        v: int = Field(metadata={"check": object()})
+
+    with pytest.raises(AssayError, match=r"Odder\.v: its metadata 'check' is a object, which no ODCS file can hold"):
+        to_odcs(Odder)
+
+
+TEXT = st.text(max_size=6)
+WORDS = st.dictionaries(
+    st.text("abcXYZ_.", min_size=1, max_size=8),
+    st.integers(-9, 9) | TEXT | st.lists(TEXT, max_size=2) | st.dictionaries(TEXT, st.booleans(), max_size=2),
+    max_size=3,
+)
+NUMBERS = {"ge": st.integers(-9, 0), "lt": st.integers(1, 9), "ne": st.just(3), "raise_warning": st.booleans()}
+NUMBERS |= {"notin": st.lists(st.integers(20, 30), min_size=1, max_size=3)}
+TEXTS = {
+    "isin": st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=4),
+    "not_empty": st.booleans(),
+    "no_email": st.booleans(),
+    "pii": st.sampled_from(["name", "email", "free_text"]),
+    "normal": st.sampled_from(["nfc", ["nfc", "spaces"]]),
+    "exists_in": st.sampled_from(["clean/t", "clean/t.id", "t.id"]),
+    "canonical_unique": st.just("a"),
+}
+FORMATS = ["date", "date:%d.%m.%Y", "iban", "phone", "phone:DE", "stdnum:isbn", "money:EUR"]
+LENGTH = {"str_length": st.fixed_dictionaries({"min_value": st.integers(0, 2), "max_value": st.integers(3, 9)})}
+PATTERNS = {
+    "str_matches": st.sampled_from(["a|b", "[a-z]+$"]),
+    "str_contains": st.sampled_from(["x", "^(?:x)", "^(?:x)|y"]),
+    "str_startswith": TEXT,
+    "str_endswith": TEXT,
+}
+NESTED = [pl.Date, Timestamp, bool, pl.List(pl.String), pl.Struct({"a": pl.Int8}), pl.Array(pl.Float32, 2)]
+COLUMN = st.one_of(
+    st.tuples(st.sampled_from([pl.Int64, pl.Int8, pl.Float64, pl.UInt32]), st.fixed_dictionaries({}, optional=NUMBERS)),
+    st.tuples(st.just(str), st.fixed_dictionaries({}, optional=TEXTS)),
+    st.tuples(st.just(str), st.fixed_dictionaries({"format": st.sampled_from(FORMATS)})),
+    st.tuples(st.just(str), st.fixed_dictionaries(LENGTH, optional=PATTERNS)),
+    st.tuples(st.sampled_from(NESTED), st.just({})),
+)
+PROSE = {"title": TEXT, "description": TEXT, "metadata": WORDS}
+SAID = st.fixed_dictionaries({"nullable": st.booleans()}, optional={"coerce": st.booleans(), **PROSE})
+OPTIONS = {
+    "version": st.from_regex("[1-9][.][0-9]", fullmatch=True),
+    "owner": st.text(min_size=1, max_size=5),
+    "freshness": st.sampled_from(
+        ["24h", "1d", "90m", "2w", *(timedelta(minutes=minutes) for minutes in (1440, 90, 0.5))]
+    ),
+    "strict": st.sampled_from([True, "filter"]),
+    "ordered": st.booleans(),
+    "row_count": st.just(RowCount("raw/t", share=0.5)),
+    "quarantine": st.just(QuarantineLimits(block=0.2, rules={"a.dtype": 0.1})),
+    "severity": st.sampled_from([{}, {"a.dtype": "warn"}, {"a.dtype": Block(share=0.1)}, {"a.not_null": "info"}]),
+}
+
+
+@settings(
+    max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)  # contracts shrink slowly
+@given(st.lists(st.tuples(COLUMN, SAID), max_size=4), st.fixed_dictionaries({}, optional={**OPTIONS, **PROSE}))
+def test_any_contract_reads_back_with_the_same_digest(columns: list[Any], options: dict[str, Any]) -> None:
+    annotations: dict[str, Any] = {"a": str}
+    body: dict[str, Any] = {"a": Field(key=True)}
+    for name, ((kind, rules_of), words) in zip("bcde", columns, strict=False):
+        annotations[name], body[name] = kind, Field(**rules_of, **words)
+    config = type("Config", (Contract.Config,), options)
+    made = type("Made", (Contract,), {"__annotations__": annotations, "__module__": __name__, "Config": config, **body})
+    text = to_odcs(made)
+    back = from_odcs(text)
+    assert contract_info(back).digest == contract_info(made).digest
+    assert rules(back) == rules(made)
+    assert to_odcs(back) == text

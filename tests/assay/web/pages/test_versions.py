@@ -71,6 +71,24 @@ def test_columns_contract_and_code_show_what_they_were(lake: Lake, recorder: Eve
         assert said in text, said
 
 
+def test_another_version_of_the_contract_that_came_to_the_same_is_named(lake: Lake, recorder: EventRecorder) -> None:
+    client = TestClient(Starlette(routes=[Mount("/", create_router(recorder.store, lake))]))
+
+    def judged(version: str, day: str = "2026-09-01", rows: int = 1) -> str:
+        with transaction(lake, recorder, Work("clean/t", partition=day, params={"contract": version})) as tx:
+            tx.contract = {"name": "C", "version": version}
+            tx.write("clean/t", pl.DataFrame({"a": [rows]}))
+        return Page(client.get("/versions/clean/t").text).text
+
+    assert "C 1.0" in judged("1.0") and "too" not in judged("1.0", "2026-09-02")
+    said = judged("1.1")
+    assert said.count("C 1.0; 1.1 too") == 1, "the other day was not judged again"
+    assert lake.table("clean/t").at().version == 2, "the same rows are no new version"
+    assert "C 1.0; 1.2 too" in judged("1.2")
+    again = judged("1.3", rows=2)
+    assert "C 1.3 " in again and again.count("too") == 1, "what was true of the earlier version stays"
+
+
 def test_what_was_not_recorded_is_unknown_and_not_the_same(tmp_path: Path, recorder: EventRecorder, lake: Lake) -> None:
     recorder.store.put(
         b'{"eventTime": "2026-09-01T10:00:00Z", "eventType": "COMPLETE", "job": {"name": "j"},'

@@ -1,0 +1,98 @@
+"""The records of a request's body, as JSON lines. Their text stays as it was sent: numbers keep their digits. Pure."""
+
+import json
+from typing import NoReturn
+
+from assay.errors import AssayError
+
+LINES = ("application/x-ndjson", "application/jsonl", "application/json-lines")
+DOCUMENT = "application/json"
+_SPACE = " \t\r\n"
+
+
+class UnusableBody(AssayError):
+    """A body that is not what it says: where it is wrong, without what is there."""
+
+
+def lines_of_body(content: bytes, media: str) -> list[bytes]:
+    """One line for each record, without its line feed.
+
+    Args:
+        content: The body.
+        media: Its media type: JSON lines, or a JSON object, or a JSON array of objects.
+
+    Raises:
+        UnusableBody: It is not UTF-8, no JSON, holds something that is not an object, or nothing at all.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise UnusableBody(f"The body is not UTF-8 (byte {problem.start:,}). Send it in UTF-8.") from None
+    try:
+        lines = _document(text) if media == DOCUMENT else _lines(text)
+    except RecursionError:
+        raise UnusableBody("The body is nested too deeply.") from None
+    if not lines:
+        raise UnusableBody("The body holds no record.")
+    return lines
+
+
+def _lines(text: str) -> list[bytes]:
+    lines = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip(_SPACE):
+            _require_object(line, f"Line {number:,}")
+            lines.append(line.strip(_SPACE).encode())
+    return lines
+
+
+def _require_object(text: str, where: str) -> None:
+    try:
+        record = json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        raise UnusableBody(f"{where} is not JSON. Send one object a line.") from None
+    if not isinstance(record, dict):
+        raise UnusableBody(f"{where} is not a JSON object.")
+
+
+def _document(text: str) -> list[bytes]:
+    """The objects of a document. JSON has line breaks between its tokens only, so that a space can take the place of each."""
+    text = text.strip(_SPACE)
+    if not text.startswith("["):
+        _require_object(text, "The body")
+        return [_on_one_line(text)]
+    decoder, lines, at = json.JSONDecoder(parse_constant=_refuse), [], _after_space(text, 1)
+    while text[at : at + 1] != "]":
+        number = len(lines) + 1
+        try:
+            record, end = decoder.raw_decode(text, at)
+        except ValueError:
+            raise UnusableBody(f"Element {number:,} of the body is not JSON.") from None
+        if not isinstance(record, dict):
+            raise UnusableBody(f"Element {number:,} of the body is not a JSON object.")
+        lines.append(_on_one_line(text[at:end]))
+        at = _after_space(text, end)
+        if text[at : at + 1] == ",":
+            at = _after_space(text, at + 1)
+            if text[at : at + 1] != "]":
+                continue
+        elif text[at : at + 1] == "]":
+            continue
+        raise UnusableBody(f"After element {number:,} the body is not a JSON array.")
+    if at + 1 != len(text):
+        raise UnusableBody("The body goes on after its JSON array.")
+    return lines
+
+
+def _after_space(text: str, at: int) -> int:
+    while text[at : at + 1] and text[at] in _SPACE:
+        at += 1
+    return at
+
+
+def _on_one_line(text: str) -> bytes:
+    return text.replace("\r", " ").replace("\n", " ").encode()
+
+
+def _refuse(_constant: str) -> NoReturn:
+    raise ValueError  # NaN and Infinity are no JSON

@@ -1,0 +1,1 @@
+"""Errors found without rules: cells that look wrong beside the rest of their table. Pure."""

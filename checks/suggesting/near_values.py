@@ -1,0 +1,151 @@
+"""Rare values that are a frequent value with one edit: a letter replaced, left out, added, or changed with its neighbour."""
+
+import re
+from collections import defaultdict
+
+import numpy as np
+
+from assay.checks.suggesting.finding import Finding, Findings
+from assay.checks.suggesting.text_column import TextColumn
+
+#: A frequent value occurs so often, and so many times as often as the rare one.
+FREQUENT, TIMES = 4, 4
+#: Shorter values are near each other by chance; they are looked at only where nearly all rows have one of a few values.
+SHORT, CLOSED, MANY_TIMES = 3, 0.97, 30
+#: So many values of each kind are compared.
+MOST_FREQUENT, MOST_RARE = 5_000, 20_000
+_SEPARATORS = re.compile(r"[\W_]+")
+_DIGIT_LETTER = re.compile(r"[0-9][^\W\d_]")
+#: With this share of frequent values that have a letter after a digit, either may stand there.
+MIXED = 0.1
+#: With this share of frequent values near each other, being near says nothing.
+NATURAL = 0.5
+
+
+def near_values(column: TextColumn) -> Findings:
+    """Rare values near frequent ones. Values that differ only in digits, or in a single character that stands for itself,
+    are different values; and the more frequent values are near each other, the less it means."""
+    if column.present == 0 or column.number_share > 0.9 or column.moment_share > 0.5:
+        return
+    real = ~column.is_missing
+    frequent = np.flatnonzero(real & (column.counts >= FREQUENT))[:MOST_FREQUENT]
+    rare = np.flatnonzero(real & (column.counts * TIMES <= column.counts.max()))[:MOST_RARE]
+    if not len(frequent) or not len(rare):
+        return
+    texts, counts = column.texts, column.counts
+    index = Neighbours([texts[i] for i in frequent], counts[frequent])
+    natural = np.mean([index.has_equal(texts[i], int(counts[i])) for i in frequent[:300]])
+    closed = counts[frequent].sum() / counts[real].sum()
+    mixed = sum(_DIGIT_LETTER.search(texts[i]) is not None for i in frequent) > MIXED * len(frequent)
+    alphabet = set("".join(texts[i] for i in frequent))
+    for value in rare:
+        text, count = texts[value], int(counts[value])
+        near = index.nearest(text, max(FREQUENT, TIMES * count))
+        if near is None:
+            continue
+        kind, other, rows = near
+        short = kind == "letter" and min(len(text), len(other)) <= SHORT
+        if short and (closed < CLOSED or rows < MANY_TIMES * count):
+            continue
+        if not set(text) <= alphabet:
+            kind = "foreign" if kind != "form" else kind
+        elif kind == "foreign" and mixed:
+            continue
+        base = 0.97 if kind == "foreign" else 0.9 if min(len(text), len(other)) >= 6 else 0.75
+        confidence = base * (1 - min(1.0, natural / NATURAL) * (0.2 if kind == "foreign" else 0.6))
+        confidence = float(confidence * (0.75 + 0.25 * closed))
+        what = "only in case, spaces or punctuation" if kind == "form" else "in one character"
+        reason = f"It differs {what} from a value that {rows:,} rows have; {count:,} {_have(count)} this one."
+        yield Finding(column.name, column.rows_of(value), confidence, reason, other)
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+class Neighbours:
+    """Frequent values by their halves and their normal forms: of two texts with one edit between them a half is equal."""
+
+    def __init__(self, texts: list[str], counts: np.ndarray) -> None:
+        self.counts = dict(zip(texts, counts.tolist(), strict=True))
+        self.starts: dict[tuple[int, str], list[str]] = defaultdict(list)
+        self.ends: dict[tuple[int, str], list[str]] = defaultdict(list)
+        self.forms: dict[str, list[str]] = defaultdict(list)
+        for text in texts:
+            half = len(text) // 2
+            self.starts[len(text), text[:half]].append(text)
+            self.ends[len(text), text[half:]].append(text)
+            self.forms[_normal(text)].append(text)
+
+    def has_equal(self, text: str, rows: int) -> bool:
+        """Whether a near value is about as frequent, so that both are right."""
+        return any(
+            near != text and rows <= TIMES * self.counts[near] <= TIMES**2 * rows and edit_kind(text, near) is not None
+            for near in self._candidates(text)
+        )
+
+    def nearest(self, text: str, least: int) -> tuple[str, str, int] | None:
+        """The most frequent near value with at least so many rows: (kind of difference, value, rows)."""
+        best: tuple[str, str, int] | None = None
+        for near in self._candidates(text):
+            rows = self.counts[near]
+            if near == text or rows < least or (best is not None and rows <= best[2]):
+                continue
+            kind = edit_kind(text, near)
+            if kind is not None:
+                best = (kind, near, rows)
+        return best
+
+    def _candidates(self, text: str) -> set[str]:
+        found = set(self.forms.get(_normal(text), ()))
+        for length in (len(text) - 1, len(text), len(text) + 1):
+            half = length // 2
+            found.update(self.starts.get((length, text[:half]), ()))
+            if length - half <= len(text):
+                found.update(self.ends.get((length, text[len(text) - (length - half) :]), ()))
+        return found
+
+
+def _normal(text: str) -> str:
+    return _SEPARATORS.sub("", text).casefold()
+
+
+def edit_kind(rare: str, frequent: str) -> str | None:
+    """How the rare value may have come from the frequent one by one edit; None if not, or if they may well be two values.
+
+    form: case, spaces, punctuation. foreign: a letter where a digit was, or the other way round. letter: another letter.
+    """
+    if rare == frequent:
+        return None
+    if _normal(rare) == _normal(frequent):
+        return "form" if len(_normal(rare)) > 1 else None
+    start = 0
+    while start < min(len(rare), len(frequent)) and rare[start] == frequent[start]:
+        start += 1
+    end = 0
+    while end < min(len(rare), len(frequent)) - start and rare[-1 - end] == frequent[-1 - end]:
+        end += 1
+    ours, theirs = rare[start : len(rare) - end], frequent[start : len(frequent) - end]
+    swapped = len(ours) == 2 and ours == theirs[::-1]
+    if max(len(ours), len(theirs)) > 1 and not swapped:
+        return None
+    if all(c.isdigit() for c in ours + theirs):
+        return None
+    if len(ours) == len(theirs) == 1 and ours.isdigit() != theirs.isdigit():
+        # "1a" and "11": of a code with letters of its own each may be another one.
+        return "foreign" if ours.isalpha() or theirs.isalpha() else None
+    if min(len(rare), len(frequent)) < 2 or _is_token(rare, start, end) or _is_token(frequent, start, end):
+        return None
+    if (not ours and theirs == "s" and not end) or (not theirs and ours == "s" and not end):
+        return None  # a plural
+    return "letter"
+
+
+def _is_token(text: str, start: int, end: int) -> bool:
+    """Whether what differs is a word of a letter or two within the text (Type A and Type B), which tells two values apart."""
+    stop = len(text) - end
+    while start > 0 and text[start - 1].isalnum():
+        start -= 1
+    while stop < len(text) and text[stop].isalnum():
+        stop += 1
+    return 0 < stop - start <= 2 and stop - start < len(text)

@@ -1,0 +1,207 @@
+"""All detectors over a table: every doubted cell once, with its strongest reason, surest first."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from assay.checks.contract.contract import Contract, contract_info
+from assay.checks.suggesting.broken_dependencies import broken_dependencies
+from assay.checks.suggesting.conflicting_sources import conflicting_sources
+from assay.checks.suggesting.finding import Finding, Findings
+from assay.checks.suggesting.misplaced_values import misplaced_values
+from assay.checks.suggesting.missing_tokens import missing_tokens
+from assay.checks.suggesting.misspelt_words import misspelt_words
+from assay.checks.suggesting.mixed_formats import mixed_formats
+from assay.checks.suggesting.near_values import near_values
+from assay.checks.suggesting.odd_characters import odd_characters
+from assay.checks.suggesting.other_types import other_types
+from assay.checks.suggesting.outliers import outliers
+from assay.checks.suggesting.rare_shapes import rare_shapes
+from assay.checks.suggesting.text_column import TextColumn, text_columns
+from assay.checks.text.pii_detection import personal_class
+from assay.checks.validation.masking import classes_of, mask_classes
+from assay.checks.validation.reading import DEFECT
+from assay.errors import AssayError, nearest
+
+_OF_COLUMN: Mapping[str, Callable[[TextColumn], Findings]] = {
+    "odd_character": odd_characters,
+    "near_value": near_values,
+    "misspelt_word": misspelt_words,
+    "rare_shape": rare_shapes,
+    "other_type": other_types,
+    "mixed_format": mixed_formats,
+}
+_OF_TABLE: Mapping[str, Callable[[Sequence[TextColumn]], Findings]] = {
+    "missing_token": missing_tokens,
+    "broken_dependency": broken_dependencies,
+    "conflicting_source": conflicting_sources,
+    "outlier": outliers,
+    "misplaced_value": misplaced_values,
+}
+#: Less sure than this is not suggested, and nothing is certain.
+LEAST, MOST = 0.5, 0.99
+#: Larger tables are looked at in so many rows, chosen at random and always the same.
+MOST_ROWS = 200_000
+SEED = 1
+ROW = "_row"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A cell that looks wrong. Nothing is done with it unless somebody accepts it.
+
+    row: its number in the table, from 1. key: the values of the key's columns. value: what stands there, None for null.
+    expected: what the detector would put there. key, value and expected are masked like previews. kind: the detector whose
+    reason it is; others: further ones that doubt the cell. confidence: the share of such cells that are wrong, an estimate.
+    """
+
+    id: str
+    row: int
+    key: Mapping[str, Any]
+    column: str
+    value: str | None
+    expected: str | None
+    kind: str
+    reason: str
+    confidence: float
+    others: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return values | {"key": dict(self.key), "others": list(self.others), "confidence": round(self.confidence, 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """The doubted cells of a table, surest first. rows: of the table; looked_at: those that were looked at, fewer in a large
+    table. doubted: cells that are doubted, of which `cells` are the first."""
+
+    rows: int
+    looked_at: int
+    doubted: int
+    cells: tuple[Suggestion, ...]
+
+
+def suggest(
+    frame: pl.DataFrame,
+    contract: type[Contract] | None = None,
+    *,
+    columns: Sequence[str] = (),
+    limit: int | None = None,
+    unmask: bool = False,
+) -> Suggestions:
+    """Cells of a table that look wrong beside the rest of it, without any rule.
+
+    Args:
+        frame: Rows as delivered, or of a table. Links to the source are left out, and so are records that could not be read.
+        contract: Names the key, and which columns hold personal data. Without one, personal data is known by its form.
+        columns: Only cells of these columns are shown; all of them are looked at. Empty: all.
+        limit: So many cells at most; None: all.
+        unmask: Show personal values.
+
+    Returns:
+        The doubted cells, surest first.
+
+    Raises:
+        AssayError: There is no such column.
+    """
+    for name in columns:
+        if name not in frame.columns:
+            raise AssayError(f"There is no column {name}; choose one of the table's.{nearest(name, frame.columns)}")
+    looked_at = _looked_at(frame)
+    doubts = [doubt for doubt in _doubts(looked_at) if not columns or doubt[1] in columns]
+    shown = doubts if limit is None else doubts[:limit]
+    return Suggestions(frame.height, looked_at.height, len(doubts), tuple(_shown(looked_at, shown, contract, unmask)))
+
+
+def findings(frame: pl.DataFrame) -> Iterator[tuple[str, Finding]]:
+    """What each detector finds, under its name."""
+    columns = text_columns(frame.drop(ROW, strict=False))
+    for kind, detect in _OF_COLUMN.items():
+        for column in columns:
+            yield from ((kind, finding) for finding in detect(column))
+    for kind, detect_in_table in _OF_TABLE.items():
+        yield from ((kind, finding) for finding in detect_in_table(columns))
+
+
+def _looked_at(frame: pl.DataFrame) -> pl.DataFrame:
+    rows = frame.with_row_index(ROW, 1)
+    rows = rows.filter(pl.col(DEFECT).is_null()) if DEFECT in rows.columns else rows
+    return rows.sample(MOST_ROWS, seed=SEED).sort(ROW) if rows.height > MOST_ROWS else rows
+
+
+#: index of the row, column, confidence, the finding with the strongest reason, its kind, and the other kinds
+_Doubt = tuple[int, str, float, Finding, str, tuple[str, ...]]
+
+
+def _doubts(rows: pl.DataFrame) -> list[_Doubt]:
+    """The cells of which the detectors together are sure enough, each with the strongest finding. Detectors are taken as
+    independent: each takes its share of the doubt that the others leave."""
+    cells: dict[tuple[int, str], dict[str, Finding]] = {}
+    for kind, finding in findings(rows):
+        for row in finding.rows.tolist():
+            said = cells.setdefault((row, finding.column), {})
+            if kind not in said or said[kind].confidence < finding.confidence:
+                said[kind] = finding
+    doubts: list[_Doubt] = []
+    for (row, column), said in cells.items():
+        doubt = 1.0
+        for finding in said.values():
+            doubt *= 1 - finding.confidence
+        if 1 - doubt >= LEAST:
+            kinds = sorted(said, key=lambda kind: -said[kind].confidence)
+            doubts.append((row, column, min(MOST, 1 - doubt), said[kinds[0]], kinds[0], tuple(kinds[1:])))
+    order = {name: number for number, name in enumerate(rows.columns)}
+    return sorted(doubts, key=lambda doubt: (-round(doubt[2], 3), doubt[0], order[doubt[1]]))
+
+
+def _shown(
+    rows: pl.DataFrame, doubts: Sequence[_Doubt], contract: type[Contract] | None, unmask: bool
+) -> Iterator[Suggestion]:
+    """The suggestions with their values as they may be shown."""
+    names = dict.fromkeys(doubt[1] for doubt in doubts)
+    key = [name for name in (contract_info(contract).key if contract else ()) if name in rows.columns]
+    classes = {} if unmask else _classes(rows.select(*{**names, **dict.fromkeys(key)}), contract)
+    keys = _masked(rows[[doubt[0] for doubt in doubts]].select(key), classes, unmask).to_dicts() if key else []
+    values: dict[int, tuple[str | None, str | None]] = {}
+    for name in names:
+        numbers = [number for number, doubt in enumerate(doubts) if doubt[1] == name]
+        shown = pl.DataFrame(
+            {
+                name: rows[name].cast(pl.String).gather([doubts[number][0] for number in numbers]),
+                "expected": pl.Series([doubts[number][3].expected for number in numbers], dtype=pl.String),
+            }
+        )
+        value = _masked(shown.select(name), classes, unmask).to_series().to_list()
+        expected = _masked(shown.select(pl.col("expected").alias(name)), classes, unmask).to_series().to_list()
+        values.update(zip(numbers, zip(value, expected, strict=True), strict=True))
+    links = rows["_source_sha256"] if "_source_sha256" in rows.columns else None
+    places = rows[ROW].to_list()
+    for number, (row, column, confidence, finding, kind, others) in enumerate(doubts):
+        place, file = places[row], "" if links is None else str(links[row])
+        yield Suggestion(
+            id=hashlib.sha256(f"{column}\0{file}\0{place}".encode()).hexdigest()[:10],
+            row=place,
+            key=keys[number] if keys else {},
+            column=column,
+            value=values[number][0],
+            expected=values[number][1],
+            kind=kind,
+            reason=finding.reason,
+            confidence=confidence,
+            others=others,
+        )
+
+
+def _classes(rows: pl.DataFrame, contract: type[Contract] | None) -> dict[str, str | None]:
+    if contract is not None:
+        return classes_of(contract)
+    texts = {name: rows[name].cast(pl.String).drop_nulls() for name in rows.columns}
+    return {name: personal_class(name, text)[0] if len(text) else None for name, text in texts.items()}
+
+
+def _masked(frame: pl.DataFrame, classes: Mapping[str, str | None], unmask: bool) -> pl.DataFrame:
+    return frame if unmask else mask_classes(frame, classes)

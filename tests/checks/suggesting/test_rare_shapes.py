@@ -1,0 +1,35 @@
+"""Values of a rare shape."""
+
+import pytest
+
+from assay.checks.suggesting.rare_shapes import rare_shapes
+from tests.checks.suggesting.columns import doubted
+
+CODES = [f"ZX-{1000 + number}" for number in range(200)]
+NUMBERS = [str(10000 + 37 * number) for number in range(200)]
+
+
+@pytest.mark.parametrize("code", ["ZX-10x4", "ZX1004", "ZX-100 4", "ZX-100", "ZX_1004"])
+def test_a_code_of_another_shape_is_doubted(code: str) -> None:
+    assert list(doubted(rare_shapes, [*CODES, code])) == [code]
+
+
+def test_one_strange_sign_within_a_number_is_a_slip() -> None:
+    found = doubted(rare_shapes, [*NUMBERS, "10x42"])
+    assert found["10x42"].confidence > 0.9
+
+
+def test_lengths_of_numbers_that_count_something_are_their_own() -> None:
+    assert doubted(rare_shapes, [str(number) for number in range(1, 300)]) == {}
+    assert doubted(rare_shapes, [*(f"{number}.5" for number in range(10, 99)), "9.5"]) == {}
+    assert list(doubted(rare_shapes, [*NUMBERS, "1234"])) == ["1234"]
+
+
+def test_names_have_many_shapes_and_no_digits_within() -> None:
+    names = [*(["Dothan", "New Hope", "St Clair"] * 40), "O'Fallon", "Winston-Salem", "Mount St. Helens"]
+    assert doubted(rare_shapes, names) == {}
+    assert list(doubted(rare_shapes, [*names, "D0than"])) == ["D0than"]
+
+
+def test_a_second_kind_of_values_is_no_slip() -> None:
+    assert doubted(rare_shapes, [*CODES, *(f"Q{number}" for number in range(20))]) == {}

@@ -1,0 +1,100 @@
+"""All detectors together: on tables with planted errors, ranked, masked, sampled."""
+
+from collections.abc import Callable
+
+import polars as pl
+import pytest
+
+from assay.checks import Contract, Field, suggest
+from assay.checks.suggesting import suggest as module
+from assay.errors import AssayError
+from tests.checks.suggesting.planted import TABLES, Planted
+
+#: Seeds that were not looked at while detectors were tuned.
+SEED = 97
+
+
+@pytest.mark.parametrize("make", TABLES, ids=lambda make: make.__name__)
+def test_planted_errors_are_found_and_hardly_anything_else(make: Callable[[int], Planted]) -> None:
+    planted = make(SEED)
+    cells = {(cell.row - 1, cell.column) for cell in suggest(planted.dirty).cells}
+    hits = len(cells & planted.errors)
+    assert hits >= 0.9 * len(cells)
+    assert hits >= 0.85 * len(planted.errors)
+    assert suggest(planted.clean).doubted <= 0.005 * planted.clean.height * planted.clean.width
+
+
+def table() -> pl.DataFrame:
+    towns = ["Dothan", "Mobile", "Selma"] * 40
+    frame = pl.DataFrame({"id": [f"K{number:03d}" for number in range(120)], "town": towns, "mail": "jo@example.org"})
+    return frame.with_columns(
+        town=pl.when(pl.col("id") == "K007").then(pl.lit("Mobxle")).otherwise("town"),
+        mail=pl.when(pl.col("id") == "K050").then(pl.lit("n/a")).otherwise("mail"),
+    )
+
+
+def test_a_suggestion_names_the_cell_the_reason_and_the_value_to_expect() -> None:
+    found = suggest(table())
+    assert (found.rows, found.looked_at, found.doubted) == (120, 120, 2)
+    by_column = {cell.column: cell for cell in found.cells}
+    cell = by_column["town"]
+    assert (cell.row, cell.value, cell.expected, cell.kind) == (8, "Mobxle", "Mobile", "near_value")
+    assert cell.reason == "It differs in one character from a value that 39 rows have; 1 has this one."
+    assert 0.5 <= cell.confidence <= 0.99
+    assert list(found.cells) == sorted(found.cells, key=lambda cell: -round(cell.confidence, 3))
+
+
+def test_personal_values_are_masked_with_and_without_a_contract() -> None:
+    class People(Contract):
+        id: str = Field(key=True)
+        town: str = Field(pii="free_text")
+        mail: str = Field(pii="email")
+
+    by_form = {cell.column: cell for cell in suggest(table()).cells}
+    assert by_form["mail"].value == "‹email›"
+    by_contract = {cell.column: cell for cell in suggest(table(), People).cells}
+    assert by_contract["town"].value == "‹text: 6 characters, 1 words›"
+    assert by_contract["town"].expected == "‹text: 6 characters, 1 words›"
+    assert by_contract["town"].key == {"id": "K007"}
+    shown = {cell.column: cell for cell in suggest(table(), People, unmask=True).cells}
+    assert (shown["town"].value, shown["mail"].value) == ("Mobxle", "n/a")
+    assert "Mob" not in "".join(cell.reason for cell in by_contract.values())
+
+
+def test_ids_are_those_of_the_cells_whatever_is_shown() -> None:
+    ids = {(cell.row, cell.column): cell.id for cell in suggest(table()).cells}
+    again = suggest(table(), columns=["town"], limit=1, unmask=True).cells
+    assert [ids[cell.row, cell.column] for cell in again] == [cell.id for cell in again]
+    assert len(set(ids.values())) == len(ids)
+
+
+def test_columns_and_limit() -> None:
+    assert {cell.column for cell in suggest(table(), columns=["mail"]).cells} == {"mail"}
+    found = suggest(table(), limit=1)
+    assert (found.doubted, len(found.cells)) == (2, 1)
+    with pytest.raises(AssayError, match=r"There is no column twn.*town"):
+        suggest(table(), columns=["twn"])
+
+
+def test_rows_that_could_not_be_read_are_left_out_and_numbers_stay() -> None:
+    frame = table().with_columns(_defect=pl.when(pl.col("id") == "K000").then(pl.lit("row.unparsable")))
+    found = suggest(frame, columns=["town"])
+    assert found.looked_at == 119
+    assert [cell.row for cell in found.cells] == [8]
+
+
+def test_a_large_table_is_sampled_and_the_answer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", 100)
+    found = suggest(table())
+    assert (found.rows, found.looked_at) == (120, 100)
+    assert suggest(table()) == found
+
+
+@pytest.mark.parametrize("frame", [pl.DataFrame(), pl.DataFrame({"a": []}), pl.DataFrame({"a": [None, None]})])
+def test_nothing_is_doubted_in_nothing(frame: pl.DataFrame) -> None:
+    assert suggest(frame).cells == ()
+
+
+def test_typed_tables_are_looked_at_too() -> None:
+    frame = pl.DataFrame({"n": [float(number % 10) for number in range(100)] + [1e6], "b": [True] * 101})
+    assert [(cell.row, cell.kind) for cell in suggest(frame).cells] == [(101, "outlier")]
