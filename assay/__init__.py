@@ -17,6 +17,7 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.assets.dagster.definitions import definitions
     from assay.assets.databases.rows import Rows
+    from assay.assets.extracted.dlt_reader import Dlt
     from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.files import Files
@@ -45,6 +46,7 @@ __all__ = [
     "Block",
     "Contract",
     "Csv",
+    "Dlt",
     "Embedding",
     "Entity",
     "Feature",
@@ -83,6 +85,7 @@ _HOMES = {
     "__version__": "assay.version",
     "Block": "assay.checks.contract.field",
     "Contract": "assay.checks.contract.contract",
+    "Dlt": "assay.assets.extracted.dlt_reader",
     "Embedding": "assay.assets.steps.embeddings",
     "Entity": "assay.features.views.entity",
     "Feature": "assay.features.views.row_wise",

@@ -14,6 +14,7 @@ EXTRAS = {
     "onnx": ("onnxruntime",),
     "s3": ("pyarrow",),
     "spill": ("duckdb",),
+    "dlt": ("dlt",),
     "formats": ("phonenumbers", "stdnum"),
 }
 

@@ -7,6 +7,9 @@ reads it. So none of an upstream's columns is taken for one of ours, no two beco
 from collections.abc import Sequence
 
 PARTITION_KEY = "partition_key"
+#: What became of a row of a compared table (`insert`, `update`, `delete`), and when that was seen.
+CHANGE, SEEN_AT = "_change", "_seen_at"
+INSERT, UPDATE, DELETE = "insert", "update", "delete"
 #: The way back to the source, in raw, clean and quarantine; what a reader says of records; what became of a row in quarantine.
 OWN_COLUMNS = frozenset(
     {
@@ -23,6 +26,8 @@ OWN_COLUMNS = frozenset(
         "_status",
         "_decision_id",
         "_contract",
+        CHANGE,
+        SEEN_AT,
     }
 )
 _STEMS = frozenset(name.lstrip("_") for name in OWN_COLUMNS)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from assay.assets.databases.rows import Rows
     from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, RowVerdict, decide
     from assay.assets.declarations import pipeline
+    from assay.assets.extracted.dlt_reader import Dlt
     from assay.assets.ingestion import Ingested, ingest
     from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
@@ -29,6 +30,7 @@ __all__ = [
     "DecisionResult",
     "Delivery",
     "DeliveryError",
+    "Dlt",
     "Embedding",
     "Files",
     "Ingested",
@@ -63,6 +65,7 @@ _HOMES = {
     "DecisionResult": "assay.assets.decisions.review",
     "Delivery": "assay.assets.sources.deliveries",
     "DeliveryError": "assay.assets.sources.deliveries",
+    "Dlt": "assay.assets.extracted.dlt_reader",
     "Embedding": "assay.assets.steps.embeddings",
     "Csv": "assay.assets.sources.csv_dialect",
     "Limits": "assay.assets.sources.limits",

@@ -93,6 +93,11 @@ def ingest(source: Source, env: Resources, data: Given, partition: str | None = 
         AssayError: There is no such partition, a file cannot be read, or the batch was refused (`AuditFailed`: nothing was
             published, and the message says why).
     """
+    if source.reader.compares:
+        raise AssayError(
+            f"{source.name} is compared with a table elsewhere, and cannot be handed rows: what these do not have would not be "
+            f"deleted. Run `assay materialize {source.raw}`, or declare another source."
+        )
     given = _deliveries(source, env, data)
     step = raw_step(replace(source, reader=_HandedOver(source.reader, given)))
     if source.partitioning.is_partitioned:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -115,66 +116,105 @@ def read_changes(
     Raises `NotConnected` for a database that cannot be reached, or not by this user, and `AssayError` for a table or column that
     is not there, and a cursor that is null or no time (it would never be read again).
     """
-    address = database_url(url, setting)
     keys = [key] if isinstance(key, str) else list(key)
     if since is not None and since.tzinfo is None:
         raise AssayError("`since` has no time zone; give an aware datetime")
+    with opened_table(url, table, keys, setting) as opened:
+        opened.require_times(cursor_column)
+        place, columns, cursor = opened.place, opened.columns, delivered_name(cursor_column)
+        query = _query(opened.table, cursor_column, since, opened.dialect)
+        try:
+            chunks = list(opened.frames(query, [cursor]))
+        except FarTimes:
+            chunks = list(opened.frames(query, [cursor]))
+    keys = delivered_names(keys)
+    frame = pl.concat([frame_of_rows([], columns), *chunks])
+    if absent := frame[cursor].null_count():
+        raise AssayError(f"{place} has {absent:,} rows without {cursor}; they would never be read: fill it")
+    if since is not None:
+        frame = frame.filter(pl.col(cursor) >= since)
+    frame = _unseen(frame, seen, [cursor, *keys])
+    if frame["_defect"].null_count() == frame.height:
+        frame = frame.drop("_defect", "_line")
+    return frame.sort(cursor, *keys).with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_row_number"))
+
+
+class FarTimes(Exception):
+    """The table has a time that Python does not have. Asked once more, it is read as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTable:
+    """A table of a database within a transaction. `columns` are those that raw has of it; `place` names it in messages."""
+
+    connection: sa.Connection
+    table: sa.Table
+    place: str
+    columns: Mapping[str, Reads]
+
+    @property
+    def dialect(self) -> str:
+        return self.connection.dialect.name
+
+    def require_times(self, cursor: str) -> None:
+        """Raise AssayError unless a column tells instants."""
+        self._require([cursor])
+        declared = self.table.columns[cursor].type
+        if reads(declared, self.dialect).dtype == INSTANT:
+            return
+        if isinstance(declared, sa.DateTime):
+            raise AssayError(f"{self.place}, column {cursor} has no time zone: declare it `timestamptz`")
+        raise AssayError(
+            f"{self.place}, column {cursor} is not a timestamp (the table declares {declared}), so changes cannot be "
+            "read by it. Declare it TIMESTAMP (in SQLite: text in ISO 8601 with a zone), or name another cursor."
+        )
+
+    def rows(self, cursor: str = "", since: datetime | None = None, *, order_by: Sequence[str] = ()) -> sa.Select:
+        """All rows, or those that may have changed since a time; those without a cursor, too."""
+        return _query(self.table, cursor, since, self.dialect).order_by(
+            *(self.table.columns[name] for name in order_by)
+        )
+
+    def frames(self, query: sa.Select, strict: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """The rows of a query, some thousands at a time, as `frame_of_rows` makes them; `strict` are the columns that must hold
+        values of their type. Raises AssayError where they do not, and FarTimes."""
+        try:
+            with self.connection.execution_options(yield_per=_CHUNK).execute(query) as rows:
+                for chunk in rows.partitions(_CHUNK):
+                    yield frame_of_rows(chunk, self.columns, strict)
+        except UnfitColumn as problem:
+            raise AssayError(f"{self.place}, {problem}; correct it there and read again") from None
+        except DataError as error:
+            # A time that Python does not have (infinity, a year before 1 or after 9999): as text it is one value of one record.
+            # Not what the server could not do, which has a state of its own, and ended the transaction.
+            if self.dialect != "postgresql" or getattr(error.orig, "sqlstate", None) is not None:
+                raise
+            read_far_times_as_text(self.connection)
+            raise FarTimes from None
+
+    def _require(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self.table.columns:
+                there = ", ".join(self.table.columns.keys())
+                raise AssayError(f"{self.place} has no column {name!r}; it has {there}")
+
+
+@contextmanager
+def opened_table(url: str | sa.URL, table: str, keys: Sequence[str], setting: str = "") -> Iterator[OpenedTable]:
+    """A table with its columns, within a transaction. Raises as `read_changes` does."""
+    address = database_url(url, setting)
     _require_file(address, table, setting)
     with connected(address, table, setting) as connection:
         schema, _, name = table.rpartition(".")
         reflected = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
-        place, dialect = _place(address, table), connection.dialect.name
-        for column in (cursor_column, *keys):
-            if column not in reflected.columns:
-                names = ", ".join(reflected.columns.keys())
-                raise AssayError(f"{place} has no column {column!r}; it has {names}")
+        dialect = connection.dialect.name
         columns = {delivered_name(column.name): reads(column.type, dialect) for column in reflected.columns}
-        if reads(reflected.columns[cursor_column].type, dialect).dtype != INSTANT:
-            declared = reflected.columns[cursor_column].type
-            if isinstance(declared, sa.DateTime):
-                raise AssayError(f"{place}, column {cursor_column} has no time zone: declare it `timestamptz`")
-            raise AssayError(
-                f"{place}, column {cursor_column} is not a timestamp (the table declares {declared}), so changes cannot be "
-                "read by it. Declare it TIMESTAMP (in SQLite: text in ISO 8601 with a zone), or name another cursor."
-            )
+        opened = OpenedTable(connection, reflected, _place(address, table), columns)
+        opened._require(keys)
         if dialect == "postgresql":
             for setting_and_value in ("intervalstyle = 'iso_8601'", "datestyle = 'ISO'", "bytea_output = 'hex'"):
                 connection.execute(sa.text(f"SET LOCAL {setting_and_value}"))
-        query = _query(reflected, cursor_column, since, dialect)
-        cursor_column, keys = delivered_name(cursor_column), delivered_names(keys)
-        try:
-            chunks = _chunks(connection, query, columns, cursor_column)
-        except UnfitColumn as problem:
-            raise AssayError(f"{place}, {problem}; correct it there and read again") from None
-    frame = pl.concat([frame_of_rows([], columns), *chunks])
-    if absent := frame[cursor_column].null_count():
-        raise AssayError(f"{place} has {absent:,} rows without {cursor_column}; they would never be read: fill it")
-    if since is not None:
-        frame = frame.filter(pl.col(cursor_column) >= since)
-    frame = _unseen(frame, seen, [cursor_column, *keys])
-    if frame["_defect"].null_count() == frame.height:
-        frame = frame.drop("_defect", "_line")
-    return frame.sort(cursor_column, *keys).with_columns(
-        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_row_number")
-    )
-
-
-def _chunks(
-    connection: sa.Connection, query: sa.Select, columns: Mapping[str, Reads], cursor_column: str
-) -> list[pl.DataFrame]:
-    def read() -> list[pl.DataFrame]:
-        with connection.execution_options(yield_per=_CHUNK).execute(query) as rows:
-            return [frame_of_rows(chunk, columns, (cursor_column,)) for chunk in rows.partitions(_CHUNK)]
-
-    try:
-        return read()
-    except DataError as error:
-        # A time that Python does not have (infinity, a year before 1 or after 9999): as text it is one value of one record. Not
-        # what the server could not do, which has a state of its own, and ended the transaction.
-        if connection.dialect.name != "postgresql" or getattr(error.orig, "sqlstate", None) is not None:
-            raise
-        read_far_times_as_text(connection)
-        return read()
+        yield opened
 
 
 def _query(table: sa.Table, cursor_column: str, since: datetime | None, dialect: str) -> sa.Select:
@@ -183,9 +223,11 @@ def _query(table: sa.Table, cursor_column: str, since: datetime | None, dialect:
     Rows without a usable cursor come too, so that they are reported instead of never being read.
     """
     if dialect != "sqlite":
-        cursor = table.columns[cursor_column]
         query = sa.select(*(selected(column, dialect) for column in table.columns))
-        return query if since is None else query.where((cursor >= since) | cursor.is_(None))
+        if since is None:
+            return query
+        cursor = table.columns[cursor_column]
+        return query.where((cursor >= since) | cursor.is_(None))
     # Raw values: SQLAlchemy's own converters put the value that they cannot convert into their errors.
     columns = [sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in table.columns]
     query = sa.select(*columns)

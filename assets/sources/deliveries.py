@@ -14,6 +14,7 @@ import polars as pl
 
 from assay.assets.sources.file_names import revised
 from assay.errors import AssayError
+from assay.features.storage.sections import Changes
 
 PIECE = 1 << 23  # bytes of a file that are read at a time
 MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what a link to nowhere gives, too
@@ -41,9 +42,10 @@ class FolderError(DeliveryError):
 class Delivery:
     """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes.
 
-    What is no file has `fetch` for its bytes (see `Delivery.of_bytes`), and may have its rows as a `frame` already.
+    What is no file has `fetch` for its bytes (see `Delivery.of_bytes`) or `lines` for them piece by piece, and may have its rows
+    as a `frame` already, or as `frames`. `changes` counts them where they are changes of a table that is compared.
     `handed_over` is how it came, where it came without a landing folder. `remark` is what people should know of it though it can
-    be used, without values.
+    be used, without values. `resume` is what its reader needs to go on from there: the commit keeps it, as `extra["resume"]`.
     """
 
     path: str
@@ -57,6 +59,10 @@ class Delivery:
     fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
     frame: pl.DataFrame | None = field(default=None, repr=False, compare=False)
     remark: str = field(default="", compare=False)
+    lines: Callable[[], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
+    frames: Callable[[], Iterator[pl.DataFrame]] | None = field(default=None, repr=False, compare=False)
+    changes: Changes | None = field(default=None, repr=False, compare=False)
+    resume: str = field(default="", repr=False, compare=False)
 
     @classmethod
     def of_bytes(
@@ -90,6 +96,10 @@ class Delivery:
             if self.fetch:
                 digest.update(content := self.fetch())
                 yield content
+            elif self.lines:
+                for piece in self.lines():
+                    digest.update(piece)
+                    yield piece
             else:
                 with Path(self.file or self.path).open("rb", buffering=0) as stream:
                     while piece := stream.read(size):

@@ -62,10 +62,13 @@ class SourceReader(Protocol):
         kinds: words for the UI, such as `csv`.
         extracts: whether the deliveries are made by the reader itself out of typed rows; then their columns are not compared
             with the contract's before validation, and no record of them can be unreadable.
+        compares: whether the deliveries are changes (`_change`, `_seen_at`) against what raw holds of each key, so that later
+            rows of a key stand for the earlier ones.
     """
 
     kinds: tuple[str, ...] = ()
     extracts: bool = False
+    compares: bool = False
 
     def identity(self, partitioning: Partitioning) -> str:
         """What decides how the source is read, as text: another one makes everything stale."""

@@ -77,6 +77,12 @@ class Source:
                     f"Source {self.name!r}: column {column.name!r} of the contract {self.contract.__name__} is {column.dtype}, "
                     f"which a table cannot hold. {_instead(column.dtype)}"
                 )
+        declared = {column.name for column in compiled(self.contract).columns}
+        if self.reader.compares and (lacking := [name for name in self.key if name not in declared]):
+            raise AssayError(
+                f"Source {self.name!r}: its rows are compared by {lacking[0]!r}, which the contract {self.contract.__name__} "
+                "does not have; declare it there."
+            )
         if patterns := [column.name for column in compiled(self.contract).columns if column.pattern is not None]:
             raise AssayError(
                 f"Source {self.name!r}: its tables and checks need known columns, but {patterns[0]!r} of the contract "

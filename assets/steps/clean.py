@@ -23,6 +23,7 @@ from assay.assets.steps.apply_decisions import (
     latest_decisions,
 )
 from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
+from assay.assets.steps.compared_rows import CurrentRows, with_deletes
 from assay.assets.steps.looked_up import LookedUp, absent_parents, finds_the_same
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
@@ -43,9 +44,12 @@ from assay.checks import (
     validate_spilled,
     volume,
 )
+from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
+from assay.checks.validation.former_names import former_names
 from assay.checks.validation.volume import MIN_HISTORY
 from assay.features.storage.scratch import scratch
+from assay.features.storage.sections import Changes
 from assay.features.tables.freshness import PROMISE, Promise
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing, TableState
@@ -190,7 +194,7 @@ def batches_of(table: str, env: Resources) -> list[str]:
 class Batch:
     """What validating a batch reads, pinned. `in_order`: `raw`, for a large one. `decisions`: what people decided about its
     quarantined rows. `counts`: rows of the tables that the contract reconciles with. `bytes`: about as many as the batch has
-    in memory."""
+    in memory. `names`: under which names raw has columns that were called otherwise before."""
 
     raw: pl.LazyFrame
     in_order: RowSource
@@ -200,6 +204,7 @@ class Batch:
     today: date
     counts: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
@@ -224,8 +229,11 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
         # An exception that ends changes the result as an edited file does.
         tx.work = replace(tx.work, params={**tx.work.params, "expired": " ".join(over)})
     state = tx.state(source.raw)
-    in_order = scan_in_order(state, [batch])
-    return Batch(raw, in_order, published, lookup_tables, decisions, today, counts, _bytes_of(state, batch))
+    plan = compiled(source.contract)
+    former = former_names(plan.info.name, plan.columns, raw)
+    in_order = former.source(scan_in_order(state, [batch]))
+    size = _bytes_of(state, batch)
+    return Batch(former.lazy(raw), in_order, published, lookup_tables, decisions, today, counts, size, former.delivered)
 
 
 def _bytes_of(raw: TableState, batch: str) -> int:
@@ -261,22 +269,25 @@ def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[t
     """The batch validated, with the decisions about its rows applied. A large one is on disk, and its rows can be read as long
     as this lasts; without the engine that compares its keys there (the extra `spill`) it is in memory, too."""
     with ExitStack() as stack:
-        folder = None
+        folder, published = None, batch.published
+        if published is not None and source.reader.compares:
+            published = CurrentRows(published, batch.raw)
         if batch.bytes > settings.in_memory_mb * 1_000_000 and installed("duckdb"):
             folder = stack.enter_context(scratch(settings.home))
 
         def one(rows: pl.LazyFrame, contract: type[Contract], clean: pl.LazyFrame | None) -> Judged:
             tables = {name: LookedUp(state) for name, state in batch.lookup_tables.items()}
             if clean is not None:  # rows that are released are only some of the batch: they are not counted again
-                return validate(rows, contract, lookup_tables=tables, published=With(batch.published, clean))
+                return validate(rows, contract, lookup_tables=tables, published=With(published, clean))
             if folder is None:
-                return validate(rows, contract, lookup_tables=tables, published=batch.published, counts=batch.counts)
+                return validate(rows, contract, lookup_tables=tables, published=published, counts=batch.counts)
             return validate_spilled(
-                batch.in_order, contract, folder, lookup_tables=tables, published=batch.published, counts=batch.counts
+                batch.in_order, contract, folder, lookup_tables=tables, published=published, counts=batch.counts
             )
 
         raw = batch.in_order.lazy() if folder is not None else batch.raw.collect().lazy()
-        yield apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
+        outcome, settled = apply_decisions(raw, source.contract, batch.decisions, batch.today, one)
+        yield with_deletes(source, outcome, settled, batch.published) if source.reader.compares else (outcome, settled)
 
 
 def _references(source: Source) -> tuple[str, ...]:
@@ -316,16 +327,21 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
             tx.check(_releases_check(source, settled))
         tx.audit()
         tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
+        if source.reader.compares:
+            tx.describe(changes=Changes(keys=source.key))
         if (promise := _promise(source)) is not None:
             tx.extra[PROMISE] = promise.to_dict()
         streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
         held = Written(source, settled.quarantined.with_columns(version), streamed)
         clean = Written(source, settled.clean, streamed, profiled=True)
-        if isinstance(outcome, SpilledOutcome) and batch.decisions.is_empty():  # decisions change which rows are clean
+        # Decisions and deletes change which rows are clean.
+        if isinstance(outcome, SpilledOutcome) and batch.decisions.is_empty() and not source.reader.compares:
             clean.given = outcome.clean_frames
         tx.write(source.quarantine, held.frames())
         columns = [name for name in settled.clean.collect_schema() if name not in LEFT_OUT]
-        tx.write(source.clean, clean.frames(), column_lineage=_own_columns(source, columns, settled.edited))
+        tx.write(
+            source.clean, clean.frames(), column_lineage=_own_columns(source, columns, settled.edited, batch.names)
+        )
     released = settled.counts.get(RELEASED, 0)
     if clean.rows + held.rows - released != report.rows_in:
         raise AssertionError(f"{source.name}: {report.rows_in} rows in, {clean.rows} + {held.rows} - {released} out")
@@ -446,10 +462,15 @@ def _volume_check(source: Source, tx: Transaction, rows: int) -> CheckResult:
     )
 
 
-def _own_columns(source: Source, columns: Sequence[str], edited: Sequence[str]) -> dict[str, Any]:
-    """Every clean column comes from the raw column of the same name (validation changes types, never meanings), and where
-    people corrected values, from their decisions."""
-    lineage: dict[str, Any] = {name: {"direct": [(source.raw, name)], "indirect": []} for name in columns}
+def _own_columns(
+    source: Source, columns: Sequence[str], edited: Sequence[str], names: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
+    """Every clean column comes from the raw column of the same name, or of its former one (validation changes types, never
+    meanings), and where people corrected values, from their decisions."""
+    lineage: dict[str, Any] = {
+        name: {"direct": [(source.raw, delivered) for delivered in names.get(name, (name,))], "indirect": []}
+        for name in columns
+    }
     for name in edited:
         lineage[name]["direct"].append((source.releases, "edits"))
     if DECISION in lineage:

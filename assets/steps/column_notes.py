@@ -8,6 +8,7 @@ from assay.features.views.feature_view import FeatureView
 from assay.features.views.row_wise import Feature
 from assay.features.views.timestamps import format_duration
 from assay.features.views.windowed import Windowed
+from assay.own_columns import CHANGE, SEEN_AT
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ _LINKS = {
     "_source_sha256": "SHA-256 of the delivered file, by which the lake keeps its bytes.",
     "_batch_id": "Name of the batch: the same for the same files.",
     "_ingested_at": "When the bytes came in (UTC).",
+    CHANGE: "What became of the row: insert, update or delete (then with its last known values).",
+    SEEN_AT: "When the look at the table began that saw it (UTC).",
     "_defect": "What is wrong with a record that could not be read.",
     "_line": "Such a record as it was delivered.",
     "_json": "The columns of which the record has a JSON value that is no text: a number, true, false, an array or an object.",

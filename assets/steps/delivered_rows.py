@@ -17,6 +17,7 @@ from assay.assets.sources.file_names import suffix_of
 from assay.assets.sources.source import Source
 from assay.assets.sources.undeclared import Kept, kept_of
 from assay.checks import compare_columns
+from assay.checks.contract.columns import how_to_rename
 from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
@@ -102,7 +103,8 @@ class DeliveredRows:
         """How the columns that the contract does not know are kept. Of rows of a database they are the table's own."""
         if self.source.reader.extracts:
             return Kept()
-        declared = {column.name for column in compiled(self.source.contract).columns} | OWN_COLUMNS
+        columns = compiled(self.source.contract).columns
+        declared = {name for column in columns for name in (column.name, *column.options.was)} | OWN_COLUMNS
         kept = kept_of([one.columns.schema for one in opened], declared, self.known)
         self.remarks += kept.remarks
         return kept
@@ -200,14 +202,17 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
     except AssayError as problem:
         raise DeliveryError(delivery.path, str(problem), delivery.how_to_correct) from None
     columns = compiled(source.contract).columns
+    called = _names(columns, frame, delivery)
     expected = {column.name: str(column.dtype) for column in columns if column.required}
-    delivered = {name: str(dtype) for name, dtype in frame.schema.items() if not is_link(name)}
+    present = {name: column for column, name in called.items()}
+    delivered = {present.get(name, name): str(dtype) for name, dtype in frame.schema.items() if not is_link(name)}
     drift = compare_columns(expected, delivered)
     action = f"{delivery.how_to_correct}, or change the contract"
     if drift.missing:
         partner = {old: new for old, new, _ in drift.renamed}
         column = drift.missing[0]
         likely = f" (there is a new column {partner[column]!r}: renamed?)" if column in partner else ""
+        action += f": {how_to_rename(column, partner[column])}" if column in partner else ""
         problem = f"the contract's column {column!r} is missing{likely}"
         if delivered.keys() <= {(header := ",".join(delivered))} and (seen := dialect_seen(header)) is not None:
             problem, action = (
@@ -217,14 +222,30 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         raise DeliveryError(delivery.path, problem, action, column=column)
     declared = {column.name: column for column in columns}
     for name, wanted, actual in drift.retyped:
-        converted = _lossless(frame[name], declared[name])
+        converted = _lossless(frame[called.get(name, name)], declared[name])
         if converted is None:
             problem = f"column {name!r} is {actual}, and the contract cannot read all of its values as {wanted}"
-            if isinstance(frame.schema[name], pl.Datetime) and isinstance(declared[name].dtype, pl.Datetime):
+            if isinstance(frame.schema[called.get(name, name)], pl.Datetime) and isinstance(
+                declared[name].dtype, pl.Datetime
+            ):
                 problem += " (if times without a zone mean UTC, the field says so: naive_utc=True)"
             raise DeliveryError(delivery.path, problem, action, column=name)
         frame = frame.with_columns(converted)
     return frame
+
+
+def _names(columns: Sequence[Column], frame: pl.DataFrame, delivery: Delivery) -> dict[str, str]:
+    """Column -> the former name under which the delivery has it. Raises DeliveryError for one that has two of its names."""
+    called: dict[str, str] = {}
+    for column in columns:
+        names = [name for name in (column.name, *column.options.was) if name in frame.columns]
+        if len(names) > 1:
+            problem = f"has both {names[0]!r} and {names[1]!r}, and the contract says that they are names of one column"
+            action = f"{delivery.how_to_correct}, or remove was= from the contract and declare both"
+            raise DeliveryError(delivery.path, problem, action, column=column.name)
+        if names and names[0] != column.name:
+            called[column.name] = names[0]
+    return called
 
 
 def _require_same_types(
@@ -234,7 +255,8 @@ def _require_same_types(
     files. `types` are those of the files before, with the path of the first, to which this one's are added."""
     delivered, own = frame.schema, dict[str, tuple[pl.DataType, str]]()
     for column in compiled(source.contract).columns:
-        if (dtype := delivered.get(column.name)) is not None:
+        names = (column.name, *column.options.was)
+        if (dtype := next((delivered[name] for name in names if name in delivered), None)) is not None:
             known, path = types.get(column.name, (dtype, delivery.path))
             if known != dtype:
                 problem = f"is {dtype} here and {known} in {path}"

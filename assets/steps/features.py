@@ -19,6 +19,7 @@ from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView
+from assay.own_columns import CHANGE
 
 WINDOW = "window_complete"
 
@@ -95,7 +96,10 @@ def _compute_view(
     rows = view.compute(frames, at=at)
     rows = rows.sort([view.event_time, *view.entity.keys])
     tx.describe(**view.metadata())
-    tx.write(table, rows, column_lineage=view.column_lineage())
+    lineage = dict(view.column_lineage())
+    if CHANGE in rows.columns:
+        lineage[CHANGE] = {"direct": [(source, CHANGE) for source in view.sources()], "indirect": []}
+    tx.write(table, rows, column_lineage=lineage)
     preview = rows.head(10)
     for contract in contracts:
         columns = [column.name for column in compiled(contract).columns if column.name in preview.columns]

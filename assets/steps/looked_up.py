@@ -1,6 +1,6 @@
 """A table that the foreign keys of a contract refer to: which values it has is found without reading all of it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,6 +11,8 @@ from assay.checks.contract.contract import for_delivery
 from assay.checks.contract.rules import Column, ForeignKeyRule, Rule
 from assay.checks.validation.foreign_keys import as_referred, existing_values
 from assay.checks.validation.reading import reading_of
+from assay.features.serving.relevant_partitions import holding
+from assay.features.tables.changes import current_rows
 from assay.features.tables.key_index import KeyIndex, key_print
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
@@ -22,8 +24,10 @@ _FEW = 4  # partitions that are read as quickly as their keys are looked up
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """A table at one version. Of a value it is enough to see it in one partition, so of those that may hold it (by the table's
-    key index) the one that came last is read, and others only for values that are not there."""
+    """A table at one version; where it holds changes, what is there now. Of a value it is enough to see it in one partition, so
+    of those that may hold it (by the table's key index) the one that came last is read, and others only for values that are not
+    there.
+    """
 
     state: TableState
 
@@ -34,6 +38,19 @@ class LookedUp:
     def among(self, name: str, values: pl.Series, column: Column) -> pl.Series:
         """Those of a referring column's values that the column `name` of this table has, in their type."""
         read = as_referred(pl.col(name), self.state.schema[name], column)
+        found = self._among(name, values, column, read)
+        return found if self.state.changes is None else self._current(name, found, read, self.state.changes.keys)
+
+    def _current(self, name: str, values: pl.Series, read: pl.Expr, keys: Sequence[str]) -> pl.Series:
+        """Those values that rows have which are there now."""
+        rows = self.state.scan()
+        if list(keys) == [name]:
+            rows = holding(self.state, keys, values.to_frame(name).cast({name: self.state.schema[name]}))
+        # Rows of a key in which it had another value count, too: they may be the last ones.
+        found = current_rows(rows, keys).select(read.alias("value")).filter(pl.col("value").is_in(values.implode()))
+        return found.unique().collect(engine="streaming").to_series()
+
+    def _among(self, name: str, values: pl.Series, column: Column, read: pl.Expr) -> pl.Series:
         holders = self._holders(name, values, column, read)
         if holders is None:
             return self._seen(read, values, None)

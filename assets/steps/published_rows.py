@@ -12,7 +12,7 @@ from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import SetRule
 from assay.checks.profiles.profile import profile
 from assay.checks.profiles.profile_state import ProfileState
-from assay.checks.validation.uniqueness import published_prints
+from assay.checks.validation.uniqueness import PublishedRows, published_prints
 from assay.features.storage.parquet_files import PARTITION, in_files, in_stored_form
 from assay.features.tables.key_index import KeyIndex
 from assay.features.tables.lake import TableState
@@ -49,7 +49,7 @@ class Published:
 class With:
     """Published rows, and others that count as published."""
 
-    published: Published | None
+    published: PublishedRows | None
     rows: pl.LazyFrame
 
     def having(self, rule: SetRule, prints: pl.Series) -> pl.LazyFrame:

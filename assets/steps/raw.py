@@ -181,8 +181,12 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
         arrived.setdefault(item.sha256, env.lake.storage.modified(kept_at(item.sha256)) or datetime.now(UTC))
     state = _at(env.lake, source.raw)
     delivered = DeliveredRows(source, deliveries, env.hashes, env.progress, {} if state is None else state.schema)
-    tx.write(source.raw, delivered.linked(batch, arrived))
+    resume = next((item.resume for item in reversed(deliveries) if item.resume), "")
+    tx.write(source.raw, delivered.linked(batch, arrived), extra={"resume": resume} if resume else None)
     problems, remarks = delivered.problems, [item.remark for item in deliveries if item.remark]
+    changes = next((item.changes for item in deliveries if item.changes is not None), None)
+    if changes is not None:
+        tx.describe(changes=changes)
     tx.check(
         CheckResult(
             DELIVERY,
@@ -191,7 +195,9 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
             severity="block" if problems or not source.reader.extracts else "warn",
             evaluated=len(deliveries),
             invalid=len(problems) or len(remarks),
-            message=" | ".join([*problems, *remarks, *delivered.remarks]),
+            message=" | ".join(
+                [*problems, *remarks, *delivered.remarks, *([f"{changes}."] if changes is not None else [])]
+            ),
         )
     )
     if source.partitioning.is_partitioned and not source.reader.extracts:
@@ -200,7 +206,10 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
             tx.check(leftovers)
     tx.audit()
     tx.sources[:] = [_source_file(item, delivered.rows.get(item.sha256, 0)) for item in deliveries]
-    return {"files": [item.path for item in deliveries]}
+    counts = (
+        {name: getattr(changes, name) for name in ("inserted", "updated", "deleted", "unchanged")} if changes else {}
+    )
+    return {"files": [item.path for item in deliveries]} | counts
 
 
 def _unread(source: Source, key: str, env: Resources, listed: Sequence[Delivery]) -> CheckResult:

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
+from assay.assets.code_version import code_identity
 from assay.assets.lacking import outage_of
 from assay.assets.sources.file_hashes import FileHashes
-from assay.assets.steps.code_version import code_identity
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.hold import Held, Hold
 from assay.assets.steps.plan_store import PlanStore

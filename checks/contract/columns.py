@@ -77,9 +77,10 @@ def require_columns(contract: str, expected: Mapping[str, str], delivered: Mappi
             f"{name!r}" + (f" (likely renamed to {partners[name]!r})" if name in partners else "")
             for name in drift.missing
         ]
+        how = next((f": {how_to_rename(old, new)}" for old, new in partners.items()), "")
         raise ColumnsError(
             f"{contract}: missing column {', '.join(missing)}. Delivered: {', '.join(delivered) or 'no columns'}. "
-            "Ask the upstream to deliver the agreed columns again, or change the contract.",
+            f"Ask the upstream to deliver the agreed columns again, or change the contract{how}.",
             drift,
         )
     if strict and drift.unexpected:
@@ -89,6 +90,11 @@ def require_columns(contract: str, expected: Mapping[str, str], delivered: Mappi
             "or ask the upstream to leave it out.",
             drift,
         )
+
+
+def how_to_rename(old: str, new: str) -> str:
+    """What to declare where an upstream has renamed a column for good."""
+    return f"if the new name is to stay, declare {new!r} with Field(was={old!r})"
 
 
 def require_order(contract: str, expected: Sequence[str], delivered: Sequence[str]) -> None:

@@ -43,7 +43,27 @@ from assay.own_columns import PARTITION_KEY, delivered_name, is_link
 def compile_columns(schema: pa.DataFrameSchema, written: WrittenForm) -> tuple[Column, ...]:
     """The columns of a contract, in its order. written: what it says of all columns. Raises AssayError for what Assay would have
     to guess about."""
-    return tuple(_column(schema, name, column, written) for name, column in schema.columns.items())
+    columns = tuple(_column(schema, name, column, written) for name, column in schema.columns.items())
+    _require_own_names(str(schema.name), columns)
+    return columns
+
+
+def _require_own_names(contract: str, columns: Sequence[Column]) -> None:
+    """Raise AssayError for a former name that says nothing, or that is another column's."""
+    taken = {column.name: column.name for column in columns}
+    for column in columns:
+        where = f"{contract}.{column.name}: was"
+        if column.options.was and column.pattern is not None:
+            raise AssayError(
+                f"{where}: a pattern stands for any number of columns; name the columns that had other names"
+            )
+        for name in column.options.was:
+            if not isinstance(name, str) or not name or is_link(name):
+                raise AssayError(f"{where}: {name!r} is no name that an upstream gives a column; write its former name")
+            if name in taken:
+                whose = "the column has that name now" if taken[name] == column.name else f"{taken[name]!r} has it, too"
+                raise AssayError(f"{where}: {name!r} is not a former name of this column alone: {whose}; remove it")
+            taken[name] = column.name
 
 
 def compile_rules(

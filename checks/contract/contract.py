@@ -266,6 +266,7 @@ def _digest(
             [c.name, c.pattern, str(c.dtype), c.nullable, c.required, c.coerce, repr(c.options)]
             + [_plain(check) for check in declared.checks or ()]
             + ([repr(c.options.written)] if c.options.written else [])
+            + ([f"was {c.options.was}"] if c.options.was else [])
             for c, declared in zip(columns, schema.columns.values(), strict=True)
         ],
         "checks": [_plain(check) for check in schema.checks or ()],

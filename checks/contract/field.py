@@ -127,8 +127,9 @@ class FieldOptions:
     per: tuple[str, ...] = ()
     format: str | None = None
     normal: tuple[str, ...] = ()
-    # Digests of contracts that declare no form must not change, so it is added to them apart.
+    # Digests of contracts that declare none of these must not change, so they are added to them apart.
     written: WrittenForm = field(default=WrittenForm(), repr=False)
+    was: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,7 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
     true_values: str | Sequence[str] | None = None,
     false_values: str | Sequence[str] | None = None,
     missing: str | Sequence[str] | None = None,
+    was: str | Sequence[str] = (),
     metadata: dict[str, Any] | None = None,
     **pandera: Any,
 ) -> Any:
@@ -217,6 +219,7 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
         true_values: Texts that mean true, exactly; with `false_values` instead of `true` and `false`.
         false_values: Texts that mean false.
         missing: Texts that mean that there is no value, exactly, e.g. ("", "N/A"): they are null, which `nullable` judges.
+        was: What the upstream called the column before: deliveries under either name are read, one that has both is refused.
         metadata: Of one's own, kept with the column.
         **pandera: What `pandera.Field` takes, such as `gt`, `isin`, `nullable`; with `coerce`, values of another type may be
             converted with loss (text is always parsed strictly).
@@ -241,6 +244,7 @@ def Field(  # noqa: N802 - pandera's own spelling, so that a contract reads like
         per=_listed(per),
         format=format,
         normal=_listed(normal),
+        was=_listed(was),
         written=written_form("Field", {**numbers, "currency": currency, **times, **texts}),
     )
     try:

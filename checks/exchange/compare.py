@@ -61,9 +61,13 @@ def compare_contracts(old: type[Contract], new: type[Contract]) -> list[Change]:
 
 def _columns(old: Declaration, new: Declaration) -> Iterator[Change]:
     before, after = _by_name(old), _by_name(new)
-    renamed = dict(_renamed(before, after))
+    called = {was: name for name, column in after.items() for was in column.options.was if name not in before}
+    renamed = dict(_renamed(before, after)) | {name: called[name] for name in before if name in called}
     for name in before:
-        if name in renamed:
+        if name in called:
+            reason = f"is {called[name]!r} now: queries that name it fail, and deliveries may come under either name"
+            yield Change("column_renamed", name, READERS, reason)
+        elif name in renamed:
             reason = f"is probably {renamed[name]!r} now: queries and deliveries that name it fail"
             yield Change("column_renamed", name, BOTH, reason)
         elif name not in after:
@@ -73,6 +77,11 @@ def _columns(old: Declaration, new: Declaration) -> Iterator[Change]:
     for name, column in after.items():
         if name in before:
             yield from _column(name, before[name], column)
+            if lost := [was for was in before[name].options.was if was not in column.options.was]:
+                also = f"deliveries under its former name {lost[0]!r} are refused"
+                yield Change("former_name_removed", name, SUPPLIERS, also)
+        elif former := next((was for was in column.options.was if was in before), None):
+            yield from _column(name, before[former], column)
         elif name not in renamed.values():
             yield _added(name, column)
     kept_before, kept_after = [n for n in before if n in after], [n for n in after if n in before]

@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from assay.checks.contract.columns import compare_columns
+from assay.checks.contract.columns import compare_columns, how_to_rename
 from assay.checks.contract.contract import Contract, compiled
 from assay.checks.drafting.column_stats import FEW_ROWS, stats_of
 from assay.checks.schema_diff.rename_matching import match_renames
@@ -52,9 +52,10 @@ def delivery_drift(
     Raises:
         AssayError: `contract` is not a contract.
     """
-    now = _data(delivery)
-    before = {} if previous is None else _data(previous)
     columns = compiled(contract).columns
+    present = {former: column.name for column in columns for former in column.options.was}
+    now = _data(delivery, present)
+    before = {} if previous is None else _data(previous, present)
     named = {column.name: str(column.dtype) for column in columns if column.pattern is None}
     optional = {column.name for column in columns if not column.required}
     patterns = [column.pattern for column in columns if column.pattern is not None]
@@ -73,8 +74,10 @@ def delivery_drift(
     return findings
 
 
-def _data(frame: pl.DataFrame) -> dict[str, pl.Series]:
-    return {name: frame[name] for name in frame.columns if not is_link(name)}
+def _data(frame: pl.DataFrame, present: Mapping[str, str]) -> dict[str, pl.Series]:
+    """The columns, those under a declared former name under the present one."""
+    names = {name: present.get(name, name) for name in frame.columns if not is_link(name)}
+    return {now: frame[name] for name, now in names.items() if now == name or now not in frame.columns}
 
 
 def _columns(
@@ -90,7 +93,8 @@ def _columns(
         if name in renamed:
             partner, score = renamed[name]
             by = "name and values" if name in before else "name"
-            yield SchemaFinding("renamed", name, against, f"probably {partner!r} now, by its {by}", partner, score)
+            detail = f"probably {partner!r} now, by its {by}; {how_to_rename(name, partner)}"
+            yield SchemaFinding("renamed", name, against, detail, partner, score)
         else:
             yield SchemaFinding("dropped", name, against, "is not delivered, and no new column is like it")
     taken = {partner for partner, _ in renamed.values()}

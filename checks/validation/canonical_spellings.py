@@ -2,10 +2,11 @@
 
 import polars as pl
 
-from assay.checks.contract.contract import Contract, for_delivery
+from assay.checks.contract.contract import Contract, compiled, for_delivery
 from assay.checks.contract.rules import Column
 from assay.checks.text.formats import parser
 from assay.checks.text.normalization import normal_form
+from assay.checks.validation.former_names import former_names
 
 PROPOSED = "_proposed"
 
@@ -24,6 +25,8 @@ def canonical_spellings(frame: pl.DataFrame, contract: type[Contract]) -> pl.Dat
         The rows with a value that has another canonical spelling, and `_proposed`: a struct of column to that spelling, null
         where there is nothing to propose. No rows if no column has proposals.
     """
+    plan = compiled(contract)
+    frame = former_names(plan.info.name, plan.columns, frame).frame(frame)
     columns = [
         column for column in for_delivery(contract, frame.columns).columns if frame.schema.get(column.name) == pl.String
     ]

@@ -9,13 +9,14 @@ from typing import Generic, TypeVar, cast
 import polars as pl
 
 from assay.checks.contract.columns import require_columns
-from assay.checks.contract.contract import Compiled, Contract, for_delivery
+from assay.checks.contract.contract import Compiled, Contract, compiled, for_delivery
 from assay.checks.contract.field import Severity
 from assay.checks.contract.rules import CountRule, DtypeRule, PanderaRule, Rule, TableRule
 from assay.checks.validation.batch_counts import BatchCounts, batch_counts
 from assay.checks.validation.blocks import Blocks
 from assay.checks.validation.dtype_notes import MOST, dtype_note
 from assay.checks.validation.foreign_keys import Frame, LookupRows, existing_values
+from assay.checks.validation.former_names import former_names
 from assay.checks.validation.leaving_rows import RULES, leaving_rows
 from assay.checks.validation.reading import DEFECT, JSON, Reading, reading_of
 from assay.checks.validation.report import Report, RuleResult, rule_result
@@ -244,6 +245,7 @@ def _judged(
     counts: Mapping[str, int] | None,
     folder: Path | None,
 ) -> _Judged:
+    frame = _under_present_names(frame, contract)
     delivered = frame.lazy().collect_schema() if isinstance(frame, pl.LazyFrame) else frame.schema
     types = tuple(delivered.items())
     plan = for_delivery(contract, delivered.names())
@@ -255,6 +257,16 @@ def _judged(
     verdicts = judged(plan, scan, notes, earlier, counts or {})
     leaves = verdicts.leaving(plan)
     return _Judged(scan, verdicts, leaves if not scan.doubts.defects else leaves | ~scan.readable)
+
+
+def _under_present_names(frame: Frame | RowSource, contract: type[Contract]) -> Frame | RowSource:
+    plan = compiled(contract)
+    if not any(column.options.was for column in plan.columns):
+        return frame
+    former = former_names(plan.info.name, plan.columns, frame)
+    if isinstance(frame, RowSource):
+        return former.source(frame)
+    return former.frame(frame) if isinstance(frame, pl.DataFrame) else former.lazy(frame)
 
 
 @lru_cache(64)

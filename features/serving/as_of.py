@@ -1,7 +1,8 @@
 """Point-in-time reads: for each row of a spine, the feature values that held at its time.
 
 The value with the greatest event time ≤ the spine's time is served if it is at most `max_age` old (both inclusive); ties
-go to the later known time, then to the later row. Training (`point_in_time_join`) and serving (`latest`) share one search, so
+go to the later known time, then to the later row. From a row on that says that its key was deleted there is no value, until the
+key is there again. Training (`point_in_time_join`) and serving (`latest`) share one search, so
 that they cannot disagree.
 """
 
@@ -20,12 +21,13 @@ from assay.errors import AssayError
 from assay.features.tables.serving import Serving
 from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import INSTANT, instant, utc
+from assay.own_columns import CHANGE, DELETE
 
 KnownAt = Literal["event", "known"]
 _Ints = npt.NDArray[np.int64]
 
 # Internal columns; features begin with a letter, so the names cannot collide.
-_CODE, _TIME, _KNOWN, _POSITION = "__code", "__time", "__known", "__position"
+_CODE, _TIME, _KNOWN, _POSITION, _GONE = "__code", "__time", "__known", "__position", "__gone"
 
 _NULL = np.iinfo(np.int64).min  # sorts before every instant and every position
 
@@ -126,7 +128,7 @@ def _values(view: ViewRead, spine: _Spine, known_at: KnownAt, skip_nulls: bool) 
     columns: list[pl.Series] = []
     for feature, output in outputs.items():
         if feature in gappy:
-            filled = rows.filter(pl.col(feature).is_not_null())
+            filled = rows.filter(pl.col(feature).is_not_null() | _gone(rows))
             columns += _gather(filled, _find(view, filled, spine, known_at), {feature: output})
         else:
             columns += _gather(rows, row, {feature: output})
@@ -197,6 +199,8 @@ def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) ->
         )
     if view.position is not None:
         columns.append(_position(schema, view.position, where))
+    if CHANGE in schema:
+        columns.append(pl.col(CHANGE).eq_missing(DELETE).alias(_GONE))
     return (
         view.frame.filter(keep)
         .select(columns)
@@ -211,7 +215,7 @@ def _find(view: ViewRead, rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) 
 
 
 def _search(rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
-    """For each spine row the number of the row that holds at its time, whatever its age; −1 if none.
+    """For each spine row the number of the row that holds at its time, whatever its age; −1 if none, or if its key is deleted.
 
     A row counts from the moment it is *available*: its event time, or the later of event and known time. Per entity, in
     order of availability, the running maximum over (event time, known time, position) is the answer from that moment on,
@@ -237,7 +241,14 @@ def _search(rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
     hit = last >= first
     row = np.full(len(spine.code), -1)
     row[hit] = answer[last[hit]]
+    if _GONE in rows.columns:
+        there = np.flatnonzero(row >= 0)
+        row[there[rows[_GONE].to_numpy()[row[there]]]] = -1
     return row
+
+
+def _gone(rows: pl.DataFrame) -> pl.Expr:
+    return pl.col(_GONE) if _GONE in rows.columns else pl.lit(False)
 
 
 def _halves(code: _Ints) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:

@@ -19,6 +19,7 @@ from assay.features.tables.lake import TableState
 from assay.features.tables.serving import Serving
 from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import INSTANT, instant
+from assay.own_columns import CHANGE, DELETE
 
 Between = tuple[datetime | None, datetime | None]
 
@@ -193,7 +194,8 @@ class _Asked:
         keys, schema, where = list(self.serving.keys), self.state.schema, f"the table {self.state.table.name}"
         time, at = instant(schema, self.serving.event_time, where), pl.lit(first).cast(INSTANT)
         known = pl.lit(True) if self.known_time is None else instant(schema, self.known_time, where) <= at
-        settles = [known & pl.col(feature).is_not_null() for feature in self.features] or [known]
+        gone = pl.col(CHANGE).eq_missing(DELETE) if CHANGE in schema else pl.lit(False)
+        settles = [known & (pl.col(feature).is_not_null() | gone) for feature in self.features] or [known]
         named = zip(self._settling, settles, strict=True)
         rows = (
             self.state.scan(partitions)

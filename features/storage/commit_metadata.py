@@ -12,7 +12,7 @@ from typing import Any
 
 from assay.errors import AssayError
 from assay.features.storage import sections as kinds
-from assay.features.storage.sections import Code, Decision, Embedding, Model, Predictions, Report
+from assay.features.storage.sections import Changes, Code, Decision, Embedding, Model, Predictions, Report
 from assay.features.storage.snapshot import Slice
 
 PREFIX = "assay."
@@ -77,6 +77,7 @@ class Commit:
     code: Code | None = None
     decision: Decision | None = None
     report: Report | None = None
+    changes: Changes | None = None
     profile: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     previous: Mapping[str, str] = field(default_factory=dict)

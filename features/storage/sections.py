@@ -130,8 +130,39 @@ class Report(Section):
         return {name: getattr(self, name) for name in counts} | dict(self.more)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes(Section):
+    """What a look at a table showed that is compared with what the lake holds of it.
+
+    `keys` identify a row. The counts are of rows: of a look at the `whole` table all of them, else of those that were asked
+    for. `seen_at` is when it was looked at, `whole_at` when last at all of it (ISO 8601). A table that only holds such
+    changes, as clean does, has the keys alone.
+    """
+
+    name: ClassVar[str] = "changes"
+    keys: tuple[str, ...] = ()
+    whole: bool = False
+    seen_at: str = ""
+    whole_at: str = ""
+    inserted: int | None = None
+    updated: int | None = None
+    deleted: int | None = None
+    unchanged: int | None = None
+
+    @property
+    def total(self) -> int:
+        """How many rows are other than they were."""
+        return (self.inserted or 0) + (self.updated or 0) + (self.deleted or 0)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.inserted or 0:,} inserted, {self.updated or 0:,} changed, {self.deleted or 0:,} deleted, "
+            f"{self.unchanged or 0:,} unchanged"
+        )
+
+
 TYPED: dict[str, type[Section]] = {
-    section.name: section for section in (Embedding, Model, Predictions, Code, Decision, Report)
+    section.name: section for section in (Embedding, Model, Predictions, Code, Decision, Report, Changes)
 }
 # JSON objects whose form belongs to those who write and read them: views, training sets, column lineage, profiles.
 OBJECTS = ("view", "serving", "manifest", "column_lineage", "profile")
@@ -154,7 +185,15 @@ _FORMS: dict[str, dict[str, Any]] = {
         "schema": [{"name": str}],
     },
 }
-_OF_FIELDS: dict[Any, Any] = {str: str, int: int, str | None: str, Mapping[str, Any]: Mapping}  # all others are lists
+# All others are lists.
+_OF_FIELDS: dict[Any, Any] = {
+    str: str,
+    int: int,
+    bool: bool,
+    str | None: str,
+    int | None: int,
+    Mapping[str, Any]: Mapping,
+}
 
 
 def section(name: str, value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Bytes that wait to be stored: a few in memory, more in a file without a name, which is gone when its process is."""
 
 import tempfile
+import weakref
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,7 @@ class Spool:
             if self._folder is not None:
                 Path(self._folder).mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 (closed by `close`)
+            weakref.finalize(self, self._file.close)  # or when nobody has it any more
         self._file.seek(self._end)
         self._file.write(content)
         start, self._end = self._end, self._end + len(content)

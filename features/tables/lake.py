@@ -19,9 +19,11 @@ from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.delta_log import commit_path, versions
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.sections import Changes
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.storage.storage import Storage, open_storage
 from assay.features.storage.table_index import TableIndex, open_index
+from assay.features.tables.changes import current_rows
 from assay.features.tables.digest import digest_of
 from assay.features.tables.guard import ALLOW_ALL, Action, Guard
 
@@ -196,6 +198,17 @@ class Table:
     def scan(self, version: int | None = None) -> pl.LazyFrame:
         return self.at(version).scan()
 
+    def current(self, version: int | None = None) -> pl.LazyFrame:
+        """The rows that a table which holds changes says are there: of each key the last one, unless it was deleted.
+
+        Args:
+            version: Of the table; None: the latest now.
+
+        Raises:
+            AssayError: The table holds no changes (`Rows(…, mode="snapshot")` and `mode="upsert"` make such tables).
+        """
+        return self.at(version).current()
+
     def history(self, until: int | None = None) -> list[Commit]:
         """Every commit up to a version, oldest first."""
         return self.at(until).commits
@@ -257,6 +270,21 @@ class TableState:
     def protocol(self) -> Mapping[str, Any]:
         """What the table asks of those who read and write it."""
         return self.index.protocol(self.version)
+
+    @property
+    def changes(self) -> Changes | None:
+        """What the newest commit with changes says of them; None for a table that holds none."""
+        (version,) = self.index.with_section("changes", self.version, newest=True) or (None,)
+        return None if version is None else self.index.commit(version).changes
+
+    def current(self) -> pl.LazyFrame:
+        """As `Table.current`."""
+        if self.changes is None:
+            raise AssayError(
+                f"{self.table.name} does not hold the changes of a table, so that there is no current state of it: declare its "
+                "reader as Rows(…, mode='snapshot') or mode='upsert'."
+            )
+        return current_rows(self.scan(), self.changes.keys)
 
     # -- files -----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from assay.features.views.columns import ColumnLineage, require_columns
 from assay.features.views.expressions import check_feature, describe_feature, is_elementwise, root_columns
 from assay.features.views.timestamps import instant
 from assay.features.views.transformation import RowsRead, ViewDeclaration
+from assay.own_columns import CHANGE, DELETE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +105,8 @@ class RowWise:
 
 
 def compute_rows(rows: RowWise, frame: pl.LazyFrame) -> pl.LazyFrame:
-    """The feature rows of a row-wise view: keys, event time (µs UTC), known time if declared, then features.
+    """The feature rows of a row-wise view: keys, event time (µs UTC), known time if declared, then features. Of a table that
+    holds changes they say what became of each row: a deleted one has no values.
 
     Raises AssayError if a column is missing or a timestamp does not say which instant it is.
     """
@@ -112,8 +114,13 @@ def compute_rows(rows: RowWise, frame: pl.LazyFrame) -> pl.LazyFrame:
     where = f"view {rows.view!r} reads table {rows.source!r}, which"
     read = [column for feature in rows.features for column in root_columns(feature.expr) or ()]
     require_columns(schema, [*rows.keys, *read], where)
+    values = [feature.expr.alias(feature.name) for feature in rows.features]
+    changes = [pl.col(CHANGE)] if CHANGE in schema else []
+    if changes:
+        values = [pl.when(pl.col(CHANGE).ne_missing(DELETE)).then(value) for value in values]
     return frame.select(
         *(pl.col(key) for key in rows.keys),
         *(instant(schema, time, where).alias(time) for time in rows._times()),
-        *(feature.expr.alias(feature.name) for feature in rows.features),
+        *changes,
+        *values,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.assets.steps.code_version import code_identity
+from assay.assets.code_version import code_identity
 
 
 @pytest.fixture(autouse=True)
