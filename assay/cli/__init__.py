@@ -54,6 +54,11 @@ COMMANDS = {
         "contract",
         "Contracts: drafted from data, compared with each other, exchanged as ODCS.",
     ),
+    "suggest": (
+        "assay.cli.suggestions.command",
+        "suggest",
+        "Doubt cells of TABLE or FILE that look wrong beside the rest of it, without any rule: which, why and how surely.",
+    ),
     "views": ("assay.cli.catalogue", "views", "Declared feature views: features of an entity over time."),
     "features": ("assay.cli.features", "features", "Feature values and training sets."),
     "training-sets": ("assay.cli.catalogue", "training_sets", "Training sets in the lake, every version."),

@@ -66,7 +66,7 @@ def frame_at(place: str, csv: Csv = USUAL) -> pl.DataFrame:
     """The rows of a file, as its reader gives them, or of a table. `csv`: how it is written, if it is CSV. Raises AssayError for
     a file that cannot be read, or seems to be written in another way."""
     file = Path(place)
-    if suffix_of(place).removesuffix(COMPRESSED) not in SUFFIXES:
+    if not is_file(place):
         return open_store().table(place).scan().collect()
     try:
         content = file.read_bytes()
@@ -78,6 +78,11 @@ def frame_at(place: str, csv: Csv = USUAL) -> pl.DataFrame:
         skip = f" --skip-lines {seen.csv.skip_lines}" if seen.csv.skip_lines else ""
         raise AssayError(f"{place}: {seen.what}. Give --separator {shlex.quote(seen.csv.separator)}{skip}.")
     return frame
+
+
+def is_file(place: str) -> bool:
+    """Whether a place is a file that a reader takes, by its suffix; else it is a table."""
+    return suffix_of(place).removesuffix(COMPRESSED) in SUFFIXES
 
 
 def _read(file: Path) -> str:

@@ -164,7 +164,7 @@ def _tell_partners(found: "Sequence[tuple[str, str, int]]") -> None:
             )
 
 
-def _me() -> str:
+def me() -> str:
     return open_store().actor
 
 
@@ -173,7 +173,7 @@ def _options(command: Any) -> Any:
     for option in (
         json_option,
         click.option("--yes", is_flag=True, help="Do it. Without, nothing is changed: see what would happen."),
-        click.option("--by", default=_me, show_default="you", help="Who decides."),
+        click.option("--by", default=me, show_default="you", help="Who decides."),
         click.option("--reason", required=True, help="Why."),
         click.option("--row", "rows", multiple=True, help="Only this row, FILE_SHA256:ROW (as `show` has it in _row)."),
         click.option("--rule", help="Only rows that broke this rule."),
@@ -219,7 +219,7 @@ def release(
 
     values = dict(_edit(text) for text in edits)
     decision = Decision("release", reason, by, values, exceptions, until.date() if until else None)
-    return _decide(source, partition, rule, rows, decision, yes, as_json)
+    return decide_and_tell(source, partition, rule, rows, decision, yes, as_json)
 
 
 @quarantine.command()
@@ -242,10 +242,10 @@ def reject(
     """
     from assay.assets.decisions.review import Decision
 
-    return _decide(source, partition, rule, rows, Decision("reject", reason, by), yes, as_json)
+    return decide_and_tell(source, partition, rule, rows, Decision("reject", reason, by), yes, as_json)
 
 
-def _decide(
+def decide_and_tell(
     source: str,
     partition: str | None,
     rule: str | None,
@@ -254,6 +254,7 @@ def _decide(
     yes: bool,
     as_json: bool,
 ) -> int:
+    """Try a decision, or make it and compute its batches again; tell what becomes of each row."""
     from assay.assets.decisions.review import RowSelection, decide
     from assay.assets.declarations import source as declared
 

@@ -1,12 +1,13 @@
 """Tables of a store: listed, read, and written in transactions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.guard import Denied
+from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Table
 from assay.features.tables.run_record import Run, Work, new_run
 from assay.features.tables.transaction import Transaction, transaction
@@ -14,6 +15,11 @@ from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+    from assay.checks.contract.contract import Contract
+    from assay.checks.suggesting.suggest import Suggestions
+
+_OF_SOURCES = (Kind.RAW, Kind.CLEAN, Kind.QUARANTINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,35 @@ class TableMethods(StoreBase):
     def snapshot(self, name: str, version: int | None = None) -> Snapshot:
         """The identity of a table's version (None: the latest now)."""
         return self.lake.table(name).at(version).snapshot
+
+    def suggest(
+        self, table: str, *, columns: Sequence[str] = (), limit: int | None = None, unmask: bool = False
+    ) -> "Suggestions":
+        """Cells of a table that look wrong beside the rest of it, without any rule, surest first.
+
+        Args:
+            table: The table, for example `raw/tickets`. Of a declared source the contract says which columns are personal.
+            columns: Only cells of these columns; empty: of all.
+            limit: So many cells at most; None: all.
+            unmask: Show personal values.
+
+        Returns:
+            The doubted cells with reason and confidence; see `assay.checks.suggest`. Nothing is changed.
+
+        Raises:
+            AssayError: There is no such table or column.
+        """
+        from assay.checks.suggesting.suggest import suggest
+
+        rows, contract = self.lake.table(table).scan(), self.contract_of(table)
+        return suggest(rows, contract, columns=columns, limit=limit, unmask=unmask)
+
+    def contract_of(self, table: str) -> "type[Contract] | None":
+        """The contract of the declared source that a raw, clean or quarantine table belongs to; None for other tables."""
+        from assay.assets.declarations import sources
+
+        declared = sources().get(own_name(table)) if kind_of(table) in _OF_SOURCES else None
+        return declared.contract if declared is not None else None
 
     def transaction(
         self,

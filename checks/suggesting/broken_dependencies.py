@@ -105,7 +105,8 @@ def _findings(
     strongest = np.argmax(np.stack([said[i][rows] for i in against]), axis=0)
     for row, which, log_odds in zip(rows.tolist(), strongest.tolist(), odds.tolist(), strict=True):
         dep, counts = found[against[which]], votes[against[which]]
-        names = " and ".join(columns[i].name for i in dep.determinants)
+        given = tuple(columns[i].name for i in dep.determinants)
+        names = " and ".join(given)
         others = int(counts.other[row])
         has = "no value" if columns[column].codes[row] < 0 else "another one"
         reason = (
@@ -114,4 +115,4 @@ def _findings(
         )
         confidence = 1 / (1 + np.exp(-min(log_odds, 3.5)))
         expected = columns[column].texts[int(counts.best[row])]
-        yield Finding(columns[column].name, np.array([row]), float(confidence), reason, expected)
+        yield Finding(columns[column].name, np.array([row]), float(confidence), reason, expected, given)

@@ -101,6 +101,7 @@ def _conflicts(
             float(confidence * (0.8 if missing[row] else 1.0)),
             reason,
             columns[column].texts[int(votes.best[row])],
+            (columns[thing].name,),
         )
 
 

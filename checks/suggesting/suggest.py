@@ -45,8 +45,9 @@ _OF_TABLE: Mapping[str, Callable[[Sequence[TextColumn]], Findings]] = {
 LEAST, MOST = 0.5, 0.99
 #: Larger tables are looked at in so many rows, chosen at random and always the same.
 MOST_ROWS = 200_000
-SEED = 1
 ROW = "_row"
+#: Multiplying by this (Knuth: the golden ratio of 32 bits) spreads row numbers evenly, so that a sample needs no dice.
+_GOLDEN, _BITS = 2_654_435_761, 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Suggestion:
     row: its number in the table, from 1. key: the values of the key's columns. value: what stands there, None for null.
     expected: what the detector would put there. key, value and expected are masked like previews. kind: the detector whose
     reason it is; others: further ones that doubt the cell. confidence: the share of such cells that are wrong, an estimate.
+    given: the columns that decide about this one, where it breaks a dependency. source: where the row was delivered
+    (FILE_SHA256:ROW), if the table says so.
     """
 
     id: str
@@ -68,10 +71,17 @@ class Suggestion:
     reason: str
     confidence: float
     others: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    source: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
-        return values | {"key": dict(self.key), "others": list(self.others), "confidence": round(self.confidence, 3)}
+        return values | {
+            "key": dict(self.key),
+            "others": list(self.others),
+            "given": list(self.given),
+            "confidence": round(self.confidence, 3),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ class Suggestions:
 
 
 def suggest(
-    frame: pl.DataFrame,
+    frame: pl.DataFrame | pl.LazyFrame,
     contract: type[Contract] | None = None,
     *,
     columns: Sequence[str] = (),
@@ -97,6 +107,7 @@ def suggest(
 
     Args:
         frame: Rows as delivered, or of a table. Links to the source are left out, and so are records that could not be read.
+            Of more than 200,000 rows about so many are looked at, spread evenly, so that time and memory have a bound.
         contract: Names the key, and which columns hold personal data. Without one, personal data is known by its form.
         columns: Only cells of these columns are shown; all of them are looked at. Empty: all.
         limit: So many cells at most; None: all.
@@ -108,13 +119,15 @@ def suggest(
     Raises:
         AssayError: There is no such column.
     """
+    scan = frame.lazy()
+    known = scan.collect_schema().names()
     for name in columns:
-        if name not in frame.columns:
-            raise AssayError(f"There is no column {name}; choose one of the table's.{nearest(name, frame.columns)}")
-    looked_at = _looked_at(frame)
+        if name not in known:
+            raise AssayError(f"There is no column {name}; choose one of the table's.{nearest(name, known)}")
+    rows, looked_at = _looked_at(scan)
     doubts = [doubt for doubt in _doubts(looked_at) if not columns or doubt[1] in columns]
     shown = doubts if limit is None else doubts[:limit]
-    return Suggestions(frame.height, looked_at.height, len(doubts), tuple(_shown(looked_at, shown, contract, unmask)))
+    return Suggestions(rows, looked_at.height, len(doubts), tuple(_shown(looked_at, shown, contract, unmask)))
 
 
 def findings(frame: pl.DataFrame) -> Iterator[tuple[str, Finding]]:
@@ -127,10 +140,16 @@ def findings(frame: pl.DataFrame) -> Iterator[tuple[str, Finding]]:
         yield from ((kind, finding) for finding in detect_in_table(columns))
 
 
-def _looked_at(frame: pl.DataFrame) -> pl.DataFrame:
-    rows = frame.with_row_index(ROW, 1)
-    rows = rows.filter(pl.col(DEFECT).is_null()) if DEFECT in rows.columns else rows
-    return rows.sample(MOST_ROWS, seed=SEED).sort(ROW) if rows.height > MOST_ROWS else rows
+def _looked_at(scan: pl.LazyFrame) -> tuple[int, pl.DataFrame]:
+    """How many rows there are, and those that are looked at, with their numbers."""
+    rows = int(scan.select(pl.len()).collect().item())
+    numbered = scan.with_row_index(ROW, 1)
+    if rows > MOST_ROWS:
+        place = (pl.col(ROW).cast(pl.UInt64) * _GOLDEN) % _BITS
+        numbered = numbered.filter(place < MOST_ROWS * _BITS // rows)
+    if DEFECT in scan.collect_schema():
+        numbered = numbered.filter(pl.col(DEFECT).is_null())
+    return rows, numbered.collect()
 
 
 #: index of the row, column, confidence, the finding with the strongest reason, its kind, and the other kinds
@@ -164,7 +183,7 @@ def _shown(
     """The suggestions with their values as they may be shown."""
     names = dict.fromkeys(doubt[1] for doubt in doubts)
     key = [name for name in (contract_info(contract).key if contract else ()) if name in rows.columns]
-    classes = {} if unmask else _classes(rows.select(*{**names, **dict.fromkeys(key)}), contract)
+    classes = {} if unmask else personal_classes(rows.select(*{**names, **dict.fromkeys(key)}), contract)
     keys = _masked(rows[[doubt[0] for doubt in doubts]].select(key), classes, unmask).to_dicts() if key else []
     values: dict[int, tuple[str | None, str | None]] = {}
     for name in names:
@@ -178,13 +197,12 @@ def _shown(
         value = _masked(shown.select(name), classes, unmask).to_series().to_list()
         expected = _masked(shown.select(pl.col("expected").alias(name)), classes, unmask).to_series().to_list()
         values.update(zip(numbers, zip(value, expected, strict=True), strict=True))
-    links = rows["_source_sha256"] if "_source_sha256" in rows.columns else None
-    places = rows[ROW].to_list()
+    places, sources = rows[ROW].to_list(), _sources(rows)
     for number, (row, column, confidence, finding, kind, others) in enumerate(doubts):
-        place, file = places[row], "" if links is None else str(links[row])
+        source = sources[row] if sources else None
         yield Suggestion(
-            id=hashlib.sha256(f"{column}\0{file}\0{place}".encode()).hexdigest()[:10],
-            row=place,
+            id=hashlib.sha256(f"{column}\0{source or places[row]}".encode()).hexdigest()[:10],
+            row=places[row],
             key=keys[number] if keys else {},
             column=column,
             value=values[number][0],
@@ -193,10 +211,20 @@ def _shown(
             reason=finding.reason,
             confidence=confidence,
             others=others,
+            given=finding.given,
+            source=source,
         )
 
 
-def _classes(rows: pl.DataFrame, contract: type[Contract] | None) -> dict[str, str | None]:
+def _sources(rows: pl.DataFrame) -> list[str]:
+    """Where each row was delivered, as `assay quarantine show` has it in `_row`; empty if the table does not say."""
+    if not {"_source_sha256", "_row_number"} <= set(rows.columns):
+        return []
+    return rows.select(pl.format("{}:{}", pl.col("_source_sha256").str.head(12), "_row_number")).to_series().to_list()
+
+
+def personal_classes(rows: pl.DataFrame, contract: type[Contract] | None) -> dict[str, str | None]:
+    """The class of personal data of each column: by the contract, else by the form of the values."""
     if contract is not None:
         return classes_of(contract)
     texts = {name: rows[name].cast(pl.String).drop_nulls() for name in rows.columns}

@@ -1,0 +1,1 @@
+"""`assay suggest`: doubted cells, and what becomes of one that is accepted."""

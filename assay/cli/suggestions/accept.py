@@ -1,0 +1,133 @@
+"""A suggestion that is accepted: a correction of a row in quarantine, else a rule in the contract's source."""
+
+import difflib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import polars as pl
+
+from assay.checks.exchange.edit_source import with_argument, with_method
+from assay.checks.suggesting.rule_proposal import RuleProposal, rule_proposal
+from assay.checks.suggesting.suggest import Suggestion, personal_classes
+from assay.cli.output import out, print_json
+from assay.cli.places import DOCUMENTS
+from assay.errors import AssayError, plural
+from assay.features.tables.kinds import Kind, kind_of, own_name
+from assay.store import open_store
+
+if TYPE_CHECKING:
+    from assay.checks import Contract
+
+
+def correct(place: str, cell: Suggestion, value: str | None, reason: str, by: str, yes: bool, as_json: bool) -> int:
+    """Release the row from quarantine with another value in the cell, by the same decision as `assay quarantine release`."""
+    from assay.assets.decisions.review import Decision
+    from assay.cli.quarantine import decide_and_tell
+
+    chosen = cell.expected if value is None else value
+    if chosen is None:
+        raise AssayError(f"{cell.column}: which value belongs there is not known; give it with --set.")
+    decision = Decision("release", reason, by, {cell.column: chosen or None})
+    return decide_and_tell(own_name(place), None, None, (str(cell.source),), decision, yes, as_json)
+
+
+def is_in_quarantine(place: str, cell: Suggestion) -> bool:
+    """Whether the row of a suggestion waits in quarantine for a decision."""
+    from assay.assets.decisions.review import with_status
+
+    table = Kind.QUARANTINE.table(own_name(place))
+    if kind_of(place) not in (Kind.RAW, Kind.QUARANTINE) or cell.source is None:
+        return False
+    store = open_store()
+    if table not in store.lake.tables(Kind.QUARANTINE.folder):
+        return False
+    sha, _, number = cell.source.rpartition(":")
+    rows = with_status(store.table(table).at().scan()).filter(
+        pl.col("_source_sha256").str.starts_with(sha),
+        pl.col("_row_number") == int(number),
+        ~pl.col("_status").is_in(["released", "rejected"]),
+    )
+    return bool(rows.select(pl.len()).collect().item())
+
+
+def add_rule(
+    rows: pl.DataFrame,
+    contract: "type[Contract] | None",
+    written: str | None,
+    cell: Suggestion,
+    reason: str,
+    by: str,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Print the change of the contract's file, and with `yes` make it. Without a contract print the line to add.
+    `written`: where the contract is, as people wrote it."""
+    proposal = rule_proposal(rows, contract, cell, personal_classes(rows, contract))
+    comment = f"{proposal.name}: {reason} ({by}, suggestion {cell.id})"
+    file = None if contract is None else _file(contract, written)
+    before = "" if file is None else file.read_text(encoding="utf-8")
+    after = "" if contract is None else _edited(before, contract, proposal, comment)
+    if file is not None:
+        _require_valid(after, file, contract)
+    if file is not None and yes:
+        file.write_text(after, encoding="utf-8")
+    difference = "".join(
+        difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(file), str(file), n=1)
+    )
+    if as_json:
+        print_json(
+            {
+                "rule": proposal.name,
+                "argument": proposal.argument,
+                "method": list(proposal.method),
+                "breaks": proposal.breaks,
+                "file": None if file is None else str(file),
+                "written": file is not None and yes,
+                "difference": difference,
+            }
+        )
+        return 0
+    if file is None:
+        click.echo("\n".join([f"    # {comment}", *_line(proposal)]))
+    else:
+        click.echo(difference, nl=False)
+    out.print(f"{plural(proposal.breaks, 'row')} of {rows.height:,} would break {proposal.name}.")
+    if file is None:
+        out.print("Add it to the contract; with --contract FILE.py:CLASS it is put there.")
+    else:
+        out.print(f"Written: {file}" if yes else "Nothing was changed: add --yes to write it.", soft_wrap=True)
+    return 0
+
+
+def _line(proposal: RuleProposal) -> tuple[str, ...]:
+    return proposal.method or (f"    {proposal.column}: … = Field(…, {proposal.argument})",)
+
+
+def _edited(source: str, contract: "type[Contract]", proposal: RuleProposal, comment: str) -> str:
+    name = contract.__name__
+    if proposal.argument is not None:
+        return with_argument(source, name, proposal.column, proposal.argument, comment)
+    return with_method(source, name, proposal.method, comment)
+
+
+def _require_valid(source: str, file: Path, contract: "type[Contract] | None") -> None:
+    """What is written is a contract still: the rule may contradict another one."""
+    from assay.checks import contract_info
+
+    module: dict[str, Any] = {"__name__": f"{file.stem}_with_rule", "__file__": str(file)}
+    exec(compile(source, str(file), "exec"), module)
+    contract_info(module[contract.__name__ if contract else ""])
+
+
+def _file(contract: "type[Contract]", written: str | None) -> Path:
+    """The Python file of a contract: the one that was named, else that of its module."""
+    named = (written or "").partition(":")[0]
+    module = sys.modules.get(contract.__module__)
+    file = named if named.endswith(".py") else getattr(module, "__file__", None)
+    if file is None or named.endswith(DOCUMENTS):
+        raise AssayError(
+            f"The contract {contract.__name__} was not read from a Python file: `assay contract import` writes one."
+        )
+    return Path(file)
