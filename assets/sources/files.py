@@ -55,7 +55,7 @@ class Files(SourceReader):
     suffixes: tuple[str, ...]
     first_day: date | None = None
     csv: Csv = USUAL
-    mode: Literal["append", "snapshot"] = field(default="append", repr=False)
+    mode: Literal["append", "snapshot"] = field(default="append", repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         require_pattern(self.pattern)
