@@ -59,10 +59,22 @@ def tables(name: str | None, as_json: bool) -> None:
             "at": commit.timestamp.isoformat(timespec="seconds"),
             "inputs": [str(item.snapshot) for item in commit.inputs],
         }
+        | ({"changes": commit.changes.to_dict()} if commit.changes is not None else {})
         for commit in state.commits
     ]
     if as_json:
         print_json(commits)
         return
-    rows = [(c["version"], c["at"], c["partition"], c["rows"], " ".join(c["inputs"]), c["operation"]) for c in commits]
-    print_table(("version", "at", "partition", "rows", "read", "operation"), rows, right=("version", "rows"))
+    counted = [
+        commit.changes if commit.changes is not None and commit.changes.counts else None for commit in state.commits
+    ]
+    columns = ("version", "at", "partition", "rows", *(("changes",) if any(counted) else ()), "read", "operation")
+    rows = [
+        (
+            *(c["version"], c["at"], c["partition"], c["rows"]),
+            *((str(changes or ""),) if any(counted) else ()),
+            *(" ".join(c["inputs"]), c["operation"]),
+        )
+        for c, changes in zip(commits, counted, strict=True)
+    ]
+    print_table(columns, rows, right=("version", "rows"))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Literal
 
 import polars as pl
 
@@ -46,16 +47,26 @@ class Files(SourceReader):
     none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is not with commas
     and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `limits` what a file may be at most. `first_day` is the old way
     to say `partitioning=Partitioning.daily(…)` of the source.
+
+    With `mode="snapshot"` the files of a partition have the whole state as of its end, such as all customers: a key occurs in
+    each state that it is in, and what the newest one does not have is deleted.
     """
 
     pattern: str
     suffixes: tuple[str, ...]
     first_day: date | None = None
     csv: Csv = USUAL
-    limits: Limits = field(default=USUAL_LIMITS, repr=False)  # decides nothing about the rows that are there
+    mode: Literal["append", "snapshot"] = field(default="append", repr=False, kw_only=True)
+    limits: Limits = field(
+        default=USUAL_LIMITS, repr=False, kw_only=True
+    )  # decides nothing about the rows that are there
 
     def __post_init__(self) -> None:
         require_pattern(self.pattern)
+        if self.mode not in ("append", "snapshot"):
+            raise AssayError(
+                f"Files({self.pattern!r}): there is no mode {self.mode!r}. The modes are: append, snapshot."
+            )
         for suffix in self.suffixes:
             if suffix.lower().removesuffix(COMPRESSED) not in SUFFIXES:
                 raise AssayError(f"Files({self.pattern!r}): nothing reads {suffix!r}; there are {', '.join(SUFFIXES)}.")
@@ -64,12 +75,17 @@ class Files(SourceReader):
     def kinds(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return tuple(suffix.removeprefix(".") for suffix in self.suffixes)
 
+    @property
+    def states(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.mode == "snapshot"
+
     def identity(self, partitioning: Partitioning) -> str:
         """Daily files in UTC have the one that they always had, so that nothing is read again for a new version of Assay."""
         how = f"partitioning={partitioning!r}"
         if partitioning.kind == "daily" and partitioning.time_zone == "UTC" and partitioning.end is None:
             how = f"first_day={date.fromisoformat(partitioning.start)!r}"
         how += f", csv={self.csv!r}" if self.csv != USUAL else ""
+        how += f", mode={self.mode!r}" if self.states else ""
         return f"Files(pattern={self.pattern!r}, suffixes={self.suffixes!r}, {how})"
 
     def judged_by(self) -> str:

@@ -22,7 +22,7 @@ from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
 from assay.errors import AssayError, refuse_case_twins
-from assay.own_columns import OWN_COLUMNS, delivered_name, is_link
+from assay.own_columns import OWN_COLUMNS, SEEN_AT, delivered_name, is_link
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
 # A day on which everything was sent before is a batch of no rows, which is still a batch.
@@ -51,13 +51,15 @@ class _Opened:
 @dataclass(slots=True)
 class DeliveredRows:
     """The rows of some deliveries of a source. `linked` reads them all; then `problems` says what was wrong, and `rows` how
-    many each delivery has, by its SHA-256. `known` are the columns that raw has; `remarks` say what is kept otherwise."""
+    many each delivery has, by its SHA-256. `known` are the columns that raw has; `holds_from` is when a state begins to hold;
+    `remarks` say what is kept otherwise."""
 
     source: Source
     deliveries: Sequence[Delivery]
     hashes: FileHashes
     progress: Callable[[str, int, int], None]
     known: Mapping[str, pl.DataType] = field(default_factory=dict)
+    holds_from: datetime | None = None
     remarks: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
@@ -71,9 +73,11 @@ class DeliveredRows:
         """
         opened = self._opened()
         kept = self._kept(opened)
+        seen = [] if self.holds_from is None else [pl.lit(self.holds_from, _LINKS["_ingested_at"]).alias(SEEN_AT)]
 
         def link(rows: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:
             return kept.of(rows).with_columns(
+                *seen,
                 pl.lit(delivery.path).alias("_source_file"),
                 pl.lit(delivery.sha256).alias("_source_sha256"),
                 pl.lit(batch).alias("_batch_id"),
