@@ -3,6 +3,7 @@
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -16,12 +17,14 @@ from assay.assets.sources.limits import SMALL as SMALL_CONTENT
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.parquet import parquet_blocks
 from assay.assets.sources.text import UTF8
+from assay.assets.sources.zipped import zip_blocks
 from assay.own_columns import is_link
 
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's header
 _CSV, _JSON, _PARQUET = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".parquet",)
+_ZIP = ".zip"  # of files of the other kinds
 #: The suffixes of files that are read.
-SUFFIXES = (*_CSV, *_JSON, *_PARQUET)
+SUFFIXES = (*_CSV, *_JSON, *_PARQUET, _ZIP)
 _KINDS = f"deliver one of {', '.join(SUFFIXES)}, or one of them with {COMPRESSED}"
 Pieces = Callable[[], Iterable[bytes]]
 
@@ -55,6 +58,11 @@ def _blocks(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iter
     if plain not in SUFFIXES:
         raise DeliveryError(delivery.path, "is of a kind that no reader knows", _KINDS)
     is_packed = kind.endswith(COMPRESSED)
+    if plain == _ZIP:
+        if is_packed:
+            raise DeliveryError(delivery.path, "is a compressed zip file", "ask the upstream to send it as .zip")
+        yield from _zipped(delivery, whole, csv, limits)
+        return
     blank = False
 
     def pieces() -> Iterator[bytes]:
@@ -94,6 +102,22 @@ def _read(
         for frame in csv_blocks(delivery.path, pieces(), encoding=_encoding(csv), limits=limits):
             yield csv.restored(frame)
             del frame
+
+
+def _zipped(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iterator[pl.DataFrame]:
+    """A large file is read where it lies, and is what was scanned also after it was read."""
+
+    def read(path: str, size: int, pieces: Pieces) -> Iterator[pl.DataFrame]:
+        if suffix_of(path) == _ZIP:
+            raise DeliveryError(path, "is a zip file in another", "ask the upstream to send its files")
+        return _blocks(replace(delivery, path=path, size=size, file=None), pieces, csv, limits)
+
+    if delivery.file is None or delivery.size <= SMALL_CONTENT:
+        yield from zip_blocks(delivery.path, b"".join(whole()), limits, read)
+        return
+    yield from zip_blocks(delivery.path, delivery.file, limits, read)
+    for _ in whole():
+        pass
 
 
 def _parquet(delivery: Delivery, pieces: Pieces, limits: Limits, *, in_place: bool) -> Iterator[pl.DataFrame]:

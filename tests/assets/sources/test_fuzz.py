@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import zipfile
 from collections.abc import Callable
 from io import BytesIO
 
@@ -69,6 +70,18 @@ def as_it_is(content: bytes) -> bytes:
     return content
 
 
+def in_zip(content: bytes) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("a.csv"), content)
+    return buffer.getvalue()
+
+
+def out_of_zip(content: bytes) -> bytes:
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        return archive.read(archive.namelist()[0])
+
+
 # What a file holds, how many records a reader of the whole finds in it, how it is wrapped and unwrapped.
 Whole = Callable[[bytes], bytes]
 READERS: dict[str, tuple[bytes, Callable[[bytes], int], Whole, Whole]] = {
@@ -78,6 +91,7 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], int], Whole, Whole]] = {
     "a.csv.gz": (csv(), csv_records, gz, gzip.decompress),
     "a.jsonl.gz": (json_lines(), lines, gz, gzip.decompress),
     "a.parquet.gz": (parquet(), parquet_rows, gz, gzip.decompress),
+    "a.zip": (csv(), csv_records, in_zip, out_of_zip),
 }
 
 
