@@ -44,9 +44,9 @@ class Files(SourceReader):
     in a daily source. One partition is one batch: it is read whole, or refused whole.
 
     Suffixes are those of a reader, also with `.gz` after them, or `.zip`, and their case does not matter. What matches the
-    pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is not with commas
-    and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `limits` what a file may be at most. `first_day` is the old way
-    to say `partitioning=Partitioning.daily(…)` of the source.
+    pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is
+    not with commas and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `limits` what a file may be at most. `first_day`
+    is the old way to say `partitioning=Partitioning.daily(…)` of the source.
 
     With `mode="snapshot"` the files of a partition have the whole state as of its end, such as all customers: a key occurs in
     each state that it is in, and what the newest one does not have is deleted.
