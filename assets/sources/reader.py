@@ -76,6 +76,11 @@ class SourceReader(Protocol):
         """What decides how the source is read, as text: another one makes everything stale."""
         return f"{self!r} {partitioning!r}"
 
+    def judged_by(self) -> str:
+        """What else decides which deliveries are refused, but not what rows the others have, as text: with another one what was
+        refused is read again, and nothing else."""
+        return ""
+
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         """The partitions for which anything has been delivered. Not asked of a source without partitioning."""
         del settings, partitioning

@@ -116,12 +116,13 @@ class DeliveredRows:
     def _opened(self) -> list[_Opened]:
         """The deliveries that can be used as far as their first rows show, which say what columns there are."""
         opened: list[_Opened] = []
+        types: dict[str, tuple[pl.DataType, str]] = {}
         kept = 0
         for delivery in self.deliveries:
             rest = self._read(delivery)
             try:
                 first = next(rest)
-                _require_same_types(self.source, delivery, first, opened)
+                _require_same_types(self.source, delivery, first, types)
             except DeliveryError as problem:
                 self._refuse(delivery, problem)
                 continue
@@ -251,18 +252,21 @@ def _names(columns: Sequence[Column], frame: pl.DataFrame, delivery: Delivery) -
     return called
 
 
-def _require_same_types(source: Source, delivery: Delivery, frame: pl.DataFrame, opened: Sequence[_Opened]) -> None:
+def _require_same_types(
+    source: Source, delivery: Delivery, frame: pl.DataFrame, types: dict[str, tuple[pl.DataType, str]]
+) -> None:
     """Raise DeliveryError for a column of the contract that has another type than in a file of the same day: text and typed
-    files."""
-    for other in opened:
-        for column in compiled(source.contract).columns:
-            names = (column.name, *column.options.was)
-            here, there = (
-                next((s[name] for name in names if name in s), None) for s in (frame.schema, other.columns.schema)
-            )
-            if here is not None and there is not None and here != there:
-                problem = f"is {here} here and {there} in {other.delivery.path}"
+    files. `types` are those of the files before, with the path of the first, to which this one's are added."""
+    delivered, own = frame.schema, dict[str, tuple[pl.DataType, str]]()
+    for column in compiled(source.contract).columns:
+        names = (column.name, *column.options.was)
+        if (dtype := next((delivered[name] for name in names if name in delivered), None)) is not None:
+            known, path = types.get(column.name, (dtype, delivery.path))
+            if known != dtype:
+                problem = f"is {dtype} here and {known} in {path}"
                 raise DeliveryError(delivery.path, problem, "deliver one format per source", column=column.name)
+            own[column.name] = known, path
+    types.update(own)
 
 
 def _lossless(values: pl.Series, column: Column) -> pl.Series | None:

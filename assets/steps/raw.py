@@ -64,7 +64,7 @@ def raw_step(source: Source) -> Step:
         lacks=lambda env: lacking(source, env.settings),
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=(CheckSpec(DELIVERY, source.raw, _EXTRACT_RULE),) if reader.extracts else checks,
-        judged_by=contract_info(source.contract).digest,
+        judged_by=f"{contract_info(source.contract).digest}{reader.judged_by()}",
         kinds=reader.kinds,
         columns={source.raw: delivered_notes(source.contract)},
         owner=contract_info(source.contract).owner or "",
