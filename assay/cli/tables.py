@@ -107,8 +107,8 @@ def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, exampl
     store = open_store()
     sides = [_opened(store, name) for name in (a, b)]
     own = next((state.changes.keys for state in sides if state.changes is not None), ())
-    frames = [_rows(state, partition) for state in sides]
-    found = differences(*frames, keys or own, examples=examples)
+    ours, theirs = (_rows(state, partition) for state in sides)
+    found = differences(ours, theirs, keys or own, examples=examples)
     if as_json:
         print_json(
             {"a": str(sides[0].snapshot), "b": str(sides[1].snapshot), "key": list(keys or own)} | found.to_dict()
