@@ -27,6 +27,7 @@ from assay.assets.steps.compared_rows import CurrentRows, with_deletes
 from assay.assets.steps.looked_up import LookedUp, absent_parents, finds_the_same
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
+from assay.assets.steps.states import CHANGES, COUNTS, changes_check, state_before, state_changes
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.checks import (
@@ -85,6 +86,8 @@ def clean_step(source: Source) -> Step:
     checks.append(
         CheckSpec(QUARANTINED, source.clean, _limits_in_words(source), blocking=info.quarantine.block is not None)
     )
+    if source.reader.states:
+        checks.append(CheckSpec(CHANGES, source.clean, "How the state differs from that of the partition before."))
     checks.append(CheckSpec(RELEASES, source.clean, "Every release of a quarantined row still fits."))
     return Step(
         outputs=(source.clean, source.quarantine, Kind.PROFILES.table(source.name)),
@@ -117,6 +120,8 @@ def clean_step(source: Source) -> Step:
 def _watched(source: Source) -> Watched:
     own = (source.clean, source.quarantine, Kind.PROFILES.table(source.name))
     tables = same_partition(source.raw, *_counted(source), source.releases, *own)
+    if source.reader.states:  # the next one is compared with it
+        tables[source.clean] = Concern(reach=1)
     lookups = {table: Concern(presence=True) for table in _references(source) if table not in tables}
 
     def alike(batch: Batch, partition: str, before: Mapping[str, str]) -> bool:
@@ -194,7 +199,8 @@ def batches_of(table: str, env: Resources) -> list[str]:
 class Batch:
     """What validating a batch reads, pinned. `in_order`: `raw`, for a large one. `decisions`: what people decided about its
     quarantined rows. `counts`: rows of the tables that the contract reconciles with. `bytes`: about as many as the batch has
-    in memory. `names`: under which names raw has columns that were called otherwise before."""
+    in memory. `names`: under which names raw has columns that were called otherwise before. `before`: of states the one
+    before this one."""
 
     raw: pl.LazyFrame
     in_order: RowSource
@@ -205,6 +211,7 @@ class Batch:
     counts: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    before: pl.LazyFrame | None = None
 
 
 def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
@@ -222,6 +229,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
         published = Published(source, tx.note(source.clean, lookup=True, excluded=[batch]), batch)
     except TableMissing:
         published = None
+    before = state_before(source, tx) if source.reader.states else None
     today = env.now().date()
     decisions = _decisions(source, tx, batch)
     over = expired(latest_decisions(decisions), today)
@@ -233,7 +241,9 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     former = former_names(plan.info.name, plan.columns, raw)
     in_order = former.source(scan_in_order(state, [batch]))
     size = _bytes_of(state, batch)
-    return Batch(former.lazy(raw), in_order, published, lookup_tables, decisions, today, counts, size, former.delivered)
+    return Batch(
+        former.lazy(raw), in_order, published, lookup_tables, decisions, today, counts, size, former.delivered, before
+    )
 
 
 def _bytes_of(raw: TableState, batch: str) -> int:
@@ -269,7 +279,7 @@ def judged_batch(source: Source, batch: Batch, settings: Settings) -> Iterator[t
     """The batch validated, with the decisions about its rows applied. A large one is on disk, and its rows can be read as long
     as this lasts; without the engine that compares its keys there (the extra `spill`) it is in memory, too."""
     with ExitStack() as stack:
-        folder, published = None, batch.published
+        folder, published = None, batch.published if not source.reader.states else None
         if published is not None and source.reader.compares:
             published = CurrentRows(published, batch.raw)
         if batch.bytes > settings.in_memory_mb * 1_000_000 and installed("duckdb"):
@@ -329,6 +339,10 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
         if source.reader.compares:
             tx.describe(changes=Changes(keys=source.key))
+        if source.reader.states:
+            changes = state_changes(source, tx, settled.clean, batch.before)
+            tx.describe(changes=changes)
+            tx.check(changes_check(source, tx, changes))
         if (promise := _promise(source)) is not None:
             tx.extra[PROMISE] = promise.to_dict()
         streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
@@ -348,7 +362,9 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
     tx.write(Kind.PROFILES.table(source.name), profile_rows(clean.profile))
     nullable = [column.name for column in contract_info(source.contract).columns if column.nullable]
     figures = clean.profile
-    return {
+    changed = tx.sections.get("changes")
+    counts = {name: getattr(changed, name) for name in COUNTS} if changed is not None and changed.against else {}
+    return counts | {
         "preview": mask(clean.preview, source.contract),
         "quarantined": mask(held.preview, source.contract),
         "examples": held.examples,

@@ -12,7 +12,7 @@ from pandera.api.dataframe.model_components import DATAFRAME_CHECK_KEY, CheckInf
 from pandera.api.polars.types import PolarsData
 
 from assay.checks.contract.conditional_rules import required_predicate, sequence_predicate
-from assay.checks.contract.written_form import WrittenForm, written_form
+from assay.checks.contract.written_form import USUAL, WrittenForm, written_form
 from assay.checks.text.formats import parser
 from assay.checks.text.normalization import normal_form
 from assay.checks.text.predicates import no_card_number, no_email, not_empty
@@ -128,7 +128,7 @@ class FieldOptions:
     format: str | None = None
     normal: tuple[str, ...] = ()
     # Digests of contracts that declare none of these must not change, so they are added to them apart.
-    written: WrittenForm = field(default=WrittenForm(), repr=False)
+    written: WrittenForm = field(default=USUAL, repr=False)
     was: tuple[str, ...] = field(default=(), repr=False)
 
 

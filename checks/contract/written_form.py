@@ -83,10 +83,16 @@ class WrittenForm:
         text = getattr(self, f"{kind}_format") if kind in ("date", "datetime", "time") else None
         return time_format(text, day=kind != "time", clock=kind != "date", where=where) if text else None
 
+    def arguments(self) -> list[str]:
+        """The options as arguments of a `Field`, as Python source."""
+        return [f"{name}={_written(value)}" for name, value in self.declared().items()]
+
     def __str__(self) -> str:
-        return ", ".join(f"{name}={_written(value)}" for name, value in self.declared().items())
+        return ", ".join(self.arguments())
 
 
+#: Nothing is declared.
+USUAL = WrittenForm()
 OPTIONS = tuple(field.name for field in fields(WrittenForm))
 #: The options that a contract's `Config` may have.
 FOR_ALL = tuple(name for name in OPTIONS if name not in _FIELD_ONLY)
@@ -156,7 +162,8 @@ def _kind(dtype: pl.DataType) -> str:
 def _written(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({_listed(value)}{',' if len(value) == 1 else ''})"
-    return repr(value) if isinstance(value, bool) or '"' in value or "\\" in value else f'"{value}"'
+    plain = isinstance(value, str) and value.isprintable() and '"' not in value and "\\" not in value
+    return f'"{value}"' if plain else repr(value)
 
 
 def _listed(values: Iterable[str]) -> str:

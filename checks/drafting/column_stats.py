@@ -10,29 +10,25 @@ from typing import Any
 
 import polars as pl
 
-from assay.checks.contract.field import FieldOptions
-from assay.checks.contract.rules import Column
+from assay.checks.contract.written_form import USUAL, WrittenForm
 from assay.checks.drafting.pattern_inference import common_pattern
+from assay.checks.drafting.text_types import FEW_ROWS, SHARE, TIMESTAMP, TextType, as_type, text_type
 from assay.checks.text.pii_detection import personal_class
 from assay.checks.text.predicates import no_card_number, no_email, not_empty
-from assay.checks.validation.parse import typed
 from assay.checks.validation.reading import DEFECT, JSON
 from assay.own_columns import is_link
 
-#: A property that this share of the values has is proposed; the rest would break the rule, and is counted.
-SHARE = 0.98
 #: Below this share of nulls the nulls are taken for defects.
 NULLS = 0.01
 #: A column has a list of values if there are at most so many, each in so many rows on average.
 MOST_VALUES, ROWS_PER_VALUE = 100, 20
 #: A listed value that is so much rarer than the average one is left out.
 RARE = 0.05
-FEW_ROWS = 20
 #: Functional dependencies are looked for among so many columns and rows.
 MOST_COLUMNS, MOST_ROWS = 12, 100_000
-TIMESTAMP = pl.Datetime("us", "UTC")
 _ID = re.compile(r"(?i)(^|_|[a-z])(id|key|uuid|guid|code|number|no|nr)$")
-_READABLE = (pl.Int64(), pl.Float64(), pl.Boolean(), pl.Date(), TIMESTAMP, pl.Time())
+#: So many examples of how texts are written are shown, without their digits and letters.
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +38,8 @@ class ColumnStats:
     misfits: values that are not of `dtype`. values: the listed values, unlisted: rows with a value that is too rare for the
     list. pattern_misfits: values that do not match `pattern`. negative: values below zero. blank, emails, cards: texts
     that are blank, hold an address or a card number. naive: times without a zone. other_kinds: JSON values that are no texts.
+    written: the form of the texts, with `missing`; absent: how many mean that there is no value, which `nulls` has, too. shapes:
+    how the texts are written, without digits and letters. rivals, mixed: as of a `TextType`.
     """
 
     name: str
@@ -65,6 +63,11 @@ class ColumnStats:
     emails: int = 0
     cards: int = 0
     other_kinds: int = 0
+    written: WrittenForm = USUAL
+    absent: int = 0
+    shapes: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
+    mixed: tuple[tuple[str, int], ...] = ()
 
     @property
     def present(self) -> int:
@@ -117,13 +120,25 @@ def _other_kinds(rows: pl.DataFrame) -> dict[str, int]:
 def stats_of(values: pl.Series) -> ColumnStats:
     """What the values of one column show."""
     present = values.drop_nulls()
-    dtype, read, naive = _read(present)
+    found = _read(present)
+    dtype, read = found.dtype, found.read
+    if found.absent:
+        present = present.filter(~present.is_in(list(found.absent)))
     name, rows = values.name, len(values)
     distinct = present.n_unique() if not dtype.is_nested() else len(present)
-    common = {"name": name, "dtype": dtype, "rows": rows, "nulls": values.null_count(), "distinct": distinct}
-    common |= {"misfits": read.null_count(), "naive": naive}
+    absent = rows - values.null_count() - len(present)
+    common = {"name": name, "dtype": dtype, "rows": rows, "nulls": rows - len(present), "distinct": distinct}
+    common |= {"misfits": read.null_count(), "naive": found.naive, "absent": absent}
+    common |= {
+        "rivals": found.rivals,
+        "mixed": found.mixed,
+        "written": replace(found.form, missing=found.absent or None),
+    }
     if dtype == pl.String:
-        return ColumnStats(**common, **_text(name, read, distinct))
+        undecided = bool(found.rivals or found.mixed)
+        return ColumnStats(**common, **_text(name, read, distinct, undecided=undecided))
+    if found.form and dtype != pl.Boolean:
+        common["shapes"] = _shapes(present)
     read = read.drop_nulls()
     if dtype.is_numeric():
         nan = int(read.is_nan().sum()) if dtype.is_float() else 0
@@ -135,32 +150,26 @@ def stats_of(values: pl.Series) -> ColumnStats:
     return ColumnStats(**common)
 
 
-def _read(present: pl.Series) -> tuple[pl.DataType, pl.Series, int]:
-    """The type that the values have, the values in it (null: a misfit), and how many times have no zone."""
+def _read(present: pl.Series) -> TextType:
+    """The type that the values have, and the values in it."""
     source = present.dtype
     if isinstance(source, (pl.Categorical, pl.Enum)) or source == pl.Null:
-        return pl.String(), present.cast(pl.String), 0
+        return TextType(pl.String(), present.cast(pl.String))
     if isinstance(source, pl.Datetime):
         naive = len(present) if source.time_zone is None else 0
-        return TIMESTAMP, _typed(present, TIMESTAMP), naive
-    if source != pl.String:
-        return source, present, 0
-    # "007" is a name made of digits, and reading it as a number would lose the zeros.
-    padded = present.str.contains(r"^[+-]?0[0-9]").any()
-    for dtype in _READABLE if not present.is_empty() else ():
-        read = _typed(present, dtype)
-        if read.len() - read.null_count() >= SHARE * len(present) and not (padded and dtype.is_numeric()):
-            zoned = _typed(present, dtype, naive_utc=False) if dtype == TIMESTAMP else read
-            return dtype, read, zoned.null_count() - read.null_count()
-    return pl.String(), present, 0
+        return TextType(TIMESTAMP, as_type(present, TIMESTAMP), naive=naive)
+    return text_type(present.name, present) if source == pl.String else TextType(source, present)
 
 
-def _typed(values: pl.Series, dtype: pl.DataType, *, naive_utc: bool = True) -> pl.Series:
-    column = Column("v", dtype, True, True, False, FieldOptions(naive_utc=naive_utc))
-    return values.alias("v").to_frame().select(typed(pl.col("v"), values.dtype, column).alias("v")).to_series()
+def _shapes(texts: pl.Series) -> tuple[str, ...]:
+    """The most frequent shapes of texts: no digit and no letter of them is shown."""
+    shapes = texts.str.replace_all("[0-9]", "9").str.replace_all(r"\p{Lu}", "A").str.replace_all(r"\p{Ll}", "a")
+    counts = shapes.alias("v").value_counts().sort(["count", "v"], descending=[True, False])
+    return tuple(counts["v"].head(_EXAMPLES).to_list())
 
 
-def _text(name: str, texts: pl.Series, distinct: int) -> dict[str, Any]:
+def _text(name: str, texts: pl.Series, distinct: int, *, undecided: bool) -> dict[str, Any]:
+    """What texts show. undecided: they are probably of another type, so that neither their shape nor a list of them is a rule."""
     if texts.is_empty():
         return {}
     pii, share = personal_class(name, texts)
@@ -174,11 +183,11 @@ def _text(name: str, texts: pl.Series, distinct: int) -> dict[str, Any]:
         )
     )
     facts: dict[str, Any] = {"pii": pii, "pii_share": share, **{n: int(v) for n, v in tests.row(0, named=True).items()}}
-    if pii is not None:
+    if pii is not None or undecided:
         return facts
-    shape = common_pattern(texts, SHARE) if len(texts) >= FEW_ROWS else None
-    if shape is not None:
-        return facts | {"pattern": shape[0], "pattern_misfits": shape[1]}
+    pattern = common_pattern(texts, SHARE) if len(texts) >= FEW_ROWS else None
+    if pattern is not None:
+        return facts | {"pattern": pattern[0], "pattern_misfits": pattern[1]}
     if distinct <= MOST_VALUES and len(texts) >= ROWS_PER_VALUE * distinct:
         counts = texts.value_counts(sort=True)
         listed = counts.filter(pl.col("count") >= RARE * len(texts) / distinct)

@@ -132,6 +132,7 @@ def _arguments(column: ColumnStats, stats: TableStats) -> Iterator[str]:
         yield f'pii="{column.pii}"'
     if column.naive:
         yield "naive_utc=True"
+    yield from column.written.arguments()
     if column.dtype == pl.String and column.other_kinds:
         yield "coerce=True"
     if column.dtype == pl.String and column.present and column.blank <= (1 - SHARE) * column.present:
@@ -180,6 +181,18 @@ def _evidence(column: ColumnStats, stats: TableStats) -> Iterator[str]:
     if column.nulls:
         nulls = f"Null in {_of(column.nulls, column.rows)} rows"
         yield f"{nulls}." if column.nullable else f"{nulls}, fewer than {NULLS:.0%}: defects? They would leave."
+    if column.absent:
+        yield f"{_of(column.absent, column.rows)} texts are listed as `missing`: do they mean that there is no value?"
+    if column.shapes:
+        read = _of(column.present - column.misfits, column.present)
+        yield f"{read} values are written in this form, like {', '.join(map(repr, column.shapes))}: always?"
+    if column.written.true_values:
+        yield f"{_of(column.present - column.misfits, column.present)} values are the words listed: true and false?"
+    if column.rivals:
+        yield f"Texts fit {' or '.join(column.rivals)}, to other values: which is meant?"
+    if column.mixed:
+        forms = ", ".join(f"{form} in {_rows(count)}" for form, count in column.mixed)
+        yield f"Several forms: {forms}. Ask the upstream for one."
     if column.misfits:
         yield f"{_of(column.misfits, column.present)} values are not of this type and would leave."
     if column.naive:

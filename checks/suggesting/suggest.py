@@ -45,7 +45,8 @@ _OF_TABLE: Mapping[str, Callable[[Sequence[TextColumn]], Findings]] = {
 LEAST, MOST = 0.5, 0.99
 #: Larger tables are looked at in so many rows, chosen at random and always the same.
 MOST_ROWS = 200_000
-ROW = "_row"
+#: No column of a table is called so.
+ROW = "\0row"
 #: Multiplying by this (Knuth: the golden ratio of 32 bits) spreads row numbers evenly, so that a sample needs no dice.
 _GOLDEN, _BITS = 2_654_435_761, 2**32
 

@@ -37,6 +37,10 @@ MISSING_TOKENS = frozenset(
 )
 
 
+#: Types whose values have no text.
+_NO_TEXT = (pl.Binary, pl.Duration, pl.Object)
+
+
 @dataclass(frozen=True)
 class TextColumn:
     """The present values of a column as text.
@@ -113,13 +117,13 @@ class TextColumn:
 
 
 def text_columns(frame: pl.DataFrame) -> list[TextColumn]:
-    """The columns of a table, without links to the source and without lists and structs."""
+    """The columns of a table, without links to the source, lists, structs and bytes."""
     return list(_columns(frame))
 
 
 def _columns(frame: pl.DataFrame) -> Iterator[TextColumn]:
     for series in frame.iter_columns():
-        if is_link(series.name) or series.dtype.is_nested() or series.dtype == pl.Binary:
+        if is_link(series.name) or series.dtype.is_nested() or series.dtype in _NO_TEXT:
             continue
         text = series.cast(pl.String)
         text = text.set(text == "", None).alias("value")

@@ -76,7 +76,7 @@ def _pattern(
     decimal: str, thousands: str, negative: str | None, percent: bool, currency: str, *, whole: bool, floats: bool
 ) -> str:
     point = f"[{decimal}]"
-    grouped = f"[0-9]{{1,3}}(?:{GROUPS[thousands]}[0-9]{{3}})+|" if thousands else ""
+    grouped = f"[1-9][0-9]{{0,2}}(?:{GROUPS[thousands]}[0-9]{{3}})+|" if thousands else ""
     digits = f"(?:{grouped}[0-9]+)"
     number = digits if whole else f"(?:{digits}(?:{point}[0-9]+)?|{point}[0-9]+)"
     core = f"{number}{_BLANK}?%" if percent else number

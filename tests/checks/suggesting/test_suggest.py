@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, suggest
 from assay.checks.suggesting import suggest as module
@@ -107,3 +109,39 @@ def test_nothing_is_doubted_in_nothing(frame: pl.DataFrame) -> None:
 def test_typed_tables_are_looked_at_too() -> None:
     frame = pl.DataFrame({"n": [float(number % 10) for number in range(100)] + [1e6], "b": [True] * 101})
     assert [(cell.row, cell.kind) for cell in suggest(frame).cells] == [(101, "outlier")]
+
+
+TEXTS = st.one_of(
+    st.none(),
+    st.text(max_size=12),
+    st.sampled_from(
+        ["", " ", "N/A", "1", "1.5", "-3e400", "1e5", "inf", "2026-02-30", "7:10 a.m.", "12 oz", "Ã©", "\0"]
+    ),
+)
+
+
+@given(st.lists(st.lists(TEXTS, min_size=3, max_size=3), max_size=40), st.integers(1, 4))
+def test_whatever_texts_a_table_holds_there_is_an_answer(rows: list[list[str | None]], times: int) -> None:
+    frame = pl.DataFrame(rows * times, {"_row": pl.String, "b": pl.String, "c c": pl.String}, orient="row")
+    found = suggest(frame)
+    assert (found.rows, found.looked_at, found.doubted) == (frame.height, frame.height, len(found.cells))
+    assert all(0.5 <= cell.confidence <= 0.99 for cell in found.cells)
+    assert len({(cell.row, cell.column) for cell in found.cells}) == found.doubted
+
+
+def test_whatever_types_a_table_has_there_is_an_answer() -> None:
+    rows = range(60)
+    frame = pl.DataFrame(
+        {
+            "decimal": pl.Series([f"{row}.25" for row in rows]).cast(pl.Decimal(10, 2)),
+            "category": pl.Series(["a", "b"] * 30, dtype=pl.Categorical),
+            "time": pl.Series([f"{row % 24:02d}:00:00" for row in rows]).str.to_time(),
+            "at": pl.Series([f"2026-09-{row % 28 + 1:02d}" for row in rows]).str.to_datetime("%Y-%m-%d"),
+            "nan": [float("nan"), float("inf"), 1.0, 2.5] * 15,
+            "bytes": [b"x"] * 60,
+            "struct": [{"a": 1}] * 60,
+            "null": [None] * 60,
+            "span": pl.Series(rows).cast(pl.Duration("ms")),
+        }
+    )
+    assert suggest(frame).looked_at == 60

@@ -72,7 +72,7 @@ def _digits(text: str, form: dict[str, Any]) -> Decimal | None:
     for char in BETWEEN[form["thousands"]]:
         groups = [part for group in groups for part in group.split(char)]
     sizes = [len(group) for group in groups]
-    if len(groups) > 1 and (not 1 <= sizes[0] <= 3 or set(sizes[1:]) != {3}):
+    if len(groups) > 1 and (not 1 <= sizes[0] <= 3 or set(sizes[1:]) != {3} or groups[0].startswith("0")):
         return None
     digits = "".join(groups)
     if not (_is_number(digits) or (point and groups == [""])):
