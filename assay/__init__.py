@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.files import Files
+    from assay.assets.sources.limits import Limits
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding
     from assay.assets.steps.models import Model
@@ -52,6 +53,7 @@ __all__ = [
     "FeatureView",
     "Field",
     "Files",
+    "Limits",
     "Model",
     "Online",
     "Partitioning",
@@ -90,6 +92,7 @@ _HOMES = {
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
     "Csv": "assay.assets.sources.csv_dialect",
+    "Limits": "assay.assets.sources.limits",
     "Files": "assay.assets.sources.files",
     "Model": "assay.assets.steps.models",
     "Online": "assay.features.serving.online",

@@ -256,8 +256,8 @@ def _landing(store: Store) -> str:
 def _freshness(store: Store) -> str:
     """Whether every source is as new as its contract promises."""
     from assay.assets.declarations import pipeline
+    from assay.assets.freshness import freshness_by_table
     from assay.assets.project import find_project
-    from assay.assets.steps.freshness import freshness_by_table
 
     project = find_project()
     ages = freshness_by_table(pipeline(project), store.env(recording=False)) if project is not None else {}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.deliveries import Delivery, DeliveryError
     from assay.assets.sources.files import Files
+    from assay.assets.sources.limits import Limits
     from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
@@ -33,6 +34,7 @@ __all__ = [
     "Embedding",
     "Files",
     "Ingested",
+    "Limits",
     "Model",
     "NotReady",
     "NothingDelivered",
@@ -66,6 +68,7 @@ _HOMES = {
     "Dlt": "assay.assets.extracted.dlt_reader",
     "Embedding": "assay.assets.steps.embeddings",
     "Csv": "assay.assets.sources.csv_dialect",
+    "Limits": "assay.assets.sources.limits",
     "Files": "assay.assets.sources.files",
     "Ingested": "assay.assets.ingestion",
     "ingest": "assay.assets.ingestion",

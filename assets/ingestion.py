@@ -62,6 +62,10 @@ class _HandedOver(SourceReader):
     reader: SourceReader
     given: tuple[Delivery, ...]
 
+    @property
+    def states(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.reader.states
+
     def identity(self, partitioning: Partitioning) -> str:
         return self.reader.identity(partitioning)
 

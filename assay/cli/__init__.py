@@ -39,6 +39,11 @@ COMMANDS = {
     ),
     "sources": ("assay.cli.catalogue", "sources", "Declared sources: what is read, and what must hold of it."),
     "tables": ("assay.cli.tables", "tables", "List the tables, or one table's versions."),
+    "compare": (
+        "assay.cli.tables",
+        "compare",
+        "Compare two tables on a key: which rows only one has, and which columns differ.",
+    ),
     "report": (
         "assay.cli.report",
         "report",

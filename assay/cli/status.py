@@ -36,13 +36,13 @@ def status(shown: int, as_json: bool) -> int:
       assay status --json
     """
     from assay.assets.declarations import declarations, pipeline, require_declarations
+    from assay.assets.freshness import freshness_by_table
     from assay.assets.outages import outage_now
     from assay.assets.planning.held import staying
     from assay.assets.planning.pending import lacking_steps, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
     from assay.assets.planning.refused import AGAIN, staying_refused, still_failing
     from assay.assets.project import active_project
-    from assay.assets.steps.freshness import freshness_by_table
 
     project = active_project()
     require_declarations(project)

@@ -1,10 +1,14 @@
-"""`assay tables`: what is in the lake."""
+"""`assay tables`: what is in the lake. `assay compare`: two tables of it, or two versions of one, row by row."""
 
 import click
+import polars as pl
 
+from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
+from assay.errors import plural
+from assay.features.tables.lake import TableState
 from assay.features.tables.refusals import refusals
-from assay.store import open_store
+from assay.store import Store, open_store
 
 
 @click.command()
@@ -59,10 +63,104 @@ def tables(name: str | None, as_json: bool) -> None:
             "at": commit.timestamp.isoformat(timespec="seconds"),
             "inputs": [str(item.snapshot) for item in commit.inputs],
         }
+        | ({"changes": commit.changes.to_dict()} if commit.changes is not None else {})
         for commit in state.commits
     ]
     if as_json:
         print_json(commits)
         return
-    rows = [(c["version"], c["at"], c["partition"], c["rows"], " ".join(c["inputs"]), c["operation"]) for c in commits]
-    print_table(("version", "at", "partition", "rows", "read", "operation"), rows, right=("version", "rows"))
+    counted = [
+        commit.changes if commit.changes is not None and commit.changes.counts else None for commit in state.commits
+    ]
+    columns = ("version", "at", "partition", "rows", *(("changes",) if any(counted) else ()), "read", "operation")
+    rows = [
+        (
+            *(c["version"], c["at"], c["partition"], c["rows"]),
+            *((str(changes or ""),) if any(counted) else ()),
+            *(" ".join(c["inputs"]), c["operation"]),
+        )
+        for c, changes in zip(commits, counted, strict=True)
+    ]
+    print_table(columns, rows, right=("version", "rows"))
+
+
+@click.command()
+@click.argument("a", metavar="A[@VERSION]")
+@click.argument("b", metavar="B[@VERSION]")
+@click.option("--key", "keys", multiple=True, help="Column that identifies a row (several: give it several times).")
+@click.option("--partition", help="Only this partition of both.")
+@click.option("--examples", default=5, show_default=True, help="How many rows of each kind are shown, masked.")
+@json_option
+def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, examples: int, as_json: bool) -> None:
+    """Compare two tables on a key: which rows only one has, and which columns differ. Exit code 3 if anything does.
+
+    Of a table that holds changes or states the rows are compared that are there. Without --key these tables' own key counts.
+    Cells are masked by the contract of the table's source; of other tables only their length is shown.
+
+    \b
+    Examples:
+      assay compare clean/customers clean/crm_customers --key customer_id
+      assay compare clean/customers@7 clean/customers --key customer_id
+    """
+    from assay.features.tables.reconcile import differences
+
+    store = open_store()
+    sides = [_opened(store, name) for name in (a, b)]
+    own = next((state.changes.keys for state in sides if state.changes is not None), ())
+    ours, theirs = (_rows(state, partition) for state in sides)
+    found = differences(ours, theirs, keys or own, examples=examples)
+    if as_json:
+        print_json(
+            {"a": str(sides[0].snapshot), "b": str(sides[1].snapshot), "key": list(keys or own)} | found.to_dict()
+        )
+    else:
+        for side, state, rows in zip("AB", sides, found.rows, strict=True):
+            out.print(f"{side}: {state.snapshot}, {plural(rows, 'row')}")
+        kinds = [
+            ("equal", found.same),
+            ("differ", found.differ),
+            ("only in A", found.only[0]),
+            ("only in B", found.only[1]),
+        ]
+        kinds += [
+            (f"several times in {side}", count) for side, count in zip("AB", found.repeated, strict=True) if count
+        ]
+        print_table(("keys", "count"), [(name, f"{count:,}") for name, count in kinds], right=("count",))
+        for name, count in found.columns.items():
+            out.print(f"{name} differs in {plural(count, 'row')}", highlight=False, markup=False)
+        for name, why in found.not_compared.items():
+            out.print(f"{name} is not compared: {why}", highlight=False, markup=False)
+        for name, rows in found.examples.items():
+            out.print(f"\n{name}, for example:")
+            shown = _masked(rows, sides[1 if name == "only in B" else 0].table.name)
+            print_table(shown.columns, shown.rows())
+    if not found.equal:
+        click.get_current_context().exit(EXIT_NO)
+
+
+def _opened(store: Store, name: str) -> TableState:
+    table, at, number = name.rpartition("@")
+    if not at:
+        return store.table(name).at()
+    if not number.isdecimal():
+        raise click.BadParameter(f"{name!r}: write the version as a number, e.g. {table}@7.")
+    return store.table(table).at(int(number))
+
+
+def _rows(state: TableState, partition: str | None) -> pl.LazyFrame:
+    if partition is not None:
+        return state.scan([partition])
+    return state.scan() if state.changes is None else state.current()
+
+
+def _masked(rows: pl.DataFrame, table: str) -> pl.DataFrame:
+    """By the class of each column in the contract of the source that the table belongs to."""
+    from assay.assets.declarations import sources
+    from assay.assets.project import find_project
+    from assay.checks.validation.masking import classes_of, mask_classes
+    from assay.features.tables.kinds import own_name
+
+    declared = sources().get(own_name(table)) if find_project() is not None else None
+    classes = classes_of(declared.contract if declared is not None else None)
+    of_sides = {f"{name} in {side}": kind for name, kind in classes.items() for side in "AB"}
+    return mask_classes(rows, classes | of_sides)

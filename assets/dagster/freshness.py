@@ -15,7 +15,7 @@ from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.failures import in_one_sentence
 from assay.assets.dagster.jobs import named
 from assay.assets.dagster.run_events import target_of
-from assay.assets.steps.freshness import freshness_of
+from assay.assets.freshness import freshness_of
 from assay.assets.steps.step import Resources, Step
 from assay.features.tables.freshness import Freshness
 

@@ -14,13 +14,13 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from assay.assets.databases.known_rows import KnownRows, Rows, fingerprinted, last_of_each_key
 from assay.assets.databases.sql import OpenedTable
 from assay.assets.databases.sql_values import frame_of_rows
 from assay.errors import AssayError, plural
 from assay.features.storage.sections import Changes
 from assay.features.storage.spool import Spool, Spooled
 from assay.features.tables.lake import TableState
+from assay.features.tables.row_prints import KnownRows, Rows, fingerprinted, last_of_each_key
 from assay.features.tables.scan_in_order import scan_in_order
 from assay.own_columns import CHANGE, DELETE, INSERT, OWN_COLUMNS, SEEN_AT, UPDATE
 

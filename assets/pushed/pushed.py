@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Literal
 
 from assay.assets.sources.csv_dialect import USUAL, Csv
 from assay.assets.sources.files import Files
@@ -31,6 +32,7 @@ class Pushed(Files):
     suffixes: tuple[str, ...] = field(default=(".jsonl",), init=False)
     first_day: date | None = field(default=None, init=False, repr=False)
     csv: Csv = field(default=USUAL, init=False, repr=False)
+    mode: Literal["append", "snapshot"] = field(default="append", init=False, repr=False)  # records are added, always
     folder: str = ""
     rows: int = field(default=ROWS, repr=False)  # how files are cut decides nothing about what is in them
     every: timedelta | None = field(default=None, repr=False)

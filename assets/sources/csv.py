@@ -12,6 +12,8 @@ import polars as pl
 
 from assay.assets.sources.csv_records import LONGEST, Fields, header_of, read_records, record_at, records
 from assay.assets.sources.deliveries import PIECE, DeliveryError
+from assay.assets.sources.limits import USUAL_LIMITS, Limits
+from assay.assets.sources.line_blocks import LineBlocks
 from assay.assets.sources.text import (
     ENCODING,
     HEAD,
@@ -44,12 +46,12 @@ def read_csv(path: str, content: bytes, encoding: str = UTF8) -> pl.DataFrame:
 
 
 def csv_blocks(
-    path: str, pieces: Iterable[bytes], size: int = BLOCK, *, encoding: str = UTF8
+    path: str, pieces: Iterable[bytes], size: int = BLOCK, *, encoding: str = UTF8, limits: Limits = USUAL_LIMITS
 ) -> Iterator[pl.DataFrame]:
     """What `read_csv` gives of the content in these pieces, as frames of the records in about `size` bytes each: at least one,
-    which may be empty. Raises `DeliveryError` as it does; for too many lines that are not UTF-8, only at the end. `encoding`:
-    which one the text had before, for errors."""
-    source = _Source(iter(pieces))
+    which may be empty. Raises `DeliveryError` as it does, and for what is beyond the limits; for too many lines that are not
+    UTF-8, only at the end. `encoding`: which one the text had before, for errors."""
+    source = LineBlocks(path, iter(pieces), limits)
     refuse_binary(path, source.peek(HEAD), encoding)
     lines = _Lines()
     try:
@@ -59,6 +61,7 @@ def csv_blocks(
             lines.count(block)
         refuse_undecodable(path, lines.undecodable, lines.filled, encoding)
         raise
+    limits.require_columns(path, len(header))
     rows = 0
     while True:
         part = _records(block, source, size, len(header), lines)
@@ -70,47 +73,6 @@ def csv_blocks(
         if not (block := source.next(size)):
             break
     refuse_undecodable(path, lines.undecodable, lines.filled, encoding)
-
-
-class _Source:
-    """Bytes that come in pieces, taken in blocks of whole lines."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces, self._rest, self.ended = pieces, b"", False
-
-    def peek(self, size: int) -> bytes:
-        """The first bytes."""
-        self._fill(size)
-        return self._rest[:size]
-
-    def next(self, size: int) -> bytes:
-        """At most `size` bytes up to the end of a line, or one longer line; nothing at the end."""
-        self._fill(size)
-        stop = len(self._rest) if self.ended and len(self._rest) <= size else self._rest.rfind(b"\n", 0, size) + 1
-        while not stop:
-            known = len(self._rest)
-            self._fill(2 * known)
-            stop = self._rest.find(b"\n", min(known, size)) + 1 or (len(self._rest) if self.ended else 0)
-            if self.ended and not self._rest:
-                return b""
-        block, self._rest = self._rest[:stop], self._rest[stop:]
-        return block
-
-    def _fill(self, size: int) -> None:
-        parts, held = [self._rest], len(self._rest)
-        while held < size and not self.ended:
-            piece = next(self._pieces, None)
-            self.ended = piece is None
-            parts.append(piece or b"")
-            held += len(parts[-1])
-        if len(parts) > 1:
-            self._rest = b"".join(parts)
-
-    @property
-    def empty(self) -> bool:
-        """Whether everything was taken."""
-        self._fill(1)
-        return not self._rest
 
 
 @dataclass(slots=True)
@@ -128,7 +90,7 @@ class _Lines:
         self.undecodable += sum(map(undecodable, lines))
 
 
-def _header(path: str, source: _Source, size: int, counted: _Lines, encoding: str) -> tuple[list[str], bytes]:
+def _header(path: str, source: LineBlocks, size: int, counted: _Lines, encoding: str) -> tuple[list[str], bytes]:
     """The column names of the first line that has any, and the rest of its block."""
     number, block = 1, source.next(size).removeprefix(MARK.encode())
     while True:
@@ -159,7 +121,7 @@ def _is_open(lines: Sequence[str], start: int) -> bool:
     return sum(map(len, lines[start:])) + len(lines) - 1 - start <= LONGEST
 
 
-def _records(block: bytes, source: _Source, size: int, width: int, counted: _Lines) -> pl.DataFrame:
+def _records(block: bytes, source: LineBlocks, size: int, width: int, counted: _Lines) -> pl.DataFrame:
     """The records of a block, and of what must be read with it because a record is open at its end."""
     while True:
         plain = _plain(block, width)

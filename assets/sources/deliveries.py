@@ -75,7 +75,7 @@ class Delivery:
     @property
     def next_revision(self) -> str:
         """The file name that a correction should have."""
-        return revised(self.path, self.revision + 1)
+        return revised(self.path.partition("!/")[0], self.revision + 1)  # of a zip file, not of what is in it
 
     @property
     def how_to_correct(self) -> str:

@@ -1,7 +1,10 @@
 """Which reader a delivered file gets: its suffix says. A compressed one is read as what it was made from."""
 
+import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
@@ -9,23 +12,24 @@ from assay.assets.sources.csv import SMALL, csv_blocks, read_csv
 from assay.assets.sources.csv_dialect import USUAL, Csv
 from assay.assets.sources.deliveries import PIECE, Delivery, DeliveryError
 from assay.assets.sources.file_names import COMPRESSED, suffix_of
-from assay.assets.sources.jsonl import read_jsonl
-from assay.assets.sources.parquet import read_parquet
+from assay.assets.sources.jsonl import jsonl_blocks
+from assay.assets.sources.limits import SMALL as SMALL_CONTENT
+from assay.assets.sources.limits import USUAL_LIMITS, Limits
+from assay.assets.sources.parquet import parquet_blocks
 from assay.assets.sources.text import UTF8
+from assay.assets.sources.zipped import zip_blocks
+from assay.own_columns import is_link
 
-LARGEST_SMALL = 1 << 26  # bytes of content that a compressed file may have however small it is
-MOST_TIMES = 250  # as large as the file; gzip reaches 1,030 with one byte repeated, and seldom 100 with tables
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's header
-_BY_SUFFIX = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".parquet": read_parquet}
-_CSV = (".csv", ".tsv", ".txt")
-# Of a file of no lines nobody knows whether they are all; a file of Parquet ends with its footer.
-_LINES = (*_CSV, ".jsonl", ".ndjson")
+_CSV, _JSON, _PARQUET = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".parquet",)
+_ZIP = ".zip"  # of files of the other kinds
 #: The suffixes of files that are read.
-SUFFIXES = (*_CSV, *_BY_SUFFIX)
+SUFFIXES = (*_CSV, *_JSON, *_PARQUET, _ZIP)
 _KINDS = f"deliver one of {', '.join(SUFFIXES)}, or one of them with {COMPRESSED}"
+Pieces = Callable[[], Iterable[bytes]]
 
 
-def read_delivery(delivery: Delivery, content: bytes, csv: Csv = USUAL) -> pl.DataFrame:
+def read_delivery(delivery: Delivery, content: bytes, csv: Csv = USUAL, limits: Limits = USUAL_LIMITS) -> pl.DataFrame:
     """Every record of one file: the columns as delivered, then `_row_number`, `_defect` and `_line`.
 
     `_row_number` counts records from 1; `_defect` is null, "unparsable" or "encoding"; `_line` is the text of a defective
@@ -35,55 +39,102 @@ def read_delivery(delivery: Delivery, content: bytes, csv: Csv = USUAL) -> pl.Da
         delivery: The file.
         content: Its bytes.
         csv: How it is written if it is CSV.
+        limits: What it may be at most.
     """
+    frames = list(_blocks(delivery, lambda: [content], csv, limits))
+    # Column by column: the parts of one are freed before the next one is put together.
+    columns = [pl.concat([frame.drop_in_place(name) for frame in frames]).rechunk() for name in frames[0].columns]
+    return pl.DataFrame(columns)
+
+
+def delivery_blocks(delivery: Delivery, csv: Csv = USUAL, limits: Limits = USUAL_LIMITS) -> Iterator[pl.DataFrame]:
+    """What `read_delivery` gives of a file, frame by frame, so that memory holds one of them at a time."""
+    return _blocks(delivery, delivery.pieces, csv, limits)
+
+
+def _blocks(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iterator[pl.DataFrame]:
     kind = suffix_of(delivery.path)
     plain = kind.removesuffix(COMPRESSED)
     if plain not in SUFFIXES:
         raise DeliveryError(delivery.path, "is of a kind that no reader knows", _KINDS)
-    if kind.endswith(COMPRESSED):
-        content = b"".join(_unpacked(delivery, [content]))
-    if plain in _CSV and csv != USUAL:
-        content = b"".join(_as_usual(delivery, csv, [content]))
-    if not content.strip():
-        raise _empty(delivery)
-    if plain in _CSV:
-        frame = csv.restored(read_csv(delivery.path, content, _encoding(csv)))
-    else:
-        frame = _BY_SUFFIX[plain](delivery.path, content)
-    if frame.is_empty() and plain in _LINES:
-        raise _empty(delivery)
-    return frame
-
-
-def delivery_blocks(delivery: Delivery, csv: Csv = USUAL) -> Iterator[pl.DataFrame]:
-    """What `read_delivery` gives of a file, frame by frame: a large CSV file in blocks, others at once."""
-    kind = suffix_of(delivery.path)
-    if kind.removesuffix(COMPRESSED) not in _CSV or delivery.size <= SMALL:
-        yield read_delivery(delivery, delivery.content(), csv)
+    is_packed = kind.endswith(COMPRESSED)
+    if plain == _ZIP:
+        if is_packed:
+            raise DeliveryError(delivery.path, "is a compressed zip file", "ask the upstream to send it as .zip")
+        yield from _zipped(delivery, whole, csv, limits)
         return
     blank = False
 
     def pieces() -> Iterator[bytes]:
         nonlocal blank
-        only_space, whole = True, delivery.pieces()
-        whole = _unpacked(delivery, whole) if kind.endswith(COMPRESSED) else whole
-        for piece in _as_usual(delivery, csv, whole) if csv != USUAL else whole:
+        only_space, given = True, whole()
+        given = _unpacked(delivery, given, limits) if is_packed else given
+        for piece in _as_usual(delivery, csv, given) if plain in _CSV and csv != USUAL else given:
             only_space = only_space and not piece.strip()
             yield piece
         blank = only_space  # now that all of it could be read
 
     rows = 0
     try:
-        for frame in csv_blocks(delivery.path, pieces(), encoding=_encoding(csv)):
+        for frame in _read(delivery, plain, pieces, csv, limits, in_place=not is_packed):
+            limits.require_columns(delivery.path, sum(not is_link(name) for name in frame.columns))
             rows += frame.height
-            yield csv.restored(frame)
+            yield frame
             del frame
     except DeliveryError:
         if blank:
             raise _empty(delivery) from None
         raise
-    if not rows:
+    if blank or (not rows and plain not in _PARQUET):  # of a file of no lines nobody knows whether they are all
         raise _empty(delivery)
+
+
+def _read(
+    delivery: Delivery, plain: str, pieces: Pieces, csv: Csv, limits: Limits, *, in_place: bool
+) -> Iterator[pl.DataFrame]:
+    if plain in _JSON:
+        yield from jsonl_blocks(delivery.path, pieces, limits)
+    elif plain in _PARQUET:
+        yield from _parquet(delivery, pieces, limits, in_place=in_place)
+    elif delivery.size <= SMALL and in_place:
+        yield csv.restored(read_csv(delivery.path, b"".join(pieces()), _encoding(csv)))
+    else:
+        for frame in csv_blocks(delivery.path, pieces(), encoding=_encoding(csv), limits=limits):
+            yield csv.restored(frame)
+            del frame
+
+
+def _zipped(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iterator[pl.DataFrame]:
+    """A large file is read where it lies, and is what was scanned also after it was read."""
+
+    def read(path: str, size: int, pieces: Pieces) -> Iterator[pl.DataFrame]:
+        if suffix_of(path) == _ZIP:
+            raise DeliveryError(path, "is a zip file in another", "ask the upstream to send its files")
+        return _blocks(replace(delivery, path=path, size=size, file=None), pieces, csv, limits)
+
+    if delivery.file is None or delivery.size <= SMALL_CONTENT:
+        yield from zip_blocks(delivery.path, b"".join(whole()), limits, read)
+        return
+    yield from zip_blocks(delivery.path, delivery.file, limits, read)
+    for _ in whole():
+        pass
+
+
+def _parquet(delivery: Delivery, pieces: Pieces, limits: Limits, *, in_place: bool) -> Iterator[pl.DataFrame]:
+    """A large file is read where it lies, or where it was unpacked to: what is read of it is in its middle."""
+    if delivery.size <= SMALL_CONTENT and (in_place or delivery.file is None):
+        yield from parquet_blocks(delivery.path, b"".join(pieces()), limits)
+        return
+    if in_place and delivery.file is not None:
+        yield from parquet_blocks(delivery.path, delivery.file, limits)
+        for _ in pieces():  # it is what was scanned, also after it was read
+            pass
+        return
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as unpacked:
+        for piece in pieces():
+            unpacked.write(piece)
+        unpacked.flush()
+        yield from parquet_blocks(delivery.path, Path(unpacked.name), limits)
 
 
 def _encoding(csv: Csv) -> str:
@@ -101,10 +152,10 @@ def _as_usual(delivery: Delivery, csv: Csv, pieces: Iterable[bytes]) -> Iterator
         ) from None
 
 
-def _unpacked(delivery: Delivery, pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _unpacked(delivery: Delivery, pieces: Iterable[bytes], limits: Limits) -> Iterator[bytes]:
     """The bytes that a compressed file was made from, in pieces. Raises DeliveryError for one that is damaged, is cut off, or is
     so much larger than its file that no upstream would have made it."""
-    limit, given = max(LARGEST_SMALL, MOST_TIMES * delivery.size), 0
+    limit, given = limits.content(delivery.size), 0
     unpacking = zlib.decompressobj(wbits=_GZIP)
     try:
         for piece in pieces:
@@ -117,7 +168,7 @@ def _unpacked(delivery: Delivery, pieces: Iterable[bytes]) -> Iterator[bytes]:
                 part = unpacking.decompress(piece, PIECE)
                 given += len(part)
                 if given > limit:
-                    problem = f"is compressed to less than a {MOST_TIMES}th of its content, as no usual file is"
+                    problem = f"is compressed to less than a {limits.times}th of its content, as no usual file is"
                     raise DeliveryError(delivery.path, problem, "ask the upstream to send it uncompressed")
                 if part:
                     yield part

@@ -1,8 +1,9 @@
 """`Files`: what upstreams drop into the landing folder, by partition."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from typing import Literal
 
 import polars as pl
 
@@ -24,6 +25,7 @@ from assay.assets.sources.landing.listing import Delivered, delivered_since, nam
 from assay.assets.sources.landing.pattern import require_pattern
 from assay.assets.sources.landing.places import places_of
 from assay.assets.sources.landing.scan import scan_partition
+from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
@@ -41,19 +43,30 @@ class Files(SourceReader):
     themselves: `{day:%Y/%m/%d}`, `{week:%G-W%V}`. A file of a shorter time belongs to the partition that it is in: `{hour}`
     in a daily source. One partition is one batch: it is read whole, or refused whole.
 
-    Suffixes are those of a reader, also with `.gz` after them, and their case does not matter. What matches the pattern and has
-    none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is not with commas
-    and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`. `first_day` is the old way to say
-    `partitioning=Partitioning.daily(…)` of the source.
+    Suffixes are those of a reader, also with `.gz` after them, or `.zip`, and their case does not matter. What matches the
+    pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is
+    not with commas and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `limits` what a file may be at most. `first_day`
+    is the old way to say `partitioning=Partitioning.daily(…)` of the source.
+
+    With `mode="snapshot"` the files of a partition have the whole state as of its end, such as all customers: a key occurs in
+    each state that it is in, and what the newest one does not have is deleted.
     """
 
     pattern: str
     suffixes: tuple[str, ...]
     first_day: date | None = None
     csv: Csv = USUAL
+    mode: Literal["append", "snapshot"] = field(default="append", repr=False, kw_only=True)
+    limits: Limits = field(
+        default=USUAL_LIMITS, repr=False, kw_only=True
+    )  # decides nothing about the rows that are there
 
     def __post_init__(self) -> None:
         require_pattern(self.pattern)
+        if self.mode not in ("append", "snapshot"):
+            raise AssayError(
+                f"Files({self.pattern!r}): there is no mode {self.mode!r}. The modes are: append, snapshot."
+            )
         for suffix in self.suffixes:
             if suffix.lower().removesuffix(COMPRESSED) not in SUFFIXES:
                 raise AssayError(f"Files({self.pattern!r}): nothing reads {suffix!r}; there are {', '.join(SUFFIXES)}.")
@@ -62,13 +75,21 @@ class Files(SourceReader):
     def kinds(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return tuple(suffix.removeprefix(".") for suffix in self.suffixes)
 
+    @property
+    def states(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.mode == "snapshot"
+
     def identity(self, partitioning: Partitioning) -> str:
         """Daily files in UTC have the one that they always had, so that nothing is read again for a new version of Assay."""
         how = f"partitioning={partitioning!r}"
         if partitioning.kind == "daily" and partitioning.time_zone == "UTC" and partitioning.end is None:
             how = f"first_day={date.fromisoformat(partitioning.start)!r}"
         how += f", csv={self.csv!r}" if self.csv != USUAL else ""
+        how += f", mode={self.mode!r}" if self.states else ""
         return f"Files(pattern={self.pattern!r}, suffixes={self.suffixes!r}, {how})"
+
+    def judged_by(self) -> str:
+        return f" {self.limits!r}" if self.limits != USUAL_LIMITS else ""
 
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         return partitions_in(settings.landing_path, places_of(self.pattern, partitioning))
@@ -112,7 +133,7 @@ class Files(SourceReader):
         return files
 
     def read(self, delivery: Delivery) -> pl.DataFrame:
-        return read_delivery(delivery, delivery.content(), self.csv)
+        return read_delivery(delivery, delivery.content(), self.csv, self.limits)
 
     def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
-        return delivery_blocks(delivery, self.csv)
+        return delivery_blocks(delivery, self.csv, self.limits)

@@ -1,15 +1,28 @@
 """JSON lines: one object a line; a line that is not one is a defect. Numbers keep the digits that were delivered."""
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import polars as pl
 
-from assay.assets.sources.deliveries import DeliveryError
-from assay.assets.sources.text import ENCODING, UNPARSABLE, frame_of, lines_of, undecodable
+from assay.assets.sources.limits import USUAL_LIMITS, Limits
+from assay.assets.sources.line_blocks import LineBlocks
+from assay.assets.sources.text import (
+    ENCODING,
+    HEAD,
+    UNPARSABLE,
+    frame_of,
+    refuse_binary,
+    refuse_undecodable,
+    undecodable,
+)
 from assay.own_columns import delivered_names
 
-MOST_COLUMNS = 2_000  # of a file: a frame needs memory for each column and row, whatever is in it
+BLOCK = 1 << 22
+MOST_VALUES = 1 << 22  # of a frame: it needs memory for each column and row, whatever is in it
+_MARK = "\ufeff".encode()
 
 
 class _Number(str):
@@ -18,43 +31,124 @@ class _Number(str):
     __slots__ = ()
 
 
-def read_jsonl(path: str, content: bytes) -> pl.DataFrame:
+def read_jsonl(path: str, content: bytes, limits: Limits = USUAL_LIMITS) -> pl.DataFrame:
     """Every line's values as strings: text as it is, other scalars and nested values as JSON text, null as null. `_json` names
     the columns of which a record has anything but text or null.
 
     The columns are those of all lines in order of appearance; a key that a line lacks is null. See `read_delivery`. Raises
-    `DeliveryError` for a file with more than MOST_COLUMNS keys.
+    `DeliveryError` for a file with more keys, or a longer line, than the limits allow.
     """
-    places: dict[str, list[int]] = {}
-    texts: dict[str, list[str]] = {}
-    defects: dict[int, tuple[str, str]] = {}
-    others: dict[tuple[str, ...], str] = {}
-    kinds: list[str | None] = []
-    rows = 0
-    for number, line in enumerate(lines_of(path, content), start=1):
-        if not line.strip():
-            continue
-        values = None if undecodable(line) else _object(line)
+    return pl.concat(list(jsonl_blocks(path, lambda: [content], limits)))
+
+
+def jsonl_blocks(
+    path: str, pieces: Callable[[], Iterable[bytes]], limits: Limits = USUAL_LIMITS, size: int = BLOCK
+) -> Iterator[pl.DataFrame]:
+    """What `read_jsonl` gives, frame by frame: at least one, and the same columns in each. A file of more than one block is read
+    twice, first for its keys."""
+    source = LineBlocks(path, iter(pieces()), limits)
+    refuse_binary(path, source.peek(HEAD))
+    lines = _lines(source.next(size).removeprefix(_MARK))
+    bad = filled = 0
+
+    def counted() -> Iterator[list[str]]:
+        nonlocal bad, filled, lines
+        while lines:
+            bad, filled = bad + sum(map(undecodable, lines)), filled + sum(map(bool, lines))
+            yield lines
+            lines = _lines(source.next(size))
+
+    records: Iterable[_Record] = _records(counted())
+    if source.empty:
+        records = list(records)
+    names: dict[str, None] = {}
+    for record in records:
+        for name in record.values or ():
+            if name not in names:
+                names[name] = None
+                limits.require_columns(path, len(names), "different keys", record.line)
+    refuse_undecodable(path, bad, filled)
+    if not isinstance(records, list):
+        source = LineBlocks(path, iter(pieces()), limits)
+        lines = _lines(source.next(size).removeprefix(_MARK))
+        records = _records(counted())
+    yield from _frames(records, [*names], size)
+
+
+def _lines(block: bytes) -> list[str]:
+    """The physical lines, without their line feeds; after the last one is none."""
+    lines = block.decode(errors="surrogateescape").split("\n")
+    if not lines[-1]:
+        del lines[-1]
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    line: int
+    text: str
+    values: dict[str, object] | None  # None: it is not one JSON object
+
+
+def _records(blocks: Iterable[list[str]]) -> Iterator[_Record]:
+    before = 0
+    for lines in blocks:
+        for number, line in enumerate(lines, start=before + 1):
+            if line.strip():
+                yield _Record(number, line, None if undecodable(line) else _object(line))
+        before += len(lines)
+
+
+@dataclass(slots=True)
+class _Part:
+    """The records of some lines: for each key where it has a value, and the texts of the values."""
+
+    places: dict[str, list[int]] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    defects: dict[int, tuple[str, str]] = field(default_factory=dict)
+    kinds: list[str | None] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return len(self.kinds)
+
+    def add(self, record: _Record, others: dict[tuple[str, ...], str]) -> None:
+        values = record.values
         if values is None:
-            defects[rows] = (ENCODING if undecodable(line) else UNPARSABLE, line.removesuffix("\r"))
+            kind = ENCODING if undecodable(record.text) else UNPARSABLE
+            self.defects[self.rows] = kind, record.text.removesuffix("\r")
             values = {}
         for name, value in values.items():
-            if name not in places:
-                if len(places) == MOST_COLUMNS:
-                    problem = f"has more than {MOST_COLUMNS:,} different keys, so that data seem to stand in the keys"
-                    raise DeliveryError(path, problem, "ask the upstream to put them into values", line=number)
-                places[name], texts[name] = [], []
             if value is not None:
-                places[name].append(rows)
-                texts[name].append(_text(value))
+                self.places.setdefault(name, []).append(self.rows)
+                self.texts.setdefault(name, []).append(_text(value))
         not_texts = tuple(name for name, value in values.items() if not (value is None or type(value) is str))
         if not_texts not in others:
             others[not_texts] = json.dumps(delivered_names(not_texts))
-        kinds.append(others[not_texts] if not_texts else None)
-        rows += 1
-    names = delivered_names(list(places))
-    columns = {name: _column(places[old], texts[old], rows) for name, old in zip(names, places, strict=True)}
-    return frame_of(columns, defects, rows).with_columns(pl.Series("_json", kinds, pl.String))
+        self.kinds.append(others[not_texts] if not_texts else None)
+
+    def frame(self, names: Sequence[str], before: int) -> pl.DataFrame:
+        """The records, numbered on from those before."""
+        delivered = delivered_names(list(names))
+        columns = {
+            name: _column(self.places.get(old, []), self.texts.get(old, []), self.rows)
+            for name, old in zip(delivered, names, strict=True)
+        }
+        frame = frame_of(columns, self.defects, self.rows)
+        return frame.with_columns(pl.Series("_json", self.kinds, pl.String), pl.col("_row_number") + before)
+
+
+def _frames(records: Iterable[_Record], names: Sequence[str], size: int) -> Iterator[pl.DataFrame]:
+    before = held = 0
+    part, others = _Part(), dict[tuple[str, ...], str]()
+    for record in records:
+        part.add(record, others)
+        held += len(record.text)
+        if held >= size or part.rows * len(names) >= MOST_VALUES:
+            yield part.frame(names, before)
+            before, held, part = before + part.rows, 0, _Part()
+    if part.rows or not before:
+        yield part.frame(names, before)
 
 
 def _column(places: list[int], texts: list[str], rows: int) -> pl.Series:

@@ -64,15 +64,22 @@ class SourceReader(Protocol):
             with the contract's before validation, and no record of them can be unreadable.
         compares: whether the deliveries are changes (`_change`, `_seen_at`) against what raw holds of each key, so that later
             rows of a key stand for the earlier ones.
+        states: whether each partition has the whole state of something as of its end, not what was added to it.
     """
 
     kinds: tuple[str, ...] = ()
     extracts: bool = False
     compares: bool = False
+    states: bool = False
 
     def identity(self, partitioning: Partitioning) -> str:
         """What decides how the source is read, as text: another one makes everything stale."""
         return f"{self!r} {partitioning!r}"
+
+    def judged_by(self) -> str:
+        """What else decides which deliveries are refused, but not what rows the others have, as text: with another one what was
+        refused is read again, and nothing else."""
+        return ""
 
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         """The partitions for which anything has been delivered. Not asked of a source without partitioning."""

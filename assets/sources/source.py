@@ -77,8 +77,15 @@ class Source:
                     f"Source {self.name!r}: column {column.name!r} of the contract {self.contract.__name__} is {column.dtype}, "
                     f"which a table cannot hold. {_instead(column.dtype)}"
                 )
+        if self.reader.states and not self.partitioning.is_timed:
+            raise AssayError(
+                f"Source {self.name!r}: a state holds from the end of its partition on, so its partitions must be spans of time, "
+                "e.g. Partitioning.daily(date(2026, 9, 1))."
+            )
         declared = {column.name for column in compiled(self.contract).columns}
-        if self.reader.compares and (lacking := [name for name in self.key if name not in declared]):
+        if (self.reader.compares or self.reader.states) and (
+            lacking := [name for name in self.key if name not in declared]
+        ):
             raise AssayError(
                 f"Source {self.name!r}: its rows are compared by {lacking[0]!r}, which the contract {self.contract.__name__} "
                 "does not have; declare it there."

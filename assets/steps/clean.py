@@ -27,6 +27,7 @@ from assay.assets.steps.compared_rows import CurrentRows, with_deletes
 from assay.assets.steps.looked_up import LookedUp, absent_parents, finds_the_same
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
+from assay.assets.steps.states import CHANGES, COUNTS, changes_check, state_before, state_changes
 from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.checks import (
@@ -86,6 +87,8 @@ def clean_step(source: Source) -> Step:
     checks.append(
         CheckSpec(QUARANTINED, source.clean, _limits_in_words(source), blocking=info.quarantine.block is not None)
     )
+    if source.reader.states:
+        checks.append(CheckSpec(CHANGES, source.clean, "How the state differs from that of the partition before."))
     checks.append(CheckSpec(RELEASES, source.clean, "Every release of a quarantined row still fits."))
     return Step(
         outputs=(source.clean, source.quarantine, Kind.PROFILES.table(source.name)),
@@ -118,7 +121,8 @@ def clean_step(source: Source) -> Step:
 def _watched(source: Source) -> Watched:
     own = (source.quarantine, Kind.PROFILES.table(source.name))
     tables = same_partition(source.raw, *_counted(source), source.releases, *own)
-    tables[source.clean] = Concern(displaces=True)
+    # The next state is compared with this one; other batches are compared by their keys.
+    tables[source.clean] = Concern(reach=1) if source.reader.states else Concern(displaces=True)
     lookups = {table: Concern(presence=True) for table in _references(source) if table not in tables}
 
     def alike(batch: Batch, partition: str, before: Mapping[str, str]) -> bool:
@@ -196,7 +200,8 @@ def batches_of(table: str, env: Resources) -> list[str]:
 class Batch:
     """What validating a batch reads, pinned. `in_order`: `raw`, for a large one. `decisions`: what people decided about its
     quarantined rows. `counts`: rows of the tables that the contract reconciles with. `bytes`: about as many as the batch has
-    in memory. `names`: under which names raw has columns that were called otherwise before."""
+    in memory. `names`: under which names raw has columns that were called otherwise before. `before`: of states the one
+    before this one."""
 
     raw: pl.LazyFrame
     in_order: RowSource
@@ -207,6 +212,7 @@ class Batch:
     counts: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    before: pl.LazyFrame | None = None
 
 
 def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
@@ -220,7 +226,8 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     for table in _references(source):
         available(tx, table, [])
         lookup_tables[table] = tx.note(table, lookup=True)
-    published = _published(source, tx, batch)
+    published = None if source.reader.states else _published(source, tx, batch)
+    before = state_before(source, tx) if source.reader.states else None
     today = env.now().date()
     decisions = _decisions(source, tx, batch)
     over = expired(latest_decisions(decisions), today)
@@ -232,7 +239,9 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     former = former_names(plan.info.name, plan.columns, raw)
     in_order = former.source(scan_in_order(state, [batch]))
     size = _bytes_of(state, batch)
-    return Batch(former.lazy(raw), in_order, published, lookup_tables, decisions, today, counts, size, former.delivered)
+    return Batch(
+        former.lazy(raw), in_order, published, lookup_tables, decisions, today, counts, size, former.delivered, before
+    )
 
 
 def _published(source: Source, tx: Transaction, batch: str) -> Published | None:
@@ -352,6 +361,10 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
         if source.reader.compares:
             tx.describe(changes=Changes(keys=source.key))
+        if source.reader.states:
+            changes = state_changes(source, tx, settled.clean, batch.before)
+            tx.describe(changes=changes)
+            tx.check(changes_check(source, tx, changes))
         if (promise := _promise(source)) is not None:
             tx.extra[PROMISE] = promise.to_dict()
         streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
@@ -373,7 +386,9 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
     tx.write(Kind.PROFILES.table(source.name), profile_rows(clean.profile))
     nullable = [column.name for column in contract_info(source.contract).columns if column.nullable]
     figures = clean.profile
-    return {
+    changed = tx.sections.get("changes")
+    counts = {name: getattr(changed, name) for name in COUNTS} if changed is not None and changed.against else {}
+    return counts | {
         "preview": mask(clean.preview, source.contract),
         "quarantined": mask(held.preview, source.contract),
         "examples": held.examples,

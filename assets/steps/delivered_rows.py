@@ -22,7 +22,7 @@ from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
 from assay.errors import AssayError, refuse_case_twins
-from assay.own_columns import OWN_COLUMNS, delivered_name, is_link
+from assay.own_columns import OWN_COLUMNS, SEEN_AT, delivered_name, is_link
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
 # A day on which everything was sent before is a batch of no rows, which is still a batch.
@@ -51,13 +51,15 @@ class _Opened:
 @dataclass(slots=True)
 class DeliveredRows:
     """The rows of some deliveries of a source. `linked` reads them all; then `problems` says what was wrong, and `rows` how
-    many each delivery has, by its SHA-256. `known` are the columns that raw has; `remarks` say what is kept otherwise."""
+    many each delivery has, by its SHA-256. `known` are the columns that raw has; `holds_from` is when a state begins to hold;
+    `remarks` say what is kept otherwise."""
 
     source: Source
     deliveries: Sequence[Delivery]
     hashes: FileHashes
     progress: Callable[[str, int, int], None]
     known: Mapping[str, pl.DataType] = field(default_factory=dict)
+    holds_from: datetime | None = None
     remarks: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
@@ -71,9 +73,11 @@ class DeliveredRows:
         """
         opened = self._opened()
         kept = self._kept(opened)
+        seen = [] if self.holds_from is None else [pl.lit(self.holds_from, _LINKS["_ingested_at"]).alias(SEEN_AT)]
 
         def link(rows: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:
             return kept.of(rows).with_columns(
+                *seen,
                 pl.lit(delivery.path).alias("_source_file"),
                 pl.lit(delivery.sha256).alias("_source_sha256"),
                 pl.lit(batch).alias("_batch_id"),
@@ -112,12 +116,13 @@ class DeliveredRows:
     def _opened(self) -> list[_Opened]:
         """The deliveries that can be used as far as their first rows show, which say what columns there are."""
         opened: list[_Opened] = []
+        types: dict[str, tuple[pl.DataType, str]] = {}
         kept = 0
         for delivery in self.deliveries:
             rest = self._read(delivery)
             try:
                 first = next(rest)
-                _require_same_types(self.source, delivery, first, opened)
+                _require_same_types(self.source, delivery, first, types)
             except DeliveryError as problem:
                 self._refuse(delivery, problem)
                 continue
@@ -247,18 +252,21 @@ def _names(columns: Sequence[Column], frame: pl.DataFrame, delivery: Delivery) -
     return called
 
 
-def _require_same_types(source: Source, delivery: Delivery, frame: pl.DataFrame, opened: Sequence[_Opened]) -> None:
+def _require_same_types(
+    source: Source, delivery: Delivery, frame: pl.DataFrame, types: dict[str, tuple[pl.DataType, str]]
+) -> None:
     """Raise DeliveryError for a column of the contract that has another type than in a file of the same day: text and typed
-    files."""
-    for other in opened:
-        for column in compiled(source.contract).columns:
-            names = (column.name, *column.options.was)
-            here, there = (
-                next((s[name] for name in names if name in s), None) for s in (frame.schema, other.columns.schema)
-            )
-            if here is not None and there is not None and here != there:
-                problem = f"is {here} here and {there} in {other.delivery.path}"
+    files. `types` are those of the files before, with the path of the first, to which this one's are added."""
+    delivered, own = frame.schema, dict[str, tuple[pl.DataType, str]]()
+    for column in compiled(source.contract).columns:
+        names = (column.name, *column.options.was)
+        if (dtype := next((delivered[name] for name in names if name in delivered), None)) is not None:
+            known, path = types.get(column.name, (dtype, delivery.path))
+            if known != dtype:
+                problem = f"is {dtype} here and {known} in {path}"
                 raise DeliveryError(delivery.path, problem, "deliver one format per source", column=column.name)
+            own[column.name] = known, path
+    types.update(own)
 
 
 def _lossless(values: pl.Series, column: Column) -> pl.Series | None:

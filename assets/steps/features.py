@@ -83,6 +83,11 @@ def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction
     return frames
 
 
+def _holds_states(tx: Transaction, table: str) -> bool:
+    changes = tx.state(table).changes
+    return changes is not None and changes.states
+
+
 def _compute_view(
     view: FeatureView,
     partitioning: Partitioning,
@@ -95,7 +100,10 @@ def _compute_view(
     at = partitioning.end_of(tx.work.partition or "") if partitioning.is_timed else datetime.now(UTC)
     rows = view.compute(frames, at=at)
     rows = rows.sort([view.event_time, *view.entity.keys])
-    tx.describe(**view.metadata())
+    described = view.metadata()
+    if not view.lookback() and any(_holds_states(tx, source) for source in view.sources()):
+        described["serving"] = described["serving"] | {"states": True}
+    tx.describe(**described)
     lineage = dict(view.column_lineage())
     if CHANGE in rows.columns:
         lineage[CHANGE] = {"direct": [(source, CHANGE) for source in view.sources()], "indirect": []}

@@ -39,7 +39,8 @@ class LookedUp:
         """Those of a referring column's values that the column `name` of this table has, in their type."""
         read = as_referred(pl.col(name), self.state.schema[name], column)
         found = self._among(name, values, column, read)
-        return found if self.state.changes is None else self._current(name, found, read, self.state.changes.keys)
+        changes = self.state.changes
+        return found if changes is None or changes.states else self._current(name, found, read, changes.keys)
 
     def _current(self, name: str, values: pl.Series, read: pl.Expr, keys: Sequence[str]) -> pl.Series:
         """Those values that rows have which are there now."""

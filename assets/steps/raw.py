@@ -64,7 +64,7 @@ def raw_step(source: Source) -> Step:
         lacks=lambda env: lacking(source, env.settings),
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=(CheckSpec(DELIVERY, source.raw, _EXTRACT_RULE),) if reader.extracts else checks,
-        judged_by=contract_info(source.contract).digest,
+        judged_by=f"{contract_info(source.contract).digest}{reader.judged_by()}",
         kinds=reader.kinds,
         columns={source.raw: delivered_notes(source.contract)},
         owner=contract_info(source.contract).owner or "",
@@ -104,7 +104,9 @@ def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
     for delivery in listed:
         if delivery.superseded_by is not None:
             continue
-        elsewhere = before.index.source(delivery.sha256, before.version, before=key) if before else None
+        # The same state again says that nothing has changed.
+        asked = before if not source.reader.states else None
+        elsewhere = asked.index.source(delivery.sha256, asked.version, before=key) if asked else None
         first = elsewhere[2] if elsewhere else next((t.path for t in taken if t.sha256 == delivery.sha256), None)
         if first is not None:
             if source.partitioning.is_partitioned:  # without, everything that was read before is listed again
@@ -180,7 +182,9 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
     for item in deliveries:
         arrived.setdefault(item.sha256, env.lake.storage.modified(kept_at(item.sha256)) or datetime.now(UTC))
     state = _at(env.lake, source.raw)
-    delivered = DeliveredRows(source, deliveries, env.hashes, env.progress, {} if state is None else state.schema)
+    end = source.partitioning.end_of(tx.work.partition or "") if source.reader.states else None
+    known = {} if state is None else state.schema
+    delivered = DeliveredRows(source, deliveries, env.hashes, env.progress, known, end)
     resume = next((item.resume for item in reversed(deliveries) if item.resume), "")
     tx.write(source.raw, delivered.linked(batch, arrived), extra={"resume": resume} if resume else None)
     problems, remarks = delivered.problems, [item.remark for item in deliveries if item.remark]

@@ -37,7 +37,8 @@ class ViewRead:
     """One view to read: how it is served, its rows, and which features to take from them.
 
     `features` may map feature names to output names; `prefix` is put before each. `position` names an integer column that
-    orders rows equal in event and known time; without it their order in `frame` does.
+    orders rows equal in event and known time; without it their order in `frame` does. `states` are the times (µs since 1970,
+    sorted) of all states of a table that is served so.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ViewRead:
     features: Sequence[str] | Mapping[str, str]
     prefix: str | None = None
     position: str | None = None
+    states: Sequence[int] = ()
 
     def outputs(self) -> dict[str, str]:
         """Feature name → output column."""
@@ -110,7 +112,7 @@ def latest(view: ViewRead, keys: pl.DataFrame, at: datetime, *, known_at: KnownA
     rows = keys.with_columns(pl.lit(utc(at, "at"), dtype=INSTANT).alias(_TIME))
     spine = _encode(rows, view.serving.keys, key_types(view.name, view.serving, view.frame, keys.schema), _TIME)
     values = _read(view, spine, known_at, bounded=False)
-    row = _search(values, spine, known_at)
+    row = _in_state(view, values, _search(values, spine, known_at), spine)
     alive = _is_alive(values, row, spine, view.serving.max_age_us)
     state = np.where(row < 0, "missing", np.where(alive, "present", "expired"))
     return keys.with_columns(
@@ -129,7 +131,11 @@ def _values(view: ViewRead, spine: _Spine, known_at: KnownAt, skip_nulls: bool) 
     for feature, output in outputs.items():
         if feature in gappy:
             filled = rows.filter(pl.col(feature).is_not_null() | _gone(rows))
-            columns += _gather(filled, _find(view, filled, spine, known_at), {feature: output})
+            found = _search(filled, spine, known_at)
+            alive = _is_alive(filled, found, spine, view.serving.max_age_us)
+            if view.states:
+                alive &= row >= 0
+            columns += _gather(filled, np.where(alive, found, -1), {feature: output})
         else:
             columns += _gather(rows, row, {feature: output})
     return columns
@@ -210,7 +216,7 @@ def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) ->
 
 
 def _find(view: ViewRead, rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
-    row = _search(rows, spine, known_at)
+    row = _in_state(view, rows, _search(rows, spine, known_at), spine)
     return np.where(_is_alive(rows, row, spine, view.serving.max_age_us), row, -1)
 
 
@@ -245,6 +251,18 @@ def _search(rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
         there = np.flatnonzero(row >= 0)
         row[there[rows[_GONE].to_numpy()[row[there]]]] = -1
     return row
+
+
+def _in_state(view: ViewRead, rows: pl.DataFrame, row: _Ints, spine: _Spine) -> _Ints:
+    """The row numbers, −1 for a row that is not of the newest state at the spine's time: its key is not there any more."""
+    if not view.states:
+        return row
+    there = np.flatnonzero(row >= 0)
+    times = np.array(view.states, np.int64)
+    newest = times[np.searchsorted(times, spine.time[there], side="right") - 1]
+    found = row.copy()
+    found[there[_integers(rows[_TIME])[row[there]] != newest]] = -1
+    return found
 
 
 def _gone(rows: pl.DataFrame) -> pl.Expr:

@@ -105,7 +105,8 @@ def resolve(
             times = _times(spine)
             partitions = partitions_as_of(state, serving, spine, times, bounded=bounded, known=known, features=needed)
             frame, position = _ranked(reader.read(table, partitions), partitions)
-            views.append(ViewRead(name, serving, frame, outputs, position=position))
+            states = _states(state, serving) if serving.states else ()
+            views.append(ViewRead(name, serving, frame, outputs, position=position, states=states))
         described.append(_describe(state, name, outputs, serving, view))
     return Resolved(tuple(references), tuple(views), tuple(lookups), tuple(described))
 
@@ -180,6 +181,14 @@ def _outputs(view: str, asked: Sequence[Reference], features: Sequence[str]) -> 
         else:
             outputs[reference.feature] = reference.output
     return outputs
+
+
+def _states(state: TableState, serving: Serving) -> tuple[int, ...]:
+    """The times of all states that a table has, from the statistics of its files: all rows of a state have its time."""
+    if state.checkpointed is not None:
+        times = state.scan().select(pl.col(serving.event_time).dt.epoch("us").unique()).collect().to_series()
+        return tuple(sorted(times.drop_nulls()))
+    return tuple(sorted({low for _, low, _ in state.ranges_between(serving.event_time, None, None) if low is not None}))
 
 
 def _ranked(frame: pl.LazyFrame, partitions: Sequence[str] | None) -> tuple[pl.LazyFrame, str | None]:

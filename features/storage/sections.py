@@ -134,13 +134,16 @@ class Report(Section):
 class Changes(Section):
     """What a look at a table showed that is compared with what the lake holds of it.
 
-    `keys` identify a row. The counts are of rows: of a look at the `whole` table all of them, else of those that were asked
-    for. `seen_at` is when it was looked at, `whole_at` when last at all of it (ISO 8601). A table that only holds such
-    changes, as clean does, has the keys alone.
+    `keys` identify a row. The counts are of rows: of a look at the `whole` table all of them, else of those that were asked for.
+    `seen_at` is when it was looked at, `whole_at` when last at all of it (ISO 8601). Where each partition has the whole state
+    (`states`), the counts are of one partition `against` the one before it. A table that only holds changes, as clean does, has
+    the keys alone.
     """
 
     name: ClassVar[str] = "changes"
     keys: tuple[str, ...] = ()
+    states: bool = False
+    against: str = ""
     whole: bool = False
     seen_at: str = ""
     whole_at: str = ""
@@ -148,6 +151,11 @@ class Changes(Section):
     updated: int | None = None
     deleted: int | None = None
     unchanged: int | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says how many rows are other than they were."""
+        return self.inserted is not None
 
     @property
     def total(self) -> int:
@@ -172,7 +180,15 @@ _SAME = frozenset((*OBJECTS, "code", "decision", "report"))  # called in `assay.
 
 # What those who read these objects rely on: key → form. A list of one form is a list of such; `?` may be left out or null.
 _READ = {"table": str, "version": int, "table_id": str, "commit_sha256": str, "digest": str, "partitions?": [str]}
-_SERVED = {"keys?": [str], "entity?": str, "event_time?": str, "known_time?": str, "max_age_us?": int, "kind?": str}
+_SERVED = {
+    "keys?": [str],
+    "entity?": str,
+    "event_time?": str,
+    "known_time?": str,
+    "max_age_us?": int,
+    "kind?": str,
+    "states?": bool,
+}
 _FORMS: dict[str, dict[str, Any]] = {
     "view": {"name?": str, "entity?": str, "event_time?": str, "features?": [Mapping]},
     "serving": {**_SERVED, "keys": [str]},

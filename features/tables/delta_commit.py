@@ -327,6 +327,7 @@ def _same_verdict(commit: Commit, done: RunResult) -> bool:
 
     promise = commit.extra.get(PROMISE)
     same = promise is None or promise == done.extra.get(PROMISE)
+    same = same and commit.changes == done.sections.get("changes")
     return same and counts(commit.checks) == counts(check.to_dict() for check in done.checks)
 
 

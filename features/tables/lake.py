@@ -282,8 +282,10 @@ class TableState:
         if self.changes is None:
             raise AssayError(
                 f"{self.table.name} does not hold the changes of a table, so that there is no current state of it: declare its "
-                "reader as Rows(…, mode='snapshot') or mode='upsert'."
+                "reader as Rows(…, mode='snapshot'), Rows(…, mode='upsert') or Files(…, mode='snapshot')."
             )
+        if self.changes.states:
+            return self.scan([last] if (last := self.last_partition()) is not None else [])
         return current_rows(self.scan(), self.changes.keys)
 
     # -- files -----------------------------------------------------------------------------------------------------

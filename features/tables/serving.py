@@ -23,6 +23,7 @@ class Serving:
         max_age_us: How long a row may be served, in µs, inclusive; None: for ever.
         kind: `as_of`: the latest row of the keys at or before the spine's time, at most `max_age_us` old. `lookup`: the row
             of the keys, whatever the time; of several the first one, by partition.
+        states: The rows of one time are the whole state: a key that the newest ones lack has no value (`as_of` only).
     """
 
     entity: str
@@ -31,6 +32,7 @@ class Serving:
     known_time: str | None = None
     max_age_us: int | None = None
     kind: ServingKind = "as_of"
+    states: bool = False
 
     @classmethod
     def as_of(
@@ -66,7 +68,7 @@ class Serving:
             "event_time": self.event_time,
             "known_time": self.known_time,
             "max_age_us": self.max_age_us,
-        }
+        } | ({"states": True} if self.states else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Serving:
@@ -89,6 +91,7 @@ class Serving:
                 event_time=data["event_time"],
                 known_time=data["known_time"],
                 max_age_us=data["max_age_us"],
+                states=bool(data.get("states", False)),
             )
         except KeyError as missing:
             raise AssayError(

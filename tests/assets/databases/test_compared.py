@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 
 from assay.assets.databases import known_rows as module
-from assay.assets.databases.known_rows import fingerprinted, known_rows
+from assay.assets.databases.known_rows import known_rows
 from assay.assets.databases.rows import Rows
 from assay.assets.sources.source import Source
 from assay.assets.steps.clean import batches_of, clean_step
@@ -21,6 +21,7 @@ from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import NotReady, Resources, execute
 from assay.checks import Contract, Field
 from assay.features.tables.lake import open_lake
+from assay.features.tables.row_prints import fingerprinted
 from assay.features.tables.run_record import NullRecorder
 from assay.settings import Settings
 

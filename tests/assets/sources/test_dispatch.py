@@ -9,9 +9,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from assay.assets.sources.deliveries import Delivery, DeliveryError
-from assay.assets.sources.dispatch import LARGEST_SMALL, delivery_blocks, read_delivery
+from assay.assets.sources.dispatch import delivery_blocks, read_delivery
 from assay.assets.sources.landing.places import places_of
 from assay.assets.sources.landing.scan import scan_partition
+from assay.assets.sources.limits import SMALL
 from assay.features.tables.partitioning import Partitioning
 
 CSV = "id,text\n" + "".join(f"{number},text {number * 7919 % 1000} of some length\n" for number in range(20_000))
@@ -75,7 +76,7 @@ def test_a_file_that_is_filled_up_with_zeros_is_whole(padding: int) -> None:
 
 
 def test_what_grows_beyond_all_measure_is_refused_before_it_is_whole() -> None:
-    bomb = gzip.compress(b"id\n" + b"1\n" * LARGEST_SMALL)
+    bomb = gzip.compress(b"id\n" + b"1\n" * SMALL)
     with pytest.raises(
         DeliveryError, match="is compressed to less than a 250th of its content, as no usual file is; ask"
     ):

@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.assets.sources.deliveries import DeliveryError
-from assay.assets.sources.jsonl import MOST_COLUMNS, read_jsonl
+from assay.assets.sources.jsonl import read_jsonl
+from assay.assets.sources.limits import USUAL_LIMITS
+
+MOST_COLUMNS = USUAL_LIMITS.columns
 
 
 def _read(text: str | bytes) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """A raw step names everything that it does not read, and so does what looks at the landing folder without running anything."""
 
 import gzip
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 import assay
 from assay.assets.planning.plan import planned_runs
+from assay.assets.sources.limits import Limits
 from assay.assets.sources.source import Files, Source, outside
 from assay.assets.steps.raw import raw_step, unread_of
 from assay.assets.steps.step import NotReady, Resources, execute
@@ -164,3 +166,31 @@ def test_files_of_many_days_and_sources_in_one_folder_are_read_corrected_or_name
 def test_a_pattern_that_does_not_say_the_partition_is_refused_where_it_is_declared() -> None:
     with pytest.raises(AssayError, match=r"Source 'bills': 'shop/bills_\{month\}\.csv' does not say of which day"):
         replace(bills, reader=Files("shop/bills_{month}.csv", (".csv",)))
+
+
+def test_files_of_a_batch_cost_as_much_each_however_many_there_are(env: Resources) -> None:
+    def calls(day: str, count: int) -> int:
+        for number in range(count):
+            put(env, f"{number}.csv", day)
+        found = 0
+
+        def counted(*_: object) -> None:
+            nonlocal found
+            found += 1
+
+        sys.setprofile(counted)
+        try:
+            execute(STEP, env, day)
+        finally:
+            sys.setprofile(None)
+        return found
+
+    calls("2026-09-01", 1)
+    few, many = calls("2026-09-02", 50), calls("2026-09-03", 200)
+    assert many < 4.4 * few
+
+
+def test_with_other_limits_only_what_was_refused_is_judged_again() -> None:
+    limited = replace(sales, reader=Files("sales/{day}/*", (".csv", ".csv.gz"), limits=Limits(columns=5)))
+    assert raw_step(limited).judged_by != raw_step(sales).judged_by
+    assert raw_step(limited).code_version == raw_step(sales).code_version

@@ -1,0 +1,53 @@
+"""`assay compare`: counts first, examples masked, versions named, exit code 3 for a difference."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+import assay
+from assay.cli.tables import compare
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> assay.Store:
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    made = assay.open()
+    for name, city in (("a", "London"), ("b", "London"), ("b", "Rome")):
+        with made.transaction(f"reference/{name}") as tx:
+            tx.write(f"reference/{name}", pl.DataFrame({"person": ["Ada", "Bob"], "city": [city, "Oslo"]}))
+    return made
+
+
+def test_equal_tables_end_with_0(store: assay.Store) -> None:
+    version = store.table("reference/b").at().version - 1
+    done = CliRunner().invoke(compare, ["reference/a", f"reference/b@{version}", "--key", "person"])
+    assert done.exit_code == 0, done.output
+    assert str(store.snapshot("reference/b", version)) in done.output
+
+
+def test_a_difference_is_counted_and_shown_masked(store: assay.Store) -> None:
+    done = CliRunner().invoke(compare, ["reference/a", "reference/b", "--key", "person"])
+    assert done.exit_code == 3
+    assert "city differs in 1 row" in done.output
+    assert "London" not in done.output
+    assert "Ada" not in done.output
+    told = CliRunner().invoke(compare, ["reference/a", "reference/b", "--key", "person", "--json"])
+    assert told.exit_code == 3
+    answer = json.loads(told.output)
+    assert answer["b"] == str(store.snapshot("reference/b"))
+    assert (answer["equal"], answer["same"], answer["differ"], answer["columns"]) == (False, 1, 1, {"city": 1})
+
+
+def test_of_a_table_that_holds_changes_the_rows_are_compared_that_are_there(store: assay.Store) -> None:
+    for number, change in enumerate(("insert", "delete"), start=1):
+        with store.transaction("reference/c", f"{number:06d}") as tx:
+            tx.describe(changes={"keys": ["person"]})
+            seen = {"person": ["Eve"], "city": ["Bern"], "_change": [change], "_row_number": [1]}
+            tx.write("reference/c", pl.DataFrame(seen))
+    told = CliRunner().invoke(compare, ["reference/c", "reference/a", "--json"])
+    answer = json.loads(told.output)
+    assert (answer["key"], answer["rows"], answer["only"]) == (["person"], [0, 2], [0, 2])
