@@ -1,7 +1,8 @@
 """What the lake holds of a table whose rows are compared: for each key the fingerprint of its row, and the batch that brought it.
 
-One sorted array, kept below `_index/rows` in the lake, so that a look at the table reads no history: only the batches that came
-since the array was kept are read. It is a cache. Losing it costs one read of `raw/<source>`.
+One sorted array, kept below `_index/rows` in the lake (of an object store in the user's cache folder), so that a look at the
+table reads no history: only the batches that came since the array was kept are read. It is a cache. Losing it costs one read of
+`raw/<source>`.
 """
 
 import fcntl
@@ -37,11 +38,8 @@ def known_rows(state: TableState | None, key: Sequence[str]) -> KnownRows:
     """
     if state is None:
         return KnownRows()
-    storage = state.table.lake.storage
-    if not storage.is_local:
-        return KnownRows(_merged(np.empty(0, ROW), _of_batches(state, key, state.partitions())))
     identity = f"1 polars {pl.__version__} {list(key)}"  # Polars gives its hashes another form at times
-    place = Path(storage.root, FOLDER, state.table.name, hashlib.sha256(identity.encode()).hexdigest()[:16])
+    place = _place(state, identity)
     with _locked(place) as writable:
         kept = _load(place, state)
         rows, new = (np.empty(0, ROW), None) if kept is None else (kept[1], _since(state, kept[0]))
@@ -90,6 +88,16 @@ def _since(state: TableState, version: int) -> list[str] | None:
             if "add" in action:
                 batches.add(action["add"]["partitionValues"][PARTITION])
     return sorted(batches)
+
+
+def _place(state: TableState, identity: str) -> Path:
+    storage = state.table.lake.storage
+    if storage.is_local:
+        above = Path(storage.root, FOLDER)
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "assay", "rows")
+        above = cache / hashlib.sha256(storage.root.encode()).hexdigest()[:32]
+    return above / state.table.name / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 # -- how it is kept ----------------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ def parquet_blocks(path: str, source: bytes | Path, limits: Limits = USUAL_LIMIT
     limits.require_columns(path, footer.columns)
     if footer.decoded > most:
         raise _too_large(path, f"has {footer.rows:,} rows of {plural(footer.columns, 'column')}", limits)
+    if _rows(path, source) != footer.rows:
+        raise _unreadable(path, "another number of rows than its end says")
     texts = before = 0
     for frame in _slices(path, source, footer):
         frame.columns = delivered_names(frame.columns)
@@ -70,12 +72,22 @@ def _slices(path: str, source: bytes | Path, footer: Footer) -> Iterator[pl.Data
         offset += rows
 
 
+def _rows(path: str, source: bytes | Path) -> int:
+    return _collected(path, _scanned(source).select(pl.len())).item()
+
+
 def _read(path: str, source: bytes | Path, offset: int, rows: int) -> pl.DataFrame:
+    return _collected(path, _scanned(source).slice(offset, rows))
+
+
+def _scanned(source: bytes | Path) -> pl.LazyFrame:
+    file = BytesIO(source) if isinstance(source, bytes) else source
+    return pl.scan_parquet(file, hive_partitioning=False, glob=False)
+
+
+def _collected(path: str, rows: pl.LazyFrame) -> pl.DataFrame:
     try:
-        scanned = pl.scan_parquet(
-            BytesIO(source) if isinstance(source, bytes) else source, hive_partitioning=False, glob=False
-        )
-        return scanned.slice(offset, rows).collect()
+        return rows.collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise _unreadable(path, type(error).__name__) from None
 

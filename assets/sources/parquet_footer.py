@@ -58,16 +58,18 @@ def footer_of(content: bytes) -> Footer:
     """The footer that these bytes begin with. Raises ValueError where they are none."""
     try:
         told = _Reader(content).struct(0)
-        groups = tuple(_group(group) for group in told.get(4, []))
-        return Footer(max((len(group.get(1, [])) for group in told.get(4, [])), default=0), groups)
-    except (IndexError, TypeError, AttributeError, OverflowError) as error:
+        footer = Footer(max((len(group[1]) for group in told[4]), default=0), tuple(map(_group, told[4])))
+        if footer.rows != told[3]:
+            raise ValueError("no footer of Parquet")
+        return footer
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("no footer of Parquet") from error
 
 
 def _group(told: dict[int, Any]) -> RowGroup:
-    columns = [column.get(3, {}) for column in told.get(1, [])]
-    rows, values = told.get(3, 0), sum(column.get(5, 0) for column in columns)
-    unpacked = max(told.get(2, 0), sum(column.get(6, 0) for column in columns))
+    columns = [column[3] for column in told[1]]
+    rows, values = told[3], sum(column[5] for column in columns)
+    unpacked = max(told[2], sum(column[6] for column in columns))
     if min(rows, values, unpacked) < 0:
         raise ValueError("no footer of Parquet")
     return RowGroup(rows, values, unpacked)
@@ -86,6 +88,8 @@ class _Reader:
         number = 0
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._zigzag()
+            if number in fields:
+                raise ValueError("a field twice")
             fields[number] = self._value(head & 15, depth, in_list=False)
         return fields
 

@@ -1,14 +1,8 @@
 """Lakes to test on: a local folder and an object store speaking S3 (moto's server, in a process of its own)."""
 
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.error import URLError
 
 import polars as pl
 import pytest
@@ -18,35 +12,6 @@ from assay.features.tables.run_record import NullRecorder, RunResult, Work
 from assay.features.tables.transaction import transaction
 
 Write = Callable[..., RunResult]
-
-
-@pytest.fixture(scope="session")
-def s3_options() -> Iterator[dict[str, str]]:
-    """Options for `s3://lake/…` on a server that lives as long as the test session."""
-    pytest.importorskip("moto", reason="the S3 tests need moto[server]")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    endpoint = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(urllib.request.Request(f"{endpoint}/lake", method="PUT"), timeout=5).close()
-                break
-            except URLError:
-                time.sleep(0.05)
-        yield {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-        }
-    finally:
-        server.kill()
-        server.wait()
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -20,7 +20,7 @@ from assay.assets.steps.clean import batches_of, clean_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import NotReady, Resources, execute
 from assay.checks import Contract, Field
-from assay.features.tables.lake import open_lake
+from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.row_prints import fingerprinted
 from assay.features.tables.run_record import NullRecorder
 from assay.settings import Settings
@@ -52,14 +52,14 @@ class Killed(BaseException):
 class World:
     """The table, and a lake that is filled from it."""
 
-    def __init__(self, url: str, home: Path) -> None:
+    def __init__(self, url: str, home: Path, lake: Lake | None = None) -> None:
         self.engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
         self.do("DROP TABLE IF EXISTS things")
         self.do(
             "CREATE TABLE things (part BIGINT, place TEXT, name TEXT, price DOUBLE PRECISION, PRIMARY KEY (part, place))"
         )
         made = Settings(home=home, connections={"erp": {"url": url}})  # pyright: ignore[reportArgumentType]
-        self.env = Resources(made, open_lake(home / "lake"), NullRecorder())
+        self.env = Resources(made, lake or open_lake(home / "lake"), NullRecorder())
         self.looks: list[State] = []
 
     def do(self, statement: str, **values: object) -> None:
@@ -117,7 +117,7 @@ operations = st.one_of(
 def test_the_lake_holds_what_the_table_was_at_each_look(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    @settings(max_examples=(12 if kind == "sqlite" else 4) * (10 if os.environ.get("SOAK") else 1), deadline=None)
+    @settings(max_examples=(30 if kind == "sqlite" else 4) * (10 if os.environ.get("SOAK") else 1), deadline=None)
     @given(st.lists(operations, max_size=25))
     def check(history: list[tuple[Any, ...]]) -> None:
         folder = tmp_path_factory.mktemp("model")
@@ -197,9 +197,16 @@ def verify(world: World) -> None:
     assert sorted(kept[["key", "values"]].tolist()) == sorted(fingerprinted(rows, key)[["key", "values"]].tolist())
 
 
-def test_a_look_reads_only_what_came_since_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("place", ["local", "s3"])
+def test_a_look_reads_only_what_came_since_the_last_one(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     (tmp_path / "a.db").touch()
-    world = World(f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "home")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    lake = open_lake(tmp_path / "lake")
+    if place == "s3":
+        lake = open_lake(f"s3://lake/{tmp_path.name}", request.getfixturevalue("s3_options"))
+    world = World(f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "home", lake)
     opened: list[str] = []
     real = module.scan_in_order
     monkeypatch.setattr(module, "scan_in_order", lambda state, batches: opened.extend(batches) or real(state, batches))

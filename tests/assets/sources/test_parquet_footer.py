@@ -45,6 +45,16 @@ def test_a_file_without_rows_has_no_groups() -> None:
     assert footer_of(footer(written(pl.DataFrame({"a": [1]}).clear(), 1, "zstd"))).rows == 0
 
 
+def test_a_footer_that_lacks_a_part_or_contradicts_itself_is_none() -> None:
+    whole = bytearray(footer(written(pl.DataFrame({"a": [1, 2]}), 2, "zstd")))
+    groups = whole.index(b"\x19\x1c\x19", 10)  # a list of one row group, in which is a list of columns
+    for head in (0x29, 0x09):  # as if it were the next field but one; a field whose number follows
+        damaged = bytearray(whole)
+        damaged[groups] = head
+        with pytest.raises(ValueError, match=r"Parquet|field|number|more"):
+            footer_of(bytes(damaged))
+
+
 def test_other_bytes_are_no_footer() -> None:
     for content in (b"", b"PAR1", b"a,b\n1,2\n"):
         with pytest.raises(ValueError, match="Parquet"):
