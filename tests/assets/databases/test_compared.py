@@ -1,6 +1,10 @@
 """A model of a table that is changed, looked at and killed at random: what the lake holds is what the table was at each look."""
 
 import os
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +28,7 @@ from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.row_prints import fingerprinted
 from assay.features.tables.run_record import NullRecorder
 from assay.settings import Settings
+from tests.conftest import ROOT
 
 KEYS, VALUES = range(5), [None, "", "a", "b", "Ä\n\"'"]
 
@@ -52,12 +57,13 @@ class Killed(BaseException):
 class World:
     """The table, and a lake that is filled from it."""
 
-    def __init__(self, url: str, home: Path, lake: Lake | None = None) -> None:
+    def __init__(self, url: str, home: Path, lake: Lake | None = None, new: bool = True) -> None:
         self.engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
-        self.do("DROP TABLE IF EXISTS things")
-        self.do(
-            "CREATE TABLE things (part BIGINT, place TEXT, name TEXT, price DOUBLE PRECISION, PRIMARY KEY (part, place))"
-        )
+        if new:
+            self.do("DROP TABLE IF EXISTS things")
+            self.do(
+                "CREATE TABLE things (part BIGINT, place TEXT, name TEXT, price DOUBLE PRECISION, PRIMARY KEY (part, place))"
+            )
         made = Settings(home=home, connections={"erp": {"url": url}})  # pyright: ignore[reportArgumentType]
         self.env = Resources(made, lake or open_lake(home / "lake"), NullRecorder())
         self.looks: list[State] = []
@@ -283,3 +289,50 @@ def test_looks_are_in_order_by_a_clock_that_went_back(tmp_path: Path, monkeypatc
     world.look()
     seen = world.env.lake.table("raw/things").scan().sort("partition_key").collect()["_seen_at"]
     assert seen[0] < seen[1]
+
+
+LOOKING = """
+import sys
+from pathlib import Path
+from tests.assets.databases.test_compared import World
+world = World(sys.argv[1], Path(sys.argv[2]), new=False)
+world.state = lambda: {}  # changes meanwhile
+while True:
+    try:
+        world.look()
+    except AssertionError:
+        pass
+    print("looked", flush=True)
+"""
+
+
+def test_killed_while_the_table_changes_no_change_is_lost_or_taken_twice(tmp_path: Path) -> None:
+    url, chance = f"sqlite:///{tmp_path / 'a.db'}", random.Random(7)
+    (tmp_path / "a.db").touch()
+    world = World(url, tmp_path / "home")
+    for _ in range(12 if os.environ.get("SOAK") else 3):
+        command = [sys.executable, "-c", LOOKING, url, str(tmp_path / "home")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "looked\n"
+            for _ in range(40):
+                part, place = chance.choice(KEYS), chance.choice("xy")
+                if chance.random() < 0.4:
+                    world.do("DELETE FROM things WHERE part = :part", part=part)
+                else:
+                    world.put(part, place, chance.choice("abc"), None)
+                time.sleep(chance.uniform(0, 0.02))
+            process.kill()
+    world.look()
+    assert held("raw/things", world) == world.state()
+    rows = world.env.lake.table("raw/things").scan().sort("partition_key").collect()
+    there: dict[tuple[int, str], str | None] = {}
+    for part, place, name, change in rows.select("part", "place", "name", "_change").iter_rows():
+        key = part, place
+        assert (change == "insert") == (key not in there)
+        assert change != "update" or there[key] != name
+        if change == "delete":
+            assert there.pop(key) == name
+        else:
+            there[key] = name
+    assert rows["partition_key"].n_unique() > 1

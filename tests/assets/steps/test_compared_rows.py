@@ -161,7 +161,11 @@ def test_a_row_that_goes_and_comes_back_as_it_was_is_seen_each_time(people: Any,
     assert people.run().results == []
 
 
-def test_a_delete_takes_effect_although_its_last_values_break_a_rule(people: Any, database: Any) -> None:
+@pytest.mark.parametrize("megabytes", [256, 0])
+def test_a_delete_takes_effect_although_its_last_values_break_a_rule(
+    people: Any, database: Any, megabytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_IN_MEMORY_MB", str(megabytes))
     database(insert("Ada", "London"), insert("Bob", ""))
     people.run()
     database("UPDATE people SET city = '' WHERE person = 'Ada'")
@@ -180,7 +184,11 @@ def test_a_delete_takes_effect_although_its_last_values_break_a_rule(people: Any
     assert (commit.report.rows_in, commit.report.rows_clean, commit.report.rows_quarantined) == (2, 1, 1)
 
 
-def test_a_value_has_to_be_unique_among_what_holds(people: Any, database: Any) -> None:
+@pytest.mark.parametrize("megabytes", [256, 0])
+def test_a_value_has_to_be_unique_among_what_holds(
+    people: Any, database: Any, megabytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_IN_MEMORY_MB", str(megabytes))
     database(insert("Ada", "London", "a@x.org"), insert("Bob", "Rome", "b@x.org"))
     people.run()
     database("UPDATE people SET city = 'Paris' WHERE person = 'Ada'", insert("Cyd", "Oslo", "b@x.org"))

@@ -76,7 +76,11 @@ def now(shop: Any) -> dict[str, str]:
     return dict(sorted(shop.env.lake.table("clean/customers").current().select("customer", "plan").collect().rows()))
 
 
-def test_each_day_is_a_whole_state_and_compared_with_the_day_before(shop: Any) -> None:
+@pytest.mark.parametrize("megabytes", [256, 0])
+def test_each_day_is_a_whole_state_and_compared_with_the_day_before(
+    shop: Any, megabytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_IN_MEMORY_MB", str(megabytes))
     deliver(shop, 1, Ada="free", Bob="plus", Cyd="free")
     deliver(shop, 2, Ada="plus", Bob="plus", Dee="free")
     deliver(shop, 3, Ada="plus", Bob="plus", Dee="free")
