@@ -3,13 +3,15 @@
 import click
 
 from assay.cli.exit_codes import EXIT_DONE
+from assay.cli.output import json_option, print_json
 
 
 @click.command()
 @click.option("--port", default=3002, show_default=True, help="Port of the service.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on: 0.0.0.0 for all of them.")
 @click.option("--name", "names", multiple=True, help="Another host name that it answers to, such as that of a proxy.")
-def receive(port: int, host: str, names: tuple[str, ...]) -> int:
+@json_option
+def receive(port: int, host: str, names: tuple[str, ...], as_json: bool) -> int:
     """Take in records that upstreams send over HTTP, until Ctrl-C.
 
     Each source that is declared as Pushed is at http://HOST:PORT/push/SOURCE and has a token, ASSAY_PUSH_TOKENS__SOURCE. What is
@@ -24,6 +26,9 @@ def receive(port: int, host: str, names: tuple[str, ...]) -> int:
     from assay.receiver import create_receiver
 
     app = create_receiver(hosts=(*LOOPBACK, host, *names))
-    click.echo(f"Receiving on http://{host}:{port}/push/…   (Ctrl-C stops it)")
+    if as_json:
+        print_json({"receiver": f"http://{host}:{port}"})
+    else:
+        click.echo(f"Receiving on http://{host}:{port}/push/…   (Ctrl-C stops it)")
     serve(app, port, host)
     return EXIT_DONE
