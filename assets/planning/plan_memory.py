@@ -262,7 +262,15 @@ def _identity(step: Step, env: Resources) -> str | None:
             also = watched.settings(env.settings)
     except Exception:  # looking at it says what is wrong
         return None
-    parts = (step.code_version, step.partitioning, step.outputs, sorted(watched.tables.items()), also, step.hold)
+    parts = (
+        step.code_version,
+        step.partitioning,
+        step.outputs,
+        sorted(watched.tables.items()),
+        also,
+        step.hold,
+        step.since,
+    )
     places = (env.lake.storage.root, str(env.settings.landing_path.absolute()))
     return hashlib.sha256(f"4 {parts!r} {places!r}".encode()).hexdigest()
 

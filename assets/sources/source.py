@@ -90,6 +90,11 @@ class Source:
                 f"Source {self.name!r}: its rows are compared by {lacking[0]!r}, which the contract {self.contract.__name__} "
                 "does not have; declare it there."
             )
+        if (since := compiled(self.contract).info.since) is not None and not self.partitioning.is_timed:
+            raise AssayError(
+                f"Source {self.name!r}: its contract {self.contract.__name__} holds since {since}, but its partitions have no "
+                "time. Remove Config.since, or cut the source by time."
+            )
         if patterns := [column.name for column in compiled(self.contract).columns if column.pattern is not None]:
             raise AssayError(
                 f"Source {self.name!r}: its tables and checks need known columns, but {patterns[0]!r} of the contract "

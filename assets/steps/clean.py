@@ -96,6 +96,7 @@ def clean_step(source: Source) -> Step:
         compute=lambda tx, env, batch: _compute(source, tx, env, batch),
         code_version=hashlib.sha256(f"clean-3 {info.digest} {source.key}".encode()).hexdigest()[:16],
         reads=(source.raw, *_counted(source)),
+        since=info.since,
         references=_references(source),
         watched=_watched(source),
         partitioning=source.partitioning,

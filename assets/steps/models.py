@@ -23,7 +23,6 @@ from assay.assets.steps.training import (
     Upstream,
     feature_tables,
     identity_of_text,
-    midnight,
     spine_rows,
 )
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
@@ -33,7 +32,7 @@ from assay.features.serving.model_formats import FORMATS, Artifact, Load, Save, 
 from assay.features.serving.models import ModelVersion, model_of_state, stage_model
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
-from assay.features.tables.partitioning import Partitioning, shared
+from assay.features.tables.partitioning import Partitioning, midnight, shared
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.timestamps import parse_duration

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -24,7 +24,7 @@ from assay.errors import AssayError, panics_as_errors
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.lake import Lake, TableMissing
-from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
+from assay.features.tables.partitioning import UNPARTITIONED, Partitioning, midnight
 from assay.features.tables.refusals import Refusal, find_refusal, forget_refusal, keep_refusal
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.transaction import AuditFailed, Transaction, run
@@ -81,7 +81,8 @@ class Step:
     run, such as a connection. `reads` are the tables that it depends on,
     `references` tables that it only looks things up in. `watched` lets the planner look at a partition only when something
     has changed that can concern it; without, it looks at all of them each time. `hold` lets results stay although their
-    inputs have changed. `judged_by` is what decides whether a batch is refused, as far as `code_version` does not say it.
+    inputs have changed; partitions that begin before `since` stay as long as nothing but code and contract has changed.
+    `judged_by` is what decides whether a batch is refused, as far as `code_version` does not say it.
     """
 
     outputs: tuple[str, ...]
@@ -109,6 +110,7 @@ class Step:
     watched: Watched | None = None
     hold: Hold | None = None
     judged_by: str = ""
+    since: date | None = None
 
     @property
     def name(self) -> str:
@@ -172,7 +174,7 @@ def execute(
             if step.keep:
                 step.keep(tx, env, prepared)
             tx.audit()
-            if not force and (tx.current(*step.outputs) or _held(step, tx, env) is not None):
+            if not force and (_is_current(step, tx) or _held(step, tx, env) is not None):
                 return {}
             tx.describe(code=code_identity())
             return step.compute(tx, env, prepared) or {}
@@ -240,7 +242,7 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
     try:
         with panics_as_errors(step.outputs[0]):
             prepared = step.prepare(tx, env)
-        if tx.current(*step.outputs):
+        if _is_current(step, tx):
             return Look(stale=False, prepared=prepared)
         held = _held(step, tx, env)
         refused = None if held is not None else _refused(step, tx, env, prepared)
@@ -249,6 +251,19 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
         return Look(stale=False, waits_for=waiting)
     except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
         return Look(stale=True)
+
+
+def _is_current(step: Step, tx: Transaction) -> bool:
+    return tx.current(*step.outputs) or (
+        _begins_before(step, tx.work.partition) and tx.current(*step.outputs, as_then=True)
+    )
+
+
+def _begins_before(step: Step, partition: str | None) -> bool:
+    """Whether the partition is of before the step's declaration holds."""
+    if step.since is None or partition is None or not step.partitioning.is_timed:
+        return False
+    return step.partitioning.bounds(partition)[0] < midnight(step.since.isoformat(), step.partitioning)
 
 
 def _refused(step: Step, tx: Transaction, env: Resources, prepared: Any) -> Refusal | None:

@@ -19,7 +19,7 @@ from assay.features.serving.as_of import KnownAt
 from assay.features.serving.feature_refs import Reference, Resolved, resolve
 from assay.features.serving.training import pin_training_set, published, stage_training_set
 from assay.features.tables.kinds import Kind
-from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
+from assay.features.tables.partitioning import UNPARTITIONED, Partitioning, midnight
 from assay.features.tables.transaction import Transaction
 from assay.features.views.columns import require_columns
 from assay.features.views.expressions import check_expression, expression_digest
@@ -182,11 +182,6 @@ def feature_tables(made: TrainingSet, upstream: Upstream) -> dict[str, FeatureSo
         item = sources.get(name)
         tables[item.table if isinstance(item, Embedding) else Kind.FEATURES.table(name)] = item
     return tables
-
-
-def midnight(day: str, partitioning: Partitioning) -> datetime:
-    """The instant at which a day begins in the time zone of the partitions."""
-    return Partitioning.daily(day, time_zone=partitioning.time_zone).bounds(day)[0]
 
 
 def training_step(made: TrainingSet, upstream: Upstream, retrain: Sequence[str] = ()) -> Step:

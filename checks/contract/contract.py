@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import pandera.polars as pa
 import polars as pl
@@ -23,7 +23,7 @@ from assay.checks.contract.rules import Column, Rule, not_first
 from assay.checks.contract.written_form import FOR_ALL, WrittenForm, written_form
 from assay.errors import AssayError, nearest, refuse_case_twins
 
-_OPTIONS = ("version", "owner", "freshness", "severity", "duplicates", "row_count", "quarantine", *FOR_ALL)
+_OPTIONS = ("version", "owner", "freshness", "since", "severity", "duplicates", "row_count", "quarantine", *FOR_ALL)
 #: Options of pandera that a contract does not have -> what to do instead.
 _REFUSED = {
     "dtype": "annotate each column with its type",
@@ -54,7 +54,8 @@ class ColumnInfo:
 
 @dataclass(frozen=True, slots=True)
 class ContractInfo:
-    """A contract in brief. `digest` is the SHA-256 of the whole declaration: it changes when any rule does."""
+    """A contract in brief. `digest` is the SHA-256 of the whole declaration: it changes when any rule does. Partitions that begin
+    before `since` stay as an earlier declaration judged them; it is no part of the digest."""
 
     name: str
     version: str
@@ -64,6 +65,7 @@ class ContractInfo:
     columns: tuple[ColumnInfo, ...]
     key: tuple[str, ...]
     quarantine: QuarantineLimits = field(default_factory=QuarantineLimits)
+    since: date | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +104,7 @@ class Contract(pa.DataFrameModel):
         version: ClassVar[str]
         owner: ClassVar[str | None]
         freshness: ClassVar[timedelta | str | None]  #: "30m", "12h", "1d", "2w"
+        since: ClassVar[date | str]  #: partitions of before stay as they were judged: "2026-10-01"
         severity: ClassVar[Mapping[str, Severity | Block | str]]  #: rule name -> severity, where not the default
         #: which of several rows with one key stays: "first" (the default), "latest" or "none"; or this by rule name
         duplicates: ClassVar[str | Mapping[str, str]]
@@ -226,6 +229,7 @@ def _compile(contract: type[Contract]) -> Compiled | None:
         columns=tuple(map(_info, columns, schema.columns.values())),
         key=key,
         quarantine=_limits(name, options.get("quarantine"), rules),
+        since=_since(name, options.get("since")),
     )
     # A clean table has the contract's columns only, so "filter" is what always happens.
     return Compiled(info, columns, rules, schema.strict is True, bool(schema.ordered), written)
@@ -255,6 +259,19 @@ def _freshness(contract: str, value: timedelta | str | None) -> timedelta | None
             f'{contract}: Config.freshness = {value!r} is not a duration; write "30m", "12h", "1d" or "2w"'
         )
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _since(contract: str, value: date | str | None) -> date | None:
+    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+        return value
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else _no_date(value)
+    except ValueError:
+        raise AssayError(f'{contract}: Config.since = {value!r} is not a day; write it like "2026-10-01"') from None
+
+
+def _no_date(value: object) -> NoReturn:
+    raise ValueError(type(value).__name__)
 
 
 def _digest(

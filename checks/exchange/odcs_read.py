@@ -146,7 +146,7 @@ def _prose(document: Node, table: Node) -> dict[str, Any]:
 
 
 def _options(document: Node, custom: dict[str, Any], where: str) -> dict[str, Any]:
-    plain = ("strict", "ordered", "unique", "duplicates", *FOR_ALL)
+    plain = ("strict", "ordered", "unique", "duplicates", "since", *FOR_ALL)
     options = {option: custom.pop(option) for option in plain if option in custom}
     if "row_count" in custom:
         options["row_count"] = RowCount(**custom.pop("row_count"))

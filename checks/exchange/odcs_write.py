@@ -130,13 +130,14 @@ def _require_no_code(declared: Declaration) -> None:
 
 
 def _table_options(contract: type[Contract], declared: Declaration) -> dict[str, Any]:
-    schema, limits = contract.to_schema(), declared.plan.info.quarantine
+    schema, limits, since = contract.to_schema(), declared.plan.info.quarantine, declared.plan.info.since
     return {
         "strict": schema.strict,
         "ordered": bool(schema.ordered),
         "unique": list(declared.unique),
         "severity": dict(_severities(declared)),
         "duplicates": not_first(declared.plan.rules),
+        "since": since and since.isoformat(),
         "quarantine": asdict(limits) if limits != QuarantineLimits() else None,
         **{rule.name: _count(rule) for rule in declared.plan.rules if rule.kind == "count"},
     }

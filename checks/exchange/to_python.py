@@ -107,6 +107,8 @@ def _config(contract: type[Contract], declared: Declaration) -> Iterator[str]:
         yield f"        owner = {quoted(info.owner)}"
     if info.freshness is not None:
         yield f"        freshness = {_literal(contract.__options__['freshness'])}"
+    if info.since is not None:
+        yield f"        since = {quoted(info.since.isoformat())}"
     for name, value in _words(schema, metadata_of_table(contract)):
         yield f"        {name} = {_literal(value)}"
     if schema.strict:

@@ -409,6 +409,11 @@ def _hour_of(instant: datetime, zone: ZoneInfo) -> str:
 UNPARTITIONED = Partitioning()
 
 
+def midnight(day: str, partitioning: Partitioning) -> datetime:
+    """The instant at which a day begins in the time zone of the partitions."""
+    return Partitioning.daily(day, time_zone=partitioning.time_zone).bounds(day)[0]
+
+
 def shared(partitionings: Sequence[Partitioning]) -> Partitioning | None:
     """The partitioning of what is computed partition by partition from several: from the latest start to the earliest end.
     None where they differ in more than start and end, or are none at all."""

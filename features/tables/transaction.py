@@ -95,19 +95,29 @@ class Transaction:
         """
         return self._decided or fingerprint(self.work, self.reads, self.sources, self.contract)
 
-    def current(self, *tables: str) -> bool:
+    def current(self, *tables: str, as_then: bool = False) -> bool:
         """Whether these outputs already hold the result of exactly these inputs. If so the work is done: they are
-        reported as unchanged outputs at the version that holds them, with the checks of that time."""
+        reported as unchanged outputs at the version that holds them, with the checks of that time. With `as_then` the code and
+        the contract are those by which they were made, whatever they are now."""
         self._decided = self.fingerprint
         kept = []
         for name in tables:
             state = self._own(name)
-            commit = state and find_current(self.lake, state, self.work.partition, self.fingerprint)
+            given = self._given_then(state) if as_then else self.fingerprint
+            commit = state and find_current(self.lake, state, self.work.partition, given)
             if state is None or commit is None:
                 return False
             kept.append((name, state, commit))
         self._report(kept)
         return True
+
+    def _given_then(self, state: TableState | None) -> str:
+        """The fingerprint of the present inputs with the code and the contract by which the partition was made."""
+        commit = state and state.writer_of(self.work.partition)
+        if not commit:
+            return ""
+        work = replace(self.work, code_version=commit.code_version or "")
+        return fingerprint(work, self.reads, self.sources, commit.contract)
 
     def made(self, *tables: str) -> datetime | None:
         """When these outputs were last made, or found to be unchanged, by this code, whatever the inputs were; None where

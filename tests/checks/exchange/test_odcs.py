@@ -316,6 +316,21 @@ def test_a_contract_becomes_source_that_declares_it(contract: type[Contract]) ->
     assert compare_contracts(contract, back) == compare_contracts(back, contract) == []
 
 
+def test_a_beginning_is_kept_and_is_no_part_of_the_digest() -> None:
+    class Orders(Contract):
+        order: str = Field(key=True)
+
+        class Config(Contract.Config):
+            since = date(2026, 10, 1)
+
+    back = from_odcs(to_odcs(Orders))
+    assert contract_info(back).since == contract_info(Orders).since == date(2026, 10, 1)
+    assert contract_info(back).digest == contract_info(Orders).digest
+    module: dict[str, Any] = {"__name__": "imported"}
+    exec(compile(to_source(back), "imported.py", "exec"), module)
+    assert contract_info(module["Orders"]).since == date(2026, 10, 1)
+
+
 def test_every_type_is_among_them() -> None:
     kinds = {type(column.dtype) for contract in CONTRACTS for column in compiled(contract).columns}
     known = {kind for kind in vars(pl).values() if isinstance(kind, type) and issubclass(kind, pl.DataType)}
