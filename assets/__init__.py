@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from assay.assets.ingestion import Ingested, ingest
     from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
-    from assay.assets.sources.deliveries import Delivery, DeliveryError
+    from assay.assets.sources.deliveries import Delivery, DeliveryError, Part
     from assay.assets.sources.files import Files
     from assay.assets.sources.limits import Limits
     from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
@@ -38,6 +38,7 @@ __all__ = [
     "Model",
     "NotReady",
     "NothingDelivered",
+    "Part",
     "Pushed",
     "Reading",
     "Resources",
@@ -75,6 +76,7 @@ _HOMES = {
     "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
     "NothingDelivered": "assay.assets.sources.reader",
+    "Part": "assay.assets.sources.deliveries",
     "Pushed": "assay.assets.pushed.pushed",
     "Reading": "assay.assets.sources.reader",
     "Resources": "assay.assets.steps.step",

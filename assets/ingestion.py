@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.sources.deliveries import Delivery
-from assay.assets.sources.dispatch import delivery_blocks, read_delivery
+from assay.assets.sources.deliveries import Delivery, Part
+from assay.assets.sources.dispatch import delivery_blocks, delivery_parts, read_delivery
 from assay.assets.sources.reader import Reading, SourceReader
 from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step
@@ -81,6 +81,11 @@ class _HandedOver(SourceReader):
         if delivery.file is None or self.reader.extracts:
             return delivery_blocks(delivery)
         return self.reader.blocks(delivery)
+
+    def parts(self, delivery: Delivery) -> Iterator[Part]:
+        if delivery.file is None or self.reader.extracts:
+            return delivery_parts(delivery)
+        return self.reader.parts(delivery)
 
 
 def ingest(source: Source, env: Resources, data: Given, partition: str | None = None) -> Ingested:

@@ -7,7 +7,7 @@ counts, the others are superseded.
 import errno
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -72,6 +72,10 @@ class Delivery:
         digest = hashlib.sha256(content).hexdigest()
         return cls(path, None, digest, len(content), partition, fetch=lambda: content, frame=frame, remark=remark)
 
+    def member(self, path: str) -> "Delivery":
+        """A file that is in this one, which has the bytes and the revision of the whole."""
+        return replace(self, path=path)
+
     @property
     def next_revision(self) -> str:
         """The file name that a correction should have."""
@@ -113,3 +117,15 @@ class Delivery:
             raise DeliveryError(
                 self.path, "changed while it was being read", "run again once the upstream has finished"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a delivery holds: the whole of it, or one of the files in it. Each part is judged by its own columns.
+
+    `frames` are its rows, with the same columns in each frame; None: it is not read, `why` as the end of a sentence.
+    """
+
+    path: str
+    frames: Iterator[pl.DataFrame] | None
+    why: str = ""

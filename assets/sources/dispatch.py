@@ -2,7 +2,7 @@
 
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +10,14 @@ import polars as pl
 
 from assay.assets.sources.csv import SMALL, csv_blocks, read_csv
 from assay.assets.sources.csv_dialect import USUAL, Csv
-from assay.assets.sources.deliveries import PIECE, Delivery, DeliveryError
+from assay.assets.sources.deliveries import PIECE, Delivery, DeliveryError, Part
 from assay.assets.sources.file_names import COMPRESSED, suffix_of
 from assay.assets.sources.jsonl import jsonl_blocks
 from assay.assets.sources.limits import SMALL as SMALL_CONTENT
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.parquet import parquet_blocks
 from assay.assets.sources.text import UTF8
-from assay.assets.sources.zipped import zip_blocks
+from assay.assets.sources.zipped import united, zip_parts
 from assay.own_columns import is_link
 
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's header
@@ -52,6 +52,18 @@ def delivery_blocks(delivery: Delivery, csv: Csv = USUAL, limits: Limits = USUAL
     return _blocks(delivery, delivery.pieces, csv, limits)
 
 
+def delivery_parts(
+    delivery: Delivery, csv: Csv = USUAL, limits: Limits = USUAL_LIMITS, suffixes: Sequence[str] = ()
+) -> Iterator[Part]:
+    """The files that a delivery holds: those in a zip file, of which all but the ones with these suffixes are not read (of
+    none: all are), or itself."""
+    if suffix_of(delivery.path) != _ZIP:
+        yield Part(delivery.path, delivery_blocks(delivery, csv, limits))
+        return
+    any_kind = {suffix.lower() for suffix in suffixes} <= {_ZIP}
+    yield from _zipped(delivery, delivery.pieces, csv, limits, () if any_kind else suffixes)
+
+
 def _blocks(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iterator[pl.DataFrame]:
     kind = suffix_of(delivery.path)
     plain = kind.removesuffix(COMPRESSED)
@@ -61,7 +73,7 @@ def _blocks(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iter
     if plain == _ZIP:
         if is_packed:
             raise DeliveryError(delivery.path, "is a compressed zip file", "ask the upstream to send it as .zip")
-        yield from _zipped(delivery, whole, csv, limits)
+        yield from united(delivery.path, lambda: _zipped(delivery, whole, csv, limits))
         return
     blank = False
 
@@ -104,7 +116,9 @@ def _read(
             del frame
 
 
-def _zipped(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iterator[pl.DataFrame]:
+def _zipped(
+    delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits, suffixes: Sequence[str] = ()
+) -> Iterator[Part]:
     """A large file is read where it lies, and is what was scanned also after it was read."""
 
     def read(path: str, size: int, pieces: Pieces) -> Iterator[pl.DataFrame]:
@@ -113,9 +127,9 @@ def _zipped(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iter
         return _blocks(replace(delivery, path=path, size=size, file=None), pieces, csv, limits)
 
     if delivery.file is None or delivery.size <= SMALL_CONTENT:
-        yield from zip_blocks(delivery.path, b"".join(whole()), limits, read)
+        yield from zip_parts(delivery.path, b"".join(whole()), limits, read, suffixes)
         return
-    yield from zip_blocks(delivery.path, delivery.file, limits, read)
+    yield from zip_parts(delivery.path, delivery.file, limits, read, suffixes)
     for _ in whole():
         pass
 

@@ -8,8 +8,8 @@ from typing import Literal
 import polars as pl
 
 from assay.assets.sources.csv_dialect import USUAL, Csv
-from assay.assets.sources.deliveries import Delivery, FolderError
-from assay.assets.sources.dispatch import SUFFIXES, delivery_blocks, read_delivery
+from assay.assets.sources.deliveries import Delivery, FolderError, Part
+from assay.assets.sources.dispatch import SUFFIXES, delivery_blocks, delivery_parts, read_delivery
 from assay.assets.sources.file_names import COMPRESSED
 from assay.assets.sources.landing.leftovers import (
     Leftover,
@@ -137,3 +137,6 @@ class Files(SourceReader):
 
     def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
         return delivery_blocks(delivery, self.csv, self.limits)
+
+    def parts(self, delivery: Delivery) -> Iterator[Part]:
+        return delivery_parts(delivery, self.csv, self.limits, self.suffixes)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import polars as pl
 
-from assay.assets.sources.deliveries import Delivery
+from assay.assets.sources.deliveries import Delivery, Part
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.landing.leftovers import Leftover
 from assay.assets.sources.landing.listing import Delivered, by_marks
@@ -173,3 +173,8 @@ class SourceReader(Protocol):
         Raises DeliveryError like `read`, at any frame: nothing of the delivery is published then.
         """
         yield self.read(delivery)
+
+    def parts(self, delivery: Delivery) -> Iterator[Part]:
+        """The files that a delivery holds, such as those in a zip file, one after the other; by default it is one itself, with
+        what `blocks` gives. Steps ask for this: what a contract says of columns must be right for each of them."""
+        yield Part(delivery.path, self.blocks(delivery))

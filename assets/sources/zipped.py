@@ -1,14 +1,15 @@
-"""Zip: several files in one, read one after the other, in the order of their names, as one file with all their columns."""
+"""Zip: several files in one, read one after the other, in the order of their names."""
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from assay.assets.sources.deliveries import PIECE, DeliveryError
+from assay.assets.sources.deliveries import PIECE, DeliveryError, Part
+from assay.assets.sources.file_names import has_suffix
 from assay.assets.sources.limits import Limits
 
 _ENCRYPTED = 1  # a flag of a member
@@ -18,8 +19,10 @@ _DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSErr
 Members = Callable[[str, int, Callable[[], Iterator[bytes]]], Iterator[pl.DataFrame]]
 
 
-def zip_blocks(path: str, source: bytes | Path, limits: Limits, read: Members) -> Iterator[pl.DataFrame]:
-    """The records of all files in it, frame by frame, numbered through, with the columns that any of them has.
+def zip_parts(
+    path: str, source: bytes | Path, limits: Limits, read: Members, suffixes: Sequence[str] = ()
+) -> Iterator[Part]:
+    """The files in it, in the order of their names. Their rows are numbered through, if each is read before the next.
 
     Raises DeliveryError for what is no zip, is damaged or encrypted, and for one whose content is far larger than it is.
 
@@ -28,6 +31,7 @@ def zip_blocks(path: str, source: bytes | Path, limits: Limits, read: Members) -
         source: The file.
         limits: What it may be at most.
         read: Gives the frames of a member by its path, its size and its bytes.
+        suffixes: Of the members that are read; empty: of all.
     """
     size = source.stat().st_size if isinstance(source, Path) else len(source)
     resend = "ask the upstream to re-send it"
@@ -44,21 +48,35 @@ def zip_blocks(path: str, source: bytes | Path, limits: Limits, read: Members) -
         if sum(one.file_size for one in members) > limits.content(size):
             problem = f"is compressed to less than a {limits.times}th of its content, as no usual file is"
             raise DeliveryError(path, problem, "ask the upstream to send it uncompressed")
+        taken = [one for one in members if has_suffix(one.filename, suffixes)]
+        if not taken:
+            kinds = f" of the source's suffixes: {', '.join(suffixes)}" if members else ""
+            raise DeliveryError(path, f"holds no files{kinds}", resend)
+        rows = 0
 
-        def frames(member: zipfile.ZipInfo) -> Iterator[pl.DataFrame]:
-            name = f"{path}!/{_shown(member.filename)}"
-            return read(name, member.file_size, lambda: _pieces(archive, member, name, resend))
-
-        like = _columns(path, members, frames)
-        before = 0
-        for member in members:
-            rows = 0
-            for frame in frames(member):
+        def frames(member: zipfile.ZipInfo, name: str) -> Iterator[pl.DataFrame]:
+            nonlocal rows
+            before = rows
+            for frame in read(name, member.file_size, lambda: _pieces(archive, member, name, resend)):
                 rows += frame.height
-                whole = pl.concat([like, frame], how="diagonal")
-                yield whole.with_columns(pl.col("_row_number") + before)
-                del frame, whole
-            before += rows
+                yield frame.with_columns(pl.col("_row_number") + before)
+                del frame
+
+        for member in members:
+            name = f"{path}!/{_shown(member.filename)}"
+            if has_suffix(member.filename, suffixes):
+                yield Part(name, frames(member, name))
+            else:
+                yield Part(name, None, f"its suffix is not among the source's: {', '.join(suffixes)}")
+
+
+def united(path: str, parts: Callable[[], Iterator[Part]]) -> Iterator[pl.DataFrame]:
+    """The records of all parts that are read, frame by frame, with the columns that any of them has. Raises DeliveryError."""
+    like = _columns(path, parts())
+    for part in parts():
+        for frame in part.frames or ():
+            yield pl.concat([like, frame], how="diagonal")
+            del frame
 
 
 def _is_file(member: zipfile.ZipInfo) -> bool:
@@ -71,20 +89,18 @@ def _shown(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def _columns(
-    path: str, members: list[zipfile.ZipInfo], frames: Callable[[zipfile.ZipInfo], Iterator[pl.DataFrame]]
-) -> pl.DataFrame:
-    """A frame without rows, with the columns of all members."""
+def _columns(path: str, parts: Iterator[Part]) -> pl.DataFrame:
+    """A frame without rows, with the columns of all parts."""
     like = pl.DataFrame()
-    for member in members:
-        first = next(frames(member)).clear()
+    for part in parts:
+        if part.frames is None:
+            continue
+        first = next(part.frames).clear()
         for name, dtype in first.schema.items():
             if like.schema.get(name, dtype) != dtype:
-                problem = f"is {dtype} in {_shown(member.filename)} and {like.schema[name]} in a file before it"
+                problem = f"is {dtype} in {part.path} and {like.schema[name]} in a file before it"
                 raise DeliveryError(path, problem, "ask the upstream for files of one kind", column=name)
         like = pl.concat([like, first], how="diagonal") if like.width else first
-    if not like.width:
-        raise DeliveryError(path, "holds no files", "ask the upstream to re-send it")
     return like
 
 

@@ -5,6 +5,7 @@ What is wrong with a delivery may show only at its last record. So the rows are 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,6 +15,8 @@ from assay.assets.sources.csv_dialect import dialect_seen
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.file_names import suffix_of
+from assay.assets.sources.landing.leftovers import Leftover
+from assay.assets.sources.reader import SourceReader
 from assay.assets.sources.source import Source
 from assay.assets.sources.undeclared import Kept, kept_of
 from assay.checks import compare_columns
@@ -40,10 +43,11 @@ _LINKS = {
 
 @dataclass(slots=True)
 class _Opened:
-    """A delivery of which the columns are known. `first` and `rest` are its rows; None: they are to be read from the start."""
+    """A delivery of which the columns are known, of each of its parts. `first` and `rest` are its rows; None: they are to be
+    read from the start."""
 
     delivery: Delivery
-    columns: pl.DataFrame
+    parts: list[tuple[Delivery, pl.DataFrame]]
     first: pl.DataFrame | None
     rest: Iterator[pl.DataFrame] | None
 
@@ -52,7 +56,7 @@ class _Opened:
 class DeliveredRows:
     """The rows of some deliveries of a source. `linked` reads them all; then `problems` says what was wrong, and `rows` how
     many each delivery has, by its SHA-256. `known` are the columns that raw has; `holds_from` is when a state begins to hold;
-    `remarks` say what is kept otherwise."""
+    `remarks` say what is kept otherwise, and `unread` which files in a delivery are not read."""
 
     source: Source
     deliveries: Sequence[Delivery]
@@ -61,6 +65,7 @@ class DeliveredRows:
     known: Mapping[str, pl.DataType] = field(default_factory=dict)
     holds_from: datetime | None = None
     remarks: list[str] = field(default_factory=list)
+    unread: list[Leftover] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
 
@@ -84,21 +89,23 @@ class DeliveredRows:
                 pl.lit(arrived[delivery.sha256], dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
             )
 
-        columns = [link(one.columns, one.delivery) for one in opened] or [pl.DataFrame(schema=_LINKS)]
+        columns = [link(columns, part) for one in opened for part, columns in one.parts] or [
+            pl.DataFrame(schema=_LINKS)
+        ]
         like = pl.concat(columns, how="diagonal")
         yield like
         for number, one in enumerate(opened):
             self.progress(f"reading {self.source.name}", number, len(opened))
             try:
-                for rows in self._all(one):
+                for part, rows in self._all(one):
                     self.rows[one.delivery.sha256] = self.rows.get(one.delivery.sha256, 0) + rows.height
                     if not self.problems:
-                        yield pl.concat([like, link(rows, one.delivery)], how="diagonal")
+                        yield pl.concat([like, link(rows, part)], how="diagonal")
                     del rows
             except DeliveryError as problem:
                 self._refuse(one.delivery, problem)
-        parts = all(suffix_of(one.delivery.path).startswith(".parquet") for one in opened)
-        if opened and parts and not any(self.rows.values()):  # a part of a batch may have none
+        may_be_empty = all(suffix_of(part.path).startswith(".parquet") for one in opened for part, _ in one.parts)
+        if opened and may_be_empty and not any(self.rows.values()):  # a part of a batch may have none
             for one in opened:
                 problem = f"has no rows ({one.delivery.size:,} bytes)"
                 self._refuse(one.delivery, DeliveryError(one.delivery.path, problem, one.delivery.how_to_correct))
@@ -109,7 +116,7 @@ class DeliveredRows:
             return Kept()
         columns = compiled(self.source.contract).columns
         declared = {name for column in columns for name in (column.name, *column.options.was)} | OWN_COLUMNS
-        kept = kept_of([one.columns.schema for one in opened], declared, self.known)
+        kept = kept_of([columns.schema for one in opened for _, columns in one.parts], declared, self.known)
         self.remarks += kept.remarks
         return kept
 
@@ -119,36 +126,67 @@ class DeliveredRows:
         types: dict[str, tuple[pl.DataType, str]] = {}
         kept = 0
         for delivery in self.deliveries:
-            rest = self._read(delivery)
+            one, usable = _Opened(delivery, [], None, None), True
             try:
-                first = next(rest)
-                _require_same_types(self.source, delivery, first, types)
+                for part, frames in self._parts(delivery, self.unread):
+                    try:
+                        first = next(frames)
+                        _require_same_types(self.source, part, first, types)
+                    except DeliveryError as problem:
+                        self._refuse(delivery, problem)
+                        usable = False
+                        continue
+                    one.parts.append((part, first.clear()))
+                    kept += first.estimated_size() if part is delivery else 0
+                    if part is delivery and (len(self.deliveries) == 1 or kept <= AT_ONCE):
+                        one.first, one.rest = first, frames
+                    del first, frames
             except DeliveryError as problem:
                 self._refuse(delivery, problem)
                 continue
-            kept += first.estimated_size()
-            held = len(self.deliveries) == 1 or kept <= AT_ONCE
-            opened.append(_Opened(delivery, first.clear(), first if held else None, rest if held else None))
+            if usable:
+                opened.append(one)
         return opened
 
-    def _all(self, one: _Opened) -> Iterator[pl.DataFrame]:
-        first, rest = one.first, one.rest or self._read(one.delivery)
+    def _all(self, one: _Opened) -> Iterator[tuple[Delivery, pl.DataFrame]]:
+        """All rows of a delivery, each frame with the part that it is from."""
+        first, rest = one.first, one.rest
         one.first = one.rest = None
-        if first is not None:
-            yield first
-            del first
-        yield from rest
+        if first is None or rest is None:
+            for part, frames in self._parts(one.delivery):
+                for rows in frames:
+                    yield part, rows
+                    del rows
+            return
+        yield one.delivery, first
+        del first
+        for rows in rest:
+            yield one.delivery, rows
+            del rows
+
+    def _parts(
+        self, delivery: Delivery, unread: list[Leftover] | None = None
+    ) -> Iterator[tuple[Delivery, Iterator[pl.DataFrame]]]:
+        """The parts of a delivery that are read, as deliveries of the same bytes, with their rows. A delivery that is one part
+        is itself. Raises DeliveryError."""
+        with _explained(delivery, self.source.reader):
+            for part in self.source.reader.parts(delivery):
+                one = delivery if part.path == delivery.path else delivery.member(part.path)
+                if part.frames is not None:
+                    yield one, self._read(one, part.frames)
+                elif unread is not None:
+                    unread.append(Leftover(part.path, part.why))
 
     def _refuse(self, delivery: Delivery, problem: DeliveryError) -> None:
         self.problems.append(str(problem))
         if delivery.file is not None:
             self.hashes.forget(delivery.file)  # changed where its size, time and inode do not show it
 
-    def _read(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
-        """The records of a delivery, numbered, with the contract's columns: at least one frame. Raises DeliveryError."""
+    def _read(self, delivery: Delivery, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """The records of a part, numbered, with the contract's columns: at least one frame. Raises DeliveryError."""
         rows, columns = 0, None
-        try:
-            for frame in self.source.reader.blocks(delivery):
+        with _explained(delivery, self.source.reader):
+            for frame in frames:
                 agreed = frame
                 if not self.source.reader.extracts:
                     agreed = _as_agreed(self.source, delivery, _numbered(_apart(frame, delivery), rows))
@@ -163,18 +201,24 @@ class DeliveredRows:
                 del frame
                 yield agreed
                 del agreed
-        except AssayError:
-            raise
-        except Exception as problem:
-            # The text of a foreign error may hold values of the file.
-            why = f"cannot be read by {type(self.source.reader).__name__} ({type(problem).__name__})"
-            raise DeliveryError(delivery.path, why, "correct the file or the reader, and run again") from problem
         if columns is None:
             raise DeliveryError(
                 delivery.path,
                 f"was read by {type(self.source.reader).__name__} without giving any frame",
                 "have the reader's `blocks` give at least one, which may be empty",
             )
+
+
+@contextmanager
+def _explained(delivery: Delivery, reader: SourceReader) -> Iterator[None]:
+    """Raise DeliveryError for whatever a reader raises: the text of a foreign error may hold values of the file."""
+    try:
+        yield
+    except AssayError:
+        raise
+    except Exception as problem:
+        why = f"cannot be read by {type(reader).__name__} ({type(problem).__name__})"
+        raise DeliveryError(delivery.path, why, "correct the file or the reader, and run again") from problem
 
 
 def _apart(frame: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from assay.assets.sources.deliveries import Delivery, DeliveryError
-from assay.assets.sources.landing.leftovers import described
+from assay.assets.sources.landing.leftovers import Leftover, described
 from assay.assets.sources.reader import NothingDelivered, Reading
 from assay.assets.sources.source import Source, lacking, unread
 from assay.assets.steps.column_notes import delivered_notes
@@ -188,6 +188,8 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
     resume = next((item.resume for item in reversed(deliveries) if item.resume), "")
     tx.write(source.raw, delivered.linked(batch, arrived), extra={"resume": resume} if resume else None)
     problems, remarks = delivered.problems, [item.remark for item in deliveries if item.remark]
+    has_unread = source.partitioning.is_partitioned and not source.reader.extracts
+    notes = [*delivered.remarks, *([described(delivered.unread)] if delivered.unread and not has_unread else [])]
     changes = next((item.changes for item in deliveries if item.changes is not None), None)
     if changes is not None:
         tx.describe(changes=changes)
@@ -199,13 +201,11 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
             severity="block" if problems or not source.reader.extracts else "warn",
             evaluated=len(deliveries),
             invalid=len(problems) or len(remarks),
-            message=" | ".join(
-                [*problems, *remarks, *delivered.remarks, *([f"{changes}."] if changes is not None else [])]
-            ),
+            message=" | ".join([*problems, *remarks, *notes, *([f"{changes}."] if changes is not None else [])]),
         )
     )
-    if source.partitioning.is_partitioned and not source.reader.extracts:
-        leftovers = _unread(source, tx.work.partition or "", env, observed.listed)
+    if has_unread:
+        leftovers = _unread(source, tx.work.partition or "", env, observed.listed, delivered.unread)
         if not problems or not leftovers.passed:  # unread files may be why it is refused
             tx.check(leftovers)
     tx.audit()
@@ -216,9 +216,11 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
     return {"files": [item.path for item in deliveries]} | counts
 
 
-def _unread(source: Source, key: str, env: Resources, listed: Sequence[Delivery]) -> CheckResult:
-    """What lies there besides the batch: nobody knows otherwise that it was not read."""
-    left = source.reader.leftovers(env.settings, source.partitioning, key)
+def _unread(
+    source: Source, key: str, env: Resources, listed: Sequence[Delivery], members: Sequence[Leftover]
+) -> CheckResult:
+    """What lies there besides the batch, or in its files: nobody knows otherwise that it was not read."""
+    left = [*source.reader.leftovers(env.settings, source.partitioning, key), *members]
     replaced = [f"{item.path} by {item.superseded_by}" for item in listed if item.superseded_by is not None]
     more = f", and {len(replaced) - _SHOWN} more" if len(replaced) > _SHOWN else ""
     corrected = f"Replaced by a correction: {', '.join(replaced[:_SHOWN])}{more}." if replaced else ""

@@ -1,4 +1,4 @@
-"""Files in one zip are read as one file, and what could do harm is refused by name."""
+"""Files in one zip are judged one by one, like files in a folder, and what could do harm is refused by name."""
 
 import zipfile
 from io import BytesIO
@@ -9,7 +9,7 @@ import pytest
 
 from assay.assets.sources import dispatch
 from assay.assets.sources.deliveries import Delivery, DeliveryError
-from assay.assets.sources.dispatch import delivery_blocks
+from assay.assets.sources.dispatch import delivery_blocks, delivery_parts
 from assay.assets.sources.limits import SMALL
 
 
@@ -74,3 +74,38 @@ def encrypted() -> bytes:
 def test_what_cannot_be_read_is_refused_by_the_name_of_its_member(content: bytes, problem: str) -> None:
     with pytest.raises(DeliveryError, match=problem):
         rows_of(content)
+
+
+@pytest.mark.parametrize(
+    ("suffixes", "read"),
+    [
+        ((".csv", ".ZIP"), ["a.csv", "c.CSV"]),
+        ((".zip",), ["README.txt", "a.csv", "c.CSV", "d.jsonl"]),
+        ((".jsonl", ".csv", ".zip"), ["a.csv", "c.CSV", "d.jsonl"]),
+    ],
+)
+def test_only_members_of_the_suffixes_are_read(suffixes: tuple[str, ...], read: list[str]) -> None:
+    content = zipped(d_jsonl=b'{"id": "1"}\n', a_csv=b"id\n1\n2\n", README_txt=b"id\n1\n", c_CSV=b"id\n3\n")
+    parts = delivery_parts(Delivery.of_bytes("in/o.zip", content, ""), suffixes=suffixes)
+    numbers, unread = dict[str, list[int]](), dict[str, str]()
+    for part in parts:
+        name = part.path.removeprefix("in/o.zip!/")
+        if part.frames is None:
+            unread[name] = part.why
+        else:
+            numbers[name] = pl.concat(part.frames)["_row_number"].to_list()
+    assert list(numbers) == read
+    assert [*numbers["a.csv"], *numbers["c.CSV"]] == ([2, 3, 4] if "README.txt" in read else [1, 2, 3])
+    assert {*numbers, *unread} == {"README.txt", "a.csv", "c.CSV", "d.jsonl"}
+    assert all(why == f"its suffix is not among the source's: {', '.join(suffixes)}" for why in unread.values())
+
+
+def test_one_without_a_member_of_the_suffixes_is_refused_and_one_in_another_is_never_left_out() -> None:
+    def parts(content: bytes) -> list[object]:
+        delivery = Delivery.of_bytes("in/o.zip", content, "")
+        return [list(part.frames or ()) for part in delivery_parts(delivery, suffixes=(".csv", ".zip"))]
+
+    with pytest.raises(DeliveryError, match=r"in/o\.zip: holds no files of the source's suffixes: \.csv, \.zip"):
+        parts(zipped(README_txt=b"hello"))
+    with pytest.raises(DeliveryError, match=r"in/o\.zip!/b\.zip: is a zip file in another"):
+        parts(zipped(a_csv=b"id\n1\n", b_zip=zipped(a_csv=b"id\n1\n")))
