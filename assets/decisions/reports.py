@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from assay.assets.sources.source import Source
-from assay.assets.steps.clean import VOLUME
+from assay.assets.steps.batch_checks import VOLUME
 from assay.assets.steps.profiles import profile_of
 from assay.checks import Report, RuleResult, Severity, contract_info, contract_rules, mask
 from assay.checks.profiles.report_page import BatchReport

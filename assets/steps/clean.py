@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from statistics import median
 from typing import Any
 
 import polars as pl
@@ -22,20 +21,24 @@ from assay.assets.steps.apply_decisions import (
     expired,
     latest_decisions,
 )
+from assay.assets.steps.batch_checks import (
+    batch_check_specs,
+    quarantined_check,
+    releases_check,
+    rule_check,
+    volume_check,
+)
 from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
 from assay.assets.steps.compared_rows import CurrentRows, with_deletes
 from assay.assets.steps.looked_up import LookedUp, absent_parents, finds_the_same
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
-from assay.assets.steps.states import CHANGES, COUNTS, changes_check, state_before, state_changes
-from assay.assets.steps.step import CheckSpec, Resources, Step, available, require
+from assay.assets.steps.states import COUNTS, changes_check, state_before, state_changes
+from assay.assets.steps.step import Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.checks import (
-    READER_DEFECTS,
     Contract,
     Report,
-    RuleResult,
-    Severity,
     SpilledOutcome,
     contract_info,
     contract_rules,
@@ -43,11 +46,9 @@ from assay.checks import (
     quarantined,
     validate,
     validate_spilled,
-    volume,
 )
 from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
-from assay.checks.validation.batch_limits import MIN_HISTORY
 from assay.checks.validation.former_names import former_names
 from assay.features.storage.delta_log import DISPLACES
 from assay.features.storage.scratch import scratch
@@ -55,41 +56,18 @@ from assay.features.storage.sections import Changes
 from assay.features.tables.freshness import PROMISE, Promise
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing, TableState
-from assay.features.tables.run_record import CheckResult
 from assay.features.tables.scan_in_order import scan_in_order
 from assay.features.tables.transaction import Transaction
 from assay.optional import installed
 from assay.row_source import RowSource
 from assay.settings import Settings
 
-VOLUME = "volume"
-QUARANTINED = "quarantined"
-RELEASES = "releases"
 _UNDECIDED = pl.DataFrame(schema=SCHEMA)
 
 
 def clean_step(source: Source) -> Step:
     """The step that fills `clean/<source>` and `quarantine/<source>` together."""
     info = contract_info(source.contract)
-    rules = contract_rules(source.contract)
-    severities = {rule.name: rule.severity for rule in rules}
-    if not source.reader.extracts:
-        severities |= {f"row.{defect}": Severity.QUARANTINE for defect in READER_DEFECTS}
-    checks = [
-        CheckSpec(name, source.clean, _described(name, severity, source), blocking=severity is Severity.BLOCK)
-        for name, severity in severities.items()
-    ]
-    if source.partitioning.is_partitioned:
-        usual = (
-            f"The batch has about as many rows as usual. Not evaluated before there are {MIN_HISTORY} earlier batches."
-        )
-        checks.append(CheckSpec(VOLUME, source.clean, usual))
-    checks.append(
-        CheckSpec(QUARANTINED, source.clean, _limits_in_words(source), blocking=info.quarantine.block is not None)
-    )
-    if source.reader.states:
-        checks.append(CheckSpec(CHANGES, source.clean, "How the state differs from that of the partition before."))
-    checks.append(CheckSpec(RELEASES, source.clean, "Every release of a quarantined row still fits."))
     return Step(
         outputs=(source.clean, source.quarantine, Kind.PROFILES.table(source.name)),
         prepare=lambda tx, env: prepare_batch(source, tx, env),
@@ -101,7 +79,7 @@ def clean_step(source: Source) -> Step:
         watched=_watched(source),
         partitioning=source.partitioning,
         batches=None if source.partitioning.is_partitioned else lambda env: batches_of(source.raw, env),
-        checks=tuple(checks),
+        checks=batch_check_specs(source),
         kinds=("polars", "pandera"),
         owner=info.owner or "",
         description=f"Rows of {source.raw} that meet contract {info.name} v{info.version}.",
@@ -147,46 +125,6 @@ def _until_exceptions_end(batch: "Batch") -> Trust:
 
 def _midnight_after(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC) + timedelta(days=1)
-
-
-def _limits_in_words(source: Source) -> str:
-    limits = contract_info(source.contract).quarantine
-    warns = f"more than {limits.warn:.0%} of a batch warns" if limits.warn is not None else ""
-    stops = f"more than {limits.block:.0%} (from {limits.rows} rows on) stops it" if limits.block is not None else ""
-    said = "; ".join(text for text in (warns, stops) if text) or "there is no limit"
-    return f"Few of a batch's rows go to {source.quarantine}: {said}."
-
-
-# What a rule of this kind says of its column; others are named only.
-_SAYS = {
-    "dtype": "can be read as the type of the contract",
-    "not_null": "is there",
-    "not_nan": "is a number",
-    "unique": "occurs once",
-    "exists": "is known in the table it refers to",
-    "isin": "is one of the agreed values",
-    "matches": "has the agreed form",
-    "not_empty": "is not blank",
-    "no_email": "holds no e-mail address",
-    "no_card_number": "holds no payment-card number",
-    "canonical_unique": "is not another spelling of a known one",
-    "unparsable": "could be read",
-    "encoding": "is valid UTF-8",
-}
-
-
-def _described(name: str, severity: Severity, source: Source) -> str:
-    """A check, for a person in the UI: what it demands, of which contract, and what happens to a row that breaks it."""
-    subject, _, kind = name.rpartition(".")
-    what = f"{subject} {_SAYS[kind]}" if kind in _SAYS else f"rule {name} holds"
-    then = {
-        Severity.INFO: "a row that breaks it is counted",
-        Severity.WARN: "a row that breaks it is counted and marks the check",
-        Severity.QUARANTINE: f"a row that breaks it goes to {source.quarantine}",
-        Severity.BLOCK: f"a row that breaks it goes to {source.quarantine}, and too many stop the batch",
-    }
-    info = contract_info(source.contract)
-    return f"{what} (contract {info.name} v{info.version}); {then[severity]}."
 
 
 def batches_of(table: str, env: Resources) -> list[str]:
@@ -349,15 +287,15 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         again = f"`assay materialize {source.clean} --partition {key} --force` judges the rows again"
         tx.check(
             *(
-                _as_check(source, result, report.rows_in, stops=stops, absent=absent, again=again)
+                rule_check(source, result, report.rows_in, stops=stops, absent=absent, again=again)
                 for result in report.rules
             )
         )
         if source.partitioning.is_partitioned:
-            tx.check(_volume_check(source, tx, report.rows_in))
-        tx.check(_quarantined_check(source, report, too_many, stops=stops, absent=absent))
+            tx.check(volume_check(source, tx, report.rows_in))
+        tx.check(quarantined_check(source, report, too_many, stops=stops, absent=absent))
         if not batch.decisions.is_empty():
-            tx.check(_releases_check(source, settled))
+            tx.check(releases_check(source, settled))
         tx.audit()
         tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
         if source.reader.compares:
@@ -417,90 +355,6 @@ def _counts(report: Report, settled: DecidedBatch) -> dict[str, int]:
         "rows_released": settled.counts.get(RELEASED, 0),
         "rows_rejected": settled.counts.get(REJECTED, 0),
     }
-
-
-def _releases_check(source: Source, settled: DecidedBatch) -> CheckResult:
-    released, void = settled.counts.get(RELEASED, 0), settled.void
-    message = f"{void} releases of rows do not fit any more: see assay quarantine show {source.name}." if void else ""
-    return CheckResult(
-        RELEASES, source.clean, not void, "warn", evaluated=released + void, invalid=void, message=message
-    )
-
-
-def _quarantined_check(
-    source: Source, report: Report, result: RuleResult, *, stops: bool, absent: Mapping[str, str]
-) -> CheckResult:
-    """Of what stays there: a row that was released does not count. `stops`: nothing of the batch is published. `absent`: by
-    rule, why what it looks up is not there."""
-    message = ""
-    if result.invalid:
-        worst = max(report.rules, key=lambda rule: rule.invalid if rule.severity.removes_row else 0)
-        message = f"{result.invalid} of {result.evaluated} rows broke a rule, {worst.invalid} of them {worst.name}"
-        if result.status == "blocked" and worst.name in absent:
-            message += f": {absent[worst.name]}. The batch is run again when that is there."
-        elif result.status == "blocked":
-            message += ": so many that the delivery or the rule is wrong. Correct it, or allow it: Config.quarantine."
-        else:
-            message += "." if stops else f": see {source.quarantine}."
-        message = f"{message} {worst.note}".strip()
-    return CheckResult(
-        QUARANTINED,
-        source.clean,
-        passed=result.status == "passed",
-        severity="block" if result.status == "blocked" else "warn",
-        evaluated=result.evaluated,
-        invalid=result.invalid,
-        message=message,
-    )
-
-
-def _as_check(
-    source: Source, result: RuleResult, rows: int, *, stops: bool, absent: Mapping[str, str], again: str
-) -> CheckResult:
-    """A rule's verdict about a batch of so many rows. `stops`: something stops the batch, so that nothing is in quarantine.
-    `absent`: by rule, why what it looks up is not there, and what to do `again` when it is."""
-    blocked = result.status == "blocked"
-    limit = contract_info(source.contract).quarantine.rules.get(result.name)
-    unusual = limit is not None and result.share > limit
-    message = ""
-    if result.invalid:
-        whole = result.column is None and result.evaluated == 1 != rows  # a rule about the batch: no row leaves
-        what = "The batch" if whole else f"{result.invalid} of {result.evaluated} rows"
-        kept = result.severity.removes_row and not (whole or stops)
-        message = f"{what} broke {result.name}{f': see {source.quarantine}' if kept else ''}. {result.note}".strip()
-        if result.name in absent:
-            message += f" {absent[result.name]}. When that is there, {again if kept else 'the batch is run again'}."
-    if result.unknown:
-        message = f"{message} For {result.unknown} it could not be evaluated.".strip()
-    return CheckResult(
-        name=result.name,
-        table=source.clean,
-        passed=result.status == "passed",
-        severity="block" if blocked else ("warn" if result.severity == "block" or unusual else str(result.severity)),
-        column=result.column,
-        evaluated=result.evaluated,
-        invalid=result.invalid,
-        unknown=result.unknown,
-        message=message,
-    )
-
-
-def _volume_check(source: Source, tx: Transaction, rows: int) -> CheckResult:
-    """Compares with the batches before; those after are no history."""
-    batch = tx.work.partition or ""
-    raw = tx.state(source.raw)
-    history = raw.index.rows_written(raw.version, before=batch)
-    result = volume(rows, history, ratio=source.expected_ratio)
-    usual = f"not judged yet: {result.note}" if result.unknown else f"{median(history):.0f} is usual"
-    return CheckResult(
-        VOLUME,
-        source.clean,
-        passed=not result.invalid,
-        severity="warn",
-        evaluated=0 if result.unknown else rows,
-        unknown=result.unknown,
-        message=f"{rows} rows; {usual}.",
-    )
 
 
 def _own_columns(

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.steps.callable_digest import callable_digest
+from assay.assets.callable_digest import callable_digest
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.column_notes import MODEL_NOTES
 from assay.assets.steps.embeddings import Embedding

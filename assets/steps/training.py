@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.steps.callable_digest import callable_digest
+from assay.assets.callable_digest import callable_digest
 from assay.assets.steps.embeddings import Embedding, embedding_identity, embedding_keys
 from assay.assets.steps.hold import hold_of
 from assay.assets.steps.step import NotReady, Resources, Step, available, require

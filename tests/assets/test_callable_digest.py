@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from assay.assets.steps.callable_digest import callable_digest
+from assay.assets.callable_digest import callable_digest
 
 MODULE = '''
 """A model's functions."""
@@ -84,7 +84,9 @@ def test_comments_blank_lines_and_the_order_of_sets_do_not(digest: Callable[...,
 
 def test_it_is_the_same_in_every_process(digest: Callable[..., str], tmp_path: Path) -> None:
     here = digest()
-    code = "from codeof_pack.fit import fit\nfrom assay.assets.steps.callable_digest import callable_digest as d\nprint(d(fit))"
+    code = (
+        "from codeof_pack.fit import fit\nfrom assay.assets.callable_digest import callable_digest as d\nprint(d(fit))"
+    )
     for seed in ("1", "2"):
         environment = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}", "PYTHONHASHSEED": seed}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
