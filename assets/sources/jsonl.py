@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import polars as pl
 
+from assay.assets.sources.column_names import unusable
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.line_blocks import LineBlocks
 from assay.assets.sources.text import (
@@ -160,12 +161,12 @@ def _column(places: list[int], texts: list[str], rows: int) -> pl.Series:
 
 
 def _object(line: str) -> dict[str, object] | None:
-    """The named values of a line, or None if it is not one JSON object with distinct, non-blank names."""
+    """The named values of a line, or None if it is not one JSON object with distinct names that a table can hold."""
     try:
         value = json.loads(
             line, parse_int=_Number, parse_float=_Number, parse_constant=_refuse_constant, object_pairs_hook=_distinct
         )
-        if not isinstance(value, dict) or not all(map(str.strip, value)):
+        if not isinstance(value, dict) or not all(map(str.strip, value)) or any(map(unusable, value)):
             return None
         if "\\u" in line:
             # An escaped half of a surrogate pair is legal JSON syntax, but no text.

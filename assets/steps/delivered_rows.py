@@ -10,6 +10,7 @@ from datetime import datetime
 
 import polars as pl
 
+from assay.assets.sources.column_names import first_unusable
 from assay.assets.sources.csv_dialect import dialect_seen
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.file_hashes import FileHashes
@@ -149,6 +150,7 @@ class DeliveredRows:
         rows, columns = 0, None
         try:
             for frame in self.source.reader.blocks(delivery):
+                _require_names(frame, delivery)
                 agreed = frame
                 if not self.source.reader.extracts:
                     agreed = _as_agreed(self.source, delivery, _numbered(_apart(frame, delivery), rows))
@@ -175,6 +177,14 @@ class DeliveredRows:
                 f"was read by {type(self.source.reader).__name__} without giving any frame",
                 "have the reader's `blocks` give at least one, which may be empty",
             )
+
+
+def _require_names(frame: pl.DataFrame, delivery: Delivery) -> None:
+    """Raise DeliveryError for a column that no table can hold. Its name may be anything, so its position is told."""
+    if (found := first_unusable(frame.schema.items())) is not None:
+        position, why = found
+        action = f"have it renamed: {delivery.how_to_correct}"
+        raise DeliveryError(delivery.path, f"this column {why}", action, column=f"#{position}")
 
 
 def _apart(frame: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:
