@@ -45,8 +45,8 @@ class Files(SourceReader):
     in a daily source. One partition is one batch: it is read whole, or refused whole.
 
     Suffixes are those of a reader, also with `.gz` or `.zst` after them, or `.zip`, and their case does not matter. What matches
-    the pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is
-    not with commas and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `excel` where the rows stand in
+    the pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it
+    is not with commas and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `excel` where the rows stand in
     Excel workbooks: `excel=Excel(sheet="Orders", header_row=3)`; `limits` what a file may be at most. `first_day` is the old way
     to say `partitioning=Partitioning.daily(…)` of the source.
 
