@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from assay.assets.sources.column_names import unusable
 from assay.assets.sources.csv_dialect import dialect_seen
 from assay.assets.sources.deliveries import DeliveryError
 from assay.assets.sources.text import ENCODING, UNPARSABLE, UTF8, frame_of, lines_of, undecodable
+from assay.features.storage.column_names import unusable
 from assay.own_columns import delivered_names
 
 Fields = list[str | None]

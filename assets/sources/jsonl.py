@@ -7,7 +7,6 @@ from typing import NoReturn
 
 import polars as pl
 
-from assay.assets.sources.column_names import unusable
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.line_blocks import LineBlocks
 from assay.assets.sources.text import (
@@ -19,6 +18,7 @@ from assay.assets.sources.text import (
     refuse_undecodable,
     undecodable,
 )
+from assay.features.storage.column_names import unusable
 from assay.own_columns import delivered_names
 
 BLOCK = 1 << 22

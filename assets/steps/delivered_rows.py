@@ -10,7 +10,6 @@ from datetime import datetime
 
 import polars as pl
 
-from assay.assets.sources.column_names import first_unusable
 from assay.assets.sources.csv_dialect import dialect_seen
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.file_hashes import FileHashes
@@ -23,6 +22,7 @@ from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
 from assay.errors import AssayError, refuse_case_twins
+from assay.features.storage.column_names import first_unusable
 from assay.own_columns import OWN_COLUMNS, SEEN_AT, delivered_name, is_link
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at

@@ -5,10 +5,10 @@ import json
 import polars as pl
 import pytest
 
-from assay.assets.sources.column_names import first_unusable, unusable
 from assay.assets.sources.csv import read_csv
 from assay.assets.sources.deliveries import DeliveryError
 from assay.assets.sources.jsonl import read_jsonl
+from assay.features.storage.column_names import first_unusable, unusable
 
 UNUSABLE = ["a\0b", "\0", "*", "^.*$", "^order_id$"]
 OTHERS = ["a,b;c", "a/b=c%.`{}", "..", "%00", "a\nb", "\x1b[31m", "\x7f", "^a", "a$", "a*", "$1", "\u202ex", "'\"#?:"]
