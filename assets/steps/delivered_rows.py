@@ -152,8 +152,10 @@ class DeliveredRows:
             for frame in self.source.reader.blocks(delivery):
                 _require_names(frame, delivery)
                 agreed = frame
+                if self.source.reader.single_records:
+                    agreed = _completed(agreed, self.source)
                 if not self.source.reader.extracts:
-                    agreed = _as_agreed(self.source, delivery, _numbered(_apart(frame, delivery), rows))
+                    agreed = _as_agreed(self.source, delivery, _numbered(_apart(agreed, delivery), rows))
                 if columns is not None and agreed.schema != columns:
                     raise DeliveryError(
                         delivery.path,
@@ -185,6 +187,16 @@ def _require_names(frame: pl.DataFrame, delivery: Delivery) -> None:
         position, why = found
         action = f"have it renamed: {delivery.how_to_correct}"
         raise DeliveryError(delivery.path, f"this column {why}", action, column=f"#{position}")
+
+
+def _completed(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """The frame with the contract's columns that it lacks, without values."""
+    missing = [
+        column.name
+        for column in compiled(source.contract).columns
+        if not {column.name, *column.options.was} & set(frame.columns)
+    ]
+    return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
 
 
 def _apart(frame: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """Names of columns that no table can hold, whoever gives them."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import polars as pl
 
@@ -28,5 +29,5 @@ def _has_nul(dtype: pl.DataType) -> bool:
     return isinstance(dtype, pl.List | pl.Array) and _has_nul(_instance(dtype.inner))
 
 
-def _instance(dtype: "pl.DataType | type[pl.DataType]") -> pl.DataType:
+def _instance(dtype: Any) -> pl.DataType:
     return dtype() if isinstance(dtype, type) else dtype
