@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from assay.assets.extracted.dlt_reader import Dlt
     from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
+    from assay.assets.sources.excel.declared import Excel
     from assay.assets.sources.files import Files
     from assay.assets.sources.limits import Limits
     from assay.assets.sources.source import Source
@@ -49,6 +50,7 @@ __all__ = [
     "Dlt",
     "Embedding",
     "Entity",
+    "Excel",
     "Feature",
     "FeatureView",
     "Field",
@@ -92,6 +94,7 @@ _HOMES = {
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
     "Csv": "assay.assets.sources.csv_dialect",
+    "Excel": "assay.assets.sources.excel.declared",
     "Limits": "assay.assets.sources.limits",
     "Files": "assay.assets.sources.files",
     "Model": "assay.assets.steps.models",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from assay.assets.pushed.pushed import Pushed
     from assay.assets.sources.csv_dialect import Csv
     from assay.assets.sources.deliveries import Delivery, DeliveryError
+    from assay.assets.sources.excel.declared import Excel
     from assay.assets.sources.files import Files
     from assay.assets.sources.limits import Limits
     from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
@@ -32,6 +33,7 @@ __all__ = [
     "DeliveryError",
     "Dlt",
     "Embedding",
+    "Excel",
     "Files",
     "Ingested",
     "Limits",
@@ -68,6 +70,7 @@ _HOMES = {
     "Dlt": "assay.assets.extracted.dlt_reader",
     "Embedding": "assay.assets.steps.embeddings",
     "Csv": "assay.assets.sources.csv_dialect",
+    "Excel": "assay.assets.sources.excel.declared",
     "Limits": "assay.assets.sources.limits",
     "Files": "assay.assets.sources.files",
     "Ingested": "assay.assets.ingestion",

@@ -1,35 +1,51 @@
 """Which reader a delivered file gets: its suffix says. A compressed one is read as what it was made from."""
 
 import tempfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from assay.assets.sources.csv import SMALL, csv_blocks, read_csv
 from assay.assets.sources.csv_dialect import USUAL, Csv
-from assay.assets.sources.deliveries import PIECE, Delivery, DeliveryError
-from assay.assets.sources.file_names import COMPRESSED, suffix_of
+from assay.assets.sources.deliveries import Delivery, DeliveryError
+from assay.assets.sources.excel.declared import USUAL_EXCEL, Excel
+from assay.assets.sources.excel.excel_blocks import excel_blocks
+from assay.assets.sources.file_names import COMPRESSED, suffix_of, uncompressed
 from assay.assets.sources.jsonl import jsonl_blocks
 from assay.assets.sources.limits import SMALL as SMALL_CONTENT
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
+from assay.assets.sources.packed import unpacked
 from assay.assets.sources.parquet import parquet_blocks
 from assay.assets.sources.text import UTF8
 from assay.assets.sources.zipped import zip_blocks
 from assay.own_columns import is_link
 
-_GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's header
-_CSV, _JSON, _PARQUET = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".parquet",)
+_CSV, _JSON, _PARQUET, _EXCEL = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".parquet",), (".xlsx", ".xlsm")
 _ZIP = ".zip"  # of files of the other kinds
 #: The suffixes of files that are read.
-SUFFIXES = (*_CSV, *_JSON, *_PARQUET, _ZIP)
-_KINDS = f"deliver one of {', '.join(SUFFIXES)}, or one of them with {COMPRESSED}"
+SUFFIXES = (*_CSV, *_JSON, *_PARQUET, *_EXCEL, _ZIP)
+_KINDS = f"deliver one of {', '.join(SUFFIXES)}, or one of them with {' or '.join(COMPRESSED)}"
 Pieces = Callable[[], Iterable[bytes]]
 
 
-def read_delivery(delivery: Delivery, content: bytes, csv: Csv = USUAL, limits: Limits = USUAL_LIMITS) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _As:
+    """How files are read: as their source declares."""
+
+    csv: Csv
+    limits: Limits
+    excel: Excel
+
+
+def read_delivery(
+    delivery: Delivery,
+    content: bytes,
+    csv: Csv = USUAL,
+    limits: Limits = USUAL_LIMITS,
+    excel: Excel = USUAL_EXCEL,
+) -> pl.DataFrame:
     """Every record of one file: the columns as delivered, then `_row_number`, `_defect` and `_line`.
 
     `_row_number` counts records from 1; `_defect` is null, "unparsable" or "encoding"; `_line` is the text of a defective
@@ -40,44 +56,47 @@ def read_delivery(delivery: Delivery, content: bytes, csv: Csv = USUAL, limits: 
         content: Its bytes.
         csv: How it is written if it is CSV.
         limits: What it may be at most.
+        excel: Where its rows stand if it is an Excel workbook.
     """
-    frames = list(_blocks(delivery, lambda: [content], csv, limits))
+    frames = list(_blocks(delivery, lambda: [content], _As(csv, limits, excel)))
     # Column by column: the parts of one are freed before the next one is put together.
     columns = [pl.concat([frame.drop_in_place(name) for frame in frames]).rechunk() for name in frames[0].columns]
     return pl.DataFrame(columns)
 
 
-def delivery_blocks(delivery: Delivery, csv: Csv = USUAL, limits: Limits = USUAL_LIMITS) -> Iterator[pl.DataFrame]:
+def delivery_blocks(
+    delivery: Delivery, csv: Csv = USUAL, limits: Limits = USUAL_LIMITS, excel: Excel = USUAL_EXCEL
+) -> Iterator[pl.DataFrame]:
     """What `read_delivery` gives of a file, frame by frame, so that memory holds one of them at a time."""
-    return _blocks(delivery, delivery.pieces, csv, limits)
+    return _blocks(delivery, delivery.pieces, _As(csv, limits, excel))
 
 
-def _blocks(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iterator[pl.DataFrame]:
+def _blocks(delivery: Delivery, whole: Pieces, how: _As) -> Iterator[pl.DataFrame]:
     kind = suffix_of(delivery.path)
-    plain = kind.removesuffix(COMPRESSED)
+    plain = uncompressed(kind)
     if plain not in SUFFIXES:
         raise DeliveryError(delivery.path, "is of a kind that no reader knows", _KINDS)
-    is_packed = kind.endswith(COMPRESSED)
+    is_packed = plain != kind
     if plain == _ZIP:
         if is_packed:
             raise DeliveryError(delivery.path, "is a compressed zip file", "ask the upstream to send it as .zip")
-        yield from _zipped(delivery, whole, csv, limits)
+        yield from _zipped(delivery, whole, how)
         return
     blank = False
 
     def pieces() -> Iterator[bytes]:
         nonlocal blank
         only_space, given = True, whole()
-        given = _unpacked(delivery, given, limits) if is_packed else given
-        for piece in _as_usual(delivery, csv, given) if plain in _CSV and csv != USUAL else given:
+        given = unpacked(delivery, given, how.limits) if is_packed else given
+        for piece in _as_usual(delivery, how.csv, given) if plain in _CSV and how.csv != USUAL else given:
             only_space = only_space and not piece.strip()
             yield piece
         blank = only_space  # now that all of it could be read
 
     rows = 0
     try:
-        for frame in _read(delivery, plain, pieces, csv, limits, in_place=not is_packed):
-            limits.require_columns(delivery.path, sum(not is_link(name) for name in frame.columns))
+        for frame in _read(delivery, plain, pieces, how, in_place=not is_packed):
+            how.limits.require_columns(delivery.path, sum(not is_link(name) for name in frame.columns))
             rows += frame.height
             yield frame
             del frame
@@ -89,52 +108,57 @@ def _blocks(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iter
         raise _empty(delivery)
 
 
-def _read(
-    delivery: Delivery, plain: str, pieces: Pieces, csv: Csv, limits: Limits, *, in_place: bool
-) -> Iterator[pl.DataFrame]:
+def _read(delivery: Delivery, plain: str, pieces: Pieces, how: _As, *, in_place: bool) -> Iterator[pl.DataFrame]:
+    path, csv, limits = delivery.path, how.csv, how.limits
     if plain in _JSON:
-        yield from jsonl_blocks(delivery.path, pieces, limits)
+        yield from jsonl_blocks(path, pieces, limits)
     elif plain in _PARQUET:
-        yield from _parquet(delivery, pieces, limits, in_place=in_place)
+        yield from _at_rest(delivery, pieces, lambda file: parquet_blocks(path, file, limits), in_place=in_place)
+    elif plain in _EXCEL:
+        yield from _at_rest(
+            delivery, pieces, lambda file: excel_blocks(path, file, how.excel, limits), in_place=in_place
+        )
     elif delivery.size <= SMALL and in_place:
-        yield csv.restored(read_csv(delivery.path, b"".join(pieces()), _encoding(csv)))
+        yield csv.restored(read_csv(path, b"".join(pieces()), _encoding(csv)))
     else:
-        for frame in csv_blocks(delivery.path, pieces(), encoding=_encoding(csv), limits=limits):
+        for frame in csv_blocks(path, pieces(), encoding=_encoding(csv), limits=limits):
             yield csv.restored(frame)
             del frame
 
 
-def _zipped(delivery: Delivery, whole: Pieces, csv: Csv, limits: Limits) -> Iterator[pl.DataFrame]:
+def _zipped(delivery: Delivery, whole: Pieces, how: _As) -> Iterator[pl.DataFrame]:
     """A large file is read where it lies, and is what was scanned also after it was read."""
 
     def read(path: str, size: int, pieces: Pieces) -> Iterator[pl.DataFrame]:
         if suffix_of(path) == _ZIP:
             raise DeliveryError(path, "is a zip file in another", "ask the upstream to send its files")
-        return _blocks(replace(delivery, path=path, size=size, file=None), pieces, csv, limits)
+        return _blocks(replace(delivery, path=path, size=size, file=None), pieces, how)
 
     if delivery.file is None or delivery.size <= SMALL_CONTENT:
-        yield from zip_blocks(delivery.path, b"".join(whole()), limits, read)
+        yield from zip_blocks(delivery.path, b"".join(whole()), how.limits, read)
         return
-    yield from zip_blocks(delivery.path, delivery.file, limits, read)
+    yield from zip_blocks(delivery.path, delivery.file, how.limits, read)
     for _ in whole():
         pass
 
 
-def _parquet(delivery: Delivery, pieces: Pieces, limits: Limits, *, in_place: bool) -> Iterator[pl.DataFrame]:
+def _at_rest(
+    delivery: Delivery, pieces: Pieces, read: Callable[[bytes | Path], Iterator[pl.DataFrame]], *, in_place: bool
+) -> Iterator[pl.DataFrame]:
     """A large file is read where it lies, or where it was unpacked to: what is read of it is in its middle."""
     if delivery.size <= SMALL_CONTENT and (in_place or delivery.file is None):
-        yield from parquet_blocks(delivery.path, b"".join(pieces()), limits)
+        yield from read(b"".join(pieces()))
         return
     if in_place and delivery.file is not None:
-        yield from parquet_blocks(delivery.path, delivery.file, limits)
+        yield from read(delivery.file)
         for _ in pieces():  # it is what was scanned, also after it was read
             pass
         return
-    with tempfile.NamedTemporaryFile(suffix=".parquet") as unpacked:
+    with tempfile.NamedTemporaryFile() as file:
         for piece in pieces():
-            unpacked.write(piece)
-        unpacked.flush()
-        yield from parquet_blocks(delivery.path, Path(unpacked.name), limits)
+            file.write(piece)
+        file.flush()
+        yield from read(Path(file.name))
 
 
 def _encoding(csv: Csv) -> str:
@@ -150,33 +174,6 @@ def _as_usual(delivery: Delivery, csv: Csv, pieces: Iterable[bytes]) -> Iterator
         raise DeliveryError(
             delivery.path, problem, "declare another encoding, or ask the upstream to re-send it"
         ) from None
-
-
-def _unpacked(delivery: Delivery, pieces: Iterable[bytes], limits: Limits) -> Iterator[bytes]:
-    """The bytes that a compressed file was made from, in pieces. Raises DeliveryError for one that is damaged, is cut off, or is
-    so much larger than its file that no upstream would have made it."""
-    limit, given = limits.content(delivery.size), 0
-    unpacking = zlib.decompressobj(wbits=_GZIP)
-    try:
-        for piece in pieces:
-            while piece:
-                if unpacking.eof:  # several parts in one file, one after the other, or zeros that fill it up
-                    piece = piece.lstrip(b"\0")
-                    if not piece:
-                        break
-                    unpacking = zlib.decompressobj(wbits=_GZIP)
-                part = unpacking.decompress(piece, PIECE)
-                given += len(part)
-                if given > limit:
-                    problem = f"is compressed to less than a {limits.times}th of its content, as no usual file is"
-                    raise DeliveryError(delivery.path, problem, "ask the upstream to send it uncompressed")
-                if part:
-                    yield part
-                piece = unpacking.unconsumed_tail or unpacking.unused_data
-    except zlib.error:
-        raise DeliveryError(delivery.path, "is not gzip, or is damaged", delivery.how_to_correct) from None
-    if not unpacking.eof:
-        raise DeliveryError(delivery.path, "ends in the middle of its compressed content", delivery.how_to_correct)
 
 
 def _empty(delivery: Delivery) -> DeliveryError:

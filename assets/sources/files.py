@@ -10,7 +10,8 @@ import polars as pl
 from assay.assets.sources.csv_dialect import USUAL, Csv
 from assay.assets.sources.deliveries import Delivery, FolderError
 from assay.assets.sources.dispatch import SUFFIXES, delivery_blocks, read_delivery
-from assay.assets.sources.file_names import COMPRESSED
+from assay.assets.sources.excel.declared import USUAL_EXCEL, Excel
+from assay.assets.sources.file_names import uncompressed
 from assay.assets.sources.landing.leftovers import (
     Leftover,
     described,
@@ -43,10 +44,11 @@ class Files(SourceReader):
     themselves: `{day:%Y/%m/%d}`, `{week:%G-W%V}`. A file of a shorter time belongs to the partition that it is in: `{hour}`
     in a daily source. One partition is one batch: it is read whole, or refused whole.
 
-    Suffixes are those of a reader, also with `.gz` after them, or `.zip`, and their case does not matter. What matches the
-    pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is
-    not with commas and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `limits` what a file may be at most. `first_day`
-    is the old way to say `partitioning=Partitioning.daily(…)` of the source.
+    Suffixes are those of a reader, also with `.gz` or `.zst` after them, or `.zip`, and their case does not matter. What matches
+    the pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it
+    is not with commas and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `excel` where the rows stand in
+    Excel workbooks: `excel=Excel(sheet="Orders", header_row=3)`; `limits` what a file may be at most. `first_day` is the old way
+    to say `partitioning=Partitioning.daily(…)` of the source.
 
     With `mode="snapshot"` the files of a partition have the whole state as of its end, such as all customers: a key occurs in
     each state that it is in, and what the newest one does not have is deleted.
@@ -60,6 +62,7 @@ class Files(SourceReader):
     limits: Limits = field(
         default=USUAL_LIMITS, repr=False, kw_only=True
     )  # decides nothing about the rows that are there
+    excel: Excel = field(default=USUAL_EXCEL, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         require_pattern(self.pattern)
@@ -68,7 +71,7 @@ class Files(SourceReader):
                 f"Files({self.pattern!r}): there is no mode {self.mode!r}. The modes are: append, snapshot."
             )
         for suffix in self.suffixes:
-            if suffix.lower().removesuffix(COMPRESSED) not in SUFFIXES:
+            if uncompressed(suffix.lower()) not in SUFFIXES:
                 raise AssayError(f"Files({self.pattern!r}): nothing reads {suffix!r}; there are {', '.join(SUFFIXES)}.")
 
     @property
@@ -85,6 +88,7 @@ class Files(SourceReader):
         if partitioning.kind == "daily" and partitioning.time_zone == "UTC" and partitioning.end is None:
             how = f"first_day={date.fromisoformat(partitioning.start)!r}"
         how += f", csv={self.csv!r}" if self.csv != USUAL else ""
+        how += f", excel={self.excel!r}" if self.excel != USUAL_EXCEL else ""
         how += f", mode={self.mode!r}" if self.states else ""
         return f"Files(pattern={self.pattern!r}, suffixes={self.suffixes!r}, {how})"
 
@@ -133,7 +137,7 @@ class Files(SourceReader):
         return files
 
     def read(self, delivery: Delivery) -> pl.DataFrame:
-        return read_delivery(delivery, delivery.content(), self.csv, self.limits)
+        return read_delivery(delivery, delivery.content(), self.csv, self.limits, self.excel)
 
     def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
-        return delivery_blocks(delivery, self.csv, self.limits)
+        return delivery_blocks(delivery, self.csv, self.limits, self.excel)

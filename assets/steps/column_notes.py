@@ -54,7 +54,7 @@ _LINKS = {
     SEEN_AT: "When the look at the table began that saw it (UTC).",
     "_defect": "What is wrong with a record that could not be read.",
     "_line": "Such a record as it was delivered.",
-    "_json": "The columns of which the record has a JSON value that is no text: a number, true, false, an array or an object.",
+    "_json": "The columns of which the record has a value that is no text: in JSON or Excel a number, a date, true, an object, …",
     "_rules": "The rules that the row broke.",
     "_duplicate_of": "In which other partition the row is that has the key, by which rule, and which row stays.",
     "_contract": "Version of the contract that said so.",

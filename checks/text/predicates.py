@@ -5,13 +5,15 @@ Each predicate is true for a valid value and null for null.
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 
 import polars as pl
 
 EMAIL = r"[\w.%+\-]+@[\w\-]+(?:\.[\w\-]+)*\.\p{L}{2,}"
 #: Digit groups joined by one space, no-break space or dash; 13 digits is the shortest card number.
 _CARD_SHAPE = r"[0-9](?:[ \u00a0\-‐-―]?[0-9]){12,}"
-_CARD_RUN = re.compile(_CARD_SHAPE)
+_CARD_RUN = re.compile(f"{_CARD_SHAPE}+")  # never given back: the text may be long
+_DIGITS = re.compile(r"[0-9]+")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 CARD_DIGITS = range(13, 20)
 
@@ -60,17 +62,29 @@ def card_spans(text: str) -> list[tuple[int, int]]:
 
 def _cards_in(run: str, offset: int) -> Iterator[tuple[int, int]]:
     # A stray number before the card ("call 2 4111 …") joins its run, so every sequence of whole groups is tried.
-    groups = [match.span() for match in re.finditer(r"[0-9]+", run)]
+    groups = [match.span() for match in _DIGITS.finditer(run)]
+    before = list(accumulate((end - start for start, end in groups), initial=0))  # digits, of each group
+    digits = _NOT_DIGITS.sub("", run)
+    sums = _luhn_sums(digits)
     first = 0
     while first < len(groups):
-        for last in range(len(groups) - 1, first - 1, -1):
-            start, end = groups[first][0], groups[last][1]
-            digits = _NOT_DIGITS.sub("", run[start:end])
-            if len(digits) in CARD_DIGITS and luhn(digits):
-                yield offset + start, offset + end
+        # A group has a digit at least, and longer sequences are no card.
+        for last in reversed(range(first, min(first + CARD_DIGITS[-1], len(groups)))):
+            start, end = before[first], before[last + 1]
+            if end - start in CARD_DIGITS and (sums[end % 2][end] - sums[end % 2][start]) % 10 == 0:
+                yield offset + groups[first][0], offset + groups[last][1]
                 first = last
                 break
         first += 1
+
+
+def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
+    """What the test adds up of the first digits, for numbers that end at an even place, and at an odd one."""
+    plain = [int(digit) for digit in digits]
+    doubled = [sum(divmod(2 * digit, 10)) for digit in plain]
+    even, odd = plain[:], plain[:]
+    even[::2], odd[1::2] = doubled[::2], doubled[1::2]
+    return list(accumulate(even, initial=0)), list(accumulate(odd, initial=0))
 
 
 def luhn(digits: str) -> bool:

@@ -1,26 +1,32 @@
 """Personal data out of what people look at: previews and log lines."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
 from assay.checks.contract.contract import Contract, compiled
-from assay.checks.text.predicates import EMAIL, card_spans
+from assay.checks.text.predicates import card_spans
 from assay.checks.validation.parse import held
 from assay.own_columns import is_link
 
 PREVIEW_ROWS = 10
 READER_COLUMNS = ("_defect", "_line")
 
-# \p{L} is polars' spelling; for Python every word character but digits and "_" is a letter.
-_EMAIL = re.compile(EMAIL.replace(r"\p{L}", r"[^\W\d_]"))
+# What `predicates.EMAIL` finds, in parts that are looked for from each "@": a search for the whole takes, of a long text without
+# one, time that grows with the square of its length. Of [^\W\d_], every character is a letter.
+_LOCAL = re.compile(r"[\w.%+\-]++")
+_DOMAIN = re.compile(r"[\w\-]++(?:\.[\w\-]++)*+")
+_TOP_LEVEL = re.compile(r"\.[^\W\d_]{2,}+")
 #: International (+…), with an area code in brackets, or 3-3-4. Bare digit runs are left alone: most of them are ids.
 _PHONE = re.compile(
     r"\+[0-9](?:[ ().\-/]{0,2}[0-9]){6,14}"
     r"|\([0-9]{2,5}\)[ \-]?[0-9]{3,4}[ \-]?[0-9]{3,4}"
     r"|(?<![0-9])[0-9]{3}[\-. ][0-9]{3}[\-. ][0-9]{4}(?![0-9])"
 )
+
+#: The most characters of a cell that are shown.
+SHOWN = 500
 
 _FAR = "‹outside of the years 1 to 9999›"
 
@@ -34,7 +40,8 @@ def mask(frame: pl.DataFrame, contract: type[Contract] | None) -> pl.DataFrame:
     """The rows with personal data masked; null stays null.
 
     Free text, the reader's raw line and columns that the contract does not know show only how long they are. Other text of
-    the contract is shown with e-mail addresses and card numbers redacted, since a broken row may hold them anywhere.
+    the contract is shown with e-mail addresses and card numbers redacted, since a broken row may hold them anywhere; a long
+    text is cut.
 
     Args:
         frame: Rows of a batch, clean or quarantined.
@@ -92,11 +99,37 @@ def _masked(value: pl.Expr, dtype: pl.DataType, pii: str | None) -> pl.Expr:
     if pii is not None:
         return pl.when(value.is_not_null()).then(pl.lit(f"‹{pii}›")).alias(value.meta.output_name())
     if dtype == pl.String:
-        return value.map_elements(_without_cards_and_emails, return_dtype=pl.String)
+        return value.map_elements(_shown, return_dtype=pl.String)
     return value
 
 
+def _shown(text: str) -> str:
+    """What people see of a text. It is cut last, so that no part of what is redacted is left over."""
+    redacted = _without_cards_and_emails(text)
+    return redacted if len(redacted) <= SHOWN else f"{redacted[:SHOWN]}…"
+
+
 def _without_cards_and_emails(text: str) -> str:
-    for start, end in reversed(card_spans(text)):
-        text = f"{text[:start]}‹card›{text[end:]}"
-    return _EMAIL.sub("‹email›", text)
+    without_cards = _replaced(text, card_spans(text), "‹card›")
+    return _replaced(without_cards, _email_spans(without_cards), "‹email›")
+
+
+def _replaced(text: str, spans: Iterable[tuple[int, int]], by: str) -> str:
+    parts, done = [], 0
+    for start, end in spans:
+        parts += text[done:start], by
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def _email_spans(text: str) -> Iterator[tuple[int, int]]:
+    done = 0  # where the address or "@" before ends
+    at = text.find("@")
+    while at >= 0:
+        local = _LOCAL.match(text[done:at][::-1])
+        domain = _DOMAIN.match(text, at + 1)
+        ends = [found.end() for found in _TOP_LEVEL.finditer(text, *domain.span())] if domain else []
+        if local and ends:
+            yield at - local.end(), ends[-1]
+        done = ends[-1] if local and ends else at + 1
+        at = text.find("@", done)

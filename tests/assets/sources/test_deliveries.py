@@ -152,4 +152,4 @@ def test_the_suffix_chooses_the_reader() -> None:
     assert read_delivery(_delivery("a.csv"), b"x\n1\n").columns == ["x", "_row_number", "_defect", "_line"]
     assert read_delivery(_delivery("a.ndjson"), b'{"x":1}')["x"].to_list() == ["1"]
     with pytest.raises(DeliveryError, match="no reader knows"):
-        read_delivery(_delivery("a.xlsx"), b"PK")
+        read_delivery(_delivery("a.xls"), b"PK")

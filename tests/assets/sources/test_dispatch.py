@@ -90,4 +90,4 @@ def test_files_of_any_case_are_taken_and_of_no_reader_refused(tmp_path: Path) ->
     taken = scan_partition(tmp_path, places_of("in/{day}/*", Partitioning.daily("2026-09-01")), "2026-09-01", (".csv",))
     assert [delivery.path.rpartition("/")[2] for delivery in taken] == ["A.CSV", "c.csv"]
     with pytest.raises(DeliveryError, match=r"no reader knows; deliver one of \.csv, .* with \.gz"):
-        read_delivery(delivered("a.xlsx", b"x"), b"x")
+        read_delivery(delivered("a.xls", b"x"), b"x")

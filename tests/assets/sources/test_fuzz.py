@@ -6,8 +6,10 @@ import random
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
+from xml.etree import ElementTree
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from assay.assets.sources.csv import csv_blocks
@@ -15,6 +17,7 @@ from assay.assets.sources.csv_records import read_records
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.dispatch import delivery_blocks
 from assay.assets.sources.jsonl import jsonl_blocks
+from tests.assets.sources.excel import books
 from tests.conftest import SOAK
 
 MUTATIONS = 2_000 if SOAK else 150
@@ -46,6 +49,28 @@ def parquet() -> bytes:
     return buffer.getvalue()
 
 
+def excel_sheet() -> bytes:
+    marker, others = books.text(MARKER), [books.other("b", 1), books.other("e", "#N/A")]
+    rows = [[books.number(at), marker, books.number(f"{at}.5", 2), *others] for at in range(ROWS)]
+    return books.sheet(books.header("id", "mail", "at", "paid", "broken"), *rows).encode()
+
+
+def in_workbook(content: bytes) -> bytes:
+    return books.book({"A": content})
+
+
+def out_of_workbook(content: bytes) -> bytes:
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        return archive.read("xl/worksheets/sheet1.xml")
+
+
+def excel_rows(content: bytes) -> int:
+    """The rows with any text, below the first."""
+    names = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    rows = ElementTree.fromstring(content).iter(f"{names}row")
+    return sum(any((one.text or "").strip() for kind in "vt" for one in row.iter(names + kind)) for row in rows) - 1
+
+
 def csv_records(content: bytes) -> int:
     return read_records("a.csv", content).height
 
@@ -64,6 +89,14 @@ def parquet_rows(content: bytes) -> int:
 
 def gz(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
+
+
+def zst(content: bytes) -> bytes:
+    return pa.Codec("zstd").compress(content, asbytes=True)
+
+
+def unzst(content: bytes) -> bytes:
+    return pa.input_stream(BytesIO(content), compression="zstd").read()
 
 
 def as_it_is(content: bytes) -> bytes:
@@ -91,6 +124,8 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], int], Whole, Whole]] = {
     "a.csv.gz": (csv(), csv_records, gz, gzip.decompress),
     "a.jsonl.gz": (json_lines(), lines, gz, gzip.decompress),
     "a.parquet.gz": (parquet(), parquet_rows, gz, gzip.decompress),
+    "a.csv.zst": (csv(), csv_records, zst, unzst),
+    "a.xlsx": (excel_sheet(), excel_rows, in_workbook, out_of_workbook),
     "a.zip": (csv(), csv_records, in_zip, out_of_zip),
 }
 

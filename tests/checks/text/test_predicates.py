@@ -1,5 +1,6 @@
 """Card numbers, e-mail addresses and canonical names."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import polars as pl
@@ -101,3 +102,27 @@ def test_different_names_stay_different() -> None:
     names = ["ACME", "ACME Ltd", "ACME Inc", "Acme 2 Ltd", "Limited Edition", "Edition"]
     assert pl.DataFrame({"n": names}).select(canonical(pl.col("n"))).to_series().n_unique() == len(names)
     assert pl.DataFrame({"n": ["...", "", None]}).select(canonical(pl.col("n"))).to_series().to_list() == [None] * 3
+
+
+@given(
+    st.lists(
+        st.sampled_from(["0", "1", "01", "4111", "378282246310005", "4111111111111111", " ", "-", "  "]), max_size=30
+    )
+)
+def test_every_sequence_of_whole_groups_is_tried(parts: list[str]) -> None:
+    """The longest card from the first group on, and so on after it."""
+    text, expected = "".join(parts), []
+    for run in re.finditer("[0-9](?:[ -]?[0-9])*", text):
+        groups = [(run.start() + group.start(), run.start() + group.end()) for group in re.finditer("[0-9]+", run[0])]
+        first = 0
+        while first < len(groups):
+            ends = [
+                last
+                for last in range(first, len(groups))
+                if 13 <= len(digits := re.sub("[ -]", "", text[groups[first][0] : groups[last][1]])) <= 19
+                and luhn(digits)
+            ]
+            if ends:
+                expected.append((groups[first][0], groups[ends[-1]][1]))
+            first = ends[-1] + 1 if ends else first + 1
+    assert card_spans(text) == expected

@@ -1,10 +1,15 @@
 """Masks show that a value is there, never what it is."""
 
+import re
+
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, Timestamp, mask, redact
+from assay.checks.text.predicates import EMAIL, card_spans
+from assay.checks.validation.masking import SHOWN
 
 
 class People(Contract):
@@ -86,3 +91,30 @@ def test_redact() -> None:
     assert redact(line) == "‹email› paid with ‹card›, phone ‹phone› or ‹phone› or ‹phone›"
     quiet = "2026-09-01 10:00:00 run 20260901 read tickets/2026-09-01/a.csv 12345 rows T0000123"
     assert redact(quiet) == quiet
+
+
+# -- long texts --------------------------------------------------------------------------------------------------------
+
+
+@given(st.text(st.sampled_from("ab1_é.@-% "), max_size=60))
+def test_the_addresses_are_those_of_the_rule_about_them(text: str) -> None:
+    of_rule = re.compile(EMAIL.replace(r"\p{L}", r"[^\W\d_]"))
+    assert redact(text) == of_rule.sub("‹email›", text)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("shape", ["a", "a.", "a-", "a@", "@", "@a", "a@a.", "1", "1 ", "11-", "x@y.zz ", "+1", "("])
+def test_work_grows_as_the_text_does(shape: str) -> None:
+    """With its square, these would take many minutes."""
+    text = shape * (600_000 // len(shape))
+    assert len(redact(text)) <= len(text) * 2
+    assert card_spans(text) == [] or shape == "1 " or shape == "11-"
+    assert len(mask(person(city=text), People)["city"].item()) == SHOWN + 1
+
+
+@given(st.integers(SHOWN - 40, SHOWN + 10), st.sampled_from([f"{CANARY}@example.org", "4111 1111 1111 1111"]))
+def test_a_long_text_is_cut_and_no_part_of_a_personal_value_is_left(before: int, personal: str) -> None:
+    (shown,) = mask(person(city=f"{'-' * before} {personal} {'-' * before}"), People)["city"]
+    assert len(shown) == SHOWN + 1
+    assert shown.endswith("…")
+    assert personal[:4] not in shown
