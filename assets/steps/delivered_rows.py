@@ -150,8 +150,10 @@ class DeliveredRows:
         try:
             for frame in self.source.reader.blocks(delivery):
                 agreed = frame
+                if self.source.reader.single_records:
+                    agreed = _completed(agreed, self.source)
                 if not self.source.reader.extracts:
-                    agreed = _as_agreed(self.source, delivery, _numbered(_apart(frame, delivery), rows))
+                    agreed = _as_agreed(self.source, delivery, _numbered(_apart(agreed, delivery), rows))
                 if columns is not None and agreed.schema != columns:
                     raise DeliveryError(
                         delivery.path,
@@ -175,6 +177,16 @@ class DeliveredRows:
                 f"was read by {type(self.source.reader).__name__} without giving any frame",
                 "have the reader's `blocks` give at least one, which may be empty",
             )
+
+
+def _completed(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """The frame with the contract's columns that it lacks, without values."""
+    missing = [
+        column.name
+        for column in compiled(source.contract).columns
+        if not {column.name, *column.options.was} & set(frame.columns)
+    ]
+    return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
 
 
 def _apart(frame: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:
