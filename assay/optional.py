@@ -13,6 +13,7 @@ EXTRAS = {
     "models": ("safetensors", "sklearn", "skops"),
     "onnx": ("onnxruntime",),
     "s3": ("pyarrow",),
+    "zst": ("pyarrow",),
     "spill": ("duckdb",),
     "dlt": ("dlt",),
     "formats": ("phonenumbers", "stdnum"),
@@ -31,16 +32,17 @@ def installed(module: str) -> bool:
         return False
 
 
-def require(module: str, purpose: str) -> None:
+def require(module: str, purpose: str, extra: str = "") -> None:
     """Refuse with the extra to install, instead of a ModuleNotFoundError from somewhere within.
 
     Args:
         module: The package that is needed, one of `EXTRAS`.
         purpose: What needs it, as the subject of a sentence: "Running the pipeline".
+        extra: Which one to name where more than one brings it.
 
     Raises:
         ExtraMissing: The package is not installed.
     """
     if not installed(module):
-        extra = next(name for name, modules in EXTRAS.items() if module in modules)
+        extra = extra or next(name for name, modules in EXTRAS.items() if module in modules)
         raise ExtraMissing(f"{purpose} needs {module}, which is not installed. Next: pip install 'assay[{extra}]'.")

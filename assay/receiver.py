@@ -12,7 +12,10 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from pydantic import SecretStr
 
 from assay.asgi import LOOPBACK, BodyLimits, OwnOrigin, refusal
 from assay.assets.declarations import declarations, sources
@@ -22,6 +25,7 @@ from assay.assets.pushed.inbox import Inbox, OtherContent, inbox_of
 from assay.assets.pushed.pushed import Pushed
 from assay.assets.pushed.records import DOCUMENT, LINES, UnusableBody, lines_of_body
 from assay.assets.sources.source import Source
+from assay.checks import contract_info
 from assay.errors import AssayError
 from assay.settings import Settings
 
@@ -55,17 +59,18 @@ def create_receiver(
     """
     settings = settings or Settings()
     pushed = pushed_sources(settings)
-    inbox = inbox_of(settings.home)
+    inbox, state = inbox_of(settings.home), _Cutting()
 
     async def push(request: Request) -> Response:
         return await _push(request, pushed, settings, inbox, now)
 
     async def health(_request: Request) -> Response:
-        return _answer(200, {"status": "ok", "waiting": sum(one.rows for one in inbox.waiting())})
+        waiting = sum(one.rows for one in inbox.waiting())
+        return _answer(503 if state.problem else 200, {"status": state.problem or "ok", "waiting": waiting})
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(_cut_for_ever(inbox, pushed, settings, now, note))
+        task = asyncio.create_task(_cut_for_ever(inbox, pushed, settings, now, note, state))
         try:
             yield
         finally:
@@ -102,9 +107,9 @@ async def _push(
 ) -> Response:
     source = pushed.get(request.path_params["source"])
     token = settings.push_tokens.get(source.name.lower()) if source else None
-    given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
     # Who has no token learns nothing of which sources there are.
-    if source is None or token is None or not hmac.compare_digest(given, token.get_secret_value().encode()):
+    if source is None or token is None or scheme.lower() != "bearer" or not _same(given, token):
         return refusal(401, "Send the token of the source: Authorization: Bearer …", **{"WWW-Authenticate": "Bearer"})
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= _LONGEST_KEY:
@@ -115,7 +120,8 @@ async def _push(
     at = now()
     try:
         partition = _partition(source, request.query_params.get("partition"), at)
-        lines = await asyncio.to_thread(lines_of_body, await request.body(), media)
+        declared = [column.name for column in contract_info(source.contract).columns]
+        lines = await asyncio.to_thread(lines_of_body, await request.body(), media, declared)
     except UnusableBody as problem:
         return refusal(400, str(problem))
     except AssayError as problem:
@@ -129,6 +135,10 @@ async def _push(
     except OSError:
         return refusal(503, "Nothing was kept: the disk cannot be written now. Send it again.", **{"Retry-After": "30"})
     return _answer(202, {"partition": receipt.partition, "rows": receipt.rows, "repeated": receipt.repeated})
+
+
+def _same(given: str, token: SecretStr) -> bool:
+    return hmac.compare_digest(given.strip().encode(), token.get_secret_value().encode())
 
 
 def _partition(source: Source, chosen: str | None, at: datetime) -> str:
@@ -153,19 +163,30 @@ async def _cut_for_ever(
     settings: Settings,
     now: Callable[[], datetime],
     note: Callable[[str], None],
+    state: "_Cutting",
 ) -> None:
-    problem = ""
     while True:
+        problem = ""
         try:
-            files = await asyncio.to_thread(cut_due, inbox, list(pushed.values()), settings.landing_path, now())
+            due = asyncio.to_thread(cut_due, inbox, list(pushed.values()), settings.landing_path, now())
+            files, problems = await due
             for file in files:
-                note(f"{file.relative_to(settings.landing_path)}: {file.stat().st_size:,} bytes")
-            problem = ""
-        except OSError as error:  # a full disk: it goes on when there is room
-            if str(error) != problem:
-                problem = str(error)
-                note(f"No file can be cut now, and nothing is lost: {problem}")
+                note(f"{file.relative_to(settings.landing_path)} was cut")
+            problem = f"{len(problems):,} files cannot be cut now ({problems[0]})" if problems else ""
+        except Exception as error:  # whatever it is, records come in and wait
+            own = isinstance(error, (AssayError, OSError))
+            problem = f"no file can be cut now ({error if own else type(error).__name__})"
+        if problem and problem != state.problem:
+            note(f"Nothing is lost, but {problem}")
+        state.problem = problem
         await asyncio.sleep(CUT_SECONDS)
+
+
+@dataclass(slots=True)
+class _Cutting:
+    """How cutting goes. `problem`: what keeps it from being done now; empty: nothing."""
+
+    problem: str = ""
 
 
 def _answer(status: int, content: Mapping[str, object]) -> Response:

@@ -12,7 +12,7 @@ from assay.assets.project import find_project, place_of
 from assay.assets.sources.csv_dialect import USUAL, Csv, dialect_seen
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.dispatch import SUFFIXES, read_delivery
-from assay.assets.sources.file_names import COMPRESSED, suffix_of
+from assay.assets.sources.file_names import suffix_of, uncompressed
 from assay.checks import Contract, contract_info
 from assay.checks.exchange.odcs_read import from_odcs
 from assay.errors import AssayError
@@ -82,7 +82,7 @@ def frame_at(place: str, csv: Csv = USUAL) -> pl.DataFrame:
 
 def is_file(place: str) -> bool:
     """Whether a place is a file that a reader takes, by its suffix; else it is a table."""
-    return suffix_of(place).removesuffix(COMPRESSED) in SUFFIXES
+    return uncompressed(suffix_of(place)) in SUFFIXES
 
 
 def _read(file: Path) -> str:

@@ -1,5 +1,6 @@
 """`Dlt`: a dlt resource, read incrementally. Each extraction that yields anything is the next batch."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,11 +46,11 @@ class Dlt(SourceReader):
             raise AssayError(f"Dlt({self.name!r}): give a dlt resource, or a function that gives one.")
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
-        state = ""
+        state = content = ""
         table = reading.table()
         if table is not None and (last := table.last_partition()):
             commit = table.writer_of(last)
-            state = str(commit.extra.get("resume", "")) if commit else ""
+            state, content = _resumed(commit.extra.get("resume") if commit else None)
         now = datetime.now(UTC)
         kept, file = extraction_for(
             reading.settings.home / "extracted" / reading.source,
@@ -57,18 +58,31 @@ class Dlt(SourceReader):
             state,
             now,
             self.every,
-            lambda unfinished: extract(self.name, self.resource, state, unfinished),
+            lambda unfinished: extract(self.name, self.resource, state, unfinished, now),
         )
-        if not kept.rows:
+        if not kept.rows or kept.content == content:  # what is read whole each time, and has not changed
             at = datetime.fromisoformat(kept.at)
             raise NothingDelivered(
                 f"{reading.source} had nothing new at {at:%H:%M} UTC, and is asked again at {at + self.every:%H:%M}."
             )
         path = f"{reading.source}/extract-{reading.partition}.jsonl"
-        return [Delivery(path, file, kept.sha256, kept.size, reading.partition, resume=kept.state)]
+        return [
+            Delivery(
+                path, file, kept.sha256, kept.size, reading.partition, resume=json.dumps([kept.state, kept.content])
+            )
+        ]
 
     def read(self, delivery: Delivery) -> pl.DataFrame:
         return read_delivery(delivery, delivery.content())
 
     def blocks(self, delivery: Delivery) -> Iterator[pl.DataFrame]:
         return delivery_blocks(delivery)
+
+
+def _resumed(kept: object) -> tuple[str, str]:
+    """The state after a batch, and the SHA-256 of what it yielded; empty where its commit holds none."""
+    try:
+        state, content = json.loads(str(kept)) if kept else ("", "")
+    except ValueError:
+        return "", ""
+    return str(state), str(content)

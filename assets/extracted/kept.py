@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ class KeptExtraction:
     before: str
     rows: int
     state: str
+    content: str
     sha256: str
     size: int
 
@@ -56,13 +57,14 @@ def extraction_for(
             if same and (not kept.rows or (file.exists() and file.stat().st_size == kept.size)):
                 return kept, file
             if not same and kept.batch < batch and kept.state == before:
-                return KeptExtraction(batch, kept.at, before, 0, before, "", 0), file
+                return KeptExtraction(batch, kept.at, before, 0, before, "", "", 0), file
         unfinished = folder / "extracting.part"
         found = extract(unfinished)
         with unfinished.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         moment = now.astimezone(UTC).isoformat()
-        kept = KeptExtraction(batch, moment, before, found.rows, found.state, sha256, unfinished.stat().st_size)
+        size = unfinished.stat().st_size
+        kept = KeptExtraction(batch, moment, before, found.rows, found.state, found.content, sha256, size)
         for old in folder.glob("extract-*.jsonl"):
             old.unlink()
         unfinished.rename(_file(folder, kept))
@@ -73,8 +75,11 @@ def extraction_for(
 
 
 def _read(folder: Path) -> KeptExtraction | None:
+    """What is kept; None where nothing is, or nothing that can be used: losing it costs one extraction."""
     try:
-        return KeptExtraction(**json.loads((folder / "extraction.json").read_text()))
+        kept = KeptExtraction(**json.loads((folder / "extraction.json").read_text()))
+        sound = all(type(getattr(kept, part.name)) is part.type for part in fields(kept))
+        return kept if sound and datetime.fromisoformat(kept.at).tzinfo is not None else None
     except (OSError, ValueError, TypeError):
         return None
 

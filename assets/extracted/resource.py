@@ -4,11 +4,13 @@ dlt's pipeline would keep the state in a folder of its own: a crash between its 
 state goes into the resource from our last commit, and comes out for the next one.
 """
 
+import hashlib
 import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,20 +32,23 @@ class ExtractionError(AssayError):
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What a resource has yielded: so many items, and the state to go on from."""
+    """What a resource has yielded: so many items, the state to go on from, and the SHA-256 of the items."""
 
     rows: int
     state: str
+    content: str
 
 
-def extract(name: str, make: Callable[[], Any], state: str, file: Path) -> Extraction:
+def extract(name: str, make: Callable[[], Any], state: str, file: Path, at: datetime) -> Extraction:
     """Write what a resource yields to a file of JSON lines.
 
     Args:
         name: The resource's name: the one to take of a source with several.
         make: Gives a dlt resource, or a source that has it.
         state: That of the extraction before; empty: there was none.
-        file: Where the lines go.
+        file: Where the lines go, each with the time of the extraction as `_extracted_at`: what comes again is another
+            delivery.
+        at: That time.
 
     Raises:
         NotConnected: The upstream does not answer, or refuses the login.
@@ -57,7 +62,8 @@ def extract(name: str, make: Callable[[], Any], state: str, file: Path) -> Extra
     from dlt.common.pipeline import StateInjectableContext
 
     after: Any = typed.typed_loads(state) if state else {}
-    rows = 0
+    rows, content = 0, hashlib.sha256()
+    stamp = b'{"_extracted_at": "%s"' % at.astimezone(UTC).isoformat().encode()
     with file.open("wb") as stream:
         items = _items(name, make)
         with Container().injectable_context(StateInjectableContext(state=after)):
@@ -71,18 +77,26 @@ def extract(name: str, make: Callable[[], Any], state: str, file: Path) -> Extra
                 if item is None:
                     break
                 for record in _records(name, item):
-                    stream.write(_line(record))
+                    line = _line(name, record)
+                    content.update(line)
+                    stream.write(stamp + (b"" if line == b"{}\n" else b", ") + line[1:])
                     rows += 1
         stream.flush()
         os.fsync(stream.fileno())
-    return Extraction(rows, typed.typed_dumps(after))
+    return Extraction(rows, typed.typed_dumps(after), content.hexdigest())
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
+def _line(name: str, record: Mapping[str, Any]) -> bytes:
     try:
-        text = json.dumps(record, default=as_text, ensure_ascii=False, allow_nan=False)
-    except ValueError:  # JSON has no NaN and no infinity: as texts they stop their own row only
-        text = json.dumps(_finite(record), default=as_text, ensure_ascii=False)
+        try:
+            text = json.dumps(record, default=as_text, ensure_ascii=False, allow_nan=False)
+        except ValueError:  # JSON has no NaN and no infinity: as texts they stop their own row only
+            text = json.dumps(_finite(record), default=as_text, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise ExtractionError(
+            f"Resource {name!r} of dlt yields a record that JSON cannot hold ({type(problem).__name__}): its names must "
+            "be texts, its numbers of usual size, and it must not hold itself."
+        ) from None
     return text.encode(errors="surrogatepass") + b"\n"
 
 

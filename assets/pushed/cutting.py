@@ -16,19 +16,24 @@ def due(waiting: Waiting, source: Source, now: datetime) -> bool:
         return False
     if waiting.rows >= reader.rows or (reader.every is not None and now - waiting.since >= reader.every):
         return True
+    if not source.partitioning.contains(waiting.partition):
+        return True  # of another declaration: whoever looks at the folder names it
     return source.partitioning.is_timed and source.partitioning.end_of(waiting.partition) <= now
 
 
-def cut_due(inbox: Inbox, sources: Iterable[Source], landing: Path, now: datetime) -> list[Path]:
-    """Cut what is due, end what a crash has interrupted, and forget the keys of requests of long ago. The files made.
+def cut_due(inbox: Inbox, sources: Iterable[Source], landing: Path, now: datetime) -> tuple[list[Path], list[OSError]]:
+    """Cut what is due, end what a crash has interrupted, and forget the keys of requests of long ago.
 
-    Raises OSError where the disk is full or cannot be written: nothing is lost, and the next call goes on.
+    Returns:
+        The files made, and why others could not be: nothing is lost, and the next call tries again.
+
+    Raises:
+        OSError: The inbox itself cannot be used.
     """
     declared = {source.name: source for source in sources}
-    files = list(inbox.finish(landing).values())
     for waiting in inbox.waiting():
         if waiting.source in declared and due(waiting, declared[waiting.source], now):
-            file = inbox.cut(waiting.source, waiting.partition, landing, now)
-            files += [file] if file else []
+            inbox.cut(waiting.source, waiting.partition, now)
+    files, problems = inbox.finish(landing)
     inbox.forget(now - REMEMBERED)
-    return files
+    return files, problems

@@ -123,37 +123,46 @@ class Inbox:
             rows = database.execute(query).fetchall()
         return [Waiting(source, key, count, datetime.fromisoformat(since)) for source, key, count, since in rows]
 
-    def cut(self, source: str, partition: str, landing: Path, at: datetime) -> Path | None:
-        """Move what waits for a partition into one file of the landing folder. None where nothing waits."""
+    def cut(self, source: str, partition: str, at: datetime) -> None:
+        """What waits for a partition becomes one file for each of its folders, which `finish` writes."""
         with self._writing() as database:
             query = (
-                "select folder from received where source = ? and partition = ? and content is not null and cut is null"
+                "select distinct folder from received "
+                "where source = ? and partition = ? and content is not null and cut is null"
             )
-            if found := database.execute(query, (source, partition)).fetchone():
+            for found in database.execute(query, (source, partition)).fetchall():
                 number = database.execute(
                     "insert into cuts (source, folder, partition, at) values (?, ?, ?, ?)",
                     (source, found[0], partition, at.astimezone(UTC).isoformat()),
                 ).lastrowid
                 database.execute(
-                    "update received set cut = ? where source = ? and partition = ? and content is not null and cut is null",
-                    (number, source, partition),
+                    "update received set cut = ? "
+                    "where source = ? and partition = ? and folder = ? and content is not null and cut is null",
+                    (number, source, partition, found[0]),
                 )
-        files = self.finish(landing)
-        return files.get((source, partition))
 
-    def finish(self, landing: Path) -> dict[tuple[str, str], Path]:
-        """Write the files of all cuts that have begun, those of before a crash too. The last one of each partition."""
-        files: dict[tuple[str, str], Path] = {}
+    def finish(self, landing: Path) -> tuple[list[Path], list[OSError]]:
+        """Write the files of all cuts that have begun, those of before a crash too.
+
+        Returns:
+            The files, and why others could not be written: they stay begun.
+        """
+        files: list[Path] = []
+        problems: list[OSError] = []
         if not self.file.exists():
-            return files
+            return files, problems
         with self._alone(), self._opened() as database:
-            query = "select number, source, folder, partition, at from cuts where not done order by number"
-            for number, source, folder, partition, at in database.execute(query).fetchall():
-                files[source, partition] = _write(database, landing / folder / partition, number, at)
+            query = "select number, folder, partition, at from cuts where not done order by number"
+            for number, folder, partition, at in database.execute(query).fetchall():
+                try:
+                    files.append(_write(database, landing / folder / partition, number, at))
+                except OSError as problem:
+                    problems.append(problem)
+                    continue
                 with database:
                     database.execute("update received set content = null where cut = ?", (number,))
                     database.execute("update cuts set done = 1 where number = ?", (number,))
-        return files
+        return files, problems
 
     def forget(self, before: datetime) -> None:
         """Forget the keys of requests, received before then, that are in files."""
@@ -200,13 +209,22 @@ def _write(database: sqlite3.Connection, folder: Path, number: int, at: str) -> 
     unfinished = folder / f".{file.name}.part"
     folder.mkdir(parents=True, exist_ok=True)
     with unfinished.open("wb") as stream:
-        for (content,) in database.execute("select content from received where cut = ? order by number", (number,)):
-            stream.write(content)
+        query = "select number, at, content from received where cut = ? order by number"
+        for request, received, content in database.execute(query, (number,)):
+            for line in content.splitlines():
+                stream.write(_stamped(line, received, request))
         stream.flush()
         os.fsync(stream.fileno())
     unfinished.rename(file)
     _sync(folder)
     return file
+
+
+def _stamped(line: bytes, received: str, request: int) -> bytes:
+    """The record with the time and the number of its request before its own values: the same record sent twice is two."""
+    stamp = b'{"_received_at": "%s", "_request": %d' % (received.encode(), request)
+    rest = line[1:].lstrip()
+    return stamp + (b"" if rest.startswith(b"}") else b", ") + rest + b"\n"
 
 
 def _sync(folder: Path) -> None:

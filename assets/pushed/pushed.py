@@ -37,6 +37,8 @@ class Pushed(Files):
     rows: int = field(default=ROWS, repr=False)  # how files are cut decides nothing about what is in them
     every: timedelta | None = field(default=None, repr=False)
 
+    single_records = True  # pyright: ignore[reportAssignmentType]
+
     def __post_init__(self) -> None:
         if not self.folder.isidentifier():
             raise AssayError(f"Pushed({self.folder!r}): name its folder with letters, digits and underscores.")

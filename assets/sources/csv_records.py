@@ -12,6 +12,7 @@ import polars as pl
 from assay.assets.sources.csv_dialect import dialect_seen
 from assay.assets.sources.deliveries import DeliveryError
 from assay.assets.sources.text import ENCODING, UNPARSABLE, UTF8, frame_of, lines_of, undecodable
+from assay.features.storage.column_names import unusable
 from assay.own_columns import delivered_names
 
 Fields = list[str | None]
@@ -86,8 +87,8 @@ def fields_of(text: str) -> Fields | None:
 def header_of(path: str, line: int, text: str, encoding: str = UTF8) -> list[str]:
     """The column names. Errors give positions: without a header line, a "name" would be somebody's value."""
 
-    def refuse(problem: str, column: int | None = None) -> DeliveryError:
-        action = "ask the upstream for a header line that names every column once"
+    def refuse(problem: str, column: int | None = None, action: str = "") -> DeliveryError:
+        action = action or "ask the upstream for a header line that names every column once"
         return DeliveryError(path, problem, action, line=line, column=f"#{column}" if column else None)
 
     names = fields_of(text)
@@ -100,5 +101,7 @@ def header_of(path: str, line: int, text: str, encoding: str = UTF8) -> list[str
             raise refuse("the header leaves this column without a name", position)
         if name in header:
             raise refuse(f"the header gives this column the name of column #{header.index(name) + 1}", position)
+        if why := unusable(name):
+            raise refuse(f"this column {why}", position, "ask the upstream for another name")
         header.append(name)
     return delivered_names(header)

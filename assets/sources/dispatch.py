@@ -1,7 +1,6 @@
 """Which reader a delivered file gets: its suffix says. A compressed one is read as what it was made from."""
 
 import tempfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,24 +9,24 @@ import polars as pl
 
 from assay.assets.sources.csv import SMALL, csv_blocks, read_csv
 from assay.assets.sources.csv_dialect import USUAL, Csv
-from assay.assets.sources.deliveries import PIECE, Delivery, DeliveryError, Part
+from assay.assets.sources.deliveries import Delivery, DeliveryError, Part
 from assay.assets.sources.excel.declared import USUAL_EXCEL, Excel
 from assay.assets.sources.excel.excel_blocks import excel_blocks
-from assay.assets.sources.file_names import COMPRESSED, suffix_of
+from assay.assets.sources.file_names import COMPRESSED, suffix_of, uncompressed
 from assay.assets.sources.jsonl import jsonl_blocks
 from assay.assets.sources.limits import SMALL as SMALL_CONTENT
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
+from assay.assets.sources.packed import unpacked
 from assay.assets.sources.parquet import parquet_blocks
 from assay.assets.sources.text import UTF8
 from assay.assets.sources.zipped import united, zip_parts
 from assay.own_columns import is_link
 
-_GZIP = 16 + zlib.MAX_WBITS  # zlib's word for gzip's header
 _CSV, _JSON, _PARQUET, _EXCEL = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".parquet",), (".xlsx", ".xlsm")
 _ZIP = ".zip"  # of files of the other kinds
 #: The suffixes of files that are read.
 SUFFIXES = (*_CSV, *_JSON, *_PARQUET, *_EXCEL, _ZIP)
-_KINDS = f"deliver one of {', '.join(SUFFIXES)}, or one of them with {COMPRESSED}"
+_KINDS = f"deliver one of {', '.join(SUFFIXES)}, or one of them with {' or '.join(COMPRESSED)}"
 Pieces = Callable[[], Iterable[bytes]]
 
 
@@ -91,10 +90,10 @@ def delivery_parts(
 
 def _blocks(delivery: Delivery, whole: Pieces, how: _As) -> Iterator[pl.DataFrame]:
     kind = suffix_of(delivery.path)
-    plain = kind.removesuffix(COMPRESSED)
+    plain = uncompressed(kind)
     if plain not in SUFFIXES:
         raise DeliveryError(delivery.path, "is of a kind that no reader knows", _KINDS)
-    is_packed = kind.endswith(COMPRESSED)
+    is_packed = plain != kind
     if plain == _ZIP:
         if is_packed:
             raise DeliveryError(delivery.path, "is a compressed zip file", "ask the upstream to send it as .zip")
@@ -105,7 +104,7 @@ def _blocks(delivery: Delivery, whole: Pieces, how: _As) -> Iterator[pl.DataFram
     def pieces() -> Iterator[bytes]:
         nonlocal blank
         only_space, given = True, whole()
-        given = _unpacked(delivery, given, how.limits) if is_packed else given
+        given = unpacked(delivery, given, how.limits) if is_packed else given
         for piece in _as_usual(delivery, how.csv, given) if plain in _CSV and how.csv != USUAL else given:
             only_space = only_space and not piece.strip()
             yield piece
@@ -172,11 +171,11 @@ def _at_rest(
         for _ in pieces():  # it is what was scanned, also after it was read
             pass
         return
-    with tempfile.NamedTemporaryFile() as unpacked:
+    with tempfile.NamedTemporaryFile() as file:
         for piece in pieces():
-            unpacked.write(piece)
-        unpacked.flush()
-        yield from read(Path(unpacked.name))
+            file.write(piece)
+        file.flush()
+        yield from read(Path(file.name))
 
 
 def _encoding(csv: Csv) -> str:
@@ -192,33 +191,6 @@ def _as_usual(delivery: Delivery, csv: Csv, pieces: Iterable[bytes]) -> Iterator
         raise DeliveryError(
             delivery.path, problem, "declare another encoding, or ask the upstream to re-send it"
         ) from None
-
-
-def _unpacked(delivery: Delivery, pieces: Iterable[bytes], limits: Limits) -> Iterator[bytes]:
-    """The bytes that a compressed file was made from, in pieces. Raises DeliveryError for one that is damaged, is cut off, or is
-    so much larger than its file that no upstream would have made it."""
-    limit, given = limits.content(delivery.size), 0
-    unpacking = zlib.decompressobj(wbits=_GZIP)
-    try:
-        for piece in pieces:
-            while piece:
-                if unpacking.eof:  # several parts in one file, one after the other, or zeros that fill it up
-                    piece = piece.lstrip(b"\0")
-                    if not piece:
-                        break
-                    unpacking = zlib.decompressobj(wbits=_GZIP)
-                part = unpacking.decompress(piece, PIECE)
-                given += len(part)
-                if given > limit:
-                    problem = f"is compressed to less than a {limits.times}th of its content, as no usual file is"
-                    raise DeliveryError(delivery.path, problem, "ask the upstream to send it uncompressed")
-                if part:
-                    yield part
-                piece = unpacking.unconsumed_tail or unpacking.unused_data
-    except zlib.error:
-        raise DeliveryError(delivery.path, "is not gzip, or is damaged", delivery.how_to_correct) from None
-    if not unpacking.eof:
-        raise DeliveryError(delivery.path, "ends in the middle of its compressed content", delivery.how_to_correct)
 
 
 def _empty(delivery: Delivery) -> DeliveryError:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 UNFINISHED = (".tmp", ".part")
-COMPRESSED = ".gz"
+ZSTD = ".zst"
+COMPRESSED = (".gz", ZSTD)
 _REVISION = re.compile(r"(?P<stem>.+)\.r(?P<number>[1-9]\d*)", re.DOTALL)
 
 
@@ -14,7 +15,14 @@ def suffix_of(name: str) -> str:
     `A.CSV`, `.csv.gz` of `a.csv.gz`. Empty without one."""
     path = PurePosixPath(name)
     last = path.suffix.lower()
-    return PurePosixPath(path.stem).suffix.lower() + last if last == COMPRESSED else last
+    return PurePosixPath(path.stem).suffix.lower() + last if last in COMPRESSED else last
+
+
+def uncompressed(suffix: str) -> str:
+    """The suffix of what a compressed file was made from; the suffix itself of another file."""
+    for end in COMPRESSED:
+        suffix = suffix.removesuffix(end)
+    return suffix
 
 
 def may_be_delivery(name: str) -> bool:

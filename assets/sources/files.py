@@ -11,7 +11,7 @@ from assay.assets.sources.csv_dialect import USUAL, Csv
 from assay.assets.sources.deliveries import Delivery, FolderError, Part
 from assay.assets.sources.dispatch import SUFFIXES, delivery_blocks, delivery_parts, read_delivery
 from assay.assets.sources.excel.declared import USUAL_EXCEL, Excel
-from assay.assets.sources.file_names import COMPRESSED
+from assay.assets.sources.file_names import uncompressed
 from assay.assets.sources.landing.leftovers import (
     Leftover,
     described,
@@ -44,9 +44,9 @@ class Files(SourceReader):
     themselves: `{day:%Y/%m/%d}`, `{week:%G-W%V}`. A file of a shorter time belongs to the partition that it is in: `{hour}`
     in a daily source. One partition is one batch: it is read whole, or refused whole.
 
-    Suffixes are those of a reader, also with `.gz` after them, or `.zip`, and their case does not matter. What matches the
-    pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it is
-    not with commas and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `excel` where the rows stand in
+    Suffixes are those of a reader, also with `.gz` or `.zst` after them, or `.zip`, and their case does not matter. What matches
+    the pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it
+    is not with commas and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `excel` where the rows stand in
     Excel workbooks: `excel=Excel(sheet="Orders", header_row=3)`; `limits` what a file may be at most. `first_day` is the old way
     to say `partitioning=Partitioning.daily(…)` of the source.
 
@@ -71,7 +71,7 @@ class Files(SourceReader):
                 f"Files({self.pattern!r}): there is no mode {self.mode!r}. The modes are: append, snapshot."
             )
         for suffix in self.suffixes:
-            if suffix.lower().removesuffix(COMPRESSED) not in SUFFIXES:
+            if uncompressed(suffix.lower()) not in SUFFIXES:
                 raise AssayError(f"Files({self.pattern!r}): nothing reads {suffix!r}; there are {', '.join(SUFFIXES)}.")
 
     @property

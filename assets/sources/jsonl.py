@@ -18,9 +18,11 @@ from assay.assets.sources.text import (
     refuse_undecodable,
     undecodable,
 )
+from assay.features.storage.column_names import unusable
 from assay.own_columns import delivered_names
 
 BLOCK = 1 << 22
+MOST_NESTED = 100  # lists and objects in each other; Python itself ends at about 300
 MOST_VALUES = 1 << 22  # of a frame: it needs memory for each column and row, whatever is in it
 _MARK = "\ufeff".encode()
 
@@ -95,7 +97,7 @@ def _records(blocks: Iterable[list[str]]) -> Iterator[_Record]:
     for lines in blocks:
         for number, line in enumerate(lines, start=before + 1):
             if line.strip():
-                yield _Record(number, line, None if undecodable(line) else _object(line))
+                yield _Record(number, line, None if undecodable(line) else record_of(line))
         before += len(lines)
 
 
@@ -159,13 +161,15 @@ def _column(places: list[int], texts: list[str], rows: int) -> pl.Series:
     return pl.Series([None], dtype=pl.String).new_from_index(0, rows).scatter(places, values)
 
 
-def _object(line: str) -> dict[str, object] | None:
-    """The named values of a line, or None if it is not one JSON object with distinct, non-blank names."""
+def record_of(line: str) -> dict[str, object] | None:
+    """The named values of a line, or None if it is not one JSON object with distinct names that a table can hold, or too deep."""
     try:
         value = json.loads(
             line, parse_int=_Number, parse_float=_Number, parse_constant=_refuse_constant, object_pairs_hook=_distinct
         )
-        if not isinstance(value, dict) or not all(map(str.strip, value)):
+        if not isinstance(value, dict) or not all(map(str.strip, value)) or any(map(unusable, value)):
+            return None
+        if line.count("[") + line.count("{") > MOST_NESTED and _depth(value) > MOST_NESTED:
             return None
         if "\\u" in line:
             # An escaped half of a surrogate pair is legal JSON syntax, but no text.
@@ -173,6 +177,15 @@ def _object(line: str) -> dict[str, object] | None:
         return value
     except (ValueError, RecursionError):
         return None
+
+
+def _depth(value: object) -> int:
+    """How deep lists and objects stand in each other."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [item for one in level for item in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def _text(value: object) -> str:

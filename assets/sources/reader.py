@@ -62,6 +62,8 @@ class SourceReader(Protocol):
         kinds: words for the UI, such as `csv`.
         extracts: whether the deliveries are made by the reader itself out of typed rows; then their columns are not compared
             with the contract's before validation, and no record of them can be unreadable.
+        single_records: whether a delivery is made of records that came one by one: a column that none of them has is null in
+            each, and not missing in the delivery.
         compares: whether the deliveries are changes (`_change`, `_seen_at`) against what raw holds of each key, so that later
             rows of a key stand for the earlier ones.
         states: whether each partition has the whole state of something as of its end, not what was added to it.
@@ -69,6 +71,7 @@ class SourceReader(Protocol):
 
     kinds: tuple[str, ...] = ()
     extracts: bool = False
+    single_records: bool = False
     compares: bool = False
     states: bool = False
 

@@ -90,6 +90,12 @@ class Source:
                 f"Source {self.name!r}: its rows are compared by {lacking[0]!r}, which the contract {self.contract.__name__} "
                 "does not have; declare it there."
             )
+        timed = next((column for column in compiled(self.contract).columns if column.name == self.event_time), None)
+        if timed is not None and not isinstance(timed.dtype, (pl.Date, pl.Datetime)):
+            raise AssayError(
+                f"Source {self.name!r}: its event time {self.event_time!r} is {timed.dtype} in the contract "
+                f"{self.contract.__name__}, and would be in the order of its texts or numbers. Declare it as Timestamp or date."
+            )
         if (since := compiled(self.contract).info.since) is not None and not self.partitioning.is_timed:
             raise AssayError(
                 f"Source {self.name!r}: its contract {self.contract.__name__} holds since {since}, but its partitions have no "

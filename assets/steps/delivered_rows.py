@@ -25,6 +25,7 @@ from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
 from assay.errors import AssayError, refuse_case_twins
+from assay.features.storage.column_names import first_unusable
 from assay.own_columns import OWN_COLUMNS, SEEN_AT, delivered_name, is_link
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
@@ -187,9 +188,12 @@ class DeliveredRows:
         rows, columns = 0, None
         with _explained(delivery, self.source.reader):
             for frame in frames:
+                _require_names(frame, delivery)
                 agreed = frame
+                if self.source.reader.single_records:
+                    agreed = _completed(agreed, self.source)
                 if not self.source.reader.extracts:
-                    agreed = _as_agreed(self.source, delivery, _numbered(_apart(frame, delivery), rows))
+                    agreed = _as_agreed(self.source, delivery, _numbered(_apart(agreed, delivery), rows))
                 if columns is not None and agreed.schema != columns:
                     raise DeliveryError(
                         delivery.path,
@@ -219,6 +223,24 @@ def _explained(delivery: Delivery, reader: SourceReader) -> Iterator[None]:
     except Exception as problem:
         why = f"cannot be read by {type(reader).__name__} ({type(problem).__name__})"
         raise DeliveryError(delivery.path, why, "correct the file or the reader, and run again") from problem
+
+
+def _require_names(frame: pl.DataFrame, delivery: Delivery) -> None:
+    """Raise DeliveryError for a column that no table can hold. Its name may be anything, so its position is told."""
+    if (found := first_unusable(frame.schema.items())) is not None:
+        position, why = found
+        action = f"have it renamed: {delivery.how_to_correct}"
+        raise DeliveryError(delivery.path, f"this column {why}", action, column=f"#{position}")
+
+
+def _completed(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """The frame with the contract's columns that it lacks, without values."""
+    missing = [
+        column.name
+        for column in compiled(source.contract).columns
+        if not {column.name, *column.options.was} & set(frame.columns)
+    ]
+    return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
 
 
 def _apart(frame: pl.DataFrame, delivery: Delivery) -> pl.DataFrame:

@@ -215,7 +215,12 @@ def _check_rule(common: Callable[..., dict[str, Any]], name: str, column: Column
     if builtin in BUILTINS:
         rule_name, build = BUILTINS[builtin]
         made = common(rule_name, severity=severity)
-        expr = build(value, check._check_kwargs, column.dtype, made["name"])
+        try:
+            expr = build(value, check._check_kwargs, column.dtype, made["name"])
+        except (pl.exceptions.InvalidOperationError, OverflowError):
+            raise AssayError(
+                f"{made['name']}: its value is too large for polars; give one of the column's type"
+            ) from None
         # With ignore_na=False null is a value that does not meet the check.
         return ExprRule(**made, expr=expr if check.ignore_na else expr & value.is_not_null())
     if builtin == "unique_values_eq":

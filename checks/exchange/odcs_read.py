@@ -41,6 +41,7 @@ _SEVERITIES = {"info": "info", "warning": "warn", "warn": "warn", "error": "quar
 _FRESH = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "w": "weeks"} | {
     f"{word}{plural}": f"{word}s" for word in ("day", "hour", "minute", "second", "week") for plural in ("", "s")
 }
+_SIMPLER = "look for odd dates, very long numbers and very deep nesting"
 _DECODE: dict[str, Callable[[Any], Any]] = {
     "float": float,
     "timestamp": datetime.fromisoformat,
@@ -74,19 +75,27 @@ def from_odcs(text: str, table: str | None = None) -> type[Contract]:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise AssayError(f"the ODCS document is not YAML{where}; correct it") from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a date that no calendar has, a number of thousands of digits, deep nesting
+        raise AssayError(f"the ODCS document cannot be read ({type(error).__name__}); {_SIMPLER}") from None
     if not isinstance(document, dict) or document.get("kind") != "DataContract":
         raise AssayError("this is not an ODCS document: it has no `kind: DataContract`")
     if not str(document.get("apiVersion", "")).startswith("v3."):
         raise AssayError(f"ODCS {document.get('apiVersion')} cannot be read; convert the document to v3.2.0")
     try:
         return _contract(document, _table(document, table))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, OverflowError, ArithmeticError) as error:
         # The message may quote the document, so it is not repeated.
         raise AssayError(f"the ODCS document does not follow the standard ({type(error).__name__}); check it") from None
 
 
 def _table(document: Node, wanted: str | None) -> Node:
-    tables = {item["name"]: item for item in document.get("schema") or ()}
+    items = document.get("schema") or ()
+    tables = {item["name"]: item for item in items}
+    if len(tables) < len(items):
+        raise AssayError("two tables of the ODCS document have one name; rename one")
     if not tables:
         raise AssayError("the ODCS document has no `schema`; add one object with properties")
     if wanted is None and len(tables) > 1:
@@ -103,11 +112,15 @@ def _contract(document: Node, table: Node) -> type[Contract]:
     severity = {rule: _severity(value) for rule, value in custom.pop("severity", {}).items()}
     body: dict[str, Any] = {}
     annotations: dict[str, Any] = {}
+    columns: set[str] = set()
     for node in table.get("properties") or ():
         if node.get("semanticType") == "measure":
             _require_no_column(node, name)
             continue
         column = str(node.get("physicalName", node["name"]))
+        if column in columns:
+            raise AssayError(f"{name}: two properties are the column {column}; keep one")
+        columns.add(column)
         # The attribute's name is neutral: a column may be called like a method of the class.
         attribute = f"column_{len(annotations)}"
         annotations[attribute], body[attribute] = _column(node, column, f"{name}.{column}", severity)

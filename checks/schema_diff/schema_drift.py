@@ -9,6 +9,7 @@ import polars as pl
 
 from assay.checks.contract.columns import compare_columns, how_to_rename
 from assay.checks.contract.contract import Contract, compiled
+from assay.checks.contract.written_form import WrittenForm
 from assay.checks.drafting.column_stats import FEW_ROWS, stats_of
 from assay.checks.schema_diff.rename_matching import match_renames
 from assay.checks.schema_diff.units import unit_shift
@@ -120,7 +121,10 @@ def _values(
         one, other = stats_of(old), stats_of(new)
         if min(one.present, other.present) < FEW_ROWS:
             continue
-        if one.dtype.is_numeric() and other.dtype.is_numeric():
+        if old.dtype == new.dtype == pl.String and one.written != other.written and one.dtype == other.dtype:
+            forms = " and are ".join(_in_words(stats.written) for stats in (one, other))
+            yield SchemaFinding("retyped", name, "previous", f"the texts ({one.dtype}) were written {forms} now")
+        elif one.dtype.is_numeric() and other.dtype.is_numeric():
             shift = None if name in key else unit_shift(_numbers(old), _numbers(new))
             if shift is not None:
                 how = " or ".join(shift.units) or f"about ×{shift.factor:.3g} (a currency or another unit?)"
@@ -130,6 +134,11 @@ def _values(
                 )
         elif old.dtype == new.dtype == pl.String and one.dtype != other.dtype:
             yield SchemaFinding("retyped", name, "previous", f"the texts were {one.dtype}, and are {other.dtype} now")
+
+
+def _in_words(form: WrittenForm) -> str:
+    declared = ", ".join(f"{name}={value!r}" for name, value in form.declared().items())
+    return f"with {declared}" if declared else "as usual"
 
 
 def _numbers(values: pl.Series) -> pl.Series:

@@ -1,5 +1,6 @@
 """The rule that would have caught an accepted suggestion, as a line of a contract."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -83,7 +84,9 @@ def _bound(rows: pl.DataFrame, dtype: pl.DataType | None, cell: Suggestion) -> R
     numbers = rows[cell.column].cast(pl.String).cast(pl.Float64, strict=False).drop_nulls()
     value = float(str(cell.value))
     above = value > float(numbers.median() or 0)  # pyright: ignore[reportArgumentType]
-    rest = numbers.filter(numbers < value if above else numbers > value)
+    rest = numbers.filter(numbers.is_finite() & (numbers < value if above else numbers > value))
+    if rest.is_empty():
+        raise AssayError(f"{cell.column}: no other number says where a bound is. Correct the row in quarantine.")
     bound = float(rest.max() if above else rest.min())  # pyright: ignore[reportArgumentType]
     written = str(int(bound)) if bound.is_integer() and (dtype is None or dtype.is_integer()) else repr(bound)
     check = "le" if above else "ge"
@@ -106,7 +109,8 @@ def _where_given(
     same = pl.all_horizontal(pl.col(name).cast(pl.String) == value for name, value in texts)
     breaks = rows.select((same & (pl.col(cell.column).cast(pl.String) != cell.expected)).sum()).item()
     name = f"{cell.column}.of_{'_and_'.join(cell.given)}_{cell.id[:6]}"
-    method = "".join(letter if letter.isalnum() else "_" for letter in name)
+    method = "".join(letter if f"_{letter}".isidentifier() else "_" for letter in name)
+    method = method if method.isidentifier() and not method.startswith("_") else f"rule_{method}"
     given = " & ".join(conditions)
     expected = _equals(contract, cell.column, cell.expected)
     body = f"        return ~({given}) | {expected}"
@@ -121,8 +125,19 @@ def _equals(contract: type[Contract] | None, name: str, value: str) -> str:
     if dtype == pl.String:
         return f"(pl.col({quoted(name)}) == {quoted(value)})"
     if dtype.is_integer() or dtype.is_float():
-        return f"(pl.col({quoted(name)}) == {value.strip()})"
+        return f"(pl.col({quoted(name)}) == {_number(name, value, dtype)!r})"
     raise AssayError(f"{name} is declared as {dtype}: a rule over it is written by hand, or the row corrected.")
+
+
+def _number(name: str, value: str, dtype: pl.DataType) -> int | float:
+    """A text as a number of the column's type. Only a number is written without quotes."""
+    number = pl.Series([value.strip()]).cast(dtype, strict=False).item()
+    if number is None or not math.isfinite(number):
+        raise AssayError(
+            f"{name} is declared as {dtype}, and the rule would have to compare it with what is no such number. "
+            "Correct the row in quarantine."
+        )
+    return number
 
 
 def _dtype(contract: type[Contract] | None, name: str) -> pl.DataType | None:

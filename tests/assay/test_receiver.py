@@ -106,6 +106,9 @@ def test_a_request_with_a_key_may_be_sent_again(client: TestClient) -> None:
         ("{}", "orders", {"Content_Type": "text/csv"}, 415),
         ("{}", "orders", {"Content_Encoding": "gzip"}, 415),
         ("{}", "orders", {"Authorization": "Bearer wrong"}, 401),
+        ("{}", "orders", {"Authorization": TOKEN}, 401),
+        ("{}", "orders", {"Authorization": f"bearer {TOKEN}"}, 202),
+        ('{"ORDER_ID": "SECRET"}', "orders", {}, 400),
         ("{}", "orders", {"Authorization": ""}, 401),
         ("{}", "shops", {}, 401),  # its token is another one
         ("{}", "unknown", {}, 401),

@@ -119,6 +119,12 @@ def test_the_blocker_blocks(tmp_path: Path) -> None:
         ("from assay.assets.databases.sql import database_url; database_url('postgresql://h/d')", "postgres"),
         ("from assay.features import resolve_model; resolve_model()", "embeddings"),
         (
+            "from assay.assets.sources.deliveries import Delivery as D\n"
+            "from assay.assets.sources.dispatch import delivery_blocks\n"
+            "list(delivery_blocks(D.of_bytes('a.csv.zst', b'x', '')))",
+            "zst",
+        ),
+        (
             "import polars as pl\n"
             "class C(assay.Contract):\n    a: int = assay.Field(key=True)\n"
             "from assay.checks.validation import blocks, spill\n"

@@ -1,14 +1,17 @@
 """A suggestion that is accepted: a correction of a row in quarantine, else a rule in the contract's source."""
 
 import difflib
+import io
 import sys
+import tokenize
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import click
 import polars as pl
 
-from assay.checks.exchange.edit_source import with_argument, with_method
+from assay.checks.exchange.edit_source import one_line, with_argument, with_method
 from assay.checks.suggesting.rule_proposal import RuleProposal, rule_proposal
 from assay.checks.suggesting.suggest import Suggestion, personal_classes
 from assay.cli.output import out, print_json
@@ -65,17 +68,16 @@ def add_rule(
     """Print the change of the contract's file, and with `yes` make it. Without a contract print the line to add.
     `written`: where the contract is, as people wrote it."""
     proposal = rule_proposal(rows, contract, cell, personal_classes(rows, contract))
-    comment = f"{proposal.name}: {reason} ({by}, suggestion {cell.id})"
+    comment = one_line(f"{proposal.name}: {reason} ({by}, suggestion {cell.id})")
     file = None if contract is None else _file(contract, written)
-    before = "" if file is None else file.read_text(encoding="utf-8")
-    after = "" if contract is None else _edited(before, contract, proposal, comment)
-    if file is not None:
-        _require_valid(after, file, contract)
-    if file is not None and yes:
-        file.write_text(after, encoding="utf-8")
-    difference = "".join(
-        difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(file), str(file), n=1)
-    )
+    before, after = "", ""
+    if contract is not None and file is not None:
+        before, encoding = _read(file)
+        after = _edited(before, contract, proposal, comment)
+        if yes:
+            _write(file, after, encoding, contract)
+    old, new = (list(io.StringIO(source, newline="")) for source in (before, after))
+    difference = "".join(difflib.unified_diff(old, new, str(file), str(file), n=1))
     if as_json:
         print_json(
             {
@@ -93,7 +95,7 @@ def add_rule(
         click.echo("\n".join([f"    # {comment}", *_line(proposal)]))
     else:
         click.echo(difference, nl=False)
-    out.print(f"{plural(proposal.breaks, 'row')} of {rows.height:,} would break {proposal.name}.")
+    out.print(f"{plural(proposal.breaks, 'row')} of {rows.height:,} would break {proposal.name}.", markup=False)
     if file is None:
         out.print("Add it to the contract; with --contract FILE.py:CLASS it is put there.")
     else:
@@ -102,7 +104,7 @@ def add_rule(
 
 
 def _line(proposal: RuleProposal) -> tuple[str, ...]:
-    return proposal.method or (f"    {proposal.column}: … = Field(…, {proposal.argument})",)
+    return proposal.method or (f"    {one_line(proposal.column)}: … = Field(…, {proposal.argument})",)
 
 
 def _edited(source: str, contract: "type[Contract]", proposal: RuleProposal, comment: str) -> str:
@@ -112,13 +114,49 @@ def _edited(source: str, contract: "type[Contract]", proposal: RuleProposal, com
     return with_method(source, name, proposal.method, comment)
 
 
-def _require_valid(source: str, file: Path, contract: "type[Contract] | None") -> None:
-    """What is written is a contract still: the rule may contradict another one."""
+def _read(file: Path) -> tuple[str, str]:
+    """The source and its encoding, with the line ends that it has."""
+    data = file.read_bytes()
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding), encoding
+    except (SyntaxError, UnicodeDecodeError):
+        raise AssayError(f"{file} is not in the encoding of a Python file. Save it as UTF-8.") from None
+
+
+def _write(file: Path, source: str, encoding: str, contract: "type[Contract]") -> None:
+    try:
+        data = source.encode(encoding)
+    except UnicodeEncodeError:
+        raise AssayError(
+            f"{file} is written in {encoding}, which lacks a letter of the rule. Save it as UTF-8."
+        ) from None
+    _require_valid(data, file, contract)
+    file.write_bytes(data)
+
+
+def _require_valid(data: bytes, file: Path, contract: "type[Contract]") -> None:
+    """What is written is a contract still: the rule may contradict another one. The file is run as whoever imports it runs it,
+    so never for a preview."""
     from assay.checks import contract_info
 
-    module: dict[str, Any] = {"__name__": f"{file.stem}_with_rule", "__file__": str(file)}
-    exec(compile(source, str(file), "exec"), module)
-    contract_info(module[contract.__name__ if contract else ""])
+    module = ModuleType(f"{file.stem}_with_rule")
+    imported = sys.modules.get(contract.__module__)
+    module.__file__, module.__package__ = str(file), None if imported is None else imported.__package__
+    # Annotations that are texts are looked up in the module by its name.
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(data, str(file), "exec"), module.__dict__)
+        contract_info(getattr(module, contract.__name__))
+    except AssayError:
+        raise
+    except Exception as error:
+        # The message may quote values of the rule, so it is not repeated.
+        raise AssayError(
+            f"{file} could not be imported with the rule ({type(error).__name__}), so it was not written. Add it by hand."
+        ) from None
+    finally:
+        del sys.modules[module.__name__]
 
 
 def _file(contract: "type[Contract]", written: str | None) -> Path:

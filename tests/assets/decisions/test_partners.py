@@ -17,22 +17,22 @@ from assay.cli import main
 from assay.store import Store
 
 DECLARED = """
-from assay import Contract, Field, Files, Partitioning, Source
+from assay import Contract, Field, Files, Partitioning, Source, Timestamp
 
 class Shoppers(Contract):
     shopper: int = Field(key=True)
-    at: str = Field()
+    at: Timestamp = Field()
 
 class Goods(Contract):
     sku: str = Field(key=True)
-    at: str = Field()
+    at: Timestamp = Field()
 
 class Known(Contract):
     order_id: str = Field(key=True)
     shopper: int = Field(exists_in="clean/shoppers", metadata={"pii": True})
     sku: str = Field(exists_in="clean/goods", nullable=True)
     amount: int = Field(ge=0)
-    at: str = Field()
+    at: Timestamp = Field()
 
 def source(name, contract, key):
     return Source(name=name, reader=Files(f"{name}/{{day}}/*", (".csv",)), partitioning=Partitioning.daily("2026-03-01"),
@@ -41,6 +41,7 @@ def source(name, contract, key):
 shoppers, goods, known = (source("shoppers", Shoppers, "shopper"), source("goods", Goods, "sku"),
                           source("known", Known, "order_id"))
 """
+NOON = "2026-03-02T12:00:00Z"
 MONDAY, TUESDAY = "2026-03-02", "2026-03-03"
 
 
@@ -56,14 +57,14 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "held_for_keys", raising=False)
     opened = assay.open()
-    opened.ingest(source("shoppers"), pl.DataFrame({"shopper": ["1"], "at": ["x"]}), MONDAY)
-    opened.ingest(source("goods"), pl.DataFrame({"sku": ["a"], "at": ["x"]}), MONDAY)
+    opened.ingest(source("shoppers"), pl.DataFrame({"shopper": ["1"], "at": [NOON]}), MONDAY)
+    opened.ingest(source("goods"), pl.DataFrame({"sku": ["a"], "at": [NOON]}), MONDAY)
     rows = {
         "order_id": ["both come", "one comes", "none comes", "also too little", "no sku", "fits"],
         "shopper": ["2", "2", "3", "2", "2", "1"],
         "sku": ["b", "c", "a", "a", None, "a"],
         "amount": ["1", "1", "1", "-1", "1", "1"],
-        "at": ["x"] * 6,
+        "at": [NOON] * 6,
     }
     opened.ingest(source("known"), pl.DataFrame(rows), MONDAY)
     yield opened
@@ -75,8 +76,8 @@ def held(store: Store) -> pl.DataFrame:
 
 
 def come(store: Store) -> None:
-    store.ingest(source("shoppers"), pl.DataFrame({"shopper": ["2"], "at": ["x"]}), TUESDAY)
-    store.ingest(source("goods"), pl.DataFrame({"sku": ["b"], "at": ["x"]}), TUESDAY)
+    store.ingest(source("shoppers"), pl.DataFrame({"shopper": ["2"], "at": [NOON]}), TUESDAY)
+    store.ingest(source("goods"), pl.DataFrame({"sku": ["b"], "at": [NOON]}), TUESDAY)
 
 
 def test_a_row_fits_when_all_that_it_refers_to_has_come_and_nothing_else_is_wrong(

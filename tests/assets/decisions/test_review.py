@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import assay
-from assay import Contract, Field, Source
+from assay import Contract, Field, Source, Timestamp
 from assay.assets.decisions.review import Decision, DecisionResult, RowSelection, decide
 from assay.assets.steps.apply_decisions import DECISION, STATUS
 from assay.assets.steps.clean import clean_step
@@ -286,23 +286,23 @@ def test_later_decisions_replace_earlier_ones(shop: Any, decides: Callable[..., 
 def test_a_row_whose_reference_has_come_since_is_released(new_shop: Any) -> None:
     class Shoppers(Contract):
         shopper: str = Field(key=True)
-        at: str = Field()
+        at: Timestamp = Field()
 
     class Known(Contract):
         order_id: str = Field(key=True)
         shopper: str = Field(exists_in="clean/shoppers")
-        at: str = Field()
+        at: Timestamp = Field()
 
-    like = source(new_shop)
+    like, noon = source(new_shop), "2026-03-01T12:00:00Z"
     shoppers: Source = replace(like, name="shoppers", contract=Shoppers, key=("shopper",))
     known: Source = replace(like, name="known", contract=Known)
     store = assay.open()
-    store.ingest(shoppers, pl.DataFrame({"shopper": ["Ada"], "at": ["x"]}), new_shop.day(1))
-    two = pl.DataFrame({"order_id": ["1", "2"], "shopper": ["Ada", "Bob"], "at": ["x", "x"]})
+    store.ingest(shoppers, pl.DataFrame({"shopper": ["Ada"], "at": [noon]}), new_shop.day(1))
+    two = pl.DataFrame({"order_id": ["1", "2"], "shopper": ["Ada", "Bob"], "at": [noon, noon]})
     assert store.ingest(known, two, new_shop.day(1)).rows_quarantined == 1
     too_early = decide(known, store.env(), RowSelection(), release(), dry_run=True)
     assert [(row.fits, row.breaks) for row in too_early.rows] == [(False, ("shopper.exists",))]
-    store.ingest(shoppers, pl.DataFrame({"shopper": ["Bob"], "at": ["x"]}), new_shop.day(2))
+    store.ingest(shoppers, pl.DataFrame({"shopper": ["Bob"], "at": [noon]}), new_shop.day(2))
     made = decide(known, store.env(), RowSelection(), release(), dry_run=False)
     assert [row.fits for row in made.rows] == [True]
     assert stale(clean_step(known), store.env(), new_shop.day(1))

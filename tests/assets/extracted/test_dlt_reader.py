@@ -170,6 +170,24 @@ def test_between_two_questions_the_source_waits(place: Any, api: Shop) -> None:
     assert numbers(place, "raw/orders") == [0, 1]
 
 
+def test_a_value_that_comes_back_is_read_and_what_stays_the_same_is_not(place: Any, api: Shop) -> None:
+    place.redeclare(
+        lambda text: (
+            text.replace('number=dlt.sources.incremental("number", initial_value=0)', "")
+            .replace("number.last_value", "0")
+            .replace("    number: int = Field(key=True)", "    number: int = Field(key=True, ge=0)")
+            .replace('version = "1.0.0"', 'version = "1.0.0"\n        duplicates = "latest"')
+        )
+    )
+    api.sell(2)
+    for amount in (1.5, 9.0, 9.0, 1.5):
+        api.orders[1]["amount"] = amount
+        place.run()
+    assert sorted(set(place.frame("raw/orders")["partition_key"])) == ["000001", "000002", "000003"]
+    current = place.frame("clean/orders").filter(number=1).select("amount", "partition_key").rows()
+    assert current == [(1.5, "000003")]
+
+
 AT = datetime(2026, 9, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
@@ -183,7 +201,7 @@ class Upstream:
     def __call__(self, file: Path) -> Extraction:
         self.asked += 1
         file.write_text("{}\n" * self.rows)
-        return Extraction(self.rows, f"state {self.asked}")
+        return Extraction(self.rows, f"state {self.asked}", f"content {self.asked}")
 
 
 def test_planner_and_run_see_one_extraction(tmp_path: Path) -> None:
@@ -216,9 +234,10 @@ def test_what_is_kept_and_damaged_is_made_again(tmp_path: Path) -> None:
     _, file = extraction_for(tmp_path, "000001", "", AT, HOUR, upstream)
     file.write_text("{")
     extraction_for(tmp_path, "000001", "", AT, HOUR, upstream)
-    (tmp_path / "extraction.json").write_text("{")
-    extraction_for(tmp_path, "000001", "", AT, HOUR, upstream)
-    assert upstream.asked == 3
+    for damaged in ("{", "[]", (tmp_path / "extraction.json").read_text().replace("+00:00", ""), '{"batch": 1}'):
+        (tmp_path / "extraction.json").write_text(damaged)
+        extraction_for(tmp_path, "000001", "", AT, HOUR, upstream)
+    assert upstream.asked == 6
 
 
 def test_a_question_that_fails_leaves_what_is_kept(tmp_path: Path) -> None:

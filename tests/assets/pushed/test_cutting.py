@@ -62,16 +62,21 @@ def test_fixed_keys_never_end() -> None:
     assert due(waiting, shops, AT + timedelta(hours=1))
 
 
+def test_what_waits_for_a_partition_of_an_earlier_declaration_is_cut_at_once() -> None:
+    hourly = orders(Pushed("orders"), Partitioning.hourly("2026-09-01-00"))
+    assert due(Waiting("orders", "2026-09-01", 1, AT), hourly, AT)
+
+
 def test_only_what_is_due_and_still_declared_is_cut(tmp_path: Path) -> None:
     inbox, landing = Inbox(tmp_path / "received.db"), tmp_path / "landing"
     inbox.put("orders", "orders", "2026-09-01", [b'{"order_id": "a"}'], AT, "k")
     inbox.put("gone", "gone", "2026-09-01", [b'{"order_id": "b"}'], AT)
     source = orders(Pushed("orders", every=timedelta(minutes=1)))
-    assert cut_due(inbox, [source], landing, AT) == []
-    (file,) = cut_due(inbox, [source], landing, AT + timedelta(minutes=1))
-    assert file.read_bytes() == b'{"order_id": "a"}\n'
+    assert cut_due(inbox, [source], landing, AT) == ([], [])
+    (file,), _ = cut_due(inbox, [source], landing, AT + timedelta(minutes=1))
+    assert file.read_bytes().endswith(b'"order_id": "a"}\n')
     assert [one.source for one in inbox.waiting()] == ["gone"]
-    assert cut_due(inbox, [source], landing, AT + timedelta(days=9)) == []
+    assert cut_due(inbox, [source], landing, AT + timedelta(days=9)) == ([], [])
     assert not inbox.put("orders", "orders", "2026-09-09", [b"{}"], AT + timedelta(days=9), "k").repeated
 
 

@@ -23,6 +23,13 @@ def line(number: int) -> bytes:
     return json.dumps({"id": number}).encode()
 
 
+def cut(inbox: Inbox, partition: str, landing: Path, at: datetime = AT) -> list[Path]:
+    inbox.cut("orders", partition, at)
+    files, problems = inbox.finish(landing)
+    assert problems == []
+    return files
+
+
 def delivered(landing: Path) -> Counter[int]:
     files = [file for file in landing.rglob("*.jsonl") if not file.name.startswith(".")]
     return Counter(json.loads(text)["id"] for file in files for text in file.read_text().splitlines())
@@ -38,12 +45,12 @@ def test_what_waits_is_cut_into_one_file_in_the_order_of_receipt(tmp_path: Path)
         Waiting("orders", "2026-09-01", 3, AT),
         Waiting("orders", "2026-09-02", 1, AT + timedelta(days=1)),
     ]
-    file = inbox.cut("orders", "2026-09-01", landing, AT + timedelta(minutes=1))
-    assert file is not None
+    (file,) = cut(inbox, "2026-09-01", landing, AT + timedelta(minutes=1))
     assert file.parent == landing / "shop" / "2026-09-01"
-    assert file.read_bytes() == b'{"id": 1}\n{"id": 2}\n{"id": 3}\n'
+    stamp = '{"_received_at": "2026-09-01T10:00:0%d+00:00", "_request": %d, "id": %d}'
+    assert file.read_text().splitlines() == [stamp % (0, 1, 1), stamp % (0, 1, 2), stamp % (5, 2, 3)]
     assert [one.partition for one in inbox.waiting()] == ["2026-09-02"]
-    assert inbox.cut("orders", "2026-09-01", landing, AT) is None
+    assert cut(inbox, "2026-09-01", landing) == []
     assert len(list(file.parent.iterdir())) == 1  # nothing unfinished is left
 
 
@@ -51,7 +58,7 @@ def test_a_request_that_is_sent_again_is_kept_once_also_when_it_is_in_a_file(tmp
     inbox, landing = Inbox(tmp_path / "received.db"), tmp_path / "landing"
     assert not inbox.put("orders", "orders", "2026-09-01", [line(1)], AT, "k").repeated
     assert inbox.put("orders", "orders", "2026-09-02", [line(1)], AT + timedelta(days=1), "k").repeated
-    inbox.cut("orders", "2026-09-01", landing, AT)
+    cut(inbox, "2026-09-01", landing, AT)
     again = inbox.put("orders", "orders", "2026-09-02", [line(1)], AT, "k")
     assert again.repeated
     assert (again.partition, again.rows) == ("2026-09-01", 1)
@@ -66,7 +73,7 @@ def test_keys_are_forgotten_only_of_what_is_in_files(tmp_path: Path) -> None:
     inbox.put("orders", "orders", "2026-09-01", [line(1)], AT, "old")
     inbox.forget(AT + timedelta(days=8))
     assert inbox.put("orders", "orders", "2026-09-01", [line(1)], AT, "old").repeated
-    inbox.cut("orders", "2026-09-01", landing, AT)
+    cut(inbox, "2026-09-01", landing, AT)
     inbox.forget(AT + timedelta(days=8))
     assert not inbox.put("orders", "orders", "2026-09-01", [line(1)], AT, "old").repeated
 
@@ -79,14 +86,14 @@ def test_threads_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
             for _ in range(2):  # each is sent again
                 inbox.put("orders", "orders", "2026-09-01", [line(number)], AT, f"key-{number}")
             if number % 7 == 0:
-                inbox.cut("orders", "2026-09-01", landing, AT)
+                cut(inbox, "2026-09-01", landing, AT)
 
     threads = [threading.Thread(target=send, args=(100 * one,)) for one in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    inbox.cut("orders", "2026-09-01", landing, AT)
+    cut(inbox, "2026-09-01", landing, AT)
     assert delivered(landing) == {100 * one + number: 1 for one in range(4) for number in range(20)}
 
 
@@ -102,7 +109,8 @@ for number in range(first, 1_000_000):
     inbox.put("orders", "orders", "2026-09-01", [json.dumps({"id": number}).encode()], at, f"key-{number}")
     print(number, flush=True)  # acknowledged
     if number % 3 == 0:
-        inbox.cut("orders", "2026-09-01", folder / "landing", at)
+        inbox.cut("orders", "2026-09-01", at)
+        inbox.finish(folder / "landing")
 """
 
 
@@ -122,7 +130,7 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_one_file(tmp_path: Pat
         process.stdout.close()
         first = max(acknowledged)  # the upstream sends the last one again, with its key, and goes on
     inbox = Inbox(tmp_path / "received.db")
-    inbox.cut("orders", "2026-09-01", tmp_path / "landing", AT)
+    cut(inbox, "2026-09-01", tmp_path / "landing", AT)
     found = delivered(tmp_path / "landing")
     assert set(found.values()) == {1}
     assert acknowledged <= set(found)
@@ -136,9 +144,45 @@ def test_a_disk_that_cannot_be_written_keeps_nothing_and_says_so(tmp_path: Path)
     inbox = Inbox(tmp_path / "received.db")
     inbox.put("orders", "orders", "2026-09-01", [line(1)], AT)
     (tmp_path / "landing").write_text("a file where the folder should be")
-    with pytest.raises(OSError):
-        inbox.cut("orders", "2026-09-01", tmp_path / "landing", AT)
+    inbox.cut("orders", "2026-09-01", AT)
+    files, (problem,) = inbox.finish(tmp_path / "landing")
+    assert files == []
+    assert isinstance(problem, OSError)
     assert [one.rows for one in inbox.waiting()] == [1]
     (tmp_path / "landing").unlink()
-    inbox.cut("orders", "2026-09-01", tmp_path / "landing", AT)
+    cut(inbox, "2026-09-01", tmp_path / "landing", AT)
     assert delivered(tmp_path / "landing") == {1: 1}
+
+
+def test_one_folder_that_cannot_be_written_stops_no_other(tmp_path: Path) -> None:
+    inbox, landing = Inbox(tmp_path / "received.db"), tmp_path / "landing"
+    landing.mkdir()
+    (landing / "first").write_text("a file where the folder should be")
+    for source in ("first", "second"):
+        inbox.put(source, source, "2026-09-01", [line(1)], AT)
+        inbox.cut(source, "2026-09-01", AT)
+    files, problems = inbox.finish(landing)
+    assert [file.parent.parent.name for file in files] == ["second"]
+    assert len(problems) == 1
+    assert [one.source for one in inbox.waiting()] == ["first"]
+
+
+def test_the_same_record_twice_is_two_and_an_empty_one_is_one(tmp_path: Path) -> None:
+    inbox, landing = Inbox(tmp_path / "received.db"), tmp_path / "landing"
+    contents = set()
+    for _ in range(2):
+        inbox.put("orders", "orders", "2026-09-01", [line(1), b"{}", b"{  }"], AT)
+        contents |= {file.read_bytes() for file in cut(inbox, "2026-09-01", landing)}
+    assert len(contents) == 2
+    assert [json.loads(text) for text in sorted(contents)[0].splitlines()] == [
+        {"_received_at": AT.isoformat(), "_request": 1, "id": 1},
+        {"_received_at": AT.isoformat(), "_request": 1},
+        {"_received_at": AT.isoformat(), "_request": 1},
+    ]
+
+
+def test_records_that_wait_for_two_folders_go_to_both(tmp_path: Path) -> None:
+    inbox, landing = Inbox(tmp_path / "received.db"), tmp_path / "landing"
+    for number, folder in enumerate(("old", "new")):
+        inbox.put("orders", folder, "2026-09-01", [line(number)], AT)
+    assert sorted(file.parent.parent.name for file in cut(inbox, "2026-09-01", landing)) == ["new", "old"]

@@ -8,12 +8,19 @@ from hypothesis import strategies as st
 
 from assay.assets.pushed.records import DOCUMENT, LINES, UnusableBody, lines_of_body
 
+NAMES = st.text(min_size=1).filter(lambda name: name.strip() and "\0" not in name)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-RECORDS = st.lists(st.dictionaries(st.text(), VALUES, max_size=4), min_size=1, max_size=6)
+RECORDS = st.lists(
+    st.dictionaries(NAMES, VALUES, max_size=4).filter(
+        lambda record: len({name.lower() for name in record}) == len(record)
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
 @given(RECORDS, st.sampled_from([None, 1, "\t"]), st.booleans())
@@ -40,24 +47,31 @@ def test_numbers_keep_their_digits() -> None:
 @pytest.mark.parametrize(
     ("body", "media", "message"),
     [
-        (b'{"a": 1}\nSECRET\n', LINES[0], "Line 2 is not JSON"),
-        (b'{"a": 1}\n["SECRET"]\n', LINES[0], "Line 2 is not a JSON object"),
-        (b'{"a": NaN}', LINES[0], "Line 1 is not JSON"),
+        (b'{"a": 1}\nSECRET\n', LINES[0], "Line 2 is not one JSON object"),
+        (b'{"a": 1}\n["SECRET"]\n', LINES[0], "Line 2 is not one JSON object"),
+        (b'{"a": NaN}', LINES[0], "Line 1 is not one JSON object"),
         (b'{"a": "\xff"}', LINES[0], "not UTF-8"),
         (b" \n\n", LINES[0], "no record"),
-        (b"", DOCUMENT, "is not JSON"),
+        (b"", DOCUMENT, "The body is not one JSON object"),
         (b"[]", DOCUMENT, "no record"),
         (b'[{"a": 1} {"a": "SECRET"}]', DOCUMENT, "After element 1"),
         (b'[{"a": 1},]', DOCUMENT, "After element 1"),
-        (b'[{"a": 1}, "SECRET"]', DOCUMENT, "Element 2 of the body is not a JSON object"),
+        (b'[{"a": 1}, "SECRET"]', DOCUMENT, "Element 2 of the body is not one JSON object"),
         (b'[{"a": 1}] "SECRET"', DOCUMENT, "goes on after"),
         (b'[{"a": 1}', DOCUMENT, "After element 1"),
         (b"[", DOCUMENT, "Element 1 of the body is not JSON"),
-        (b'{"a": Infinity}', DOCUMENT, "is not JSON"),
+        (b'{"a": Infinity}', DOCUMENT, "is not one JSON object"),
+        (b'{"a": 1, "a": "SECRET"}', DOCUMENT, "distinct"),
+        (b'{" ": "SECRET"}', DOCUMENT, "non-blank"),
+        (b'{"a": "SECRET", "A": 1}', DOCUMENT, "in case"),
+        (b'{"Order": "SECRET"}', DOCUMENT, "in case"),
+        (b'{"a\\u0000b": "SECRET"}', DOCUMENT, "NUL"),
+        (b'{"a": ' + b"[" * 101 + b"]" * 101 + b"}", LINES[0], "too deeply"),
+        (b"{%s}" % b",".join(b'"k%d": 1' % n for n in range(2_001)), LINES[0], "more than 2,000 names"),
         (b'[{"a": ' + b"[" * 100_000, DOCUMENT, "nested too deeply"),
     ],
 )
 def test_what_is_no_record_is_refused_with_its_place(body: bytes, media: str, message: str) -> None:
     with pytest.raises(UnusableBody, match=message) as refused:
-        lines_of_body(body, media)
+        lines_of_body(body, media, ["order"])
     assert "SECRET" not in str(refused.value)

@@ -10,6 +10,7 @@ from assay.assets.sources.file_names import has_suffix, may_be_delivery, origina
         ("A.CSV", ".csv"),
         ("a.b.Csv", ".csv"),
         ("a.csv.gz", ".csv.gz"),
+        ("a.Csv.ZST", ".csv.zst"),
         ("a.CSV.GZ", ".csv.gz"),
         ("a.gz", ".gz"),
         ("a.r1.gz", ".r1.gz"),

@@ -9,6 +9,7 @@ from io import BytesIO
 from xml.etree import ElementTree
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from assay.assets.sources.csv import csv_blocks
@@ -90,6 +91,14 @@ def gz(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
+def zst(content: bytes) -> bytes:
+    return pa.Codec("zstd").compress(content, asbytes=True)
+
+
+def unzst(content: bytes) -> bytes:
+    return pa.input_stream(BytesIO(content), compression="zstd").read()
+
+
 def as_it_is(content: bytes) -> bytes:
     return content
 
@@ -115,6 +124,7 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], int], Whole, Whole]] = {
     "a.csv.gz": (csv(), csv_records, gz, gzip.decompress),
     "a.jsonl.gz": (json_lines(), lines, gz, gzip.decompress),
     "a.parquet.gz": (parquet(), parquet_rows, gz, gzip.decompress),
+    "a.csv.zst": (csv(), csv_records, zst, unzst),
     "a.xlsx": (excel_sheet(), excel_rows, in_workbook, out_of_workbook),
     "a.zip": (csv(), csv_records, in_zip, out_of_zip),
 }

@@ -49,3 +49,20 @@ def test_a_type_that_no_table_holds_is_refused_where_it_is_declared(dtype: Any, 
 )
 def test_a_type_that_a_table_holds_in_another_form_may_be_declared(dtype: Any) -> None:
     assert declared(dtype).name == "odd"
+
+
+def test_an_event_time_is_a_time() -> None:
+    class Loans(Contract):
+        id: str = Field(key=True)
+        lent: str = Field()
+        year: int = Field()
+        day: date = Field()
+
+    def source(event_time: str) -> Source:
+        return Source("loans", Files("{day}/*", (".csv",)), Loans, ("id",), event_time, partitioning=DAYS)
+
+    for column in ("lent", "year"):
+        with pytest.raises(AssayError, match=f"event time '{column}' is .*Declare it as Timestamp or date"):
+            source(column)
+    assert source("day").event_time == "day"
+    assert source("delivered").event_time == "delivered"  # which the contract does not have

@@ -149,6 +149,16 @@ def test_what_is_wrong_at_the_end_of_a_delivery_refuses_the_partition_and_the_ot
     assert env.lake.tables() == []
 
 
+@pytest.mark.parametrize("name", ["a\0b", "*", "^.*$"])
+def test_a_name_that_no_table_can_hold_refuses_the_delivery_by_its_position(env: Any, name: str) -> None:
+    DELIVERED.clear()
+    DELIVERED.update({"a": things(2), "b": things(3).with_columns(pl.lit(1).alias(name))})
+    with pytest.raises(AuditFailed, match="things/b, column #3: this column has a ") as refused:
+        execute(raw_step(source(InMemory())), env, DAY)
+    assert "\0" not in str(refused.value)
+    assert env.lake.tables() == []
+
+
 @dataclass(frozen=True)
 class Odd(InMemory):
     """A reader with a mistake in it."""

@@ -492,6 +492,26 @@ BAD: list[tuple[str, str]] = [
         "assay.sharp is not known",
         property_of("logicalType: string", "    customProperties: [{property: assay.sharp, value: 1}]\n"),
     ),
+    ("cannot be read \\(RecursionError\\)", "a: " + "[" * 5000 + "]" * 5000),
+    ("cannot be read \\(ValueError\\)", "a: " + "9" * 5000),
+    ("cannot be read \\(ValueError\\)", "a: 2026-13-45"),
+    (
+        "v.ge: its value is too large",
+        property_of(f"logicalType: integer, logicalTypeOptions: {{minimum: {'9' * 400}}}"),
+    ),
+    (
+        "v.le: its value is too large",
+        property_of(f"logicalType: number, logicalTypeOptions: {{maximum: {'9' * 400}}}"),
+    ),
+    ("t: two properties are the column v", property_of("logicalType: string}\n      - {name: v, logicalType: integer")),
+    (
+        "t: two properties are the column v",
+        property_of("logicalType: string}\n      - {name: w, physicalName: v, logicalType: string"),
+    ),
+    (
+        "two tables of the ODCS document have one name",
+        "kind: DataContract\napiVersion: v3.1.0\nschema: [{name: a}, {name: a}]",
+    ),
     (
         "unknown severity",
         property_of("logicalType: string", "    customProperties: [{property: assay.severity, value: {v.dtype: x}}]\n"),

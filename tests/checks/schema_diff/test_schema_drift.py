@@ -127,6 +127,9 @@ def test_retyped() -> None:
     written = batch(2, text=True).with_columns(pl.col("amount").str.replace(".", ",", literal=True) + " EUR")
     (finding,) = delivery_drift(written, Orders, batch(1, text=True))
     assert (finding.kind, finding.column, finding.against) == ("retyped", "amount", "previous")
+    assert finding.detail.startswith("the texts (Float64) were written as usual and are with decimal=','")
+    named = batch(2, text=True).with_columns(pl.lit("about ten").alias("amount"))
+    (finding,) = delivery_drift(named, Orders, batch(1, text=True))
     assert finding.detail == "the texts were Float64, and are String now"
 
 

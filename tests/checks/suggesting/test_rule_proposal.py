@@ -1,9 +1,12 @@
 """The rule for an accepted suggestion: it refuses the doubted row, and quotes no personal data."""
 
+import ast
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, Suggestion, suggest, validate
 from assay.checks.exchange.edit_source import with_argument, with_method
@@ -116,3 +119,115 @@ def test_what_the_contract_says_already_is_no_rule() -> None:
         proposed(table(town=last(TOWNS, None)), None)
     with pytest.raises(AssayError, match="does not declare town"):
         proposed(table(town=last(TOWNS, "Mobxle")), Amounts)
+
+
+HOSTILE = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            '__import__("os").system("false")',
+            '")) or __import__("os").abort() #',
+            "1) | exit(",
+            "007",
+            "1_0",
+            "-5",
+            "1e400",
+            "nan",
+            "-inf",
+            "0x10",
+            "9" * 400,
+            "\\",
+            '\\"',
+            "a\u2028b\nc\x0c",
+            "{x}",
+            '"""',
+            "'\"",
+        ]
+    ),
+)
+FORMS = """
+import polars as pl
+
+from assay.checks import Contract, Field, rule
+
+
+class Table(Contract):
+    zip: {kind} = Field()
+    town: str = Field()
+"""
+
+
+def without_literals(source: str) -> str:
+    """The tree of a source, in which all literals are alike."""
+
+    class Same(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.AST:
+            return ast.Constant(None)
+
+        def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+            made = self.generic_visit(node)
+            assert isinstance(made, ast.UnaryOp)
+            return made.operand if isinstance(made.operand, ast.Constant) else made
+
+    return ast.dump(Same().visit(ast.parse(source)))
+
+
+def contract_of(kind: str) -> type[Contract]:
+    module: dict[str, Any] = {"__name__": "forms"}
+    exec(compile(FORMS.format(kind=kind), "forms.py", "exec"), module)
+    return module["Table"]
+
+
+TABLES = {kind: contract_of(kind) for kind in ("str", "int", "float")}
+
+
+def edited_for(kind: str, zip_: str, expected: str, reason: str) -> str:
+    frame = pl.DataFrame({"zip": [zip_, "2"], "town": ["wrong", "right"]})
+    cell = Suggestion("abcdef012345", 1, {}, "town", "wrong", expected, "broken_dependency", "", 0.9, given=("zip",))
+    method = rule_proposal(frame, TABLES[kind], cell, {}).method
+    return with_method(FORMS.format(kind=kind), "Table", method, reason)
+
+
+@settings(max_examples=300, deadline=None)
+@given(kind=st.sampled_from(["str", "int", "float"]), zip_=HOSTILE, expected=HOSTILE, reason=HOSTILE)
+def test_no_value_is_more_than_a_literal(kind: str, zip_: str, expected: str, reason: str) -> None:
+    try:
+        source = edited_for(kind, zip_, expected, reason)
+    except AssayError:
+        return
+    assert without_literals(source) == without_literals(edited_for(kind, "1", "right", "typo"))
+    literals = {repr(node.value) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
+    assert repr(expected) in literals
+    if kind == "str":
+        assert repr(zip_) in literals
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=HOSTILE.filter(bool), other=HOSTILE.filter(bool), reason=HOSTILE)
+def test_no_text_is_more_than_a_literal(value: str, other: str, reason: str) -> None:
+    frame = pl.DataFrame({"town": [value, *[other] * 40, *["right"] * 40]})
+    cell = Suggestion("abcdef012345", 1, {}, "town", value, None, "odd_character", "", 0.9)
+    try:
+        argument = rule_proposal(frame, TABLES["str"], cell, {}).argument
+    except AssayError:
+        return
+    assert argument is not None
+    source = with_argument(FORMS.format(kind="str"), "Table", "town", argument, reason)
+    benign = with_argument(FORMS.format(kind="str"), "Table", "town", 'notin=["x"]', "typo")
+    assert without_literals(source) == without_literals(benign)
+    assert repr(value) in {repr(node.value) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "written"), [("int", "007", "7"), ("float", " 1e3", "1000.0"), ("int", "-5", "-5")]
+)
+def test_a_number_is_written_as_it_is_read(kind: str, text: str, written: str) -> None:
+    assert f'(pl.col("zip") == {written})' in edited_for(kind, text, "right", "typo")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("int", "1.5"), ("int", "9" * 30), ("float", "nan"), ("float", "1e999"), ("int", "f()")]
+)
+def test_what_is_no_number_of_the_type_is_refused(kind: str, text: str) -> None:
+    with pytest.raises(AssayError, match=r"zip is declared as .*no such number"):
+        edited_for(kind, text, "right", "typo")

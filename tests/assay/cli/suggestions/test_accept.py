@@ -62,6 +62,90 @@ def test_a_rule_is_shown_and_with_yes_written(cli: Callable[..., Any], place: Pa
     assert (again.code, "already: change it by hand" in again.err) == (1, True)
 
 
+def injected(place: Path, value: str) -> tuple[str, str]:
+    """A file in which a zip decides about a town, save in one row, and a zip is this value; its contract has it as a number."""
+    places = [("10115", "Berlin"), ("10117", "Berlin"), (value, "Berlin"), ("80331", "Munich"), ("80333", "Munich")]
+    places += [("20095", "Hamburg"), ("20097", "Hamburg")]
+    rows = [(f"K{number}", *places[number % 7]) for number in range(350)]
+    rows[72] = ("K72", value, "Hamburg")
+    pl.DataFrame(rows, ["id", "zip", "town"], orient="row").write_csv(place / "f.csv")
+    (place / "c.py").write_bytes(RECORDED.encode())
+    return str(place / "f.csv"), f"{place / 'c.py'}:Towns"
+
+
+RECORDED = """# coding: utf-8\r
+from __future__ import annotations\r
+\r
+from pathlib import Path\r
+\r
+from assay.checks import Contract, Field\r
+\r
+with Path(__file__).with_name("runs").open("a") as runs:\r
+    runs.write("x")\r
+\r
+\r
+class Towns(Contract):\r
+    id: str = Field(key=True)\r
+    zip: int = Field()\r
+    town: str = Field()\r
+"""
+
+
+@pytest.mark.parametrize("value", ["__import__('os').abort()", "1) | __import__('os').abort() | (1", "1_0"])
+def test_a_value_never_runs(cli: Callable[..., Any], place: Path, value: str) -> None:
+    file, contract = injected(place, value)
+    accept = ("suggest", file, "--accept", identity(cli, file), "--reason", "typo", "--contract", contract)
+    for more in ((), ("--yes",)):
+        answer = cli(*accept, *more)
+        assert (answer.code, "what is no such number" in answer.err) == (1, True)
+        assert value not in answer.err
+    assert (place / "c.py").read_bytes() == RECORDED.encode()
+
+
+def test_a_preview_runs_nothing_that_it_wrote(cli: Callable[..., Any], place: Path) -> None:
+    file, contract = injected(place, "007")
+    accept = (
+        "suggest",
+        file,
+        "--accept",
+        identity(cli, file),
+        "--reason",
+        "ty\u2028import os\x0cpo",
+        "--contract",
+        contract,
+    )
+    runs = place / "runs"
+    shown = cli(*accept)
+    assert (shown.code, 'pl.col("zip") == 7' in shown.out, "# town.of_zip" in shown.out) == (0, True, True)
+    assert runs.read_text() == "x", "the contract was imported, and what was made of it was not run"
+    assert cli(*accept, "--yes").code == 0
+    assert runs.read_text() == "xxx"
+    written = (place / "c.py").read_bytes()
+    assert b"ty import os po (" in written
+    assert written.count(b"\r\n") == written.count(b"\n"), "the ends of lines are kept"
+    outcome = validate(frame_at(file), contract_at(contract))
+    assert outcome.quarantined["id"].to_list() == ["K72"]
+
+
+def test_a_file_that_its_rule_would_break_is_not_written(cli: Callable[..., Any], place: Path) -> None:
+    file = str(place / "towns.csv")
+    broken = CONTRACT.replace("Contract, Field", "Contract, Field\nimport math as pl")
+    (place / "towns.py").write_text(broken)
+    accept = (
+        "suggest",
+        file,
+        "--accept",
+        identity(cli, file),
+        "--reason",
+        "typo",
+        "--contract",
+        f"{place / 'towns.py'}:Towns",
+    )
+    answer = cli(*accept, "--yes")
+    assert (answer.code, "could not be imported with the rule (AttributeError)" in answer.err) == (1, True)
+    assert (place / "towns.py").read_text() == broken
+
+
 def test_a_value_to_set_belongs_to_a_row_in_quarantine(cli: Callable[..., Any], place: Path) -> None:
     file = str(place / "towns.csv")
     answer = cli("suggest", file, "--accept", identity(cli, file), "--reason", "typo", "--set", "Town 7")
@@ -148,3 +232,23 @@ def test_a_rule_can_be_chosen_for_a_row_in_quarantine_too(cli: Callable[..., Any
     answer = cli("suggest", "raw/loads", "--accept", cell["id"], "--rule", "--reason", "typo", "--yes")
     assert (answer.code, str(mill) in answer.out) == (0, True)
     assert 'str_length={"min_value": 3}, isin=["Ashford", "Birkdale", "Clayton"])' in mill.read_text()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "first", "refused"), [("latin-1", "# coding: latin-1\n", "Łódź"), ("utf-8-sig", "", None)]
+)
+def test_a_file_keeps_its_encoding(
+    cli: Callable[..., Any], mill: Path, encoding: str, first: str, refused: str | None
+) -> None:
+    source = MILL.replace('isin=["Ashford", "Birkdale", "Clayton"]', 'title="Gehöft"')
+    mill.write_bytes(f"{first}{source}".encode(encoding))
+    (cell,) = cli("suggest", "raw/loads", "--json").data["suggestions"]
+    accept = ("suggest", "raw/loads", "--accept", cell["id"], "--rule", "--yes", "--by", "jo", "--reason")
+    if refused is not None:
+        answer = cli(*accept, refused)
+        assert (answer.code, "which lacks a letter of the rule" in answer.err) == (1, True)
+    assert cli(*accept, "Köln").code == 0
+    written = mill.read_bytes()
+    assert written.startswith(first.encode() or b"\xef\xbb\xbf")
+    assert 'title="Gehöft", isin=[' in written.decode(encoding)
+    assert "Köln (jo, suggestion" in written.decode(encoding)

@@ -109,7 +109,7 @@ def test_a_sentence_names_each_reason_once_and_counts_the_rest() -> None:
     )
 
 
-@pytest.mark.parametrize("suffix", [".xls", "csv", ".7z", ".csv.zst", ""])
+@pytest.mark.parametrize("suffix", [".xls", "csv", ".7z", ".csv.xz", ".gz.zst", ""])
 def test_a_suffix_that_nothing_reads_is_refused_where_it_is_declared(suffix: str) -> None:
     with pytest.raises(AssayError, match=r"nothing reads .*; there are \.csv"):
         Files("in/{day}/*", (".csv", suffix))

@@ -1,0 +1,41 @@
+"""Names that no table can hold are refused where they come in: a row of JSON lines, a file of others."""
+
+import json
+
+import polars as pl
+import pytest
+
+from assay.assets.sources.csv import read_csv
+from assay.assets.sources.deliveries import DeliveryError
+from assay.assets.sources.jsonl import read_jsonl
+from assay.features.storage.column_names import first_unusable, unusable
+
+UNUSABLE = ["a\0b", "\0", "*", "^.*$", "^order_id$"]
+OTHERS = ["a,b;c", "a/b=c%.`{}", "..", "%00", "a\nb", "\x1b[31m", "\x7f", "^a", "a$", "a*", "$1", "\u202ex", "'\"#?:"]
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_csv_is_refused_by_the_position(name: str) -> None:
+    with pytest.raises(DeliveryError, match=r"^x\.csv, line 1, column #2: this column has a ") as refused:
+        read_csv("x.csv", f'id,"{name}",more\n1,2,3\n'.encode())
+    assert "\0" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_record_of_json_lines_is_a_defect(name: str) -> None:
+    lines = [json.dumps(record) for record in ({"id": "1"}, {"id": "2", name: 1}, {"id": "3"})]
+    frame = read_jsonl("x.jsonl", "\n".join(lines).encode())
+    assert frame["id"].to_list() == ["1", None, "3"]
+    assert frame["_defect"].to_list() == [None, "unparsable", None]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_any_other_name_is_one(name: str) -> None:
+    assert unusable(name) == ""
+    assert read_jsonl("x.jsonl", json.dumps({name: "1"}).encode())[name].to_list() == ["1"]
+
+
+def test_a_nested_field_may_have_a_nul() -> None:
+    nested = pl.List(pl.Struct({"a\0b": pl.Int64}))
+    assert first_unusable([("x", pl.Int64()), ("s", nested)]) == (2, "has a NUL in the name of a nested field")
+    assert first_unusable([("x", pl.Int64()), ("s", pl.Struct({"*": pl.Int64}))]) is None
