@@ -18,7 +18,7 @@ from assay.assets.sources.limits import SMALL as SMALL_CONTENT
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.packed import unpacked
 from assay.assets.sources.parquet import parquet_blocks
-from assay.assets.sources.text import UTF8
+from assay.assets.sources.text import UTF8, refuse_utf8
 from assay.assets.sources.zipped import united, zip_parts
 from assay.own_columns import is_link
 
@@ -185,7 +185,7 @@ def _encoding(csv: Csv) -> str:
 def _as_usual(delivery: Delivery, csv: Csv, pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The bytes in the usual dialect. Raises DeliveryError for a file that is not of its encoding."""
     try:
-        yield from csv.as_usual(pieces)
+        yield from csv.as_usual(refuse_utf8(delivery.path, pieces, csv.encoding))
     except UnicodeError:
         problem = f"is not {csv.encoding} text, as its source declares"
         raise DeliveryError(

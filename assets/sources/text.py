@@ -3,8 +3,9 @@
 Undecodable bytes become lone surrogates (PEP 383), so that one bad line stays one bad line and its neighbours stay good.
 """
 
+import codecs
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -31,6 +32,50 @@ def refuse_undecodable(path: str, bad: int, filled: int, encoding: str = UTF8) -
     """Raise `DeliveryError` for a file of whose lines with any text more than half are not of the encoding."""
     if 2 * bad > filled:
         raise _unlike(path, f"has {bad:,} of {filled:,} lines that are not {encoding}", encoding)
+
+
+def refuse_utf8(path: str, pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """The pieces of a text that should have this encoding, which is not UTF-8. Raises `DeliveryError` for one that is UTF-8: with
+    its mark at once; at the end where some bytes are no ASCII, they would be read as other characters, and all of them together
+    are UTF-8, as by chance only a few are."""
+    if not _keeps_ascii(encoding):
+        yield from pieces
+        return
+    decoder, is_utf8, is_misread, start = codecs.getincrementaldecoder("utf-8")(), True, False, b""
+    no_characters = bytes(byte for byte in range(0x100) if byte < 0x80 or not _is_character(byte, encoding))
+    declared = f"although its source declares {encoding}"
+    action = f"remove encoding={encoding!r} from the source's Csv(…), or ask the upstream to re-send it in {encoding}"
+    for piece in pieces:
+        if len(start) < len(codecs.BOM_UTF8):
+            start += piece[: len(codecs.BOM_UTF8) - len(start)]
+            if start == codecs.BOM_UTF8:
+                raise DeliveryError(path, f"starts with the mark of UTF-8, {declared}", action)
+        if is_utf8:
+            is_misread = is_misread or bool(piece.translate(None, no_characters))
+            try:
+                decoder.decode(piece)
+            except UnicodeDecodeError:
+                is_utf8 = False
+        yield piece
+    if is_utf8 and is_misread and not decoder.getstate()[0]:
+        raise DeliveryError(path, f"reads as UTF-8, {declared}", action)
+
+
+def _keeps_ascii(encoding: str) -> bool:
+    """Whether ASCII is the same in it, as in UTF-8, and each byte is one character or none."""
+    try:
+        every = bytes(range(0x100)).decode(encoding, errors="replace")
+    except UnicodeError:
+        return False
+    is_other = not codecs.lookup(encoding).name.startswith("utf")
+    return is_other and len(every) == 0x100 and every.startswith(bytes(range(0x80)).decode("ascii"))
+
+
+def _is_character(byte: int, encoding: str) -> bool:
+    try:
+        return bool(bytes([byte]).decode(encoding))
+    except UnicodeDecodeError:
+        return False
 
 
 def lines_of(path: str, content: bytes, encoding: str = UTF8) -> list[str]:

@@ -193,7 +193,15 @@ class DeliveredRows:
                 if self.source.reader.single_records:
                     agreed = _completed(agreed, self.source)
                 if not self.source.reader.extracts:
-                    agreed = _as_agreed(self.source, delivery, _numbered(_apart(agreed, delivery), rows))
+                    numbered = _numbered(_apart(agreed, delivery), rows)
+                    try:
+                        agreed = _as_agreed(self.source, delivery, numbered)
+                    except DeliveryError:
+                        for (
+                            _
+                        ) in frames:  # what is wrong with the whole, such as its encoding, says why, and is raised here
+                            pass
+                        raise
                 if columns is not None and agreed.schema != columns:
                     raise DeliveryError(
                         delivery.path,

@@ -1,6 +1,7 @@
 """Other dialects give what the same rows give with commas and in UTF-8; what is not declared is named, and never guessed."""
 
 import csv as library
+import gzip
 import io
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from assay.assets.sources.csv_dialect import USUAL, Csv, dialect_seen
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.dispatch import delivery_blocks, read_delivery
 from assay.assets.sources.files import Files
+from assay.assets.sources.text import refuse_utf8
 from assay.cli import cli
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
@@ -235,3 +237,35 @@ def test_a_draft_of_another_dialect_says_how_to_read_it(tmp_path: Path) -> None:
     )
     drafted = CliRunner().invoke(cli, ["contract", "draft", str(file), "--separator", ";"])
     assert "betrag: int = Field(" in drafted.output
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp850", "koi8-r"])
+@pytest.mark.parametrize("times", [1, 20_000])
+def test_utf_8_under_another_encoding_is_named_and_its_mark_too(encoding: str, times: int) -> None:
+    text = "id,Störung\n" + "1,€\n" * times
+    refused = f"reads as UTF-8, although its source declares {encoding}; remove encoding='{encoding}'"
+    with pytest.raises(DeliveryError, match=refused):
+        read(text.encode(), Csv(encoding=encoding))
+    with pytest.raises(DeliveryError, match=f"starts with the mark of UTF-8, although its source declares {encoding}"):
+        read("id\n1\n".encode("utf-8-sig"), Csv(encoding=encoding))
+    with pytest.raises(DeliveryError, match=refused):
+        read(gzip.compress(text.encode()), Csv(encoding=encoding), "a.csv.gz")
+    assert read(b"id\n1\n", Csv(encoding=encoding)).height == 1, "ASCII is both"
+
+
+@given(st.text(st.characters(codec="cp1252", exclude_characters='\r\n",\0')), st.integers(1, 9))
+def test_pieces_of_a_text_with_a_byte_that_is_not_utf_8_are_given_as_they_are(text: str, size: int) -> None:
+    content = f"{text}é x".encode("cp1252")  # a lone byte, wherever the pieces end
+    pieces = [content[start : start + size] for start in range(0, len(content), size)]
+    assert list(refuse_utf8("a.csv", pieces, "cp1252")) == pieces
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(1, 9))
+def test_every_text_in_utf_8_that_would_be_read_otherwise_is_refused(text: str, size: int) -> None:
+    content = f"x{text}".encode()
+    pieces = [content[start : start + size] for start in range(0, len(content), size)]
+    if content.isascii():
+        assert list(refuse_utf8("a.csv", pieces, "latin-1")) == pieces
+        return
+    with pytest.raises(DeliveryError, match="reads as UTF-8"):
+        list(refuse_utf8("a.csv", pieces, "latin-1"))

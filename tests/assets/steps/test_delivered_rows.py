@@ -1,5 +1,6 @@
 """Deliveries that are read frame by frame make the raw table that they make when they are read at once."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -250,3 +251,22 @@ def test_two_columns_that_differ_in_case_refuse_the_delivery_by_name() -> None:
     frame = pl.DataFrame({"thing": ["a"], "size": [1], "Size": [2]})
     with pytest.raises(DeliveryError, match=r"things/x: .*'size' and 'Size' differ only in case"):
         _as_agreed(_source(Things), Delivery.of_bytes("things/x", b"x", DAY), frame)
+
+
+def test_the_encoding_of_a_large_file_is_named_and_not_the_column_that_it_misspells() -> None:
+    class Faults(assay.Contract):
+        Störung: str
+
+    text = "Störung\n" + f"{'x' * 999}\n" * 9_000  # more than is read at a time
+    content = text.encode()
+    reader = assay.Files("faults/{day}/*", (".csv",), csv=assay.Csv(encoding="cp1252"))
+    source = replace(_source(Faults), reader=reader)
+    delivery = Delivery.of_bytes("faults/a.csv", b"", DAY)
+    pieces = [content[start : start + 1_000_000] for start in range(0, len(content), 1_000_000)]
+    digest = hashlib.sha256(content).hexdigest()
+    delivery = replace(delivery, sha256=digest, size=len(content), fetch=None, lines=lambda: iter(pieces))
+    rows = DeliveredRows(source, [delivery], FileHashes(), lambda *_: None)
+    assert list(rows.linked("b", {}))
+    (problem,) = rows.problems
+    assert "reads as UTF-8, although its source declares cp1252" in problem
+    assert "Field(was=" not in problem
