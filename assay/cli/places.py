@@ -74,7 +74,7 @@ def frame_at(place: str, csv: Csv = USUAL) -> pl.DataFrame:
         raise AssayError(f"{place} cannot be read ({error.strerror}); give a file or a table") from None
     frame = read_delivery(Delivery.of_bytes(place, content, ""), content, csv)
     names = [name for name in frame.columns if not is_link(name)]
-    if len(names) == 1 and (seen := dialect_seen(names[0])) is not None:
+    if len(names) == 1 and (seen := dialect_seen(names[0], csv)) is not None:
         skip = f" --skip-lines {seen.csv.skip_lines}" if seen.csv.skip_lines else ""
         raise AssayError(f"{place}: {seen.what}. Give --separator {shlex.quote(seen.csv.separator)}{skip}.")
     return frame

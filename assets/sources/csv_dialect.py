@@ -7,7 +7,7 @@ there is one reader, and no value is touched.
 
 import codecs
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import polars as pl
@@ -16,6 +16,7 @@ from assay.errors import AssayError
 from assay.own_columns import delivered_name, is_link, upstream_name
 
 SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+ANY = {**SEPARATORS, ",": "a comma"}
 _UTF8 = "utf-8"
 _LINE = "_line"
 _RESERVED = '",\r\n'
@@ -156,19 +157,26 @@ class Seen:
     csv: Csv
 
     def __str__(self) -> str:
-        return f"{self.what}: declare Files(…, csv={self.csv})"
+        return f"{self.what}: {self.declare}"
+
+    @property
+    def declare(self) -> str:
+        return f"declare Files(…, csv={self.csv})" if self.csv != USUAL else "declare Files(…) without csv="
 
 
-def dialect_seen(header: str) -> Seen | None:
-    """What a line that should be a header with commas shows; None where it shows nothing."""
-    if "\r" in header.rstrip("\r"):
-        return Seen("lines end with \\r alone", Csv(newline="\r"))
-    if header.lower().startswith("sep=") and header[4:5] in SEPARATORS:
-        return Seen(f"the first line says that {SEPARATORS[header[4]]} separates", Csv(header[4], skip_lines=1))
-    if "," not in header:
-        for separator, words in SEPARATORS.items():
+def dialect_seen(header: str, declared: Csv = USUAL) -> Seen | None:
+    """What a line that should be a header in the declared dialect shows; None where it shows nothing."""
+    if declared.newline == "\n" and "\r" in header.rstrip("\r"):
+        return Seen("lines end with \\r alone", replace(declared, newline="\r"))
+    others = {one: words for one, words in ANY.items() if one not in (declared.separator, declared.quote)}
+    if header.lower().startswith("sep=") and header[4:5] in others:
+        csv = replace(declared, separator=header[4], skip_lines=declared.skip_lines + 1)
+        return Seen(f"the first line says that {others[header[4]]} separates", csv)
+    if declared.separator not in header:
+        for separator, words in others.items():
             if separator in header:
-                return Seen(f"{words} stands between the names of the header", Csv(separator))
+                csv = replace(declared, separator=separator)
+                return Seen(f"{words} stands between the names of the header", csv)
     return None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from assay.assets.sources.csv_dialect import USUAL, Csv
 from assay.assets.sources.file_names import revised
 from assay.errors import AssayError
 from assay.features.storage.sections import Changes
@@ -123,9 +124,11 @@ class Delivery:
 class Part:
     """What a delivery holds: the whole of it, or one of the files in it. Each part is judged by its own columns.
 
-    `frames` are its rows, with the same columns in each frame; None: it is not read, `why` as the end of a sentence.
+    `frames` are its rows, with the same columns in each frame; None: it is not read, `why` as the end of a sentence. `csv` is how
+    it should be written, if it is CSV.
     """
 
     path: str
     frames: Iterator[pl.DataFrame] | None
     why: str = ""
+    csv: Csv = USUAL

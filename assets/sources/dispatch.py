@@ -82,10 +82,11 @@ def delivery_parts(
     none: all are), or itself."""
     how = _As(csv, limits, excel)
     if suffix_of(delivery.path) != _ZIP:
-        yield Part(delivery.path, _blocks(delivery, delivery.pieces, how))
+        yield Part(delivery.path, _blocks(delivery, delivery.pieces, how), csv=csv)
         return
     any_kind = {suffix.lower() for suffix in suffixes} <= {_ZIP}
-    yield from _zipped(delivery, delivery.pieces, how, () if any_kind else suffixes)
+    for part in _zipped(delivery, delivery.pieces, how, () if any_kind else suffixes):
+        yield replace(part, csv=csv)
 
 
 def _blocks(delivery: Delivery, whole: Pieces, how: _As) -> Iterator[pl.DataFrame]:

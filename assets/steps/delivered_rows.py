@@ -11,8 +11,8 @@ from datetime import datetime
 
 import polars as pl
 
-from assay.assets.sources.csv_dialect import dialect_seen
-from assay.assets.sources.deliveries import Delivery, DeliveryError
+from assay.assets.sources.csv_dialect import USUAL, Csv, dialect_seen
+from assay.assets.sources.deliveries import Delivery, DeliveryError, Part
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.file_names import suffix_of
 from assay.assets.sources.landing.leftovers import Leftover
@@ -174,7 +174,7 @@ class DeliveredRows:
             for part in self.source.reader.parts(delivery):
                 one = delivery if part.path == delivery.path else delivery.member(part.path)
                 if part.frames is not None:
-                    yield one, self._read(one, part.frames)
+                    yield one, self._read(one, part, part.frames)
                 elif unread is not None:
                     unread.append(Leftover(part.path, part.why))
 
@@ -183,7 +183,7 @@ class DeliveredRows:
         if delivery.file is not None:
             self.hashes.forget(delivery.file)  # changed where its size, time and inode do not show it
 
-    def _read(self, delivery: Delivery, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def _read(self, delivery: Delivery, part: Part, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """The records of a part, numbered, with the contract's columns: at least one frame. Raises DeliveryError."""
         rows, columns = 0, None
         with _explained(delivery, self.source.reader):
@@ -195,7 +195,7 @@ class DeliveredRows:
                 if not self.source.reader.extracts:
                     numbered = _numbered(_apart(agreed, delivery), rows)
                     try:
-                        agreed = _as_agreed(self.source, delivery, numbered)
+                        agreed = _as_agreed(self.source, delivery, numbered, part.csv)
                     except DeliveryError:
                         for (
                             _
@@ -270,7 +270,7 @@ def _numbered(frame: pl.DataFrame, before: int) -> pl.DataFrame:
     return frame.with_columns(value.alias(name) for name, value in missing.items() if name not in frame.columns)
 
 
-def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.DataFrame:
+def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame, csv: Csv = USUAL) -> pl.DataFrame:
     """The delivery with the contract's columns. A typed column may come in another type only if the contract reads each value.
 
     Raises DeliveryError for a missing column, naming the one it was probably renamed to, and for a changed type.
@@ -292,10 +292,10 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame) -> pl.Da
         likely = f" (there is a new column {partner[column]!r}: renamed?)" if column in partner else ""
         action += f": {how_to_rename(column, partner[column])}" if column in partner else ""
         problem = f"the contract's column {column!r} is missing{likely}"
-        if delivered.keys() <= {(header := ",".join(delivered))} and (seen := dialect_seen(header)) is not None:
+        if delivered.keys() <= {(header := ",".join(delivered))} and (seen := dialect_seen(header, csv)) is not None:
             problem, action = (
                 f"{problem}; {seen.what}",
-                f"declare Files(…, csv={seen.csv}), or {delivery.how_to_correct}",
+                f"{seen.declare}, or {delivery.how_to_correct}",
             )
         raise DeliveryError(delivery.path, problem, action, column=column)
     declared = {column.name: column for column in columns}

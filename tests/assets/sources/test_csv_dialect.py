@@ -189,6 +189,24 @@ def test_a_header_of_another_dialect_is_named(header: str, words: str, csv: Csv)
     assert eval(str(csv), {"Csv": Csv}) == csv, "what is shown can be pasted"
 
 
+@pytest.mark.parametrize(
+    ("header", "declared", "words", "csv"),
+    [
+        ("id,at", Csv(";", encoding="cp1252"), "a comma stands between", Csv(encoding="cp1252")),
+        ("id|at", Csv(";"), "a vertical bar stands between", Csv("|")),
+        ("sep=,", Csv(";", skip_lines=1), "the first line says that a comma", Csv(skip_lines=2)),
+    ],
+)
+def test_a_header_of_another_dialect_than_the_declared_one_is_named(
+    header: str, declared: Csv, words: str, csv: Csv
+) -> None:
+    seen = dialect_seen(header, declared)
+    assert seen is not None
+    assert (words in seen.what, seen.csv) == (True, csv)
+    assert dialect_seen("id;at", Csv(";")) is None
+    assert dialect_seen("id|at", Csv(";", "|")) is None, "a quote separates nothing"
+
+
 @pytest.mark.parametrize("header", ["id,at", "id", "id,a;b", "id,at\r", "sep=x", "first name"])
 def test_a_usual_header_shows_nothing(header: str) -> None:
     assert dialect_seen(header) is None

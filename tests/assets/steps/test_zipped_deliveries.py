@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import assay
-from assay import Contract, Field, Files, Partitioning, Source
+from assay import Contract, Csv, Field, Files, Partitioning, Source
 from assay.assets import Delivery, Part, SourceReader
 from assay.assets.sources import dispatch
 from assay.assets.steps.clean import clean_step
@@ -167,3 +167,14 @@ def test_what_a_reader_of_ones_own_leaves_out_of_a_delivery_is_named(env: Resour
     raw = env.lake.table("raw/alarms").scan().collect()
     assert raw.select("alarm_id", "_source_file", "_row_number").rows() == [("N1", "box/a", 1), ("N2", "box/a", 2)]
     assert "box/b (it is empty)" in checks_of(env)["delivery"]["message"]
+
+
+@pytest.mark.parametrize("packed", [in_folder, in_zip])
+def test_the_dialect_that_is_seen_is_named_where_another_one_is_declared(
+    env: Resources, packed: Callable[..., dict[str, bytes]]
+) -> None:
+    reader = Files("alarms/{day}/*", (".csv", ".zip"), csv=Csv(";"))
+    deliver(env, packed({"nord.csv": rows("N1", separator=";"), "sued.csv": rows("S1")}))
+    seen = r"sued\.csv.* a comma stands between the names of the header; declare Files\(…\) without csv=, or ask"
+    with pytest.raises(AuditFailed, match=seen):
+        execute(raw_step(replace(ALARMS, reader=reader)), env, DAY)
