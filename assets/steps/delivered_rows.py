@@ -197,9 +197,8 @@ class DeliveredRows:
                     try:
                         agreed = _as_agreed(self.source, delivery, numbered, part.csv)
                     except DeliveryError:
-                        for (
-                            _
-                        ) in frames:  # what is wrong with the whole, such as its encoding, says why, and is raised here
+                        # What is wrong with the whole, such as its encoding, says why: it is raised here.
+                        for _ in frames:
                             pass
                         raise
                 if columns is not None and agreed.schema != columns:
