@@ -5,7 +5,7 @@ The rows are read once, some thousands at a time, and what is new of them waits 
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from assay.assets.databases.sql import OpenedTable
 from assay.assets.databases.sql_values import frame_of_rows
+from assay.assets.sources.undeclared import kept_of_rows
 from assay.errors import AssayError, plural
 from assay.features.storage.sections import Changes
 from assay.features.storage.spool import Spool, Spooled
@@ -37,6 +38,7 @@ class Look:
     columns: Mapping[str, pl.DataType]
     spool: Spool
     changes: Changes
+    remarks: tuple[str, ...] = ()
     size: int = 0
     defects: int = 0
     _sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
@@ -94,6 +96,7 @@ def look_at(
     key: Sequence[str],
     known: KnownRows,
     state: TableState | None,
+    declared: Collection[str],
     *,
     whole: bool,
     batch: str,
@@ -108,23 +111,29 @@ def look_at(
         key: The columns that identify a row, under their names in raw.
         known: What the lake holds.
         state: The raw table that holds it, if there is one.
+        declared: The columns whose types may not change, under their names in raw.
         whole: The query gives all rows of the table: keys that it does not give are deleted.
         batch: The number of the batch that the changes will be.
         seen_at: When the look began.
         folder: Where what memory does not hold may wait.
 
     Raises:
-        AssayError: Rows lack a key, or share one.
+        AssayError: Rows lack a key, or share one, or a declared column has another type than in raw.
         FarTimes: As `OpenedTable.frames`.
     """
-    columns = dict(frame_of_rows([], opened.columns).drop(_READERS).schema)
+    empty = frame_of_rows([], opened.columns).drop(_READERS)
+    there_already = {} if state is None else state.schema
+    kept = kept_of_rows([empty.schema], declared, there_already, opened.place)
+    columns = dict(kept.of(empty).schema)
+    new_names = {name for name, _ in kept.columns.values()} - empty.schema.keys() - there_already.keys()
     if state is not None and whole:
         columns |= {name: dtype for name, dtype in state.schema.items() if _is_data(name) and name not in columns}
-    found = Look(batch, seen_at, columns, Spool(str(folder)), Changes())
+    found = Look(batch, seen_at, columns, Spool(str(folder)), Changes(), kept.remarks if new_names else ())
     seen = np.zeros(len(known.rows), bool)
     new: list[Rows] = []
     updated = unchanged = 0
     for frame in opened.frames(query, key):
+        frame = kept.of(frame)
         _require_keys(opened.place, frame, key)
         rows = fingerprinted(frame, key)
         at = known.find(rows)

@@ -170,6 +170,7 @@ class Rows(SourceReader):
                     key,
                     known,
                     state,
+                    reading.declared.union(key, [delivered_name(self.cursor)]),
                     whole=whole or since is None,
                     batch=reading.partition,
                     seen_at=_later(now, before),
@@ -189,7 +190,7 @@ class Rows(SourceReader):
             )
         whole_at = changes.seen_at if changes.whole else (last_whole.isoformat() if last_whole is not None else "")
         changes = replace(changes, whole_at=whole_at)
-        remarks = [] if not self.cursor else [self._ahead(*found.frames())]
+        remarks = [*found.remarks, self._ahead(*found.frames()) if self.cursor else ""]
         if changes.deleted and changes.deleted == len(known.rows) and not changes.inserted:
             remarks.append(f"{self.table} is empty: all {plural(changes.deleted, 'row')} of it count as deleted.")
         return Delivery(

@@ -58,10 +58,9 @@ def _require_record(text: str, where: str, declared: Collection[str]) -> None:
     record = record_of(text)
     if record is None:
         raise UnusableBody(
-            f"{where} is not one JSON object that can be read: with distinct, non-blank names, and not nested too deeply."
+            f"{where} is not one JSON object that can be read: with distinct, non-blank names (no NUL, `*` or `^…$`), and not "
+            "nested too deeply."
         )
-    if any("\0" in name for name in record):
-        raise UnusableBody(f"{where} has a NUL in a name.")
     if len(record) > USUAL_LIMITS.columns:
         raise UnusableBody(f"{where} has more than {USUAL_LIMITS.columns:,} names.")
     try:

@@ -35,6 +35,7 @@ class Reading:
             they stopped.
         hashes: SHA-256 of files, remembered.
         table: the same rows as the table that holds them, for readers that open only the files that they need.
+        declared: the columns that the contract knows, by all of their names, and those that Assay adds.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Reading:
     earlier: Callable[[], pl.LazyFrame | None]
     hashes: FileHashes
     table: Callable[[], TableState | None] = lambda: None
+    declared: frozenset[str] = frozenset()
 
     @property
     def landing(self) -> Path:

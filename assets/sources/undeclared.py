@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from assay.assets.sources.value_text import as_text
+from assay.checks import Contract
+from assay.checks.contract.contract import compiled
+from assay.errors import AssayError
 from assay.features.storage.parquet_files import stored_type
+from assay.own_columns import OWN_COLUMNS, is_link
 
 _NAIVE = "%Y-%m-%dT%H:%M:%S%.f"
 
@@ -61,6 +65,31 @@ def kept_of(files: Sequence[pl.Schema], declared: Collection[str], known: Mappin
                 f"Column {name!r}, which the contract does not know, is {kinds} in different files: kept as text."
             )
     return Kept(columns, tuple(remarks))
+
+
+def kept_of_rows(
+    files: Sequence[pl.Schema], declared: Collection[str], known: Mapping[str, pl.DataType], where: str
+) -> Kept:
+    """The same for rows that come with types of their own, as from a database. A declared column becomes text where the table
+    has it as text. Raises AssayError where it has another type: the contract means one column."""
+    kept = kept_of(files, declared, known)
+    columns = dict(kept.columns)
+    for name, dtype in [(name, dtype) for schema in files for name, dtype in schema.items() if name in declared]:
+        before = known.get(name)
+        if before is None or dtype == pl.Null or before == _kept_type(dtype) or is_link(name):
+            continue
+        if before != pl.String:
+            raise AssayError(
+                f"{where}: column {name!r} is {dtype} now, and raw has it as {before}. Change it back there, or give the source "
+                "another name, under which it is read anew."
+            )
+        columns[name] = name, before
+    return Kept(columns, kept.remarks)
+
+
+def declared_names(contract: type[Contract]) -> frozenset[str]:
+    """The columns that are not undeclared: the contract's, by any of their names, and ours."""
+    return OWN_COLUMNS.union(*((column.name, *column.options.was) for column in compiled(contract).columns))
 
 
 def _kept_type(dtype: pl.DataType) -> pl.DataType:

@@ -18,7 +18,7 @@ from assay.assets.sources.file_names import suffix_of
 from assay.assets.sources.landing.leftovers import Leftover
 from assay.assets.sources.reader import SourceReader
 from assay.assets.sources.source import Source
-from assay.assets.sources.undeclared import Kept, kept_of
+from assay.assets.sources.undeclared import Kept, declared_names, kept_of, kept_of_rows
 from assay.checks import compare_columns
 from assay.checks.contract.columns import how_to_rename
 from assay.checks.contract.contract import compiled
@@ -26,7 +26,7 @@ from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
 from assay.errors import AssayError, refuse_case_twins
 from assay.features.storage.column_names import first_unusable
-from assay.own_columns import OWN_COLUMNS, SEEN_AT, delivered_name, is_link
+from assay.own_columns import SEEN_AT, delivered_name, is_link
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
 # A day on which everything was sent before is a batch of no rows, which is still a batch.
@@ -112,12 +112,13 @@ class DeliveredRows:
                 self._refuse(one.delivery, DeliveryError(one.delivery.path, problem, one.delivery.how_to_correct))
 
     def _kept(self, opened: Sequence[_Opened]) -> Kept:
-        """How the columns that the contract does not know are kept. Of rows of a database they are the table's own."""
+        """How the columns that the contract does not know are kept."""
+        declared = declared_names(self.source.contract)
+        schemas = [columns.schema for one in opened for _, columns in one.parts]
         if self.source.reader.extracts:
-            return Kept()
-        columns = compiled(self.source.contract).columns
-        declared = {name for column in columns for name in (column.name, *column.options.was)} | OWN_COLUMNS
-        kept = kept_of([columns.schema for one in opened for _, columns in one.parts], declared, self.known)
+            kept = kept_of_rows(schemas, declared, self.known, self.source.name)
+        else:
+            kept = kept_of(schemas, declared, self.known)
         self.remarks += kept.remarks
         return kept
 

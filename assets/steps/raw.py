@@ -17,6 +17,7 @@ from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.landing.leftovers import Leftover, described
 from assay.assets.sources.reader import NothingDelivered, Reading
 from assay.assets.sources.source import Source, lacking, unread
+from assay.assets.sources.undeclared import declared_names
 from assay.assets.steps.column_notes import delivered_notes
 from assay.assets.steps.delivered_rows import DeliveredRows
 from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step, step_name
@@ -136,7 +137,10 @@ def _reading(source: Source, key: str, tx: Transaction, env: Resources) -> Readi
         except TableMissing:
             return None
 
-    return Reading(source.name, source.key, key, source.partitioning, env.settings, earlier, env.hashes, table)
+    declared = declared_names(source.contract)
+    return Reading(
+        source.name, source.key, key, source.partitioning, env.settings, earlier, env.hashes, table, declared
+    )
 
 
 def _source_file(delivery: Delivery, rows: int) -> SourceFile:
