@@ -5,6 +5,7 @@ import platform
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from assay.surroundings import clock, space, writable
 PACKAGES = ("assay", "dagster", "polars", "deltalake", "pandera", "duckdb", "torch", "sentence-transformers")
 _SPACE = (errno.ENOSPC, errno.EDQUOT)
 OLD_EVENT_SECONDS = 24 * 3600
+NEGLECTED_SECONDS = 600  # records that should be in a file by now
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -43,6 +45,7 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
         "settings": _settings,
         "connections": _connections,
         "landing folder": _landing,
+        "received": _received,
         "lake": _lake,
         "freshness": _freshness,
         "embedding model": _model,
@@ -251,6 +254,25 @@ def _landing(store: Store) -> str:
         raise AssayError(" ".join(messages))
     left_out = [text for source in sources if (text := outside(source, store.settings))]
     return " ".join([f"{store.settings.landing_path}, {plural(len(sources), 'source')}", *left_out])
+
+
+def _received(store: Store) -> str:
+    """Whether the records that upstreams send can come in, and become files."""
+    from assay.assets.project import find_project
+    from assay.assets.pushed.cutting import neglected
+    from assay.assets.pushed.inbox import inbox_of
+    from assay.assets.pushed.pushed import Pushed
+
+    sources = [source for source in store.sources() if isinstance(source.reader, Pushed)] if find_project() else []
+    inbox = inbox_of(store.settings.home)
+    if without := [one.name for one in sources if not store.settings.push_tokens.get(one.name.lower())]:
+        settings = ", ".join(f"ASSAY_PUSH_TOKENS__{name.upper()}" for name in without)
+        raise AssayError(f"No upstream can send records: set {settings} to a long random text, for `assay receive`.")
+    if left := neglected(inbox, sources, datetime.now(UTC), timedelta(seconds=NEGLECTED_SECONDS)):
+        names = ", ".join(f"{one.source} ({plural(one.rows, 'record')} of {one.partition})" for one in left)
+        raise AssayError(f"Records were received and are in no file: {names}. Next: start `assay receive`.")
+    waiting = sum(one.rows for one in inbox.waiting())
+    return f"{plural(len(sources), 'source')} of records that are sent; {plural(waiting, 'record')} to become files"
 
 
 def _freshness(store: Store) -> str:

@@ -323,7 +323,12 @@ def _summarise(summary: "Summary", seconds: float, *, complete: bool) -> None:
     if summary.left:
         out.print(f"Stopped. Not done: {'; '.join(summary.left)}. `assay materialize` goes on there.", markup=False)
     if summary.failed:
-        of_files = all(Kind.RAW.holds(table) for result in summary.failed for table in result.failed)
+        # Batches without partitions are read from databases and servers.
+        of_files = all(
+            Kind.RAW.holds(table) and result.unit.partitioning.is_partitioned
+            for result in summary.failed
+            for table in result.failed
+        )
         when = "When the corrected file is there" if of_files else "When the cause above is gone"
         out.print(
             f"[bold]{len(summary.failed)} of them stopped a batch[/bold]: nothing of it was published, everything else "

@@ -1,7 +1,7 @@
 """When what was received is cut into a file, and doing it."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from assay.assets.pushed.inbox import REMEMBERED, Inbox, Waiting
@@ -19,6 +19,17 @@ def due(waiting: Waiting, source: Source, now: datetime) -> bool:
     if not source.partitioning.contains(waiting.partition):
         return True  # of another declaration: whoever looks at the folder names it
     return source.partitioning.is_timed and source.partitioning.end_of(waiting.partition) <= now
+
+
+def neglected(inbox: Inbox, sources: Iterable[Source], now: datetime, after: timedelta) -> list[Waiting]:
+    """What should have been cut so long ago, as if no service ran; and what waits for a source that is not declared any more."""
+    declared = {source.name: source for source in sources}
+    return [
+        waiting
+        for waiting in inbox.waiting()
+        if waiting.since <= now - after
+        and (waiting.source not in declared or due(waiting, declared[waiting.source], now - after))
+    ]
 
 
 def cut_due(inbox: Inbox, sources: Iterable[Source], landing: Path, now: datetime) -> tuple[list[Path], list[OSError]]:

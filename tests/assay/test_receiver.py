@@ -16,6 +16,9 @@ from uuid import uuid4
 import pytest
 from starlette.testclient import TestClient
 
+import assay
+from assay.assets.pushed.inbox import inbox_of
+from assay.diagnosis import diagnose
 from assay.errors import AssayError
 from assay.receiver import create_receiver
 from assay.settings import Settings
@@ -205,3 +208,25 @@ def test_of_orders_sent_while_the_service_is_killed_none_is_lost_or_doubled(proj
     listed = subprocess.run([ASSAY, "tables", "--json"], cwd=project, env=env, capture_output=True, text=True)
     rows = {table["name"]: table["rows"] for table in json.loads(listed.stdout)}
     assert (rows["clean/orders"], rows["quarantine/orders"]) == (54, 6)
+
+
+def test_doctor_names_a_missing_token_and_records_that_nobody_makes_files_of(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def received() -> tuple[bool, str]:
+        found = next(item for item in diagnose(assay.open()) if item.what == "received")
+        return found.ok, found.detail
+
+    assert received() == (True, "2 sources of records that are sent; 0 records to become files")
+    now = datetime.now(UTC)
+    inbox = inbox_of(project / "var")
+    inbox.put("orders", "orders", f"{now:%Y-%m-%d}", [b"{}", b"{}"], now)
+    assert received() == (True, "2 sources of records that are sent; 2 records to become files")
+    inbox.put("orders", "orders", "2026-09-01", [b"{}"], datetime(2026, 9, 1, tzinfo=UTC))
+    ok, detail = received()
+    assert not ok
+    assert "orders (1 record of 2026-09-01). Next: start `assay receive`." in detail
+    monkeypatch.delenv("ASSAY_PUSH_TOKENS__SHOPS")
+    ok, detail = received()
+    assert not ok
+    assert "set ASSAY_PUSH_TOKENS__SHOPS" in detail

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.assets.pushed.cutting import cut_due, due
+from assay.assets.pushed.cutting import cut_due, due, neglected
 from assay.assets.pushed.inbox import Inbox, Waiting
 from assay.assets.pushed.pushed import Pushed
 from assay.assets.sources.source import Source
@@ -98,3 +98,13 @@ def test_how_files_are_cut_makes_nothing_stale_and_where_they_lie_does() -> None
 def test_what_cannot_be_declared(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(AssayError, match=message):
         Pushed(**wrong)  # pyright: ignore[reportArgumentType]
+
+
+def test_what_nobody_cuts_is_neglected(tmp_path: Path) -> None:
+    inbox, source = Inbox(tmp_path / "received.db"), orders(Pushed("orders", every=timedelta(minutes=1)))
+    assert neglected(inbox, [source], AT, timedelta(0)) == []
+    inbox.put("orders", "orders", "2026-09-01", [b"{}"], AT)
+    ten = timedelta(minutes=10)
+    assert neglected(inbox, [source], AT + timedelta(minutes=10, seconds=59), ten) == []
+    assert [one.rows for one in neglected(inbox, [source], AT + timedelta(minutes=11), ten)] == [1]
+    assert [one.source for one in neglected(inbox, [], AT + ten, ten)] == ["orders"]
