@@ -87,7 +87,7 @@ def test_what_is_declared_while_it_runs_is_loaded_and_what_is_broken_stops_nothi
     made = place.home / "lake" / "clean" / "returns"
     until(made.exists, served)  # by a job that was not there before
     log = served.log.read_text()
-    assert "raw__returns: raw/returns@0" in log, "what was written is printed,"
+    assert "raw__returns: raw/returns@1" in log, "what was written is printed,"
     assert " - DEBUG - " not in log, "and not every event"
 
     file.write_text(RETURNS.replace("Field(key=True)", "Field(key=True"))
