@@ -39,6 +39,13 @@ CUT_SECONDS = 1.0
 _LONGEST_KEY = 255
 
 
+@dataclass(slots=True)
+class _Cutting:
+    """State that the cutting task shares with `/health`: what keeps files from being cut now; empty: nothing."""
+
+    problem: str = ""
+
+
 def create_receiver(
     settings: Settings | None = None,
     *,
@@ -52,7 +59,7 @@ def create_receiver(
         settings: Where things are, and the tokens. Default: the `ASSAY_*` settings.
         hosts: The host names that it answers to.
         now: The time of receipt.
-        note: Is told what people should know, one line each: never a value.
+        note: Called with each line for the log of the service, which never holds a value.
 
     Raises:
         AssayError: No source is declared as `Pushed`, or one has no token.
@@ -163,7 +170,7 @@ async def _cut_for_ever(
     settings: Settings,
     now: Callable[[], datetime],
     note: Callable[[str], None],
-    state: "_Cutting",
+    state: _Cutting,
 ) -> None:
     while True:
         problem = ""
@@ -180,13 +187,6 @@ async def _cut_for_ever(
             note(f"Nothing is lost, but {problem}")
         state.problem = problem
         await asyncio.sleep(CUT_SECONDS)
-
-
-@dataclass(slots=True)
-class _Cutting:
-    """How cutting goes. `problem`: what keeps it from being done now; empty: nothing."""
-
-    problem: str = ""
 
 
 def _answer(status: int, content: Mapping[str, object]) -> Response:

@@ -219,7 +219,7 @@ class Rows(SourceReader):
         return None if latest is None else latest - self.overlap
 
     def _ahead(self, *frames: pl.DataFrame) -> str:
-        """What is said of rows with a cursor in the future."""
+        """The remark about rows with a cursor in the future."""
         late, cursor = datetime.now(UTC) + CLOCK_SKEW, delivered_name(self.cursor)
         ahead = sum(frame.filter(pl.col(cursor) > late).height for frame in frames)
         return (

@@ -49,7 +49,7 @@ def _lines(text: str, declared: Collection[str]) -> list[bytes]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip(_SPACE):
             _require_record(line, f"Line {number:,}", declared)
-            lines.append(line.strip(_SPACE).encode())
+            lines.append(_on_one_line(line.strip(_SPACE)))
     return lines
 
 

@@ -57,19 +57,19 @@ def footer_size(tail: bytes) -> int:
 def footer_of(content: bytes) -> Footer:
     """The footer that these bytes begin with. Raises ValueError where they are none."""
     try:
-        told = _Reader(content).struct(0)
-        footer = Footer(max((len(group[1]) for group in told[4]), default=0), tuple(map(_group, told[4])))
-        if footer.rows != told[3]:
+        struct = _Reader(content).struct(0)
+        footer = Footer(max((len(group[1]) for group in struct[4]), default=0), tuple(map(_group, struct[4])))
+        if footer.rows != struct[3]:
             raise ValueError("no footer of Parquet")
         return footer
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("no footer of Parquet") from error
 
 
-def _group(told: dict[int, Any]) -> RowGroup:
-    columns = [column[3] for column in told[1]]
-    rows, values = told[3], sum(column[5] for column in columns)
-    unpacked = max(told[2], sum(column[6] for column in columns))
+def _group(struct: dict[int, Any]) -> RowGroup:
+    columns = [column[3] for column in struct[1]]
+    rows, values = struct[3], sum(column[5] for column in columns)
+    unpacked = max(struct[2], sum(column[6] for column in columns))
     if min(rows, values, unpacked) < 0:
         raise ValueError("no footer of Parquet")
     return RowGroup(rows, values, unpacked)

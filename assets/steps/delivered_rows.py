@@ -234,7 +234,7 @@ def _explained(delivery: Delivery, reader: SourceReader) -> Iterator[None]:
 
 
 def _require_names(frame: pl.DataFrame, delivery: Delivery) -> None:
-    """Raise DeliveryError for a column that no table can hold. Its name may be anything, so its position is told."""
+    """Raise DeliveryError for a column that no table can hold. Its name may be anything, so the error gives its position."""
     if (found := first_unusable(frame.schema.items())) is not None:
         position, why = found
         action = f"have it renamed: {delivery.how_to_correct}"

@@ -22,7 +22,7 @@ TIMESTAMP = pl.Datetime("us", "UTC")
 _USUAL = (pl.Int64(), pl.Float64(), pl.Boolean(), pl.Date(), TIMESTAMP, pl.Time())
 #: A number comes last, since many texts are digits with something between.
 _KINDS = {pl.Boolean(): "boolean", pl.Date(): "date", TIMESTAMP: "timestamp", pl.Time(): "time", pl.Float64(): "number"}
-#: Of so many forms it is said how many of the texts they read.
+#: For at most this many rival forms a draft counts the texts that each reads.
 _FORMS = 3
 _GROUPED = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 #: Eight digits are a date only if all are, in these years.

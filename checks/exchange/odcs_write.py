@@ -249,7 +249,7 @@ def _type(dtype: pl.DataType, metadata: Mapping[str, Any], where: str) -> Node:
     kept = {word: copy.deepcopy(metadata[word]) for word in _TYPE_WORDS if word in metadata}
     if "logicalTypeOptions" in kept:
         kept["logicalTypeOptions"] = {**ours.get("logicalTypeOptions", {}), **kept["logicalTypeOptions"]}
-    if "logicalType" in kept:  # a nested type, with whatever is said within
+    if "logicalType" in kept:  # a nested type, with its own properties
         ours = {"physicalType": ours["physicalType"]} if "physicalType" in kept else {}
     elif "physicalType" in kept and "logicalType" not in ours:
         return ours

@@ -79,7 +79,7 @@ def _own(written: pa.Column) -> Mapping[str, Any]:
 
 
 def _words(declared: pa.Column | pa.DataFrameSchema, metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What is said beside the rules, if anything."""
+    """Title, description and metadata, if there are any."""
     for name, value in (("title", declared.title), ("description", declared.description), ("metadata", metadata)):
         if value:
             yield name, value

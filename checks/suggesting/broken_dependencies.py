@@ -15,14 +15,14 @@ from assay.checks.suggesting.text_column import TextColumn
 from assay.checks.suggesting.votes import Votes, vote
 
 #: One dependency alone convinces so far (log odds).
-MOST_SAID = 2.6
+MOST_EVIDENCE = 2.6
 #: Together they must say so much against a cell: three rows against one do.
 LEAST_SAID = 0.5
 #: So many cells of a row are looked for.
 MOST_CELLS = 4
 #: Rows that each side has beforehand, so that two against one say little.
 PRIOR = 0.8
-#: How much less is said against a value for each e-fold of the rows in the group that have it.
+#: How much less counts against a value for each e-fold of the rows in the group that have it.
 REPEATED = 0.7
 #: A cell without a value says less: it may be optional.
 NULLS = 0.6
@@ -37,10 +37,10 @@ def broken_dependencies(columns: Sequence[TextColumn]) -> Findings:
     if not found:
         return
     votes = [vote(grouped([codes[d] for d in dep.determinants]), codes[dep.dependent]) for dep in found]
-    said = [_log_odds(counts, codes[dep.dependent], dep, columns) for dep, counts in zip(found, votes, strict=True)]
-    blamed = _blamed(found, said, len(columns), columns[0].rows)
+    evidence = [_log_odds(counts, codes[dep.dependent], dep, columns) for dep, counts in zip(found, votes, strict=True)]
+    blamed = _blamed(found, evidence, len(columns), columns[0].rows)
     for column, rows, odds in blamed:
-        yield from _findings(columns, found, votes, said, column, rows, odds)
+        yield from _findings(columns, found, votes, evidence, column, rows, odds)
 
 
 def _log_odds(votes: Votes, value: np.ndarray, dep: Dependency, columns: Sequence[TextColumn]) -> np.ndarray:
@@ -48,29 +48,31 @@ def _log_odds(votes: Votes, value: np.ndarray, dep: Dependency, columns: Sequenc
     own, other = votes.own, votes.other
     present = value >= 0
     # Slips scatter: another value that several rows of the group share is rather a second right one.
-    said = np.log((other + PRIOR) / (own + PRIOR)) - np.where(other > own, REPEATED * np.log(np.maximum(own, 1)), 0.0)
+    evidence = np.log((other + PRIOR) / (own + PRIOR)) - np.where(
+        other > own, REPEATED * np.log(np.maximum(own, 1)), 0.0
+    )
     # Of a group with one row nothing is known; a tie says nothing.
-    said[(votes.size < 2) | (other == own)] = 0.0
-    said[(said < 0) & (own < other)] = 0.0
-    said[(own > other) & (own + other < 3)] *= 0.5
-    said[(other > own) & (other < 2)] = 0.0
+    evidence[(votes.size < 2) | (other == own)] = 0.0
+    evidence[(evidence < 0) & (own < other)] = 0.0
+    evidence[(own > other) & (own + other < 3)] *= 0.5
+    evidence[(other > own) & (other < 2)] = 0.0
     column = columns[dep.dependent]
     optional = 1 - column.present / column.rows
-    said[~present] = np.where(said[~present] > 0, said[~present] * NULLS * (1 - optional), 0.0)
+    evidence[~present] = np.where(evidence[~present] > 0, evidence[~present] * NULLS * (1 - optional), 0.0)
     scale = min(1.0, max(0.0, dep.kappa))
-    return np.clip(said, -MOST_SAID, MOST_SAID * scale).astype(np.float32)
+    return np.clip(evidence, -MOST_EVIDENCE, MOST_EVIDENCE * scale).astype(np.float32)
 
 
 def _blamed(
-    found: Sequence[Dependency], said: Sequence[np.ndarray], columns: int, rows: int
+    found: Sequence[Dependency], evidence: Sequence[np.ndarray], columns: int, rows: int
 ) -> list[tuple[int, np.ndarray, np.ndarray]]:
     """(column, rows, log odds) of the cells that explain what is broken."""
-    said = [odds.copy() for odds in said]
+    evidence = [odds.copy() for odds in evidence]
     blamed: list[tuple[int, np.ndarray, np.ndarray]] = []
     taken = np.zeros((columns, rows), dtype=bool)
     for _ in range(MOST_CELLS):
         sums = np.zeros((columns, rows), dtype=np.float32)
-        for dep, odds in zip(found, said, strict=True):
+        for dep, odds in zip(found, evidence, strict=True):
             sums[dep.dependent] += odds
         sums[taken] = -np.inf
         worst = sums.argmax(axis=0)
@@ -85,7 +87,7 @@ def _blamed(
             odds = strength[chosen] - np.where(rival > 0.9 * strength[chosen], 1.2, 0.0)
             blamed.append((int(column), chosen, odds))
             taken[column, chosen] = True
-            for dep, each in zip(found, said, strict=True):
+            for dep, each in zip(found, evidence, strict=True):
                 if column in dep.determinants:
                     each[chosen] = 0.0
     return blamed
@@ -95,14 +97,14 @@ def _findings(
     columns: Sequence[TextColumn],
     found: Sequence[Dependency],
     votes: Sequence[Votes],
-    said: Sequence[np.ndarray],
+    evidence: Sequence[np.ndarray],
     column: int,
     rows: np.ndarray,
     odds: np.ndarray,
 ) -> Findings:
     """One finding a cell: by the dependency that says most against it."""
     against = [i for i, dep in enumerate(found) if dep.dependent == column]
-    strongest = np.argmax(np.stack([said[i][rows] for i in against]), axis=0)
+    strongest = np.argmax(np.stack([evidence[i][rows] for i in against]), axis=0)
     for row, which, log_odds in zip(rows.tolist(), strongest.tolist(), odds.tolist(), strict=True):
         dep, counts = found[against[which]], votes[against[which]]
         given = tuple(columns[i].name for i in dep.determinants)

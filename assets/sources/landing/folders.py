@@ -47,11 +47,11 @@ def entries_of(landing: Path, places: Places, key: str) -> Iterator[tuple[str, b
 
 
 def _names(landing: Path, places: Places, near: Places, key: str, folder: str, states: Sequence[int]) -> Sequence[str]:
-    """The names in a folder that may be of the partition. Where they can be said, the folder is not listed."""
+    """The names in a folder that may be of the partition. Where the pattern gives them all, the folder is not listed."""
     components = [near.components[at] for at in states]
-    said = [one.names for one in components]
-    if None not in said:
-        return sorted(frozenset().union(*(names for names in said if names is not None)))
+    known = [one.names for one in components]
+    if None not in known:
+        return sorted(frozenset().union(*(names for names in known if names is not None)))
     if all(at == len(near.components) - 1 and one.is_placed for at, one in zip(states, components, strict=True)):
         return placed_names(landing, places, folder).get(key, [])
     return _listed(landing / places.top / folder)

@@ -83,7 +83,7 @@ def partitions_in(landing: Path, places: Places) -> list[str]:
 
 def names_in(seen: bytes) -> Iterator[tuple[str, bool]]:
     """The files that a look saw, relative to the folder `top` of the places; and folders where it looked for files, which are
-    told by True."""
+    marked with True."""
     listing = _unpacked(seen)
     yield from ((os.fsdecode(name), False) for name in listing.files)
     yield from ((os.fsdecode(name[:-1]), True) for name in listing.folders if name.endswith(b"/"))

@@ -141,7 +141,8 @@ def regex_of(
     loosely: bool = False,
     seen: set[str] | None = None,
 ) -> str:
-    """How a name looks. A part that is said twice is the same twice; a file may be a revision, and its suffix of any case."""
+    """How a name looks. A placeholder that occurs twice has the same text twice; a file may be a revision, and the case of its
+    suffix does not matter."""
     seen = set() if seen is None else seen
     texts = list[str]()
     suffix = suffix_of(f"x{tokens[-1].text}") if is_file and tokens[-1].kind == "text" else ""

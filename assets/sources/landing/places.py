@@ -37,7 +37,7 @@ class Component:
         tokens: its parts.
         fits: whether a name is one of these.
         fits_loosely: the same, whatever the placeholders say.
-        names: all names there are, where they can be said.
+        names: all names there are, where the pattern gives them all.
     """
 
     tokens: tuple[Token, ...]
@@ -156,7 +156,7 @@ class Places:
     # -- one partition ---------------------------------------------------------------------------------------------
 
     def near(self, key: str) -> "Places":
-        """The same places, with the names that folders have in one partition, where they can be said."""
+        """The same places, with the names that folders have in one partition, where the pattern gives them all."""
         values, last = _values(self, key), len(self.components) - 1
         near = [one if at == last else _named(one, values) for at, one in enumerate(self.components)]
         return replace(self, components=tuple(near))
@@ -233,22 +233,22 @@ def _key_of(places: Places, path: str) -> str | None:
     match = places._whole.fullmatch(path)
     if match is None:
         return None
-    said = match.groupdict()
-    key = said.get(KEY) or _key_said(said, places.partitioning)
+    fields = match.groupdict()
+    key = fields.get(KEY) or _key_of_fields(fields, places.partitioning)
     return key if key is not None and places.partitioning.is_key(key) else None
 
 
-def _key_said(said: Mapping[str, str], partitioning: Partitioning) -> str | None:
-    """The partition that the moment is in, of which all these letters are said; None: there is no such moment."""
+def _key_of_fields(fields: Mapping[str, str], partitioning: Partitioning) -> str | None:
+    """The partition that the moment is in, of which these are the fields of strftime; None: there is no such moment."""
     try:
-        day = _day_said(said)
+        day = _day_of_fields(fields)
     except ValueError:
         return None
-    if any(day.strftime(f"%{letter}") != text for letter, text in said.items() if letter in "YymdjGVu" and text):
+    if any(day.strftime(f"%{letter}") != text for letter, text in fields.items() if letter in "YymdjGVu" and text):
         return None
     match partitioning.kind:
         case "hourly":
-            return f"{day}-{said['H']}{said.get(AGAIN, '')}"
+            return f"{day}-{fields['H']}{fields.get(AGAIN, '')}"
         case "weekly":
             return str(day - timedelta(days=day.weekday()))
         case "monthly":
@@ -256,14 +256,14 @@ def _key_said(said: Mapping[str, str], partitioning: Partitioning) -> str | None
     return str(day)
 
 
-def _day_said(said: Mapping[str, str]) -> date:
-    """A day of the moment; where only its week or month is said, one that is in it. Raises ValueError."""
-    year = said.get("Y") or f"20{said.get('y', '')}"
-    if "m" in said and ("Y" in said or "y" in said):
-        return date(int(year), int(said["m"]), int(said.get("d", 1)))
-    if "j" in said:
-        return datetime.strptime(f"{year} {said['j']}", "%Y %j").date()  # noqa: DTZ007 - a day has no zone
-    return date.fromisocalendar(int(said["G"]), int(said["V"]), int(said.get("u", 1)))
+def _day_of_fields(fields: Mapping[str, str]) -> date:
+    """A day of the moment; where only its week or month is given, one that is in it. Raises ValueError."""
+    year = fields.get("Y") or f"20{fields.get('y', '')}"
+    if "m" in fields and ("Y" in fields or "y" in fields):
+        return date(int(year), int(fields["m"]), int(fields.get("d", 1)))
+    if "j" in fields:
+        return datetime.strptime(f"{year} {fields['j']}", "%Y %j").date()  # noqa: DTZ007 - a day has no zone
+    return date.fromisocalendar(int(fields["G"]), int(fields["V"]), int(fields.get("u", 1)))
 
 
 @lru_cache(maxsize=4096)

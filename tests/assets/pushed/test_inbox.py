@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -186,3 +187,24 @@ def test_records_that_wait_for_two_folders_go_to_both(tmp_path: Path) -> None:
     for number, folder in enumerate(("old", "new")):
         inbox.put("orders", folder, "2026-09-01", [line(number)], AT)
     assert sorted(file.parent.parent.name for file in cut(inbox, "2026-09-01", landing)) == ["new", "old"]
+
+
+def test_a_carriage_return_between_tokens_cuts_no_record_in_two(tmp_path: Path) -> None:
+    inbox, landing = Inbox(tmp_path / "received.db"), tmp_path / "landing"
+    inbox.put("orders", "orders", "2026-09-01", [b'{"id": 1,\r"v": 2}', b'{"id": 2}'], AT)
+    (file,) = cut(inbox, "2026-09-01", landing)
+    assert [json.loads(text)["id"] for text in file.read_bytes().split(b"\n")[:-1]] == [1, 2]
+
+
+def test_what_is_done_each_second_looks_at_nothing_that_is_in_files(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "received.db")
+    inbox.put("orders", "orders", "2026-09-01", [line(1)], AT)
+    with sqlite3.connect(inbox.file) as database:
+        for statement in (
+            "select source, partition, sum(rows), min(at) from received where content is not null group by source, partition",
+            "delete from received where content is null and at < 'x'",
+            "update received set content = null where cut = 1",
+            "select number, at, content from received where cut = 1 order by number",
+        ):
+            (plan,) = [row[3] for row in database.execute(f"explain query plan {statement}") if "received" in row[3]]
+            assert "USING INDEX" in plan, (statement, plan)

@@ -39,6 +39,10 @@ def test_records_are_the_same_however_they_are_sent(
         assert not any(b"\n" in line or b"\r" in line for line in found)
 
 
+def test_a_carriage_return_between_tokens_is_a_space() -> None:
+    assert lines_of_body(b'{"a": 1,\r"b": 2}\r\n', LINES[0]) == [b'{"a": 1, "b": 2}']
+
+
 def test_numbers_keep_their_digits() -> None:
     body = b'[ {"amount": 1.10, "id": 12345678901234567890123} , {"amount":\n1e2} ]'
     assert lines_of_body(body, DOCUMENT) == [b'{"amount": 1.10, "id": 12345678901234567890123}', b'{"amount": 1e2}']
