@@ -6,6 +6,7 @@ have changed, by a slot that was made anew), the whole table is read in one snap
 are left out afterwards.
 """
 
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from assay.assets.databases.compared import Look, look_at
 from assay.assets.databases.known_rows import known_rows
-from assay.assets.databases.replication.applied import Unclear, apply, described
+from assay.assets.databases.replication.applied import Applied, Unclear, apply, described
 from assay.assets.databases.replication.declared import Slot, quoted
 from assay.assets.databases.replication.last_states import LastStates
 from assay.assets.databases.replication.not_sent import NotSent
@@ -27,7 +28,7 @@ from assay.assets.databases.replication.typed import portions, typed
 from assay.assets.databases.sql import FarTimes, OpenedTable, reflected_table
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.reader import NothingDelivered, Reading
-from assay.errors import plural
+from assay.errors import AssayError, plural
 from assay.features.storage.scratch import scratch
 from assay.features.tables.lake import TableState
 from assay.features.tables.row_prints import KnownRows
@@ -137,13 +138,24 @@ class _Batch:
         columns = described(status.columns)
         while True:
             with scratch(self.reading.settings.home) as folder, LastStates(folder) as states:
-                with peeked(self.slot, connection, most) as messages:
-                    applied = apply(messages, status.oid, columns, self.reading.key, resume, states)
+                applied = self._applied(connection, status.oid, columns, resume, states, most)
                 complete = applied.messages < most
                 after = resume.at(max(applied.end, end if complete else 0))
                 if complete or after.lsn > resume.lsn:
                     return self._compared(connection, status, states, state), after
             most *= _MORE  # the slot was not moved on after the last commit
+
+    def _applied(
+        self, connection: sa.Connection, oid: int, columns: str, resume: Resume, states: LastStates, most: int
+    ) -> Applied:
+        try:
+            with peeked(self.slot, connection, most) as messages:
+                return apply(messages, oid, columns, self.reading.key, resume, states)
+        except (ValueError, IndexError, struct.error):
+            raise AssayError(
+                f"{self.slot.place}: the slot {self.slot.name!r} sends messages that cannot be read, or text that is not UTF-8. "
+                "Next: see that its database has an encoding (not SQL_ASCII), or declare mode='snapshot'"
+            ) from None
 
     def _compared(
         self, connection: sa.Connection, status: Status, states: LastStates, state: TableState | None

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
@@ -56,17 +56,23 @@ class World:
         self.env = Resources(made, open_lake(home / "lake"), NullRecorder())
 
     def drop(self) -> None:
-        """The slots that tests have left on this database, and the table."""
+        """What tests have left on this database."""
         self.do(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()"
         )
         for (name,) in self.do("SELECT pubname FROM pg_publication"):
             self.do(f'DROP PUBLICATION "{name}"')
-        self.do("DROP TABLE IF EXISTS things")
+        self.do("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC")
 
     def do(self, statement: str, *values: object) -> list[Any]:
         cursor = self.connection.execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self.connection.close()
