@@ -208,7 +208,7 @@ def execute(
     with suppress(Exception):  # what is written is not refused, whatever is kept
         forget_refusal(env.lake, step.outputs[0], partition)
     if step.settle:
-        settled(step.outputs[0], lambda: step.settle(env))
+        settled(step.outputs[0], functools.partial(step.settle, env))
     return Result(step, partition, done, preview)
 
 

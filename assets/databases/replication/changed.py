@@ -14,6 +14,7 @@ from datetime import datetime
 
 import polars as pl
 import sqlalchemy as sa
+from sqlalchemy.exc import DataError
 
 from assay.assets.databases.compared import Look, look_at
 from assay.assets.databases.known_rows import known_rows
@@ -178,7 +179,7 @@ class _Batch:
                 return look()
             except FarTimes:
                 return look()
-        except sa.exc.DataError:
+        except DataError:
             raise Unclear("a value of it is no value of its type any more") from None
 
     # -- as a whole --

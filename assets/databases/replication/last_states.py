@@ -27,6 +27,11 @@ class State:
     values: Values | None
     origin: Key | None = None
 
+    @property
+    def characters(self) -> int:
+        """How many characters its key and values have."""
+        return sum(len(value) for value in (*self.key, *(self.values or ())) if isinstance(value, str))
+
 
 class LastStates:
     """States by key, and texts by name. To be closed.
@@ -55,7 +60,7 @@ class LastStates:
         """The state of a key, in place of the one before."""
         self._pending.pop(state.key, None)  # the order is that of the last change
         self._pending[state.key] = state
-        self._size += _ROW + sum(len(value) for value in (*state.key, *(state.values or ())) if value)
+        self._size += _ROW + state.characters
         if self._size > self._most:
             self._flush()
 

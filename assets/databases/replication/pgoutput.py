@@ -6,11 +6,11 @@ https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final, Literal
+from typing import Final
 
 #: A large value that an update has not changed, so that the server does not send it.
 UNCHANGED: Final = 0
-Value = str | None | Literal[0]
+Value = str | int | None
 Values = tuple[Value, ...]
 
 _BEGIN, _COMMIT = Struct(">QqI"), Struct(">BQQq")

@@ -6,7 +6,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from assay.settings import Settings
 
@@ -88,7 +88,7 @@ class ResumeMemory:
 
     def advanced(self, committed: Resume | None) -> int:
         """How far the slot was advanced after that commit, as far as it is known."""
-        return self._kept(committed).get("advanced", 0)
+        return int(self._kept(committed).get("advanced", 0))
 
     def keep(self, committed: Resume | None, resume: Resume | None, advanced: int | None = None) -> None:
         """Remember both, if the file can be written. None: as they were."""
@@ -107,7 +107,7 @@ class ResumeMemory:
             temporary.write_text(json.dumps(new), encoding="utf-8")
             temporary.replace(self.file)
 
-    def _kept(self, committed: Resume | None) -> dict[str, object]:
+    def _kept(self, committed: Resume | None) -> dict[str, Any]:
         try:
             kept = json.loads(self.file.read_text(encoding="utf-8"))
             return kept if kept["after"] == self._after(committed) else {}

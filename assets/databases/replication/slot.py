@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from assay.assets.databases.replication.declared import Slot, quoted
 from assay.assets.databases.replication.pgoutput import Column, as_text, position
@@ -102,7 +103,7 @@ def connected_to(slot: Slot, *, isolation: str = "") -> Iterator[sa.Connection]:
     with connected(database_url(slot.url, slot.setting), slot.table, slot.setting, isolation=isolation) as connection:
         try:
             yield connection
-        except sa.exc.DBAPIError as error:
+        except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
             if state == "55006":
                 raise Busy from None

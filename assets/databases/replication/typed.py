@@ -40,7 +40,7 @@ def portions(states: Iterable[State], most: int = _ROWS, characters: int = _CHAR
     size = 0
     for state in states:
         some.append(state)
-        size += sum(len(value) for value in (*state.key, *(state.values or ())) if value)
+        size += state.characters
         if len(some) == most or size > characters:
             yield some
             some, size = [], 0
