@@ -19,7 +19,7 @@ import pytest
 
 import assay
 from tests.conftest import ROOT, SOAK
-from tests.end_to_end.killed_upstreams.world import DECLARED, Upstreams, contents, raw_now, work
+from tests.end_to_end.killed_upstreams.world import DECLARED, Upstreams, contents, raw_now
 
 KILLS = 200 if SOAK else 4
 ROUNDS = 40 if SOAK else 2
@@ -28,44 +28,45 @@ SEED = int(os.environ.get("SOAK_SEED", random.randrange(10**6)))
 pytestmark = pytest.mark.timeout(7200)
 
 
-class Worker:
-    """A process that works on a home when it is asked to."""
+class Workers:
+    """Processes that work on a home, forked from one that has imported everything."""
 
-    def __init__(self, home: Path, *, whole: bool, through_dagster: bool = False) -> None:
-        self.how = "dagster" if through_dagster else "steps"
-        module = "tests.end_to_end.killed_upstreams.world"
-        command = [sys.executable, "-m", module, str(home), self.how, *(["whole"] if whole else [])]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-        )
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        command = [sys.executable, "-m", "tests.end_to_end.killed_upstreams.world"]
+        with log.open("w") as printed:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=printed, text=True, cwd=ROOT
+            )
 
-    def wait(self, line: str) -> None:
-        assert self.process.stdout is not None
-        read = self.process.stdout.readline().strip()
-        assert read == line, self.process.communicate()[1][-4000:]
+    def start(self, home: Path, *how: str) -> int:
+        return self._ask(f"{home} {' '.join(how)}")
 
-    def go(self) -> None:
-        self.wait("ready")
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def kill(self, after: float) -> bool:
-        """Let it work for so long. Whether it had not come to its end."""
-        self.go()
+    def kill(self, after: float, home: Path, *how: str) -> bool:
+        """Let one work for so long. Whether it had not come to its end."""
+        child = self.start(home, *how)
         time.sleep(after)
-        self.process.send_signal(signal.SIGKILL)
-        printed, complaint = self.process.communicate()
-        assert "Traceback" not in complaint, complaint[-4000:]
-        return "done" not in printed
+        os.kill(child, signal.SIGKILL)
+        ended = self._ask("")
+        assert ended in (0, -signal.SIGKILL), self.log.read_text()[-4000:]
+        return ended != 0
 
-    def finish(self) -> float:
-        """Let it work to its end. Returns the seconds."""
-        self.go()
-        begin = time.monotonic()
-        self.wait("done")
+    def finish(self, home: Path, *how: str) -> None:
+        """Let one work to its end."""
+        self.start(home, *how)
+        assert self._ask("") == 0, self.log.read_text()[-4000:]
+
+    def _ask(self, line: str) -> int:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()[-4000:]
+        return int(line)
+
+    def close(self) -> None:
         self.process.communicate()
-        return time.monotonic() - begin
 
 
 @pytest.fixture
@@ -93,27 +94,37 @@ def upstreams(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
         del sys.modules[name]
 
 
-def test_a_lake_that_was_killed_again_and_again_is_that_of_an_undisturbed_one(upstreams: Upstreams) -> None:
+@pytest.fixture
+def workers(upstreams: Upstreams, tmp_path: Path) -> Iterator[Workers]:
+    made = Workers(tmp_path / "workers.log")
+    yield made
+    made.close()
+
+
+def test_a_lake_that_was_killed_again_and_again_is_that_of_an_undisturbed_one(
+    upstreams: Upstreams, workers: Workers
+) -> None:
     undisturbed, killed = upstreams.homes
-    chance, took, caught = random.Random(f"kills {SEED}"), 2.0, Counter[str]()
-    tries, begin = 0, time.monotonic()
+    chance, caught, tries, begin = random.Random(f"kills {SEED}"), Counter[str](), 0, time.monotonic()
     print(f"SOAK_SEED={SEED}")
     for round_ in range(ROUNDS):
         upstreams.change()
-        work(undisturbed, whole=upstreams.whole)
-        while sum(caught.values()) < KILLS * (round_ + 1) / ROUNDS:
-            worker = Worker(killed, whole=upstreams.whole, through_dagster=chance.random() < 0.25)
-            # The last kills of a round find little to do: most moments are early ones.
-            caught[worker.how] += worker.kill(chance.uniform(0, took) * chance.random())
+        how = ["whole"] if upstreams.whole else []
+        started = time.monotonic()
+        workers.finish(undisturbed, *how)
+        took = time.monotonic() - started
+        while caught.total() < KILLS * (round_ + 1) / ROUNDS:
+            by = "dagster" if chance.random() < 0.25 else "steps"
+            caught[by] += workers.kill(chance.uniform(0, took), killed, by, *how)
             tries += 1
-            assert tries <= 5 * KILLS, "it is always done before it can be killed"
-        took = max(0.2, Worker(killed, whole=upstreams.whole).finish())
+            assert tries <= 10 * KILLS, "it is always done before it can be killed"
+        workers.finish(killed, *how)
         assert contents(killed) == contents(undisturbed), round_
         for name, expected in upstreams.expected_raw().items():
             assert raw_now(killed, name) == expected, (round_, name)
         states = assay.open(home=killed).table("clean/states").current().collect()
         newest = upstreams.states[max(upstreams.states)]
         assert set(states["id"]) == {identity for identity, (_, amount) in newest.items() if amount >= 0}
-    Worker(killed, whole=upstreams.whole).finish()
+    workers.finish(killed, *how)
     assert contents(killed) == contents(undisturbed), "nothing was left to do"
     print(f"{dict(caught)} killed of {tries} in {ROUNDS} rounds and {time.monotonic() - begin:.0f} s")

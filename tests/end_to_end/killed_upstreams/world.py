@@ -5,12 +5,13 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import polars as pl
@@ -122,15 +123,31 @@ def work(home: Path, *, whole: bool, through_dagster: bool = False) -> None:
 
 
 def main() -> None:
-    """A process that waits for a line, works, and says that it is done."""
-    home, through_dagster, whole = Path(sys.argv[1]), "dagster" in sys.argv, "whole" in sys.argv
-    pipeline()
-    if through_dagster:
-        import assay.assets.dagster.materialize  # noqa: F401 - before the clock runs
-    print("ready", flush=True)
-    sys.stdin.readline()
-    work(home, whole=whole, through_dagster=through_dagster)
-    print("done", flush=True)
+    """A process that has everything imported, and forks for each line, which says what to do, a process that does it. It prints
+    the number of each, and after one more line, until which the number is its own, how it ended."""
+    import dlt.sources.helpers.requests  # noqa: F401
+
+    import assay.assets.dagster.materialize  # noqa: F401 - what only imports starts no threads, as declarations do
+
+    for line in sys.stdin:
+        home, *how = line.split()
+        child = os.fork()
+        if child == 0:
+            _work_and_exit(Path(home), how)
+        print(child, flush=True)
+        sys.stdin.readline()
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _work_and_exit(home: Path, how: Sequence[str]) -> NoReturn:
+    try:
+        work(home, whole="whole" in how, through_dagster="dagster" in how)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
 
 
 @dataclass(slots=True)
@@ -283,5 +300,4 @@ def raw_now(home: Path, name: str) -> Table:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     main()
