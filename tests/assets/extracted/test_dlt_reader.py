@@ -77,17 +77,18 @@ class Shop:
 
     def __init__(self, chance: random.Random) -> None:
         self.orders: list[dict[str, Any]] = []
-        self.chance, self.faults = chance, 0.0
+        self.chance, self.faults, self.always = chance, 0.0, ""
         self.asked, self.closing = Counter[str](), threading.Event()
         shop = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 fault = shop.chance.choice(FAULTS) if shop.chance.random() < shop.faults else ""
+                fault = shop.always or fault
                 shop.asked[fault or "200"] += 1
                 if fault == "slow":
                     shop.closing.wait(SLOW)
-                if fault == "cut":
+                if fault in ("cut", "slow"):
                     self.close_connection = True
                     self.connection.close()
                     return
@@ -103,7 +104,7 @@ class Shop:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def log_message(self, *_arguments: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -148,6 +149,10 @@ def test_of_an_api_with_faults_nothing_is_lost_and_nothing_doubled(place: Any, a
         more = {"note": "new"} if round_ < 2 else {"note": 7}  # a column comes, and then has another type
     api.faults = 0.0
     place.run()
+    api.sell(2)
+    api.always = "repeated"  # and nothing else
+    assert not place.run().failed
+    api.always = ""
     assert all(api.asked[fault] for fault in FAULTS), api.asked
     everything = list(range(len(api.orders)))
     assert sorted(set(numbers(place, "raw/orders"))) == everything

@@ -106,6 +106,7 @@ def test_a_lake_that_was_killed_again_and_again_is_that_of_an_undisturbed_one(
 ) -> None:
     undisturbed, killed = upstreams.homes
     chance, caught, tries, begin = random.Random(f"kills {SEED}"), Counter[str](), 0, time.monotonic()
+    how: list[str] = []
     print(f"SOAK_SEED={SEED}")
     for round_ in range(ROUNDS):
         upstreams.change()

@@ -123,7 +123,10 @@ def test_each_state_is_compared_with_the_one_before(bazaar: Bazaar, upstream: Up
     keys, state = upstream.kind.keys, bazaar.store.table(f"clean/{upstream.kind.name}").at()
     rows = {key: {row.id: row for place, row in upstream.expected.clean() if place == key} for key in keys}
     for before, key in pairwise(keys):
-        changes = state.writer_of(key).changes  # pyright: ignore[reportOptionalMemberAccess]
+        commit = state.writer_of(key)
+        assert commit is not None
+        changes = commit.changes
+        assert changes is not None
         follows = upstream.kind.partitioning.before(key, 1) == [before]
         assert changes.against == (before if follows else "")
         if follows:
