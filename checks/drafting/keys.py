@@ -50,7 +50,13 @@ def keys(rows: pl.DataFrame, columns: Sequence[ColumnStats]) -> list[Key]:
     ]
     distinct = {c.name: rows[c.name].n_unique() for c in full}
     if rows.height < FEW_ROWS:
-        whole = [c for c in full if distinct[c.name] == rows.height > 1 and not c.dtype.is_temporal()]
+        whole = [
+            c
+            for c in full
+            if distinct[c.name] == rows.height > 1
+            and not c.dtype.is_temporal()
+            and _is_meant(rows[c.name], c, distinct[c.name])
+        ]
         return [(c.name,) for c in sorted(whole, key=_named_like_id, reverse=True)]
     apart = [c for c in full if distinct[c.name] >= SHARE * rows.height]
     single = [c for c in apart if not c.dtype.is_temporal() and _is_meant(rows[c.name], c, distinct[c.name])]

@@ -31,6 +31,7 @@ def test_a_key_of_three_columns_is_found_whatever_they_are_called() -> None:
 def test_values_that_chance_keeps_apart_are_no_key() -> None:
     amounts = [(number * 7_919_333) % 90_000_000 for number in range(60)]
     assert found(pl.DataFrame({"amount": amounts, "kind": ["a", "b"] * 30})) == []
+    assert found(pl.DataFrame({"amount": amounts[:3]})) == [], "few rows prove even less"
     assert found(pl.DataFrame({"line": list(range(60)), "kind": ["a", "b"] * 30}))[0] == ("line",), "they count"
 
 

@@ -1,6 +1,6 @@
 """What several batches show together: each rule with the batches that support it, and what only they can show."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 import pytest
@@ -14,12 +14,8 @@ def stats_of_days(days: list[pl.DataFrame]) -> TableStats:
     return table_stats([Batch(f"day {number}", lambda rows=rows: rows) for number, rows in enumerate(days)], "day")
 
 
-def day(number: int, rows: int = 100, **columns: list[object]) -> pl.DataFrame:
+def day(number: int, rows: int = 100, **columns: Sequence[object]) -> pl.DataFrame:
     return pl.DataFrame({"id": [f"A{number:02d}{row:04d}" for row in range(rows)], **columns})
-
-
-def column(stats: TableStats, name: str) -> object:
-    return next(one for one in stats.columns if one.name == name)
 
 
 def source(stats: TableStats) -> str:
