@@ -58,7 +58,7 @@ def materialize(
         require("dagster", "Running the pipeline")
     from assay.assets.declarations import declarations, pipeline, require_declarations
     from assay.assets.planning.held import with_what_they_hold
-    from assay.assets.planning.pending import summarised, waiting_steps
+    from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, select, waiting
     from assay.assets.planning.refused import forget_withdrawn, staying_refused, to_judge_again
     from assay.assets.project import active_project
@@ -88,6 +88,7 @@ def materialize(
     if still and not as_json:
         err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
     env = store.env(recording=False)
+    note_lacking(pipeline(project), env, project.name)
     if not chosen:
         forget_withdrawn(pipeline(project), env)
     just_now = {(result.unit.partition, table) for result in summary.failed for table in result.failed}

@@ -39,7 +39,7 @@ def status(shown: int, as_json: bool) -> int:
     from assay.assets.freshness import freshness_by_table
     from assay.assets.outages import outage_now
     from assay.assets.planning.held import staying
-    from assay.assets.planning.pending import lacking_steps, summarised, waiting_steps
+    from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
     from assay.assets.planning.refused import AGAIN, staying_refused, still_failing
     from assay.assets.project import active_project
@@ -59,7 +59,7 @@ def status(shown: int, as_json: bool) -> int:
     refused, failed, ages = staying_refused(steps, env), still_failing(steps, env), freshness_by_table(steps, env)
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     died = [found for run in failures if run.died and (found := _still_missing(run, steps, env)) is not None]
-    broken, lacks = declarations(project).broken, list(lacking_steps(steps, env).values())
+    broken, lacks = declarations(project).broken, list(note_lacking(steps, env, project.name).values())
     if as_json:
         print_json(
             {
