@@ -52,6 +52,7 @@ def by_marks(marks: Mapping[str, str], before: bytes) -> Delivered:
         known = json.loads(before or "{}")
     except ValueError:
         known = {}
+    known = known if isinstance(known, dict) else {}
     changed = frozenset(key for key, mark in marks.items() if not mark or known.get(key) != mark)
     return Delivered(json.dumps(dict(marks)).encode(), changed, frozenset(key for key in changed if not marks[key]))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from assay.assets.lacking import SETTING, NotConnected
 from assay.errors import known_names, nearest
@@ -54,12 +53,6 @@ class Address:
         """The setting that has the options, for messages."""
         return options_setting(self.setting)
 
-    def option(self, name: str) -> str:
-        return dict(self.options).get(name, "")
-
-    def flag(self, name: str) -> bool:
-        return _MEANT.get(self.option(name).lower(), False)
-
 
 def address_of(url: str, options: Mapping[str, str], setting: str) -> Address:
     """The address that a URL and its options name.
@@ -72,23 +65,24 @@ def address_of(url: str, options: Mapping[str, str], setting: str) -> Address:
     Raises:
         NotConnected: The URL is no such address, or an option is not known.
     """
-    try:
-        parts = urlsplit(url)
-        bucket, inside = parts.hostname, "@" in parts.netloc or parts.port is not None
-    except ValueError:
-        bucket, inside = None, False
-    if bucket is None or inside or parts.query or parts.fragment or parts.netloc != bucket:
+    bucket, _, path = url.partition("://")[2].partition("/")
+    if not bucket or set(bucket + path) & set("@:?#"):
         raise NotConnected(
             f"{setting} is not the address of a bucket. Write it like s3://bucket/prefix, and what the store needs besides "
             f"into {options_setting(setting)}.",
             SETTING,
         )
-    prefix = parts.path.strip("/")
+    prefix = path.strip("/")
     if {"", ".", ".."} & set(prefix.split("/")) and prefix:
         raise NotConnected(
             f"{setting}: the prefix has an empty part, or one of dots. Write it like s3://bucket/a/b.", SETTING
         )
     return Address(bucket, f"{prefix}/" if prefix else "", setting, _named(options, setting))
+
+
+def is_set(options: Mapping[str, str], name: str) -> bool:
+    """Whether an option that is true or false is true."""
+    return _MEANT.get(options.get(name, "").lower(), False)
 
 
 def _named(options: Mapping[str, str], setting: str) -> tuple[tuple[str, str], ...]:
@@ -103,10 +97,10 @@ def _named(options: Mapping[str, str], setting: str) -> tuple[tuple[str, str], .
         if short in _FLAGS and value.lower() not in _MEANT:
             raise NotConnected(f"{place}: {name.upper()} is true or false.", SETTING)
         found[_OPTIONS[short]] = value
-    endpoint, allowed = found.get("endpoint_url", ""), _MEANT.get(found.get("allow_http", "").lower(), False)
+    endpoint = found.get("endpoint_url", "")
     if endpoint and not endpoint.startswith(("http://", "https://")):
         raise NotConnected(f"{place}: AWS_ENDPOINT_URL is no URL. Write it like https://host:9000.", SETTING)
-    if endpoint.startswith("http://") and not allowed:
+    if endpoint.startswith("http://") and not is_set(found, "allow_http"):
         raise NotConnected(
             f"{place}: AWS_ENDPOINT_URL is not encrypted (http). Write https, or set AWS_ALLOW_HTTP to true.", SETTING
         )

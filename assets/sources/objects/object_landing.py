@@ -98,11 +98,10 @@ class ObjectLanding:
         tree = self._tree(places, partition)
         if partition is None:
             left = [*left_among(places, suffixes, names_of(tree, places)), *misnamed_files(tree, places, suffixes)]
-            left += tree.left(places.top)
         else:
             left = left_among(places, suffixes, names_of_partition(tree, places, partition))
             left.sort(key=lambda one: one.path)
-        return [replace(one, root=self.root) for one in left]
+        return [replace(one, root=self.root) for one in [*left, *tree.left(places.top)]]
 
     def scan(self, places: Places, reading: Reading, suffixes: Sequence[str], limits: Limits) -> Sequence[Delivery]:
         places.partitioning.require(reading.partition)

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from assay.assets.sources.objects.address import Address
-from assay.assets.sources.objects.s3_errors import answered
+from assay.assets.sources.objects.address import Address, is_set
+from assay.assets.sources.objects.s3_errors import answered, no_store
 from assay.optional import require
 
 PIECE = 1 << 20  # bytes of an object that are read at a time
@@ -43,9 +43,11 @@ class Bucket:
         more: dict[str, str] = {}
         while True:
             with answered(self.address):
-                page = _client(self.address).list_objects_v2(
+                page = _client(self.address.options).list_objects_v2(
                     Bucket=self.address.bucket, Prefix=prefix, MaxKeys=_PAGE, **more
                 )
+            if page.keys().isdisjoint(("Name", "KeyCount", "IsTruncated")):  # nor is it an empty listing
+                raise no_store(self.address, "what answers speaks no S3")
             for item in page.get("Contents", ()):
                 yield Found(item["Key"], int(item["Size"]), item.get("ETag", ""), str(item.get("LastModified", "")))
             if not page.get("IsTruncated"):
@@ -55,7 +57,9 @@ class Bucket:
     def require_open(self) -> None:
         """Raise NotConnected where nothing can be listed at the place: one request."""
         with answered(self.address):
-            _client(self.address).list_objects_v2(Bucket=self.address.bucket, Prefix=self.address.prefix, MaxKeys=1)
+            _client(self.address.options).list_objects_v2(
+                Bucket=self.address.bucket, Prefix=self.address.prefix, MaxKeys=1
+            )
 
     @contextmanager
     def opened(self, found: Found) -> Iterator[Opened]:
@@ -63,7 +67,7 @@ class Bucket:
         with answered(self.address, found.key):
             # What has another ETag by now is not sent.
             only = {"IfMatch": found.etag} if found.etag else {}
-            answer = _client(self.address).get_object(Bucket=self.address.bucket, Key=found.key, **only)
+            answer = _client(self.address.options).get_object(Bucket=self.address.bucket, Key=found.key, **only)
         body = answer["Body"]
         try:
             with answered(self.address, found.key):
@@ -77,40 +81,33 @@ def _version(answer: dict[str, Any]) -> str:
     return "" if version == "null" else version  # of a bucket that keeps none
 
 
-@functools.lru_cache(64)
-def _client(address: Address) -> Any:
-    """Made once: it reads descriptions of the service from disk. It may be used by threads at the same time."""
+@functools.lru_cache(16)
+def _client(options: tuple[tuple[str, str], ...]) -> Any:
+    """Made once for a store: it reads descriptions of the service from disk. Threads may use it at the same time."""
     require("boto3", "Reading files from an object store")
     from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.session import Session
 
-    session = Session()
+    given, session = dict(options), Session()
     # Times stay the text that they are: parsing thousands of them is most of what a listing costs.
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
-    style = (
-        "virtual"
-        if address.flag("virtual_hosted_style_request")
-        else "path"
-        if address.option("endpoint_url")
-        else "auto"
-    )
+    style = "path" if "endpoint_url" in given else "auto"
     config = Config(
-        signature_version=UNSIGNED if address.flag("skip_signature") else None,
+        signature_version=UNSIGNED if is_set(given, "skip_signature") else None,
         connect_timeout=5,
         read_timeout=30,
         retries={"mode": "standard", "total_max_attempts": 3},
-        s3={"addressing_style": style},
+        s3={"addressing_style": "virtual" if is_set(given, "virtual_hosted_style_request") else style},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",  # bytes are known by their SHA-256
     )
-    with answered(address):
-        return session.create_client(
-            "s3",
-            region_name=address.option("region") or None,
-            endpoint_url=address.option("endpoint_url") or None,
-            aws_access_key_id=address.option("access_key_id") or None,
-            aws_secret_access_key=address.option("secret_access_key") or None,
-            aws_session_token=address.option("session_token") or None,
-            config=config,
-        )
+    return session.create_client(
+        "s3",
+        region_name=given.get("region"),
+        endpoint_url=given.get("endpoint_url"),
+        aws_access_key_id=given.get("access_key_id"),
+        aws_secret_access_key=given.get("secret_access_key"),
+        aws_session_token=given.get("session_token"),
+        config=config,
+    )

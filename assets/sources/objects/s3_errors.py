@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from assay.assets.lacking import DENIED, SETTING, UNREACHABLE, NotConnected
+from assay.assets.sources.deliveries import DeliveryError
 from assay.assets.sources.objects.address import Address
 from assay.errors import AssayError
 
@@ -75,6 +76,15 @@ def silent(address: Address, why: str) -> NotConnected:
     return NotConnected(message, UNREACHABLE)
 
 
+def no_store(address: Address, why: str) -> NotConnected:
+    """The error for an address at which something else answers."""
+    return NotConnected(
+        f"{address.store} cannot be asked ({why}). Next: correct the bucket in {address.setting}, and AWS_REGION and "
+        f"AWS_ENDPOINT_URL in {address.options_setting}.",
+        SETTING,
+    )
+
+
 def forget_silence() -> None:
     """Ask every store again."""
     _silent.clear()
@@ -114,6 +124,8 @@ def _refused(address: Address, key: str, response: Any) -> AssayError:
             f"endpoint in {address.options_setting}.",
             SETTING,
         )
+    if code == "InvalidObjectState":
+        return DeliveryError(f"{address.store}/{key}", "is archived", "have it restored, and run again")
     if status in (401, 403) or code == "AccessDenied":
         what, right = ("read objects", "s3:GetObject") if key else ("list objects", "s3:ListBucket")
         return NotConnected(
@@ -121,8 +133,6 @@ def _refused(address: Address, key: str, response: Any) -> AssayError:
             f"correct the credentials in {address.options_setting}.",
             DENIED,
         )
-    if code == "InvalidObjectState":
-        return AssayError(f"{address.store}/{key} is archived. Next: have it restored, and run again.")
     return NotConnected(
         f"{address.store} refuses the request ({code}). Next: correct {address.setting} and {address.options_setting}.",
         SETTING,
@@ -145,9 +155,5 @@ def _unanswered(address: Address, key: str, kind: str) -> AssayError:
             DENIED,
         )
     if kind in _ADDRESSES:
-        return NotConnected(
-            f"{address.store} cannot be asked ({kind}). Next: correct the bucket in {address.setting}, and AWS_REGION and "
-            f"AWS_ENDPOINT_URL in {address.options_setting}.",
-            SETTING,
-        )
+        return no_store(address, kind)
     return silent(address, kind)
