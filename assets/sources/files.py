@@ -12,9 +12,9 @@ from assay.assets.sources.deliveries import Delivery, FolderError, Part
 from assay.assets.sources.dispatch import SUFFIXES, delivery_blocks, delivery_parts, read_delivery
 from assay.assets.sources.excel.declared import USUAL_EXCEL, Excel
 from assay.assets.sources.file_names import uncompressed
+from assay.assets.sources.landing.delivered import Delivered
 from assay.assets.sources.landing.landing import Folder, Landing
 from assay.assets.sources.landing.leftovers import Leftover, described, why_unplaced
-from assay.assets.sources.landing.listing import Delivered
 from assay.assets.sources.landing.pattern import require_pattern
 from assay.assets.sources.landing.places import places_of
 from assay.assets.sources.limits import USUAL_LIMITS, Limits

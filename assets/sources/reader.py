@@ -9,8 +9,8 @@ import polars as pl
 
 from assay.assets.sources.deliveries import Delivery, Part
 from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.sources.landing.delivered import Delivered, by_marks
 from assay.assets.sources.landing.leftovers import Leftover
-from assay.assets.sources.landing.listing import Delivered, by_marks
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import TableState

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from assay.assets.sources.deliveries import Delivery
+from assay.assets.sources.landing.delivered import Delivered
 from assay.assets.sources.landing.leftovers import (
     Leftover,
     left_among,
@@ -14,7 +15,7 @@ from assay.assets.sources.landing.leftovers import (
     outside_of,
     unplaced_folders,
 )
-from assay.assets.sources.landing.listing import Delivered, delivered_since, names_in, partitions_in
+from assay.assets.sources.landing.listing import delivered_since, names_in, partitions_in
 from assay.assets.sources.landing.places import Places
 from assay.assets.sources.landing.scan import scan_partition
 from assay.assets.sources.landing.tree import folder_tree

@@ -6,6 +6,7 @@ from assay.assets.lacking import SETTING, NotConnected
 from assay.assets.sources.landing.landing import Folder, Landing
 from assay.assets.sources.objects.address import Address, address_of
 from assay.errors import AssayError
+from assay.optional import require
 from assay.settings import Settings, url_setting
 
 _STORES = ("s3", "s3a")
@@ -21,6 +22,7 @@ def landing_of(settings: Settings, name: str) -> Landing:
     place = _place_of(settings, name)
     if isinstance(place, Path):
         return Folder(place, f"file://{place}/")
+    require("botocore", "Reading files from an object store")
     from assay.assets.sources.objects.copies import copies_in
     from assay.assets.sources.objects.object_landing import ObjectLanding
     from assay.assets.sources.objects.s3 import Bucket
@@ -33,6 +35,7 @@ def lack_of(settings: Settings, name: str) -> str:
     try:
         place = _place_of(settings, name)
         if isinstance(place, Address):
+            require("botocore", "Reading files from an object store")
             from assay.assets.sources.objects.s3 import Bucket
 
             Bucket(place).require_open()

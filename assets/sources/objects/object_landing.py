@@ -14,8 +14,8 @@ from assay.assets.lacking import NotConnected
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.file_hashes import ObjectMark
 from assay.assets.sources.file_names import has_suffix, may_be_delivery, revision_of
+from assay.assets.sources.landing.delivered import Delivered, by_marks, marks_in
 from assay.assets.sources.landing.leftovers import Leftover, left_among, misnamed_files, outside_of, unplaced_folders
-from assay.assets.sources.landing.listing import Delivered, by_marks
 from assay.assets.sources.landing.places import Places
 from assay.assets.sources.landing.scan import with_revisions
 from assay.assets.sources.landing.tree import names_of, names_of_partition
@@ -25,6 +25,7 @@ from assay.assets.sources.objects.keys import KeyTree
 from assay.assets.sources.objects.s3 import Bucket, Found
 from assay.assets.sources.objects.s3_errors import Changed
 from assay.assets.sources.reader import NotReadYet, Reading
+from assay.features.tables.partitioning import Partitioning
 
 _LOOKS = 3  # at a partition whose objects change meanwhile
 
@@ -80,12 +81,8 @@ class ObjectLanding:
             return by_marks(self._marks(places), before)
         except NotConnected:
             # One run says what is wrong, and is requested again until it is well; what is known stays known.
-            key = (
-                places.partitioning.current(datetime.now(UTC))
-                or places.partitioning.start
-                or places.partitioning.keys[0]
-            )
-            return Delivered(before, frozenset([key]), frozenset([key]))
+            one = frozenset(_latest(places.partitioning, before))
+            return Delivered(before, one, one)
 
     def unplaced(self, places: Places, suffixes: Sequence[str]) -> list[str]:
         return unplaced_folders(self._tree(places), places, suffixes)
@@ -151,6 +148,13 @@ class ObjectLanding:
                 mark = marks.setdefault(key, hashlib.sha256(self.root.encode()))
                 mark.update(f"\0{path}\0{one.etag}\0{one.size}\0{one.modified}".encode())
         return {key: mark.hexdigest()[:32] for key, mark in marks.items()}
+
+
+def _latest(partitioning: Partitioning, before: bytes) -> list[str]:
+    """The partition of today, or else the last one with deliveries, or else the first one."""
+    today = partitioning.current(datetime.now(UTC))
+    keys = [today, *sorted(marks_in(before))[-1:], partitioning.start, *partitioning.keys]
+    return next((known for key in keys if key and (known := partitioning.known([key]))), [])
 
 
 def _taken(one: _Object, reading: Reading) -> str | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from assay.assets.sources.objects.address import Address, is_set
 from assay.assets.sources.objects.s3_errors import answered, no_store
-from assay.optional import require
 
 PIECE = 1 << 20  # bytes of an object that are read at a time
 _PAGE = 1000  # keys; more S3 does not give at once
@@ -84,7 +83,6 @@ def _version(answer: dict[str, Any]) -> str:
 @functools.lru_cache(16)
 def _client(options: tuple[tuple[str, str], ...]) -> Any:
     """Made once for a store: it reads descriptions of the service from disk. Threads may use it at the same time."""
-    require("boto3", "Reading files from an object store")
     from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.session import Session
