@@ -33,7 +33,8 @@ class Blocks:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Write the next block. Raises AssayError if the folder holds one of another batch."""
-        frame.write_ipc(self.reserve())  # neither encoded nor compressed: it is read a moment later
+        # Compressing costs less than writing five times as much.
+        frame.write_ipc(self.reserve(), compression="lz4")
         self.schema = pl.Schema(self.schema | frame.schema)
         self.heights.append(frame.height)
         self._columns.append(frozenset(frame.columns))
@@ -64,7 +65,7 @@ class Blocks:
                 if chosen is None or chosen.any():
                     parts = [self.read(number, own)] if own else []
                     frame = pl.concat([*parts, others.slice(first, height)], how="horizontal").select(wanted)
-                    yield frame if chosen is None or chosen.all() else _only(frame, chosen)
+                    yield frame if chosen is None or chosen.all() else only(frame, chosen)
                     given = True
                 first += height
             if not given:
@@ -82,8 +83,8 @@ class Blocks:
         return self.folder / f"rows-{number:06d}.arrow"
 
 
-def _only(frame: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
-    """The rows for which it is true. They keep the texts of all rows in memory, so that a few of them are written anew."""
+def only(frame: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
+    """The rows for which it is true. They would keep the texts of all rows in memory, so a few of them are written anew."""
     rows = frame.filter(which)
     if rows.height * 4 > frame.height:
         return rows
