@@ -74,7 +74,7 @@ class Connection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: SecretStr = SecretStr("")
+    url: SecretStr
     options: dict[str, SecretStr] = Field(default_factory=dict)
 
 

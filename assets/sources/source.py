@@ -182,8 +182,9 @@ def _looks_into(other: Source, source: Source, folder: str) -> bool:
 
 def _same_place(reader: SourceReader, other: SourceReader) -> TypeGuard[Files]:
     """Whether both read files, and their paths begin at the same place."""
-    same = isinstance(reader, Files) and isinstance(other, Files)
-    return same and reader.connection.lower() == other.connection.lower()
+    return (
+        isinstance(reader, Files) and isinstance(other, Files) and reader.connection.lower() == other.connection.lower()
+    )
 
 
 def _takes(other: Source, source: Source, path: str) -> bool:

@@ -192,6 +192,7 @@ def test_the_commands_say_where_files_lie_and_what_is_wrong(
     assert code and "Next: have s3:ListBucket granted" in text
     code, text = command("status")
     assert code and "s3:ListBucket" in " ".join(text.split())
-    monkeypatch.delenv("ASSAY_CONNECTIONS__DROPS__URL")
+    for name in drops.environment:
+        monkeypatch.delenv(name)
     code, text = command("status")
     assert code and "There is no connection 'drops': set ASSAY_CONNECTIONS__DROPS__URL" in " ".join(text.split())

@@ -201,10 +201,13 @@ def test_an_object_that_changes_meanwhile_is_looked_at_again_and_never_mixed(tmp
 
     def overwritten(method: str, path: str) -> None:
         if changes and asked_for(path, "/b.csv"):
-            drops.put(f"in/{DAY}/b.csv", changes.pop())
+            etags.append(drops.put(f"in/{DAY}/b.csv", changes.pop()))
 
+    etags: list[str] = []
     drops.proxy.fault = overwritten
-    assert [file.content() for file in FILES.deliveries(reading(settings, DAY))] == [b"a\n1\n", b"a\n3\n"]
+    files = FILES.deliveries(reading(settings, DAY))
+    assert [file.content() for file in files] == [b"a\n1\n", b"a\n3\n"]
+    assert [files[1].elsewhere.etag] == etags, "what was read is what its ETag says"
     changes += [b"a\n%d\n" % number for number in range(4, 10)]
     drops.put(f"in/{DAY}/b.csv", b"a\n10\n")
     with pytest.raises(DeliveryError, match=r"b\.csv: was overwritten while it was being read; run again once the"):
