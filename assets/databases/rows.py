@@ -19,7 +19,7 @@ from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.own_columns import delivered_name, delivered_names
 from assay.project_folder import project_folder
-from assay.settings import Settings
+from assay.settings import Settings, url_setting
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -82,6 +82,7 @@ class Rows(SourceReader):
 
     kinds = ("sql",)  # pyright: ignore[reportAssignmentType]
     extracts = True  # pyright: ignore[reportAssignmentType]
+    numbered = True  # pyright: ignore[reportAssignmentType]
 
     def __post_init__(self) -> None:
         where = f"Rows({self.table!r})"
@@ -153,12 +154,6 @@ class Rows(SourceReader):
             )
         return ""
 
-    def begin(self, settings: Settings) -> None:
-        from assay.assets.databases.replication.slot import create
-
-        if self.create_slot:
-            create(self._slot(settings))
-
     def settle(self, settings: Settings, source: str, table: TableState | None) -> None:
         from assay.assets.databases.replication.settled import settle
 
@@ -206,7 +201,10 @@ class Rows(SourceReader):
     def _followed(self, reading: Reading) -> Delivery:
         """What the slot's changes have made of the rows."""
         from assay.assets.databases.replication.changed import changed
+        from assay.assets.databases.replication.slot import create
 
+        if self.create_slot and not reading.planning:
+            create(self._slot(reading.settings))
         state = reading.table()
         _require_key(reading, state)
         seen_at = _later(datetime.now(UTC), None if state is None else state.changes)
@@ -336,11 +334,6 @@ def connection_url(settings: Settings, name: str) -> str:
             SETTING,
         )
     return _from_project(connection.url.get_secret_value(), settings)
-
-
-def url_setting(name: str) -> str:
-    """The name of the setting that holds a connection's URL."""
-    return f"ASSAY_CONNECTIONS__{name.upper()}__URL"
 
 
 def _from_project(url: str, settings: Settings) -> str:

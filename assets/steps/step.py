@@ -8,7 +8,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
@@ -49,7 +49,7 @@ class NotReady(AssayError):
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What a step may use besides its transaction. `now` decides which exceptions are over; `hashes`
-    remembers the digests of files, `plans` what the planner has seen."""
+    remembers the digests of files, `plans` what the planner has seen. `planning` says that a step is only looked at."""
 
     settings: Settings
     lake: Lake
@@ -58,6 +58,7 @@ class Resources:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     hashes: FileHashes = field(default_factory=FileHashes)
     plans: PlanStore = field(default_factory=PlanStore)
+    planning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,7 @@ class Step:
     a run must not lose whatever follows, such as the bytes of a delivery. `partitioning` says which partitions the step
     has; one without, but with `batches`, handles all pending batches of its upstream in one go, one transaction each.
     `landed` names the partitions for which its upstream has delivered anything. `lacks` says what the settings lack for it to
-    run, such as a connection. `begin` makes what a run needs elsewhere, and `settle` lets an upstream forget what the lake holds
-    now; planning calls neither. `reads` are the tables that it depends on,
+    run, such as a connection. `settle` lets an upstream forget what the lake holds now; planning does not call it. `reads` are the tables that it depends on,
     `references` tables that it only looks things up in. `watched` lets the planner look at a partition only when something
     has changed that can concern it; without, it looks at all of them each time. `hold` lets results stay although their
     inputs have changed; partitions that begin before `since` stay as long as nothing but code and contract has changed.
@@ -98,7 +98,6 @@ class Step:
     batches: Callable[[Resources], list[str]] | None = None
     landed: Callable[[Resources], list[str]] | None = None
     lacks: Callable[[Resources], str] | None = None
-    begin: Callable[[Resources], None] | None = None
     settle: Callable[[Resources], None] | None = None
     checks: tuple[CheckSpec, ...] = ()
     group: str = ""  # empty: by the kind of each table
@@ -173,8 +172,6 @@ def execute(
 
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
-            if step.begin:
-                step.begin(env)
             prepared = step.prepare(tx, env)
             given.append(_judged(step, tx))
             if step.keep:
@@ -249,7 +246,7 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
     tx = Transaction(env.lake, work_of(step, partition))
     try:
         with panics_as_errors(step.outputs[0]):
-            prepared = step.prepare(tx, env)
+            prepared = step.prepare(tx, replace(env, planning=True))
         if _is_current(step, tx):
             return Look(stale=False, prepared=prepared)
         held = _held(step, tx, env)
@@ -356,7 +353,7 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
             tx = Transaction(env.lake, work_of(step, key))
             try:
                 with panics_as_errors(step.outputs[0]):
-                    step.prepare(tx, env)
+                    step.prepare(tx, replace(env, planning=True))
                 found[place_of(step, key)] = _given(step, tx)
             except NotReady:
                 continue
