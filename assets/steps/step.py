@@ -80,7 +80,8 @@ class Step:
     a run must not lose whatever follows, such as the bytes of a delivery. `partitioning` says which partitions the step
     has; one without, but with `batches`, handles all pending batches of its upstream in one go, one transaction each.
     `landed` names the partitions for which its upstream has delivered anything. `lacks` says what the settings lack for it to
-    run, such as a connection. `settle` lets an upstream forget what the lake holds now; planning does not call it. `reads` are the tables that it depends on,
+    run, such as a connection. `settle` lets an upstream forget what the lake holds
+    now; planning does not call it. `reads` are the tables that it depends on,
     `references` tables that it only looks things up in. `watched` lets the planner look at a partition only when something
     has changed that can concern it; without, it looks at all of them each time. `hold` lets results stay although their
     inputs have changed; partitions that begin before `since` stay as long as nothing but code and contract has changed.
