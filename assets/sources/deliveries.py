@@ -45,6 +45,7 @@ class Delivery:
 
     What is no file has `fetch` for its bytes (see `Delivery.of_bytes`) or `lines` for them piece by piece, and may have its rows
     as a `frame` already, or as `frames`. `changes` counts them where they are changes of a table that is compared.
+    `kept` is the lake's own copy of the bytes, where that is a file: nobody changes it while it is read.
     `handed_over` is how it came, where it came without a landing folder. `remark` is what people should know of it though it can
     be used, without values. `resume` is what its reader needs to go on from there: the commit keeps it, as `extra["resume"]`.
     """
@@ -64,6 +65,7 @@ class Delivery:
     frames: Callable[[], Iterator[pl.DataFrame]] | None = field(default=None, repr=False, compare=False)
     changes: Changes | None = field(default=None, repr=False, compare=False)
     resume: str = field(default="", repr=False, compare=False)
+    kept: Path | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of_bytes(
