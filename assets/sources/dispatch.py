@@ -129,7 +129,7 @@ def _blocks(delivery: Delivery, whole: Pieces, how: _As) -> Iterator[pl.DataFram
 def _read(delivery: Delivery, plain: str, pieces: Pieces, how: _As, *, in_place: bool) -> Iterator[pl.DataFrame]:
     path, csv, limits = delivery.path, how.csv, how.limits
     if plain in _JSON:
-        yield from jsonl_blocks(path, pieces, limits)
+        yield from jsonl_blocks(path, pieces, limits, beside=delivery.beside)
     elif plain in _PARQUET:
         # It is mapped into memory: where somebody cuts the file off meanwhile, the process would die of it.
         at = delivery.kept if in_place else None
