@@ -8,7 +8,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
@@ -48,7 +48,7 @@ class NotReady(AssayError):
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What a step may use besides its transaction. `now` decides which exceptions are over; `hashes`
-    remembers the digests of files, `plans` what the planner has seen."""
+    remembers the digests of files, `plans` what the planner has seen. `planning` says that a step is only looked at."""
 
     settings: Settings
     lake: Lake
@@ -57,6 +57,7 @@ class Resources:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     hashes: FileHashes = field(default_factory=FileHashes)
     plans: PlanStore = field(default_factory=PlanStore)
+    planning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,7 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
     tx = Transaction(env.lake, work_of(step, partition))
     try:
         with panics_as_errors(step.outputs[0]):
-            prepared = step.prepare(tx, env)
+            prepared = step.prepare(tx, replace(env, planning=True))
         if _is_current(step, tx):
             return Look(stale=False, prepared=prepared)
         held = _held(step, tx, env)
@@ -348,7 +349,7 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
             tx = Transaction(env.lake, work_of(step, key))
             try:
                 with panics_as_errors(step.outputs[0]):
-                    step.prepare(tx, env)
+                    step.prepare(tx, replace(env, planning=True))
                 found[place_of(step, key)] = _given(step, tx)
             except NotReady:
                 continue

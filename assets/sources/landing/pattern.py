@@ -45,6 +45,11 @@ class Token:
 def require_pattern(pattern: str) -> None:
     """Raise AssayError for a text that is no pattern of places, whatever the partitions are."""
     like = "write it like 'tickets/{day}/*' or 'shop/orders_{day}.csv'"
+    if "://" in pattern:
+        raise AssayError(
+            f"{pattern!r} is an address, and a pattern is relative to one. Declare Files('tickets/{{day}}/*', …, "
+            "connection='drops'), and set ASSAY_CONNECTIONS__DROPS__URL to the address, such as s3://bucket/prefix."
+        )
     # What a placeholder says itself is a part of the path, too.
     spelt = re.sub("%.", "x", _PLACEHOLDER.sub(lambda match: match[2] or "x", pattern))
     if spelt.startswith("/") or ".." in PurePosixPath(spelt).parts:

@@ -1,33 +1,19 @@
 """`assay contract`: draft a contract from data, compare two versions, exchange contracts as ODCS, check a delivery."""
 
-import functools
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from assay.cli.contracts.draft import draft
+from assay.cli.contracts.options import file_options, give, out_option
 from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
-from assay.errors import AssayError, plural
+from assay.errors import plural
 
-out_option = click.option(
-    "--out", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write to this new file instead."
-)
-
-
-_DIALECT = (
-    click.option(
-        "--separator", default=",", metavar="CHAR", help="What stands between the fields of a CSV file, e.g. ';'."
-    ),
-    click.option("--encoding", default="utf-8", help="Of a CSV file, e.g. cp1252.", show_default=True),
-    click.option("--skip-lines", default=0, help="Lines before the header of a CSV file.", show_default=True),
-)
-
-
-def csv_options(command: Any) -> Any:
-    """How a CSV file is written, where it is not with commas and in UTF-8."""
-    return functools.reduce(lambda made, option: option(made), reversed(_DIALECT), command)
+if TYPE_CHECKING:
+    from assay.cli.places import FileForm
 
 
 @click.group()
@@ -38,41 +24,7 @@ def contract() -> None:
     """
 
 
-@contract.command()
-@click.argument("source", metavar="FILE|TABLE")
-@click.option("--name", help="What the contract is called (default: like the file or table).")
-@csv_options
-@out_option
-@json_option
-def draft(
-    source: str,
-    name: str | None,
-    separator: str,
-    encoding: str,
-    skip_lines: int,
-    target: Path | None,
-    as_json: bool,
-) -> None:
-    """Draft a contract from a file (.csv, .jsonl, .parquet) or a table: Python source with the evidence in comments.
-
-    \b
-    Examples:
-      assay contract draft landing/tickets/2026-09-01/tickets-am.csv --out tickets.py
-      assay contract draft raw/tickets
-      assay contract draft sales.csv --separator ";" --encoding cp1252
-    """
-    from assay.assets.sources.csv_dialect import Csv
-    from assay.checks.drafting.column_stats import column_stats
-    from assay.checks.drafting.draft import source_of
-    from assay.cli.places import frame_at
-
-    stats = column_stats(frame_at(source, Csv(separator, encoding=encoding, skip_lines=skip_lines)))
-    text = source_of(stats, name or Path(source).name)
-    if as_json:
-        key, rows = list(stats.key), {"rows": stats.rows, "defective": stats.defective}
-        print_json({**rows, "key": key, "columns": [column.name for column in stats.columns], "source": text})
-    else:
-        _give(text, target)
+contract.add_command(draft)
 
 
 @contract.command()
@@ -126,7 +78,7 @@ def export(contract_: str, target: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(document(chosen))
     else:
-        _give(to_odcs(chosen), target)
+        give(to_odcs(chosen), target)
 
 
 @contract.command("import")
@@ -151,7 +103,7 @@ def import_(document: str, target: Path | None, as_json: bool) -> None:
         info = contract_info(chosen)
         print_json({"name": info.name, "version": info.version, "source": text})
     else:
-        _give(text, target)
+        give(text, target)
 
 
 @contract.command()
@@ -160,15 +112,13 @@ def import_(document: str, target: Path | None, as_json: bool) -> None:
 @click.option(
     "--previous", metavar="FILE|TABLE", help="The delivery before it: partners and units are found by values."
 )
-@csv_options
+@file_options
 @json_option
 def check(
     source: str,
     contract_: str,
     previous: str | None,
-    separator: str,
-    encoding: str,
-    skip_lines: int,
+    form: "FileForm",
     as_json: bool,
 ) -> int:
     """Check a delivery against CONTRACT without storing anything: what happened to its columns, which rules are broken.
@@ -179,14 +129,12 @@ def check(
     Example:
       assay contract check new.csv assay.assets.support.tickets:Tickets --previous old.csv
     """
-    from assay.assets.sources.csv_dialect import Csv
     from assay.checks import ColumnsError, validate
     from assay.checks.schema_diff.schema_drift import delivery_drift
     from assay.cli.places import contract_at, frame_at
 
-    csv = Csv(separator, encoding=encoding, skip_lines=skip_lines)
-    chosen, delivery = contract_at(contract_), frame_at(source, csv)
-    drift = delivery_drift(delivery, chosen, None if previous is None else frame_at(previous, csv))
+    chosen, delivery = contract_at(contract_), frame_at(source, form)
+    drift = delivery_drift(delivery, chosen, None if previous is None else frame_at(previous, form))
     try:
         report = validate(delivery, chosen).report
     except ColumnsError:
@@ -211,16 +159,3 @@ def check(
     summary = f"{plural(report.rows_in, 'row')}: {report.rows_clean:,} clean, {report.rows_quarantined:,} would be quarantined"
     out.print(f"stopped: {summary}" if stopped else summary)
     return EXIT_NO if stopped else 0
-
-
-def _give(text: str, target: Path | None) -> None:
-    """Print a text, or write it to a file that is not there yet."""
-    if target is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise AssayError(f"{target} cannot be written ({error.strerror}); choose another file") from None
-    out.print(f"Written: {target}", soft_wrap=True)
