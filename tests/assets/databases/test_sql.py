@@ -147,6 +147,15 @@ def test_what_is_not_there_is_named(database: Database) -> None:
         read_changes(database.url, TABLE, "name", "id")
 
 
+@pytest.mark.parametrize("name", ["*", "^n.*$"])
+def test_a_name_that_means_several_columns_is_refused(tmp_path: Path, name: str) -> None:
+    with sqlite3.connect(tmp_path / "a.db") as made:
+        made.execute(f'CREATE TABLE things (id TEXT, "{name}" TEXT)')
+    refusal = r"column 2 has a name that means several columns .*; rename it, or read a view that does not have it"
+    with pytest.raises(AssayError, match=refusal), opened_table(f"sqlite:///{tmp_path / 'a.db'}", "things", ["id"]):
+        pass
+
+
 def test_a_naive_start_is_refused(database: Database) -> None:
     with pytest.raises(AssayError, match="time zone"):
         database.read(datetime(2026, 9, 1))  # noqa: DTZ001 -- the naive time is what is tested
