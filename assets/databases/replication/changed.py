@@ -26,7 +26,7 @@ from assay.assets.databases.replication.pgoutput import UNCHANGED, names
 from assay.assets.databases.replication.resume import Resume, ResumeMemory
 from assay.assets.databases.replication.slot import Status, connected_to, patiently, peeked, status_of, written_until
 from assay.assets.databases.replication.typed import portions, typed
-from assay.assets.databases.sql import FarTimes, OpenedTable, reflected_table
+from assay.assets.databases.sql import AskAgain, OpenedTable, reflected_table
 from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.reader import NothingDelivered, Reading
 from assay.errors import AssayError, plural
@@ -177,7 +177,7 @@ class _Batch:
         try:
             try:
                 return look()
-            except FarTimes:
+            except AskAgain:
                 return look()
         except DataError:
             raise Unclear("a value of it is no value of its type any more") from None
@@ -204,7 +204,7 @@ class _Batch:
 
             try:
                 found = look()
-            except FarTimes:
+            except AskAgain:
                 found = look()
         lsn = max(status.confirmed, resume.lsn if resume is not None else 0)
         after = Resume(lsn, status.origin, described(status.columns), snapshot, status.end)

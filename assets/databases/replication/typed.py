@@ -28,7 +28,7 @@ def typed(opened: OpenedTable, casts: Mapping[str, str], rows: Sequence[Texts], 
         strict: The columns that must hold values of their type.
 
     Raises:
-        AssayError: As `OpenedTable.frames`, and FarTimes.
+        AssayError: As `OpenedTable.frames`, and AskAgain.
     """
     part = replace(opened, columns={delivered_name(name): opened.columns[delivered_name(name)] for name in casts})
     return pl.concat(part.frames(_query(opened, casts, rows), strict))
