@@ -48,7 +48,7 @@ _VALUES: dict[str, Callable[..., Any]] = {
 }
 #: What a broken rule does, the mildest first.
 _MILDER = (Severity.INFO, Severity.WARN, Severity.QUARANTINE, Severity.BLOCK)
-_USUAL = {name: getattr(QuarantineLimits(), name) for name in ("warn", "block", "rows")} | {"rules": {}}
+_USUAL: dict[str, Any] = {name: getattr(QuarantineLimits(), name) for name in ("warn", "block", "rows")} | {"rules": {}}
 
 
 class _Tighter(Exception):
