@@ -171,9 +171,11 @@ def _connections(store: Store) -> str:
 
 
 def _connection(name: str) -> bool:
-    """`ASSAY_CONNECTIONS__ERP__URL`, or without the last part."""
+    """`ASSAY_CONNECTIONS__ERP__URL`, or without the last part, or `…__OPTIONS`, or one of these."""
     first, *rest = name.split("__")
-    return first == "ASSAY_CONNECTIONS" and (len(rest) == 1 or (len(rest) == 2 and rest[1] == "URL"))
+    return first == "ASSAY_CONNECTIONS" and (
+        len(rest) == 1 or rest[1:] in (["URL"], ["OPTIONS"]) or (len(rest) == 3 and rest[1] == "OPTIONS")
+    )
 
 
 def _package(name: str) -> str:

@@ -12,7 +12,7 @@ EXTRAS = {
     "postgres": ("psycopg",),
     "models": ("safetensors", "sklearn", "skops"),
     "onnx": ("onnxruntime",),
-    "s3": ("pyarrow",),
+    "s3": ("botocore", "pyarrow"),
     "zst": ("pyarrow",),
     "spill": ("duckdb",),
     "dlt": ("dlt",),

@@ -23,7 +23,7 @@ from assay.assets.project import active_project
 from assay.assets.pushed.cutting import cut_due
 from assay.assets.pushed.inbox import Inbox, OtherContent, inbox_of
 from assay.assets.pushed.pushed import Pushed
-from assay.assets.pushed.records import DOCUMENT, LINES, UnusableBody, lines_of_body
+from assay.assets.pushed.records import DOCUMENT, LINES, UNSAID, UnusableBody, lines_of_body
 from assay.assets.sources.source import Source
 from assay.checks import contract_info
 from assay.errors import AssayError
@@ -37,6 +37,7 @@ from starlette.types import ASGIApp
 
 CUT_SECONDS = 1.0
 _LONGEST_KEY = 255
+LINES_OPTIONS = f'curl -H "Content-Type: {LINES[0]}" --data-binary @FILE.'
 
 
 @dataclass(slots=True)
@@ -122,15 +123,18 @@ async def _push(
     if key is not None and not 0 < len(key) <= _LONGEST_KEY:
         return refusal(400, f"An Idempotency-Key has 1 to {_LONGEST_KEY} characters.")
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media not in (*LINES, DOCUMENT) or request.headers.get("content-encoding", "identity") != "identity":
-        return refusal(415, f"Send {LINES[0]} (one JSON object a line) or {DOCUMENT}, not compressed.")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        return refusal(415, "Send the body as it is, not compressed.")
+    if media not in (*LINES, DOCUMENT, *UNSAID):
+        return refusal(415, f"Send {DOCUMENT}, or JSON lines as {LINES_OPTIONS}")
     at = now()
     try:
         partition = _partition(source, request.query_params.get("partition"), at)
         declared = [column.name for column in contract_info(source.contract).columns]
-        lines = await asyncio.to_thread(lines_of_body, await request.body(), media, declared)
+        kind = DOCUMENT if media in UNSAID else media
+        lines = await asyncio.to_thread(lines_of_body, await request.body(), kind, declared)
     except UnusableBody as problem:
-        return refusal(400, str(problem))
+        return refusal(400, f"{problem} JSON lines are sent as {LINES_OPTIONS}" if media in UNSAID else str(problem))
     except AssayError as problem:
         return refusal(409, str(problem))
     reader = source.reader

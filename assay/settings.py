@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -69,11 +70,17 @@ def given_variables(project: str = "") -> dict[str, list[str]]:
 
 
 class Connection(BaseModel):
-    """A database that sources read. Its URL is a secret: it prints as stars."""
+    """A database that sources read, or where files lie. URL and options are secrets: they print as stars."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: SecretStr
+    options: dict[str, SecretStr] = Field(default_factory=dict)
+
+
+def url_setting(name: str) -> str:
+    """The name of the setting that holds a connection's URL."""
+    return f"ASSAY_CONNECTIONS__{name.upper()}__URL"
 
 
 def _user_name() -> str:
@@ -121,7 +128,9 @@ class Settings(BaseSettings):
     )
     connections: dict[str, Connection] = Field(
         default_factory=dict,
-        description="databases by name: ASSAY_CONNECTIONS__ERP__URL is the SQLAlchemy URL of `Rows(…, connection='erp')`",
+        description="databases and places of files by name: ASSAY_CONNECTIONS__ERP__URL is the SQLAlchemy URL of "
+        "`Rows(…, connection='erp')`; ASSAY_CONNECTIONS__DROPS__URL, such as s3://bucket/prefix, with "
+        "ASSAY_CONNECTIONS__DROPS__OPTIONS as JSON, is where `Files(…, connection='drops')` lie",
     )
     push_tokens: dict[str, SecretStr] = Field(
         default_factory=dict,
@@ -185,6 +194,17 @@ class Settings(BaseSettings):
     @classmethod
     def _push_tokens(cls, values: Any) -> Any:
         return {str(name).lower(): token for name, token in values.items()} if isinstance(values, dict) else values
+
+    @field_validator("landing")
+    @classmethod
+    def _landing(cls, landing: Path | None) -> Path | None:
+        """A folder: of an address Path would make a folder of a strange name, in which nothing ever lies."""
+        if landing is not None and re.match(r"[a-z][a-z0-9+.-]*:/", str(landing)):
+            raise ValueError(
+                "ASSAY_LANDING is a folder of this machine. For files in an object store declare Files(…, connection='drops'), "
+                "and set ASSAY_CONNECTIONS__DROPS__URL to their address."
+            )
+        return landing
 
     @model_validator(mode="before")
     @classmethod

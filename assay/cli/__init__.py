@@ -55,7 +55,7 @@ COMMANDS = {
         "Rows that broke a rule: kept whole, with the rules they broke, and what was decided about them.",
     ),
     "contract": (
-        "assay.cli.contract",
+        "assay.cli.contracts.command",
         "contract",
         "Contracts: drafted from data, compared with each other, exchanged as ODCS.",
     ),

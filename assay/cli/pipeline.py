@@ -71,7 +71,7 @@ def materialize(
         require("dagster", "Running the pipeline")
     from assay.assets.declarations import declarations, pipeline, require_declarations
     from assay.assets.planning.held import with_what_they_hold
-    from assay.assets.planning.pending import summarised, waiting_steps
+    from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, select, waiting
     from assay.assets.planning.refused import forget_withdrawn, staying_refused, to_judge_again
     from assay.assets.project import active_project
@@ -103,6 +103,7 @@ def materialize(
     if still and not as_json:
         err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
     env = store.env(recording=False)
+    note_lacking(pipeline(project), env, project.name)
     if not chosen:
         forget_withdrawn(pipeline(project), env)
     just_now = {(result.unit.partition, table) for result in summary.failed for table in result.failed}
@@ -114,12 +115,14 @@ def materialize(
     waits = [one for one in waits if any(one.table in step.outputs for step in steps)]
     never = [] if chosen or summary.left else never_made(steps, env)
     before = [] if summary.left or not assets else _upstream_to_do(steps, pipeline(project), env, chosen)
+    unread = [] if chosen or summary.left else unread_in(store)
     if as_json:
         answer = {"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)}
         waiting_now = [one.to_dict() for one in waits]
         stays = [one.to_dict() for one in refused]
+        left = [*summary.left, *again]
         print_json(
-            answer | {"refused": stays, "waiting": waiting_now, "left": [*summary.left, *again], "upstream": before}
+            answer | {"refused": stays, "waiting": waiting_now, "left": left, "upstream": before, "unread": unread}
         )
     else:
         _summarise(
@@ -129,8 +132,7 @@ def materialize(
         if again:
             first = f"{again[0]}{f' and {len(again) - 1} more' if again[1:] else ''}"
             err.print(f"Refused before, may be taken now, not run yet: {first}.", markup=False, soft_wrap=True)
-        unread = [] if chosen or summary.left else unread_in(store)
-        for reason in [*unread, *(f"{text}." for text in summarised(waits)), *never, *before[:5]]:
+        for reason in [*_news_of(unread, store), *(f"{text}." for text in summarised(waits)), *never, *before[:5]]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if summary.left:
         return EXIT_STOPPED
@@ -285,6 +287,16 @@ def unread_in(store: "Store") -> list[str]:
     from assay.assets.steps.raw import unread_of
 
     return unread_of(store.sources(), store.env(recording=False))
+
+
+def _news_of(unread: list[str], store: "Store") -> list[str]:
+    """What was not said the last time, and how much was."""
+    from assay.assets.planning.told import news
+
+    new = news(unread, store.settings.home)
+    old = len(unread) - len(new)
+    places = "1 place has" if old == 1 else f"{old:,} places have"
+    return [*new, *([f"As before, {places} what is not read (`assay status` names it)."] if old else [])]
 
 
 def outside_in(store: "Store") -> list[str]:

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import polars as pl
 
 from assay.assets.project import find_project, place_of
 from assay.assets.sources.csv_dialect import USUAL, Csv, dialect_seen
-from assay.assets.sources.deliveries import Delivery
+from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.dispatch import SUFFIXES, read_delivery
+from assay.assets.sources.excel.declared import USUAL_EXCEL, Excel
 from assay.assets.sources.file_names import suffix_of, uncompressed
 from assay.checks import Contract, contract_info
 from assay.checks.exchange.odcs_read import from_odcs
@@ -62,9 +64,17 @@ def _make_importable(module: str) -> None:
         place_of(top, project.root)
 
 
-def frame_at(place: str, csv: Csv = USUAL) -> pl.DataFrame:
-    """The rows of a file, as its reader gives them, or of a table. `csv`: how it is written, if it is CSV. Raises AssayError for
-    a file that cannot be read, or seems to be written in another way."""
+@dataclass(frozen=True, slots=True)
+class FileForm:
+    """How a file is written, if it is CSV, and where its rows stand, if it is an Excel workbook."""
+
+    csv: Csv = USUAL
+    excel: Excel = USUAL_EXCEL
+
+
+def frame_at(place: str, form: FileForm = FileForm()) -> pl.DataFrame:
+    """The rows of a file, as its reader gives them, or of a table. Raises AssayError for a file that cannot be read, or seems to
+    be written in another way."""
     file = Path(place)
     if not is_file(place):
         return open_store().table(place).scan().collect()
@@ -72,9 +82,14 @@ def frame_at(place: str, csv: Csv = USUAL) -> pl.DataFrame:
         content = file.read_bytes()
     except OSError as error:
         raise AssayError(f"{place} cannot be read ({error.strerror}); give a file or a table") from None
-    frame = read_delivery(Delivery.of_bytes(place, content, ""), content, csv)
+    try:
+        frame = read_delivery(Delivery.of_bytes(place, content, ""), content, form.csv, excel=form.excel)
+    except DeliveryError as error:
+        if "excel=Excel(sheet=" in error.action:
+            raise AssayError(f"{place} {error.problem}. Say which one is meant: --sheet NAME.") from None
+        raise
     names = [name for name in frame.columns if not is_link(name)]
-    if len(names) == 1 and (seen := dialect_seen(names[0], csv)) is not None:
+    if len(names) == 1 and (seen := dialect_seen(names[0], form.csv)) is not None:
         skip = f" --skip-lines {seen.csv.skip_lines}" if seen.csv.skip_lines else ""
         raise AssayError(f"{place}: {seen.what}. Give --separator {shlex.quote(seen.csv.separator)}{skip}.")
     return frame

@@ -15,7 +15,7 @@ def receive(port: int, host: str, names: tuple[str, ...], as_json: bool) -> int:
     """Take in records that upstreams send over HTTP, until Ctrl-C.
 
     Each source that is declared as Pushed is at http://HOST:PORT/push/SOURCE and has a token, ASSAY_PUSH_TOKENS__SOURCE. What is
-    acknowledged is on disk; files are cut into the landing folder as the source declares.
+    acknowledged is on disk; files are cut into the landing folder as the source declares. Over one ASSAY_HOME one receiver runs.
 
     \b
     Examples:
@@ -23,12 +23,17 @@ def receive(port: int, host: str, names: tuple[str, ...], as_json: bool) -> int:
       assay receive --host 0.0.0.0 --name data.example.com
     """
     from assay.asgi import LOOPBACK, serve
+    from assay.only_one import only_one, require_free
     from assay.receiver import create_receiver
+    from assay.settings import Settings
 
-    app = create_receiver(hosts=(*LOOPBACK, host, *names))
-    if as_json:
-        print_json({"receiver": f"http://{host}:{port}"})
-    else:
-        click.echo(f"Receiving on http://{host}:{port}/push/…   (Ctrl-C stops it)")
-    serve(app, port, host)
+    settings, address = Settings(), f"http://{host}:{port}"
+    app = create_receiver(settings, hosts=(*LOOPBACK, host, *names))
+    with only_one(settings.home / "receive.lock", "A receiver runs", address):
+        require_free(port, host)
+        if as_json:
+            print_json({"receiver": address})
+        else:
+            click.echo(f"Receiving on {address}/push/…   (Ctrl-C stops it)")
+        serve(app, port, host)
     return EXIT_DONE

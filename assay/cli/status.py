@@ -7,7 +7,7 @@ import click
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
-from assay.cli.pipeline import dagster_home
+from assay.cli.pipeline import dagster_home, outside_in, unread_in
 from assay.errors import plural
 from assay.store import open_store
 
@@ -25,7 +25,8 @@ RUNS = 200  # that are looked at for failures
 @click.option("--runs", "shown", default=5, show_default=True, type=click.IntRange(0, RUNS), help="Last runs to show.")
 @json_option
 def status(shown: int, as_json: bool) -> int:
-    """Say what is up to date, what waits for what, what was refused and why, what was given up, and the last runs.
+    """Say what is up to date, what waits for what, what was refused and why, what is not read, what was given up, and the last
+    runs.
 
     Exit code 3 if something needs a person: a batch that is refused, a run that failed or was given up, a setting that is
     missing, or an outage, such as a full disk. Waiting needs nobody, and data that is older than promised needs its owner.
@@ -40,14 +41,15 @@ def status(shown: int, as_json: bool) -> int:
     from assay.assets.outages import outage_now
     from assay.assets.planning.as_judged import as_judged
     from assay.assets.planning.held import staying
-    from assay.assets.planning.pending import lacking_steps, summarised, waiting_steps
+    from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
     from assay.assets.planning.refused import AGAIN, staying_refused, still_failing
     from assay.assets.project import active_project
 
     project = active_project()
     require_declarations(project)
-    steps, env = pipeline(project), open_store().env(recording=False)
+    store = open_store()
+    steps, env = pipeline(project), store.env(recording=False)
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
     waits, never, stay = waiting_steps(steps, env), never_made(steps, env), staying(steps, env)
     left = as_judged(steps, env)
@@ -61,7 +63,8 @@ def status(shown: int, as_json: bool) -> int:
     refused, failed, ages = staying_refused(steps, env), still_failing(steps, env), freshness_by_table(steps, env)
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     died = [found for run in failures if run.died and (found := _still_missing(run, steps, env)) is not None]
-    broken, lacks = declarations(project).broken, list(lacking_steps(steps, env).values())
+    broken, lacks = declarations(project).broken, list(note_lacking(steps, env, project.name).values())
+    unread = [*unread_in(store), *outside_in(store)]
     if as_json:
         print_json(
             {
@@ -79,6 +82,7 @@ def status(shown: int, as_json: bool) -> int:
                 "freshness": {table: age.to_dict() for table, age in ages.items()},
                 "given_up": given_up,
                 "outdated": outdated,
+                "unread": unread,
                 "broken": [str(module) for module in broken],
                 "runs": [run.to_dict() for run in runs[:shown]],
             }
@@ -99,6 +103,7 @@ def status(shown: int, as_json: bool) -> int:
         _section("Died", [_death(run) for run in died])
         _section("Given up after runs that died", given_up)
         _section("Runs with earlier declarations", [outdated] if outdated else [])
+        _section("Not read", unread)
         _section("Cannot be loaded", [str(module) for module in broken])
         if runs[:shown]:
             rows = [

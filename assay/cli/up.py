@@ -1,16 +1,14 @@
 """`assay up`: the Dagster UI and the governance console over this lake."""
 
-import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -19,8 +17,8 @@ import click
 from assay.assets.project import active_project
 from assay.cli.output import json_option, print_json
 from assay.cli.pipeline import dagster_home
-from assay.errors import AssayError
 from assay.features.storage.scratch import free_scratch
+from assay.only_one import only_one, require_free
 from assay.settings import Settings
 
 STOPPING_SECONDS = 20
@@ -46,41 +44,12 @@ def up(port: int, console_port: int, console: bool, events: bool, as_json: bool)
       assay up --port 3000 --no-console
     """
     home = dagster_home()
-    home.mkdir(parents=True, exist_ok=True)
-    with _alone(home, f"http://127.0.0.1:{port}"):
+    # Over a history of runs one daemon is enough: a second one would request everything again.
+    with only_one(home / "up.lock", "Assay is up", f"http://127.0.0.1:{port}"):
         for wanted in [port, *([console_port] if console else [])]:
-            _require_free(wanted)
+            require_free(wanted, options="--port, --console-port")
         free_scratch(Settings().home)
         return _serve(home, port, console_port, console=console, events=events, as_json=as_json)
-
-
-@contextmanager
-def _alone(home: Path, page: str) -> Iterator[None]:
-    """Over a history of runs one daemon is enough: a second one would request everything again. Raises AssayError if there is
-    one; the system forgets the lock with the process."""
-    with (home / "up.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise AssayError(f"Assay is up already over {home}: open {file.read().strip()}, or end it first.") from None
-        with suppress(OSError):  # a full disk
-            file.truncate(0)
-            file.write(page)
-            file.flush()
-        yield
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as problem:
-            raise AssayError(
-                f"Port {port} of 127.0.0.1 cannot be used ({getattr(problem, 'strerror', None) or problem}). Next: give another "
-                "one (--port, --console-port), or end what listens there."
-            ) from None
 
 
 def _serve(home: Path, port: int, console_port: int, *, console: bool, events: bool, as_json: bool) -> int:

@@ -110,6 +110,11 @@ class MissingBatches:
         last, refused = state.last_partition() if state else None, ordered[-1].partition
         return Missing(table, tuple(ordered), last is None or refused is None or refused > last)
 
+    def at(self, table: str, version: str | None) -> Missing | None:
+        """What the table lacks, for its newest version. It is no fault of an older one."""
+        state = self._state(table) if version else None
+        return None if state is not None and version != str(state.version) else self.of(table)
+
     def never_made(self) -> list[str]:
         """Tables of which there is no version, since everything was refused."""
         return sorted({refusal.table for refusal in self._refused if self._state(refusal.table) is None})

@@ -10,8 +10,8 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
 from assay.assets.dagster.history import RanRun, last_runs, sensors, unresolved
 from assay.assets.dagster.jobs import shown_before
-from assay.assets.dagster.loaded import outdated_declarations
-from assay.assets.dagster.run_recovery import UNFINISHED
+from assay.assets.dagster.loaded import loaded_by, outdated_declarations
+from assay.assets.dagster.run_recovery import UNFINISHED, has_ended
 from assay.assets.dagster.run_requests import TRIMMED_TAG
 from assay.assets.declarations import BrokenModule
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
@@ -46,7 +46,7 @@ def sensor(instance: dg.DagsterInstance, project: str, now: datetime | None = No
         raise AssayError(
             "It is stopped: nothing new is run by itself. Next: switch it on in the Dagster UI (Automation)."
         )
-    if not _daemon_runs(instance, now):
+    if not _daemon_runs(instance, project, now):
         return "no daemon runs now (`assay up` starts it)"
     ticks = max((_ticks(instance, state) for state in states), key=lambda found: found[0].timestamp if found else 0.0)
     if not ticks:
@@ -66,9 +66,13 @@ def _ticks(instance: dg.DagsterInstance, state: Any) -> Sequence[Any]:
     return instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_FAILURES)
 
 
-def _daemon_runs(instance: dg.DagsterInstance, now: datetime) -> bool:
+def _daemon_runs(instance: dg.DagsterInstance, project: str, now: datetime) -> bool:
+    """Heartbeats do not say that a daemon has ended. Its code location ends with it, and is looked at."""
     beat = instance.get_daemon_heartbeats().get(InstigatorType.SENSOR.value)
-    return beat is not None and now.timestamp() - beat.timestamp < _SILENT.total_seconds()
+    if beat is None or now.timestamp() - beat.timestamp >= _SILENT.total_seconds():
+        return False
+    loaded = loaded_by(instance, project)
+    return loaded is None or not has_ended(loaded.process)
 
 
 def declared(instance: dg.DagsterInstance, project: Project, now: datetime | None = None) -> str:
@@ -90,7 +94,11 @@ def declared(instance: dg.DagsterInstance, project: Project, now: datetime | Non
 
 def outdated_now(instance: dg.DagsterInstance, project: Project, now: datetime | None = None) -> str:
     """A sentence, where a daemon runs now with declarations that are not those on disk; else nothing."""
-    return outdated_declarations(instance, project) if _daemon_runs(instance, now or datetime.now(UTC)) else ""
+    return (
+        outdated_declarations(instance, project)
+        if _daemon_runs(instance, project.name, now or datetime.now(UTC))
+        else ""
+    )
 
 
 def backlog(
@@ -132,7 +140,7 @@ def backlog(
     if not planned:
         return f"nothing waits{stays}"
     text = f"{plural(len(planned), 'run')} to be made ({planned[0]}{', …' if planned[1:] else ''}){stays}"
-    if not _daemon_runs(instance, now) or not sensors(instance, project):
+    if not _daemon_runs(instance, project, now) or not sensors(instance, project):
         return f"{text}: `assay up` or `assay materialize` makes them"
     if outdated:
         raise AssayError(f"{text[0].upper()}{text[1:]}, of which the sensor may not know. {outdated}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assay.assets.dagster.run_recovery import process_tag
 from assay.assets.declared_files import DeclaredFiles, changed_files, digest_of_files
 from assay.assets.project import Project
 from assay.assets.trial_load import broken_modules
@@ -17,11 +18,12 @@ _KEY = "assay/loaded/"  # and the project's name: in the storage of Dagster's da
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a code location has loaded: its files, when, and the modules that could not be."""
+    """What a code location has loaded: its files, when, the modules that could not be, and the process that it is."""
 
     contents: Mapping[str, str]
     at: float
     broken: tuple[str, ...] = ()
+    process: str = ""
 
 
 @dataclass(slots=True)
@@ -36,7 +38,7 @@ class LoadedDeclarations:
     @classmethod
     def now(cls, project: Project) -> "LoadedDeclarations":
         files = DeclaredFiles(project)
-        return cls(files, Loaded(files.contents(), datetime.now(UTC).timestamp()))
+        return cls(files, Loaded(files.contents(), datetime.now(UTC).timestamp(), process=process_tag()))
 
     def without(self, modules: Iterable[str]) -> None:
         """These could not be loaded."""
@@ -45,8 +47,14 @@ class LoadedDeclarations:
     def note(self, instance: dg.DagsterInstance) -> None:
         """For other processes; once."""
         if not self.noted:
+            loaded = self.loaded
             value = json.dumps(
-                {"contents": dict(self.loaded.contents), "at": self.loaded.at, "broken": self.loaded.broken}
+                {
+                    "contents": dict(loaded.contents),
+                    "at": loaded.at,
+                    "broken": loaded.broken,
+                    "process": loaded.process,
+                }
             )
             instance.daemon_cursor_storage.set_cursor_values({f"{_KEY}{self.files.project.name}": value})
             self.noted = True
@@ -73,7 +81,7 @@ def loaded_by(instance: dg.DagsterInstance, project: str) -> Loaded | None:
     key = f"{_KEY}{project}"
     try:
         found = json.loads(instance.daemon_cursor_storage.get_cursor_values({key})[key])
-        return Loaded(found["contents"], found["at"], tuple(found["broken"]))
+        return Loaded(found["contents"], found["at"], tuple(found["broken"]), found.get("process", ""))
     except (KeyError, ValueError, TypeError):
         return None
 

@@ -35,6 +35,12 @@ def process_tag() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
+def has_ended(process: str) -> bool:
+    """Whether a process that `process_tag` named is known to be gone. Of those of other machines nothing is known."""
+    host, _, own = process.partition(":")
+    return host == socket.gethostname() and not _alive(own)
+
+
 @contextmanager
 def beating(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Heartbeats of a run while the block works."""

@@ -19,7 +19,7 @@ from assay.assets.dagster.run_recovery import UNFINISHED, end_killed_runs
 from assay.assets.dagster.run_requests import Look, Outage, ending_in, look, read_memory, read_outage, write_memory
 from assay.assets.dagster.to_dagster import environment
 from assay.assets.outages import outage_now
-from assay.assets.planning.pending import summarised, waiting_steps
+from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
 from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.planning.refused import AGAIN, forget_withdrawn, staying_refused
 from assay.assets.steps.step import Resources, Step
@@ -64,6 +64,7 @@ def arrivals(
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
         env = resources()
         free_scratch(env.settings.home)  # it may be what fills the disk
+        note_lacking(steps, env, project)
         memory = read_memory(context.cursor)
         if (lack := outage_now(env, [Path(context.instance.root_directory)])) is not None:
             before = read_outage(context.cursor)

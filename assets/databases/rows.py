@@ -18,7 +18,7 @@ from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.own_columns import delivered_name, delivered_names
 from assay.project_folder import project_folder
-from assay.settings import Settings
+from assay.settings import Settings, url_setting
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -265,11 +265,6 @@ def connection_url(settings: Settings, name: str) -> str:
             SETTING,
         )
     return _from_project(connection.url.get_secret_value(), settings)
-
-
-def url_setting(name: str) -> str:
-    """The name of the setting that holds a connection's URL."""
-    return f"ASSAY_CONNECTIONS__{name.upper()}__URL"
 
 
 def _from_project(url: str, settings: Settings) -> str:

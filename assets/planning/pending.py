@@ -13,6 +13,7 @@ from assay.assets.planning.plan import Chosen, PlannedRun, partitions_of, stages
 from assay.assets.steps.plan_store import Latest
 from assay.assets.steps.step import Resources, Step, look, not_ready
 from assay.errors import panics_as_errors
+from assay.features.storage.missing_settings import keep_missing_settings
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import shared
 
@@ -108,6 +109,13 @@ def _cause(table: str, key: str | None, env: Resources, writers: Mapping[str, St
 def lacking_steps(steps: Sequence[Step], env: Resources) -> dict[str, str]:
     """What the settings lack for steps to run, by the first table of each: a run of them fails, whatever there is to do."""
     return {step.outputs[0]: lack for step in steps if (lack := _lack(step, env))}
+
+
+def note_lacking(steps: Sequence[Step], env: Resources, project: str) -> dict[str, str]:
+    """The same of a whole project, kept in the lake for the console, which cannot look itself."""
+    lacks = lacking_steps(steps, env)
+    keep_missing_settings(env.lake.storage, project, lacks, env.now())
+    return lacks
 
 
 def _lack(step: Step, env: Resources) -> str:

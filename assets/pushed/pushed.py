@@ -33,6 +33,7 @@ class Pushed(Files):
     first_day: date | None = field(default=None, init=False, repr=False)
     csv: Csv = field(default=USUAL, init=False, repr=False)
     mode: Literal["append", "snapshot"] = field(default="append", init=False, repr=False)  # records are added, always
+    connection: str = field(default="", init=False, repr=False)  # they are cut into the landing folder
     folder: str = ""
     rows: int = field(default=ROWS, repr=False)  # how files are cut decides nothing about what is in them
     every: timedelta | None = field(default=None, repr=False)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
@@ -39,14 +40,41 @@ class FolderError(DeliveryError):
     """A folder of a partition that cannot be read, so that nobody knows what has been delivered there."""
 
 
+class LocalCopy(Protocol):
+    """A file of this machine, which is there as long as somebody has this value."""
+
+    @property
+    def path(self) -> Path: ...
+
+
+class Elsewhere(Protocol):
+    """The bytes of a delivery in an object store. They are copied to this machine when they are needed.
+
+    Attributes:
+        etag: what the store calls this state of the object; no other one is ever read.
+        version_id: the same in a store that keeps versions, once it was copied.
+    """
+
+    @property
+    def etag(self) -> str: ...
+
+    @property
+    def version_id(self) -> str: ...
+
+    def copy(self) -> LocalCopy:
+        """Raises DeliveryError where the object is another one by now, or is gone."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes.
 
-    What is no file has `fetch` for its bytes (see `Delivery.of_bytes`) or `lines` for them piece by piece, and may have its rows
-    as a `frame` already, or as `frames`. `changes` counts them where they are changes of a table that is compared.
-    `handed_over` is how it came, where it came without a landing folder. `remark` is what people should know of it though it can
-    be used, without values. `resume` is what its reader needs to go on from there: the commit keeps it, as `extra["resume"]`.
+    What lies in an object store is `elsewhere`, and has its address for a path. What is no file has `fetch` for its bytes (see
+    `Delivery.of_bytes`) or `lines` for them piece by piece, and may have its rows as a `frame` already, or as `frames`. `changes`
+    counts them where they are changes of a table that is compared. `handed_over` is how it came, where it came without a landing
+    folder. `remark` is what people should know of it though it can be used, without values. `resume` is what its reader needs to
+    go on from there: the commit keeps it, as `extra["resume"]`.
     """
 
     path: str
@@ -64,6 +92,8 @@ class Delivery:
     frames: Callable[[], Iterator[pl.DataFrame]] | None = field(default=None, repr=False, compare=False)
     changes: Changes | None = field(default=None, repr=False, compare=False)
     resume: str = field(default="", repr=False, compare=False)
+    elsewhere: Elsewhere | None = field(default=None, repr=False, compare=False)
+    held: LocalCopy | None = field(default=None, repr=False, compare=False)  # what `file` is, as long as it is needed
 
     @classmethod
     def of_bytes(
@@ -72,6 +102,13 @@ class Delivery:
         """A delivery that is no file: its bytes, and the path that names it in lineage and errors."""
         digest = hashlib.sha256(content).hexdigest()
         return cls(path, None, digest, len(content), partition, fetch=lambda: content, frame=frame, remark=remark)
+
+    def at_hand(self) -> "Delivery":
+        """The same with its bytes in a file of this machine. Raises DeliveryError."""
+        if self.elsewhere is None or self.file is not None:
+            return self
+        copy = self.elsewhere.copy()
+        return replace(self, file=copy.path, held=copy)
 
     def member(self, path: str) -> "Delivery":
         """A file that is in this one, which has the bytes and the revision of the whole."""
@@ -96,7 +133,7 @@ class Delivery:
     def pieces(self, size: int = PIECE) -> Iterator[bytes]:
         """The bytes, `size` at a time (of what is no file: at once). Raises `DeliveryError`, at the end, if they are not those
         that were scanned."""
-        digest = hashlib.sha256()
+        digest, here = hashlib.sha256(), self.at_hand()
         try:
             if self.fetch:
                 digest.update(content := self.fetch())
@@ -106,7 +143,7 @@ class Delivery:
                     digest.update(piece)
                     yield piece
             else:
-                with Path(self.file or self.path).open("rb", buffering=0) as stream:
+                with Path(here.file or self.path).open("rb", buffering=0) as stream:
                     while piece := stream.read(size):
                         digest.update(piece)
                         yield piece

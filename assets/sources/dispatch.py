@@ -68,7 +68,7 @@ def delivery_blocks(
     delivery: Delivery, csv: Csv = USUAL, limits: Limits = USUAL_LIMITS, excel: Excel = USUAL_EXCEL
 ) -> Iterator[pl.DataFrame]:
     """What `read_delivery` gives of a file, frame by frame, so that memory holds one of them at a time."""
-    return _blocks(delivery, delivery.pieces, _As(csv, limits, excel))
+    return _at_hand(delivery, _As(csv, limits, excel))
 
 
 def delivery_parts(
@@ -82,11 +82,17 @@ def delivery_parts(
     none: all are), or itself."""
     how = _As(csv, limits, excel)
     if suffix_of(delivery.path) != _ZIP:
-        yield Part(delivery.path, _blocks(delivery, delivery.pieces, how), csv=csv)
+        yield Part(delivery.path, _at_hand(delivery, how), csv=csv)
         return
-    any_kind = {suffix.lower() for suffix in suffixes} <= {_ZIP}
-    for part in _zipped(delivery, delivery.pieces, how, () if any_kind else suffixes):
+    any_kind, here = {suffix.lower() for suffix in suffixes} <= {_ZIP}, delivery.at_hand()
+    for part in _zipped(here, here.pieces, how, () if any_kind else suffixes):
         yield replace(part, csv=csv)
+
+
+def _at_hand(delivery: Delivery, how: _As) -> Iterator[pl.DataFrame]:
+    """What is in an object store is read from a copy, which is there as long as it is read."""
+    here = delivery.at_hand()
+    yield from _blocks(here, here.pieces, how)
 
 
 def _blocks(delivery: Delivery, whole: Pieces, how: _As) -> Iterator[pl.DataFrame]:
@@ -150,7 +156,7 @@ def _zipped(delivery: Delivery, whole: Pieces, how: _As, suffixes: Sequence[str]
     def read(path: str, size: int, pieces: Pieces) -> Iterator[pl.DataFrame]:
         if suffix_of(path) == _ZIP:
             raise DeliveryError(path, "is a zip file in another", "ask the upstream to send its files")
-        return _blocks(replace(delivery, path=path, size=size, file=None), pieces, how)
+        return _blocks(replace(delivery, path=path, size=size, file=None, elsewhere=None), pieces, how)
 
     if delivery.file is None or delivery.size <= SMALL_CONTENT:
         yield from zip_parts(delivery.path, b"".join(whole()), how.limits, read, suffixes)

@@ -1,4 +1,5 @@
-"""SHA-256 of files, remembered: a file that has not changed since (by size, time and inode) is not read again.
+"""SHA-256 of files, remembered: a file that has not changed since (by size, time and inode) is not read again, nor is an object
+of an object store (by size, time and ETag).
 
 Runs and the sensor keep what they know under `ASSAY_HOME`, a row per file; a dry run only reads it. Losing the file costs time
 only.
@@ -10,14 +11,28 @@ import os
 import sqlite3
 import time
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _Mark = tuple[int, int, int]  # size, modification time in ns, inode
 # A file changed within the clock's resolution of being hashed could change again without a trace: not remembered.
 _SETTLED_NS = 50_000_000
 _COARSE_NS = 2_000_000_000  # where the file system keeps whole seconds, or every other one
 _SCHEMA = "create table if not exists hashes (file blob primary key, size int, modified int, inode int, sha256 text)"
+_OBJECTS = (
+    "create table if not exists objects (address text primary key, size int, modified text, etag text, sha256 text)"
+)
 _WAIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMark:
+    """By what an object of an object store is known: size, time of modification and ETag, as the store says them."""
+
+    size: int
+    modified: str
+    etag: str
 
 
 class FileHashes:
@@ -27,6 +42,8 @@ class FileHashes:
         self._kept = kept
         self._known: dict[str, tuple[_Mark, str] | None] = {}  # None: forgotten
         self._new: set[str] = set()
+        self._objects: dict[str, tuple[ObjectMark, str]] = {}
+        self._new_objects: set[str] = set()
         self._database: sqlite3.Connection | None = None
         self.computed = 0
 
@@ -48,11 +65,27 @@ class FileHashes:
             self._new.add(key)
         return digest, size
 
+    def of_object(self, address: str, mark: ObjectMark) -> str | None:
+        """SHA-256 of an object, if it is known in this state. Another process may have read it meanwhile."""
+        known = self._objects.get(address)
+        if known is None or known[0] != mark:
+            query = "select size, modified, etag, sha256 from objects where address = ?"
+            row = self._row(query, address)
+            known = row and (ObjectMark(*row[:3]), row[3])
+        return known[1] if known and known[0] == mark else None
+
+    def note_object(self, address: str, mark: ObjectMark, sha256: str) -> None:
+        """Remember the SHA-256 of an object in this state."""
+        self._objects[address] = mark, sha256
+        self._new_objects.add(address)
+
     def forget(self, file: Path | None = None) -> None:
         """Hash this file (None: every file) anew when it is asked for."""
         if file is None:
             self._known.clear()
             self._new.clear()
+            self._objects.clear()
+            self._new_objects.clear()
             self._close()
             if self._kept is not None:
                 with suppress(OSError):
@@ -64,7 +97,7 @@ class FileHashes:
 
     def save(self) -> None:
         """Keep what is known for the next process. What cannot be written is hashed again there."""
-        if self._kept is None or not self._new:
+        if self._kept is None or not (self._new or self._new_objects):
             return
         with suppress(OSError, sqlite3.Error):
             self._kept.parent.mkdir(parents=True, exist_ok=True)
@@ -77,27 +110,34 @@ class FileHashes:
                 self._kept.unlink()
                 self._write(self._kept)
             self._new.clear()
+            self._new_objects.clear()
 
     def _write(self, kept: Path) -> None:
         known = {key: self._known[key] for key in self._new}
         rows = [(os.fsencode(key), *item[0], item[1]) for key, item in known.items() if item is not None]
         with closing(sqlite3.connect(kept, timeout=_WAIT_SECONDS)) as database, database:
             database.execute(_SCHEMA)
+            database.execute(_OBJECTS)
             database.executemany("insert or replace into hashes values (?, ?, ?, ?, ?)", rows)
             gone = [(os.fsencode(key),) for key, item in known.items() if item is None]
             database.executemany("delete from hashes where file = ?", gone)
+            objects = [(address, *self._objects[address]) for address in self._new_objects]
+            rows = [(address, mark.size, mark.modified, mark.etag, sha256) for address, mark, sha256 in objects]
+            database.executemany("insert or replace into objects values (?, ?, ?, ?, ?)", rows)
 
     def _read(self, key: str) -> tuple[_Mark, str] | None:
-        """What is kept of a file. Reading makes no file and changes none."""
+        row = self._row("select size, modified, inode, sha256 from hashes where file = ?", os.fsencode(key))
+        return row and ((row[0], row[1], row[2]), row[3])
+
+    def _row(self, query: str, key: bytes | str) -> Any:
+        """What is kept of a file or an object. Reading makes no file and changes none."""
         with suppress(OSError, sqlite3.Error):
             if self._database is None:
                 if self._kept is None or not self._kept.is_file():
                     return None
                 address = f"{self._kept.resolve().as_uri()}?mode=ro"
                 self._database = sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False)
-            query = "select size, modified, inode, sha256 from hashes where file = ?"
-            row = self._database.execute(query, (os.fsencode(key),)).fetchone()
-            return row and ((row[0], row[1], row[2]), row[3])
+            return self._database.execute(query, (key,)).fetchone()
         return None
 
     def _close(self) -> None:

@@ -12,20 +12,11 @@ from assay.assets.sources.deliveries import Delivery, FolderError, Part
 from assay.assets.sources.dispatch import SUFFIXES, delivery_blocks, delivery_parts, read_delivery
 from assay.assets.sources.excel.declared import USUAL_EXCEL, Excel
 from assay.assets.sources.file_names import uncompressed
-from assay.assets.sources.landing.leftovers import (
-    Leftover,
-    described,
-    left_among,
-    left_in,
-    misnamed_files,
-    outside_of,
-    unplaced_folders,
-    why_unplaced,
-)
-from assay.assets.sources.landing.listing import Delivered, delivered_since, names_in, partitions_in
+from assay.assets.sources.landing.delivered import Delivered
+from assay.assets.sources.landing.landing import Folder, Landing
+from assay.assets.sources.landing.leftovers import Leftover, described, why_unplaced
 from assay.assets.sources.landing.pattern import require_pattern
 from assay.assets.sources.landing.places import places_of
-from assay.assets.sources.landing.scan import scan_partition
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.errors import AssayError
@@ -50,6 +41,10 @@ class Files(SourceReader):
     Excel workbooks: `excel=Excel(sheet="Orders", header_row=3)`; `limits` what a file may be at most. `first_day` is the old way
     to say `partitioning=Partitioning.daily(…)` of the source.
 
+    `connection` names where the files lie, if that is not the landing folder: `Files("tickets/{day}/*", (".csv",),
+    connection="drops")`. The setting `ASSAY_CONNECTIONS__DROPS__URL` says the place, such as `s3://bucket/prefix` or
+    `file:///folder`, and the pattern is relative to it.
+
     With `mode="snapshot"` the files of a partition have the whole state as of its end, such as all customers: a key occurs in
     each state that it is in, and what the newest one does not have is deleted.
     """
@@ -63,6 +58,7 @@ class Files(SourceReader):
         default=USUAL_LIMITS, repr=False, kw_only=True
     )  # decides nothing about the rows that are there
     excel: Excel = field(default=USUAL_EXCEL, repr=False, kw_only=True)
+    connection: str = field(default="", repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         require_pattern(self.pattern)
@@ -90,48 +86,62 @@ class Files(SourceReader):
         how += f", csv={self.csv!r}" if self.csv != USUAL else ""
         how += f", excel={self.excel!r}" if self.excel != USUAL_EXCEL else ""
         how += f", mode={self.mode!r}" if self.states else ""
+        how += f", connection={self.connection.lower()!r}" if self.connection else ""
         return f"Files(pattern={self.pattern!r}, suffixes={self.suffixes!r}, {how})"
 
     def judged_by(self) -> str:
         return f" {self.limits!r}" if self.limits != USUAL_LIMITS else ""
 
+    def landing(self, settings: Settings) -> Landing:
+        """Where the files lie. Raises NotConnected for a connection that is not set, or leads to nothing of the kind."""
+        if not self.connection:
+            return Folder(settings.landing_path)
+        from assay.assets.sources.objects.connection import landing_of
+
+        return landing_of(settings, self.connection)
+
+    def lacks(self, settings: Settings) -> str:
+        """What is wrong with the connection, if there is one. An object store is asked whether it lets us at the place."""
+        if not self.connection:
+            return ""
+        from assay.assets.sources.objects.connection import lack_of
+
+        return lack_of(settings, self.connection)
+
     def partitions(self, settings: Settings, partitioning: Partitioning) -> list[str]:
-        return partitions_in(settings.landing_path, places_of(self.pattern, partitioning))
+        return self.landing(settings).partitions(places_of(self.pattern, partitioning))
 
     def delivered(self, settings: Settings, partitioning: Partitioning, before: bytes = b"") -> Delivered:
-        return delivered_since(settings.landing_path, places_of(self.pattern, partitioning), before)
+        return self.landing(settings).delivered(places_of(self.pattern, partitioning), before)
 
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         if not partitioning.is_partitioned:
             return []
-        return unplaced_folders(settings.landing_path, places_of(self.pattern, partitioning), self.suffixes)
+        return self.landing(settings).unplaced(places_of(self.pattern, partitioning), self.suffixes)
 
     def why_unplaced(self, place: str, partitioning: Partitioning) -> str:
         return why_unplaced(places_of(self.pattern, partitioning), place)
 
     def outside(self, settings: Settings, partitioning: Partitioning) -> list[str]:
-        return outside_of(settings.landing_path, places_of(self.pattern, partitioning)) if partitioning.is_timed else []
+        if not partitioning.is_timed:
+            return []
+        return self.landing(settings).outside(places_of(self.pattern, partitioning))
 
     def leftovers(
         self, settings: Settings, partitioning: Partitioning, partition: str | None = None, seen: bytes = b""
     ) -> Sequence[Leftover]:
-        landing, places = settings.landing_path, places_of(self.pattern, partitioning)
-        if partition is not None:
-            return left_in(landing, places, partition, self.suffixes)
-        seen = seen or delivered_since(landing, places).seen
-        left = left_among(places, self.suffixes, names_in(seen))
-        return [*left, *misnamed_files(landing, places, self.suffixes)]
+        return self.landing(settings).left(places_of(self.pattern, partitioning), self.suffixes, partition, seen)
 
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
-        places = places_of(self.pattern, reading.partitioning)
+        places, landing = places_of(self.pattern, reading.partitioning), self.landing(reading.settings)
         try:
-            files = scan_partition(reading.landing, places, reading.partition, self.suffixes, reading.hashes)
+            files = landing.scan(places, reading, self.suffixes, self.limits)
         except FolderError as found:
             problem = f"{found.problem}, so nothing of {reading.source} is taken for {reading.partition}"
             raise FolderError(found.path, problem, found.action) from found
         if not files:
-            looked_for = places.example(reading.partition)
-            left = described(left_in(reading.landing, places, reading.partition, self.suffixes))
+            looked_for = f"{landing.root}{places.example(reading.partition)}"
+            left = described(landing.left(places, self.suffixes, reading.partition, b""))
             message = f"{reading.source} has delivered nothing for {reading.partition} (looked for {looked_for})."
             raise NothingDelivered(f"{message} {left}".strip())
         return files

@@ -16,11 +16,13 @@ class Limits:
         columns: columns of a file, or different keys in its JSON lines.
         line_mb: megabytes of one line.
         times: how many times as large as the file its content may be: unpacked, or decoded from Parquet.
+        object_mb: megabytes of one object of an object store, which is copied to this machine as a whole.
     """
 
     columns: int = 2_000
     line_mb: int = 64
     times: int = 250  # gzip reaches 1,030 with one byte repeated, and seldom 100 with tables
+    object_mb: int = 20_000
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -33,6 +35,13 @@ class Limits:
             action = f"ask the upstream to put them into values, or declare Files(…, limits=Limits(columns={2 * self.columns}))"
             problem = f"has more than {self.columns:,} {what}, so that data seem to stand in the names"
             raise DeliveryError(path, problem, action, line=line)
+
+    def require_object(self, path: str, size: int) -> None:
+        """Raise DeliveryError for an object that is larger than it may be."""
+        if size > self.object_mb << 20:
+            megabytes = -(-size >> 20)
+            action = f"ask the upstream for smaller ones, or declare Files(…, limits=Limits(object_mb={megabytes}))"
+            raise DeliveryError(path, f"has {megabytes:,} MB, more than the {self.object_mb:,} that are taken", action)
 
     @property
     def line(self) -> int:

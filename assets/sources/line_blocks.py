@@ -22,6 +22,9 @@ class LineBlocks:
         """At most `size` bytes up to the end of a line, or one longer line; nothing at the end. Raises DeliveryError for a line
         that is longer than it may be."""
         size = min(size, self._limits.line)
+        if (block := self._ending_in_a_piece(size)) is not None:
+            self._line += block.count(b"\n")
+            return block
         self._fill(size)
         stop = len(self._rest) if self.ended and len(self._rest) <= size else self._rest.rfind(b"\n", 0, size) + 1
         while not stop:
@@ -34,6 +37,21 @@ class LineBlocks:
                 return b""
         block, self._rest = self._rest[:stop], self._rest[stop:]
         self._line += block.count(b"\n")
+        return block
+
+    def _ending_in_a_piece(self, size: int) -> bytes | None:
+        """The next block, if one more piece has as many bytes, and its end. They are copied once."""
+        piece = next(self._pieces, None) if len(self._rest) < size and not self.ended else None
+        if piece is None:
+            return None
+        stop = 0
+        if len(self._rest) + len(piece) >= size:
+            stop = piece.rfind(b"\n", 0, size - len(self._rest)) + 1
+        if not stop:
+            self._rest += piece
+            return None
+        block = b"".join((self._rest, memoryview(piece)[:stop]))
+        self._rest = piece[stop:]
         return block
 
     def _require_short(self, length: int) -> None:

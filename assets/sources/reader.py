@@ -9,9 +9,10 @@ import polars as pl
 
 from assay.assets.sources.deliveries import Delivery, Part
 from assay.assets.sources.file_hashes import FileHashes
+from assay.assets.sources.landing.delivered import Delivered, by_marks
 from assay.assets.sources.landing.leftovers import Leftover
-from assay.assets.sources.landing.listing import Delivered, by_marks
 from assay.errors import AssayError
+from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
@@ -19,6 +20,10 @@ from assay.settings import Settings
 
 class NothingDelivered(AssayError):
     """There is nothing (new) to read yet. Not an error: the source waits."""
+
+
+class NotReadYet(AssayError):
+    """Something was delivered of which planning knows no SHA-256, because that takes reading it: a run does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class Reading:
         hashes: SHA-256 of files, remembered.
         table: the same rows as the table that holds them, for readers that open only the files that they need.
         declared: the columns that the contract knows, by all of their names, and those that Assay adds.
+        taken: the files that the partition is made of now, as its last commit names them.
+        planning: whether nobody takes anything yet: what is dear to read is not read, but raises NotReadYet.
     """
 
     source: str
@@ -47,6 +54,8 @@ class Reading:
     hashes: FileHashes
     table: Callable[[], TableState | None] = lambda: None
     declared: frozenset[str] = frozenset()
+    taken: Callable[[], Sequence[SourceFile]] = lambda: ()
+    planning: bool = False
 
     @property
     def landing(self) -> Path:

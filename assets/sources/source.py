@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import polars as pl
 
@@ -163,11 +163,11 @@ def unread(source: Source, settings: Settings, seen: bytes = b"", others: Sequen
         others: What these read is not mentioned: sources may share a folder.
     """
     others = [other for other in others if other is not source]
-    messages = []
+    messages, root = [], _root(source, settings)
     for place in source.reader.unplaced(settings, source.partitioning):
         why = source.reader.why_unplaced(place, source.partitioning)
-        if why and not any(_looks_into(other, place) for other in others):
-            messages.append(f"The files in {place}/ are not read: {why} Rename the folder.")
+        if why and not any(_looks_into(other, source, place) for other in others):
+            messages.append(f"The files in {root}{place}/ are not read: {why} Rename the folder.")
     if source.partitioning.is_partitioned:
         left = source.reader.leftovers(settings, source.partitioning, seen=seen)
         left = [one for one in left if not any(_takes(other, source, one.path) for other in others)]
@@ -175,19 +175,32 @@ def unread(source: Source, settings: Settings, seen: bytes = b"", others: Sequen
     return messages
 
 
-def _looks_into(source: Source, folder: str) -> bool:
-    return isinstance(source.reader, Files) and places_of(source.reader.pattern, source.partitioning).may_hold(folder)
+def _looks_into(other: Source, source: Source, folder: str) -> bool:
+    reader = other.reader
+    return _same_place(reader, source.reader) and places_of(reader.pattern, other.partitioning).may_hold(folder)
+
+
+def _same_place(reader: SourceReader, other: SourceReader) -> TypeGuard[Files]:
+    """Whether both read files, and their paths begin at the same place."""
+    return (
+        isinstance(reader, Files) and isinstance(other, Files) and reader.connection.lower() == other.connection.lower()
+    )
 
 
 def _takes(other: Source, source: Source, path: str) -> bool:
     """Whether another source reads a file, or names it: because it says one of its partitions, and none of this one's."""
     reader = other.reader
-    if not isinstance(reader, Files) or places_of(reader.pattern, other.partitioning).file_key(path) is None:
+    if not _same_place(reader, source.reader) or places_of(reader.pattern, other.partitioning).file_key(path) is None:
         return False
     own = (
         places_of(source.reader.pattern, source.partitioning).file_key(path) if isinstance(source.reader, Files) else ""
     )
     return own is None or has_suffix(path, reader.suffixes)
+
+
+def _root(source: Source, settings: Settings) -> str:
+    """What the addresses of its files begin with; empty of those in the landing folder."""
+    return source.reader.landing(settings).root if isinstance(source.reader, Files) else ""
 
 
 def lacking(source: Source, settings: Settings) -> str:
@@ -203,7 +216,8 @@ def outside(source: Source, settings: Settings) -> str:
         return ""
     reader = source.reader
     by_file = isinstance(reader, Files) and places_of(reader.pattern, source.partitioning).by_file
-    first, last = (place if by_file else f"{place}/" for place in (places[0], places[-1]))
+    root = _root(source, settings)
+    first, last = (f"{root}{place}{'' if by_file else '/'}" for place in (places[0], places[-1]))
     what = "files" if by_file else "folders"
     where = first if len(places) == 1 else f"{len(places):,} {what}, {first} to {last},"
     until = f" to {source.partitioning.end}" if source.partitioning.end else ""

@@ -323,7 +323,7 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         if not batch.decisions.is_empty():
             tx.check(releases_check(source, settled))
         tx.audit()
-        tx.describe(report=_counts(report, settled), profile=dict(outcome.profile))
+        tx.describe(report=_counts(report, settled))
         if source.reader.compares:
             tx.describe(changes=Changes(keys=source.key))
         if source.reader.states:

@@ -137,14 +137,30 @@ def _reading(source: Source, key: str, tx: Transaction, env: Resources) -> Readi
         except TableMissing:
             return None
 
-    declared = declared_names(source.contract)
+    def taken() -> Sequence[SourceFile]:
+        state = _at(env.lake, source.raw)
+        return [item for commit in state.writers([key]) for item in commit.sources] if state is not None else ()
+
     return Reading(
-        source.name, source.key, key, source.partitioning, env.settings, earlier, env.hashes, table, declared
+        source.name,
+        source.key,
+        key,
+        source.partitioning,
+        env.settings,
+        earlier,
+        env.hashes,
+        table,
+        declared_names(source.contract),
+        taken,
+        env.planning,
     )
 
 
 def _source_file(delivery: Delivery, rows: int) -> SourceFile:
-    return SourceFile(delivery.path, delivery.sha256, delivery.size, rows, kept_at(delivery.sha256))
+    state = delivery.elsewhere
+    etag, version_id = ("", "") if state is None else (state.etag, state.version_id)
+    kept = kept_at(delivery.sha256)
+    return SourceFile(delivery.path, delivery.sha256, delivery.size, rows, kept, etag, version_id)
 
 
 def kept_at(sha256: str) -> str:

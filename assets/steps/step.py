@@ -50,8 +50,8 @@ class NotReady(AssayError):
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What a step may use besides its transaction. `now` decides which exceptions are over; `hashes`
-    remembers the digests of files, `plans` what the planner has seen. `judge_again`: whether batches are judged again of which
-    a changed contract may take more rows."""
+    remembers the digests of files, `plans` what the planner has seen. `planning` says that a step is only looked at,
+    `judge_again` that batches are judged again of which a changed contract may take more rows."""
 
     settings: Settings
     lake: Lake
@@ -60,6 +60,7 @@ class Resources:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     hashes: FileHashes = field(default_factory=FileHashes)
     plans: PlanStore = field(default_factory=PlanStore)
+    planning: bool = False
     judge_again: bool = False
 
 
@@ -250,7 +251,7 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
     tx = Transaction(env.lake, work_of(step, partition))
     try:
         with panics_as_errors(step.outputs[0]):
-            prepared = step.prepare(tx, env)
+            prepared = step.prepare(tx, replace(env, planning=True))
         if (takes := _stays(step, tx, env)) is not None:
             return Look(stale=False, prepared=prepared, takes=takes)
         held = _held(step, tx, env)
@@ -387,7 +388,7 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
             tx = Transaction(env.lake, work_of(step, key))
             try:
                 with panics_as_errors(step.outputs[0]):
-                    step.prepare(tx, env)
+                    step.prepare(tx, replace(env, planning=True))
                 found[place_of(step, key)] = _given(step, tx)
             except NotReady:
                 continue

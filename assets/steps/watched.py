@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from assay.assets.sources.landing.listing import Delivered
+from assay.assets.sources.landing.delivered import Delivered
 from assay.features.storage.delta_log import Change
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning

@@ -4,6 +4,7 @@ The usual form comes first. Another one is proposed if it reads more of the text
 other values. Texts that mean that there is no value are left out, if the rest is of a type.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -62,15 +63,24 @@ def _type_of(name: str, texts: pl.Series) -> TextType:
         return TextType(pl.String(), texts)
     # "007" is a name made of digits, and reading it as a number would lose the zeros.
     padded = bool(texts.str.contains(r"^[+-]?0[0-9]").any())
-    usual = next(
-        (one for dtype in _USUAL if (one := _usual(texts, dtype)) and not (padded and dtype.is_numeric())), None
-    )
+    usual = _best_usual(texts, [dtype for dtype in _USUAL if not (padded and dtype.is_numeric())])
     if usual is not None and not usual.read.null_count() and usual.dtype != pl.Int64:
         grouped = usual.dtype == pl.Float64 and len(texts) >= FEW_ROWS and texts.str.contains(_GROUPED).all()
         return replace(usual, rivals=("the usual form", 'thousands="."')) if grouped else usual
     if personal_class(name, texts)[0] not in (None, "free_text"):
         return usual or TextType(pl.String(), texts)
     return _written(texts, usual, padded=padded)
+
+
+def _best_usual(texts: pl.Series, dtypes: Sequence[pl.DataType]) -> TextType | None:
+    """The first type that reads all texts, else the one that reads the most: one 2.5 makes decimals of whole numbers."""
+    found: list[TextType] = []
+    for dtype in dtypes:
+        if (one := _usual(texts, dtype)) is not None:
+            found.append(one)
+            if not one.read.null_count():
+                break
+    return min(found, key=lambda one: one.read.null_count(), default=None)
 
 
 def _usual(texts: pl.Series, dtype: pl.DataType) -> TextType | None:

@@ -14,7 +14,8 @@ from assay.checks.contract.builtin import BUILTINS
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import METADATA_KEY, TEXT_RULES, QuarantineLimits
 from assay.checks.contract.rules import Column, not_first
-from assay.checks.drafting.draft import annotation, quoted
+from assay.checks.drafting.draft import annotation
+from assay.checks.drafting.evidence import quoted
 from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration, metadata_of_table
 from assay.errors import AssayError
 

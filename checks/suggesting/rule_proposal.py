@@ -8,7 +8,7 @@ import polars as pl
 
 from assay.checks.contract.contract import Contract, compiled
 from assay.checks.drafting.column_stats import SHARE, stats_of
-from assay.checks.drafting.draft import quoted
+from assay.checks.drafting.evidence import quoted
 from assay.checks.drafting.pattern_inference import common_pattern
 from assay.checks.suggesting.suggest import Suggestion
 from assay.checks.validation.masking import redact

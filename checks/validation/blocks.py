@@ -11,6 +11,7 @@ from assay.errors import AssayError
 from assay.row_source import RowSource
 
 ROWS = 245_760  # of a block: two row groups of a data file
+CACHED = 2 << 30  # bytes of a batch
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Blocks:
     schema: pl.Schema = field(default_factory=pl.Schema)
     heights: list[int] = field(default_factory=list)
     _columns: list[Collection[str]] = field(default_factory=list)
+    _size: int = 0  # bytes in memory of all blocks
 
     @property
     def height(self) -> int:
@@ -33,7 +35,10 @@ class Blocks:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Write the next block. Raises AssayError if the folder holds one of another batch."""
-        frame.write_ipc(self.reserve())  # neither encoded nor compressed: it is read a moment later
+        self._size += frame.estimated_size()
+        # It is read a moment later. Compressing costs more than writing what the system's cache of files holds, and less than
+        # writing five times as much to the disk.
+        frame.write_ipc(self.reserve(), compression="uncompressed" if self._size <= CACHED else "lz4")
         self.schema = pl.Schema(self.schema | frame.schema)
         self.heights.append(frame.height)
         self._columns.append(frozenset(frame.columns))
@@ -64,7 +69,7 @@ class Blocks:
                 if chosen is None or chosen.any():
                     parts = [self.read(number, own)] if own else []
                     frame = pl.concat([*parts, others.slice(first, height)], how="horizontal").select(wanted)
-                    yield frame if chosen is None or chosen.all() else _only(frame, chosen)
+                    yield frame if chosen is None or chosen.all() else only(frame, chosen)
                     given = True
                 first += height
             if not given:
@@ -82,8 +87,8 @@ class Blocks:
         return self.folder / f"rows-{number:06d}.arrow"
 
 
-def _only(frame: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
-    """The rows for which it is true. They keep the texts of all rows in memory, so that a few of them are written anew."""
+def only(frame: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
+    """The rows for which it is true. They would keep the texts of all rows in memory, so a few of them are written anew."""
     rows = frame.filter(which)
     if rows.height * 4 > frame.height:
         return rows

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from assay.checks.validation.blocks import Blocks
+from assay.checks.validation.blocks import Blocks, only
 from assay.checks.validation.reading import DEFECT
 from assay.checks.validation.scan import Scan
 from assay.row_source import RowSource
@@ -59,7 +59,7 @@ def _named(
     wanted: Sequence[str],
     reasons: pl.Series,
 ) -> pl.DataFrame:
-    left = rows.filter(leaves)
+    left = only(rows, leaves)
     if DUPLICATE_OF in wanted:
         original = {**original, DUPLICATE_OF: pl.lit(reasons)}
     if RULES not in wanted:

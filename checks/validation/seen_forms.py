@@ -18,8 +18,15 @@ from assay.checks.validation.parse import as_delivered
 #: What people and programs write where there is no value. It means so only where the other texts are of some type.
 NO_VALUE = (
     *("", "-", "--", "---", "\u2013", "?", ".", "*", "#N/A", "#NULL!", "#VALUE!", "#NV", r"\N"),
+    # What Excel writes where a formula has no value.
+    *("#REF!", "#DIV/0!", "#NAME?", "#NUM!", "#BEZUG!", "#WERT!", "#ZAHL!"),
     *("N/A", "n/a", "NA", "na", "n.a.", "N.A.", "n. a.", "k.A.", "k. A.", "NULL", "Null", "null", "(null)", "<null>"),
     *("None", "none", "nil", "NIL", "n/v", "N/V", "unknown", "Unknown", "UNKNOWN", "missing", "MISSING"),
+)
+#: Those that mean so in a text, too: no word is written like them.
+SURELY_NONE = (
+    *("#N/A", "#NULL!", "#VALUE!", "#NV", "#REF!", "#DIV/0!", "#NAME?", "#NUM!", "#BEZUG!", "#WERT!", "#ZAHL!", r"\N"),
+    *("N/A", "n/a", "NA", "n.a.", "N.A.", "n. a.", "k.A.", "k. A.", "NULL", "null", "(null)", "<null>", "NaN", "nan"),
 )
 _SAMPLE = 1_000
 _SOME = 0.02  # a candidate that reads fewer of a sample than this share is not tried on all

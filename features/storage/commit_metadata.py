@@ -26,16 +26,21 @@ class FormatTooNew(AssayError):
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file the data came from. `path` is as delivered, `kept` where the lake keeps its bytes."""
+    """A file the data came from. `path` is as delivered, `kept` where the lake keeps its bytes. `etag` and `version_id` are what
+    an object store calls the state of it that was read, where it came from one."""
 
     path: str
     sha256: str
     size: int
     rows: int
     kept: str = ""
+    etag: str = ""
+    version_id: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return {"path": self.path, "sha256": self.sha256, "size": self.size, "rows": self.rows, "kept": self.kept}
+        values = {"path": self.path, "sha256": self.sha256, "size": self.size, "rows": self.rows, "kept": self.kept}
+        states = {"etag": self.etag, "version_id": self.version_id}
+        return values | {name: state for name, state in states.items() if state}
 
 
 @dataclass(frozen=True, slots=True)

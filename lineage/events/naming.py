@@ -13,6 +13,7 @@ NOT_JUDGED = "not judged"  # in the place of what a check found, where it has no
 
 _SCHEMES = {"postgresql": "postgres", "s3a": "s3", "s3n": "s3"}
 _STORES = ("s3", "gs", "hdfs", "abfs", "abfss", "wasb", "wasbs")  # here a name is a path below the namespace
+_KEYS = ("s3", "gs")  # here a name is a key, in which ? and # are letters like others
 _THIS_MACHINE = re.compile(r"file(?::(?://(?:localhost)?)?/?)?", re.IGNORECASE)
 _CONTAINERS = ("abfs", "abfss", "wasb", "wasbs")  # here the part before @ is a container, not a user
 
@@ -45,6 +46,9 @@ def dataset_name(address: str) -> DatasetName:
     scheme = _SCHEMES.get(scheme, scheme)
     if scheme == "file":
         return DatasetName("file", "/" + rest.strip("/"))
+    if scheme in _KEYS:
+        bucket, _, key = rest.partition("/")
+        return DatasetName(f"{scheme}://{bucket.rpartition('@')[2].lower()}", key.strip("/") or "/")
     parts = urlsplit(f"{scheme}://{rest}")
     authority = parts.netloc if scheme in _CONTAINERS else parts.netloc.rpartition("@")[2]
     return DatasetName(f"{scheme}://{authority.lower()}", parts.path.strip("/") or "/")

@@ -116,7 +116,8 @@ def _file_lines(files: Sequence[SourceFile]) -> Iterator[Line]:
 
 
 def _file_line(item: SourceFile) -> Line:
-    return line(f"{item.path}  ", Span(f"sha256 {item.sha256}", "code"), Span(f"  {item.rows} rows", "dim"))
+    state = "".join(f", {what} {text}" for what, text in (("etag", item.etag), ("version", item.version_id)) if text)
+    return line(f"{item.path}  ", Span(f"sha256 {item.sha256}", "code"), Span(f"  {item.rows} rows{state}", "dim"))
 
 
 def _one_line(text: str) -> str:

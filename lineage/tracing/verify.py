@@ -234,7 +234,7 @@ def _kept_files(lake: Lake, trace: Trace, progress: Progress) -> Iterator[Findin
 
 
 def _delivered(trace: Trace, landing: Path) -> Iterator[Finding]:
-    counts = {"same": 0, "changed": 0, "gone": 0}
+    counts = {"same": 0, "changed": 0, "gone": 0, "in an object store": 0}
     for item in trace.files(lookups=True):
         state = _as_delivered(landing, item)
         counts[state] += 1
@@ -246,8 +246,10 @@ def _delivered(trace: Trace, landing: Path) -> Iterator[Finding]:
     yield Finding("delivered files, in the landing folder", None, detail or "none", required=False)
 
 
-def _as_delivered(landing: Path, item: SourceFile) -> Literal["same", "changed", "gone"]:
-    path = landing / item.path
+def _as_delivered(landing: Path, item: SourceFile) -> Literal["same", "changed", "gone", "in an object store"]:
+    path = landing / item.path.removeprefix("file://")
+    if "://" in str(item.path) and not item.path.startswith("file://"):
+        return "in an object store"
     if not path.is_file():
         return "gone"
     return "same" if hashlib.sha256(path.read_bytes()).hexdigest() == item.sha256 else "changed"

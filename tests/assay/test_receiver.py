@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,9 @@ def test_a_request_with_a_key_may_be_sent_again(client: TestClient) -> None:
         ('{"order_id": "SECRET"', "orders", {}, 400),
         ("{}", "orders", {"Content_Type": "text/csv"}, 415),
         ("{}", "orders", {"Content_Encoding": "gzip"}, 415),
+        ("{}", "orders", {"Content_Type": "application/x-www-form-urlencoded"}, 202),  # as curl -d sends it
+        ("{}", "orders", {"Content_Type": ""}, 202),
+        ("a=SECRET", "orders", {"Content_Type": "application/x-www-form-urlencoded"}, 400),
         ("{}", "orders", {"Authorization": "Bearer wrong"}, 401),
         ("{}", "orders", {"Authorization": TOKEN}, 401),
         ("{}", "orders", {"Authorization": f"bearer {TOKEN}"}, 202),
@@ -128,6 +132,54 @@ def test_who_may_send_what(client: TestClient, content: str, path: str, headers:
     assert answer.status_code == status, answer.text
     assert "SECRET" not in answer.text
     assert client.get("/health").json()["waiting"] == (1 if status == 202 else 0)
+
+
+FORM = {"Content_Type": "application/x-www-form-urlencoded"}
+
+
+def test_of_a_body_that_does_not_say_what_it_is_a_refusal_names_the_line_to_use(client: TestClient) -> None:
+    lines = "\n".join(json.dumps(order(number)) for number in (1, 2))
+    line = 'curl -H "Content-Type: application/x-ndjson" --data-binary @FILE.'
+    for content, given, status in ((lines, FORM, 400), ("{}", {"Content_Type": "text/plain"}, 415)):
+        answer = send(client, content, **given)
+        assert (answer.status_code, answer.json()["error"].endswith(line)) == (status, True), answer.text
+    assert send(client, [order(1), order(2)], **FORM).json()["rows"] == 2
+    assert line not in send(client, lines).text, "who says that it is a document knows it"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_a_plain_curl_is_taken_and_a_second_receiver_is_refused_by_name(project: Path) -> None:
+    receiver = Receiver(project)
+    try:
+        command = ["curl", "-sS", "-H", f"Authorization: Bearer {TOKEN}", "-d", json.dumps(order(1))]
+        address = f"http://127.0.0.1:{receiver.port}/push/orders"
+        done = subprocess.run([*command, address], capture_output=True, text=True, timeout=60)
+        assert json.loads(done.stdout)["rows"] == 1, done.stdout + done.stderr
+        (free,) = free_ports(1)
+        for port, home, said in (
+            (
+                free,
+                project / "var",
+                f"A receiver runs already over {project / 'var'}: open http://127.0.0.1:{receiver.port}, or",
+            ),
+            (
+                receiver.port,
+                project / "other",
+                f"Port {receiver.port} of 127.0.0.1 cannot be used (Address already in use)",
+            ),
+        ):
+            second = subprocess.run(
+                [ASSAY, "receive", "--port", str(port)],
+                cwd=project,
+                env={**os.environ, "ASSAY_HOME": str(home)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert (second.returncode, second.stdout) == (1, "")
+            assert said in " ".join(second.stderr.split()), second.stderr
+    finally:
+        receiver.kill()
 
 
 def test_before_the_first_partition_nothing_is_taken(project: Path) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.cli.contract import csv_options
+from assay.cli.contracts.options import file_options
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.cli.quarantine import me
 from assay.errors import AssayError, nearest, plural
@@ -14,8 +14,8 @@ from assay.store import open_store
 if TYPE_CHECKING:
     import polars as pl
 
-    from assay.assets.sources.csv_dialect import Csv
     from assay.checks import Suggestions
+    from assay.cli.places import FileForm
 
 
 @click.command()
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--reason", help="With --accept: why.")
 @click.option("--by", default=me, show_default="you", help="With --accept: who decides.")
 @click.option("--yes", is_flag=True, help="With --accept: do it. Without, see what would happen.")
-@csv_options
+@file_options
 @json_option
 def suggest(
     place: str,
@@ -50,9 +50,7 @@ def suggest(
     reason: str | None,
     by: str,
     yes: bool,
-    separator: str,
-    encoding: str,
-    skip_lines: int,
+    form: "FileForm",
     as_json: bool,
 ) -> int:
     """Doubt cells of TABLE or FILE that look wrong beside the rest of it, without any rule: which, why and how surely.
@@ -67,14 +65,11 @@ def suggest(
       assay suggest landing/tickets/2026-09-01/tickets-am.csv --column channel
       assay suggest raw/tickets --accept 5a6df5e65b --reason "typo, says the upstream" --yes
     """
-    from assay.assets.sources.csv_dialect import Csv
-
-    csv = Csv(separator, encoding=encoding, skip_lines=skip_lines)
     if accept is not None:
         if not (reason or "").strip():
             raise click.UsageError("--accept needs --reason: why it is right to doubt the cell")
-        return _accept(place, csv, contract_, accept, value, as_rule, str(reason), by, yes, as_json)
-    table = _Place(place, csv, contract_)
+        return _accept(place, form, contract_, accept, value, as_rule, str(reason), by, yes, as_json)
+    table = _Place(place, form, contract_)
     found = table.suggestions(columns, limit or None, unmask=unmask)
     if as_json:
         print_json(
@@ -114,10 +109,10 @@ def suggest(
 class _Place:
     """A file or a table, with the contract that it has or is given."""
 
-    def __init__(self, place: str, csv: "Csv", contract: str | None) -> None:
+    def __init__(self, place: str, form: "FileForm", contract: str | None) -> None:
         from assay.cli.places import contract_at, is_file
 
-        self.place, self.csv = place, csv
+        self.place, self.form = place, form
         self.is_file = is_file(place)
         self.contract = contract_at(contract) if contract else None
         if self.contract is None and not self.is_file:
@@ -126,7 +121,7 @@ class _Place:
     def rows(self, columns: Sequence[str] = ()) -> "pl.LazyFrame":
         from assay.cli.places import frame_at
 
-        rows = frame_at(self.place, self.csv).lazy() if self.is_file else open_store().table(self.place).scan()
+        rows = frame_at(self.place, self.form).lazy() if self.is_file else open_store().table(self.place).scan()
         return rows.select(columns) if columns else rows
 
     def suggestions(self, columns: Sequence[str] = (), limit: int | None = None, *, unmask: bool) -> "Suggestions":
@@ -137,7 +132,7 @@ class _Place:
 
 def _accept(
     place: str,
-    csv: "Csv",
+    form: "FileForm",
     contract: str | None,
     identity: str,
     value: str | None,
@@ -149,7 +144,7 @@ def _accept(
 ) -> int:
     from assay.cli.suggestions.accept import add_rule, correct, is_in_quarantine
 
-    table = _Place(place, csv, contract)
+    table = _Place(place, form, contract)
     cells = {cell.id: cell for cell in table.suggestions(unmask=True).cells}
     cell = cells.get(identity)
     if cell is None:

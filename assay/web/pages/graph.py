@@ -23,6 +23,7 @@ from assay.web.html import HEADERS, PageError, link, page
 from assay.web.layout import Layout, arrange
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import LONGEST, dataset_id, heading, kind_of, logical, near_tables, style_of
+from assay.web.settings_missing import lacking_of
 from assay.web.view import DEEPEST, Side, View, parse, text_of
 from assay.web.visible import VisibleGraph, visible_graph
 
@@ -76,7 +77,8 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         opened=_opened(columns, cards),
         path=_path_words(path, columns, Cell(of, view.column)) if path else None,
         problem=problem,
-        missing=missing.of(table) if missing is not None and table and focus.kind == "dataset" else None,
+        missing=missing.at(table, focus.version) if missing is not None and table and focus.kind == "dataset" else None,
+        lacking=lacking_of(lake).get(table) if missing is not None and focus.kind == "dataset" else None,
         impact=link(f"/impact/{table}", version=words["version"]) if table and focus.kind == "dataset" else "",
         versions=link(f"/versions/{table}") if table and focus.kind == "dataset" else "",
         dagster=_dagster_run(focus),
@@ -158,8 +160,11 @@ def _card(
 
 
 def _with_missing(cards: Mapping[str, Card], visible: VisibleGraph, missing: MissingBatches) -> dict[str, Card]:
-    """A table that lacks batches is marked so at whatever version it is shown, before what its checks say."""
-    lacks = {node.id: missing.of(logical(node)) for node in visible.nodes if node.kind == "dataset" and logical(node)}
+    """A table that lacks batches is marked so at its newest version, before what the checks of that say."""
+    tables = {
+        node.id: (table, node.version) for node in visible.nodes if node.kind == "dataset" and (table := logical(node))
+    }
+    lacks = {name: missing.at(*table) for name, table in tables.items()}
     return {
         name: replace(card, badge=_both(found.badge, card.badge)) if (found := lacks.get(name)) else card
         for name, card in cards.items()

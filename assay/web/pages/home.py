@@ -19,6 +19,7 @@ from assay.web.drawing import Badge, checks_badge, cut, unjudged_words
 from assay.web.html import HEADERS, link, page
 from assay.web.missing import Missing, MissingBatches
 from assay.web.node_labels import LONGEST, dataset_id, graph_link, heading, near_tables, style_of, table_kind
+from assay.web.settings_missing import Lacking, lacking_of
 from assay.web.values import answer_text, metrics, moment
 
 FOUND = 50
@@ -33,7 +34,7 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         return page(
             "home.html",
             q="",
-            tables=_tables(states, MissingBatches(lake)),
+            tables=_tables(states, MissingBatches(lake), lacking_of(lake)),
             models=_models(states),
             predictions=_predictions(states),
         )
@@ -70,25 +71,31 @@ def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
             yield name, problem
 
 
-def _tables(states: list[tuple[str, TableState | AssayError]], missing: MissingBatches) -> list[dict[str, Any]]:
-    rows = [_table(name, state, missing.of(name)) for name, state in states]
-    rows += [_never_made(name, lacks) for name in missing.never_made() if (lacks := missing.of(name)) is not None]
+def _tables(
+    states: list[tuple[str, TableState | AssayError]], missing: MissingBatches, lacking: dict[str, Lacking]
+) -> list[dict[str, Any]]:
+    rows = [_table(name, state, missing.of(name), lacking.get(name)) for name, state in states]
+    never = {*missing.never_made(), *lacking} - {name for name, _ in states}
+    rows += [_never_made(name, missing.of(name), lacking.get(name)) for name in never]
     return sorted(rows, key=lambda row: row["name"])
 
 
-def _never_made(name: str, lacks: Missing) -> dict[str, Any]:
-    row = _table(name, AssayError(f"There is no version yet. {lacks.heading}."), lacks)
-    return row | {"href": lacks.href, "impact": ""}
+def _never_made(name: str, lacks: Missing | None, lacking: Lacking | None) -> dict[str, Any]:
+    why = f" {lacks.heading}." if lacks else ""
+    row = _table(name, AssayError(f"There is no version yet.{why}"), lacks, lacking)
+    return row | {"href": lacks.href if lacks else lacking.href if lacking else "", "impact": "", "failed": bool(lacks)}
 
 
-def _table(name: str, state: TableState | AssayError, lacks: Missing | None) -> dict[str, Any]:
+def _table(name: str, state: TableState | AssayError, lacks: Missing | None, lacking: Lacking | None) -> dict[str, Any]:
     row = {
         "name": name,
         "style": style_of(table_kind(name)),
         "href": graph_link(dataset_id(name)),
         "impact": link(f"/impact/{name}"),
         "problem": str(state) if isinstance(state, AssayError) else "",
+        "failed": True,
         "missing": lacks,
+        "lacking": lacking,
     }
     if isinstance(state, AssayError):
         return row

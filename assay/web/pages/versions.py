@@ -16,6 +16,7 @@ from assay.web.drawing import checks_badge
 from assay.web.html import PageError, link, page
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
+from assay.web.settings_missing import lacking_of
 from assay.web.values import moment
 
 LISTED = 100
@@ -26,7 +27,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
     table, text = request.path_params["table"], request.query_params.get("until", "")
     if text and not (text.isascii() and text.isdecimal()):
         raise PageError(400, "No such version", "until is not a whole number.", "Leave it out for the newest versions.")
-    missing = MissingBatches(lake).of(table)
+    missing, lacking = MissingBatches(lake).of(table), lacking_of(lake).get(table)
     refused = missing.rows() if missing else []
     try:
         log = lake.table(table).at().index
@@ -35,9 +36,10 @@ def versions_page(lake: Lake, request: Request) -> Response:
         rest = log.count_by_runs(until) - len(newest[:LISTED])
         listed = [log.commit(version) for version in newest[:LISTED]]
     except AssayError as problem:
-        if missing is not None and isinstance(problem, TableMissing):
+        if (missing or lacking) and isinstance(problem, TableMissing):
             words = {"table": table, "style": style_of(table_kind(table)), "missing": missing, "refused": refused}
-            return page("versions.html", graph="", age=None, old=None, versions=[], older="", rest=0, **words)
+            none = {"graph": "", "age": None, "old": None, "versions": [], "older": "", "rest": 0}
+            return page("versions.html", lacking=lacking, **none, **words)
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
     earlier, later = dict(pairwise(newest)), contracts_since(lake, table, listed)
@@ -49,6 +51,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
         age=age_of(lake.table(table).at()),
         old=age_badge(lake.table(table).at()),
         missing=missing,
+        lacking=lacking,
         refused=refused,
         versions=[
             _version(table, commit, earlier.get(commit.version), later.get(commit.version, "")) for commit in listed

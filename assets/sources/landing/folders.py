@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from assay.assets.sources.deliveries import MISSING, FolderError
-from assay.assets.sources.file_names import has_suffix, may_be_delivery
+from assay.assets.sources.file_names import may_be_delivery
 from assay.assets.sources.landing.folder_times import tells_changes
 from assay.assets.sources.landing.places import Places, finished
 
@@ -81,26 +81,6 @@ def placed_names(landing: Path, places: Places, folder: str) -> Mapping[str | No
             _placed.pop(next(iter(_placed)), None)
         _placed[at] = mark, names
     return names
-
-
-def has_files(landing: Path, places: Places, folder: str, states: Sequence[int], suffixes: Sequence[str] = ()) -> bool:
-    """Whether any file lies in a folder or below it that would be taken, whatever its path says of the partition."""
-    todo = [(f"{folder}/" if folder else "", tuple(states))]
-    while todo:
-        path, states = todo.pop()
-        try:
-            for name in _listed(landing / places.top / path):
-                place = landing / places.top / path / name
-                is_folder = place.is_dir()
-                deeper = places.entered(states, name, is_link=place.is_symlink(), loosely=True) if is_folder else ()
-                if deeper:
-                    todo.append((f"{path}{name}/", deeper))
-                is_file = not is_folder and may_be_delivery(name) and has_suffix(name, suffixes)
-                if is_file and places.takes(states, name, loosely=True):
-                    return True
-        except OSError:  # nobody knows what is in there
-            continue
-    return False
 
 
 def unreadable(landing: Path, folder: Path, error: OSError) -> FolderError:

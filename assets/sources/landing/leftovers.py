@@ -10,9 +10,9 @@ from pathlib import Path
 
 from assay.assets.sources.deliveries import FolderError
 from assay.assets.sources.file_names import UNFINISHED, has_suffix, may_be_delivery
-from assay.assets.sources.landing.folders import entries_of, has_files, placed_names
-from assay.assets.sources.landing.listing import delivered_since, names_in
+from assay.assets.sources.landing.folders import entries_of
 from assay.assets.sources.landing.places import Places
+from assay.assets.sources.landing.tree import Tree, has_files, is_folder, names_of
 from assay.errors import AssayError, plural
 
 _FEW = 3
@@ -21,13 +21,19 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A file or folder that is not read: its path below the landing folder, and why, as the end of a sentence."""
+    """A file or folder that is not read: its path below the landing folder, and why, as the end of a sentence. `root` is what
+    its address begins with, where it lies elsewhere."""
 
     path: str
     why: str
+    root: str = ""
+
+    @property
+    def address(self) -> str:
+        return self.root + self.path
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.why})"
+        return f"{self.address} ({self.why})"
 
 
 def left_in(landing: Path, places: Places, key: str, suffixes: Sequence[str]) -> list[Leftover]:
@@ -49,12 +55,12 @@ def left_among(places: Places, suffixes: Sequence[str], names: Iterable[tuple[st
         names: Paths relative to `places.top`.
     """
     found: list[Leftover] = []
-    for name, is_folder in names:
+    for name, is_a_folder in names:
         shown = _shown(places, name)
         base = name.rpartition("/")[2]
         if base.startswith("."):
             continue
-        if is_folder:
+        if is_a_folder:
             advice = f"to read what is in it, end the pattern {places.pattern!r} with /**/*"
             found.append(Leftover(f"{shown}/", f"a folder: {advice}"))
         elif base.lower().endswith(UNFINISHED):
@@ -64,19 +70,19 @@ def left_among(places: Places, suffixes: Sequence[str], names: Iterable[tuple[st
     return found
 
 
-def misnamed_files(landing: Path, places: Places, suffixes: Sequence[str]) -> list[Leftover]:
+def misnamed_files(tree: Tree, places: Places, suffixes: Sequence[str]) -> list[Leftover]:
     """The files beside those of partitions of which nobody knows the partition: their names do not say it as the pattern does,
     or they lie beside the folders that say it."""
     return [
         Leftover(_shown(places, path), f"it says no partition: write it like {_example(places)}")
-        for path, is_folder in _misplaced(landing, places, suffixes)
-        if not is_folder
+        for path, is_a_folder in _misplaced(tree, places, suffixes)
+        if not is_a_folder
     ]
 
 
-def unplaced_folders(landing: Path, places: Places, suffixes: Sequence[str] = ()) -> list[str]:
+def unplaced_folders(tree: Tree, places: Places, suffixes: Sequence[str] = ()) -> list[str]:
     """Folders with files of the pattern whose names say no partition, so that nobody reads them."""
-    return [f"{places.top}{path}" for path, is_folder in _misplaced(landing, places, suffixes) if is_folder]
+    return [f"{places.top}{path}" for path, is_a_folder in _misplaced(tree, places, suffixes) if is_a_folder]
 
 
 def why_unplaced(places: Places, folder: str) -> str:
@@ -90,12 +96,12 @@ def why_unplaced(places: Places, folder: str) -> str:
     return f"{name!r} says no partition of the {places.partitioning}: write it like {_example(places)}."
 
 
-def outside_of(landing: Path, places: Places) -> list[str]:
+def outside_of(tree: Tree, places: Places) -> list[str]:
     """Folders with files, or files, whose names say partitions before the start or after the end, in order. Of many folders only
     the first and the last few are looked into."""
     placed = [
         (key, path, states)
-        for path, states in _placed(landing, places)
+        for path, states in _placed(tree, places)
         if (key := places.key_of(path)) is not None and not places.partitioning.contains(key)
     ]
     placed.sort(key=lambda one: one[:2])
@@ -103,32 +109,34 @@ def outside_of(landing: Path, places: Places) -> list[str]:
     return [
         f"{places.top}{path}"
         for _, path, states in placed
-        if not states or path not in few or has_files(landing, places, path, states)
+        if not states or path not in few or has_files(tree, places, path, states)
     ]
 
 
-def _placed(landing: Path, places: Places) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _placed(tree: Tree, places: Places) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The folders that are of one partition each, with what may come next in them, or the files, with nothing."""
     if places.depth is None:
-        yield from ((name, ()) for name, is_folder in names_in(delivered_since(landing, places).seen) if not is_folder)
+        yield from ((name, ()) for name, is_a_folder in names_of(tree, places) if not is_a_folder)
         return
     todo = [("", places.start)]
     while todo:
         folder, states = todo.pop()
-        if folder.count("/") == places.depth - 1 and places.depth == len(places.components):
-            for names in placed_names(landing, places, folder).values():
-                yield from ((folder + name, ()) for name in names if may_be_delivery(name))
-            continue
-        for entry in _entries(landing / places.top / folder):
-            deeper = places.entered(states, entry.name)
-            if deeper and places.leads(folder + entry.name) and _is_folder(entry):
-                if folder.count("/") == places.depth - 1:
-                    yield folder + entry.name, deeper
+        is_last = folder.count("/") == places.depth - 1
+        for entry in tree.entries(folder):
+            name = entry.name
+            if is_last and places.by_file:
+                if may_be_delivery(name):
+                    yield folder + name, ()
+                continue
+            deeper = places.entered(states, name)
+            if deeper and places.leads(folder + name) and is_folder(entry):
+                if is_last:
+                    yield folder + name, deeper
                 else:
-                    todo.append((f"{folder}{entry.name}/", deeper))
+                    todo.append((f"{folder}{name}/", deeper))
 
 
-def _misplaced(landing: Path, places: Places, suffixes: Sequence[str]) -> list[tuple[str, bool]]:
+def _misplaced(tree: Tree, places: Places, suffixes: Sequence[str]) -> list[tuple[str, bool]]:
     """What lies where a name should say the partition, and says none; and whether it is a folder."""
     last = len(places.components) - 1
     found = list[tuple[str, bool]]()
@@ -137,15 +145,15 @@ def _misplaced(landing: Path, places: Places, suffixes: Sequence[str]) -> list[t
         folder, states = todo.pop()
         folders = [at + 1 for at in states if at < last and places.components[at].is_placed]
         says = last in states and places.components[last].is_placed
-        for entry in _entries(landing / places.top / folder):
+        for entry in tree.entries(folder):
             path, name = folder + entry.name, entry.name
             if name.startswith("."):
                 continue
-            if _is_folder(entry):
+            if is_folder(entry):
                 deeper = places.entered(states, name, is_link=entry.is_symlink())
                 if deeper and places.leads(path):
                     todo += [(f"{path}/", deeper)] if places.depth is None or path.count("/") < places.depth - 1 else []
-                elif folders and has_files(landing, places, path, folders, suffixes):
+                elif folders and has_files(tree, places, path, folders, suffixes):
                     found.append((path, True))
             elif says:
                 placed = places.takes(states, name) and places.key_of(path) is not None
@@ -153,22 +161,6 @@ def _misplaced(landing: Path, places: Places, suffixes: Sequence[str]) -> list[t
             elif folders and suffixes and may_be_delivery(name) and has_suffix(name, suffixes):
                 found.append((path, False))
     return sorted(found)
-
-
-def _entries(folder: Path) -> list["os.DirEntry[str]"]:
-    """What is in a folder; nothing if it is not there, or cannot be read: reading its partitions says so."""
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:
-        return []
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link into a folder that cannot be read
-        return True
 
 
 def _shown(places: Places, path: str) -> str:
@@ -186,7 +178,7 @@ def described(left: Sequence[Leftover]) -> str:
     shown = sorted(left, key=lambda one: one.path)[:_SHOWN]
     reasons: dict[str, list[str]] = {}
     for one in shown:
-        reasons.setdefault(one.why, []).append(one.path)
+        reasons.setdefault(one.why, []).append(one.address)
     texts = [f"{', '.join(paths)} ({why})" for why, paths in reasons.items()]
     more = [f"and {len(left) - len(shown):,} more"] if len(left) > len(shown) else []
     is_one = len(left) == 1

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from assay.assets.sources.file_hashes import has_settled
 from assay.assets.sources.file_names import may_be_delivery
+from assay.assets.sources.landing.delivered import Delivered
 from assay.assets.sources.landing.folder_times import tells_changes
 from assay.assets.sources.landing.folders import MISSING, unreadable
 from assay.assets.sources.landing.places import Places
@@ -29,31 +30,6 @@ _FORMAT = f"3 {sys.byteorder}"
 _TOP = b"."
 _UNKNOWN = 0  # the time of what has to be looked at again in any case
 _NOTHING = (_UNKNOWN, 0)  # what is remembered of a folder or a link that is not there, or cannot be read
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """What a look at the deliveries of a source showed, compared with an earlier one.
-
-    Attributes:
-        seen: to be given to the next look; text or packed numbers, as the reader likes it.
-        changed: the partitions with deliveries of which any came, went or changed since, or is unsettled.
-        unsettled: those of them whose deliveries may still change without a trace.
-    """
-
-    seen: bytes
-    changed: frozenset[str]
-    unsettled: frozenset[str] = frozenset()
-
-
-def by_marks(marks: Mapping[str, str], before: bytes) -> Delivered:
-    """The same from texts that change with the deliveries of each partition ("": they may change without a trace)."""
-    try:
-        known = json.loads(before or "{}")
-    except ValueError:
-        known = {}
-    changed = frozenset(key for key, mark in marks.items() if not mark or known.get(key) != mark)
-    return Delivered(json.dumps(dict(marks)).encode(), changed, frozenset(key for key in changed if not marks[key]))
 
 
 def delivered_since(landing: Path, places: Places, before: bytes = b"") -> Delivered:

@@ -45,6 +45,11 @@ class Token:
 def require_pattern(pattern: str) -> None:
     """Raise AssayError for a text that is no pattern of places, whatever the partitions are."""
     like = "write it like 'tickets/{day}/*' or 'shop/orders_{day}.csv'"
+    if "://" in pattern:
+        raise AssayError(
+            f"{pattern!r} is an address, and a pattern is relative to one. Declare Files('tickets/{{day}}/*', …, "
+            "connection='drops'), and set ASSAY_CONNECTIONS__DROPS__URL to the address, such as s3://bucket/prefix."
+        )
     if pattern.startswith("/") or ".." in PurePosixPath(pattern).parts:
         raise AssayError(f"{pattern!r} leaves the landing folder; {like}")
     matches = list(_TOKEN.finditer(pattern))

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from os.path import commonprefix  # of texts, as it is meant here
 
-from assay.assets.sources.file_names import UNFINISHED
+from assay.assets.sources.file_names import UNFINISHED, suffix_of
 from assay.assets.sources.landing.pattern import (
     AGAIN,
     KEY,
@@ -161,6 +162,18 @@ class Places:
         near = [one if at == last else _named(one, values) for at, one in enumerate(self.components)]
         return replace(self, components=tuple(near))
 
+    def stem(self, key: str) -> str:
+        """What the paths of all files of a partition, and of what will be one, begin with in the landing folder."""
+        near, values, stem = self.near(key), _values(self, key), self.top
+        for at, component in enumerate(near.components):
+            if at < len(near.components) - 1 and component.names is not None:
+                if len(component.names) == 1:
+                    stem += f"{next(iter(component.names))}/"
+                    continue
+                return stem + commonprefix(sorted(component.names))  # noqa: RUF071
+            return stem + commonprefix([_beginning(component, one) for one in values])  # noqa: RUF071
+        return stem
+
     def example(self, key: str) -> str:
         """A path of the landing folder where files of a partition lie."""
         values = _values(self, key)[0]
@@ -219,6 +232,18 @@ def _named(component: Component, values: Sequence[Values]) -> Component:
         return component
     names = frozenset("".join(_shown(token, one) for token in component.tokens) for one in values)
     return replace(component, fits=names.__contains__, names=names)
+
+
+def _beginning(component: Component, values: Values) -> str:
+    """What all names of a component begin with. A revision comes before the suffix, whose case does not matter."""
+    text = ""
+    for at, token in enumerate(component.tokens):
+        if token.kind == "glob" or (token.kind == "part" and token.text not in values):
+            return text
+        shown = _shown(token, values)
+        is_end = at == len(component.tokens) - 1 and token.kind == "text"
+        text += shown[: len(shown) - len(suffix_of(f"x{shown}"))] if is_end else shown
+    return text
 
 
 def _shown(token: Token, values: Values) -> str:

@@ -12,12 +12,17 @@ from assay.assets.sources.landing.places import Places
 
 
 def scan_partition(
-    landing: Path, places: Places, key: str, suffixes: Sequence[str] = (), hashes: FileHashes | None = None
+    landing: Path,
+    places: Places,
+    key: str,
+    suffixes: Sequence[str] = (),
+    hashes: FileHashes | None = None,
+    root: str = "",
 ) -> tuple[Delivery, ...]:
     """The files of one partition, sorted by path; hidden and unfinished ones (`.tmp`, `.part`) are not deliveries.
 
-    `suffixes` (".csv", …), in whatever case, restrict the files. Files that `hashes` knows are not read. Raises AssayError
-    for a key that the partitions do not have.
+    `suffixes` (".csv", …), in whatever case, restrict the files; `root` comes before their paths. Files that `hashes` knows are
+    not read. Raises AssayError for a key that the partitions do not have.
     """
     hashes = hashes or FileHashes()
     if not places.partitioning.is_key(key):
@@ -27,16 +32,24 @@ def scan_partition(
         for file in files_of(landing, places, key)
         if has_suffix(file.name, suffixes)
     ]
+    return with_revisions(files, root)
+
+
+def with_revisions(files: Sequence[Delivery], root: str = "") -> tuple[Delivery, ...]:
+    """Deliveries sorted by path, with what corrects each, and with `root` before their paths."""
     latest: dict[str, Delivery] = {}
     for delivery in files:
         name = original_of(delivery.path)
         if name not in latest or latest[name].revision < delivery.revision:
             latest[name] = delivery
+    superseded = {
+        delivery.path: root + last.path
+        for delivery in files
+        if (last := latest[original_of(delivery.path)]) is not delivery
+    }
+    found = sorted(files, key=lambda delivery: delivery.path)
     return tuple(
-        delivery
-        if (last := latest[original_of(delivery.path)]) is delivery
-        else replace(delivery, superseded_by=last.path)
-        for delivery in sorted(files, key=lambda delivery: delivery.path)
+        replace(delivery, path=root + delivery.path, superseded_by=superseded.get(delivery.path)) for delivery in found
     )
 
 

@@ -109,3 +109,9 @@ def test_what_is_declared_while_it_runs_is_loaded_and_what_is_broken_stops_nothi
     file.unlink()
     until(lambda: "clean/returns" not in tables(served), served)
     assert "clean/orders" in tables(served)
+
+    file.write_text("x = (")
+    assert "returns.py changed since" in until(lambda: place.json("status", code=3)["outdated"], served)
+    served.process.terminate()
+    served.process.wait(60)
+    assert place.json("status", code=3)["outdated"] == "", "nothing runs any more"

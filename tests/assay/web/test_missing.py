@@ -94,18 +94,22 @@ def test_a_table_of_which_everything_was_refused_is_listed_and_explained(own_des
 REFUSED = Refusal("raw/tickets", NEXT, "a reason", "given", datetime.now(UTC) + timedelta(hours=1), ("raw/tickets",))
 
 
-def test_the_graph_marks_every_table_that_lacks_a_day_now_and_not_in_the_past(own_desk: Any) -> None:
+def test_the_graph_marks_each_table_that_lacks_a_day_at_its_newest_version_and_not_in_the_past(own_desk: Any) -> None:
     client = TestClient(own_desk.app)
     address = "/graph?focus=dataset:assay:clean/tickets"
     assert "refused" not in client.get(address).text
     refuse(own_desk.lake, "raw/tickets", NEXT)
     page = Page(client.get(address).text)
-    cards = [
-        words
-        for words in page.cards.values()
-        if ("raw/tickets" in words or "clean/tickets" in words) and "version " in words
-    ]
-    assert cards and all(f"{NEXT} was refused" in words for words in cards), cards
+    cards = {
+        name: f"{NEXT} was refused" in words
+        for name, words in page.cards.items()
+        if name.startswith(("dataset:assay:raw/tickets@", "dataset:assay:clean/tickets@"))
+    }
+    newest = {f"dataset:assay:{table}@{own_desk.lake.table(table).at().version}" for table in TABLES}
+    assert {name for name, marked in cards.items() if marked} == newest
+    assert len(cards) > len(newest), "older versions are as they were"
+    older = client.get(f"/graph?focus={min(cards)}").text
+    assert f"{NEXT} was refused by raw/tickets" not in Page(older).text.partition("Nodes")[0]
     assert f"1 day missing . {NEXT} was refused by raw/tickets: tickets/drop.csv" in page.text
     assert page.links(href="/versions/clean/tickets#refused")
     assert f"1 day missing . {NEXT} was refused" in Page(client.get("/impact/clean/tickets").text).text

@@ -49,7 +49,7 @@ class Daemon:
     def on(self, cursor: str = "") -> None:
         self.instance.add_instigator_state(self.state(InstigatorStatus.RUNNING, cursor))
 
-    def beats(self, at: datetime = NOW) -> None:
+    def beats(self, at: datetime) -> None:
         self.instance.add_daemon_heartbeat(DaemonHeartbeat(at.timestamp(), "SENSOR", None, None))
 
     def looks(self, at: datetime, status: TickStatus) -> None:
@@ -80,7 +80,7 @@ def test_a_sensor_that_is_stopped_or_stuck_or_fails_is_named(daemon: Daemon) -> 
     assert sensor(daemon) == "has never run (`assay up` starts it)"
     daemon.on()
     assert sensor(daemon) == "no daemon runs now (`assay up` starts it)"
-    daemon.beats()
+    daemon.beats(NOW)
     assert sensor(daemon) == "has not looked yet"
     daemon.looks(NOW - timedelta(minutes=30), TickStatus.STARTED)
     with pytest.raises(AssayError, match=r"It is stuck: .* began 30 minutes ago\. Next: restart `assay up`"):
@@ -104,7 +104,7 @@ def test_what_waits_although_the_sensor_runs_is_a_backlog(shop: Any, daemon: Dae
     shop.drop(1, shop.csv(1, 9.0), "late.csv")
     assert backlog().endswith("`assay up` or `assay materialize` makes them")
     daemon.on()
-    daemon.beats()
+    daemon.beats(NOW)
     with pytest.raises(AssayError, match=r"1 run to be made .*although the sensor runs\. Next: `assay status`"):
         backlog()
     shop.run()

@@ -1,8 +1,12 @@
 """The sensor, `assay status` and `assay doctor` say when the declarations that run are not those on disk."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +14,11 @@ import dagster as dg
 import pytest
 
 from assay.assets.dagster import loaded
-from assay.assets.dagster.attention import backlog, outdated_now
+from assay.assets.dagster.attention import backlog, outdated_now, sensor
 from assay.assets.dagster.definitions import partitions_by_table
 from assay.assets.dagster.loaded import LoadedDeclarations, loaded_by
 from assay.assets.dagster.materialize import open_instance
+from assay.assets.dagster.run_recovery import process_tag
 from assay.assets.dagster.sensors import arrivals
 from assay.assets.dagster.to_dagster import build_asset
 from assay.assets.project import active_project
@@ -59,7 +64,7 @@ def test_what_has_changed_since_is_named_by_all_of_them_until_it_is_loaded(
     assert outdated_now(shop.instance, project) == "", "no daemon runs"
     daemon = Daemon(shop.instance)
     daemon.on()
-    daemon.beats()
+    daemon.beats(datetime.now(UTC))  # the suite may have been loaded long ago
     assert "orders.py changed since" in outdated_now(shop.instance, project)
     with pytest.raises(SystemExit):
         main(["status", "--json"])
@@ -69,6 +74,29 @@ def test_what_has_changed_since_is_named_by_all_of_them_until_it_is_loaded(
         backlog(shop.instance, shop.steps, shop.env, project.name, outdated=outdated_now(shop.instance, project))
     file.write_text(before)
     assert outdated_now(shop.instance, project) == ""
+
+
+def test_declarations_of_a_code_location_that_has_ended_do_not_run(shop: Any, stack: ExitStack) -> None:
+    """Its daemon's last heartbeat is still young then."""
+    instance = stack.enter_context(open_instance(shop.home / "dagster"))
+    shop.drop(1, shop.csv(1, 9.0), "late.csv")
+    project, daemon = active_project(), Daemon(instance)
+    daemon.on()
+    daemon.beats(datetime.now(UTC))
+    answers = list[tuple[str, str]]()
+    for process in (ended_process(), process_tag()):
+        declared = LoadedDeclarations.now(project)
+        declared.loaded = replace(declared.loaded, process=process, contents={})
+        declared.note(instance)
+        answers.append((outdated_now(instance, project), sensor(instance, project.name)))
+    assert answers[0] == ("", "no daemon runs now (`assay up` starts it)")
+    assert answers[1][0].startswith("The declarations of 20") and answers[1][1] == "has not looked yet"
+
+
+def ended_process() -> str:
+    """One that has ended."""
+    command = "from assay.assets.dagster.run_recovery import process_tag; print(process_tag())"
+    return subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_modules_that_could_not_be_loaded_are_noted(new_shop: Any) -> None:

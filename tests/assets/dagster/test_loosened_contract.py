@@ -72,24 +72,6 @@ def test_the_command_says_what_may_come_in_and_judges_it_when_it_is_asked(shop: 
     assert "key=True" in shown
 
 
-@pytest.mark.parametrize(
-    ("which", "said"),
-    [
-        ("f" * 64, "does not keep the declaration"),
-        ("raw/orders", "was judged by no contract"),
-        ("clean/order", "clean/order"),
-        ("clean/orders --partition 2026-03-09", "2026-03-09 was judged by no contract"),
-    ],
-)
-def test_a_contract_that_is_not_there_is_refused(
-    shop: Any, capsys: pytest.CaptureFixture[str], which: str, said: str
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["contract", "show", *which.split()])
-    assert ended.value.code == 1
-    assert said in " ".join(capsys.readouterr().err.split())
-
-
 def test_dagster_calls_nothing_stale(shop: Any) -> None:
     materialize(shop.steps, shop.env, shop.instance, force=True)  # in this instance
     assert statuses(shop) == {StaleStatus.FRESH}

@@ -271,3 +271,25 @@ def test_nothing_is_called_up_to_date_while_a_module_cannot_be_loaded(shop: Any,
     for arguments in (["materialize"], ["materialize", "--dry-run"], ["status"]):
         code, text = assay(*arguments)
         assert (code, "up to date" in text) == (3, False), arguments
+
+
+def test_what_is_not_read_is_named_once_and_counted_until_it_changes(
+    shop: Any, assay: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told() -> str:
+        with pytest.raises(SystemExit):
+            main(["materialize"])
+        return " ".join(capsys.readouterr().err.split())
+
+    shop.drop(1, b"x", "notes.txt")
+    first = told()
+    assert "orders: 1 thing lies there and is not read: orders/2026-03-01/notes.txt" in first
+    again = told()
+    assert again == "As before, 1 place has what is not read (`assay status` names it)."
+    shop.drop(2, b"x", "more.txt")
+    assert "2 things lie there and are not read: orders/2026-03-01/notes.txt, orders/2026-03-02/more.txt" in told()
+    assert told() == again
+    for command in (("materialize", "--json"), ("status", "--json")):
+        assert "more.txt" in " ".join(assay(*command)[1]["unread"]), command
+    assert "notes.txt" in assay("status")[1]
+    assert told() == again, "an answer as JSON tells nobody"

@@ -23,9 +23,11 @@ from assay.assets.support.upstream.texts import load
 from assay.assets.support.upstream.ticket_files import ticket_files
 from assay.checks import Contract, contract_info, contract_rules, validate
 from assay.checks.contract.contract import compiled
-from assay.checks.drafting.column_stats import column_stats, stats_of
+from assay.checks.drafting.column_stats import stats_of
+from assay.checks.drafting.dependencies import Determined
 from assay.checks.drafting.draft import draft_contract
 from assay.checks.drafting.pattern_inference import common_pattern
+from assay.checks.drafting.table_stats import Batch, table_stats
 from assay.errors import AssayError
 
 
@@ -43,25 +45,28 @@ def contract_of(source: str) -> type[Contract]:
 
 def read(files: Any) -> pl.DataFrame:
     """Every record of the files, with the file and the number of the record."""
-    frames = [
+    return pl.concat(by_file(files), how="diagonal_relaxed")
+
+
+def by_file(files: Any) -> list[pl.DataFrame]:
+    return [
         read_delivery(Delivery.of_bytes(file.path, file.content, ""), file.content).with_columns(
             _source_file=pl.lit(file.path)
         )
         for file in files
         if file.defect is None
     ]
-    return pl.concat(frames, how="diagonal_relaxed")
 
 
 @pytest.fixture(scope="module")
-def tickets() -> tuple[pl.DataFrame, list[Any]]:
+def tickets() -> tuple[list[pl.DataFrame], list[Any]]:
     files = ticket_files(*load(None))
-    return read(files), [row for file in files if file.defect is None for row in file.planted]
+    return by_file(files), [row for file in files if file.defect is None for row in file.planted]
 
 
 @pytest.fixture(scope="module")
-def events() -> pl.DataFrame:
-    return read(event_files())
+def events() -> list[pl.DataFrame]:
+    return by_file(event_files())
 
 
 def columns(contract: type[Contract]) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def rules(contract: type[Contract]) -> set[str]:
     return {made.name for made in contract_rules(contract) if made.name.rpartition(".")[2] not in ("dtype", "not_null")}
 
 
-def test_raw_tickets(tickets: tuple[pl.DataFrame, list[Any]]) -> None:
+def test_raw_tickets(tickets: tuple[list[pl.DataFrame], list[Any]]) -> None:
     source = draft_contract(tickets[0], "raw/tickets")
     contract = contract_of(source)
     info = contract_info(contract)
@@ -92,13 +97,13 @@ def test_raw_tickets(tickets: tuple[pl.DataFrame, list[Any]]) -> None:
     }
     assert 'channel: str = Field(isin=["chat", "email", "phone", "web"])' in source
     assert r'ticket_id: str = Field(key=True, str_matches=r"^T[0-9]{7}$")' in source
-    assert "are distinct: the key? 8 rows repeat a value and would leave." in source
+    assert "are distinct, in each batch and across them: the key? 8 rows repeat a value" in source
     assert "8 rows could not be read and were left out." in source
-    assert "6 of 6,048 rows have other, rare values" in source
+    assert "6 of 6,048 (<0.1%) rows have other, rare values (like 'aaa', 'aaaaaaaa'), which are not listed" in source
     assert not re.search(r"example\.com|telegram|fax|4111", source), "neither personal data nor what is left out"
 
 
-def test_raw_card_events(events: pl.DataFrame) -> None:
+def test_raw_card_events(events: list[pl.DataFrame]) -> None:
     contract = contract_of(draft_contract(events, "card_events.parquet"))
     assert contract_info(contract).name == "CardEvents"
     assert contract_info(contract).key == ("event_id",)
@@ -112,9 +117,8 @@ def test_raw_card_events(events: pl.DataFrame) -> None:
 
 def test_customers() -> None:
     customers = pl.DataFrame([asdict(customer) for customer in current(LAST_DAY)])
-    source = draft_contract(
-        customers.with_columns(email=pl.when(pl.int_range(pl.len()) % 5 > 0).then("email")), "customers"
-    )
+    customers = customers.with_columns(email=pl.when(pl.int_range(pl.len()) % 5 > 0).then("email"))
+    source = draft_contract([customers.gather_every(3, start) for start in range(3)], "customers")
     info = contract_info(contract_of(source))
     assert info.key == ("customer_id",)
     assert {column.name: column.pii for column in info.columns if column.pii} == {
@@ -123,9 +127,26 @@ def test_customers() -> None:
         "phone": "phone",
     }
     assert [column.name for column in info.columns if column.nullable] == ["email"]
-    assert 'country: str = Field(str_matches=r"^[A-Z]{2}$")' in source
+    assert 'country: str = Field(format="country")' in source
+    assert 'email: str = Field(nullable=True, pii="email", format="email")' in source
     assert 'plan: str = Field(isin=["business", "free", "plus"])' in source
     assert not any(str(value) in source for value in customers.select("name", "phone").head(50).row(7))
+
+
+def test_what_one_batch_shows_is_asked_and_no_rule(events: list[pl.DataFrame]) -> None:
+    source = draft_contract(events[0], "events")
+    contract = contract_of(source)
+    assert rules(contract) == {
+        "event_id.unique",
+        "event_id.matches",
+        "customer_id.matches",
+        "amount.ge",
+        "amount.not_nan",
+    }
+    assert {c.name for c in contract_info(contract).columns if c.nullable} == set(events[0].columns[1:5])
+    asked = 'seen in 1 batch: all there are? Then isin=["decline", "purchase", "refund", "topup", "withdrawal"].'
+    assert asked in source.replace("\n    # ", " ")
+    assert "One batch cannot show what stays the same" in source
 
 
 def test_a_change_log_has_a_key_of_two_columns() -> None:
@@ -145,7 +166,11 @@ def test_few_rows_have_a_key_whose_support_is_said_to_be_small() -> None:
     assert "12 of 12 values are distinct: the key?\n    # 12 rows prove little: more may repeat a value." in source
     assert "No key" not in source
     unnamed = draft_contract(found.select("town", "size"), "towns")
-    assert contract_info(contract_of(unnamed)).key == ("town",)
+    assert contract_info(contract_of(unnamed)).key == ()
+    assert "# No key: town tells the rows apart, which in one batch may be chance: is it the key?" in unnamed
+    assert contract_info(
+        contract_of(draft_contract([found.select("town"), found.select(pl.col("town") + "!")], "t"))
+    ).key
     assert "# No key: no column tells these few rows apart." in draft_contract(found.select("size"), "towns")
     assert "# No key: 1 row cannot show one." in draft_contract(found.head(1), "towns")
     times = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 25)]
@@ -156,12 +181,15 @@ def test_few_rows_have_a_key_whose_support_is_said_to_be_small() -> None:
 
 def test_real_queries(banking77: Path) -> None:
     frame = pl.read_csv(banking77 / "train.csv")
-    source = draft_contract(frame, "train")
+    days = frame.sample(fraction=1, shuffle=True, seed=1)
+    source = draft_contract([days.gather_every(4, start) for start in range(4)], "train")
     contract = contract_of(source)
     info = contract_info(contract)
     assert (info.key, [c.nullable for c in info.columns]) == ((), [False, False])
     assert {column.name: column.pii for column in info.columns} == {"text": "free_text", "category": None}
-    assert "77 values, each in 129 rows on average: all there are?" in source
+    assert (
+        "77 values, each in 129 rows on average: all there are? The last half of 4 batches had no new ones." in source
+    )
     assert validate(frame, contract).report.rows_quarantined == 0
     assert validate(pl.read_csv(banking77 / "test.csv"), contract).report.rows_quarantined == 0
     spoiled = pl.DataFrame({"text": [None, " ", "a@b.example is mine"], "category": ["age_limit", "age_limit", "pin"]})
@@ -173,13 +201,15 @@ def test_real_queries(banking77: Path) -> None:
 
 
 def test_planted_defects_are_caught_by_a_contract_drafted_from_clean_rows(
-    tickets: tuple[pl.DataFrame, list[Any]],
+    tickets: tuple[list[pl.DataFrame], list[Any]],
 ) -> None:
-    frame, planted = tickets
+    frames, planted = tickets
+    frame = pl.concat(frames, how="diagonal_relaxed")
     bad = pl.DataFrame([{"_source_file": row.file, "_row_number": row.row_number, "rule": row.rule} for row in planted])
     bad = bad.cast({"_row_number": frame.schema["_row_number"]})
-    clean = frame.join(bad, on=["_source_file", "_row_number"], how="anti")
-    contract = contract_of(draft_contract(clean, "tickets"))
+    cleaned = [one.join(bad, on=["_source_file", "_row_number"], how="anti") for one in frames]
+    clean = pl.concat(cleaned, how="diagonal_relaxed")
+    contract = contract_of(draft_contract(cleaned, "tickets"))
     assert validate(clean, contract).report.rows_quarantined == 0
     outcome = validate(frame, contract)
     found = {
@@ -249,7 +279,7 @@ def test_names_that_python_or_pandera_use_get_an_alias() -> None:
     frame = pl.DataFrame({"class": [1], "validate": [2], "unit price (€)": [3], 'a"\nb': [4], "plain": [5]})
     source = draft_contract(frame, "2026 sales!")
     assert list(columns(contract_of(source))) == frame.columns
-    assert 'column_1: int = Field(alias="class")' in source
+    assert 'column_1: int = Field(alias="class", nullable=True)' in source
     assert "class Table(Contract):" in source
 
 
@@ -268,8 +298,9 @@ def test_measurements_are_told_apart_by_their_time_and_temperatures_get_no_bound
         "station",
         "measured",
     ]
-    assert "temperature: float = Field()" in source
-    assert "rainAmount: int = Field(ge=0)" in source
+    assert "temperature: float = Field(nullable=True)" in source
+    assert "rainAmount: int = Field(nullable=True, ge=0)" in source
+    assert "So few rows cannot show that each row of a column has a value" in source
 
 
 def test_functional_dependencies_are_told_as_questions() -> None:
@@ -280,7 +311,7 @@ def test_functional_dependencies_are_told_as_questions() -> None:
             "till": [f"T{number % 7:02d}" for number in range(200)],
         }
     )
-    assert column_stats(frame).determines == (("shop", "city", 10),)
+    assert table_stats([Batch("t", lambda: frame)]).determines == (Determined("shop", "city", 200, 10, 0),)
     assert "# shop determines city in 200 rows, 10 groups: always?" in draft_contract(frame, "t")
 
 
@@ -334,7 +365,7 @@ def test_a_draft_always_compiles_and_holds_for_nearly_all_of_its_rows(values: li
         assert result.share <= 0.05 or result.name.endswith("not_nan")
 
 
-def test_the_source_is_formatted(tickets: tuple[pl.DataFrame, list[Any]], tmp_path: Path) -> None:
+def test_the_source_is_formatted(tickets: tuple[list[pl.DataFrame], list[Any]], tmp_path: Path) -> None:
     file = tmp_path / "drafted.py"
     file.write_text(draft_contract(tickets[0], "tickets"))
     ruff = [sys.executable, "-m", "ruff", "--quiet"]

@@ -34,3 +34,24 @@ def test_names_are_those_of_the_broken_rules(
     assert spilled.select("_rules").collect().equals(outcome.quarantined.select("_rules"))
     assert spilled.select(names[0]).collect().equals(outcome.quarantined.select(names[0]))
     assert spilled.select(pl.len()).collect().item() == outcome.quarantined.height
+
+
+class Noted(Contract):
+    note: str
+    n: int = Field(ge=0)
+
+
+def test_the_few_rows_that_leave_blocks_do_not_keep_the_texts_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")  # it shows what memory a column holds, which Polars does not say
+    monkeypatch.setattr("assay.checks.validation.blocks.ROWS", 1000)
+    number = pl.int_range(5000)
+    batch = pl.select(
+        note=pl.format("{}{}", pl.lit("x" * 100), number), n=pl.when(number % 100 == 0).then(-1).otherwise(1)
+    )
+    outcome = validate(batch, Noted)
+    quarantined = validate_spilled(batch, Noted, tmp_path).quarantined.collect()
+    assert quarantined.equals(outcome.quarantined) and quarantined.height == 50
+    held = quarantined["note"].to_arrow(compat_level=pl.CompatLevel.newest()).nbytes
+    assert held < 20_000  # all texts have half a million bytes

@@ -11,6 +11,7 @@ from assay.lineage.events.naming import DatasetName, dataset_name, table_name
         ("landing/a.csv", "file", "landing/a.csv"),
         ("S3://bucket/lake/clean", "s3://bucket", "lake/clean"),
         ("s3a://bucket/lake", "s3://bucket", "lake"),
+        ("s3://Bucket/drops/a?b#c@d 50%.csv", "s3://bucket", "drops/a?b#c@d 50%.csv"),
         ("abfss://box@account.dfs.core.windows.net/l", "abfss://box@account.dfs.core.windows.net", "l"),
         ("postgresql+psycopg://u:p@h:5432/db/public.t?sslmode=x", "postgres://h:5432", "db/public.t"),
         ("https://token@host/x", "https://host", "x"),

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from assay.errors import AssayError
-from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.tables.lake import open_lake
 from assay.features.tables.log_replay import replay_log
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.table_log import read_log
 from assay.lineage.tracing.row_provenance import source_rows
-from assay.lineage.tracing.trace import trace
+from assay.lineage.tracing.trace import _file_line, trace
 from assay.lineage.tracing.trace_node import Node
 
 
@@ -214,3 +214,14 @@ def test_a_check_without_a_verdict_is_not_counted_as_passed() -> None:
     later = replace(commit, checks=(checks[0].to_dict(), {**checks[1].to_dict(), "evaluated": 4, "unknown": 0}))
     node = Node("clean", "clean/t", "clean/t", (), "readable", (commit, later))
     assert "".join(span.text for span in node.facts).endswith("2 of 2 checks passed"), "it was judged"
+
+
+def test_a_file_of_an_object_store_is_named_with_the_state_that_was_read() -> None:
+    file = SourceFile("s3://drops/a.csv", "ab12", 4, 1, "_landing/ab/ab12", '"9dd4"', "v7")
+    assert (
+        "".join(span.text for span in _file_line(file))
+        == 's3://drops/a.csv  sha256 ab12  1 rows, etag "9dd4", version v7'
+    )
+    assert SourceFile(**file.to_dict()) == file
+    plain = replace(file, etag="", version_id="")
+    assert "etag" not in plain.to_dict() and _file_line(plain)[-1].text == "  1 rows"

@@ -1,5 +1,6 @@
 """Verification proves an untouched trace, and names whatever was changed, down to one byte."""
 
+import hashlib
 import random
 import sqlite3
 from dataclasses import replace
@@ -8,12 +9,26 @@ from typing import Any
 
 import polars as pl
 
+from assay.features.storage.commit_metadata import SourceFile
 from assay.features.storage.index_store import index_store
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import open_lake
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.tracing.trace import trace
-from assay.lineage.tracing.verify import Verification, verify
+from assay.lineage.tracing.verify import Verification, _as_delivered, verify
+
+
+def test_what_lies_in_an_object_store_is_not_looked_for_in_the_landing_folder(tmp_path: Path) -> None:
+    content = b"a,b\n"
+    (tmp_path / "a.csv").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    expected = {
+        "a.csv": "same",
+        "b.csv": "gone",
+        f"file://{tmp_path}/a.csv": "same",
+        "s3://bucket/a.csv": "in an object store",
+    }
+    assert {path: _as_delivered(tmp_path, SourceFile(path, sha256, 4, 1)) for path in expected} == expected
 
 
 def one_prediction(desk: Any) -> str:

@@ -18,8 +18,9 @@ from assay.assets.sources.deliveries import DeliveryError
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.files import Files
 from assay.assets.sources.landing import folder_times, listing
+from assay.assets.sources.landing.delivered import Delivered, by_marks
 from assay.assets.sources.landing.folders import files_of
-from assay.assets.sources.landing.listing import Delivered, by_marks, delivered_since, partitions_in
+from assay.assets.sources.landing.listing import delivered_since, partitions_in
 from assay.assets.sources.landing.places import places_of
 from assay.assets.sources.reader import Reading
 from assay.features.tables.partitioning import Partitioning

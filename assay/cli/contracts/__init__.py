@@ -1,0 +1,1 @@
+"""`assay contract`: drafts, differences, exchange, a delivery checked."""

@@ -1,0 +1,163 @@
+"""Files in an object store, found by listing keys.
+
+A look lists everything below the fixed beginning of the pattern, a thousand keys a request, and compares ETag, size and time of
+each partition's objects with those of the look before. One partition is listed alone. Nothing is copied that is known by its
+ETag, and planning copies nothing at all: an object that is not known yet is a reason to run.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from assay.assets.lacking import NotConnected
+from assay.assets.sources.deliveries import Delivery, DeliveryError
+from assay.assets.sources.file_hashes import ObjectMark
+from assay.assets.sources.file_names import has_suffix, may_be_delivery, revision_of
+from assay.assets.sources.landing.delivered import Delivered, by_marks, marks_in
+from assay.assets.sources.landing.leftovers import Leftover, left_among, misnamed_files, outside_of, unplaced_folders
+from assay.assets.sources.landing.places import Places
+from assay.assets.sources.landing.scan import with_revisions
+from assay.assets.sources.landing.tree import names_of, names_of_partition
+from assay.assets.sources.limits import Limits
+from assay.assets.sources.objects.copies import Copies, Copy
+from assay.assets.sources.objects.keys import KeyTree
+from assay.assets.sources.objects.s3 import Bucket, Found
+from assay.assets.sources.objects.s3_errors import Changed
+from assay.assets.sources.reader import NotReadYet, Reading
+from assay.features.tables.partitioning import Partitioning
+
+_LOOKS = 3  # at a partition whose objects change meanwhile
+
+
+@dataclass(slots=True)
+class _Object:
+    """The bytes of one state of an object."""
+
+    path: str
+    bucket: Bucket
+    found: Found
+    copies: Copies
+    version_id: str = ""
+
+    @property
+    def etag(self) -> str:
+        return self.found.etag
+
+    def copy(self) -> Copy:
+        try:
+            return self.as_listed()
+        except Changed as problem:
+            raise _refusal(self.path, problem) from None
+
+    def as_listed(self) -> Copy:
+        """The same. Raises Changed."""
+        copy = self.copies.of(self.bucket, self.found)
+        self.version_id = copy.version_id
+        return copy
+
+
+def _refusal(path: str, problem: Changed) -> DeliveryError:
+    what = "is not there any more" if problem.gone else "was overwritten while it was being read"
+    return DeliveryError(path, what, "run again once the upstream has finished")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectLanding:
+    """A place of a bucket."""
+
+    bucket: Bucket
+    copies: Copies
+
+    @property
+    def root(self) -> str:
+        return self.bucket.address.root
+
+    def partitions(self, places: Places) -> list[str]:
+        return places.partitioning.known(sorted(self._marks(places)))
+
+    def delivered(self, places: Places, before: bytes) -> Delivered:
+        try:
+            return by_marks(self._marks(places), before)
+        except NotConnected:
+            # One run says what is wrong, and is requested again until it is well; what is known stays known.
+            one = frozenset(_latest(places.partitioning, before))
+            return Delivered(before, one, one)
+
+    def unplaced(self, places: Places, suffixes: Sequence[str]) -> list[str]:
+        return unplaced_folders(self._tree(places), places, suffixes)
+
+    def outside(self, places: Places) -> list[str]:
+        return outside_of(self._tree(places), places)
+
+    def left(self, places: Places, suffixes: Sequence[str], partition: str | None, seen: bytes) -> list[Leftover]:
+        del seen  # marks have no names
+        tree = self._tree(places, partition)
+        if partition is None:
+            left = [*left_among(places, suffixes, names_of(tree, places)), *misnamed_files(tree, places, suffixes)]
+        else:
+            left = left_among(places, suffixes, names_of_partition(tree, places, partition))
+            left.sort(key=lambda one: one.path)
+        return [replace(one, root=self.root) for one in [*left, *tree.left(places.top)]]
+
+    def scan(self, places: Places, reading: Reading, suffixes: Sequence[str], limits: Limits) -> Sequence[Delivery]:
+        places.partitioning.require(reading.partition)
+        for left in reversed(range(_LOOKS)):
+            try:
+                return self._scan(places, reading, suffixes, limits)
+            except Changed as problem:
+                if not left:
+                    raise _refusal(f"{self.bucket.address.store}/{problem.key}", problem) from None
+        raise AssertionError("unreachable")
+
+    def _scan(self, places: Places, reading: Reading, suffixes: Sequence[str], limits: Limits) -> Sequence[Delivery]:
+        tree = self._tree(places, reading.partition)
+        names = (name for name, is_folder in names_of_partition(tree, places, reading.partition) if not is_folder)
+        taken = [
+            (places.top + name, tree.objects[name])
+            for name in sorted(names)
+            if may_be_delivery(base := name.rpartition("/")[2]) and has_suffix(base, suffixes)
+        ]
+        return with_revisions([self._deliver(path, found, reading, limits) for path, found in taken], self.root)
+
+    def _deliver(self, path: str, found: Found, reading: Reading, limits: Limits) -> Delivery:
+        limits.require_object(self.root + path, found.size)
+        one = _Object(self.root + path, self.bucket, found, self.copies)
+        sha256, mark = None, ObjectMark(found.size, found.modified, found.etag)
+        if found.etag:  # without, nothing says that it is the same
+            sha256 = reading.hashes.of_object(one.path, mark) or _taken(one, reading)
+        if sha256 is None:
+            if reading.planning:
+                raise NotReadYet(f"{one.path} has not been read yet (ETag {found.etag}, {found.modified}).")
+            sha256 = one.as_listed().sha256
+            reading.hashes.note_object(one.path, mark, sha256)
+        return Delivery(path, None, sha256, found.size, reading.partition, revision_of(path), elsewhere=one)
+
+    # -- listing -----------------------------------------------------------------------------------------------------
+
+    def _tree(self, places: Places, partition: str | None = None) -> KeyTree:
+        prefix = self.bucket.address.prefix
+        begins = places.top if partition is None else places.stem(partition)
+        return KeyTree.of(prefix + places.top, self.bucket.listed(prefix + begins))
+
+    def _marks(self, places: Places) -> dict[str, str]:
+        tree, marks = self._tree(places), dict[str, "hashlib._Hash"]()
+        for path, is_folder in names_of(tree, places):
+            if not is_folder and (key := places.key_of(path)) is not None:
+                one = tree.objects[path]
+                mark = marks.setdefault(key, hashlib.sha256(self.root.encode()))
+                mark.update(f"\0{path}\0{one.etag}\0{one.size}\0{one.modified}".encode())
+        return {key: mark.hexdigest()[:32] for key, mark in marks.items()}
+
+
+def _latest(partitioning: Partitioning, before: bytes) -> list[str]:
+    """The partition of today, or else the last one with deliveries, or else the first one."""
+    today = partitioning.current(datetime.now(UTC))
+    keys = [today, *sorted(marks_in(before))[-1:], partitioning.start, *partitioning.keys]
+    return next((known for key in keys if key and (known := partitioning.known([key]))), [])
+
+
+def _taken(one: _Object, reading: Reading) -> str | None:
+    """The SHA-256 of an object that the partition holds already, as its commit says: another machine may have read it."""
+    state = one.path, one.etag, one.found.size
+    return next((item.sha256 for item in reading.taken() if (item.path, item.etag, item.size) == state), None)

@@ -1,0 +1,111 @@
+"""A bucket that speaks S3: what lies below a prefix, and the bytes of one state of an object."""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from assay.assets.sources.objects.address import Address, is_set
+from assay.assets.sources.objects.s3_errors import answered, no_store
+
+PIECE = 1 << 20  # bytes of an object that are read at a time
+_PAGE = 1000  # keys; more S3 does not give at once
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object in a listing. `modified` is the time as the store writes it."""
+
+    key: str
+    size: int
+    etag: str
+    modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The bytes of an object that are read, and which version of it they are, in a store that keeps versions."""
+
+    pieces: Iterator[bytes]
+    version_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The objects of a bucket. Requests are made again for a while where the store is busy; then it raises NotConnected."""
+
+    address: Address
+
+    def listed(self, prefix: str) -> Iterator[Found]:
+        """The objects whose keys begin with a prefix, by key: one request for each thousand of them."""
+        more: dict[str, str] = {}
+        while True:
+            with answered(self.address):
+                page = _client(self.address.options).list_objects_v2(
+                    Bucket=self.address.bucket, Prefix=prefix, MaxKeys=_PAGE, **more
+                )
+            if page.keys().isdisjoint(("Name", "KeyCount", "IsTruncated")):  # nor is it an empty listing
+                raise no_store(self.address, "what answers speaks no S3")
+            for item in page.get("Contents", ()):
+                yield Found(item["Key"], int(item["Size"]), item.get("ETag", ""), str(item.get("LastModified", "")))
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def require_open(self) -> None:
+        """Raise NotConnected where nothing can be listed at the place: one request."""
+        with answered(self.address):
+            _client(self.address.options).list_objects_v2(
+                Bucket=self.address.bucket, Prefix=self.address.prefix, MaxKeys=1
+            )
+
+    @contextmanager
+    def opened(self, found: Found) -> Iterator[Opened]:
+        """The bytes of an object in the state that was listed. Raises Changed where it is in another one, or gone."""
+        with answered(self.address, found.key):
+            # What has another ETag by now is not sent.
+            only = {"IfMatch": found.etag} if found.etag else {}
+            answer = _client(self.address.options).get_object(Bucket=self.address.bucket, Key=found.key, **only)
+        body = answer["Body"]
+        try:
+            with answered(self.address, found.key):
+                yield Opened(body.iter_chunks(PIECE), _version(answer))
+        finally:
+            body.close()
+
+
+def _version(answer: dict[str, Any]) -> str:
+    version = answer.get("VersionId") or ""
+    return "" if version == "null" else version  # of a bucket that keeps none
+
+
+@functools.lru_cache(16)
+def _client(options: tuple[tuple[str, str], ...]) -> Any:
+    """Made once for a store: it reads descriptions of the service from disk. Threads may use it at the same time."""
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.session import Session
+
+    given, session = dict(options), Session()
+    # Times stay the text that they are: parsing thousands of them is most of what a listing costs.
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    style = "path" if "endpoint_url" in given else "auto"
+    config = Config(
+        signature_version=UNSIGNED if is_set(given, "skip_signature") else None,
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        s3={"addressing_style": "virtual" if is_set(given, "virtual_hosted_style_request") else style},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",  # bytes are known by their SHA-256
+    )
+    return session.create_client(
+        "s3",
+        region_name=given.get("region"),
+        endpoint_url=given.get("endpoint_url"),
+        aws_access_key_id=given.get("access_key_id"),
+        aws_secret_access_key=given.get("secret_access_key"),
+        aws_session_token=given.get("session_token"),
+        config=config,
+    )
