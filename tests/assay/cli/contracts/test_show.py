@@ -10,7 +10,7 @@ from assay.assets.stored_contracts import keep_contract, stored_digests
 from assay.checks import Contract, Field, contract_info
 from assay.store import open_store
 
-FIRST = "2026-09-01"
+FIRST = "2026-09-23"
 
 
 def test_a_batch_names_its_judge_and_the_lake_what_it_demanded(desk: Callable[..., Any]) -> None:
