@@ -40,6 +40,27 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right:
     out.print(table)
 
 
+#: Of a column that is folded so much is seen at least, and so much is between two columns.
+_FOLDED, _GAP = 24, 2
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table of rows that may have any number of columns: where they do not fit beside each other, one below the other."""
+    widths = [
+        max(len(column), min(_FOLDED, max((len(str(row[place])) for row in rows), default=0))) + _GAP
+        for place, column in enumerate(columns)
+    ]
+    if sum(widths) <= out.width:
+        print_table(columns, rows)
+        return
+    longest = max(map(len, columns), default=0)
+    for number, row in enumerate(rows, 1):
+        out.print(f"[bold]{number}[/bold]")
+        for column, value in zip(columns, row, strict=True):
+            if value is not None:
+                out.print(f"  {column:<{longest}}  {value}", markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def progress(quiet: bool = False) -> Iterator[Progress]:
     """Progress on stderr; nothing where stderr is not a terminal, so that logs stay readable."""

@@ -7,7 +7,7 @@ import click
 import polars as pl
 
 from assay.cli.exit_codes import EXIT_NO
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import json_option, out, print_json, print_rows, print_table
 from assay.errors import plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
@@ -125,7 +125,7 @@ def show(source: str, partition: str | None, rule: str | None, limit: int, unmas
     columns = [*first, *(name for name in frame.columns if name not in (*first, *READER_COLUMNS, "partition_key"))]
     empty = [name for name in columns if name.startswith("_") and frame[name].null_count() == frame.height]
     columns = [name for name in columns if name not in empty]
-    print_table(columns, frame.select(columns).rows())
+    print_rows(columns, frame.select(columns).rows())
     if fits is not None and fits.any():
         broken = frame.filter(fits).explode("_rules").group_by("_rules", maintain_order=True).len()
         _tell_partners([(source, rule, count) for rule, count in broken.iter_rows()])

@@ -1,11 +1,14 @@
 """`assay tables`: what is in the lake. `assay compare`: two tables of it, or two versions of one, row by row."""
 
+from collections.abc import Sequence
+
 import click
 import polars as pl
 
 from assay.cli.exit_codes import EXIT_NO
-from assay.cli.output import json_option, out, print_json, print_table
-from assay.errors import plural
+from assay.cli.output import json_option, out, print_json, print_rows, print_table
+from assay.errors import AssayError, plural
+from assay.features.tables.kinds import own_name
 from assay.features.tables.lake import TableState
 from assay.features.tables.refusals import refusals
 from assay.store import Store, open_store
@@ -94,7 +97,8 @@ def tables(name: str | None, as_json: bool) -> None:
 def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, examples: int, as_json: bool) -> None:
     """Compare two tables on a key: which rows only one has, and which columns differ. Exit code 3 if anything does.
 
-    Of a table that holds changes or states the rows are compared that are there. Without --key these tables' own key counts.
+    Of a table that holds changes or states the rows are compared that are there. Without --key the key counts that
+    the contract of a table's source declares.
     Cells are masked by the contract of the table's source; of other tables only their length is shown.
 
     \b
@@ -106,7 +110,9 @@ def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, exampl
 
     store = open_store()
     sides = [_opened(store, name) for name in (a, b)]
-    own = next((state.changes.keys for state in sides if state.changes is not None), ())
+    own = next((state.changes.keys for state in sides if state.changes is not None), ()) or _declared_key(sides)
+    if not keys and not own:
+        raise AssayError(f"No contract says which columns identify a row of {a} or {b}: say it with --key COLUMN.")
     ours, theirs = (_rows(state, partition) for state in sides)
     found = differences(ours, theirs, keys or own, examples=examples)
     if as_json:
@@ -117,7 +123,7 @@ def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, exampl
         for side, state, rows in zip("AB", sides, found.rows, strict=True):
             out.print(f"{side}: {state.snapshot}, {plural(rows, 'row')}")
         kinds = [
-            ("equal", found.same),
+            ("equal" if not found.not_compared else "equal in the columns that both have", found.same),
             ("differ", found.differ),
             ("only in A", found.only[0]),
             ("only in B", found.only[1]),
@@ -125,7 +131,9 @@ def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, exampl
         kinds += [
             (f"several times in {side}", count) for side, count in zip("AB", found.repeated, strict=True) if count
         ]
-        print_table(("keys", "count"), [(name, f"{count:,}") for name, count in kinds], right=("count",))
+        print_table(
+            (f"by {', '.join(keys or own)}", "count"), [(name, f"{count:,}") for name, count in kinds], right=("count",)
+        )
         for name, count in found.columns.items():
             out.print(f"{name} differs in {plural(count, 'row')}", highlight=False, markup=False)
         for name, why in found.not_compared.items():
@@ -133,9 +141,22 @@ def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, exampl
         for name, rows in found.examples.items():
             out.print(f"\n{name}, for example:")
             shown = _masked(rows, sides[1 if name == "only in B" else 0].table.name)
-            print_table(shown.columns, shown.rows())
+            print_rows(shown.columns, shown.rows())
     if not found.equal:
         click.get_current_context().exit(EXIT_NO)
+
+
+def _declared_key(sides: Sequence[TableState]) -> tuple[str, ...]:
+    """The key in the contract of the source that a table belongs to, if both tables have its columns."""
+    from assay.assets.declarations import sources
+    from assay.assets.project import find_project
+
+    declared = sources() if find_project() is not None else {}
+    for state in sides:
+        source = declared.get(own_name(state.table.name))
+        if source is not None and source.key and all(set(source.key) <= set(side.schema) for side in sides):
+            return tuple(source.key)
+    return ()
 
 
 def _opened(store: Store, name: str) -> TableState:
@@ -158,7 +179,6 @@ def _masked(rows: pl.DataFrame, table: str) -> pl.DataFrame:
     from assay.assets.declarations import sources
     from assay.assets.project import find_project
     from assay.checks.validation.masking import classes_of, mask_classes
-    from assay.features.tables.kinds import own_name
 
     declared = sources().get(own_name(table)) if find_project() is not None else None
     classes = classes_of(declared.contract if declared is not None else None)

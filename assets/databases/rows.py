@@ -67,6 +67,7 @@ class Rows(SourceReader):
 
     kinds = ("sql",)  # pyright: ignore[reportAssignmentType]
     extracts = True  # pyright: ignore[reportAssignmentType]
+    numbered = True  # pyright: ignore[reportAssignmentType]
 
     def __post_init__(self) -> None:
         where = f"Rows({self.table!r})"

@@ -21,6 +21,7 @@ from assay.assets.databases.sql_values import (
 )
 from assay.assets.lacking import DENIED, FULL, READ_ONLY, SETTING, UNREACHABLE, NotConnected, outage_of
 from assay.errors import AssayError
+from assay.features.storage.column_names import first_unusable
 from assay.optional import require
 from assay.own_columns import delivered_name, delivered_names
 
@@ -209,6 +210,11 @@ def opened_table(url: str | sa.URL, table: str, keys: Sequence[str], setting: st
         reflected = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
         dialect = connection.dialect.name
         columns = {delivered_name(column.name): reads(column.type, dialect) for column in reflected.columns}
+        for position, (column, how) in enumerate(columns.items(), start=1):
+            if (found := first_unusable([(column, how.dtype)])) is not None:
+                raise AssayError(
+                    f"{_place(address, table)}, column {position} {found[1]}; rename it, or read a view that does not have it"
+                )
         opened = OpenedTable(connection, reflected, _place(address, table), columns)
         opened._require(keys)
         if dialect == "postgresql":

@@ -78,6 +78,7 @@ class SourceReader(Protocol):
         compares: whether the deliveries are changes (`_change`, `_seen_at`) against what raw holds of each key, so that later
             rows of a key stand for the earlier ones.
         states: whether each partition has the whole state of something as of its end, not what was added to it.
+        numbered: whether what is new since the last batch is always the next one, so that a source cannot cut it in another way.
     """
 
     kinds: tuple[str, ...] = ()
@@ -85,6 +86,7 @@ class SourceReader(Protocol):
     single_records: bool = False
     compares: bool = False
     states: bool = False
+    numbered: bool = False
 
     def identity(self, partitioning: Partitioning) -> str:
         """What decides how the source is read, as text: another one makes everything stale."""

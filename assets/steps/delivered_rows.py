@@ -20,7 +20,7 @@ from assay.assets.sources.reader import SourceReader
 from assay.assets.sources.source import Source
 from assay.assets.sources.undeclared import Kept, declared_names, kept_of, kept_of_rows
 from assay.checks import compare_columns
-from assay.checks.contract.columns import how_to_rename
+from assay.checks.contract.columns import how_to_do_without, how_to_rename, how_to_retype
 from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
@@ -285,12 +285,17 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame, csv: Csv
     present = {name: column for column, name in called.items()}
     delivered = {present.get(name, name): str(dtype) for name, dtype in frame.schema.items() if not is_link(name)}
     drift = compare_columns(expected, delivered)
-    action = f"{delivery.how_to_correct}, or change the contract"
+    action = f"{delivery.how_to_correct}, or change the contract: "
     if drift.missing:
         partner = {old: new for old, new, _ in drift.renamed}
         column = drift.missing[0]
         likely = f" (there is a new column {partner[column]!r}: renamed?)" if column in partner else ""
-        action += f": {how_to_rename(column, partner[column])}" if column in partner else ""
+        former = next(one.options.was for one in columns if one.name == column)
+        action += (
+            how_to_rename(column, partner[column], former)
+            if column in partner
+            else how_to_do_without(column, expected[column])
+        )
         problem = f"the contract's column {column!r} is missing{likely}"
         if delivered.keys() <= {(header := ",".join(delivered))} and (seen := dialect_seen(header, csv)) is not None:
             problem, action = (
@@ -307,7 +312,7 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame, csv: Csv
                 declared[name].dtype, pl.Datetime
             ):
                 problem += " (if times without a zone mean UTC, the field says so: naive_utc=True)"
-            raise DeliveryError(delivery.path, problem, action, column=name)
+            raise DeliveryError(delivery.path, problem, action + how_to_retype(name, actual), column=name)
         frame = frame.with_columns(converted)
     return frame
 

@@ -3,12 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from types import MappingProxyType
 
 from assay.errors import AssayError
 
 #: Below this similarity two names are two columns.
 RENAME_THRESHOLD = 0.6
 _TEXT = "String"
+_PYTHON = {
+    "String": "str",
+    "Int64": "int",
+    "Float64": "float",
+    "Boolean": "bool",
+    "Date": "date",
+    "Datetime(time_unit='us', time_zone='UTC')": "Timestamp",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,16 @@ def compare_columns(expected: Mapping[str, str], delivered: Mapping[str, str]) -
     return SchemaDiff(missing, unexpected, tuple(renamed), retyped)
 
 
-def require_columns(contract: str, expected: Mapping[str, str], delivered: Mapping[str, str], *, strict: bool) -> None:
-    """Raise ColumnsError when an expected column is missing, or with `strict` when there is another one."""
+def require_columns(
+    contract: str,
+    expected: Mapping[str, str],
+    delivered: Mapping[str, str],
+    *,
+    strict: bool,
+    former: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> None:
+    """Raise ColumnsError when an expected column is missing, or with `strict` when there is another one. `former`: the names that
+    columns had before."""
     drift = compare_columns(expected, delivered)
     if drift.missing:
         partners = {old: new for old, new, _ in drift.renamed}
@@ -77,10 +94,12 @@ def require_columns(contract: str, expected: Mapping[str, str], delivered: Mappi
             f"{name!r}" + (f" (likely renamed to {partners[name]!r})" if name in partners else "")
             for name in drift.missing
         ]
-        how = next((f": {how_to_rename(old, new)}" for old, new in partners.items()), "")
+        renamed = (how_to_rename(old, new, former.get(old, ())) for old, new in partners.items())
+        first = drift.missing[0]
+        how = next(renamed, None) or how_to_do_without(first, expected[first])
         raise ColumnsError(
             f"{contract}: missing column {', '.join(missing)}. Delivered: {', '.join(delivered) or 'no columns'}. "
-            f"Ask the upstream to deliver the agreed columns again, or change the contract{how}.",
+            f"Ask the upstream to deliver the agreed columns again, or change the contract: {how}.",
             drift,
         )
     if strict and drift.unexpected:
@@ -92,9 +111,29 @@ def require_columns(contract: str, expected: Mapping[str, str], delivered: Mappi
         )
 
 
-def how_to_rename(old: str, new: str) -> str:
-    """What to declare where an upstream has renamed a column for good."""
-    return f"if the new name is to stay, declare {new!r} with Field(was={old!r})"
+def how_to_rename(old: str, new: str, former: Sequence[str] = ()) -> str:
+    """What to declare where an upstream has renamed a column for good. `former`: the names that it had before that."""
+    was = repr([old, *former]) if former else repr(old)
+    return f"if the new name is to stay, declare {new!r} with Field(was={was})"
+
+
+def how_to_do_without(name: str, dtype: str) -> str:
+    """What to declare where an upstream no longer delivers a column, or not always."""
+    return f"if it may lack, declare {_attribute(name)}: Optional[{_python(dtype)}] = Field(…, nullable=True)"
+
+
+def how_to_retype(name: str, dtype: str) -> str:
+    """What to declare where an upstream has changed a column's type for good."""
+    return f"if the new type is to stay, declare {_attribute(name)}: {_python(dtype)}"
+
+
+def _attribute(name: str) -> str:
+    return name if name.isidentifier() else repr(name)
+
+
+def _python(dtype: str) -> str:
+    """A type as a contract's annotation."""
+    return _PYTHON.get(dtype, f"pl.{dtype}")
 
 
 def require_order(contract: str, expected: Sequence[str], delivered: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ A combination is no key because its values happen not to meet: so many repeats a
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import prod
@@ -31,13 +31,15 @@ _ID = re.compile(r"(?i)(^|_|[a-z])(id|key|uuid|guid|code|number|no|nr)$")
 Key = tuple[str, ...]
 
 
-def keys(rows: pl.DataFrame, columns: Sequence[ColumnStats]) -> list[Key]:
+def keys(rows: pl.DataFrame, columns: Sequence[ColumnStats], labels: Collection[str] = ()) -> list[Key]:
     """The combinations of columns that (nearly) tell these rows apart, the likeliest first. Of few rows only a column that tells
     all of them apart.
 
     Args:
         rows: Of one batch.
         columns: What all batches show of their columns.
+        labels: Columns that have one value in each batch, such as the day of the month: with one of them in it a key would
+            differ between these batches whatever the rest is, and no longer when the value comes again.
     """
     rows = rows.head(MOST_ROWS)
     full = [
@@ -63,7 +65,7 @@ def keys(rows: pl.DataFrame, columns: Sequence[ColumnStats]) -> list[Key]:
     single.sort(key=lambda c: (_named_like_id(c), _is_code(c), distinct[c.name]), reverse=True)
     found: list[Key] = [(c.name,) for c in single]
     # What tells the rows apart by itself proves nothing of a column beside it.
-    parts = [c for c in full if c not in apart and distinct[c.name] > 1]
+    parts = [c for c in full if c not in apart and distinct[c.name] > 1 and c.name not in labels]
     return [*found, *_together(rows, sorted(parts, key=_named_like_id, reverse=True)[:MOST_COLUMNS])][:MOST_TRIED]
 
 

@@ -88,7 +88,8 @@ def table_stats(batches: Sequence[Batch], kind: str = "file") -> TableStats:
         others.update(_other_kinds(whole))
         if not tallies:
             # The key is searched in whole batches, since of a sample of rows few share anything.
-            together = keys(sample.rows, columns) if sample.whole else []
+            labels = [one.name for one in sample.largest if one.n_unique() == 1 and not one.dtype.is_temporal()]
+            together = keys(sample.rows, columns, labels) if sample.whole else []
             trials = [KeyTrial(key) for key in dict.fromkeys([*together, *keys(sample.largest, columns)])]
         sizes.append(rows.height)
         for column in columns:

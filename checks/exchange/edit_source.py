@@ -1,7 +1,8 @@
 """A rule added to the Python source of a contract, with all else left as people wrote it.
 
 Places are bytes, as the syntax tree counts them. Whatever was edited is parsed again: its tree must be the old one with the
-addition and nothing else. Where that is not so, the source is not changed, and the error says what to add by hand.
+addition and nothing else. Where that is not so, the source is not changed, and the error says where to add it by hand. It does
+not say what, since a rule may quote values.
 """
 
 import ast
@@ -37,7 +38,7 @@ def with_argument(source: str, contract: str, column: str, argument: str, commen
         AssayError: The class or column is not declared there, the Field says something of this kind already, or the source
             cannot be edited surely.
     """
-    by_hand = f"add {argument} to the Field of {contract}.{one_line(column)} by hand"
+    by_hand = f"add the rule to the Field of {contract}.{one_line(column)} by hand"
     added = _keyword(argument, by_hand)
     tree = _parsed(source, by_hand)
     declared = _column(_class(tree, contract, by_hand), contract, column, by_hand)
@@ -50,7 +51,7 @@ def with_argument(source: str, contract: str, column: str, argument: str, commen
     elif not isinstance(field, ast.Call):
         raise AssayError(f"{contract}.{one_line(column)} is not declared by Field(…): {by_hand}.")
     elif any(keyword.arg in (added.arg, None) for keyword in field.keywords):
-        raise AssayError(f"{contract}.{one_line(column)} has {added.arg} already: merge {argument} by hand.")
+        raise AssayError(f"{contract}.{one_line(column)} has {added.arg} already: merge the two by hand.")
     else:
         at, text = _argument_place(data, field, argument)
         field.keywords.append(added)
@@ -66,7 +67,7 @@ def with_method(source: str, contract: str, method: Sequence[str], comment: str)
     Raises:
         AssayError: The class is not declared there, has a method of this name, or the source cannot be edited surely.
     """
-    by_hand = "\n".join([f"add these lines to {contract} by hand:", f"    # {one_line(comment)}", *method])
+    by_hand = f"add the rule to {contract} by hand"
     added = _function(method, by_hand)
     tree = _parsed(source, by_hand)
     node = _class(tree, contract, by_hand)
@@ -76,15 +77,29 @@ def with_method(source: str, contract: str, method: Sequence[str], comment: str)
     first = _line_start(data, node.body[0].lineno)
     indent = _indentation(data, first)
     if first + len(_BLANK.match(data, first)[0]) != first + node.body[0].col_offset:  # pyright: ignore[reportOptionalSubscript]
-        raise AssayError(f"{contract} is written in one line: {by_hand}")
+        raise AssayError(f"{contract} is written in one line: {by_hand}.")
     lines = [f"# {one_line(comment)}", *textwrap.dedent("\n".join(method)).split("\n")]
     text = b"".join(newline.encode() + indent + line.encode() for line in lines)
-    end = _LINE_END.search(data, _offset(data, node.end_lineno, node.end_col_offset))
-    at = len(data) if end is None else end.start()
+    at = _end_of(data, _offset(data, node.end_lineno, node.end_col_offset), indent)
     node.body.append(added)
     imports = _missing_imports(tree, ("pl", "rule"))
     insertions = [(at, newline.encode() + text), *_import_insertions(source, tree, imports)]
     return _checked(_inserted(data, insertions), _with_imports(tree, imports), by_hand)
+
+
+def _end_of(data: bytes, at: int, indent: bytes) -> int:
+    """Where a class ends: behind its last statement, and behind comments in it, which the syntax tree does not know."""
+    end = _LINE_END.search(data, at)
+    last = len(data) if end is None else end.start()
+    while end is not None:
+        start = end.end()
+        end = _LINE_END.search(data, start)
+        line = data[start : len(data) if end is None else end.start()]
+        if line.strip() and not (line.startswith(indent) and line.lstrip().startswith(b"#")):
+            break
+        if line.strip():
+            last = start + len(line)
+    return last
 
 
 def one_line(text: str) -> str:
@@ -96,7 +111,7 @@ def _parsed(source: str, by_hand: str) -> ast.Module:
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise AssayError(f"The file of the contract is not Python that can be edited: {by_hand}") from None
+        raise AssayError(f"The file of the contract is not Python that can be edited: {by_hand}.") from None
 
 
 def _keyword(argument: str, by_hand: str) -> ast.keyword:
@@ -119,15 +134,15 @@ def _function(method: Sequence[str], by_hand: str) -> ast.FunctionDef:
     match _parsed(textwrap.dedent("\n".join(method)), by_hand).body:
         case [ast.FunctionDef() as function]:
             return function
-    raise AssayError(f"A rule is one method: {by_hand}")
+    raise AssayError(f"A rule is one method: {by_hand}.")
 
 
 def _class(tree: ast.Module, contract: str, by_hand: str) -> ast.ClassDef:
     classes = [node for node in _statements(tree.body) if isinstance(node, ast.ClassDef) and node.name == contract]
     if not classes:
-        raise AssayError(f"There is no class {contract} in this file: {by_hand}")
+        raise AssayError(f"There is no class {contract} in this file: {by_hand}.")
     if len(classes) > 1:
-        raise AssayError(f"There are {len(classes)} classes {contract} in this file: {by_hand}")
+        raise AssayError(f"There are {len(classes)} classes {contract} in this file: {by_hand}.")
     return classes[0]
 
 
@@ -242,5 +257,5 @@ def _checked(edited: str, wanted: ast.Module, by_hand: str) -> str:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         same = False
     if not same:
-        raise AssayError(f"The file is written in a way that cannot be edited surely: {by_hand}")
+        raise AssayError(f"The file is written in a way that cannot be edited surely: {by_hand}.")
     return edited

@@ -18,6 +18,7 @@ from assay.checks.contract.written_form import FOR_ALL
 from assay.checks.exchange.odcs_prose import DOCUMENT, FUNDAMENTALS, OURS, PROPERTY, TABLE, metadata_of
 from assay.checks.exchange.odcs_types import CATEGORIES, node_type, type_node
 from assay.checks.exchange.odcs_write import BOUNDS, ENGINE, WHOLE, holds_python, own_id
+from assay.checks.exchange.yaml_text import load_yaml
 from assay.errors import AssayError
 
 Node = Mapping[str, Any]
@@ -70,7 +71,7 @@ def from_odcs(text: str, table: str | None = None) -> type[Contract]:
         AssayError: This is not such a document, or a constraint in it cannot be evaluated.
     """
     try:
-        document = yaml.safe_load(text)
+        document = load_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""

@@ -1,13 +1,14 @@
 """A delivery against its contract and against the batch before it: what happened to the columns, by name."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import polars as pl
 
-from assay.checks.contract.columns import compare_columns, how_to_rename
+from assay.checks.contract.columns import compare_columns, how_to_do_without, how_to_rename
 from assay.checks.contract.contract import Contract, compiled
 from assay.checks.contract.written_form import WrittenForm
 from assay.checks.drafting.column_stats import FEW_ROWS, stats_of
@@ -63,7 +64,7 @@ def delivery_drift(
     agreed = {name for name in now if any(re.fullmatch(pattern, name) for pattern in patterns)}
     findings = [
         finding
-        for finding in _columns(named, now, before, "contract")
+        for finding in _columns(named, now, before, "contract", {column.name: column.options.was for column in columns})
         if (finding.kind != "dropped" or finding.column not in optional)
         and (finding.kind != "added" or finding.column not in agreed)
     ]
@@ -82,7 +83,11 @@ def _data(frame: pl.DataFrame, present: Mapping[str, str]) -> dict[str, pl.Serie
 
 
 def _columns(
-    expected: Mapping[str, str], now: Mapping[str, pl.Series], before: Mapping[str, pl.Series], against: Against
+    expected: Mapping[str, str],
+    now: Mapping[str, pl.Series],
+    before: Mapping[str, pl.Series],
+    against: Against,
+    former: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[SchemaFinding]:
     delivered = {name: str(values.dtype) for name, values in now.items()}
     drift = compare_columns(expected, delivered)
@@ -94,10 +99,11 @@ def _columns(
         if name in renamed:
             partner, score = renamed[name]
             by = "name and values" if name in before else "name"
-            detail = f"probably {partner!r} now, by its {by}; {how_to_rename(name, partner)}"
+            detail = f"probably {partner!r} now, by its {by}; {how_to_rename(name, partner, former.get(name, ()))}"
             yield SchemaFinding("renamed", name, against, detail, partner, score)
         else:
-            yield SchemaFinding("dropped", name, against, "is not delivered, and no new column is like it")
+            how = f"; {how_to_do_without(name, expected[name])}" if against == "contract" else ""
+            yield SchemaFinding("dropped", name, against, f"is not delivered, and no new column is like it{how}")
     taken = {partner for partner, _ in renamed.values()}
     for name in drift.unexpected:
         if name not in taken:

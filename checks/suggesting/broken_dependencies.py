@@ -24,6 +24,8 @@ MOST_CELLS = 4
 PRIOR = 0.8
 #: How much less counts against a value for each e-fold of the rows in the group that have it.
 REPEATED = 0.7
+#: A dependency that says so much of what the strongest one says is named, if it has fewer determinants.
+NEARLY = 0.9
 #: A cell without a value says less: it may be optional.
 NULLS = 0.6
 
@@ -103,8 +105,12 @@ def _findings(
     odds: np.ndarray,
 ) -> Findings:
     """One finding a cell: by the dependency that says most against it."""
-    against = [i for i, dep in enumerate(found) if dep.dependent == column]
-    strongest = np.argmax(np.stack([evidence[i][rows] for i in against]), axis=0)
+    # Where one column says as much as two, the second is not needed.
+    against = sorted(
+        (i for i, dep in enumerate(found) if dep.dependent == column), key=lambda i: len(found[i].determinants)
+    )
+    said = np.stack([evidence[i][rows] for i in against])
+    strongest = np.argmax(said >= NEARLY * said.max(axis=0), axis=0)
     for row, which, log_odds in zip(rows.tolist(), strongest.tolist(), odds.tolist(), strict=True):
         dep, counts = found[against[which]], votes[against[which]]
         given = tuple(columns[i].name for i in dep.determinants)

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from assay.checks.contract.contract import Contract, contract_info
+from assay.checks.contract.contract import Contract, compiled, contract_info
 from assay.checks.suggesting.broken_dependencies import broken_dependencies
 from assay.checks.suggesting.conflicting_sources import conflicting_sources
 from assay.checks.suggesting.finding import Finding, Findings
@@ -109,7 +109,8 @@ def suggest(
     Args:
         frame: Rows as delivered, or of a table. Links to the source are left out, and so are records that could not be read.
             Of more than 200,000 rows about so many are looked at, spread evenly, so that time and memory have a bound.
-        contract: Names the key, and which columns hold personal data. Without one, personal data is known by its form.
+        contract: Names the key, which columns hold personal data, which texts mean that there is no value, and where one may
+            lack: those cells are not doubted. Without one, personal data is known by its form.
         columns: Only cells of these columns are shown; all of them are looked at. Empty: all.
         limit: So many cells at most; None: all.
         unmask: Show personal values.
@@ -126,9 +127,28 @@ def suggest(
         if name not in known:
             raise AssayError(f"There is no column {name}; choose one of the table's.{nearest(name, known)}")
     rows, looked_at = _looked_at(scan)
-    doubts = [doubt for doubt in _doubts(looked_at) if not columns or doubt[1] in columns]
+    read, optional = _as_declared(looked_at, contract)
+    doubts = [
+        doubt
+        for doubt in _doubts(read)
+        if (not columns or doubt[1] in columns) and not (doubt[1] in optional and read[doubt[1]][doubt[0]] is None)
+    ]
     shown = doubts if limit is None else doubts[:limit]
     return Suggestions(rows, looked_at.height, len(doubts), tuple(_shown(looked_at, shown, contract, unmask)))
+
+
+def _as_declared(rows: pl.DataFrame, contract: type[Contract] | None) -> tuple[pl.DataFrame, frozenset[str]]:
+    """The rows without the texts that the contract declares as missing, and the columns in which a value may lack."""
+    if contract is None:
+        return rows, frozenset()
+    declared = [column for column in compiled(contract).columns if column.name in rows.columns]
+    missing = {column.name: list(column.options.written.missing or ()) for column in declared}
+    read = rows.with_columns(
+        pl.when(~pl.col(name).is_in(texts)).then(pl.col(name))
+        for name, texts in missing.items()
+        if texts and rows.schema[name] == pl.String
+    )
+    return read, frozenset(column.name for column in declared if column.nullable)
 
 
 def findings(frame: pl.DataFrame) -> Iterator[tuple[str, Finding]]:

@@ -33,6 +33,7 @@ MISSING_TOKENS = frozenset(
         *("-", "--", "---", "–", "—", "?", "??", "???", ".", "..", "...", "*", "_", "#", "/"),
         *("empty", "(empty)", "blank", "(blank)", "missing", "unknown", "undefined", "unspecified", "not available"),
         *("not applicable", "not known", "not provided", "no data", "tbd", "tba", "tbc", "#ref!", "#value!", "#div/0!"),
+        *("#name?", "#num!", "#nv", "#bezug!", "#wert!", "#zahl!"),
     }
 )
 

@@ -11,6 +11,7 @@ from assay.errors import AssayError
 from assay.row_source import RowSource
 
 ROWS = 245_760  # of a block: two row groups of a data file
+CACHED = 2 << 30  # bytes of a batch
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Blocks:
     schema: pl.Schema = field(default_factory=pl.Schema)
     heights: list[int] = field(default_factory=list)
     _columns: list[Collection[str]] = field(default_factory=list)
+    _size: int = 0  # bytes in memory of all blocks
 
     @property
     def height(self) -> int:
@@ -33,8 +35,10 @@ class Blocks:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Write the next block. Raises AssayError if the folder holds one of another batch."""
-        # Compressing costs less than writing five times as much.
-        frame.write_ipc(self.reserve(), compression="lz4")
+        self._size += frame.estimated_size()
+        # It is read a moment later. Compressing costs more than writing what the system's cache of files holds, and less than
+        # writing five times as much to the disk.
+        frame.write_ipc(self.reserve(), compression="uncompressed" if self._size <= CACHED else "lz4")
         self.schema = pl.Schema(self.schema | frame.schema)
         self.heights.append(frame.height)
         self._columns.append(frozenset(frame.columns))

@@ -305,7 +305,8 @@ def _not_delivered(plan: Compiled, types: tuple[tuple[str, pl.DataType], ...]) -
     optional = {column.name for column in plan.columns if not column.required}
     expected = {column.name: str(column.dtype) for column in plan.columns if column.required}
     present = {name: str(dtype) for name, dtype in delivered.items() if not is_link(name) and name not in optional}
-    require_columns(plan.info.name, expected, present, strict=plan.strict)
+    former = {column.name: column.options.was for column in plan.columns}
+    require_columns(plan.info.name, expected, present, strict=plan.strict, former=former)
     notes: dict[str, str] = {}
     for rule in plan.rules:
         absent = [name for name in rule.inputs if name not in delivered]

@@ -125,7 +125,7 @@ def _differing(both: pl.LazyFrame, keys: Sequence[str], columns: Sequence[str], 
 
 def _require_keys(keys: Sequence[str], ours: pl.Schema, theirs: pl.Schema) -> None:
     if not keys:
-        raise AssayError("Say which columns identify a row.")
+        raise AssayError("Say which columns identify a row: the tables declare no key.")
     for name in keys:
         for side, schema in (("A", ours), ("B", theirs)):
             if name not in schema:

@@ -73,7 +73,13 @@ def add_rule(
     before, after = "", ""
     if contract is not None and file is not None:
         before, encoding = _read(file)
-        after = _edited(before, contract, proposal, comment)
+        try:
+            after = _edited(before, contract, proposal, comment)
+        except AssayError:
+            # The rule is part of the answer. It may quote values, so it is never part of the error.
+            if not as_json:
+                click.echo("\n".join([f"    # {comment}", *_line(proposal)]))
+            raise
         if yes:
             _write(file, after, encoding, contract)
     old, new = (list(io.StringIO(source, newline="")) for source in (before, after))
@@ -100,6 +106,12 @@ def add_rule(
         out.print("Add it to the contract; with --contract FILE.py:CLASS it is put there.")
     else:
         out.print(f"Written: {file}" if yes else "Nothing was changed: add --yes to write it.", soft_wrap=True)
+        if yes:
+            out.print(
+                "Next: raise the contract's version; `assay materialize` then judges the batches by it, old ones too.",
+                soft_wrap=True,
+                highlight=False,
+            )
     return 0
 
 

@@ -1,7 +1,9 @@
 """`assay compare`: counts first, examples masked, versions named, exit code 3 for a difference."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -9,6 +11,7 @@ from click.testing import CliRunner
 
 import assay
 from assay.cli.tables import compare
+from assay.errors import AssayError
 
 
 @pytest.fixture
@@ -51,3 +54,24 @@ def test_of_a_table_that_holds_changes_the_rows_are_compared_that_are_there(stor
     told = CliRunner().invoke(compare, ["reference/c", "reference/a", "--json"])
     answer = json.loads(told.output)
     assert (answer["key"], answer["rows"], answer["only"]) == (["person"], [0, 2], [0, 2])
+
+
+def test_without_a_key_it_says_how_to_give_one(store: assay.Store) -> None:
+    done = CliRunner().invoke(compare, ["reference/a", "reference/b"])
+    assert isinstance(done.exception, AssayError)
+    assert "say it with --key COLUMN" in str(done.exception)
+
+
+def test_the_declared_key_counts(two_days: Any, cli: Callable[..., Any]) -> None:
+    answer = cli("compare", "clean/tickets", "clean/tickets", "--json", place=two_days)
+    assert (answer.code, answer.data["key"]) == (0, ["ticket_id"])
+    assert answer.data["same"] == answer.data["rows"][0]
+
+
+def test_what_was_not_compared_is_not_called_equal(store: assay.Store) -> None:
+    with store.transaction("reference/c") as tx:
+        tx.write("reference/c", pl.DataFrame({"person": ["Ada", "Bob"], "city": ["London", "Oslo"], "age": [1, 2]}))
+    done = CliRunner().invoke(compare, ["reference/a", "reference/c", "--key", "person"])
+    assert done.exit_code == 3
+    assert "equal in the columns that both have" in done.output
+    assert "age is not compared: only in B" in done.output

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 
-from assay.assets.databases.sql import _place, read_changes
+from assay.assets.databases.sql import _place, opened_table, read_changes
 from assay.assets.lacking import DENIED, UNREACHABLE, NotConnected, outage_of
 from assay.errors import AssayError
 
@@ -144,6 +144,15 @@ def test_what_is_not_there_is_named(database: Database) -> None:
         read_changes(database.url, TABLE, "updated_at", ["id", "key"])
     with pytest.raises(AssayError, match="column name is not a timestamp"):
         read_changes(database.url, TABLE, "name", "id")
+
+
+@pytest.mark.parametrize("name", ["*", "^n.*$"])
+def test_a_name_that_means_several_columns_is_refused(tmp_path: Path, name: str) -> None:
+    with sqlite3.connect(tmp_path / "a.db") as made:
+        made.execute(f'CREATE TABLE things (id TEXT, "{name}" TEXT)')
+    refusal = r"column 2 has a name that means several columns .*; rename it, or read a view that does not have it"
+    with pytest.raises(AssayError, match=refusal), opened_table(f"sqlite:///{tmp_path / 'a.db'}", "things", ["id"]):
+        pass
 
 
 def test_a_naive_start_is_refused(database: Database) -> None:

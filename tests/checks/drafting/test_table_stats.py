@@ -97,6 +97,23 @@ def test_a_key_of_each_batch_that_comes_again_is_none() -> None:
     assert 'is each day the whole state (mode="snapshot"), or does a later row replace an earlier one?' in source(stats)
 
 
+def test_what_labels_a_batch_makes_no_key_since_it_comes_again() -> None:
+    days = [
+        pl.DataFrame(
+            {
+                "day": [number] * 60,
+                "line": list(range(60)),
+                "at": [f"2026-09-0{number}T10:{row:02d}:00Z" for row in range(60)],
+            }
+        )
+        for number in range(1, 4)
+    ]
+    stats = stats_of_days([one.drop("at") for one in days])
+    assert (stats.key, stats.within) == ((), ("line",))
+    shops = [pl.concat([one, one]).with_columns(shop=pl.Series(["a", "b"] * 60).sort()) for one in days]
+    assert stats_of_days([one.drop("line") for one in shops]).key == ("at", "shop")
+
+
 def test_a_column_that_some_batches_lack_is_optional() -> None:
     stats = stats_of_days([day(0, v=["x"] * 100), day(1), day(2, v=["x"] * 100)])
     said = source(stats)

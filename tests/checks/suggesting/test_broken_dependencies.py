@@ -66,3 +66,10 @@ def test_two_determinants_together() -> None:
     found = doubted_cells(broken_dependencies, table)
     assert list(found) == [(100, "item")]
     assert "the same shelf and slot" in found[100, "item"].reason
+
+
+def test_where_one_column_says_as_much_as_two_the_second_is_not_named() -> None:
+    table = places()
+    table["town"][5] = table["town"][6]
+    (finding,) = doubted_cells(broken_dependencies, table).values()
+    assert len(finding.given) == 1

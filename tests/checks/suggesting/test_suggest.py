@@ -63,6 +63,22 @@ def test_personal_values_are_masked_with_and_without_a_contract() -> None:
     assert "Mob" not in "".join(cell.reason for cell in by_contract.values())
 
 
+def test_what_the_contract_declares_is_not_doubted() -> None:
+    class Declared(Contract):
+        id: str = Field(key=True)
+        town: str = Field()
+        mail: str = Field(nullable=True, missing=("n/a",))
+
+    class Required(Contract):
+        id: str = Field(key=True)
+        town: str = Field()
+        mail: str = Field(missing=("n/a",))
+
+    assert {cell.column for cell in suggest(table()).cells} == {"town", "mail"}
+    assert [cell.column for cell in suggest(table(), Declared).cells] == ["town"]
+    assert {cell.column for cell in suggest(table(), Required).cells} == {"town", "mail"}, "it must not lack there"
+
+
 def test_ids_are_those_of_the_cells_whatever_is_shown() -> None:
     ids = {(cell.row, cell.column): cell.id for cell in suggest(table()).cells}
     again = suggest(table(), columns=["town"], limit=1, unmask=True).cells

@@ -91,6 +91,17 @@ def test_what_stands_beside_the_blocks_is_cut_as_they_are(tmp_path: Path) -> Non
     )
 
 
+def test_blocks_beyond_the_cache_of_files_are_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = readings(1000)
+    monkeypatch.setattr(blocks, "CACHED", 2 * part.estimated_size())
+    made = Blocks(tmp_path)
+    for _ in range(4):
+        made.add(part)
+    first, second, third, fourth = (file.stat().st_size for file in sorted(tmp_path.iterdir()))
+    assert first == second > 2 * third and third == fourth
+    assert made.rows().lazy().collect().equals(pl.concat([part] * 4))
+
+
 def test_a_query_comes_in_blocks_and_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "ROWS", 40)
     assert [part.height for part in in_blocks(readings(100).lazy())] == [40, 40, 20]

@@ -171,11 +171,21 @@ def test_a_declared_rename_breaks_no_supplier() -> None:
     assert lost["former_name_removed"] == ("suppliers",)
 
 
+def test_a_column_that_lacks_says_how_to_declare_it_as_optional() -> None:
+    how = r"or change the contract: if it may lack, declare amount_eur: Optional\[float\] = Field\(…, nullable=True\)\."
+    with pytest.raises(ColumnsError, match=how):
+        validate(NEW.drop("amount_eur"), Payments)
+    (finding,) = delivery_drift(NEW.drop("amount_eur"), Payments)
+    assert "Optional[float]" in finding.detail
+
+
 def test_drift_knows_the_former_name_and_says_how_to_declare_one() -> None:
     assert delivery_drift(NEW.rename({"amount_eur": "amount"}), Payments) == []
     finding = next(
         f for f in delivery_drift(NEW.rename({"amount_eur": "amount_euro"}), Payments) if f.kind == "renamed"
     )
-    assert finding.detail.endswith("declare 'amount_euro' with Field(was='amount_eur')")
-    with pytest.raises(ColumnsError, match=r"declare 'amount_euro' with Field\(was='amount_eur'\)"):
+    assert finding.detail.endswith("declare 'amount_euro' with Field(was=['amount_eur', 'amount', 'sum'])")
+    with pytest.raises(
+        ColumnsError, match=r"declare 'amount_euro' with Field\(was=\['amount_eur', 'amount', 'sum'\]\)"
+    ):
         validate(NEW.rename({"amount_eur": "amount_euro"}), Payments)
