@@ -119,7 +119,7 @@ def look_at(
 
     Raises:
         AssayError: Rows lack a key, or share one, or a declared column has another type than in raw.
-        FarTimes: As `OpenedTable.frames`.
+        AskAgain: As `OpenedTable.frames`.
     """
     empty = frame_of_rows([], opened.columns).drop(_READERS)
     there_already = {} if state is None else state.schema

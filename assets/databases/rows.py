@@ -140,7 +140,7 @@ class Rows(SourceReader):
         """The rows of which raw holds something else."""
         from assay.assets.databases.compared import look_at
         from assay.assets.databases.known_rows import known_rows
-        from assay.assets.databases.sql import FarTimes, opened_table
+        from assay.assets.databases.sql import AskAgain, opened_table
 
         state, key = reading.table(), delivered_names(reading.key)
         before = None if state is None else state.changes
@@ -180,7 +180,7 @@ class Rows(SourceReader):
 
             try:
                 found = look()
-            except FarTimes:
+            except AskAgain:
                 found = look()
         changes = found.changes
         if not changes.total:

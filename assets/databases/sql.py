@@ -8,13 +8,21 @@ from pathlib import Path
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    NoSuchModuleError,
+    NoSuchTableError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from assay.assets.databases.sql_values import (
     INSTANT,
     Reads,
     UnfitColumn,
     frame_of_rows,
+    read_bytes_as_text,
     read_far_times_as_text,
     reads,
     selected,
@@ -70,6 +78,10 @@ def connected(url: sa.URL, table: str, setting: str = "") -> Iterator[sa.Connect
         cause = type(getattr(error, "orig", None) or error).__name__
         if (lack := outage_of(error)) is not None:
             raise NotConnected(f"{_place(url, table)} {_ADVICE[lack].format(cause, _named(setting))}", lack) from None
+        if isinstance(error, DataError):
+            raise AssayError(
+                f"{_place(url, table)} holds a value that the database cannot give ({cause}); correct it there and read again"
+            ) from None
         advice = "check that the database is up, reachable, and lets this user at the table"
         raise AssayError(f"{_place(url, table)} cannot be used ({cause}); {advice}") from None
     finally:
@@ -126,7 +138,7 @@ def read_changes(
         query = _query(opened.table, cursor_column, since, opened.dialect)
         try:
             chunks = list(opened.frames(query, [cursor]))
-        except FarTimes:
+        except AskAgain:
             chunks = list(opened.frames(query, [cursor]))
     keys = delivered_names(keys)
     frame = pl.concat([frame_of_rows([], columns), *chunks])
@@ -140,8 +152,8 @@ def read_changes(
     return frame.sort(cursor, *keys).with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_row_number"))
 
 
-class FarTimes(Exception):
-    """The table has a time that Python does not have. Asked once more, it is read as text."""
+class AskAgain(Exception):
+    """The table has a time that Python does not have, or text that is not UTF-8. Asked once more, it is read as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +190,7 @@ class OpenedTable:
 
     def frames(self, query: sa.Select, strict: Sequence[str]) -> Iterator[pl.DataFrame]:
         """The rows of a query, some thousands at a time, as `frame_of_rows` makes them; `strict` are the columns that must hold
-        values of their type. Raises AssayError where they do not, and FarTimes."""
+        values of their type. Raises AssayError where they do not, and AskAgain."""
         try:
             with self.connection.execution_options(yield_per=_CHUNK).execute(query) as rows:
                 for chunk in rows.partitions(_CHUNK):
@@ -191,7 +203,12 @@ class OpenedTable:
             if self.dialect != "postgresql" or getattr(error.orig, "sqlstate", None) is not None:
                 raise
             read_far_times_as_text(self.connection)
-            raise FarTimes from None
+            raise AskAgain from None
+        except OperationalError as error:
+            if self.dialect != "sqlite" or not str(error.orig).startswith("Could not decode to UTF-8"):
+                raise
+            read_bytes_as_text(self.connection)
+            raise AskAgain from None
 
     def _require(self, names: Sequence[str]) -> None:
         for name in names:

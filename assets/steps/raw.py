@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -204,6 +205,9 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
     state = _at(env.lake, source.raw)
     end = source.partitioning.end_of(tx.work.partition or "") if source.reader.states else None
     known = {} if state is None else state.schema
+    storage = env.lake.storage
+    if storage.is_local:
+        deliveries = [replace(item, kept=Path(storage.root, kept_at(item.sha256))) for item in deliveries]
     delivered = DeliveredRows(source, deliveries, env.hashes, env.progress, known, end)
     resume = next((item.resume for item in reversed(deliveries) if item.resume), "")
     tx.write(source.raw, delivered.linked(batch, arrived), extra={"resume": resume} if resume else None)
