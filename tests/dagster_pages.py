@@ -69,13 +69,14 @@ def see(page: Page, *texts: str) -> None:
 def draws_in(page: Page, hue: str, wanted: Collection[str], seconds: float = 60) -> bool:
     """Whether things that begin with these lines, and no others, come to be drawn in a colour: a page goes on loading after its
     first words."""
+
+    def is_so() -> bool:
+        return {text.partition("\n")[0] for text in drawn_in(page, hue)} == {*wanted}
+
     ends = time.monotonic() + seconds
-    while (
-        not (drawn := {text.partition("\n")[0] for text in drawn_in(page, hue)} == {*wanted})
-        and time.monotonic() < ends
-    ):
+    while not is_so() and time.monotonic() < ends:
         page.wait_for_timeout(200)
-    return drawn
+    return is_so()
 
 
 def open_history(page: Page, text: str) -> None:
