@@ -83,7 +83,7 @@ def test_codes_have_neighbours() -> None:
     carriers = ["UA", "AA", "FL", "B6"] * 60
     assert doubted(near_values, [*carriers, "F9"]) == {}
     planes = [f"N{number}AKAA" for number in range(1, 9)] * 12
-    found = doubted(near_values, [*planes, "N3AZAA"])
+    found = doubted(near_values, [*planes, "N3AAAA"])
     assert all(finding.confidence < 0.6 for finding in found.values())
 
 
