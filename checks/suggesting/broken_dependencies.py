@@ -26,6 +26,9 @@ PRIOR = 0.8
 REPEATED = 0.7
 #: A dependency that says so much of what the strongest one says is named, if it has fewer determinants.
 NEARLY = 0.9
+#: Where in large groups at least so many cells are apart, and this share of them not alone with its value, a group may have two
+#: right values, and evidence is worth so much less.
+LARGE, FEW_APART, AGAIN, TWO_RIGHT = 8, 10, 0.5, 0.35
 #: A cell without a value says less: it may be optional.
 NULLS = 0.6
 
@@ -58,11 +61,21 @@ def _log_odds(votes: Votes, value: np.ndarray, dep: Dependency, columns: Sequenc
     evidence[(evidence < 0) & (own < other)] = 0.0
     evidence[(own > other) & (own + other < 3)] *= 0.5
     evidence[(other > own) & (other < 2)] = 0.0
+    if _has_second_values(votes, present):
+        evidence[evidence > 0] *= TWO_RIGHT
     column = columns[dep.dependent]
     optional = 1 - column.present / column.rows
     evidence[~present] = np.where(evidence[~present] > 0, evidence[~present] * NULLS * (1 - optional), 0.0)
     scale = min(1.0, max(0.0, dep.kappa))
     return np.clip(evidence, -MOST_EVIDENCE, MOST_EVIDENCE * scale).astype(np.float32)
+
+
+def _has_second_values(votes: Votes, present: np.ndarray) -> bool:
+    """Whether the other values of large groups come several times there: then a group may have two right ones, and what is alone
+    in a small group may be the second."""
+    apart = present & (votes.other > votes.own) & (votes.size >= LARGE)
+    cells = int(apart.sum())
+    return cells >= FEW_APART and float((votes.own[apart] >= 2).mean()) >= AGAIN
 
 
 def _blamed(

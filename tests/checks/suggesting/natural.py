@@ -33,7 +33,10 @@ def references(seed: int, rows: int = 1000) -> pl.DataFrame:
     for _ in range(240):
         words = [word.title() for word in dice.sample(_WORDS, dice.randrange(1, 5))]
         short = " ".join(word[:4] for word in words)
-        journals.append((" ".join(words), (short, f"{short}."), (issn(), issn())))
+        # A third of the journals have a second number or abbreviation, such as that of the online edition.
+        numbers, others = [issn(), issn()], [short, f"{short} Online"]
+        one = dice.random() < 0.66
+        journals.append((" ".join(words), others[:1] * 2 if one else others, numbers[:1] * 2 if one else numbers))
     weights = [1 / (rank + 1) for rank in range(len(journals))]
     made = []
     for number in range(rows):
