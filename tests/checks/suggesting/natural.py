@@ -90,4 +90,21 @@ def passengers(seed: int, rows: int = 1000) -> pl.DataFrame:
     return pl.DataFrame(made, dict.fromkeys(made[0], pl.String))
 
 
-TABLES = (references, passengers)
+def long_tail(seed: int, rows: int = 1000) -> pl.DataFrame:
+    """Journals of two or three articles each, with names that determine each other, and a second one now and then."""
+    dice = random.Random(seed)
+    journals = []
+    for _ in range(330):
+        words = [word.title() for word in dice.sample(_WORDS, 3)]
+        number = f"{dice.randrange(10_000):04d}-{dice.randrange(1_000):03d}"
+        journals.append((" ".join(words), " ".join(word[:4] for word in words), number))
+    made = []
+    for number in range(rows):
+        name, short, issn = dice.choice(journals)
+        print_, full = dice.random() < 0.94, dice.random() < 0.94
+        row = {"id": f"{number}", "journal": name, "short": short if full else f"{short} (Bost)"}
+        made.append(row | {"issn": f"{issn}{1 if print_ else 2}", "year": f"{dice.randrange(1980, 2015)}"})
+    return pl.DataFrame(made, dict.fromkeys(made[0], pl.String))
+
+
+TABLES = (references, passengers, long_tail)
