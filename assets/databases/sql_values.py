@@ -17,7 +17,7 @@ from uuid import UUID
 import polars as pl
 import sqlalchemy as sa
 
-from assay.assets.sources.text import UNPARSABLE
+from assay.assets.sources.text import ENCODING, UNPARSABLE, shown, undecodable
 from assay.assets.sources.value_text import as_text
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -70,25 +70,28 @@ def reads(kind: sa.types.TypeEngine, dialect: str) -> Reads:
     return reads(inner, dialect) if isinstance(inner, sa.types.TypeEngine) else Reads(pl.String(), as_text)
 
 
-def selected(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:
-    """What is selected of a column: itself, or the text that the server writes of it."""
-    if dialect != "postgresql" or reads(column.type, dialect).convert is not as_text:
-        return column
-    match column.type:
+def selected(
+    value: sa.ColumnElement[Any], kind: sa.types.TypeEngine[Any], name: str, dialect: str
+) -> sa.ColumnElement[Any]:
+    """What is selected of the values of a column: themselves, or the text that the server writes of them."""
+    if dialect != "postgresql" or reads(kind, dialect).convert is not as_text:
+        return value
+    match kind:
         case sa.ARRAY():
-            text = sa.cast(sa.func.to_json(column), sa.Text)
+            text = sa.cast(sa.func.to_json(value), sa.Text)
         case sa.LargeBinary():
-            text = sa.func.encode(column, "hex")
+            text = sa.func.encode(value, "hex")
         case _:
-            text = sa.cast(sa.type_coerce(column, sa.types.NullType()), sa.Text)
-    return text.label(column.name)
+            text = sa.cast(sa.type_coerce(value, sa.types.NullType()), sa.Text)
+    return text.label(name)
 
 
 def frame_of_rows(
     rows: Sequence[Sequence[Any]], columns: Mapping[str, Reads], strict: Collection[str] = ()
 ) -> pl.DataFrame:
     """The rows with the types of their columns, `_defect` and `_line`. A record with a value that its column cannot hold has
-    nulls (but for the `strict` columns), the defect `unparsable`, and its values as JSON text.
+    nulls (but for the `strict` columns), the defect `unparsable` (`encoding`: it has text that is not UTF-8), and its values as
+    JSON text.
 
     Raises UnfitColumn for such a value in a strict column, and for a column of timestamps without a time zone.
     """
@@ -105,10 +108,10 @@ def frame_of_rows(
         fine = pl.Series([at not in bad for at in range(len(rows))])
         frame = frame.with_columns(pl.when(fine).then(pl.col(name)) for name in columns if name not in strict)
     lines = [_line(row, columns) if at in bad else None for at, row in enumerate(rows)]
-    return frame.with_columns(
-        pl.Series("_defect", [UNPARSABLE if line is not None else None for line in lines], pl.String),
-        pl.Series("_line", lines, pl.String),
-    )
+    kinds = [
+        None if at not in bad else ENCODING if any(map(_is_no_text, row)) else UNPARSABLE for at, row in enumerate(rows)
+    ]
+    return frame.with_columns(pl.Series("_defect", kinds, pl.String), pl.Series("_line", lines, pl.String))
 
 
 def _series(name: str, how: Reads, values: Sequence[Any]) -> tuple[pl.Series, dict[int, str]]:
@@ -126,13 +129,25 @@ def _series(name: str, how: Reads, values: Sequence[Any]) -> tuple[pl.Series, di
         except _Zoneless as problem:
             raise UnfitColumn(f"column {name} {problem}") from None
         except (_Unfit, TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as problem:
-            one, unfit[at] = None, str(problem) if isinstance(problem, _Unfit) else _other(how.dtype)
+            why = str(problem) if isinstance(problem, _Unfit) else _other(how.dtype)
+            one, unfit[at] = None, "holds text that is not UTF-8" if _is_no_text(value) else why
         converted.append(one)
     return pl.Series(name, converted, how.dtype), unfit
 
 
+def _is_no_text(value: object) -> bool:
+    return isinstance(value, str) and undecodable(value)
+
+
 def _line(row: Sequence[Any], columns: Mapping[str, Reads]) -> str:
-    return json.dumps({name: as_text(value) for name, value in zip(columns, row, strict=True)}, ensure_ascii=False)
+    texts = {name: as_text(value) for name, value in zip(columns, row, strict=True)}
+    return json.dumps({name: text and shown(text) for name, text in texts.items()}, ensure_ascii=False)
+
+
+def read_bytes_as_text(connection: sa.Connection) -> None:
+    """Have sqlite3 give text that is not UTF-8 with its bytes as lone surrogates, instead of an error with the text in it."""
+    database = connection.connection.driver_connection
+    database.text_factory = lambda text: text.decode(errors="surrogateescape")  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def read_far_times_as_text(connection: sa.Connection) -> None:

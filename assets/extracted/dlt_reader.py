@@ -40,6 +40,7 @@ class Dlt(SourceReader):
     version: int = 1
 
     kinds = ("dlt",)  # pyright: ignore[reportAssignmentType]
+    numbered = True  # pyright: ignore[reportAssignmentType]
 
     def __post_init__(self) -> None:
         if not callable(self.resource):

@@ -49,3 +49,6 @@ class Pushed(Files):
             raise AssayError(f"Pushed({self.folder!r}): every must be a second or more.")
         object.__setattr__(self, "pattern", f"{self.folder}/{{partition}}/*")
         super().__post_init__()
+
+    def judged_by(self) -> str:
+        return f"{super().judged_by()} records beside each other"

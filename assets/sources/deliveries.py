@@ -6,7 +6,7 @@ counts, the others are superseded.
 
 import errno
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -67,14 +67,30 @@ class Elsewhere(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsBeside:
+    """What records have to fit beside, each for itself: one that does not is a defect, and no other one.
+
+    Attributes:
+        columns: that the table and the contract have, and the deliveries before.
+        one_column: names of one column each, of which a record has a value under one at most.
+        unfit: filled while a delivery is read: the lines of those that do not fit.
+    """
+
+    columns: Collection[str] = ()
+    one_column: Sequence[Collection[str]] = ()
+    unfit: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One delivered file, identified by its bytes. `path` is relative to the landing folder, with forward slashes.
 
     What lies in an object store is `elsewhere`, and has its address for a path. What is no file has `fetch` for its bytes (see
     `Delivery.of_bytes`) or `lines` for them piece by piece, and may have its rows as a `frame` already, or as `frames`. `changes`
-    counts them where they are changes of a table that is compared. `handed_over` is how it came, where it came without a landing
-    folder. `remark` is what people should know of it though it can be used, without values. `resume` is what its reader needs to
-    go on from there: the commit keeps it, as `extra["resume"]`.
+    counts them where they are changes of a table that is compared. `kept` is the lake's own copy of the bytes, where that is a
+    file: nobody changes it while it is read. `beside` is for records that came one by one: what they have to fit beside.
+    `handed_over` is how it came, where it came without a landing folder. `remark` is what people should know of it though it can
+    be used, without values. `resume` is what its reader needs to go on from there: the commit keeps it, as `extra["resume"]`.
     """
 
     path: str
@@ -94,6 +110,8 @@ class Delivery:
     resume: str = field(default="", repr=False, compare=False)
     elsewhere: Elsewhere | None = field(default=None, repr=False, compare=False)
     held: LocalCopy | None = field(default=None, repr=False, compare=False)  # what `file` is, as long as it is needed
+    kept: Path | None = field(default=None, repr=False, compare=False)
+    beside: RecordsBeside | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of_bytes(

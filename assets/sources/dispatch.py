@@ -135,12 +135,16 @@ def _blocks(delivery: Delivery, whole: Pieces, how: _As) -> Iterator[pl.DataFram
 def _read(delivery: Delivery, plain: str, pieces: Pieces, how: _As, *, in_place: bool) -> Iterator[pl.DataFrame]:
     path, csv, limits = delivery.path, how.csv, how.limits
     if plain in _JSON:
-        yield from jsonl_blocks(path, pieces, limits)
+        yield from jsonl_blocks(path, pieces, limits, beside=delivery.beside)
     elif plain in _PARQUET:
-        yield from _at_rest(delivery, pieces, lambda file: parquet_blocks(path, file, limits), in_place=in_place)
+        # It is mapped into memory: where somebody cuts the file off meanwhile, the process would die of it.
+        own = delivery.kept or (delivery.file if delivery.held is not None else None)
+        at = own if in_place else None
+        yield from _at_rest(delivery, pieces, lambda file: parquet_blocks(path, file, limits), at, is_whole=in_place)
     elif plain in _EXCEL:
+        at = delivery.file if in_place else None
         yield from _at_rest(
-            delivery, pieces, lambda file: excel_blocks(path, file, how.excel, limits), in_place=in_place
+            delivery, pieces, lambda file: excel_blocks(path, file, how.excel, limits), at, is_whole=in_place
         )
     elif delivery.size <= SMALL and in_place:
         yield csv.restored(read_csv(path, b"".join(pieces()), _encoding(csv)))
@@ -156,7 +160,8 @@ def _zipped(delivery: Delivery, whole: Pieces, how: _As, suffixes: Sequence[str]
     def read(path: str, size: int, pieces: Pieces) -> Iterator[pl.DataFrame]:
         if suffix_of(path) == _ZIP:
             raise DeliveryError(path, "is a zip file in another", "ask the upstream to send its files")
-        return _blocks(replace(delivery, path=path, size=size, file=None, elsewhere=None), pieces, how)
+        member = replace(delivery, path=path, size=size, file=None, kept=None, elsewhere=None)
+        return _blocks(member, pieces, how)
 
     if delivery.file is None or delivery.size <= SMALL_CONTENT:
         yield from zip_parts(delivery.path, b"".join(whole()), how.limits, read, suffixes)
@@ -167,15 +172,21 @@ def _zipped(delivery: Delivery, whole: Pieces, how: _As, suffixes: Sequence[str]
 
 
 def _at_rest(
-    delivery: Delivery, pieces: Pieces, read: Callable[[bytes | Path], Iterator[pl.DataFrame]], *, in_place: bool
+    delivery: Delivery,
+    pieces: Pieces,
+    read: Callable[[bytes | Path], Iterator[pl.DataFrame]],
+    at: Path | None,
+    *,
+    is_whole: bool,
 ) -> Iterator[pl.DataFrame]:
-    """A large file is read where it lies, or where it was unpacked to: what is read of it is in its middle."""
-    if delivery.size <= SMALL_CONTENT and (in_place or delivery.file is None):
+    """A large file is read in its middle: where it lies (`at`), or where it is copied or unpacked to. `is_whole`: the pieces are
+    the bytes that were delivered."""
+    if delivery.size <= SMALL_CONTENT and (is_whole or delivery.file is None):
         yield from read(b"".join(pieces()))
         return
-    if in_place and delivery.file is not None:
-        yield from read(delivery.file)
-        for _ in pieces():  # it is what was scanned, also after it was read
+    if at is not None:
+        yield from read(at)
+        for _ in replace(delivery, file=at).pieces():  # it is what was scanned, also after it was read
             pass
         return
     with tempfile.NamedTemporaryFile() as file:

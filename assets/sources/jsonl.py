@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import polars as pl
 
+from assay.assets.sources.deliveries import RecordsBeside
 from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.line_blocks import LineBlocks
 from assay.assets.sources.text import (
@@ -18,7 +19,7 @@ from assay.assets.sources.text import (
     refuse_undecodable,
     undecodable,
 )
-from assay.features.storage.column_names import unusable
+from assay.features.storage.column_names import RecordNames, unusable
 from assay.own_columns import delivered_names
 
 BLOCK = 1 << 22
@@ -44,10 +45,15 @@ def read_jsonl(path: str, content: bytes, limits: Limits = USUAL_LIMITS) -> pl.D
 
 
 def jsonl_blocks(
-    path: str, pieces: Callable[[], Iterable[bytes]], limits: Limits = USUAL_LIMITS, size: int = BLOCK
+    path: str,
+    pieces: Callable[[], Iterable[bytes]],
+    limits: Limits = USUAL_LIMITS,
+    size: int = BLOCK,
+    beside: RecordsBeside | None = None,
 ) -> Iterator[pl.DataFrame]:
     """What `read_jsonl` gives, frame by frame: at least one, and the same columns in each. A file of more than one block is read
-    twice, first for its keys."""
+    twice, first for its keys. Of records that came one by one (`beside`), those whose keys do not fit to the others are defects.
+    """
     source = LineBlocks(path, iter(pieces()), limits)
     refuse_binary(path, source.peek(HEAD))
     lines = _lines(source.next(size).removeprefix(_MARK))
@@ -64,7 +70,11 @@ def jsonl_blocks(
     if source.empty:
         records = list(records)
     names: dict[str, None] = {}
+    together = None if beside is None else RecordNames(limits.columns, beside.columns, beside.one_column, names)
     for record in records:
+        if together is not None:
+            together.take(record.values or {})
+            continue
         for name in record.values or ():
             if name not in names:
                 names[name] = None
@@ -74,7 +84,18 @@ def jsonl_blocks(
         source = LineBlocks(path, iter(pieces()), limits)
         lines = _lines(source.next(size).removeprefix(_MARK))
         records = _records(counted())
+    if beside is not None and together is not None:
+        records = _fitting(records, together, beside.unfit)
     yield from _frames(records, [*names], size)
+
+
+def _fitting(records: Iterable["_Record"], together: RecordNames, unfit: set[int]) -> Iterator["_Record"]:
+    for record in records:
+        if record.values is None or together.fit(record.values):
+            yield record
+        else:
+            unfit.add(record.line)
+            yield replace(record, values=None)
 
 
 def _lines(block: bytes) -> list[str]:

@@ -78,6 +78,7 @@ class SourceReader(Protocol):
         compares: whether the deliveries are changes (`_change`, `_seen_at`) against what raw holds of each key, so that later
             rows of a key stand for the earlier ones.
         states: whether each partition has the whole state of something as of its end, not what was added to it.
+        numbered: whether what is new since the last batch is always the next one, so that a source cannot cut it in another way.
     """
 
     kinds: tuple[str, ...] = ()
@@ -85,6 +86,7 @@ class SourceReader(Protocol):
     single_records: bool = False
     compares: bool = False
     states: bool = False
+    numbered: bool = False
 
     def identity(self, partitioning: Partitioning) -> str:
         """What decides how the source is read, as text: another one makes everything stale."""
@@ -132,6 +134,23 @@ class SourceReader(Protocol):
         missing. Without it the lack shows when a run fails of it."""
         del settings
         return ""
+
+    def settle(self, settings: Settings, source: str, table: TableState | None) -> None:
+        """Let the upstream forget what the lake holds. Called after a commit and when there is nothing to do, and never by
+        planning or a dry run. What it raises is logged and fails nothing: it is called again.
+
+        Args:
+            settings: where things are.
+            source: the source's name.
+            table: `raw/<source>` as it is now; None: there is none yet.
+        """
+        del settings, source, table
+
+    def warnings(self, settings: Settings) -> Sequence[str]:
+        """What people should know of the upstream though it can be read, in sentences. `assay doctor` asks; the upstream may be
+        asked."""
+        del settings
+        return ()
 
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         """Folders or the like where something was delivered under a name that is no partition's, so that it is never read."""

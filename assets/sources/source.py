@@ -60,6 +60,11 @@ class Source:
                 f"Source {self.name!r} does not say how its files are cut into batches: declare its partitioning, "
                 "e.g. Partitioning.daily(date(2026, 9, 1))."
             )
+        if self.partitioning.is_partitioned and self.reader.numbered:
+            raise AssayError(
+                f"Source {self.name!r}: {type(self.reader).__name__} does not read by partition: what is new since the last "
+                f"batch is the next one. Leave out the partitioning ({self.partitioning})."
+            )
         if isinstance(self.reader, Files):
             try:
                 places_of(self.reader.pattern, self.partitioning)

@@ -4,15 +4,16 @@ What is wrong with a delivery may show only at its last record. So the rows are 
 `problems` afterwards: where there are any, nothing of the partition may be published.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 
 import polars as pl
 
 from assay.assets.sources.csv_dialect import USUAL, Csv, dialect_seen
-from assay.assets.sources.deliveries import Delivery, DeliveryError, Part
+from assay.assets.sources.deliveries import Delivery, DeliveryError, Part, RecordsBeside
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.file_names import suffix_of
 from assay.assets.sources.landing.leftovers import Leftover
@@ -24,9 +25,9 @@ from assay.checks.contract.columns import how_to_do_without, how_to_rename, how_
 from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column
 from assay.checks.validation.parse import typed
-from assay.errors import AssayError, refuse_case_twins
+from assay.errors import AssayError, plural, refuse_case_twins
 from assay.features.storage.column_names import first_unusable
-from assay.own_columns import SEEN_AT, delivered_name, is_link
+from assay.own_columns import SEEN_AT, delivered_name, is_link, upstream_name
 
 AT_ONCE = 1 << 28  # bytes of first frames that are kept while the other deliveries are looked at
 # A day on which everything was sent before is a batch of no rows, which is still a batch.
@@ -106,6 +107,12 @@ class DeliveredRows:
             except DeliveryError as problem:
                 self._refuse(one.delivery, problem)
         may_be_empty = all(suffix_of(part.path).startswith(".parquet") for one in opened for part, _ in one.parts)
+        if unfit := sum(len(one.delivery.beside.unfit) for one in opened if one.delivery.beside):
+            self.remarks.append(
+                f"{plural(unfit, 'record')} did not fit beside the others, and went to quarantine as unreadable: a name that "
+                "differs only in case from another, more names than all may have together, or values under two names of one "
+                "column."
+            )
         if opened and may_be_empty and not any(self.rows.values()):  # a part of a batch may have none
             for one in opened:
                 problem = f"has no rows ({one.delivery.size:,} bytes)"
@@ -127,7 +134,10 @@ class DeliveredRows:
         opened: list[_Opened] = []
         types: dict[str, tuple[pl.DataType, str]] = {}
         kept = 0
+        there: dict[str, None] = {}
         for delivery in self.deliveries:
+            if self.source.reader.single_records:
+                delivery = replace(delivery, beside=self._beside(there))
             one, usable = _Opened(delivery, [], None, None), True
             try:
                 for part, frames in self._parts(delivery, self.unread):
@@ -139,6 +149,7 @@ class DeliveredRows:
                         usable = False
                         continue
                     one.parts.append((part, first.clear()))
+                    there |= dict.fromkeys(first.columns)
                     kept += first.estimated_size() if part is delivery else 0
                     if part is delivery and (len(self.deliveries) == 1 or kept <= AT_ONCE):
                         one.first, one.rest = first, frames
@@ -149,6 +160,13 @@ class DeliveredRows:
             if usable:
                 opened.append(one)
         return opened
+
+    def _beside(self, before: Iterable[str]) -> RecordsBeside:
+        """What the next delivery has to fit beside, in the upstream's words."""
+        columns = compiled(self.source.contract).columns
+        names = [tuple(map(upstream_name, (column.name, *column.options.was))) for column in columns]
+        data = (upstream_name(name) for name in (*self.known, *before) if not is_link(name))
+        return RecordsBeside(frozenset({*data, *chain(*names)}), [one for one in names if one[1:]])
 
     def _all(self, one: _Opened) -> Iterator[tuple[Delivery, pl.DataFrame]]:
         """All rows of a delivery, each frame with the part that it is from."""
@@ -280,7 +298,7 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame, csv: Csv
     except AssayError as problem:
         raise DeliveryError(delivery.path, str(problem), delivery.how_to_correct) from None
     columns = compiled(source.contract).columns
-    called = _names(columns, frame, delivery)
+    called = _names(columns, frame, delivery, several=source.reader.single_records)
     expected = {column.name: str(column.dtype) for column in columns if column.required}
     present = {name: column for column, name in called.items()}
     delivered = {present.get(name, name): str(dtype) for name, dtype in frame.schema.items() if not is_link(name)}
@@ -317,12 +335,13 @@ def _as_agreed(source: Source, delivery: Delivery, frame: pl.DataFrame, csv: Csv
     return frame
 
 
-def _names(columns: Sequence[Column], frame: pl.DataFrame, delivery: Delivery) -> dict[str, str]:
-    """Column -> the former name under which the delivery has it. Raises DeliveryError for one that has two of its names."""
+def _names(columns: Sequence[Column], frame: pl.DataFrame, delivery: Delivery, *, several: bool) -> dict[str, str]:
+    """Column -> the former name under which the delivery has it. Raises DeliveryError for one that has two of its names, unless
+    it may have `several`, each record under one of them."""
     called: dict[str, str] = {}
     for column in columns:
         names = [name for name in (column.name, *column.options.was) if name in frame.columns]
-        if len(names) > 1:
+        if len(names) > 1 and not several:
             problem = f"has both {names[0]!r} and {names[1]!r}, and the contract says that they are names of one column"
             action = f"{delivery.how_to_correct}, or remove was= from the contract and declare both"
             raise DeliveryError(delivery.path, problem, action, column=column.name)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -63,6 +64,7 @@ def raw_step(source: Source) -> Step:
         watched=_watched(source) if partitioned else None,
         landed=(lambda env: reader.partitions(env.settings, source.partitioning)) if partitioned else None,
         lacks=lambda env: lacking(source, env.settings),
+        settle=lambda env: reader.settle(env.settings, source.name, _at(env.lake, source.raw)),
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=(CheckSpec(DELIVERY, source.raw, _EXTRACT_RULE),) if reader.extracts else checks,
         judged_by=f"{contract_info(source.contract).digest}{reader.judged_by()}",
@@ -204,6 +206,9 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
     state = _at(env.lake, source.raw)
     end = source.partitioning.end_of(tx.work.partition or "") if source.reader.states else None
     known = {} if state is None else state.schema
+    storage = env.lake.storage
+    if storage.is_local:
+        deliveries = [replace(item, kept=Path(storage.root, kept_at(item.sha256))) for item in deliveries]
     delivered = DeliveredRows(source, deliveries, env.hashes, env.progress, known, end)
     resume = next((item.resume for item in reversed(deliveries) if item.resume), "")
     tx.write(source.raw, delivered.linked(batch, arrived), extra={"resume": resume} if resume else None)

@@ -1,9 +1,49 @@
-"""Names of columns that no table can hold, whoever gives them."""
+"""Names of columns that no table can hold, whoever gives them; and those that records may have together."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
+
+
+@dataclass(slots=True)
+class RecordNames:
+    """The names that records which came one by one bring to a table: it grows with them, and a record that does not fit beside
+    the ones before it is left out.
+
+    Attributes:
+        most: how many names there may be.
+        there: columns that the table has or will have: no other name may differ from one in case only.
+        one_column: names of one column each, of which a record has a value under one at most.
+        names: those of the records taken so far, in order.
+    """
+
+    most: int
+    there: Collection[str] = ()
+    one_column: Sequence[Collection[str]] = ()
+    names: dict[str, None] = field(default_factory=dict)
+    _spelt: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._spelt = {name.lower(): name for name in self.there}
+
+    def take(self, record: Mapping[str, object]) -> None:
+        """Take the names of a record, if all of them fit beside those before."""
+        new = {name: name.lower() for name in record if name not in self.names}
+        alike = len(set(new.values())) < len(new) or any(
+            self._spelt.get(low, name) != name for name, low in new.items()
+        )
+        if not alike and len(self.names) + len(new) <= self.most and not self._is_twofold(record):
+            self.names |= dict.fromkeys(new)
+            self._spelt |= {low: name for name, low in new.items()}
+
+    def fit(self, record: Mapping[str, object]) -> bool:
+        """Whether a record can be a row, once all of them have been looked at."""
+        return record.keys() <= self.names.keys() and not self._is_twofold(record)
+
+    def _is_twofold(self, record: Mapping[str, object]) -> bool:
+        return any(sum(record.get(name) is not None for name in names) > 1 for names in self.one_column)
 
 
 def unusable(name: str) -> str:

@@ -16,7 +16,7 @@ from assay.serve import create_app
 from assay.web import create_router
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # House words: people-words for machines, and sentences that German would form.
 DIALECT = re.compile(
     r"\b(?:told(?! (?:otherwise|apart))|unsaid|sayings?|that is none|what is not said|how-manieth|and nothing is said)\b"

@@ -28,7 +28,8 @@ from assay.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+UPSTREAMS = sorted((ROOT / "docs" / "upstreams").glob("*.md"))  # followed by test_upstreams.py
+DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md")), *UPSTREAMS]
 PICTURES = ROOT / "docs" / "screenshots"
 DAYS = "2026-09-23:2026-09-24"  # the last day that the router learns from, and the first that it predicts
 ONLY_PARSED = {"demo", "up"}
@@ -186,7 +187,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d.name not in OF_ITS_OWN], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [d for d in DOCUMENTS if d.name not in OF_ITS_OWN and d not in UPSTREAMS], ids=lambda path: path.name
+)
 def test_snippets(desk: Desk, document: Path) -> None:
     desk.run(document)
 
@@ -235,7 +238,7 @@ def test_tour_without_a_lake_says_what_to_do(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "nothing").exists()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links(document: Path) -> None:
     for target in links(document):
         if target.startswith(("https://", "http://")):
@@ -266,7 +269,7 @@ def test_every_setting_is_in_the_table() -> None:
 
 def test_every_document_is_linked_from_the_readme() -> None:
     linked = {(README.parent / target).resolve() for target in links(README)}
-    assert set(DOCUMENTS) - {README} <= linked
+    assert set(DOCUMENTS) - {README} - {page for page in UPSTREAMS if page.name != "README.md"} <= linked
 
 
 def test_pictures_are_used_and_light() -> None:

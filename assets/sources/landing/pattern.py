@@ -29,7 +29,7 @@ KEY, AGAIN = "key", "again"
 _TWO = "[0-9]{2}"
 _LETTERS = {
     "Y": "[0-9]{4}", "y": _TWO, "m": _TWO, "d": _TWO, "j": "[0-9]{3}", "G": "[0-9]{4}", "V": _TWO, "u": "[1-7]",
-    "H": _TWO, "M": _TWO, "S": _TWO,
+    "H": "(?:[01][0-9]|2[0-3])", "M": "[0-5][0-9]", "S": "[0-5][0-9]",
     AGAIN: "[b-z]?",  # of an hour that the clocks show again
 }  # fmt: skip
 _USUAL = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d-%H", "month": "%Y-%m"}
@@ -50,10 +50,12 @@ def require_pattern(pattern: str) -> None:
             f"{pattern!r} is an address, and a pattern is relative to one. Declare Files('tickets/{{day}}/*', …, "
             "connection='drops'), and set ASSAY_CONNECTIONS__DROPS__URL to the address, such as s3://bucket/prefix."
         )
-    if pattern.startswith("/") or ".." in PurePosixPath(pattern).parts:
+    # What a placeholder says itself is a part of the path, too.
+    spelt = re.sub("%.", "x", _PLACEHOLDER.sub(lambda match: match[2] or "x", pattern))
+    if spelt.startswith("/") or ".." in PurePosixPath(spelt).parts:
         raise AssayError(f"{pattern!r} leaves the landing folder; {like}")
     matches = list(_TOKEN.finditer(pattern))
-    if "".join(match[0] for match in matches) != pattern or "//" in pattern or pattern.endswith("/"):
+    if "".join(match[0] for match in matches) != pattern or "//" in spelt or spelt.endswith("/"):
         raise AssayError(f"{pattern!r} is not a landing pattern; {like}")
     if not any(match["placeholder"] for match in matches):
         raise AssayError(

@@ -283,12 +283,17 @@ def _key_of_fields(fields: Mapping[str, str], partitioning: Partitioning) -> str
 
 def _day_of_fields(fields: Mapping[str, str]) -> date:
     """A day of the moment; where only its week or month is given, one that is in it. Raises ValueError."""
-    year = fields.get("Y") or f"20{fields.get('y', '')}"
+    year = fields.get("Y") or _century(fields.get("y", ""))
     if "m" in fields and ("Y" in fields or "y" in fields):
         return date(int(year), int(fields["m"]), int(fields.get("d", 1)))
     if "j" in fields:
         return datetime.strptime(f"{year} {fields['j']}", "%Y %j").date()  # noqa: DTZ007 - a day has no zone
     return date.fromisocalendar(int(fields["G"]), int(fields["V"]), int(fields.get("u", 1)))
+
+
+def _century(two: str) -> str:
+    """Two digits of a year are 1969 to 2068, as POSIX has it, and as written forms are read."""
+    return f"{'19' if two >= '69' else '20'}{two}"
 
 
 @lru_cache(maxsize=4096)

@@ -3,6 +3,7 @@ import re
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 
-from assay.assets.databases.sql import _place, opened_table, read_changes
+from assay.assets.databases.sql import AskAgain, opened_table, place_of, read_changes
 from assay.assets.lacking import DENIED, UNREACHABLE, NotConnected, outage_of
 from assay.errors import AssayError
 
@@ -230,6 +231,48 @@ def test_a_value_of_another_type_makes_its_own_record_unreadable(
     assert database.read(since, frame).is_empty(), "it is read once"
 
 
+NOT_UTF8 = b"caf\xe9 \xff"
+
+
+@pytest.mark.parametrize("column", ["name", "age", "notes"])
+def test_text_that_is_not_utf8_makes_its_own_record_unreadable(tmp_path: Path, column: str) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}", "TIMESTAMP")
+    database.execute(f"ALTER TABLE {TABLE} ADD COLUMN notes JSON")
+    untouched = database.read().drop("_row_number")
+    database.execute(f"UPDATE {TABLE} SET {column} = CAST(:value AS TEXT) WHERE id = 'e'", {"value": NOT_UTF8})
+    frame = database.read()
+    (bad,) = frame.filter(pl.col("_defect").is_not_null()).to_dicts()
+    line = json.loads(bad["_line"])
+    assert (bad["_defect"], line["id"], line[column]) == ("encoding", "e", r"caf\xe9 \xff")
+    assert {bad[name] for name in ("id", "name", "age", "score", "active", "notes")} == {None}
+    assert_frame_equal(
+        frame.filter(pl.col("id") != "e").select(untouched.columns), untouched.filter(pl.col("id") != "e")
+    )
+    assert database.read(T0 - timedelta(days=2), frame).is_empty(), "it is read once"
+
+
+@pytest.mark.parametrize("column", ["updated_at", "name"])
+def test_a_column_that_must_hold_text_is_named_where_that_is_not_utf8(tmp_path: Path, column: str) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}", "TIMESTAMP")
+    database.execute(f"UPDATE {TABLE} SET {column} = CAST(:value AS TEXT) WHERE id = 'e'", {"value": NOT_UTF8})
+    said = rf"a\.db, table people, column {column} holds text that is not UTF-8; correct it there and read again$"
+    with pytest.raises(AssayError, match=said), opened_table(database.url, TABLE, [column]) as opened:
+        for _ in range(2):
+            with suppress(AskAgain):
+                list(opened.frames(opened.rows(), [column]))
+
+
+def test_what_the_server_cannot_give_is_named_as_such(postgres_url: str) -> None:
+    Database(postgres_url, "TIMESTAMPTZ").execute(
+        "CREATE OR REPLACE VIEW ungiven AS SELECT 'a'::text AS id, now() AS updated_at, "
+        "convert_from('\\xff'::bytea || substr(now()::text, 1, 0)::bytea, 'UTF8') AS v"
+    )
+    with pytest.raises(
+        AssayError, match=r"table ungiven holds a value that the database cannot give \(\w+\); correct it"
+    ):
+        read_changes(postgres_url, "ungiven", "updated_at", "id")
+
+
 FAR = [
     ("numeric(10,2)", "NaN", "NaN"),
     ("timestamptz", "infinity", "infinity"),
@@ -270,7 +313,9 @@ def test_what_the_server_cannot_do_keeps_its_name(postgres_url: str) -> None:
     database.execute(
         "CREATE OR REPLACE VIEW broken AS SELECT 'a'::text AS id, now() AS updated_at, 1 / (random() * 0)::int AS v"
     )
-    with pytest.raises(AssayError, match=r"table broken cannot be used \(DivisionByZero\)"):
+    with pytest.raises(
+        AssayError, match=r"table broken holds a value that the database cannot give \(DivisionByZero\)"
+    ):
         read_changes(postgres_url, "broken", "updated_at", "id")
 
 
@@ -386,7 +431,7 @@ def test_of_a_password_that_is_not_escaped_nothing_is_shown() -> None:
 @pytest.mark.parametrize("password", ["p@ss/word", "p@se?cret", "p@ss/w@rd?x", "a@b"])
 def test_of_no_password_that_is_not_escaped_a_part_is_shown(password: str) -> None:
     url = sa.make_url(f"postgresql://jane:{password}@127.0.0.1:1/db")
-    place = _place(url, "t")
+    place = place_of(url, "t")
     assert place.startswith("PostgreSQL") and place.endswith("table t")
     for part in re.split("[@/?]", password):
         assert part not in place.replace("127.0.0.1:1/db", "").replace("PostgreSQL", "").replace("table t", "")

@@ -16,6 +16,7 @@ import pytest
 from assay.assets.extracted.kept import extraction_for
 from assay.assets.extracted.resource import Extraction
 from assay.assets.lacking import UNREACHABLE, NotConnected
+from tests.conftest import SOAK
 
 pytest.importorskip("dlt")
 
@@ -31,14 +32,15 @@ from dlt.sources.helpers.requests import Client
 from assay import Contract, Dlt, Field, Source, Timestamp
 
 spending = None  # the shop's view
-client = Client(request_timeout=2, request_max_attempts=3, request_backoff_factor=0.001, request_max_retry_delay=0.01)
+SECONDS = 0.5
+client = Client(request_timeout=SECONDS, request_max_attempts=3, request_backoff_factor=0.001, request_max_retry_delay=0.01)
 
 
 @dlt.resource(primary_key="number")
 def orders(number=dlt.sources.incremental("number", initial_value=0)):
     page = 0
     while True:
-        answer = client.get(os.environ["SHOP_API"], params={"since": number.last_value, "page": page}, timeout=2)
+        answer = client.get(os.environ["SHOP_API"], params={"since": number.last_value, "page": page}, timeout=SECONDS)
         answer.raise_for_status()
         rows = answer.json()
         if not rows:
@@ -66,29 +68,35 @@ source = Source(
 '''
 
 
+FAULTS = ["429", "500", "cut", "broken", "slow", "repeated"]
+SLOW = 1.2  # seconds, longer than anybody waits
+
+
 class Shop:
     """The API: pages of three orders above a number. Each answer may be a fault, as the chance has it."""
 
     def __init__(self, chance: random.Random) -> None:
         self.orders: list[dict[str, Any]] = []
-        self.chance, self.faults = chance, 0.0
-        self.asked = Counter[str]()
+        self.chance, self.faults, self.always = chance, 0.0, ""
+        self.asked, self.closing = Counter[str](), threading.Event()
         shop = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                fault = (
-                    shop.chance.choice(["429", "500", "cut", "broken"]) if shop.chance.random() < shop.faults else ""
-                )
+                fault = shop.chance.choice(FAULTS) if shop.chance.random() < shop.faults else ""
+                fault = shop.always or fault
                 shop.asked[fault or "200"] += 1
-                if fault == "cut":
+                if fault == "slow":
+                    shop.closing.wait(SLOW)
+                if fault in ("cut", "slow"):
                     self.close_connection = True
                     self.connection.close()
                     return
                 query = parse_qs(urlsplit(self.path).query)
                 above = [order for order in shop.orders if order["number"] >= int(query["since"][0])]
                 page = int(query["page"][0]) * 3
-                content = json.dumps(above[page : page + 3]).encode()
+                rows = above[page : page + 3]
+                content = json.dumps(rows + (rows[:2] if fault == "repeated" else [])).encode()
                 if fault == "broken" and len(content) > 20:
                     content = content[: len(content) // 2]
                 self.send_response(int(fault) if fault in ("429", "500") else 200)
@@ -96,7 +104,7 @@ class Shop:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def log_message(self, *_arguments: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -115,6 +123,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     shop = Shop(random.Random(5))
     monkeypatch.setenv("SHOP_API", shop.url)
     yield shop
+    shop.closing.set()
     shop.server.shutdown()
     shop.server.server_close()
 
@@ -131,7 +140,8 @@ def numbers(place: Any, table: str) -> list[int]:
 
 def test_of_an_api_with_faults_nothing_is_lost_and_nothing_doubled(place: Any, api: Shop) -> None:
     more: dict[str, Any] = {}
-    for round_ in range(4):
+    rounds = 40 if SOAK else 4
+    for round_ in range(rounds):
         api.sell(api.chance.randrange(1, 8), **more)
         api.faults = 0.5
         for _ in range(2):
@@ -139,11 +149,20 @@ def test_of_an_api_with_faults_nothing_is_lost_and_nothing_doubled(place: Any, a
         more = {"note": "new"} if round_ < 2 else {"note": 7}  # a column comes, and then has another type
     api.faults = 0.0
     place.run()
-    assert sum(api.asked[fault] for fault in ("429", "500", "cut", "broken")) > 3
+    api.sell(2)
+    api.always = "repeated"  # and nothing else
+    assert not place.run().failed
+    api.always = ""
+    assert all(api.asked[fault] for fault in FAULTS), api.asked
     everything = list(range(len(api.orders)))
-    assert numbers(place, "raw/orders") == everything
-    assert numbers(place, "quarantine/orders") == [number for number in everything if number % 7 == 0]
+    assert sorted(set(numbers(place, "raw/orders"))) == everything
     assert numbers(place, "clean/orders") == [number for number in everything if number % 7]
+    quarantined = place.frame("quarantine/orders").select("number", "_rules").rows()
+    repeated = [int(number) for number, rules in quarantined if rules == ["number.unique"]]
+    bad = {int(number) for number, rules in quarantined if "amount.ge" in rules}
+    assert bad == {number for number in everything if number % 7 == 0}
+    assert repeated, "what the API repeats is a row of raw, and stays out of clean"
+    assert place.frame("raw/orders").height == place.frame("clean/orders").height + len(quarantined)
     assert place.run().results == []
 
 

@@ -36,6 +36,16 @@ STATIC = Partitioning.static("north", "north_2", "south.1")
         ("in/{day}_*.csv.gz", DAILY, {"2026-09-01_a.r1.csv.GZ": "2026-09-01", "2026-09-01.csv.gz": None}),
         ("in/dt={day}/*", DAILY, {"dt=2026-09-01/a": "2026-09-01", "2026-09-01/a": None}),
         ("in/{day:%Y/%m/%d}/*", DAILY, {"2026/09/01/a": "2026-09-01", "2026/13/01/a": None, "2026/9/1/a": None}),
+        (
+            "in/{hour:%Y%m%d_%H%M%S}.csv",
+            DAILY,
+            {"20260901_235959.csv": "2026-09-01", **dict.fromkeys(
+                [f"20260901_{clock}.csv" for clock in ("250000", "240000", "236000", "235960", "990000")]
+            )},
+        ),
+        ("in/{hour:%Y%m%d%H}.csv", HOURLY, {"2026090123.csv": "2026-09-01-23", "2026090124.csv": None}),
+        ("in/{day:%y%m%d}.csv", Partitioning.daily("1900-01-01"),
+         {"690101.csv": "1969-01-01", "991231.csv": "1999-12-31", "000101.csv": "2000-01-01", "681231.csv": "2068-12-31"}),
         ("in/{day:%y%j}.csv", DAILY, {"26244.csv": "2026-09-01", "26366.csv": None, "28366.csv": "2028-12-31"}),
         ("in/{day}/{hour:%H}/*", HOURLY, {"2026-09-01/13/a": "2026-09-01-13", "2026-03-29/02/a": None}),
         ("in/{hour:%Y%m%d%H%M}*.csv", HOURLY, {"202609011359.csv": "2026-09-01-13"}),
@@ -81,7 +91,7 @@ PLACES = ("in/{}/*.csv", "in/a_{}.csv", "in/{}_*.csv", "in/x={}/*/y.csv", "in/**
 def test_a_day_is_read_however_it_is_spelt_and_its_example_and_names_lead_to_it(spelling: str, place: str) -> None:
     chance = random.Random(spelling + place)
     for _ in range(20):
-        day = date(2001, 1, 1) + timedelta(days=chance.randrange(25_000))
+        day = date(2001, 1, 1) + timedelta(days=chance.randrange(24_800))
         written = place.replace("{}", day.strftime(SPELLINGS[spelling])).replace("**/", "").replace("*", "z")
         for partitioning, key in (
             (DAILY, f"{day}"),
@@ -119,6 +129,13 @@ def test_a_day_is_read_however_it_is_spelt_and_its_example_and_names_lead_to_it(
         ("in/{key:%Y}/*", STATIC, r"\{key:%Y\} cannot be spelt otherwise"),
         ("in/{day:%Y*}/*", DAILY, "has a wildcard in it"),
         ("in/../{day}/*", DAILY, "leaves the landing folder"),
+        ("in/{day:%Y%m%d/..}/*", DAILY, "leaves the landing folder"),
+        ("in/{day:../%Y%m%d}/*", DAILY, "leaves the landing folder"),
+        ("in/.{day:./%Y%m%d}/*", DAILY, "leaves the landing folder"),
+        ("in/{day:%Y%m%d/.}./*", DAILY, "leaves the landing folder"),
+        ("{day:/%Y%m%d}/*", DAILY, "leaves the landing folder"),
+        ("in/{day:/%Y%m%d}/*", DAILY, "is not a landing pattern"),
+        ("in/{day:%Y%m%d/}/*", DAILY, "is not a landing pattern"),
     ],
 )  # fmt: skip
 def test_a_pattern_that_does_not_say_the_partition_is_refused(
