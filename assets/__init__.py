@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from assay.assets.sources.excel.declared import Excel
     from assay.assets.sources.files import Files
     from assay.assets.sources.limits import Limits
-    from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
+    from assay.assets.sources.reader import NothingDelivered, NotReadYet, Reading, SourceReader
     from assay.assets.sources.source import Source
     from assay.assets.steps.embeddings import Embedding, embedding_step
     from assay.assets.steps.features import view_step
@@ -38,6 +38,7 @@ __all__ = [
     "Ingested",
     "Limits",
     "Model",
+    "NotReadYet",
     "NotReady",
     "NothingDelivered",
     "Part",
@@ -79,6 +80,7 @@ _HOMES = {
     "Model": "assay.assets.steps.models",
     "NotReady": "assay.assets.steps.step",
     "NothingDelivered": "assay.assets.sources.reader",
+    "NotReadYet": "assay.assets.sources.reader",
     "Part": "assay.assets.sources.deliveries",
     "Pushed": "assay.assets.pushed.pushed",
     "Reading": "assay.assets.sources.reader",

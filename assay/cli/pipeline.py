@@ -34,24 +34,37 @@ LATEST = 3  # partitions that are looked at for what they wait for, besides thos
 @click.option("--partition", help="One partition, e.g. the day 2026-09-03.")
 @click.option("--range", "range_", help="Partitions from A to B inclusive, written A:B.")
 @click.option("--force", is_flag=True, help="Compute even what is up to date (makes no new version of equal content).")
+@click.option(
+    "--judge-again",
+    is_flag=True,
+    help="Also judge batches again of which a contract that was loosened may take more rows.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run and what would follow from it, and run nothing.")
 @json_option
 def materialize(
-    assets: tuple[str, ...], partition: str | None, range_: str | None, force: bool, dry_run: bool, as_json: bool
+    assets: tuple[str, ...],
+    partition: str | None,
+    range_: str | None,
+    force: bool,
+    judge_again: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Materialise what is stale, through Dagster, and wait.
 
     ASSETS are table names (clean/tickets), folders (clean/), or names with everything upstream (+predictions/router).
     Without any, everything. A batch that is refused stops itself and what needs it; the rest goes on, and the exit code
     is 3. It is run again when another file, another declaration or looked-up rows that matter are there, or if its partition is
-    chosen, or with --force. What waits for an upstream is named and is no failure. Ctrl-C stops when the current step has
-    committed (130).
+    chosen, or with --force. What waits for an upstream is named and is no failure. A batch stays as judged where its contract
+    was only loosened, but with --judge-again one that has quarantined rows which it may take now is judged again. Ctrl-C stops
+    when the current step has committed (130).
 
     \b
     Examples:
       assay materialize
       assay materialize --partition 2026-09-03 raw/tickets clean/tickets
       assay materialize --range 2026-09-01:2026-09-07 +features/customer_activity
+      assay materialize --judge-again clean/tickets
       assay materialize --dry-run
     """
     if not dry_run:
@@ -61,6 +74,7 @@ def materialize(
     from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, select, waiting
     from assay.assets.planning.refused import forget_withdrawn, staying_refused, to_judge_again
+    from assay.assets.planning.settle import settle
     from assay.assets.project import active_project
     from assay.store import open_store
 
@@ -75,13 +89,15 @@ def materialize(
     chosen = chosen_partitions(partition, range_, steps)
     store = open_store()
     if dry_run:
-        env, everything = store.env(recording=False), pipeline(project)
+        env, everything = replace(store.env(recording=False), judge_again=judge_again), pipeline(project)
         sound = _tell_plan(steps, everything, env, chosen, force=force, as_json=as_json, complete=not broken)
         for reason in [] if chosen or as_json else [*unread_in(store), *outside_in(store)]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
         return EXIT_NO if broken or not sound else EXIT_DONE
     started = time.monotonic()
-    summary, still = _run(steps, store, chosen, force=force, project=project.name, as_json=as_json)
+    summary, still = _run(
+        steps, store, chosen, force=force, judge_again=judge_again, project=project.name, as_json=as_json
+    )
     nothing = [] if summary.results or summary.left or not chosen else waiting(steps, store.env(), chosen)
     if nothing:
         raise AssayError(f"Nothing to do. {' '.join(nothing)}")
@@ -91,6 +107,7 @@ def materialize(
     note_lacking(pipeline(project), env, project.name)
     if not chosen:
         forget_withdrawn(pipeline(project), env)
+        settle(pipeline(project), env)
     just_now = {(result.unit.partition, table) for result in summary.failed for table in result.failed}
     refused = [] if summary.left else staying_refused(steps, env, chosen)
     held_up = {(one.partition, table) for one in refused for table in one.waiting}
@@ -145,7 +162,14 @@ def _upstream_to_do(
 
 
 def _run(
-    steps: "Sequence[Step]", store: "Store", chosen: "Chosen | None", *, force: bool, project: str, as_json: bool
+    steps: "Sequence[Step]",
+    store: "Store",
+    chosen: "Chosen | None",
+    *,
+    force: bool,
+    judge_again: bool,
+    project: str,
+    as_json: bool,
 ) -> "tuple[Summary, int]":
     """Everything that is stale, with progress; and how many lineage events could not be forwarded."""
     from assay.assets.dagster.materialize import materialize as run_all
@@ -161,7 +185,7 @@ def _run(
     with progress(as_json) as bar, kept_sessions(), open_instance(dagster_home()) as instance:
         end_killed_runs(instance)
         store.recover_events(over=is_over(instance))
-        env = replace(store.env(), progress=ticking(bar))
+        env = replace(store.env(), progress=ticking(bar), judge_again=judge_again)
         if force:
             env.hashes.forget()
         current = bar.add_task("looking for what is stale", total=None)
@@ -194,6 +218,7 @@ def _tell_plan(
 ) -> bool:
     """What would run now, and what that makes stale, and what is refused and would not run; nothing is run, and Dagster is not
     asked. `complete`: every declaration could be loaded. Gives whether nothing of it stays refused, or certainly fails."""
+    from assay.assets.planning.as_judged import as_judged
     from assay.assets.planning.held import staying
     from assay.assets.planning.pending import consequences, judged_again, lacking_steps, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
@@ -232,11 +257,12 @@ def _tell_plan(
     lines += filter(None, [judged_again(planned, refused_or_waiting, all_steps)])
     now = [] if force else staying(steps, env, chosen, latest=None if chosen else LATEST)
     reached = {one.table for one in stay}
-    for line in [*lines, *map(str, [*stay, *(one for one in now if one.table not in reached)])]:
+    left = [] if force or env.judge_again else as_judged(steps, env, chosen)
+    for line in [*lines, *map(str, [*stay, *(one for one in now if one.table not in reached), *left])]:
         out.print(line, markup=False, highlight=False, soft_wrap=True)
     for reason in [*summarised(waits), *([] if chosen or planned else never_made(steps, env))]:
         err.print(reason, markup=False, highlight=False, soft_wrap=True)
-    if complete and not planned and not waits and not now and not refused:
+    if complete and not planned and not waits and not now and not refused and not left:
         out.print("Everything is up to date.")
     return not (stays or lacks)
 

@@ -39,6 +39,7 @@ def status(shown: int, as_json: bool) -> int:
     from assay.assets.declarations import declarations, pipeline, require_declarations
     from assay.assets.freshness import freshness_by_table
     from assay.assets.outages import outage_now
+    from assay.assets.planning.as_judged import as_judged
     from assay.assets.planning.held import staying
     from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, stages
@@ -51,6 +52,7 @@ def status(shown: int, as_json: bool) -> int:
     steps, env = pipeline(project), store.env(recording=False)
     planned = [unit for stage in stages(steps) for unit in planned_runs(stage, env)]
     waits, never, stay = waiting_steps(steps, env), never_made(steps, env), staying(steps, env)
+    left = as_judged(steps, env)
     lack = outage_now(env, [dagster_home()])
     try:
         runs, failures, given_up, since, outdated = _history(project, steps, env, lack or "")
@@ -73,6 +75,7 @@ def status(shown: int, as_json: bool) -> int:
                 "waiting": [one.to_dict() for one in waits],
                 "never_made": never,
                 "staying": [one.to_dict() for one in stay],
+                "as_judged": [one.to_dict() for one in left],
                 "refused": [one.to_dict() for one in refused],
                 "failed": [one.to_dict() for one in failed],
                 "died": [run.to_dict() for run in died],
@@ -86,13 +89,14 @@ def status(shown: int, as_json: bool) -> int:
         )
     else:
         if not (planned or waits or never or refused or broken or lacks):
-            but = " but for what stays as declared" if stay else ""
+            but = " but for what stays as declared or judged" if stay or left else ""
             out.print(f"Everything is up to date{but}: {len(env.lake.tables())} tables.")
         _section("No run is requested", [outage] if outage else [])
         _section("To be done", [str(unit) for unit in planned])
         _section("A setting is missing", lacks)
         _section("Waits", [*summarised(waits, 8), *never])
         _section("Stays as declared (`assay materialize TABLE --force` makes it again)", list(map(str, stay)))
+        _section("Stays as judged", list(map(str, left)))
         _section(f"Refused (waits for {AGAIN}; `assay materialize --partition P` tries again)", list(map(str, refused)))
         _section("Older than promised", [age.message for age in ages.values() if not age.fresh])
         _section("Failed", list(map(str, failed)))

@@ -67,6 +67,7 @@ def tables(name: str | None, as_json: bool) -> None:
             "inputs": [str(item.snapshot) for item in commit.inputs],
         }
         | ({"changes": commit.changes.to_dict()} if commit.changes is not None else {})
+        | ({"contract": dict(commit.contract)} if commit.contract else {})
         for commit in state.commits
     ]
     if as_json:

@@ -20,7 +20,7 @@ from assay.assets.dagster.freshness import NAME as FRESHNESS
 from assay.assets.dagster.jobs import BY_TAG, TABLES_TAG, job_name
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.dagster.run_recovery import PROCESS_TAG, end_killed_runs, process_tag
-from assay.assets.dagster.to_dagster import FORCE_TAG, WAITED_TAG
+from assay.assets.dagster.to_dagster import AGAIN_TAG, FORCE_TAG, WAITED_TAG
 from assay.assets.planning.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 from assay.assets.stopping import REQUESTED
@@ -81,7 +81,15 @@ def materialize(
                 summary.left.append(f"{unit}{f', and what follows of {unit.of} partitions' if unit.of > 1 else ''}")
                 break
             starting(unit)
-            result = run_unit(unit, definitions, instance, force=force, project=project, actor=env.settings.acting)
+            result = run_unit(
+                unit,
+                definitions,
+                instance,
+                force=force,
+                judge_again=env.judge_again,
+                project=project,
+                actor=env.settings.acting,
+            )
             summary.results.append(result)
             finished(result)
             if REQUESTED.is_set() and result.success and result.not_made:
@@ -96,6 +104,7 @@ def run_unit(
     instance: dg.DagsterInstance,
     *,
     force: bool = False,
+    judge_again: bool = False,
     project: str = "",
     actor: str = "",
 ) -> PlannedRunResult:
@@ -109,7 +118,8 @@ def run_unit(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         tags={BY_TAG: "materialize", PROCESS_TAG: process_tag(), TABLES_TAG: " ".join(unit.tables)}
         | ({USER_TAG: actor} if actor else {})
-        | ({FORCE_TAG: "yes"} if force else {}),
+        | ({FORCE_TAG: "yes"} if force else {})
+        | ({AGAIN_TAG: "yes"} if judge_again else {}),
     )
     versions, problems, failed, made = [], [], set[str](), set[str]()
     for event in outcome.all_events:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from assay.features.tables.transaction import AuditFailed
 from assay.lineage.delivery.recorder import run_id
 
 FORCE_TAG = "assay/force"  # on a run: compute even what is up to date
+AGAIN_TAG = "assay/judge_again"  # on a run: judge again of what a changed contract may take more rows
 REFUSED_TAG = "assay/refused"  # on a run, by itself: the tables whose batches were refused
 WAITED_TAG = "assay/waited"  # on a run, by itself: a table, and what it waits for
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
@@ -48,7 +50,8 @@ def build_asset(
             deps=[_dependency(step, table, partitionings[table]) for table in upstream if table not in step.outputs],
             description=step.descriptions.get(table, step.description),
             group_name=group_of(step, table),
-            code_version=step.code_version,
+            # Dagster calls stale whatever other code made; of these results only the lake can say whether it is.
+            code_version=None if step.earlier is not None else step.code_version,
             owners=[f"team:{step.owner}"] if step.owner else [],
             kinds=set(step.kinds),
             tags=labels_of(table),
@@ -130,6 +133,8 @@ def _dependency(step: Step, table: str, upstream: Partitioning) -> dg.AssetDep:
 def _run(context: dg.AssetExecutionContext, step: Step, env: Resources) -> Iterator[Any]:
     """Run the step for each partition. What is refused or not ready publishes nothing, and so what needs it is skipped; the
     run itself succeeds, since it did what was agreed: only the check that refused is red."""
+    if AGAIN_TAG in context.run.tags:
+        env = replace(env, judge_again=True)
     results: list[Result] = []
     stopped: dict[str, str] = {}
     stopping = REQUESTED.is_set()  # somebody wants the command to stop: what has not begun is left

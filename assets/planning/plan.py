@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from assay.assets.planning.plan_memory import PlanMemory
+from assay.assets.steps.plan_store import PlanStore
 from assay.assets.steps.step import Resources, Step, waits_for
 from assay.errors import AssayError, nearest, panics_as_errors
 from assay.features.tables.lake import TableMissing
@@ -101,7 +102,8 @@ def planned_runs(
     """What a stage has to do, decided lazily: each run is looked at when the ones before it are done, because what they
     write may make it stale. Partitions that nothing concerns that has changed since the last plan are not looked at. A batch
     that was refused, and would be again, is run only if its partition was chosen or with `force`; what needs it waits."""
-    env = replace(env, lake=env.lake.remembering())
+    # What stays as an earlier contract judged it is remembered as done.
+    env = replace(env, lake=env.lake.remembering(), plans=PlanStore() if env.judge_again else env.plans)
     partitioned = stage[0].partitioning.is_partitioned
     if force and partitioned:
         keys = partitions_of(stage, env, chosen)

@@ -30,12 +30,14 @@ from assay.assets.steps.batch_checks import (
 )
 from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
 from assay.assets.steps.compared_rows import CurrentRows, with_deletes
+from assay.assets.steps.hold import Earlier, Takes
 from assay.assets.steps.looked_up import LookedUp, absent_parents, finds_the_same
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
 from assay.assets.steps.states import COUNTS, changes_check, state_before, state_changes
 from assay.assets.steps.step import Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
+from assay.assets.stored_contracts import keep_contract, looser_rules, may_take_more
 from assay.checks import (
     Contract,
     Report,
@@ -50,12 +52,13 @@ from assay.checks import (
 from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import CountRule, ForeignKeyRule
 from assay.checks.validation.former_names import former_names
+from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.delta_log import DISPLACES
 from assay.features.storage.scratch import scratch
 from assay.features.storage.sections import Changes
 from assay.features.tables.freshness import PROMISE, Promise
 from assay.features.tables.kinds import Kind
-from assay.features.tables.lake import TableMissing, TableState
+from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.scan_in_order import scan_in_order
 from assay.features.tables.transaction import Transaction
 from assay.optional import installed
@@ -72,9 +75,13 @@ def clean_step(source: Source) -> Step:
         outputs=(source.clean, source.quarantine, Kind.PROFILES.table(source.name)),
         prepare=lambda tx, env: prepare_batch(source, tx, env),
         compute=lambda tx, env, batch: _compute(source, tx, env, batch),
-        code_version=hashlib.sha256(f"clean-3 {info.digest} {source.key}".encode()).hexdigest()[:16],
+        code_version=_code_version(source, info.digest),
         reads=(source.raw, *_counted(source)),
         since=info.since,
+        earlier=Earlier(
+            takes=lambda lake, made: _takes(source, lake, made),
+            any=lambda lake: may_take_more(lake.storage, source.contract),
+        ),
         references=_references(source),
         watched=_watched(source),
         partitioning=source.partitioning,
@@ -95,6 +102,25 @@ def clean_step(source: Source) -> Step:
             Kind.PROFILES.table(source.name): PROFILE_NOTES,
         },
     )
+
+
+def _code_version(source: Source, digest: str) -> str:
+    """Of the step under the contract with this digest."""
+    return hashlib.sha256(f"clean-3 {digest} {source.key}".encode()).hexdigest()[:16]
+
+
+def _takes(source: Source, lake: Lake, made: Commit) -> Takes | None:
+    """What the contract may take of a batch that an earlier one judged; None if it demands more, or anything but the contract
+    has changed."""
+    digest = str((made.contract or {}).get("digest"))
+    if made.code_version != _code_version(source, digest):
+        return None
+    rules = looser_rules(lake.storage, digest, source.contract)
+    if rules is None:
+        return None
+    kept = made.report.rows_quarantined - made.report.rows_rejected if made.report is not None else 0
+    broken = sum(check["invalid"] for check in made.checks if check["name"] in rules)
+    return Takes(rules, max(0, min(kept, broken)))
 
 
 def _watched(source: Source) -> Watched:
@@ -312,6 +338,7 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         # Decisions and deletes change which rows are clean.
         if isinstance(outcome, SpilledOutcome) and batch.decisions.is_empty() and not source.reader.compares:
             clean.given = outcome.clean_frames
+        keep_contract(env.lake.storage, source.contract)
         columns = [name for name in settled.clean.collect_schema() if name not in LEFT_OUT]
         extra = {DISPLACES: sorted(outcome.moved)} if outcome.moved else {}
         lineage = _own_columns(source, columns, settled.edited, batch.names)

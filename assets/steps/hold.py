@@ -1,11 +1,14 @@
-"""Results that stay although their inputs have changed, because their declaration wants it (`Model(retrain=…)`)."""
+"""Results that stay: although their inputs have changed, because their declaration wants it (`Model(retrain=…)`); or although
+their declaration has changed, because it accepts what an earlier one accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from assay.assets.cron import parse_cron
 from assay.errors import AssayError
+from assay.features.storage.commit_metadata import Commit
+from assay.features.tables.lake import Lake
 
 ON_CHANGE, MANUAL = "on_change", "manual"
 
@@ -71,3 +74,25 @@ def check_rule(rule: str, where: str) -> None:
         raise AssayError(
             f"{where}: retrain={rule!r} is not 'on_change', 'manual' or a cron expression such as '0 3 * * mon' ({problem})."
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What a declaration may take of a batch that stays as an earlier one judged it: at most `rows` of those in quarantine,
+    which broke these `rules`."""
+
+    rules: frozenset[str] = frozenset()
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """How a step decides that results stay which an earlier declaration made.
+
+    Attributes:
+        takes: of how a result was made, what the present declaration may take beside it; None if it must be made again.
+        any: whether the lake may have results of which it may take more.
+    """
+
+    takes: Callable[[Lake, Commit], Takes | None]
+    any: Callable[[Lake], bool]

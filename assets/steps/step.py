@@ -15,12 +15,14 @@ from typing import Any
 
 from assay.assets.code_version import code_identity
 from assay.assets.lacking import outage_of
+from assay.assets.settling import settled
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.column_notes import ColumnNote
-from assay.assets.steps.hold import Held, Hold
+from assay.assets.steps.hold import Earlier, Held, Hold, Takes
 from assay.assets.steps.plan_store import PlanStore
 from assay.assets.steps.watched import Watched, version_of
 from assay.errors import AssayError, panics_as_errors
+from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.lake import Lake, TableMissing
@@ -33,6 +35,7 @@ from assay.settings import Settings
 # Whether a refused batch would find the same again: a plan asks several times, a sensor at each tick.
 _ALIKE: dict[tuple[str, str | None, str, str], bool] = {}
 _MOST = 10_000
+NOTHING = Takes()
 
 Progress = Callable[[str, int, int], None]  # (what, done, total)
 
@@ -48,7 +51,8 @@ class NotReady(AssayError):
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What a step may use besides its transaction. `now` decides which exceptions are over; `hashes`
-    remembers the digests of files, `plans` what the planner has seen. `planning` says that a step is only looked at."""
+    remembers the digests of files, `plans` what the planner has seen. `planning` says that a step is only looked at,
+    `judge_again` that batches are judged again of which a changed contract may take more rows."""
 
     settings: Settings
     lake: Lake
@@ -58,6 +62,7 @@ class Resources:
     hashes: FileHashes = field(default_factory=FileHashes)
     plans: PlanStore = field(default_factory=PlanStore)
     planning: bool = False
+    judge_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,12 @@ class Step:
     a run must not lose whatever follows, such as the bytes of a delivery. `partitioning` says which partitions the step
     has; one without, but with `batches`, handles all pending batches of its upstream in one go, one transaction each.
     `landed` names the partitions for which its upstream has delivered anything. `lacks` says what the settings lack for it to
-    run, such as a connection. `reads` are the tables that it depends on,
+    run, such as a connection. `settle` lets an upstream forget what the lake holds
+    now; planning does not call it. `reads` are the tables that it depends on,
     `references` tables that it only looks things up in. `watched` lets the planner look at a partition only when something
     has changed that can concern it; without, it looks at all of them each time. `hold` lets results stay although their
-    inputs have changed; partitions that begin before `since` stay as long as nothing but code and contract has changed.
+    inputs have changed; partitions that begin before `since` stay as long as nothing but code and contract has changed, and
+    others where `earlier` says so of how they were made.
     `judged_by` is what decides whether a batch is refused, as far as `code_version` does not say it.
     """
 
@@ -97,6 +104,7 @@ class Step:
     batches: Callable[[Resources], list[str]] | None = None
     landed: Callable[[Resources], list[str]] | None = None
     lacks: Callable[[Resources], str] | None = None
+    settle: Callable[[Resources], None] | None = None
     checks: tuple[CheckSpec, ...] = ()
     group: str = ""  # empty: by the kind of each table
     kinds: tuple[str, ...] = ()
@@ -112,6 +120,7 @@ class Step:
     hold: Hold | None = None
     judged_by: str = ""
     since: date | None = None
+    earlier: Earlier | None = None
 
     @property
     def name(self) -> str:
@@ -175,7 +184,9 @@ def execute(
             if step.keep:
                 step.keep(tx, env, prepared)
             tx.audit()
-            if not force and (_is_current(step, tx) or _held(step, tx, env) is not None):
+            if not force and (takes := _stays(step, tx, env)) is not None:
+                return _told(step, tx, takes)
+            if not force and _held(step, tx, env) is not None:
                 return {}
             tx.describe(code=code_identity())
             return step.compute(tx, env, prepared) or {}
@@ -202,6 +213,8 @@ def execute(
         env.hashes.save()
     with suppress(Exception):  # what is written is not refused, whatever is kept
         forget_refusal(env.lake, step.outputs[0], partition)
+    if step.settle:
+        settled(step.outputs[0], functools.partial(step.settle, env))
     return Result(step, partition, done, preview)
 
 
@@ -227,13 +240,14 @@ def _remember(step: Step, env: Resources, work: Work, given: Mapping[str, Any], 
 class Look:
     """What looking at a step for a partition showed: whether it is stale, or what it waits for, or by which rule its results
     stay although their inputs have changed, and what `prepare` gave. `refused`: it is stale, and this is the refusal of the
-    same batch; running it would refuse it again."""
+    same batch; running it would refuse it again. `takes`: what a declaration may take that has changed since."""
 
     stale: bool
     waits_for: NotReady | None = None
     prepared: Any = None
     held: Held | None = None
     refused: Refusal | None = None
+    takes: Takes = NOTHING
 
 
 def look(step: Step, env: Resources, partition: str | None) -> Look:
@@ -243,8 +257,8 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
     try:
         with panics_as_errors(step.outputs[0]):
             prepared = step.prepare(tx, replace(env, planning=True))
-        if _is_current(step, tx):
-            return Look(stale=False, prepared=prepared)
+        if (takes := _stays(step, tx, env)) is not None:
+            return Look(stale=False, prepared=prepared, takes=takes)
         held = _held(step, tx, env)
         refused = None if held is not None else _refused(step, tx, env, prepared)
         return Look(stale=held is None, prepared=prepared, held=held, refused=refused)
@@ -254,10 +268,40 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
         return Look(stale=True)
 
 
-def _is_current(step: Step, tx: Transaction) -> bool:
-    return tx.current(*step.outputs) or (
-        _begins_before(step, tx.work.partition) and tx.current(*step.outputs, as_then=True)
-    )
+def _stays(step: Step, tx: Transaction, env: Resources) -> Takes | None:
+    """What the step may take beside its results, which are those of what it is given now, though perhaps by an earlier
+    declaration; None if they are not."""
+    if tx.current(*step.outputs):
+        return NOTHING
+    if _begins_before(step, tx.work.partition) and tx.current(*step.outputs, as_then=lambda made: True):
+        return NOTHING
+    if step.earlier is None:
+        return None
+    found: list[Takes] = []
+
+    def accepted(made: Commit) -> bool:
+        takes = step.earlier.takes(env.lake, made) if step.earlier is not None else None
+        if takes is None or (env.judge_again and takes.rows):
+            return False
+        found.append(takes)
+        return True
+
+    return found[0] if tx.current(*step.outputs, as_then=accepted) else None
+
+
+def _told(step: Step, tx: Transaction, takes: Takes) -> dict[str, Any]:
+    """What a person sees of a result that stays: also in the checks of rules by which more may be taken now."""
+    if not takes.rows:
+        return {}
+    chosen = f" --partition {tx.work.partition}" if step.partitioning.is_partitioned else ""
+    more = f"The contract has changed since and may take them: `assay materialize {step.outputs[0]}{chosen} --judge-again`."
+    tx.checks[:] = [
+        replace(check, message=f"{check.message} {more}".strip())
+        if check.name in takes.rules and check.invalid
+        else check
+        for check in tx.checks
+    ]
+    return {"rows_that_may_be_taken": takes.rows}
 
 
 def _begins_before(step: Step, partition: str | None) -> bool:

@@ -72,7 +72,8 @@ class ContractInfo:
 class Compiled:
     """A contract ready to be evaluated. One is equal to itself only: expressions cannot be compared.
 
-    written: what `Config` says of how texts are written; each column has what holds for it.
+    written: what `Config` says of how texts are written; each column has what holds for it. declared: what the author declared,
+    as JSON text; its SHA-256 is the contract's digest.
     """
 
     info: ContractInfo
@@ -81,6 +82,7 @@ class Compiled:
     strict: bool
     ordered: bool
     written: WrittenForm
+    declared: str
 
 
 class Contract(pa.DataFrameModel):
@@ -183,6 +185,11 @@ def contract_info(contract: type[Contract]) -> ContractInfo:
     return compiled(contract).info
 
 
+def contract_text(contract: type[Contract]) -> str:
+    """All that a contract demands, as JSON text that is the same in every process. Its SHA-256 is the contract's digest."""
+    return compiled(contract).declared
+
+
 def contract_rules(contract: type[Contract]) -> tuple[Rule, ...]:
     """The rules of a contract in the order in which reports show them."""
     return compiled(contract).rules
@@ -220,19 +227,20 @@ def _compile(contract: type[Contract]) -> Compiled | None:
         contract.__config__.unique = schema.unique = list(key)
     severity, duplicates = options.get("severity") or {}, options.get("duplicates") or {}
     rules = compile_rules(templates(schema), columns, severity, options.get("row_count"), duplicates)
+    declared = _declared(schema, columns, rules, options)
     info = ContractInfo(
         name=schema.name or name,
         version=str(options.get("version", "0")),
         owner=options.get("owner"),
         freshness=_freshness(name, options.get("freshness")),
-        digest=_digest(schema, columns, rules, options),
+        digest=hashlib.sha256(declared.encode()).hexdigest(),
         columns=tuple(map(_info, columns, schema.columns.values())),
         key=key,
         quarantine=_limits(name, options.get("quarantine"), rules),
         since=_since(name, options.get("since")),
     )
     # A clean table has the contract's columns only, so "filter" is what always happens.
-    return Compiled(info, columns, rules, schema.strict is True, bool(schema.ordered), written)
+    return Compiled(info, columns, rules, schema.strict is True, bool(schema.ordered), written, declared)
 
 
 def _info(column: Column, declared: pa.Column) -> ColumnInfo:
@@ -274,7 +282,7 @@ def _no_date(value: object) -> NoReturn:
     raise ValueError(type(value).__name__)
 
 
-def _digest(
+def _declared(
     schema: pa.DataFrameSchema, columns: tuple[Column, ...], rules: tuple[Rule, ...], options: Mapping[str, Any]
 ) -> str:
     declaration = {
@@ -294,7 +302,8 @@ def _digest(
         "checks": [_plain(check) for check in schema.checks or ()],
         "rules": [[rule.name, rule.severity, repr(rule.block)] for rule in rules],
     }
-    return hashlib.sha256(json.dumps(declaration, sort_keys=True).encode()).hexdigest()
+    # Lakes keep this text, and digests are in their commits: what is declared as before must stay the same text.
+    return json.dumps(declaration, sort_keys=True)
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ import json
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -146,7 +146,9 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
             previous = state.writer_of(partition)
             same = staged.mode == "append" or (_same_verdict(previous, done) if previous is not None else False)
             if previous is not None and same and not displaced_by(staged.extra or {}):
-                memoize(lake, staged.table, partition, previous.version, fingerprint, done.contract)
+                memoize(
+                    lake, staged.table, partition, previous.version, fingerprint, done.contract, done.work.code_version
+                )
                 return _written(staged, state, previous.version, partition, changed=False)
             if previous is not None:  # something else is true of the same rows: a version without data files says so
                 chain[CONFIRMS] = str(previous.version if previous.confirms is None else previous.confirms)
@@ -342,15 +344,16 @@ def memoize(
     version: int,
     fingerprint: str,
     contract: Mapping[str, Any] | None = None,
+    code_version: str = "",
 ) -> None:
     """Note that other inputs, or another version of the contract, led to what a version already holds, so that nobody computes
     it again to find out.
 
     Only a note: losing it costs a recomputation, never a result.
     """
-    note = {"version": version, "fingerprint": fingerprint}
+    note: dict[str, Any] = {"version": version, "fingerprint": fingerprint}
     if contract is not None:
-        note["contract"] = contract.get("version")
+        note |= {"contract": contract.get("version"), "judged_by": dict(contract), "code_version": code_version}
     lake.storage.put(_note(table, partition), json.dumps(note).encode())
 
 
@@ -373,6 +376,20 @@ def find_current(lake: Lake, state: TableState, partition: str | None, fingerpri
         return None
     note = json.loads(lake.storage.get(name))
     return commit if (note["version"], note["fingerprint"]) == (commit.version, fingerprint) else None
+
+
+def ways_made(lake: Lake, state: TableState, partition: str | None) -> list[Commit]:
+    """How the current content of a partition came about: as its commit says; and where the same was found again later by
+    another contract, the same commit with that contract and its code."""
+    commit = state.writer_of(partition)
+    if commit is None:
+        return []
+    name = _note(state.table.name, partition)
+    note = json.loads(lake.storage.get(name)) if lake.storage.size(name) is not None else {}
+    if note.get("version") != commit.version or not note.get("judged_by"):
+        return [commit]
+    again = replace(commit, contract=note["judged_by"], code_version=note["code_version"])
+    return [commit, again]
 
 
 def contracts_since(lake: Lake, table: str, commits: Iterable[Commit]) -> dict[int, str]:

@@ -20,7 +20,16 @@ from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.sections import section
 from assay.features.storage.snapshot import Slice
 from assay.features.storage.spool import Spool
-from assay.features.tables.delta_commit import ABSENT, Conflict, Staged, confirmed_at, find_current, publish, stage
+from assay.features.tables.delta_commit import (
+    ABSENT,
+    Conflict,
+    Staged,
+    confirmed_at,
+    find_current,
+    publish,
+    stage,
+    ways_made,
+)
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.reader import Reader
@@ -95,29 +104,37 @@ class Transaction:
         """
         return self._decided or fingerprint(self.work, self.reads, self.sources, self.contract)
 
-    def current(self, *tables: str, as_then: bool = False) -> bool:
+    def current(self, *tables: str, as_then: Callable[[Commit], bool] | None = None) -> bool:
         """Whether these outputs already hold the result of exactly these inputs. If so the work is done: they are
         reported as unchanged outputs at the version that holds them, with the checks of that time. With `as_then` the code and
-        the contract are those by which they were made, whatever they are now."""
+        the contract are those by which they were made, whatever they are now, where that is accepted of how it was made; they
+        are reported, too."""
         self._decided = self.fingerprint
-        kept = []
+        kept, made = [], None
         for name in tables:
             state = self._own(name)
-            given = self._given_then(state) if as_then else self.fingerprint
-            commit = state and find_current(self.lake, state, self.work.partition, given)
+            if as_then is None:
+                commit = state and find_current(self.lake, state, self.work.partition, self.fingerprint)
+            else:
+                commit = state and self._current_then(state, as_then)
             if state is None or commit is None:
                 return False
             kept.append((name, state, commit))
+            made = made or commit
+        if as_then is not None and made is not None:
+            self.contract, self.work = made.contract, replace(self.work, code_version=made.code_version)
         self._report(kept)
         return True
 
-    def _given_then(self, state: TableState | None) -> str:
-        """The fingerprint of the present inputs with the code and the contract by which the partition was made."""
-        commit = state and state.writer_of(self.work.partition)
-        if not commit:
-            return ""
-        work = replace(self.work, code_version=commit.code_version or "")
-        return fingerprint(work, self.reads, self.sources, commit.contract)
+    def _current_then(self, state: TableState, accepted: Callable[[Commit], bool]) -> Commit | None:
+        """How the partition was made, where that is accepted and the present inputs would give the same with the code and the
+        contract of then."""
+        for made in ways_made(self.lake, state, self.work.partition):
+            work = replace(self.work, code_version=made.code_version)
+            given = fingerprint(work, self.reads, self.sources, made.contract)
+            if find_current(self.lake, state, self.work.partition, given) is not None and accepted(made):
+                return made
+        return None
 
     def made(self, *tables: str) -> datetime | None:
         """When these outputs were last made, or found to be unchanged, by this code, whatever the inputs were; None where

@@ -1,4 +1,5 @@
-"""`assay contract`: draft a contract from data, compare two versions, exchange contracts as ODCS, check a delivery."""
+"""`assay contract`: draft a contract from data, compare two versions, exchange contracts as ODCS, check a delivery, show what
+a batch was judged by."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +9,7 @@ import click
 
 from assay.cli.contracts.draft import draft
 from assay.cli.contracts.options import file_options, give, out_option
+from assay.cli.contracts.show import show
 from assay.cli.exit_codes import EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.errors import plural
@@ -25,6 +27,7 @@ def contract() -> None:
 
 
 contract.add_command(draft)
+contract.add_command(show)
 
 
 @contract.command()

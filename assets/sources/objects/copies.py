@@ -54,19 +54,20 @@ class Copies:
             if (known := self._last.get(name)) is not None:
                 self._last.move_to_end(name)
                 return known
+        copy = self._copied(bucket, found)  # several threads at the same time
+        with self._lock:
+            self.made += 1
             while self._last and sum(one.size for one in self._last.values()) + found.size > _KEPT:
                 self._last.popitem(last=False)  # whoever reads it still has it
-            self._last[name] = copy = self._copied(bucket, found)
-            return copy
+            self._last[name] = copy
+        return copy
 
     def _copied(self, bucket: Bucket, found: Found) -> Copy:
         folder = self._place(bucket, found)
         for left in reversed(range(_TRIES)):
             file = folder / uuid.uuid4().hex
             try:
-                copy = _copied(bucket, found, file)
-                self.made += 1
-                return copy
+                return _copied(bucket, found, file)
             except CutOff as problem:
                 file.unlink(missing_ok=True)
                 if not left:
@@ -77,18 +78,18 @@ class Copies:
         raise AssertionError("unreachable")
 
     def _place(self, bucket: Bucket, found: Found) -> Path:
-        if self._folder is None:
-            self._folder = self._stack.enter_context(scratch(self._home))
-        while shutil.disk_usage(self._folder).free < found.size + _FREE:
-            if self._last:
+        with self._lock:
+            if self._folder is None:
+                self._folder = self._stack.enter_context(scratch(self._home))
+            while shutil.disk_usage(self._folder).free < found.size + _FREE and self._last:
                 self._last.popitem(last=False)
-                continue
-            raise NotConnected(
-                f"{bucket.address.store} has an object of {found.size >> 20:,} MB, and the disk of {self._home} has no room to "
-                "copy it. Next: free some space, or set ASSAY_HOME to another disk.",
-                FULL,
-            )
-        return self._folder
+            if shutil.disk_usage(self._folder).free < found.size + _FREE:
+                raise NotConnected(
+                    f"{bucket.address.store} has an object of {found.size >> 20:,} MB, and the disk of {self._home} has no room "
+                    "to copy it. Next: free some space, or set ASSAY_HOME to another disk.",
+                    FULL,
+                )
+            return self._folder
 
 
 def _copied(bucket: Bucket, found: Found, file: Path) -> Copy:

@@ -7,6 +7,7 @@ ETag, and planning copies nothing at all: an object that is not known yet is a r
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -27,6 +28,7 @@ from assay.assets.sources.objects.s3_errors import Changed
 from assay.assets.sources.reader import NotReadYet, Reading
 from assay.features.tables.partitioning import Partitioning
 
+_AT_ONCE = 8  # objects that are copied at the same time: small ones are mostly waited for
 _LOOKS = 3  # at a partition whose objects change meanwhile
 
 
@@ -113,25 +115,46 @@ class ObjectLanding:
     def _scan(self, places: Places, reading: Reading, suffixes: Sequence[str], limits: Limits) -> Sequence[Delivery]:
         tree = self._tree(places, reading.partition)
         names = (name for name, is_folder in names_of_partition(tree, places, reading.partition) if not is_folder)
-        taken = [
-            (places.top + name, tree.objects[name])
+        objects = [
+            _Object(self.root + places.top + name, self.bucket, tree.objects[name], self.copies)
             for name in sorted(names)
             if may_be_delivery(base := name.rpartition("/")[2]) and has_suffix(base, suffixes)
         ]
-        return with_revisions([self._deliver(path, found, reading, limits) for path, found in taken], self.root)
+        for one in objects:
+            limits.require_object(one.path, one.found.size)
+        known = self._digests(objects, reading)
+        files = [
+            Delivery(
+                one.path[len(self.root) :], None, digest, one.found.size, reading.partition, revision, elsewhere=one
+            )
+            for one, digest in zip(objects, known, strict=True)
+            for revision in [revision_of(one.path)]
+        ]
+        return with_revisions(files, self.root)
 
-    def _deliver(self, path: str, found: Found, reading: Reading, limits: Limits) -> Delivery:
-        limits.require_object(self.root + path, found.size)
-        one = _Object(self.root + path, self.bucket, found, self.copies)
-        sha256, mark = None, ObjectMark(found.size, found.modified, found.etag)
-        if found.etag:  # without, nothing says that it is the same
-            sha256 = reading.hashes.of_object(one.path, mark) or _taken(one, reading)
-        if sha256 is None:
-            if reading.planning:
-                raise NotReadYet(f"{one.path} has not been read yet (ETag {found.etag}, {found.modified}).")
-            sha256 = one.as_listed().sha256
-            reading.hashes.note_object(one.path, mark, sha256)
-        return Delivery(path, None, sha256, found.size, reading.partition, revision_of(path), elsewhere=one)
+    def _digests(self, objects: Sequence[_Object], reading: Reading) -> Sequence[str]:
+        """The SHA-256 of each. What is not known is copied, several at once."""
+        marks = [ObjectMark(one.found.size, one.found.modified, one.etag) for one in objects]
+        known = [reading.hashes.of_object(one.path, mark) for one, mark in zip(objects, marks, strict=True)]
+        if None in known:  # another machine may have read it
+            taken = {(item.path, item.etag, item.size): item.sha256 for item in reading.taken() if item.etag}
+            states = ((one.path, one.etag, one.found.size) for one in objects)
+            known = [sha256 or taken.get(state) for sha256, state in zip(known, states, strict=True)]
+        unknown = [number for number, sha256 in enumerate(known) if sha256 is None]
+        if unknown and reading.planning:
+            state = hashlib.sha256(repr([(one.path, mark) for one, mark in zip(objects, marks, strict=True)]).encode())
+            raise NotReadYet(
+                f"{objects[unknown[0]].path} has not been read yet, as one of {len(unknown)} (state {state.hexdigest()[:16]})."
+            )
+
+        def read(number: int) -> str:
+            sha256 = objects[number].as_listed().sha256
+            reading.hashes.note_object(objects[number].path, marks[number], sha256)
+            return sha256
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            copied = dict(zip(unknown, pool.map(read, unknown), strict=True))
+        return [sha256 or copied[number] for number, sha256 in enumerate(known)]
 
     # -- listing -----------------------------------------------------------------------------------------------------
 
@@ -155,9 +178,3 @@ def _latest(partitioning: Partitioning, before: bytes) -> list[str]:
     today = partitioning.current(datetime.now(UTC))
     keys = [today, *sorted(marks_in(before))[-1:], partitioning.start, *partitioning.keys]
     return next((known for key in keys if key and (known := partitioning.known([key]))), [])
-
-
-def _taken(one: _Object, reading: Reading) -> str | None:
-    """The SHA-256 of an object that the partition holds already, as its commit says: another machine may have read it."""
-    state = one.path, one.etag, one.found.size
-    return next((item.sha256 for item in reading.taken() if (item.path, item.etag, item.size) == state), None)

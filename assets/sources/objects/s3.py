@@ -93,8 +93,9 @@ def _client(options: tuple[tuple[str, str], ...]) -> Any:
     style = "path" if "endpoint_url" in given else "auto"
     config = Config(
         signature_version=UNSIGNED if is_set(given, "skip_signature") else None,
+        max_pool_connections=10,
         connect_timeout=5,
-        read_timeout=30,
+        read_timeout=15,
         retries={"mode": "standard", "total_max_attempts": 3},
         s3={"addressing_style": "virtual" if is_set(given, "virtual_hosted_style_request") else style},
         request_checksum_calculation="when_required",

@@ -61,6 +61,13 @@ def test_objects_become_what_files_become_and_each_is_read_once(
     unread = [item for item in state.writers([dropped.day(2)])[0].checks if item["name"] == "unread"]
     assert f"{drops.root}orders/{dropped.day(2)}/b.txt (its suffix is not among" in unread[0]["message"]
 
+    # Another machine knows from the commits what was read.
+    monkeypatch.setenv("ASSAY_LAKE", str(dropped.home / "lake"))
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "other"))
+    drops.proxy.count()
+    assert dropped.due() == [] and drops.proxy.count()["gets"] == 0
+    monkeypatch.delenv("ASSAY_LAKE")
+
     # The same files in a folder, with the same pattern.
     dropped.redeclare(lambda text: text.replace(*IN_A_BUCKET[::-1]))
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "folder"))
@@ -94,18 +101,6 @@ def test_what_comes_again_changes_nothing_and_a_correction_changes_its_day(dropp
     drops.delete(f"orders/{dropped.day(1)}/a.r1.csv")
     assert not dropped.run().failed
     assert sorted(dropped.frame("clean/orders")["amount"].to_list()) == [5.0, 10.0]
-
-
-def test_another_machine_knows_from_the_commits_what_was_read(
-    dropped: Any, drops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in (1, 2, 3):
-        dropped.put(number, dropped.csv(number, 10.0))
-    assert not dropped.run().failed
-    monkeypatch.setenv("ASSAY_LAKE", str(dropped.home / "lake"))
-    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "other"))
-    drops.proxy.count()
-    assert dropped.due() == [] and drops.proxy.count()["gets"] == 0
 
 
 def test_versions_of_a_bucket_that_keeps_them_are_named(dropped: Any, drops: Any) -> None:
