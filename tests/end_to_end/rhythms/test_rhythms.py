@@ -1,6 +1,6 @@
 """Every rhythm and mode in a project of a stranger: what a person would expect is what the lake, Dagster and joins have."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -28,6 +28,12 @@ ALL = 10**6
 @pytest.fixture(params=range(len(KINDS)), ids=[kind.name for kind in KINDS])
 def upstream(bazaar: Bazaar, request: pytest.FixtureRequest) -> Upstream:
     return bazaar.upstreams[request.param]
+
+
+def of(wanted: Callable[[Kind], bool]) -> pytest.MarkDecorator:
+    """Only the upstreams of such kinds."""
+    numbers = [number for number, kind in enumerate(KINDS) if wanted(kind)]
+    return pytest.mark.parametrize("upstream", numbers, indirect=True, ids=[KINDS[number].name for number in numbers])
 
 
 def frame(bazaar: Bazaar, table: str) -> pl.DataFrame:
@@ -66,9 +72,8 @@ def test_rows_in_are_clean_and_quarantined_rows(bazaar: Bazaar, upstream: Upstre
     assert both == by_partition(f"raw/{name}")
 
 
+@of(lambda kind: bool(kind.keys))
 def test_what_lay_there_is_taken_or_named(bazaar: Bazaar, upstream: Upstream) -> None:
-    if not upstream.kind.keys:
-        return
     landing, name = bazaar.store.settings.landing_path, upstream.kind.name
     state = bazaar.store.table(f"raw/{name}").at()
     taken, named = set[str](), set[str]()
@@ -96,30 +101,36 @@ def test_features_are_those_of_a_direct_computation(bazaar: Bazaar, upstream: Up
     assert sorted(rows.select(columns).rows()) == upstream.expected.features()
 
 
+@of(lambda kind: kind.mode == "snapshot" or kind.compares)
 def test_a_join_sees_what_held_at_each_moment(bazaar: Bazaar, upstream: Upstream) -> None:
-    """Of whole states, and of tables that are compared: with deletes, and with what people let in later."""
+    """Of whole states, and of tables that are compared: with deletes, and with what people let in later. A training set and an
+    online read see the same."""
     kind, expected = upstream.kind, upstream.expected
     moments: list[tuple[Any, dict[str, float]]] = []
     if isinstance(expected, ExpectedTable):
         moments = [(at, expected.current(n)) for n, (at, _) in enumerate(expected.looks, start=1)]
-    elif kind.mode == "snapshot":
+    else:
         held: dict[str, dict[str, float]] = {}
         for key, row in expected.clean():
             held.setdefault(key, {})[row.id] = row.amount
         moments = [(kind.partitioning.end_of(key), held[key]) for key in sorted(held)]
-    if not moments:
-        return
-    ids = sorted({identity for _, _, identity in ((0, 0, one) for _, rows in moments for one in rows)} | {"nobody"})
+    assert len(moments) > 1
+    ids = sorted({one for _, rows in moments for one in rows} | {"nobody"})
     spine = pl.DataFrame([(one, at) for at, _ in moments for one in ids], schema=["id", "event_time"], orient="row")
-    joined = bazaar.store.as_of_join(spine, [f"{kind.name}:twice"])["twice"].to_list()
-    assert joined == [2 * rows[one] if one in rows else None for _, rows in moments for one in ids]
+    joined = bazaar.store.as_of_join(spine, [f"{kind.name}:twice"])
+    expected_values = [2 * rows[one] if one in rows else None for _, rows in moments for one in ids]
+    assert joined["twice"].to_list() == expected_values
+    made = bazaar.store.training_set(kind.name, spine=spine, features=[f"{kind.name}:twice"]).frame()
+    assert made.sort("event_time", "id")["twice"].to_list() == joined.sort("event_time", "id")["twice"].to_list()
+    for at, rows in moments:
+        online = bazaar.store.online(kind.name).get({"id": ids}, at=at)
+        assert online[f"{kind.name}.state"].to_list() == ["present" if one in rows else "missing" for one in ids]
     before = pl.DataFrame({"id": ids, "event_time": [moments[0][0] - timedelta(days=100)] * len(ids)})
     assert bazaar.store.as_of_join(before, [f"{kind.name}:twice"])["twice"].null_count() == len(ids)
 
 
+@of(lambda kind: kind.mode == "snapshot")
 def test_each_state_is_compared_with_the_one_before(bazaar: Bazaar, upstream: Upstream) -> None:
-    if upstream.kind.mode != "snapshot":
-        return
     keys, state = upstream.kind.keys, bazaar.store.table(f"clean/{upstream.kind.name}").at()
     rows = {key: {row.id: row for place, row in upstream.expected.clean() if place == key} for key in keys}
     for before, key in pairwise(keys):
