@@ -59,7 +59,7 @@ class Model:
             assert resume is not None
             reached = max(resume.lsn, resume.until)
             assert self.world.held() == [state for lsn, state in self.log if lsn < reached][-1]
-        self.follows = True
+        self.follows |= not self.world.waits  # as it may for one of the server's own
         self.verify()
         return new
 

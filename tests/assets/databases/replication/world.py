@@ -38,7 +38,7 @@ class World:
     def __init__(
         self, url: str, home: Path, slot: str = "", batch_size: int = 100_000, *, identity: str = "DEFAULT"
     ) -> None:
-        self.url, self.home = url, home
+        self.url, self.home, self.waits = url, home, False
         self.connection = psycopg.connect(url, autocommit=True)
         if not slot:
             self.drop()
@@ -93,8 +93,10 @@ class World:
         (batch,) = step.batches(self.env)
         try:
             execute(step, self.env, batch)
-        except NotReady:
+        except NotReady as nothing:
+            self.waits = "waits for a transaction" in str(nothing)
             return False
+        self.waits = False
         return True
 
     def clean(self) -> None:
