@@ -205,9 +205,7 @@ def _values(column: ColumnStats, stats: TableStats) -> Iterator[str]:
     else:
         few = len(column.values) <= _MOST_NAMED
         listed = f" Then isin=[{', '.join(map(quoted, column.values))}]." if few else ""
-        seen = (
-            f"seen in {_counted(stats.batches, stats.kind)}" if stats.batches < BATCHES else "but new ones keep coming"
-        )
+        seen = f"seen in {_counted(stats.batches, stats.kind)}" if stats.batches < BATCHES else _not_closed(column)
         yield f"{_counted(len(column.values), 'value')}, each in {each} on average, {seen}: all there are?{listed}"
     if alike := _alike(column.values):
         yield f"Nearly alike are {' and '.join(map(quoted, alike))}: one value in two spellings?"
@@ -215,6 +213,10 @@ def _values(column: ColumnStats, stats: TableStats) -> Iterator[str]:
         leave = "which are not listed and would leave" if column.closed else "which are not listed"
         where = _where(column, "unlisted", stats)
         yield f"{of(column.unlisted, column.present)} rows have other, rare values{_like(column, 'unlisted')}, {leave}{where}."
+
+
+def _not_closed(column: ColumnStats) -> str:
+    return "but new or rare ones come" if len(column.values) > 1 else "and no other one"
 
 
 def _alike(values: Sequence[str]) -> tuple[str, ...]:
