@@ -46,6 +46,7 @@ class Workers:
     def kill(self, after: float, home: Path, *how: str) -> float | None:
         """Let one work for so long. None, or after how many seconds it had come to its end."""
         child, begin = self.start(home, *how), time.monotonic()
+        assert self.process.stdout is not None
         select.select([self.process.stdout], [], [], after)
         took = time.monotonic() - begin
         os.kill(child, signal.SIGKILL)
