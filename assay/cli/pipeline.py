@@ -74,6 +74,7 @@ def materialize(
     from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, select, waiting
     from assay.assets.planning.refused import forget_withdrawn, staying_refused, to_judge_again
+    from assay.assets.planning.settle import settle
     from assay.assets.project import active_project
     from assay.store import open_store
 
@@ -106,6 +107,7 @@ def materialize(
     note_lacking(pipeline(project), env, project.name)
     if not chosen:
         forget_withdrawn(pipeline(project), env)
+        settle(pipeline(project), env)
     just_now = {(result.unit.partition, table) for result in summary.failed for table in result.failed}
     refused = [] if summary.left else staying_refused(steps, env, chosen)
     held_up = {(one.partition, table) for one in refused for table in one.waiting}

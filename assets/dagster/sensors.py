@@ -22,6 +22,7 @@ from assay.assets.outages import outage_now
 from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
 from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.planning.refused import AGAIN, forget_withdrawn, staying_refused
+from assay.assets.planning.settle import settle
 from assay.assets.steps.step import Resources, Step
 from assay.errors import plural
 from assay.features.storage.scratch import free_scratch
@@ -90,6 +91,7 @@ def arrivals(
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         forget_withdrawn(steps, env)
+        settle(steps, env)
         refused = [one.place for one in staying_refused(steps, env)]
         waits = summarised(waiting_steps(steps, env, latest=LATEST))
         reason = _nothing_to_do(found, given_up, refused, waits)

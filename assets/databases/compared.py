@@ -5,17 +5,17 @@ The rows are read once, some thousands at a time, and what is new of them waits 
 
 import hashlib
 import io
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import sqlalchemy as sa
 
 from assay.assets.databases.sql import OpenedTable
 from assay.assets.databases.sql_values import frame_of_rows
+from assay.assets.sources.deliveries import Delivery
 from assay.assets.sources.undeclared import kept_of_rows
 from assay.errors import AssayError, plural
 from assay.features.storage.sections import Changes
@@ -85,6 +85,21 @@ class Look:
             pl.int_range(before + 1, before + pl.len() + 1, dtype=pl.Int64).alias("_row_number"),
         )
 
+    def delivery(self, source: str, changes: Changes, remarks: Sequence[str], resume: str = "") -> Delivery:
+        """The batch, as a delivery of a source."""
+        return Delivery(
+            f"{source}/extract-{self.batch}.ndjson",
+            None,
+            self.sha256,
+            self.size,
+            self.batch,
+            remark=" ".join(filter(None, [*self.remarks, *remarks])),
+            lines=self.lines,
+            frames=self.frames,
+            changes=changes,
+            resume=resume,
+        )
+
 
 def _content(part: bytes | Spooled) -> bytes:
     return part.read() if isinstance(part, Spooled) else part
@@ -92,7 +107,7 @@ def _content(part: bytes | Spooled) -> bytes:
 
 def look_at(
     opened: OpenedTable,
-    query: sa.Select,
+    frames: Iterable[pl.DataFrame],
     key: Sequence[str],
     known: KnownRows,
     state: TableState | None,
@@ -102,37 +117,38 @@ def look_at(
     batch: str,
     seen_at: datetime,
     folder: Path,
+    gone: Iterable[pl.DataFrame] = (),
 ) -> Look:
-    """Compare the rows of a query with what is known of their keys.
+    """Compare rows of a table with what is known of their keys.
 
     Args:
         opened: The table.
-        query: Its rows, or some of them.
+        frames: Its rows, or some of them, as `OpenedTable.frames` gives them.
         key: The columns that identify a row, under their names in raw.
         known: What the lake holds.
         state: The raw table that holds it, if there is one.
         declared: The columns whose types may not change, under their names in raw.
-        whole: The query gives all rows of the table: keys that it does not give are deleted.
+        whole: These are all rows of the table: keys that are not among them are deleted.
         batch: The number of the batch that the changes will be.
         seen_at: When the look began.
         folder: Where what memory does not hold may wait.
+        gone: Keys that are deleted, as far as they are known.
 
     Raises:
         AssayError: Rows lack a key, or share one, or a declared column has another type than in raw.
-        AskAgain: As `OpenedTable.frames`.
     """
     empty = frame_of_rows([], opened.columns).drop(_READERS)
     there_already = {} if state is None else state.schema
     kept = kept_of_rows([empty.schema], declared, there_already, opened.place)
     columns = dict(kept.of(empty).schema)
     new_names = {name for name, _ in kept.columns.values()} - empty.schema.keys() - there_already.keys()
-    if state is not None and whole:
+    if state is not None and (whole or gone):
         columns |= {name: dtype for name, dtype in state.schema.items() if _is_data(name) and name not in columns}
     found = Look(batch, seen_at, columns, Spool(str(folder)), Changes(), kept.remarks if new_names else ())
     seen = np.zeros(len(known.rows), bool)
     new: list[Rows] = []
     updated = unchanged = 0
-    for frame in opened.frames(query, key):
+    for frame in frames:
         frame = kept.of(frame)
         _require_keys(opened.place, frame, key)
         rows = fingerprinted(frame, key)
@@ -153,10 +169,15 @@ def look_at(
     if new and len(last_of_each_key(new)) < inserted:
         raise _repeated(opened.place, key)
     deleted = 0
-    if whole and state is not None:
-        for rows in _deleted(state, key, KnownRows(known.rows[~seen])):
+    left = ~seen if whole else np.zeros(len(seen), bool)
+    for frame in gone:
+        at = known.find(fingerprinted(kept.of(frame), key))
+        at = at[at >= 0]
+        left[at] = ~seen[at]
+    if state is not None and left.any():
+        for rows in last_rows(state, key, KnownRows(known.rows[left])):
             deleted += rows.height
-            found.add(rows)
+            found.add(rows.with_columns(pl.lit(DELETE).alias(CHANGE)))
     found.changes = Changes(
         keys=tuple(key),
         whole=whole,
@@ -169,16 +190,16 @@ def look_at(
     return found
 
 
-def _deleted(state: TableState, key: Sequence[str], gone: KnownRows) -> Iterator[pl.DataFrame]:
-    """The last known values of keys that are not in the table any more."""
+def last_rows(state: TableState, key: Sequence[str], asked: KnownRows) -> Iterator[pl.DataFrame]:
+    """The last rows that raw has of some keys, with `_defect` and `_line`."""
     columns = [name for name in state.schema if _is_data(name) or name in _READERS]
-    left = np.ones(len(gone.rows), bool)
-    for batch in np.unique(gone.rows["batch"]):
+    left = np.ones(len(asked.rows), bool)
+    for batch in np.unique(asked.rows["batch"]):
         for frame in scan_in_order(state, [f"{batch:06d}"]).make(columns):
             rows = fingerprinted(frame, key)
-            at = gone.find(rows)
+            at = asked.find(rows)
             there = at >= 0
-            was = gone.rows[at[there]]
+            was = asked.rows[at[there]]
             there[there] = (
                 left[at[there]]
                 & (was["batch"] == batch)
@@ -187,7 +208,7 @@ def _deleted(state: TableState, key: Sequence[str], gone: KnownRows) -> Iterator
             )
             left[at[there]] = False
             lacking = [pl.lit(None, pl.String).alias(name) for name in _READERS if name not in frame.columns]
-            yield frame.with_columns(*lacking, pl.lit(DELETE).alias(CHANGE)).filter(pl.Series(there))
+            yield frame.with_columns(*lacking).filter(pl.Series(there))
 
 
 def _is_data(name: str) -> bool:

@@ -1,5 +1,6 @@
-"""`Rows`: a database table, read by what has changed, or compared as a whole."""
+"""`Rows`: a database table, read by what has changed, compared as a whole, or followed by its changes."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from assay.assets.databases.compared import Look
+    from assay.assets.databases.replication.declared import Slot
 
-Mode = Literal["append", "upsert", "snapshot"]
+Mode = Literal["append", "upsert", "snapshot", "changes"]
 OVERLAP = timedelta(minutes=10)
 RECONCILE = timedelta(days=7)
+BATCH_SIZE = 100_000
 CLOCK_SKEW = timedelta(minutes=5)  # between the database's clock and this machine's
 
 
@@ -40,9 +43,13 @@ class Rows(SourceReader):
       inserted, changed and deleted rows make the batch. Between two looks it rests for `every`.
     - `mode="upsert"`: as by a cursor; and at least once in `reconcile` the whole table is compared, which finds what was deleted
       and what changed without moving the cursor.
+    - `mode="changes"`: the changes that PostgreSQL writes for a logical replication `slot` of this source's own: inserts,
+      updates, deletes and TRUNCATE, at once and without looking at the table. The first time, and when its columns have changed,
+      the whole table is compared. A batch has whole transactions, and ends after `batch_size` messages of the slot; of several
+      changes of a row it has the last.
 
-    The batches of the last two have two columns more: `_change` (`insert`, `update`, `delete`; a deleted row comes with its last
-    known values) and `_seen_at`, when the look at the table began that saw it.
+    The batches of the last three have two columns more: `_change` (`insert`, `update`, `delete`; a deleted row comes with its
+    last known values) and `_seen_at`, when the look at the table began that saw it.
 
     A transaction that takes long commits rows whose cursor is before that of rows which were read already. So each time the last
     `overlap` of what was read is looked at again, and what is new there is taken; what was read before is not. Make it longer
@@ -52,8 +59,12 @@ class Rows(SourceReader):
     `connection` names the database: its SQLAlchemy URL is the setting `ASSAY_CONNECTIONS__<NAME>__URL`, so that no address
     and no password is in code. `default` makes the URL where the setting is missing.
 
+    The changes of a slot are those of a `publication`, which has the slot's name unless it is given. With `create_slot` the
+    first run makes both; else the error says the statements. The slot is moved on when a commit holds what it has shown, and
+    never by planning.
+
     Raises:
-        AssayError: The mode is not known, or lacks or has a cursor that it does not need.
+        AssayError: The mode is not known, or lacks or has a cursor or a slot that it does not need.
     """
 
     table: str
@@ -64,6 +75,10 @@ class Rows(SourceReader):
     mode: Mode = field(default="append", repr=False)
     reconcile: timedelta = field(default=RECONCILE, repr=False)
     every: timedelta = field(default=timedelta(0), repr=False)
+    slot: str = field(default="", repr=False)
+    publication: str = field(default="", repr=False)
+    create_slot: bool = field(default=False, repr=False)
+    batch_size: int = field(default=BATCH_SIZE, repr=False)
 
     kinds = ("sql",)  # pyright: ignore[reportAssignmentType]
     extracts = True  # pyright: ignore[reportAssignmentType]
@@ -75,7 +90,7 @@ class Rows(SourceReader):
             raise AssayError(f"{where}: there is no mode {self.mode!r}. The modes are: {', '.join(get_args(Mode))}.")
         if not self.connection:
             raise AssayError(f"{where} does not say where the table is: name its connection=….")
-        if not self.cursor and self.mode != "snapshot":
+        if not self.cursor and self.mode not in ("snapshot", "changes"):
             raise AssayError(
                 f"{where} does not say how changes are found: name the column of times that every change moves (cursor=…), or "
                 "declare mode='snapshot', which compares the whole table each time."
@@ -90,6 +105,22 @@ class Rows(SourceReader):
                 f"{where}: mode='snapshot' reads the whole table each time and needs no cursor. Leave it out, or declare "
                 "mode='upsert', which reads by it and compares the whole table now and then."
             )
+        self._require_slot(where)
+
+    def _require_slot(self, where: str) -> None:
+        if self.mode != "changes":
+            if self.slot or self.publication or self.create_slot:
+                raise AssayError(f"{where}: a slot has changes: declare mode='changes', or leave slot=… out.")
+            return
+        if not re.fullmatch("[a-z0-9_]{1,63}", self.slot):
+            raise AssayError(
+                f"{where}: name the replication slot of this source, slot=…, with small letters, digits and underscores, 63 at "
+                "most."
+            )
+        if self.cursor:
+            raise AssayError(f"{where}: mode='changes' needs no cursor. Leave it out, or declare mode='upsert'.")
+        if self.batch_size < 1:
+            raise AssayError(f"{where}: batch_size must be 1 or more.")
 
     @property
     def compares(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -112,12 +143,43 @@ class Rows(SourceReader):
 
         given = self.default is None or self.connection.lower() in settings.connections
         try:
-            require_usable(self.url(settings), self.table, url_setting(self.connection), there=given)
+            url = self.url(settings)
+            require_usable(url, self.table, url_setting(self.connection), there=given)
         except AssayError as problem:
             return str(problem)
+        if self.mode == "changes" and not url.startswith("postgres"):
+            return (
+                f"mode='changes' reads PostgreSQL only, and {url_setting(self.connection)} leads to another database. Declare "
+                "mode='snapshot'."
+            )
         return ""
 
+    def settle(self, settings: Settings, source: str, table: TableState | None) -> None:
+        from assay.assets.databases.replication.settled import settle
+
+        if self.mode == "changes":
+            settle(self._slot(settings), settings, source, table)
+
+    def warnings(self, settings: Settings) -> Sequence[str]:
+        from assay.assets.databases.replication.settled import held_back
+
+        return held_back(self._slot(settings)) if self.mode == "changes" else ()
+
+    def _slot(self, settings: Settings) -> "Slot":
+        from assay.assets.databases.replication.declared import Slot
+
+        return Slot(
+            self.slot,
+            self.publication or self.slot,
+            self.table,
+            self.url(settings),
+            url_setting(self.connection),
+            self.create_slot,
+        )
+
     def deliveries(self, reading: Reading) -> Sequence[Delivery]:
+        if self.mode == "changes":
+            return [self._followed(reading)]
         return [self._compared(reading) if self.compares else self._moved_on(reading)]
 
     def _moved_on(self, reading: Reading) -> Delivery:
@@ -136,6 +198,18 @@ class Rows(SourceReader):
         ahead = self._ahead(changes)
         return Delivery.of_bytes(_path(reading), content, reading.partition, frame=changes, remark=ahead)
 
+    def _followed(self, reading: Reading) -> Delivery:
+        """What the slot's changes have made of the rows."""
+        from assay.assets.databases.replication.changed import changed
+        from assay.assets.databases.replication.slot import create
+
+        if self.create_slot and not reading.planning:
+            create(self._slot(reading.settings))
+        state = reading.table()
+        _require_key(reading, state)
+        seen_at = _later(datetime.now(UTC), None if state is None else state.changes)
+        return changed(self._slot(reading.settings), reading, seen_at, self.batch_size)
+
     def _compared(self, reading: Reading) -> Delivery:
         """The rows of which raw holds something else."""
         from assay.assets.databases.compared import look_at
@@ -144,11 +218,7 @@ class Rows(SourceReader):
 
         state, key = reading.table(), delivered_names(reading.key)
         before = None if state is None else state.changes
-        if state is not None and (lacking := [name for name in key if name not in state.schema]):
-            raise AssayError(
-                f"raw/{reading.source} has no column {lacking[0]!r} to compare by: it was read by another key. Name that one, "
-                "or give the source another name."
-            )
+        _require_key(reading, state)
         memory = LookMemory.of(reading.settings, reading.source, f"{self!r} {reading.key}")
         last_whole = max((at for at in (memory.whole_at(), _moment(before)) if at is not None), default=None)
         now = datetime.now(UTC)
@@ -167,7 +237,7 @@ class Rows(SourceReader):
             def look() -> "Look":
                 return look_at(
                     opened,
-                    opened.rows(self.cursor, since, order_by=reading.key),
+                    opened.frames(opened.rows(self.cursor, since, order_by=reading.key), key),
                     key,
                     known,
                     state,
@@ -191,20 +261,10 @@ class Rows(SourceReader):
             )
         whole_at = changes.seen_at if changes.whole else (last_whole.isoformat() if last_whole is not None else "")
         changes = replace(changes, whole_at=whole_at)
-        remarks = [*found.remarks, self._ahead(*found.frames()) if self.cursor else ""]
+        remarks = [self._ahead(*found.frames()) if self.cursor else ""]
         if changes.deleted and changes.deleted == len(known.rows) and not changes.inserted:
             remarks.append(f"{self.table} is empty: all {plural(changes.deleted, 'row')} of it count as deleted.")
-        return Delivery(
-            _path(reading),
-            None,
-            found.sha256,
-            found.size,
-            reading.partition,
-            remark=" ".join(filter(None, remarks)),
-            lines=found.lines,
-            frames=found.frames,
-            changes=changes,
-        )
+        return found.delivery(reading.source, changes, remarks)
 
     def _since(self, reading: Reading, state: TableState | None) -> datetime | None:
         """From where on rows are read by their cursor; None: from the first one on."""
@@ -242,6 +302,14 @@ class Rows(SourceReader):
 
 def _path(reading: Reading) -> str:
     return f"{reading.source}/extract-{reading.partition}.ndjson"
+
+
+def _require_key(reading: Reading, state: TableState | None) -> None:
+    if state is not None and (lacking := [name for name in delivered_names(reading.key) if name not in state.schema]):
+        raise AssayError(
+            f"raw/{reading.source} has no column {lacking[0]!r} to compare by: it was read by another key. Name that one, or "
+            "give the source another name."
+        )
 
 
 def _moment(before: Changes | None) -> datetime | None:

@@ -1,6 +1,6 @@
 """What changed in a database table since it was last read, through SQLAlchemy Core. PostgreSQL and SQLite are tested."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,8 @@ from assay.optional import require
 from assay.own_columns import delivered_name, delivered_names
 
 _CHUNK = 50_000
+#: How PostgreSQL is to write values as text.
+TEXT_FORMS = ("intervalstyle = 'iso_8601'", "datestyle = 'ISO'", "bytea_output = 'hex'")
 
 # What cannot be used, why (the class of the error), and the setting.
 _ADVICE = {
@@ -64,26 +66,28 @@ def database_url(url: str | sa.URL, setting: str = "") -> sa.URL:
 
 
 @contextmanager
-def connected(url: sa.URL, table: str, setting: str = "") -> Iterator[sa.Connection]:
+def connected(url: sa.URL, table: str, setting: str = "", *, isolation: str = "") -> Iterator[sa.Connection]:
     """A transaction, committed at the end. Database errors become an `AssayError` without user, password or values; one of the
-    connection, not of the query, becomes `NotConnected` and names the setting."""
+    connection, not of the query, becomes `NotConnected` and names the setting. `isolation`: another level than usual."""
     engine = _engine(url, table, setting)
+    if isolation:
+        engine = engine.execution_options(isolation_level=isolation)
     try:
         with engine.begin() as connection:
             yield connection
     except NoSuchTableError:
-        raise AssayError(f"{_place(url, table)} does not exist; check the table's name and schema") from None
+        raise AssayError(f"{place_of(url, table)} does not exist; check the table's name and schema") from None
     except SQLAlchemyError as error:
         # Drivers put user names and values into their texts: only the class is safe to repeat.
         cause = type(getattr(error, "orig", None) or error).__name__
         if (lack := outage_of(error)) is not None:
-            raise NotConnected(f"{_place(url, table)} {_ADVICE[lack].format(cause, _named(setting))}", lack) from None
+            raise NotConnected(f"{place_of(url, table)} {_ADVICE[lack].format(cause, _named(setting))}", lack) from None
         if isinstance(error, DataError):
             raise AssayError(
-                f"{_place(url, table)} holds a value that the database cannot give ({cause}); correct it there and read again"
+                f"{place_of(url, table)} holds a value that the database cannot give ({cause}); correct it there and read again"
             ) from None
         advice = "check that the database is up, reachable, and lets this user at the table"
-        raise AssayError(f"{_place(url, table)} cannot be used ({cause}); {advice}") from None
+        raise AssayError(f"{place_of(url, table)} cannot be used ({cause}); {advice}") from None
     finally:
         engine.dispose()
 
@@ -103,7 +107,7 @@ def _engine(url: sa.URL, table: str, setting: str) -> sa.Engine:
         return sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
     except (ImportError, NoSuchModuleError):
         raise NotConnected(
-            f"{_place(url, table)}: there is no driver for {url.drivername!r}, which {_named(setting)} asks for; install its "
+            f"{place_of(url, table)}: there is no driver for {url.drivername!r}, which {_named(setting)} asks for; install its "
             "SQLAlchemy dialect (postgresql:// and sqlite:/// need none)",
             SETTING,
         ) from None
@@ -192,7 +196,7 @@ class OpenedTable:
         """The rows of a query, some thousands at a time, as `frame_of_rows` makes them; `strict` are the columns that must hold
         values of their type. Raises AssayError where they do not, and AskAgain."""
         try:
-            with self.connection.execution_options(yield_per=_CHUNK).execute(query) as rows:
+            with self.connection.execute(query, execution_options={"yield_per": _CHUNK}) as rows:
                 for chunk in rows.partitions(_CHUNK):
                     yield frame_of_rows(chunk, self.columns, strict)
         except UnfitColumn as problem:
@@ -223,21 +227,28 @@ def opened_table(url: str | sa.URL, table: str, keys: Sequence[str], setting: st
     address = database_url(url, setting)
     _require_file(address, table, setting)
     with connected(address, table, setting) as connection:
-        schema, _, name = table.rpartition(".")
-        reflected = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
-        dialect = connection.dialect.name
-        columns = {delivered_name(column.name): reads(column.type, dialect) for column in reflected.columns}
-        for position, (column, how) in enumerate(columns.items(), start=1):
-            if (found := first_unusable([(column, how.dtype)])) is not None:
-                raise AssayError(
-                    f"{_place(address, table)}, column {position} {found[1]}; rename it, or read a view that does not have it"
-                )
-        opened = OpenedTable(connection, reflected, _place(address, table), columns)
-        opened._require(keys)
-        if dialect == "postgresql":
-            for setting_and_value in ("intervalstyle = 'iso_8601'", "datestyle = 'ISO'", "bytea_output = 'hex'"):
-                connection.execute(sa.text(f"SET LOCAL {setting_and_value}"))
-        yield opened
+        yield reflected_table(connection, table, place_of(address, table), keys)
+
+
+def reflected_table(
+    connection: sa.Connection, table: str, place: str, keys: Sequence[str], only: Collection[str] | None = None
+) -> OpenedTable:
+    """A table with its columns, or `only` some of them, on a connection whose server writes its texts as they are read."""
+    schema, _, name = table.rpartition(".")
+    reflected = sa.Table(
+        name, sa.MetaData(), schema=schema or None, autoload_with=connection, include_columns=only, resolve_fks=False
+    )
+    dialect = connection.dialect.name
+    columns = {delivered_name(column.name): reads(column.type, dialect) for column in reflected.columns}
+    for position, (column, how) in enumerate(columns.items(), start=1):
+        if (found := first_unusable([(column, how.dtype)])) is not None:
+            raise AssayError(f"{place}, column {position} {found[1]}; rename it, or read a view that does not have it")
+    opened = OpenedTable(connection, reflected, place, columns)
+    opened._require(keys)
+    if dialect == "postgresql":
+        for setting in TEXT_FORMS:
+            connection.execute(sa.text(f"SET LOCAL {setting}"))
+    return opened
 
 
 def _query(table: sa.Table, cursor_column: str, since: datetime | None, dialect: str) -> sa.Select:
@@ -246,7 +257,7 @@ def _query(table: sa.Table, cursor_column: str, since: datetime | None, dialect:
     Rows without a usable cursor come too, so that they are reported instead of never being read.
     """
     if dialect != "sqlite":
-        query = sa.select(*(selected(column, dialect) for column in table.columns))
+        query = sa.select(*(selected(column, column.type, column.name, dialect) for column in table.columns))
         if since is None:
             return query
         cursor = table.columns[cursor_column]
@@ -280,7 +291,7 @@ def _require_file(url: sa.URL, table: str, setting: str) -> None:
     """Connecting to a missing SQLite file would create an empty one."""
     if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
         raise NotConnected(
-            f"{_place(url, table)}: there is no such file. Correct {_named(setting)}: a relative path begins at the "
+            f"{place_of(url, table)}: there is no such file. Correct {_named(setting)}: a relative path begins at the "
             "project's folder.",
             SETTING,
         )
@@ -290,7 +301,7 @@ def _named(setting: str) -> str:
     return setting or "the database URL"
 
 
-def _place(url: sa.URL, table: str) -> str:
+def place_of(url: sa.URL, table: str) -> str:
     """Where a table is, without user and password."""
     if url.drivername.startswith("sqlite"):
         return f"SQLite {url.database}, table {table}"

@@ -70,18 +70,20 @@ def reads(kind: sa.types.TypeEngine, dialect: str) -> Reads:
     return reads(inner, dialect) if isinstance(inner, sa.types.TypeEngine) else Reads(pl.String(), as_text)
 
 
-def selected(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:
-    """What is selected of a column: itself, or the text that the server writes of it."""
-    if dialect != "postgresql" or reads(column.type, dialect).convert is not as_text:
-        return column
-    match column.type:
+def selected(
+    value: sa.ColumnElement[Any], kind: sa.types.TypeEngine[Any], name: str, dialect: str
+) -> sa.ColumnElement[Any]:
+    """What is selected of the values of a column: themselves, or the text that the server writes of them."""
+    if dialect != "postgresql" or reads(kind, dialect).convert is not as_text:
+        return value
+    match kind:
         case sa.ARRAY():
-            text = sa.cast(sa.func.to_json(column), sa.Text)
+            text = sa.cast(sa.func.to_json(value), sa.Text)
         case sa.LargeBinary():
-            text = sa.func.encode(column, "hex")
+            text = sa.func.encode(value, "hex")
         case _:
-            text = sa.cast(sa.type_coerce(column, sa.types.NullType()), sa.Text)
-    return text.label(column.name)
+            text = sa.cast(sa.type_coerce(value, sa.types.NullType()), sa.Text)
+    return text.label(name)
 
 
 def frame_of_rows(

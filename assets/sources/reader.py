@@ -135,6 +135,23 @@ class SourceReader(Protocol):
         del settings
         return ""
 
+    def settle(self, settings: Settings, source: str, table: TableState | None) -> None:
+        """Let the upstream forget what the lake holds. Called after a commit and when there is nothing to do, and never by
+        planning or a dry run. What it raises is logged and fails nothing: it is called again.
+
+        Args:
+            settings: where things are.
+            source: the source's name.
+            table: `raw/<source>` as it is now; None: there is none yet.
+        """
+        del settings, source, table
+
+    def warnings(self, settings: Settings) -> Sequence[str]:
+        """What people should know of the upstream though it can be read, in sentences. `assay doctor` asks; the upstream may be
+        asked."""
+        del settings
+        return ()
+
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         """Folders or the like where something was delivered under a name that is no partition's, so that it is never read."""
         del settings, partitioning

@@ -64,6 +64,7 @@ def raw_step(source: Source) -> Step:
         watched=_watched(source) if partitioned else None,
         landed=(lambda env: reader.partitions(env.settings, source.partitioning)) if partitioned else None,
         lacks=lambda env: lacking(source, env.settings),
+        settle=lambda env: reader.settle(env.settings, source.name, _at(env.lake, source.raw)),
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=(CheckSpec(DELIVERY, source.raw, _EXTRACT_RULE),) if reader.extracts else checks,
         judged_by=f"{contract_info(source.contract).digest}{reader.judged_by()}",

@@ -15,6 +15,7 @@ from typing import Any
 
 from assay.assets.code_version import code_identity
 from assay.assets.lacking import outage_of
+from assay.assets.settling import settled
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.hold import Earlier, Held, Hold, Takes
@@ -83,7 +84,8 @@ class Step:
     a run must not lose whatever follows, such as the bytes of a delivery. `partitioning` says which partitions the step
     has; one without, but with `batches`, handles all pending batches of its upstream in one go, one transaction each.
     `landed` names the partitions for which its upstream has delivered anything. `lacks` says what the settings lack for it to
-    run, such as a connection. `reads` are the tables that it depends on,
+    run, such as a connection. `settle` lets an upstream forget what the lake holds
+    now; planning does not call it. `reads` are the tables that it depends on,
     `references` tables that it only looks things up in. `watched` lets the planner look at a partition only when something
     has changed that can concern it; without, it looks at all of them each time. `hold` lets results stay although their
     inputs have changed; partitions that begin before `since` stay as long as nothing but code and contract has changed, and
@@ -102,6 +104,7 @@ class Step:
     batches: Callable[[Resources], list[str]] | None = None
     landed: Callable[[Resources], list[str]] | None = None
     lacks: Callable[[Resources], str] | None = None
+    settle: Callable[[Resources], None] | None = None
     checks: tuple[CheckSpec, ...] = ()
     group: str = ""  # empty: by the kind of each table
     kinds: tuple[str, ...] = ()
@@ -210,6 +213,8 @@ def execute(
         env.hashes.save()
     with suppress(Exception):  # what is written is not refused, whatever is kept
         forget_refusal(env.lake, step.outputs[0], partition)
+    if step.settle:
+        settled(step.outputs[0], functools.partial(step.settle, env))
     return Result(step, partition, done, preview)
 
 

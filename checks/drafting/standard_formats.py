@@ -5,7 +5,7 @@ import re
 import polars as pl
 
 from assay.checks.drafting.text_types import FEW_ROWS, SHARE
-from assay.checks.text.codes import UNITS
+from assay.checks.text.codes import UNIT_WORDS, UNITS
 from assay.checks.text.formats import parser
 
 #: Format -> the different values that nearly all must be of it; codes of two letters are also those of states and languages,
@@ -13,16 +13,6 @@ from assay.checks.text.formats import parser
 _FORMATS = {"email": 1, "iban": 1, "phone": 1, "country": 25, "country:alpha3": 25, "currency": 10}
 _TELLING = {"country": re.compile(r"(?i)countr|nation"), "currency": re.compile(r"(?i)curr(?!ent)")}
 _QUANTITY = r"^[+-]?[0-9]+(?:[.,][0-9]+)?(?: ?)([^\s0-9.,][^0-9]{0,19})$"
-#: Units as people write them; a single capital letter is rather a part of a code.
-_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        "ounce ounces pound pounds litre litres liter liters gram grams piece pieces pcs pc stk hour hours hr hrs day days week "
-        "weeks month months year years yrs minute minutes mins sec second seconds inch inches foot feet meter meters mile miles "
-        "eur usd gbp",
-    )
-)
-_KNOWN = _WORDS | {unit.lower() for unit in UNITS if len(unit) > 1 or unit.islower() or unit == "%"}
 _MOST_UNITS = 40
 
 
@@ -50,7 +40,7 @@ def units_of(texts: pl.Series) -> tuple[tuple[str, int], ...]:
     if units.null_count() > (1 - SHARE) * len(units):
         return ()
     counts = units.drop_nulls().value_counts(name="n").sort(["n", "unit"], descending=[True, False])
-    first = counts["unit"].str.to_lowercase().str.extract(r"^([^\s.]+)").is_in(sorted(_KNOWN))
+    first = counts["unit"].str.to_lowercase().str.extract(r"^([^\s.]+)").is_in(sorted(UNIT_WORDS))
     known = int(counts.filter(first.fill_null(False))["n"].sum())
     return tuple(counts.iter_rows()) if counts.height <= _MOST_UNITS and known >= len(units) / 2 else ()
 

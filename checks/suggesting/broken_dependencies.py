@@ -18,6 +18,8 @@ from assay.checks.suggesting.votes import Votes, vote
 MOST_EVIDENCE = 2.6
 #: Together they must say so much against a cell: three rows against one do.
 LEAST_SAID = 0.5
+#: What further dependencies against the same cell add.
+MORE = 0.25
 #: So many cells of a row are looked for.
 MOST_CELLS = 4
 #: Rows that each side has beforehand, so that two against one say little.
@@ -26,6 +28,11 @@ PRIOR = 0.8
 REPEATED = 0.7
 #: A dependency that says so much of what the strongest one says is named, if it has fewer determinants.
 NEARLY = 0.9
+#: Where in large groups at least so many cells are apart, and this share of them not alone with its value, a group may have two
+#: right values, and evidence is worth so much less.
+LARGE, FEW_APART, AGAIN, TWO_RIGHT = 8, 10, 0.5, 0.35
+#: Where a larger share of the cells is apart, that is how the column is.
+OFTEN = 0.05
 #: A cell without a value says less: it may be optional.
 NULLS = 0.6
 
@@ -58,11 +65,23 @@ def _log_odds(votes: Votes, value: np.ndarray, dep: Dependency, columns: Sequenc
     evidence[(evidence < 0) & (own < other)] = 0.0
     evidence[(own > other) & (own + other < 3)] *= 0.5
     evidence[(other > own) & (other < 2)] = 0.0
+    if _has_second_values(votes, present):
+        evidence[evidence > 0] *= TWO_RIGHT
     column = columns[dep.dependent]
     optional = 1 - column.present / column.rows
     evidence[~present] = np.where(evidence[~present] > 0, evidence[~present] * NULLS * (1 - optional), 0.0)
     scale = min(1.0, max(0.0, dep.kappa))
     return np.clip(evidence, -MOST_EVIDENCE, MOST_EVIDENCE * scale).astype(np.float32)
+
+
+def _has_second_values(votes: Votes, present: np.ndarray) -> bool:
+    """Whether the other values of large groups come several times there, or so many cells are apart as no slips would be: then
+    a group may have two right values, and what is alone in a small group may be the second."""
+    apart = present & (votes.other > votes.own)
+    if int(apart.sum()) > OFTEN * int((present & (votes.size >= 3)).sum()):
+        return True
+    large = apart & (votes.size >= LARGE)
+    return int(large.sum()) >= FEW_APART and float((votes.own[large] >= 2).mean()) >= AGAIN
 
 
 def _blamed(
@@ -73,20 +92,24 @@ def _blamed(
     blamed: list[tuple[int, np.ndarray, np.ndarray]] = []
     taken = np.zeros((columns, rows), dtype=bool)
     for _ in range(MOST_CELLS):
-        sums = np.zeros((columns, rows), dtype=np.float32)
+        sums, single = (np.zeros((columns, rows), dtype=np.float32) for _ in range(2))
         for dep, odds in zip(found, evidence, strict=True):
             sums[dep.dependent] += odds
+            np.maximum(single[dep.dependent], odds, out=single[dep.dependent])
         sums[taken] = -np.inf
         worst = sums.argmax(axis=0)
         strength = sums.max(axis=0)
-        hit = strength > LEAST_SAID
+        alone = np.take_along_axis(single, worst[None, :], axis=0)[0]
+        hit = (strength > LEAST_SAID) & (alone > LEAST_SAID)
         if not hit.any():
             break
         for column in np.unique(worst[hit]):
             chosen = np.flatnonzero(hit & (worst == column))
             # Where another cell of the row explains it as well, either may be wrong.
             rival = np.delete(sums[:, chosen], column, axis=0).max(axis=0, initial=-np.inf)
-            odds = strength[chosen] - np.where(rival > 0.9 * strength[chosen], 1.2, 0.0)
+            # Columns that determine each other have the same rows in their groups, which would vote several times.
+            odds = alone[chosen] + MORE * (strength[chosen] - alone[chosen])
+            odds = odds - np.where(rival > 0.9 * strength[chosen], 1.2, 0.0)
             blamed.append((int(column), chosen, odds))
             taken[column, chosen] = True
             for dep, each in zip(found, evidence, strict=True):

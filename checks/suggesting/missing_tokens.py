@@ -9,8 +9,8 @@ from assay.checks.suggesting.text_column import TextColumn
 
 #: With more rows than this share a token is how the column says that a value is optional.
 MOST_IN_TEXT, MOST_IN_NUMBERS = 0.4, 0.7
-#: As in drafted contracts: fewer nulls than this are taken for defects. Up to MORE_NULLS it is about as likely that they are not.
-NULLS, MORE_NULLS = 0.01, 0.05
+#: Fewer nulls than this are taken for gaps. Where there are more, a value may lack.
+NULLS = 0.01
 FEW_ROWS = 20
 #: A token that fills a column, or that stands in so many columns of a table without nulls, is the table's way to write null.
 FILLED, MANY_COLUMNS = 0.9, 3
@@ -48,7 +48,6 @@ def _own_tokens(columns: Sequence[TextColumn]) -> set[str]:
 
 
 def _gaps(column: TextColumn) -> Findings:
-    if column.rows >= FEW_ROWS and 0 < column.nulls <= MORE_NULLS * column.rows:
+    if column.rows >= FEW_ROWS and 0 < column.nulls <= NULLS * column.rows:
         reason = f"There is no value, and {column.present:,} of {column.rows:,} rows have one."
-        confidence = 0.6 if column.nulls <= NULLS * column.rows else 0.5
-        yield Finding(column.name, np.flatnonzero(column.codes < 0), confidence, reason)
+        yield Finding(column.name, np.flatnonzero(column.codes < 0), 0.6, reason)

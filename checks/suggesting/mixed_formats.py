@@ -1,9 +1,12 @@
 """One thing written in several ways within a column: units, percents, and dates or times in several formats."""
 
+import re
+
 import numpy as np
 
 from assay.checks.suggesting.finding import Finding, Findings
 from assay.checks.suggesting.text_column import TextColumn
+from assay.checks.text.codes import UNIT_WORDS
 from assay.errors import plural
 
 FEW_ROWS = 20
@@ -14,6 +17,9 @@ BARE = 0.15
 #: Without such a majority the units must be spellings of one, else "12 Main Street" would be an amount.
 MAJORITY = 0.5
 NO_MAJORITY = 0.6
+#: With such a majority whatever else stands there is another unit, or a slip in this one.
+CLEAR = 0.8
+_WORD = re.compile(r"[^\s,;()]+")
 _AMOUNT = r"^\s*([+-]?[0-9]+(?:[.,][0-9]+)*)(\s*[^0-9\s.,:/\-][^0-9:/\-]{0,19})?$"
 
 
@@ -46,10 +52,20 @@ def _units(column: TextColumn) -> Findings:
     for value in np.flatnonzero(real):
         if units[value] == usual:
             continue
+        # Behind a number without a unit, or where several are usual, stands a unit only if it is called so.
+        spelling = usual and (alike or not units[value] or share >= CLEAR)
+        if not (spelling or _is_unit(units[value])):
+            continue
         what = "with" + ("out a" if not units[value] else " a" if not usual else " another") + " unit"
         reason = f"The amount is written {what}; {share:.1%} of the column are written in one way."
         expected = f"{numbers[int(value)]}{usual}" if alike and "%" not in units[value] + usual else None
         yield Finding(column.name, column.rows_of(int(value)), _confidence(share, bare=not usual), reason, expected)
+
+
+def _is_unit(text: str) -> bool:
+    """Whether it begins with the name of a unit: what else stands behind a number (1st, 12 Suppl, 7B) may be a part of a name."""
+    word = _WORD.match(text.strip().lower())
+    return word is not None and word[0].rstrip(".") in UNIT_WORDS
 
 
 def _one_unit(units: list[str], real: np.ndarray) -> bool:

@@ -15,6 +15,11 @@ SHORT, CLOSED, MANY_TIMES = 3, 0.97, 30
 #: So many values of each kind are compared.
 MOST_FREQUENT, MOST_RARE = 5_000, 20_000
 _SEPARATORS = re.compile(r"[\W_]+")
+#: If more rows than this share write their value in a rarer form, both forms are in use.
+SECOND_FORM = 0.05
+#: A letter in a code with digits says more than one in a word: another one makes another code.
+IN_A_CODE = 0.6
+_DIGIT = re.compile("[0-9]")
 _DIGIT_LETTER = re.compile(r"[0-9][^\W\d_]")
 #: With this share of frequent values that have a letter after a digit, either may stand there.
 MIXED = 0.1
@@ -28,24 +33,28 @@ def near_values(column: TextColumn) -> Findings:
     if column.present == 0 or column.number_share > 0.9 or column.moment_share > 0.5:
         return
     real = ~column.is_missing
-    frequent = np.flatnonzero(real & (column.counts >= FREQUENT))[:MOST_FREQUENT]
+    # "emxty" is near a frequent token, which is a value here as well as any other.
+    words = column.values.str.len_chars().to_numpy() > SHORT
+    frequent = np.flatnonzero((real | words) & (column.counts >= FREQUENT))[:MOST_FREQUENT]
     rare = np.flatnonzero(real & (column.counts * TIMES <= column.counts.max()))[:MOST_RARE]
     if not len(frequent) or not len(rare):
         return
     texts, counts = column.texts, column.counts
     index = Neighbours([texts[i] for i in frequent], counts[frequent])
     natural = np.mean([index.has_equal(texts[i], int(counts[i])) for i in frequent[:300]])
-    closed = counts[frequent].sum() / counts[real].sum()
+    closed = min(1.0, counts[frequent].sum() / counts[real].sum())
     mixed = sum(_DIGIT_LETTER.search(texts[i]) is not None for i in frequent) > MIXED * len(frequent)
     alphabet = set("".join(texts[i] for i in frequent))
-    for value in rare:
+    found = [(value, near) for value in rare if (near := index.nearest(texts[value], _least(int(counts[value]))))]
+    in_other_form = sum(int(counts[value]) for value, near in found if near[0] == "form")
+    second_form = in_other_form > SECOND_FORM * counts[real].sum()
+    for value, near in found:
         text, count = texts[value], int(counts[value])
-        near = index.nearest(text, max(FREQUENT, TIMES * count))
-        if near is None:
-            continue
         kind, other, rows = near
-        short = kind == "letter" and min(len(text), len(other)) <= SHORT
-        if short and (closed < CLOSED or rows < MANY_TIMES * count):
+        short = min(len(text), len(other)) <= SHORT
+        if kind == "foreign" and short:
+            continue  # F9 and FL are two codes
+        if kind == "letter" and short and (closed < CLOSED or rows < MANY_TIMES * count):
             continue
         if not set(text) <= alphabet:
             kind = "foreign" if kind != "form" else kind
@@ -54,9 +63,18 @@ def near_values(column: TextColumn) -> Findings:
         base = 0.97 if kind == "foreign" else 0.9 if min(len(text), len(other)) >= 6 else 0.75
         confidence = base * (1 - min(1.0, natural / NATURAL) * (0.2 if kind == "foreign" else 0.6))
         confidence = float(confidence * (0.75 + 0.25 * closed))
+        if kind == "form" and second_form:
+            confidence *= 0.5
+        if kind == "letter" and _DIGIT.search(text) and " " not in text:
+            confidence *= IN_A_CODE
         what = "only in case, spaces or punctuation" if kind == "form" else "in one character"
         reason = f"It differs {what} from a value that {rows:,} rows have; {count:,} {_have(count)} this one."
         yield Finding(column.name, column.rows_of(value), confidence, reason, other)
+
+
+def _least(count: int) -> int:
+    """How many rows a value must have beside one with so many."""
+    return max(FREQUENT, TIMES * count)
 
 
 def _have(count: int) -> str:

@@ -1,5 +1,7 @@
 """Values that are not of the column's type: texts among numbers, numbers among words, dates where there are none."""
 
+from collections import Counter
+
 import numpy as np
 
 from assay.checks.suggesting.finding import Finding, Findings
@@ -11,6 +13,8 @@ NUMBERS = 0.9
 WORDS = 0.97
 #: Slips scatter: texts of one shape with a larger share are a second kind of values, such as supplements among volumes.
 SECOND_KIND = 0.015
+#: In more rows nobody makes the same slip, nor with letters in so many different values of one shape.
+SELDOM, SHARED = 10, 3
 #: What a spreadsheet makes of 3-12 or Sep-07: a month's name and a number.
 _MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 SPREADSHEET_DATE = rf"(?i)^(?:[0-9]{{1,4}}[-. /]{_MONTH}|{_MONTH}[-. /][0-9]{{1,4}})$"
@@ -31,11 +35,16 @@ def other_types(column: TextColumn) -> Findings:
             reason = f"It reads like a day or month, and {others}: a spreadsheet may have changed it."
             yield Finding(column.name, column.rows_of(int(value)), 0.9, reason)
     if column.number_share >= NUMBERS:
+        wordy_too = column.values.str.contains(r"\p{L}").to_numpy()
         rest = real & ~is_number & ~as_date
         alike = _alike(column, rest)
         for value in np.flatnonzero(rest):
             confidence = 0.3 + 0.6 * (column.number_share - NUMBERS) / (1 - NUMBERS)
-            confidence *= 1.0 if alike[int(value)] <= SECOND_KIND else 0.5
+            share, different = alike[int(value)]
+            is_kind = (
+                share > SECOND_KIND or column.counts[value] > SELDOM or (bool(wordy_too[value]) and different >= SHARED)
+            )
+            confidence *= 0.5 if is_kind else 1.0
             reason = f"It is no number, and {column.number_share:.1%} of the column are numbers."
             yield Finding(column.name, column.rows_of(int(value)), confidence, reason)
     elif (words := column.share(wordy)) >= WORDS:
@@ -44,10 +53,11 @@ def other_types(column: TextColumn) -> Findings:
             yield Finding(column.name, column.rows_of(int(value)), 0.8, reason)
 
 
-def _alike(column: TextColumn, marked: np.ndarray) -> dict[int, float]:
-    """For each marked value the share of rows that have one of its shape."""
+def _alike(column: TextColumn, marked: np.ndarray) -> dict[int, tuple[float, int]]:
+    """For each marked value the share of rows that have one of its shape, and how many different values have it."""
     shapes = shapes_of(column.values)
     shares: dict[str, float] = {}
     for value in np.flatnonzero(marked):
         shares[shapes[value]] = shares.get(shapes[value], 0.0) + column.counts[value] / column.present
-    return {int(value): shares[shapes[value]] for value in np.flatnonzero(marked)}
+    different = Counter(shapes[value] for value in np.flatnonzero(marked))
+    return {int(value): (shares[shapes[value]], different[shapes[value]]) for value in np.flatnonzero(marked)}

@@ -1,5 +1,7 @@
 """Values of a shape that hardly any other value of the column has: which kinds of characters, and for codes how many."""
 
+from collections import Counter
+
 import numpy as np
 import polars as pl
 
@@ -15,6 +17,12 @@ RARE = 0.02
 #: What so many rows write alike is no slip.
 REPEATED = 30
 LONGEST = 40
+#: Of a slip one is so sure. Slips scatter: a shape that so many different values have is rather a rarer kind of value.
+SLIP, SHARED, RARER_KIND = 0.92, 3, 0.6
+#: In more rows nobody makes the same slip; and between two numbers these mean something.
+SELDOM, _RANGE = 3, "-–/"
+#: Codes are a column of at least so many different ones.
+FEW_CODES = 3
 #: So many digits, without a point, may be a code.
 ONE_LENGTH, CODE_DIGITS = 0.97, 4
 
@@ -34,6 +42,9 @@ def rare_shapes(column: TextColumn) -> Findings:
         if what == "length" and words and max(map(len, usual)) > 3:
             continue
         shares = _shares(column, shapes)
+        different = Counter(shapes)
+        if what == "length" and words and different[next(iter(usual))] < FEW_CODES:
+            continue
         for value in np.flatnonzero(~column.is_missing):
             shape = shapes[int(value)]
             if shape in usual or value in seen or shares[shape] > RARE or column.counts[value] > REPEATED:
@@ -41,7 +52,10 @@ def rare_shapes(column: TextColumn) -> Findings:
             if words and what != "length" and not _unlike_words(shape, column.texts[value]):
                 continue
             seen.add(int(value))
-            confidence = _confidence(column.texts[value], usual, covered, words, what == "length")
+            often = column.counts[value] > SELDOM
+            confidence = _confidence(column.texts[value], usual, covered, words or often, what == "length")
+            if confidence < SLIP and different[shape] >= SHARED:
+                confidence *= RARER_KIND
             those = "that" if len(usual) == 1 else f"one of the {len(usual)}"
             reason = f"Its {what} is not {those} of {covered:.1%} of the column."
             yield Finding(column.name, column.rows_of(int(value)), confidence, reason)
@@ -57,14 +71,15 @@ def _is_code(usual: set[str], covered: float) -> bool:
 def _confidence(text: str, usual: set[str], covered: float, words: bool, length: bool) -> float:
     """A single strange character within a usual value is a slip; another structure may be a rarer kind of value."""
     if not words and not length and _is_slip(text, usual):
-        return 0.92
+        return SLIP
     rarity = (covered - COVERED) / (1 - COVERED)
     return (0.45 + 0.4 * rarity) * (1.0 if words else 1.1)
 
 
 def _is_slip(text: str, usual: set[str]) -> bool:
     """Whether one character within the text, replaced by a digit or left out, makes its shape usual."""
-    inner = [i for i, c in enumerate(text) if 0 < i < len(text) - 1 and not c.isdigit()] if len(text) <= LONGEST else []
+    inside = range(1, len(text) - 1) if len(text) <= LONGEST else ()
+    inner = [i for i in inside if not text[i].isdigit() and text[i] not in _RANGE]
     repaired = [text[:i] + digit + text[i + 1 :] for i in inner for digit in ("0", "")]
     return bool(repaired) and not usual.isdisjoint(shapes_of(pl.Series(repaired)))
 

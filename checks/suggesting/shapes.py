@@ -4,6 +4,7 @@ import polars as pl
 
 #: A sign, digits with a point, an exponent. A decimal comma is another format.
 NUMBER = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_GROUPED = r"^\s*[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?\s*$"
 _MONTHS = (
     r"(?i)\b(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?"
     r"|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b"
@@ -18,6 +19,8 @@ _MOMENT = rf"^(?:[A-Z][a-z]{{2,3}},? )?(?:(?:{_DAY}|{_TIME})[T, ]*){{1,3}}(?:Z|[
 def shapes_of(values: pl.Series) -> list[str]:
     """Each text with runs of letters as a, of digits as 9. Numbers have one shape, also with a sign, a point or an exponent."""
     shape = values.str.replace_all(r"\p{L}+", "a").str.replace_all(r"[0-9]+", "9")
+    # A million has one comma more than a thousand, and is no other kind of value.
+    shape = pl.when(values.str.contains(_GROUPED)).then(shape.str.replace_all("(?:,9)+", ",9")).otherwise(shape)
     return pl.select(pl.when(values.str.contains(NUMBER)).then(pl.lit("9")).otherwise(shape)).to_series().to_list()
 
 

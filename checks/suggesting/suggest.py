@@ -41,6 +41,7 @@ _OF_TABLE: Mapping[str, Callable[[Sequence[TextColumn]], Findings]] = {
     "outlier": outliers,
     "misplaced_value": misplaced_values,
 }
+_OF_FORM = ("rare_shape", "other_type", "mixed_format")
 #: Less sure than this is not suggested, and nothing is certain.
 LEAST, MOST = 0.5, 0.99
 #: Larger tables are looked at in so many rows, chosen at random and always the same.
@@ -179,7 +180,8 @@ _Doubt = tuple[int, str, float, Finding, str, tuple[str, ...]]
 
 def _doubts(rows: pl.DataFrame) -> list[_Doubt]:
     """The cells of which the detectors together are sure enough, each with the strongest finding. Detectors are taken as
-    independent: each takes its share of the doubt that the others leave."""
+    independent: each takes its share of the doubt that the others leave. Those that look at the form see the same thing: of them
+    the strongest counts."""
     cells: dict[tuple[int, str], dict[str, Finding]] = {}
     for kind, finding in findings(rows):
         for row in finding.rows.tolist():
@@ -188,9 +190,9 @@ def _doubts(rows: pl.DataFrame) -> list[_Doubt]:
                 said[kind] = finding
     doubts: list[_Doubt] = []
     for (row, column), said in cells.items():
-        doubt = 1.0
-        for finding in said.values():
-            doubt *= 1 - finding.confidence
+        doubt = 1 - max((finding.confidence for kind, finding in said.items() if kind in _OF_FORM), default=0.0)
+        for kind, finding in said.items():
+            doubt *= 1.0 if kind in _OF_FORM else 1 - finding.confidence
         if 1 - doubt >= LEAST:
             kinds = sorted(said, key=lambda kind: -said[kind].confidence)
             doubts.append((row, column, min(MOST, 1 - doubt), said[kinds[0]], kinds[0], tuple(kinds[1:])))

@@ -88,3 +88,12 @@ UNITS = _words(
     Hz kHz MHz GHz m/s km/h mph rpm lx lm cd mol dB Ω B kB MB GB TB KiB MiB GiB TiB bit/s kbit/s Mbit/s Gbit/s
     """
 )
+
+#: Units as people write them, in small letters; a single capital letter is rather a part of a code.
+UNIT_WORDS = _words(
+    """
+    ounce ounces pound pounds lbs litre litres liter liters centilitre centiliter millilitre milliliter gram grams kilogram
+    kilograms piece pieces pcs pc stk hour hours hr hrs day days week weeks month months year years yr yrs minute minutes mins
+    sec secs second seconds inch inches foot feet meter meters metre metres mile miles percent eur usd gbp
+    """
+) | {unit.lower() for unit in UNITS if len(unit) > 1 or unit.islower() or unit == "%"}

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 
-from assay.assets.databases.sql import AskAgain, _place, opened_table, read_changes
+from assay.assets.databases.sql import AskAgain, opened_table, place_of, read_changes
 from assay.assets.lacking import DENIED, UNREACHABLE, NotConnected, outage_of
 from assay.errors import AssayError
 
@@ -431,7 +431,7 @@ def test_of_a_password_that_is_not_escaped_nothing_is_shown() -> None:
 @pytest.mark.parametrize("password", ["p@ss/word", "p@se?cret", "p@ss/w@rd?x", "a@b"])
 def test_of_no_password_that_is_not_escaped_a_part_is_shown(password: str) -> None:
     url = sa.make_url(f"postgresql://jane:{password}@127.0.0.1:1/db")
-    place = _place(url, "t")
+    place = place_of(url, "t")
     assert place.startswith("PostgreSQL") and place.endswith("table t")
     for part in re.split("[@/?]", password):
         assert part not in place.replace("127.0.0.1:1/db", "").replace("PostgreSQL", "").replace("table t", "")

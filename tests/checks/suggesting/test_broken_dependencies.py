@@ -73,3 +73,20 @@ def test_where_one_column_says_as_much_as_two_the_second_is_not_named() -> None:
     table["town"][5] = table["town"][6]
     (finding,) = doubted_cells(broken_dependencies, table).values()
     assert len(finding.given) == 1
+
+
+def test_where_second_values_come_again_one_that_is_alone_may_be_right_too() -> None:
+    """Some branches have two towns, and their rows one of both: so one other town in a small branch says little."""
+
+    def with_second_towns(branches: int) -> Table:
+        table = places(600)
+        for number in range(branches):
+            rows = [row for row, branch in enumerate(table["branch"]) if branch == f"B{number}"]
+            for row in rows[:3]:
+                table["town"][row] = f"Town {number} Online"
+        table["town"][-1] = "Town alone"
+        return table
+
+    sure = doubted_cells(broken_dependencies, with_second_towns(0))[599, "town"].confidence
+    less = doubted_cells(broken_dependencies, with_second_towns(6)).get((599, "town"))
+    assert less is None or less.confidence < sure

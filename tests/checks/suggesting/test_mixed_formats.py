@@ -39,6 +39,13 @@ def test_a_unit_in_many_spellings_is_doubted_as_a_whole() -> None:
     assert found["3 oz"].expected == "3"
 
 
+def test_what_belongs_to_the_number_is_no_unit() -> None:
+    assert doubted(mixed_formats, ["1st", "2nd", "3rd", "3rd"] * 30) == {}
+    volumes = [str(number) for number in range(200)]
+    assert doubted(mixed_formats, [*volumes, "7 Suppl", "12A", "9 Pt"]) == {}
+    assert list(doubted(mixed_formats, [*volumes, "7 kg"])) == ["7 kg"]
+
+
 def test_streets_are_no_amounts() -> None:
     streets = ("Main Street", "High Street", "Mill Lane", "Queen Street", "Church Road")
     assert doubted(mixed_formats, [f"{number} {streets[number % 5]}" for number in range(100)]) == {}

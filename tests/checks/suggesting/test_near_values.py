@@ -77,3 +77,22 @@ def test_the_index_finds_every_edit(frequent: str, data: st.DataObject) -> None:
     typo = frequent[:at] + new + frequent[at + 1 :]
     found = doubted(near_values, [*([frequent] * 40), *(["something else"] * 40), typo])
     assert list(found) == [typo]
+
+
+def test_codes_have_neighbours() -> None:
+    carriers = ["UA", "AA", "FL", "B6"] * 60
+    assert doubted(near_values, [*carriers, "F9"]) == {}
+    planes = [f"N{number}AKAA" for number in range(1, 9)] * 12
+    found = doubted(near_values, [*planes, "N3AAAA"])
+    assert all(finding.confidence < 0.6 for finding in found.values())
+
+
+def test_a_second_form_that_many_rows_have_is_in_use() -> None:
+    words = [f"{first} {last}" for first in ("Anal", "Effe", "Ther") for last in ("Canc", "Dise", "Tria")]
+    often = [*words * 20, *(f"{word}." for word in words * 3)]
+    assert all(finding.confidence <= 0.5 for finding in doubted(near_values, often).values())
+    assert doubted(near_values, [*words * 20, "Anal Canc."])["Anal Canc."].confidence > 0.6
+
+
+def test_a_slip_in_a_frequent_token_is_doubted() -> None:
+    assert list(doubted(near_values, [*["12%", "15%", "empty"] * 40, "emxty"])) == ["emxty"]

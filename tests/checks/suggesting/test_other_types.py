@@ -17,6 +17,14 @@ def test_texts_of_one_form_are_a_second_kind() -> None:
     assert all(finding.confidence < 0.5 for finding in doubted(other_types, volumes).values())
 
 
+def test_what_many_rows_or_many_values_with_letters_have_is_a_second_kind() -> None:
+    for some in (["3-4"] * 12, ["7(Pt 2)", "9(Pt 2)", "11(Pt 2)"]):
+        found = doubted(other_types, [*NUMBERS, *NUMBERS, *NUMBERS, *NUMBERS, *some])
+        assert all(finding.confidence < 0.5 for finding in found.values())
+    commas = doubted(other_types, [*NUMBERS, "3,5", "4,5"])
+    assert all(finding.confidence > 0.5 for finding in commas.values())
+
+
 def test_a_number_among_words_is_doubted() -> None:
     words = ["red", "green", "blue"] * 40
     assert list(doubted(other_types, [*words, "17"])) == ["17"]

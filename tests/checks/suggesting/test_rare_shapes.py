@@ -31,5 +31,15 @@ def test_names_have_many_shapes_and_no_digits_within() -> None:
     assert list(doubted(rare_shapes, [*names, "D0than"])) == ["D0than"]
 
 
+def test_a_value_that_is_not_the_only_one_is_no_code_of_another_length() -> None:
+    assert doubted(rare_shapes, [*["USA"] * 200, "Palau"]) == {}
+
+
+def test_a_double_issue_is_no_slip_and_a_million_no_other_kind_of_number() -> None:
+    found = doubted(rare_shapes, [*NUMBERS, "10042-10043"])
+    assert all(finding.confidence < 0.92 for finding in found.values())
+    assert doubted(rare_shapes, [*(f"{number:,}" for number in range(1_000, 90_000, 500)), "1,234,567"]) == {}
+
+
 def test_a_second_kind_of_values_is_no_slip() -> None:
     assert doubted(rare_shapes, [*CODES, *(f"Q{number}" for number in range(20))]) == {}

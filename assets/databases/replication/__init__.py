@@ -1,0 +1,1 @@
+"""PostgreSQL tables as upstreams whose changes come by a logical replication slot."""
