@@ -177,10 +177,16 @@ def _upstreams(store: Store) -> str:
     from assay.assets.sources.source import lacking
 
     sources = store.sources() if find_project() is not None else []
-    usable = [source for source in sources if not lacking(source, store.settings)]
-    if warnings := [text for source in usable for text in source.reader.warnings(store.settings)]:
+    warnings: list[str] = []
+    for source in sources:
+        if not lacking(source, store.settings):  # which stands under "connections"
+            try:
+                warnings += source.reader.warnings(store.settings)
+            except AssayError as problem:
+                warnings.append(f"{problem}.".replace("..", "."))
+    if warnings:
         raise AssayError(" ".join(warnings))
-    return "nothing to say"
+    return f"no warning of {plural(len(sources), 'source')}"
 
 
 def _connection(name: str) -> bool:

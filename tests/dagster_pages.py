@@ -1,11 +1,12 @@
 """Dagster's UI in a browser: what is red on a page, and how a page is waited for."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, TimeoutError, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -63,3 +64,25 @@ def see(page: Page, *texts: str) -> None:
     """Wait until each of these stands on the page by itself."""
     for text in texts:
         page.get_by_text(text, exact=True).first.wait_for()
+
+
+def draws_in(page: Page, hue: str, wanted: Collection[str], seconds: float = 60) -> bool:
+    """Whether things that begin with these lines, and no others, come to be drawn in a colour: a page goes on loading after its
+    first words."""
+
+    def is_so() -> bool:
+        return {text.partition("\n")[0] for text in drawn_in(page, hue)} == {*wanted}
+
+    ends = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < ends:
+        page.wait_for_timeout(200)
+    return is_so()
+
+
+def open_history(page: Page, text: str) -> None:
+    """Of a check. The tab is there before it can be used: it is clicked until what is in it can be seen."""
+    for _ in range(9):
+        page.get_by_text("Execution history").click()
+        with suppress(TimeoutError):
+            return page.get_by_text(text).first.wait_for(timeout=10_000)
+    return page.get_by_text(text).first.wait_for()

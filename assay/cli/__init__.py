@@ -25,7 +25,8 @@ COMMANDS = {
     "status": (
         "assay.cli.status",
         "status",
-        "Say what is up to date, what waits for what, what was refused and why, what was given up, and the last runs.",
+        "Say what is up to date, what waits for what, what was refused and why, what is not read, what was given up, and the "
+        "last runs.",
     ),
     "up": (
         "assay.cli.up",

@@ -1,12 +1,13 @@
 """A source, declared: where it is read, what must hold of it, and how it is cut into batches."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import polars as pl
 
+from assay.assets.lacking import NotConnected
 from assay.assets.sources.file_names import has_suffix
 from assay.assets.sources.files import Files
 from assay.assets.sources.landing.leftovers import described
@@ -159,7 +160,8 @@ def _instead(dtype: pl.DataType) -> str:
 
 
 def unread(source: Source, settings: Settings, seen: bytes = b"", others: Sequence[Source] = ()) -> list[str]:
-    """What lies where a source looks and is not read: where it is, why, and what to do.
+    """What lies where a source looks and is not read: where it is, why, and what to do. Nothing where nobody can look now, such
+    as while a store does not answer: `lacking` says that.
 
     Args:
         source: The source.
@@ -168,16 +170,23 @@ def unread(source: Source, settings: Settings, seen: bytes = b"", others: Sequen
         others: What these read is not mentioned: sources may share a folder.
     """
     others = [other for other in others if other is not source]
-    messages, root = [], _root(source, settings)
+    try:
+        return list(_unread(source, settings, seen, others))
+    except NotConnected:
+        return []
+
+
+def _unread(source: Source, settings: Settings, seen: bytes, others: Sequence[Source]) -> Iterator[str]:
+    root = _root(source, settings)
     for place in source.reader.unplaced(settings, source.partitioning):
         why = source.reader.why_unplaced(place, source.partitioning)
         if why and not any(_looks_into(other, source, place) for other in others):
-            messages.append(f"The files in {root}{place}/ are not read: {why} Rename the folder.")
+            yield f"The files in {root}{place}/ are not read: {why} Rename the folder."
     if source.partitioning.is_partitioned:
         left = source.reader.leftovers(settings, source.partitioning, seen=seen)
         left = [one for one in left if not any(_takes(other, source, one.path) for other in others)]
-        messages += [f"{source.name}: {described(left)}"] if left else []
-    return messages
+        if left:
+            yield f"{source.name}: {described(left)}"
 
 
 def _looks_into(other: Source, source: Source, folder: str) -> bool:
@@ -215,8 +224,12 @@ def lacking(source: Source, settings: Settings) -> str:
 
 
 def outside(source: Source, settings: Settings) -> str:
-    """One sentence on what was delivered for a time before or after the source's partitions; empty where nothing was."""
-    places = source.reader.outside(settings, source.partitioning)
+    """One sentence on what was delivered for a time before or after the source's partitions; empty where nothing was, and where
+    nobody can look now."""
+    try:
+        places = source.reader.outside(settings, source.partitioning)
+    except NotConnected:
+        return ""
     if not places:
         return ""
     reader = source.reader

@@ -87,7 +87,9 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     loose = {name for name in before if name not in after or _lowered(before[name], after[name])}
     own = not new["checks"] and all(_is_own(check) for column in new["columns"] for check in _checks_of(column))
     for one, other in zip(old["columns"], new["columns"], strict=True):
-        loose.update(_column(one, other, own=own))
+        # Where a row stays although its value cannot be read, it would get that value.
+        leaves = _removes_row(before[f"{one[0]}.dtype"])
+        loose.update(_column(one, other, widens=own and leaves))
     return (name for name in loose if _removes_row(before[name]))
 
 
@@ -162,8 +164,9 @@ def _threshold_raised(old: str, new: str) -> bool:
 # -- columns -----------------------------------------------------------------------------------------------------------
 
 
-def _column(old: Sequence[Any], new: Sequence[Any], *, own: bool) -> Iterator[str]:
-    """The looser rules of a column. own: no rule of the contract is an author's own expression or code."""
+def _column(old: Sequence[Any], new: Sequence[Any], *, widens: bool) -> Iterator[str]:
+    """The looser rules of a column. widens: whether its type may have more values; not if a rule of the contract is an author's
+    own expression or code, which may compare them."""
     name, pattern, dtype, nullable, required, coerce, options = new[:7]
     _require((name, pattern, coerce) == (old[0], old[1], old[5]))
     _require(nullable or not old[3])
@@ -172,7 +175,7 @@ def _column(old: Sequence[Any], new: Sequence[Any], *, own: bool) -> Iterator[st
     forms = [[item for item in column[7:] if not isinstance(item, list)] for column in (old, new)]
     _require(forms[0] == forms[1])  # how texts are written, and former names
     if old[2] != dtype:
-        _require(own and _categories_added(old[2], dtype))
+        _require(widens and _categories_added(old[2], dtype))
         yield f"{name}.dtype"
     yield from _checks(name, dtype, _checks_of(old), _checks_of(new))
 

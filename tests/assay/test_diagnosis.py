@@ -49,6 +49,29 @@ def test_a_folder_that_may_not_be_written_is_named_so(tmp_path: Path) -> None:
     assert "ASSAY_HOME" in symptom.detail or "ASSAY_*" in symptom.detail
 
 
+def test_what_an_upstream_lacks_is_said_of_each_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.assets.declarations import declarations
+
+    (tmp_path / "pyproject.toml").write_text('[tool.assay]\nname = "slots"\ndomains = ["slots"]\n')
+    (tmp_path / "slots").mkdir()
+    changes = CLIENTS.replace('cursor="at", connection="crm"', 'connection="crm", mode="changes", slot="mine"')
+    (tmp_path / "slots" / "clients.py").write_text(changes)
+    (tmp_path / "slots" / "others.py").write_text(changes.replace("clients", "others"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("ASSAY_CONNECTIONS__CRM__URL", "postgresql://u:s3cret@127.0.0.1:1/crm")
+    declarations.cache_clear()
+    try:
+        upstreams = next(item for item in diagnose(assay.open(home=tmp_path / "home")) if item.what == "upstreams")
+    finally:
+        declarations.cache_clear()
+    assert not upstreams.ok
+    assert upstreams.detail.count("does not answer") == 2
+    assert "table clients" in upstreams.detail
+    assert "table others" in upstreams.detail
+    assert "s3cret" not in upstreams.detail
+
+
 def test_a_misspelt_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def settings() -> Symptom:
         return next(item for item in diagnose(assay.open(home=tmp_path)) if item.what == "settings")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.dagster_pages import browsing, drawn_in, see
+from tests.dagster_pages import browsing, drawn_in, draws_in, see
 from tests.served import Served
 
 RENAMED = "order_id,customer_id,ordered_at,amount_eur,channel\n1010,C1,2026-09-03T08:00:00Z,10.00,web\n"
@@ -83,11 +83,11 @@ def test_nodes_of_one_name_are_told_apart_and_only_what_refused_is_red(page: Pag
     ui = f"http://127.0.0.1:{served.port}"
     page.goto(f"{ui}/assets/clean/orders?view=lineage&lineageScope=neighbors&lineageDepth=1")
     see(page, "raw", "clean", "features", "2 / 3 Passed")  # groups, by name
-    assert drawn_in(page, "red") == ["2 / 3 Passed"]
+    assert draws_in(page, "red", {"2 / 3 Passed"})
     page.goto(f"{ui}/assets/raw/orders?view=checks&checkDetail=delivery")
     see(page, "resent", "Failed")
     page.get_by_text("'amount' is missing (there is a new column 'amount_eur': renamed?)").first.wait_for()
-    assert {text.split("\n")[0] for text in drawn_in(page, "red")} == {"delivery", "Failed"}
+    assert draws_in(page, "red", {"delivery", "Failed"})
 
 
 def test_rows_that_went_to_quarantine_as_agreed_are_passed_with_their_count_and_a_way_to_them(
@@ -96,7 +96,7 @@ def test_rows_that_went_to_quarantine_as_agreed_are_passed_with_their_count_and_
     page.goto(f"http://127.0.0.1:{served.port}/assets/clean/orders?view=checks&checkDetail=channel__isin")
     see(page, "quarantined", "Passed")
     page.get_by_text("1 of 4 rows broke channel.isin: see quarantine/orders").first.wait_for()
-    assert drawn_in(page, "red") == [], (
+    assert draws_in(page, "red", ()), (
         "no rule was broken that was not handled, and of a refused file none was evaluated"
     )
     link = page.get_by_role("link", name="graph?focus=").first.get_attribute("href") or ""

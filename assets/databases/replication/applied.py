@@ -137,6 +137,8 @@ class _Rows:
         found = tuple(values[at] for at in self._at)
         if UNCHANGED in found:
             raise Unclear("a key was not sent")
+        if None in found:  # several rows may have it: who is there says whether one still has
+            raise Unclear("a row has no key")
         return tuple(_text(value) for value in found)
 
     def _require_form(self) -> None:

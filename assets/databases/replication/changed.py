@@ -69,7 +69,7 @@ def unlike(resume: Resume | None, status: Status) -> str | None:
     if resume is None:
         return ""
     if resume.origin != status.origin:
-        return "the server, the table or the publication is another one"
+        return "the server, the publication, the table or one of its partitions is another one"
     if status.end < resume.lsn:
         return "the server was set back"
     if status.confirmed > resume.lsn:
@@ -273,4 +273,7 @@ def _rows(
 def _gone(states: LastStates, opened: OpenedTable, key: dict[str, str]) -> Iterator[pl.DataFrame]:
     """The keys of those that are gone."""
     for some in portions(state for state in states if state.values is None):
-        yield typed(opened, key, [state.key for state in some], delivered_names(list(key)))
+        try:
+            yield typed(opened, key, [state.key for state in some], delivered_names(list(key)))
+        except AssayError:  # what nobody could read is gone, and is no fault any more
+            raise Unclear("a key that is gone cannot be read") from None

@@ -122,6 +122,7 @@ def published(known: Facts) -> list[str]:
 
 
 def origin_of(known: Facts) -> str:
-    """The log and the table: changes of another origin say nothing about this one."""
+    """The log and the table: changes of another origin say nothing about this one. Of partitions the files count: no change says
+    that one was attached, detached or emptied for itself."""
     publication = known["publication"]["oid"]
     return f"{known['log']} {known['oid']} {known['parts']} {publication} {known['member'] or ''}"

@@ -50,7 +50,8 @@ SELECT jsonb_build_object(
   'schema', n.nspname,
   'kind', c.relkind,
   'identity', c.relreplident,
-  'parts', (SELECT string_agg(relid::oid::text, ',' ORDER BY relid::oid) FROM pg_partition_tree(c.oid)),
+  'parts', (SELECT string_agg(p.oid || ':' || p.relfilenode, ',' ORDER BY p.oid)
+            FROM pg_partition_tree(c.oid) t JOIN pg_class p ON p.oid = t.relid),
   'unique', (SELECT jsonb_agg((SELECT jsonb_agg(a.attname) FROM pg_attribute a
                                WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])))
              FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid

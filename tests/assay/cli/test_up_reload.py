@@ -8,31 +8,15 @@ from typing import Any
 import pytest
 
 from assay.cli.init import project_files
+from tests.declared import IMPORTS, daily_source
 from tests.served import Served
 
 ASSETS = "{ assetNodes { assetKey { path } } }"
 FRESH = """{ assetNodeOrError(assetKey: {path: ["clean", "orders"]}) { ... on AssetNode { assetChecksOrError {
     ... on AssetChecks { checks { name executionForLatestMaterialization { status evaluation { description } } } } } } } }"""
-RETURNS = """
-from datetime import date
-
-from assay import Contract, Field, Files, Partitioning, Source, Timestamp
-
-
-class Returns(Contract):
-    return_id: str = Field(key=True)
-    at: Timestamp = Field()
-
-
-returns = Source(
-    name="returns",
-    reader=Files("returns/{day}/*", (".csv",)),
-    partitioning=Partitioning.daily(date(2026, 9, 2)),
-    contract=Returns,
-    key=("return_id",),
-    event_time="at",
+RETURNS = IMPORTS + daily_source(
+    "returns", "return_id: str = Field(key=True)", "at: Timestamp = Field()", start="2026-09-02", event_time="at"
 )
-"""
 
 
 @pytest.fixture
@@ -98,7 +82,7 @@ def test_what_is_declared_while_it_runs_is_loaded_and_what_is_broken_stops_nothi
         served,
     )
     assert (
-        "my_reloaded_shop.declarations.returns cannot be loaded: line 8: '(' was never closed" in served.log.read_text()
+        "my_reloaded_shop.declarations.returns cannot be loaded: line 5: '(' was never closed" in served.log.read_text()
     )
     assert "clean/returns" in tables(served), "the ones of before run"
     told = until(lambda: place.json("status", code=3)["outdated"], served)

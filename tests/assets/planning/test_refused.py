@@ -9,24 +9,11 @@ from assay.assets.planning.pending import judged_again
 from assay.assets.planning.refused import forget_withdrawn, staying_refused, to_judge_again
 from assay.assets.steps.step import execute
 from assay.features.tables.refusals import refusals
+from tests.declared import daily_source
 
-SHOPPERS = """
-
-
-class Shoppers(Contract):
-    shopper: str = Field(key=True)
-    since: Timestamp = Field()
-
-
-shoppers = Source(
-    name="shoppers",
-    reader=Files("shoppers/{day}/*", (".csv",)),
-    partitioning=Partitioning.daily(date(2026, 3, 1)),
-    contract=Shoppers,
-    key=("shopper",),
-    event_time="since",
+SHOPPERS = daily_source(
+    "shoppers", "shopper: str = Field(key=True)", "since: Timestamp = Field()", start="2026-03-01", event_time="since"
 )
-"""
 
 
 @pytest.fixture

@@ -4,18 +4,21 @@ import importlib
 import random
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from assay.assets.declarations import declared_in, ordered, steps_of
 from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.steps.step import Resources, Result, Step, execute
 from assay.store import open_store
+from tests.assets.steps.compared_people import SHOP
 
 AIRLINE = '''
 """An airline's flights: which are late, and by how much."""
@@ -258,3 +261,38 @@ def own_model(airline: Airline) -> Airline:
         tx.write("lists/hubs", pl.DataFrame({"carrier": ["C0", "C1"]}))
     airline.run()
     return airline
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def erp(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    """An empty database that the connection `erp` leads to."""
+    url = f"sqlite:///{tmp_path / 'crm.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", url)
+    address = sa.make_url(url)
+    engine = sa.create_engine(
+        address if request.param == "sqlite" else address.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
+    )
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE IF EXISTS people"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def database(erp: sa.Engine) -> Callable[..., None]:
+    """Executes statements, on a table of people that is compared."""
+
+    def do(*statements: str) -> None:
+        with erp.begin() as connection:
+            for statement in statements:
+                connection.execute(sa.text(statement))
+
+    do("CREATE TABLE people (person TEXT PRIMARY KEY, city TEXT, email TEXT)")
+    return do
+
+
+@pytest.fixture
+def people(new_shop: Any) -> Any:
+    """The shop of `compared_people`."""
+    new_shop.redeclare(lambda _: SHOP)
+    return new_shop

@@ -1,6 +1,5 @@
 """A database table, read incrementally: only new and changed rows, on SQLite and on a real PostgreSQL."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,20 +41,13 @@ people = Source(
 '''
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    url = f"sqlite:///{tmp_path / 'crm.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", url)
-    address = sa.make_url(url)
-    engine = sa.create_engine(
-        address if request.param == "sqlite" else address.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
-    )
-    with engine.begin() as connection:
-        kind = "TIMESTAMP" if request.param == "sqlite" else "TIMESTAMPTZ"
-        connection.execute(sa.text("DROP TABLE IF EXISTS people"))
+@pytest.fixture
+def database(erp: sa.Engine) -> sa.Engine:
+    """A table with a column that tells when a row was changed."""
+    kind = "TIMESTAMP" if erp.dialect.name == "sqlite" else "TIMESTAMPTZ"
+    with erp.begin() as connection:
         connection.execute(sa.text(f"CREATE TABLE people (person TEXT PRIMARY KEY, city TEXT, changed_at {kind})"))
-    yield engine
-    engine.dispose()
+    return erp
 
 
 def put(database: sa.Engine, **cities: tuple[str, int]) -> None:

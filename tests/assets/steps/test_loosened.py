@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from assay.assets import stored_contracts
 from assay.assets.dagster.materialize import Summary, materialize
 from assay.assets.planning.as_judged import as_judged
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
@@ -77,9 +78,10 @@ def test_a_day_of_which_every_row_is_clean_has_nothing_to_do(new_shop: Any) -> N
 
 
 def test_days_with_rows_that_may_come_in_stay_until_somebody_asks(shop: Any) -> None:
-    before = versions(shop)
+    before, compared = versions(shop), stored_contracts._looser.cache_info().misses
     shop.redeclare(declared(bound=-5))
     assert shop.due() == []
+    assert stored_contracts._looser.cache_info().misses == compared + 1, "once for all days that one contract judged"
     assert not shop.run().results
     assert versions(shop) == before
 

@@ -5,26 +5,11 @@ from typing import Any
 
 from assay.assets.planning.plan import waiting
 from assay.features.tables.table_log import read_log
+from tests.declared import daily_source
 
-RECEIPTS = """
-
-class Receipts(Contract):
-    receipt: str = Field(key=True)
-    at: Timestamp = Field()
-
-    class Config(Contract.Config):
-        version = "1.0.0"
-
-
-receipts = Source(
-    name="receipts",
-    reader=Files("receipts/{day}/*", (".csv",)),
-    partitioning=Partitioning.daily(date(2026, 3, 1)),
-    contract=Receipts,
-    key=("receipt",),
-    event_time="at",
+RECEIPTS = daily_source(
+    "receipts", "receipt: str = Field(key=True)", "at: Timestamp = Field()", start="2026-03-01", event_time="at"
 )
-"""
 
 
 def reconcile(shop: Any) -> None:

@@ -17,7 +17,7 @@ from assay.checks.contract.field import RowCount
 from assay.checks.exchange.loosening import loosened
 from tests.conftest import SOAK
 
-EXAMPLES = 5000 if SOAK else 120
+EXAMPLES = 1500 if SOAK else 120
 
 
 def define(
@@ -127,6 +127,10 @@ OTHER: list[tuple[str, Any, Any]] = [
     (
         "category with a rule of a row",
         *((v(pl.Enum(names)), {"r": rule(name="r")(lambda cls: pl.col("v") != "b")}) for names in ("ab", "abc")),
+    ),
+    (
+        "category that was null in a row that stayed",
+        *((v(pl.Enum(names), nullable=True), {}, {"severity": {"v.dtype": "warn"}}) for names in ("ab", "abc")),
     ),
     ("conversion", v(), v(coerce=True)),
     ("times without a zone", v(pl.Datetime("us", "UTC")), v(pl.Datetime("us", "UTC"), naive_utc=True)),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.dagster_pages import browsing, drawn_in, see
+from tests.dagster_pages import browsing, drawn_in, draws_in, open_history, see
 from tests.served import Served
 
 GROUPS = ("raw", "clean", "features", "training", "model", "predictions")
@@ -43,7 +43,7 @@ def test_after_a_perfect_run_the_graph_is_green_in_groups(page: Page, ui: str) -
             break
         page.wait_for_timeout(500)
     assert wanted <= {*drawn_in(page, "green")}
-    assert drawn_in(page, "red") == []
+    assert draws_in(page, "red", ())
 
 
 def test_a_label_below_each_of_three_nodes_called_router_tells_them_apart(page: Page, ui: str) -> None:
@@ -58,27 +58,25 @@ def test_a_label_below_each_of_three_nodes_called_router_tells_them_apart(page: 
 def test_rules_of_a_contract_are_passed_with_a_count_where_rows_went_to_quarantine(page: Page, ui: str) -> None:
     page.goto(f"{ui}/assets/clean/tickets?view=checks&checkDetail=text__not_empty")
     see(page, "ticket_id__unique", "text__no_card_number", "customer_id__exists", "volume")
-    assert drawn_in(page, "red") == []
-    page.get_by_text("Execution history").click()
-    page.get_by_text("rows broke text.not_empty: see quarantine/tickets").first.wait_for()
+    assert draws_in(page, "red", ())
+    open_history(page, "rows broke text.not_empty: see quarantine/tickets")
     see(page, "Passed")
-    assert drawn_in(page, "red") == []
+    assert draws_in(page, "red", ())
 
 
 def test_a_refused_day_is_one_red_verdict_with_its_reason_and_no_failed_run(page: Page, ui: str) -> None:
     page.goto(f"{ui}/assets/raw/card_events?view=checks&checkDetail=delivery")
-    page.get_by_text("Execution history").click()
-    page.get_by_text("Nothing was published").first.wait_for()
-    assert {*drawn_in(page, "red")} == {"Failed"}, "in the history; the rule itself has passed since"
+    open_history(page, "Nothing was published")
+    assert draws_in(page, "red", {"Failed"}), "in the history; the rule itself has passed since"
     page.goto(f"{ui}/runs?view=failed")
     see(page, "Launched by")
-    assert drawn_in(page, "red") == []
+    assert draws_in(page, "red", ())
 
 
 def test_a_run_says_who_launched_it(page: Page, ui: str) -> None:
     page.goto(f"{ui}/runs")
     see(page, "Launched by", getpass.getuser())
-    assert drawn_in(page, "red") == []
+    assert draws_in(page, "red", ())
 
 
 def test_a_table_has_descriptions_and_links_to_the_console_which_links_back(
@@ -101,4 +99,4 @@ def test_materialising_a_table_asks_for_partitions_and_warns_of_nothing(page: Pa
     see(page, "Launch runs to materialize clean / tickets")
     page.get_by_text("Showing 30 of 30 partitions").first.wait_for()
     assert "dditional asset" not in page.inner_text("body")
-    assert drawn_in(page, "red") == []
+    assert draws_in(page, "red", ())

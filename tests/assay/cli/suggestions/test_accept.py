@@ -11,6 +11,7 @@ import pytest
 import assay
 from assay.checks import validate
 from assay.cli.places import contract_at, frame_at
+from tests.declared import IMPORTS, daily_source
 
 CONTRACT = '''"""Towns."""
 
@@ -160,27 +161,8 @@ def test_a_contract_that_is_no_python_is_not_changed(cli: Callable[..., Any], pl
     assert (answer.code, "was not read from a Python file" in answer.err) == (1, True)
 
 
-MILL = '''"""Loads of a mill."""
-
-from datetime import date
-
-from assay import Contract, Field, Files, Partitioning, Source
-
-
-class Loads(Contract):
-    load: str = Field(key=True)
-    farm: str = Field(isin=["Ashford", "Birkdale", "Clayton"])
-
-
-loads = Source(
-    name="loads",
-    reader=Files("loads/{day}/*", (".csv",)),
-    partitioning=Partitioning.daily(date(2026, 9, 1)),
-    contract=Loads,
-    key=("load",),
-    event_time="",
-)
-'''
+FARM = 'farm: str = Field(isin=["Ashford", "Birkdale", "Clayton"])'
+MILL = IMPORTS + daily_source("loads", "load: str = Field(key=True)", FARM, start="2026-09-01")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from assay.assets.databases.rows import Rows
 from assay.assets.lacking import DENIED, SETTING, UNREACHABLE, NotConnected, outage_of
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Resources, execute, look
+from assay.checks import Contract, Field, Timestamp
 from assay.errors import AssayError
 from assay.settings import Settings
 from tests.assets.databases.replication.world import World
@@ -146,6 +147,52 @@ def test_a_partitioned_table_is_read_through_its_root(world: World) -> None:
     world.do("ALTER TABLE things DETACH PARTITION more; DROP TABLE more")
     assert world.look()
     assert world.held() == world.state()
+    world.do("TRUNCATE things_1")  # nor this
+    assert world.look()
+    assert world.held() == world.state() == {}
+    world.put(1, "x", "a", None)
+    world.do("TRUNCATE things")
+    world.put(2, "x", "a", None)
+    assert world.look()
+    assert world.held() == world.state()
+
+
+class Numbered(Contract):
+    id: int = Field(key=True)
+
+
+class Timed(Contract):
+    id: Timestamp = Field(key=True)
+
+
+@pytest.mark.parametrize(
+    ("contract", "kind", "key", "other", "words"),
+    [
+        (Numbered, "INT", "NULL", "1", "has [12] rows? without id"),
+        (Timed, "TIMESTAMPTZ", "'infinity'", "'2026-09-01'", "column id holds"),
+    ],
+)
+def test_a_row_without_a_usable_key_is_refused_until_it_is_gone(
+    world: World, contract: type[Contract], kind: str, key: str, other: str, words: str
+) -> None:
+    world.do(f"CREATE TABLE keyed (id {kind} UNIQUE, name TEXT)")
+    world.do("ALTER TABLE keyed REPLICA IDENTITY FULL")
+    reader = world.source.reader
+    assert isinstance(reader, Rows)
+    world.source = replace(world.source, reader=replace(reader, table="keyed"), contract=contract, key=("id",))
+    assert not world.look()
+    world.do(f"INSERT INTO keyed VALUES ({other}, 'a')")
+    assert world.look()
+    world.do(f"INSERT INTO keyed VALUES ({key}, 'b'), ({key}, 'c') ON CONFLICT DO NOTHING")
+    for _ in range(2):
+        with pytest.raises(AssayError, match=words):
+            world.look()
+        world.do("DELETE FROM keyed WHERE name = 'c'")
+    world.do("DELETE FROM keyed WHERE name = 'b'")
+    world.do("UPDATE keyed SET name = 'd'")
+    assert world.look()
+    current = world.env.lake.table("raw/things").current().select("name").collect()
+    assert current["name"].to_list() == ["d"]
 
 
 def test_a_slot_that_is_no_slot_of_this_table_is_refused(world: World, postgres_server: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from assay.assets.lacking import FULL, UNREACHABLE, outage_of
-from assay.assets.sources.objects import copies
+from assay.assets.sources.objects import copies, s3_errors
 from assay.assets.sources.objects.address import Address
 from assay.assets.sources.objects.connection import landing_of
 from assay.assets.sources.objects.copies import Copies
@@ -62,10 +62,13 @@ def test_an_object_that_ends_before_its_end_is_copied_again_and_then_an_outage(
     cuts = [1000, len(CONTENT)]
     drops.proxy.fault = lambda method, path: (-cuts.pop(), b"") if cuts and path.endswith("/a") else None
     assert Copies(tmp_path).of(bucket, found).path.read_bytes() == CONTENT and not cuts
-    drops.proxy.fault = lambda method, path: (-1, b"") if path.endswith("/a") else None
-    with pytest.raises(AssayError, match=r"does not answer \(an object ends before its end\)") as raised:
-        Copies(tmp_path).of(bucket, found)
-    assert outage_of(raised.value) == UNREACHABLE
+    # Cut off on the way; and whole, but not what was listed.
+    for answer in ((-1, b""), (200, CONTENT[:-1])):
+        s3_errors.forget_silence()
+        drops.proxy.fault = lambda method, path, answer=answer: answer if path.endswith("/a") else None
+        with pytest.raises(AssayError, match=r"does not answer \(an object ends before its end\)") as raised:
+            Copies(tmp_path).of(bucket, found)
+        assert outage_of(raised.value) == UNREACHABLE
     assert files_in(tmp_path) == []
 
 

@@ -185,8 +185,11 @@ def test_the_commands_say_where_files_lie_and_what_is_wrong(
     drops.proxy.fault = lambda method, path: (403, b"<Error><Code>AccessDenied</Code></Error>")
     code, text = command("doctor", "--json")
     assert code and "Next: have s3:ListBucket granted" in text
-    code, text = command("status")
-    assert code and "s3:ListBucket" in " ".join(text.split())
+    code, text = command("materialize")
+    assert code and "s3:ListBucket" in " ".join(text.split()), text
+    code, text = command("status", "--json")
+    found = json.loads(text)
+    assert code == 3 and "s3:ListBucket" in found["lacking"][0] and found["stale"], found
     for name in drops.environment:
         monkeypatch.delenv(name)
     code, text = command("status")
