@@ -87,6 +87,8 @@ def frame_at(place: str, form: FileForm = FileForm()) -> pl.DataFrame:
     except DeliveryError as error:
         if "excel=Excel(sheet=" in error.action:
             raise AssayError(f"{place} {error.problem}. Say which one is meant: --sheet NAME.") from None
+        if "csv=Csv(encoding=" in error.action:
+            raise AssayError(f"{place} {error.problem}. Give its encoding, e.g. --encoding cp1252.") from None
         raise
     names = [name for name in frame.columns if not is_link(name)]
     if len(names) == 1 and (seen := dialect_seen(names[0], form.csv)) is not None:

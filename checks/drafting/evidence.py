@@ -4,7 +4,8 @@ They quote neither personal data nor the values that would leave: of those the s
 """
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -22,6 +23,8 @@ PII = {
     "name": "names of people",
     "free_text": "sentences",
 }
+#: With more rows that cannot be read than this share it is rather the reader that is wrong.
+_MANY_DEFECTS = 0.05
 #: So many listed values are named in a question.
 _MOST_NAMED = 12
 # Words in names of what is counted or measured from zero. Other numbers (temperatures, balances, differences) may be negative
@@ -54,7 +57,10 @@ def table_evidence(stats: TableStats) -> Iterator[str]:
         were = "were" if len(stats.left_out) > 1 else "was"
         yield f"{_counted(len(stats.left_out), stats.kind)} could not be used and {were} left out."
     if stats.defective:
-        yield f"{rows_of(stats.defective)} could not be read and were left out."
+        were = "was" if stats.defective == 1 else "were"
+        many = stats.defective > _MANY_DEFECTS * (stats.rows + stats.defective)
+        asked = ". Is the encoding another one (--encoding cp1252)?" if many else "."
+        yield f"{rows_of(stats.defective)} could not be read and {were} left out{asked}"
     if not stats.key:
         reason = _no_key(stats)
         yield f"No key: {reason}{'?' if stats.within else '.'}"
@@ -199,14 +205,27 @@ def _values(column: ColumnStats, stats: TableStats) -> Iterator[str]:
     else:
         few = len(column.values) <= _MOST_NAMED
         listed = f" Then isin=[{', '.join(map(quoted, column.values))}]." if few else ""
-        seen = (
-            f"seen in {_counted(stats.batches, stats.kind)}" if stats.batches < BATCHES else "but new ones keep coming"
-        )
-        yield f"{len(column.values)} values, each in {each} on average, {seen}: all there are?{listed}"
+        seen = f"seen in {_counted(stats.batches, stats.kind)}" if stats.batches < BATCHES else _not_closed(column)
+        yield f"{_counted(len(column.values), 'value')}, each in {each} on average, {seen}: all there are?{listed}"
+    if alike := _alike(column.values):
+        yield f"Nearly alike are {' and '.join(map(quoted, alike))}: one value in two spellings?"
     if column.unlisted:
         leave = "which are not listed and would leave" if column.closed else "which are not listed"
         where = _where(column, "unlisted", stats)
         yield f"{of(column.unlisted, column.present)} rows have other, rare values{_like(column, 'unlisted')}, {leave}{where}."
+
+
+def _not_closed(column: ColumnStats) -> str:
+    return "but new or rare ones come" if len(column.values) > 1 else "and no other one"
+
+
+def _alike(values: Sequence[str]) -> tuple[str, ...]:
+    """The first values that differ only in case, accents, spaces or punctuation."""
+    forms: dict[str, list[str]] = {}
+    for value in values:
+        letters = unicodedata.normalize("NFKD", value.casefold())
+        forms.setdefault("".join(letter for letter in letters if letter.isalnum()), []).append(value)
+    return next((tuple(same) for form, same in forms.items() if form and len(same) > 1), ())
 
 
 def _no_or_few(column: ColumnStats) -> str:

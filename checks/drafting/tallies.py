@@ -192,7 +192,10 @@ class ColumnTally:
             distinct=len(values),
             values=tuple(sorted(listed)),
             unlisted=unlisted,
-            closed=batches >= BATCHES and new <= NEW * self.late_present and unlisted <= NEW * found.present,
+            closed=len(listed) > 1
+            and batches >= BATCHES
+            and new <= NEW * self.late_present
+            and unlisted <= NEW * found.present,
             tallies={**found.tallies, "unlisted": rare.tally()},
         )
 

@@ -16,13 +16,17 @@ _WHOLE = re.compile(
 _CODE = re.compile(
     "(?i)plz|zip|postal|postcode|postleit|code|nummer|number|konto|account|blz|phone|tel|ean|gtin|isbn|sku"
 )
+#: Smaller numbers are measured or counted rather than names.
 _LEAST_CODE = 1000
 
 
 def is_whole_by_chance(column: ColumnStats) -> bool:
     """Whether so few different whole numbers came that decimals may come, too."""
+    if column.dtype != pl.Int64 or column.low is None or column.distinct >= _FEW:
+        return False
     is_flag = column.distinct == 2 and (column.low, column.high) == (0, 1)
-    return column.dtype == pl.Int64 and column.distinct < _FEW and not is_flag and not _WHOLE.search(column.name)
+    is_named = _WHOLE.search(column.name) is not None or _CODE.search(column.name) is not None
+    return not (is_flag or is_named) and column.low > -_LEAST_CODE and column.high < _LEAST_CODE
 
 
 def is_perhaps_code(column: ColumnStats, *, from_zero: bool) -> bool:

@@ -119,6 +119,11 @@ def test_the_blocker_blocks(tmp_path: Path) -> None:
         ("from assay.assets.databases.sql import database_url; database_url('postgresql://h/d')", "postgres"),
         ("from assay.features import resolve_model; resolve_model()", "embeddings"),
         (
+            "from assay.assets.sources.objects.connection import landing_of\n"
+            "landing_of(assay.open(connections={'drops': {'url': 's3://bucket'}}).settings, 'drops')",
+            "s3",
+        ),
+        (
             "from assay.assets.sources.deliveries import Delivery as D\n"
             "from assay.assets.sources.dispatch import delivery_blocks\n"
             "list(delivery_blocks(D.of_bytes('a.csv.zst', b'x', '')))",

@@ -7,9 +7,14 @@ import click
 
 from assay.cli.contracts.options import file_options, give, out_option
 from assay.cli.output import err, json_option, print_json
+from assay.errors import plural
 
 if TYPE_CHECKING:
     from assay.cli.places import FileForm
+
+
+#: So many files that are left out are named.
+_SHOWN = 10
 
 
 @click.command()
@@ -37,8 +42,11 @@ def draft(sources: tuple[str, ...], name: str | None, form: "FileForm", target: 
 
     batches, kind, called, unread = batches_at(sources, form)
     stats = table_stats(batches, kind)
-    for problem in (*unread, *stats.left_out):
+    problems = [*stats.left_out, *unread]
+    for problem in problems[:_SHOWN]:
         err.print(f"Left out: {problem}", soft_wrap=True, markup=False, highlight=False)
+    if len(problems) > _SHOWN:
+        err.print(f"Left out: {plural(len(problems) - _SHOWN, 'more file')}; --json names them all.")
     named = class_name(name or called)
     text = source_of(stats, named)
     if as_json:

@@ -76,6 +76,22 @@ def test_a_slip_is_not_listed_and_its_shape_is_shown() -> None:
     assert "0ld" not in said
 
 
+def test_a_single_value_makes_no_list_and_spellings_of_one_are_asked() -> None:
+    assert "isin=" not in source_of(stats_of_days([day(number, v=["x"] * 100) for number in range(4)]), "t").replace(
+        "Then isin=", ""
+    )
+    said = source(stats_of_days([day(number, v=["Koln", "Köln", "Bonn"] * 33 + ["Bonn"]) for number in range(4)]))
+    assert 'isin=["Bonn", "Koln", "Köln"]' in said
+    assert 'Nearly alike are "Koln" and "Köln": one value in two spellings?' in said
+
+
+def test_many_rows_that_cannot_be_read_ask_for_the_encoding() -> None:
+    broken = day(0).with_columns(_defect=pl.when(pl.int_range(pl.len()) < 20).then(pl.lit("encoding")))
+    assert "20 rows could not be read and were left out. Is the encoding another one (--encoding cp1252)?" in source(
+        stats_of_days([broken])
+    )
+
+
 def test_nulls_that_come_again_and_again_are_usual_however_few() -> None:
     def days(with_null: set[int]) -> list[pl.DataFrame]:
         return [

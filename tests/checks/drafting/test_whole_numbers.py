@@ -39,6 +39,12 @@ def test_codes_that_may_have_lost_their_zeros_are_asked(name: str, values: list[
         assert ("were zeros in front lost?" in source) is ("1067" in values)
 
 
+def test_a_code_among_measurements_stays_whole_and_is_asked() -> None:
+    source = drafted(3, PLZ=["1067", "80331", "10115", "20095"] * 20, weight=["1.5", "2.5"] * 40)
+    assert "PLZ: int" in source
+    assert "were zeros in front lost?" in source
+
+
 def test_one_decimal_among_whole_numbers_makes_decimals_of_all() -> None:
     source = drafted(1, v=[str(number) for number in range(999)] + ["2.5"])
     assert "v: float = Field(" in source

@@ -124,7 +124,7 @@ def work(home: Path, *, whole: bool, through_dagster: bool = False) -> None:
 
 def main() -> None:
     """A process that has everything imported, and forks for each line, which says what to do, a process that does it. It prints
-    the number of each, and after one more line, until which the number is its own, how it ended."""
+    the number of each, once more when it is over, and after one more line, until which the number is its own, how it ended."""
     import dlt.sources.helpers.requests  # noqa: F401
 
     import assay.assets.dagster.materialize  # noqa: F401 - what only imports starts no threads, as declarations do
@@ -134,6 +134,8 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             _work_and_exit(Path(home), how)
+        print(child, flush=True)
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
         print(child, flush=True)
         sys.stdin.readline()
         _, status = os.waitpid(child, 0)

@@ -23,6 +23,9 @@ from tests.end_to_end.rhythms.upstreams import FIRST, LATE, SETTLED, TOKEN, Api,
 KINDS = EVERY if SOAK else COVERING
 
 
+Verdict = tuple[dg.AssetKey, str, str | None, bool]  # asset, check, partition, whether it passed
+
+
 @dataclass(slots=True)
 class Bazaar:
     """The project after three rounds."""
@@ -31,7 +34,7 @@ class Bazaar:
     instance: dg.DagsterInstance
     store: Store
     reasons: list[str] = field(default_factory=list)  # why no more runs were requested, by round
-    refused: list[dict[str, set[str]]] = field(default_factory=list)  # by round: the red checks, as "source: partition"
+    verdicts: list[Verdict] = field(default_factory=list)  # of all runs, newest first
 
 
 class Daemon:
@@ -102,7 +105,19 @@ def _rounds(instance: dg.DagsterInstance, url: str, api: Api) -> Bazaar:
         bazaar.reasons.append(daemon.settle())
         for upstream in upstreams:
             upstream.looked(datetime.now(UTC))
+    bazaar.verdicts = list(_verdicts(instance))
     return bazaar
+
+
+def _verdicts(instance: dg.DagsterInstance) -> Iterator[Verdict]:
+    """Of all runs, newest first."""
+    for run in instance.get_runs():
+        records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+        for record in reversed(records):
+            event = record.event_log_entry.dagster_event
+            assert event is not None
+            found = event.asset_check_evaluation_data
+            yield found.asset_key, found.check_name, found.partition, found.passed
 
 
 def _decide(store: Store, upstream: Upstream) -> None:

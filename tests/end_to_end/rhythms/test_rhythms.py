@@ -1,11 +1,10 @@
 """Every rhythm and mode in a project of a stranger: what a person would expect is what the lake, Dagster and joins have."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
-import dagster as dg
 import polars as pl
 import pytest
 
@@ -151,7 +150,7 @@ def test_verdicts_stand_at_their_partitions(bazaar: Bazaar, upstream: Upstream) 
     """Of each table each partition has its own, under the name that Dagster has for it; what is not right at the end is what
     the upstream left there."""
     kind, last = upstream.kind, dict[tuple[str, str | None], bool]()
-    for key, check, partition, passed in verdicts(bazaar.instance):
+    for key, check, partition, passed in bazaar.verdicts:
         if key.path[1] == kind.name:
             last.setdefault((check, partition), passed)
     keys = {dagster_key(kind.partitioning, key) for key in kind.keys} or {None}
@@ -190,17 +189,6 @@ def test_each_refusal_is_named_while_it_lasts_and_nothing_is_due_at_the_end(baza
     assert bazaar.reasons[SETTLED] == "Everything is up to date."
     steps = pipeline(active_project())
     assert [str(unit) for stage in stages(steps) for unit in planned_runs(stage, bazaar.store.env())] == []
-
-
-def verdicts(instance: dg.DagsterInstance) -> Iterator[tuple[dg.AssetKey, str, str | None, bool]]:
-    """Of all runs, newest first."""
-    for run in instance.get_runs():
-        records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
-        for record in reversed(records):
-            event = record.event_log_entry.dagster_event
-            assert event is not None
-            found = event.asset_check_evaluation_data
-            yield found.asset_key, found.check_name, found.partition, found.passed
 
 
 class Sales(Contract):
