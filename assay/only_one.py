@@ -1,4 +1,4 @@
-"""One process at a time over a folder, and a port that is free: said before a server starts, instead of what would come of it."""
+"""One process at a time over a folder, and a port that is free: checked before a server starts."""
 
 import fcntl
 import socket

@@ -23,7 +23,7 @@ from assay.assets.project import active_project
 from assay.assets.pushed.cutting import cut_due
 from assay.assets.pushed.inbox import Inbox, OtherContent, inbox_of
 from assay.assets.pushed.pushed import Pushed
-from assay.assets.pushed.records import DOCUMENT, LINES, UNSAID, UnusableBody, lines_of_body
+from assay.assets.pushed.records import DOCUMENT, LINES, UNDECLARED, UnusableBody, lines_of_body
 from assay.assets.sources.source import Source
 from assay.checks import contract_info
 from assay.errors import AssayError
@@ -125,16 +125,18 @@ async def _push(
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.headers.get("content-encoding", "identity") != "identity":
         return refusal(415, "Send the body as it is, not compressed.")
-    if media not in (*LINES, DOCUMENT, *UNSAID):
+    if media not in (*LINES, DOCUMENT, *UNDECLARED):
         return refusal(415, f"Send {DOCUMENT}, or JSON lines as {LINES_OPTIONS}")
     at = now()
     try:
         partition = _partition(source, request.query_params.get("partition"), at)
         declared = [column.name for column in contract_info(source.contract).columns]
-        kind = DOCUMENT if media in UNSAID else media
+        kind = DOCUMENT if media in UNDECLARED else media
         lines = await asyncio.to_thread(lines_of_body, await request.body(), kind, declared)
     except UnusableBody as problem:
-        return refusal(400, f"{problem} JSON lines are sent as {LINES_OPTIONS}" if media in UNSAID else str(problem))
+        return refusal(
+            400, f"{problem} JSON lines are sent as {LINES_OPTIONS}" if media in UNDECLARED else str(problem)
+        )
     except AssayError as problem:
         return refusal(409, str(problem))
     reader = source.reader

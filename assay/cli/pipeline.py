@@ -292,10 +292,10 @@ def unread_in(store: "Store") -> list[str]:
 
 
 def _news_of(unread: list[str], store: "Store") -> list[str]:
-    """What was not said the last time, and how much was."""
-    from assay.assets.planning.told import news
+    """What was not shown the last time, and how many places were."""
+    from assay.assets.planning.repeated_messages import not_shown_before
 
-    new = news(unread, store.settings.home)
+    new = not_shown_before(unread, store.settings.home)
     old = len(unread) - len(new)
     places = "1 place has" if old == 1 else f"{old:,} places have"
     return [*new, *([f"As before, {places} what is not read (`assay status` names it)."] if old else [])]

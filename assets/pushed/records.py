@@ -13,7 +13,10 @@ from assay.errors import AssayError, refuse_case_twins
 
 LINES = ("application/x-ndjson", "application/jsonl", "application/json-lines")
 DOCUMENT = "application/json"
-UNSAID = ("", "application/x-www-form-urlencoded")  # nobody said what it is: `curl -d` says so of everything
+UNDECLARED = (
+    "",
+    "application/x-www-form-urlencoded",
+)  # no type is declared: `curl -d` sends the second one with everything
 _SPACE = " \t\r\n"
 
 

@@ -1,4 +1,4 @@
-"""YAML in which no key is said twice: YAML itself forbids it, and what reads it takes the last one without a word."""
+"""YAML in which no key stands twice: YAML itself forbids it, and its reader takes the last one silently."""
 
 from typing import Any
 

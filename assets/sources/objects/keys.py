@@ -1,4 +1,4 @@
-"""The keys of objects as folders with names in them, so that what is said of a folder is said of a bucket."""
+"""The keys of objects as folders with names in them, so that a bucket is read by the rules of a folder."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -33,7 +33,7 @@ _CREDENTIALS = {
 }  # fmt: skip
 _ADDRESSES = {"NoRegionError", "InvalidRegionError", "ParamValidationError", "ValueError", "ResponseParserError"}
 
-_silent: dict[Address, tuple[float, str]] = {}  # until when, and what is said meanwhile
+_silent: dict[Address, tuple[float, str]] = {}  # until when, and the problem that is raised meanwhile
 
 
 class Changed(AssayError):

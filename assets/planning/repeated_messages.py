@@ -1,4 +1,4 @@
-"""What people were told of the landing folder the last time: who runs the pipeline every hour reads each line once."""
+"""Which messages were shown the last time: who runs the pipeline every hour reads each line once."""
 
 import hashlib
 import json
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-FILE = "told.json"
+FILE = "shown-messages.json"
 
 
-def news(messages: Sequence[str], home: Path) -> list[str]:
-    """Those that were not among the last ones, which these take the place of. Where that cannot be kept, all are told again.
+def not_shown_before(messages: Sequence[str], home: Path) -> list[str]:
+    """Those that were not among the last ones, which these take the place of. Where that cannot be kept, all are shown again.
 
     Args:
-        messages: All that there is to say now.
-        home: Where it is remembered, as digests.
+        messages: All that hold now.
+        home: Where they are kept, as digests.
     """
     file = home / FILE
     digests = [hashlib.sha256(message.encode(errors="surrogateescape")).hexdigest() for message in messages]
