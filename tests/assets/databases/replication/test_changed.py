@@ -116,6 +116,7 @@ operations = st.one_of(
 )
 
 
+@pytest.mark.timeout(3600 if SOAK else 300)
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("identity", ["DEFAULT", "FULL"])
 def test_the_lake_holds_what_the_table_was_at_each_place_of_the_log(

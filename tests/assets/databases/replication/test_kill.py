@@ -52,6 +52,7 @@ POINTS = [
 ]
 
 
+@pytest.mark.timeout(3600 if SOAK else 300)
 def test_killed_between_peek_commit_and_advance_nothing_is_lost_or_doubled(postgres_url: str, tmp_path: Path) -> None:
     chance = random.Random(7)
     with World(postgres_url, tmp_path) as world, psycopg.connect(postgres_url) as long:

@@ -125,6 +125,28 @@ def test_what_is_not_as_it_must_be_is_said(world: World, before: str, words: str
     assert words in refused(world)
 
 
+def test_columns_that_come_go_and_change_are_no_failure(world: World) -> None:
+    world.put(1, "x", "a", None)
+    world.put(2, "x", "a", None)
+    assert world.look()
+    for number, (change, column, value) in enumerate(
+        [
+            ("ADD COLUMN note INT DEFAULT 7", "note", 7),
+            ("ALTER note TYPE TEXT USING 'n' || note", "note__string", "n7"),
+            ("RENAME note TO remark", "remark", "n7"),
+            ("DROP COLUMN remark", "name", "a"),
+        ]
+    ):
+        world.put(2, "x", "a", float(number))
+        world.do(f"ALTER TABLE things {change}")
+        world.put(3, "x", "a", float(number))
+        assert world.look()
+        assert world.held() == world.state()
+        current = world.env.lake.table("raw/things").current().select("part", column).collect()
+        assert set(current[column]) == {value}
+        assert not world.look()
+
+
 def test_a_partitioned_table_is_read_through_its_root(world: World) -> None:
     world.do("DROP TABLE things")
     columns = "part BIGINT, place TEXT, name TEXT, price FLOAT8, PRIMARY KEY (part, place)"

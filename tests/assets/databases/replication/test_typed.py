@@ -133,3 +133,14 @@ def test_what_goes_to_the_server_together_is_bounded() -> None:
     assert [len(part) for part in parts] == [3, 3, 1]
     assert [state for part in parts for state in part] == states
     assert list(portions([])) == []
+
+
+def test_a_text_that_its_type_does_not_have_any_more_is_found_in_the_table(world: World) -> None:
+    world.do("CREATE TABLE moods (key BIGINT PRIMARY KEY, mood mood)")
+    reader = Rows("moods", connection="erp", mode="changes", slot=f"s_{uuid.uuid4().hex}", create_slot=True)
+    world.source = sourced(reader)
+    assert not world.look()
+    world.do("INSERT INTO moods VALUES (1, 'so so'), (2, NULL)")
+    world.do("ALTER TYPE mood RENAME VALUE 'so so' TO 'fine'")
+    assert world.look()
+    assert rows_of(world).select("key", "mood").rows() == [(1, "fine"), (2, None)]
