@@ -1,5 +1,5 @@
-"""What stays as an earlier contract judged it, although the present one may take more of its rows: named, so that somebody can ask
-for it."""
+"""What stays as an earlier contract judged it, although the present one may take more of its rows: it is named, so that somebody
+can ask for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

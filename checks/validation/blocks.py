@@ -35,7 +35,7 @@ class Blocks:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Write the next block. Raises AssayError if the folder holds one of another batch."""
-        self._size += frame.estimated_size()
+        self._size += int(frame.estimated_size())
         # It is read a moment later. Compressing costs more than writing what the system's cache of files holds, and less than
         # writing five times as much to the disk.
         frame.write_ipc(self.reserve(), compression="uncompressed" if self._size <= CACHED else "lz4")

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from assay.assets.pushed.records import DOCUMENT, LINES, UnusableBody, lines_of_body
 
-NAMES = st.text(min_size=1).filter(lambda name: name.strip() and "\0" not in name)
+NAMES = st.text(min_size=1).filter(
+    lambda name: name.strip() and "\0" not in name and name != "*" and not (name[0] == "^" and name[-1] == "$")
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
