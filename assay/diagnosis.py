@@ -3,12 +3,14 @@
 import errno
 import platform
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
 
 from assay.errors import AssayError, nearest, plural
 from assay.features.storage.scratch import free_scratch
@@ -152,7 +154,7 @@ def _settings(store: Store) -> str:
     known = {f"ASSAY_{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
     given = given_variables(store.settings.project)
     for place, names in given.items():
-        if name := next((name for name in names if name not in known and not _connection(name)), None):
+        if name := next((name for name in names if name not in known and not _within_a_setting(name)), None):
             raise AssayError(
                 f"Assay has no setting {name}, which {place} sets, and ignores it.{nearest(name, known)} Correct or unset it."
             )
@@ -189,12 +191,23 @@ def _upstreams(store: Store) -> str:
     return f"no warning of {plural(len(sources), 'source')}"
 
 
-def _connection(name: str) -> bool:
-    """`ASSAY_CONNECTIONS__ERP__URL`, or without the last part, or `…__OPTIONS`, or one of these."""
-    first, *rest = name.split("__")
-    return first == "ASSAY_CONNECTIONS" and (
-        len(rest) == 1 or rest[1:] in (["URL"], ["OPTIONS"]) or (len(rest) == 3 and rest[1] == "OPTIONS")
-    )
+def _within_a_setting(name: str) -> bool:
+    """Whether a variable sets a part of a setting by the setting's type: `ASSAY_PUSH_TOKENS__ORDERS` one of several texts,
+    `ASSAY_CONNECTIONS__ERP__URL` (or without the last part) one of what each of several holds."""
+    first, *parts = name.split("__")
+    field = Settings.model_fields.get(first.removeprefix("ASSAY_").lower()) if first.startswith("ASSAY_") else None
+    return field is not None and bool(parts) and _has(field.annotation, parts)
+
+
+def _has(kind: Any, parts: Sequence[str]) -> bool:
+    if not parts:
+        return True
+    if get_origin(kind) is dict:
+        return bool(parts[0]) and _has(get_args(kind)[1], parts[1:])
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(parts[0].lower())
+        return field is not None and _has(field.annotation, parts[1:])
+    return False
 
 
 def _package(name: str) -> str:

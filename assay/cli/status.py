@@ -93,7 +93,7 @@ def status(shown: int, as_json: bool) -> int:
             out.print(f"Everything is up to date{but}: {len(env.lake.tables())} tables.")
         _section("No run is requested", [outage] if outage else [])
         _section("To be done", [str(unit) for unit in planned])
-        _section("A setting is missing", lacks)
+        _section("Cannot be read", lacks)
         _section("Waits", [*summarised(waits, 8), *never])
         _section("Stays as declared (`assay materialize TABLE --force` makes it again)", list(map(str, stay)))
         _section("Stays as judged", list(map(str, left)))

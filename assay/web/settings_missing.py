@@ -22,7 +22,7 @@ class Lacking:
 
     @property
     def badge(self) -> Badge:
-        return Badge("! setting missing", "warned", f"{self.sentence} {self.times}")
+        return Badge("! cannot be read", "warned", f"{self.sentence} {self.times}")
 
     @property
     def sentence(self) -> str:

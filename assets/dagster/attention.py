@@ -57,13 +57,14 @@ def sensor(instance: dg.DagsterInstance, project: str, now: datetime | None = No
             f"It is stuck: the daemon runs, and its last look began {_minutes(since)} ago. Next: restart `assay up`; if it "
             "happens again, look at the sensor's last tick in the Dagster UI."
         )
-    if len(ticks) == _FAILURES and all(tick.status == TickStatus.FAILURE for tick in ticks):
+    ended = [tick for tick in ticks if tick.status != TickStatus.STARTED][:_FAILURES]  # one may be going on
+    if len(ended) == _FAILURES and all(tick.status == TickStatus.FAILURE for tick in ended):
         raise AssayError(f"Its last {_FAILURES} looks failed. Next: read the error of its last tick in the Dagster UI.")
     return f"looked {_minutes(since)} ago"
 
 
 def _ticks(instance: dg.DagsterInstance, state: Any) -> Sequence[Any]:
-    return instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_FAILURES)
+    return instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_FAILURES + 1)
 
 
 def _daemon_runs(instance: dg.DagsterInstance, project: str, now: datetime) -> bool:

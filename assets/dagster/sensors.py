@@ -23,6 +23,7 @@ from assay.assets.planning.pending import note_lacking, summarised, waiting_step
 from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.planning.refused import AGAIN, forget_withdrawn, staying_refused
 from assay.assets.planning.settle import settle
+from assay.assets.silent import resting
 from assay.assets.steps.step import Resources, Step
 from assay.errors import plural
 from assay.features.storage.scratch import free_scratch
@@ -93,7 +94,8 @@ def arrivals(
         forget_withdrawn(steps, env)
         settle(steps, env)
         refused = [one.place for one in staying_refused(steps, env)]
-        waits = summarised(waiting_steps(steps, env, latest=LATEST))
+        silent = [str(one) for one in resting(env.settings.home, env.now())]
+        waits = [*(one.rstrip(".") for one in silent), *summarised(waiting_steps(steps, env, latest=LATEST))]
         reason = _nothing_to_do(found, given_up, refused, waits)
         if declared is not None and (outdated := declared.outdated()):
             reason = f"{outdated} Of what runs: {reason[0].lower()}{reason[1:]}"

@@ -28,6 +28,7 @@ from assay.assets.databases.sql_values import (
     selected,
 )
 from assay.assets.lacking import DENIED, FULL, READ_ONLY, SETTING, UNREACHABLE, NotConnected, outage_of
+from assay.assets.silent import CONNECT_SECONDS, looking
 from assay.errors import AssayError
 from assay.features.storage.column_names import first_unusable
 from assay.optional import require
@@ -102,7 +103,8 @@ def require_usable(url: str | sa.URL, table: str, setting: str = "", *, there: b
 
 
 def _engine(url: sa.URL, table: str, setting: str) -> sa.Engine:
-    arguments = {"connect_timeout": 10} if url.drivername.startswith("postgresql") else {}
+    seconds = CONNECT_SECONDS if looking() else 10
+    arguments = {"connect_timeout": seconds} if url.drivername.startswith("postgresql") else {}
     try:
         return sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
     except (ImportError, NoSuchModuleError):

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.assets.extracted.one_try import asks_for_later, try_once_while_looking
 from assay.assets.lacking import DENIED, UNREACHABLE, NotConnected, outage_of
 from assay.assets.sources.value_text import as_text
 from assay.errors import AssayError
@@ -22,7 +23,6 @@ from assay.optional import require
 if TYPE_CHECKING:
     from dlt.extract import DltResource
 
-_LATER = (408, 425, 429)  # and 500 to 599: the server says to ask again
 _LOGIN = (401, 403, 407)
 
 
@@ -61,6 +61,7 @@ def extract(name: str, make: Callable[[], Any], state: str, file: Path, at: date
     from dlt.common.json import json as typed
     from dlt.common.pipeline import StateInjectableContext
 
+    try_once_while_looking()
     after: Any = typed.typed_loads(state) if state else {}
     rows, content = 0, hashlib.sha256()
     stamp = b'{"_extracted_at": "%s"' % at.astimezone(UTC).isoformat().encode()
@@ -153,7 +154,7 @@ def _explained(name: str, problem: Exception) -> AssayError:
     if isinstance(status, int):
         if status in _LOGIN:
             return NotConnected(f"The upstream of resource {name!r} refuses the login (HTTP {status}).", DENIED)
-        if status in _LATER or status >= 500:
+        if asks_for_later(status):
             return NotConnected(f"The upstream of resource {name!r} answers with HTTP {status}.", UNREACHABLE)
         return ExtractionError(f"The upstream of resource {name!r} answers with HTTP {status}: correct the resource.")
     if lack := outage_of(problem) or ("Timeout" in kind and UNREACHABLE):

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets.silent import ask, silence_of
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.landing.leftovers import Leftover, described
 from assay.assets.sources.reader import NothingDelivered, Reading
@@ -63,8 +64,8 @@ def raw_step(source: Source) -> Step:
         partitioning=source.partitioning,
         watched=_watched(source) if partitioned else None,
         landed=(lambda env: reader.partitions(env.settings, source.partitioning)) if partitioned else None,
-        lacks=lambda env: lacking(source, env.settings),
-        settle=lambda env: reader.settle(env.settings, source.name, _at(env.lake, source.raw)),
+        lacks=lambda env: lacking(source, env.settings) or _silence(source, env),
+        settle=lambda env: _settle(source, env),
         batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
         checks=(CheckSpec(DELIVERY, source.raw, _EXTRACT_RULE),) if reader.extracts else checks,
         judged_by=f"{contract_info(source.contract).digest}{reader.judged_by()}",
@@ -73,6 +74,17 @@ def raw_step(source: Source) -> Step:
         owner=contract_info(source.contract).owner or "",
         description=f"{source.description} As delivered, with a link to the bytes in every row.".strip(),
     )
+
+
+def _silence(source: Source, env: Resources) -> str:
+    """Why its upstream cannot be read, though no setting is missing; empty where it answered when it was asked last."""
+    silence = silence_of(env.settings.home, source.name)
+    return "" if silence is None else f"{source.name} cannot be read. {silence.problem}"
+
+
+def _settle(source: Source, env: Resources) -> None:
+    if silence_of(env.settings.home, source.name) is None:  # else nobody waits for it once more
+        source.reader.settle(env.settings, source.name, _at(env.lake, source.raw))
 
 
 def _watched(source: Source) -> Watched:
@@ -96,7 +108,14 @@ def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
     """Looks at what was delivered and writes nothing. Raises NotReady where there is nothing (new)."""
     key = tx.work.partition or ""
     try:
-        listed = source.reader.deliveries(_reading(source, key, tx, env))
+        listed = ask(
+            env.settings.home,
+            source.name,
+            key if source.reader.numbered else "",
+            env.now(),
+            planning=env.planning,
+            question=lambda: source.reader.deliveries(_reading(source, key, tx, env)),
+        )
     except NothingDelivered as nothing:
         raise NotReady(str(nothing)) from None
     if not listed:

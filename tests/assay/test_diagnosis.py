@@ -79,6 +79,9 @@ def test_a_misspelt_variable_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "sqlite:///secret.db")
     assert settings().ok
     assert "secret" not in settings().detail
+    monkeypatch.setenv("ASSAY_PUSH_TOKENS__ORDERS", "s3cret")
+    monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__OPTIONS__AWS_REGION", "s3cret")
+    assert settings().ok, settings().detail
     monkeypatch.setenv("ASSAY_LAKEE", "s3cret")
     assert settings() == Symptom(
         "settings",

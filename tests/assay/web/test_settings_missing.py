@@ -33,7 +33,7 @@ def test_a_source_that_was_never_read_is_listed_with_what_it_lacks(own_desk: Any
     row = next(row for row in html.split("<tr") if ">raw/clients</a></th>" in row)
     assert 'class="failed"' not in row, "nothing has failed yet"
     page = Page(html)
-    assert "There is no version yet. ! setting missing" in page.text
+    assert "There is no version yet. ! cannot be read" in page.text
     assert f"{SENTENCE} {TIMES}" in page.text
     assert page.links(href="/versions/raw/clients#setting")
     assert "<b>" not in html

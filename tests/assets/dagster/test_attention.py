@@ -91,6 +91,9 @@ def test_a_sensor_that_is_stopped_or_stuck_or_fails_is_named(daemon: Daemon) -> 
         daemon.looks(NOW - timedelta(seconds=seconds), TickStatus.FAILURE)
     with pytest.raises(AssayError, match="Its last 3 looks failed"):
         sensor(daemon)
+    daemon.looks(NOW - timedelta(seconds=5), TickStatus.STARTED)
+    with pytest.raises(AssayError, match="Its last 3 looks failed"):
+        sensor(daemon)
     daemon.instance.update_instigator_state(daemon.state(InstigatorStatus.STOPPED))
     with pytest.raises(AssayError, match=r"It is stopped: .* Next: switch it on"):
         sensor(daemon)

@@ -16,6 +16,8 @@ import pytest
 from assay.assets.extracted.kept import extraction_for
 from assay.assets.extracted.resource import Extraction
 from assay.assets.lacking import UNREACHABLE, NotConnected
+from assay.assets.planning import pending
+from assay.assets.planning.plan import planned_runs, stages
 from tests.conftest import SOAK
 
 pytest.importorskip("dlt")
@@ -268,3 +270,24 @@ def test_a_question_that_fails_leaves_what_is_kept(tmp_path: Path) -> None:
     with pytest.raises(NotConnected):
         extraction_for(tmp_path, "000001", "", AT + HOUR, HOUR, fails)
     assert extraction_for(tmp_path, "000001", "", AT, HOUR, upstream) == first
+
+
+def test_planning_asks_a_silent_api_once_and_not_again_while_it_rests(place: Any, api: Shop) -> None:
+    place.run()
+    api.sell(2)
+    api.always = "500"
+    api.asked.clear()
+    for _ in range(3):
+        assert [unit.tables[0] for stage in stages(place.steps)[:1] for unit in planned_runs(stage, place.env)] == [
+            "raw/orders"
+        ]
+    assert api.asked.total() == 1, "a look is not repeated, and the next ones leave the source alone"
+    assert pending.lacking_steps(place.steps, place.env) == {
+        "raw/orders": "orders cannot be read. The upstream of resource 'orders' answers with HTTP 500."
+    }
+    assert place.run().failed
+    assert api.asked.total() == 4, "a run asks all the same, as often as the resource wants"
+    api.always = ""
+    assert not place.run().failed
+    assert pending.lacking_steps(place.steps, place.env) == {}
+    assert numbers(place, "raw/orders") == [0, 1]
