@@ -1,5 +1,6 @@
 """Whoever looks at the pipeline tells the console which settings are missing, and when none is any more."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from assay.assets.declarations import declarations
+from assay.assets.silent import forget_silences
 from assay.cli import main
 from assay.features.storage.missing_settings import FOLDER
 from assay.store import open_store
@@ -61,6 +63,14 @@ def test_who_looks_at_the_pipeline_tells_the_console_what_is_missing(
     look(shop)
     assert kept_files(shop) == before and before, "nothing new is not written"
     monkeypatch.setenv(SETTING, "postgresql://u:s3cret@127.0.0.1:1/crm")
+    look(shop)
+    look(shop)
+    page = console.get("/").text
+    assert f"set {SETTING}" not in page and "s3cret" not in page
+    assert "! cannot be read" in page and "table clients does not answer" in page, "which is no missing setting"
+    sqlite3.connect(shop.home / "crm.db").close()
+    monkeypatch.setenv(SETTING, f"sqlite:///{shop.home / 'crm.db'}")
+    forget_silences()
     look(shop)
     assert SETTING not in console.get("/").text
     assert kept_files(shop) == {}

@@ -42,7 +42,7 @@ client = Client(request_timeout=SECONDS, request_max_attempts=3, request_backoff
 def orders(number=dlt.sources.incremental("number", initial_value=0)):
     page = 0
     while True:
-        answer = client.get(os.environ["SHOP_API"], params={"since": number.last_value, "page": page}, timeout=SECONDS)
+        answer = client.get(os.environ["SHOP_API"], params={"since": number.start_value, "page": page}, timeout=SECONDS)
         answer.raise_for_status()
         rows = answer.json()
         if not rows:
@@ -195,7 +195,7 @@ def test_a_value_that_comes_back_is_read_and_what_stays_the_same_is_not(place: A
     place.redeclare(
         lambda text: (
             text.replace('number=dlt.sources.incremental("number", initial_value=0)', "")
-            .replace("number.last_value", "0")
+            .replace("number.start_value", "0")
             .replace("    number: int = Field(key=True)", "    number: int = Field(key=True, ge=0)")
             .replace('version = "1.0.0"', 'version = "1.0.0"\n        duplicates = "latest"')
         )
