@@ -1,13 +1,12 @@
 """A first contract for a table, as Python source: every rule with the evidence for it, every doubt as a question."""
 
-import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from assay.checks.contract.contract import Contract
 from assay.checks.contract.written_form import WrittenForm
+from assay.checks.drafting.attribute_names import attribute_names, class_name_for, names_used
 from assay.checks.drafting.column_stats import TIMESTAMP, ColumnStats
 from assay.checks.drafting.evidence import column_evidence, never_negative, quoted, rows_of, shown, table_evidence
 from assay.checks.drafting.standard_formats import are_standard
@@ -48,11 +47,12 @@ def source_of(stats: TableStats, name: str) -> str:
     """The source for what was found. Raises AssayError if there is no column."""
     if not stats.columns:
         raise AssayError(f"{name}: there are no columns to draft a contract from; give a table that has some")
-    body = [line for column in stats.columns for line in _column(column, stats)]
-    text = "\n".join([*_head(stats, name), *body, *_tail(stats)])
-    imports = [word for word in ("Contract", "Field", "Timestamp") if re.search(rf"\b{word}\b", text)]
-    needs_optional = ["from typing import Optional", ""] if "Optional[" in text else []
-    needs_polars = ["import polars as pl", ""] if re.search(r"\bpl\.", text) else []
+    columns = [column.name for column in stats.columns]
+    used = names_used(_class(stats, name, attribute_names(columns, ())))
+    text = _class(stats, name, attribute_names(columns, used))
+    imports = [word for word in ("Contract", "Field", "Timestamp") if word in used]
+    needs_optional = ["from typing import Optional", ""] if "Optional" in used else []
+    needs_polars = ["import polars as pl", ""] if "pl" in used else []
     docstring = (
         f'"""A drafted contract: {SHARE:.0%} of the values must have a property for it to be proposed; review each."""'
     )
@@ -70,6 +70,11 @@ def source_of(stats: TableStats, name: str) -> str:
     return "\n".join(lines)
 
 
+def _class(stats: TableStats, name: str, attributes: Mapping[str, str]) -> str:
+    body = [line for column in stats.columns for line in _column(column, stats, attributes[column.name])]
+    return "\n".join([*_head(stats, name), *body, *_tail(stats)])
+
+
 def _head(stats: TableStats, name: str) -> Iterator[str]:
     yield f"class {class_name(name)}(Contract):"
     yield from (f"    # {line}" for comment in table_evidence(stats) for line in _wrapped(comment, 4))
@@ -79,7 +84,7 @@ def class_name(name: str) -> str:
     """A class called like a table, a file, or what somebody calls it."""
     words = re.findall(r"[A-Za-z0-9]+", name.rpartition("/")[2].partition(".")[0])
     title = "".join(word[:1].upper() + word[1:] for word in words)
-    return title if title.isidentifier() and not keyword.iskeyword(title) else "Table"
+    return class_name_for(title, ())
 
 
 def _wrapped(comment: str, indent: int) -> Iterator[str]:
@@ -109,13 +114,10 @@ def _tail(stats: TableStats) -> Iterator[str]:
     yield "        # The data do not say who owns them nor how fresh they must be: add owner and freshness."
 
 
-def _column(column: ColumnStats, stats: TableStats) -> Iterator[str]:
+def _column(column: ColumnStats, stats: TableStats, attribute: str) -> Iterator[str]:
     yield from (f"    # {line}" for comment in column_evidence(column, stats) for line in _wrapped(comment, 4))
-    attribute = column.name
     arguments = list(_arguments(column, stats))
-    plain = attribute.isidentifier() and not attribute.startswith("_") and not keyword.iskeyword(attribute)
-    if not plain or hasattr(Contract, attribute):
-        attribute = f"column_{stats.columns.index(column) + 1}"
+    if attribute != column.name:
         arguments.insert(0, f"alias={quoted(column.name)}")
     made = annotation(column.dtype)
     start = f"    {attribute}: {f'Optional[{made}]' if column.optional else made} = Field("

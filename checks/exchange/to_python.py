@@ -1,8 +1,7 @@
 """A contract as Python source, to be read and edited: what an imported document becomes."""
 
-import keyword
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,6 +13,7 @@ from assay.checks.contract.builtin import BUILTINS
 from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import METADATA_KEY, TEXT_RULES, QuarantineLimits
 from assay.checks.contract.rules import Column, not_first
+from assay.checks.drafting.attribute_names import attribute_names, class_name_for, names_used
 from assay.checks.drafting.draft import annotation
 from assay.checks.drafting.evidence import quoted
 from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration, metadata_of_table
@@ -28,36 +28,35 @@ def to_source(contract: type[Contract]) -> str:
     for item in declared.written.values():
         if item.check == CODE:
             raise AssayError(f"{declared.plan.info.name}: the rule {item.rule.name} is Python code; copy it by hand")
+    columns = [column.name for column in declared.plan.columns]
+    used = names_used(_class(contract, declared, attribute_names(columns, ()), "Table"))
+    name = class_name_for(declared.plan.info.name, used)
+    return f"{_imports(used)}\n\n\n{_class(contract, declared, attribute_names(columns, used), name)}"
+
+
+def _class(contract: type[Contract], declared: Declaration, attributes: Mapping[str, str], name: str) -> str:
     columns = zip(declared.plan.columns, contract.to_schema().columns.values(), strict=True)
-    body = [_column(declared, column, written, number) for number, (column, written) in enumerate(columns, start=1)]
+    body = [_column(declared, column, written, attributes[column.name]) for column, written in columns]
     rules = [item for item in declared.written.values() if item.check == EXPRESSION]
-    lines = [f"class {declared.plan.info.name}(Contract):", *body, "", *_config(contract, declared)]
+    lines = [f"class {name}(Contract):", *body, "", *_config(contract, declared, name)]
     lines += [line for number, item in enumerate(rules, start=1) for line in _rule(item, number)]
-    text = "\n".join(lines) + "\n"
-    return f"{_imports(text)}\n\n\n{text}"
+    return "\n".join(lines) + "\n"
 
 
-def _imports(text: str) -> str:
-    def used(*words: str) -> list[str]:
-        return [word for word in words if re.search(rf"\b{word}\b(?!\")", text)]
-
-    standard = [f"import {name}" for name in ("datetime", "io") if f"{name}." in text]
+def _imports(used: Collection[str]) -> str:
+    standard = [f"import {name}" for name in ("datetime", "io") if name in used]
     names = {"Decimal": "decimal", "Optional": "typing"}
-    standard += [f"from {names[name]} import {name}" for name in used(*names)]
-    others = ["import polars as pl"] if "pl." in text else []
-    ours = [
-        f"from assay.checks import {', '.join(used('Block', 'Contract', 'Field', 'QuarantineLimits', 'Timestamp', 'rule'))}"
-    ]
-    ours += ["from assay.checks.contract.field import RowCount"] if used("RowCount") else []
+    standard += [f"from {module} import {name}" for name, module in names.items() if name in used]
+    others = ["import polars as pl"] if "pl" in used else []
+    own = ("Block", "Contract", "Field", "QuarantineLimits", "Timestamp", "rule")
+    ours = [f"from assay.checks import {', '.join(name for name in own if name in used)}"]
+    ours += ["from assay.checks.contract.field import RowCount"] if "RowCount" in used else []
     return "\n\n".join("\n".join(part) for part in (standard, others, ours) if part)
 
 
-def _column(declared: Declaration, column: Column, written: pa.Column, number: int) -> str:
+def _column(declared: Declaration, column: Column, written: pa.Column, attribute: str) -> str:
     mine = [item for item in declared.written.values() if item.rule.column == column.name and item.check != EXPRESSION]
-    attribute, arguments = column.name, []
-    if not attribute.isidentifier() or keyword.iskeyword(attribute) or hasattr(Contract, attribute):
-        attribute = f"column_{number}"
-        arguments.append(f"alias={quoted(column.name)}")
+    arguments = [] if attribute == column.name else [f"alias={quoted(column.name)}"]
     flags = {"nullable": column.nullable, "coerce": column.coerce, "regex": column.pattern is not None}
     names = {rule.name for rule in declared.plan.rules}
     implied = (declared.plan.info.key, declared.unique)
@@ -100,9 +99,11 @@ def _argument(item: DeclaredRule) -> str:
     return f"{name}={_literal(given)}"
 
 
-def _config(contract: type[Contract], declared: Declaration) -> Iterator[str]:
+def _config(contract: type[Contract], declared: Declaration, name: str) -> Iterator[str]:
     info, schema = declared.plan.info, contract.to_schema()
     yield "    class Config(Contract.Config):"
+    if info.name != name:
+        yield f"        name = {quoted(info.name)}"
     yield f"        version = {quoted(info.version)}"
     if info.owner is not None:
         yield f"        owner = {quoted(info.owner)}"
@@ -110,8 +111,8 @@ def _config(contract: type[Contract], declared: Declaration) -> Iterator[str]:
         yield f"        freshness = {_literal(contract.__options__['freshness'])}"
     if info.since is not None:
         yield f"        since = {quoted(info.since.isoformat())}"
-    for name, value in _words(schema, metadata_of_table(contract)):
-        yield f"        {name} = {_literal(value)}"
+    for word, value in _words(schema, metadata_of_table(contract)):
+        yield f"        {word} = {_literal(value)}"
     if schema.strict:
         yield f"        strict = {_literal(schema.strict)}"
     if schema.ordered:
