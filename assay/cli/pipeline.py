@@ -363,7 +363,7 @@ def _summarise(summary: "Summary", seconds: float, *, complete: bool) -> None:
     if summary.failed:
         # Batches without partitions are read from databases and servers.
         of_files = all(
-            Kind.RAW.holds(table) and result.unit.partitioning.is_partitioned
+            Kind.RAW.holds(table) and result.unit.partitioning.is_partitioned and not result.outages
             for result in summary.failed
             for table in result.failed
         )

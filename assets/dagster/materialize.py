@@ -16,6 +16,7 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 
 from assay.assets.dagster.dagster_metadata import asset_key
 from assay.assets.dagster.definitions import definitions_of
+from assay.assets.dagster.failures import OUTAGE
 from assay.assets.dagster.freshness import NAME as FRESHNESS
 from assay.assets.dagster.jobs import BY_TAG, TABLES_TAG, job_name
 from assay.assets.dagster.partitions import dagster_key
@@ -42,6 +43,7 @@ class PlannedRunResult:
     failed: tuple[str, ...] = ()  # the tables whose steps failed
     waiting: tuple[str, ...] = ()  # the steps that found an upstream missing, and why: no failure
     not_made: tuple[str, ...] = ()  # tables that the run was to make and did not
+    outages: tuple[str, ...] = ()  # what was lacking, where that is why a step failed
 
 
 @dataclass(slots=True)
@@ -121,13 +123,15 @@ def run_unit(
         | ({FORCE_TAG: "yes"} if force else {})
         | ({AGAIN_TAG: "yes"} if judge_again else {}),
     )
-    versions, problems, failed, made = [], [], set[str](), set[str]()
+    versions, problems, outages, failed, made = [], [], list[str](), set[str](), set[str]()
     for event in outcome.all_events:
         if event.is_step_failure:
             failed.add(event.step_key or "")
             error = event.step_failure_data.error
             cause = error.cause if error and error.cause else error
             text = event.step_failure_data.user_failure_data
+            if text and OUTAGE in text.metadata:
+                outages.append(str(text.metadata[OUTAGE].value))
             problems.append(
                 (text.description if text and text.description else None) or (cause.message if cause else "")
             )
@@ -160,6 +164,7 @@ def run_unit(
         tuple(step.outputs[0] for step in unit.steps if step.name in failed),
         (waited,) if waited else (),
         tuple(table for table in unit.tables if table not in made),
+        tuple(outages),
     )
 
 

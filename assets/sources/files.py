@@ -98,7 +98,7 @@ class Files(SourceReader):
             return Folder(settings.landing_path)
         from assay.assets.sources.objects.connection import landing_of
 
-        return landing_of(settings, self.connection)
+        return landing_of(settings, self.connection, self.limits)
 
     def lacks(self, settings: Settings) -> str:
         """What is wrong with the connection, if there is one. An object store is asked whether it lets us at the place."""

@@ -17,12 +17,14 @@ class Limits:
         line_mb: megabytes of one line.
         times: how many times as large as the file its content may be: unpacked, or decoded from Parquet.
         object_mb: megabytes of one object of an object store, which is copied to this machine as a whole.
+        objects: objects of an object store below the fixed beginning of the pattern, all of which are listed at each look.
     """
 
     columns: int = 2_000
     line_mb: int = 64
     times: int = 250  # gzip reaches 1,030 with one byte repeated, and seldom 100 with tables
     object_mb: int = 20_000
+    objects: int = 500_000  # some 300 MB of memory
 
     def __post_init__(self) -> None:
         for one in fields(self):

@@ -96,6 +96,11 @@ def _named(options: Mapping[str, str], setting: str) -> tuple[tuple[str, str], .
             raise NotConnected(f"{place} has an option {name.upper()!r} that is not known here.{help_}", SETTING)
         if short in _FLAGS and value.lower() not in _MEANT:
             raise NotConnected(f"{place}: {name.upper()} is true or false.", SETTING)
+        if any(ord(letter) < 32 for letter in value):
+            raise NotConnected(
+                f"{place}: {name.upper()} has a line break, or another control character. Next: write it again.",
+                SETTING,
+            )
         found[_OPTIONS[short]] = value
     endpoint = found.get("endpoint_url", "")
     if endpoint and not endpoint.startswith(("http://", "https://")):

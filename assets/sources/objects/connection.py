@@ -4,6 +4,7 @@ from pathlib import Path
 
 from assay.assets.lacking import SETTING, NotConnected
 from assay.assets.sources.landing.landing import Folder, Landing
+from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.objects.address import Address, address_of
 from assay.errors import AssayError
 from assay.optional import require
@@ -13,7 +14,7 @@ _STORES = ("s3", "s3a")
 _LIKE = "Write it like s3://bucket/prefix, or file:///folder"
 
 
-def landing_of(settings: Settings, name: str) -> Landing:
+def landing_of(settings: Settings, name: str, limits: Limits = USUAL_LIMITS) -> Landing:
     """Where the files of a connection lie. No store is asked.
 
     Raises:
@@ -27,7 +28,7 @@ def landing_of(settings: Settings, name: str) -> Landing:
     from assay.assets.sources.objects.object_landing import ObjectLanding
     from assay.assets.sources.objects.s3 import Bucket
 
-    return ObjectLanding(Bucket(place), copies_in(settings.home))
+    return ObjectLanding(Bucket(place), copies_in(settings.home), limits.objects)
 
 
 def lack_of(settings: Settings, name: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from assay.assets.lacking import FULL, NotConnected
 from assay.assets.sources.objects.s3 import Bucket, Found
-from assay.assets.sources.objects.s3_errors import CutOff, silent
+from assay.assets.sources.objects.s3_errors import Unserved, served, unserved
 from assay.features.storage.scratch import scratch
 
 _KEPT = 1 << 32  # bytes of the last copies: a run needs each up to three times
@@ -48,7 +48,8 @@ class Copies:
         atexit.register(self._stack.close)
 
     def of(self, bucket: Bucket, found: Found) -> Copy:
-        """A copy of an object in the state that was listed. Raises Changed where it is in another one; NotConnected."""
+        """A copy of an object in the state that was listed. Raises Changed where it is in another one; DeliveryError where it
+        does not come, though the store can be listed; NotConnected."""
         name = _Name(bucket, found)
         with self._lock:
             if (known := self._last.get(name)) is not None:
@@ -68,10 +69,11 @@ class Copies:
             file = folder / uuid.uuid4().hex
             try:
                 return _copied(bucket, found, file)
-            except CutOff as problem:
+            except Unserved as problem:
                 file.unlink(missing_ok=True)
-                if not left:
-                    raise silent(bucket.address, "an object ends before its end") from problem
+                if not problem.again or not left:
+                    bucket.require_open()  # or else it is the store that does not answer
+                    raise unserved(bucket.address, problem) from None
             except BaseException:
                 file.unlink(missing_ok=True)
                 raise
@@ -85,7 +87,7 @@ class Copies:
                 self._last.popitem(last=False)
             if shutil.disk_usage(self._folder).free < found.size + _FREE:
                 raise NotConnected(
-                    f"{bucket.address.store} has an object of {found.size >> 20:,} MB, and the disk of {self._home} has no room "
+                    f"{bucket.address.store}/{found.key} has {found.size >> 20:,} MB, and the disk of {self._home} has no room "
                     "to copy it. Next: free some space, or set ASSAY_HOME to another disk.",
                     FULL,
                 )
@@ -101,7 +103,8 @@ def _copied(bucket: Bucket, found: Found, file: Path) -> Copy:
             size += len(piece)
         version_id = opened.version_id
     if size != found.size:
-        raise CutOff(f"{found.key} has {size:,} bytes and was listed with {found.size:,}.")
+        raise Unserved(found.key, f"{size:,} of {found.size:,} bytes come", again=True)
+    served(bucket.address)
     return Copy(file, digest.hexdigest(), size, version_id)
 
 

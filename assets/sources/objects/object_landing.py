@@ -6,6 +6,7 @@ ETag, and planning copies nothing at all: an object that is not known yet is a r
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from assay.assets.sources.landing.leftovers import Leftover, left_among, misname
 from assay.assets.sources.landing.places import Places
 from assay.assets.sources.landing.scan import with_revisions
 from assay.assets.sources.landing.tree import names_of, names_of_partition
-from assay.assets.sources.limits import Limits
+from assay.assets.sources.limits import USUAL_LIMITS, Limits
 from assay.assets.sources.objects.copies import Copies, Copy
 from assay.assets.sources.objects.keys import KeyTree
 from assay.assets.sources.objects.s3 import Bucket, Found
@@ -29,6 +30,7 @@ from assay.assets.sources.reader import NotReadYet, Reading
 from assay.features.tables.partitioning import Partitioning
 
 _AT_ONCE = 8  # objects that are copied at the same time: small ones are mostly waited for
+_OF_BYTES = re.compile(r'"?[0-9a-f]{32}(-[0-9]{1,5})?"?')  # an MD5, also of the MD5s of parts
 _LOOKS = 3  # at a partition whose objects change meanwhile
 
 
@@ -70,6 +72,7 @@ class ObjectLanding:
 
     bucket: Bucket
     copies: Copies
+    most: int = USUAL_LIMITS.objects  # that are listed at once
 
     @property
     def root(self) -> str:
@@ -137,7 +140,12 @@ class ObjectLanding:
         marks = [ObjectMark(one.found.size, one.found.modified, one.etag) for one in objects]
         known = [reading.hashes.of_object(one.path, mark) for one, mark in zip(objects, marks, strict=True)]
         if None in known:  # another machine may have read it
-            taken = {(item.path, item.etag, item.size): item.sha256 for item in reading.taken() if item.etag}
+            # Commits have no times. So only an ETag that is computed from the bytes says that they are the same.
+            taken = {
+                (item.path, item.etag, item.size): item.sha256
+                for item in reading.taken()
+                if _OF_BYTES.fullmatch(item.etag)
+            }
             states = ((one.path, one.etag, one.found.size) for one in objects)
             known = [sha256 or taken.get(state) for sha256, state in zip(known, states, strict=True)]
         unknown = [number for number, sha256 in enumerate(known) if sha256 is None]
@@ -161,7 +169,7 @@ class ObjectLanding:
     def _tree(self, places: Places, partition: str | None = None) -> KeyTree:
         prefix = self.bucket.address.prefix
         begins = places.top if partition is None else places.stem(partition)
-        return KeyTree.of(prefix + places.top, self.bucket.listed(prefix + begins))
+        return KeyTree.of(prefix + places.top, self.bucket.listed(prefix + begins, self.most))
 
     def _marks(self, places: Places) -> dict[str, str]:
         tree, marks = self._tree(places), dict[str, "hashlib._Hash"]()

@@ -1,16 +1,22 @@
 """A bucket that speaks S3: what lies below a prefix, and the bytes of one state of an object."""
 
 import functools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from assay.assets.lacking import SETTING, NotConnected
+from assay.assets.sources.limits import USUAL_LIMITS
 from assay.assets.sources.objects.address import Address, is_set
-from assay.assets.sources.objects.s3_errors import answered, no_store
+from assay.assets.sources.objects.s3_errors import Changed, Unserved, answered, no_store
 
-PIECE = 1 << 20  # bytes of an object that are read at a time
+PIECE = 1 << 20  # bytes of an object that are read at a time, at most
 _PAGE = 1000  # keys; more S3 does not give at once
+# An object that comes slower is given up. A store that sends a byte now and then would be waited for without an end.
+_PATIENCE = 60.0  # seconds
+_SPEED = 100_000  # bytes in a second, besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,10 @@ class Bucket:
 
     address: Address
 
-    def listed(self, prefix: str) -> Iterator[Found]:
-        """The objects whose keys begin with a prefix, by key: one request for each thousand of them."""
-        more: dict[str, str] = {}
+    def listed(self, prefix: str, most: int = USUAL_LIMITS.objects) -> Iterator[Found]:
+        """The objects whose keys begin with a prefix, by key: one request for each thousand of them. Raises NotConnected, also
+        for more than `most` of them, and for an answer that is no listing."""
+        more, tokens, count = dict[str, str](), set[str](), 0
         while True:
             with answered(self.address):
                 page = _client(self.address.options).list_objects_v2(
@@ -47,11 +54,33 @@ class Bucket:
                 )
             if page.keys().isdisjoint(("Name", "KeyCount", "IsTruncated")):  # nor is it an empty listing
                 raise no_store(self.address, "what answers speaks no S3")
-            for item in page.get("Contents", ()):
-                yield Found(item["Key"], int(item["Size"]), item.get("ETag", ""), str(item.get("LastModified", "")))
+            contents = page.get("Contents") or ()
+            count += len(contents)
+            if count > most:
+                raise self._too_many(prefix, most)
+            yield from map(self._found, contents)
             if not page.get("IsTruncated"):
                 return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            token = page.get("NextContinuationToken")
+            if not token:
+                raise no_store(self.address, "its listing goes on, and has no NextContinuationToken")
+            if token in tokens:
+                raise no_store(self.address, "its listing has no end: it gives a NextContinuationToken again")
+            tokens.add(token)
+            more = {"ContinuationToken": token}
+
+    def _found(self, item: dict[str, Any]) -> Found:
+        for name in ("Key", "Size"):
+            if name not in item:
+                raise no_store(self.address, f"an object in its listing has no {name}")
+        return Found(item["Key"], int(item["Size"]), item.get("ETag", ""), str(item.get("LastModified", "")))
+
+    def _too_many(self, prefix: str, most: int) -> NotConnected:
+        return NotConnected(
+            f"{self.address.store}/{prefix} has more than {most:,} objects below it, all of which are listed at each look. Next: "
+            f"have old ones deleted by a lifecycle rule, or declare Files(…, limits=Limits(objects={2 * most})).",
+            SETTING,
+        )
 
     def require_open(self) -> None:
         """Raise NotConnected where nothing can be listed at the place: one request."""
@@ -62,17 +91,34 @@ class Bucket:
 
     @contextmanager
     def opened(self, found: Found) -> Iterator[Opened]:
-        """The bytes of an object in the state that was listed. Raises Changed where it is in another one, or gone."""
+        """The bytes of an object in the state that was listed. Raises Changed where it is in another one, or gone; Unserved."""
         with answered(self.address, found.key):
             # What has another ETag by now is not sent.
             only = {"IfMatch": found.etag} if found.etag else {}
             answer = _client(self.address.options).get_object(Bucket=self.address.bucket, Key=found.key, **only)
         body = answer["Body"]
         try:
+            if found.etag and _plain(answer.get("ETag") or found.etag) != _plain(found.etag):
+                raise Changed(found.key, gone=False)  # of a store that does not look at IfMatch
             with answered(self.address, found.key):
-                yield Opened(body.iter_chunks(PIECE), _version(answer))
+                yield Opened(_pieces(body, found), _version(answer))
         finally:
             body.close()
+
+
+def _pieces(body: Any, found: Found) -> Iterator[bytes]:
+    """What has come, as it comes: only so somebody looks at the clock meanwhile. Raises Unserved."""
+    stream = body._raw_stream  # botocore's own body waits for a whole piece
+    until = time.monotonic() + _PATIENCE + found.size / _SPEED
+    while piece := stream.read1(PIECE):
+        yield piece
+        if time.monotonic() > until:
+            raise Unserved(found.key, "it comes too slowly")
+
+
+def _plain(etag: str) -> str:
+    """Without the mark and the quotes that stores and proxies write or leave out."""
+    return etag.removeprefix("W/").strip('"')
 
 
 def _version(answer: dict[str, Any]) -> str:

@@ -2,8 +2,10 @@
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,13 +25,16 @@ Fault = Callable[[str, str], Answer | None]  # of method and path: what is answe
 @dataclass
 class Proxy:
     """In front of an S3 server. `requests` are method and path. `fault` may answer itself; or cut what the server sends, where it
-    gives (-n, b""): so many bytes less.
+    gives (-n, b""): so many bytes less. `drip` are seconds after each byte of an object; `without` are headers that the server
+    does not get to see.
     """
 
     server: str
     requests: list[tuple[str, str]] = field(default_factory=list)
     fault: Fault | None = None
     port: int = 0
+    drip: float = 0.0
+    without: tuple[str, ...] = ()
 
     @property
     def endpoint(self) -> str:
@@ -61,7 +66,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 return
             upstream = HTTPConnection(host, timeout=30)
             try:
-                upstream.request(self.command, self.path, body, dict(self.headers.items()))
+                upstream.request(self.command, self.path, body, self._passed_on())
                 given = upstream.getresponse()
                 content = given.read()
             finally:
@@ -73,13 +78,21 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             }
             self._send(given.status, headers, content, cut=-answer[0] if answer else 0)
 
+        def _passed_on(self) -> dict[str, str]:
+            return {name: value for name, value in self.headers.items() if name not in proxy.without}
+
         def _send(self, status: int, headers: dict[str, str], content: bytes, cut: int = 0) -> None:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            if self.command != "HEAD":
+            if proxy.drip and "list-type" not in self.path:
+                with suppress(OSError):  # whoever asked may have gone
+                    for byte in content:
+                        self.wfile.write(bytes([byte]))
+                        time.sleep(proxy.drip)
+            elif self.command != "HEAD":
                 self.wfile.write(content[: len(content) - cut])
             if cut:
                 self.close_connection = True
@@ -111,7 +124,7 @@ def proxy(proxy_server: Proxy) -> Iterator[Proxy]:
     s3_errors.forget_silence()
     proxy_server.requests.clear()
     yield proxy_server
-    proxy_server.fault = None
+    proxy_server.fault, proxy_server.drip, proxy_server.without = None, 0.0, ()
     s3_errors.forget_silence()
 
 

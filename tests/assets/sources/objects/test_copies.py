@@ -4,18 +4,21 @@ import gc
 import shutil
 import time
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assay.assets.lacking import FULL, UNREACHABLE, outage_of
-from assay.assets.sources.objects import copies, s3_errors
+from assay.assets.lacking import FULL, UNREACHABLE, NotConnected, outage_of
+from assay.assets.sources.deliveries import DeliveryError
+from assay.assets.sources.objects import copies, s3, s3_errors
 from assay.assets.sources.objects.address import Address
 from assay.assets.sources.objects.connection import landing_of
 from assay.assets.sources.objects.copies import Copies
 from assay.assets.sources.objects.object_landing import ObjectLanding
 from assay.assets.sources.objects.s3 import Bucket, Found
+from assay.assets.sources.objects.s3_errors import Changed
 from assay.errors import AssayError
 
 CONTENT = bytes(range(256)) * 9000
@@ -53,7 +56,7 @@ def test_copies_are_kept_up_to_a_size_and_as_long_as_somebody_has_them(
     assert made.made == 4
 
 
-def test_an_object_that_ends_before_its_end_is_copied_again_and_then_an_outage(
+def test_an_object_that_ends_before_its_end_is_copied_again_and_then_refused_by_its_address(
     tmp_path: Path, drops: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
@@ -64,12 +67,81 @@ def test_an_object_that_ends_before_its_end_is_copied_again_and_then_an_outage(
     assert Copies(tmp_path).of(bucket, found).path.read_bytes() == CONTENT and not cuts
     # Cut off on the way; and whole, but not what was listed.
     for answer in ((-1, b""), (200, CONTENT[:-1])):
-        s3_errors.forget_silence()
         drops.proxy.fault = lambda method, path, answer=answer: answer if path.endswith("/a") else None
-        with pytest.raises(AssayError, match=r"does not answer \(an object ends before its end\)") as raised:
+        drops.proxy.count()
+        why = r"does not come .*\(2,303,999 of 2,304,000 bytes come\)"
+        with pytest.raises(DeliveryError, match=rf"^s3://{drops.bucket}/prod/a: {why}") as raised:
             Copies(tmp_path).of(bucket, found)
-        assert outage_of(raised.value) == UNREACHABLE
+        assert outage_of(raised.value) is None and drops.proxy.count() == {"lists": 1, "gets": 3}
     assert files_in(tmp_path) == []
+
+
+def test_one_object_that_the_store_does_not_give_is_refused_and_several_in_a_row_are_an_outage(
+    tmp_path: Path, drops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    for name in "abcdefg":
+        drops.put(name, CONTENT)
+    bucket, found = opened(drops, tmp_path)
+    made, bad = Copies(tmp_path), "abcd"
+
+    def fault(method: str, path: str) -> tuple[int, bytes] | None:
+        return (500, b"<Error><Code>InternalError</Code></Error>") if path[-1] in bad else None
+
+    drops.proxy.fault = fault
+    for one in (*found[:4], found[0]):
+        with pytest.raises(DeliveryError, match=rf"/prod/{one.key[-1]}: does not come .*\(InternalError\)") as raised:
+            made.of(bucket, one)
+        assert outage_of(raised.value) is None
+    assert made.of(bucket, found[4]).size == len(CONTENT), "others go on at once"
+    bad = "abcdefg"
+    for one in found[:4]:
+        with pytest.raises(DeliveryError):
+            made.of(bucket, one)
+    with pytest.raises(NotConnected, match=r"lists objects and does not give them .*/prod/f\). Next: ") as raised:
+        made.of(bucket, found[5])
+    assert outage_of(raised.value) == UNREACHABLE
+    # A store that has too much to do says so itself.
+    s3_errors.forget_silence()
+    drops.proxy.fault = lambda method, path: (503, b"<Error><Code>SlowDown</Code></Error>") if path[-1] == "a" else None
+    with pytest.raises(NotConnected, match=r"\(SlowDown, the last one was s3://drops-\w+/prod/a\)"):
+        made.of(bucket, found[0])
+    assert made.of(bucket, found[5]).size == len(CONTENT)
+
+
+def test_a_store_that_is_down_by_now_is_not_taken_for_one_bad_object(
+    tmp_path: Path, drops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    drops.put("a", CONTENT)
+    bucket, (found,) = opened(drops, tmp_path)
+    drops.proxy.fault = lambda method, path: (500, b"<Error><Code>InternalError</Code></Error>")
+    with pytest.raises(NotConnected, match=r"does not answer \(InternalError\)"):
+        Copies(tmp_path).of(bucket, found)
+
+
+def test_an_object_that_drips_is_given_up_and_one_that_comes_slowly_is_not(
+    tmp_path: Path, drops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drops.put("a", bytes(60))
+    bucket, (found,) = opened(drops, tmp_path)
+    drops.proxy.drip = 0.02
+    assert Copies(tmp_path).of(bucket, found).size == 60
+    monkeypatch.setattr(s3, "_PATIENCE", 0.1)
+    with pytest.raises(DeliveryError, match=r"/prod/a: does not come .*\(it comes too slowly\)"):
+        Copies(tmp_path).of(bucket, found)
+    monkeypatch.setattr(s3, "_SPEED", 1)  # a byte in a second
+    assert Copies(tmp_path).of(bucket, found).size == 60
+
+
+def test_a_store_that_does_not_look_at_if_match_gives_no_other_state(tmp_path: Path, drops: Any) -> None:
+    drops.put("a", CONTENT)
+    bucket, (found,) = opened(drops, tmp_path)
+    other = drops.put("a", CONTENT[::-1])
+    drops.proxy.without = ("If-Match",)
+    with pytest.raises(Changed):
+        Copies(tmp_path).of(bucket, found)
+    assert Copies(tmp_path).of(bucket, replace(found, etag=f"W/{other}")).path.read_bytes() == CONTENT[::-1]
 
 
 def test_an_object_for_which_the_disk_has_no_room_is_an_outage_before_it_is_copied(

@@ -31,7 +31,7 @@ def dropped(new_shop: Any, drops: Any, monkeypatch: pytest.MonkeyPatch) -> Itera
     yield new_shop
 
 
-def rows(shop: Any, table: str) -> list[tuple[Any, ...]]:
+def rows(shop: Any, table: str) -> list[str]:
     own = ["_ingested_at", "_source_file", "_batch_id"]
     frame = shop.frame(table)
     return sorted(map(str, frame.drop(own, strict=False).rows()))
@@ -159,6 +159,35 @@ def test_an_outage_waits_uses_up_no_attempt_and_is_seen(
     assert [unit.partition for unit in dropped.due()] == [dropped.day(2)]
     assert not dropped.run().failed
     assert sorted(dropped.frame("clean/orders")["amount"].to_list()) == [10.0, 10.0, 11.0]
+
+
+def test_one_bad_object_is_named_and_stops_its_own_day_only(
+    dropped: Any, drops: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    declarations.cache_clear()
+    for number in (1, 2, 3):
+        dropped.put(number, dropped.csv(number, 10.0))
+    bad = f"orders/{dropped.day(2)}/a.csv"
+
+    def materialized(fault: Any) -> str:
+        drops.proxy.fault = fault
+        with pytest.raises(SystemExit):
+            main(["materialize"])
+        shown = capsys.readouterr()
+        return " ".join((shown.out + shown.err).split())
+
+    for answer in ((-1, b""), (500, b"<Error><Code>InternalError</Code></Error>")):
+        text = materialized(lambda method, path, answer=answer: answer if path.endswith(bad) else None)
+        assert f"{drops.root}{bad}: does not come from the store" in text and "does not answer" not in text
+        assert sorted(dropped.frame("clean/orders")["amount"].to_list()) == [10.0, 10.0], "the other days"
+    assert "When the corrected file is there" in text
+    text = materialized(lambda method, path: (500, b"<Error><Code>InternalError</Code></Error>"))
+    assert "does not answer (InternalError)" in text
+    assert "corrected file" not in text and "When the cause above is gone" in text
+    s3_errors.forget_silence()
+    materialized(None)
+    assert dropped.frame("clean/orders").height == 3 and dropped.due() == []
 
 
 def test_the_commands_say_where_files_lie_and_what_is_wrong(

@@ -231,6 +231,28 @@ def test_what_was_known_and_is_another_object_now_is_refused(tmp_path: Path, dro
         list(FILES.blocks(before))
 
 
+def test_a_commit_says_what_an_object_holds_where_its_etag_is_computed_from_the_bytes(
+    tmp_path: Path, drops: Any
+) -> None:
+    path = f"{drops.prefix}/in/{DAY}/a.csv"
+    for etag, known in (
+        ("0123456789abcdef" * 2, True),
+        (f"{'0123456789abcdef' * 2}-12", True),
+        ("7", False),
+        ("", False),
+    ):
+        item = f"<Contents><Key>{path}</Key><Size>8</Size><ETag>&quot;{etag}&quot;</ETag></Contents>"
+        listing = f"<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>{item}</ListBucketResult>".encode()
+        drops.proxy.fault = lambda method, path, listing=listing: (200, listing)
+        state = SourceFile(f"s3://{drops.bucket}/{path}", "f" * 64, 8, 1, etag=f'"{etag}"')
+        planned = reading(drops.settings(tmp_path), DAY, taken=lambda state=state: [state], planning=True)
+        if known:
+            assert one(FILES.deliveries(planned)).sha256 == "f" * 64
+        else:
+            with pytest.raises(NotReadYet):
+                FILES.deliveries(planned)
+
+
 def test_keys_that_no_file_can_have_are_named_and_markers_are_nothing(tmp_path: Path, drops: Any) -> None:
     drops.put(f"in/{DAY}/a.csv")
     drops.put("in/", b"")

@@ -2,16 +2,18 @@
 
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assay.assets.lacking import DENIED, SETTING, UNREACHABLE, outage_of
+from assay.assets.lacking import DENIED, SETTING, UNREACHABLE, NotConnected, outage_of
 from assay.assets.sources.deliveries import DeliveryError
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.sources.files import Files
-from assay.assets.sources.objects import s3_errors
+from assay.assets.sources.limits import Limits
+from assay.assets.sources.objects import s3, s3_errors
 from assay.assets.sources.reader import Reading
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
@@ -55,6 +57,9 @@ def refusal(settings: Settings) -> AssayError:
         (400, "ExpiredToken", DENIED, "refuses this login (ExpiredToken)"),
         (400, "AuthorizationHeaderMalformed", SETTING, "is in another region. Next: set AWS_REGION to the bucket's in"),
         (400, "Ada Byron, 41", SETTING, "refuses the request (no code). Next: correct"),
+        (400, "AKIASECRETID", SETTING, "refuses the request (no code)"),
+        (403, "verysecretkey", DENIED, "may not be read (no code)"),
+        (400, "Aa" * 30, SETTING, "refuses the request (no code)"),
     ],
 )
 def test_what_a_store_refuses_is_said_with_the_setting(
@@ -131,6 +136,75 @@ def test_what_is_no_store_at_all_is_said(tmp_path: Path, drops: Any) -> None:
     assert "There are no credentials for s3://drops-" in str(problem) and outage_of(problem) == SETTING
 
 
+LISTED = "<Name>b</Name><IsTruncated>{more}</IsTruncated>"
+OBJECT = "<Contents><Key>prod/in/2026-09-03/{name}.csv</Key><Size>8</Size><ETag>x</ETag></Contents>"
+
+
+@pytest.mark.parametrize(
+    ("listing", "text"),
+    [
+        (LISTED.format(more="true") + OBJECT, "its listing goes on, and has no NextContinuationToken"),
+        (
+            LISTED.format(more="false") + "<Contents><Key>prod/in/a</Key></Contents>",
+            "an object in its listing has no Size",
+        ),
+        (LISTED.format(more="false") + "<Contents><Size>1</Size></Contents>", "an object in its listing has no Key"),
+        (LISTED.format(more="false") + "<Contents><Key>a</Key><Size>x</Size></Contents>", "ValueError"),
+        (
+            LISTED.format(more="true") + OBJECT + "<NextContinuationToken>t</NextContinuationToken>",
+            "its listing has no end: it gives a NextContinuationToken again",
+        ),
+    ],
+)
+def test_a_listing_that_is_not_quite_one_is_said_with_what_is_missing(
+    tmp_path: Path, drops: Any, listing: str, text: str
+) -> None:
+    drops.proxy.fault = lambda method, path: (200, f"<ListBucketResult>{listing}</ListBucketResult>".encode())
+    settings = drops.settings(tmp_path)
+    problem = refusal(settings)
+    assert text in str(problem) and f"s3://{drops.bucket}" in str(problem) and outage_of(problem) == SETTING
+    assert len(drops.proxy.requests) <= 2
+    assert FILES.delivered(settings, DAILY).changed, "one run says it"
+
+
+def test_more_objects_than_may_be_listed_are_said_with_the_limit(tmp_path: Path, drops: Any) -> None:
+    for name in "abc":
+        drops.put(f"in/{DAY}/{name}.csv")
+    settings = drops.settings(tmp_path)
+    few = replace(FILES, limits=Limits(objects=2))
+    with pytest.raises(NotConnected, match=r"has more than 2 objects .*Next: .*Limits\(objects=4\)"):
+        few.deliveries(reading(settings))
+    assert len(replace(FILES, limits=Limits(objects=3)).deliveries(reading(settings))) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("AWS_ENDPOINT_URL", "http://", "cannot be asked ("),
+        ("AWS_ENDPOINT_URL", "http://a b:9000", "cannot be asked ("),
+        ("AWS_SESSION_TOKEN", "sessionsecret\nmore", "AWS_SESSION_TOKEN has a line break"),
+    ],
+)
+def test_settings_that_cannot_be_sent_are_wrong_settings(
+    tmp_path: Path, drops: Any, name: str, value: str, text: str
+) -> None:
+    problem = refusal(drops.settings(tmp_path, options={name: value}))
+    assert text in str(problem) and outage_of(problem) == SETTING
+
+
+def test_a_line_break_in_a_credential_of_the_environment_is_a_wrong_setting(
+    tmp_path: Path, drops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = drops.settings(tmp_path)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        settings.connections["drops"].options.pop(name)
+        monkeypatch.setenv(name, "AKIASECRETID\nx")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "sessionsecret\nmore")
+    s3._client.cache_clear()  # which knows the environment of other tests
+    problem = refusal(settings)
+    assert "cannot be asked (HTTPClientError)" in str(problem) and outage_of(problem) == SETTING
+
+
 def test_one_object_that_may_not_be_read_is_said_with_the_right_that_is_missing(tmp_path: Path, drops: Any) -> None:
     drops.put(f"in/{DAY}/a.csv")
     drops.proxy.fault = lambda method, path: (403, error("AccessDenied")) if "list-type" not in path else None
@@ -138,6 +212,10 @@ def test_one_object_that_may_not_be_read_is_said_with_the_right_that_is_missing(
     assert (
         "may not read objects there. Next: have s3:GetObject granted" in str(problem) and outage_of(problem) == DENIED
     )
+    assert f"{DAY}/a.csv may not be read" in str(problem)
+    drops.proxy.fault = lambda method, path: (400, error("InvalidRequest")) if "list-type" not in path else None
+    with pytest.raises(DeliveryError, match=r"a\.csv: is not given by the store \(InvalidRequest\)"):
+        FILES.deliveries(reading(drops.settings(tmp_path)))
     drops.proxy.fault = lambda method, path: (403, error("InvalidObjectState")) if "list-type" not in path else None
     with pytest.raises(DeliveryError, match=r"a\.csv: is archived; have it restored, and run again"):
         FILES.deliveries(reading(drops.settings(tmp_path)))
