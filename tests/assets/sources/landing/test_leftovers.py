@@ -113,3 +113,14 @@ def test_a_sentence_names_each_reason_once_and_counts_the_rest() -> None:
 def test_a_suffix_that_nothing_reads_is_refused_where_it_is_declared(suffix: str) -> None:
     with pytest.raises(AssayError, match=r"nothing reads .*; there are \.csv"):
         Files("in/{day}/*", (".csv", suffix))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv.gz", ".zip", ".CSV"])
+def test_without_suffixes_it_is_that_of_the_pattern(suffix: str) -> None:
+    assert Files(f"in/vital_{{day}}{suffix}") == Files(f"in/vital_{{day}}{suffix}", (suffix.lower(),))
+
+
+@pytest.mark.parametrize("pattern", ["in/{day}/*", "in/{day}/*.xls", "in/{day}.pdf"])
+def test_a_pattern_without_a_known_suffix_needs_one(pattern: str) -> None:
+    with pytest.raises(AssayError, match="does not end in a suffix that says how its files are read"):
+        Files(pattern)
