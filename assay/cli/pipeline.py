@@ -104,7 +104,7 @@ def materialize(
     if still and not as_json:
         err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
     env = store.env(recording=False)
-    note_lacking(pipeline(project), env, project.name)
+    note_lacking(pipeline(project), env)
     if not chosen:
         forget_withdrawn(pipeline(project), env)
         settle(pipeline(project), env)
