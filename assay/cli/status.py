@@ -64,7 +64,7 @@ def status(shown: int, as_json: bool) -> int:
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     died = [found for run in failures if run.died and (found := _still_missing(run, steps, env)) is not None]
     broken, lacks = declarations(project).broken, list(note_lacking(steps, env).values())
-    unread = [*unread_in(store), *outside_in(store)]
+    unread = [*unread_in(store, complete=as_json), *outside_in(store)]
     if as_json:
         print_json(
             {
