@@ -1,5 +1,6 @@
 """Contract: a pandera model that also says who owns the data, how fresh it is, and what a broken rule does."""
 
+import ast
 import hashlib
 import inspect
 import json
@@ -37,6 +38,8 @@ _REFUSED = {
         "polars frames have no index; declare its levels as columns",
     ),
 }
+#: Under this name a declaration holds a list of texts that would read like a set.
+LISTED = "list"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -326,12 +329,28 @@ def _plain(value: Any) -> Any:
             return {str(key): _plain(item) for key, item in value.items()}
         case set() | frozenset():
             return sorted(map(repr, value))
+        case list() | tuple() if reads_as_set(value):
+            return {LISTED: list(value)}
         case list() | tuple():
             return [_plain(item) for item in value]
         case _ if callable(value):
             return _source(value)
         case _:
             return repr(value)
+
+
+def reads_as_set(values: Sequence[Any]) -> bool:
+    """Whether values are what a declaration holds of a set of texts: the `repr` of each, and perhaps of None."""
+    quoted = [_is_quoted(value) for value in values]
+    return any(quoted) and all(yes or value == "None" for yes, value in zip(quoted, values, strict=True))
+
+
+def _is_quoted(value: Any) -> bool:
+    try:
+        text = ast.literal_eval(value) if isinstance(value, str) else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return isinstance(text, str) and repr(text) == value
 
 
 def _source(function: Callable[..., Any]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from pandera.api.function_dispatch import Dispatcher
 
 from assay.checks.contract.builtin import BUILTINS
+from assay.checks.contract.contract import LISTED, reads_as_set
 from assay.checks.contract.field import TEXT_RULES, QuarantineLimits, Severity
 from assay.checks.exchange.constraint_order import narrower
 
@@ -23,7 +24,9 @@ from assay.checks.exchange.constraint_order import narrower
 _PARTS = frozenset(("name", "options", "strict", "ordered", "columns", "checks", "rules"))
 _ABOUT = frozenset(("version", "owner"))
 #: Options of a field that are a rule and nothing else: without them there is one rule less.
-_RULES = frozenset(("exists_in", "canonical_unique", "required_if", "sequence", "per", "format", "normal"))
+_RULES = frozenset(("exists_in", "canonical_unique", "required_if", "sequence", "format", "normal"))
+#: Options that only say within which rows a rule holds: without them it holds among more, so they may only go with it.
+_QUALIFIES = {"per": "sequence"}
 _NOTHING = (None, ())
 _BUILTIN = repr(Dispatcher)  # how a declaration names the function of a check of pandera's own
 _ARGUMENTS = {
@@ -194,14 +197,16 @@ def _field_options(old: str, new: str) -> None:
     before, after = _given(old, "FieldOptions"), _given(new, "FieldOptions")
     _require(before.keys() == after.keys())
     for name, value in after.items():
-        _require(value == before[name] or (name in _RULES and value in _NOTHING))
+        rule = _QUALIFIES.get(name, name)
+        _require(value == before[name] or (rule in _RULES and value in _NOTHING and after[rule] in _NOTHING))
 
 
 def _checks(column: str, dtype: str, old: Sequence[Any], new: Sequence[Any]) -> list[str]:
     """The rules of looser checks of a column; those of the table have no column, and are the same or gone."""
     before, after = _by_name(old), _by_name(new)
     _require(after.keys() <= before.keys())
-    changed = [name for name, check in after.items() if check != before[name]]
+    # As texts: 1 and 1.0 are equal, and not the same to the engine.
+    changed = [name for name, check in after.items() if json.dumps(check) != json.dumps(before[name])]
     _require(all(column and name in _ARGUMENTS and _wider(dtype, before[name], after[name]) for name in changed))
     return [f"{column}.{BUILTINS[name][0]}" for name in changed]
 
@@ -220,26 +225,20 @@ def _wider(dtype: str, old: Sequence[Any], new: Sequence[Any]) -> bool:
     _require({*old[1]} == {*new[1]} == {*_ARGUMENTS[name]})
     if name in _LISTED:
         (key,) = _ARGUMENTS[name]
-        _require(_as_set(old[1][key]) == _as_set(new[1][key]))
-        before, after = ({key: {json.dumps(value) for value in check[1][key]}} for check in (old, new))
+        before, after = ({key: {json.dumps(value) for value in _members(check[1][key])}} for check in (old, new))
     elif name == "str_length":
         before, after = old[1], new[1]
     else:
         before, after = ({**check[1], **_bounds(dtype, check[1])} for check in (old, new))
+        _require(all(_alike(dtype, before[bound], after[bound]) for bound in _BOUNDS if bound in before))
     return narrower(name, after, before)
 
 
-def _as_set(values: Sequence[Any]) -> bool:
-    """Whether texts were written as a set: of what is in one, a declaration holds the `repr`."""
-    return all(isinstance(value, str) and _is_quoted(value) for value in values)
-
-
-def _is_quoted(text: str) -> bool:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return False
-    return isinstance(value, str) and repr(value) == text
+def _members(listed: Any) -> Sequence[Any]:
+    """The values that a check lists: of texts the texts themselves, whether a list or a set has them."""
+    if isinstance(listed, Mapping):
+        return listed[LISTED]
+    return [ast.literal_eval(value) for value in listed] if reads_as_set(listed) else listed
 
 
 def _bounds(dtype: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,7 +252,22 @@ def _bounds(dtype: str, given: Mapping[str, Any]) -> dict[str, Any]:
         return {name: _value(value) for name, value in bounds.items()}
     _require(kind.startswith(("Int", "UInt", "Float")))
     _require(all(isinstance(value, int | float) and not isinstance(value, bool) for value in bounds.values()))
+    _require(all(_fits(kind, value) for value in bounds.values() if isinstance(value, int)))
     return bounds
+
+
+def _fits(kind: str, value: int) -> bool:
+    """Whether the engine compares a whole number exactly with a column of whole numbers: not if the column cannot hold it."""
+    if kind.startswith("Float"):
+        return True
+    signed, bits = kind.startswith("Int"), int(kind.lstrip("UInt"))
+    return -(2 ** (bits - 1)) <= value < 2 ** (bits - 1) if signed else 0 <= value < 2**bits
+
+
+def _alike(dtype: str, one: Any, other: Any) -> bool:
+    """Whether the engine compares a column with both bounds in one type, so that their order is that of what they let through.
+    With a float it compares whole numbers as floats, which have 53 bits, and a Float32 with a whole number as Float64."""
+    return type(one) is type(other) or dtype == "Float64"
 
 
 # -- values as a declaration holds them --------------------------------------------------------------------------------
