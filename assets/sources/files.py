@@ -128,7 +128,7 @@ class Files(SourceReader):
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         if not partitioning.is_partitioned:
             return []
-        return self.landing(settings).unplaced(places_of(self.pattern, partitioning), self.suffixes)
+        return self.landing(settings).unplaced(places_of(self.pattern, partitioning))
 
     def why_unplaced(self, place: str, partitioning: Partitioning) -> str:
         return why_unplaced(places_of(self.pattern, partitioning), place)
