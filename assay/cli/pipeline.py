@@ -104,7 +104,7 @@ def materialize(
     if still and not as_json:
         err.print(f"{still} lineage events wait for the OpenLineage endpoint; the next run sends them.")
     env = store.env(recording=False)
-    note_lacking(pipeline(project), env, project.name)
+    note_lacking(pipeline(project), env)
     if not chosen:
         forget_withdrawn(pipeline(project), env)
         settle(pipeline(project), env)
@@ -117,7 +117,7 @@ def materialize(
     waits = [one for one in waits if any(one.table in step.outputs for step in steps)]
     never = [] if chosen or summary.left else never_made(steps, env)
     before = [] if summary.left or not assets else _upstream_to_do(steps, pipeline(project), env, chosen)
-    unread = [] if chosen or summary.left else unread_in(store)
+    unread = [] if chosen or summary.left else unread_in(store, complete=as_json)
     if as_json:
         answer = {"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)}
         waiting_now = [one.to_dict() for one in waits]
@@ -284,11 +284,11 @@ def _tell_refused(stays: "Sequence[Refused]", most: int = 5) -> None:
         err.print(f"  and {len(stays) - most} earlier ones (`assay status`)", markup=False)
 
 
-def unread_in(store: "Store") -> list[str]:
-    """What was delivered and is not read by any declared source."""
+def unread_in(store: "Store", *, complete: bool = False) -> list[str]:
+    """What was delivered and is not read by any declared source: the first few things of each, or `complete`."""
     from assay.assets.steps.raw import unread_of
 
-    return unread_of(store.sources(), store.env(recording=False))
+    return unread_of(store.sources(), store.env(recording=False), complete=complete)
 
 
 def _news_of(unread: list[str], store: "Store") -> list[str]:

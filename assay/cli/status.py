@@ -63,8 +63,8 @@ def status(shown: int, as_json: bool) -> int:
     refused, failed, ages = staying_refused(steps, env), still_failing(steps, env), freshness_by_table(steps, env)
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     died = [found for run in failures if run.died and (found := _still_missing(run, steps, env)) is not None]
-    broken, lacks = declarations(project).broken, list(note_lacking(steps, env, project.name).values())
-    unread = [*unread_in(store), *outside_in(store)]
+    broken, lacks = declarations(project).broken, list(note_lacking(steps, env).values())
+    unread = [*unread_in(store, complete=as_json), *outside_in(store)]
     if as_json:
         print_json(
             {

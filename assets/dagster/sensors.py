@@ -66,7 +66,7 @@ def arrivals(
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
         env = resources()
         free_scratch(env.settings.home)  # it may be what fills the disk
-        note_lacking(steps, env, project)
+        note_lacking(steps, env)
         memory = read_memory(context.cursor)
         if (lack := outage_now(env, [Path(context.instance.root_directory)])) is not None:
             before = read_outage(context.cursor)

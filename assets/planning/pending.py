@@ -111,10 +111,10 @@ def lacking_steps(steps: Sequence[Step], env: Resources) -> dict[str, str]:
     return {step.outputs[0]: lack for step in steps if (lack := _lack(step, env))}
 
 
-def note_lacking(steps: Sequence[Step], env: Resources, project: str) -> dict[str, str]:
+def note_lacking(steps: Sequence[Step], env: Resources) -> dict[str, str]:
     """The same of a whole project, kept in the lake for the console, which cannot look itself."""
     lacks = lacking_steps(steps, env)
-    keep_missing_settings(env.lake.storage, project, lacks, env.now())
+    keep_missing_settings(env.lake.storage, lacks, [step.outputs[0] for step in steps], env.now())
     return lacks
 
 

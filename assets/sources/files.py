@@ -11,7 +11,7 @@ from assay.assets.sources.csv_dialect import USUAL, Csv
 from assay.assets.sources.deliveries import Delivery, FolderError, Part
 from assay.assets.sources.dispatch import SUFFIXES, delivery_blocks, delivery_parts, read_delivery
 from assay.assets.sources.excel.declared import USUAL_EXCEL, Excel
-from assay.assets.sources.file_names import uncompressed
+from assay.assets.sources.file_names import suffix_of, uncompressed
 from assay.assets.sources.landing.delivered import Delivered
 from assay.assets.sources.landing.landing import Folder, Landing
 from assay.assets.sources.landing.leftovers import Leftover, described, why_unplaced
@@ -22,6 +22,8 @@ from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
+
+_OF_PATTERN = ("of the pattern",)
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ class Files(SourceReader):
     themselves: `{day:%Y/%m/%d}`, `{week:%G-W%V}`. A file of a shorter time belongs to the partition that it is in: `{hour}`
     in a daily source. One partition is one batch: it is read whole, or refused whole.
 
-    Suffixes are those of a reader, also with `.gz` or `.zst` after them, or `.zip`, and their case does not matter. What matches
-    the pattern and has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it
+    Suffixes are those of a reader, also with `.gz` or `.zst` after them, or `.zip`, and their case does not matter.
+    Without any it is the one that the pattern ends in: `Files("shop/orders_{day}.csv")`. What matches the pattern and
+    has none of them is not read, and the check `unread` names it. `csv` says how CSV files are written, where it
     is not with commas and in UTF-8: `csv=Csv(separator=";", encoding="cp1252")`; `excel` where the rows stand in
     Excel workbooks: `excel=Excel(sheet="Orders", header_row=3)`; `limits` what a file may be at most. `first_day` is the old way
     to say `partitioning=Partitioning.daily(…)` of the source.
@@ -50,7 +53,7 @@ class Files(SourceReader):
     """
 
     pattern: str
-    suffixes: tuple[str, ...]
+    suffixes: tuple[str, ...] = _OF_PATTERN
     first_day: date | None = None
     csv: Csv = USUAL
     mode: Literal["append", "snapshot"] = field(default="append", repr=False, kw_only=True)
@@ -66,6 +69,14 @@ class Files(SourceReader):
             raise AssayError(
                 f"Files({self.pattern!r}): there is no mode {self.mode!r}. The modes are: append, snapshot."
             )
+        if self.suffixes == _OF_PATTERN:
+            suffix = suffix_of(self.pattern)
+            if uncompressed(suffix) not in SUFFIXES:
+                raise AssayError(
+                    f"Files({self.pattern!r}): the pattern does not end in a suffix that says how its files are read. "
+                    f'Name them: Files({self.pattern!r}, (".csv",)).'
+                )
+            object.__setattr__(self, "suffixes", (suffix,))
         for suffix in self.suffixes:
             if uncompressed(suffix.lower()) not in SUFFIXES:
                 raise AssayError(f"Files({self.pattern!r}): nothing reads {suffix!r}; there are {', '.join(SUFFIXES)}.")
@@ -117,7 +128,7 @@ class Files(SourceReader):
     def unplaced(self, settings: Settings, partitioning: Partitioning) -> list[str]:
         if not partitioning.is_partitioned:
             return []
-        return self.landing(settings).unplaced(places_of(self.pattern, partitioning), self.suffixes)
+        return self.landing(settings).unplaced(places_of(self.pattern, partitioning))
 
     def why_unplaced(self, place: str, partitioning: Partitioning) -> str:
         return why_unplaced(places_of(self.pattern, partitioning), place)

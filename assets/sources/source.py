@@ -10,7 +10,7 @@ import polars as pl
 from assay.assets.lacking import NotConnected
 from assay.assets.sources.file_names import has_suffix
 from assay.assets.sources.files import Files
-from assay.assets.sources.landing.leftovers import described
+from assay.assets.sources.landing.leftovers import ALL, FEW, described
 from assay.assets.sources.landing.places import places_of
 from assay.assets.sources.reader import SourceReader
 from assay.checks import Contract
@@ -159,7 +159,9 @@ def _instead(dtype: pl.DataType) -> str:
     return "Declare a number, a text, a day or a Timestamp."
 
 
-def unread(source: Source, settings: Settings, seen: bytes = b"", others: Sequence[Source] = ()) -> list[str]:
+def unread(
+    source: Source, settings: Settings, seen: bytes = b"", others: Sequence[Source] = (), *, complete: bool = False
+) -> list[str]:
     """What lies where a source looks and is not read: where it is, why, and what to do. Nothing where nobody can look now, such
     as while a store does not answer: `lacking` says that.
 
@@ -168,15 +170,16 @@ def unread(source: Source, settings: Settings, seen: bytes = b"", others: Sequen
         settings: where things are.
         seen: what the planner's last look at the deliveries showed, if there was one.
         others: What these read is not mentioned: sources may share a folder.
+        complete: Whether to name all of it, as for a program, and not only the first few of each kind.
     """
     others = [other for other in others if other is not source]
     try:
-        return list(_unread(source, settings, seen, others))
+        return list(_unread(source, settings, seen, others, most=ALL if complete else FEW))
     except NotConnected:
         return []
 
 
-def _unread(source: Source, settings: Settings, seen: bytes, others: Sequence[Source]) -> Iterator[str]:
+def _unread(source: Source, settings: Settings, seen: bytes, others: Sequence[Source], *, most: int) -> Iterator[str]:
     root = _root(source, settings)
     for place in source.reader.unplaced(settings, source.partitioning):
         why = source.reader.why_unplaced(place, source.partitioning)
@@ -186,7 +189,7 @@ def _unread(source: Source, settings: Settings, seen: bytes, others: Sequence[So
         left = source.reader.leftovers(settings, source.partitioning, seen=seen)
         left = [one for one in left if not any(_takes(other, source, one.path) for other in others)]
         if left:
-            yield f"{source.name}: {described(left)}"
+            yield f"{source.name}: {described(left, most)}"
 
 
 def _looks_into(other: Source, source: Source, folder: str) -> bool:

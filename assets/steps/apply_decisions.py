@@ -26,6 +26,9 @@ STATUS = "_status"
 HELD, RELEASED, REJECTED, VOID, EXPIRED = "held", "released", "rejected", "void", "expired"
 #: What a finally refused row breaks once it breaks nothing else any more.
 REFUSED = "row.rejected"
+#: What a corrected row breaks once it would be clean as delivered: it is clean as corrected only.
+CORRECTED = "row.corrected"
+NO_EDITS = json.dumps({})
 
 SCHEMA: dict[str, pl.DataType] = {
     "_source_sha256": pl.String(),
@@ -56,7 +59,7 @@ class DecidedBatch:
     clean: as validated, then the released rows, with `_decision_id` if there are any.
     quarantined: every row that broke a rule, as delivered, with `_status` and `_decision_id`.
     still: rows whose release does not fit, and in `_still` the rules that they break as edited.
-    counts: rows by status, `held` included. gone: releases of rows that are not in quarantine (any more).
+    counts: rows by status, `held` included. gone: releases of rows that are not in the batch (any more).
     edited: columns of clean that hold values from decisions.
     """
 
@@ -96,7 +99,8 @@ def apply_decisions(
     """Validate a batch and apply what was decided about its rows.
 
     raw: the batch as delivered. decisions: all of the batch's, as in SCHEMA; the last about a row counts. A released row
-    is validated again, as edited, after all rows that are clean by themselves: it never displaces one of them. The report
+    is validated again, as edited, after all rows that are clean by themselves: it never displaces one of them. One that was
+    corrected is so even where it would be clean as delivered; a release without edits has nothing to do there. The report
     counts what was delivered; only its totals say where the rows are now.
     """
     outcome = validate(raw, contract, None)
@@ -114,11 +118,12 @@ def apply_decisions(
         .otherwise(pl.lit(VOID))  # until it is seen to fit
         .alias(STATUS)
     )
-    clean, quarantined = _without_refused(clean, quarantined, raw, words)
+    clean, quarantined = _taken_out(clean, quarantined, raw, words)
     marks = words.lazy().select(*LINK, STATUS, pl.col("decision_id").alias(DECISION))
     quarantined = quarantined.join(marks, on=LINK, how="left", maintain_order="left")
     there = words.lazy().join(quarantined, on=LINK, how="semi", maintain_order="left").collect()
-    gone = words.filter(pl.col("action") == "release").join(there, on=LINK, how="anti").height
+    delivered = words.lazy().join(raw, on=LINK, how="semi").select(LINK).collect()
+    gone = words.filter(pl.col("action") == "release").join(delivered, on=LINK, how="anti").height
     candidates = there.filter(pl.col(STATUS) == VOID)
     released, still, edited = _retried(raw, contract, candidates, clean, validate)
     fits = released.lazy().select(*LINK, pl.lit(True).alias("_fits"))
@@ -140,17 +145,21 @@ def apply_decisions(
     return replace(outcome, report=report), DecidedBatch(clean, quarantined, still, counts, gone, edited)
 
 
-def _without_refused(
+def _taken_out(
     clean: pl.LazyFrame, quarantined: pl.LazyFrame, raw: pl.LazyFrame, words: pl.DataFrame
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """Clean and quarantined rows; what was finally refused is never clean, whatever the contract says by now."""
-    refused = words.lazy().filter(pl.col("action") == "reject").select(LINK)
-    if not (words["action"] == "reject").any():
-        return clean, quarantined
-    back = raw.join(clean.join(refused, on=LINK, how="semi"), on=LINK, how="semi", maintain_order="left")
-    kept = clean.join(refused, on=LINK, how="anti", maintain_order="left")
-    reason = pl.lit([REFUSED], pl.List(pl.String)).alias("_rules")
-    return kept, pl.concat([quarantined, back.with_columns(reason)], how="diagonal")
+    """Clean and quarantined rows, whatever the contract says by now: what was finally refused is never clean, and what was
+    corrected is never clean as delivered, but judged as corrected."""
+    rejected = pl.col("action") == "reject"
+    for asked, reason in ((rejected, REFUSED), (~rejected & (pl.col("edits") != NO_EDITS), CORRECTED)):
+        if (chosen := words.filter(asked)).is_empty():
+            continue
+        links = chosen.lazy().select(LINK)
+        back = raw.join(clean.join(links, on=LINK, how="semi"), on=LINK, how="semi", maintain_order="left")
+        clean = clean.join(links, on=LINK, how="anti", maintain_order="left")
+        back = back.with_columns(pl.lit([reason], pl.List(pl.String)).alias("_rules"))
+        quarantined = pl.concat([quarantined, back], how="diagonal")
+    return clean, quarantined
 
 
 def _retried(
@@ -160,9 +169,11 @@ def _retried(
     fitting: list[pl.DataFrame] = []
     broken: list[pl.DataFrame] = [pl.DataFrame(schema=_STILL)]
     columns: dict[str, None] = {}
+    known = {rule.name for rule in contract_rules(contract)}
     delivered = raw.join(candidates.lazy(), on=LINK, how="semi", maintain_order="left").collect()
     for group in candidates.partition_by("edits", "exceptions", maintain_order=True):
-        edits, exceptions = json.loads(group["edits"][0]), group["exceptions"][0].to_list()
+        # A rule that the contract does not have any more needs no exception.
+        edits, exceptions = json.loads(group["edits"][0]), [name for name in group["exceptions"][0] if name in known]
         rows = delivered.join(group, on=LINK, how="semi", maintain_order="left")
         try:
             variant = excepting(contract, exceptions)

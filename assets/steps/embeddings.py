@@ -20,6 +20,7 @@ from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
+from assay.features.views.withdrawn_columns import refuse_withdrawn, withdrawn_columns
 from assay.settings import Settings
 
 
@@ -67,6 +68,8 @@ def _prepare_embedding(embedding: Embedding, tx: Transaction, env: Resources) ->
     require(tx, embedding.source, day)
     model = resolve_model(env.settings.embedding_model or None)
     tx.work = replace(tx.work, params={"model": model.digest})
+    withdrawn = withdrawn_columns(tx.state(embedding.source), [day])
+    refuse_withdrawn(f"Embedding {embedding.name!r}", embedding.source, withdrawn, [embedding.text])
     return tx.read(embedding.source, [day]).select(embedding.text)
 
 

@@ -19,6 +19,7 @@ from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView
+from assay.features.views.withdrawn_columns import refuse_withdrawn, withdrawn_columns
 from assay.own_columns import CHANGE
 
 WINDOW = "window_complete"
@@ -75,12 +76,26 @@ def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction
         count += len(wanted)
         present = available(tx, source, wanted)
         missing += [f"{source} {key}" for key in wanted if key not in present]
-        frames[source] = tx.read(source, present)
+        withdrawn = withdrawn_columns(tx.state(source), present)
+        refuse_withdrawn(f"View {view.name!r}", source, withdrawn, _columns_of(view, source))
+        frames[source] = tx.read(source, present).drop(withdrawn)
     if view.lookback():
         message = f"Not there yet, so not counted: {', '.join(missing)}." if missing else ""
         table = Kind.FEATURES.table(view.name)
         tx.check(CheckResult(WINDOW, table, not missing, "warn", None, count, len(missing), message=message))
     return frames
+
+
+def _columns_of(view: FeatureView, table: str) -> set[str]:
+    """Which columns of a table the view is known to read."""
+    return {
+        column
+        for sources in view.column_lineage().values()
+        if sources != "unknown"
+        for kind in ("direct", "indirect")
+        for name, column in sources[kind]
+        if name == table
+    }
 
 
 def _holds_states(tx: Transaction, table: str) -> bool:

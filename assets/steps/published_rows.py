@@ -8,7 +8,7 @@ from typing import Protocol
 import polars as pl
 
 from assay.assets.sources.source import Source
-from assay.assets.steps.apply_decisions import DECISION, REFUSED
+from assay.assets.steps.apply_decisions import CORRECTED, DECISION, REFUSED
 from assay.checks import contract_info, mask
 from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column, SetRule
@@ -24,6 +24,7 @@ from assay.features.tables.key_index import KeyIndex
 from assay.features.tables.lake import TableState
 from assay.own_columns import is_link
 
+DECIDED = (REFUSED, CORRECTED)  # rules of rows that people took out
 READER = "row."  # with it begin the rules of records that could not be read
 PREVIEW_ROWS = 10
 EXAMPLES = 3
@@ -72,8 +73,8 @@ class Published:
         rules = compiled(self.source.contract).rules
         keys = [rule] if rule.duplicates == "first" else [other for other in rules if isinstance(other, SetRule)]
         harmless = [other for other in rules if not other.severity.removes_row]
-        allowed = [REFUSED, *(other.name for other in (*keys, *harmless))]
-        broken, unread = pl.col(RULES), pl.element().str.starts_with(READER) & (pl.element() != REFUSED)
+        allowed = [*DECIDED, *(other.name for other in (*keys, *harmless))]
+        broken, unread = pl.col(RULES), pl.element().str.starts_with(READER) & ~pl.element().is_in(DECIDED)
         rows = self.quarantine.scan(partitions).filter(~broken.list.eval(unread).list.any())
         marks = {
             RANK: pl.lit(AMONG),

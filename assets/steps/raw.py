@@ -37,11 +37,12 @@ _SHOWN = 5  # paths of a message
 _EXTRACT_RULE = "What was read is of the past, so that reading can go on after it."
 
 
-def unread_of(sources: Sequence[Source], env: Resources) -> list[str]:
+def unread_of(sources: Sequence[Source], env: Resources, *, complete: bool = False) -> list[str]:
     """What lies in the landing folder where sources look, and is not read, in sentences. What lies in a partition is known
     from the last plan; where none was kept, it is looked for."""
     seen = {source.name: env.plans.delivered(step_name(source.raw)) for source in sources}
-    return [message for source in sources for message in unread(source, env.settings, seen[source.name], sources)]
+    messages = (unread(one, env.settings, seen[one.name], sources, complete=complete) for one in sources)
+    return [message for of_source in messages for message in of_source]
 
 
 def raw_step(source: Source) -> Step:

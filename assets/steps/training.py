@@ -25,6 +25,7 @@ from assay.features.views.columns import require_columns
 from assay.features.views.expressions import check_expression, expression_digest
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.timestamps import instant
+from assay.features.views.withdrawn_columns import withdrawn_columns
 from assay.settings import Settings
 
 EVENT_TIME, VECTOR = "event_time", "vector"
@@ -280,7 +281,7 @@ def spine_rows(
     """The spine over some partitions of its source, which become an input: keys, `event_time`, the label if it is wanted,
     and the key of the text's vector if there is one. Sorted by time and keys."""
     spine = made.spine
-    frame = tx.read(spine.source, partitions)
+    frame = tx.read(spine.source, partitions).drop(withdrawn_columns(tx.state(spine.source), partitions))
     where = f"the spine of {made.table} ({spine.source})"
     if spine.build is not None:
         for table in spine.lookups:

@@ -35,6 +35,7 @@ from assay.checks.contract.rules import (
     TableRule,
 )
 from assay.checks.contract.satisfiable import require_satisfiable
+from assay.checks.contract.sorted_search import searches_unsorted
 from assay.checks.contract.written_form import WrittenForm, form_of_column
 from assay.checks.text.predicates import canonical
 from assay.errors import AssayError
@@ -279,6 +280,7 @@ def _row_rule(schema: pa.DataFrameSchema, name: str, row: RowRule, by_name: Mapp
     # Another link column's type is the store's business, so an expression over it cannot be tried here.
     if all(other in by_name or other == PARTITION_KEY for other in inputs):
         _checked(schema, rule, by_name)
+        _require_defined(schema, rule, by_name)
     return _with_severity(schema, rule, row.severity)
 
 
@@ -301,6 +303,26 @@ def _checked(schema: pa.DataFrameSchema, rule: Rule, by_name: Mapping[str, Colum
     if not isinstance(rule, SetRule) and any(dtype != [pl.Boolean] for dtype in dtypes):
         raise AssayError(f"{schema.name}: the rule {rule.name} must give one truth value per row, not {dtypes[0]}")
     return rule
+
+
+def _require_defined(schema: pa.DataFrameSchema, rule: ExprRule, by_name: Mapping[str, Column]) -> None:
+    """Raise AssayError for an expression whose result depends on how rows lie in memory or in files: one of another length than
+    the table, which one engine repeats and the other refuses, and a search in values that are not sorted."""
+    where, types = f"{schema.name}: the rule {rule.name}", {name: column.dtype for name, column in by_name.items()}
+    rows = pl.DataFrame(schema={**types, PARTITION_KEY: pl.String}).clear(3)
+    try:
+        rows.select(pl.int_range(pl.len()).alias("number of the row"), rule.expr.alias("truth value"))
+    except pl.exceptions.ShapeError:
+        raise AssayError(
+            f"{where} must give one truth value per row, or one for all; end what has another length with .first(), .len(), "
+            ".implode() or the like"
+        ) from None
+    except pl.exceptions.PolarsError:
+        pass  # Nulls alone may be too little for it, such as for `get`: then the rows of a batch say whether it runs.
+    if searches_unsorted(rule.expr):
+        raise AssayError(
+            f"{where} searches in values that are not sorted, which gives any place; write .sort().search_sorted(…)"
+        )
 
 
 def _with_severity(schema: pa.DataFrameSchema, rule: Rule, severity: Severity | Block | None) -> Rule:

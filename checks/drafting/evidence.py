@@ -52,7 +52,8 @@ def table_evidence(stats: TableStats) -> Iterator[str]:
     if 0 < stats.rows < NO_NULLS and stats.batches < SEVERAL:
         yield "So few rows cannot show that each row of a column has a value: nullable=True is a question, too."
     if stats.batches > 1:
-        yield f"A {stats.kind} has {stats.smallest:,} to {rows_of(stats.largest)}."
+        span = "" if stats.smallest == stats.largest else f"{stats.smallest:,} to "
+        yield f"A {stats.kind} has {span}{rows_of(stats.largest)}."
     if stats.left_out:
         were = "were" if len(stats.left_out) > 1 else "was"
         yield f"{_counted(len(stats.left_out), stats.kind)} could not be used and {were} left out."

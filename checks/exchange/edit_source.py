@@ -50,7 +50,9 @@ def with_argument(source: str, contract: str, column: str, argument: str, commen
         imports = _missing_imports(tree, ("Field",))
     elif not isinstance(field, ast.Call):
         raise AssayError(f"{contract}.{one_line(column)} is not declared by Field(…): {by_hand}.")
-    elif any(keyword.arg in (added.arg, None) for keyword in field.keywords):
+    elif any(keyword.arg is None for keyword in field.keywords):
+        raise AssayError(f"{contract}.{one_line(column)} has arguments by **, which cannot be seen here: {by_hand}.")
+    elif any(keyword.arg == added.arg for keyword in field.keywords):
         raise AssayError(f"{contract}.{one_line(column)} has {added.arg} already: merge the two by hand.")
     else:
         at, text = _argument_place(data, field, argument)

@@ -3,6 +3,7 @@
 import polars as pl
 
 from assay.checks.contract.rules import Column
+from assay.checks.contract.written_form import WrittenForm
 from assay.checks.validation.seen_forms import fits, means_no_value, rivals
 
 #: So many of the texts are looked at.
@@ -23,13 +24,23 @@ def dtype_note(texts: pl.Series, column: Column) -> str:
         # The words for true and false are values of cells.
         words = "true_values=…, false_values=…" if column.dtype == pl.Boolean else ""
         declared = " or ".join(dict.fromkeys(f"Field({words or fit.form}{naive})" for fit in forms))
-        notes.append(f"{best.read:,} of the {_texts(texts)} that cannot be read fit {declared}.")
+        start = f"{best.read:,} of the {_texts(texts)} that cannot be read"
+        if not _adds_to_declared(best.form, column):
+            # Beside the declared form the other one would contradict it, so there is nothing to declare.
+            notes.append(f"{start} are written in another form than the declared one: ask the upstream for one form.")
+        else:
+            notes.append(f"{start} fit {declared}.")
     if count := int(empty.sum()):
         what = "them" if notes else f"the {_texts(texts)} that cannot be read"
         notes.append(
             f"{count:,} of {what} may mean that there is no value, as N/A or - does: Field(missing=…) lists such texts."
         )
     return " ".join(notes)
+
+
+def _adds_to_declared(form: WrittenForm, column: Column) -> bool:
+    own = {name: value for name, value in column.options.written.declared().items() if name != "missing"}
+    return own.items() <= form.declared().items()
 
 
 def _texts(texts: pl.Series) -> str:

@@ -1,14 +1,15 @@
-"""Settings that sources of a project lack, as they were found lacking by whoever looked at its pipeline last.
+"""Settings that sources lack, as they were found lacking by whoever looked at the pipeline last.
 
-The console loads no project, so it cannot find out by itself. One small document in the lake for each project, written when it
-changes, and once an hour meanwhile; there is none where nothing is missing.
+The console loads no project, so it cannot find out by itself. One small document in the lake for each table, written when it
+changes, and once an hour meanwhile; there is none where nothing is missing. Of a table the last look counts, whatever the project
+is called that looked. What nobody has found lacking for a day does not count: the table, or the project, may be gone.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from assay.errors import AssayError
@@ -16,7 +17,7 @@ from assay.features.storage.storage import Storage
 
 FOLDER = "_lacking"
 AGAIN = timedelta(hours=1)
-_UNNAMED = "+unnamed"  # no project is called so
+FORGOTTEN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,48 +45,45 @@ class MissingSetting:
         return cls(**{**data, **times})
 
 
-def keep_missing_settings(storage: Storage, project: str, sentences: Mapping[str, str], now: datetime) -> None:
+def keep_missing_settings(
+    storage: Storage, sentences: Mapping[str, str], looked: Collection[str], now: datetime
+) -> None:
     """Keep what was found lacking, for those who do not look themselves. Where it cannot be kept, they go without.
 
     Args:
         storage: Of the lake.
-        project: Its name.
-        sentences: What is missing, by table; empty: nothing is.
+        sentences: What is missing, by table.
+        looked: The tables that were looked at: those of which nothing is missing, too.
         now: When somebody looked.
     """
-    path = f"{FOLDER}/{project or _UNNAMED}.json"
     with suppress(OSError, AssayError):
-        if storage.size(path) is None and not sentences:
-            return
-        before = {kept.table: kept for kept in _read(storage, path)}
-        found = {
-            table: MissingSetting(table, sentence, before[table].since if table in before else now, now)
-            for table, sentence in sorted(sentences.items())
-        }
-        if not found:
-            storage.delete(path)
-        elif _news(before, found):
-            content = [kept.to_dict() for kept in found.values()]
-            storage.put(path, json.dumps(content, ensure_ascii=False).encode())
+        there = set(storage.walk(FOLDER))
+        for table, sentence in sorted(sentences.items()):
+            path = _path(table)
+            before = _read(storage, path) if path in there else None
+            found = MissingSetting(table, sentence, before.since if before else now, now)
+            if before is None or before.sentence != sentence or now - before.seen >= AGAIN:
+                storage.put(path, json.dumps(found.to_dict(), ensure_ascii=False).encode())
+        settled = {_path(table) for table in looked if table not in sentences}
+        for path in sorted(there - {_path(table) for table in sentences}):
+            if path in settled or (kept := _read(storage, path)) is None or now - kept.seen >= FORGOTTEN:
+                storage.delete(path)
 
 
-def missing_settings(storage: Storage) -> dict[str, MissingSetting]:
-    """What is missing now, by table, of all projects over this lake."""
-    paths = [path for path in storage.walk(FOLDER) if path.endswith(".json")]
-    return {kept.table: kept for path in paths for kept in _read(storage, path)}
+def missing_settings(storage: Storage, now: datetime | None = None) -> dict[str, MissingSetting]:
+    """What is missing now, by table, of all projects over this lake. `now` is the time; default: that of the clock."""
+    now = now or datetime.now(UTC)
+    found = [_read(storage, path) for path in storage.walk(FOLDER)]
+    return {kept.table: kept for kept in found if kept is not None and now - kept.seen < FORGOTTEN}
 
 
-def _news(before: Mapping[str, MissingSetting], found: Mapping[str, MissingSetting]) -> bool:
-    if before.keys() != found.keys():
-        return True
-    return any(
-        replace(before[table], seen=kept.seen) != kept or kept.seen - before[table].seen >= AGAIN
-        for table, kept in found.items()
-    )
+def _path(table: str) -> str:
+    return f"{FOLDER}/{table}.json"
 
 
-def _read(storage: Storage, path: str) -> list[MissingSetting]:
-    """Nothing where it was written by another version, or is gone at this moment: then it is kept anew."""
+def _read(storage: Storage, path: str) -> MissingSetting | None:
+    """None where it was written by another version, or is gone at this moment."""
     with suppress(AssayError, ValueError, KeyError, TypeError, AttributeError):
-        return [MissingSetting.from_dict(kept) for kept in json.loads(storage.get(path))]
-    return []
+        kept = MissingSetting.from_dict(json.loads(storage.get(path)))
+        return kept if _path(kept.table) == path else None
+    return None

@@ -41,7 +41,7 @@ class Landing(Protocol):
         """What has changed since the look that gave `before`."""
         ...
 
-    def unplaced(self, places: Places, suffixes: Sequence[str]) -> list[str]:
+    def unplaced(self, places: Places) -> list[str]:
         """Folders with files of the pattern whose names say no partition."""
         ...
 
@@ -71,8 +71,8 @@ class Folder:
     def delivered(self, places: Places, before: bytes) -> Delivered:
         return delivered_since(self.path, places, before)
 
-    def unplaced(self, places: Places, suffixes: Sequence[str]) -> list[str]:
-        return unplaced_folders(folder_tree(self.path, places), places, suffixes)
+    def unplaced(self, places: Places) -> list[str]:
+        return unplaced_folders(folder_tree(self.path, places), places)
 
     def outside(self, places: Places) -> list[str]:
         return outside_of(folder_tree(self.path, places), places)
@@ -82,11 +82,8 @@ class Folder:
             left = left_in(self.path, places, partition, suffixes)
         else:
             names = names_in(seen or delivered_since(self.path, places).seen)
-            left = [*left_among(places, suffixes, names), *self._misnamed(places, suffixes)]
+            left = [*left_among(places, suffixes, names), *misnamed_files(folder_tree(self.path, places), places)]
         return [replace(one, root=self.root) for one in left] if self.root else left
-
-    def _misnamed(self, places: Places, suffixes: Sequence[str]) -> list[Leftover]:
-        return misnamed_files(folder_tree(self.path, places), places, suffixes)
 
     def scan(self, places: Places, reading: Reading, suffixes: Sequence[str], limits: Limits) -> Sequence[Delivery]:
         del limits  # what a file holds is read block by block

@@ -11,12 +11,13 @@ from pathlib import Path
 from assay.assets.sources.deliveries import FolderError
 from assay.assets.sources.file_names import UNFINISHED, has_suffix, may_be_delivery
 from assay.assets.sources.landing.folders import entries_of
-from assay.assets.sources.landing.places import Places
+from assay.assets.sources.landing.places import Places, finished
 from assay.assets.sources.landing.tree import Tree, has_files, is_folder, names_of
 from assay.errors import AssayError, plural
 
-_FEW = 3
-_SHOWN = 5
+_ENDS = 3
+FEW = 5  # that a message names
+ALL = 10_000  # that a program is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +71,19 @@ def left_among(places: Places, suffixes: Sequence[str], names: Iterable[tuple[st
     return found
 
 
-def misnamed_files(tree: Tree, places: Places, suffixes: Sequence[str]) -> list[Leftover]:
+def misnamed_files(tree: Tree, places: Places) -> list[Leftover]:
     """The files beside those of partitions of which nobody knows the partition: their names do not say it as the pattern does,
-    or they lie beside the folders that say it."""
+    or they lie beside the folders that say it. Their suffixes do not matter."""
     return [
         Leftover(_shown(places, path), f"it says no partition: write it like {_example(places)}")
-        for path, is_a_folder in _misplaced(tree, places, suffixes)
+        for path, is_a_folder in _misplaced(tree, places)
         if not is_a_folder
     ]
 
 
-def unplaced_folders(tree: Tree, places: Places, suffixes: Sequence[str] = ()) -> list[str]:
+def unplaced_folders(tree: Tree, places: Places) -> list[str]:
     """Folders with files of the pattern whose names say no partition, so that nobody reads them."""
-    return [f"{places.top}{path}" for path, is_a_folder in _misplaced(tree, places, suffixes) if is_a_folder]
+    return [f"{places.top}{path}" for path, is_a_folder in _misplaced(tree, places) if is_a_folder]
 
 
 def why_unplaced(places: Places, folder: str) -> str:
@@ -105,7 +106,7 @@ def outside_of(tree: Tree, places: Places) -> list[str]:
         if (key := places.key_of(path)) is not None and not places.partitioning.contains(key)
     ]
     placed.sort(key=lambda one: one[:2])
-    few = {path for _, path, _ in [*placed[:_FEW], *placed[-_FEW:]]}
+    few = {path for _, path, _ in [*placed[:_ENDS], *placed[-_ENDS:]]}
     return [
         f"{places.top}{path}"
         for _, path, states in placed
@@ -136,7 +137,7 @@ def _placed(tree: Tree, places: Places) -> Iterator[tuple[str, tuple[int, ...]]]
                     todo.append((f"{folder}{name}/", deeper))
 
 
-def _misplaced(tree: Tree, places: Places, suffixes: Sequence[str]) -> list[tuple[str, bool]]:
+def _misplaced(tree: Tree, places: Places) -> list[tuple[str, bool]]:
     """What lies where a name should say the partition, and says none; and whether it is a folder."""
     last = len(places.components) - 1
     found = list[tuple[str, bool]]()
@@ -153,12 +154,13 @@ def _misplaced(tree: Tree, places: Places, suffixes: Sequence[str]) -> list[tupl
                 deeper = places.entered(states, name, is_link=entry.is_symlink())
                 if deeper and places.leads(path):
                     todo += [(f"{path}/", deeper)] if places.depth is None or path.count("/") < places.depth - 1 else []
-                elif folders and has_files(tree, places, path, folders, suffixes):
+                elif folders and has_files(tree, places, path, folders):
                     found.append((path, True))
             elif says:
-                placed = places.takes(states, name) and places.key_of(path) is not None
-                found += [] if placed or not may_be_delivery(name) else [(path, False)]
-            elif folders and suffixes and may_be_delivery(name) and has_suffix(name, suffixes):
+                will_be = finished(name)
+                placed = places.takes(states, will_be) and places.key_of(folder + will_be) is not None
+                found += [] if placed else [(path, False)]
+            elif last not in states:  # only folders belong there
                 found.append((path, False))
     return sorted(found)
 
@@ -171,11 +173,11 @@ def _example(places: Places) -> str:
     return places.example(places.partitioning.start or places.partitioning.keys[0])
 
 
-def described(left: Sequence[Leftover]) -> str:
-    """One sentence, with each reason once; empty where nothing is left."""
+def described(left: Sequence[Leftover], most: int = FEW) -> str:
+    """One sentence with each reason once, which names so many at most and counts the rest; empty where nothing is left."""
     if not left:
         return ""
-    shown = sorted(left, key=lambda one: one.path)[:_SHOWN]
+    shown = sorted(left, key=lambda one: one.path)[:most]
     reasons: dict[str, list[str]] = {}
     for one in shown:
         reasons.setdefault(one.why, []).append(one.address)

@@ -89,8 +89,8 @@ class ObjectLanding:
             one = frozenset(_latest(places.partitioning, before))
             return Delivered(before, one, one)
 
-    def unplaced(self, places: Places, suffixes: Sequence[str]) -> list[str]:
-        return unplaced_folders(self._tree(places), places, suffixes)
+    def unplaced(self, places: Places) -> list[str]:
+        return unplaced_folders(self._tree(places), places)
 
     def outside(self, places: Places) -> list[str]:
         return outside_of(self._tree(places), places)
@@ -99,7 +99,7 @@ class ObjectLanding:
         del seen  # marks have no names
         tree = self._tree(places, partition)
         if partition is None:
-            left = [*left_among(places, suffixes, names_of(tree, places)), *misnamed_files(tree, places, suffixes)]
+            left = [*left_among(places, suffixes, names_of(tree, places)), *misnamed_files(tree, places)]
         else:
             left = left_among(places, suffixes, names_of_partition(tree, places, partition))
             left.sort(key=lambda one: one.path)

@@ -15,13 +15,13 @@ from assay.web import create_router
 from tests.assay.web.reading import Page
 from tests.assay.web.test_missing import REFUSED, badges
 
-NOW = datetime(2026, 9, 4, 8, 30, 5, tzinfo=UTC)
+NOW = datetime.now(UTC)
 SENTENCE = "clients cannot be read. There is no connection 'crm': set ASSAY_CONNECTIONS__CRM__URL <b>."
-TIMES = "Since 2026-09-04 08:30:05, last seen 2026-09-04 08:30:05 UTC."
+TIMES = f"Since {NOW:%Y-%m-%d %H:%M:%S}, last seen {NOW:%Y-%m-%d %H:%M:%S} UTC."
 
 
 def lack(desk: Any, *tables: str) -> None:
-    keep_missing_settings(desk.lake.storage, "desk", dict.fromkeys(tables, SENTENCE), NOW)
+    keep_missing_settings(desk.lake.storage, dict.fromkeys(tables, SENTENCE), ["raw/clients", "raw/tickets"], NOW)
 
 
 def test_a_source_that_was_never_read_is_listed_with_what_it_lacks(own_desk: Any) -> None:

@@ -175,7 +175,7 @@ def test_a_rejected_row_is_refused_for_good_even_when_the_contract_lets_it_in(
     with pytest.raises(AssayError, match="1 are already released or rejected"):
         decides(release(edits={"amount": "5"}))
     shop.redeclare(lambda text: text.replace("Field(ge=0)", "Field(ge=-10)"))
-    compute(shop)
+    compute(shop, force=True)
     assert of_day(shop, "clean/orders").height == 3
     (row,) = of_day(shop, "quarantine/orders").to_dicts()
     assert (row["_rules"], row[STATUS], row["amount"]) == (["row.rejected"], "rejected", "-5.0")
@@ -193,6 +193,47 @@ def test_a_release_is_applied_again_when_the_batch_is_computed_again(
     shop.redeclare(lambda text: text.replace("Field(ge=0)", "Field(ge=0, le=1000)"))
     compute(shop)
     assert made.id in of_day(shop, "clean/orders")[DECISION].to_list()
+
+
+@pytest.mark.parametrize("how", ["another contract", "force"])
+def test_a_correction_stays_where_the_contract_would_take_the_row_as_delivered(
+    shop: Any, decides: Callable[..., DecisionResult], how: str
+) -> None:
+    made = decides(release(edits={"amount": "5"}))
+    compute(shop)
+    other = "Field(ge=-10)" if how != "another contract" else "Field(ge=-10, le=1000)"
+    shop.redeclare(lambda text: text.replace("Field(ge=0)", other))
+    compute(shop, force=how == "force")
+    clean, (row,) = of_day(shop, "clean/orders"), of_day(shop, "quarantine/orders").to_dicts()
+    assert clean.filter(pl.col(DECISION) == made.id)["amount"].to_list() == [5.0]
+    assert (row["_rules"], row[STATUS], row["amount"]) == (["row.corrected"], "released", "-5.0")
+    assert counts(shop)["rows_quarantined"] == 0 and clean.height == 4
+    # Where the correction does not fit, the row does not come back as it was delivered.
+    shop.redeclare(lambda text: text.replace(other, "Field(ge=-10, lt=5)"))
+    compute(shop, force=True)
+    assert of_day(shop, "clean/orders")["amount"].to_list().count(-5.0) == 0
+    assert of_day(shop, "quarantine/orders")[STATUS].to_list().count("void") == 1
+
+
+def test_a_release_as_delivered_has_nothing_to_do_where_the_contract_takes_the_row(
+    shop: Any, decides: Callable[..., DecisionResult]
+) -> None:
+    decides(release(exceptions=("amount.ge",), until=date(2030, 6, 30)))
+    compute(shop)
+    shop.redeclare(lambda text: text.replace("Field(ge=0)", "Field(ge=-10)"))
+    compute(shop, force=True)
+    assert of_day(shop, "clean/orders").height == 4 and of_day(shop, "quarantine/orders").is_empty()
+    state = shop.env.lake.table("clean/orders").at()
+    (check,) = (one for one in state.writer_of(shop.day(2)).checks if one["name"] == "releases")
+    assert check["passed"] and not check["invalid"]
+
+
+def test_an_exception_from_a_rule_that_is_gone_needs_nothing(shop: Any, decides: Callable[..., DecisionResult]) -> None:
+    decides(release(edits={"amount": "-1"}, exceptions=("amount.ge",), until=date(2030, 6, 30)))
+    compute(shop)
+    shop.redeclare(lambda text: text.replace("Field(ge=0)", "Field()"))
+    compute(shop, force=True)
+    assert -1.0 in of_day(shop, "clean/orders")["amount"].to_list()
 
 
 def test_a_release_that_fits_no_more_is_said_to_be_void(shop: Any, decides: Callable[..., DecisionResult]) -> None:

@@ -81,8 +81,9 @@ def test_files_in_a_folder_that_is_no_partition_are_named_with_what_is_expected(
         "tickets", Files(PATTERN, (".csv",)), Tickets, ("id",), "at", partitioning=Partitioning.daily("2026-09-01")
     )
     assert unread(source, Settings(landing=tmp_path)) == [
-        "The files in tickets/20260904/ are not read: '20260904' is not a key of daily partitions: write it like 2026-01-31. "
+        f"The files in tickets/{folder}/ are not read: '{folder}' is not a key of daily partitions: write it like 2026-01-31. "
         "Rename the folder."
+        for folder in ("20260904", "notes")
     ]
 
 

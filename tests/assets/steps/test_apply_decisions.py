@@ -58,7 +58,8 @@ def oracle(rows: list[Row], made: list[dict[str, Any]]) -> tuple[list[tuple[int,
             clean.append((number, row))
     last = {item["row"]: item for item in made if item["row"] < len(rows)}
     last = {item["row"]: item for item in made if last.get(item["row"]) is item}  # in the order in which they were made
-    clean = [(number, row) for number, row in clean if last.get(number, {}).get("action") != "reject"]
+    out = [number for number, item in last.items() if item["action"] == "reject" or item["edits"]]
+    clean = [(number, row) for number, row in clean if number not in out]
     status = dict.fromkeys(set(range(len(rows))) - {number for number, _ in clean}, "held")
     groups: dict[str, list[int]] = {}
     for number in [number for number in last if number in status]:

@@ -375,6 +375,12 @@ def test_the_source_is_formatted(tickets: tuple[list[pl.DataFrame], list[Any]], 
     assert done.returncode == 0, done.stdout
 
 
+def test_files_of_one_length_have_one_number_of_rows() -> None:
+    frames = [pl.DataFrame({"a": range(size)}) for size in (4, 4, 5)]
+    assert "A batch has 4 rows." in draft_contract(frames[:2], "t")
+    assert "A batch has 4 to 5 rows." in draft_contract(frames, "t")
+
+
 def test_nothing_to_draft_from() -> None:
     with pytest.raises(AssayError, match="no columns to draft a contract from"):
         draft_contract(pl.DataFrame(), "t")

@@ -161,7 +161,9 @@ def test_what_cannot_be_edited_surely_is_refused(source: str, problem: str) -> N
     ("source", "problem"),
     [
         (ONE.format("x for x in 'ab'"), "cannot be edited surely"),
-        (ONE.format("**MORE"), "already"),
+        (ONE.format("**MORE"), "cannot be seen here"),
+        (ONE.format("notin=['y'], **{'notin': ['x']}"), "cannot be seen here"),
+        (ONE.format("notin=['y']"), "has notin already"),
         (ONE.format("") + "    plain: str = Field()\n", "more than once"),
         (f"{HEAD}class Orders(Contract):\n    x = 'a' \\\n'b'; plain: str = Field()\n", "cannot be edited surely"),
         (f"{HEAD}class Orders(Contract):\n    x = '''\n'''; plain: str = Field()\n", "cannot be edited surely"),

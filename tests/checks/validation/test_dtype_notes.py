@@ -59,6 +59,18 @@ def test_what_is_named_reads_them_once_it_is_declared() -> None:
     assert tried >= 12
 
 
+@pytest.mark.parametrize("text", ["12.50", "1,234.50"])
+def test_a_second_form_in_a_column_is_no_form_to_declare_beside_the_first(text: str) -> None:
+    found = note(validate(pl.DataFrame({"v": ["1,5", text]}), contract_of(float, decimal=",")))
+    assert found == (
+        "1 of the 1 text that cannot be read are written in another form than the declared one: ask the upstream for one form."
+    )
+    more = note(validate(pl.DataFrame({"v": ["1,5", "1.234,5"]}), contract_of(float, decimal=",")))
+    assert 'fit Field(decimal=",", thousands=".")' in more
+    missing = contract_of(float, missing=["n. a."])
+    assert 'fit Field(decimal=",")' in note(validate(pl.DataFrame({"v": ["n. a.", "1,5"]}), missing))
+
+
 def test_typed_values_and_whole_columns_have_no_note() -> None:
     assert note(validate(pl.DataFrame({"v": [1.5]}), contract_of(int))) == ""
     assert note(validate(pl.DataFrame({"v": ["1"]}), contract_of(int))) == ""

@@ -69,7 +69,7 @@ class Daemon:
         )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # it changes the environment, which other tests of the process have, too
 def bazaar(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Bazaar]:
     folder, api = tmp_path_factory.mktemp("stranger") / PROJECT, Api()
     url = _database(postgres_server)

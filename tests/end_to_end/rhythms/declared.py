@@ -89,10 +89,8 @@ COVERING = (
     Kind("append", "daily", "America/New_York"),
     Kind("snapshot", "daily", "America/New_York"),
     Kind("snapshot", "weekly", "Australia/Sydney"),
-    Kind("pushed", "weekly", "Australia/Sydney"),
     Kind("append", "monthly"),
     Kind("append", "static"),
-    Kind("pushed", "static"),
     *(Kind(mode) for mode in UNPARTITIONED),
 )
 EVERY = (

@@ -216,6 +216,16 @@ def test_a_rule_can_be_chosen_for_a_row_in_quarantine_too(cli: Callable[..., Any
     assert 'str_length={"min_value": 3}, isin=["Ashford", "Birkdale", "Clayton"])' in mill.read_text()
 
 
+def test_arguments_that_cannot_be_seen_are_named_and_the_rule_is_printed(cli: Callable[..., Any], mill: Path) -> None:
+    hidden = MILL.replace('isin=["Ashford", "Birkdale", "Clayton"]', '**{"str_length": {"min_value": 3}}')
+    mill.write_text(hidden)
+    (cell,) = cli("suggest", "raw/loads", "--json").data["suggestions"]
+    answer = cli("suggest", "raw/loads", "--accept", cell["id"], "--rule", "--reason", "typo", "--yes")
+    assert (answer.code, "by **, which cannot be seen here" in answer.err) == (1, True)
+    assert 'isin=["Ashford", "Birkdale", "Clayton"])' in answer.out
+    assert mill.read_text() == hidden
+
+
 @pytest.mark.parametrize(
     ("encoding", "first", "refused"), [("latin-1", "# coding: latin-1\n", "Łódź"), ("utf-8-sig", "", None)]
 )

@@ -10,9 +10,17 @@ from assay.assets.sources.files import Files
 from assay.assets.sources.landing.leftovers import Leftover, described, left_in
 from assay.assets.sources.landing.places import places_of
 from assay.assets.sources.landing.scan import scan_partition
+from assay.assets.sources.source import Source, unread
+from assay.checks import Contract, Field, Timestamp
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
+
+
+class Rows(Contract):
+    a: str = Field(key=True)
+    at: Timestamp = Field()
+
 
 DAILY = Partitioning.daily("2026-09-01", "2026-09-30")
 DAY = "2026-09-02"
@@ -87,6 +95,22 @@ def test_the_planners_last_look_names_what_a_new_one_does(tmp_path: Path) -> Non
     ]
 
 
+def test_whatever_lies_beside_the_folders_of_partitions_is_named(tmp_path: Path) -> None:
+    beside = ["2026-09-07", "noext", "2026-09-08.txt", "x.part", "b.csv"]
+    for path in [*beside, ".hidden", f"{DAY}/a.csv", f"{DAY}/noext", "20260909/noext"]:
+        put(tmp_path, path)
+    reader, where = Files("in/{day}/*", (".csv",)), Settings(landing=tmp_path)
+    left = {one.path: one.why for one in reader.leftovers(where, DAILY)}
+    assert left.keys() == {f"in/{path}" for path in [*beside, f"{DAY}/noext"]}
+    assert left["in/2026-09-07"] == "it says no partition: write it like in/2026-09-01/*"
+    assert reader.unplaced(where, DAILY) == ["in/20260909"]
+    deeper = Files("in/*/{day}/*", (".csv",)).leftovers(where, DAILY)
+    assert {one.path for one in deeper} >= {f"in/{path}" for path in beside}
+    source = Source("s", reader, Rows, ("a",), "at", partitioning=DAILY)
+    (few,), (every,) = unread(source, where)[1:], unread(source, where, complete=True)[1:]
+    assert "and 1 more" in few and all(f"in/{path}" in every for path in [*beside, f"{DAY}/noext"])
+
+
 def test_what_lies_before_the_start_and_after_the_end_is_found(tmp_path: Path) -> None:
     for number in range(20, 32):
         put(tmp_path, f"2026-08-{number}/a.csv")
@@ -113,3 +137,14 @@ def test_a_sentence_names_each_reason_once_and_counts_the_rest() -> None:
 def test_a_suffix_that_nothing_reads_is_refused_where_it_is_declared(suffix: str) -> None:
     with pytest.raises(AssayError, match=r"nothing reads .*; there are \.csv"):
         Files("in/{day}/*", (".csv", suffix))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv.gz", ".zip", ".CSV"])
+def test_without_suffixes_it_is_that_of_the_pattern(suffix: str) -> None:
+    assert Files(f"in/vital_{{day}}{suffix}") == Files(f"in/vital_{{day}}{suffix}", (suffix.lower(),))
+
+
+@pytest.mark.parametrize("pattern", ["in/{day}/*", "in/{day}/*.xls", "in/{day}.pdf"])
+def test_a_pattern_without_a_known_suffix_needs_one(pattern: str) -> None:
+    with pytest.raises(AssayError, match="does not end in a suffix that says how its files are read"):
+        Files(pattern)
