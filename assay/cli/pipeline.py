@@ -69,6 +69,7 @@ def materialize(
     """
     if not dry_run:
         require("dagster", "Running the pipeline")
+    from assay.assets.decisions.reports import set_aside
     from assay.assets.declarations import declarations, pipeline, require_declarations
     from assay.assets.planning.held import with_what_they_hold
     from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
@@ -118,18 +119,20 @@ def materialize(
     never = [] if chosen or summary.left else never_made(steps, env)
     before = [] if summary.left or not assets else _upstream_to_do(steps, pipeline(project), env, chosen)
     unread = [] if chosen or summary.left else unread_in(store, complete=as_json)
+    aside = set_aside(env.lake, (version for result in summary.results for version in result.new_versions))
     if as_json:
         answer = {"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)}
         waiting_now = [one.to_dict() for one in waits]
         stays = [one.to_dict() for one in refused]
         left = [*summary.left, *again]
-        print_json(
-            answer | {"refused": stays, "waiting": waiting_now, "left": left, "upstream": before, "unread": unread}
-        )
+        answer |= {"refused": stays, "waiting": waiting_now, "left": left, "upstream": before, "unread": unread}
+        print_json(answer | {"set_aside": [one.to_dict() for one in aside]})
     else:
         _summarise(
             summary, time.monotonic() - started, complete=not (refused or again or waits or never or before or broken)
         )
+        for one in aside:
+            out.print(f"{one}.", markup=False, highlight=False, soft_wrap=True)
         _tell_refused([one for one in refused if (one.partition, one.table) not in just_now])
         if again:
             first = f"{again[0]}{f' and {len(again) - 1} more' if again[1:] else ''}"

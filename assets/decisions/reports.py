@@ -1,6 +1,7 @@
 """The report of a published batch, put together again from what its commit, its quarantine and its profile say."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -11,13 +12,60 @@ from assay.assets.steps.profiles import profile_of
 from assay.checks import Report, RuleResult, Severity, contract_info, contract_rules, mask
 from assay.checks.profiles.report_page import BatchReport
 from assay.checks.validation.masking import defect_columns
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.sections import Report as ReportSection
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.refusals import Refusal, find_refusal, refusals
 
 EXAMPLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """How many rows of some batches of a clean table went to quarantine. `versions`: of the batches of which any did."""
+
+    table: str
+    rows: int
+    of: int
+    versions: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"table": self.table, "rows": self.rows, "of": self.of, "versions": list(self.versions)}
+
+    def __str__(self) -> str:
+        batches = "" if len(self.versions) == 1 else f" in {len(self.versions):,} batches"
+        shown = f"`assay quarantine show {own_name(self.table)}`"
+        return f"{self.table}: {self.rows:,} of {plural(self.of, 'row')} went to quarantine{batches} ({shown})"
+
+
+def set_aside(lake: Lake, written: Iterable[str]) -> list[SetAside]:
+    """What was set aside of the batches that were judged.
+
+    Args:
+        lake: Where they are.
+        written: Versions of any tables, as `clean/orders@12`.
+
+    Returns:
+        One for each clean table of which any row went to quarantine, by name.
+    """
+    found: dict[str, list[tuple[int, ReportSection]]] = {}
+    for name in written:
+        table, _, version = name.rpartition("@")
+        if Kind.CLEAN.holds(table):
+            report = lake.table(table).at(int(version)).last_commit.report
+            if report is not None and report.rows_quarantined:
+                found.setdefault(table, []).append((int(version), report))
+    return [
+        SetAside(
+            table,
+            sum(report.rows_quarantined for _, report in batches),
+            sum(report.rows_in for _, report in batches),
+            tuple(version for version, _ in batches),
+        )
+        for table, batches in sorted(found.items())
+    ]
 
 
 def batch_report(lake: Lake, source: Source, partition: str | None = None) -> BatchReport:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assay.assets.decisions.reports import batch_report
+from assay.assets.decisions.reports import batch_report, set_aside
 from assay.cli import main
 from assay.errors import AssayError
 
@@ -64,6 +64,22 @@ def test_the_command_reports_to_people_scripts_and_browsers(shop: Any, report: A
     assert data["version"] == batch_report(shop.env.lake, shop.package.orders.orders, shop.day(2)).version
     for text in (said, page, answer):
         assert not [name for name in NAMES if name in text]
+
+
+def test_what_was_set_aside_of_some_batches_is_counted_by_table(shop: Any) -> None:
+    lake = shop.env.lake
+    versions = [
+        f"{table}@{version}" for table in ("clean/orders", "raw/orders") for version in range(shop.version(table) + 1)
+    ]
+    batches = [
+        lake.table("clean/orders").at(version).last_commit.report for version in range(shop.version("clean/orders") + 1)
+    ]
+    broken = [version for version, report in enumerate(batches) if report is not None and report.rows_quarantined]
+    (found,) = set_aside(lake, versions)
+    rows = sum(report.rows_quarantined for report in batches if report is not None)
+    assert (found.table, found.rows, list(found.versions)) == ("clean/orders", rows, broken) and rows
+    assert str(found).startswith(f"clean/orders: {rows} of ")
+    assert set_aside(lake, ["raw/orders@0"]) == [] == set_aside(lake, [])
 
 
 def test_tables_without_a_report_are_said(report: Any) -> None:
