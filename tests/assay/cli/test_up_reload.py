@@ -98,4 +98,5 @@ def test_what_is_declared_while_it_runs_is_loaded_and_what_is_broken_stops_nothi
     assert "returns.py changed since" in until(lambda: place.json("status", code=3)["outdated"], served)
     served.process.terminate()
     served.process.wait(60)
-    assert place.json("status", code=3)["outdated"] == "", "nothing runs any more"
+    # Dagster's process for the declarations may end a moment later.
+    assert until(lambda: not place.json("status", code=3)["outdated"], served, 60), "nothing runs any more"

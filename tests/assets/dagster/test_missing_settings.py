@@ -77,4 +77,5 @@ def test_who_looks_at_the_pipeline_tells_the_console_what_is_missing(
 
 
 def kept_files(shop: Any) -> dict[Path, int]:
-    return {file: file.stat().st_ino for file in (shop.home / "lake" / FOLDER).glob("*")}
+    files = (file for file in (shop.home / "lake" / FOLDER).rglob("*") if file.is_file())
+    return {file: file.stat().st_ino for file in files}

@@ -15,6 +15,7 @@ from assay.assets.dagster.run_requests import Asked, Ending, look
 from assay.assets.declarations import declarations
 from assay.assets.lacking import UNREACHABLE
 from assay.assets.planning.refused import staying_refused
+from assay.assets.silent import forget_silences
 from assay.assets.sources.objects import s3_errors
 from assay.cli import main
 
@@ -155,6 +156,7 @@ def test_an_outage_waits_uses_up_no_attempt_and_is_seen(
     again = look(dropped.steps, later, first.memory, outage)
     assert [(item.attempt, item.outages) for item in again.memory.values()] == [(1, 1)]
     s3_errors.forget_silence()
+    forget_silences()
     drops.proxy.fault = None
     assert [unit.partition for unit in dropped.due()] == [dropped.day(2)]
     assert not dropped.run().failed
