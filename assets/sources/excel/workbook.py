@@ -69,7 +69,7 @@ def workbook(path: str, archive: zipfile.ZipFile) -> Workbook:
         if name == "workbookPr":
             from_1904 = attributes.get("date1904") in _TRUE
         elif name == "sheet":
-            (part,) = (value for key, value in attributes.items() if key.endswith(":id"))
+            (part,) = (value for key, value in attributes.items() if key.endswith(" id"))
             kind, member = related[part]
             if kind == "worksheet":  # others are charts and macros
                 sheets.append(Sheet(attributes["name"], member))

@@ -216,3 +216,16 @@ def test_a_source_declares_it() -> None:
     assert "excel" not in plain.identity(daily)
     assert "excel=Excel(sheet='Prices', header_row=1)" in declared.identity(daily)
     assert declared.read(Delivery.of_bytes("o.xlsm", TWO, ""))["b"].to_list() == ["2"]
+
+
+def test_a_prefix_that_nobody_has_declared_is_damage() -> None:
+    """An element that was damaged so is not simply another one: its value would be lost."""
+    whole = sheet(header("a", "b"), [number(1), number(2)])
+    assert whole.count("<v>2</v>") == 1
+    damaged = whole.replace("<v>2</v>", "<x:v>2</x:v>")
+    with pytest.raises(DeliveryError, match=r"^in/o\.xlsx"):
+        values(book({"A": damaged}))
+    declared = damaged.replace(
+        "<worksheet", '<worksheet xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main"', 1
+    )
+    assert values(book({"A": declared})) == values(book({"A": whole}))
