@@ -17,9 +17,11 @@ def parsed(
     end: Callable[[str], None] = lambda name: None,
     text: Callable[[str], None] = lambda text: None,
 ) -> Iterator[None]:
-    """Call `start`, `end` and `text` for what is in the stream, with names of elements without their namespace; that of an attribute,
-    if it has one, stands before its name and a blank. Yields after each piece."""
-    parser = expat.ParserCreate(namespace_separator=" ")  # a prefix that nobody has declared is damage, which it refuses
+    """Call `start`, `end` and `text` for what is in the stream, with names of elements without their namespace; that of an
+    attribute, if it has one, stands before its name and a blank. Yields after each piece."""
+    parser = expat.ParserCreate(
+        namespace_separator=" "
+    )  # a prefix that nobody has declared is damage, which it refuses
     parser.buffer_text = True
     parser.StartElementHandler = lambda name, attributes: start(name.rpartition(" ")[2], attributes)
     parser.EndElementHandler = lambda name: end(name.rpartition(" ")[2])

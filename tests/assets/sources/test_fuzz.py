@@ -65,10 +65,13 @@ def out_of_workbook(content: bytes) -> bytes:
 
 
 def excel_rows(content: bytes) -> int:
-    """The rows with any text, below the first."""
-    names = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-    rows = ElementTree.fromstring(content).iter(f"{names}row")
-    return sum(any((one.text or "").strip() for kind in "vt" for one in row.iter(names + kind)) for row in rows) - 1
+    """The rows with any text, below the first, whatever the namespace is called."""
+
+    def named(within: ElementTree.Element, *names: str) -> list[ElementTree.Element]:
+        return [one for one in within.iter() if one.tag.rpartition("}")[2] in names]
+
+    rows = named(ElementTree.fromstring(content), "row")
+    return sum(any((one.text or "").strip() for one in named(row, "v", "t")) for row in rows) - 1
 
 
 def csv_records(content: bytes) -> int:
