@@ -24,7 +24,8 @@ EXAMPLES = 10
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """How many rows of some batches of a clean table went to quarantine. `versions`: of the batches of which any did."""
+    """How many rows of some batches of a clean table went to quarantine, `of` all that were judged. `versions`: of the batches
+    of which any did."""
 
     table: str
     rows: int
@@ -55,16 +56,17 @@ def set_aside(lake: Lake, written: Iterable[str]) -> list[SetAside]:
         table, _, version = name.rpartition("@")
         if Kind.CLEAN.holds(table):
             report = lake.table(table).at(int(version)).last_commit.report
-            if report is not None and report.rows_quarantined:
+            if report is not None:
                 found.setdefault(table, []).append((int(version), report))
     return [
         SetAside(
             table,
             sum(report.rows_quarantined for _, report in batches),
             sum(report.rows_in for _, report in batches),
-            tuple(version for version, _ in batches),
+            tuple(version for version, report in batches if report.rows_quarantined),
         )
         for table, batches in sorted(found.items())
+        if any(report.rows_quarantined for _, report in batches)
     ]
 
 

@@ -1,4 +1,4 @@
-"""A second process is told where the first is; a lock and a port are free when who held them has gone."""
+"""The error of a second process names where the first is; a lock and a port are free when who held them has gone."""
 
 import socket
 import subprocess

@@ -1,6 +1,6 @@
 """A logical replication slot: what must be there for it, making it, looking at its changes, and moving it on.
 
-Changes are peeked at, with SQL functions: a slot moves only when it is told to. So no connection of the replication protocol is
+Changes are peeked at, with SQL functions: a slot moves only when it is advanced. So no connection of the replication protocol is
 needed, and nothing is lost whenever a process dies.
 """
 

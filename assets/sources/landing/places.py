@@ -170,8 +170,8 @@ class Places:
                 if len(component.names) == 1:
                     stem += f"{next(iter(component.names))}/"
                     continue
-                return stem + commonprefix(sorted(component.names))  # noqa: RUF071
-            return stem + commonprefix([_beginning(component, one) for one in values])  # noqa: RUF071
+                return stem + commonprefix(sorted(component.names))  # noqa: RUF071 - any prefix of texts, no path
+            return stem + commonprefix([_beginning(component, one) for one in values])  # noqa: RUF071 - as above
         return stem
 
     def example(self, key: str) -> str:

@@ -87,7 +87,7 @@ def answered(address: Address, key: str = "") -> Iterator[None]:
         raise _refused(address, key, problem.response) from None
     except (BotoCoreError, HTTPError, ResponseParserError) as problem:
         raise _unanswered(address, key, type(problem).__name__) from None
-    except ValueError:  # an endpoint that is none, or an answer with a text for a number
+    except ValueError:  # an invalid endpoint, or an answer with a text for a number
         raise no_store(address, "ValueError") from None
 
 

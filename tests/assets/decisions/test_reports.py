@@ -67,19 +67,14 @@ def test_the_command_reports_to_people_scripts_and_browsers(shop: Any, report: A
 
 
 def test_what_was_set_aside_of_some_batches_is_counted_by_table(shop: Any) -> None:
-    lake = shop.env.lake
-    versions = [
-        f"{table}@{version}" for table in ("clean/orders", "raw/orders") for version in range(shop.version(table) + 1)
-    ]
-    batches = [
-        lake.table("clean/orders").at(version).last_commit.report for version in range(shop.version("clean/orders") + 1)
-    ]
-    broken = [version for version, report in enumerate(batches) if report is not None and report.rows_quarantined]
-    (found,) = set_aside(lake, versions)
-    rows = sum(report.rows_quarantined for report in batches if report is not None)
-    assert (found.table, found.rows, list(found.versions)) == ("clean/orders", rows, broken) and rows
-    assert str(found).startswith(f"clean/orders: {rows} of ")
-    assert set_aside(lake, ["raw/orders@0"]) == [] == set_aside(lake, [])
+    lake, first = shop.env.lake, shop.version("clean/orders") + 1
+    shop.drop(4, shop.csv(4, 1.0, 2.0))
+    shop.drop(5, shop.csv(5, 1.0, -2.0, -3.0))
+    written = [name for result in shop.run().results for name in result.new_versions]
+    (found,) = set_aside(lake, written)
+    assert (found.table, found.rows, found.of, found.versions) == ("clean/orders", 2, 5, (first + 1,))
+    assert str(found) == "clean/orders: 2 of 5 rows went to quarantine (`assay quarantine show orders`)"
+    assert set_aside(lake, [f"clean/orders@{first}", "raw/orders@0"]) == [] == set_aside(lake, [])
 
 
 def test_tables_without_a_report_are_said(report: Any) -> None:

@@ -50,7 +50,7 @@ def leaves(node: Any, path: str = "") -> dict[str, Any]:
     return {path: node}
 
 
-# The standard's defaults need not be written; what a rule says has one place, and what was said of its other place is dropped.
+# The standard's defaults need not be written; what a rule says has one place, and prose about its other place is dropped.
 MOVED = re.compile(r"\.quality\[\d\]|\.apiVersion$")
 
 

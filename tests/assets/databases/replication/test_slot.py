@@ -1,4 +1,4 @@
-"""What is not as it must be is said in one line with the next step; planning makes nothing and moves nothing."""
+"""A wrong slot, server or publication gives an error of one line with the next step; planning makes nothing and moves nothing."""
 
 import re
 from collections.abc import Iterator
