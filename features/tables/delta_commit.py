@@ -24,6 +24,7 @@ from assay.features.storage.spool import Spool
 from assay.features.tables.freshness import PROMISE
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
 from assay.features.tables.run_record import RunResult, TableWrite
+from assay.features.tables.seals import seal
 
 _INTERVAL = "delta.checkpointInterval"
 # Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.
@@ -160,7 +161,9 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         for file in files:  # one that an old version had left behind may have been vacuumed just before the commit
             if lake.storage.size(f"{staged.table}/{file.path}") is None:
                 lake.storage.put(f"{staged.table}/{file.path}", file.content)
-        return _written(staged, table.open_unasked(state.version + 1), state.version + 1, partition, changed=True)
+        written = _written(staged, table.open_unasked(state.version + 1), state.version + 1, partition, changed=True)
+        seal(lake.storage, written.snapshot, written.rows)
+        return written
     raise Conflict(
         f"{staged.table}: {ATTEMPTS} attempts to commit lost to other writers. Run it again when they are done."
     )
