@@ -246,6 +246,12 @@ class TableIndex:
             WHERE partition IS NOT NULL AND {_held(among, ())} ORDER BY partition"""
         return [key for (key,) in self._sliced(sql, version, among, ())]
 
+    def partitions_without_rows(self, version: int) -> list[str]:
+        """The partitions that were written and hold no row, sorted."""
+        sql = f"""SELECT partition FROM files WHERE partition IS NOT NULL AND {_held(None, ())}
+            GROUP BY partition HAVING MAX(rows) = 0 AND MIN(rows) = 0 ORDER BY partition"""
+        return [key for (key,) in self._sliced(sql, version, None, ())]
+
     def count_partitions(self, version: int) -> int:
         return self._column("SELECT all_partitions FROM commits WHERE t = :t AND version = :version", version=version)[
             0
