@@ -89,7 +89,7 @@ def test_the_sheet_of_a_workbook_is_chosen(cli: Callable[..., Any], tmp_path: Pa
     }
     book.write_bytes(workbook({name: sheet(*cells) for name, cells in rows.items()}))
     unsaid = cli("contract", "draft", str(book))
-    assert (unsaid.code, "Say which one is meant: --sheet NAME." in unsaid.err) == (1, True)
+    assert (unsaid.code, "Give --sheet NAME." in unsaid.err) == (1, True)
     assert "North" in unsaid.err
     chosen = cli("contract", "draft", str(book), "--sheet", "South", "--header-row", "2", "--json")
     assert (chosen.data["rows"], chosen.data["columns"]) == (1, ["id", "n"])
