@@ -69,7 +69,7 @@ class LineageMethods(StoreBase):
         from assay.assets.declarations import declarations
         from assay.assets.project import find_project
         from assay.assets.steps.models import Model
-        from assay.assets.steps.predicted_again import predicted_again
+        from assay.store_methods.predicted_again import predicted_again
 
         if (project := find_project()) is None:
             return None

@@ -20,11 +20,12 @@ from assay.features.storage.commit_writer import CHECKPOINT_EVERY, checkpoint_if
 from assay.features.storage.delta_log import VOUCHES, displaced_by, unvouched
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
+from assay.features.storage.seals import seal
 from assay.features.storage.spool import Spool
 from assay.features.tables.freshness import PROMISE
+from assay.features.tables.kinds import is_sealed
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
 from assay.features.tables.run_record import RunResult, TableWrite
-from assay.features.tables.seals import seal
 
 _INTERVAL = "delta.checkpointInterval"
 # Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.
@@ -162,7 +163,8 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
             if lake.storage.size(f"{staged.table}/{file.path}") is None:
                 lake.storage.put(f"{staged.table}/{file.path}", file.content)
         written = _written(staged, table.open_unasked(state.version + 1), state.version + 1, partition, changed=True)
-        seal(lake.storage, written.snapshot, written.rows)
+        if is_sealed(staged.table):
+            seal(lake.storage, written.snapshot, written.rows)
         return written
     raise Conflict(
         f"{staged.table}: {ATTEMPTS} attempts to commit lost to other writers. Run it again when they are done."

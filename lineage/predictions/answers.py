@@ -1,6 +1,6 @@
 """What a model answered, as a digest that a commit carries: the answer of one row can be proved without the others.
 
-The Merkle tree of a commit (see `assay.features.tables.merkle`) has a leaf per row that it wrote, sorted by id. Its entry is
+The Merkle tree of a commit (see `assay.features.storage.merkle`) has a leaf per row that it wrote, sorted by id. Its entry is
 the digest of the row's id, outputs and confidence, 32 bytes, in the form of `assay.features.tables.digest`.
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.storage.parquet_files import in_stored_form
-from assay.features.tables import merkle
+from assay.features.storage import merkle
+from assay.features.storage.parquet_files import in_stored_form, stored_type
 from assay.features.tables.digest import row_digests
 from assay.lineage.predictions.find_prediction import ID
 from assay.lineage.predictions.outputs import CONFIDENCE
@@ -35,7 +35,7 @@ def answer_leaves(rows: pl.DataFrame, columns: Sequence[str]) -> list[bytes]:
 
 def _has_form(dtype: pl.DataType) -> bool:
     try:
-        row_digests(pl.DataFrame(schema={"value": dtype}))
+        row_digests(pl.DataFrame(schema={"value": stored_type(dtype) or dtype}))
     except AssayError:
         return False
     return True

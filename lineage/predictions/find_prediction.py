@@ -15,11 +15,11 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.storage.parquet_files import file_sha256
+from assay.features.storage.seals import last_sealed
 from assay.features.storage.storage import Storage
 from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
-from assay.features.tables.seals import last_sealed
 from assay.lineage.predictions.uuid7 import uuid7_time
 
 ID = "prediction_id"

@@ -9,9 +9,9 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.models import ModelMissing, ModelVersion, find_model
+from assay.features.storage import merkle
 from assay.features.storage.sections import Predictions
 from assay.features.storage.snapshot import Snapshot
-from assay.features.tables import merkle
 from assay.features.tables.digest import row_digests
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing

@@ -10,11 +10,12 @@ from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.delta_log import commit_path
 from assay.features.storage.log_entry import Entry
+from assay.features.storage.seals import read_seal
 from assay.features.storage.snapshot import Slice
 from assay.features.tables.digest import digest_of
+from assay.features.tables.kinds import is_sealed
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
-from assay.features.tables.seals import read_seal
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
 from assay.lineage.verification.finding import Finding, summed
@@ -99,7 +100,7 @@ def _judged(lake: Lake, log: LogReplay, on_way: Iterable[int], records: _Records
         if entry is None or entry.commit is None:
             continue
         try:
-            sealed = read_seal(lake.storage, log.table, log.table_id, version)
+            sealed = read_seal(lake.storage, log.table, log.table_id, version) if is_sealed(log.table) else None
         except AssayError as problem:
             yield Finding(f"seal of {log.table}@{version}", False, str(problem))
         else:

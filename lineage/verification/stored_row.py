@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.storage import merkle
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.log_entry import Entry
-from assay.features.tables import merkle
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
 from assay.lineage.predictions import attachments

@@ -1,7 +1,7 @@
 """Who vouches for a commit, and who is wrong where two records of it differ.
 
 Later commits of its table carry the digest of a commit, commits that read it do, its seal does (see
-`assay.features.tables.seals`), and so does a witness outside of the lake. A commit that differs from all of them was changed;
+`assay.features.storage.seals`), and so does a witness outside of the lake. A commit that differs from all of them was changed;
 where one record alone differs from the commit and from better ones, that record was.
 """
 

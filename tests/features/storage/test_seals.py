@@ -1,14 +1,16 @@
-"""Seals: predictions, models and training sets have one per commit, and it is no other version's."""
+"""Seals: predictions, models and training sets have one per commit, and no other version's is taken for it."""
+
+from pathlib import Path
 
 import pytest
 
 from assay.errors import AssayError
+from assay.features.storage.seals import last_sealed, read_seal, seal, seal_path
 from assay.features.storage.snapshot import Snapshot
 from assay.features.storage.storage import open_storage
-from assay.features.tables.seals import is_sealed, last_sealed, read_seal, seal, seal_path
 
 
-def test_what_was_sealed_is_read_again(tmp_path) -> None:
+def test_what_was_sealed_is_read_again(tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
     for version in (3, 4):
         seal(storage, Snapshot("predictions/router", "id", version, "ab" * 32, "x"), 7)
@@ -20,22 +22,15 @@ def test_what_was_sealed_is_read_again(tmp_path) -> None:
     assert read_seal(storage, "predictions/router", "id", 5) is None
 
 
-def test_other_tables_are_not_sealed(tmp_path) -> None:
-    storage = open_storage(tmp_path)
-    seal(storage, Snapshot("clean/orders", "id", 1, "ab" * 32, "x"), 7)
-    assert not is_sealed("clean/orders")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"table": "predictions/router"}', b"\xff"])
-def test_a_damaged_seal_is_named(tmp_path, content: bytes) -> None:
+def test_a_damaged_seal_is_named(tmp_path: Path, content: bytes) -> None:
     storage = open_storage(tmp_path)
     storage.put(seal_path("predictions/router", "id", 1), content)
     with pytest.raises(AssayError, match="is damaged: it is no seal any more"):
         read_seal(storage, "predictions/router", "id", 1)
 
 
-def test_the_seal_of_another_version_is_named(tmp_path) -> None:
+def test_the_seal_of_another_version_is_named(tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
     seal(storage, Snapshot("models/router", "id", 1, "ab" * 32, "x"), 1)
     storage.put(seal_path("models/router", "id", 2), storage.get(seal_path("models/router", "id", 1)))

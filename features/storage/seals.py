@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass
 from assay.errors import AssayError
 from assay.features.storage.snapshot import Snapshot
 from assay.features.storage.storage import Storage
-from assay.features.tables.kinds import Kind, kind_of
 
 FOLDER = "_seals"
-_SEALED = (Kind.PREDICTIONS, Kind.MODELS, Kind.TRAINING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +32,16 @@ def seal_path(table: str, table_id: str, version: int) -> str:
     return f"{FOLDER}/{table}/{table_id}/{version:020d}.json"
 
 
-def is_sealed(table: str) -> bool:
-    """Whether the commits of a table are sealed."""
-    return kind_of(table) in _SEALED
-
-
 def seal(storage: Storage, snapshot: Snapshot, rows: int) -> None:
-    """Keep the digest of a version that was just committed, if its table is of a kind that is sealed."""
-    if is_sealed(snapshot.table):
-        made = Seal(snapshot.table, snapshot.table_id, snapshot.version, snapshot.commit_sha256, rows)
-        storage.put(
-            seal_path(made.table, made.table_id, made.version), json.dumps(asdict(made), sort_keys=True).encode()
-        )
+    """Keep the digest of a version that was just committed."""
+    made = Seal(snapshot.table, snapshot.table_id, snapshot.version, snapshot.commit_sha256, rows)
+    storage.put(seal_path(made.table, made.table_id, made.version), json.dumps(asdict(made), sort_keys=True).encode())
 
 
 def read_seal(storage: Storage, table: str, table_id: str, version: int) -> Seal | None:
     """The seal of a version; None where there is none. Raises AssayError for a file that is no seal of this version."""
     path = seal_path(table, table_id, version)
-    if not is_sealed(table) or storage.size(path) is None:
+    if storage.size(path) is None:
         return None
     try:
         found = Seal(**json.loads(storage.get(path)))
