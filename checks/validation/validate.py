@@ -153,10 +153,11 @@ def validate_spilled(
 ) -> SpilledOutcome:
     """Validate a batch that may be larger than memory.
 
-    The batch is judged block by block; one that is smaller than a block stays in memory. A query runs once, into `folder`. Of what
-    can be read again only the values that were made of texts are written there. Memory holds some bits a row and rule, fingerprints of the first millions of keys, the rows that share a key with another row, and the values
-    that lookup tables hold. More keys are compared by DuckDB, which writes to the folder, too. Custom pandera functions see
-    the whole batch at once, so they need memory for it.
+    The batch is judged block by block; one that is smaller than a block stays in memory. A query runs once, into `folder`.
+    Of what can be read again only the values that were made of texts are written there. Memory holds some bits a row and
+    rule, fingerprints of the first millions of keys, the rows that share a key with another row, and the values that lookup
+    tables hold. More keys are compared by DuckDB, which writes to the folder, too. Custom pandera functions see the whole
+    batch at once, so they need memory for it.
 
     Read `clean`, `quarantined` (`sink_parquet`, `collect_batches`, …) and `profile` before the folder is deleted, and while the
     batch can be read. The folder holds personal data, as the batch does.
