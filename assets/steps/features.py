@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -20,7 +20,7 @@ from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.withdrawn_columns import refuse_withdrawn, withdrawn_columns
-from assay.own_columns import CHANGE
+from assay.own_columns import CHANGE, SEEN_AT
 
 WINDOW = "window_complete"
 
@@ -103,6 +103,11 @@ def _holds_states(tx: Transaction, table: str) -> bool:
     return changes is not None and changes.states
 
 
+def _microseconds(moment: datetime) -> int:
+    """Since 1970, UTC."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
 def _compute_view(
     view: FeatureView,
     partitioning: Partitioning,
@@ -116,8 +121,14 @@ def _compute_view(
     rows = view.compute(frames, at=at)
     rows = rows.sort([view.event_time, *view.entity.keys])
     described = view.metadata()
-    if not view.lookback() and any(_holds_states(tx, source) for source in view.sources()):
-        described["serving"] = described["serving"] | {"states": True}
+    if not view.lookback() and (whole := [source for source in view.sources() if _holds_states(tx, source)]):
+        if view.event_time != SEEN_AT:
+            raise AssayError(
+                f"View {view.name!r}: each partition of {whole[0]} is a whole state, which holds from {SEEN_AT} on; "
+                f"{view.event_time!r} does not say when a row that is gone has gone. Declare event_time={SEEN_AT!r}."
+            )
+        # A state whose rows are all gone has no row that says when it began.
+        described["serving"] = described["serving"] | {"states": True, "holds_from_us": _microseconds(at)}
     tx.describe(**described)
     lineage = dict(view.column_lineage())
     if CHANGE in rows.columns:

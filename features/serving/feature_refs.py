@@ -184,11 +184,17 @@ def _outputs(view: str, asked: Sequence[Reference], features: Sequence[str]) -> 
 
 
 def _states(state: TableState, serving: Serving) -> tuple[int, ...]:
-    """The times of all states that a table has, from the statistics of its files: all rows of a state have its time."""
+    """The times of all states that a table has, from the statistics of its files: all rows of a state have its time. Of a
+    state without rows the commit that wrote it says when it began."""
     if state.checkpointed is not None:
-        times = state.scan().select(pl.col(serving.event_time).dt.epoch("us").unique()).collect().to_series()
-        return tuple(sorted(times.drop_nulls()))
-    return tuple(sorted({low for _, low, _ in state.ranges_between(serving.event_time, None, None) if low is not None}))
+        column = state.scan().select(pl.col(serving.event_time).dt.epoch("us").unique()).collect().to_series()
+        times = set(column.drop_nulls())
+    else:
+        ranges = state.ranges_between(serving.event_time, None, None)
+        times = {low for _, low, _ in ranges if low is not None}
+    emptied = state.partitions_without_rows()
+    began = [(commit.serving or {}).get("holds_from_us") for commit in state.writers(emptied)] if emptied else []
+    return tuple(sorted(times.union(at for at in began if at is not None)))
 
 
 def _ranked(frame: pl.LazyFrame, partitions: Sequence[str] | None) -> tuple[pl.LazyFrame, str | None]:

@@ -334,6 +334,12 @@ class TableState:
         there = {file.partition for file in self.files if file.partition is not None}
         return sorted(there if among is None else there & set(among))
 
+    def partitions_without_rows(self) -> list[str]:
+        """The partitions that were written and hold no row, sorted."""
+        if self.checkpointed is None:
+            return self.index.partitions_without_rows(self.version)
+        return sorted({*self.partitions()} - {file.partition for file in self.files if file.rows and file.partition})
+
     def count_partitions(self) -> int:
         """How many partitions hold anything; costs the same however many there are."""
         return self.index.count_partitions(self.version) if self.checkpointed is None else len(self.partitions())

@@ -183,3 +183,21 @@ def test_a_state_may_be_handed_over(shop: Any) -> None:
     for day in ("2026-03-01", "2026-03-02"):
         assert store.ingest(source, rows, day).rows_clean == 1
     assert counts(shop, 2) == ("01", 0, 0, 0, 1)
+
+
+def test_a_view_over_states_takes_the_time_from_which_they_hold(shop: Any) -> None:
+    def otherwise(text: str) -> str:
+        timed = text.replace("nullable=True)", "nullable=True)\n    since: Timestamp").replace(
+            "Source\n", "Source, Timestamp\n"
+        )
+        source, view = timed.split("FeatureView(\n")
+        return "FeatureView(\n".join((source, view.replace('event_time="_seen_at"', 'event_time="since"')))
+
+    shop.redeclare(otherwise)
+    file = shop.home / "landing" / "customers" / shop.day(1) / "all.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("customer,plan,since\nAda,free,2026-01-01T00:00:00Z\n")
+    (failed,) = shop.run().failed
+    assert "a whole state, which holds from _seen_at on; 'since' does not say when a row that is gone has gone" in str(
+        failed
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis.strategies as st
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.sources.files import Files
@@ -22,6 +22,7 @@ from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Resources, execute
 from assay.checks import Contract, Field
 from assay.features.serving.as_of_join import as_of_join
+from assay.features.serving.online import Online
 from assay.features.tables.digest import content_digest
 from assay.features.tables.lake import open_lake
 from assay.features.tables.partitioning import Partitioning
@@ -91,6 +92,8 @@ operations = st.one_of(st.tuples(st.sampled_from(DAYS), states), st.just("run"),
 
 @settings(max_examples=300 if os.environ.get("SOAK") else 15, deadline=None)
 @given(history=st.lists(operations, max_size=12))
+@example(history=[(1, {"a": 0}), (2, {"a": -1})])  # a state of which no row is clean
+@example(history=[(1, {"a": 0}), (2, {"a": -1}), "run", (3, {"b": -1}), "run", (2, {"a": 2})])
 def test_in_whatever_order_states_come_the_lake_is_the_same(
     history: list[Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -151,3 +154,7 @@ def verify(world: World) -> None:
         state = clean[max(ended)] if ended else {}
         expected_values += [float(state[key]) if key in state else None for key in KEYS]
     assert as_of_join(spine, ["price:price"], lake=lake)["price"].to_list() == expected_values
+    online = Online(lake, "price")
+    for place, at in enumerate(moments):
+        expected = expected_values[place * len(KEYS) : (place + 1) * len(KEYS)]
+        assert online.get({"key": list(KEYS)}, at)["price"].to_list() == expected
