@@ -45,8 +45,6 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
         "packages": lambda _: ", ".join(map(_package, PACKAGES)),
         "project": _project,
         "settings": _settings,
-        "connections": _connections,
-        "upstreams": _upstreams,
         "landing folder": _landing,
         "received": _received,
         "lake": _lake,
@@ -60,6 +58,8 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
     }
     if dagster is not None:
         examinations |= _of_dagster(dagster)
+    # After the backlog, which asks every source: who does not answer is known then.
+    examinations |= {"connections": _connections, "upstreams": _upstreams}
     return [_examine(what, examination, store) for what, examination in examinations.items()]
 
 
@@ -164,11 +164,12 @@ def _settings(store: Store) -> str:
 def _connections(store: Store) -> str:
     """Whether the settings name every database that is read: else each run of it fails."""
     from assay.assets.project import find_project
-    from assay.assets.sources.source import lacking
+    from assay.assets.steps.upstream import lack_of
 
     if find_project() is None:
         return "no source is declared"
-    if lacks := [text for source in store.sources() if (text := lacking(source, store.settings))]:
+    env = store.env(recording=False)
+    if lacks := [text for source in store.sources() if (text := lack_of(source, env))]:
         raise AssayError(" ".join(lacks))
     return f"{', '.join(sorted(store.settings.connections)) or 'none set'}; no source lacks one"
 
@@ -176,17 +177,12 @@ def _connections(store: Store) -> str:
 def _upstreams(store: Store) -> str:
     """What sources know of their upstreams, such as a slot for which a server keeps its log. Asks the upstreams."""
     from assay.assets.project import find_project
-    from assay.assets.sources.source import lacking
+    from assay.assets.steps.upstream import lack_of, warnings_of
 
     sources = store.sources() if find_project() is not None else []
-    warnings: list[str] = []
-    for source in sources:
-        if not lacking(source, store.settings):  # which stands under "connections"
-            try:
-                warnings += source.reader.warnings(store.settings)
-            except AssayError as problem:
-                warnings.append(f"{problem}.".replace("..", "."))
-    if warnings:
+    env = store.env(recording=False)
+    sound = [source for source in sources if not lack_of(source, env)]  # the others stand under "connections"
+    if warnings := [text for source in sound for text in warnings_of(source, env)]:
         raise AssayError(" ".join(warnings))
     return f"no warning of {plural(len(sources), 'source')}"
 
@@ -280,13 +276,12 @@ def _of_dagster(home: Path) -> dict[str, Callable[[Store], str]]:
 def _landing(store: Store) -> str:
     """Whether everything that was delivered lies where a source looks for it."""
     from assay.assets.project import find_project
-    from assay.assets.sources.source import outside
-    from assay.assets.steps.raw import unread_of
+    from assay.assets.steps.upstream import outside_of, unread_of
 
-    sources = store.sources() if find_project() is not None else []
-    if messages := unread_of(sources, store.env(recording=False)):
+    sources, env = store.sources() if find_project() is not None else [], store.env(recording=False)
+    if messages := unread_of(sources, env):
         raise AssayError(" ".join(messages))
-    left_out = [text for source in sources if (text := outside(source, store.settings))]
+    left_out = outside_of(sources, env)
     return " ".join([f"{store.settings.landing_path}, {plural(len(sources), 'source')}", *left_out])
 
 

@@ -89,6 +89,10 @@ class Files(SourceReader):
     def states(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.mode == "snapshot"
 
+    @property
+    def remote(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return bool(self.connection)
+
     def identity(self, partitioning: Partitioning) -> str:
         """Daily files in UTC have the one that they always had, so that nothing is read again for a new version of Assay."""
         how = f"partitioning={partitioning!r}"

@@ -22,6 +22,10 @@ class NothingDelivered(AssayError):
     """There is nothing (new) to read yet. Not an error: the source waits."""
 
 
+class Postponed(NothingDelivered):
+    """Nobody has asked now what there is: it is looked at the next time."""
+
+
 class NotReadYet(AssayError):
     """Something was delivered of which planning knows no SHA-256, because that takes reading it: a run does."""
 
@@ -78,6 +82,7 @@ class SourceReader(Protocol):
         compares: whether the deliveries are changes (`_change`, `_seen_at`) against what raw holds of each key, so that later
             rows of a key stand for the earlier ones.
         states: whether each partition has the whole state of something as of its end, not what was added to it.
+        remote: whether a server is asked, which may not answer. What a look finds of it is then left for a while (see `silent`).
         numbered: whether what is new since the last batch is always the next one, so that a source cannot cut it in another way.
     """
 
@@ -86,6 +91,7 @@ class SourceReader(Protocol):
     single_records: bool = False
     compares: bool = False
     states: bool = False
+    remote: bool = True
     numbered: bool = False
 
     def identity(self, partitioning: Partitioning) -> str:

@@ -7,13 +7,16 @@ tables named here, the files that were delivered for the partition, its settings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.assets.sources.landing.delivered import Delivered
 from assay.features.storage.delta_log import Change
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
+
+if TYPE_CHECKING:
+    from assay.assets.steps.step import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Watched:
     """
 
     tables: Mapping[str, Concern]
-    delivered: Callable[[Settings, bytes], Delivered | None] | None = None
+    delivered: "Callable[[Resources, bytes], Delivered | None] | None" = None
     settings: Callable[[Settings], str] = lambda settings: ""
     trust: Callable[[Any], Trust] = lambda prepared: Trust()
     alike: Callable[[Any, str, Mapping[str, str]], bool] = lambda prepared, partition, before: False
