@@ -48,6 +48,7 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
         "landing folder": _landing,
         "received": _received,
         "lake": _lake,
+        "contracts": _contracts,
         "freshness": _freshness,
         "embedding model": _model,
         "lineage store": _lineage,
@@ -215,6 +216,15 @@ def _package(name: str) -> str:
 
 def _lake(store: Store) -> str:
     return f"{store.lake.storage.root}, {plural(len(store.lake.tables()), 'table')}"
+
+
+def _contracts(store: Store) -> str:
+    """Whether the declarations by which batches were judged are as they were kept."""
+    from assay.assets.stored_contracts import damaged_contracts, stored_digests
+
+    if damaged := damaged_contracts(store.lake.storage):
+        raise AssayError(" ".join(damaged))
+    return f"{plural(len(stored_digests(store.lake.storage)), 'declaration')} kept with what was judged by them"
 
 
 def _space(store: Store) -> str:

@@ -132,7 +132,9 @@ def materialize(
         print_json(answer | {"displaced": [one.to_dict() for one in moved]})
     else:
         _summarise(
-            summary, time.monotonic() - started, complete=not (refused or again or waits or never or before or broken or moved)
+            summary,
+            time.monotonic() - started,
+            complete=not (refused or again or waits or never or before or broken or moved),
         )
         for one in aside:
             out.print(f"{one}.", markup=False, highlight=False, soft_wrap=True)

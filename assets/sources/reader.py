@@ -16,6 +16,7 @@ from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
+from assay.stable_text import stable_text
 
 
 class NothingDelivered(AssayError):
@@ -96,7 +97,7 @@ class SourceReader(Protocol):
 
     def identity(self, partitioning: Partitioning) -> str:
         """What decides how the source is read, as text: another one makes everything stale."""
-        return f"{self!r} {partitioning!r}"
+        return f"{stable_text(self)} {partitioning!r}"
 
     def judged_by(self) -> str:
         """What else decides which deliveries are refused, but not what rows the others have, as text: with another one what was

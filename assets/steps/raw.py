@@ -30,6 +30,7 @@ from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
+from assay.stable_text import stable_text
 
 DELIVERY = "delivery"
 RESENT = "resent"
@@ -52,9 +53,7 @@ def raw_step(source: Source) -> Step:
         prepare=lambda tx, env: _prepare(source, tx, env),
         keep=lambda tx, env, observed: _keep(env, observed.listed),
         compute=lambda tx, env, observed: _compute(source, tx, env, observed),
-        code_version=hashlib.sha256(f"raw-1 {reader.identity(source.partitioning)} {source.key}".encode()).hexdigest()[
-            :16
-        ],
+        code_version=_code_version(source),
         partitioning=source.partitioning,
         watched=_watched(source) if partitioned else None,
         landed=(lambda env: upstream.landed(source, env)) if partitioned else None,
@@ -68,6 +67,11 @@ def raw_step(source: Source) -> Step:
         owner=contract_info(source.contract).owner or "",
         description=f"{source.description} As delivered, with a link to the bytes in every row.".strip(),
     )
+
+
+def _code_version(source: Source) -> str:
+    how = source.reader.identity(source.partitioning)
+    return hashlib.sha256(f"raw-1 {how} {stable_text(source.key)}".encode()).hexdigest()[:16]
 
 
 def _settle(source: Source, env: Resources) -> None:

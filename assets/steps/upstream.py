@@ -102,7 +102,9 @@ def outside_of(sources: Sequence[Source], env: Resources) -> list[str]:
 
 def _looked(source: Source, env: Resources, otherwise: T, question: Callable[[], T]) -> T:
     """What a look gives; `otherwise` where nobody can look now, which `lack_of` says."""
-    if silence_of(env.settings.home, source.name) is not None:  # of most readers a look asks nobody, and so tells nothing
+    if (
+        silence_of(env.settings.home, source.name) is not None
+    ):  # of most readers a look asks nobody, and so tells nothing
         return otherwise
     try:
         return _ask(source, env, "", question)
