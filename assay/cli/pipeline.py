@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from assay.store import Store
 
 LATEST = 3  # partitions that are looked at for what they wait for, besides those that waited before
+LATEST_JUDGED = 30  # partitions with quarantined rows that are looked at for whether a changed contract may take them
 
 
 @click.command()
@@ -71,6 +72,7 @@ def materialize(
         require("dagster", "Running the pipeline")
     from assay.assets.decisions.reports import set_aside
     from assay.assets.declarations import declarations, pipeline, require_declarations
+    from assay.assets.planning.as_judged import as_judged
     from assay.assets.planning.displaced import displaced
     from assay.assets.planning.held import with_what_they_hold
     from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
@@ -122,13 +124,14 @@ def materialize(
     unread = [] if chosen or summary.left else unread_in(store, complete=as_json)
     written = [version for result in summary.results for version in result.new_versions]
     aside, moved = set_aside(env.lake, written), displaced(pipeline(project), env, written)
+    stay = [] if summary.left or judge_again else as_judged(steps, env, chosen, latest=LATEST_JUDGED)
     if as_json:
         answer = {"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)}
         waiting_now = [one.to_dict() for one in waits]
         stays = [one.to_dict() for one in refused]
         left = [*summary.left, *again]
         answer |= {"refused": stays, "waiting": waiting_now, "left": left, "upstream": before, "unread": unread}
-        answer |= {"set_aside": [one.to_dict() for one in aside]}
+        answer |= {"as_judged": [one.to_dict() for one in stay], "set_aside": [one.to_dict() for one in aside]}
         print_json(answer | {"displaced": [one.to_dict() for one in moved]})
     else:
         _summarise(
@@ -136,7 +139,7 @@ def materialize(
             time.monotonic() - started,
             complete=not (refused or again or waits or never or before or broken or moved),
         )
-        for one in aside:
+        for one in (*aside, *stay):
             out.print(f"{one}.", markup=False, highlight=False, soft_wrap=True)
         _tell_refused([one for one in refused if (one.partition, one.table) not in just_now])
         if again:
