@@ -165,7 +165,7 @@ def _settings(store: Store) -> str:
 def _connections(store: Store) -> str:
     """Whether the settings name every database that is read: else each run of it fails."""
     from assay.assets.project import find_project
-    from assay.assets.steps.upstream import lack_of
+    from assay.assets.upstream import lack_of
 
     if find_project() is None:
         return "no source is declared"
@@ -178,7 +178,7 @@ def _connections(store: Store) -> str:
 def _upstreams(store: Store) -> str:
     """What sources know of their upstreams, such as a slot for which a server keeps its log. Asks the upstreams."""
     from assay.assets.project import find_project
-    from assay.assets.steps.upstream import lack_of, warnings_of
+    from assay.assets.upstream import lack_of, warnings_of
 
     sources = store.sources() if find_project() is not None else []
     env = store.env(recording=False)
@@ -286,7 +286,8 @@ def _of_dagster(home: Path) -> dict[str, Callable[[Store], str]]:
 def _landing(store: Store) -> str:
     """Whether everything that was delivered lies where a source looks for it."""
     from assay.assets.project import find_project
-    from assay.assets.steps.upstream import outside_of, unread_of
+    from assay.assets.steps.raw import unread_of
+    from assay.assets.upstream import outside_of
 
     sources, env = store.sources() if find_project() is not None else [], store.env(recording=False)
     if messages := unread_of(sources, env):

@@ -301,7 +301,7 @@ def _tell_refused(stays: "Sequence[Refused]", most: int = 5) -> None:
 
 def unread_in(store: "Store", *, complete: bool = False) -> list[str]:
     """What was delivered and is not read by any declared source: the first few things of each, or `complete`."""
-    from assay.assets.steps.upstream import unread_of
+    from assay.assets.steps.raw import unread_of
 
     return unread_of(store.sources(), store.env(recording=False), complete=complete)
 
@@ -318,7 +318,7 @@ def _news_of(unread: list[str], store: "Store") -> list[str]:
 
 def outside_in(store: "Store") -> list[str]:
     """What was delivered for a time of which no declared source has partitions."""
-    from assay.assets.steps.upstream import outside_of
+    from assay.assets.upstream import outside_of
 
     return outside_of(store.sources(), store.env(recording=False))
 

@@ -14,16 +14,16 @@ from typing import Any
 
 import polars as pl
 
+from assay.assets import upstream
 from assay.assets.silent import silence_of
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.landing.leftovers import Leftover, described
 from assay.assets.sources.reader import NothingDelivered, Postponed, Reading
-from assay.assets.sources.source import Source
+from assay.assets.sources.source import Source, unread
 from assay.assets.sources.undeclared import declared_names
-from assay.assets.steps import upstream
 from assay.assets.steps.column_notes import delivered_notes
 from assay.assets.steps.delivered_rows import DeliveredRows
-from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step
+from assay.assets.steps.step import CheckSpec, NotReady, Resources, Step, step_name
 from assay.assets.steps.watched import Concern, Trust, Watched
 from assay.checks import contract_info
 from assay.features.storage.commit_metadata import SourceFile
@@ -37,6 +37,19 @@ RESENT = "resent"
 UNREAD = "unread"
 _SHOWN = 5  # paths of a message
 _EXTRACT_RULE = "What was read is of the past, so that reading can go on after it."
+
+
+def unread_of(sources: Sequence[Source], env: Resources, *, complete: bool = False) -> list[str]:
+    """What lies in the landing folder where sources look, and is not read, in sentences. What lies in a partition is known
+    from the last plan; where none was kept, it is looked for."""
+    seen = {source.name: env.plans.delivered(step_name(source.raw)) for source in sources}
+    return [
+        message
+        for one in sources
+        for message in upstream.looked(
+            one, env, [], lambda one=one: unread(one, env.settings, seen[one.name], sources, complete=complete)
+        )
+    ]
 
 
 def raw_step(source: Source) -> Step:
@@ -103,7 +116,8 @@ def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
     key = tx.work.partition or ""
     try:
         batch = key if source.reader.numbered else ""
-        listed = upstream.asked(source, env, batch, lambda: source.reader.deliveries(_reading(source, key, tx, env)))
+        reading = _reading(source, key, tx, env)
+        listed = upstream.asked(source, env, batch, lambda: source.reader.deliveries(reading), planning=env.planning)
     except Postponed as later:
         raise NotReady(str(later), unseen=True) from None
     except NothingDelivered as nothing:

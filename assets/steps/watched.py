@@ -7,16 +7,13 @@ tables named here, the files that were delivered for the partition, its settings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.assets.sources.landing.delivered import Delivered
 from assay.features.storage.delta_log import Change
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
-
-if TYPE_CHECKING:
-    from assay.assets.steps.step import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +83,8 @@ class Watched:
 
     Attributes:
         tables: each table that decides anything, the step's own outputs too, and which partitions its changes concern.
-        delivered: what has changed of its deliveries since a look that was kept, or None where that cannot be told; then
-            all partitions are looked at.
+        delivered: given what steps use (`Resources`), what has changed of its deliveries since a look that was kept, or None
+            where that cannot be told; then all partitions are looked at.
         settings: what else decides, as text.
         trust: for how long what `prepare` gave holds.
         alike: whether a batch that was refused would find in the tables that it is looked up in nothing else than it found
@@ -95,7 +92,7 @@ class Watched:
     """
 
     tables: Mapping[str, Concern]
-    delivered: "Callable[[Resources, bytes], Delivered | None] | None" = None
+    delivered: Callable[[Any, bytes], Delivered | None] | None = None
     settings: Callable[[Settings], str] = lambda settings: ""
     trust: Callable[[Any], Trust] = lambda prepared: Trust()
     alike: Callable[[Any, str, Mapping[str, str]], bool] = lambda prepared, partition, before: False

@@ -12,9 +12,8 @@ import assay
 from assay.assets.planning.plan import planned_runs
 from assay.assets.sources.limits import Limits
 from assay.assets.sources.source import Files, Source, outside
-from assay.assets.steps.raw import raw_step
+from assay.assets.steps.raw import raw_step, unread_of
 from assay.assets.steps.step import NotReady, Resources, execute
-from assay.assets.steps.upstream import unread_of
 from assay.checks import Contract, Field, Timestamp
 from assay.errors import AssayError
 from assay.features.storage.storage import Storage

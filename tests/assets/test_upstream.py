@@ -17,9 +17,9 @@ from assay.assets.planning.plan_memory import PlanMemory
 from assay.assets.silent import resting
 from assay.assets.sources.reader import SourceReader
 from assay.assets.sources.source import Source
-from assay.assets.steps.raw import raw_step
+from assay.assets.steps.raw import raw_step, unread_of
 from assay.assets.steps.step import Resources, look
-from assay.assets.steps.upstream import delivered, lack_of, landed, next_batch, outside_of, unread_of, warnings_of
+from assay.assets.upstream import delivered, lack_of, landed, next_batch, outside_of, warnings_of
 from assay.checks import Contract, Field, Timestamp
 from assay.errors import AssayError
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
