@@ -288,15 +288,16 @@ def _refused_before(tables: "Sequence[str]") -> str:
 
 def _tell_refused(stays: "Sequence[Refused]", most: int = 5) -> None:
     """What is not run again by itself."""
-    from assay.assets.planning.refused import AGAIN
+    from assay.assets.planning.refused import AGAIN, refused_lines
 
     if not stays:
         return
     err.print(f"Refused, and not run again before there is {AGAIN}:", soft_wrap=True)
-    for one in stays[-most:]:
-        err.print(f"  {one}", markup=False, highlight=False, soft_wrap=True)
-    if len(stays) > most:
-        err.print(f"  and {len(stays) - most} earlier ones (`assay status`)", markup=False)
+    lines = refused_lines(stays)
+    for line in lines[-most:]:
+        err.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    if len(lines) > most:
+        err.print(f"  and {len(lines) - most} earlier ones (`assay status`)", markup=False)
 
 
 def unread_in(store: "Store", *, complete: bool = False) -> list[str]:
