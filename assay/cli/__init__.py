@@ -74,6 +74,11 @@ COMMANDS = {
         "predictions",
         "List the latest predictions of MODEL, or of all models, newest first: ids, times, answers.",
     ),
+    "why": (
+        "assay.cli.why",
+        "why",
+        "Say why PREDICTION is as it is: what was unusual, the rows behind it, the rules they passed, who answers for each step.",
+    ),
     "trace": ("assay.cli.lineage", "trace", "From a prediction to the source bytes."),
     "impact": (
         "assay.cli.lineage",

@@ -57,7 +57,7 @@ def trace(
       assay trace 0199… --verify --witness events.ndjson
       assay trace 0199… --export b.zip  evidence for others; then: python verify.py b.zip
     """
-    from assay.lineage.tracing.row_provenance import source_rows
+    from assay.lineage.tracing.row_provenance import rows_summary, source_rows
 
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
@@ -65,6 +65,8 @@ def trace(
     traced = store.trace(prediction_of(store.lake, prediction_id, as_json), lookups=lookups)
     answer = traced.to_dict() if as_json else {}
     verification = None
+    summary = rows_summary(store.lake, traced)
+    answer["source_rows"] = summary.to_dict()
     if rows:
         answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)]
     if verify_:
@@ -79,6 +81,7 @@ def trace(
         print_json(answer)
     else:
         out.print(tree(traced.outline()))
+        out.print(str(summary), markup=False, highlight=False)
         if rows:
             # A row that counts for two reasons, such as two windows, is one row.
             found_rows = ((row["file"], row["sha256"][:12], row["row_number"], row["table"]) for row in answer["rows"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.errors import AssayError, plural
 from assay.features.serving.feature_refs import find_serving
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.snapshot import Slice
@@ -13,6 +14,7 @@ from assay.features.tables.kinds import Kind, kind_of
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
 from assay.features.views.transformation import recorded_rows_read
+from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.lineage.tracing.trace import Trace
 
 LINKS = ("_source_file", "_source_sha256", "_row_number")
@@ -32,27 +34,81 @@ class SourceRow:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+@dataclass(frozen=True, slots=True)
+class RowsBehind:
+    """Rows of a table behind a prediction: those of the slice `read` that meet `condition`, and the reason why they count.
+    `commit` computed the feature row that was made from them; None where there is none in between."""
+
+    read: Slice
+    condition: pl.Expr
+    because: str
+    commit: Commit | None = None
+
+
 def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
     """The delivered records behind a prediction's own features (not its model's training data), by table and file.
 
     Per feature view: the feature row that was served, and of the tables it was computed from the rows of its entity inside
     its windows. Besides, the rows that lookups found for the prediction's keys. Raises AssayError when a version is gone.
     """
-    row, commit = trace.prediction.row, trace.root.commits[-1]
     found: dict[SourceRow, None] = {}
+    for rows in rows_read_for(lake, trace):
+        state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
+        found |= dict.fromkeys(_links(state, rows))
+    return tuple(sorted(found, key=lambda item: (item.table, item.file, item.row_number)))
+
+
+@dataclass(frozen=True, slots=True)
+class RowsSummary:
+    """How many delivered rows are behind a prediction, per table, in how many files; `problem` says why that is not known."""
+
+    rows: Mapping[str, int]
+    files: int
+    problem: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        count = None if self.problem else sum(self.rows.values())
+        return {"count": count, "files": self.files, "by_table": dict(self.rows), "problem": self.problem}
+
+    def __str__(self) -> str:
+        if self.problem:
+            return f"The source rows behind it are not known any more: {self.problem}"
+        tables = ", ".join(f"{count:,} of {table}" for table, count in self.rows.items())
+        if not tables:
+            return "No delivered row is recorded behind the prediction's own features."
+        return f"source rows: {tables}; in {plural(self.files, 'file')} (--rows names them)"
+
+
+def rows_summary(lake: Lake, trace: Trace) -> RowsSummary:
+    """The delivered records behind a prediction, counted. A row that counts for two reasons is one row."""
+    try:
+        found = {(row.table, row.sha256, row.row_number) for row in source_rows(lake, trace)}
+    except AssayError as problem:
+        return RowsSummary({}, 0, str(problem))
+    except UNREADABLE as problem:  # its text may quote cells
+        return RowsSummary({}, 0, f"a data file cannot be read ({type(problem).__name__}).")
+    tables = sorted({table for table, _, _ in found})
+    counts = {table: sum(one == table for one, _, _ in found) for table in tables}
+    return RowsSummary(counts, len({sha256 for _, sha256, _ in found}))
+
+
+def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
+    """Where the rows behind a prediction's own features are, and which these are. Raises AssayError when a version is gone."""
+    row, commit = trace.prediction.row, trace.root.commits[-1]
+    found: list[RowsBehind] = []
     looked_up: dict[tuple[str, str], Slice] = {}
     for read in (item for item in commit.inputs if not item.lookup):
-        for part, condition, because in _conditions(lake, read, row, trace):
-            state = lake.table(part.snapshot.table).at(part.snapshot.version)
-            found |= dict.fromkeys(_links(state, part, condition, because))
-            for item in _references(state, part):
+        for rows in _conditions(lake, read, row, trace):
+            found.append(rows)
+            state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
+            for item in _references(state, rows.read):
                 looked_up[item.snapshot.table, item.snapshot.table_id] = item
     for item in looked_up.values():
         state = lake.table(item.snapshot.table).at(item.snapshot.version)
         keys = [key for key in _keys(trace) if key in state.schema]
         if keys:
-            found |= dict.fromkeys(_links(state, item, _equal(row, keys), f"looked up by {', '.join(keys)}"))
-    return tuple(sorted(found, key=lambda item: (item.table, item.file, item.row_number)))
+            found.append(RowsBehind(item, _equal(row, keys), f"looked up by {', '.join(keys)}"))
+    return found
 
 
 def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
@@ -63,8 +119,8 @@ def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
     return state.scan(read.partitions, read.excluded).filter(_equal(trace.prediction.row, keys))
 
 
-def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[tuple[Slice, pl.Expr, str]]:
-    """The slices to search, with a condition and a reason each, for one table that the prediction read."""
+def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[RowsBehind]:
+    """The rows behind what the prediction read of one table."""
     kind = kind_of(read.snapshot.table)
     if kind in (Kind.FEATURES, Kind.EMBEDDINGS):
         state = lake.table(read.snapshot.table).at(read.snapshot.version)
@@ -79,7 +135,7 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
 
 def _behind_lookup(
     lake: Lake, serving: Serving, read: Slice, row: dict[str, Any], trace: Trace
-) -> Iterator[tuple[Slice, pl.Expr, str]]:
+) -> Iterator[RowsBehind]:
     """The newest rows, of the tables that a lookup table was made from, with its keys; or else with the prediction's."""
     slices = _newest_first(item for item in _inputs(lake, read) if not item.lookup)
     by_lookup = list(_own_rows_of(lake, slices, row, list(serving.keys), f"looked up in {read.snapshot.table} by"))
@@ -88,14 +144,14 @@ def _behind_lookup(
 
 def _own_rows_of(
     lake: Lake, slices: Iterable[Slice], row: dict[str, Any], keys: list[str], because: str
-) -> Iterator[tuple[Slice, pl.Expr, str]]:
-    """The first slice that has rows with the keys of `row`."""
+) -> Iterator[RowsBehind]:
+    """The rows with the keys of `row` in the first slice that has any."""
     for item in slices:
         state = lake.table(item.snapshot.table).at(item.snapshot.version)
         if keys and set(keys) <= set(state.schema) & set(row):
             condition = _equal(row, keys)
             if not state.scan(item.partitions, item.excluded).filter(condition).head(1).collect().is_empty():
-                yield item, condition, f"{because} {', '.join(keys)}"
+                yield RowsBehind(item, condition, f"{because} {', '.join(keys)}")
                 return
 
 
@@ -105,7 +161,7 @@ def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
 
 def _behind_features(
     state: TableState, serving: Serving, view: Mapping[str, Any], read: Slice, row: dict[str, Any]
-) -> Iterator[tuple[Slice, pl.Expr, str]]:
+) -> Iterator[RowsBehind]:
     """The rows from which the feature row served to `row` was computed."""
     writers = {commit.partition: commit for commit in state.writers(read.partitions, read.excluded)}
     keys, time = list(serving.keys), serving.event_time
@@ -124,16 +180,16 @@ def _behind_features(
     behind = {rows.table: rows for rows in recorded_rows_read(commit.view or {}, serving.to_dict())}
     for item in (item for item in commit.inputs if not item.lookup and item.snapshot.table in behind):
         rows = behind[item.snapshot.table]
-        yield item, _equal(row, keys) & rows.condition(moment), rows.reason(view["name"], keys, moment)
+        because = rows.reason(view["name"], keys, moment)
+        yield RowsBehind(item, _equal(row, keys) & rows.condition(moment), because, commit)
 
 
-def _links(state: TableState, read: Slice, condition: pl.Expr, because: str) -> Iterator[SourceRow]:
+def _links(state: TableState, rows: RowsBehind) -> Iterator[SourceRow]:
     if not set(LINKS) <= set(state.schema):
         return
-    for path, sha256, number in (
-        state.scan(read.partitions, read.excluded).filter(condition).select(LINKS).collect().rows()
-    ):
-        yield SourceRow(state.table.name, path, sha256, number, because)
+    scanned = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition)
+    for path, sha256, number in scanned.select(LINKS).collect().rows():
+        yield SourceRow(state.table.name, path, sha256, number, rows.because)
 
 
 def _inputs(lake: Lake, read: Slice) -> Iterable[Slice]:
