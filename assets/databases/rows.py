@@ -223,7 +223,8 @@ class Rows(SourceReader):
         memory = LookMemory.of(reading.settings, reading.source, f"{stable_text(self)} {reading.key}")
         last_whole = max((at for at in (memory.whole_at(), _moment(before)) if at is not None), default=None)
         now = datetime.now(UTC)
-        if last_whole is not None and last_whole <= now < last_whole + self.every:
+        rests = last_whole is not None and last_whole <= now < last_whole + self.every
+        if last_whole is not None and rests and not reading.forced:
             raise NothingDelivered(
                 f"{reading.source} was looked at {last_whole:%Y-%m-%d %H:%M} UTC; next from "
                 f"{last_whole + self.every:%Y-%m-%d %H:%M} on."

@@ -48,6 +48,7 @@ class Reading:
         declared: the columns that the contract knows, by all of their names, and those that Assay adds.
         taken: the files that the partition is made of now, as its last commit names them.
         planning: whether nobody takes anything yet: what is dear to read is not read, but raises NotReadYet.
+        forced: whether somebody wants the upstream to be asked now (`--force`), however short ago it was asked.
     """
 
     source: str
@@ -61,6 +62,7 @@ class Reading:
     declared: frozenset[str] = frozenset()
     taken: Callable[[], Sequence[SourceFile]] = lambda: ()
     planning: bool = False
+    forced: bool = False
 
     @property
     def landing(self) -> Path:

@@ -178,6 +178,7 @@ def _reading(source: Source, key: str, tx: Transaction, env: Resources) -> Readi
         declared_names(source.contract),
         taken,
         env.planning,
+        env.forced,
     )
 
 

@@ -53,8 +53,9 @@ class NotReady(AssayError):
 class Resources:
     """What a step may use besides its transaction. `now` decides which exceptions are over; `hashes`
     remembers the digests of files, `plans` what the planner has seen. `planning` says that a step is only looked at,
-    `judge_again` that batches are judged again of which a changed contract may take more rows, `leaves_silent` that nothing
-    is planned for an upstream that does not answer: a run would wait for it once more, and others for the run."""
+    `judge_again` that batches are judged again of which a changed contract may take more rows, `forced` that somebody wants
+    all of it made again, `leaves_silent` that nothing is planned for an upstream that does not answer: a run would wait for
+    it once more, and others for the run."""
 
     settings: Settings
     lake: Lake
@@ -65,6 +66,7 @@ class Resources:
     plans: PlanStore = field(default_factory=PlanStore)
     planning: bool = False
     judge_again: bool = False
+    forced: bool = False
     leaves_silent: bool = False
 
 
@@ -182,7 +184,7 @@ def execute(
 
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
-            prepared = step.prepare(tx, env)
+            prepared = step.prepare(tx, replace(env, forced=force))
             given.append(_judged(step, tx))
             if step.keep:
                 step.keep(tx, env, prepared)

@@ -32,6 +32,7 @@ def predictions(desk: Any) -> list[str]:
 
 
 def test_a_bad_file_leads_to_the_predictions_whose_windows_hold_its_rows(full_desk: Any) -> None:
+    truth: set[str] = set()
     for number in range(5):
         file = f"tickets/{day(number)}/drop.csv"
         found = affected_predictions(full_desk.lake, Origin(file))
@@ -148,7 +149,7 @@ def test_where_the_way_is_not_recorded_all_rows_count_and_the_answer_says_so(des
     with transaction(desk.lake, NullRecorder(), Work("predictions/sums", day(0), code_version="1")) as tx:
         given = tx.read("features/ticket_sums").collect()
         frame = given.select("ticket_id", "n", pl.col("created_at").alias("event_time"), intent=pl.lit("x"))
-        options = {"features": ["ticket_sums:n"], "feature_columns": ["n"], "outputs": ["intent"]}
+        options: dict[str, Any] = {"features": ["ticket_sums:n"], "feature_columns": ["n"], "outputs": ["intent"]}
         ids = stage_predictions(tx, model="sums", model_version="1", frame=frame, **options)
     found = affected_predictions(desk.lake, Origin("tickets/2026-09-01/drop.csv", rows="_row_number = 1"))
     frame = found.frame()
