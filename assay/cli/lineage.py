@@ -98,7 +98,7 @@ def trace(
 
 @click.command()
 @click.argument("table", metavar="[TABLE[@VERSION]]", required=False)
-@click.option("--file", "file", metavar="PATH|SHA256", help="A delivered file, instead of a table.")
+@click.option("--file", "file", metavar="PATH|SHA256", help="Only what took rows of this delivered file.")
 @click.option("--version", type=int, help="Only what read rows of this version (default: any).")
 @click.option("--partition", help="Only what read this partition.")
 @click.option("--column", help="Only what came from this column.")
@@ -140,13 +140,13 @@ def impact(
       assay impact --file 9f2c41d0 --output affected.csv    which predictions that touched
       assay impact clean/tickets --rows "channel = 'web'" --list
     """
-    if (table is None) == (file is None):
+    if table is None and file is None:
         raise click.UsageError("Name a table, such as raw/tickets, or a delivered file with --file.")
-    if file is not None and version is not None:
-        raise click.UsageError("--version is that of a table: leave it out with --file.")
+    if table is None and version is not None:
+        raise click.UsageError("--version is that of a table: name the table, too.")
     name, version = (None, None) if table is None else _at(table, version)
     store = open_store()
-    if name is not None and rows is None and not (list_ or output or through_models):
+    if name is not None and file is None and rows is None and not (list_ or output or through_models):
         affected = store.impact(name, version, partition=partition, column=column, lookups=lookups)
         if as_json:
             print_json(affected.to_dict())

@@ -116,19 +116,30 @@ class LineageMethods(StoreBase):
         the rows led to; `complete` or the reasons why not.
 
         Args:
-            table: Name of the table; None: a `file` is named.
+            table: Name of the table; None: a `file` is named. With both, the rows of the file in the table.
             version: Only the rows that this version wrote.
-            file: Path of the file as it was delivered, its path here, or its SHA-256.
+            file: Path of the file as it was delivered (or the end of it), its SHA-256, or the path of a copy here.
             partition: Only the rows of this partition.
             column: Only what came from this column.
             rows: Only the rows for which this SQL condition over the table's columns is true.
             lookups: Follow lookups, too.
         """
         from assay.lineage.affected.answer import affected_predictions
-        from assay.lineage.affected.origin import Origin
+        from assay.lineage.affected.origin import NotDelivered, Origin, digest_here
 
-        origin = Origin(file, table, version, partition, column, rows)
-        return affected_predictions(self.lake, origin, lookups=lookups, owners=self._owners())
+        owners = self._owners()
+
+        def ask(file: str | None) -> "AffectedPredictions":
+            origin = Origin(file, table, version, partition, column, rows)
+            return affected_predictions(self.lake, origin, lookups=lookups, owners=owners)
+
+        try:
+            return ask(file)
+        except NotDelivered:
+            here = digest_here(file) if file is not None else None
+            if here is None:
+                raise
+        return ask(here)
 
     def _owners(self) -> dict[str, str]:
         """Who answers for the tables of the active project; nobody where there is no project."""

@@ -52,7 +52,8 @@ def follow(rows: Rows, commit: Commit, taken: Sequence[Taken]) -> Selection:
         return Selection(reader, pl.DataFrame(schema={LINK[1]: pl.Int64}), notes)
     if len({tuple(frame.columns) for frame in frames}) > 1:
         return Selection(reader, None, notes | {f"{commit.table} keeps its rows' links and times: all its rows count"})
-    return Selection(reader, pl.concat(frames, how="vertical_relaxed").unique(), notes)
+    found = pl.concat(frames, how="vertical_relaxed").unique()
+    return Selection(reader, None if found.height == commit.rows else found, notes)  # all need not be kept one by one
 
 
 def _from_table(rows: Rows, commit: Commit, table: str, taken: Sequence[Taken]) -> Selection:

@@ -45,6 +45,6 @@ def test_rows_of_a_table_are_listed_on_screen_and_as_json(desk: Run, two_days: A
     assert ticket in shown and "1 predictions took affected rows" in shown and "complete" in shown
 
 
-def test_neither_both_nor_a_version_of_a_file(desk: Run) -> None:
-    for wrong in ((), ("raw/tickets", "--file", "a.csv"), ("--file", "a.csv", "--version", "3")):
+def test_neither_table_nor_file_or_a_version_of_a_file_is_refused(desk: Run) -> None:
+    for wrong in ((), ("--list",), ("--file", "a.csv", "--version", "3")):
         assert desk("impact", *wrong).code == 2

@@ -12,7 +12,7 @@ from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.affected.answer import SCHEMA, affected_predictions
 from assay.lineage.affected.export import csv_chunks, write_list
-from assay.lineage.affected.origin import Origin
+from assay.lineage.affected.origin import Origin, digest_here
 from assay.lineage.predictions.find_prediction import ID
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.tracing.row_provenance import LOOKED_UP, source_rows
@@ -116,13 +116,20 @@ def test_what_cannot_be_written_is_refused(full_desk: Any, tmp_path: Path) -> No
         write_list(found, tmp_path / "no" / "list.csv")
 
 
-def test_a_file_is_found_by_its_path_its_digest_or_a_copy_here(full_desk: Any) -> None:
+def test_the_rows_of_a_file_in_a_clean_table(full_desk: Any) -> None:
+    whole, rows = Origin(FILE, rows="customer_id = 'c1'"), Origin(FILE, "clean/tickets", rows="customer_id = 'c1'")
+    lists = [affected_predictions(full_desk.lake, origin).frame() for origin in (whole, rows)]
+    assert lists[0].equals(lists[1]) and lists[0].height
+
+
+def test_a_file_is_found_by_its_path_or_its_digest(full_desk: Any) -> None:
     sha256, path = next((sha, path) for sha, path in full_desk.delivered.items() if path.parent.name == "2026-09-03")
     lists = [
         affected_predictions(full_desk.lake, Origin(text)).frame()
-        for text in (FILE, "2026-09-03/drop.csv", sha256, sha256[:12], str(path))
+        for text in (FILE, "2026-09-03/drop.csv", sha256, sha256[:12], digest_here(str(path)))
     ]
     assert all(one.equals(lists[0]) for one in lists[1:])
+    assert digest_here(str(path.parent)) is None and digest_here("no/such.csv") is None
 
 
 def test_what_is_not_there_is_refused_without_a_word_of_the_condition(full_desk: Any) -> None:
@@ -130,8 +137,11 @@ def test_what_is_not_there_is_refused_without_a_word_of_the_condition(full_desk:
     for text in ("tickets/2027-01-01/drop.csv", "ab" * 32):
         with pytest.raises(AssayError, match="No raw table has rows of"):
             affected_predictions(lake, Origin(text))
-    with pytest.raises(AssayError, match="one of them"):
-        Origin("a.csv", "raw/tickets")
+    for origin, problem in (({}, "Name a table"), ({"file": "a.csv", "version": 1}, "name the table, too")):
+        with pytest.raises(AssayError, match=problem):
+            Origin(**origin)
+    with pytest.raises(AssayError, match="do not say which file"):
+        affected_predictions(lake, Origin(FILE, "features/ticket"))
     with pytest.raises(AssayError, match="no column 'nothing'"):
         affected_predictions(lake, Origin(FILE, column="nothing"))
     for condition in ("email = 'anna@example.org'", "customer_id = ", "len('anna')", "customer_id + 'anna'", "1"):
