@@ -34,6 +34,8 @@ class Case:
         also: a pattern of what may be accused besides, rightly: what the change makes wrong without being the culprit.
         said: a pattern of a finding that must be there, whatever its result.
         export_refuses: a pattern of the error with which the export refuses, where it rightly does; `why` has the reason.
+        offline: the verdict of the bundle's script where it rightly is another one; `why` has the reason.
+        cuts: nobody can follow the way beyond what is gone, so that a lie behind it stays unseen.
         alone: not to be combined with others: it takes something away that these need, or adds a commit.
     """
 
@@ -46,6 +48,8 @@ class Case:
     also: str = ""
     said: str = ""
     export_refuses: str = ""
+    offline: Outcome | None = None
+    cuts: bool = False
     alone: bool = False
 
     def __str__(self) -> str:
@@ -122,8 +126,9 @@ def judge(case: Case, world: World) -> None:
     problems = complaints(case, culprit, in_lake(world), "in the lake")
     expected = case
     if case.export_refuses:
-        expected = Case(case.name, case.change, "refused", case.export_refuses, case.why)
-        culprit = case.export_refuses
+        expected, culprit = Case(case.name, case.change, "refused", why=case.why), case.export_refuses
+    elif case.offline:
+        expected, culprit = Case(case.name, case.change, case.offline, why=case.why), ""
     problems += complaints(expected, culprit, offline(world), "offline")
     assert not problems, "\n".join([f"{case.name}: {case.why}", *problems])
 

@@ -78,6 +78,7 @@ CASES = [
             "incomplete",
             either(commit(table, version), rf"{table}.*commit {version} is missing"),
             "what is gone contradicts nothing",
+            cuts=True,
         )
         for table, version in ON_THE_WAY
     ),
@@ -100,6 +101,7 @@ CASES = [
         "incomplete",
         either(commit(TABLE, 1), "commit 1 is missing"),
         "the log has a hole: which files the version held, nobody can know",
+            cuts=True,
     ),
     Case(
         "first commit gone, clean",
@@ -107,6 +109,7 @@ CASES = [
         "incomplete",
         either(commit("clean/parcels", 0), "clean/parcels.*(log|commit 0)"),
         "the log has a hole",
+            cuts=True,
     ),
     *(
         Case(
@@ -115,6 +118,7 @@ CASES = [
             "incomplete",
             rf"(?s){table}.*cleaned up|cleaned up.*{table}",
             "the table is the same; who wrote the rows before that, nobody can know",
+            cuts=True,
         )
         for table, version in (("clean/parcels", 4), ("raw/parcels", 4), ("features/parcel", 4), (TABLE, 2))
     ),
@@ -128,7 +132,7 @@ CASES = [
     ),
     Case("log cleaned up, notes", cleaned_up("clean/notes", 1), "verified", why="not on the way"),
     *(
-        Case(f"table gone, {table}", without(table), "incomplete", f"{table}.*(erased|deleted|gone|missing)", "nothing is left to contradict")
+        Case(f"table gone, {table}", without(table), "incomplete", f"{table}.*(erased|deleted|gone|missing)", "nothing is left to contradict", cuts=True)
         for table in TABLES
     ),
     *(
@@ -138,6 +142,7 @@ CASES = [
             "incomplete",
             f"{table}.*(erased|deleted|gone|missing)",
             "nothing is left to contradict",
+            cuts=True,
         )
         for table in ("clean/parcels", "models/late")
     ),
@@ -148,6 +153,7 @@ CASES = [
             "incomplete",
             f"{table}.*(erased|deleted|made anew)",
             "it is another table, of which nothing was read",
+            cuts=True,
         )
         for table in ("lists/depots", "training/delays")
     ),
