@@ -4,6 +4,7 @@ uvicorn --factory assay.serve:create_app --host 127.0.0.1 --port 3001, or python
 """
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from assay.optional import installed
@@ -22,16 +23,13 @@ def create_app(store: Store | None = None) -> "ASGIApp":
     Returns:
         The application. The embedding model is loaded when the first vector is verified, not before.
     """
-    from assay.features.embeddings.engine import Engine
-    from assay.features.embeddings.model import resolve_model
     from assay.lineage.api import create_app as create_api
     from assay.web import create_router
 
     store = store or open_store()
-    embed = None
-    if installed("torch"):  # without it the console verifies all but the vectors, and says so
-        embed = Engine(resolve_model(store.settings.embedding_model or None), device=store.settings.device).embed
-    console = create_router(store.lineage_store, store.lake, embed=embed)
+    # Without torch the console verifies all but the vectors, and says so.
+    verify = partial(store.verify, embed=installed("torch"))
+    console = create_router(store.lineage_store, store.lake, verify=verify)
     return create_api(store.lineage_store, store.lake, console=console)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from assay.lineage.store.lineage_store import LineageStore
     from assay.lineage.tracing.impact import Affected, Impact
     from assay.lineage.tracing.trace import Trace
-    from assay.lineage.tracing.verify import Verification
+    from assay.lineage.verification.finding import Verification
 
 __all__ = [
     "Affected",
@@ -64,7 +64,7 @@ _HOMES = {
     "Rebuilt": "assay.lineage.delivery.rebuild",
     "Subgraph": "assay.lineage.queries.walk",
     "Trace": "assay.lineage.tracing.trace",
-    "Verification": "assay.lineage.tracing.verify",
+    "Verification": "assay.lineage.verification.finding",
     "column_downstream": "assay.lineage.columns.graph",
     "column_upstream": "assay.lineage.columns.graph",
     "diff": "assay.lineage.questions",

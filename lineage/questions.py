@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from assay.features.tables.lake import Lake, open_lake
 from assay.lineage.tracing import impact as impacts
 from assay.lineage.tracing import trace as traces
-from assay.lineage.tracing import verify as verification
+from assay.lineage.verification import verify as verification
+from assay.lineage.verification.finding import Verification
+from assay.lineage.verification.witness import EventsWitness, StoreWitness, Witness
 from assay.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,14 +65,21 @@ def impact(
 
 
 def verify(
-    trace: str | traces.Trace, *, embed: bool = True, landing: str | Path | None = None, lake: Lake | None = None
-) -> verification.Verification:
-    """Recompute everything that a trace claims: digests, the feature row, the vector.
+    trace: str | traces.Trace,
+    *,
+    embed: bool = True,
+    landing: str | Path | None = None,
+    witness: str | Path | None = None,
+    lake: Lake | None = None,
+) -> Verification:
+    """Recompute everything that a trace claims: digests, the feature row, the vector. The answer is not computed again, which
+    needs the project's code: `assay.open().verify(…)` does.
 
     Args:
         trace: A trace, or the id of a prediction.
         embed: Also embed the text again, which loads the embedding model.
         landing: The folder that files were delivered to. Whether they are still there is reported and decides nothing.
+        witness: A file of OpenLineage events that recorded the commits. Default: the lineage store of the settings.
         lake: Where the tables are. Default: the lake of the settings.
 
     Returns:
@@ -82,13 +91,14 @@ def verify(
     settings = Settings()
     lake = lake or _lake(settings)
     of = traces.trace(lake, trace) if isinstance(trace, str) else trace
+    second: Witness = StoreWitness(_index(settings)) if witness is None else EventsWitness(Path(witness))
     if not embed:
-        return verification.verify(lake, of, landing=landing)
+        return verification.verify(lake, of, landing=landing, witness=second)
     from assay.features.embeddings.engine import Engine
     from assay.features.embeddings.model import resolve_model
 
     engine = Engine(resolve_model(settings.embedding_model or None), device=settings.device)
-    return verification.verify(lake, of, embed=engine.embed, landing=landing)
+    return verification.verify(lake, of, embed=engine.embed, landing=landing, witness=second)
 
 
 def diff(a: str, b: str, *, store: "LineageStore | None" = None, lake: Lake | None = None) -> "Diff":
@@ -132,8 +142,8 @@ def _lake(settings: Settings | None = None) -> Lake:
     return open_lake(settings.lake_uri, settings.lake_options, actor=settings.acting)
 
 
-def _index() -> "LineageStore":
+def _index(settings: Settings | None = None) -> "LineageStore":
     from assay.lineage.store.lineage_store import open_lineage_store
 
-    settings = Settings()
+    settings = settings or Settings()
     return open_lineage_store(settings.lineage_url, settings.home)

@@ -86,20 +86,24 @@ def remove(name: str, as_json: bool) -> None:
 @click.option("--keep-days", default=30, show_default=True, type=click.IntRange(min=0))
 @click.option("--yes", is_flag=True, help="Do it. Without, nothing is deleted: see what would go.")
 @click.option("--delete", "yes", is_flag=True, hidden=True, help="The former name of --yes.")
+@click.option(
+    "--reason", default="", help="Why, for those who look for a file later (default: that nothing needs them)."
+)
 @json_option
-def vacuum(table: str | None, keep_days: int, yes: bool, as_json: bool) -> None:
-    """Free files that no recent and no pinned version needs. Shows what would go; --yes does it.
+def vacuum(table: str | None, keep_days: int, yes: bool, reason: str, as_json: bool) -> None:
+    """Free files that no recent and no pinned version needs. Shows what would go; --yes does it, and records in the lake who
+    deleted what, when and why.
 
     \b
     Examples:
       assay vacuum clean/tickets --keep-days 90
-      assay vacuum --yes
+      assay vacuum --yes --reason 'contract with the supplier ended'
     """
     from assay.features.retention.vacuum import vacuum as run
 
     lake = open_store().lake
     names = [table] if table else lake.tables()
-    reports = [run(lake, name, keep_days=keep_days, dry_run=not yes).to_dict() for name in names]
+    reports = [run(lake, name, keep_days=keep_days, dry_run=not yes, reason=reason).to_dict() for name in names]
     if as_json:
         print_json(reports)
         return

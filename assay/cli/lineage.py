@@ -17,7 +17,12 @@ from assay.store import open_store
 
 @click.command()
 @click.argument("prediction_id")
-@click.option("--verify", "verify_", is_flag=True, help="Recompute digests, the feature row and the vector.")
+@click.option("--verify", "verify_", is_flag=True, help="Recompute digests, features, vector and answer.")
+@click.option(
+    "--witness",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --verify: OpenLineage events kept elsewhere, one a line (default: the lineage store).",
+)
 @click.option("--rows", is_flag=True, help="Name the source rows behind the prediction.")
 @click.option("--lookups", is_flag=True, help="Follow tables that something was only looked up in, too.")
 @click.option(
@@ -31,6 +36,7 @@ from assay.store import open_store
 def trace(
     prediction_id: str,
     verify_: bool,
+    witness: Path | None,
     rows: bool,
     lookups: bool,
     bundle: Path | None,
@@ -44,10 +50,13 @@ def trace(
       assay trace 0199…                 the tree
       assay trace 0199… --json          the same as data
       assay trace 0199… --verify        recompute everything it claims
+      assay trace 0199… --verify --witness events.ndjson
       assay trace 0199… --export b.zip  evidence for others; then: python verify.py b.zip
     """
     from assay.lineage.tracing.row_provenance import source_rows
 
+    if witness is not None and not verify_:
+        raise click.UsageError("--witness is for --verify: add it.")
     store = open_store()
     traced = store.trace(prediction_id, lookups=lookups)
     answer = traced.to_dict() if as_json else {}
@@ -56,7 +65,7 @@ def trace(
         answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)]
     if verify_:
         with progress(as_json) as bar:
-            verification = store.verify(traced, progress=ticking(bar))
+            verification = store.verify(traced, witness=witness, progress=ticking(bar))
         answer["verification"] = verification.to_dict()
     if bundle is not None:
         from assay.lineage.evidence.bundle import export

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from assay.store import Store
 
 LATEST = 3  # partitions that are looked at for what they wait for, besides those that waited before
+LATEST_JUDGED = 30  # partitions with quarantined rows that are looked at for whether a changed contract may take them
 
 
 @click.command()
@@ -71,6 +72,7 @@ def materialize(
         require("dagster", "Running the pipeline")
     from assay.assets.decisions.reports import set_aside
     from assay.assets.declarations import declarations, pipeline, require_declarations
+    from assay.assets.planning.as_judged import as_judged
     from assay.assets.planning.held import with_what_they_hold
     from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, select, waiting
@@ -119,6 +121,7 @@ def materialize(
     never = [] if chosen or summary.left else never_made(steps, env)
     before = [] if summary.left or not assets else _upstream_to_do(steps, pipeline(project), env, chosen)
     unread = [] if chosen or summary.left else unread_in(store, complete=as_json)
+    stay = [] if summary.left or judge_again else as_judged(steps, env, chosen, latest=LATEST_JUDGED)
     aside = set_aside(env.lake, (version for result in summary.results for version in result.new_versions))
     if as_json:
         answer = {"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)}
@@ -126,12 +129,13 @@ def materialize(
         stays = [one.to_dict() for one in refused]
         left = [*summary.left, *again]
         answer |= {"refused": stays, "waiting": waiting_now, "left": left, "upstream": before, "unread": unread}
+        answer["as_judged"] = [one.to_dict() for one in stay]
         print_json(answer | {"set_aside": [one.to_dict() for one in aside]})
     else:
         _summarise(
             summary, time.monotonic() - started, complete=not (refused or again or waits or never or before or broken)
         )
-        for one in aside:
+        for one in (*aside, *stay):
             out.print(f"{one}.", markup=False, highlight=False, soft_wrap=True)
         _tell_refused([one for one in refused if (one.partition, one.table) not in just_now])
         if again:

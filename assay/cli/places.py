@@ -21,6 +21,9 @@ from assay.errors import AssayError
 from assay.own_columns import is_link
 from assay.store import open_store
 
+#: How commands are given what a source declares of its files, by the fields of `Csv` and `Excel`; and what is only guessed.
+_FORM = {"separator": "CHAR", "encoding": "NAME", "skip_lines": "N", "sheet": "NAME", "header_row": "N"}
+_GUESSED = frozenset(("encoding",))
 DOCUMENTS = (".yaml", ".yml", ".json")
 
 
@@ -85,16 +88,27 @@ def frame_at(place: str, form: FileForm = FileForm()) -> pl.DataFrame:
     try:
         frame = read_delivery(Delivery.of_bytes(place, content, ""), content, form.csv, excel=form.excel)
     except DeliveryError as error:
-        if "excel=Excel(sheet=" in error.action:
-            raise AssayError(f"{place} {error.problem}. Say which one is meant: --sheet NAME.") from None
-        if "csv=Csv(encoding=" in error.action:
-            raise AssayError(f"{place} {error.problem}. Give its encoding, e.g. --encoding cp1252.") from None
-        raise
+        raise _by_options(error) from None
     names = [name for name in frame.columns if not is_link(name)]
     if len(names) == 1 and (seen := dialect_seen(names[0], form.csv)) is not None:
-        skip = f" --skip-lines {seen.csv.skip_lines}" if seen.csv.skip_lines else ""
-        raise AssayError(f"{place}: {seen.what}. Give --separator {shlex.quote(seen.csv.separator)}{skip}.")
+        raise _by_options(DeliveryError(place, seen.what, seen.declare, declares=seen.declares))
     return frame
+
+
+def _by_options(error: DeliveryError) -> AssayError:
+    """The same with the options that say how a file is written, where a source would declare it."""
+    options = [
+        f"--{name.replace('_', '-')} {_FORM[name]}{f' (e.g. {value})' if value else ''}"
+        if name in _GUESSED or not value
+        else f"--{name.replace('_', '-')} {shlex.quote(value)}"
+        for name, value in error.declares.items()
+        if name in _FORM
+    ]
+    if not options:
+        return error
+    line = f", line {error.line}" if error.line else ""
+    column = f", column {error.column}" if error.column else ""
+    return AssayError(f"{error.path}{line}{column}: {error.problem}. Give {' '.join(options)}.")
 
 
 def is_file(place: str) -> bool:

@@ -1,14 +1,18 @@
 """Questions about lineage: where a prediction came from, whether that is true, and what depends on a table."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
+    from assay.features.embeddings.engine import Engine
     from assay.lineage.tracing.impact import Impact
     from assay.lineage.tracing.trace import Trace
-    from assay.lineage.tracing.verify import Progress, Verification
+    from assay.lineage.verification.computed_again import Predict
+    from assay.lineage.verification.files import Progress
+    from assay.lineage.verification.finding import Verification
 
 
 class LineageMethods(StoreBase):
@@ -25,27 +29,52 @@ class LineageMethods(StoreBase):
         trace: "Trace",
         *,
         embed: bool = True,
+        predict: bool = True,
         landing: str | Path | None = None,
+        witness: str | Path | None = None,
         progress: "Progress" = lambda what, done, total: None,
     ) -> "Verification":
-        """Recompute everything a trace claims.
+        """Recompute everything a trace claims, and compare the commits that it rests on with what others recorded of them.
 
         Args:
             trace: What `trace` gave.
             embed: Also embed the text again (loads the model).
+            predict: Also run the stored model again, by the code of the active project, if that declares the model.
             landing: The folder that files were delivered to: also report whether they are there still, unchanged.
+            witness: A file of OpenLineage events, one a line, as another backend kept them. Default: the lineage store.
             progress: Called with (what, done, total).
         """
-        from assay.lineage.tracing.verify import verify
+        from assay.lineage.verification.verify import verify
+        from assay.lineage.verification.witness import EventsWitness, StoreWitness
 
-        computed_again = None
-        if embed:
-            from assay.features.embeddings.engine import Engine
-            from assay.features.embeddings.model import resolve_model
+        return verify(
+            self.lake,
+            trace,
+            embed=self._engine.embed if embed else None,
+            predict=self._predict() if predict else None,
+            landing=landing,
+            witness=EventsWitness(Path(witness)) if witness is not None else StoreWitness(self.lineage_store),
+            progress=progress,
+        )
 
-            engine = Engine(resolve_model(self.settings.embedding_model or None), device=self.settings.device)
-            computed_again = engine.embed
-        return verify(self.lake, trace, embed=computed_again, landing=landing, progress=progress)
+    @cached_property
+    def _engine(self) -> "Engine":
+        from assay.features.embeddings.engine import Engine
+        from assay.features.embeddings.model import resolve_model
+
+        return Engine(resolve_model(self.settings.embedding_model or None), device=self.settings.device)
+
+    def _predict(self) -> "Predict | None":
+        """Runs the models of the active project again; None where there is no project."""
+        from assay.assets.declarations import declarations
+        from assay.assets.project import find_project
+        from assay.assets.steps.models import Model
+        from assay.store_methods.predicted_again import predicted_again
+
+        if (project := find_project()) is None:
+            return None
+        declared = declarations(project)
+        return predicted_again(self.lake, [item for item in declared.items if isinstance(item, Model)], declared.steps)
 
     def impact(
         self,

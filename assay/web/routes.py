@@ -10,7 +10,9 @@ from starlette.routing import Route, Router
 
 from assay.features.tables.lake import Lake
 from assay.lineage.store.lineage_store import LineageStore
-from assay.lineage.tracing.verify import Embed
+from assay.lineage.verification.verify import Verifier
+from assay.lineage.verification.verify import verify as verify_trace
+from assay.lineage.verification.witness import StoreWitness
 from assay.settings import Settings
 from assay.web import static_files
 from assay.web.html import HEADERS, PageError, answering
@@ -22,10 +24,11 @@ from assay.web.pages.trace import trace_page, verify_page
 from assay.web.pages.versions import versions_page
 
 
-def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None) -> Router:
-    """All pages, to be mounted at the root of an application behind its other routes. `embed` lets Verify also compute a
-    prediction's vector again."""
+def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = None) -> Router:
+    """All pages, to be mounted at the root of an application behind its other routes. `verify` is what Verify does, which may
+    need an embedding model and a project's code; by default neither vectors nor answers are computed again."""
     lake = lake.remembering()
+    verify = verify or partial(verify_trace, lake, witness=StoreWitness(store))
     # Every page goes through this one router and is given its request. Who looks at it comes in as a `middleware` of the
     # router, in `request.scope`, and is asked there for every page at once, or in a view for what that page shows.
     return Router(
@@ -33,7 +36,7 @@ def create_router(store: LineageStore, lake: Lake, *, embed: Embed | None = None
             Route("/", answering(partial(home_page, store, lake))),
             Route("/graph", answering(partial(graph_page, store, lake))),
             Route("/trace/{prediction_id}", answering(partial(trace_page, lake))),
-            Route("/trace/{prediction_id}/verify", answering(partial(verify_page, lake, embed)), methods=["POST"]),
+            Route("/trace/{prediction_id}/verify", answering(partial(verify_page, lake, verify)), methods=["POST"]),
             Route("/impact/{table:path}", answering(partial(impact_page, lake))),
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
             Route("/diff", answering(partial(diff_page, store, lake))),

@@ -1,7 +1,7 @@
 """What changed in a database table since it was last read, through SQLAlchemy Core. PostgreSQL and SQLite are tested."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from assay.assets.databases.first_answer import first_answer_within
 from assay.assets.databases.sql_values import (
     INSTANT,
     Reads,
@@ -35,6 +36,9 @@ from assay.optional import require
 from assay.own_columns import delivered_name, delivered_names
 
 _CHUNK = 50_000
+_RUN_SECONDS = 10  # to connect
+# A host that is gone without a word is noticed after a minute, and not after two hours.
+_OF_POSTGRES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 #: How PostgreSQL is to write values as text.
 TEXT_FORMS = ("intervalstyle = 'iso_8601'", "datestyle = 'ISO'", "bytea_output = 'hex'")
 
@@ -74,7 +78,9 @@ def connected(url: sa.URL, table: str, setting: str = "", *, isolation: str = ""
     if isolation:
         engine = engine.execution_options(isolation_level=isolation)
     try:
-        with engine.begin() as connection:
+        with ExitStack() as transaction:
+            with first_answer_within(engine, _patience()):
+                connection = transaction.enter_context(engine.begin())
             yield connection
     except NoSuchTableError:
         raise AssayError(f"{place_of(url, table)} does not exist; check the table's name and schema") from None
@@ -103,8 +109,7 @@ def require_usable(url: str | sa.URL, table: str, setting: str = "", *, there: b
 
 
 def _engine(url: sa.URL, table: str, setting: str) -> sa.Engine:
-    seconds = CONNECT_SECONDS if looking() else 10
-    arguments = {"connect_timeout": seconds} if url.drivername.startswith("postgresql") else {}
+    arguments = _OF_POSTGRES | {"connect_timeout": _patience()} if url.drivername.startswith("postgresql") else {}
     try:
         return sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
     except (ImportError, NoSuchModuleError):
@@ -113,6 +118,11 @@ def _engine(url: sa.URL, table: str, setting: str) -> sa.Engine:
             "SQLAlchemy dialect (postgresql:// and sqlite:/// need none)",
             SETTING,
         ) from None
+
+
+def _patience() -> int:
+    """Seconds that a server may take for the login, and for its first answer."""
+    return CONNECT_SECONDS if looking() else _RUN_SECONDS
 
 
 def read_changes(

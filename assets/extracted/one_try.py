@@ -1,15 +1,18 @@
 """While planning looks, a request of dlt's client is made once and not for long. By default it is repeated with pauses, which
-stops whoever plans for half a minute.
+stops whoever plans for half a minute. In a run it is repeated as ever; but no answer may come a byte now and then.
 
-Sessions are made by the resource, so that only the adapter of `requests` sees them all. It does the same as ever in a run.
+Sessions are made by the resource, so that only the adapter of `requests` sees them all.
 """
 
 import functools
 from typing import Any
 
+from assay.assets.http_deadline import answered_within
 from assay.assets.silent import CONNECT_SECONDS, looking
 
 READ_SECONDS = 10
+_RUN_SECONDS = 120.0  # that a run waits for one answer
+_SPEED = 10_000  # bytes in a second, besides
 LATER = (408, 425, 429)  # and 500 to 599: the server says to ask again
 
 
@@ -34,9 +37,13 @@ def try_once_while_looking() -> None:
         self: HTTPAdapter, request: Any, stream: bool = False, timeout: Any = None, *given: Any, **named: Any
     ) -> Any:
         if not looking():
-            return send(self, request, stream, timeout, *given, **named)
+            with answered_within(_RUN_SECONDS, _SPEED):
+                return send(self, request, stream, timeout, *given, **named)
         try:
-            response = send(self, request, stream, _short(timeout), *given, **named)
+            with answered_within(READ_SECONDS, _SPEED):
+                response = send(self, request, stream, _short(timeout), *given, **named)
+            if not stream:
+                _ = response.content  # here, where what fails is not repeated
         except (ConnectionError, Timeout) as problem:
             raise NotRepeated from problem
         if asks_for_later(response.status_code):

@@ -156,12 +156,17 @@ class Seen:
     what: str
     csv: Csv
 
-    def __str__(self) -> str:
-        return f"{self.what}: {self.declare}"
-
     @property
     def declare(self) -> str:
         return f"declare Files(…, csv={self.csv})" if self.csv != USUAL else "declare Files(…) without csv="
+
+    @property
+    def declares(self) -> dict[str, str]:
+        """The fields of the other dialect that are not the usual ones, each with its value."""
+        usual = {field.name: getattr(USUAL, field.name) for field in fields(USUAL)}
+        return {
+            name: str(value) for name, usual_value in usual.items() if (value := getattr(self.csv, name)) != usual_value
+        }
 
 
 def dialect_seen(header: str, declared: Csv = USUAL) -> Seen | None:

@@ -5,7 +5,8 @@ or cannot tell an empty field (null) from a quoted empty one.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import polars as pl
 
@@ -16,6 +17,8 @@ from assay.features.storage.column_names import unusable
 from assay.own_columns import delivered_names
 
 Fields = list[str | None]
+_ASK = "ask the upstream for a header line that names every column once"
+_OTHER_LINE = MappingProxyType({"skip_lines": ""})  # what stands where the header should be may be a title
 
 #: Characters of a record over several lines, at most: a quote that nothing closes would else hold all that follows it.
 LONGEST = 1 << 25
@@ -87,14 +90,18 @@ def fields_of(text: str) -> Fields | None:
 def header_of(path: str, line: int, text: str, encoding: str = UTF8) -> list[str]:
     """The column names. Errors give positions: without a header line, a "name" would be somebody's value."""
 
-    def refuse(problem: str, column: int | None = None, action: str = "") -> DeliveryError:
-        action = action or "ask the upstream for a header line that names every column once"
-        return DeliveryError(path, problem, action, line=line, column=f"#{column}" if column else None)
+    def refuse(
+        problem: str, column: int | None = None, action: str = _ASK, declares: Mapping[str, str] = _OTHER_LINE
+    ) -> DeliveryError:
+        where = f"#{column}" if column else None
+        return DeliveryError(path, problem, action, line=line, column=where, declares=declares)
 
     names = fields_of(text)
     if names is None or undecodable(text):
-        seen = dialect_seen(text)
-        raise refuse(f"the header is not legal CSV in {encoding}{f', and {seen}' if seen else ''}")
+        problem, seen = f"the header is not legal CSV in {encoding}", dialect_seen(text)
+        if seen is None:
+            raise refuse(problem)
+        raise refuse(f"{problem}, and {seen.what}", action=f"{seen.declare}, or {_ASK}", declares=seen.declares)
     header: list[str] = []
     for position, name in enumerate(names, start=1):
         if name is None or not name.strip():

@@ -6,9 +6,10 @@ counts, the others are superseded.
 
 import errno
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import polars as pl
@@ -26,12 +27,21 @@ class DeliveryError(AssayError):
     """A whole file that cannot be used: which one, where in it, what is wrong, and what to do about it.
 
     `line` counts physical lines from 1; `column` is a column's name or, where the name may be a value, its position.
+    `declares`: which fields of `Csv` or `Excel` another declaration could set, each with an example of a value, or "".
     """
 
     def __init__(
-        self, path: str, problem: str, action: str, *, line: int | None = None, column: str | None = None
+        self,
+        path: str,
+        problem: str,
+        action: str,
+        *,
+        line: int | None = None,
+        column: str | None = None,
+        declares: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.path, self.line, self.column, self.problem, self.action = path, line, column, problem, action
+        self.declares = declares
         place = [path, f"line {line}" if line else "", f"column {column}" if column else ""]
         super().__init__(f"{', '.join(part for part in place if part)}: {problem}; {action}")
 

@@ -205,10 +205,9 @@ def _as_usual(delivery: Delivery, csv: Csv, pieces: Iterable[bytes]) -> Iterator
     try:
         yield from csv.as_usual(refuse_utf8(delivery.path, pieces, csv.encoding))
     except UnicodeError:
-        problem = f"is not {csv.encoding} text, as its source declares"
-        raise DeliveryError(
-            delivery.path, problem, "declare another encoding, or ask the upstream to re-send it"
-        ) from None
+        problem = f"is not {csv.encoding} text, as is declared"
+        action = "declare another encoding, or ask the upstream to re-send it"
+        raise DeliveryError(delivery.path, problem, action, declares={"encoding": ""}) from None
 
 
 def _empty(delivery: Delivery) -> DeliveryError:

@@ -23,15 +23,14 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 def refuse_binary(path: str, head: bytes, encoding: str = UTF8) -> None:
     """Raise `DeliveryError` for a file whose first HEAD bytes are no text at all. `encoding`: which one it was read by."""
     if head.startswith(_UTF16_MARKS) or 4 * head.count(0) > len(head):
-        hint = "; if it is CSV, its source can declare Files(…, csv=Csv(encoding='utf-16'))"
-        problem = f"is UTF-16 or binary, not {encoding} text"
-        raise _unlike(path, f"{problem}{hint if head.startswith(_UTF16_MARKS) else ''}", encoding)
+        likely = "utf-16" if head.startswith(_UTF16_MARKS) else ""
+        raise _unlike(path, f"is UTF-16 or binary, not {encoding} text", encoding, likely)
 
 
 def refuse_undecodable(path: str, bad: int, filled: int, encoding: str = UTF8) -> None:
     """Raise `DeliveryError` for a file of whose lines with any text more than half are not of the encoding."""
     if 2 * bad > filled:
-        raise _unlike(path, f"has {bad:,} of {filled:,} lines that are not {encoding}", encoding)
+        raise _unlike(path, f"has {bad:,} of {filled:,} lines that are not {encoding}", encoding, "cp1252")
 
 
 def refuse_utf8(path: str, pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
@@ -43,13 +42,14 @@ def refuse_utf8(path: str, pieces: Iterable[bytes], encoding: str) -> Iterator[b
         return
     decoder, is_utf8, is_misread, start = codecs.getincrementaldecoder("utf-8")(), True, False, b""
     no_characters = bytes(byte for byte in range(0x100) if byte < 0x80 or not _is_character(byte, encoding))
-    declared = f"although its source declares {encoding}"
+    usual = {"encoding": "utf-8"}
+    declared = f"although {encoding} is declared"
     action = f"remove encoding={encoding!r} from the source's Csv(…), or ask the upstream to re-send it in {encoding}"
     for piece in pieces:
         if len(start) < len(codecs.BOM_UTF8):
             start += piece[: len(codecs.BOM_UTF8) - len(start)]
             if start == codecs.BOM_UTF8:
-                raise DeliveryError(path, f"starts with the mark of UTF-8, {declared}", action)
+                raise DeliveryError(path, f"starts with the mark of UTF-8, {declared}", action, declares=usual)
         if is_utf8:
             is_misread = is_misread or bool(piece.translate(None, no_characters))
             try:
@@ -58,7 +58,7 @@ def refuse_utf8(path: str, pieces: Iterable[bytes], encoding: str) -> Iterator[b
                 is_utf8 = False
         yield piece
     if is_utf8 and is_misread and not decoder.getstate()[0]:
-        raise DeliveryError(path, f"reads as UTF-8, {declared}", action)
+        raise DeliveryError(path, f"reads as UTF-8, {declared}", action, declares=usual)
 
 
 def _keeps_ascii(encoding: str) -> bool:
@@ -116,10 +116,13 @@ def frame_of(
     return pl.DataFrame([*(pl.Series(name, values, pl.String) for name, values in columns.items()), *ours])
 
 
-def _unlike(path: str, problem: str, encoding: str) -> DeliveryError:
+def _unlike(path: str, problem: str, encoding: str, likely: str) -> DeliveryError:
+    """`likely`: which encoding it may have instead, if it is text."""
     if encoding != UTF8:
         action = "declare another encoding, or ask the upstream to re-send it"
-        return DeliveryError(path, f"{problem}, as its source declares", action)
-    csv = suffix_of(path).startswith((".csv", ".tsv", ".txt"))
-    declare = "declare its encoding, e.g. Files(…, csv=Csv(encoding='cp1252')), or " if csv else ""
-    return DeliveryError(path, problem, f"{declare}ask the upstream to re-send the file in UTF-8")
+        return DeliveryError(path, f"{problem}, as is declared", action, declares={"encoding": ""})
+    resend = "ask the upstream to re-send the file in UTF-8"
+    if not suffix_of(path).startswith((".csv", ".tsv", ".txt")) or not likely:
+        return DeliveryError(path, problem, resend)
+    action = f"declare its encoding, e.g. Files(…, csv=Csv(encoding={likely!r})), or {resend}"
+    return DeliveryError(path, problem, action, declares={"encoding": likely})

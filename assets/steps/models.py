@@ -217,7 +217,7 @@ def _measure(model: Model, frame: pl.DataFrame, env: Resources) -> dict[str, Any
         )
         raise
     label = model.training_set.label_column
-    predicted = _predicted(model, fitted, later.drop(label))
+    predicted = predict_rows(model, fitted, later.drop(label))
     if model.metrics is not None:
         measured = dict(model.metrics(later, predicted))
     else:
@@ -226,7 +226,7 @@ def _measure(model: Model, frame: pl.DataFrame, env: Resources) -> dict[str, Any
     return metrics | {"held_back_rows": later.height, "held_back_from": cut.isoformat(), **rounded}
 
 
-def _predicted(model: Model, fitted: Any, rows: pl.DataFrame) -> pl.DataFrame:
+def predict_rows(model: Model, fitted: Any, rows: pl.DataFrame) -> pl.DataFrame:
     """What `predict` gives, once it is what was declared."""
     where = f"predict of model {model.name!r}"
     frame = model.predict(fitted, rows)
@@ -375,7 +375,7 @@ def _from_the_same_rows(item: Any, source: str) -> bool:
 def _compute_predictions(model: Model, tx: Transaction, prepared: _ToPredict) -> Mapping[str, Any]:
     made, resolved = model.training_set, prepared.joined.features
     rows = join(prepared.joined.spine, resolved, known_at=made.known_at, skip_nulls=made.skip_nulls)
-    predicted = _predicted(model, model.read(prepared.model), rows)
+    predicted = predict_rows(model, model.read(prepared.model), rows)
     taken = [name for name in predicted.columns if name in rows.columns]
     if taken:
         raise AssayError(

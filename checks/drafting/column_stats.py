@@ -49,7 +49,8 @@ class ColumnStats:
     misfits: values that are not of `dtype`. values: the listed values, unlisted: rows with a value that is too rare for the
     list. pattern_misfits: values that do not match `pattern`. negative: values below zero. blank, emails, cards: texts
     that are blank, hold an address or a card number. format: the standard that the texts are written by. units: those that
-    are written behind numbers, with their rows. shorter: whole numbers of a digit less than most. naive: times without a zone.
+    are written behind numbers, with their rows. shorter: whole numbers of a digit less than most, or texts of digits that are
+    shorter than most and not padded with zeros, as others are. naive: times without a zone.
     other_kinds: JSON values that are no texts. written: the form of the texts, with `missing`; absent: how many mean that there
     is no value, which `nulls` has, too. shapes: how the texts are written, without digits and letters. rivals, mixed: as of a
     `TextType`.

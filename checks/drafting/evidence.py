@@ -14,7 +14,7 @@ from assay.checks.drafting.standard_formats import are_standard
 from assay.checks.drafting.table_stats import TableStats, plural_of
 from assay.checks.drafting.tallies import BATCHES
 from assay.checks.drafting.text_types import FEW_ROWS, SHARE
-from assay.checks.drafting.whole_numbers import is_perhaps_code
+from assay.checks.drafting.whole_numbers import LEAST_CODE, is_perhaps_code, may_be_short_code
 
 PII = {
     "email": "e-mail addresses",
@@ -32,9 +32,6 @@ _MOST_NAMED = 12
 _FROM_ZERO = re.compile(
     "age|amount|area|bytes|capacity|cost|count|days|distance|duration|fee|height|hours|items|length|minutes|n|num|passengers|"
     "population|price|qty|quantity|rows|seconds|size|spend|stock|tickets|total|units|volume|weight|width"
-)
-_CODE = re.compile(
-    "(?i)plz|zip|postal|postcode|postleit|code|nummer|number|konto|account|blz|phone|tel|ean|gtin|isbn|sku"
 )
 
 
@@ -155,7 +152,8 @@ def _nulls(column: ColumnStats, stats: TableStats) -> Iterator[str]:
         where = _where(column, "absent", stats)
         yield f"{of(column.absent, column.rows)} texts are listed as `missing`{where}: do they mean that there is no value?"
     if column.whole_so_far:
-        yield f"All were whole so far, but only {column.distinct:,} different numbers came: float, or int for good?"
+        code = ", or codes without their zeros in front (then str)" if may_be_short_code(column) else ""
+        yield f"All were whole so far, but only {column.distinct:,} different numbers came: float, or int for good{code}?"
 
 
 def _forms(column: ColumnStats, stats: TableStats) -> Iterator[str]:
@@ -175,15 +173,25 @@ def _forms(column: ColumnStats, stats: TableStats) -> Iterator[str]:
         yield f"{of(column.misfits, column.present)} values are not of this type{others} and would leave{where}."
     if column.naive:
         yield f"{of(column.naive, column.present)} times have no zone: UTC?"
-    if is_perhaps_code(column, from_zero=never_negative(column)):
-        digits = len(str(column.high))
-        lost = (
-            f", and {of(column.shorter, column.present)} one less: were zeros in front lost?" if column.shorter else "."
-        )
+    yield from _lost_zeros(column)
+
+
+def _lost_zeros(column: ColumnStats) -> Iterator[str]:
+    """Names made of digits, of which a spreadsheet made numbers: all, or some."""
+    some = of(column.shorter, column.present)
+    if column.dtype == pl.String and column.shorter:
         yield (
-            f"Most have {digits} digits{lost} Codes with leading zeros are texts: then declare it as str, and ask the upstream "
-            "for the text."
+            f"Digits, some with zeros in front; {some} values are shorter and have none: were they lost, as in a "
+            "spreadsheet? Ask the upstream for the text."
         )
+    if not is_perhaps_code(column, from_zero=never_negative(column)):
+        return
+    if column.high < LEAST_CODE:
+        digits = f"From {len(str(column.low))} to {len(str(column.high))} digits: were zeros in front lost?"
+    else:
+        lost = f", and {some} one less: were zeros in front lost?" if column.shorter else "."
+        digits = f"Most have {len(str(column.high))} digits{lost}"
+    yield f"{digits} Codes with leading zeros are texts: then declare it as str, and ask the upstream for the text."
 
 
 def _units(column: ColumnStats) -> Iterator[str]:

@@ -14,6 +14,7 @@ from assay.checks.contract.field import FieldOptions
 from assay.checks.contract.rules import Column
 from assay.checks.drafting.column_stats import MOST_VALUES, RARE, ROWS_PER_VALUE, ColumnStats, Tally, shapes
 from assay.checks.drafting.ranges import Range
+from assay.checks.drafting.text_types import SHARE
 from assay.checks.text.formats import parser
 from assay.checks.text.predicates import no_card_number, no_email, not_empty
 from assay.checks.validation.parse import as_delivered
@@ -55,7 +56,9 @@ class ColumnTally:
     counts: dict[str, _Count] = field(default_factory=dict)
     #: value -> its rows, its batches, and whether it came first in a late one
     values: dict[str, list[int]] | None = field(default_factory=dict)
+    #: how many values have so many digits; texts that begin with a zero are counted apart
     digits: Counter[int] = field(default_factory=Counter)
+    padded: Counter[int] = field(default_factory=Counter)
     low: Any = None
     high: Any = None
     range: Range = field(default_factory=Range)
@@ -78,6 +81,8 @@ class ColumnTally:
             if kind in ("misfits", "pattern_misfits", "format_misfits") and present.dtype == pl.String:
                 self.counts[kind].examples.update(shapes(present.filter(wrong)))
         self._extremes(read.drop_nulls(), late=late)
+        if self.decided.dtype == pl.String and self.decided.pii is None:
+            self._names_of_digits(read.drop_nulls())
         if self.decided.values and self.values is not None:
             self._list(present.cast(pl.String), late=late)
 
@@ -137,6 +142,11 @@ class ColumnTally:
         if finite.dtype.is_integer():
             lengths = finite.cast(pl.String).str.strip_chars_start("-").str.len_chars().value_counts()
             self.digits.update(dict(lengths.iter_rows()))
+
+    def _names_of_digits(self, texts: pl.Series) -> None:
+        for digits, pattern in ((self.digits, "^(?:[1-9][0-9]*|0)$"), (self.padded, "^0[0-9]+$")):
+            lengths = texts.filter(texts.str.contains(pattern)).str.len_chars().value_counts()
+            digits.update(dict(lengths.iter_rows()))
 
     def _list(self, texts: pl.Series, *, late: bool) -> None:
         assert self.values is not None
@@ -200,10 +210,18 @@ class ColumnTally:
         )
 
     def _shorter(self) -> int:
-        """Whole numbers of one digit less than most, where most have the same number of digits, and none has more."""
+        """Whole numbers of one digit less than most, where most have the same number of digits, and none has more; or texts of
+        digits, where others are padded with zeros."""
         if not self.digits or (self.low is not None and self.low < 0):
             return 0
-        most, total = max(self.digits), sum(self.digits.values())
+        both = self.digits + self.padded
+        most, total = max(both), sum(both.values())
+        if both[most] < _MOST_CODES * total:
+            return 0
+        if self.decided.dtype == pl.String:
+            others = self.rows - self.counts["nulls"].count - total
+            is_code = bool(self.padded) and others <= (1 - SHARE) * total
+            return sum(count for digits, count in self.digits.items() if digits < most) if is_code else 0
         shorter = self.digits.get(most - 1, 0)
-        is_code = most >= _CODE_DIGITS and self.digits[most] >= _MOST_CODES * total and shorter >= _SOME_CODES * total
+        is_code = most >= _CODE_DIGITS and shorter >= _SOME_CODES * total
         return shorter if is_code and self.digits[most] + shorter + self.digits.get(most - 2, 0) == total else 0

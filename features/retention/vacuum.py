@@ -14,6 +14,7 @@ from pathlib import Path
 from assay.errors import AssayError
 from assay.features.retention.availability import require_readable
 from assay.features.retention.pins import announcement, live_pins
+from assay.features.retention.removals import record_removal
 from assay.features.storage.parquet_files import file_sha256
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.lake import Lake
@@ -90,8 +91,17 @@ def plan_vacuum(lake: Lake, table: str, *, keep_days: float = 30, grace: timedel
     return Vacuum(table, tuple(sorted(free)), size, tuple(sorted(needed)), tuple(sorted(set(named))))
 
 
-def vacuum(lake: Lake, table: str, *, keep_days: float = 30, dry_run: bool = True, grace: timedelta = GRACE) -> Vacuum:
-    """Free what `plan_vacuum` lists, and check that the latest and every pinned version can be read afterwards.
+def vacuum(
+    lake: Lake,
+    table: str,
+    *,
+    keep_days: float = 30,
+    dry_run: bool = True,
+    grace: timedelta = GRACE,
+    reason: str = "",
+) -> Vacuum:
+    """Free what `plan_vacuum` lists, and check that the latest and every pinned version can be read afterwards. Who deleted what,
+    when and why is recorded in the lake.
 
     Args:
         lake: Where the tables are.
@@ -99,6 +109,7 @@ def vacuum(lake: Lake, table: str, *, keep_days: float = 30, dry_run: bool = Tru
         keep_days: Files that were live within so many days stay.
         dry_run: Delete nothing, only say what would be.
         grace: How young a file that no version names may be and still stay: a writer may be about to commit it.
+        reason: Why, for those who look for a file later. Default: that no version of `keep_days` and no pin needs it.
     """
     plan = plan_vacuum(lake, table, keep_days=keep_days, grace=grace)
     if dry_run:
@@ -109,6 +120,9 @@ def vacuum(lake: Lake, table: str, *, keep_days: float = 30, dry_run: bool = Tru
     lake.storage.put(note, json.dumps({"files": plan.paths}).encode())
     again = plan_vacuum(lake, table, keep_days=keep_days, grace=grace)
     paths = sorted(set(plan.paths) & set(again.paths))
+    if paths:
+        why = reason or f"no version of the last {keep_days:g} days and no pin needed it"
+        record_removal(lake.storage, table, paths, by=lake.actor, reason=why)
     size = 0
     for path in paths:
         size += lake.storage.size(f"{table}/{path}") or 0

@@ -76,7 +76,8 @@ class Predictions(Section):
     `keys` identify a prediction, `features` are the references that it was joined by, `feature_columns` the columns that
     are digested into `feature_digest`, and `outputs` the columns that hold the model's answers (empty in commits of
     before `assay.format`: see `assay.lineage.predictions.outputs`). `outputs_by` is `default` where nobody declared them,
-    so that they are all columns without another role.
+    so that they are all columns without another role. `answers` is the Merkle root over what was answered, in the columns
+    `answered` of each row, sorted by id (see `assay.lineage.predictions.answers`).
     """
 
     name: ClassVar[str] = "predictions"
@@ -87,6 +88,8 @@ class Predictions(Section):
     feature_columns: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     outputs_by: str = ""
+    answered: tuple[str, ...] = ()
+    answers: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

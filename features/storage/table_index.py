@@ -279,6 +279,16 @@ class TableIndex:
         found = self._rows(sql, version=version, column=column, low=low, high=high)
         return sorted(((DataFile(*row[:4]), row[4], row[5]) for row in found), key=lambda item: item[0].path)
 
+    def former(self, version: int, column: str, value: str) -> list[tuple[DataFile, int]]:
+        """The files that no longer belong to a version and could hold a value of a column, each with the version that removed it,
+        the one that was removed last first."""
+        sql = """SELECT f.path, f.size, MAX(f.rows, 0), f.partition, f.until FROM files AS f
+            WHERE f.t = :t AND f.until <= :version AND f.rows <> 0 AND NOT EXISTS (SELECT 1 FROM ranges AS r
+                WHERE r.file = f.id AND r.name = :column AND (r.low > :value OR r.high < :value))
+            ORDER BY f.until DESC, f.path"""
+        found = self._rows(sql, version=version, column=column, value=value)
+        return [(DataFile(*row[:4]), row[4]) for row in found]
+
     def newest_partitions(
         self,
         version: int,

@@ -20,8 +20,10 @@ from assay.features.storage.commit_writer import CHECKPOINT_EVERY, checkpoint_if
 from assay.features.storage.delta_log import VOUCHES, displaced_by, unvouched
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
+from assay.features.storage.seals import seal
 from assay.features.storage.spool import Spool
 from assay.features.tables.freshness import PROMISE
+from assay.features.tables.kinds import is_sealed
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState
 from assay.features.tables.run_record import RunResult, TableWrite
 
@@ -160,7 +162,10 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         for file in files:  # one that an old version had left behind may have been vacuumed just before the commit
             if lake.storage.size(f"{staged.table}/{file.path}") is None:
                 lake.storage.put(f"{staged.table}/{file.path}", file.content)
-        return _written(staged, table.open_unasked(state.version + 1), state.version + 1, partition, changed=True)
+        written = _written(staged, table.open_unasked(state.version + 1), state.version + 1, partition, changed=True)
+        if is_sealed(staged.table):
+            seal(lake.storage, written.snapshot, written.rows)
+        return written
     raise Conflict(
         f"{staged.table}: {ATTEMPTS} attempts to commit lost to other writers. Run it again when they are done."
     )

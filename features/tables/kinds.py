@@ -46,6 +46,11 @@ def kind_of(table: str) -> Kind | None:
     return _BY_FOLDER.get(folder) if slash else None
 
 
+def is_sealed(table: str) -> bool:
+    """Whether a table proves something by itself, so that its commits are sealed (see `assay.features.storage.seals`)."""
+    return kind_of(table) in (Kind.PREDICTIONS, Kind.MODELS, Kind.TRAINING)
+
+
 def label_of(table: str) -> str:
     """What a table is called: the singular of its kind, or else its folder."""
     kind = kind_of(table)

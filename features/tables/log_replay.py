@@ -32,15 +32,21 @@ class FileLife:
 
 @dataclass(frozen=True)
 class LogReplay:
-    """All versions of a table, oldest first."""
+    """All versions of a table whose commits are in the log, oldest first."""
 
     lake: Lake
     table: str
     entries: tuple[Entry, ...]
 
-    @property
+    @cached_property
     def table_id(self) -> str:
-        return next((entry.table_id for entry in reversed(self.entries) if entry.table_id), "")
+        """The table's id; where the commits that named it are no longer in the log, as its checkpoint names it."""
+        named = next((entry.table_id for entry in reversed(self.entries) if entry.table_id), "")
+        return named or (self.lake.table(self.table).at().table_id if self.missing else "")
+
+    @property
+    def first(self) -> int:
+        return self.entries[0].version
 
     @property
     def latest(self) -> int:
@@ -56,9 +62,21 @@ class LogReplay:
         commits = (entry.commit for entry in self.entries)
         return tuple(commit for commit in commits if commit and commit.run_id and commit.rows is not None)
 
+    @cached_property
+    def missing(self) -> tuple[int, ...]:
+        """The versions up to the latest whose commits are not in the log."""
+        return tuple(version for version in range(self.latest + 1) if version not in self._by_version)
+
+    def is_whole(self, version: int) -> bool:
+        """Whether all commits up to a version are there, so that its files follow from them."""
+        return not self.missing or self.missing[0] > version
+
     def entry(self, version: int) -> Entry | None:
-        index = version - self.entries[0].version
-        return self.entries[index] if 0 <= index < len(self.entries) else None
+        return self._by_version.get(version)
+
+    @cached_property
+    def _by_version(self) -> dict[int, Entry]:
+        return {entry.version: entry for entry in self.entries}
 
     def columns(self, version: int) -> tuple[str, ...]:
         """The table's columns at a version; none where the log does not say (any more)."""

@@ -23,7 +23,7 @@ from assay.lineage.api import ingest, marquez, queries
 from assay.lineage.api import marquez_models as models
 from assay.lineage.api.safe_json import Answer, refusal
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
-from assay.lineage.tracing.verify import Embed
+from assay.lineage.verification.verify import Verifier
 from assay.settings import Settings
 
 _DESCRIPTION = (
@@ -38,7 +38,7 @@ def create_app(
     *,
     console: ASGIApp | bool = True,
     hosts: Collection[str] = LOOPBACK,
-    embed: Embed | None = None,
+    verify: Verifier | None = None,
 ) -> ASGIApp:
     """The service over a store and a lake; by default those of the `ASSAY_*` settings.
 
@@ -48,7 +48,7 @@ def create_app(
         console: What answers requests that no route of the API matches. True: the console that the setting
             `ASSAY_CONSOLE` names, if it names one. False: nothing, the API stands alone.
         hosts: The host names that the service answers to, such as that of a proxy in front of it.
-        embed: Lets the console of the settings also compute a prediction's vector again when it verifies.
+        verify: How the console of the settings verifies a trace. Default: without computing vectors and answers again.
 
     Raises:
         AssayError: The settings name a lake, a database or a console that cannot be used.
@@ -56,7 +56,7 @@ def create_app(
     settings = Settings()
     store = store or open_lineage_store(settings.lineage_url, settings.home)
     lake = (lake or open_lake(settings.lake_uri, settings.lake_options, actor=settings.acting)).remembering()
-    behind = _configured_console(settings, store, lake, embed) if console is True else console or None
+    behind = _configured_console(settings, store, lake, verify) if console is True else console or None
     app = FastAPI(title="Assay lineage", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -77,7 +77,7 @@ def create_app(
     return OwnOrigin(BodyLimits(_Router(app, behind or app)), hosts)
 
 
-def _configured_console(settings: Settings, store: LineageStore, lake: Lake, embed: Embed | None) -> ASGIApp | None:
+def _configured_console(settings: Settings, store: LineageStore, lake: Lake, verify: Verifier | None) -> ASGIApp | None:
     """The console that the settings name. Which one that is, the API does not know."""
     if not settings.console:
         return None
@@ -88,7 +88,7 @@ def _configured_console(settings: Settings, store: LineageStore, lake: Lake, emb
             f"The console {settings.console!r} cannot be imported. Set ASSAY_CONSOLE to module:function, or to nothing "
             "to serve the API alone."
         ) from None
-    return create(store, lake, embed=embed)
+    return create(store, lake, verify=verify)
 
 
 class _Router:

@@ -6,7 +6,7 @@ counts is the statistics, not the time. Within a file, ids are sorted, so that i
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +15,11 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.storage.parquet_files import file_sha256
+from assay.features.storage.seals import last_sealed
 from assay.features.storage.storage import Storage
 from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake, Table, TableState
+from assay.features.tables.lake import Lake, TableState
 from assay.lineage.predictions.uuid7 import uuid7_time
 
 ID = "prediction_id"
@@ -29,7 +30,8 @@ UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 @dataclass(frozen=True)
 class Prediction:
     """A prediction as it is stored: `frame` is its one row, `file` the data file (relative to the table) that holds it.
-    Columns that the table got later are not in the row."""
+    Columns that the table got later are not in the row. `removed_at` is the version that took the row away, where the latest
+    one does not have it any more; `version` is then the one before."""
 
     model: str
     frame: pl.DataFrame
@@ -37,6 +39,7 @@ class Prediction:
     version: int
     partition: str
     file: str
+    removed_at: int | None = None
 
     @property
     def row(self) -> dict[str, Any]:
@@ -49,14 +52,21 @@ class _Candidate:
     version: int
     partition: str
     file: str
+    removed_at: int | None = None
 
     @property
     def path(self) -> str:
         return f"{self.table}/{self.file}"
 
+    def holding(self, rows: pl.DataFrame) -> Prediction:
+        found = rows.head(1)
+        return Prediction(
+            own_name(self.table), found, self.table, self.version, self.partition, self.file, self.removed_at
+        )
+
 
 def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
-    """The prediction with an id.
+    """The prediction with an id; if the latest version has it no more, as the last one had it that still can be read.
 
     Args:
         lake: Where the tables are.
@@ -68,32 +78,73 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     wanted = prediction_id.strip().lower()
     day = uuid7_time(wanted).strftime("%Y-%m-%d")
     tables = lake.tables(Kind.PREDICTIONS.folder)
-    possible, denied = [], None
-    for name in tables:
-        try:
-            possible += _candidates(lake.table(name), wanted)
-        except Denied as problem:  # another model's, perhaps: only then is it the answer
-            denied = problem
+    states, denied = _states(lake, tables)
+    possible = [item for state in states for item in _candidates(state, wanted)]
     candidates = sorted(possible, key=lambda item: item.partition != day)
     for item, row in _rows(lake.storage, candidates, wanted):
         if row is not None and row.height:
-            return Prediction(own_name(item.table), row, item.table, item.version, item.partition, item.file)
+            return item.holding(row)
     for item in candidates:
         problem = file_problem(lake.storage, item.path)
         if problem:
             raise AssayError(f"The prediction cannot be looked up: {lake.storage.uri(item.path)} is {problem}.")
+    former = [item for state in states for item in _former(state, wanted)]
+    for item, row in _rows(lake.storage, former, wanted):
+        if row is not None and row.height:
+            return item.holding(row)
     if denied is not None:
         raise denied
     where = ", ".join(tables) if tables else "no predictions have been logged in this lake"
-    raise AssayError(f"There is no prediction {wanted} (looked in: {where}).")
+    raise AssayError(f"There is no prediction {wanted} (looked in: {where}).{_lost(lake, states, former)}")
 
 
-def _candidates(table: Table, wanted: str) -> list[_Candidate]:
+def copies_of(lake: Lake, prediction_id: str) -> list[tuple[str, str]]:
+    """Table and data file of every row of the latest versions that has an id, once for each row: one, if all is well."""
+    wanted = prediction_id.strip().lower()
+    states, _ = _states(lake, lake.tables(Kind.PREDICTIONS.folder))
+    candidates = [item for state in states for item in _candidates(state, wanted)]
+    found = _rows(lake.storage, candidates, wanted)
+    return [(item.table, item.file) for item, rows in found if rows is not None for _ in range(rows.height)]
+
+
+def _states(lake: Lake, tables: Sequence[str]) -> tuple[list[TableState], Denied | None]:
+    """The latest version of each table, and why one may not be looked into: perhaps it is another model's."""
+    states, denied = [], None
+    for name in tables:
+        try:
+            lake.allow("read", name)
+            states.append(lake.table(name).open_unasked())
+        except Denied as problem:
+            denied = problem
+    return states, denied
+
+
+def _lost(lake: Lake, states: Sequence[TableState], former: Sequence["_Candidate"]) -> str:
+    """What is known to be gone that may have held it."""
+    found = [
+        f"{item.table}@{item.removed_at} removed {item.file}, which may have held it, and the file is gone"
+        for item in former
+    ]
+    found += [
+        f"{state.table.name}@{version} was sealed, and the log ends at version {state.version}: newer commits are missing"
+        for state in states
+        if (version := last_sealed(lake.storage, state.table.name, state.table_id)) > state.version
+    ]
+    return f" But {'; '.join(found[:3])}." if found else ""
+
+
+def _candidates(state: TableState, wanted: str) -> list[_Candidate]:
     """The live data files that may hold an id: those whose range it is in, or whose range is not known."""
-    table.lake.allow("read", table.name)
-    state = table.open_unasked()
     possible = state.files_between(ID, wanted, wanted)
-    return [_Candidate(table.name, state.version, file.partition or "", file.path) for file in possible]
+    return [_Candidate(state.table.name, state.version, file.partition or "", file.path) for file in possible]
+
+
+def _former(state: TableState, wanted: str) -> list[_Candidate]:
+    """The same of files that the latest version does not have any more, the one that was removed last first."""
+    if state.checkpointed is not None:
+        return []
+    removed = state.index.former(state.version, ID, wanted)
+    return [_Candidate(state.table.name, at - 1, file.partition or "", file.path, at) for file, at in removed]
 
 
 def files_with_ids(state: TableState, low: str, high: str) -> list[tuple[str, str | None]]:
@@ -114,7 +165,7 @@ def _rows(
         options = storage.options or None
         lazy = pl.scan_parquet(storage.uri(item.path), glob=False, hive_partitioning=False, storage_options=options)
         try:
-            return lazy.filter(pl.col(ID) == wanted).head(1).collect()
+            return lazy.filter(pl.col(ID) == wanted).collect()
         except UNREADABLE:
             return None
 

@@ -9,6 +9,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.models import ModelMissing, ModelVersion, find_model
+from assay.features.storage import merkle
 from assay.features.storage.sections import Predictions
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.digest import row_digests
@@ -20,6 +21,7 @@ from assay.features.tables.transaction import run as transact
 from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import instant
 from assay.lineage.predictions import attachments
+from assay.lineage.predictions.answers import answer_columns, answer_leaves
 from assay.lineage.predictions.find_prediction import ID
 from assay.lineage.predictions.outputs import BY_DEFAULT, CONFIDENCE, DIGEST, EVENT_TIME, OURS, checked_outputs
 from assay.lineage.predictions.uuid7 import uuid7
@@ -222,6 +224,7 @@ def stage_predictions(
     )
     logged = _known(tx, table, ids)
     new = rows.filter(~pl.col(ID).is_in(logged.to_list())).sort(ID)
+    answered = answer_columns(new.schema, named_outputs)
     described = Predictions(
         model=model,
         version=model_version,
@@ -230,6 +233,8 @@ def stage_predictions(
         feature_columns=tuple(feature_columns),
         outputs=tuple(named_outputs),
         outputs_by=BY_DEFAULT if outputs is None else "",
+        answered=tuple(answered),
+        answers=merkle.root(answer_leaves(new, answered)).hex(),
     )
     tx.write(table, new, mode="append", statistics=(ID,), sections={"predictions": described})
     return ids.to_list()

@@ -7,7 +7,7 @@ processes write at once; every event is one short transaction, and the order in 
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -148,6 +148,38 @@ class LineageStore:
         with self.reading() as connection:
             rows = connection.execute(query).all()
         return [StoredEvent(row[0], row[1], row[2], row[3], _instant(row[4]), bytes(row[5])) for row in rows]
+
+    def events_of(self, run_ids: Iterable[str]) -> list[StoredEvent]:
+        """The events of several runs, in the order of their arrival."""
+        query = "SELECT e.id, e.sha256, e.run_id, e.event_type, e.event_us, e.body FROM $rows CROSS JOIN events e"
+        with self.reading() as connection:
+            bulk.by_index(connection)
+            asked = [[key] for key in sorted(set(run_ids))]
+            rows = bulk.execute(connection, f"{query} WHERE e.run_id = $0 ORDER BY e.id", asked).all()
+        return [StoredEvent(row[0], row[1], row[2], row[3], _instant(row[4]), bytes(row[5])) for row in rows]
+
+    def commits_of(self, wanted: Mapping[str, Collection[int]]) -> list[tuple[str, int, str]]:
+        """Table id, version and SHA-256 of the commit, as far as events named it, of these versions by table id."""
+        query = """SELECT d.table_id, v.version, v.commit_sha256 FROM $rows CROSS JOIN datasets d
+            JOIN dataset_versions v ON v.dataset_id = d.id AND v.version = $1 WHERE d.table_id = $0"""
+        asked = [[key, str(version)] for key, versions in sorted(wanted.items()) for version in sorted(versions)]
+        with self.reading() as connection:
+            bulk.by_index(connection)
+            rows = bulk.execute(connection, query, asked).all()
+        return [(row[0], int(row[1]), row[2]) for row in rows if row[2]]
+
+    def newest_versions(self, table_ids: Iterable[str]) -> dict[str, int]:
+        """The newest version of each table that an event named, by table id."""
+        newest = "SELECT v.number FROM dataset_versions v WHERE v.line = d.life ORDER BY v.number DESC LIMIT 1"
+        query = f"""SELECT d.table_id, ({newest}) FROM $rows CROSS JOIN datasets d WHERE d.table_id = $0"""
+        with self.reading() as connection:
+            bulk.by_index(connection)
+            rows = bulk.execute(connection, query, [[key] for key in sorted(set(table_ids))]).all()
+        found: dict[str, int] = {}
+        for table_id, number in rows:
+            if number is not None:
+                found[table_id] = max(number, found.get(table_id, 0))
+        return found
 
     def runs(self, state: str | None = None) -> list[RunInfo]:
         """All runs, or those in a state, earliest first."""

@@ -167,12 +167,17 @@ class _Tracer:
         log = self.commits.log(table)
         writers = log.writers(prediction.version, [prediction.partition]) if log else []
         # An append is its own commit, so the row's run says which; a partition rewritten by others has all its writers.
-        commits = [commit for commit in writers if commit.run_id == row["run_id"]] or writers
+        commits = [commit for commit in writers if commit.run_id == row["run_id"]] or (
+            [commit for commit in log.commits if commit.run_id == row["run_id"]] if log else []
+        )
         if log is None or not commits:
-            raise AssayError(f"The log of {table} does not name the run that wrote the prediction: its trace is lost.")
-        version = commits[-1].version
-        files = (file.path for file in log.files(version, [prediction.partition]))
-        slices = (Slice(log.snapshot(version), (prediction.partition,), digest_of(files)),)
+            raise AssayError(
+                f"{table}: no commit of its log is of the run that the prediction names. The row was not written by a run of "
+                "Assay, or the commit is missing: it cannot be traced."
+            )
+        version, partition = commits[-1].version, commits[-1].partition or prediction.partition
+        files = (file.path for file in log.files(version, [partition]))
+        slices = (Slice(log.snapshot(version), (partition,), digest_of(files)),)
         root = Node("prediction", row["prediction_id"], table, slices, self.status(log, slices), tuple(commits))
         inputs = self.inputs(commits, follow=True, model=row["model_version"])
         shown = {name: _plain(value) for name, value in row.items() if name not in ("prediction_id", "inputs")}

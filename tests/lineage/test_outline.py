@@ -48,10 +48,10 @@ def test_no_answer_needs_rich() -> None:
     """Traces, impacts, verifications, differences and columns say what they are where rich cannot be imported."""
     code = (
         "import sys; sys.modules['rich'] = None\n"
-        "import assay.lineage.tracing.impact, assay.lineage.tracing.verify, assay.lineage.queries.diff\n"
+        "import assay.lineage.tracing.impact, assay.lineage.verification.verify, assay.lineage.queries.diff\n"
         "from assay.lineage.columns.graph import ColumnTrace\n"
         "from assay.lineage.queries.diff import Diff\n"
-        "from assay.lineage.tracing.verify import Finding, Verification\n"
+        "from assay.lineage.verification.finding import Finding, Verification\n"
         "print(Verification((Finding('x commit', None, 'gone'), Finding('y', False, 'changed'))))\n"
         "print(Diff('a', 'b', {}, (1, 2), None, {'r': (True, False)}, None, {}, ('code',)))\n"
         "print(ColumnTrace((), (), (), ('a reason',), 'up'))"
@@ -59,7 +59,7 @@ def test_no_answer_needs_rich() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "broken",
+        "broken · answer: not checked",
         "├── ✗ y  changed",
         "└── –\u0020x commit  gone",
         "a → b",

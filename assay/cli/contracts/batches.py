@@ -1,5 +1,6 @@
 """What a draft is made from: the files of several deliveries, or the partitions of a table."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,8 @@ def batches_at(places: Sequence[str], form: FileForm) -> tuple[list[Batch], str,
     def batch(file: Path) -> Batch:
         return Batch(str(file), lambda: frame_at(str(file), form))
 
-    return [batch(file) for file in files], "file", _called(files), unread
+    by_folder = any(Path(place).is_dir() for place in places)
+    return [batch(file) for file in files], "file", _called(files, by_folder=by_folder), unread
 
 
 def _of_table(place: str) -> tuple[list[Batch], str]:
@@ -67,18 +69,25 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[str]]:
     return taken, [f"{path} (no reader knows its kind)" for path in there if path not in set(taken)]
 
 
-def _called(files: Sequence[Path]) -> str:
-    """What files are called without what tells them apart; else the nearest folder that is called anything."""
-    stems = [
-        [word for word in _WORD.findall(file.name.partition(".")[0]) if not _DIVIDER.match(word)] for file in files
-    ]
-    common = [words[0] for words in zip(*stems, strict=False) if len(set(words)) == 1]
-    folders = [
-        [word for word in _WORD.findall(part) if not _DIVIDER.match(word)]
-        for part in reversed(files[0].absolute().parent.parts)
-    ]
-    nearest = next((words for words in folders if words), [])
+def _called(files: Sequence[Path], *, by_folder: bool) -> str:
+    """What files are called without what tells them apart; else the nearest folder that is called anything. `by_folder`: somebody
+    named the folder and not the files."""
+    parents = [file.absolute().parent for file in files]
+    common = Path(os.path.commonpath(parents))
+    folders = [words for part in reversed(common.parts) if (words := _words(part))]
+    # raw/orders/2026-09-01/export.csv and its like of other days are orders.
+    by_day = len({*parents}) > 1 and not any(_words(part) for one in parents for part in one.relative_to(common).parts)
+    if folders and len(files) > 1 and (by_day or (by_folder and {*parents} == {common})):
+        return " ".join(folders[0])
+    stems = [_words(file.name.partition(".")[0]) for file in files]
+    same = [words[0] for words in zip(*stems, strict=False) if len(set(words)) == 1]
+    nearest = next(iter(folders), [])
     # landing/tickets/2026-09-01/tickets-am.csv are tickets.
-    if not common or (nearest and common[0].lower() == nearest[0].lower()):
+    if not same or (nearest and same[0].lower() == nearest[0].lower()):
         return " ".join(nearest)
-    return " ".join(common)
+    return " ".join(same)
+
+
+def _words(name: str) -> list[str]:
+    """The words of the name of a file or folder, without those that tell deliveries apart; none of `day=2026-09-01`."""
+    return [] if "=" in name else [word for word in _WORD.findall(name) if not _DIVIDER.match(word)]

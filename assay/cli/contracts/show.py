@@ -1,11 +1,11 @@
 """`assay contract show`: what a contract demanded by which a batch was judged."""
 
-import ast
 import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from assay.cli.contracts.layout import about, column_rows, other_rules
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.errors import AssayError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def show(which: str, partition: str | None, as_json: bool) -> None:
     """Show what a contract demanded by which a batch was judged, as it was declared then.
 
+    Of each column: whether it may be null or left out, personal data, what its values must be, and what it is (as described now).
     DIGEST is the one that commits, traces and events name, or its first characters; TABLE a clean table.
 
     \b
@@ -42,7 +43,8 @@ def show(which: str, partition: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"digest": digest, "declaration": json.loads(text)})
     else:
-        _print_declaration(digest, json.loads(text))
+        declared = json.loads(text)
+        _print_declaration(digest, declared, _descriptions(declared["name"]))
 
 
 def _judge_of(lake: "Lake", table: str, partition: str | None) -> str:
@@ -66,28 +68,30 @@ def _whole(lake: "Lake", digest: str) -> str:
     return found[0] if found else digest
 
 
-def _print_declaration(digest: str, declared: dict[str, Any]) -> None:
-    options = {name: value for name, value in declared["options"].items() if value not in (None, {})}
-    flags = {name: declared[name] for name in ("strict", "ordered") if declared[name]}
-    about = ", ".join(f"{name} {value}" for name, value in {**options, **flags}.items())
-    out.print(f"{declared['name']} {digest}", markup=False, highlight=False, soft_wrap=True)
-    out.print(about, markup=False, highlight=False, soft_wrap=True)
-    rows = [
-        (name, dtype, "yes" if nullable else "", "" if required else "yes", _own_options(given, more))
-        for name, _, dtype, nullable, required, _, given, *more in declared["columns"]
+def _print_declaration(digest: str, declared: dict[str, Any], descriptions: dict[str, str]) -> None:
+    head = [
+        f"{declared['name']} {declared['options'].get('version') or ''}".strip(),
+        f"digest {digest}",
+        about(declared),
     ]
-    print_table(("column", "type", "nullable", "optional", "declared"), rows)
-    print_table(
-        ("rule", "severity", "stops"),
-        [(name, severity, "" if block == "None" else block) for name, severity, block in declared["rules"]],
-    )
+    for line in filter(None, head):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    out.print()
+    columns = ("column", "type", "null", "PII", "rules", "description")
+    rows = column_rows(declared, descriptions)
+    shown = [place for place in range(len(columns)) if place < 3 or any(row[place] for row in rows)]
+    print_table([columns[place] for place in shown], [[row[place] for place in shown] for row in rows])
+    out.print()
+    others = other_rules(declared)
+    out.print(f"A row that breaks a rule, or cannot be read, goes to quarantine{'; and:' if others else '.'}")
+    if others:
+        print_table(("rule", "severity", "stops"), others)
 
 
-def _own_options(given: str, more: list[Any]) -> str:
-    """What is declared of a column besides its type: the options that are set, and the arguments of its checks."""
-    call = ast.parse(given, mode="eval").body
-    keywords = call.keywords if isinstance(call, ast.Call) else []
-    options = [ast.unparse(one) for one in keywords if ast.unparse(one.value) not in ("None", "False", "()")]
-    checks = [f"{one[0]}={json.dumps(one[1])}" if isinstance(one, list) and one[1] else "" for one in more]
-    forms = [one for one in more if isinstance(one, str)]
-    return "; ".join(filter(None, [*options, *checks, *forms]))
+def _descriptions(name: str) -> dict[str, str]:
+    """Of the columns of a contract that is declared now; the lake keeps only what decides something."""
+    from assay.assets.declarations import sources
+    from assay.checks import contract_info
+
+    infos = [contract_info(source.contract) for source in sources().values()]
+    return {column.name: column.description for info in infos if info.name == name for column in info.columns}

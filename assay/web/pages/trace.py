@@ -14,7 +14,8 @@ from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
 from assay.lineage.tracing.trace import Trace, trace
 from assay.lineage.tracing.trace_node import Node
-from assay.lineage.tracing.verify import Embed, Verification, verify
+from assay.lineage.verification.finding import Verification
+from assay.lineage.verification.verify import Verifier
 from assay.web.drawing import Badge, Card, Picture, checks_badge, draw, size_of
 from assay.web.html import PageError, page
 from assay.web.layout import arrange
@@ -33,13 +34,13 @@ def trace_page(lake: Lake, request: Request) -> Response:
     return _shown(_traced(lake, request), None)
 
 
-def verify_page(lake: Lake, embed: Embed | None, request: Request) -> Response:
+def verify_page(lake: Lake, verify: Verifier, request: Request) -> Response:
     """Only for forms of this console: the work is long, and another site could start it again and again."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise PageError(403, "Not from here", "Another site asked for this.", "Open the trace here and press Verify.")
     traced = _traced(lake, request)
     try:
-        return _shown(traced, verify(lake, traced, embed=embed))
+        return _shown(traced, verify(traced))
     except AssayError as problem:
         raise PageError(
             500, "This cannot be verified", str(problem), "Run `assay doctor` to see what is wrong."

@@ -23,6 +23,9 @@ from assay.own_columns import delivered_names
 
 BLOCK = 1 << 22  # characters of a frame
 _VALUES = 1 << 20  # of a frame
+_OTHER_HEADER = (
+    "declare Files(…, excel=Excel(header_row=…)), or ask the upstream for a header that names every column once"
+)
 _SHOWN = 20
 # What reading a damaged file may meet: of its zip, of its XML, of what that should say.
 _DAMAGES = (
@@ -59,13 +62,17 @@ def _sheet_of(book: Workbook, excel: Excel) -> Sheet:
             if sheet.name == excel.sheet:
                 return sheet
         problem = f"has no sheet {excel.sheet!r}; its sheets are {_named(book.sheets)}"
-        raise DeliveryError(book.path, problem, "declare one of them, or ask the upstream for the usual one")
+        raise DeliveryError(
+            book.path, problem, "declare one of them, or ask the upstream for the usual one", declares={"sheet": ""}
+        )
     filled = [sheet for sheet in book.sheets if next(sheet_rows(book, sheet), None) is not None]
     if not filled:
         raise DeliveryError(book.path, "has no rows in any sheet", RESEND)
     if len(filled) > 1:
         problem = f"has rows in {len(filled)} sheets: {_named(filled)}"
-        raise DeliveryError(book.path, problem, "declare which one is meant: Files(…, excel=Excel(sheet=…))")
+        raise DeliveryError(
+            book.path, problem, "declare which one is meant: Files(…, excel=Excel(sheet=…))", declares={"sheet": ""}
+        )
     return filled[0]
 
 
@@ -80,14 +87,13 @@ def _header(book: Workbook, sheet: Sheet, rows: Iterator[Row], excel: Excel) -> 
     where = f"row {excel.header_row} of sheet {sheet.name!r}, where the header should be,"
     if row is None or row.number != excel.header_row:
         seen = f"; the next row that is not is {row.number}" if row else ""
-        action = "declare Files(…, excel=Excel(header_row=…)), or ask the upstream for a header"
-        raise DeliveryError(book.path, f"{where} is empty{seen}", action)
+        raise DeliveryError(book.path, f"{where} is empty{seen}", _OTHER_HEADER, declares={"header_row": ""})
     header = {column: cell.text for column, cell in row.cells.items() if cell.text.strip()}
     places: dict[str, int] = {}
     for column, name in header.items():
         if name in places:
             problem = f"{where} gives columns {letters(places[name])} and {letters(column)} the same name"
-            raise DeliveryError(book.path, problem, "ask the upstream for a header that names every column once")
+            raise DeliveryError(book.path, problem, _OTHER_HEADER, declares={"header_row": ""})
         places[name] = column
     return dict(zip(header, delivered_names([*header.values()]), strict=True))
 
@@ -105,7 +111,7 @@ def _frames(
             if column not in header and row.cells[column].text:
                 place = f"cell {letters(column)}{row.number} of sheet {sheet.name!r}"
                 problem = f"{place} has a value, and its column has no name in the header"
-                raise DeliveryError(book.path, problem, "ask the upstream for a header that names every column once")
+                raise DeliveryError(book.path, problem, _OTHER_HEADER, declares={"header_row": ""})
         part.append(row)
         held += sum(len(cell.text) for cell in row.cells.values())
         if held >= BLOCK or len(part) * len(header) >= _VALUES:

@@ -1,21 +1,22 @@
 """A bucket that speaks S3: what lies below a prefix, and the bytes of one state of an object."""
 
 import functools
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from assay.assets.http_deadline import answered_within
 from assay.assets.lacking import SETTING, NotConnected
 from assay.assets.sources.limits import USUAL_LIMITS
 from assay.assets.sources.objects.address import Address, is_set
-from assay.assets.sources.objects.s3_errors import Changed, Unserved, answered, no_store
+from assay.assets.sources.objects.s3_errors import Changed, answered, no_store
 
 PIECE = 1 << 20  # bytes of an object that are read at a time, at most
 _PAGE = 1000  # keys; more S3 does not give at once
-# An object that comes slower is given up. A store that sends a byte now and then would be waited for without an end.
-_PATIENCE = 60.0  # seconds
+# What comes slower is given up. A store that sends a byte now and then would be waited for without an end.
+_PAGE_SECONDS = 15.0  # for a page of a listing, however often it is asked for
+_OBJECT_SECONDS = 60.0
 _SPEED = 100_000  # bytes in a second, besides
 
 
@@ -48,7 +49,7 @@ class Bucket:
         for more than `most` of them, and for an answer that is no listing."""
         more, tokens, count = dict[str, str](), set[str](), 0
         while True:
-            with answered(self.address):
+            with answered(self.address), answered_within(_PAGE_SECONDS, _SPEED):
                 page = _client(self.address.options).list_objects_v2(
                     Bucket=self.address.bucket, Prefix=prefix, MaxKeys=_PAGE, **more
                 )
@@ -84,7 +85,7 @@ class Bucket:
 
     def require_open(self) -> None:
         """Raise NotConnected where nothing can be listed at the place: one request."""
-        with answered(self.address):
+        with answered(self.address), answered_within(_PAGE_SECONDS, _SPEED):
             _client(self.address.options).list_objects_v2(
                 Bucket=self.address.bucket, Prefix=self.address.prefix, MaxKeys=1
             )
@@ -92,7 +93,7 @@ class Bucket:
     @contextmanager
     def opened(self, found: Found) -> Iterator[Opened]:
         """The bytes of an object in the state that was listed. Raises Changed where it is in another one, or gone; Unserved."""
-        with answered(self.address, found.key):
+        with answered(self.address, found.key), answered_within(_OBJECT_SECONDS, _SPEED):
             # What has another ETag by now is not sent.
             only = {"IfMatch": found.etag} if found.etag else {}
             answer = _client(self.address.options).get_object(Bucket=self.address.bucket, Key=found.key, **only)
@@ -101,19 +102,16 @@ class Bucket:
             if found.etag and _plain(answer.get("ETag") or found.etag) != _plain(found.etag):
                 raise Changed(found.key, gone=False)  # of a store that does not look at IfMatch
             with answered(self.address, found.key):
-                yield Opened(_pieces(body, found), _version(answer))
+                yield Opened(_pieces(body), _version(answer))
         finally:
             body.close()
 
 
-def _pieces(body: Any, found: Found) -> Iterator[bytes]:
-    """What has come, as it comes: only so somebody looks at the clock meanwhile. Raises Unserved."""
-    stream = body._raw_stream  # botocore's own body waits for a whole piece
-    until = time.monotonic() + _PATIENCE + found.size / _SPEED
+def _pieces(body: Any) -> Iterator[bytes]:
+    """What has come, as it comes: botocore's own body waits for a whole piece."""
+    stream = body._raw_stream
     while piece := stream.read1(PIECE):
         yield piece
-        if time.monotonic() > until:
-            raise Unserved(found.key, "it comes too slowly")
 
 
 def _plain(etag: str) -> str:

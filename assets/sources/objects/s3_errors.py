@@ -43,7 +43,8 @@ _ADDRESSES = {
     "HTTPClientError",  # it and no kind of it: what cannot be sent, such as a line break in a credential
 }  # fmt: skip
 _BROKEN = {"ResponseStreamingError", "IncompleteReadError", "ProtocolError"}
-_LATE = {"ReadTimeoutError", "ConnectionClosedError"}  # of a store that was reached
+# Of a store that was reached.
+_LATE = {"ReadTimeoutError": "it comes too slowly", "ConnectionClosedError": "ConnectionClosedError"}
 
 _silent: dict[Address, tuple[float, str]] = {}  # until when, and the problem that is raised meanwhile
 _unserved: dict[Address, set[str]] = {}  # the keys that did not come since any did
@@ -193,7 +194,7 @@ def _unanswered(address: Address, key: str, kind: str) -> AssayError:
     if key and kind in _BROKEN:
         return Unserved(key, "it ends before its end", again=True)
     if key and kind in _LATE:
-        return Unserved(key, kind)
+        return Unserved(key, _LATE[kind])
     if kind in _CREDENTIALS:
         return NotConnected(
             f"There are no credentials for {address.store} ({kind}). Next: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in "

@@ -91,15 +91,15 @@ def test_bytes_that_are_not_of_the_encoding_are_a_defect_of_their_line_or_refuse
     found = read("id;text\n1;€\n2;b\n3;c\n".encode("cp1252") + b"4;\x81\n", Csv(";", encoding="cp1252"))
     assert found["text"].to_list() == ["€", "b", "c", None]
     assert found["_defect"].to_list() == [None, None, None, "encoding"]
-    with pytest.raises(DeliveryError, match="is not utf-16 text, as its source declares; declare another encoding"):
+    with pytest.raises(DeliveryError, match="is not utf-16 text, as is declared; declare another encoding"):
         read("id,text\n1,é\n".encode("utf-16")[:-1], Csv(encoding="utf-16"))
     many = b"id,text\n1,\x81\n2,\x81\n3,\x81\n"
-    refused = "has 3 of 4 lines that are not cp1252, as its source declares; declare another encoding"
+    refused = "has 3 of 4 lines that are not cp1252, as is declared; declare another encoding"
     for more in (0, 30_000):  # a small file, and one that is read in blocks
         content = many.replace(b"\x81", b"\x81" + b"x" * more)
         with pytest.raises(DeliveryError, match=refused):
             read(content, Csv(encoding="cp1252"))
-    with pytest.raises(DeliveryError, match="is UTF-16 or binary, not cp1252 text, as its source declares; declare"):
+    with pytest.raises(DeliveryError, match="is UTF-16 or binary, not cp1252 text, as is declared; declare"):
         read(b"id,text\n" + bytes(9), Csv(encoding="cp1252"))
     with pytest.raises(DeliveryError, match="the header is not legal CSV in cp1252"):
         read(b"id,\x81\n1,a\n2,b\n", Csv(encoding="cp1252"))
@@ -261,10 +261,10 @@ def test_a_draft_of_another_dialect_says_how_to_read_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("times", [1, 20_000])
 def test_utf_8_under_another_encoding_is_named_and_its_mark_too(encoding: str, times: int) -> None:
     text = "id,Störung\n" + "1,€\n" * times
-    refused = f"reads as UTF-8, although its source declares {encoding}; remove encoding='{encoding}'"
+    refused = f"reads as UTF-8, although {encoding} is declared; remove encoding='{encoding}'"
     with pytest.raises(DeliveryError, match=refused):
         read(text.encode(), Csv(encoding=encoding))
-    with pytest.raises(DeliveryError, match=f"starts with the mark of UTF-8, although its source declares {encoding}"):
+    with pytest.raises(DeliveryError, match=f"starts with the mark of UTF-8, although {encoding} is declared"):
         read("id\n1\n".encode("utf-8-sig"), Csv(encoding=encoding))
     with pytest.raises(DeliveryError, match=refused):
         read(gzip.compress(text.encode()), Csv(encoding=encoding), "a.csv.gz")

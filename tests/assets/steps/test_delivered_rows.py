@@ -268,5 +268,5 @@ def test_the_encoding_of_a_large_file_is_named_and_not_the_column_that_it_misspe
     rows = DeliveredRows(source, [delivery], FileHashes(), lambda *_: None)
     assert list(rows.linked("b", {}))
     (problem,) = rows.problems
-    assert "reads as UTF-8, although its source declares cp1252" in problem
+    assert "reads as UTF-8, although cp1252 is declared" in problem
     assert "Field(was=" not in problem

@@ -91,6 +91,7 @@ def test_days_with_rows_that_may_come_in_stay_until_somebody_asks(shop: Any) -> 
         "partitions": tuple(DAYS),
         "rows": 3,
         "rules": ("amount.ge",),
+        "not_looked_at": 0,
     }
     assert "may take 3 quarantined rows (amount.ge)" in str(left)
     assert "assay materialize clean/orders --judge-again" in str(left)
@@ -229,3 +230,23 @@ def test_days_of_before_a_contract_begins_are_not_offered(shop: Any) -> None:
     (left,) = as_judged(shop.steps, shop.env)
     assert left.partitions == (DAYS[2],)
     assert of(asked(shop)) == [DAYS[2]]
+
+
+def test_a_bounded_look_says_how_much_it_left_out(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the end of each run; and partitions that the present contract judged are not looked at at all."""
+    looked_at = list[str]()
+    monkeypatch.setattr(
+        "assay.assets.planning.as_judged.look",
+        lambda step, env, key: looked_at.append(key) or look(step, env, key),
+    )
+    shop.redeclare(declared(bound=-5))
+    (left,) = as_judged(shop.steps, shop.env, latest=1)
+    assert (left.partitions, left.rows, left.not_looked_at) == ((DAYS[2],), 1, 2)
+    assert str(left).endswith("judges it again; 2 earlier partitions not looked at (`assay status`)")
+    assert looked_at == [DAYS[2]]
+    (all_of_it,) = as_judged(shop.steps, shop.env, latest=3)
+    assert (all_of_it.partitions, all_of_it.not_looked_at) == (tuple(DAYS), 0)
+    shop.drop(3, shop.csv(3, 1.0, -9.0))
+    shop.run()
+    looked_at.clear()
+    assert as_judged(shop.steps, shop.env, latest=1) == [] and looked_at == []

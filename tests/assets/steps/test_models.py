@@ -20,6 +20,8 @@ from assay.assets.steps.training import Spine, TrainingSet, Upstream
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import new_run
+from assay.lineage.verification.verify import verify
+from assay.store_methods.predicted_again import predicted_again
 
 DELAYS = TrainingSet(
     "delays",
@@ -73,6 +75,30 @@ def test_each_day_from_the_cut_off_on_is_predicted_and_leads_back_to_the_files(a
     found = airline.store.verify(trace, embed=False)
     assert found.outcome == "verified", str(found)
     assert [check.what for check in found.checks if check.ok and check.what == "feature row"]
+
+
+def test_a_stored_model_is_run_again_for_a_prediction(airline: Any) -> None:
+    declared = list(declared_in(airline.module("flights")))
+    predict = predicted_again(
+        airline.store.lake, [item for item in declared if isinstance(item, Model)], steps_of(declared)
+    )
+    for id_ in airline.frame("predictions/late")["prediction_id"].gather_every(5):
+        trace = airline.store.trace(id_)
+        found = verify(airline.store.lake, trace, predict=predict)
+        assert (found.outcome, found.answer) == ("verified", "checked"), str(found)
+    other = trace.prediction.frame.with_columns(~pl.col("late"))
+    forged = replace(trace, prediction=replace(trace.prediction, frame=other))
+    found = verify(airline.store.lake, forged, predict=predict)
+    assert (found.outcome, found.answer) == ("broken", "differs")
+    assert "another late for the same features" in str(found)
+    changed = predicted_again(airline.store.lake, [item for item in declared if isinstance(item, Model)], [])
+    found = verify(airline.store.lake, forged, predict=changed)
+    assert (found.outcome, found.answer) == ("verified", "not checked")
+    assert "its code is another one now" in str(found)
+    found = verify(airline.store.lake, trace, predict=predicted_again(airline.store.lake, [], []))
+    assert (found.outcome, found.answer) == ("verified", "not checked")
+    assert "declares no model 'late'" in str(found)
+    assert str(found).startswith("verified · answer: not checked")
 
 
 def test_nothing_is_done_twice_and_a_retry_makes_no_second_version(

@@ -20,7 +20,7 @@ from assay.features.retention.pins import pins
 from assay.features.storage.snapshot import Slice
 from assay.lineage.tracing.row_provenance import source_rows
 from assay.lineage.tracing.trace import Trace
-from assay.lineage.tracing.verify import verify
+from assay.lineage.verification.verify import verify
 
 SOAK = bool(os.environ.get("SOAK"))
 

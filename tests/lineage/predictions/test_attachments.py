@@ -21,7 +21,7 @@ from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.predictions.prediction_log import log_predictions
 from assay.lineage.store.lineage_store import open_lineage_store
 from assay.lineage.tracing.trace import trace
-from assay.lineage.tracing.verify import verify
+from assay.lineage.verification.verify import verify
 from assay.web import create_router
 
 EXPLANATION = "Asked before by <Ada Lovelace>"

@@ -73,7 +73,14 @@ def check(made: Logged, lake: Lake) -> None:
         assert (found.table, found.partition, found.row["prediction_id"]) == (table, partition, wanted)
         assert found.row["value"] == value
         assert found.version == lake.table(table).at().version
-    for absent in (*made.replaced[-3:], made.new_id(), made.new_id()):
+        assert found.removed_at is None
+    for gone in made.replaced[-3:]:
+        found = find_prediction(lake, gone)
+        assert found.removed_at == found.version + 1
+        now, then = lake.table(found.table).scan(), pl.scan_parquet(lake.storage.uri(f"{found.table}/{found.file}"))
+        assert now.filter(prediction_id=gone).collect().is_empty()
+        assert then.filter(prediction_id=gone).collect()["value"].to_list() == [found.row["value"]]
+    for absent in (made.new_id(), made.new_id()):
         with pytest.raises(AssayError, match=rf"no prediction {absent} .looked in: predictions/router"):
             find_prediction(lake, absent)
 

@@ -65,10 +65,27 @@ def test_a_table_is_drafted_from_partition_by_partition(desk: Callable[..., Any]
         (["orders/2026/09/part-0001.parquet"], "orders"),
         (["x/card_events.r1.parquet"], "card events"),
         (["x/a.csv", "x/b.csv"], "x"),
+        (["orders/2026-09-01/export_eu.csv", "orders/2026-09-02/export_eu.csv"], "orders"),
+        (["orders/day=2026-09-01/report.csv", "orders/day=2026-09-02/report.csv"], "orders"),
+        (["orders/2026/09/01/report.csv", "orders/2026/10/01/report.csv"], "orders"),
+        (["orders/2026-09-01/orders.csv", "orders/2026-09-02/orders.csv"], "orders"),
+        (["orders/2026-09-01/part-0.csv", "orders/2026-09-02/part-0.csv"], "orders"),
+        (["eu/orders.csv", "us/orders.csv"], "orders"),
     ],
 )
 def test_a_contract_is_called_like_its_files(files: list[str], called: str, tmp_path: Path) -> None:
     assert batches_at([str(tmp_path / file) for file in files], FileForm())[2] == called
+
+
+@pytest.mark.parametrize("file", ["report-{day}.csv", "{day}/report.csv", "part-{day}.csv"])
+def test_a_folder_of_several_files_gives_its_name(file: str, tmp_path: Path) -> None:
+    for day in ("2026-09-01", "2026-09-02"):
+        written = tmp_path / "orders" / file.format(day=day)
+        written.parent.mkdir(parents=True, exist_ok=True)
+        written.write_text("a,b\n1,2\n")
+    assert batches_at([str(tmp_path / "orders")], FileForm())[2] == "orders"
+    alone = tmp_path / "orders" / file.format(day="2026-09-01")
+    assert batches_at([str(alone)], FileForm())[2] == ("orders" if file.startswith("part") else "report")
 
 
 def test_a_table_among_files_is_refused(cli: Callable[..., Any], landing: Path, tmp_path: Path) -> None:
@@ -89,7 +106,7 @@ def test_the_sheet_of_a_workbook_is_chosen(cli: Callable[..., Any], tmp_path: Pa
     }
     book.write_bytes(workbook({name: sheet(*cells) for name, cells in rows.items()}))
     unsaid = cli("contract", "draft", str(book))
-    assert (unsaid.code, "Say which one is meant: --sheet NAME." in unsaid.err) == (1, True)
+    assert (unsaid.code, "Give --sheet NAME." in unsaid.err) == (1, True)
     assert "North" in unsaid.err
     chosen = cli("contract", "draft", str(book), "--sheet", "South", "--header-row", "2", "--json")
     assert (chosen.data["rows"], chosen.data["columns"]) == (1, ["id", "n"])

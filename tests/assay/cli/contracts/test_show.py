@@ -23,8 +23,14 @@ def test_a_batch_names_its_judge_and_the_lake_what_it_demanded(desk: Callable[..
     listed = desk("tables", "clean/tickets", "--json").data
     assert {one["contract"]["digest"] for one in listed if "contract" in one} == {judge["digest"]}
     shown = desk("contract", "show", judge["digest"]).out
-    assert shown.startswith(f"Tickets {judge['digest']}")
-    assert "text.no_email" in shown and "key=True" in shown and "quarantine" in shown
+    assert shown.startswith(f"Tickets 1.0.0\ndigest {judge['digest']}\n")
+    lines = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    assert " ".join(lines["ticket_id"].split()) == r"ticket_id str no key; matches ^T\d{7}$ Number of the ticket."
+    assert " ".join(lines["text"].split()) == (
+        "text str no free_text not_empty; no_email; no_card_number What the customer wrote."
+    )
+    assert lines["text"].index("free_text") == lines["column"].index("PII"), "columns are aligned"
+    assert "created_at.not_after_delivery" in shown
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ Fault = Callable[[str, str], Answer | None]  # of method and path: what is answe
 @dataclass
 class Proxy:
     """In front of an S3 server. `requests` are method and path. `fault` may answer itself; or cut what the server sends, where it
-    gives (-n, b""): so many bytes less. `drip` are seconds after each byte of an object; `without` are headers that the server
-    does not get to see.
+    gives (-n, b""): so many bytes less. `drip` are seconds after each byte of what `drips`: objects, listings, or the headers of
+    both; `without` are headers that the server does not get to see.
     """
 
     server: str
@@ -34,6 +34,7 @@ class Proxy:
     fault: Fault | None = None
     port: int = 0
     drip: float = 0.0
+    drips: str = "objects"
     without: tuple[str, ...] = ()
 
     @property
@@ -86,16 +87,25 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if proxy.drip and "list-type" not in self.path:
-                with suppress(OSError):  # whoever asked may have gone
-                    for byte in content:
-                        self.wfile.write(bytes([byte]))
-                        time.sleep(proxy.drip)
-            elif self.command != "HEAD":
-                self.wfile.write(content[: len(content) - cut])
+            with suppress(OSError):  # whoever asked may have gone
+                self.end_headers()
+                if proxy.drip and proxy.drips == ("listings" if "list-type" in self.path else "objects"):
+                    self._drip(content)
+                elif self.command != "HEAD":
+                    self.wfile.write(content[: len(content) - cut])
             if cut:
                 self.close_connection = True
+
+        def flush_headers(self) -> None:
+            if proxy.drip and proxy.drips == "headers":
+                self._headers_buffer, lines = [], self._headers_buffer
+                self._drip(b"".join(lines))
+            super().flush_headers()
+
+        def _drip(self, content: bytes) -> None:
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                time.sleep(proxy.drip)
 
         do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _serve  # noqa: N815
 
@@ -124,7 +134,7 @@ def proxy(proxy_server: Proxy) -> Iterator[Proxy]:
     s3_errors.forget_silence()
     proxy_server.requests.clear()
     yield proxy_server
-    proxy_server.fault, proxy_server.drip, proxy_server.without = None, 0.0, ()
+    proxy_server.fault, proxy_server.drip, proxy_server.drips, proxy_server.without = None, 0.0, "objects", ()
     s3_errors.forget_silence()
 
 

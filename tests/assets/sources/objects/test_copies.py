@@ -127,7 +127,7 @@ def test_an_object_that_drips_is_given_up_and_one_that_comes_slowly_is_not(
     bucket, (found,) = opened(drops, tmp_path)
     drops.proxy.drip = 0.02
     assert Copies(tmp_path).of(bucket, found).size == 60
-    monkeypatch.setattr(s3, "_PATIENCE", 0.1)
+    monkeypatch.setattr(s3, "_OBJECT_SECONDS", 0.1)
     with pytest.raises(DeliveryError, match=r"/prod/a: does not come .*\(it comes too slowly\)"):
         Copies(tmp_path).of(bucket, found)
     monkeypatch.setattr(s3, "_SPEED", 1)  # a byte in a second

@@ -121,6 +121,35 @@ def test_a_store_that_is_down_is_an_outage_and_what_is_known_stays_known(
     assert FILES.delivered(drops.settings(tmp_path), DAILY, during.seen).changed == {"2026-09-02"}
 
 
+@pytest.mark.parametrize("drips", ["listings", "headers"])
+def test_a_store_that_sends_a_byte_now_and_then_is_silent_and_one_that_is_slow_is_not(
+    tmp_path: Path, drops: Any, monkeypatch: pytest.MonkeyPatch, drips: str
+) -> None:
+    drops.put(f"in/{DAY}/a.csv")
+    monkeypatch.setattr(s3, "_PAGE_SECONDS", 0.3)
+    drops.proxy.drip, drops.proxy.drips = 0.05, drips  # 20 bytes a second; a read waits for 15 seconds
+    settings = drops.settings(tmp_path)
+    for ask in (lambda: refusal(settings), lambda: FILES.lacks(settings)):
+        began = time.monotonic()
+        assert "does not answer (ReadTimeoutError). Next: see that the store is up" in str(ask())
+        assert time.monotonic() - began < 5, "however often it is asked again"
+        s3_errors.forget_silence()
+    drops.proxy.drip = 0.0005
+    monkeypatch.setattr(s3, "_SPEED", 10)
+    assert len(FILES.deliveries(reading(settings))) == 1
+
+
+def test_an_object_whose_headers_drip_is_given_up(tmp_path: Path, drops: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    drops.put(f"in/{DAY}/a.csv")
+    monkeypatch.setattr(s3, "_OBJECT_SECONDS", 0.3)
+    drops.proxy.fault = lambda method, path: setattr(
+        drops.proxy, "drips", "objects" if "list-type" in path else "headers"
+    )
+    drops.proxy.drip = 0.05
+    with pytest.raises(DeliveryError, match=r"in/2026-09-03/a\.csv: does not come .*\(it comes too slowly\)"):
+        FILES.deliveries(reading(drops.settings(tmp_path)))
+
+
 def test_what_is_no_store_at_all_is_said(tmp_path: Path, drops: Any) -> None:
     for page, text in ((b"<html><body>welcome", "does not answer"), (b"<html/>", "(what answers speaks no S3)")):
         drops.proxy.fault = lambda method, path, page=page: (200, page)

@@ -15,7 +15,9 @@ from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import open_lake
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.tracing.trace import trace
-from assay.lineage.tracing.verify import Verification, _as_delivered, verify
+from assay.lineage.verification.files import as_delivered
+from assay.lineage.verification.finding import Verification
+from assay.lineage.verification.verify import verify
 
 
 def test_what_lies_in_an_object_store_is_not_looked_for_in_the_landing_folder(tmp_path: Path) -> None:
@@ -28,7 +30,7 @@ def test_what_lies_in_an_object_store_is_not_looked_for_in_the_landing_folder(tm
         f"file://{tmp_path}/a.csv": "same",
         "s3://bucket/a.csv": "in an object store",
     }
-    assert {path: _as_delivered(tmp_path, SourceFile(path, sha256, 4, 1)) for path in expected} == expected
+    assert {path: as_delivered(tmp_path, SourceFile(path, sha256, 4, 1)) for path in expected} == expected
 
 
 def one_prediction(desk: Any) -> str:
@@ -165,7 +167,7 @@ def test_what_is_gone_is_not_called_corrupt(desk: Any, tmp_path: Path) -> None:
     assert (result.outcome, result.ok, failures(result)) == ("incomplete", False, {})
     gone = [check for check in result.checks if check.required and check.ok is None]
     assert [check.what.split("/")[:3] for check in gone] == [["clean", "tickets", "partition_key=2026-09-02"]]
-    assert "vacuumed" in gone[0].detail
+    assert gone[0].detail == "missing: nobody recorded its removal"
     (tmp_path / "lake" / "raw" / "tickets").rename(tmp_path / "old")
     erased = verify(desk.lake, trace(desk.lake, prediction))
     assert erased.outcome == "incomplete"
@@ -216,7 +218,7 @@ def test_a_vector_from_another_model_is_noticed(desk: Any) -> None:
     found = trace(desk.lake, one_prediction(desk))
     result = verify(desk.lake, found, embed=lambda texts: -desk.embed(texts))
     assert set(failures(result)) == {"embeddings/ticket_text vector"}
-    assert str(result).splitlines()[0] == "broken"
+    assert str(result).splitlines()[0] == "broken · answer: not checked"
     assert "✗ embeddings/ticket_text vector" in str(result).splitlines()[1]
     without = verify(desk.lake, found)
     assert without.ok

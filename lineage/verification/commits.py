@@ -1,0 +1,253 @@
+"""The commits that a trace rests on: each is what others recorded of it, and says which files were read."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from assay.errors import AssayError
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.delta_log import commit_path
+from assay.features.storage.log_entry import Entry
+from assay.features.storage.seals import read_seal
+from assay.features.storage.snapshot import Slice
+from assay.features.tables.digest import digest_of
+from assay.features.tables.kinds import is_sealed
+from assay.features.tables.lake import Lake
+from assay.features.tables.log_replay import LogReplay
+from assay.lineage.tracing.trace import Trace
+from assay.lineage.tracing.trace_node import Node
+from assay.lineage.verification.finding import Finding, summed
+from assay.lineage.verification.reader_view import files_of_slice
+from assay.lineage.verification.vouching import Judgement, Record, Strength, judge
+from assay.lineage.verification.witness import Witness
+
+Logs = Mapping[str, LogReplay | None]
+
+
+@dataclass
+class _Records:
+    """What is recorded of commits, by table and version."""
+
+    by_version: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
+    rows: dict[tuple[str, int], list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, table: str, version: int, record: Record) -> None:
+        known = self.by_version[table, version]
+        if record not in known:
+            known.append(record)
+
+
+def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None) -> Iterator[Finding]:
+    """Every version that was read is still the commit that was read, and holds the files that were read; and so are the
+    commits before it, for which each commit vouches. What a witness recorded of them is the same."""
+    records = _Records()
+    findings: dict[Finding, None] = {}
+    if witness is not None:
+        findings |= dict.fromkeys(_ask(witness, trace, logs, records))
+    for table in _downstream_first(trace):
+        log = logs[table]
+        nodes = [node for node in trace.nodes if node.table == table]
+        slices = sorted({item for node in nodes for item in node.slices}, key=lambda item: item.snapshot.version)
+        if log is None:
+            problems = [Finding(f"{item.snapshot} commit", None, "erased: the table was deleted") for item in slices]
+            findings |= dict.fromkeys(problems)
+            continue
+        on_way = {version for node in nodes for version in node.versions_read if log.table_id == node.snapshot.table_id}
+        on_way |= {commit.version for node in nodes for commit in node.commits}
+        problems = [Finding(item.path, False, "damaged: it is not a Delta commit any more") for item in log.damaged]
+        problems += _gaps(lake, log, on_way)
+        problems += _judged(lake, log, on_way, records)
+        for node in nodes:
+            problems += _unnamed(node, log)
+        for item in slices:
+            problems += _slice(lake, item, log)
+        findings |= dict.fromkeys(
+            summed(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
+        )
+    yield from findings
+
+
+def _downstream_first(trace: Trace) -> list[str]:
+    """The tables of a trace, each before those that it was made from, as far as tables do not read each other."""
+    reads: dict[str, dict[str, None]] = {}
+    for node in trace.nodes:
+        reads.setdefault(node.table, {}).update({item.table: None for item in node.inputs if item.table != node.table})
+    order: list[str] = []
+    seen: set[str] = set()
+
+    def visit(table: str) -> None:
+        if table not in seen:
+            seen.add(table)
+            for item in reads.get(table, {}):
+                visit(item)
+            order.append(table)
+
+    for table in reads:
+        visit(table)
+    return order[::-1]
+
+
+# -- who vouches -------------------------------------------------------------------------------------------------------
+
+
+def _judged(lake: Lake, log: LogReplay, on_way: Iterable[int], records: _Records) -> Iterator[Finding]:
+    """What is recorded of each commit agrees with it, the newest first: who is found to be changed vouches for nobody."""
+    wanted, oldest = set(on_way), log.first
+    for version in range(log.latest, oldest - 1, -1):
+        entry = log.entry(version)
+        if entry is None or entry.commit is None:
+            continue
+        try:
+            sealed = read_seal(lake.storage, log.table, log.table_id, version) if is_sealed(log.table) else None
+        except AssayError as problem:
+            yield Finding(f"seal of {log.table}@{version}", False, str(problem))
+        else:
+            if sealed is not None:
+                records.add(log.table, version, Record(f"seal of {log.table}@{version}", sealed.sha256, Strength.KEPT))
+                records.rows[log.table, version].append((f"seal of {log.table}@{version}", sealed.rows))
+        found = judge(entry.path, entry.sha256, records.by_version[log.table, version])
+        yield from (Finding(what, False, detail) for what, detail in found.accused)
+        if version in wanted and not found.vouched and not found.was_changed:
+            detail = "nobody vouches for it: no later commit, no seal, no reader, and no witness was asked"
+            yield Finding(entry.path, None, detail)
+        if not found.was_changed:
+            _vouch(log, entry, found, records)
+            yield from _counted(entry, records.rows[log.table, version])
+
+
+def _vouch(log: LogReplay, entry: Entry, found: Judgement, records: _Records) -> None:
+    """What a commit recorded of others: of its table's commits before it, and of what it read."""
+    strength = Strength.VOUCHED if found.vouched else Strength.ALONE
+    assert entry.commit is not None
+    for before, sha256 in entry.commit.previous.items():
+        records.add(log.table, int(before), Record(entry.path, sha256, strength))
+    for item in entry.commit.inputs:
+        read = item.snapshot
+        if read.table != log.table or int(read.version) < entry.version:
+            records.add(read.table, read.version, Record(entry.path, read.commit_sha256, strength))
+
+
+def _counted(entry: Entry, counts: Iterable[tuple[str, int]]) -> Iterator[Finding]:
+    """The rows that the commit's files hold are those that were recorded."""
+    commit = entry.commit
+    if commit is None or commit.rows is None:
+        return
+    for by, rows in counts:
+        if rows != commit.rows:
+            yield Finding(by, False, f"recorded {rows} rows of {entry.path}, which says {commit.rows}")
+
+
+def _ask(witness: Witness, trace: Trace, logs: Logs, records: _Records) -> Iterator[Finding]:
+    """Take up what a witness recorded of the commits on the way and of the newest ones. One that cannot be asked decides
+    nothing."""
+    versions: dict[str, set[int]] = defaultdict(set)
+    names: dict[str, str] = {}
+    runs: set[str] = set()
+    for table, log in logs.items():
+        if log is not None:
+            names[log.table_id] = table
+            versions[log.table_id].add(log.latest)
+    for node in trace.nodes:
+        for item in node.slices:
+            versions[item.snapshot.table_id].add(item.snapshot.version)
+            names.setdefault(item.snapshot.table_id, item.snapshot.table)
+        for commit in node.commits:
+            log = logs[node.table]
+            runs |= {commit.run_id} if commit.run_id else set()
+            if log is not None:
+                versions[log.table_id].add(commit.version)
+    try:
+        found = witness.recorded(versions, runs)
+        changed = witness.damaged(runs)
+        newest = witness.latest(names)
+    except (AssayError, SQLAlchemyError) as problem:
+        why = str(problem) if isinstance(problem, AssayError) else type(problem).__name__
+        yield Finding(witness.name, None, f"was not asked: it cannot be read ({why})", required=False)
+        return
+    for run in changed:
+        yield Finding(witness.name, False, f"its record of run {run} was changed after it was stored")
+    count = 0
+    for item in found:
+        if (table := names.get(item.table_id)) is not None:
+            count += 1
+            records.add(table, item.version, Record(witness.name, item.sha256, Strength.KEPT))
+            if item.rows is not None:
+                records.rows[table, item.version].append((witness.name, item.rows))
+    for table_id, version in newest.items():
+        log = logs.get(names[table_id])
+        if log is not None and log.table_id == table_id and version > log.latest:
+            detail = f"recorded {names[table_id]}@{version}, and the log ends at version {log.latest}: newer commits are missing"
+            yield Finding(witness.name, None, detail, required=False)
+    yield Finding(witness.name, True if count else None, f"recorded {count} of these commits", required=False)
+
+
+# -- what the log says -------------------------------------------------------------------------------------------------
+
+
+def _gaps(lake: Lake, log: LogReplay, on_way: Iterable[int]) -> Iterator[Finding]:
+    """Commits that are not in the log: cleaned up before a checkpoint that still has the table, or missing."""
+    cleaned = [version for version in log.missing if version < log.first]
+    if cleaned and log.table_id:
+        last = cleaned[-1]
+        yield Finding(
+            f"{log.table}: log",
+            None,
+            f"log cleaned up: {'version 0 is' if not last else f'versions 0 to {last} are'} no longer in it, and nobody recorded "
+            "why; the table is the same, as its checkpoint shows",
+        )
+    beyond = [version for version in sorted(set(on_way)) if version > log.latest]
+    holes = [version for version in log.missing if version > log.first or not log.table_id]
+    for version in (*holes, *beyond):
+        yield Finding(
+            commit_path(log.table, version), None, f"commit {version} is missing: nobody recorded its removal"
+        )
+
+
+def _slice(lake: Lake, item: Slice, log: LogReplay) -> Iterator[Finding]:
+    """A version that was read is the commit that was read, and holds the files that were read."""
+    snapshot, what = item.snapshot, f"{item.snapshot} commit"
+    if log.table_id != snapshot.table_id:
+        yield Finding(what, None, "erased: the table was deleted and made anew")
+        return
+    entry = log.entry(snapshot.version)
+    if entry is None:
+        return  # its gap was named
+    if entry.sha256 != snapshot.commit_sha256 and entry.commit is not None:
+        yield Finding(
+            entry.path, False, f"was changed: it is not the commit that was read, but has SHA-256 {entry.sha256}"
+        )
+    if not item.digest:
+        return
+    if log.is_whole(snapshot.version):
+        if log.digest(item) != item.digest and entry.sha256 == snapshot.commit_sha256:
+            yield Finding(what, False, "its files are not the ones that were read: the log was changed")
+        return
+    try:  # the checkpoint knows what commits that are gone have said
+        files = files_of_slice(lake, item)
+    except AssayError as problem:
+        yield Finding(what, None, f"which files it held is not known: {problem}")
+        return
+    if digest_of(files) != item.digest:
+        yield Finding(what, None, "which files it held is not known: commits before it are missing")
+
+
+def _unnamed(node: Node, log: LogReplay) -> Iterator[Finding]:
+    """The trace may come from an index: the commits that it names as writers are those that the log itself names."""
+    ours = [item for item in node.slices if log.table_id == item.snapshot.table_id]
+    if len(ours) < len(node.slices) or log.missing or log.damaged:
+        return
+    in_log = {c.version for item in ours for c in log.writers(item.snapshot.version, item.partitions, item.excluded)}
+    named = {commit.version for commit in node.commits}
+    for version in sorted(named - in_log):
+        yield Finding(f"{node.table}@{version}", False, "the log does not name it as a writer of these rows")
+    if node.lookup or node.kind in ("prediction", "model"):  # they show the one that is meant
+        return
+    for version in sorted(in_log - named):
+        yield Finding(f"{node.table}@{version}", False, "wrote some of these rows, and is not in the trace")
+
+
+def writers_on_way(trace: Trace) -> list[Commit]:
+    """The commits of a trace, each once."""
+    return list({(commit.table, commit.version): commit for node in trace.nodes for commit in node.commits}.values())

@@ -1,0 +1,87 @@
+"""What a reader of the Delta table sees: the newest checkpoint and the commits after it, not every commit.
+
+A checkpoint that was changed shows readers other files than the commits name, and no commit differs.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from assay.errors import AssayError
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.snapshot import Slice
+from assay.features.tables.lake import Lake
+from assay.features.tables.log_replay import LogReplay
+from assay.lineage.tracing.trace import Trace
+from assay.lineage.verification.finding import Finding, summed
+
+
+def check_readers(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None]) -> Iterator[Finding]:
+    """At the versions that were read, a reader sees the files that the commits name. Asked is about one version between two
+    checkpoints, the first that was read."""
+    problems: list[Finding] = []
+    count = 0
+    for table, log in logs.items():
+        if log is None or log.missing or log.damaged:
+            continue
+        nodes = [node for node in trace.nodes if node.table == table]
+        read = {
+            item.snapshot.version
+            for node in nodes
+            for item in node.slices
+            if item.snapshot.table_id == log.table_id and log.has(item.snapshot)
+        }
+        for checkpoint, version in _first_after_each(sorted(read | {log.latest}), _checkpoints(lake, table)):
+            count += 1
+            try:
+                seen = set(_files(lake, table, version)["path"])
+            except (AssayError, DeltaError, OSError, ValueError) as problem:
+                where = f"checkpoint {checkpoint}" if checkpoint is not None else "the log"
+                detail = f"readers cannot open it: {where} of {table} is damaged ({type(problem).__name__})"
+                problems.append(Finding(f"{table}@{version}", False, detail))
+                continue
+            if seen != {file.path for file in log.files(version, None)}:
+                where = f"its checkpoint at version {checkpoint}" if checkpoint is not None else "its log"
+                detail = f"readers see other files than the commits name: {where} was changed"
+                problems.append(Finding(f"{table}@{version}", False, detail))
+    yield from summed("what readers see: the files that the commits name", count, problems)
+
+
+def files_of_slice(lake: Lake, item: Slice) -> list[str]:
+    """The data files of a slice as a reader of the table sees them. Raises AssayError where it cannot be opened."""
+    try:
+        files = _files(lake, item.snapshot.table, item.snapshot.version)
+    except (DeltaError, OSError, ValueError) as problem:
+        raise AssayError(f"version {item.snapshot.version} cannot be opened ({type(problem).__name__})") from None
+    if item.partitions is not None:
+        files = files.filter(pl.col(PARTITION).is_in(list(item.partitions)))
+    return files.filter(~pl.col(PARTITION).fill_null("").is_in(list(item.excluded)))["path"].to_list()
+
+
+def _files(lake: Lake, table: str, version: int) -> pl.DataFrame:
+    """Path and partition of every file that a reader sees."""
+    lake.allow("read", table)
+    opened = DeltaTable(lake.storage.uri(table), version=version, storage_options=lake.storage.options or None)
+    actions = pl.DataFrame(opened.get_add_actions(flatten=True))
+    schema = {"path": pl.String, PARTITION: pl.String}
+    if actions.is_empty():
+        return pl.DataFrame(schema=schema)
+    column = f"partition.{PARTITION}"
+    keys = actions[column].cast(pl.String) if column in actions.columns else pl.Series([None] * actions.height)
+    return pl.DataFrame({"path": actions["path"], PARTITION: keys}, schema=schema)
+
+
+def _checkpoints(lake: Lake, table: str) -> list[int]:
+    names = (path.rpartition("/")[2] for path in lake.storage.list(f"{table}/_delta_log"))
+    return sorted({int(name[:20]) for name in names if ".checkpoint." in name and name[:20].isdecimal()})
+
+
+def _first_after_each(versions: list[int], checkpoints: list[int]) -> Iterator[tuple[int | None, int]]:
+    """The first of the versions that rests on each checkpoint (None: on none)."""
+    first: dict[int | None, int] = defaultdict(int)
+    for version in sorted(versions, reverse=True):
+        first[max((one for one in checkpoints if one <= version), default=None)] = version
+    return iter(sorted(first.items(), key=lambda item: item[1]))

@@ -1,0 +1,148 @@
+"""The prediction's row is the one that its run wrote: in a file of its run's commit, or the same in another one."""
+
+import io
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.storage import merkle
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.log_entry import Entry
+from assay.features.tables.lake import Lake
+from assay.features.tables.log_replay import LogReplay
+from assay.lineage.predictions import attachments
+from assay.lineage.predictions.answers import answer_leaves
+from assay.lineage.predictions.find_prediction import ID, UNREADABLE, copies_of, file_problem
+from assay.lineage.predictions.prediction_log import prediction_ids
+from assay.lineage.tracing.trace import Trace
+from assay.lineage.verification.finding import Finding
+
+ROW = "prediction row"
+
+
+def check_stored_row(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterator[Finding]:
+    """The row is there, once, as the commit of its run wrote it; its id follows from its content, and it names the inputs that
+    its commit read."""
+    yield from _where(lake, trace, log)
+    yield from _copies(lake, trace)
+    yield from _content(trace)
+
+
+def _where(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterator[Finding]:
+    prediction = trace.prediction
+    if log is None:
+        return
+    if prediction.removed_at is not None:
+        entry = log.entry(prediction.removed_at)
+        yield Finding(
+            f"{log.table}@{prediction.removed_at}",
+            None if entry is not None and _is_ours(entry) else False,
+            f"removed the prediction: {_maker(entry)} took its row away",
+        )
+    own = [commit for commit in trace.root.commits if commit.run_id == prediction.row["run_id"]]
+    files = [file for commit in own for file in _added(log, commit.version)]
+    if not own:
+        yield Finding(ROW, False, "names a run that did not write it")
+    elif prediction.file in files:
+        yield Finding(ROW, True, "lies in a file that its run's commit added")
+    else:
+        yield _moved(lake, trace, log, own, files)
+
+
+def _moved(lake: Lake, trace: Trace, log: LogReplay, own: Sequence[Commit], files: Sequence[str]) -> Finding:
+    """The row lies in a file that somebody else wrote. It may be the same row: tables are compacted, and rewritten where a
+    neighbour changes."""
+    prediction = trace.prediction
+    entry = next((item for item in reversed(log.entries) if any(f.path == prediction.file for f in item.added)), None)
+    name, maker = f"{log.table}@{entry.version}" if entry else log.table, _maker(entry)
+    original = _original(lake, log.table, files, trace.prediction_id)
+    if original is not None:
+        if original.is_empty():
+            return Finding(
+                name, False, f"made the prediction up: {maker} wrote its row, and the run that it names did not"
+            )
+        changed = _differing(original, prediction.frame)
+        if changed:
+            return Finding(name, False, f"changed the prediction: {maker} rewrote its row ({', '.join(changed)})")
+        return Finding(ROW, True, f"was moved to another file by {maker} ({name}), unchanged")
+    described = own[-1].predictions
+    if described is None or not described.answers:
+        return Finding(ROW, None, f"was rewritten by {maker} ({name}), and the file that its run wrote is gone")
+    ours = lake.table(log.table).at().scan([prediction.partition]).filter(pl.col("run_id") == own[-1].run_id)
+    leaves = answer_leaves(ours.select(described.answered).collect(), described.answered)
+    if merkle.root(leaves).hex() != described.answers:
+        return Finding(name, False, f"changed the answers: {maker} rewrote rows of run {own[-1].run_id}")
+    return Finding(ROW, True, f"was moved to another file by {maker} ({name}), with the answer that its commit carries")
+
+
+def _original(lake: Lake, table: str, files: Sequence[str], prediction_id: str) -> pl.DataFrame | None:
+    """The row as its run wrote it; no row where that run did not write it; None where its files are gone or damaged."""
+    found: list[pl.DataFrame] = []
+    for path in files:
+        if file_problem(lake.storage, f"{table}/{path}"):
+            return None
+        try:
+            rows = pl.read_parquet(io.BytesIO(lake.storage.get(f"{table}/{path}")))
+        except (AssayError, *UNREADABLE):
+            return None
+        found.append(rows.filter(pl.col(ID) == prediction_id))
+    held = [rows for rows in found if rows.height]
+    return held[0] if held else pl.DataFrame(schema={ID: pl.String})
+
+
+def _differing(original: pl.DataFrame, now: pl.DataFrame) -> list[str]:
+    """The columns whose value is another one now."""
+    names = dict.fromkeys([*original.columns, *now.columns])
+    return [name for name in names if _value(original, name) != _value(now, name)]
+
+
+def _value(rows: pl.DataFrame, name: str) -> object:
+    if name not in rows.columns:  # a column that came later, or went
+        return None
+    value = rows[name][0]
+    return value.to_list() if isinstance(value, pl.Series) else value
+
+
+def _copies(lake: Lake, trace: Trace) -> Iterator[Finding]:
+    """No other row has the prediction's id."""
+    found = copies_of(lake, trace.prediction_id)
+    if len(found) > 1:
+        where = ", ".join(sorted({f"{table}/{file}" for table, file in found}))
+        yield Finding("prediction id", False, f"{len(found)} rows have it, in {where}")
+
+
+def _content(trace: Trace) -> Iterator[Finding]:
+    frame, commit = trace.prediction.frame, trace.root.commits[-1]
+    described = commit.predictions
+    if described is None:
+        yield Finding(
+            "prediction id", None, "its commit does not record which columns it was made from", required=False
+        )
+        return
+    made = prediction_ids(described.model, described.version, frame, described.keys)[0]
+    same = made == frame[ID][0] and described.version == frame["model_version"][0]
+    yield Finding("prediction id", same, "follows from the row" if same else "does not follow from the row's content")
+    read = {(i.snapshot.table, i.snapshot.version, i.snapshot.commit_sha256) for i in commit.inputs if not i.lookup}
+    named = {(item["table"], item["version"], item["commit_sha256"]) for item in frame["inputs"][0]}
+    named |= {(item.table, item.version, item.commit_sha256) for item in attachments.searched(frame)}
+    same = named == read
+    yield Finding("prediction inputs", same, "are what its run read" if same else "are not what its run read")
+
+
+def _added(log: LogReplay, version: int) -> list[str]:
+    entry = log.entry(version)
+    return [file.path for file in entry.added] if entry else []
+
+
+def _is_ours(entry: Entry) -> bool:
+    return entry.commit is not None and entry.commit.run_id is not None
+
+
+def _maker(entry: Entry | None) -> str:
+    """Who made a commit, in words."""
+    if entry is None or entry.commit is None:
+        return "an unknown commit"
+    if entry.commit.run_id:
+        return f"run {entry.commit.run_id}"
+    return f"{entry.commit.operation or 'a commit'} by another tool, no run of Assay,"
