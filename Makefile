@@ -6,10 +6,13 @@ TICKETS ?= $(wildcard ../shared/data/banking77)
 PORT    ?= 3000
 CONSOLE_PORT ?= $(shell expr $(PORT) + 1)
 DEMO    := $(BIN)/assay demo $(if $(TICKETS),--tickets $(TICKETS))
+# One more than the cores that the usual runner has: a test of a server, a sensor or a page waits most of its time.
+WORKERS ?= 3
+PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Exit code 3 says "done, but batches were stopped": in the first half of the demo that is the point.
 STOPPED_IS_FINE := || test $$? -eq 3
 
-.PHONY: help run test test-fast soak check browser screenshots api clean
+.PHONY: help run test test-fast soak check lint types tests browser screenshots api clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -22,19 +25,27 @@ run: $(VENV)/.installed  ## the demo from upstream to predictions, then the UI
 	@$(BIN)/assay tour --port $(PORT) --console-port $(CONSOLE_PORT)
 	$(BIN)/assay up --port $(PORT) --console-port $(CONSOLE_PORT)
 
-test: $(VENV)/.dev browser check  ## everything: lint, types, unit, PostgreSQL, crash, browser and end-to-end tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# The types are checked beside the tests, of which the first mostly wait.
+test: $(VENV)/.dev browser lint  ## everything: lint, types, unit, PostgreSQL, crash, browser and end-to-end tests
+	@$(MAKE) --no-print-directory -j 2 types tests
 
-test-fast: $(VENV)/.dev check  ## lint, types and the tests that need no browser, no PostgreSQL and no whole run
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
+test-fast: $(VENV)/.dev lint  ## lint, types and the tests that need no browser, no PostgreSQL and no whole run
+	@$(MAKE) --no-print-directory -j 2 types tests CHOSEN='-m "not slow"'
 
 soak: $(VENV)/.dev browser  ## the same tests at full size
-	SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --timeout 7200
+	SOAK=1 $(PYTEST) --timeout 7200
 
-check: $(VENV)/.dev  ## lint and types
+check: lint types  ## lint and types
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/pyright
+
+tests: $(VENV)/.dev
+	$(PYTEST) $(CHOSEN)
 
 browser:  ## Debian's chromium, for the tests that look at the UI
 	@command -v chromium >/dev/null || sh tests/install-chromium.sh

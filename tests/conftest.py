@@ -221,17 +221,36 @@ def official() -> Callable[[Mapping[str, Any]], list[str]]:
 
 
 SHARED_RUN = "tests/end_to_end/full_run"
-# What takes longest, the longest first: with several processes, the others' tests then run beside it, and nobody waits at the
-# end for one of these (`--no-loadscope-reorder` keeps this order).
+# What takes longest comes first, so that nobody waits for one of these at the end (`--no-loadscope-reorder` keeps this order).
+# What mostly waits (for servers, sensors, pages) alternates with what computes: at each moment there is work for every core.
 LONGEST = (
     SHARED_RUN,
+    "tests/end_to_end/unattended",
+    "tests/assay/cli/test_up_reload.py",
+    "tests/end_to_end/test_your_own_project.py",
+    "tests/assets/steps/test_compared_rows.py",
+    "tests/end_to_end/test_dagster_ui.py",
+    "tests/end_to_end/rhythms",
+    "tests/assay/cli/test_up.py",
+    "tests/end_to_end/test_kill.py",
+    "tests/docs/test_upstreams.py",
+    "tests/assets/steps/test_duplicate_keys.py",
+    "tests/assay/test_receiver.py",
+    "tests/docs/test_readme.py",
+    "tests/features/tables/test_crash.py",
+    "tests/assets/planning/test_plan_memory.py",
     "tests/end_to_end",
+    "tests/assets/databases/replication",
+    "tests/features/embeddings",
     "tests/docs",
     "tests/assay",
+    "tests/assets/steps",
+    "tests/assets/dagster",
     "tests/lineage/delivery",
     "tests/lineage/api",
     "tests/features/tables",
     "tests/assets",
+    "tests/checks",
     "tests/test_house.py",
 )
 

@@ -1,6 +1,7 @@
 """`assay tables`: what is in the lake. `assay compare`: two tables of it, or two versions of one, row by row."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 import polars as pl
@@ -12,6 +13,9 @@ from assay.features.tables.kinds import own_name
 from assay.features.tables.lake import TableState
 from assay.features.tables.refusals import refusals
 from assay.store import Store, open_store
+
+if TYPE_CHECKING:
+    from assay.assets.sources.source import Source
 
 
 @click.command()
@@ -98,7 +102,8 @@ def tables(name: str | None, as_json: bool) -> None:
 def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, examples: int, as_json: bool) -> None:
     """Compare two tables on a key: which rows only one has, and which columns differ. Exit code 3 if anything does.
 
-    Of a table that holds changes or states the rows are compared that are there. Without --key the key counts that
+    Of a table that holds changes or states the rows are compared that are there. Columns that were renamed (`Field(was=…)`) are
+    compared under the names of today. Without --key the key counts that
     the contract of a table's source declares.
     Cells are masked by the contract of the table's source; of other tables only their length is shown.
 
@@ -111,15 +116,15 @@ def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, exampl
 
     store = open_store()
     sides = [_opened(store, name) for name in (a, b)]
-    own = next((state.changes.keys for state in sides if state.changes is not None), ()) or _declared_key(sides)
-    if not keys and not own:
+    ours, theirs = (_of_today(_rows(state, partition), state.table.name) for state in sides)
+    names = [rows.collect_schema().names() for rows in (ours, theirs)]
+    own = next((state.changes.keys for state in sides if state.changes is not None), ()) or _declared_key(sides, names)
+    keys = tuple(_name_of_today(key, sides, names) for key in keys or own)
+    if not keys:
         raise AssayError(f"No contract says which columns identify a row of {a} or {b}: say it with --key COLUMN.")
-    ours, theirs = (_rows(state, partition) for state in sides)
-    found = differences(ours, theirs, keys or own, examples=examples)
+    found = differences(ours, theirs, keys, examples=examples)
     if as_json:
-        print_json(
-            {"a": str(sides[0].snapshot), "b": str(sides[1].snapshot), "key": list(keys or own)} | found.to_dict()
-        )
+        print_json({"a": str(sides[0].snapshot), "b": str(sides[1].snapshot), "key": list(keys)} | found.to_dict())
     else:
         for side, state, rows in zip("AB", sides, found.rows, strict=True):
             out.print(f"{side}: {state.snapshot}, {plural(rows, 'row')}")
@@ -133,7 +138,7 @@ def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, exampl
             (f"several times in {side}", count) for side, count in zip("AB", found.repeated, strict=True) if count
         ]
         print_table(
-            (f"by {', '.join(keys or own)}", "count"), [(name, f"{count:,}") for name, count in kinds], right=("count",)
+            (f"by {', '.join(keys)}", "count"), [(name, f"{count:,}") for name, count in kinds], right=("count",)
         )
         for name, count in found.columns.items():
             out.print(f"{name} differs in {plural(count, 'row')}", highlight=False, markup=False)
@@ -147,17 +152,44 @@ def compare(a: str, b: str, keys: tuple[str, ...], partition: str | None, exampl
         click.get_current_context().exit(EXIT_NO)
 
 
-def _declared_key(sides: Sequence[TableState]) -> tuple[str, ...]:
+def _declared_key(sides: Sequence[TableState], names: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """The key in the contract of the source that a table belongs to, if both tables have its columns."""
+    for state in sides:
+        source = _source_of(state.table.name)
+        if source is not None and source.key and all(set(source.key) <= set(columns) for columns in names):
+            return tuple(source.key)
+    return ()
+
+
+def _of_today(rows: pl.LazyFrame, table: str) -> pl.LazyFrame:
+    """The rows under the names that the contract of the table's source gives its columns now (`Field(was=…)`)."""
+    source = _source_of(table)
+    if source is None:
+        return rows
+    from assay.checks.contract.contract import compiled
+    from assay.checks.validation.former_names import former_names
+
+    plan = compiled(source.contract)
+    return former_names(plan.info.name, plan.columns, rows).lazy(rows)
+
+
+def _name_of_today(key: str, sides: Sequence[TableState], names: Sequence[Sequence[str]]) -> str:
+    """What a column is called now that somebody calls by a former name."""
+    from assay.checks.contract.contract import compiled
+
+    if all(key in columns for columns in names):
+        return key
+    sources = [source for state in sides if (source := _source_of(state.table.name)) is not None]
+    columns = [column for source in sources for column in compiled(source.contract).columns]
+    return next((column.name for column in columns if key in column.options.was), key)
+
+
+def _source_of(table: str) -> "Source | None":
+    """The declared source that a table belongs to, if there is a project here."""
     from assay.assets.declarations import sources
     from assay.assets.project import find_project
 
-    declared = sources() if find_project() is not None else {}
-    for state in sides:
-        source = declared.get(own_name(state.table.name))
-        if source is not None and source.key and all(set(source.key) <= set(side.schema) for side in sides):
-            return tuple(source.key)
-    return ()
+    return sources().get(own_name(table)) if find_project() is not None else None
 
 
 def _opened(store: Store, name: str) -> TableState:
@@ -177,11 +209,9 @@ def _rows(state: TableState, partition: str | None) -> pl.LazyFrame:
 
 def _masked(rows: pl.DataFrame, table: str) -> pl.DataFrame:
     """By the class of each column in the contract of the source that the table belongs to."""
-    from assay.assets.declarations import sources
-    from assay.assets.project import find_project
     from assay.checks.validation.masking import classes_of, mask_classes
 
-    declared = sources().get(own_name(table)) if find_project() is not None else None
+    declared = _source_of(table)
     classes = classes_of(declared.contract if declared is not None else None)
     of_sides = {f"{name} in {side}": kind for name, kind in classes.items() for side in "AB"}
     return mask_classes(rows, classes | of_sides)

@@ -64,7 +64,8 @@ class Dlt(SourceReader):
         if not kept.rows or kept.content == content:  # what is read whole each time, and has not changed
             at = datetime.fromisoformat(kept.at)
             raise NothingDelivered(
-                f"{reading.source} had nothing new at {at:%H:%M} UTC, and is asked again at {at + self.every:%H:%M}."
+                f"{reading.source} had nothing new at {at:%Y-%m-%d %H:%M} UTC, and is asked again at "
+                f"{at + self.every:%Y-%m-%d %H:%M} UTC."
             )
         path = f"{reading.source}/extract-{reading.partition}.jsonl"
         return [

@@ -98,9 +98,10 @@ class Delivery:
     What lies in an object store is `elsewhere`, and has its address for a path. What is no file has `fetch` for its bytes (see
     `Delivery.of_bytes`) or `lines` for them piece by piece, and may have its rows as a `frame` already, or as `frames`. `changes`
     counts them where they are changes of a table that is compared. `kept` is the lake's own copy of the bytes, where that is a
-    file: nobody changes it while it is read. `beside` is for records that came one by one: what they have to fit beside.
-    `handed_over` is how it came, where it came without a landing folder. `remark` is what people should know of it though it can
-    be used, without values. `resume` is what its reader needs to go on from there: the commit keeps it, as `extra["resume"]`.
+    file: nobody changes it while it is read. One that was `kept_now` is known to have the bytes that were scanned: their digest
+    was taken while they were written. `beside` is for records that came one by one: what they have to fit beside. `handed_over`
+    is how it came, where it came without a landing folder. `remark` is what people should know of it though it can be used,
+    without values. `resume` is what its reader needs to go on from there: the commit keeps it, as `extra["resume"]`.
     """
 
     path: str
@@ -121,6 +122,7 @@ class Delivery:
     elsewhere: Elsewhere | None = field(default=None, repr=False, compare=False)
     held: LocalCopy | None = field(default=None, repr=False, compare=False)  # what `file` is, as long as it is needed
     kept: Path | None = field(default=None, repr=False, compare=False)
+    kept_now: bool = field(default=False, repr=False, compare=False)
     beside: RecordsBeside | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -161,8 +163,11 @@ class Delivery:
     def pieces(self, size: int = PIECE) -> Iterator[bytes]:
         """The bytes, `size` at a time (of what is no file: at once). Raises `DeliveryError`, at the end, if they are not those
         that were scanned."""
-        digest, here = hashlib.sha256(), self.at_hand()
+        digest, here = hashlib.sha256(), self if self.kept_now else self.at_hand()
         try:
+            if self.kept is not None and self.kept_now:
+                yield from _read(self.kept, size)
+                return
             if self.fetch:
                 digest.update(content := self.fetch())
                 yield content
@@ -171,10 +176,9 @@ class Delivery:
                     digest.update(piece)
                     yield piece
             else:
-                with Path(here.file or self.path).open("rb", buffering=0) as stream:
-                    while piece := stream.read(size):
-                        digest.update(piece)
-                        yield piece
+                for piece in _read(Path(here.file or self.path), size):
+                    digest.update(piece)
+                    yield piece
         except OSError as error:
             raise DeliveryError(
                 self.path, f"cannot be read ({error.strerror})", "restore the file and run again"
@@ -183,6 +187,12 @@ class Delivery:
             raise DeliveryError(
                 self.path, "changed while it was being read", "run again once the upstream has finished"
             )
+
+
+def _read(file: Path, size: int) -> Iterator[bytes]:
+    with file.open("rb", buffering=0) as stream:
+        while piece := stream.read(size):
+            yield piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,20 @@ def _limits_in_words(source: Source) -> str:
     return f"Few of a batch's rows go to {source.quarantine}: {said}."
 
 
+def _allowed(source: Source, rule: str = "") -> str:
+    """How many rows of a batch may be set aside by a rule before somebody is warned, or by all together."""
+    contract = source.contract
+    limits = contract_info(contract).quarantine
+    if rule in limits.rules:
+        return f"allowed: {limits.rules[rule]:.2%} by this rule".replace(".00%", "%")
+    block = next((one.block for one in contract_rules(contract) if one.name == rule), None)
+    if block is not None and (block.share is not None or block.rows is not None):
+        most = [f"{block.share:.2%}".replace(".00%", "%")] if block.share is not None else []
+        return f"allowed: {' and '.join([*most, *([f'{block.rows} rows'] if block.rows is not None else [])])} by this rule"
+    share = limits.block if limits.warn is None else limits.warn
+    return "allowed: any number" if share is None else f"allowed: {share:.0%} by all rules, from {limits.rows} rows on"
+
+
 # What a rule of this kind says of its column; others are named only.
 _SAYS = {
     "dtype": "can be read as the type of the contract",
@@ -96,6 +110,9 @@ def quarantined_check(
     """Of what stays there: a row that was released does not count. `stops`: nothing of the batch is published. `absent`: by
     rule, why what it looks up is not there."""
     message = ""
+    if report.rows_quarantined and not stops:
+        rows = f"{report.rows_quarantined} of {report.rows_in} rows"
+        message = f"{rows} set aside in {source.quarantine} ({_allowed(source)})."
     if result.invalid:
         worst = max(report.rules, key=lambda rule: rule.invalid if rule.severity.removes_row else 0)
         message = f"{result.invalid} of {result.evaluated} rows broke a rule, {worst.invalid} of them {worst.name}"
@@ -104,7 +121,7 @@ def quarantined_check(
         elif result.status == "blocked":
             message += ": so many that the delivery or the rule is wrong. Correct it, or allow it: Config.quarantine."
         else:
-            message += "." if stops else f": see {source.quarantine}."
+            message += "." if stops else f", set aside in {source.quarantine} ({_allowed(source)})."
         message = f"{message} {worst.note}".strip()
     return CheckResult(
         QUARANTINED,
@@ -130,7 +147,8 @@ def rule_check(
         whole = result.column is None and result.evaluated == 1 != rows  # a rule about the batch: no row leaves
         what = "The batch" if whole else f"{result.invalid} of {result.evaluated} rows"
         kept = result.severity.removes_row and not (whole or stops)
-        message = f"{what} broke {result.name}{f': see {source.quarantine}' if kept else ''}. {result.note}".strip()
+        aside = f", set aside in {source.quarantine} ({_allowed(source, result.name)})" if kept else ""
+        message = f"{what} broke {result.name}{aside}. {result.note}".strip()
         if result.name in absent:
             message += f" {absent[result.name]}. When that is there, {again if kept else 'the batch is run again'}."
     if result.unknown:

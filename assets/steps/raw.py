@@ -7,7 +7,7 @@ and what to do.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def raw_step(source: Source) -> Step:
     return Step(
         outputs=(source.raw,),
         prepare=lambda tx, env: _prepare(source, tx, env),
-        keep=lambda tx, env, observed: _keep(env, observed.listed),
+        keep=lambda tx, env, observed: _keep(env, observed),
         compute=lambda tx, env, observed: _compute(source, tx, env, observed),
         code_version=hashlib.sha256(f"raw-1 {reader.identity(source.partitioning)} {source.key}".encode()).hexdigest()[
             :16
@@ -99,10 +99,12 @@ def _watched(source: Source) -> Watched:
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """What an upstream has delivered: everything, and what of it makes the batch."""
+    """What an upstream has delivered: everything, and what of it makes the batch. `written`: whose bytes the lake did not have,
+    by their SHA-256: written there just now, they are known to be those."""
 
     listed: Sequence[Delivery]
     taken: list[Delivery]
+    written: set[str] = field(default_factory=set)
 
 
 def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
@@ -190,12 +192,13 @@ def kept_at(sha256: str) -> str:
     return f"_landing/{sha256[:2]}/{sha256}"
 
 
-def _keep(env: Resources, deliveries: Sequence[Delivery]) -> None:
+def _keep(env: Resources, observed: _Observed) -> None:
     storage = env.lake.storage
-    for delivery in deliveries:
+    for delivery in observed.listed:
         if storage.size(kept_at(delivery.sha256)) != delivery.size:
             try:
                 storage.keep(kept_at(delivery.sha256), delivery.pieces(), delivery.size)
+                observed.written.add(delivery.sha256)
             except DeliveryError:
                 if delivery.file is not None:
                     env.hashes.forget(delivery.file)  # changed where its size, time and inode do not show it
@@ -228,7 +231,10 @@ def _compute(source: Source, tx: Transaction, env: Resources, observed: _Observe
     known = {} if state is None else state.schema
     storage = env.lake.storage
     if storage.is_local:
-        deliveries = [replace(item, kept=Path(storage.root, kept_at(item.sha256))) for item in deliveries]
+        deliveries = [
+            replace(item, kept=Path(storage.root, kept_at(item.sha256)), kept_now=item.sha256 in observed.written)
+            for item in deliveries
+        ]
     delivered = DeliveredRows(source, deliveries, env.hashes, env.progress, known, end)
     resume = next((item.resume for item in reversed(deliveries) if item.resume), "")
     tx.write(source.raw, delivered.linked(batch, arrived), extra={"resume": resume} if resume else None)

@@ -63,22 +63,22 @@ def _column(series: pl.Series, column: Column, agreed: pl.Series) -> ColumnState
         return state
     if isinstance(dtype, pl.Categorical | pl.Enum):
         values = values.cast(pl.String)  # its codes mean nothing elsewhere
-    # Of what is counted by value, each value is hashed once.
-    whole = values.dtype == pl.Boolean or values.dtype.is_integer()
-    counted = _Counted.of(values if whole else values.hash(seed=0)) if whole or values.dtype == pl.String else None
-    different = values if counted is None else counted.values
-    hashes = different if values.dtype == pl.String else different.hash(seed=0)
+    # What takes long to compare is known by its hashes. The values are sorted once, and each is looked at once.
+    plain = values.dtype == pl.Boolean or values.dtype.is_numeric() or values.dtype.is_temporal()
+    ordered = (values if plain else values.hash(seed=0)).sort()
+    counted = _Counted.of(ordered)
+    hashes = counted.values.hash(seed=0) if plain else counted.values
     distinct = Distinct.of(hashes.to_numpy())
     state = replace(state, distinct=distinct)
     if values.dtype == pl.String:
         state = replace(state, texts=_texts(values, rare=distinct.estimate() > len(values) // 4))
     if column.options.pii is not None:
         return state
-    if values.dtype == pl.String and counted is not None:
+    if values.dtype == pl.String:
         names = dict(zip(agreed.hash(seed=0), agreed, strict=True))
         frequent = Frequent.of({names.get(value, f"#{value:016x}"): count for value, count in counted.most_frequent()})
         return replace(state, frequent=frequent)
-    if counted is not None:
+    if values.dtype == pl.Boolean or values.dtype.is_integer():
         frequent = Frequent.of({str(value).lower(): count for value, count in counted.most_frequent()})
         state = replace(state, frequent=frequent)
     if not (values.dtype.is_numeric() or values.dtype.is_temporal()):
@@ -92,8 +92,8 @@ def _column(series: pl.Series, column: Column, agreed: pl.Series) -> ColumnState
         low=_bound(values.min(), ranks.min()),
         high=_bound(values.max(), ranks.max()),
         moments=Moments.of(finite),
-        quantiles=Quantiles.of(finite),
-        histogram=_by_month(values) if isinstance(dtype, pl.Date | pl.Datetime) else Histogram.of(finite),
+        quantiles=Quantiles.of(_finite(ordered)),  # which are sorted
+        histogram=_by_month(ordered) if isinstance(dtype, pl.Date | pl.Datetime) else Histogram.of(finite),
     )
 
 
@@ -114,10 +114,8 @@ class _Counted:
     counts: np.ndarray
 
     @classmethod
-    def of(cls, values: pl.Series) -> "_Counted":
-        """Of numbers and truth values: they are sorted faster than they are hashed, and fastest by numpy."""
-        wide = values.dtype in (pl.Int128, pl.UInt128)  # numpy has none
-        ordered = values.sort() if wide else pl.Series(np.sort(values.to_numpy()), dtype=values.dtype)
+    def of(cls, ordered: pl.Series) -> "_Counted":
+        """Of sorted values."""
         runs = ordered.rle().struct.unnest()
         return cls(runs["value"], runs["len"].to_numpy())
 
@@ -145,9 +143,14 @@ def _numbers(values: pl.Series) -> np.ndarray:
     return values.cast(pl.Float64).to_numpy()
 
 
-def _by_month(values: pl.Series) -> Histogram:
-    # A day's month is looked for once. Sorting days takes less than finding the month of each value.
-    days = _Counted.of((values if values.dtype == pl.Date else values.dt.date()).to_physical())
+def _finite(values: pl.Series) -> np.ndarray:
+    numbers = _numbers(values)
+    return numbers[np.isfinite(numbers)]
+
+
+def _by_month(ordered: pl.Series) -> Histogram:
+    # A day's month is looked for once.
+    days = _Counted.of((ordered if ordered.dtype == pl.Date else ordered.dt.date()).to_physical())
     different = days.values.cast(pl.Date)
     counts = dict[int, int]()
     for year, month, count in zip(different.dt.year(), different.dt.month(), days.counts.tolist(), strict=True):

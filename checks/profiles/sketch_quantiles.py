@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from assay.checks.profiles.array_codec import pack, unpack
 
@@ -29,7 +30,9 @@ class Quantiles:
     @classmethod
     def of(cls, values: np.ndarray) -> "Quantiles":
         """The sketch of finite numbers (float64, n)."""
-        return cls(_compacted([np.sort(values)])) if len(values) else cls()
+        # By Polars: numpy takes four times as long on processors whose AVX-512 is slow to compress, and fifty times where the
+        # values are in order. Minus zero is zero, so that equal values are the same.
+        return cls(_compacted([pl.Series(values + 0.0).sort().to_numpy()])) if len(values) else cls()
 
     def merge(self, other: "Quantiles") -> "Quantiles":
         """The sketch of both."""

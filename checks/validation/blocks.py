@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import polars as pl
@@ -16,32 +17,36 @@ CACHED = 2 << 30  # bytes of a batch
 
 @dataclass(slots=True)
 class Blocks:
-    """Frames with the same columns, each in a file of `folder`.
+    """Frames with the same columns. Of each a file of `folder` has what cannot be read from the batch again.
 
-    alias: what a column is in a frame that lacks it, such as the original of a column that was plain there.
+    alias: what a column is where there is none of its name, such as the original of a column that was plain in a block.
+    batch: the batch, if it can be read again: that costs less than writing here what a table holds already.
     """
 
     folder: Path
     alias: Callable[[str], str] = str
+    batch: RowSource | None = None
     schema: pl.Schema = field(default_factory=pl.Schema)
     heights: list[int] = field(default_factory=list)
     _columns: list[Collection[str]] = field(default_factory=list)
-    _size: int = 0  # bytes in memory of all blocks
+    _size: int = 0  # bytes in memory of what is in the files
 
     @property
     def height(self) -> int:
         """How many rows all blocks have."""
         return sum(self.heights)
 
-    def add(self, frame: pl.DataFrame) -> None:
-        """Write the next block. Raises AssayError if the folder holds one of another batch."""
-        self._size += int(frame.estimated_size())
+    def add(self, frame: pl.DataFrame, made: Collection[str] = ()) -> None:
+        """Write the next block, of a batch that can be read again only the columns that were `made` of its own. Raises AssayError
+        if the folder holds one of another batch."""
+        part = frame if self.batch is None else frame.select(name for name in frame.columns if name in made)
+        self._size += int(part.estimated_size())
         # It is read a moment later. Compressing costs more than writing what the system's cache of files holds, and less than
         # writing five times as much to the disk.
-        frame.write_ipc(self.reserve(), compression="uncompressed" if self._size <= CACHED else "lz4")
+        part.write_ipc(self.reserve(), compression="uncompressed" if self._size <= CACHED else "lz4")
         self.schema = pl.Schema(self.schema | frame.schema)
         self.heights.append(frame.height)
-        self._columns.append(frozenset(frame.columns))
+        self._columns.append(frozenset(part.columns))
 
     def reserve(self) -> Path:
         """The file of the next block, empty, for this user only. Raises AssayError if the folder holds one of another batch."""
@@ -63,28 +68,65 @@ class Blocks:
 
         def made(wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
             own, others = [name for name in wanted if name in self.schema], added.select(set(wanted) - set(self.schema))
-            first, given = 0, False
-            for number, height in enumerate(self.heights):
-                chosen = None if which is None else which.slice(first, height)
-                if chosen is None or chosen.any():
-                    parts = [self.read(number, own)] if own else []
-                    frame = pl.concat([*parts, others.slice(first, height)], how="horizontal").select(wanted)
-                    yield frame if chosen is None or chosen.all() else only(frame, chosen)
-                    given = True
-                first += height
+            given = False
+            for first, block in self.read(own, which):
+                chosen = None if which is None else which.slice(first, block.height)
+                frame = (
+                    pl.concat([block, others.slice(first, block.height)], how="horizontal") if others.width else block
+                )
+                frame = frame.select(wanted)
+                yield frame if chosen is None or chosen.all() else only(frame, chosen)
+                given = True
             if not given:
                 yield pl.DataFrame(schema={name: schema[name] for name in wanted})
 
         return RowSource(schema if columns is None else pl.Schema({name: schema[name] for name in columns}), made)
 
-    def read(self, number: int, columns: Sequence[str]) -> pl.DataFrame:
-        """These columns of a block."""
+    def read(self, columns: Sequence[str], which: pl.Series | None = None) -> Iterator[tuple[int, pl.DataFrame]]:
+        """These columns of the blocks of which `which` is true for any row (None: of all), each with its first row's position."""
+        first, batch = 0, self._from_batch(columns)
+        for number, height in enumerate(self.heights):
+            delivered = next(batch)
+            if which is None or which.slice(first, height).any():
+                yield first, self._joined(number, columns, delivered) if columns else pl.DataFrame(height=height)
+            del delivered  # before the next one is read
+            first += height
+
+    def _from_batch(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Of each block the columns of the batch that are in some block's stead: none where the files have all."""
+        lacking = (self.alias(name) for name in columns if not all(name in stored for stored in self._columns))
+        wanted = [] if self.batch is None else list(dict.fromkeys(lacking))
+        return cut(self.batch.make(wanted), self.heights) if self.batch and wanted else repeat(pl.DataFrame())
+
+    def _joined(self, number: int, columns: Sequence[str], delivered: pl.DataFrame) -> pl.DataFrame:
         stored = self._columns[number]
-        wanted = [name if name in stored else pl.col(self.alias(name)).alias(name) for name in columns]
-        return pl.scan_ipc(self._file(number), glob=False).select(wanted).collect()
+        if self.batch is None:
+            wanted = [name if name in stored else pl.col(self.alias(name)).alias(name) for name in columns]
+            return pl.scan_ipc(self._file(number), glob=False).select(wanted).collect()
+        there = [name for name in columns if name in stored]
+        made = pl.scan_ipc(self._file(number), glob=False).select(there).collect() if there else pl.DataFrame()
+        return pl.DataFrame(
+            [made[name] if name in stored else delivered[self.alias(name)].alias(name) for name in columns]
+        )
 
     def _file(self, number: int) -> Path:
         return self.folder / f"rows-{number:06d}.arrow"
+
+
+def cut(frames: Iterator[pl.DataFrame], heights: Sequence[int]) -> Iterator[pl.DataFrame]:
+    """The rows of these frames in frames of these heights. Raises AssayError if there are not as many."""
+    rest = pl.DataFrame()
+    for height in heights:
+        parts, lacking = list[pl.DataFrame](), height
+        while lacking:
+            while not rest.height:
+                rest = next(frames, None)
+                if rest is None:
+                    raise AssayError("The batch has fewer rows than when it was read first: validate it again.")
+            parts.append(rest.head(lacking))
+            lacking -= parts[-1].height
+            rest = rest.slice(parts[-1].height)
+        yield pl.concat(parts, rechunk=False)
 
 
 def only(frame: pl.DataFrame, which: pl.Series) -> pl.DataFrame:

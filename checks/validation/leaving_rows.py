@@ -37,16 +37,13 @@ def leaving_rows(
         inputs = dict.fromkeys(original[name].meta.root_names()[0] for name in wanted if name in original)
         if RULES in wanted and DEFECT in scan.delivered:
             inputs[DEFECT] = None
-        first = gone = 0
-        for number, height in enumerate(place.heights):
-            here = leaves.slice(first, height)
-            if here.any():
-                rows = place.read(number, list(inputs)) if inputs else pl.DataFrame(height=height)
-                parts = {name: rows_.slice(first, height) for name, rows_ in broken.items()}
-                count = int(here.sum())
-                yield _named(rows, original, parts, here, wanted, reasons.slice(gone, count))
-                gone += count
-            first += height
+        gone = 0
+        for first, rows in place.read(list(inputs), leaves):
+            here = leaves.slice(first, rows.height)
+            parts = {name: rows_.slice(first, rows.height) for name, rows_ in broken.items()}
+            count = int(here.sum())
+            yield _named(rows, original, parts, here, wanted, reasons.slice(gone, count))
+            gone += count
 
     return RowSource(schema, made)
 

@@ -1,5 +1,7 @@
 """Delivered values to contract types, strictly: a value that is not plainly of the type becomes null, never a guess."""
 
+from collections.abc import Callable
+
 import polars as pl
 
 from assay.checks.contract.rules import Column
@@ -163,8 +165,13 @@ def _from_text(text: pl.Expr, column: Column) -> pl.Expr:
         return _matching(text, _INTEGER).cast(target, strict=False)
     if target.is_float():
         simple = rf"^[+-]?[0-9]{{1,{4 if target == pl.Float16 else 38}}}(?:\.[0-9]+)?$"
-        others = pl.when(~text.str.contains(simple)).then(text)
-        return pl.coalesce(_matching(text, simple).cast(target, strict=False), _any_float(others, target))
+        return _by_form(
+            text,
+            simple,
+            lambda usual: usual.cast(target, strict=False),
+            lambda other: _any_float(other, target),
+            target,
+        )
     if isinstance(target, pl.Decimal):
         places = rf"(?:\.[0-9]{{1,{target.scale}}}0*)?" if target.scale else r"(?:\.0+)?"
         return _matching(text, rf"^[+-]?[0-9]+{places}$").cast(target, strict=False)
@@ -201,13 +208,33 @@ def _any_float(text: pl.Expr, target: pl.DataType) -> pl.Expr:
 
 
 def _timestamp(text: pl.Expr, target: pl.Datetime, naive_utc: bool) -> pl.Expr:
-    # An expression that is written twice is evaluated twice, so nothing asks what became of the plain texts: each is a time in
-    # the years that there are, or a day that no month has. Few values are the same, so that a cache of them costs more.
-    plain = _matching(text, _PLAIN).str.to_datetime(
-        "%Y-%m-%dT%H:%M:%SZ", time_unit=target.time_unit, strict=False, cache=False
-    )
-    others = pl.when(~text.str.contains(_PLAIN)).then(text)
-    return pl.coalesce(plain.dt.replace_time_zone("UTC").cast(target), _any_timestamp(others, target, naive_utc))
+    # Nothing asks what became of the plain texts: each is a time in the years that there are, or a day that no month has. Few
+    # values are the same, so that a cache of them costs more.
+    def plain(usual: pl.Expr) -> pl.Expr:
+        moment = usual.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit=target.time_unit, strict=False, cache=False)
+        return moment.dt.replace_time_zone("UTC").cast(target)
+
+    return _by_form(text, _PLAIN, plain, lambda other: _any_timestamp(other, target, naive_utc), target)
+
+
+def _by_form(
+    text: pl.Expr,
+    pattern: str,
+    usual: Callable[[pl.Expr], pl.Expr],
+    other: Callable[[pl.Expr], pl.Expr],
+    target: pl.DataType,
+) -> pl.Expr:
+    """Texts of a form that nearly all have, read as such, and all others. Where there are no others nothing is asked about them;
+    and each text is looked at once, where an expression that stands in another one twice would be evaluated twice."""
+
+    def read(texts: pl.Series) -> pl.Series:
+        frame, value = texts.alias(_TEXT).to_frame(), pl.col(_TEXT)
+        if (matches := texts.str.contains(pattern)).all():
+            return frame.select(usual(value)).to_series().alias(texts.name)
+        parts = frame.select(pl.when(matches).then(value).alias("usual"), pl.when(~matches).then(value).alias("other"))
+        return parts.select(pl.coalesce(usual(pl.col("usual")), other(pl.col("other")))).to_series().alias(texts.name)
+
+    return text.map_batches(read, return_dtype=target, is_elementwise=True)
 
 
 def _any_timestamp(text: pl.Expr, target: pl.Datetime, naive_utc: bool) -> pl.Expr:

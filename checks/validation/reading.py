@@ -96,6 +96,11 @@ class Reading:
         """The delivered columns of which the scan has the original, too."""
         return [name for name in self.delivered if not is_link(name) and self.converted(name, doubts)]
 
+    def made(self, doubts: Doubts) -> frozenset[str]:
+        """The columns of a scan that are not as they were delivered."""
+        names = (column.name for column in self.plan.columns)
+        return frozenset(name for name in names if name not in self.delivered or self.converted(name, doubts))
+
     def columns(self, doubts: Doubts) -> list[pl.Expr]:
         """The columns of a scan: originals, the contract's columns in its types, links."""
         if doubts.far not in self._columns:

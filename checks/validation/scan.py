@@ -210,19 +210,21 @@ def _spilled(
     """The scan in blocks. An expression of the author's may compare a row with others, so these see all blocks. A batch of
     one block that is not full stays in memory, which holds one anyway."""
     alone = [rule for rule in rules if not (isinstance(rule, ExprRule) and rule.compares)]
-    blocks, parts = Blocks(folder, lambda name: name.removeprefix(ORIGINAL)), list[Scan]()
+    again = None if isinstance(batch, pl.LazyFrame) else batch  # a query is run once
+    again = _in_slices(again) if isinstance(again, pl.DataFrame) else again
+    blocks, parts = Blocks(folder, lambda name: name.removeprefix(ORIGINAL), again), list[Scan]()
     prints = Keys(folder, tuple(KEY + rule.name for rule in rules if isinstance(rule, SetRule)))
 
     def keep(frame: pl.DataFrame) -> None:
         part = _scanned(frame, reading, members, alone, keyed=True)
         assert isinstance(part.place, pl.DataFrame)
-        blocks.add(part.place)
+        blocks.add(part.place, reading.made(part.doubts))
         prints.add(pl.DataFrame([part.flags[name] for name in prints.columns]))
         flags = {name: series for name, series in part.flags.items() if name not in prints.columns}
         parts.append(replace(part, place=blocks, flags=flags))
 
     waiting: pl.DataFrame | None = None
-    for frame in in_blocks(batch.lazy() if isinstance(batch, pl.DataFrame) else batch):
+    for frame in in_blocks(again or batch.lazy()):
         if waiting is not None:
             keep(waiting)
             waiting = None
@@ -242,6 +244,10 @@ def _spilled(
         members,
         [rule for rule in rules if isinstance(rule, ExprRule) and rule.compares],
     )
+
+
+def _in_slices(batch: pl.DataFrame) -> RowSource:
+    return RowSource(batch.schema, lambda columns: batch.select(columns).iter_slices(files.ROWS))
 
 
 def _joined(

@@ -153,17 +153,18 @@ def validate_spilled(
 ) -> SpilledOutcome:
     """Validate a batch that may be larger than memory.
 
-    The batch is read once, block by block, into `folder`; one that is smaller than a block stays in memory. Memory holds some
-    bits a row and rule, fingerprints of the first millions of keys, the rows that share a key with another row, and the values
-    that lookup tables hold. More keys are compared by DuckDB, which writes to the folder, too. Custom pandera functions see
-    the whole batch at once, so they need memory for it.
+    The batch is judged block by block; one that is smaller than a block stays in memory. A query runs once, into `folder`.
+    Of what can be read again only the values that were made of texts are written there. Memory holds some bits a row and
+    rule, fingerprints of the first millions of keys, the rows that share a key with another row, and the values that lookup
+    tables hold. More keys are compared by DuckDB, which writes to the folder, too. Custom pandera functions see the whole
+    batch at once, so they need memory for it.
 
-    Read `clean`, `quarantined` (`sink_parquet`, `collect_batches`, …) and `profile` before the folder is deleted. It holds
-    the rows as delivered, personal data included.
+    Read `clean`, `quarantined` (`sink_parquet`, `collect_batches`, …) and `profile` before the folder is deleted, and while the
+    batch can be read. The folder holds personal data, as the batch does.
 
     Args:
         frame: As for `validate`; a query that reads far ahead of what is done with its rows needs less memory as a
-            `RowSource`.
+            `RowSource`, which is read several times and must give the same rows each time.
         contract: As for `validate`.
         folder: An existing folder without a batch in it.
         lookup_tables: As for `validate`.

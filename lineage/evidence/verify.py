@@ -29,14 +29,17 @@ from urllib.parse import unquote
 
 FORMAT = "assay.evidence/1"
 SUMS = "SHA256SUMS"
+DOCUMENTS = ("manifest.json", "prediction.json", "runs.json", "rows.json", "trace.json", "lake.json")
+ANSWER = "answer"  # the finding about the model's answer
 NOT_PROVEN = (
     "when the bundle was made, and by whom: nothing in it is signed or stamped by a third party. Who could write to the lake "
     "could have made it up. Compare the digests above with ones noted elsewhere",
-    "what the data files hold: the prediction's outputs, the rows behind it, the model. Parquet is not read here "
-    "(`assay trace <id> --verify` does, on the lake)",
+    "what the data files hold: the rows behind the prediction, the model. Parquet is not read here, and the model is not run "
+    "(`assay trace <id> --verify` does both, on the lake)",
     "what the rows behind salted digests say: only who has the lake can open them",
 )
 _COMMIT = re.compile(r"lake/(.+)/_delta_log/(\d{20})\.json")
+_SEAL = re.compile(r"lake/_seals/.+/\d{20}\.json")
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _JSON = ("inputs", "sources", "contract", "checks", "extra", "previous", "predictions", "code")
 
@@ -251,18 +254,85 @@ def digest_of(items: Iterable[str]) -> str:
     return state.hexdigest()
 
 
-def check_chains(logs: dict[str, Log]) -> Findings:
-    """Every commit vouches for the bytes of those before it."""
-    problems, count = [], 0
-    for log in logs.values():
-        for commit in log.commits.values():
-            for version, expected in commit.ours.get("previous", {}).items():
-                before = log.commits.get(int(version))
-                count += before is not None
-                if before is not None and before.sha256 != expected:
-                    detail = f"is not the commit that version {commit.version} vouches for"
-                    problems.append(Finding(f"{commit.table}@{version}", False, detail))
-    yield from summed("commits are those that later commits vouch for (assay.previous)", count, problems)
+# How much a record of a commit counts: of a commit for which nobody vouches, of a file, of a commit with vouchers.
+ALONE, KEPT, VOUCHED = 1, 2, 3
+Records = dict[tuple[str, int], list[tuple[str, str, int]]]  # who recorded it, with which SHA-256, how strongly
+
+
+def check_vouching(files: Files, logs: dict[str, Log], way: list[Commit]) -> Findings:
+    """Every commit is what others recorded of it: later commits, commits that read it, its seal, the events of runs. A commit
+    that all of them contradict was changed; a record that better ones contradict was changed itself. On the way to the
+    prediction nothing may stand for which nobody but itself vouches."""
+    records = kept_records(files)
+    on_way = {(commit.table, commit.version) for commit in way}
+    problems: dict[Finding, None] = {}
+    count = 0
+    for table in readers_first(logs):
+        for version, commit in sorted(logs[table].commits.items(), reverse=True):
+            name = f"lake/{table}/_delta_log/{version:020d}.json"
+            known = records.get((table, version), [])
+            count += len(known)
+            for_it = max((strength for _, sha, strength in known if sha == commit.sha256), default=0)
+            others = [(by, strength) for by, sha, strength in known if sha != commit.sha256]
+            against = max((strength for _, strength in others), default=0)
+            names = ", ".join(sorted({by for by, _ in others}))
+            if against > for_it:
+                problems[Finding(name, False, f"was changed: {names} recorded other bytes")] = None
+                continue  # it vouches for nobody
+            if against and against == for_it:
+                problems[Finding(name, False, f"was changed, or these records of it were: {names}")] = None
+            elif against:
+                for by, _ in others:
+                    problems[Finding(by, False, f"recorded another commit than {name} is: it was changed")] = None
+            if not for_it and (table, version) in on_way:
+                problems[
+                    Finding(name, None, "nobody vouches for it: no later commit, no seal, no reader, no event")
+                ] = None
+            strength = VOUCHED if for_it else ALONE
+            for before, sha in commit.ours.get("previous", {}).items():
+                records.setdefault((table, int(before)), []).append((name, sha, strength))
+            for item in commit.inputs:
+                if item["table"] != table or item["version"] < version:
+                    key = (item["table"], item["version"])
+                    records.setdefault(key, []).append((name, item["commit_sha256"], strength))
+    yield from summed("commits are what others recorded of them", count, list(problems))
+
+
+def kept_records(files: Files) -> Records:
+    """What seals and events recorded of commits."""
+    records: Records = {}
+    for name, content in files.items():
+        if _SEAL.fullmatch(name):
+            seal = json.loads(content)
+            by = f"seal of {seal['table']}@{seal['version']}"
+            records.setdefault((seal["table"], seal["version"]), []).append((by, seal["sha256"], KEPT))
+        elif name.startswith("events/"):
+            for line in content.splitlines():
+                event = json.loads(line)
+                for dataset in [*event.get("inputs", []), *event.get("outputs", [])]:
+                    facet = dataset.get("facets", {}).get("assay_snapshot")
+                    if facet is not None and event.get("eventType") == "COMPLETE":
+                        key = (facet["table"], facet["version"])
+                        records.setdefault(key, []).append((name, facet["commit_sha256"], KEPT))
+    return records
+
+
+def readers_first(logs: dict[str, Log]) -> list[str]:
+    """The tables, each before those that its commits read."""
+    order: list[str] = []
+    seen: set[str] = set()
+
+    def visit(table: str) -> None:
+        if table in seen or table not in logs:
+            return
+        seen.add(table)
+        for read in sorted({item["table"] for commit in logs[table].commits.values() for item in commit.inputs}):
+            visit(read)
+        order.append(table)
+
+    for table in sorted(logs):
+        visit(table)
+    return order[::-1]
 
 
 def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
@@ -410,6 +480,54 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
     yield Finding("prediction data file", same, detail)
 
 
+def check_answer(row: dict[str, Any], commit: Commit) -> Findings:
+    """The answer is one of those whose Merkle root (RFC 6962) the commit carries. That the model gives it is not computed."""
+    described = commit.ours.get("predictions", {})
+    answer, shown = row["answer"], row["shown"]
+    if not described.get("answers"):
+        yield Finding(ANSWER, None, "not checked: its commit carries no digest of the answers", required=False)
+        return
+    if "unproven" in answer:
+        hidden = [name for name in described["answered"] if name != "prediction_id" and name not in shown]
+        detail = f"not checked: {answer['unproven']}"
+        yield Finding(ANSWER, None if hidden else False, detail, required=not hidden)
+        return
+    values = {name: (kind, value) for name, kind, value in answer["values"]}
+    same = sorted(values) == sorted(described["answered"]) and values["prediction_id"][1] == row["prediction_id"]
+    same = same and all(
+        name == "prediction_id" or same_value(shown.get(name), value) for name, (_, value) in values.items()
+    )
+    if not same:
+        yield Finding(ANSWER, False, "is not the one that prediction.json shows")
+        return
+    leaf = hashlib.sha256(b"\x00" + row_digest(values)).digest()
+    path = [bytes.fromhex(item) for item in answer["path"]]
+    root = root_from(leaf, answer["index"], answer["size"], path)
+    same = root is not None and root.hex() == described["answers"] and str(answer["size"]) == str(commit.ours["rows"])
+    yield Finding(
+        ANSWER, same, "is among those that its commit carries" if same else "is not among those that its commit carries"
+    )
+
+
+def same_value(one: Any, other: Any) -> bool:
+    return one == other or (one != one and other != other)  # NaN is no other value than NaN
+
+
+def root_from(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes | None:
+    """The root of the tree of `size` leaves with this one at `index`; None where the path has another length."""
+    if not 0 <= index < size:
+        return None
+    found, rest, last = leaf, list(path), size - 1
+    while last:
+        if index & 1 or index < last:
+            if not rest:
+                return None
+            beside = rest.pop(0)
+            found = hashlib.sha256(b"\x01" + (beside + found if index & 1 else found + beside)).digest()
+        index, last = index >> 1, last >> 1
+    return None if rest else found
+
+
 # -- the other documents -----------------------------------------------------------------------------------------------
 
 
@@ -468,6 +586,16 @@ def check_rows(rows: list[dict[str, Any]], logs: dict[str, Log]) -> Findings:
         strange = [path for path in row["digests"] if path not in data or not path.startswith(f"{row['table']}/")]
         problems += [Finding("rows.json", False, f"no commit of {row['table']} names {path}") for path in strange]
     yield from summed("rows: in files that the commits name", len(rows), problems)
+
+
+def check_seen(findings: list[dict[str, Any]]) -> Findings:
+    """What the lake showed when the bundle was made: rows, and what readers of the tables see, which no commit shows."""
+    for item in findings:
+        yield Finding(item["what"], item["ok"], f"{item['detail']} (when the bundle was made)", item["required"])
+    named = {item["what"] for item in findings}
+    looked = any(item["what"] in ("prediction row", "prediction id") for item in findings)
+    if not looked or not any("what readers see" in name or "@" in name for name in named):
+        yield Finding("lake.json", None, "does not say what the lake showed when the bundle was made")
 
 
 def check_events(files: Files, logs: dict[str, Log], runs: set[str]) -> Findings:
@@ -550,6 +678,10 @@ def check_lake(lake: Path, logs: dict[str, Log], way: list[Commit]) -> Findings:
     sources = [item for commit in way for item in commit.sources]
     kept = {Path(item["kept"]): item["sha256"] for item in sources if item["kept"]}
     yield from compare("lake: delivered files, as kept", kept, lake)
+    contracts = [commit.ours.get("contract") or {} for commit in way]
+    named = {Path("_contracts", f"{item['digest']}.json"): item["digest"] for item in contracts if item.get("digest")}
+    there = {path: digest for path, digest in named.items() if (lake / path).is_file()}  # older lakes kept none
+    yield from compare("lake: contracts, as kept", there, lake)
 
 
 def check_landing(landing: Path, way: list[Commit]) -> Findings:
@@ -576,16 +708,15 @@ def verify(files: Files, lake: Path | None = None, landing: Path | None = None) 
     logs, damaged = read_logs(files)
     findings += damaged
     documents: dict[str, Any] = {}
-    for name in ("manifest.json", "prediction.json", "runs.json", "rows.json", "trace.json"):
+    for name in DOCUMENTS:
         try:
             documents[name] = json.loads(files[name])
         except (KeyError, ValueError):
             findings.append(Finding(name, False, "is missing or not JSON"))
-    if len(documents) < 5:
+    if len(documents) < len(DOCUMENTS):
         return findings
     manifest, row, claims = documents["manifest.json"], documents["prediction.json"], documents["runs.json"]
     findings += guarded("manifest.json", lambda: check_manifest(manifest, row, logs, files))
-    findings += guarded("commits", lambda: check_chains(logs))
     try:
         start = logs[row["table"]].commits[row["version"]]
         way = follow(logs, start, {(claim["table"], claim["version"]) for claim in claims})
@@ -593,9 +724,12 @@ def verify(files: Files, lake: Path | None = None, landing: Path | None = None) 
         return [*findings, Finding("prediction.json", False, "the commit that it names cannot be followed")]
     runs = {str(commit.ours.get("run_id")) for commit in way}
     steps: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
+        ("commits", lambda: check_vouching(files, logs, way)),
         ("commits", lambda: check_slices(logs, way)),
         ("runs.json", lambda: check_runs(claims, logs, way)),
         ("prediction.json", lambda: check_prediction(row, start)),
+        ("prediction.json", lambda: check_answer(row, start)),
+        ("lake.json", lambda: check_seen(documents["lake.json"])),
         ("trace.json", lambda: check_trace(documents["trace.json"], logs, way, row)),
         ("rows.json", lambda: check_rows(documents["rows.json"], logs)),
         ("events", lambda: check_events(files, logs, runs | {str(claim["run_id"]) for claim in claims})),
@@ -649,7 +783,9 @@ def outcome(findings: list[Finding]) -> str:
 
 
 def report(files: Files, findings: list[Finding]) -> str:
-    lines = [outcome(findings).upper(), ""]
+    answers = {True: "as its commit carries it", False: "not what its commit carries", None: "not checked"}
+    answer = next((item.ok for item in findings if item.what == ANSWER), None)
+    lines = [outcome(findings).upper(), f"answer: {answers[answer]}", ""]
     for ok, mark in ((False, "FAIL"), (None, "  --"), (True, "  ok")):
         lines += [f"{mark}  {item.what}: {item.detail}" for item in findings if item.ok is ok]
     lines += ["", f"SHA-256 of {SUMS} (stands for the whole bundle): {sha256(files.get(SUMS, b''))}"]

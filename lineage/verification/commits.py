@@ -57,7 +57,7 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
         on_way = {version for node in nodes for version in node.versions_read if log.table_id == node.snapshot.table_id}
         on_way |= {commit.version for node in nodes for commit in node.commits}
         problems = [Finding(item.path, False, "damaged: it is not a Delta commit any more") for item in log.damaged]
-        problems += _gaps(lake, log, on_way)
+        problems += check_gaps(log, on_way)
         problems += _judged(lake, log, on_way, records)
         for node in nodes:
             problems += _unnamed(node, log)
@@ -186,7 +186,7 @@ def _ask(witness: Witness, trace: Trace, logs: Logs, records: _Records) -> Itera
 # -- what the log says -------------------------------------------------------------------------------------------------
 
 
-def _gaps(lake: Lake, log: LogReplay, on_way: Iterable[int]) -> Iterator[Finding]:
+def check_gaps(log: LogReplay, on_way: Iterable[int]) -> Iterator[Finding]:
     """Commits that are not in the log: cleaned up before a checkpoint that still has the table, or missing."""
     cleaned = [version for version in log.missing if version < log.first]
     if cleaned and log.table_id:

@@ -95,7 +95,7 @@ def test_rows_that_went_to_quarantine_as_agreed_are_passed_with_their_count_and_
 ) -> None:
     page.goto(f"http://127.0.0.1:{served.port}/assets/clean/orders?view=checks&checkDetail=channel__isin")
     see(page, "quarantined", "Passed")
-    page.get_by_text("1 of 4 rows broke channel.isin: see quarantine/orders").first.wait_for()
+    page.get_by_text("1 of 4 rows broke channel.isin, set aside in quarantine/orders").first.wait_for()
     assert draws_in(page, "red", ()), (
         "no rule was broken that was not handled, and of a refused file none was evaluated"
     )

@@ -69,7 +69,7 @@ def add_rule(
     `written`: where the contract is, as people wrote it."""
     proposal = rule_proposal(rows, contract, cell, personal_classes(rows, contract))
     comment = one_line(f"{proposal.name}: {reason} ({by}, suggestion {cell.id})")
-    file = None if contract is None else _file(contract, written)
+    file = None if contract is None else contract_file(contract, written)
     before, after = "", ""
     if contract is not None and file is not None:
         before, encoding = _read(file)
@@ -171,7 +171,7 @@ def _require_valid(data: bytes, file: Path, contract: "type[Contract]") -> None:
         del sys.modules[module.__name__]
 
 
-def _file(contract: "type[Contract]", written: str | None) -> Path:
+def contract_file(contract: "type[Contract]", written: str | None) -> Path:
     """The Python file of a contract: the one that was named, else that of its module."""
     named = (written or "").partition(":")[0]
     module = sys.modules.get(contract.__module__)

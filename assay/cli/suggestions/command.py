@@ -57,7 +57,8 @@ def suggest(
 
     \b
     Typos beside frequent values, rare shapes, broken dependencies between columns, sources that disagree, tokens such as N/A,
-    outliers, mixed units and formats of dates. Nothing is changed or quarantined. Personal values are masked.
+    outliers, mixed units and formats of dates. Nothing is changed or quarantined. Personal values are masked. Cells that became
+    a rule, or about whose row somebody decided, are only counted.
 
     \b
     Examples:
@@ -69,19 +70,25 @@ def suggest(
         if not (reason or "").strip():
             raise click.UsageError("--accept needs --reason: why it is right to doubt the cell")
         return _accept(place, form, contract_, accept, value, as_rule, str(reason), by, yes, as_json)
+    from assay.cli.suggestions.accepted import accepted
+
     table = _Place(place, form, contract_)
-    found = table.suggestions(columns, limit or None, unmask=unmask)
+    found = table.suggestions(columns, unmask=unmask)
+    known = accepted(found.cells, None if table.is_file else place, table.contract, contract_)
+    cells = tuple(cell for cell in found.cells if cell.id not in known)
+    doubted, cells = len(cells), cells[: limit or None]
     if as_json:
         print_json(
             {
                 "rows": found.rows,
                 "looked_at": found.looked_at,
-                "doubted": found.doubted,
-                "suggestions": [cell.to_dict() for cell in found.cells],
+                "doubted": doubted,
+                "accepted": len(known),
+                "suggestions": [cell.to_dict() for cell in cells],
             }
         )
         return 0
-    keyed = any(cell.key for cell in found.cells)
+    keyed = any(cell.key for cell in cells)
     head = ("id", "row", *(["key"] if keyed else []), "column", "value", "expected", "sure", "why")
     rows = [
         (
@@ -94,14 +101,15 @@ def suggest(
             f"{cell.confidence:.0%}",
             cell.reason,
         )
-        for cell in found.cells
+        for cell in cells
     ]
     if rows:
         print_table(head, rows, right=("row", "sure"))
     sample = "" if found.looked_at == found.rows else f" ({found.looked_at:,} were looked at)"
-    shown = f", {len(found.cells):,} shown" if len(found.cells) < found.doubted else ""
+    shown = f", {len(cells):,} shown" if len(cells) < doubted else ""
+    before = f" {len(known):,} more decided before." if known else ""
     out.print(
-        f"{plural(found.rows, 'row')}{sample}: {plural(found.doubted, 'cell')} doubted{shown}. Nothing was changed."
+        f"{plural(found.rows, 'row')}{sample}: {plural(doubted, 'cell')} doubted{shown}.{before} Nothing was changed."
     )
     return 0
 
@@ -124,10 +132,10 @@ class _Place:
         rows = frame_at(self.place, self.form).lazy() if self.is_file else open_store().table(self.place).scan()
         return rows.select(columns) if columns else rows
 
-    def suggestions(self, columns: Sequence[str] = (), limit: int | None = None, *, unmask: bool) -> "Suggestions":
+    def suggestions(self, columns: Sequence[str] = (), *, unmask: bool) -> "Suggestions":
         from assay.checks import suggest
 
-        return suggest(self.rows(), self.contract, columns=columns, limit=limit, unmask=unmask)
+        return suggest(self.rows(), self.contract, columns=columns, unmask=unmask)
 
 
 def _accept(

@@ -1,7 +1,8 @@
 """`assay compare`: counts first, examples masked, versions named, exit code 3 for a difference."""
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 import assay
 from assay.cli.tables import compare
 from assay.errors import AssayError
+from tests.declared import IMPORTS, daily_source
 
 
 @pytest.fixture
@@ -75,3 +77,31 @@ def test_what_was_not_compared_is_not_called_equal(store: assay.Store) -> None:
     assert done.exit_code == 3
     assert "equal in the columns that both have" in done.output
     assert "age is not compared: only in B" in done.output
+
+
+@pytest.fixture
+def renamed(store: assay.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[assay.Store]:
+    """A project whose source gives two columns other names than an earlier version of its table has."""
+    columns = ('person: str = Field(key=True, was="name")', 'city: str = Field(was=("town", "place"))')
+    package = tmp_path / "project" / "renamed_people"
+    package.mkdir(parents=True)
+    (package.parent / "pyproject.toml").write_text('[tool.assay]\ndomains = ["renamed_people"]\n')
+    (package / "__init__.py").touch()
+    (package / "people.py").write_text(IMPORTS + daily_source("people", *columns, start="2026-09-01"))
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.setenv("ASSAY_PROJECT", str(package.parent))
+    for names in (("name", "town"), ("person", "city")):
+        with store.transaction("clean/people") as tx:
+            tx.write("clean/people", pl.DataFrame({names[0]: ["Ada", "Bob"], names[1]: ["London", "Oslo"]}))
+    yield store
+    for name in [name for name in sys.modules if name.partition(".")[0] == "renamed_people"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("keys", [(), ("--key", "person"), ("--key", "name")])
+def test_renamed_columns_are_compared_under_the_names_of_today(renamed: assay.Store, keys: tuple[str, ...]) -> None:
+    newest = renamed.table("clean/people").at().version
+    done = CliRunner().invoke(compare, [f"clean/people@{newest - 1}", "clean/people", *keys, "--json"])
+    answer = json.loads(done.output)
+    assert (answer["key"], answer["same"], answer["not_compared"]) == (["person"], 2, {})
+    assert (answer["equal"], done.exit_code) == (True, 0)

@@ -146,7 +146,10 @@ def test_verdicts_carry_counts_and_only_what_blocks_is_an_error(new_shop: Any) -
         "rows_invalid": 1,
         "severity": "quarantine",
     }
-    assert broken.description == "1 of 4 rows broke amount.ge: see quarantine/orders."
+    assert (
+        broken.description
+        == "1 of 4 rows broke amount.ge, set aside in quarantine/orders (allowed: 10% by all rules, from 10 rows on)."
+    )
     assert {name for name, item in verdicts.items() if not item.passed} == {"data_freshness"}, "which is of today"
 
 

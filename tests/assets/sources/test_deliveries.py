@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,16 @@ def test_the_suffix_chooses_the_reader() -> None:
     assert read_delivery(_delivery("a.ndjson"), b'{"x":1}')["x"].to_list() == ["1"]
     with pytest.raises(DeliveryError, match="no reader knows"):
         read_delivery(_delivery("a.xls"), b"PK")
+
+
+def test_what_the_lake_has_just_written_is_read_there(tmp_path: Path) -> None:
+    file = _land(tmp_path, f"tickets/{DAY}/a.csv")
+    (delivery,) = scan_partition(tmp_path, PLACES, DAY)
+    kept = tmp_path / "kept"
+    file.rename(kept)
+    kept_now = replace(delivery, kept=kept, kept_now=True)
+    assert kept_now.content() == b"a,b\n1,2\n"
+    assert list(kept_now.pieces(3)) == [b"a,b", b"\n1,", b"2\n"]
+    kept.unlink()
+    with pytest.raises(DeliveryError, match="cannot be read"):
+        kept_now.content()

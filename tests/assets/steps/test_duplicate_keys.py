@@ -237,7 +237,8 @@ def test_the_reason_names_the_rule_the_way_and_the_other_partition(tmp_path: Pat
     late, again = lake.store.table("clean/sales").history()[before + 1 :]
     assert (late.partition, list(late.extra["displaces"]), again.partition) == (day(1), [day(2)], day(2))
     assert [check["message"] for check in again.checks if check["name"] == "sale.unique"] == [
-        f"1 of 2 rows broke sale.unique: see quarantine/sales. The first rows of their keys are in {day(1)} (1)."
+        "1 of 2 rows broke sale.unique, set aside in quarantine/sales (allowed: 10% by all rules, from 10 rows on). "
+        f"The first rows of their keys are in {day(1)} (1)."
     ]
     # Who judged it read the late day: it is in the record, at the version.
     assert {(item.snapshot.table, item.snapshot.version) for item in again.inputs if item.lookup} == {

@@ -16,6 +16,7 @@ from assay.assets.steps.raw import raw_step, unread_of
 from assay.assets.steps.step import NotReady, Resources, execute
 from assay.checks import Contract, Field, Timestamp
 from assay.errors import AssayError
+from assay.features.storage.storage import Storage
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import CheckResult
 
@@ -194,3 +195,29 @@ def test_with_other_limits_only_what_was_refused_is_judged_again() -> None:
     limited = replace(sales, reader=Files("sales/{day}/*", (".csv", ".csv.gz"), limits=Limits(columns=5)))
     assert raw_step(limited).judged_by != raw_step(sales).judged_by
     assert raw_step(limited).code_version == raw_step(sales).code_version
+
+
+def test_bytes_are_read_as_they_were_kept(env: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(env, "a.csv")
+    keep = Storage.keep
+
+    def kept(storage: Storage, *given: Any) -> None:
+        keep(storage, *given)
+        put(env, "b.csv")
+        (env.settings.landing_path / "sales" / DAY / "b.csv").replace(
+            env.settings.landing_path / "sales" / DAY / "a.csv"
+        )
+
+    monkeypatch.setattr(Storage, "keep", kept)
+    execute(STEP, env, DAY)
+    assert env.lake.table("raw/sales").at().scan().collect()["id"].to_list() == ["a.csv"]
+
+
+def test_bytes_that_were_kept_before_are_read_with_their_digest(env: Resources) -> None:
+    """Nobody knows what has become of the lake's copy meanwhile, so the delivered file is read, and must be what was scanned."""
+    put(env, "a.csv")
+    execute(STEP, env, DAY)
+    (kept,) = (file for file in Path(env.lake.storage.root, "_landing").rglob("*") if file.is_file())
+    kept.write_bytes(kept.read_bytes().replace(b"a.csv", b"x.csv"))
+    execute(STEP, env, DAY, force=True)
+    assert env.lake.table("raw/sales").at().scan().collect()["id"].to_list() == ["a.csv"]

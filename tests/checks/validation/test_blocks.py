@@ -5,10 +5,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, rule, validate, validate_spilled
 from assay.checks.validation import blocks
-from assay.checks.validation.blocks import Blocks, in_blocks
+from assay.checks.validation.blocks import Blocks, cut, in_blocks
+from assay.errors import AssayError
 from assay.row_source import RowSource
 
 
@@ -164,3 +167,70 @@ def test_defects_are_counted_under_their_own_names(tmp_path: Path) -> None:
     counts = {result.name: result.invalid for result in report.rules if result.name.startswith("row.kind")}
     assert counts == {f"row.kind_{number:02}": number + 1 for number in range(40)}
     assert report == validate(batch, Whole).report
+
+
+def taken_from(frame: pl.DataFrame, rows: int, asked: list[list[str]]) -> RowSource:
+    """The rows in frames of so many; `asked` is filled with the columns of each reading."""
+
+    def made(columns: Any) -> Any:
+        asked.append(list(columns))
+        return frame.select(columns).iter_slices(rows)
+
+    return RowSource(frame.schema, made)
+
+
+@pytest.mark.parametrize("rows", [7, 100, 250])
+def test_what_a_batch_has_is_read_again_and_not_written(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "ROWS", 100)
+    batch, asked = readings(1050), list[list[str]]()
+    outcome = validate(batch, Readings)
+    spilled = validate_spilled(taken_from(batch, rows, asked), Readings, tmp_path)
+    assert spilled.report == outcome.report
+    assert pl.concat(spilled.clean_frames()).equals(outcome.clean) and asked[-1] == ["state"]
+    assert spilled.quarantined.collect().equals(outcome.quarantined) and set(asked[-1]) == {"id", "value", "state"}
+    written = {name for file in tmp_path.glob("rows-*") for name in pl.read_ipc_schema(file)}
+    assert written == {"id", "value"}  # their numbers
+
+
+def test_a_query_is_written_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "ROWS", 100)
+    runs = list[int]()
+    batch = readings(1050)
+    query = batch.lazy().map_batches(lambda frame: runs.append(frame.height) or frame)
+    spilled, outcome = validate_spilled(query, Readings, tmp_path), validate(batch, Readings)
+    assert spilled.clean.collect().equals(outcome.clean)
+    assert spilled.quarantined.collect().equals(outcome.quarantined)
+    assert sum(runs) == 1050
+
+
+def test_a_batch_that_has_fewer_rows_the_second_time_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "ROWS", 100)
+    batch, readings_made = readings(1050), list[int]()
+
+    def made(columns: Any) -> Any:
+        readings_made.append(1)
+        return batch.select(columns).head(1050 if len(readings_made) < 3 else 1049).iter_slices(100)
+
+    spilled = validate_spilled(RowSource(batch.schema, made), Readings, tmp_path)
+    with pytest.raises(AssayError, match="fewer rows than when it was read first"):
+        list(spilled.clean_frames())
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 5), max_size=8), st.lists(st.integers(1, 7), max_size=8))
+def test_frames_are_cut_to_heights(frames: list[int], heights: list[int]) -> None:
+    numbers = pl.DataFrame({"n": pl.int_range(sum(frames), eager=True)})
+    ends = [sum(frames[: place + 1]) for place in range(len(frames))]
+    given_frames = (numbers[end - height : end] for end, height in zip(ends, frames, strict=True))
+    made = list[pl.DataFrame]()
+    if sum(heights) > sum(frames):
+        with pytest.raises(AssayError):
+            made += cut(given_frames, heights)
+        return
+    made += cut(given_frames, heights)
+    assert [part.height for part in made] == heights
+    assert [value for part in made for value in part["n"]] == list(range(sum(heights)))

@@ -59,7 +59,7 @@ def test_rules_of_a_contract_are_passed_with_a_count_where_rows_went_to_quaranti
     page.goto(f"{ui}/assets/clean/tickets?view=checks&checkDetail=text__not_empty")
     see(page, "ticket_id__unique", "text__no_card_number", "customer_id__exists", "volume")
     assert draws_in(page, "red", ())
-    open_history(page, "rows broke text.not_empty: see quarantine/tickets")
+    open_history(page, "rows broke text.not_empty, set aside in quarantine/tickets")
     see(page, "Passed")
     assert draws_in(page, "red", ())
 

@@ -3,13 +3,15 @@
 import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from sentence_transformers import SentenceTransformer
 
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.model import EmbeddingModel, resolve_model
+
+if TYPE_CHECKING:  # every process collects this folder, one runs it
+    from sentence_transformers import SentenceTransformer
 
 BANKING77 = Path(__file__).parents[4] / "shared" / "data" / "banking77" / "train.csv"
 SUBJECTS = ("card", "transfer", "refund", "top-up", "PIN", "exchange rate", "account", "cheque", "direct debit", "cash")
@@ -23,9 +25,11 @@ SENTENCES = (
 )
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def one_thread() -> Iterator[None]:
     """Two threads that wait for each other on a busy machine take many times as long as one."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -33,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def model() -> EmbeddingModel:
+def model(one_thread: None) -> EmbeddingModel:
     return resolve_model()
 
 
@@ -43,7 +47,9 @@ def engine(model: EmbeddingModel) -> Engine:
 
 
 @pytest.fixture(scope="session")
-def reference(model: EmbeddingModel) -> SentenceTransformer:
+def reference(model: EmbeddingModel) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+
     return SentenceTransformer(str(model.path), device="cpu", local_files_only=True)
 
 

@@ -4,17 +4,18 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformer
 
 from assay.errors import AssayError
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.model import EmbeddingModel, resolve_model
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 Copied = Callable[..., Path]
 
@@ -34,7 +35,9 @@ def cosines(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[n
     return (ours * theirs).sum(axis=1) / np.linalg.norm(theirs, axis=1)
 
 
-def test_vectors_equal_sentence_transformers(engine: Engine, reference: SentenceTransformer, texts: list[str]) -> None:
+def test_vectors_equal_sentence_transformers(
+    engine: Engine, reference: "SentenceTransformer", texts: list[str]
+) -> None:
     texts = texts + ODD + ["word " * 10_000]
     ours = engine.embed(texts)
     theirs = reference.encode(texts, normalize_embeddings=True, show_progress_bar=False)
@@ -45,7 +48,7 @@ def test_vectors_equal_sentence_transformers(engine: Engine, reference: Sentence
     assert np.abs(np.linalg.norm(ours, axis=1) - 1).max() < 1e-5
 
 
-def test_bfloat16_stays_close(model: EmbeddingModel, reference: SentenceTransformer, texts: list[str]) -> None:
+def test_bfloat16_stays_close(model: EmbeddingModel, reference: "SentenceTransformer", texts: list[str]) -> None:
     engine = Engine(model, device="cpu", dtype="bfloat16")
     theirs = reference.encode(texts[:100] + ODD, normalize_embeddings=True, show_progress_bar=False)
     ours = engine.embed(texts[:100] + ODD)
@@ -124,6 +127,8 @@ def test_what_is_not_text_is_refused_by_position(engine: Engine, bad: str, messa
 
 
 def test_describe_is_json_and_names_what_ran(engine: Engine, model: EmbeddingModel) -> None:
+    import torch
+
     described = json.loads(json.dumps(engine.describe()))
     assert described["engine"] == "assay"
     assert described["device"] == "cpu"
@@ -150,6 +155,8 @@ def test_describe_is_json_and_names_what_ran(engine: Engine, model: EmbeddingMod
 def test_another_kind_of_model_runs_in_sentence_transformers(
     model: EmbeddingModel, copied: Copied, texts: list[str], file: str, old: str, new: str, why: str
 ) -> None:
+    from sentence_transformers import SentenceTransformer
+
     content = (model.path / file).read_text()
     if why == "pooling":
         content = content.replace('"pooling_mode_mean_tokens": true', '"pooling_mode_mean_tokens": false')
@@ -205,8 +212,11 @@ def test_unknown_settings_are_refused(model: EmbeddingModel, settings: dict[str,
         Engine(model, **settings)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_cuda_without_a_device_is_refused_and_auto_takes_the_cpu(model: EmbeddingModel) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
     assert Engine(model).device == "cpu"
     with pytest.raises(AssayError, match="no CUDA device"):
         Engine(model, device="cuda").embed(["text"])

@@ -58,6 +58,9 @@ def test_a_rule_is_shown_and_with_yes_written(cli: Callable[..., Any], place: Pa
     assert "typo, says the upstream (jo, suggestion " in source
     outcome = validate(frame_at(file), contract_at(contract))
     assert outcome.quarantined["id"].to_list() == ["K007"]
+    left = cli("suggest", file, "--contract", contract, "--column", "town", "--json").data
+    assert (left["doubted"], left["accepted"]) == (0, 1)
+    assert cli("suggest", file, "--column", "town", "--json").data["accepted"] == 0, "without the contract nobody knows"
     assert outcome.quarantined["_rules"].to_list() == [[written["rule"]]]
     again = cli(*accept, "--contract", contract, "--yes")
     assert (again.code, "already: change it by hand" in again.err) == (1, True)
@@ -203,6 +206,9 @@ def test_a_row_in_quarantine_is_corrected_by_a_decision(cli: Callable[..., Any],
     clean = assay.open().table("clean/loads").scan().collect()
     assert clean.filter(load="L007")["farm"].to_list() == ["Birkdale"]
     assert mill.read_text() == MILL
+    seen = cli("suggest", "raw/loads", "--json").data
+    assert (seen["doubted"], seen["accepted"], seen["suggestions"]) == (0, 1, [])
+    assert "0 cells doubted. 1 more decided before. Nothing was changed." in cli("suggest", "raw/loads").out
     # What is decided is decided: accepting it again is about a rule, and there is one already.
     again = cli(*accept)
     assert (again.code, "isin already" in again.err) == (1, True)
