@@ -45,11 +45,10 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
         "packages": lambda _: ", ".join(map(_package, PACKAGES)),
         "project": _project,
         "settings": _settings,
-        "connections": _connections,
-        "upstreams": _upstreams,
         "landing folder": _landing,
         "received": _received,
         "lake": _lake,
+        "contracts": _contracts,
         "freshness": _freshness,
         "embedding model": _model,
         "lineage store": _lineage,
@@ -60,6 +59,8 @@ def diagnose(store: Store, dagster: Path | None = None) -> list[Symptom]:
     }
     if dagster is not None:
         examinations |= _of_dagster(dagster)
+    # After the backlog, which asks every source: who does not answer is known then.
+    examinations |= {"connections": _connections, "upstreams": _upstreams}
     return [_examine(what, examination, store) for what, examination in examinations.items()]
 
 
@@ -164,11 +165,12 @@ def _settings(store: Store) -> str:
 def _connections(store: Store) -> str:
     """Whether the settings name every database that is read: else each run of it fails."""
     from assay.assets.project import find_project
-    from assay.assets.sources.source import lacking
+    from assay.assets.upstream import lack_of
 
     if find_project() is None:
         return "no source is declared"
-    if lacks := [text for source in store.sources() if (text := lacking(source, store.settings))]:
+    env = store.env(recording=False)
+    if lacks := [text for source in store.sources() if (text := lack_of(source, env))]:
         raise AssayError(" ".join(lacks))
     return f"{', '.join(sorted(store.settings.connections)) or 'none set'}; no source lacks one"
 
@@ -176,17 +178,12 @@ def _connections(store: Store) -> str:
 def _upstreams(store: Store) -> str:
     """What sources know of their upstreams, such as a slot for which a server keeps its log. Asks the upstreams."""
     from assay.assets.project import find_project
-    from assay.assets.sources.source import lacking
+    from assay.assets.upstream import lack_of, warnings_of
 
     sources = store.sources() if find_project() is not None else []
-    warnings: list[str] = []
-    for source in sources:
-        if not lacking(source, store.settings):  # which stands under "connections"
-            try:
-                warnings += source.reader.warnings(store.settings)
-            except AssayError as problem:
-                warnings.append(f"{problem}.".replace("..", "."))
-    if warnings:
+    env = store.env(recording=False)
+    sound = [source for source in sources if not lack_of(source, env)]  # the others stand under "connections"
+    if warnings := [text for source in sound for text in warnings_of(source, env)]:
         raise AssayError(" ".join(warnings))
     return f"no warning of {plural(len(sources), 'source')}"
 
@@ -219,6 +216,15 @@ def _package(name: str) -> str:
 
 def _lake(store: Store) -> str:
     return f"{store.lake.storage.root}, {plural(len(store.lake.tables()), 'table')}"
+
+
+def _contracts(store: Store) -> str:
+    """Whether the declarations by which batches were judged are as they were kept."""
+    from assay.assets.stored_contracts import damaged_contracts, stored_digests
+
+    if damaged := damaged_contracts(store.lake.storage):
+        raise AssayError(" ".join(damaged))
+    return f"{plural(len(stored_digests(store.lake.storage)), 'declaration')} kept with what was judged by them"
 
 
 def _space(store: Store) -> str:
@@ -280,13 +286,13 @@ def _of_dagster(home: Path) -> dict[str, Callable[[Store], str]]:
 def _landing(store: Store) -> str:
     """Whether everything that was delivered lies where a source looks for it."""
     from assay.assets.project import find_project
-    from assay.assets.sources.source import outside
     from assay.assets.steps.raw import unread_of
+    from assay.assets.upstream import outside_of
 
-    sources = store.sources() if find_project() is not None else []
-    if messages := unread_of(sources, store.env(recording=False)):
+    sources, env = store.sources() if find_project() is not None else [], store.env(recording=False)
+    if messages := unread_of(sources, env):
         raise AssayError(" ".join(messages))
-    left_out = [text for source in sources if (text := outside(source, store.settings))]
+    left_out = outside_of(sources, env)
     return " ".join([f"{store.settings.landing_path}, {plural(len(sources), 'source')}", *left_out])
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
+from assay.stable_text import stable_text
+
 
 def callable_digest(*functions: Callable[..., Any] | None) -> str:
     """SHA-256 over the source of functions and, where they use them, of the functions, classes and constants of their own
@@ -27,7 +29,7 @@ def _collected(item: Any, parts: dict[tuple[int, str], str]) -> str:
     if item is None:
         return ""
     if isinstance(item, functools.partial):
-        return f"{_collected(item.func, parts)} {item.args!r} {sorted(item.keywords.items())!r}"
+        return f"{_collected(item.func, parts)} {stable_text(item.args)} {stable_text(sorted(item.keywords.items()))}"
     target = inspect.unwrap(getattr(item, "__func__", item))
     if not isinstance(target, FunctionType | type):
         return _collected(type(target), parts)
@@ -75,7 +77,7 @@ def _source(target: Any) -> str:
         text = textwrap.dedent(inspect.getsource(target))
     except (OSError, TypeError):  # typed into an interpreter
         code = getattr(target, "__code__", None)
-        return repr(target) if code is None else f"{code.co_code.hex()} {code.co_consts!r} {code.co_names!r}"
+        return repr(target) if code is None else f"{code.co_code.hex()} {stable_text(code.co_consts)} {code.co_names!r}"
     try:
         return ast.dump(ast.parse(text))
     except SyntaxError:  # a lambda in the middle of a call
@@ -83,7 +85,9 @@ def _source(target: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    return repr(sorted(value, key=repr)) if isinstance(value, set | frozenset) else repr(value)
+    return (
+        f"[{', '.join(sorted(map(stable_text, value)))}]" if isinstance(value, set | frozenset) else stable_text(value)
+    )
 
 
 def _is_constant(value: Any) -> bool:

@@ -73,6 +73,7 @@ def materialize(
     from assay.assets.decisions.reports import set_aside
     from assay.assets.declarations import declarations, pipeline, require_declarations
     from assay.assets.planning.as_judged import as_judged
+    from assay.assets.planning.displaced import displaced
     from assay.assets.planning.held import with_what_they_hold
     from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, select, waiting
@@ -121,19 +122,22 @@ def materialize(
     never = [] if chosen or summary.left else never_made(steps, env)
     before = [] if summary.left or not assets else _upstream_to_do(steps, pipeline(project), env, chosen)
     unread = [] if chosen or summary.left else unread_in(store, complete=as_json)
+    written = [version for result in summary.results for version in result.new_versions]
+    aside, moved = set_aside(env.lake, written), displaced(pipeline(project), env, written)
     stay = [] if summary.left or judge_again else as_judged(steps, env, chosen, latest=LATEST_JUDGED)
-    aside = set_aside(env.lake, (version for result in summary.results for version in result.new_versions))
     if as_json:
         answer = {"runs": [_as_dict(result) for result in summary.results], "failed": len(summary.failed)}
         waiting_now = [one.to_dict() for one in waits]
         stays = [one.to_dict() for one in refused]
         left = [*summary.left, *again]
         answer |= {"refused": stays, "waiting": waiting_now, "left": left, "upstream": before, "unread": unread}
-        answer["as_judged"] = [one.to_dict() for one in stay]
-        print_json(answer | {"set_aside": [one.to_dict() for one in aside]})
+        answer |= {"as_judged": [one.to_dict() for one in stay], "set_aside": [one.to_dict() for one in aside]}
+        print_json(answer | {"displaced": [one.to_dict() for one in moved]})
     else:
         _summarise(
-            summary, time.monotonic() - started, complete=not (refused or again or waits or never or before or broken)
+            summary,
+            time.monotonic() - started,
+            complete=not (refused or again or waits or never or before or broken or moved),
         )
         for one in (*aside, *stay):
             out.print(f"{one}.", markup=False, highlight=False, soft_wrap=True)
@@ -141,11 +145,13 @@ def materialize(
         if again:
             first = f"{again[0]}{f' and {len(again) - 1} more' if again[1:] else ''}"
             err.print(f"Refused before, may be taken now, not run yet: {first}.", markup=False, soft_wrap=True)
+        for one in moved:
+            err.print(f"{one}.", markup=False, highlight=False, soft_wrap=True)
         for reason in [*_news_of(unread, store), *(f"{text}." for text in summarised(waits)), *never, *before[:5]]:
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
     if summary.left:
         return EXIT_STOPPED
-    missing = summary.failed or refused or again or broken or before or any(one.delivered for one in waits)
+    missing = summary.failed or refused or again or moved or broken or before or any(one.delivered for one in waits)
     return EXIT_NO if missing else EXIT_DONE
 
 
@@ -183,12 +189,14 @@ def _run(
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
     from assay.assets.dagster.sessions import kept_sessions
+    from assay.assets.silent import forget_silences
     from assay.assets.stopping import finish_gently
 
     def heard() -> None:
         err.print("Stopping when the current step has committed (Ctrl-C again: at once).")
 
     quiet()
+    forget_silences(store.settings.home)  # whoever calls this has perhaps just started one
     with progress(as_json) as bar, kept_sessions(), open_instance(dagster_home()) as instance:
         end_killed_runs(instance)
         store.recover_events(over=is_over(instance))
@@ -280,15 +288,16 @@ def _refused_before(tables: "Sequence[str]") -> str:
 
 def _tell_refused(stays: "Sequence[Refused]", most: int = 5) -> None:
     """What is not run again by itself."""
-    from assay.assets.planning.refused import AGAIN
+    from assay.assets.planning.refused import AGAIN, refused_lines
 
     if not stays:
         return
     err.print(f"Refused, and not run again before there is {AGAIN}:", soft_wrap=True)
-    for one in stays[-most:]:
-        err.print(f"  {one}", markup=False, highlight=False, soft_wrap=True)
-    if len(stays) > most:
-        err.print(f"  and {len(stays) - most} earlier ones (`assay status`)", markup=False)
+    lines = refused_lines(stays)
+    for line in lines[-most:]:
+        err.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    if len(lines) > most:
+        err.print(f"  and {len(lines) - most} earlier ones (`assay status`)", markup=False)
 
 
 def unread_in(store: "Store", *, complete: bool = False) -> list[str]:
@@ -310,9 +319,9 @@ def _news_of(unread: list[str], store: "Store") -> list[str]:
 
 def outside_in(store: "Store") -> list[str]:
     """What was delivered for a time of which no declared source has partitions."""
-    from assay.assets.sources.source import outside
+    from assay.assets.upstream import outside_of
 
-    return [text for source in store.sources() if (text := outside(source, store.settings))]
+    return outside_of(store.sources(), store.env(recording=False))
 
 
 def chosen_partitions(partition: str | None, range_: str | None, steps: "Sequence[Step]") -> "Chosen | None":

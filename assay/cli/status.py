@@ -42,8 +42,8 @@ def status(shown: int, as_json: bool) -> int:
     from assay.assets.planning.as_judged import as_judged
     from assay.assets.planning.held import staying
     from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
-    from assay.assets.planning.plan import never_made, planned_runs, stages
-    from assay.assets.planning.refused import AGAIN, staying_refused, still_failing
+    from assay.assets.planning.plan import never_made, planned_runs, run_lines, stages
+    from assay.assets.planning.refused import AGAIN, refused_lines, staying_refused, still_failing
     from assay.assets.project import active_project
 
     project = active_project()
@@ -92,14 +92,14 @@ def status(shown: int, as_json: bool) -> int:
             but = " but for what stays as declared or judged" if stay or left else ""
             out.print(f"Everything is up to date{but}: {len(env.lake.tables())} tables.")
         _section("No run is requested", [outage] if outage else [])
-        _section("To be done", [str(unit) for unit in planned])
+        _section("To be done", run_lines(planned))
         _section("Cannot be read", lacks)
         _section("Waits", [*summarised(waits, 8), *never])
         _section("Stays as declared (`assay materialize TABLE --force` makes it again)", list(map(str, stay)))
         _section("Stays as judged", list(map(str, left)))
-        _section(f"Refused (waits for {AGAIN}; `assay materialize --partition P` tries again)", list(map(str, refused)))
+        _section(f"Refused (waits for {AGAIN}; `assay materialize --partition P` tries again)", refused_lines(refused))
         _section("Older than promised", [age.message for age in ages.values() if not age.fresh])
-        _section("Failed", list(map(str, failed)))
+        _section("Failed", refused_lines(failed))
         _section("Died", [_death(run) for run in died])
         _section("Given up after runs that died", given_up)
         _section("Runs with earlier declarations", [outdated] if outdated else [])

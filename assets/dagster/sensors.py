@@ -23,7 +23,7 @@ from assay.assets.planning.pending import note_lacking, summarised, waiting_step
 from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.planning.refused import AGAIN, forget_withdrawn, staying_refused
 from assay.assets.planning.settle import settle
-from assay.assets.silent import resting
+from assay.assets.silent import hanging, resting
 from assay.assets.steps.step import Resources, Step
 from assay.errors import plural
 from assay.features.storage.scratch import free_scratch
@@ -64,11 +64,11 @@ def arrivals(
             declared.note(context.instance)
         if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
             return dg.SkipReason("Runs are in progress; what they make stale is seen when they are done.")
-        env = resources()
+        env = replace(resources(), leaves_silent=True)
         free_scratch(env.settings.home)  # it may be what fills the disk
-        note_lacking(steps, env)
         memory = read_memory(context.cursor)
         if (lack := outage_now(env, [Path(context.instance.root_directory)])) is not None:
+            note_lacking(steps, env)
             before = read_outage(context.cursor)
             again = before is not None and before.what == lack
             outage = before if again and before else Outage(lack, env.now().timestamp())
@@ -77,6 +77,7 @@ def arrivals(
                 log.error("%s", text)
             return dg.SensorResult(skip_reason=dg.SkipReason(text), cursor=write_memory(memory, outage))
         found = look(steps, env, memory, ending_in(context.instance), project)
+        note_lacking(steps, env)  # after the look, which knows who does not answer
         for incident in found.incidents:
             log.error("%s", incident)
         cursor = write_memory(found.memory)
@@ -95,6 +96,7 @@ def arrivals(
         settle(steps, env)
         refused = [one.place for one in staying_refused(steps, env)]
         silent = [str(one) for one in resting(env.settings.home, env.now())]
+        silent += hanging(env.settings.home)
         waits = [*(one.rstrip(".") for one in silent), *summarised(waiting_steps(steps, env, latest=LATEST))]
         reason = _nothing_to_do(found, given_up, refused, waits)
         if declared is not None and (outdated := declared.outdated()):

@@ -20,6 +20,7 @@ from assay.features.tables.partitioning import Partitioning
 from assay.own_columns import delivered_name, delivered_names
 from assay.project_folder import project_folder
 from assay.settings import Settings, url_setting
+from assay.stable_text import stable_text
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -128,7 +129,7 @@ class Rows(SourceReader):
 
     def identity(self, partitioning: Partitioning) -> str:
         mode = f" mode={self.mode}" if self.compares else ""
-        return f"{self!r}{mode} {partitioning!r}"
+        return f"{stable_text(self)}{mode} {partitioning!r}"
 
     def url(self, settings: Settings) -> str:
         """The database's URL, with its password. Raises AssayError for a connection that is not set."""
@@ -219,10 +220,11 @@ class Rows(SourceReader):
         state, key = reading.table(), delivered_names(reading.key)
         before = None if state is None else state.changes
         _require_key(reading, state)
-        memory = LookMemory.of(reading.settings, reading.source, f"{self!r} {reading.key}")
+        memory = LookMemory.of(reading.settings, reading.source, f"{stable_text(self)} {reading.key}")
         last_whole = max((at for at in (memory.whole_at(), _moment(before)) if at is not None), default=None)
         now = datetime.now(UTC)
-        if last_whole is not None and last_whole <= now < last_whole + self.every:
+        rests = last_whole is not None and last_whole <= now < last_whole + self.every
+        if last_whole is not None and rests and not reading.forced:
             raise NothingDelivered(
                 f"{reading.source} was looked at {last_whole:%Y-%m-%d %H:%M} UTC; next from "
                 f"{last_whole + self.every:%Y-%m-%d %H:%M} on."

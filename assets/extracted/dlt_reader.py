@@ -58,7 +58,7 @@ class Dlt(SourceReader):
             reading.partition,
             state,
             now,
-            self.every,
+            timedelta(0) if reading.forced else self.every,
             lambda unfinished: extract(self.name, self.resource, state, unfinished, now),
         )
         if not kept.rows or kept.content == content:  # what is read whole each time, and has not changed

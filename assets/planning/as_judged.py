@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assay.assets.planning.held import counted
+from assay.assets.planning.grouped import counted
 from assay.assets.planning.plan import Chosen
 from assay.assets.steps.hold import Earlier
 from assay.assets.steps.step import Resources, Step, look

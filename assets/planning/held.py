@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assay.assets.planning.grouped import counted
 from assay.assets.planning.plan import Chosen, partitions_of
 from assay.assets.steps.hold import Held
 from assay.assets.steps.step import Resources, Step, held_at, look
@@ -80,11 +81,3 @@ def with_what_they_hold(chosen: Sequence[Step], steps: Sequence[Step]) -> tuple[
     learned_from = {table for step in chosen if step.hold and not step.hold.for_good for table in step.reads}
     names |= {step.name for step in steps if step.hold and learned_from & set(step.outputs)}
     return tuple(step for step in steps if step.name in names)
-
-
-def counted(keys: Collection[str | None]) -> str:
-    """` 2026-03-01`, or ` in 3 partitions (… to …)`, or nothing."""
-    named = sorted(key for key in keys if key is not None)
-    if not named:
-        return ""
-    return f" {named[0]}" if len(named) == 1 else f" in {len(named)} partitions ({named[0]} to {named[-1]})"

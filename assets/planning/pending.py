@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assay.assets.planning.held import Staying, counted, learns_from, stays_of
+from assay.assets.planning.grouped import counted, grouped
+from assay.assets.planning.held import Staying, learns_from, stays_of
 from assay.assets.planning.plan import Chosen, PlannedRun, partitions_of, stages
 from assay.assets.steps.plan_store import Latest
 from assay.assets.steps.step import Resources, Step, look, not_ready
@@ -135,15 +136,22 @@ def _is_there(lake: Lake, table: str, key: str | None) -> bool:
 
 
 def summarised(waiting: Sequence[Waiting], most: int = 5) -> list[str]:
-    """A line for each cause, the latest ones: the tables that wait in a partition for one thing stand in one."""
-    lines: dict[tuple[str | None, str, str], list[str]] = {}
+    """A line for each cause, the latest ones: the tables that wait for one thing stand in one, and the partitions in which they
+    do."""
+    tables: dict[tuple[str | None, str, str], list[str]] = {}
     for one in waiting:
-        lines.setdefault((one.partition, one.waits_for, one.because), []).append(one.table)
-    texts = [
-        f"{', '.join(tables)}{f' {partition}' if partition else ''} {'waits' if len(tables) == 1 else 'wait'} for "
-        f"{waits_for or 'its upstream'} ({because.rstrip('.')})"
-        for (partition, waits_for, because), tables in lines.items()
-    ]
+        tables.setdefault((one.partition, one.waits_for, one.because), []).append(one.table)
+    lines = grouped(
+        (partition, f"{', '.join(names)}\0{waits_for}", because)
+        for (partition, waits_for, because), names in tables.items()
+    )
+    texts = []
+    for one in lines:
+        names, _, waits_for = one.what.partition("\0")
+        verb = "wait" if "," in names or len(one.partitions) > 1 else "waits"
+        texts.append(
+            f"{names}{counted(one.partitions)} {verb} for {waits_for or 'its upstream'} ({one.example.rstrip('.')})"
+        )
     left = len(texts) - most
     more = [f"and {left:,} more {'waits' if left == 1 else 'wait'}"] if left > 0 else []
     return [*texts[-most:], *more]

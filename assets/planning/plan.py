@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from assay.assets.planning.grouped import counted, grouped
 from assay.assets.planning.plan_memory import PlanMemory
 from assay.assets.steps.plan_store import PlanStore
 from assay.assets.steps.step import Resources, Step, waits_for
@@ -39,6 +40,19 @@ class PlannedRun:
     def __str__(self) -> str:
         what = ", ".join(step.outputs[0] for step in self.steps)
         return f"{self.partition}: {what}" if self.partition else what
+
+
+def run_lines(runs: Sequence[PlannedRun]) -> list[str]:
+    """A line for each run, or one for those that do the same in several partitions."""
+    groups = grouped((run.partition, ", ".join(step.outputs[0] for step in run.steps), "") for run in runs)
+    return [
+        f"{one.what}{counted(one.partitions)}"
+        if len(one.partitions) > 1
+        else f"{one.partitions[0]}: {one.what}"
+        if one.partitions[0]
+        else one.what
+        for one in groups
+    ]
 
 
 def stages(steps: Sequence[Step]) -> list[tuple[Step, ...]]:

@@ -90,6 +90,8 @@ class PlanMemory:
         if key not in known.open:
             return False
         found = look(step, self._env, partition)
+        if found.unseen:  # it stays open
+            return found.stale and not self._env.leaves_silent
         if not found.stale and step.name in self._watching:
             self._close(step, known, key, found)
         if found.refused is not None and not self._retry:
@@ -154,7 +156,7 @@ class PlanMemory:
         """Open the partitions whose deliveries have changed, or may have. Where all are gone, nothing is to be done."""
         try:
             with panics_as_errors(step.outputs[0]):
-                found = watched.delivered(self._env.settings, known.delivered) if watched.delivered else None
+                found = watched.delivered(self._env, known.delivered) if watched.delivered else None
         except Exception:  # looking at all of them says what is wrong
             found = None
         if found is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assay.assets.planning.grouped import counted, grouped
 from assay.assets.planning.plan import Chosen, stages
 from assay.assets.steps.step import Look, Resources, Step, look
 from assay.features.tables.refusals import Refusal, forget_refusal, refusals
@@ -36,9 +37,31 @@ class Refused:
     def to_dict(self) -> dict[str, Any]:
         return self.refusal.to_dict() | {"waiting": list(self.waiting)}
 
+    @property
+    def waits(self) -> str:
+        return f" ({', '.join(self.waiting)} wait{'' if self.waiting[1:] else 's'} for it)" if self.waiting else ""
+
     def __str__(self) -> str:
-        waits = f" ({', '.join(self.waiting)} wait{'' if self.waiting[1:] else 's'} for it)" if self.waiting else ""
-        return f"{self.place} since {self.refusal.at:%Y-%m-%d %H:%M} UTC{waits}: {self.refusal.problem}"
+        return f"{self.place} since {self.refusal.at:%Y-%m-%d %H:%M} UTC{self.waits}: {self.refusal.problem}"
+
+
+def refused_lines(refused: Sequence[Refused]) -> list[str]:
+    """A line for each, or one for those that have the same problem in several partitions."""
+    by_place = {(one.partition, one.table): one for one in refused}
+    lines = []
+    for group in grouped(
+        (one.partition, f"{one.table}\0{', '.join(one.waiting)}", one.refusal.problem) for one in refused
+    ):
+        table = group.what.partition("\0")[0]
+        same = [by_place[partition, table] for partition in group.partitions]
+        if len(same) == 1:
+            lines.append(str(same[0]))
+            continue
+        since = min(one.refusal.at for one in same)
+        lines.append(
+            f"{table}{counted(group.partitions)} since {since:%Y-%m-%d %H:%M} UTC{same[0].waits}: {group.example}"
+        )
+    return lines
 
 
 def staying_refused(steps: Sequence[Step], env: Resources, chosen: Chosen | None = None) -> list[Refused]:

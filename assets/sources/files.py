@@ -22,6 +22,7 @@ from assay.assets.sources.reader import NothingDelivered, Reading, SourceReader
 from assay.errors import AssayError
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
+from assay.stable_text import stable_text
 
 _OF_PATTERN = ("of the pattern",)
 
@@ -89,16 +90,20 @@ class Files(SourceReader):
     def states(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.mode == "snapshot"
 
+    @property
+    def remote(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return bool(self.connection)
+
     def identity(self, partitioning: Partitioning) -> str:
         """Daily files in UTC have the one that they always had, so that nothing is read again for a new version of Assay."""
         how = f"partitioning={partitioning!r}"
         if partitioning.kind == "daily" and partitioning.time_zone == "UTC" and partitioning.end is None:
             how = f"first_day={date.fromisoformat(partitioning.start)!r}"
-        how += f", csv={self.csv!r}" if self.csv != USUAL else ""
-        how += f", excel={self.excel!r}" if self.excel != USUAL_EXCEL else ""
+        how += f", csv={stable_text(self.csv)}" if self.csv != USUAL else ""
+        how += f", excel={stable_text(self.excel)}" if self.excel != USUAL_EXCEL else ""
         how += f", mode={self.mode!r}" if self.states else ""
         how += f", connection={self.connection.lower()!r}" if self.connection else ""
-        return f"Files(pattern={self.pattern!r}, suffixes={self.suffixes!r}, {how})"
+        return f"Files(pattern={self.pattern!r}, suffixes={stable_text(self.suffixes)}, {how})"
 
     def judged_by(self) -> str:
         return f" {self.limits!r}" if self.limits != USUAL_LIMITS else ""

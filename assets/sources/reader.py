@@ -16,10 +16,15 @@ from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.settings import Settings
+from assay.stable_text import stable_text
 
 
 class NothingDelivered(AssayError):
     """There is nothing (new) to read yet. Not an error: the source waits."""
+
+
+class Postponed(NothingDelivered):
+    """Nobody has asked now what there is: it is looked at the next time."""
 
 
 class NotReadYet(AssayError):
@@ -43,6 +48,7 @@ class Reading:
         declared: the columns that the contract knows, by all of their names, and those that Assay adds.
         taken: the files that the partition is made of now, as its last commit names them.
         planning: whether nobody takes anything yet: what is dear to read is not read, but raises NotReadYet.
+        forced: whether somebody wants the upstream to be asked now (`--force`), however short ago it was asked.
     """
 
     source: str
@@ -56,6 +62,7 @@ class Reading:
     declared: frozenset[str] = frozenset()
     taken: Callable[[], Sequence[SourceFile]] = lambda: ()
     planning: bool = False
+    forced: bool = False
 
     @property
     def landing(self) -> Path:
@@ -78,6 +85,7 @@ class SourceReader(Protocol):
         compares: whether the deliveries are changes (`_change`, `_seen_at`) against what raw holds of each key, so that later
             rows of a key stand for the earlier ones.
         states: whether each partition has the whole state of something as of its end, not what was added to it.
+        remote: whether a server is asked, which may not answer. What a look finds of it is then left for a while (see `silent`).
         numbered: whether what is new since the last batch is always the next one, so that a source cannot cut it in another way.
     """
 
@@ -86,11 +94,12 @@ class SourceReader(Protocol):
     single_records: bool = False
     compares: bool = False
     states: bool = False
+    remote: bool = True
     numbered: bool = False
 
     def identity(self, partitioning: Partitioning) -> str:
         """What decides how the source is read, as text: another one makes everything stale."""
-        return f"{self!r} {partitioning!r}"
+        return f"{stable_text(self)} {partitioning!r}"
 
     def judged_by(self) -> str:
         """What else decides which deliveries are refused, but not what rows the others have, as text: with another one what was

@@ -7,7 +7,6 @@ from typing import Any, TypeGuard
 
 import polars as pl
 
-from assay.assets.lacking import NotConnected
 from assay.assets.sources.file_names import has_suffix
 from assay.assets.sources.files import Files
 from assay.assets.sources.landing.leftovers import ALL, FEW, described
@@ -162,8 +161,7 @@ def _instead(dtype: pl.DataType) -> str:
 def unread(
     source: Source, settings: Settings, seen: bytes = b"", others: Sequence[Source] = (), *, complete: bool = False
 ) -> list[str]:
-    """What lies where a source looks and is not read: where it is, why, and what to do. Nothing where nobody can look now, such
-    as while a store does not answer: `lacking` says that.
+    """What lies where a source looks and is not read: where it is, why, and what to do.
 
     Args:
         source: The source.
@@ -171,12 +169,12 @@ def unread(
         seen: what the planner's last look at the deliveries showed, if there was one.
         others: What these read is not mentioned: sources may share a folder.
         complete: Whether to name all of it, as for a program, and not only the first few of each kind.
+
+    Raises:
+        NotConnected: Nobody can look now, such as while a store does not answer.
     """
     others = [other for other in others if other is not source]
-    try:
-        return list(_unread(source, settings, seen, others, most=ALL if complete else FEW))
-    except NotConnected:
-        return []
+    return list(_unread(source, settings, seen, others, most=ALL if complete else FEW))
 
 
 def _unread(source: Source, settings: Settings, seen: bytes, others: Sequence[Source], *, most: int) -> Iterator[str]:
@@ -227,12 +225,9 @@ def lacking(source: Source, settings: Settings) -> str:
 
 
 def outside(source: Source, settings: Settings) -> str:
-    """One sentence on what was delivered for a time before or after the source's partitions; empty where nothing was, and where
-    nobody can look now."""
-    try:
-        places = source.reader.outside(settings, source.partitioning)
-    except NotConnected:
-        return ""
+    """One sentence on what was delivered for a time before or after the source's partitions; empty where nothing was. Raises
+    NotConnected where nobody can look now."""
+    places = source.reader.outside(settings, source.partitioning)
     if not places:
         return ""
     reader = source.reader

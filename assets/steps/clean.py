@@ -64,6 +64,7 @@ from assay.features.tables.transaction import Transaction
 from assay.optional import installed
 from assay.row_source import RowSource
 from assay.settings import Settings
+from assay.stable_text import stable_text
 
 _UNDECIDED = pl.DataFrame(schema=SCHEMA)
 
@@ -106,7 +107,7 @@ def clean_step(source: Source) -> Step:
 
 def _code_version(source: Source, digest: str) -> str:
     """Of the step under the contract with this digest."""
-    return hashlib.sha256(f"clean-3 {digest} {source.key}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"clean-3 {digest} {stable_text(source.key)}".encode()).hexdigest()[:16]
 
 
 def _takes(source: Source, lake: Lake, made: Commit) -> Takes | None:

@@ -39,6 +39,7 @@ from assay.features.views.timestamps import parse_duration
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.outputs import CONFIDENCE
 from assay.lineage.predictions.prediction_log import stage_predictions
+from assay.stable_text import stable_text
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -153,7 +154,7 @@ def model_step(model: Model) -> Step:
         outputs=(model.table,),
         prepare=lambda tx, env: _prepare_model(model, tx),
         compute=lambda tx, env, rows: _compute_model(model, tx, env, rows),
-        code_version=hashlib.sha256(f"model-2 {chosen} {code}".encode()).hexdigest()[:16],
+        code_version=hashlib.sha256(f"model-2 {stable_text(chosen)} {code}".encode()).hexdigest()[:16],
         reads=(model.training_set.table,),
         watched=Watched(same_partition(model.training_set.table, model.table)),
         hold=hold_of([model.retrain]),

@@ -14,11 +14,12 @@ from typing import Any
 
 import polars as pl
 
-from assay.assets.silent import ask, silence_of
+from assay.assets import upstream
+from assay.assets.silent import silence_of
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.landing.leftovers import Leftover, described
-from assay.assets.sources.reader import NothingDelivered, Reading
-from assay.assets.sources.source import Source, lacking, unread
+from assay.assets.sources.reader import NothingDelivered, Postponed, Reading
+from assay.assets.sources.source import Source, unread
 from assay.assets.sources.undeclared import declared_names
 from assay.assets.steps.column_notes import delivered_notes
 from assay.assets.steps.delivered_rows import DeliveredRows
@@ -29,6 +30,7 @@ from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
+from assay.stable_text import stable_text
 
 DELIVERY = "delivery"
 RESENT = "resent"
@@ -41,8 +43,13 @@ def unread_of(sources: Sequence[Source], env: Resources, *, complete: bool = Fal
     """What lies in the landing folder where sources look, and is not read, in sentences. What lies in a partition is known
     from the last plan; where none was kept, it is looked for."""
     seen = {source.name: env.plans.delivered(step_name(source.raw)) for source in sources}
-    messages = (unread(one, env.settings, seen[one.name], sources, complete=complete) for one in sources)
-    return [message for of_source in messages for message in of_source]
+    return [
+        message
+        for one in sources
+        for message in upstream.looked(
+            one, env, [], lambda one=one: unread(one, env.settings, seen[one.name], sources, complete=complete)
+        )
+    ]
 
 
 def raw_step(source: Source) -> Step:
@@ -59,15 +66,13 @@ def raw_step(source: Source) -> Step:
         prepare=lambda tx, env: _prepare(source, tx, env),
         keep=lambda tx, env, observed: _keep(env, observed),
         compute=lambda tx, env, observed: _compute(source, tx, env, observed),
-        code_version=hashlib.sha256(f"raw-1 {reader.identity(source.partitioning)} {source.key}".encode()).hexdigest()[
-            :16
-        ],
+        code_version=_code_version(source),
         partitioning=source.partitioning,
         watched=_watched(source) if partitioned else None,
-        landed=(lambda env: reader.partitions(env.settings, source.partitioning)) if partitioned else None,
-        lacks=lambda env: lacking(source, env.settings) or _silence(source, env),
+        landed=(lambda env: upstream.landed(source, env)) if partitioned else None,
+        lacks=lambda env: upstream.lack_of(source, env),
         settle=lambda env: _settle(source, env),
-        batches=None if partitioned else lambda env: [_next_batch(env.lake, source)],
+        batches=None if partitioned else lambda env: [upstream.next_batch(env.lake, source)],
         checks=(CheckSpec(DELIVERY, source.raw, _EXTRACT_RULE),) if reader.extracts else checks,
         judged_by=f"{contract_info(source.contract).digest}{reader.judged_by()}",
         kinds=reader.kinds,
@@ -77,10 +82,9 @@ def raw_step(source: Source) -> Step:
     )
 
 
-def _silence(source: Source, env: Resources) -> str:
-    """Why its upstream cannot be read, though no setting is missing; empty where it answered when it was asked last."""
-    silence = silence_of(env.settings.home, source.name)
-    return "" if silence is None else f"{source.name} cannot be read. {silence.problem}"
+def _code_version(source: Source) -> str:
+    how = source.reader.identity(source.partitioning)
+    return hashlib.sha256(f"raw-1 {how} {stable_text(source.key)}".encode()).hexdigest()[:16]
 
 
 def _settle(source: Source, env: Resources) -> None:
@@ -92,7 +96,7 @@ def _watched(source: Source) -> Watched:
     """Besides its files, a partition depends on which of their bytes other partitions hold."""
     return Watched(
         {source.raw: Concern(files=True)},
-        delivered=lambda settings, before: source.reader.delivered(settings, source.partitioning, before),
+        delivered=lambda env, before: upstream.delivered(source, env, before),
         trust=lambda observed: Trust(files=frozenset(delivery.sha256 for delivery in observed.listed)),
     )
 
@@ -111,14 +115,11 @@ def _prepare(source: Source, tx: Transaction, env: Resources) -> _Observed:
     """Looks at what was delivered and writes nothing. Raises NotReady where there is nothing (new)."""
     key = tx.work.partition or ""
     try:
-        listed = ask(
-            env.settings.home,
-            source.name,
-            key if source.reader.numbered else "",
-            env.now(),
-            planning=env.planning,
-            question=lambda: source.reader.deliveries(_reading(source, key, tx, env)),
-        )
+        batch = key if source.reader.numbered else ""
+        reading = _reading(source, key, tx, env)
+        listed = upstream.asked(source, env, batch, lambda: source.reader.deliveries(reading), planning=env.planning)
+    except Postponed as later:
+        raise NotReady(str(later), unseen=True) from None
     except NothingDelivered as nothing:
         raise NotReady(str(nothing)) from None
     if not listed:
@@ -177,6 +178,7 @@ def _reading(source: Source, key: str, tx: Transaction, env: Resources) -> Readi
         declared_names(source.contract),
         taken,
         env.planning,
+        env.forced,
     )
 
 
@@ -203,12 +205,6 @@ def _keep(env: Resources, observed: _Observed) -> None:
                 if delivery.file is not None:
                     env.hashes.forget(delivery.file)  # changed where its size, time and inode do not show it
                 raise
-
-
-def _next_batch(lake: Lake, source: Source) -> str:
-    state = _at(lake, source.raw)
-    last = state.last_partition() if state else None
-    return f"{int(last) + 1 if last else 1:06d}"
 
 
 def _at(lake: Lake, table: str) -> TableState | None:

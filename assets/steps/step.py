@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from assay.assets.code_version import code_identity
-from assay.assets.lacking import outage_of
+from assay.assets.lacking import UNREACHABLE, NotConnected, outage_of
 from assay.assets.settling import settled
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.column_notes import ColumnNote
@@ -41,10 +41,11 @@ Progress = Callable[[str, int, int], None]  # (what, done, total)
 
 
 class NotReady(AssayError):
-    """An upstream of this step has not arrived yet. Not an error of the step: it waits (`table`: for which one, if it is one)."""
+    """An upstream of this step has not arrived yet. Not an error of the step: it waits (`table`: for which one, if it is one;
+    `unseen`: nobody has looked now)."""
 
-    def __init__(self, message: str, *, table: str = "") -> None:
-        self.table = table
+    def __init__(self, message: str, *, table: str = "", unseen: bool = False) -> None:
+        self.table, self.unseen = table, unseen
         super().__init__(message)
 
 
@@ -52,7 +53,9 @@ class NotReady(AssayError):
 class Resources:
     """What a step may use besides its transaction. `now` decides which exceptions are over; `hashes`
     remembers the digests of files, `plans` what the planner has seen. `planning` says that a step is only looked at,
-    `judge_again` that batches are judged again of which a changed contract may take more rows."""
+    `judge_again` that batches are judged again of which a changed contract may take more rows, `forced` that somebody wants
+    all of it made again, `leaves_silent` that nothing is planned for an upstream that does not answer: a run would wait for
+    it once more, and others for the run."""
 
     settings: Settings
     lake: Lake
@@ -63,6 +66,8 @@ class Resources:
     plans: PlanStore = field(default_factory=PlanStore)
     planning: bool = False
     judge_again: bool = False
+    forced: bool = False
+    leaves_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +184,7 @@ def execute(
 
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
-            prepared = step.prepare(tx, env)
+            prepared = step.prepare(tx, replace(env, forced=force))
             given.append(_judged(step, tx))
             if step.keep:
                 step.keep(tx, env, prepared)
@@ -240,7 +245,8 @@ def _remember(step: Step, env: Resources, work: Work, given: Mapping[str, Any], 
 class Look:
     """What looking at a step for a partition showed: whether it is stale, or what it waits for, or by which rule its results
     stay although their inputs have changed, and what `prepare` gave. `refused`: it is stale, and this is the refusal of the
-    same batch; running it would refuse it again. `takes`: what a declaration may take that has changed since."""
+    same batch; running it would refuse it again. `takes`: what a declaration may take that has changed since. `unseen`: its
+    upstream was not asked now, or does not answer."""
 
     stale: bool
     waits_for: NotReady | None = None
@@ -248,6 +254,7 @@ class Look:
     held: Held | None = None
     refused: Refusal | None = None
     takes: Takes = NOTHING
+    unseen: bool = False
 
 
 def look(step: Step, env: Resources, partition: str | None) -> Look:
@@ -263,7 +270,9 @@ def look(step: Step, env: Resources, partition: str | None) -> Look:
         refused = None if held is not None else _refused(step, tx, env, prepared)
         return Look(stale=held is None, prepared=prepared, held=held, refused=refused)
     except NotReady as waiting:
-        return Look(stale=False, waits_for=waiting)
+        return Look(stale=False, waits_for=waiting, unseen=waiting.unseen)
+    except NotConnected as problem:
+        return Look(stale=True, unseen=problem.lack == UNREACHABLE)
     except Exception:  # whatever is wrong with this step, the others are planned; running it says what it is
         return Look(stale=True)
 

@@ -83,8 +83,8 @@ class Watched:
 
     Attributes:
         tables: each table that decides anything, the step's own outputs too, and which partitions its changes concern.
-        delivered: what has changed of its deliveries since a look that was kept, or None where that cannot be told; then
-            all partitions are looked at.
+        delivered: given what steps use (`Resources`), what has changed of its deliveries since a look that was kept, or None
+            where that cannot be told; then all partitions are looked at.
         settings: what else decides, as text.
         trust: for how long what `prepare` gave holds.
         alike: whether a batch that was refused would find in the tables that it is looked up in nothing else than it found
@@ -92,7 +92,7 @@ class Watched:
     """
 
     tables: Mapping[str, Concern]
-    delivered: Callable[[Settings, bytes], Delivered | None] | None = None
+    delivered: Callable[[Any, bytes], Delivered | None] | None = None
     settings: Callable[[Settings], str] = lambda settings: ""
     trust: Callable[[Any], Trust] = lambda prepared: Trust()
     alike: Callable[[Any, str, Mapping[str, str]], bool] = lambda prepared, partition, before: False

@@ -36,6 +36,7 @@ from assay.checks.contract.rules import (
 )
 from assay.checks.contract.satisfiable import require_satisfiable
 from assay.checks.contract.sorted_search import searches_unsorted
+from assay.checks.contract.ties import any_of_ties
 from assay.checks.contract.written_form import WrittenForm, form_of_column
 from assay.checks.text.predicates import canonical
 from assay.errors import AssayError
@@ -307,7 +308,8 @@ def _checked(schema: pa.DataFrameSchema, rule: Rule, by_name: Mapping[str, Colum
 
 def _require_defined(schema: pa.DataFrameSchema, rule: ExprRule, by_name: Mapping[str, Column]) -> None:
     """Raise AssayError for an expression whose result depends on how rows lie in memory or in files: one of another length than
-    the table, which one engine repeats and the other refuses, and a search in values that are not sorted."""
+    the table, which one engine repeats and the other refuses, a search in values that are not sorted, and one of several values
+    that are as frequent or as great."""
     where, types = f"{schema.name}: the rule {rule.name}", {name: column.dtype for name, column in by_name.items()}
     rows = pl.DataFrame(schema={**types, PARTITION_KEY: pl.String}).clear(3)
     try:
@@ -323,6 +325,8 @@ def _require_defined(schema: pa.DataFrameSchema, rule: ExprRule, by_name: Mappin
         raise AssayError(
             f"{where} searches in values that are not sorted, which gives any place; write .sort().search_sorted(…)"
         )
+    if why := any_of_ties(rule.expr):
+        raise AssayError(f"{where} {why}")
 
 
 def _with_severity(schema: pa.DataFrameSchema, rule: Rule, severity: Severity | Block | None) -> Rule:

@@ -23,6 +23,7 @@ from assay.checks.contract.patterns import expanded, for_columns, templates
 from assay.checks.contract.rules import Column, Rule, not_first
 from assay.checks.contract.written_form import FOR_ALL, WrittenForm, written_form
 from assay.errors import AssayError, nearest, refuse_case_twins
+from assay.stable_text import stable_text
 
 _OPTIONS = ("version", "owner", "freshness", "since", "severity", "duplicates", "row_count", "quarantine", *FOR_ALL)
 #: Options of pandera that a contract does not have -> what to do instead.
@@ -296,7 +297,7 @@ def _declared(
         "strict": _plain(schema.strict),
         "ordered": bool(schema.ordered),
         "columns": [
-            [c.name, c.pattern, str(c.dtype), c.nullable, c.required, c.coerce, repr(c.options)]
+            [c.name, c.pattern, str(c.dtype), c.nullable, c.required, c.coerce, stable_text(c.options)]
             + [_plain(check) for check in declared.checks or ()]
             + ([repr(c.options.written)] if c.options.written else [])
             + ([f"was {c.options.was}"] if c.options.was else [])
@@ -328,7 +329,7 @@ def _plain(value: Any) -> Any:
         case Mapping():
             return {str(key): _plain(item) for key, item in value.items()}
         case set() | frozenset():
-            return sorted(map(repr, value))
+            return sorted(map(stable_text, value))
         case list() | tuple() if reads_as_set(value):
             return {LISTED: list(value)}
         case list() | tuple():
@@ -336,7 +337,7 @@ def _plain(value: Any) -> Any:
         case _ if callable(value):
             return _source(value)
         case _:
-            return repr(value)
+            return stable_text(value)
 
 
 def reads_as_set(values: Sequence[Any]) -> bool:
@@ -361,4 +362,4 @@ def _source(function: Callable[..., Any]) -> str:
         return inspect.getsource(function)
     except (OSError, TypeError):
         code = getattr(function, "__code__", None)
-        return repr(type(function)) if code is None else f"{code.co_code.hex()} {code.co_consts!r}"
+        return repr(type(function)) if code is None else f"{code.co_code.hex()} {stable_text(code.co_consts)}"

@@ -17,6 +17,7 @@ from assay.checks.text.formats import parser
 from assay.checks.text.normalization import normal_form
 from assay.checks.text.predicates import no_card_number, no_email, not_empty
 from assay.errors import AssayError
+from assay.stable_text import stable_text
 
 #: The one type of a point in time in Assay: microseconds, UTC.
 Timestamp = Annotated[pl.Datetime, "us", "UTC"]
@@ -284,7 +285,10 @@ def _context_checks(options: FieldOptions) -> list[pa.Check]:
 
 
 def _listed(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
+    """The values, those of a set in an order that is the same in every process."""
+    if isinstance(value, (set, frozenset)):
+        return tuple(sorted(value, key=stable_text))
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 def severity_of(value: Any, where: str) -> Severity | Block:

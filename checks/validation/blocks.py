@@ -77,6 +77,7 @@ class Blocks:
                 frame = frame.select(wanted)
                 yield frame if chosen is None or chosen.all() else only(frame, chosen)
                 given = True
+                del block, frame  # before the next one is read
             if not given:
                 yield pl.DataFrame(schema={name: schema[name] for name in wanted})
 
@@ -115,17 +116,18 @@ class Blocks:
 
 def cut(frames: Iterator[pl.DataFrame], heights: Sequence[int]) -> Iterator[pl.DataFrame]:
     """The rows of these frames in frames of these heights. Raises AssayError if there are not as many."""
-    rest = pl.DataFrame()
+    rest: pl.DataFrame | None = None
     for height in heights:
         parts, lacking = list[pl.DataFrame](), height
         while lacking:
-            while not rest.height:
-                rest = next(frames, None)
-                if rest is None:
-                    raise AssayError("The batch has fewer rows than when it was read first: validate it again.")
+            rest = next(frames, None) if rest is None else rest
+            if rest is None:
+                raise AssayError("The batch has fewer rows than when it was read first: validate it again.")
             parts.append(rest.head(lacking))
             lacking -= parts[-1].height
-            rest = rest.slice(parts[-1].height)
+            rest = (
+                rest.slice(parts[-1].height) if parts[-1].height < rest.height else None
+            )  # of no rows it would keep all
         yield pl.concat(parts, rechunk=False)
 
 

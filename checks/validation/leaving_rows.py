@@ -44,6 +44,7 @@ def leaving_rows(
             count = int(here.sum())
             yield _named(rows, original, parts, here, wanted, reasons.slice(gone, count))
             gone += count
+            del rows  # before the next ones are read
 
     return RowSource(schema, made)
 

@@ -22,5 +22,6 @@ def scan_in_order(state: TableState, partitions: Sequence[str]) -> RowSource:
             while (frame := query.slice(first, ROWS).collect()).height:
                 first += frame.height
                 yield frame
+                del frame  # before the next one is read
 
     return RowSource(state.schema, made)

@@ -28,5 +28,6 @@ class Entity:
         check_name(self.name, "entity")
         if isinstance(self.keys, str) or not self.keys:
             raise AssayError(f"entity {self.name!r}: keys must be a list of column names, e.g. ['customer_id']")
-        object.__setattr__(self, "keys", tuple(self.keys))
+        in_order = sorted(self.keys) if isinstance(self.keys, set | frozenset) else self.keys
+        object.__setattr__(self, "keys", tuple(in_order))
         refuse_repeats(self.keys, f"entity {self.name!r}", "key")

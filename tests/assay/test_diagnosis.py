@@ -162,3 +162,15 @@ def test_the_place_of_an_unexpected_error_is_named_and_its_text_is_not() -> None
         said = explained(problem)
     assert "Unexpected ValueError at test_diagnosis.py:" in said
     assert "s3cret" not in said
+
+
+def test_a_contract_that_judged_batches_and_was_changed_is_named(tmp_path: Path) -> None:
+    def contracts() -> Symptom:
+        return next(item for item in diagnose(assay.open(home=tmp_path)) if item.what == "contracts")
+
+    assert contracts().ok
+    folder = tmp_path / "lake" / "_contracts"
+    folder.mkdir(parents=True)
+    (folder / f"{'0' * 64}.json").write_text("{}")
+    found = contracts()
+    assert not found.ok and f"{'0' * 64}.json was changed: restore it from a backup." in found.detail

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from assay.assets.steps.step import execute
-from assay.assets.stored_contracts import keep_contract, looser_rules, may_take_more, stored_contract, stored_digests
+from assay.assets.stored_contracts import (
+    damaged_contracts,
+    keep_contract,
+    looser_rules,
+    may_take_more,
+    stored_contract,
+    stored_digests,
+)
 from assay.checks import Contract, Field, contract_info
 from assay.checks.contract.contract import contract_text
 from assay.errors import AssayError
@@ -66,6 +73,26 @@ def test_one_that_was_changed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AssayError, match="was changed: restore it from a backup"):
         stored_contract(storage, DIGEST)
     assert looser_rules(storage, DIGEST, Wide) is None
+
+
+def test_what_is_damaged_or_foreign_is_named_with_what_to_do(storage: Storage) -> None:
+    assert damaged_contracts(storage) == []
+    for contract in (Narrow, Wide, Other):
+        keep_contract(storage, contract)
+    assert stored_contract(storage, DIGEST) and damaged_contracts(storage) == []
+    content = contract_text(Narrow).encode()
+    storage.put(f"_contracts/{DIGEST}.json", content.replace(b"chat", b"mail"))
+    storage.put("_contracts/notes.json", b"{}")
+    damaged, foreign = sorted(damaged_contracts(storage), key=lambda text: "notes" in text)
+    assert (
+        f"{DIGEST}.json was changed: restore it from a backup. Without it" in damaged and "delete the file" in damaged
+    )
+    assert "_contracts/notes.json is no declaration that Assay keeps. Next: move it away." in foreign
+    assert len(stored_digests(storage)) == 3
+    for name in (f"{DIGEST}.json", "notes.json"):
+        storage.delete(f"_contracts/{name}")
+    keep_contract(storage, Narrow)
+    assert damaged_contracts(storage) == [], "as it says"
 
 
 def test_it_is_there_before_a_commit_names_it(new_shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:

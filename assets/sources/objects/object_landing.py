@@ -10,13 +10,11 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
-from assay.assets.lacking import NotConnected
 from assay.assets.sources.deliveries import Delivery, DeliveryError
 from assay.assets.sources.file_hashes import ObjectMark
 from assay.assets.sources.file_names import has_suffix, may_be_delivery, revision_of
-from assay.assets.sources.landing.delivered import Delivered, by_marks, marks_in
+from assay.assets.sources.landing.delivered import Delivered, by_marks
 from assay.assets.sources.landing.leftovers import Leftover, left_among, misnamed_files, outside_of, unplaced_folders
 from assay.assets.sources.landing.places import Places
 from assay.assets.sources.landing.scan import with_revisions
@@ -27,7 +25,6 @@ from assay.assets.sources.objects.keys import KeyTree
 from assay.assets.sources.objects.s3 import Bucket, Found
 from assay.assets.sources.objects.s3_errors import Changed
 from assay.assets.sources.reader import NotReadYet, Reading
-from assay.features.tables.partitioning import Partitioning
 
 _AT_ONCE = 8  # objects that are copied at the same time: small ones are mostly waited for
 _OF_BYTES = re.compile(r'"?[0-9a-f]{32}(-[0-9]{1,5})?"?')  # an MD5, also of the MD5s of parts
@@ -82,12 +79,7 @@ class ObjectLanding:
         return places.partitioning.known(sorted(self._marks(places)))
 
     def delivered(self, places: Places, before: bytes) -> Delivered:
-        try:
-            return by_marks(self._marks(places), before)
-        except NotConnected:
-            # One run says what is wrong, and is requested again until it is well; what is known stays known.
-            one = frozenset(_latest(places.partitioning, before))
-            return Delivered(before, one, one)
+        return by_marks(self._marks(places), before)
 
     def unplaced(self, places: Places) -> list[str]:
         return unplaced_folders(self._tree(places), places)
@@ -179,10 +171,3 @@ class ObjectLanding:
                 mark = marks.setdefault(key, hashlib.sha256(self.root.encode()))
                 mark.update(f"\0{path}\0{one.etag}\0{one.size}\0{one.modified}".encode())
         return {key: mark.hexdigest()[:32] for key, mark in marks.items()}
-
-
-def _latest(partitioning: Partitioning, before: bytes) -> list[str]:
-    """The partition of today, or else the last one with deliveries, or else the first one."""
-    today = partitioning.current(datetime.now(UTC))
-    keys = [today, *sorted(marks_in(before))[-1:], partitioning.start, *partitioning.keys]
-    return next((known for key in keys if key and (known := partitioning.known([key]))), [])

@@ -70,7 +70,7 @@ def test_who_looks_at_the_pipeline_tells_the_console_what_is_missing(
     assert "! cannot be read" in page and "table clients does not answer" in page, "which is no missing setting"
     sqlite3.connect(shop.home / "crm.db").close()
     monkeypatch.setenv(SETTING, f"sqlite:///{shop.home / 'crm.db'}")
-    forget_silences()
+    forget_silences(shop.home)
     look(shop)
     assert SETTING not in console.get("/").text
     assert kept_files(shop) == {}

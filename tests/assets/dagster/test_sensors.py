@@ -1,7 +1,9 @@
 """The sensor requests what the planner says is stale, each once, and a refused batch not again until its files change."""
 
+import contextlib
 import re
 import socket
+import sqlite3
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from assay.assets.dagster.to_dagster import build_asset
 from assay.assets.databases.rows import Rows
 from assay.assets.declarations import ordered, steps_of
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
+from assay.assets.silent import forget_silences
 from assay.assets.sources.source import Source
 from assay.assets.steps.step import execute
 from assay.checks import Contract, Field, Timestamp
@@ -312,3 +315,39 @@ def test_a_run_that_died_before_it_reported_its_commit_is_requested_again(
     verdicts = {item.check_name: item.passed for item in done.get_asset_check_evaluations()}
     assert verdicts["amount__ge"] is not None
     assert watched.tick() == [], "it is made good"
+
+
+SILENT = """
+from assay.assets.databases.rows import Rows
+
+
+class Clients(Contract):
+    client: str = Field(key=True)
+    at: Timestamp = Field()
+
+
+clients = Source(
+    name="clients", reader=Rows("clients", cursor="at", connection="crm"), contract=Clients, key=("client",), event_time="at"
+)
+"""
+
+
+def test_who_does_not_answer_gets_no_run_and_holds_nobody_up(new_shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without partitions, it stands in an earlier stage than the orders."""
+    monkeypatch.setenv("ASSAY_CONNECTIONS__CRM__URL", "postgresql://127.0.0.1:1/crm")
+    new_shop.redeclare(lambda text: text + SILENT)
+    new_shop.drop(1, new_shop.csv(1, 1.0))
+    watched = Watched(new_shop)
+    (request,) = watched.tick()
+    assert request.partition_key == new_shop.day(1)
+    assert watched.launch(request).success
+    assert watched.tick() == []
+    assert watched.reason is not None and "clients does not answer, and is not asked again before" in watched.reason
+    with contextlib.closing(sqlite3.connect(new_shop.home / "crm.db")) as there:
+        there.execute("CREATE TABLE clients (client TEXT PRIMARY KEY, at TIMESTAMP)")
+        there.execute("INSERT INTO clients VALUES ('c', '2026-03-01T00:00:00Z')")
+        there.commit()
+    monkeypatch.setenv("ASSAY_CONNECTIONS__CRM__URL", f"sqlite:///{new_shop.home / 'crm.db'}")
+    forget_silences(new_shop.home)
+    ((partition, tables),) = asked(watched.tick())
+    assert partition is None and "raw/clients" in tables

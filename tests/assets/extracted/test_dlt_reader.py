@@ -189,6 +189,8 @@ def test_between_two_questions_the_source_waits(place: Any, api: Shop) -> None:
     assert place.run().results == []
     assert api.asked.total() == asked
     assert numbers(place, "raw/orders") == [0, 1]
+    place.run(force=True)
+    assert numbers(place, "raw/orders") == [0, 1, 2, 3], "whoever forces it does not wait"
 
 
 def test_a_value_that_comes_back_is_read_and_what_stays_the_same_is_not(place: Any, api: Shop) -> None:

@@ -97,8 +97,12 @@ def test_what_was_delivered_and_not_taken_is_told_from_what_did_not_arrive(upstr
 
 def test_lines_for_people_name_each_cause_once() -> None:
     of = [Waiting(f"features/{name}", day, "clean/b", "late.", False) for day in "12" for name in "xy"]
-    assert summarised(of) == [f"features/x, features/y {day} wait for clean/b (late)" for day in "12"]
-    assert summarised(of, 1) == ["features/x, features/y 2 wait for clean/b (late)", "and 1 more waits"]
+    assert summarised(of) == ["features/x, features/y in 2 partitions (1 to 2) wait for clean/b (late)"]
+    assert summarised(of[:1]) == ["features/x 1 waits for clean/b (late)"]
+    other = replace(of[0], table="features/z", because="never came on 1")
+    assert summarised([other, *of], 1) == [*summarised(of), "and 1 more waits"]
+    twice = [other, replace(other, partition="2", because="never came on 2")]
+    assert summarised(twice) == ["features/z in 2 partitions (1 to 2) wait for clean/b (e.g. never came on 2)"]
 
 
 def test_every_day_that_waited_at_the_last_plan_is_counted_and_not_only_the_last_ones(tmp_path: Path) -> None:
@@ -114,7 +118,8 @@ def test_every_day_that_waited_at_the_last_plan_is_counted_and_not_only_the_last
         waits = waiting_steps(made.steps, env, latest=3)
         assert [one.partition for one in waits] == days[1:-1]
         assert waits == waiting_steps(made.steps, env)
-        assert summarised(waits)[-1] == "and 1 more waits"
+        (line,) = summarised(waits)
+        assert "features/both in 6 partitions (2026-03-03 to 2026-03-08) wait for clean/b (e.g. b has delivered" in line
 
 
 def test_a_missing_setting_is_named_before_a_run_fails_of_it(upstreams: Upstreams) -> None:

@@ -96,7 +96,8 @@ def test_the_memory_of_python_does_not_grow_with_a_file_of_json_lines() -> None:
         tracemalloc.stop()
         return most
 
-    assert peak(200) < 1.5 * peak(20)
+    few = min(peak(20), peak(20))  # what the first one loads stays
+    assert peak(200) < 1.5 * few
 
 
 @pytest.mark.parametrize("rows", [1_000_000, 50_000])

@@ -102,6 +102,8 @@ def test_a_table_rests_between_two_looks(people: Any, database: Any) -> None:
     people.redeclare(lambda text: text.replace("timedelta(0)", "timedelta(hours=1)"))
     database(insert("Cyd", "Oslo"))
     assert people.run().results == []
+    people.run(force=True)
+    assert now(people) == {"Ada": "London", "Bob": "Rome", "Cyd": "Oslo"}, "whoever forces it does not wait"
 
 
 @pytest.mark.parametrize(

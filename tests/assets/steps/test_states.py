@@ -113,6 +113,20 @@ def test_a_late_or_corrected_day_counts_the_next_one_again(shop: Any) -> None:
     assert shop.run().results == []
 
 
+def test_a_row_that_a_later_state_corrects_stays_held_in_its_own_and_one_that_is_sent_again_does_not(shop: Any) -> None:
+    deliver(shop, 1, Ada="fre", Bob="plus")
+    deliver(shop, 2, Ada="free", Bob="plus")
+    shop.run()
+    held = shop.frame("quarantine/customers")
+    assert held.select("partition_key", "customer", "_status").rows() == [(shop.day(1), "Ada", "held")]
+    assert now(shop) == {"Ada": "free", "Bob": "plus"}, "what counts now is the newest state"
+    assert counts(shop, 2) == ("01", 1, 0, 0, 1)
+    deliver(shop, 1, "all.r1.csv", Ada="free", Bob="plus")
+    shop.run()
+    assert shop.frame("quarantine/customers").is_empty()
+    assert counts(shop, 2) == ("01", 0, 0, 0, 2)
+
+
 def test_features_are_those_of_the_newest_state(shop: Any) -> None:
     deliver(shop, 1, Ada="free", Bob="plus")
     deliver(shop, 2, Bob="plus", Cyd="free")

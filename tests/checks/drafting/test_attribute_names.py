@@ -17,6 +17,7 @@ from assay.checks.contract.contract import compiled
 from assay.checks.drafting.attribute_names import attribute_names, names_used
 from assay.checks.drafting.draft import class_name, draft_contract
 from assay.checks.exchange.to_python import to_source
+from tests.conftest import SOAK
 
 #: What the source of a contract uses or may use later, and names that Python, pandera or Assay have for themselves.
 NAMES = [
@@ -75,7 +76,7 @@ def require_drafted(frames: list[pl.DataFrame]) -> type[Contract]:
 COLUMNS = st.dictionaries(st.sampled_from(APART), st.sampled_from(VALUES), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300 if SOAK else 30, deadline=None)
 @given(COLUMNS, COLUMNS)
 def test_a_draft_takes_the_frames_it_was_drafted_from(columns: dict[str, Any], more: dict[str, Any]) -> None:
     require_drafted([frame_of(columns)])

@@ -12,6 +12,7 @@ from assay.checks import Contract, Field, Suggestion, suggest, validate
 from assay.checks.exchange.edit_source import with_argument, with_method
 from assay.checks.suggesting.rule_proposal import RuleProposal, rule_proposal
 from assay.errors import AssayError
+from tests.conftest import SOAK
 
 CODES = [f"ZX-{1000 + number}" for number in range(120)]
 
@@ -202,7 +203,7 @@ def test_no_value_is_more_than_a_literal(kind: str, zip_: str, expected: str, re
         assert repr(zip_) in literals
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if SOAK else 100, deadline=None)
 @given(value=HOSTILE.filter(bool), other=HOSTILE.filter(bool), reason=HOSTILE)
 def test_no_text_is_more_than_a_literal(value: str, other: str, reason: str) -> None:
     frame = pl.DataFrame({"town": [value, *[other] * 40, *["right"] * 40]})

@@ -156,7 +156,7 @@ def test_an_outage_waits_uses_up_no_attempt_and_is_seen(
     again = look(dropped.steps, later, first.memory, outage)
     assert [(item.attempt, item.outages) for item in again.memory.values()] == [(1, 1)]
     s3_errors.forget_silence()
-    forget_silences()
+    forget_silences(dropped.home)
     drops.proxy.fault = None
     assert [unit.partition for unit in dropped.due()] == [dropped.day(2)]
     assert not dropped.run().failed
