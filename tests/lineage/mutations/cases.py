@@ -16,7 +16,9 @@ Outcome = Literal["verified", "incomplete", "broken", "refused"]
 Text = str | Callable[[World], str]  # a pattern, or how to make it of the lake as it was
 
 # What follows from a part that is gone, and accuses nobody.
-_CONSEQUENCE = re.compile(r"could not be computed again|not computed again|not computed|not checked|not recomputed")
+_CONSEQUENCE = re.compile(
+    r"which files it held is not known|could not be computed again|not computed again|not computed|not checked|not recomputed"
+)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,9 @@ def _wrong(case: Case, culprit: str, verdict: Verdict) -> Iterator[str]:
         guilty = either(culprit, case.also) if case.also else culprit
         yield from (f"accuses an innocent: {item}" for item in accused if not re.search(guilty, str(item)))
     if case.verdict == "incomplete":
-        innocent = [item for item in missing if not re.search(culprit, str(item)) and not _CONSEQUENCE.search(str(item))]
+        innocent = [
+            item for item in missing if not re.search(culprit, str(item)) and not _CONSEQUENCE.search(str(item))
+        ]
         yield from (f"misses what is there: {item}" for item in innocent)
     if case.said and not any(re.search(case.said, str(item)) for item in verdict.findings):
         yield f"does not say {case.said}"

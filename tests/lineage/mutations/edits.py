@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
@@ -115,10 +115,12 @@ def seal_again(world: World, table: str, version: int) -> None:
 # -- data files --------------------------------------------------------------------------------------------------------
 
 
-def rewrite(path: Path, *columns: pl.Expr) -> None:
+def rewrite(path: Path, *columns: pl.Expr, compression: Literal["zstd", "snappy"] = "zstd") -> None:
     """The rows of a data file with other values, under the same name."""
     content = io.BytesIO()
-    pl.read_parquet(path, hive_partitioning=False).with_columns(*columns).write_parquet(content, compression="zstd")
+    pl.read_parquet(path, hive_partitioning=False).with_columns(*columns).write_parquet(
+        content, compression=compression
+    )
     path.write_bytes(content.getvalue())
 
 

@@ -36,7 +36,9 @@ def bundle(parcels: Path) -> Files:
 def other(parcels: Path) -> Files:
     """Of another prediction of the same day."""
     world = World(parcels)
-    files = export(world.store.lake, world.store.trace(world.row(5, 3)["prediction_id"]), world.store.lineage_store).files
+    files = export(
+        world.store.lake, world.store.trace(world.row(5, 3)["prediction_id"]), world.store.lineage_store
+    ).files
     world.close()
     return dict(files)
 
@@ -102,11 +104,12 @@ def forgeries(document: Any) -> Iterator[tuple[str, Any]]:
     for place, value in values(document):
         kinds.setdefault(kind_of(place), []).append((place, value))
     for kind, found in kinds.items():
-        for place, value in {place: value for place, value in (found[0], found[-1])}.items():
+        for place, value in dict((found[0], found[-1])).items():
             for changed in others(value):
                 if changed != value:
-                    yield f"{kind} ({'/'.join(map(str, place))}): {value!r:.60} → {changed!r:.60}", with_value(
-                        document, place, changed
+                    yield (
+                        f"{kind} ({'/'.join(map(str, place))}): {value!r:.60} → {changed!r:.60}",
+                        with_value(document, place, changed),
                     )
 
 

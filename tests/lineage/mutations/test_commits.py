@@ -39,6 +39,8 @@ ON_THE_WAY = {
     ("clean/parcels", 0): "it made the table; the next one vouches for it",
     (TABLE, 0): "it made the table; the next one vouches for it",
 }
+NO_RUN = "no commit of its log is of the run"
+LOST = "there is no way to follow, and the error says so"
 TIP = (TABLE, 3)
 TIP_SAYS = "nobody came after it: its seal and the lineage store have its digest"
 
@@ -76,7 +78,8 @@ def statistics(add: dict[str, Any]) -> None:
 
 def digest_in(table: str) -> Any:
     return lambda inputs: [
-        item | {"commit_sha256": "0" * 64} if item["table"] == table and not item["reference"] else item for item in inputs
+        item | {"commit_sha256": "0" * 64} if item["table"] == table and not item["reference"] else item
+        for item in inputs
     ]
 
 
@@ -97,7 +100,6 @@ def flipped_answer(world: World) -> None:
 WISHES: dict[str, Change] = {
     "code version": edited(*TIP, "assay.code_version", "0000000000000000"),
     "actor": edited(*TIP, "assay.actor", "somebody else"),
-    "run": edited(*TIP, "assay.run_id", "00000000-0000-0000-0000-000000000000"),
     "partition": edited(*TIP, "assay.partition", "2026-03-04"),
     "mode": edited(*TIP, "assay.mode", "replace"),
     "rows": edited(*TIP, "assay.rows", "7"),
@@ -141,9 +143,12 @@ def of_the_tip(what: str, change: Change) -> Case:
     return Case(f"newest commit, {what}", change, "broken", commit(*TIP), TIP_SAYS, about="tip", also=BESIDES)
 
 
-def of_the_way(what: str, change: Any) -> list[Case]:
+def of_the_way(what: str, change: Any, *, readable: bool = True) -> list[Case]:
+    """Where the prediction's own commit cannot be read, there is no way to follow."""
     return [
         Case(f"{table} {version}, {what}", change(table, version), "broken", commit(table, version), why)
+        if readable or (table, version) != (TABLE, 2)
+        else Case(f"{table} {version}, {what}", change(table, version), "refused", NO_RUN, LOST)
         for (table, version), why in ON_THE_WAY.items()
     ]
 
@@ -159,7 +164,9 @@ def with_lineage(world: World) -> None:
     before = sha256(path)
     edit_info(path, "assay.code_version", "0000000000000000")
     sql("UPDATE dataset_versions SET commit_sha256 = ? WHERE commit_sha256 = ?", sha256(path), before)(world)
-    sql("UPDATE events SET body = CAST(replace(body, ?, ?) AS BLOB) WHERE instr(body, ?)", before, sha256(path), before)(world)
+    sql(
+        "UPDATE events SET body = CAST(replace(body, ?, ?) AS BLOB) WHERE instr(body, ?)", before, sha256(path), before
+    )(world)
 
 
 def with_next(table: str, version: int) -> Change:
@@ -185,7 +192,7 @@ PAIRS = [
         "newest commit and the lineage store",
         with_lineage,
         "broken",
-        commit(*TIP),
+        either(commit(*TIP), "lineage store"),
         "its seal has other bytes: one of them lies",
         about="tip",
     ),
@@ -217,21 +224,28 @@ PAIRS = [
     Case(
         "prediction's commit of another day",
         lambda world: world.commit(TABLE, 2).write_bytes(world.commit(TABLE, 1).read_bytes()),
-        "broken",
-        commit(TABLE, 2),
-        "others have its digest",
-        also=ROW,
+        "refused",
+        NO_RUN,
+        LOST,
+    ),
+    Case(
+        "newest commit, run",
+        edited(*TIP, "assay.run_id", "00000000-0000-0000-0000-000000000000"),
+        "refused",
+        NO_RUN,
+        LOST,
+        about="tip",
     ),
 ]
 
-# One who vouches falsely is the culprit, if others vouch for the commit.
+# Who vouches falsely, and was certainly changed, vouches for nobody.
 FALSE_WITNESSES = [
     Case(
         f"{table} {version} vouches for other bytes",
         in_json(table, version, "previous", lambda known: dict.fromkeys(known, "0" * 64)),
-        "broken",
-        commit(table, version),
-        "all others agree about the one before it, so that this one was changed",
+        "verified",
+        why="it came later, and its own records show that it was changed, so that what it says counts for nothing",
+        said=rf"({commit(table, version)}).*was changed",
     )
     for table, version in (("clean/parcels", 5), ("raw/parcels", 5), ("features/parcel", 5), TIP)
 ]
@@ -258,15 +272,17 @@ ELSEWHERE += [
 ]
 ELSEWHERE += [
     Case("clean/notes damaged", on_file("clean/notes", 1, truncate), "verified", why="no part of the prediction's way"),
-    Case("later commit damaged", on_file("raw/parcels", 5, truncate), "verified", why="no part of the prediction's way"),
+    Case(
+        "later commit damaged", on_file("raw/parcels", 5, truncate), "verified", why="no part of the prediction's way"
+    ),
 ]
 
 CASES = [
     *of_the_way("code version", lambda table, version: edited(table, version, "assay.code_version", "0000")),
     *of_the_way("a space", lambda table, version: on_file(table, version, extend)),
     *of_the_way("a bit", lambda table, version: on_file(table, version, flip_operation)),
-    *of_the_way("cut off", lambda table, version: on_file(table, version, truncate)),
-    *of_the_way("empty", lambda table, version: on_file(table, version, empty)),
+    *of_the_way("cut off", lambda table, version: on_file(table, version, truncate), readable=False),
+    *of_the_way("empty", lambda table, version: on_file(table, version, empty), readable=False),
     *(of_the_tip(what, change) for what, change in WISHES.items()),
     Case(
         "checks that failed passed",

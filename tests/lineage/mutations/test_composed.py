@@ -57,7 +57,10 @@ def touched(home: Path, case: Case) -> frozenset[str] | None:
 
 
 def resource(name: str) -> str:
-    log = re.fullmatch(r"lake/(?:_seals/)?(\w+/\w+)/(?:_delta_log/)?.*\.(?:json|checkpoint\.parquet)|lake/(\w+/\w+)/_delta_log/.*", name)
+    log = re.fullmatch(
+        r"lake/(?:_seals/)?(\w+/\w+)/(?:_delta_log/)?.*\.(?:json|checkpoint\.parquet)|lake/(\w+/\w+)/_delta_log/.*",
+        name,
+    )
     return f"log of {log[1] or log[2]}" if log else "lineage" if name.startswith("lineage.db") else name
 
 

@@ -1,5 +1,6 @@
 """Data files, kept deliveries and contracts whose bytes changed, or which are gone."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def vacuumed(*tables: str) -> Change:
     def do(world: World) -> None:
         redelivered(world)
         for table in tables:
-            freed = vacuum(world.store.lake, table, keep_days=0, dry_run=False)
+            freed = vacuum(world.store.lake, table, keep_days=0, dry_run=False, grace=timedelta(0))
             assert freed.files
 
     return do
@@ -115,7 +116,7 @@ CASES = [
     ),
     Case(
         "the prediction's file as another writer would write it",
-        lambda world: rewrite(world.data(TABLE, 2)),
+        lambda world: rewrite(world.data(TABLE, 2), compression="snappy"),
         "broken",
         named(TABLE, 2),
         "the rows are the same, the bytes are not those that were committed",
@@ -152,7 +153,10 @@ CASES = [
         lambda world: either(world.data("raw/parcels", 4).name, world.kept(4).name, "parcels/2026-03-04/a.csv"),
         "both have other digests than the commit says",
     ),
-    *(Case(f"kept file, {what}", on_kept(4, change), "broken", kept(4), "its digest is recorded") for what, change in CHANGES.items()),
+    *(
+        Case(f"kept file, {what}", on_kept(4, change), "broken", kept(4), "its digest is recorded")
+        for what, change in CHANGES.items()
+    ),
     Case("kept file of a day that was learnt from", on_kept(1, flip), "broken", kept(1), "its digest is recorded"),
     Case("kept file of a looked-up day", on_kept(3, flip), "broken", kept(3), "its digest is recorded"),
     Case(
@@ -268,4 +272,6 @@ def test_files(case: Case, world: World) -> None:
 
 
 def test_a_case_names_files_that_are_there(world: World) -> None:
-    assert all(isinstance(path, Path) and path.is_file() for path in (world.kept(4), world.contract, world.data(TABLE, 2)))
+    assert all(
+        isinstance(path, Path) and path.is_file() for path in (world.kept(4), world.contract, world.data(TABLE, 2))
+    )

@@ -84,22 +84,35 @@ CASES = [
     Case("pin changed", pinned, "verified", why="a pin only keeps vacuum away"),
     Case("pin is garbage", garbage("lake/_pins/*.json"), "verified", why="a pin only keeps vacuum away"),
     Case("note of freshness", new("lake/_fresh/clean/parcels/2026-03-04.json"), "verified", why="a note for planners"),
-    Case("note of a refusal", new("lake/_refused/clean/parcels/2026-03-04.json"), "verified", why="a note for planners"),
-    Case("note of removals that is garbage", new("lake/_removed/clean/parcels/x.json"), "verified", why="nothing is gone"),
+    Case(
+        "note of a refusal", new("lake/_refused/clean/parcels/2026-03-04.json"), "verified", why="a note for planners"
+    ),
+    Case(
+        "note of removals that is garbage", new("lake/_removed/clean/parcels/x.json"), "verified", why="nothing is gone"
+    ),
     Case("plans gone", without("plans.db"), "verified", why="a note for planners"),
     Case("hashes of deliveries gone", without("file-hashes.db"), "verified", why="made again from the files"),
     Case("profiles gone", without("lake/profiles"), "verified", why="no part of the way"),
     Case("profiles changed", rewritten_profiles, "verified", why="no part of the way", alone=True),
     Case("quarantine gone", without("lake/quarantine"), "verified", why="no part of the way"),
-    Case("landing file changed", garbage("landing/parcels/2026-03-04/a.csv"), "verified", why="the lake keeps the bytes"),
+    Case(
+        "landing file changed", garbage("landing/parcels/2026-03-04/a.csv"), "verified", why="the lake keeps the bytes"
+    ),
     Case("landing file gone", without("landing/parcels/2026-03-04/a.csv"), "verified", why="the lake keeps the bytes"),
     Case("landing folder gone", without("landing"), "verified", why="the lake keeps the bytes"),
     Case("new landing file", new("landing/parcels/2026-03-04/b.csv"), "verified", why="nobody has read it"),
-    Case("landing and kept of a later day", chain(garbage("landing/parcels/2026-03-05/a.csv")), "verified", why="later"),
+    Case(
+        "landing and kept of a later day", chain(garbage("landing/parcels/2026-03-05/a.csv")), "verified", why="later"
+    ),
     Case("next day delivered and predicted", next_day, "verified", why="later versions", alone=True),
     Case("next day, newest before it", next_day, "verified", why="later versions", about="tip", alone=True),
     Case("stray file in a table", new("lake/clean/parcels/stray.parquet"), "verified", why="no commit names it"),
-    Case("stray file in a partition", new("lake/clean/parcels/partition_key=2026-03-04/_x.tmp"), "verified", why="as before"),
+    Case(
+        "stray file in a partition",
+        new("lake/clean/parcels/partition_key=2026-03-04/_x.tmp"),
+        "verified",
+        why="as before",
+    ),
     Case("stray folder in the lake", new("lake/other/thing.txt"), "verified", why="no table"),
     Case("spool beside the lineage store", new("lineage.spool.ndjson", b""), "verified", why="nothing waits"),
     Case("times of all files", touched, "verified", why="only bytes count"),

@@ -11,7 +11,6 @@ from tests.lineage.mutations.test_checkpoints import checkpoint, log
 from tests.lineage.mutations.world import TABLE, World
 
 ON_THE_WAY = (
-    (TABLE, 2),
     ("models/late", 1),
     ("training/delays", 1),
     ("features/parcel", 4),
@@ -23,7 +22,15 @@ ON_THE_WAY = (
     ("raw/parcels", 1),
     ("lists/depots", 1),
 )
-TABLES = ("models/late", "training/delays", "features/parcel", "features/depot", "clean/parcels", "raw/parcels", "lists/depots")
+TABLES = (
+    "models/late",
+    "training/delays",
+    "features/parcel",
+    "features/depot",
+    "clean/parcels",
+    "raw/parcels",
+    "lists/depots",
+)
 
 
 def gone(table: str, version: int) -> Change:
@@ -83,6 +90,13 @@ CASES = [
         for table, version in ON_THE_WAY
     ),
     Case(
+        "commit gone, of the prediction",
+        gone(TABLE, 2),
+        "refused",
+        "no commit of its log is of the run .* or the commit is missing",
+        "there is no way to follow, and the error says so",
+    ),
+    Case(
         "newest commit gone",
         gone(TABLE, 3),
         "refused",
@@ -90,7 +104,9 @@ CASES = [
         "no version holds the row any more",
         about="tip",
     ),
-    Case("later commit gone, clean", gone("clean/parcels", 5), "verified", why="it came later, and the log has no hole"),
+    Case(
+        "later commit gone, clean", gone("clean/parcels", 5), "verified", why="it came later, and the log has no hole"
+    ),
     Case("later commit gone, raw", gone("raw/parcels", 5), "verified", why="it came later, and the log has no hole"),
     Case("later commit gone, predictions", gone(TABLE, 3), "verified", why="it came later, and the log has no hole"),
     Case("commit gone, notes", gone("clean/notes", 1), "verified", why="not on the way"),
@@ -101,7 +117,7 @@ CASES = [
         "incomplete",
         either(commit(TABLE, 1), "commit 1 is missing"),
         "the log has a hole: which files the version held, nobody can know",
-            cuts=True,
+        cuts=True,
     ),
     Case(
         "first commit gone, clean",
@@ -109,7 +125,7 @@ CASES = [
         "incomplete",
         either(commit("clean/parcels", 0), "clean/parcels.*(log|commit 0)"),
         "the log has a hole",
-            cuts=True,
+        cuts=True,
     ),
     *(
         Case(
@@ -132,7 +148,14 @@ CASES = [
     ),
     Case("log cleaned up, notes", cleaned_up("clean/notes", 1), "verified", why="not on the way"),
     *(
-        Case(f"table gone, {table}", without(table), "incomplete", f"{table}.*(erased|deleted|gone|missing)", "nothing is left to contradict", cuts=True)
+        Case(
+            f"table gone, {table}",
+            without(table),
+            "incomplete",
+            f"{table}.*(erased|deleted|gone|missing)",
+            "nothing is left to contradict",
+            cuts=True,
+        )
         for table in TABLES
     ),
     *(

@@ -32,7 +32,14 @@ def logged(*columns: pl.Expr) -> Change:
 
 
 CASES = [
-    Case("as it was given", logged(), "verified", why="the model gives it again", said="^answer.* gives the same", alone=True),
+    Case(
+        "as it was given",
+        logged(),
+        "verified",
+        why="the model gives it again",
+        said="^answer.* gives the same",
+        alone=True,
+    ),
     Case(
         "another answer",
         logged((~pl.col("late")).alias("late")),

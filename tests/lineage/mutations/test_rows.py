@@ -1,5 +1,6 @@
 """Rows of predictions that plain Delta clients change, take away, add, copy and move."""
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -22,7 +23,6 @@ CHANGED = {
     "key": {"depot": "'D1'"},
     "model version": {"model_version": "'2'"},
     "feature digest": {"feature_digest": "'00'"},
-    "run": {"run_id": "'00000000-0000-0000-0000-000000000000'"},
     "id": {"prediction_id": "'019cb6c9-bb80-75b9-8e7e-95f481b034a8'"},
 }
 
@@ -96,13 +96,20 @@ UPDATED = [
         "broken",
         NEXT,
         "the row is not in a file that its run added, and it is another one now",
-        also=ROW,
     )
     for what, values in CHANGED.items()
 ]
+NO_RUN = "no commit of its log is of the run"
 
 CASES = [
     *UPDATED,
+    Case(
+        "update of the run",
+        update({"run_id": "'00000000-0000-0000-0000-000000000000'"}, OURS),
+        "refused",
+        NO_RUN,
+        "there is no way to follow, and the error says so",
+    ),
     Case("update of the newest answer", update({"late": "NOT late"}, "parcel = 'p5-2'"), "broken", NEXT, about="tip"),
     Case("update of all answers", update({"late": "NOT late"}, "true"), "broken", NEXT, "the row is among them"),
     Case(
@@ -142,7 +149,9 @@ CASES = [
         why="the row is the same in another file",
         said="moved",
     ),
-    Case("deleted row", lambda world: delta(world).delete(OURS), "broken", NEXT, "no run of Assay deletes a prediction"),
+    Case(
+        "deleted row", lambda world: delta(world).delete(OURS), "broken", NEXT, "no run of Assay deletes a prediction"
+    ),
     Case(
         "deleted day",
         lambda world: delta(world).delete(f"partition_key = '{day(4)}'"),
@@ -189,9 +198,9 @@ CASES = [
     Case(
         "made up, with a run that nobody knows",
         forge(run_id="00000000-0000-0000-0000-000000000000"),
-        "broken",
-        NEXT,
-        "the row's run is that of no commit",
+        "refused",
+        NO_RUN,
+        "there is no way to follow, and the error says so",
     ),
     Case(
         "made up, with all metadata of its day",
@@ -224,10 +233,14 @@ CASES = [
         NEXT,
         "two rows have one id",
     ),
-    Case("the same id in another table", copy_into_another_table, "broken", "predictions/other", "two rows have one id"),
+    Case(
+        "the same id in another table", copy_into_another_table, "broken", "predictions/other", "two rows have one id"
+    ),
     Case(
         "rows of others appended",
-        lambda world: append(world, own_rows(world).with_columns(prediction_id=pl.lit("019cb6c9-bb80-75b9-8e7e-95f481b034a8"))),
+        lambda world: append(
+            world, own_rows(world).with_columns(prediction_id=pl.lit("019cb6c9-bb80-75b9-8e7e-95f481b034a8"))
+        ),
         "verified",
         why="another row in another file, of which nothing is asked",
     ),
@@ -257,6 +270,10 @@ CASES = [
     ),
     Case("vacuumed by a plain client", vacuum, "verified", why="nothing of it was in the way of anybody"),
 ]
+
+
+# A row that was changed or made up is accused itself, too.
+CASES = [replace(case, also=ROW) if case.verdict == "broken" else case for case in CASES]
 
 
 @cases(CASES)

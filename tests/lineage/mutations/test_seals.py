@@ -59,7 +59,9 @@ CASES = [
         "the commit, whose bytes it vouches for, has another count",
         about="tip",
     ),
-    Case("newest, other version", edited(*TIP, version=2), "broken", accused(*TIP), "no seal of this place", about="tip"),
+    Case(
+        "newest, other version", edited(*TIP, version=2), "broken", accused(*TIP), "no seal of this place", about="tip"
+    ),
     Case("newest, other table", edited(*TIP, table="x"), "broken", accused(*TIP), "no seal of this place", about="tip"),
     Case("newest, other id", edited(*TIP, table_id="x"), "broken", accused(*TIP), "no seal of this place", about="tip"),
     Case("newest, cut off", on_seal(*TIP, truncate), "broken", accused(*TIP), "it is no seal any more", about="tip"),
@@ -78,7 +80,14 @@ CASES = [
     Case("of another version changed", edited(*TIP, sha256="0" * 64), "verified", why="it came later"),
     Case("of another version gone", on_seal(*TIP, remove), "verified", why="it came later"),
     Case("gone", on_seal(TABLE, 2, remove), "verified", why="the next commit vouches for it"),
-    Case("newest gone", on_seal(*TIP, remove), "verified", why="the lineage store has its digest", about="tip", alone=True),
+    Case(
+        "newest gone",
+        on_seal(*TIP, remove),
+        "verified",
+        why="the lineage store has its digest",
+        about="tip",
+        alone=True,
+    ),
     Case("all gone", without_seals, "verified", why="the next commit vouches for it", alone=True),
     Case(
         "all gone, newest",

@@ -1,12 +1,11 @@
 """The lake as it was built, which every other case starts from."""
 
-import pytest
-
 from tests.lineage.mutations.cases import ABOUT, Case, cases, judge
 from tests.lineage.mutations.world import World
 
 CASES = [
-    Case(f"untouched, {about}", lambda world: None, "verified", why="nothing was changed", about=about) for about in ABOUT
+    Case(f"untouched, {about}", lambda world: None, "verified", why="nothing was changed", about=about)
+    for about in ABOUT
 ]
 
 

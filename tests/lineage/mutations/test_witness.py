@@ -21,7 +21,11 @@ ON_THE_WAY = (
     ("clean/parcels", 4),
     ("raw/parcels", 4),
 )
-ELSEWHERE = (("clean/notes", 1), ("raw/parcels", 5), TIP, ("profiles/parcels", 4))
+READ_ONLY = (
+    "features/depot",
+    4,
+)  # it was read, but of its rows only those of the day before: its run is not on the way
+ELSEWHERE = (("clean/notes", 1), ("raw/parcels", 5), TIP)
 AGREE = "the lake's own chain agrees about the commit, so that the store was changed"
 _VERSION = "version = ? AND dataset_id = (SELECT id FROM datasets WHERE table_name = ?)"
 
@@ -38,7 +42,9 @@ def in_event(table: str, version: int, change: Callable[[dict[str, Any]], object
         run = world.info(table, version)["assay.run_id"]
         world.close()
         connection = sqlite3.connect(world.lineage)
-        ((key, body),) = connection.execute("SELECT id, body FROM events WHERE run_id = ? AND event_type = ?", (run, kind))
+        ((key, body),) = connection.execute(
+            "SELECT id, body FROM events WHERE run_id = ? AND event_type = ?", (run, kind)
+        )
         event = json.loads(body)
         change(event)
         content = json.dumps(event).encode()
@@ -84,7 +90,9 @@ def index_and_event(table: str, version: int) -> Change:
     def do(world: World) -> None:
         before, after = sha256(world.commit(table, version)), "0" * 64
         sql("UPDATE dataset_versions SET commit_sha256 = ? WHERE commit_sha256 = ?", after, before)(world)
-        sql("UPDATE events SET body = CAST(replace(body, ?, ?) AS BLOB) WHERE instr(body, ?)", before, after, before)(world)
+        sql("UPDATE events SET body = CAST(replace(body, ?, ?) AS BLOB) WHERE instr(body, ?)", before, after, before)(
+            world
+        )
 
     return do
 
@@ -123,6 +131,7 @@ CASES = [
         Case(f"{what}, {table} {version}", change(table, version), "broken", STORE, AGREE)
         for what, change in (("index digest", index_digest), ("event digest", event_digest), ("both", index_and_event))
         for table, version in ON_THE_WAY
+        if change is index_digest or (table, version) != READ_ONLY
     ),
     *(
         Case(f"{what}, newest", change(*TIP), "broken", STORE, "its seal agrees with the commit", about="tip")
@@ -146,7 +155,9 @@ CASES = [
         Case(f"elsewhere, {table} {version}", index_and_event(table, version), "verified", why="not on the way")
         for table, version in ELSEWHERE
     ),
-    Case("run forgotten", without_run(TABLE, 2), "verified", why="the lake's own vouchers suffice", said="lineage|events"),
+    Case(
+        "run forgotten", without_run(TABLE, 2), "verified", why="the lake's own vouchers suffice", said="lineage|events"
+    ),
     Case(
         "newest run forgotten",
         without_run(*TIP),
@@ -156,7 +167,9 @@ CASES = [
         said="lineage|events",
         alone=True,
     ),
-    Case("all runs forgotten", sql("DELETE FROM events"), "verified", why="the lake's own vouchers suffice", alone=True),
+    Case(
+        "all runs forgotten", sql("DELETE FROM events"), "verified", why="the lake's own vouchers suffice", alone=True
+    ),
     Case("gone", without_store, "verified", why="the lake's own vouchers suffice", said="lineage|events", alone=True),
     Case(
         "gone, newest",
@@ -167,7 +180,9 @@ CASES = [
         said="lineage|events",
         alone=True,
     ),
-    Case("empty file", written(b""), "verified", why="the lake's own vouchers suffice", said="lineage|events", alone=True),
+    Case(
+        "empty file", written(b""), "verified", why="the lake's own vouchers suffice", said="lineage|events", alone=True
+    ),
     Case("no database", written(b"x" * 5000), "verified", why="nobody can read it", said="lineage|events", alone=True),
     Case("cut off", written(b"SQLite format 3\0" + b"x" * 90), "verified", why="nobody can read it", alone=True),
     Case("rebuilt", rebuilt, "verified", why="it is an index of the lake, made anew from it", alone=True),

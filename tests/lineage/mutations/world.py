@@ -204,7 +204,9 @@ class World:
 
     def added(self, table: str, version: int) -> list[Path]:
         """The data files that a commit added."""
-        return [self.lake / table / item["add"]["path"] for item in actions(self.commit(table, version)) if "add" in item]
+        return [
+            self.lake / table / item["add"]["path"] for item in actions(self.commit(table, version)) if "add" in item
+        ]
 
     def data(self, table: str, version: int) -> Path:
         (path,) = self.added(table, version)
