@@ -72,7 +72,7 @@ COMMANDS = {
     "predictions": (
         "assay.cli.predictions",
         "predictions",
-        "List the latest predictions of MODEL, newest first: ids, times, answers.",
+        "List the latest predictions of MODEL, or of all models, newest first: ids, times, answers.",
     ),
     "trace": ("assay.cli.lineage", "trace", "From a prediction to the source bytes."),
     "impact": (

@@ -9,6 +9,7 @@ import click
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
+from assay.cli.predictions import prediction_of
 from assay.cli.trees import tree
 from assay.errors import plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
@@ -16,7 +17,7 @@ from assay.store import open_store
 
 
 @click.command()
-@click.argument("prediction_id")
+@click.argument("prediction_id", metavar="PREDICTION")
 @click.option("--verify", "verify_", is_flag=True, help="Recompute digests, features, vector and answer.")
 @click.option(
     "--witness",
@@ -45,6 +46,9 @@ def trace(
 ) -> int:
     """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
+    PREDICTION is its id, or the first 8 or more characters of it; `assay predictions --about KEY=VALUE` finds it.
+    `assay why` says the same in sentences, what was unusual first.
+
     \b
     Examples:
       assay trace 0199…                 the tree
@@ -58,7 +62,7 @@ def trace(
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
     store = open_store()
-    traced = store.trace(prediction_id, lookups=lookups)
+    traced = store.trace(prediction_of(store.lake, prediction_id, as_json), lookups=lookups)
     answer = traced.to_dict() if as_json else {}
     verification = None
     if rows:

@@ -78,7 +78,7 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     wanted = prediction_id.strip().lower()
     day = uuid7_time(wanted).strftime("%Y-%m-%d")
     tables = lake.tables(Kind.PREDICTIONS.folder)
-    states, denied = _states(lake, tables)
+    states, denied = readable_states(lake, tables)
     possible = [item for state in states for item in _candidates(state, wanted)]
     candidates = sorted(possible, key=lambda item: item.partition != day)
     unreadable = set()
@@ -104,13 +104,13 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
 def copies_of(lake: Lake, prediction_id: str) -> list[tuple[str, str]]:
     """Table and data file of every row of the latest versions that has an id, once for each row: one, if all is well."""
     wanted = prediction_id.strip().lower()
-    states, _ = _states(lake, lake.tables(Kind.PREDICTIONS.folder))
+    states, _ = readable_states(lake, lake.tables(Kind.PREDICTIONS.folder))
     candidates = [item for state in states for item in _candidates(state, wanted)]
     found = _rows(lake.storage, candidates, wanted)
     return [(item.table, item.file) for item, rows in found if rows is not None for _ in range(rows.height)]
 
 
-def _states(lake: Lake, tables: Sequence[str]) -> tuple[list[TableState], Denied | None]:
+def readable_states(lake: Lake, tables: Sequence[str]) -> tuple[list[TableState], Denied | None]:
     """The latest version of each table, and why one may not be looked into: perhaps it is another model's."""
     states, denied = [], None
     for name in tables:
