@@ -1,13 +1,11 @@
 """The lake, built once in a session, and a copy of it for every case."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lineage.mutations.world import World, build, project
+from tests.lineage.mutations.world import World, build, copied, project
 
 
 @pytest.fixture(scope="session")
@@ -30,9 +28,5 @@ def parcels(original: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def world(parcels: Path) -> Iterator[World]:
-    """A copy of one's own. Nothing of it is kept: there are hundreds."""
-    with tempfile.TemporaryDirectory(prefix="assay-mutation-") as folder:
-        shutil.copytree(parcels, folder, dirs_exist_ok=True)
-        made = World(Path(folder))
+    with copied(parcels) as made:
         yield made
-        made.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 from deltalake import DeltaTable
 
-from tests.lineage.mutations.cases import Case, cases, judge
+from tests.lineage.mutations.cases import Case, cases, judge, several
 from tests.lineage.mutations.edits import Change, chain, empty, remove, truncate
 from tests.lineage.mutations.world import TABLE, World
 
@@ -98,7 +98,7 @@ def last(table: str) -> str:
 
 
 CASES = [
-    *(
+    *several(
         Case(f"true, {table} {version}", checkpoint(table, version), "verified", why="it says the same")
         for table, version in READ
     ),
@@ -108,7 +108,7 @@ CASES = [
         "verified",
         why="they say the same",
     ),
-    *(
+    *several(
         Case(
             f"deleted, {table} {version}",
             chain(checkpoint(table, version), deleted(table)),
@@ -117,7 +117,7 @@ CASES = [
         )
         for table, version in READ
     ),
-    *(
+    *several(
         Case(
             f"a file less, {table} {version}",
             lying(table, version, without_a_file),
@@ -128,7 +128,7 @@ CASES = [
         )
         for table, version in READ
     ),
-    *(
+    *several(
         Case(
             f"another file, {table} {version}",
             lying(table, version, with_another_file),

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from tests.lineage.mutations.cases import ROW, Case, cases, commit, either, judge
+from tests.lineage.mutations.cases import ROW, Case, cases, commit, either, judge, several
 from tests.lineage.mutations.edits import (
     Change,
     chain,
@@ -39,7 +39,8 @@ ON_THE_WAY = {
     ("clean/parcels", 0): "it made the table; the next one vouches for it",
     (TABLE, 0): "it made the table; the next one vouches for it",
 }
-NO_RUN = "no commit of its log is of the run"
+# Readers of the table cannot open it, or the row is in no file that its log knows.
+NO_RUN = "no commit of its log is of the run|cannot be opened: its log is damaged|There is no prediction"
 LOST = "there is no way to follow, and the error says so"
 TIP = (TABLE, 3)
 TIP_SAYS = "nobody came after it: its seal and the lineage store have its digest"
@@ -278,12 +279,12 @@ ELSEWHERE += [
 ]
 
 CASES = [
-    *of_the_way("code version", lambda table, version: edited(table, version, "assay.code_version", "0000")),
-    *of_the_way("a space", lambda table, version: on_file(table, version, extend)),
-    *of_the_way("a bit", lambda table, version: on_file(table, version, flip_operation)),
-    *of_the_way("cut off", lambda table, version: on_file(table, version, truncate), readable=False),
-    *of_the_way("empty", lambda table, version: on_file(table, version, empty), readable=False),
-    *(of_the_tip(what, change) for what, change in WISHES.items()),
+    *several(of_the_way("code version", lambda table, version: edited(table, version, "assay.code_version", "0000"))),
+    *several(of_the_way("a space", lambda table, version: on_file(table, version, extend))),
+    *several(of_the_way("a bit", lambda table, version: on_file(table, version, flip_operation))),
+    *several(of_the_way("cut off", lambda table, version: on_file(table, version, truncate), readable=False)),
+    *several(of_the_way("empty", lambda table, version: on_file(table, version, empty), readable=False)),
+    *several(of_the_tip(what, change) for what, change in WISHES.items()),
     Case(
         "checks that failed passed",
         in_json("clean/parcels", 4, "checks", all_passed),

@@ -1,8 +1,6 @@
 """Several changes at once: the verdict is the worst of the single ones, and only the culprits are accused."""
 
 import re
-import shutil
-import tempfile
 from itertools import combinations
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import SOAK
 from tests.lineage.mutations import (
+    still_open,
     test_checkpoints,
     test_commits,
     test_files,
@@ -21,8 +20,8 @@ from tests.lineage.mutations import (
     test_seals,
     test_witness,
 )
-from tests.lineage.mutations.cases import ABOUT, Case, Verdict, in_lake, offline, pattern_of
-from tests.lineage.mutations.world import World
+from tests.lineage.mutations.cases import ABOUT, Case, Verdict, pattern_of, verdicts
+from tests.lineage.mutations.world import copied
 
 GROUPS = (test_checkpoints, test_commits, test_files, test_harmless, test_logs, test_rows, test_seals, test_witness)
 SEVERITY = ("verified", "incomplete", "broken")
@@ -34,18 +33,11 @@ CASES = [
 ]
 
 
-def copied(home: Path, folder: str) -> World:
-    shutil.copytree(home, folder, dirs_exist_ok=True)
-    made = World(Path(folder))
-    made.prediction = made.row(ABOUT["middle"])["prediction_id"]
-    return made
-
-
 def touched(home: Path, case: Case) -> frozenset[str] | None:
     """What a case changes: files; of a table's log and seals all at once, since their commits depend on each other. None where it
     is about another prediction."""
-    with tempfile.TemporaryDirectory(prefix="assay-mutation-") as folder:
-        made = copied(home, folder)
+    with copied(home) as made:
+        made.prediction = made.of_day[ABOUT["middle"]]
         before = {path: path.read_bytes() for path in made.home.rglob("*") if path.is_file()}
         asked = made.prediction
         case.change(made)
@@ -85,15 +77,17 @@ def known() -> dict[str, frozenset[str] | None]:
 def test_the_worst_decides(chosen: list[Case], parcels: Path, known: dict[str, frozenset[str] | None]) -> None:
     assume(compatible(chosen, parcels, known))
     worst = max((case.verdict for case in chosen), key=SEVERITY.index)
-    with tempfile.TemporaryDirectory(prefix="assay-mutation-") as folder:
-        world = copied(parcels, folder)
+    with copied(parcels) as world:
+        world.prediction = world.of_day[ABOUT["middle"]]
         guilty = [pattern_of(case, world) for case in chosen if case.verdict == "broken"]
         tolerated = [case.also for case in chosen if case.verdict == "broken" and case.also]
         for case in chosen:
             case.change(world)
-        for where, verdict in (("in the lake", in_lake(world)), ("offline", offline(world))):
-            check(verdict, worst, guilty, tolerated, f"{where}: {' + '.join(case.name for case in chosen)}")
-        world.close()
+        inside, outside = verdicts(world)
+        about = " + ".join(case.name for case in chosen)
+        check(inside, worst, guilty, tolerated, f"in the lake: {about}")
+        if not any(case.name in still_open.OFFLINE for case in chosen):
+            check(outside, worst, guilty, tolerated, f"offline: {about}")
 
 
 def check(verdict: Verdict, worst: str, guilty: list[str], tolerated: list[str], about: str) -> None:

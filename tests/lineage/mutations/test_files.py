@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from assay.features.retention.vacuum import vacuum
-from tests.lineage.mutations.cases import ROW, Case, Text, cases, either, judge
+from tests.lineage.mutations.cases import ROW, Case, Text, cases, either, judge, several
 from tests.lineage.mutations.edits import Change, chain, empty, extend, flip, remove, rewrite, swap, truncate
 from tests.lineage.mutations.world import TABLE, World, delivery
 
@@ -73,7 +73,7 @@ def removed_by_hand(table: str) -> Change:
 
 
 CASES = [
-    *(
+    *several(
         Case(
             f"{what}, {table} {version}",
             on_data(table, version, change),
@@ -85,7 +85,7 @@ CASES = [
         for table, version in DATA
         if what == "a bit" or version in (1, 4) or table == "features/depot"
     ),
-    *(
+    *several(
         Case(
             f"other rows, {table} {version}",
             on_data(table, version, lambda path, expression=expression: rewrite(path, expression)),
@@ -95,7 +95,7 @@ CASES = [
         )
         for (table, version), expression in ((item, REWRITTEN[item[0]]) for item in DATA)
     ),
-    *(
+    *several(
         Case(
             f"gone, {table} {version}",
             on_data(table, version, remove),
@@ -153,7 +153,7 @@ CASES = [
         lambda world: either(world.data("raw/parcels", 4).name, world.kept(4).name, "parcels/2026-03-04/a.csv"),
         "both have other digests than the commit says",
     ),
-    *(
+    *several(
         Case(f"kept file, {what}", on_kept(4, change), "broken", kept(4), "its digest is recorded")
         for what, change in CHANGES.items()
     ),
@@ -166,7 +166,7 @@ CASES = [
         lambda world: either(str(kept(3)(world)), str(kept(4)(world))),  # type: ignore[operator]
         "neither has the digest in its name",
     ),
-    *(
+    *several(
         Case(
             f"kept file gone, day {number}",
             on_kept(number, remove),
@@ -186,7 +186,7 @@ CASES = [
     ),
     Case("kept file of a later day changed", on_kept(5, flip), "verified", why="not on the way"),
     Case("kept file of a later day gone", on_kept(5, remove), "verified", why="not on the way"),
-    *(
+    *several(
         Case(
             f"later data file, {what}, {table}",
             on_data(table, 5, change),
@@ -199,7 +199,7 @@ CASES = [
     Case("file of the next predictions changed", on_data(TABLE, 3, flip), "verified", why="another day's rows"),
     Case("file of the next predictions gone", on_data(TABLE, 3, remove), "verified", why="another day's rows"),
     Case("data file of notes changed", on_data("clean/notes", 1, flip), "verified", why="not on the way"),
-    *(
+    *several(
         Case(
             f"contract, {what}",
             lambda world, change=change: change(world.contract),
@@ -230,7 +230,7 @@ CASES = [
         why="no commit on the way names it",
     ),
     Case("delivered again", redelivered, "verified", why="old versions stay as they were read", alone=True),
-    *(
+    *several(
         Case(
             f"vacuumed, {tables[0]}",
             vacuumed(*tables),
@@ -251,7 +251,7 @@ CASES = [
         said="nobody recorded",
         alone=True,
     ),
-    *(
+    *several(
         Case(
             f"removed by hand, {table}",
             removed_by_hand(table),

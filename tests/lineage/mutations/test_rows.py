@@ -8,7 +8,7 @@ from deltalake import Field
 from deltalake.schema import PrimitiveType
 
 from assay.lineage.predictions.prediction_log import prediction_ids
-from tests.lineage.mutations.cases import ROW, Case, cases, commit, either, judge
+from tests.lineage.mutations.cases import ROW, Case, cases, commit, either, judge, several
 from tests.lineage.mutations.edits import append, chain, delta, overwrite, stored_rows, update
 from tests.lineage.mutations.world import TABLE, World, day
 
@@ -102,7 +102,7 @@ UPDATED = [
 NO_RUN = "no commit of its log is of the run"
 
 CASES = [
-    *UPDATED,
+    *several(UPDATED),
     Case(
         "update of the run",
         update({"run_id": "'00000000-0000-0000-0000-000000000000'"}, OURS),

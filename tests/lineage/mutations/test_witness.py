@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from assay.lineage.delivery.rebuild import rebuild
-from tests.lineage.mutations.cases import Case, cases, judge
+from tests.lineage.mutations.cases import Case, cases, judge, several
 from tests.lineage.mutations.edits import Change, sha256, sql, without_store
 from tests.lineage.mutations.world import TABLE, World
 
@@ -127,7 +127,7 @@ def of_another_lake(world: World) -> None:
 
 
 CASES = [
-    *(
+    *several(
         Case(f"{what}, {table} {version}", change(table, version), "broken", STORE, AGREE)
         for what, change in (("index digest", index_digest), ("event digest", event_digest), ("both", index_and_event))
         for table, version in ON_THE_WAY
@@ -184,7 +184,9 @@ CASES = [
         "empty file", written(b""), "verified", why="the lake's own vouchers suffice", said="lineage|events", alone=True
     ),
     Case("no database", written(b"x" * 5000), "verified", why="nobody can read it", said="lineage|events", alone=True),
-    Case("cut off", written(b"SQLite format 3\0" + b"x" * 90), "verified", why="nobody can read it", alone=True),
+    Case(
+        "database cut off", written(b"SQLite format 3\0" + b"x" * 90), "verified", why="nobody can read it", alone=True
+    ),
     Case("rebuilt", rebuilt, "verified", why="it is an index of the lake, made anew from it", alone=True),
     Case("rebuilt, newest", rebuilt, "verified", why="as before", about="tip", alone=True),
     Case("of another lake", of_another_lake, "verified", why="it knows nothing of these tables", alone=True),

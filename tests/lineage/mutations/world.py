@@ -6,10 +6,12 @@ prediction, the kept file of its day), never by a path that a test writes down.
 
 import importlib
 import json
+import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,7 @@ late = Model(
 
 DAYS = range(1, 6)  # delivered; the first two are learnt from, the others predicted
 TABLE = "predictions/late"
+OF_DAY = "predictions.json"
 
 
 def day(number: int) -> str:
@@ -141,11 +144,12 @@ def delivery(number: int, parcels: int = 6, *, heavier: int = 0) -> str:
 class World:
     """One copy of the lake, with everything beside it: `home` has the lake, the landing folder and the lineage store.
 
-    `prediction` is the one in question; a case may make it another one.
+    `prediction` is the one in question; a case may make it another one. `of_day` are ids, one for each predicted day.
     """
 
     home: Path
     prediction: str = ""
+    of_day: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def store(self) -> assay.Store:
@@ -264,4 +268,17 @@ def build(home: Path) -> None:
     for number in DAYS:
         world.deliver(number)
         world.run()
+    (home / OF_DAY).write_text(json.dumps({number: world.row(number)["prediction_id"] for number in (3, 4, 5)}))
     world.close()
+
+
+@contextmanager
+def copied(home: Path) -> Iterator[World]:
+    """A copy of a home, in memory where there is such a file system. Nothing of it is kept: there are hundreds."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="assay-mutation-", dir=memory if memory.is_dir() else None) as folder:
+        shutil.copytree(home, folder, dirs_exist_ok=True)
+        of_day = {int(number): key for number, key in json.loads((home / OF_DAY).read_text()).items()}
+        made = World(Path(folder), of_day=of_day)
+        yield made
+        made.close()
