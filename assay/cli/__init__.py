@@ -83,7 +83,7 @@ COMMANDS = {
     "impact": (
         "assay.cli.lineage",
         "impact",
-        "Everything downstream of a table, a version, a partition or a column: tables, training sets, models, predictions.",
+        "Everything downstream of a file, table, version, partition or column: tables, training sets, models, predictions.",
     ),
     "pins": ("assay.cli.catalogue", "pins", "Leases that keep snapshots readable (to add and remove them: assay pin)."),
     "pin": ("assay.cli.lake", "pin", "Leases that keep snapshots readable."),

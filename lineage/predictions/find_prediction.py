@@ -81,11 +81,14 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     states, denied = readable_states(lake, tables)
     possible = [item for state in states for item in _candidates(state, wanted)]
     candidates = sorted(possible, key=lambda item: item.partition != day)
+    unreadable = set()
     for item, row in _rows(lake.storage, candidates, wanted):
-        if row is not None and row.height:
+        if row is None:
+            unreadable.add(item)
+        elif row.height:
             return item.holding(row)
     for item in candidates:
-        problem = file_problem(lake.storage, item.path)
+        problem = file_problem(lake.storage, item.path) or ("damaged" if item in unreadable else "")
         if problem:
             raise AssayError(f"The prediction cannot be looked up: {lake.storage.uri(item.path)} is {problem}.")
     former = [item for state in states for item in _former(state, wanted)]
@@ -182,9 +185,10 @@ def _mapped(storage: Storage, function: Any, items: list[Any]) -> Iterable[Any]:
 
 
 def file_problem(storage: Storage, path: str) -> str:
-    """What is wrong with a content-addressed file: `gone`, `damaged (…)`, or nothing."""
+    """What is wrong with a data file: `gone`, `damaged (…)`, or nothing. Names that other tools give promise no bytes."""
     try:
-        digest = hashlib.sha256(storage.get(path)).hexdigest()
+        content, promised = storage.get(path), file_sha256(path)
     except AssayError:
         return "gone"
-    return "" if digest == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"
+    same = promised is None or hashlib.sha256(content).hexdigest() == promised
+    return "" if same else "damaged (its bytes do not match the SHA-256 in its name)"
