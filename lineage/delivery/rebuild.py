@@ -5,6 +5,7 @@ killed) is kept beside the tables, see `assay.lineage.delivery.run_records`.
 """
 
 import gc
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from assay.features.tables.log_replay import replay_log
 from assay.lineage.delivery.run_records import RunRecord, read_records
 from assay.lineage.events import events
 from assay.lineage.events.events import Published
+from assay.lineage.events.places import without_places
 from assay.lineage.events.serialize import encoded, fields_of, to_bytes
 from assay.lineage.store.lineage_store import LineageStore, RunInfo
 from assay.lineage.store.parse_event import EventFacts, read_event
@@ -34,7 +36,9 @@ ENDED = ("COMPLETE", "FAIL")
 @dataclass(frozen=True, slots=True)
 class Contradiction:
     """Something of which the lake and the store know different bytes: `what` is `table@version`, or `run <id>`. `lake` and
-    `store` are the SHA-256 that each has of its commit, or of its terminal event; `lake` is empty where it is gone there."""
+    `store` are the SHA-256 that each has of its commit, or of its terminal event without addresses; `lake` is empty where it
+    is gone there.
+    """
 
     what: str
     lake: str
@@ -93,7 +97,7 @@ def rebuild(store: LineageStore, lake: Lake, deployment: str = "assay") -> Rebui
         contradictions = [*_of_commits(store, found), *_of_records(store, kept.records, known)] if known else []
         doubted = {item.what for item in contradictions}
         added = 0
-        missing = _missing(found.runs, kept.records, known, deployment)
+        missing = _missing(found.runs, kept.records, known, deployment, lake)
         while batch := list(islice(missing, BATCH)):
             sound = [run for run in batch if not doubted or not _rests_on(run, doubted)]
             told = [facts for run in sound for facts in run]
@@ -127,6 +131,7 @@ def _missing(
     records: Mapping[str, RunRecord],
     known: Mapping[str, RunInfo],
     deployment: str,
+    lake: Lake,
 ) -> Iterator[list[EventFacts]]:
     """The events of each run that the store lacks, earliest first."""
     starts = {run_id: record.started_at for run_id, record in records.items()}
@@ -140,7 +145,7 @@ def _missing(
         if info is not None and info.state in ends and info.started_at is not None:
             continue
         if record is not None:
-            yield [read_event(body) for body in record.bodies]
+            yield [read_event(body) for body in record.events(lake.storage)]
         elif outputs:
             fields = map(fields_of, _events_of(outputs, deployment))
             yield [read_event(encoded(item), item) for item in fields]
@@ -234,14 +239,17 @@ def _of_commits(store: LineageStore, found: FromLogs) -> Iterator[Contradiction]
 def _of_records(
     store: LineageStore, records: Mapping[str, RunRecord], known: Mapping[str, RunInfo]
 ) -> Iterator[Contradiction]:
-    """Runs that ended otherwise in the lake than in the store."""
-    both = [run_id for run_id in records if run_id in known and known[run_id].state in ENDED]
-    ends = {event.run_id: event.sha256 for event in store.events_of(both) if event.kind in ENDED}
-    for run_id in sorted(ends.keys() & records.keys(), key=str):
-        record = records[str(run_id)]
-        sha256 = read_event(record.end).sha256
-        if not record.presumed and sha256 != ends[run_id]:
-            yield Contradiction(f"run {run_id}", sha256, ends[run_id])
+    """Runs that ended otherwise in the lake than in the store, wherever the lake lay then."""
+    both = [run_id for run_id in records if run_id in known and not records[run_id].presumed]
+    for event in store.events_of(both):
+        if event.kind in ENDED:
+            lake, there = (_sha256(body) for body in (records[str(event.run_id)].end, without_places(event.body)))
+            if lake != there:
+                yield Contradiction(f"run {event.run_id}", lake, there)
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _rests_on(run: Iterable[EventFacts], doubted: Collection[str]) -> bool:

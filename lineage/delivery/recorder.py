@@ -132,7 +132,7 @@ class EventRecorder:
                 if record is None or record.presumed:
                     record = record_of(*events_of(outputs, self.deployment, recovered=True))
                     self._keep(record.start, record.end)  # that it was killed is told by no commit
-                self._put(record.bodies)
+                self._put(record.events(lake.storage))
                 recovered.append(identifier)
         remember(self.store, lake, later, known.union(recovered))
         if any(item.commit is None for item in later):
@@ -142,7 +142,7 @@ class EventRecorder:
                 continue
             record = find_record(lake.storage, identifier, presumed.started_at)
             if record is not None and not record.presumed:  # it was killed between its record and its event
-                self._put(record.bodies)
+                self._put(record.events(lake.storage))
             else:
                 self._keep(presumed.start, presumed.end)
                 # Not the only possible end: if the real terminal event arrives later, it is stored too, and replaces this one.

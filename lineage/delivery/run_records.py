@@ -1,8 +1,9 @@
 """Runs whose end no commit tells, kept in the lake: they failed, were refused, changed nothing or were killed.
 
 A record is one small file, `_runs/<day it started>/<run id>.ndjson`: the START and the terminal event of the run, a line each,
-the same bytes as in the lineage store, which is thereby an index only. Days that are over are folded into one compressed
-file each (`fold_records`), so that a step that fails every minute costs the lake some kilobytes a day.
+as they are in the lineage store, which is thereby an index only; but without the address of the lake. Days that are over are
+folded into one compressed file each (`fold_records`), so that a step that fails every minute costs the lake some kilobytes a
+day.
 """
 
 import gzip
@@ -23,16 +24,19 @@ SINGLE_DAYS = 2  # runs of the last days are single files: their records may sti
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run that has ended: its `start` (empty where there was none) and its `end`, as OpenLineage events."""
+    """A run that has ended: its `start` (empty where there was none) and its `end`, as OpenLineage events without the
+    addresses of tables."""
 
     run_id: str
     started_at: datetime
     start: bytes
     end: bytes
 
-    @property
-    def bodies(self) -> list[bytes]:
-        return [body for body in (self.start, self.end) if body]
+    def events(self, storage: Storage) -> list[bytes]:
+        """As they are stored and sent, with the addresses of the lake that they are kept in."""
+        from assay.lineage.events.places import with_places  # the event library takes a while to import
+
+        return [body for body in (self.start, with_places(self.end, storage.uri)) if body]
 
     @cached_property
     def end_fields(self) -> dict[str, Any]:
@@ -45,7 +49,7 @@ class RunRecord:
 
     @property
     def content(self) -> bytes:
-        return b"\n".join([*self.bodies, b""])
+        return b"".join(body + b"\n" for body in (self.start, self.end) if body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,11 @@ def keep_record(storage: Storage, record: RunRecord) -> None:
 
 def find_record(storage: Storage, run_id: str, started_at: datetime) -> RunRecord | None:
     """How a run ended, where that was kept."""
-    day = started_at.astimezone(UTC).date()
-    if storage.size(path := _path(run_id, day)) is not None:
-        return next(iter(_read(storage, path)), None)
-    if storage.size(path := _folded(day)) is not None:
-        return next((record for record in _read(storage, path) if record.run_id == run_id), None)
-    return None
+    day, found = started_at.astimezone(UTC).date(), dict[str, RunRecord]()
+    for path in (_folded(day), _path(run_id, day)):
+        if storage.size(path) is not None:
+            _merge(found, _read(storage, path))
+    return found.get(run_id)
 
 
 def read_records(storage: Storage) -> Records:
@@ -121,11 +124,13 @@ def fold_records(storage: Storage, today: date) -> int:
 
 def record_of(start: bytes, end: bytes) -> RunRecord:
     """From the events of a run. Raises one of ValueError, KeyError, TypeError for what is not its terminal event."""
+    from assay.lineage.events.places import without_places
+
     fields = json.loads(start or end)
     ended = json.loads(end)
     if ended["run"]["runId"] != fields["run"]["runId"]:
         raise ValueError("The events are of two runs.")
-    return RunRecord(ended["run"]["runId"], datetime.fromisoformat(fields["eventTime"]), start, end)
+    return RunRecord(ended["run"]["runId"], datetime.fromisoformat(fields["eventTime"]), start, without_places(end))
 
 
 _DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError)
@@ -140,8 +145,9 @@ def _merged(found: dict[str, RunRecord], path: str, content: bytes) -> bool:
 
 
 def _merge(found: dict[str, RunRecord], records: Iterable[RunRecord]) -> None:
+    """The first end of a run stands, unless it was presumed."""
     for record in records:
-        if record.run_id not in found or found[record.run_id].presumed:
+        if record.run_id not in found or (found[record.run_id].presumed and not record.presumed):
             found[record.run_id] = record
 
 
