@@ -1,6 +1,6 @@
 """The graph of what Assay did, restored from the lake alone: the store is only an index of it.
 
-Most runs are told by the commits that they made. What no commit tells (runs that failed, were refused, changed nothing or were
+Most runs are described by the commits that they made. What no commit describes (runs that failed, were refused, changed nothing or were
 killed) is kept beside the tables, see `assay.lineage.delivery.run_records`.
 """
 
@@ -100,10 +100,10 @@ def rebuild(store: LineageStore, lake: Lake, deployment: str = "assay") -> Rebui
         missing = _missing(found.runs, kept.records, known, deployment, lake)
         while batch := list(islice(missing, BATCH)):
             sound = [run for run in batch if not doubted or not _rests_on(run, doubted)]
-            told = [facts for run in sound for facts in run]
-            store.put_facts([facts for facts in told if facts.kind != "ABORT"], once=True)
+            facts_of_all = [facts for run in sound for facts in run]
+            store.put_facts([facts for facts in facts_of_all if facts.kind != "ABORT"], once=True)
             store.put_facts(
-                [facts for facts in told if facts.kind == "ABORT"]
+                [facts for facts in facts_of_all if facts.kind == "ABORT"]
             )  # what a run itself reports has room beside it
             added += len(sound)
     damaged = (*found.damaged, *kept.damaged)

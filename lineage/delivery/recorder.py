@@ -1,7 +1,7 @@
 """The recorder at the seam of every transaction: turns work into lineage events and stores them.
 
 Recording never raises into the work and never makes it wait for long. If the store is locked or broken, the event goes to
-a spool file beside it, which is emptied into the store as soon as the store works again. What no commit tells is kept in the
+a spool file beside it, which is emptied into the store as soon as the store works again. What no commit describes is kept in the
 lake, too, before it is stored here: the store can be made again from there.
 """
 
@@ -131,7 +131,7 @@ class EventRecorder:
                 record = find_record(lake.storage, identifier, started_at(outputs))
                 if record is None or record.presumed:
                     record = record_of(*events_of(outputs, self.deployment, recovered=True))
-                    self._keep(record.start, record.end)  # that it was killed is told by no commit
+                    self._keep(record.start, record.end)  # no commit says that it was killed
                 self._put(record.events(lake.storage))
                 recovered.append(identifier)
         remember(self.store, lake, later, known.union(recovered))
@@ -188,7 +188,7 @@ class EventRecorder:
             return None
 
     def _keep(self, start: bytes, end: bytes) -> None:
-        """In the lake, what no commit tells."""
+        """In the lake, what no commit describes."""
         if self._keeper is not None:
             self._keeper.keep(record_of(start, end))
 

@@ -1,4 +1,4 @@
-"""Runs whose end no commit tells, kept in the lake: they failed, were refused, changed nothing or were killed.
+"""Runs whose end no commit describes, kept in the lake: they failed, were refused, changed nothing or were killed.
 
 A record is one small file, `_runs/<day it started>/<run id>.ndjson`: the START and the terminal event of the run, a line each,
 as they are in the lineage store, which is thereby an index only; but without the address of the lake. Days that are over are

@@ -47,7 +47,7 @@ def work_through(lake: Lake, recorder: EventRecorder) -> None:
         tx.check(CheckResult("never", "sums", False, "block", None, 1, 1))
 
 
-def test_without_records_it_is_what_the_commits_tell(
+def test_without_records_it_is_what_the_commits_describe(
     lake: Lake, recorder: EventRecorder, any_store: LineageStore
 ) -> None:
     """As of a lake from before there were any; with them, see test_nothing_lost.py."""

@@ -79,7 +79,7 @@ def test_a_lake_that_may_only_be_read(lake: Lake, store: LineageStore) -> None:
     assert len(read_records(lake.storage).records) == 1
 
 
-def test_a_run_that_its_commits_tell_costs_no_file(lake: Lake, store: LineageStore) -> None:
+def test_a_run_that_its_commits_describe_costs_no_file(lake: Lake, store: LineageStore) -> None:
     recorder = EventRecorder(store, lake=lake.storage)
     with transaction(lake, recorder, Work("sums")) as tx:
         tx.write("sums", pl.DataFrame({"a": [1]}))
@@ -92,7 +92,7 @@ def test_a_run_that_its_commits_tell_costs_no_file(lake: Lake, store: LineageSto
 def test_whoever_is_killed_between_record_and_event_is_found_in_the_lake(
     lake: Lake, store: LineageStore, tmp_path: Path
 ) -> None:
-    """The store's own events are those of the record, and a lake copied at that moment tells the same."""
+    """The store's own events are those of the record, and a lake copied at that moment has the same."""
     from datetime import timedelta
 
     from assay.lineage.events.events import started
