@@ -1,7 +1,7 @@
 """The graph of what Assay did, restored from the lake alone: the store is only an index of it.
 
-Most runs are described by the commits that they made. What no commit describes (runs that failed, were refused, changed nothing or were
-killed) is kept beside the tables, see `assay.lineage.delivery.run_records`.
+Most runs are described by the commits that they made. What no commit describes (runs that failed,
+were refused, changed nothing or were killed) is kept beside the tables, see `assay.lineage.delivery.run_records`.
 """
 
 import gc

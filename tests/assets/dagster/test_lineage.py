@@ -140,7 +140,7 @@ def test_events_name_the_time_that_a_partition_covers(new_shop: Any, official: O
 
 
 def test_the_lineage_of_a_pipeline_is_restored_whole(new_shop: Any) -> None:
-    """Days that came, a day that was refused and then healed, a run that had nothing to do, a step that failed and was retried."""
+    """Days that came, a day that was refused and then healed, and a run that had nothing to do."""
     severity = 'freshness = "1d"\n        severity = {"amount.ge": Block(share=0.2)}'
     new_shop.redeclare(
         lambda text: text.replace('freshness = "1d"', severity).replace("import Contract,", "import Block, Contract,")
