@@ -10,7 +10,7 @@ import click
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
-from assay.cli.predictions import prediction_of
+from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.errors import plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS

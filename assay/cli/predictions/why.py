@@ -8,7 +8,7 @@ import click
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, progress, ticking
-from assay.cli.predictions import prediction_of
+from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.store import open_store
 
