@@ -14,6 +14,7 @@ from assay.checks.contract.contract import compiled
 from assay.checks.contract.rules import Column, SetRule
 from assay.checks.profiles.profile import profile
 from assay.checks.profiles.profile_state import ProfileState
+from assay.checks.validation.blocks import anew
 from assay.checks.validation.duplicates import AFTER, AMONG, BEFORE, ELIGIBLE, OUT, RANK
 from assay.checks.validation.leaving_rows import RULES
 from assay.checks.validation.parse import typed
@@ -166,7 +167,7 @@ class Written:
         """The rows as the table has them, in frames with the rows of a data file each: at least one."""
         for frame in in_files(self._collected()):
             if not self.preview.width:
-                self.preview = frame.head(PREVIEW_ROWS)
+                self.preview = anew(frame.head(PREVIEW_ROWS))
             if self.profiled:
                 self._parts.append(profile(frame, self.source.contract))
             else:
@@ -191,6 +192,6 @@ class Written:
             have = self.examples.get(rule)
             wanted = EXAMPLES - (0 if have is None else have.height)
             if wanted:
-                rows = frame.filter(pl.col("_rules").list.contains(rule)).head(wanted)
+                rows = anew(frame.filter(pl.col("_rules").list.contains(rule)).head(wanted))
                 masked = mask(rows, self.source.contract)
                 self.examples[rule] = masked if have is None else pl.concat([have, masked])

@@ -134,8 +134,11 @@ def cut(frames: Iterator[pl.DataFrame], heights: Sequence[int]) -> Iterator[pl.D
 def only(frame: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
     """The rows for which it is true. They would keep the texts of all rows in memory, so a few of them are written anew."""
     rows = frame.filter(which)
-    if rows.height * 4 > frame.height:
-        return rows
+    return rows if rows.height * 4 > frame.height else anew(rows)
+
+
+def anew(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows, which keep nothing in memory of those that they were taken from."""
     copy = io.BytesIO()
     rows.write_ipc(copy, compat_level=pl.CompatLevel.oldest())  # with each text once, and no others
     copy.seek(0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assay.checks import Contract, Field, rule, validate, validate_spilled
 from assay.checks.validation import blocks
-from assay.checks.validation.blocks import Blocks, cut, in_blocks
+from assay.checks.validation.blocks import Blocks, anew, cut, in_blocks
 from assay.errors import AssayError
 from assay.row_source import RowSource
 
@@ -234,3 +234,19 @@ def test_frames_are_cut_to_heights(frames: list[int], heights: list[int]) -> Non
     made += cut(given_frames, heights)
     assert [part.height for part in made] == heights
     assert [value for part in made for value in part["n"]] == list(range(sum(heights)))
+
+
+def test_rows_written_anew_are_the_same_and_keep_no_others() -> None:
+    pytest.importorskip("pyarrow")
+    number = pl.int_range(100_000)
+    frame = pl.select(
+        n=number,
+        text=pl.format("{}{}", pl.lit("x" * 20), number),
+        day=pl.lit(None, pl.Date),
+        tags=pl.concat_list(number),
+    )
+    rows = frame.head(10)
+    assert anew(rows).equals(rows) and anew(rows).schema == rows.schema
+    assert anew(rows.clear()).schema == rows.schema
+    held = anew(rows)["text"].to_arrow(compat_level=pl.CompatLevel.newest())
+    assert sum(part.size for part in held.buffers() if part is not None) < 2_000
