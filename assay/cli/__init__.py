@@ -72,13 +72,13 @@ COMMANDS = {
     "predictions": (
         "assay.cli.predictions",
         "predictions",
-        "List the latest predictions of MODEL, newest first: ids, times, answers.",
+        "List the latest predictions of MODEL, or of all models, newest first: ids, times, answers.",
     ),
     "trace": ("assay.cli.lineage", "trace", "From a prediction to the source bytes."),
     "impact": (
         "assay.cli.lineage",
         "impact",
-        "Everything downstream of a table, a version, a partition or a column: tables, training sets, models, predictions.",
+        "Everything downstream of a file, table, version, partition or column: tables, training sets, models, predictions.",
     ),
     "pins": ("assay.cli.catalogue", "pins", "Leases that keep snapshots readable (to add and remove them: assay pin)."),
     "pin": ("assay.cli.lake", "pin", "Leases that keep snapshots readable."),

@@ -7,8 +7,10 @@ from typing import BinaryIO, Literal
 
 import click
 
+from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
+from assay.cli.predictions import prediction_of
 from assay.cli.trees import tree
 from assay.errors import plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
@@ -16,7 +18,7 @@ from assay.store import open_store
 
 
 @click.command()
-@click.argument("prediction_id")
+@click.argument("prediction_id", metavar="PREDICTION")
 @click.option("--verify", "verify_", is_flag=True, help="Recompute digests, features, vector and answer.")
 @click.option(
     "--witness",
@@ -45,6 +47,9 @@ def trace(
 ) -> int:
     """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
+    PREDICTION is its id, or the first 8 or more characters of it; `assay predictions --about KEY=VALUE` finds it.
+    `assay why` says the same in sentences, what was unusual first.
+
     \b
     Examples:
       assay trace 0199…                 the tree
@@ -58,7 +63,7 @@ def trace(
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
     store = open_store()
-    traced = store.trace(prediction_id, lookups=lookups)
+    traced = store.trace(prediction_of(store.lake, prediction_id, as_json), lookups=lookups)
     answer = traced.to_dict() if as_json else {}
     verification = None
     if rows:
@@ -92,31 +97,66 @@ def trace(
 
 
 @click.command()
-@click.argument("table", metavar="TABLE[@VERSION]")
+@click.argument("table", metavar="[TABLE[@VERSION]]", required=False)
+@click.option("--file", "file", metavar="PATH|SHA256", help="Only what took rows of this delivered file.")
 @click.option("--version", type=int, help="Only what read rows of this version (default: any).")
 @click.option("--partition", help="Only what read this partition.")
 @click.option("--column", help="Only what came from this column.")
+@click.option("--rows", metavar="CONDITION", help="Only what took rows for which this SQL condition is true.")
+@click.option("--list", "list_", is_flag=True, help="List the predictions that took affected rows.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the list to a file: .csv, .parquet or .json.",
+)
+@click.option("--through-models", is_flag=True, help="List predictions that are affected through their model, too.")
 @click.option("--lookups", "--references", is_flag=True, help="Follow those who only looked something up, too.")
 @json_option
 def impact(
-    table: str, version: int | None, partition: str | None, column: str | None, lookups: bool, as_json: bool
+    table: str | None,
+    file: str | None,
+    version: int | None,
+    partition: str | None,
+    column: str | None,
+    rows: str | None,
+    list_: bool,
+    output: Path | None,
+    through_models: bool,
+    lookups: bool,
+    as_json: bool,
 ) -> None:
-    """Everything downstream of a table, a version, a partition or a column: tables, training sets, models, predictions.
+    """Everything downstream of a file, table, version, partition or column: tables, training sets, models, predictions.
+
+    A file, --rows, --list and --output are followed row by row, to each prediction that took an affected row; otherwise all
+    that the commits wrote which read the rows is counted.
 
     \b
     Examples:
-      assay impact raw/tickets                          whatever it held
-      assay impact clean/tickets@3                      the rows that version 3 wrote
-      assay impact raw/tickets --partition 2026-09-03   a day
-      assay impact clean/tickets --column channel       a column
+      assay impact raw/tickets                              whatever it held
+      assay impact clean/tickets@3                          the rows that version 3 wrote
+      assay impact raw/tickets --partition 2026-09-03       a day
+      assay impact clean/tickets --column channel           a column
+      assay impact --file tickets/2026-09-03/drop.csv       a file that was bad
+      assay impact --file 9f2c41d0 --output affected.csv    which predictions that touched
+      assay impact clean/tickets --rows "channel = 'web'" --list
     """
-    table, version = _at(table, version)
-    options = {"partition": partition, "column": column, "lookups": lookups}
-    affected = open_store().impact(table, version, **options)
-    if as_json:
-        print_json(affected.to_dict())
-    else:
-        out.print(tree(affected.outline()))
+    if table is None and file is None:
+        raise click.UsageError("Name a table, such as raw/tickets, or a delivered file with --file.")
+    if table is None and version is not None:
+        raise click.UsageError("--version is that of a table: name the table, too.")
+    name, version = (None, None) if table is None else _at(table, version)
+    store = open_store()
+    if name is not None and file is None and rows is None and not (list_ or output or through_models):
+        affected = store.impact(name, version, partition=partition, column=column, lookups=lookups)
+        if as_json:
+            print_json(affected.to_dict())
+        else:
+            out.print(tree(affected.outline()))
+        return
+    options = {"file": file, "partition": partition, "column": column, "rows": rows, "lookups": lookups}
+    found = store.affected_predictions(name, version, **options)
+    with progress(as_json) as bar:
+        show_affected(found, list_, output, through_models=through_models, as_json=as_json, tick=ticking(bar))
 
 
 def _at(table: str, version: int | None) -> tuple[str, int | None]:

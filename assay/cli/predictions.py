@@ -1,41 +1,113 @@
-"""`assay predictions`: the ids to trace."""
+"""`assay predictions`: the ids to trace, by model, by whom they are about, and by time."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.store import open_store
 
+if TYPE_CHECKING:
+    from assay.features.tables.lake import Lake
+    from assay.lineage.predictions.latest import LoggedPrediction
+
 _TIME = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+_DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", required=False)
+@click.option(
+    "--about",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only those about this key, such as customer_id=C0012. Repeatable.",
+)
+@click.option("--on", type=_DAY, help="Only those of this day (UTC).")
 @click.option("--since", type=_TIME, help="Only those of this time (UTC) or later.")
 @click.option("--until", type=_TIME, help="Only those before this time (UTC).")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most so many.")
 @json_option
-def predictions(model: str, since: datetime | None, until: datetime | None, limit: int, as_json: bool) -> None:
-    """List the latest predictions of MODEL, newest first: ids, times, answers. Only the files that hold them are read.
+def predictions(
+    model: str | None,
+    about: tuple[str, ...],
+    on: datetime | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List the latest predictions of MODEL, or of all models, newest first: ids, times, answers.
+
+    --about finds them by what a complaint knows: a customer, a ticket, a day. Only the files that can hold them are read.
+    `assay why ID` then says where the answer came from.
 
     \b
     Examples:
       assay predictions router --limit 1
+      assay predictions --about customer_id=C0012 --on 2026-09-03
+      assay predictions router --about ticket_id=T0000017
       assay predictions router --since 2026-09-03 --until 2026-09-04 --json
     """
+    from assay.lineage.predictions.about import predictions_about
     from assay.lineage.predictions.latest import latest_predictions
 
+    if on is not None:
+        if since is not None or until is not None:
+            raise click.UsageError("--on is a whole day: leave out --since and --until, or give these two.")
+        since, until = on, on + timedelta(days=1)
     since, until = (moment and moment.replace(tzinfo=UTC) for moment in (since, until))
-    found = latest_predictions(open_store().lake, model, since=since, until=until, limit=limit)
+    keys = dict(map(_key, about))
+    lake = open_store().lake
+    if keys:
+        found = predictions_about(lake, keys, model, since=since, until=until, limit=limit)
+    else:
+        found = latest_predictions(lake, model, since=since, until=until, limit=limit)
     if as_json:
         print_json([item.to_dict() for item in found])
     elif not found:
-        out.print(f"There are no predictions of {model} in that time.")
+        whose = f" of {model}" if model else ""
+        whom = f" about this {' and '.join(keys)}" if keys else ""
+        out.print(f"There are no predictions{whose}{whom} in that time.", markup=False)
     else:
-        names = list(dict.fromkeys(name for item in found for name in item.answer))
-        rows = [
-            (item.id, f"{item.event_time:%Y-%m-%d %H:%M:%S}", item.model_version, *map(item.answer.get, names))
-            for item in found
-        ]
-        print_table(("prediction", "event time (UTC)", "version", *names), rows)
+        print_predictions(found)
+
+
+def _key(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name or not value:
+        raise click.BadParameter("write KEY=VALUE, such as customer_id=C0012", param_hint="--about")
+    return name.strip(), value
+
+
+def print_predictions(found: "Sequence[LoggedPrediction]") -> None:
+    """A table of predictions; the model is a column where there are several."""
+    names = list(dict.fromkeys(name for item in found for name in item.answer))
+    several = len({item.model for item in found}) > 1
+    rows: list[tuple[Any, ...]] = [
+        (
+            item.id,
+            f"{item.event_time:%Y-%m-%d %H:%M:%S}",
+            *([item.model] if several else []),
+            item.model_version,
+            *map(item.answer.get, names),
+        )
+        for item in found
+    ]
+    print_table(("prediction", "event time (UTC)", *(["model"] if several else []), "version", *names), rows)
+
+
+def prediction_of(lake: "Lake", text: str, as_json: bool) -> str:
+    """The id that a person means by its first characters. Where several begin so, they are printed, and the error says so."""
+    from assay.lineage.predictions.about import Ambiguous, whole_id
+
+    try:
+        return whole_id(lake, text)
+    except Ambiguous as several:
+        if as_json:
+            print_json({"candidates": [item.to_dict() for item in several.candidates]})
+        else:
+            print_predictions(several.candidates)
+        raise

@@ -8,6 +8,7 @@ from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
     from assay.features.embeddings.engine import Engine
+    from assay.lineage.affected.answer import AffectedPredictions
     from assay.lineage.tracing.impact import Impact
     from assay.lineage.tracing.trace import Trace
     from assay.lineage.verification.computed_again import Predict
@@ -97,3 +98,54 @@ class LineageMethods(StoreBase):
         from assay.lineage.tracing.impact import impact
 
         return impact(self.lake, table, version, partition=partition, column=column, lookups=lookups)
+
+    def affected_predictions(
+        self,
+        table: str | None = None,
+        version: int | None = None,
+        *,
+        file: str | None = None,
+        partition: str | None = None,
+        column: str | None = None,
+        rows: str | None = None,
+        lookups: bool = False,
+    ) -> "AffectedPredictions":
+        """The predictions that took affected rows, one by one: of a delivered file, or of a table, a version or a partition.
+
+        `.batches()` lists them with keys, answers and owners, `.frame()` is the list in memory, and `str()` says in words what
+        the rows led to; `complete` or the reasons why not.
+
+        Args:
+            table: Name of the table; None: a `file` is named. With both, the rows of the file in the table.
+            version: Only the rows that this version wrote.
+            file: Path of the file as it was delivered (or the end of it), its SHA-256, or the path of a copy here.
+            partition: Only the rows of this partition.
+            column: Only what came from this column.
+            rows: Only the rows for which this SQL condition over the table's columns is true.
+            lookups: Follow lookups, too.
+        """
+        from assay.lineage.affected.answer import affected_predictions
+        from assay.lineage.affected.origin import NotDelivered, Origin, digest_here
+
+        owners = self._owners()
+
+        def ask(file: str | None) -> "AffectedPredictions":
+            origin = Origin(file, table, version, partition, column, rows)
+            return affected_predictions(self.lake, origin, lookups=lookups, owners=owners)
+
+        try:
+            return ask(file)
+        except NotDelivered:
+            here = digest_here(file) if file is not None else None
+            if here is None:
+                raise
+        return ask(here)
+
+    def _owners(self) -> dict[str, str]:
+        """Who answers for the tables of the active project; nobody where there is no project."""
+        from assay.assets.declarations import declarations
+        from assay.assets.project import find_project
+
+        if (project := find_project()) is None:
+            return {}
+        return {table: step.owner for step in declarations(project).steps for table in step.outputs if step.owner}

@@ -104,8 +104,8 @@ def resolve(
             needed, known = tuple(outputs) if skip_nulls else (), known_at == "known"
             times = _times(spine)
             partitions = partitions_as_of(state, serving, spine, times, bounded=bounded, known=known, features=needed)
-            frame, position = _ranked(reader.read(table, partitions), partitions)
-            states = _states(state, serving) if serving.states else ()
+            frame, position = ranked(reader.read(table, partitions), partitions)
+            states = states_of(state, serving)
             views.append(ViewRead(name, serving, frame, outputs, position=position, states=states))
         described.append(_describe(state, name, outputs, serving, view))
     return Resolved(tuple(references), tuple(views), tuple(lookups), tuple(described))
@@ -183,9 +183,11 @@ def _outputs(view: str, asked: Sequence[Reference], features: Sequence[str]) -> 
     return outputs
 
 
-def _states(state: TableState, serving: Serving) -> tuple[int, ...]:
+def states_of(state: TableState, serving: Serving) -> tuple[int, ...]:
     """The times of all states that a table has, from the statistics of its files: all rows of a state have its time. Of a
-    state without rows the commit that wrote it says when it began."""
+    state without rows the commit that wrote it says when it began. () where rows are no states."""
+    if not serving.states:
+        return ()
     if state.checkpointed is not None:
         column = state.scan().select(pl.col(serving.event_time).dt.epoch("us").unique()).collect().to_series()
         times = set(column.drop_nulls())
@@ -197,7 +199,7 @@ def _states(state: TableState, serving: Serving) -> tuple[int, ...]:
     return tuple(sorted(times.union(at for at in began if at is not None)))
 
 
-def _ranked(frame: pl.LazyFrame, partitions: Sequence[str] | None) -> tuple[pl.LazyFrame, str | None]:
+def ranked(frame: pl.LazyFrame, partitions: Sequence[str] | None) -> tuple[pl.LazyFrame, str | None]:
     """Rows that tie in every time are ordered by partition, whatever order the files are read in."""
     if not partitions:
         return frame, None

@@ -119,11 +119,18 @@ def holding(state: TableState, keys: Sequence[str], asked: pl.DataFrame) -> pl.L
         keys: Its key columns.
         asked: Keys: these columns, in the table's types.
     """
-    partitions = _may_hold(state, keys, asked) if state.partitioned else None
+    partitions = partitions_holding(state, keys, asked) if state.partitioned else None
     return state.scan(None if partitions is None else [key for key in partitions if key is not None])
 
 
-def _may_hold(state: TableState, keys: Sequence[str], asked: pl.DataFrame) -> list[str | None] | None:
+def partitions_holding(state: TableState, keys: Sequence[str], asked: pl.DataFrame) -> list[str | None] | None:
+    """The partitions of a table that may hold one of these keys; None where that is not known, so that any may.
+
+    Args:
+        state: The table.
+        keys: Its key columns.
+        asked: Keys: these columns, in the table's types.
+    """
     print_ = key_print([pl.col(key) for key in keys])
     # Polars gives its hashes another form at times.
     index = KeyIndex(f"keys {list(keys)}", f"polars {pl.__version__}", lambda rows: rows.select(key=print_))
@@ -238,7 +245,7 @@ class _Asked:
         return all(storage.size(f"{table}/{file.path}") is not None for file in self.state.files_of([partition]))
 
     def partitions(self, keys: pl.DataFrame) -> set[str | None] | None:
-        found = _may_hold(self.state, self.serving.keys, keys)
+        found = partitions_holding(self.state, self.serving.keys, keys)
         return None if found is None else set(found)
 
 

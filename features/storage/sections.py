@@ -77,7 +77,9 @@ class Predictions(Section):
     are digested into `feature_digest`, and `outputs` the columns that hold the model's answers (empty in commits of
     before `assay.format`: see `assay.lineage.predictions.outputs`). `outputs_by` is `default` where nobody declared them,
     so that they are all columns without another role. `answers` is the Merkle root over what was answered, in the columns
-    `answered` of each row, sorted by id (see `assay.lineage.predictions.answers`).
+    `answered` of each row, sorted by id (see `assay.lineage.predictions.answers`). `joined` says how the features were joined
+    (`known_at`, `skip_nulls`), `spine` where the rows come from: its `table` and the column with their `event_time`, or that
+    a function gave them (`built`). Both are empty where nobody said.
     """
 
     name: ClassVar[str] = "predictions"
@@ -90,6 +92,8 @@ class Predictions(Section):
     outputs_by: str = ""
     answered: tuple[str, ...] = ()
     answers: str = ""
+    joined: Mapping[str, Any] = field(default_factory=dict)
+    spine: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

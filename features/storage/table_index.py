@@ -37,6 +37,16 @@ class Write:
     until: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A file that a commit took, and where its rows went."""
+
+    version: int
+    partition: str | None
+    sha256: str
+    path: str
+
+
 @dataclass
 class TableIndex:
     """The index of one table, as far as its log went when it was opened. Questions are about a version of it.
@@ -199,6 +209,11 @@ class TableIndex:
             AND (:before IS NULL OR COALESCE(s.partition, '') < :before) ORDER BY s.version DESC, s.path DESC LIMIT 1"""
         found = self._rows(sql, sha256=sha256, version=version, before=before)
         return found[0] if found else None
+
+    def delivered(self) -> list[Delivered]:
+        """The files that commits took, oldest commit first; a file that is in several batches, or taken again, several times."""
+        sql = "SELECT version, partition, sha256, path FROM sources WHERE t = :t ORDER BY version, path"
+        return [Delivered(*row) for row in self._rows(sql)]
 
     def changes(self, since: int, until: int) -> list[tuple[int, str | None]]:
         """Every (version, partition) after `since` and up to `until` that changed what the table holds, in order."""

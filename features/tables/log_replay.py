@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.delta_log import read_files
 from assay.features.storage.log_entry import DataFile, Entry, read_entry
@@ -42,7 +43,12 @@ class LogReplay:
     def table_id(self) -> str:
         """The table's id; where the commits that named it are no longer in the log, as its checkpoint names it."""
         named = next((entry.table_id for entry in reversed(self.entries) if entry.table_id), "")
-        return named or (self.lake.table(self.table).at().table_id if self.missing else "")
+        if named or not self.missing:
+            return named
+        try:
+            return self.lake.table(self.table).at().table_id
+        except AssayError:  # nor is there a checkpoint that does
+            return ""
 
     @property
     def first(self) -> int:

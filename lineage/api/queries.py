@@ -1,14 +1,18 @@
 """The native endpoints: the version-exact graph, differences between versions, and traces, impacts and columns from the lake."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from pydantic import AfterValidator
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
+from assay.lineage.affected.answer import affected_predictions
+from assay.lineage.affected.export import as_object
+from assay.lineage.affected.origin import BadRows, Origin
 from assay.lineage.api import responses
 from assay.lineage.api.marquez_json import decoded
 from assay.lineage.api.marquez_models import Refused
@@ -35,6 +39,11 @@ Steps = Annotated[int, Query(ge=0, le=1_000, description="how many edges to go")
 Table = Annotated[str, Query(examples=["clean/tickets"])]
 Version = Annotated[int | None, Query(ge=0, le=2**53)]
 Dataset = Annotated[str, Query(examples=["clean/tickets@3"], description="a dataset's node id, or short table@version")]
+# A parameter that is not known must not be taken for a whole answer: `partiton=…` would be about the whole table.
+IMPACT = (
+    *("table", "version", "partition", "column", "file", "rows"),
+    *("list", "through_models", "limit", "lookups", "references"),
+)
 AsOf = Annotated[datetime | None, Query(description="the graph as it was then; UTC where no zone is given")]
 
 
@@ -75,21 +84,45 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
-    @router.get("/impact", response_model=responses.Impact, responses=MISSING)
+    @router.get(
+        "/impact",
+        response_model=responses.Impact | responses.AffectedPredictions,
+        responses=MISSING,
+        dependencies=[Depends(only(*IMPACT))],
+    )
     def impact_of(
-        table: Table,
+        table: Annotated[str | None, Query(examples=["clean/tickets"], description="needed without a file")] = None,
         version: Version = None,
         partition: Annotated[str | None, Query(examples=["2026-03-01"])] = None,
         column: Annotated[str | None, Query()] = None,
+        file: Annotated[str | None, Query(description="a file as it was delivered, or its SHA-256")] = None,
+        rows: Annotated[str | None, Query(description="an SQL condition over the columns of the table")] = None,
+        list_: Annotated[bool, Query(alias="list", description="list the predictions that took affected rows")] = False,
+        through_models: Annotated[bool, Query(description="also those that are affected through their model")] = False,
+        limit: Annotated[int, Query(ge=1, le=1_000_000, description="list at most so many")] = 10_000,
         lookups: Annotated[bool, Query(description="follow those who only looked something up, too")] = False,
         references: Annotated[bool, Query(description="the former name of lookups", deprecated=True)] = False,
     ) -> Answer:
-        """What was made from a table, a version, a partition or a column: down to models, training sets and predictions."""
+        """What was made from a table, a version, a partition or a column: down to models, training sets and predictions. With a
+        file, rows or a list it is followed row by row, to each prediction that took an affected row."""
+        followed = lookups or references
         try:
-            options: dict[str, Any] = {"partition": partition, "column": column, "lookups": lookups or references}
-            return Answer(impact(lake, table, version, **options).to_dict())
+            if table is not None and file is None and rows is None and not (list_ or through_models):
+                options: dict[str, Any] = {"partition": partition, "column": column, "lookups": followed}
+                return Answer(impact(lake, table, version, **options).to_dict())
+            origin = Origin(file, table, version, partition, column, rows)
+            found = affected_predictions(lake, origin, lookups=followed)
+        except BadRows as error:
+            raise HTTPException(400, str(error)) from None
         except AssayError as error:
-            raise HTTPException(404, str(error)) from None
+            raise HTTPException(400 if table is None and file is None else 404, str(error)) from None
+        listed: list[dict[str, Any]] = []
+        for batch in found.batches(through_models=through_models):
+            listed += map(as_object, batch.head(limit - len(listed)).iter_rows(named=True)) if list_ else ()
+        every = found.direct + sum(count.model for count in found.counts.values())
+        return Answer(
+            found.to_dict() | {"list": listed if list_ else None, "left_out": every - len(listed) if list_ else 0}
+        )
 
     @router.get("/columns", response_model=responses.Columns, responses=MISSING)
     def columns(
@@ -121,6 +154,17 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         )
 
     return router
+
+
+def only(*names: str) -> Callable[[Request], None]:
+    """Refuses a request with a parameter of another name."""
+
+    def refuse_others(request: Request) -> None:
+        others = sorted(set(request.query_params) - set(names))
+        if others:
+            raise HTTPException(400, f"There is no parameter {others[0]!r}. There are: {', '.join(names)}.")
+
+    return refuse_others
 
 
 def _node(node: GraphNode) -> dict[str, Any]:

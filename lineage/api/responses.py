@@ -73,6 +73,22 @@ class Impact(Model):
     predictions: int
 
 
+class AffectedPredictions(Model):
+    """Followed row by row. `predictions` counts them: `direct`, by model, and how many affected models made. `list` has those
+    that were asked for, `left_out` says how many more there are."""
+
+    origin: Json
+    complete: bool
+    truncated: list[str]
+    notes: list[str]
+    tables: list[Json]
+    training_sets: list[str]
+    models: list[str]
+    predictions: Json
+    list: list[Json] | None
+    left_out: int
+
+
 class Column(Model):
     """A column of the rows that a version of a table wrote."""
 

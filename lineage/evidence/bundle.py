@@ -18,11 +18,14 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import sqlite3
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from assay.errors import AssayError
 from assay.features.storage.seals import seal_path
@@ -200,8 +203,14 @@ def _events(store: LineageStore | None, runs: Sequence[str]) -> tuple[dict[str, 
     """Each run's events, one a line."""
     files: dict[str, bytes] = {}
     for run in runs:
+        try:
+            stored = store.events(run) if store else []
+        except (SQLAlchemyError, sqlite3.Error) as problem:
+            return {}, [
+                Missing("events", f"the lineage store cannot be read ({type(problem).__name__})", required=False)
+            ]
         # Line breaks in JSON can only be white space between its parts.
-        events = [item.body.replace(b"\r", b" ").replace(b"\n", b" ") for item in store.events(run)] if store else []
+        events = [item.body.replace(b"\r", b" ").replace(b"\n", b" ") for item in stored]
         if events:
             files[f"events/{run}.ndjson"] = b"".join(event + b"\n" for event in events)
     silent = [run for run in runs if f"events/{run}.ndjson" not in files]

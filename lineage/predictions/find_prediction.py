@@ -78,14 +78,17 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     wanted = prediction_id.strip().lower()
     day = uuid7_time(wanted).strftime("%Y-%m-%d")
     tables = lake.tables(Kind.PREDICTIONS.folder)
-    states, denied = _states(lake, tables)
+    states, denied = readable_states(lake, tables)
     possible = [item for state in states for item in _candidates(state, wanted)]
     candidates = sorted(possible, key=lambda item: item.partition != day)
+    unreadable = set()
     for item, row in _rows(lake.storage, candidates, wanted):
-        if row is not None and row.height:
+        if row is None:
+            unreadable.add(item)
+        elif row.height:
             return item.holding(row)
     for item in candidates:
-        problem = file_problem(lake.storage, item.path)
+        problem = file_problem(lake.storage, item.path) or ("damaged" if item in unreadable else "")
         if problem:
             raise AssayError(f"The prediction cannot be looked up: {lake.storage.uri(item.path)} is {problem}.")
     former = [item for state in states for item in _former(state, wanted)]
@@ -101,13 +104,13 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
 def copies_of(lake: Lake, prediction_id: str) -> list[tuple[str, str]]:
     """Table and data file of every row of the latest versions that has an id, once for each row: one, if all is well."""
     wanted = prediction_id.strip().lower()
-    states, _ = _states(lake, lake.tables(Kind.PREDICTIONS.folder))
+    states, _ = readable_states(lake, lake.tables(Kind.PREDICTIONS.folder))
     candidates = [item for state in states for item in _candidates(state, wanted)]
     found = _rows(lake.storage, candidates, wanted)
     return [(item.table, item.file) for item, rows in found if rows is not None for _ in range(rows.height)]
 
 
-def _states(lake: Lake, tables: Sequence[str]) -> tuple[list[TableState], Denied | None]:
+def readable_states(lake: Lake, tables: Sequence[str]) -> tuple[list[TableState], Denied | None]:
     """The latest version of each table, and why one may not be looked into: perhaps it is another model's."""
     states, denied = [], None
     for name in tables:
@@ -182,9 +185,10 @@ def _mapped(storage: Storage, function: Any, items: list[Any]) -> Iterable[Any]:
 
 
 def file_problem(storage: Storage, path: str) -> str:
-    """What is wrong with a content-addressed file: `gone`, `damaged (…)`, or nothing."""
+    """What is wrong with a data file: `gone`, `damaged (…)`, or nothing. Names that other tools give promise no bytes."""
     try:
-        digest = hashlib.sha256(storage.get(path)).hexdigest()
+        content, promised = storage.get(path), file_sha256(path)
     except AssayError:
         return "gone"
-    return "" if digest == file_sha256(path) else "damaged (its bytes do not match the SHA-256 in its name)"
+    same = promised is None or hashlib.sha256(content).hexdigest() == promised
+    return "" if same else "damaged (its bytes do not match the SHA-256 in its name)"

@@ -1,9 +1,10 @@
-"""The latest predictions of a model, without reading the table.
+"""The latest predictions, of a model or of all, without reading the tables.
 
 An id begins with the time of its prediction, and the log knows the smallest and largest id of every data file. So files are
 opened from the newest on, and only for as long as they can hold something newer than what was found.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,17 +13,18 @@ import polars as pl
 
 from assay.errors import AssayError, known_names, nearest
 from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake
-from assay.lineage.predictions.find_prediction import ID, files_with_ids
+from assay.features.tables.lake import Lake, TableState
+from assay.lineage.predictions.find_prediction import ID, files_with_ids, readable_states
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, answer_of, outputs_of
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedPrediction:
-    """A prediction in a list: its id, its moment, the model's version and its answer."""
+    """A prediction in a list: its id, its moment, the model with its version, and its answer."""
 
     id: str
     event_time: datetime
+    model: str
     model_version: str
     answer: dict[str, Any]
 
@@ -30,19 +32,52 @@ class LoggedPrediction:
         return {
             "prediction_id": self.id,
             "event_time": self.event_time.isoformat(),
+            "model": self.model,
             "model_version": self.model_version,
             "answer": self.answer,
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which predictions of a table are sought, the newest first.
+
+    `since` and `until` bound the event time (with a zone; `until` is not part of it). `condition` is on rows, and `partitions`
+    are those that may hold such rows (None: any). `ids` bound the id.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    condition: pl.Expr | None = None
+    partitions: Collection[str | None] | None = None
+    ids: tuple[str, str] = ("", "g")  # "g" is after all hexadecimal digits
+
+    @property
+    def bounds(self) -> tuple[str, str]:
+        low = first_id(self.since) if self.since else ""
+        high = first_id(self.until) if self.until else "g"
+        return max(low, self.ids[0]), min(high, self.ids[1])
+
+    @property
+    def conditions(self) -> list[pl.Expr]:
+        since = [pl.col(EVENT_TIME) >= self.since] if self.since is not None else []
+        until = [pl.col(EVENT_TIME) < self.until] if self.until is not None else []
+        return [*since, *until, *([self.condition] if self.condition is not None else [])]
+
+
 def latest_predictions(
-    lake: Lake, model: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 20
+    lake: Lake,
+    model: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 20,
 ) -> list[LoggedPrediction]:
     """The latest predictions of a model by event time, newest first.
 
     Args:
         lake: Where the tables are.
-        model: Its name.
+        model: Its name; None: of all models whose predictions may be read.
         since: Only those at or after this time (with a zone).
         until: Only those before this time (with a zone).
         limit: At most so many.
@@ -50,41 +85,67 @@ def latest_predictions(
     Raises:
         AssayError: No predictions of such a model have been logged, or one of its files is gone or damaged.
     """
-    table = Kind.PREDICTIONS.table(model)
+    states = states_of(lake, model)
+    return newest_of(newest_in(state, Sought(since, until), limit) for state in states)[:limit]
+
+
+def states_of(lake: Lake, model: str | None) -> list[TableState]:
+    """The predictions of a model as they are now, or of all models that may be read. Raises AssayError for an unknown one."""
     known = lake.tables(Kind.PREDICTIONS.folder)
+    if model is None:
+        return readable_states(lake, known)[0]
+    table = Kind.PREDICTIONS.table(model)
     if table not in known:
         names = [own_name(name) for name in known]
         raise AssayError(f"No predictions of {model!r} were logged.{nearest(model, names) or known_names(names)}")
-    state = lake.table(table).at()
+    return [lake.table(table).at()]
+
+
+def newest_of(lists: Iterable[list[LoggedPrediction]]) -> list[LoggedPrediction]:
+    """The predictions of several models in one list, the newest first."""
+    return sorted((item for each in lists for item in each), key=lambda item: (item.event_time, item.id), reverse=True)
+
+
+def newest_in(state: TableState, sought: Sought, limit: int) -> list[LoggedPrediction]:
+    """The newest predictions of one table that are sought, at most `limit`; only files that can hold them are opened."""
+    table, storage = state.table.name, state.table.lake.storage
     outputs = dict.fromkeys(
         name for commit in state.commits if commit.predictions for name in outputs_of(commit, state.schema)
     )
     wanted = [ID, EVENT_TIME, "model_version", *outputs, *([CONFIDENCE] if CONFIDENCE in state.schema else [])]
-    low, high = _first_id(since) if since else "", _first_id(until) if until else "g"  # after all hexadecimal digits
+    holding = (
+        None
+        if sought.partitions is None
+        else {file.path for file in state.files if file.partition in sought.partitions}
+    )
     rows = pl.DataFrame()
-    for path, last in files_with_ids(state, low, high):
+    for path, last in files_with_ids(state, *sought.bounds):
         if rows.height >= limit and last is not None and last < rows[ID][-1]:
             break  # this file, and those after it, hold only older ones
+        if holding is not None and path not in holding:
+            continue
         frame = pl.scan_parquet(
-            lake.storage.uri(f"{table}/{path}"),
+            storage.uri(f"{table}/{path}"),
             glob=False,
             hive_partitioning=False,
-            storage_options=lake.storage.options or None,
+            storage_options=storage.options or None,
         )
-        there = [name for name in wanted if name in frame.collect_schema()]
-        if since is not None:
-            frame = frame.filter(pl.col(EVENT_TIME) >= since)
-        if until is not None:
-            frame = frame.filter(pl.col(EVENT_TIME) < until)
-        new = frame.select(there).collect()
-        rows = pl.concat([rows, new], how="diagonal").sort(ID, descending=True).head(limit)
+        there = frame.collect_schema()
+        new = frame.filter(*sought.conditions) if set(_columns(sought)) <= set(there) else frame.clear()
+        rows = pl.concat([rows, new.select(name for name in wanted if name in there).collect()], how="diagonal")
+        rows = rows.sort(ID, descending=True).head(limit)
     return [
-        LoggedPrediction(row[ID], row[EVENT_TIME], row["model_version"], answer_of(row, outputs))
+        LoggedPrediction(row[ID], row[EVENT_TIME], own_name(table), row["model_version"], answer_of(row, outputs))
         for row in rows.iter_rows(named=True)
     ]
 
 
-def _first_id(moment: datetime) -> str:
+def _columns(sought: Sought) -> list[str]:
+    """The columns that the conditions look at: a file from before there was one of them has no such row."""
+    return [name for condition in sought.conditions for name in condition.meta.root_names()]
+
+
+def first_id(moment: datetime) -> str:
     """What no id of a prediction at this time or later is smaller than."""
     digits = f"{int(moment.timestamp() * 1000):012x}"
     return f"{digits[:8]}-{digits[8:]}"

@@ -1,8 +1,9 @@
 """The log of predictions: a model's answers, with an id that a retry repeats and the exact snapshots they came from."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -171,6 +172,8 @@ def stage_predictions(
     features: Sequence[str] = (),
     feature_columns: Sequence[str] = (),
     outputs: Sequence[str] | None = None,
+    joined: Mapping[str, Any] | None = None,
+    spine: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Stage predictions in a transaction (whose work has a partition: the day) and return their ids in the frame's order.
 
@@ -181,6 +184,7 @@ def stage_predictions(
     digested into `feature_digest`, and not stored. `features` are the references they were joined by, such as
     `customer_activity:tickets_7d`, so that `verify` can join them again. `outputs` are the columns with the model's
     answers; by default all that have no other role. They are recorded with the commit, and shown wherever a prediction is.
+    `joined` and `spine` are recorded as they are given (see `sections.Predictions`): what is affected by a row is found by them.
 
     Raises AssayError for a frame that cannot be logged, naming the column.
     """
@@ -235,6 +239,8 @@ def stage_predictions(
         outputs_by=BY_DEFAULT if outputs is None else "",
         answered=tuple(answered),
         answers=merkle.root(answer_leaves(new, answered)).hex(),
+        joined=dict(joined or {}),
+        spine=dict(spine or {}),
     )
     tx.write(table, new, mode="append", statistics=(ID,), sections={"predictions": described})
     return ids.to_list()

@@ -150,21 +150,13 @@ def impact(
     name them. Raises AssayError for a table, version, partition or column that is not there.
     """
     commits = CommitGraph(lake)
-    log = commits.origin(table, version, column)
-    if partition is None:
-        written = log.written() if version is None else log.index.wrote(version)
-    elif version is None:
-        written = log.written(partition)
-    else:
-        written = log.writer_versions(version, [partition])
-    if partition is not None and not written:
-        raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
+    written = origin_versions(commits, table, version, partition, column)
     left_out = max(0, len(written) - newest) if newest is not None else 0
     origin = [(table, number) for number in written[left_out:]]
     if column is None:
-        reached, notes = _by_rows(commits, origin, lookups), list[str]()
+        reached, notes = reached_by_rows(commits, origin, lookups), list[str]()
     else:
-        reached, notes = _by_column(ColumnGraph(commits), origin, column, lookups)
+        reached, notes = reached_by_column(ColumnGraph(commits), origin, column, lookups)
     visited = dict.fromkeys((*origin, *reached))
     affected = tuple(_affected(commits, reached))
     return Impact(
@@ -181,13 +173,27 @@ def impact(
     )
 
 
+def origin_versions(
+    commits: CommitGraph, table: str, version: int | None, partition: str | None, column: str | None
+) -> list[int]:
+    """The versions that wrote the rows that are asked about. Raises AssayError for a table, version, partition or column that is
+    not there."""
+    log = commits.origin(table, version, column)
+    if partition is None:
+        return log.written() if version is None else log.index.wrote(version)
+    written = log.written(partition) if version is None else log.writer_versions(version, [partition])
+    if not written:
+        raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
+    return written
+
+
 def _lookups(commits: CommitGraph, visited: Mapping[Version, None]) -> dict[Version, None]:
     """The versions that only looked something up in what was visited."""
     found = commits.readers_of(visited, lookups=True)
     return {reader: None for reader, looked_up in found.items() if looked_up and reader not in visited}
 
 
-def _by_rows(commits: CommitGraph, origin: list[Version], lookups: bool) -> dict[Version, None]:
+def reached_by_rows(commits: CommitGraph, origin: list[Version], lookups: bool) -> dict[Version, None]:
     """The versions made from the rows of the origin."""
     reached: dict[Version, None] = {}
     following = origin
@@ -197,7 +203,7 @@ def _by_rows(commits: CommitGraph, origin: list[Version], lookups: bool) -> dict
     return reached
 
 
-def _by_column(
+def reached_by_column(
     graph: ColumnGraph, origin: list[Version], column: str, lookups: bool
 ) -> tuple[dict[Version, Columns], list[str]]:
     """The same for a column. The most certain paths are walked first, so each column is reached by its best one."""

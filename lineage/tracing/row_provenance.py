@@ -2,17 +2,23 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
+from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.feature_refs import find_serving
+from assay.features.serving.served import served
 from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice
-from assay.features.tables.kinds import Kind, kind_of
+from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
 from assay.features.views.transformation import recorded_rows_read
+from assay.lineage.commits.graph import CommitGraph
+from assay.lineage.commits.spine import Spine, spine_of_predictions
 from assay.lineage.tracing.trace import Trace
 
 LINKS = ("_source_file", "_source_sha256", "_row_number")
@@ -32,11 +38,15 @@ class SourceRow:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+LOOKED_UP = "looked up by "  # begins the reason of rows that only a lookup of a commit on the way found
+
+
 def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
     """The delivered records behind a prediction's own features (not its model's training data), by table and file.
 
     Per feature view: the feature row that was served, and of the tables it was computed from the rows of its entity inside
-    its windows. Besides, the rows that lookups found for the prediction's keys. Raises AssayError when a version is gone.
+    its windows; where these are feature rows, what is behind them. Besides, the rows that lookups found for the prediction's
+    keys. Raises AssayError when a version is gone.
     """
     row, commit = trace.prediction.row, trace.root.commits[-1]
     found: dict[SourceRow, None] = {}
@@ -51,7 +61,7 @@ def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
         state = lake.table(item.snapshot.table).at(item.snapshot.version)
         keys = [key for key in _keys(trace) if key in state.schema]
         if keys:
-            found |= dict.fromkeys(_links(state, item, _equal(row, keys), f"looked up by {', '.join(keys)}"))
+            found |= dict.fromkeys(_links(state, item, _equal(row, keys), f"{LOOKED_UP}{', '.join(keys)}"))
     return tuple(sorted(found, key=lambda item: (item.table, item.file, item.row_number)))
 
 
@@ -70,11 +80,27 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
         state = lake.table(read.snapshot.table).at(read.snapshot.version)
         serving, view = find_serving(state) or (None, {})
         if serving is not None and serving.kind == "lookup":
-            yield from _behind_lookup(lake, serving, read, row, trace)
+            if not _is_of_a_text_read(lake, serving, read, trace):
+                yield from _behind_lookup(lake, serving, read, row, trace)
         elif serving is not None and view:
-            yield from _behind_features(state, serving, view, read, row)
+            yield from _behind_features(lake, state, serving, read, trace)
     elif kind is Kind.CLEAN:
-        yield from _own_rows_of(lake, [read], row, list(_keys(trace)), "has the prediction's")
+        found = _own_rows_of(lake, [read], row, list(_keys(trace)), "has the prediction's")
+        yield from ((part, condition & _at_its_time(lake, part, trace), because) for part, condition, because in found)
+
+
+def _at_its_time(lake: Lake, read: Slice, trace: Trace) -> pl.Expr:
+    """Of several rows with the prediction's keys the one of its time, where it is recorded which column that is."""
+    time = _spine(lake, trace).time_of(read.snapshot.table)
+    return pl.lit(True) if time is None else pl.col(time) == trace.prediction.row["event_time"]
+
+
+def _is_of_a_text_read(lake: Lake, serving: Serving, read: Slice, trace: Trace) -> bool:
+    """Whether it holds vectors of texts that the prediction read itself: a vector depends on nothing but its text."""
+    direct = {item.snapshot.table for item in trace.root.commits[-1].inputs if not item.lookup}
+    return (
+        TEXT_KEY in serving.keys and {item.snapshot.table for item in _inputs(lake, read) if not item.lookup} <= direct
+    )
 
 
 def _behind_lookup(
@@ -104,27 +130,59 @@ def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
 
 
 def _behind_features(
-    state: TableState, serving: Serving, view: Mapping[str, Any], read: Slice, row: dict[str, Any]
+    lake: Lake, state: TableState, serving: Serving, read: Slice, trace: Trace
 ) -> Iterator[tuple[Slice, pl.Expr, str]]:
-    """The rows from which the feature row served to `row` was computed."""
-    writers = {commit.partition: commit for commit in state.writers(read.partitions, read.excluded)}
-    keys, time = list(serving.keys), serving.event_time
-    if not set(keys) <= set(row):
+    """The rows from which the feature row served to the prediction was computed."""
+    keys, time, frame = list(serving.keys), serving.event_time, trace.prediction.frame
+    if not {*keys, "event_time"} <= set(frame.columns):
         return
-    candidates = state.scan(read.partitions, read.excluded).filter(
-        _equal(row, keys) & (pl.col(time) <= row["event_time"])
+    own = {PARTITION: "__partition"} if state.partitioned else {}
+    spine = _spine(lake, trace)
+    partitions = None
+    if state.partitioned:
+        among = state.partitions() if read.partitions is None else sorted(read.partitions)
+        partitions = [key for key in among if key not in read.excluded]
+    rows = state.scan(read.partitions, read.excluded).with_columns(pl.col(time).alias("__moment"))
+    found = served(
+        state,
+        serving,
+        rows,
+        partitions,
+        frame,
+        {"__moment": "__moment"} | own,
+        spine.joined,
+        spine.features_of(own_name(state.table.name)),
     )
-    served = candidates.sort(time).tail(1).collect()
-    if served.is_empty():
-        return
-    moment = served[time][0]
-    commit = writers.get(served["partition_key"][0] if "partition_key" in served.columns else None)
-    if commit is None:
-        return
-    behind = {rows.table: rows for rows in recorded_rows_read(commit.view or {}, serving.to_dict())}
-    for item in (item for item in commit.inputs if not item.lookup and item.snapshot.table in behind):
-        rows = behind[item.snapshot.table]
-        yield item, _equal(row, keys) & rows.condition(moment), rows.reason(view["name"], keys, moment)
+    for moment, partition in dict.fromkeys(
+        (one["__moment"][0], one["__partition"][0] if own else None) for one in found
+    ):
+        if moment is not None:
+            yield from _behind_moment(lake, state, trace.prediction.row, moment, partition)
+
+
+def _behind_moment(
+    lake: Lake, state: TableState, row: Mapping[str, Any], moment: datetime, partition: str | None
+) -> Iterator[tuple[Slice, pl.Expr, str]]:
+    """The rows from which the feature row of a moment was computed, and where these are feature rows, those behind them."""
+    for commit in state.writers(None if partition is None else [partition]):
+        if commit.serving is None or not (view := commit.view):
+            continue
+        keys = list(Serving.from_dict(commit.serving).keys)
+        behind = {rows.table: rows for rows in recorded_rows_read(view, commit.serving)}
+        for item in (item for item in commit.inputs if not item.lookup and item.snapshot.table in behind):
+            rows = behind[item.snapshot.table]
+            condition = _equal(row, keys) & rows.condition(moment)
+            yield item, condition, rows.reason(view["name"], keys, moment)
+            if kind_of(item.snapshot.table) is Kind.FEATURES:
+                source = lake.table(item.snapshot.table).at(item.snapshot.version)
+                serving, _ = find_serving(source) or (None, {})
+                if serving is None or not serving.event_time:
+                    continue
+                taken = source.scan(item.partitions, item.excluded).filter(condition)
+                names = [*serving.keys, serving.event_time, *([PARTITION] if source.partitioned else [])]
+                for before in taken.select(names).unique().collect().rows(named=True):
+                    at, place = before[serving.event_time], before.get(PARTITION)
+                    yield from _behind_moment(lake, source, before, at, place)
 
 
 def _links(state: TableState, read: Slice, condition: pl.Expr, because: str) -> Iterator[SourceRow]:
@@ -149,10 +207,14 @@ def _references(state: TableState, read: Slice) -> Iterator[Slice]:
             yield item
 
 
+def _spine(lake: Lake, trace: Trace) -> Spine:
+    return spine_of_predictions(CommitGraph(lake), trace.root.commits[-1])
+
+
 def _keys(trace: Trace) -> tuple[str, ...]:
     described = trace.root.commits[-1].predictions
     return described.keys if described else ()
 
 
-def _equal(row: dict[str, Any], keys: Iterable[str]) -> pl.Expr:
+def _equal(row: Mapping[str, Any], keys: Iterable[str]) -> pl.Expr:
     return pl.all_horizontal(pl.col(key) == row[key] for key in keys)

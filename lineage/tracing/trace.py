@@ -161,6 +161,7 @@ class _Tracer:
         self.lake, self.lookups = lake, lookups
         self.commits = CommitGraph(lake)
         self.nodes: dict[Any, Node] = {}
+        self.begun: set[Any] = set()
 
     def trace(self, prediction: Prediction) -> Trace:
         table, row = prediction.table, prediction.row
@@ -211,7 +212,10 @@ class _Tracer:
             if key not in self.nodes:
                 self.nodes[key] = self.looked_up(table, slices)
             return self.nodes[key]
+        if key not in self.nodes and key in self.begun:  # a version that was made from itself: its log was changed
+            return Node(label_of(table), table, table, slices, "damaged", lookup=lookup)
         if key not in self.nodes:
+            self.begun.add(key)
             log = self.commits.log(table)
             name, details = table, {}
             own = self.model(log, slices, model) if log is not None and model is not None else None

@@ -1,5 +1,6 @@
 """The commits that a trace rests on: each is what others recorded of it, and says which files were read."""
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from assay.lineage.tracing.trace_node import Node
 from assay.lineage.verification.finding import Finding, summed
 from assay.lineage.verification.reader_view import files_of_slice
 from assay.lineage.verification.vouching import Judgement, Record, Strength, judge
-from assay.lineage.verification.witness import Witness
+from assay.lineage.verification.witness import Recorded, Witness
 
 Logs = Mapping[str, LogReplay | None]
 
@@ -32,6 +33,7 @@ class _Records:
 
     by_version: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
     rows: dict[tuple[str, int], list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
+    wrong: set[tuple[str, int]] = field(default_factory=set)  # commits that were changed for certain
 
     def add(self, table: str, version: int, record: Record) -> None:
         known = self.by_version[table, version]
@@ -56,13 +58,17 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
             continue
         on_way = {version for node in nodes for version in node.versions_read if log.table_id == node.snapshot.table_id}
         on_way |= {commit.version for node in nodes for commit in node.commits}
-        problems = [Finding(item.path, False, "damaged: it is not a Delta commit any more") for item in log.damaged]
+        newest = max(on_way, default=log.latest)
+        problems = [
+            Finding(item.path, False, "damaged: it is not a Delta commit any more", required=item.version <= newest)
+            for item in log.damaged
+        ]
         problems += check_gaps(log, on_way)
-        problems += _judged(lake, log, on_way, records)
+        problems += _judged(lake, logs, log, on_way, records)
         for node in nodes:
             problems += _unnamed(node, log)
         for item in slices:
-            problems += _slice(lake, item, log)
+            problems += _slice(lake, item, log, records)
         findings |= dict.fromkeys(
             summed(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
         )
@@ -92,9 +98,11 @@ def _downstream_first(trace: Trace) -> list[str]:
 # -- who vouches -------------------------------------------------------------------------------------------------------
 
 
-def _judged(lake: Lake, log: LogReplay, on_way: Iterable[int], records: _Records) -> Iterator[Finding]:
-    """What is recorded of each commit agrees with it, the newest first: who is found to be changed vouches for nobody."""
+def _judged(lake: Lake, logs: Logs, log: LogReplay, on_way: Iterable[int], records: _Records) -> Iterator[Finding]:
+    """What is recorded of each commit agrees with it, the newest first: who is found to be changed vouches for nobody. Commits
+    after the newest one on the way decide nothing."""
     wanted, oldest = set(on_way), log.first
+    newest = max(wanted, default=log.latest)
     for version in range(log.latest, oldest - 1, -1):
         entry = log.entry(version)
         if entry is None or entry.commit is None:
@@ -102,22 +110,23 @@ def _judged(lake: Lake, log: LogReplay, on_way: Iterable[int], records: _Records
         try:
             sealed = read_seal(lake.storage, log.table, log.table_id, version) if is_sealed(log.table) else None
         except AssayError as problem:
-            yield Finding(f"seal of {log.table}@{version}", False, str(problem))
+            yield Finding(f"seal of {log.table}@{version}", False, str(problem), required=version <= newest)
         else:
             if sealed is not None:
                 records.add(log.table, version, Record(f"seal of {log.table}@{version}", sealed.sha256, Strength.KEPT))
                 records.rows[log.table, version].append((f"seal of {log.table}@{version}", sealed.rows))
         found = judge(entry.path, entry.sha256, records.by_version[log.table, version])
-        yield from (Finding(what, False, detail) for what, detail in found.accused)
+        records.wrong |= {(log.table, version)} if found.was_changed else set()
+        yield from (Finding(what, False, detail, required=version <= newest) for what, detail in found.accused)
         if version in wanted and not found.vouched and not found.was_changed:
             detail = "nobody vouches for it: no later commit, no seal, no reader, and no witness was asked"
             yield Finding(entry.path, None, detail)
         if not found.was_changed:
-            _vouch(log, entry, found, records)
-            yield from _counted(entry, records.rows[log.table, version])
+            _vouch(logs, log, entry, found, records)
+            yield from _counted(entry, records.rows[log.table, version], required=version <= newest)
 
 
-def _vouch(log: LogReplay, entry: Entry, found: Judgement, records: _Records) -> None:
+def _vouch(logs: Logs, log: LogReplay, entry: Entry, found: Judgement, records: _Records) -> None:
     """What a commit recorded of others: of its table's commits before it, and of what it read."""
     strength = Strength.VOUCHED if found.vouched else Strength.ALONE
     assert entry.commit is not None
@@ -125,18 +134,20 @@ def _vouch(log: LogReplay, entry: Entry, found: Judgement, records: _Records) ->
         records.add(log.table, int(before), Record(entry.path, sha256, strength))
     for item in entry.commit.inputs:
         read = item.snapshot
-        if read.table != log.table or int(read.version) < entry.version:
+        ours = logs.get(read.table, None)
+        same_table = ours is not None and ours.table_id == read.table_id
+        if same_table and (read.table != log.table or int(read.version) < entry.version):
             records.add(read.table, read.version, Record(entry.path, read.commit_sha256, strength))
 
 
-def _counted(entry: Entry, counts: Iterable[tuple[str, int]]) -> Iterator[Finding]:
+def _counted(entry: Entry, counts: Iterable[tuple[str, int]], *, required: bool) -> Iterator[Finding]:
     """The rows that the commit's files hold are those that were recorded."""
     commit = entry.commit
     if commit is None or commit.rows is None:
         return
     for by, rows in counts:
         if rows != commit.rows:
-            yield Finding(by, False, f"recorded {rows} rows of {entry.path}, which says {commit.rows}")
+            yield Finding(by, False, f"recorded {rows} rows of {entry.path}, which says {commit.rows}", required)
 
 
 def _ask(witness: Witness, trace: Trace, logs: Logs, records: _Records) -> Iterator[Finding]:
@@ -162,7 +173,7 @@ def _ask(witness: Witness, trace: Trace, logs: Logs, records: _Records) -> Itera
         found = witness.recorded(versions, runs)
         changed = witness.damaged(runs)
         newest = witness.latest(names)
-    except (AssayError, SQLAlchemyError) as problem:
+    except (AssayError, SQLAlchemyError, sqlite3.Error) as problem:  # SQLite's own before it is connected
         why = str(problem) if isinstance(problem, AssayError) else type(problem).__name__
         yield Finding(witness.name, None, f"was not asked: it cannot be read ({why})", required=False)
         return
@@ -170,17 +181,31 @@ def _ask(witness: Witness, trace: Trace, logs: Logs, records: _Records) -> Itera
         yield Finding(witness.name, False, f"its record of run {run} was changed after it was stored")
     count = 0
     for item in found:
-        if (table := names.get(item.table_id)) is not None:
+        table = names.get(item.table_id)
+        if table is not None and (log := logs[table]) is not None and log.table_id == item.table_id:
             count += 1
             records.add(table, item.version, Record(witness.name, item.sha256, Strength.KEPT))
             if item.rows is not None:
                 records.rows[table, item.version].append((witness.name, item.rows))
+    yield from _borrowed(witness, trace, logs, found)
     for table_id, version in newest.items():
         log = logs.get(names[table_id])
         if log is not None and log.table_id == table_id and version > log.latest:
             detail = f"recorded {names[table_id]}@{version}, and the log ends at version {log.latest}: newer commits are missing"
             yield Finding(witness.name, None, detail, required=False)
     yield Finding(witness.name, True if count else None, f"recorded {count} of these commits", required=False)
+
+
+def _borrowed(witness: Witness, trace: Trace, logs: Logs, found: Iterable[Recorded]) -> Iterator[Finding]:
+    """Commits that name a run which, as was recorded when it ended, made others and not these."""
+    made: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for item in (item for item in found if item.run):
+        made[item.run].add((item.table_id, item.version))
+    for commit in writers_on_way(trace):
+        log, known = logs[commit.table], made.get(commit.run_id or "", set())
+        if log is not None and known and (log.table_id, commit.version) not in known:
+            detail = f"names run {commit.run_id}, of which {witness.name} recorded no such commit"
+            yield Finding(commit_path(commit.table, commit.version), False, detail)
 
 
 # -- what the log says -------------------------------------------------------------------------------------------------
@@ -205,20 +230,19 @@ def check_gaps(log: LogReplay, on_way: Iterable[int]) -> Iterator[Finding]:
         )
 
 
-def _slice(lake: Lake, item: Slice, log: LogReplay) -> Iterator[Finding]:
-    """A version that was read is the commit that was read, and holds the files that were read."""
+def _slice(lake: Lake, item: Slice, log: LogReplay, records: _Records) -> Iterator[Finding]:
+    """A version that was read holds the files that were read. Whether it is the commit that was read, the records of it say."""
     snapshot, what = item.snapshot, f"{item.snapshot} commit"
+    if not log.table_id:
+        return  # the commit that named it is missing, and that was said
     if log.table_id != snapshot.table_id:
         yield Finding(what, None, "erased: the table was deleted and made anew")
         return
     entry = log.entry(snapshot.version)
     if entry is None:
         return  # its gap was named
-    if entry.sha256 != snapshot.commit_sha256 and entry.commit is not None:
-        yield Finding(
-            entry.path, False, f"was changed: it is not the commit that was read, but has SHA-256 {entry.sha256}"
-        )
-    if not item.digest:
+    changed = any(table == log.table and version <= snapshot.version for table, version in records.wrong)
+    if not item.digest or changed or any(entry.version <= snapshot.version for entry in log.damaged):
         return
     if log.is_whole(snapshot.version):
         if log.digest(item) != item.digest and entry.sha256 == snapshot.commit_sha256:

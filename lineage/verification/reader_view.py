@@ -3,8 +3,9 @@
 A checkpoint that was changed shows readers other files than the commits name, and no commit differs.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import polars as pl
 from deltalake import DeltaTable
@@ -19,13 +20,15 @@ from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.finding import Finding, summed
 
 
-def check_readers(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None]) -> Iterator[Finding]:
+def check_readers(
+    lake: Lake, trace: Trace, logs: dict[str, LogReplay | None], changed: Collection[str] = ()
+) -> Iterator[Finding]:
     """At the versions that were read, a reader sees the files that the commits name. Asked is about one version between two
-    checkpoints, the first that was read."""
+    checkpoints, the first that was read. Tables of which commits are known to be `changed` are left out."""
     problems: list[Finding] = []
     count = 0
     for table, log in logs.items():
-        if log is None or log.missing or log.damaged:
+        if log is None or log.missing or log.damaged or table in changed:
             continue
         nodes = [node for node in trace.nodes if node.table == table]
         read = {
@@ -34,18 +37,30 @@ def check_readers(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None]) -
             for item in node.slices
             if item.snapshot.table_id == log.table_id and log.has(item.snapshot)
         }
-        for checkpoint, version in _first_after_each(sorted(read | {log.latest}), _checkpoints(lake, table)):
+        checkpoints = _checkpoints(lake, table)
+        hint = _hinted(lake, table)
+        if hint is not None and hint not in checkpoints:
+            problems.append(
+                Finding(
+                    _hint_path(table),
+                    False,
+                    f"names checkpoint {hint}, which is not there: readers cannot open {table}",
+                )
+            )
+        for checkpoint, version in _first_after_each(sorted(read | {log.latest}), checkpoints):
             count += 1
             try:
-                seen = set(_files(lake, table, version)["path"])
+                opened = _open(lake, table, version)
+                seen, table_id = set(_files(opened)["path"]), str(opened.metadata().id)
             except (AssayError, DeltaError, OSError, ValueError) as problem:
                 where = f"checkpoint {checkpoint}" if checkpoint is not None else "the log"
                 detail = f"readers cannot open it: {where} of {table} is damaged ({type(problem).__name__})"
                 problems.append(Finding(f"{table}@{version}", False, detail))
                 continue
-            if seen != {file.path for file in log.files(version, None)}:
+            if seen != {file.path for file in log.files(version, None)} or table_id != log.table_id:
                 where = f"its checkpoint at version {checkpoint}" if checkpoint is not None else "its log"
-                detail = f"readers see other files than the commits name: {where} was changed"
+                what = "other files than the commits name" if table_id == log.table_id else "another table"
+                detail = f"readers see {what}: {where} was changed"
                 problems.append(Finding(f"{table}@{version}", False, detail))
     yield from summed("what readers see: the files that the commits name", count, problems)
 
@@ -53,7 +68,7 @@ def check_readers(lake: Lake, trace: Trace, logs: dict[str, LogReplay | None]) -
 def files_of_slice(lake: Lake, item: Slice) -> list[str]:
     """The data files of a slice as a reader of the table sees them. Raises AssayError where it cannot be opened."""
     try:
-        files = _files(lake, item.snapshot.table, item.snapshot.version)
+        files = _files(_open(lake, item.snapshot.table, item.snapshot.version))
     except (DeltaError, OSError, ValueError) as problem:
         raise AssayError(f"version {item.snapshot.version} cannot be opened ({type(problem).__name__})") from None
     if item.partitions is not None:
@@ -61,10 +76,13 @@ def files_of_slice(lake: Lake, item: Slice) -> list[str]:
     return files.filter(~pl.col(PARTITION).fill_null("").is_in(list(item.excluded)))["path"].to_list()
 
 
-def _files(lake: Lake, table: str, version: int) -> pl.DataFrame:
-    """Path and partition of every file that a reader sees."""
+def _open(lake: Lake, table: str, version: int) -> DeltaTable:
     lake.allow("read", table)
-    opened = DeltaTable(lake.storage.uri(table), version=version, storage_options=lake.storage.options or None)
+    return DeltaTable(lake.storage.uri(table), version=version, storage_options=lake.storage.options or None)
+
+
+def _files(opened: DeltaTable) -> pl.DataFrame:
+    """Path and partition of every file that a reader sees."""
     actions = pl.DataFrame(opened.get_add_actions(flatten=True))
     schema = {"path": pl.String, PARTITION: pl.String}
     if actions.is_empty():
@@ -72,6 +90,18 @@ def _files(lake: Lake, table: str, version: int) -> pl.DataFrame:
     column = f"partition.{PARTITION}"
     keys = actions[column].cast(pl.String) if column in actions.columns else pl.Series([None] * actions.height)
     return pl.DataFrame({"path": actions["path"], PARTITION: keys}, schema=schema)
+
+
+def _hint_path(table: str) -> str:
+    return f"{table}/_delta_log/_last_checkpoint"
+
+
+def _hinted(lake: Lake, table: str) -> int | None:
+    """The checkpoint that readers are told is the last one. They look for themselves where this cannot be read."""
+    try:
+        return int(json.loads(lake.storage.get(_hint_path(table)))["version"])
+    except (AssayError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _checkpoints(lake: Lake, table: str) -> list[int]:

@@ -10,7 +10,7 @@ from assay.features.storage import merkle
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.log_entry import Entry
 from assay.features.tables.lake import Lake
-from assay.features.tables.log_replay import LogReplay
+from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.answers import answer_leaves
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE, copies_of, file_problem
@@ -54,7 +54,7 @@ def _moved(lake: Lake, trace: Trace, log: LogReplay, own: Sequence[Commit], file
     """The row lies in a file that somebody else wrote. It may be the same row: tables are compacted, and rewritten where a
     neighbour changes."""
     prediction = trace.prediction
-    entry = next((item for item in reversed(log.entries) if any(f.path == prediction.file for f in item.added)), None)
+    entry = _adder(log, prediction.file)
     name, maker = f"{log.table}@{entry.version}" if entry else log.table, _maker(entry)
     original = _original(lake, log.table, files, trace.prediction_id)
     if original is not None:
@@ -107,9 +107,21 @@ def _value(rows: pl.DataFrame, name: str) -> object:
 def _copies(lake: Lake, trace: Trace) -> Iterator[Finding]:
     """No other row has the prediction's id."""
     found = copies_of(lake, trace.prediction_id)
-    if len(found) > 1:
-        where = ", ".join(sorted({f"{table}/{file}" for table, file in found}))
-        yield Finding("prediction id", False, f"{len(found)} rows have it, in {where}")
+    if len(found) < 2:
+        return
+    for table, file in dict.fromkeys(found):
+        entry = _adder(replay_log(lake, table), file)
+        if entry is None or not _is_ours(entry):
+            where = f"{table}@{entry.version}" if entry else table
+            yield Finding(where, False, f"wrote the prediction again: {_maker(entry)} added a row with its id")
+    where = ", ".join(sorted({f"{table}/{file}" for table, file in found}))
+    yield Finding("prediction id", False, f"{len(found)} rows have it, in {where}")
+
+
+def _adder(log: LogReplay | None, path: str) -> Entry | None:
+    """The last commit that added a data file."""
+    entries = reversed(log.entries) if log else ()
+    return next((entry for entry in entries if any(file.path == path for file in entry.added)), None)
 
 
 def _content(trace: Trace) -> Iterator[Finding]:

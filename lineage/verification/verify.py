@@ -65,9 +65,12 @@ def verify(
     """
     trace = trace.with_lookups
     logs = {table: replay_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
+    commits = list(check_commits(lake, trace, logs, witness))
+    accused = [item.what for item in commits if item.ok is False]
+    changed = {table for table in logs if any(what.startswith((f"{table}/", f"{table}@")) for what in accused)}
     findings = [
-        *check_commits(lake, trace, logs, witness),
-        *check_readers(lake, trace, logs),
+        *commits,
+        *check_readers(lake, trace, logs, changed),
         *check_data_files(lake, trace, logs, progress),
         *check_kept_files(lake, trace, progress),
         *check_contracts(lake, trace),

@@ -17,12 +17,14 @@ from assay.lineage.store.lineage_store import LineageStore
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A version of a table as it was recorded: `rows` is what the commit wrote, None where that was not recorded."""
+    """A version of a table as it was recorded: `rows` is what the commit wrote, None where that was not recorded; `run` whose
+    event names it, empty where it comes from an index."""
 
     table_id: str
     version: int
     sha256: str
     rows: int | None = None
+    run: str = ""
 
 
 class Witness(Protocol):
@@ -75,7 +77,8 @@ class EventsWitness:
         return f"the events in {self.path.name}"
 
     def recorded(self, versions: Mapping[str, Collection[int]], runs: Collection[str]) -> list[Recorded]:
-        return [item for item in self._commits() if item.version in versions.get(item.table_id, ())]
+        known = list(self._commits())
+        return [item for item in known if item.run in runs or item.version in versions.get(item.table_id, ())]
 
     def latest(self, table_ids: Collection[str]) -> Mapping[str, int]:
         newest: dict[str, int] = {}
@@ -104,15 +107,16 @@ def commits_in(events: Iterable[bytes]) -> Iterator[Recorded]:
             raise AssayError("An event is not JSON: was the file cut off, or changed?") from None
         for side in ("inputs", "outputs"):
             for dataset in event.get(side) or () if isinstance(event, dict) else ():
-                if (found := _commit_of(dataset, side)) is not None:
+                if (found := _commit_of(event, dataset, side)) is not None:
                     yield found
 
 
-def _commit_of(dataset: Any, side: str) -> Recorded | None:
+def _commit_of(event: dict[str, Any], dataset: Any, side: str) -> Recorded | None:
     try:
         facet = dataset["facets"]["assay_snapshot"]
         statistics = (dataset.get("outputFacets") or {}).get("outputStatistics") or {}
         rows = statistics.get("rowCount") if side == "outputs" and facet.get("role") == "output" else None
-        return Recorded(facet["table_id"], int(facet["version"]), facet["commit_sha256"], rows)
+        run = str(event["run"]["runId"]) if event.get("eventType") == "COMPLETE" else ""
+        return Recorded(facet["table_id"], int(facet["version"]), facet["commit_sha256"], rows, run)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

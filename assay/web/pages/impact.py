@@ -1,30 +1,54 @@
-"""`/impact/<table>`: everything that was made from a table, or from one version of it."""
+"""`/impact/<table>`: what was made from a table, or from some of its rows, and which predictions took these."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
+from assay.lineage.affected.answer import AffectedPredictions, affected_predictions
+from assay.lineage.affected.export import csv_chunks
+from assay.lineage.affected.origin import BadRows, Origin
 from assay.lineage.outline import shorten
 from assay.lineage.tracing.impact import Affected, impact
-from assay.web.html import PageError, link, page
+from assay.web.html import HEADERS, PageError, link, page
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, style_of, table_kind
 
 NEWEST = 30  # versions of a table that are followed unless all are asked for: their number grows with every day
+LISTED = 100  # predictions on the page; the download has all
+FIELDS = ("version", "partition", "column", "file", "rows")
+_KNOWN = {*FIELDS, "all", "list", "through_models", "lookups", "download"}
 
 
 def impact_page(lake: Lake, request: Request) -> Response:
-    table, text = request.path_params["table"], request.query_params.get("version", "").strip()
-    if text and not text.isdecimal():
+    """Some rows are followed row by row, to the predictions that took them; a whole table or version by its commits."""
+    table, query = request.path_params["table"], request.query_params
+    others = sorted(set(query) - _KNOWN)
+    if others:
+        raise PageError(
+            400,
+            "No such parameter",
+            f"This page has no parameter {others[0]!r}.",
+            f"It has: {', '.join(sorted(_KNOWN))}. An answer to another question would look complete.",
+        )
+    given = {name: query.get(name, "").strip() for name in FIELDS}
+    if given["version"] and not given["version"].isdecimal():
         raise PageError(
             400, "No such version", "A version is a whole number, such as 3.", "Leave it empty for all versions."
         )
+    version = int(given["version"]) if given["version"] else None
     try:
-        all_versions = "all" in request.query_params
-        downstream = impact(lake, table, int(text) if text else None, newest=None if all_versions else NEWEST)
+        if any(given[name] for name in FIELDS[1:]) or {"list", "download", "through_models"} & set(query):
+            chosen: dict[str, Any] = {name: given[name] or None for name in FIELDS[1:]}
+            origin = Origin(table=table, version=version, **chosen)
+            return _row_by_row(lake, request, affected_predictions(lake, origin, lookups="lookups" in query), given)
+        newest = None if "all" in query else NEWEST
+        downstream = impact(lake, table, version, lookups="lookups" in query, newest=newest)
+    except BadRows as problem:
+        raise PageError(400, "These rows cannot be chosen", str(problem), "Change the condition on the rows.") from None
     except AssayError as problem:
         advice = "Choose a table from the first page; leave the version empty for all of them."
         raise PageError(404, "Nothing to follow", str(problem), advice) from None
@@ -35,14 +59,12 @@ def impact_page(lake: Lake, request: Request) -> Response:
     ]
     return page(
         "impact.html",
-        missing=MissingBatches(lake).of(table),
+        **_head(lake, table, given, version),
         origin=downstream.origin_text,
-        here=link(f"/impact/{table}"),
-        graph=graph_link(dataset_id(table, int(text) if text else None)),
-        version=text,
         followed=NEWEST,
         left_out=f"{downstream.left_out:,}" if downstream.left_out else "",
         all=link(f"/impact/{table}", all="1"),
+        list=link(f"/impact/{table}", list="1", version=given["version"]),
         complete=downstream.complete,
         reasons=downstream.reasons,
         notes=downstream.notes,
@@ -53,6 +75,56 @@ def impact_page(lake: Lake, request: Request) -> Response:
             for name, count in downstream.looked_up_by.items()
         ],
     )
+
+
+def _head(lake: Lake, table: str, given: dict[str, str], version: int | None) -> dict[str, Any]:
+    return {
+        "missing": MissingBatches(lake).of(table),
+        "here": link(f"/impact/{table}"),
+        "graph": graph_link(dataset_id(table, version)),
+        "given": given,
+    }
+
+
+def _row_by_row(lake: Lake, request: Request, found: AffectedPredictions, given: dict[str, str]) -> Response:
+    table, through_models = request.path_params["table"], "through_models" in request.query_params
+    if "download" in request.query_params:
+        headers = HEADERS | {"Content-Disposition": 'attachment; filename="affected.csv"'}
+        return StreamingResponse(
+            _download(found, through_models), headers=headers, media_type="text/csv; charset=utf-8"
+        )
+    rows: list[dict[str, Any]] = []
+    for batch in found.batches(through_models=through_models):
+        rows += batch.head(LISTED - len(rows)).rows(named=True)
+    every = found.direct + sum(count.model for count in found.counts.values())
+    asked = given | {name: request.query_params.get(name) for name in ("lookups", "through_models")}
+    facts = [
+        ("predictions that took affected rows", f"{found.direct:,}"),
+        ("made by affected models", f"{found.through_models:,}"),
+        ("models", ", ".join(found.models) or "none"),
+        ("training sets", ", ".join(found.training_sets) or "none"),
+    ]
+    return page(
+        "impact_rows.html",
+        **_head(lake, table, given, found.origin.version),
+        origin=str(found.origin),
+        complete=found.complete,
+        reasons=found.reasons,
+        notes=found.notes,
+        facts=facts,
+        tables=[item | {"style": style_of(table_kind(item["table"]))} for item in found.tables()],
+        rows=[row | {"trace": link(f"/trace/{row['prediction_id']}")} for row in rows],
+        more=f"{every - len(rows):,}" if every > len(rows) else "",
+        through_models=through_models,
+        with_models=link(f"/impact/{table}", **asked | {"through_models": "1"}),
+        download=link(f"/impact/{table}", **asked | {"download": "csv"}),
+    )
+
+
+def _download(found: AffectedPredictions, through_models: bool) -> Iterator[bytes]:
+    yield from csv_chunks(found.batches(through_models=through_models))
+    # The list has no other place to say so: whoever reads it must not take it for all.
+    yield from (f"# truncated: {reason}\n".encode() for reason in found.reasons)
 
 
 def _affected(item: Affected) -> dict[str, Any]:

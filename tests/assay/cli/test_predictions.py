@@ -28,6 +28,7 @@ def test_ids_come_as_a_table_and_as_json(tmp_path: Path, monkeypatch: pytest.Mon
         {
             "prediction_id": one,
             "event_time": "2026-09-01T12:00:00+00:00",
+            "model": "m",
             "model_version": "7",
             "answer": {"label": "card"},
         }

@@ -174,9 +174,29 @@ def test_impact_counts_what_was_made_from_a_version(client: TestClient, desk: An
     assert "Nothing was made from it." in Page(client.get("/impact/predictions/router").text).text
 
 
+def test_impact_of_some_rows_lists_the_predictions_that_took_them(client: TestClient, desk: Any) -> None:
+    address = f"/impact/clean/tickets?rows={quote('ticket_id IS NOT NULL')}"
+    page = Page(client.get(address).text)
+    assert "row by row" in page.text and "complete" in page.text
+    lists = client.get(f"{address}&download=csv")
+    assert lists.headers["content-type"].startswith("text/csv")
+    assert 'filename="affected.csv"' in lists.headers["content-disposition"]
+    header, *lines = lists.text.splitlines()
+    assert header.startswith("prediction_id,model,model_version,event_time,keys,answer,owner")
+    assert {line[:36] for line in lines} == set(desk.predictions)
+    assert all(name in page.text for name in desk.predictions[:3])
+    nobody = Page(client.get("/impact/clean/tickets?rows=false").text)
+    assert "No prediction took any of these rows." in nobody.text
+
+
 @pytest.mark.parametrize(
     ("address", "status", "says"),
     [
+        ("/impact/clean/tickets?partiton=2026-03-01", 400, "no parameter 'partiton'"),
+        ("/impact/clean/tickets?partition=1999-01-01", 404, "no partition"),
+        ("/impact/clean/tickets?column=nothing", 404, "no column"),
+        ("/impact/clean/tickets?file=nothing.csv", 404, "No raw table has rows of"),
+        ("/impact/clean/tickets?rows=anna+%3D", 400, "Change the condition"),
         (f"/trace/{NOBODY}", 404, "Check the id"),
         ("/trace/not-an-id", 404, "Check the id"),
         ("/impact/no/such", 404, "There is no table no/such"),
@@ -227,6 +247,8 @@ def test_what_a_visitor_sends_comes_back_as_text(client: TestClient, text: str) 
         f"/?q={quote(text)}",
         f"/trace/{quote(text, safe='')}",
         f"/impact/{quote(text)}",
+        f"/impact/clean/tickets?rows={quote(text)}",
+        f"/impact/clean/tickets?partition={quote(text)}&file={quote(text)}",
         f"/graph?focus={quote(text)}",
     ):
         html = client.get(address).text

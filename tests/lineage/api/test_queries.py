@@ -90,6 +90,16 @@ def test_trace_impact_and_logical_names(client: TestClient, lake: Lake, store: L
     affected = client.get("/api/v1/impact?table=features/ticket").json()
     answered.Impact.model_validate(affected)
     assert (affected["predictions"], affected["complete"]) == (2, True)
+    listed = client.get("/api/v1/impact?table=features/ticket&list=true&limit=1").json()
+    answered.AffectedPredictions.model_validate(listed)
+    assert listed["list"][0]["keys"] == {"ticket_id": listed["list"][0]["keys"]["ticket_id"]}
+    assert (listed["predictions"]["direct"], listed["left_out"], listed["list"][0]["exact"]) == (2, 1, False)
+    wrong = ("table=features/ticket&partiton=2026-03-01", "", "table=features/ticket&rows=anna%20%3D", "version=1")
+    for query in wrong:
+        answer = client.get(f"/api/v1/impact?{query}")
+        assert (answer.status_code, set(answer.json())) == (400, {"error"}), query
+        assert "anna" not in answer.text
+    assert client.get("/api/v1/impact?file=none.csv").status_code == 404
     for path in ("impact?table=none", "impact?table=../x", "impact?table=features/ticket&version=9", "trace/none"):
         answer = client.get(f"/api/v1/{path}")
         assert (answer.status_code, set(answer.json())) == (404, {"error"}), path

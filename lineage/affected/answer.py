@@ -1,0 +1,334 @@
+"""The predictions that took affected rows, one by one: `affected_predictions` follows the rows, `batches` lists what they led to.
+
+Direct are predictions that were served an affected feature row, or are about an affected row. A model that learnt from affected
+rows affects what it predicts in another way: those predictions are a group of their own, and are listed when asked for.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from assay.features.storage.commit_metadata import Commit
+from assay.features.tables.kinds import Kind, own_name
+from assay.features.tables.lake import Lake
+from assay.features.views.timestamps import INSTANT
+from assay.lineage.affected.origin import Origin, selected
+from assay.lineage.affected.selection import Gone
+from assay.lineage.affected.walk import Walk
+from assay.lineage.commits.graph import CommitGraph, Version
+from assay.lineage.outline import Outline, Span, leaf, line
+from assay.lineage.predictions.find_prediction import ID
+from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
+
+DIRECT, MODEL = "direct", "model"
+SCHEMA = pl.Schema(
+    {
+        ID: pl.String(),
+        "model": pl.String(),
+        "model_version": pl.String(),
+        EVENT_TIME: INSTANT,
+        "keys": pl.String(),
+        "answer": pl.String(),
+        "owner": pl.String(),
+        "affected": pl.String(),
+        "through": pl.String(),
+        "exact": pl.Boolean(),
+    }
+)
+Tick = Callable[[str, int, int], None]
+
+
+@dataclass
+class Count:
+    """How many predictions of one model were listed: `direct`, and others through their `model`; `inexact` of them may be
+    unaffected."""
+
+    direct: int = 0
+    model: int = 0
+    inexact: int = 0
+
+
+@dataclass(eq=False)
+class AffectedPredictions:
+    """What affected rows led to. `batches` reads the predictions; `counts`, `notes` and `reasons` are whole once it has ended,
+    which `read` sees to."""
+
+    origin: Origin
+    walk: Walk = field(repr=False)
+    owners: Mapping[str, str] = field(default_factory=dict, repr=False)
+    counts: dict[str, Count] = field(default_factory=dict)
+    _notes: dict[str, None] = field(default_factory=dict, repr=False)
+    _is_read: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything could be followed: no prediction is missing from the list."""
+        return not self.reasons
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What could not be followed."""
+        return tuple(self.walk.commits.reasons)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where more predictions may be listed than are affected."""
+        return (*self.walk.notes, *self._notes)
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """The versions of models that learnt from affected rows, as `router 3`."""
+        commits = self.walk.commits
+        versions = self.walk.of(Kind.MODELS)
+        return tuple(f"{own_name(item[0])} {name}" for item in versions for name in commits.models(item))
+
+    @cached_property
+    def training_sets(self) -> tuple[str, ...]:
+        """The training sets with affected rows, as `router@2`."""
+        return tuple(f"{own_name(table)}@{version}" for table, version in self.walk.of(Kind.TRAINING))
+
+    @cached_property
+    def through_models(self) -> int:
+        """How many predictions were made by affected models, whether they took affected rows themselves or not."""
+        made = [version for version in self.walk.predicted if self.walk.through_model(version)]
+        commits = self.walk.commits
+        return sum(commit.rows or 0 for version in made if (commit := commits.commit(version)) is not None)
+
+    def batches(self, *, through_models: bool = False, tick: Tick | None = None) -> Iterator[pl.DataFrame]:
+        """The affected predictions with the columns of `SCHEMA`, some at a time, by table and version.
+
+        `keys` and `answer` are JSON objects: what identifies a prediction, and the model's outputs with its confidence.
+        `affected`: `direct`, or `model`. `through`: the tables that affected rows were taken from. `exact`: False where it could
+        not be followed row by row, so that the prediction may be unaffected.
+
+        Args:
+            through_models: Also predictions that are only affected through their model.
+            tick: Is called with what is done, how many commits of predictions are done, and of how many.
+        """
+        self.counts.clear()
+        self._notes.clear()
+        versions = self.walk.predicted
+        commits = [self.walk.commits.commit(version) for version in versions]
+        # What was appended is new; only what was written again can hold an id a second time.
+        again = {commit.table for commit in commits if commit is not None and commit.mode != "append"}
+        seen: dict[str, set[str]] = {table: set() for table in again}
+        for number, (version, commit) in enumerate(zip(versions, commits, strict=True)):
+            if tick is not None:
+                tick("predictions", number, len(versions))
+            try:
+                for rows in self._rows(version, through_models) if commit is not None else ():
+                    kept = rows
+                    if version[0] in again:
+                        kept = rows.filter(~rows[ID].is_in(seen[version[0]]))
+                        seen[version[0]].update(rows[ID])
+                    if kept.height:
+                        self._count(own_name(version[0]), kept)
+                        yield kept
+            except Gone as problem:
+                self.walk.commits.reasons[f"predictions of {version[0]} are missing: {problem}"] = None
+        if tick is not None:
+            tick("predictions", len(versions), len(versions))
+        self._is_read = True
+
+    def read(self, *, through_models: bool = False) -> "AffectedPredictions":
+        """The same with all predictions counted."""
+        for _ in self.batches(through_models=through_models):
+            pass
+        return self
+
+    def frame(self, *, through_models: bool = False) -> pl.DataFrame:
+        """All of the list in memory."""
+        return pl.concat([pl.DataFrame(schema=SCHEMA), *self.batches(through_models=through_models)])
+
+    def _count(self, model: str, rows: pl.DataFrame) -> None:
+        count = self.counts.setdefault(model, Count())
+        direct = int((rows["affected"] == DIRECT).sum())
+        count.direct += direct
+        count.model += rows.height - direct
+        count.inexact += int((~rows["exact"]).sum())
+
+    def _rows(self, version: Version, through_models: bool) -> Iterator[pl.DataFrame]:
+        commit = self.walk.commits.commit(version)
+        assert commit is not None  # asked by `batches`
+        tests = self.walk.tests(version)
+        of_model = through_models and self.walk.through_model(version)
+        if not tests.by_table and not of_model:
+            return
+        owner = self._owner(version)
+        for rows in self.walk.predictions(version):
+            hits = tests(rows)
+            through = (
+                pl.concat_str(
+                    [pl.when(answer).then(pl.lit(table)) for table, answer in hits.items()],
+                    separator="; ",
+                    ignore_nulls=True,
+                )
+                if hits
+                else pl.lit("")
+            )
+            exact = [answer for table, answer in hits.items() if not tests.notes[table]]
+            noted = rows.with_columns(
+                through.alias("__through"),
+                pl.any_horizontal(exact or [pl.lit(False)]).alias("__exact"),
+                pl.any_horizontal(list(hits.values()) or [pl.lit(False)]).alias("__direct"),
+            )
+            taken = noted if of_model else noted.filter("__direct")
+            for table, answer in hits.items():
+                if answer.any():
+                    self._notes |= dict.fromkeys(sorted(tests.notes[table]))
+            yield _shown(taken, commit, owner)
+
+    def _owner(self, version: Version) -> str:
+        """Who answers for the predictions: their owner, or else those of the contracts of what they were made from."""
+        if self.owners.get(version[0]):
+            return self.owners[version[0]]
+        commit = self.walk.commits.commit(version)
+        names: dict[str, None] = {}
+        for item in commit.inputs if commit else ():
+            for number in self.walk.commits.writers(commit, item)[-1:] if commit and not item.lookup else ():
+                made = self.walk.commits.commit((item.snapshot.table, number))
+                owner = self.owners.get(item.snapshot.table) or ((made.contract or {}).get("owner") if made else None)
+                names |= {str(owner): None} if owner else {}
+        return "; ".join(names)
+
+    # -- in words --------------------------------------------------------------------------------------------------
+
+    @property
+    def direct(self) -> int:
+        return sum(count.direct for count in self.counts.values())
+
+    def tables(self) -> list[dict[str, Any]]:
+        """By table on the way: how many versions hold affected rows, and how many rows."""
+        found: dict[str, dict[str, Any]] = {}
+        for version, selection in sorted(self.walk.selections.items()):
+            commit = self.walk.commits.commit(version)
+            rows = selection.by.height if selection.by is not None else (commit.rows or 0 if commit else 0)
+            if version in self.walk.origin and selection.by is not None and not self.origin.rows:
+                rows = self._rows_of_files(commit)
+            item = found.setdefault(version[0], {"table": version[0], "versions": 0, "rows": 0, "exact": True})
+            item["versions"] += 1
+            item["rows"] += rows
+            item["exact"] = item["exact"] and not selection.notes
+        return list(found.values())
+
+    def _rows_of_files(self, commit: Commit | None) -> int:
+        by = self.walk.selections[commit.table, commit.version].by if commit is not None else None
+        digests = set(by["_source_sha256"]) if by is not None and "_source_sha256" in by.columns else set()
+        return sum(item.rows for item in commit.sources if item.sha256 in digests) if commit is not None else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the list. Reads the predictions, if that has not been done."""
+        if not self._is_read:
+            self.read()
+        return {
+            "origin": self.origin.to_dict(),
+            "complete": self.complete,
+            "truncated": list(self.reasons),
+            "notes": list(self.notes),
+            "tables": self.tables(),
+            "training_sets": list(self.training_sets),
+            "models": list(self.models),
+            "predictions": {
+                "direct": self.direct,
+                "made_by_affected_models": self.through_models,
+                "by_model": {name: vars(count) for name, count in sorted(self.counts.items())},
+            },
+        }
+
+    def outline(self) -> Outline:
+        """The same in words."""
+        found = self.to_dict()
+        verdict = "complete" if self.complete else f"truncated: {'; '.join(self.reasons)}"
+        inexact = sum(count.inexact for count in self.counts.values())
+        below = [
+            leaf(Span(item["table"], "strong"), f"  {item['rows']:,} rows", Span(_versions(item), "dim"))
+            for item in found["tables"]
+        ]
+        below += [
+            leaf(f"{kind}: {', '.join(names)}")
+            for kind, names in (("training sets", self.training_sets), ("models", self.models))
+            if names
+        ]
+        below += [leaf(Span(f"not exact: {note}", "warning")) for note in self.notes]
+        below += [
+            leaf(
+                Span(f"{name}: {count.direct:,} predictions", "strong"),
+                f", and {count.model:,} through the model" if count.model else "",
+            )
+            for name, count in sorted(self.counts.items())
+        ]
+        total = f"{self.direct:,} predictions took affected rows"
+        perhaps = f", {inexact:,} of them perhaps" if inexact else ""
+        below.append(leaf(Span(total, "strong"), perhaps))
+        if self.through_models:
+            below.append(leaf(Span(f"{self.through_models:,} predictions were made by affected models", "dim")))
+        return Outline((line(Span(f"impact of {self.origin}", "strong"), f" ({verdict})"),), tuple(below))
+
+    def __str__(self) -> str:
+        return str(self.outline())
+
+
+def _versions(item: Mapping[str, Any]) -> str:
+    exact = "" if item["exact"] else ", perhaps fewer"
+    return f"{exact}  in {item['versions']} version{'s' if item['versions'] > 1 else ''}"
+
+
+def affected_predictions(
+    lake: Lake, origin: Origin, *, lookups: bool = False, owners: Mapping[str, str] | None = None
+) -> AffectedPredictions:
+    """Follow rows to the predictions that took them.
+
+    Args:
+        lake: Where the tables are.
+        origin: Which rows.
+        lookups: Also follow commits that only looked something up in affected rows: all their rows count.
+        owners: By table, who answers for it. Otherwise the contracts in the commits say it.
+
+    Raises:
+        AssayError: There is no such file, table, version, partition or column, or the expression for the rows cannot be used.
+    """
+    commits = CommitGraph(lake)
+    walk = Walk(commits, selected(commits, origin), origin.column, lookups)
+    walk.run()
+    return AffectedPredictions(origin, walk, owners or {})
+
+
+def _shown(rows: pl.DataFrame, commit: Commit, owner: str) -> pl.DataFrame:
+    described = commit.predictions
+    keys = [name for name in (described.keys if described else ()) if name in rows.columns]
+    answer = [name for name in (*outputs_of(commit, rows.columns), CONFIDENCE) if name in rows.columns]
+    version = pl.col("model_version") if "model_version" in rows.columns else pl.lit("")
+    return rows.select(
+        pl.col(ID),
+        pl.lit(own_name(commit.table)).alias("model"),
+        version.cast(pl.String).alias("model_version"),
+        pl.col(EVENT_TIME).cast(INSTANT),
+        _json(rows, keys).alias("keys"),
+        _json(rows, answer).alias("answer"),
+        pl.lit(owner).alias("owner"),
+        pl.when("__direct").then(pl.lit(DIRECT)).otherwise(pl.lit(MODEL)).alias("affected"),
+        pl.when("__direct")
+        .then(pl.col("__through"))
+        .otherwise(pl.lit(Kind.MODELS.table(own_name(commit.table))))
+        .alias("through"),
+        (pl.col("__exact") | ~pl.col("__direct")).alias("exact"),
+    )
+
+
+def _json(rows: pl.DataFrame, names: list[str]) -> pl.Expr:
+    if not names:
+        return pl.lit("{}")
+    return pl.struct(_plain(name, rows.schema[name]) for name in names).struct.json_encode()
+
+
+def _plain(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column in types that JSON has; numbers that are none become null."""
+    column = pl.col(name)
+    if dtype.is_float():
+        return pl.when(column.is_finite()).then(column).alias(name)
+    if (dtype.is_numeric() and not dtype.is_decimal()) or dtype in (pl.String, pl.Boolean) or dtype.is_nested():
+        return column
+    return column.bin.encode("base64") if dtype == pl.Binary else column.cast(pl.String)

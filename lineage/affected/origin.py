@@ -1,0 +1,157 @@
+"""Where it begins: a delivered file, or a table, a version or a partition of it, and of these all rows or some."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.storage.table_index import Delivered
+from assay.features.tables.kinds import Kind
+from assay.lineage.affected.hops import LINK
+from assay.lineage.affected.selection import Gone, Rows, Selection
+from assay.lineage.commits.graph import CommitGraph, Version
+from assay.lineage.tracing.impact import origin_versions
+
+_SHA256 = re.compile(r"[0-9a-f]{8,64}")
+
+
+class NotDelivered(AssayError):
+    """No raw table has rows of a file."""
+
+
+class BadRows(AssayError):
+    """A condition on rows that cannot be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is asked about: the rows of a delivered `file` (its path as delivered, or the end of it, or its SHA-256 or at least
+    eight digits of that), of a `table`, or those of the file in the table; of these a `version` of the table, a `partition`, a
+    `column`, and the `rows` for which an SQL expression is true.
+
+    Raises:
+        AssayError: Neither a file nor a table is named, or a version without a table.
+    """
+
+    file: str | None = None
+    table: str | None = None
+    version: int | None = None
+    partition: str | None = None
+    column: str | None = None
+    rows: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.file is None and self.table is None:
+            raise AssayError("Name a table, such as raw/tickets, or a delivered file.")
+        if self.table is None and self.version is not None:
+            raise AssayError("A version is that of a table: name the table, too, or leave the version out.")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __str__(self) -> str:
+        table = None if self.table is None else f"{self.table}{'' if self.version is None else f'@{self.version}'}"
+        column = f"column {self.column}" if self.column else None
+        parts = (self.file, table, self.partition, column, "some rows" if self.rows else None)
+        return " ".join(part for part in parts if part)
+
+
+def selected(commits: CommitGraph, origin: Origin) -> dict[Version, Selection]:
+    """The rows that are asked about, by the version that wrote them.
+
+    Raises:
+        AssayError: There is no such file, table, version, partition or column. BadRows: the expression for the rows cannot be
+            used; the message quotes neither it nor a value.
+    """
+    rows = Rows(commits)
+    found = _of_file(commits, origin) if origin.table is None else _of_table(commits, rows, origin)
+    if origin.rows is None:
+        return found
+    return {version: _those(rows, item, origin.rows) for version, item in found.items()}
+
+
+def _of_table(commits: CommitGraph, rows: Rows, origin: Origin) -> dict[Version, Selection]:
+    table = origin.table or ""
+    numbers = origin_versions(commits, table, origin.version, origin.partition, origin.column)
+    versions = [(table, number) for number in numbers]
+    if origin.file is None:
+        return {version: Selection(version) for version in versions}
+    digests = {digest for found in _delivered(commits, origin.file, None).values() for digest in found}
+    linked = [version for version in versions if LINK[0] in rows.columns(version)]
+    if not linked:
+        raise AssayError(f"The rows of {table} do not say which file they are from: leave the file or the table out.")
+    return {version: Selection(version, _links(digests)) for version in linked}
+
+
+def _of_file(commits: CommitGraph, origin: Origin) -> dict[Version, Selection]:
+    found = _delivered(commits, origin.file or "", origin.partition)
+    for table, number in found if origin.column is not None else ():
+        commits.origin(table, number, origin.column)
+    return {version: Selection(version, _links(digests)) for version, digests in found.items()}
+
+
+def _delivered(commits: CommitGraph, file: str, partition: str | None) -> dict[Version, set[str]]:
+    """The versions of raw tables that took a file, and its SHA-256; of one path there may have been several."""
+    found: dict[Version, set[str]] = {}
+    for table in commits.lake.tables(Kind.RAW.folder):
+        log = commits.log(table)
+        for item in log.index.delivered() if log is not None else ():
+            if _is_meant(item, file) and partition in (None, item.partition):
+                found.setdefault((table, item.version), set()).add(item.sha256)
+    if not found:
+        of = f" in {partition}" if partition else ""
+        raise NotDelivered(
+            f"No raw table has rows of {file!r}{of}. Name the file as it was delivered, such as tickets/2026-09-01/drop.csv, "
+            "or its SHA-256."
+        )
+    return found
+
+
+def digest_here(path: str) -> str | None:
+    """The SHA-256 of a file on this machine; None where there is none that can be read."""
+    try:
+        if not Path(path).is_file():
+            return None
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return None
+
+
+def _is_meant(item: Delivered, asked: str) -> bool:
+    by_digest = _SHA256.fullmatch(asked) is not None and item.sha256.startswith(asked)
+    return by_digest or item.path == asked or item.path.endswith(f"/{asked}")
+
+
+def _links(digests: set[str]) -> pl.DataFrame:
+    return pl.DataFrame({LINK[0]: sorted(digests)}, schema={LINK[0]: pl.String})
+
+
+def _those(rows: Rows, selection: Selection, predicate: str) -> Selection:
+    """The rows of a selection for which an expression is true."""
+    table, _ = selection.version
+    try:
+        frame = rows.scan(selection)
+        kept = frame.filter(pl.sql_expr(predicate))
+        schema = frame.collect_schema()
+        link = [name for name in LINK if name in schema]
+        # Rows without a link are told apart by all that they hold.
+        return Selection(
+            selection.version, kept.select(link if len(link) == len(LINK) else list(schema)).unique().collect()
+        )
+    except Gone as problem:
+        raise AssayError(f"The rows cannot be looked through: {problem}.") from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as problem:
+        raise BadRows(
+            f"The rows cannot be chosen in {table} ({type(problem).__name__}): write an SQL condition over its columns, such as "
+            f"\"amount > 100 AND channel = 'web'\". It has: {', '.join(_names(rows, selection))}."
+        ) from None
+
+
+def _names(rows: Rows, selection: Selection) -> Iterator[str]:
+    yield from rows.columns(selection.version)

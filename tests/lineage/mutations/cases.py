@@ -1,0 +1,182 @@
+"""What a case is, and how the two verifiers are asked about it: the one in the lake, and the script of the evidence bundle."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pytest
+
+from assay.errors import AssayError
+from assay.lineage.evidence import verify as script
+from assay.lineage.evidence.bundle import export
+from assay.lineage.tracing.trace import Trace
+from tests.conftest import SOAK
+from tests.lineage.mutations import still_open
+from tests.lineage.mutations.world import World
+
+Outcome = Literal["verified", "incomplete", "broken", "refused"]
+Text = str | Callable[[World], str]  # a pattern, or how to make it of the lake as it was
+
+# What follows from a part that is gone, and accuses nobody.
+_CONSEQUENCE = re.compile(
+    "which files it held is not known|could not be computed again|not computed again|not computed|not checked"
+    "|its commit is not in the bundle|earlier commits are not in the bundle|could not be exported"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change, and the one right verdict on it.
+
+    Attributes:
+        name: what the test is called.
+        change: does it to a copy of the lake; it may make another prediction the one in question.
+        verdict: of both verifiers; `refused`: there is nothing to trace, and the error says why.
+        culprit: a pattern of what every accusation must name (`broken`), of what is said to be missing (`incomplete`), or of the
+            error (`refused`).
+        why: in a sentence, why this is the right verdict.
+        about: whose prediction is verified: of day 3 (`first`), 4 (`middle`: others follow) or 5 (`tip`: the newest commit).
+        also: a pattern of what may be accused besides, rightly: what the change makes wrong without being the culprit.
+        said: a pattern of a finding that must be there in the lake, whatever its result.
+        export_refuses: a pattern of the error with which the export refuses, where it rightly does; `why` has the reason.
+        offline: the verdict of the bundle's script where it rightly is another one; `why` has the reason.
+        cuts: nobody can follow the way beyond what is gone, so that a lie behind it stays unseen.
+        alone: not to be combined with others: it takes something away that these need, or adds a commit.
+    """
+
+    name: str
+    change: Callable[[World], object]
+    verdict: Outcome
+    culprit: Text = ""
+    why: str = ""
+    about: str = "middle"
+    also: str = ""
+    said: str = ""
+    export_refuses: str = ""
+    offline: Outcome | None = None
+    cuts: bool = False
+    alone: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ABOUT = {"first": 3, "middle": 4, "tip": 5}
+
+
+def commit(table: str, version: int) -> str:
+    """A commit, as findings name it."""
+    return rf"{table}@{version}\b|{table}/_delta_log/0*{version}\.json"
+
+
+ROW = r"^(prediction|feature row|answer)"  # findings about the row itself
+
+
+def either(*patterns: str) -> str:
+    return "|".join(patterns)
+
+
+def several(given: Iterable[Case]) -> list[Case]:
+    """The same change in many places: all of them under SOAK, else every seventh."""
+    return list(given) if SOAK else list(given)[::7]
+
+
+def cases(given: Sequence[Case]) -> Any:
+    names = [case.name for case in given]
+    assert len(set(names)) == len(names), "two cases have one name"
+    return pytest.mark.parametrize("case", given, ids=[name.replace(", ", " ").replace(" ", "-") for name in names])
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    ok: bool | None
+    detail: str
+    required: bool
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.detail}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    outcome: Outcome
+    findings: tuple[Finding, ...]
+
+    def __str__(self) -> str:
+        told = [f"\n      {'✗' if item.ok is False else '–'} {item}" for item in self.findings if item.ok is not True]
+        return self.outcome + "".join(told)
+
+
+def verdicts(world: World) -> tuple[Verdict, Verdict]:
+    """Of both: in the lake, and of the script that comes with the bundle."""
+    try:
+        traced = world.store.trace(world.prediction)
+    except AssayError as problem:
+        refused = Verdict("refused", (Finding("trace", None, str(problem), True),))
+        return refused, refused
+    return in_lake(world, traced), offline(world, traced)
+
+
+def in_lake(world: World, traced: Trace) -> Verdict:
+    verification = world.store.verify(traced, embed=False, landing=world.landing)
+    found = (Finding(item.what, item.ok, item.detail, item.required) for item in verification.checks)
+    return Verdict(verification.outcome, tuple(found))
+
+
+def offline(world: World, traced: Trace) -> Verdict:
+    try:
+        files = export(world.store.lake, traced, world.store.lineage_store).files
+    except AssayError as problem:
+        return Verdict("refused", (Finding("export", None, str(problem), True),))
+    found = script.verify(dict(files), lake=world.lake, landing=world.landing)
+    return Verdict(script.outcome(found), tuple(Finding(*item) for item in found))  # type: ignore[arg-type]
+
+
+def judge(case: Case, world: World) -> None:
+    """Make the change and ask both."""
+    world.prediction = world.of_day[ABOUT[case.about]]
+    culprit = pattern_of(case, world)
+    case.change(world)
+    inside, outside = verdicts(world)
+    problems = complaints(case, culprit, inside, "in the lake")
+    expected = replace(case, said="")
+    if case.export_refuses:
+        expected, culprit = Case(case.name, case.change, "refused", why=case.why), case.export_refuses
+    elif case.offline:
+        expected, culprit = Case(case.name, case.change, case.offline, why=case.why), ""
+    if case.name not in still_open.OFFLINE:
+        problems += complaints(expected, culprit, outside, "offline")
+    assert not problems, "\n".join([f"{case.name}: {case.why}", *problems])
+
+
+def pattern_of(case: Case, world: World) -> str:
+    return case.culprit if isinstance(case.culprit, str) else case.culprit(world)
+
+
+def complaints(case: Case, culprit: str, verdict: Verdict, where: str) -> list[str]:
+    wrong = list(_wrong(case, culprit, verdict))
+    return [f"  {where}: {problem}" for problem in wrong] + ([f"  {where}, all of it: {verdict}"] if wrong else [])
+
+
+def _wrong(case: Case, culprit: str, verdict: Verdict) -> Iterator[str]:
+    if verdict.outcome != case.verdict:
+        yield f"{verdict.outcome}, and {case.verdict} is right"
+    accused = [item for item in verdict.findings if item.ok is False]
+    missing = [item for item in verdict.findings if item.ok is None and item.required]
+    named = accused if case.verdict == "broken" else missing
+    if culprit and not any(re.search(culprit, str(item)) for item in named):
+        yield f"nobody names {culprit}"
+    if case.verdict != "broken":  # what is beside the point, such as a landing file, may be said to be changed
+        yield from (f"accuses {item}" for item in accused if item.required)
+    elif culprit:
+        guilty = either(culprit, case.also) if case.also else culprit
+        yield from (f"accuses an innocent: {item}" for item in accused if not re.search(guilty, str(item)))
+    if case.verdict == "incomplete":
+        innocent = [
+            item for item in missing if not re.search(culprit, str(item)) and not _CONSEQUENCE.search(str(item))
+        ]
+        yield from (f"misses what is there: {item}" for item in innocent)
+    if case.said and not any(re.search(case.said, str(item)) for item in verdict.findings):
+        yield f"does not say {case.said}"
