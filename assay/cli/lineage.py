@@ -296,9 +296,11 @@ def import_(source: BinaryIO, as_json: bool) -> None:
 @lineage.command()
 @json_option
 def rebuild(as_json: bool) -> int:
-    """Restore runs, what they read and wrote, and checks from the tables' own commits. Exit code 3 if some are damaged.
+    """Restore the lineage store from the lake: all runs that ended, with what they read, wrote, checked and failed of. Adds what
+    is missing, and compares what is there.
 
-    What leaves no commit is not restored: failed runs, deleted tables, other tools' events.
+    Exit code 3 if something in the lake is damaged, or contradicts the store: a commit or a run's end was changed in one of
+    them. Not in the lake are other tools' events, and tables that were deleted.
 
     \b
     Example:
@@ -307,14 +309,22 @@ def rebuild(as_json: bool) -> int:
     from assay.lineage.delivery.rebuild import rebuild as restore
 
     store = open_store()
+    store.recorder.empty_spool()
+    store.recorder.empty_record_spool()
     rebuilt = restore(store.lineage_store, store.lake)
     if as_json:
-        print_json({"commits": rebuilt.commits, "runs": rebuilt.runs, "damaged": list(rebuilt.damaged)})
+        print_json(rebuilt.to_dict())
     else:
-        out.print(f"{plural(rebuilt.commits, 'commit')} read, {plural(rebuilt.runs, 'run')} restored.")
+        read = f"{plural(rebuilt.commits, 'commit')} and {plural(rebuilt.records, 'record')} of runs without one"
+        out.print(f"{read} read, {plural(rebuilt.runs, 'run')} restored.")
         for name in rebuilt.damaged:
             out.print(f"  {name} is damaged and is not in the graph", markup=False)
-    return EXIT_NO if rebuilt.damaged else EXIT_DONE
+        for item in rebuilt.contradictions:
+            lake = item.lake or "nothing any more"
+            out.print(f"  {item.what}: the lake has {lake}, the store {item.store}", markup=False, soft_wrap=True)
+        if rebuilt.contradictions:
+            out.print("One of the two was changed. What rests on it was not added. Next: `assay trace ID --verify`.")
+    return EXIT_DONE if rebuilt.ok else EXIT_NO
 
 
 @lineage.command()
