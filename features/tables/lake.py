@@ -441,6 +441,11 @@ def schema_of(text: str) -> pl.Schema:
     return pl.Schema(Schema.from_json(text))
 
 
+def column_types(schema: pl.Schema) -> dict[str, str]:
+    """The columns of a table by name, with the names of their types, without the one that names the partition."""
+    return {name: str(dtype) for name, dtype in schema.items() if name != PARTITION}
+
+
 @lru_cache(64)
 def _is_escaped(root: str) -> bool:
     return "://" not in root and "%" in Path(root).as_uri()
