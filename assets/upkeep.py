@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from assay.features.retention.checkpoints import MOST_COMMITS, checkpoint, commi
 from assay.features.retention.vacuum import plan_vacuum
 from assay.features.storage.scratch import free_scratch
 from assay.lineage.delivery.recorder import SPOOL, EventRecorder
+from assay.lineage.delivery.run_records import fold_records, unfolded_days
 
 _WAIT_SECONDS = 2.0
 _WORTH_IT = 1 / 4  # of a file that is free
@@ -63,6 +65,7 @@ def keep_up(
         _spooled(env, home, do=do),
         _scratch(home, do=do),
         _unended(env, over, do=do),
+        _run_records(env, do=do),
         small([*own, *files], do=do),
         _old_versions(env),
     ]
@@ -112,6 +115,18 @@ def _unended(env: Resources, over: Callable[[str], bool], *, do: bool) -> Upkeep
     except Exception as problem:  # the store is away, or a log cannot be read: the next time
         return Upkeep("lineage runs", 0, f"not looked at: {type(problem).__name__}.")
     return Upkeep("lineage runs", count, f"{plural(count, 'run')} of killed processes got an end.", do)
+
+
+def _run_records(env: Resources, *, do: bool) -> Upkeep:
+    """Runs that left no commit are a small file each at first: those of a day that is over become one."""
+    storage, today = env.lake.storage, datetime.now(UTC).date()
+    count = sum(map(len, unfolded_days(storage, today).values()))
+    detail = f"{plural(count, 'file')} of runs without a commit, to be one for each day."
+    try:
+        done = do and fold_records(storage, today) == count
+    except Exception as problem:  # the lake is full, or one of its files is damaged: they stay as they are
+        return Upkeep("run records", count, f"{detail} Not done: {type(problem).__name__}.")
+    return Upkeep("run records", count, detail, done)
 
 
 def small(files: Iterable[Path], *, do: bool) -> Upkeep:

@@ -10,7 +10,7 @@ import click
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
-from assay.cli.predictions import prediction_of
+from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.errors import plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
@@ -59,6 +59,7 @@ def trace(
       assay trace 0199… --export b.zip  evidence for others; then: python verify.py b.zip
     """
     from assay.lineage.tracing.row_provenance import source_rows
+    from assay.lineage.tracing.rows_summary import rows_summary
 
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
@@ -66,6 +67,8 @@ def trace(
     traced = store.trace(prediction_of(store.lake, prediction_id, as_json), lookups=lookups)
     answer = traced.to_dict() if as_json else {}
     verification = None
+    summary = rows_summary(store.lake, traced)
+    answer["source_rows"] = summary.to_dict()
     if rows:
         answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)]
     if verify_:
@@ -80,6 +83,7 @@ def trace(
         print_json(answer)
     else:
         out.print(tree(traced.outline()))
+        out.print(str(summary), markup=False, highlight=False)
         if rows:
             # A row that counts for two reasons, such as two windows, is one row.
             found_rows = ((row["file"], row["sha256"][:12], row["row_number"], row["table"]) for row in answer["rows"])
@@ -296,9 +300,11 @@ def import_(source: BinaryIO, as_json: bool) -> None:
 @lineage.command()
 @json_option
 def rebuild(as_json: bool) -> int:
-    """Restore runs, what they read and wrote, and checks from the tables' own commits. Exit code 3 if some are damaged.
+    """Restore the lineage store from the lake: all runs that ended, with what they read, wrote, checked and failed of. Adds what
+    is missing, and compares what is there.
 
-    What leaves no commit is not restored: failed runs, deleted tables, other tools' events.
+    Exit code 3 if something in the lake is damaged, or contradicts the store: a commit or a run's end was changed in one of
+    them. Not in the lake are other tools' events, and tables that were deleted.
 
     \b
     Example:
@@ -307,14 +313,22 @@ def rebuild(as_json: bool) -> int:
     from assay.lineage.delivery.rebuild import rebuild as restore
 
     store = open_store()
+    store.recorder.empty_spool()
+    store.recorder.empty_record_spool()
     rebuilt = restore(store.lineage_store, store.lake)
     if as_json:
-        print_json({"commits": rebuilt.commits, "runs": rebuilt.runs, "damaged": list(rebuilt.damaged)})
+        print_json(rebuilt.to_dict())
     else:
-        out.print(f"{plural(rebuilt.commits, 'commit')} read, {plural(rebuilt.runs, 'run')} restored.")
+        read = f"{plural(rebuilt.commits, 'commit')} and {plural(rebuilt.records, 'record')} of runs without one"
+        out.print(f"{read} read, {plural(rebuilt.runs, 'run')} restored.")
         for name in rebuilt.damaged:
             out.print(f"  {name} is damaged and is not in the graph", markup=False)
-    return EXIT_NO if rebuilt.damaged else EXIT_DONE
+        for item in rebuilt.contradictions:
+            lake = item.lake or "nothing any more"
+            out.print(f"  {item.what}: the lake has {lake}, the store {item.store}", markup=False, soft_wrap=True)
+        if rebuilt.contradictions:
+            out.print("One of the two was changed. What rests on it was not added. Next: `assay trace ID --verify`.")
+    return EXIT_DONE if rebuilt.ok else EXIT_NO
 
 
 @lineage.command()

@@ -52,7 +52,10 @@ class StoreBase:
         from assay.lineage.delivery.recorder import EventRecorder
 
         return EventRecorder(
-            self.lineage_store, forward_to=self.settings.forward_to or None, namespace=self.settings.namespace
+            self.lineage_store,
+            forward_to=self.settings.forward_to or None,
+            namespace=self.settings.namespace,
+            lake=self.lake.storage,
         )
 
     def recover_events(

@@ -24,7 +24,7 @@ from assay.features.storage.seals import seal
 from assay.features.storage.spool import Spool
 from assay.features.tables.freshness import PROMISE
 from assay.features.tables.kinds import is_sealed
-from assay.features.tables.lake import Lake, Table, TableMissing, TableState
+from assay.features.tables.lake import Lake, Table, TableMissing, TableState, column_types
 from assay.features.tables.run_record import RunResult, TableWrite
 
 _INTERVAL = "delta.checkpointInterval"
@@ -129,7 +129,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         code_version=done.work.code_version,
         mode=staged.mode,
         rows=staged.rows,
-        run=done.work.run.to_dict(),
+        run=done.work.run_facts(),
         sections={**done.sections, **columns, **(staged.sections or {})},
         extra={**done.extra, **(staged.extra or {})},
     )
@@ -217,9 +217,10 @@ def _written(staged: Staged, state: TableState, version: int, partition: str | N
         rows=staged.rows,
         size=sum(file.size for file in staged.files),
         changed=changed,
-        schema={name: str(dtype) for name, dtype in staged.like.schema.items()},
+        schema=column_types(state.schema),
         column_lineage=staged.column_lineage,
         replaced=staged.mode == "replace",
+        at=state.index.commit(version).timestamp if changed else None,
     )
 
 

@@ -255,7 +255,10 @@ class TableState:
     def schema(self) -> pl.Schema:
         if self.checkpointed is not None:
             return pl.Schema(self.checkpointed.schema())
-        return schema_of(self.index.metadata(self.version)["schemaString"])
+        metadata = self.index.metadata(self.version)
+        if "schemaString" not in metadata:
+            raise AssayError(f"{self.table.name} cannot be opened: its log is damaged (no commit names its columns).")
+        return schema_of(metadata["schemaString"])
 
     @cached_property
     def configuration(self) -> Mapping[str, str]:
@@ -436,6 +439,11 @@ class TableState:
 def schema_of(text: str) -> pl.Schema:
     """A Delta schema, as it stands in the log, in types of Polars."""
     return pl.Schema(Schema.from_json(text))
+
+
+def column_types(schema: pl.Schema) -> dict[str, str]:
+    """The columns of a table by name, with the names of their types, without the one that names the partition."""
+    return {name: str(dtype) for name, dtype in schema.items() if name != PARTITION}
 
 
 @lru_cache(64)

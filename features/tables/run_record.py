@@ -61,6 +61,11 @@ class Work:
     actor: str = ""
     period: tuple[datetime, datetime] | None = None
 
+    def run_facts(self) -> dict[str, Any]:
+        """The run, and what is known of its job besides the asset's name: as a commit keeps them."""
+        about = {"description": self.description, "source_location": self.source_location}
+        return self.run.to_dict() | {"owner": self.owner} | {name: text for name, text in about.items() if text}
+
     def __post_init__(self) -> None:
         if self.partition is not None and not _PARTITION_KEY.fullmatch(self.partition):
             raise AssayError(
@@ -71,7 +76,9 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class TableWrite:
-    """One output of a piece of work. `changed` is False where the table already held exactly this."""
+    """One output of a piece of work. `changed` is False where the table already held exactly this. `schema` are the table's
+    columns at that version, without the one that names the partition. `at` is when its commit was made (UTC, to the
+    millisecond); None where there is none."""
 
     table: str
     snapshot: Snapshot
@@ -82,6 +89,7 @@ class TableWrite:
     schema: Mapping[str, str]
     column_lineage: Mapping[str, Any] | None = None
     replaced: bool = True
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,11 @@ class RunResult:
     @property
     def changed(self) -> bool:
         return any(item.changed for item in self.writes)
+
+    @property
+    def in_commits(self) -> bool:
+        """Whether it left a commit in every table that it reports, so that they say of it what there is to say."""
+        return bool(self.writes) and all(item.changed for item in self.writes)
 
 
 class Recorder(Protocol):

@@ -31,7 +31,7 @@ from assay.features.tables.delta_commit import (
     ways_made,
 )
 from assay.features.tables.digest import digest_of
-from assay.features.tables.lake import Lake, TableMissing, TableState
+from assay.features.tables.lake import Lake, TableMissing, TableState, column_types
 from assay.features.tables.reader import Reader
 from assay.features.tables.run_record import CheckResult, Recorder, RunResult, TableWrite, Work
 
@@ -170,7 +170,6 @@ class Transaction:
 
     def _unchanged(self, name: str, state: TableState, commit: Commit) -> TableWrite:
         snapshot = state.table_snapshot(commit.version)
-        schema = {column: str(dtype) for column, dtype in state.schema.items()}
         return TableWrite(
             table=name,
             snapshot=snapshot,
@@ -178,7 +177,7 @@ class Transaction:
             rows=commit.rows or 0,
             size=0,
             changed=False,
-            schema=schema,
+            schema=column_types(state.schema),
             replaced=commit.mode == "replace",
         )
 
@@ -265,10 +264,17 @@ class Transaction:
         staged = sorted(self._staged, key=lambda item: item.table not in read)
         for item in staged:
             self._written.append(publish(self.lake, item, metadata, self.fingerprint, read.get(item.table)))
-        self.done = self.outcome()
+        self.done = self._ended()
         for action in self._then:
             action(self.done)
         return self.done
+
+    def _ended(self) -> RunResult:
+        """The outcome; where commits hold all of it, as of the last of them, which is what they say whenever they are asked."""
+        done = self.outcome()
+        if not done.in_commits:
+            return done
+        return replace(done, finished_at=max(self.work.run.started_at, *(item.at for item in done.writes if item.at)))
 
     def close(self) -> None:
         """Forget what was staged. What is published stays."""

@@ -1,7 +1,8 @@
 """The recorder at the seam of every transaction: turns work into lineage events and stores them.
 
 Recording never raises into the work and never makes it wait for long. If the store is locked or broken, the event goes to
-a spool file beside it, which is emptied into the store as soon as the store works again.
+a spool file beside it, which is emptied into the store as soon as the store works again. What no commit describes is kept in the
+lake, too, before it is stored here: the store can be made again from there.
 """
 
 import json
@@ -12,8 +13,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from assay.features.storage.storage import Storage
 from assay.features.tables.lake import Lake
 from assay.features.tables.run_record import RunResult, Work
+from assay.lineage.delivery.record_keeper import RecordKeeper
+from assay.lineage.delivery.run_records import RunRecord, find_record, record_of
 from assay.lineage.delivery.spool import Spool
 from assay.lineage.events.naming import LOGICAL
 from assay.lineage.events.process import is_alive, this_process
@@ -37,7 +41,7 @@ class EventRecorder:
 
     `deployment` names this installation in job namespaces. With `forward_to` (a URL or a transport's configuration, see
     `assay.lineage.delivery.transport`), events are also delivered there, in the background, with the names of our tables
-    and jobs under `namespace`.
+    and jobs under `namespace`. `lake` is where runs are kept that leave no commit (None: nowhere).
     """
 
     def __init__(
@@ -47,11 +51,14 @@ class EventRecorder:
         forward_to: str | None = None,
         *,
         namespace: str = LOGICAL,
+        lake: Storage | None = None,
     ) -> None:
         self.store, self.deployment = store, deployment
         self._namespace = namespace
         self._forward_to = forward_to
         self._spool = Spool(store.home / SPOOL)
+        self._keeper = RecordKeeper(lake, store.home) if lake is not None else None
+        self._starts: dict[str, bytes] = {}  # of the runs that are in progress
         self._drain: Drain | None = None
         self._paused_until = 0.0
         self._complaints: set[str] = set()
@@ -59,13 +66,25 @@ class EventRecorder:
     # -- the seam --------------------------------------------------------------------------------------------------
 
     def started(self, work: Work) -> None:
-        self._record(lambda events: events.started(work, self.deployment, this_process()))
+        body = self._made(lambda events: events.started(work, self.deployment, this_process()))
+        if body is not None:
+            self._starts[work.run.id] = body
+            self._store(body)
 
     def finished(self, done: RunResult) -> None:
-        self._record(lambda events: events.finished(done, self.deployment))
+        self._ended(done, lambda events: events.finished(done, self.deployment))
 
     def failed(self, done: RunResult, error: BaseException) -> None:
-        self._record(lambda events: events.failed(done, error, self.deployment))
+        self._ended(done, lambda events: events.failed(done, error, self.deployment), failed=True)
+
+    def _ended(self, done: RunResult, make: "Callable[[Any], RunEvent]", *, failed: bool = False) -> None:
+        body = self._made(make)
+        if body is None:
+            return
+        start = self._starts.pop(done.work.run.id, b"")
+        if failed or not done.in_commits:  # first in the lake: whoever is killed in between is found there by `recover`
+            self._keep(start, body)
+        self._store(body)
 
     # -- afterwards ------------------------------------------------------------------------------------------------
 
@@ -90,9 +109,10 @@ class EventRecorder:
         raises.
         """
         from assay.lineage.delivery.completeness import later_commits, read_marks, remember
-        from assay.lineage.delivery.rebuild import ENDED, events_of, published
+        from assay.lineage.delivery.rebuild import ENDED, events_of, published, started_at
 
         self.empty_spool()  # it may hold terminal events
+        self.empty_record_spool()
         now = datetime.now(UTC)
         # Looked for before the tables are read: what is gone now cannot publish any more after that.
         before = now - abandoned if abandoned is not None else datetime.min.replace(tzinfo=UTC)
@@ -106,22 +126,32 @@ class EventRecorder:
         known, recovered = {identifier for identifier in touched if states.get(identifier) in ENDED}, []
         silent = {item.table for identifier, items in touched.items() if identifier not in known for item in items}
         for identifier, outputs in published(lake, sorted(silent)).runs.items() if silent else ():
-            last = max(commit.timestamp for _, commit, _ in outputs)
+            last = max(made.commit.timestamp for made in outputs)
             if identifier in touched and identifier not in known and last <= now - quiet:
-                self._put(events_of(outputs, self.deployment))
+                record = find_record(lake.storage, identifier, started_at(outputs))
+                if record is None or record.presumed:
+                    record = record_of(*events_of(outputs, self.deployment, recovered=True))
+                    self._keep(record.start, record.end)  # no commit says that it was killed
+                self._put(record.events(lake.storage))
                 recovered.append(identifier)
         remember(self.store, lake, later, known.union(recovered))
         if any(item.commit is None for item in later):
             return recovered  # the damaged commits may belong to any of the runs
-        for identifier, body in gone.items():
-            if identifier not in touched:
+        for identifier, presumed in gone.items():
+            if identifier in touched:
+                continue
+            record = find_record(lake.storage, identifier, presumed.started_at)
+            if record is not None and not record.presumed:  # it was killed between its record and its event
+                self._put(record.events(lake.storage))
+            else:
+                self._keep(presumed.start, presumed.end)
                 # Not the only possible end: if the real terminal event arrives later, it is stored too, and replaces this one.
-                self._put([body], once=False)
-                recovered.append(identifier)
+                self._put([presumed.end], once=False)
+            recovered.append(identifier)
         return recovered
 
-    def _gone(self, before: datetime, abandoned: datetime, over: Callable[[str], bool]) -> dict[str, bytes]:
-        """Runs without an end, started `before`, that do not go on any more: their ABORT by their id."""
+    def _gone(self, before: datetime, abandoned: datetime, over: Callable[[str], bool]) -> dict[str, RunRecord]:
+        """Runs without an end, started `before`, that do not go on any more: with an ABORT, by their id."""
         from assay.lineage.events import events
         from assay.lineage.events.serialize import to_bytes
 
@@ -130,12 +160,12 @@ class EventRecorder:
             ours = info.namespace in events.namespaces(self.deployment)
             if not ours or info.started_at is None or info.started_at > before:
                 continue
-            start = next(item.data for item in self.store.events(info.id) if item.kind == "START")
-            alive = is_alive(events.process_of(start))
+            start = next(item for item in self.store.events(info.id) if item.kind == "START")
+            alive = is_alive(events.process_of(start.data))
             if alive is None:
                 alive = info.started_at > abandoned and not (info.parent_id and over(info.parent_id))
             if not alive:
-                found[info.id] = to_bytes(events.aborted(start))
+                found[info.id] = record_of(start.body, to_bytes(events.aborted(start.data)))
         return found
 
     def close(self) -> None:
@@ -146,16 +176,23 @@ class EventRecorder:
 
     # -- storing ---------------------------------------------------------------------------------------------------
 
-    def _record(self, make: "Callable[[Any], RunEvent]") -> None:
+    def _made(self, make: "Callable[[Any], RunEvent]") -> bytes | None:
         """`make` gets the module `assay.lineage.events.events`, which is loaded with the first event."""
         try:
             from assay.lineage.events import events
             from assay.lineage.events.serialize import to_bytes
 
-            body = to_bytes(make(events))
+            return to_bytes(make(events))
         except Exception as error:  # never the work's problem
             self._complain("event", f"could not be made ({type(error).__name__}) and is lost")
-            return
+            return None
+
+    def _keep(self, start: bytes, end: bytes) -> None:
+        """In the lake, what no commit describes."""
+        if self._keeper is not None:
+            self._keeper.keep(record_of(start, end))
+
+    def _store(self, body: bytes) -> None:
         try:
             if time.monotonic() >= self._paused_until:
                 self.empty_spool()
@@ -175,6 +212,11 @@ class EventRecorder:
     def empty_spool(self) -> None:
         """Take up what was written beside the store while it was away. Raises what the store raises."""
         self._spool.empty(self._put)
+
+    def empty_record_spool(self) -> None:
+        """Take up what was kept here while the lake was away. Raises what the lake raises."""
+        if self._keeper is not None:
+            self._keeper.empty_spool()
 
     def _put(self, bodies: Sequence[bytes], *, once: bool = True) -> None:
         self.store.put_all(bodies, once=once, forward=self._forward_to is not None)

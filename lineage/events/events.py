@@ -7,7 +7,7 @@ again replaces the earlier one: all inputs and outputs at the versions really re
 import json
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -210,6 +210,16 @@ def _facets_of(
     return column_facets(column_lineage(json.loads(declared), names), names, read)
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One version of a table that a run made: its identity, its commit, the table's columns and the bytes of its rows."""
+
+    snapshot: Snapshot
+    commit: Commit
+    columns: Mapping[str, str]
+    size: int = 0
+
+
 # -- from the tables ---------------------------------------------------------------------------------------------------
 
 
@@ -219,13 +229,14 @@ def _located(read: Slice, written: Snapshot) -> Slice:
     return replace(read, snapshot=replace(read.snapshot, uri=root + read.snapshot.table)) if root else read
 
 
-def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str]]]) -> RunResult:
-    """What a run did, from the commits that it made: (identity, commit, columns) of each of its outputs.
+def done_from_commits(commits: Sequence[Published]) -> RunResult:
+    """What a run did, from the commits that it made.
 
-    Everything that makes the graph is in the commits; a job's description, owner and place in the code are not.
+    Equal to what the run itself reported, if it left a commit in all tables that it reported (`RunResult.in_commits`). What
+    a job is for and where its code stands are missing in commits of earlier releases.
     """
-    first = commits[0][1]
-    run = first.run
+    first = commits[0].commit
+    run, contract = first.run, first.contract or {}
     work = Work(
         asset=first.asset,
         partition=first.partition,
@@ -236,31 +247,34 @@ def done_from_commits(commits: Sequence[tuple[Snapshot, Commit, Mapping[str, str
             parent_id=run.get("parent_id"),
             parent_job=run.get("parent_job"),
         ),
-        owner=(first.contract or {}).get("owner", ""),
+        description=run.get("description", ""),
+        owner=run.get("owner", contract.get("owner", "")),
+        source_location=run.get("source_location", ""),
         actor=first.actor,
         period=first.period,
     )
     writes = tuple(
         TableWrite(
-            table=commit.table,
-            snapshot=snapshot,
-            partition=commit.partition,
-            rows=commit.rows or 0,
-            size=0,
+            table=made.commit.table,
+            snapshot=made.snapshot,
+            partition=made.commit.partition,
+            rows=made.commit.rows or 0,
+            size=made.size,
             changed=True,
-            schema=schema,
-            column_lineage=commit.column_lineage,
-            replaced=commit.mode == "replace",
+            schema=made.columns,
+            column_lineage=made.commit.column_lineage,
+            replaced=made.commit.mode == "replace",
+            at=made.commit.timestamp,
         )
-        for snapshot, commit, schema in commits
+        for made in commits
     )
     return RunResult(
         work=work,
-        reads=tuple(_located(item, commits[0][0]) for item in first.inputs),
+        reads=tuple(_located(item, commits[0].snapshot) for item in first.inputs),
         sources=first.sources,
         writes=writes,
         checks=tuple(CheckResult(**item) for item in first.checks),
         contract=first.contract,
         extra=first.extra,
-        finished_at=max(work.run.started_at, *(commit.timestamp for _, commit, _ in commits)),
+        finished_at=max(work.run.started_at, *(made.commit.timestamp for made in commits)),
     )

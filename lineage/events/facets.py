@@ -61,7 +61,12 @@ def table_facets(name: DatasetName, snapshot: Snapshot) -> dict[str, Any]:
         "storage": _storage_facet(),
         "dataSource": source_facet(name),
     }
-    return described | ({"symlinks": _symlinks_facet(dataset_name(snapshot.uri))} if snapshot.uri else {})
+    return described | ({"symlinks": address_facet(snapshot.uri)} if snapshot.uri else {})
+
+
+def address_facet(uri: str) -> Any:
+    """Where a table lies, which is another name of it."""
+    return _symlinks_facet(dataset_name(uri))
 
 
 @remembered
@@ -285,13 +290,19 @@ def _period_facet(begin: datetime, end: datetime) -> ol.RunFacet:
     return ol.nominal_time_run.NominalTimeRunFacet(timestamp(begin), timestamp(end))
 
 
-def tags_facet(tags: Mapping[str, Any]) -> ol.RunFacet | None:
-    """Tags of a run; those without a value are left out."""
-    field = ol.tags_run.TagsRunFacetFields
-    fields = [field(key, str(value), "ASSAY") for key, value in tags.items() if value not in (None, "")]
-    if not fields:
-        return None
-    return ol.tags_run.TagsRunFacet(fields, producer=PRODUCER)  # pyright: ignore[reportCallIssue]  (of the base class)
+def tags_facet(tags: Mapping[str, Any]) -> Plain | None:
+    """Tags of a run; those without a value are left out. JSON at once: every run has its own."""
+    fields = [
+        {"key": key, "value": redact_text(str(value)), "source": "ASSAY"}
+        for key, value in tags.items()
+        if value not in (None, "")
+    ]
+    return Plain({**_no_tags(), "tags": fields}) if fields else None
+
+
+@remembered
+def _no_tags() -> ol.RunFacet:
+    return ol.tags_run.TagsRunFacet([])
 
 
 def process_facet(process: Process) -> dict[str, Any]:

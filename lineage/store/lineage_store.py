@@ -1,6 +1,6 @@
 """The embedded lineage store: raw OpenLineage events, and an index of runs, dataset versions, edges and checks.
 
-Only an index: what Assay wrote can be restored from the tables' own commits. SQLite by default, PostgreSQL by URL. Many
+Only an index: what Assay did can be restored from the lake. SQLite by default, PostgreSQL by URL. Many
 processes write at once; every event is one short transaction, and the order in which events arrive does not matter.
 """
 

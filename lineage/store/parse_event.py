@@ -162,10 +162,10 @@ def _storable(value: Any) -> Any:
 def _mapping(parent: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     value: Any = parent
     for key in path:
+        value = value.get(key)
         if not isinstance(value, dict):  # JSON has no other mappings
             return {}
-        value = value.get(key)
-    return value if isinstance(value, dict) else {}
+    return value
 
 
 def _items(parent: Mapping[str, Any], *path: str) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,8 @@
 """Upkeep says what there is to do, does it when it is wanted, and loses nothing."""
 
 import sqlite3
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +11,8 @@ from polars.testing import assert_frame_equal
 import assay
 from assay.assets.upkeep import keep_up, small
 from assay.features.retention.checkpoints import commits_since_checkpoint
+from assay.features.tables.run_record import Run
+from assay.lineage.delivery.rebuild import rebuild
 from assay.lineage.delivery.recorder import SPOOL
 
 
@@ -69,3 +73,21 @@ def test_a_database_of_which_much_is_free_is_made_small(tmp_path: Path) -> None:
     assert small([file], do=True).count == 0
     (tmp_path / "damaged.db").write_bytes(b"no database" * 1000)
     assert small([tmp_path / "damaged.db"], do=True).count == 0
+
+
+def test_records_of_days_that_are_over_become_one_file(tmp_path: Path) -> None:
+    store = assay.open(home=tmp_path)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    for _ in range(3):
+        with store.transaction("clean/x", run=Run(str(uuid.uuid4()), long_ago)):
+            pass
+    with store.transaction("clean/x"):
+        pass
+    for do in (False, True, True):
+        (found,) = [one for one in keep_up(store.env(), do=do) if one.what == "run records"]
+        left = [path.suffix for path in (tmp_path / "lake/_runs").rglob("*.*")]
+        assert (found.count, found.done) in ((3, do), (0, True))
+    assert sorted(left) == [".gz", ".ndjson"]
+    store.recorder.close()
+    (tmp_path / "lineage.db").unlink()
+    assert rebuild(assay.open(home=tmp_path).lineage_store, store.lake).runs == 4

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake, open_lake
-from assay.features.tables.run_record import CheckResult, NullRecorder, Work
+from assay.features.tables.run_record import CheckResult, NullRecorder, Recorder, Work
 from assay.features.tables.transaction import Transaction, transaction
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
@@ -242,6 +242,7 @@ class Wild:
 
     lake: Lake
     chance: random.Random
+    recorder: Recorder = field(default_factory=NullRecorder)
     contents: dict[str, dict[int, dict[str | None, frozenset[Token]]]] = field(default_factory=dict)
     made: dict[tuple[str, int], frozenset[Token]] = field(default_factory=dict)
     looked_up: dict[tuple[str, int], frozenset[Token]] = field(default_factory=dict)
@@ -282,7 +283,7 @@ class Wild:
         frame = pl.DataFrame({"n": [self.count]})
         came: frozenset[Token] = frozenset()
         work = Work(table, partition, code_version="1")
-        with transaction(self.lake, NullRecorder(), work) as tx:
+        with transaction(self.lake, self.recorder, work) as tx:
             if table.startswith("raw/"):
                 sha256 = hashlib.sha256(f"{self.count}".encode()).hexdigest()
                 tx.sources.append(SourceFile(f"{self.count}.csv", sha256, 1, 1))
@@ -309,7 +310,7 @@ class Wild:
         known = self.contents.get("predictions/router", {})
         before = known[max(known)].get(day(number), frozenset()) if known else frozenset()  # looked at: is this id new?
         work = Work("predictions/router", day(number), code_version="1")
-        with transaction(self.lake, NullRecorder(), work) as tx:
+        with transaction(self.lake, self.recorder, work) as tx:
             self.read(tx, "models/router", at=since)
             came = self.made["models/router", since] | self.read(tx, "features/g") | self.read(tx, "embeddings/e")
             frame = pl.DataFrame({"id": [self.count], "event_time": [midnight(number)]})

@@ -18,6 +18,7 @@ from assay.assets.steps.step import Step
 from assay.features.tables.transaction import Transaction
 from assay.lineage.delivery.rebuild import rebuild
 from assay.lineage.store.lineage_store import open_lineage_store
+from tests.lineage.everything import answers, difference
 from tests.lineage.semantics import broken_rules
 
 Official = Callable[[Mapping[str, Any]], list[str]]
@@ -135,4 +136,26 @@ def test_events_name_the_time_that_a_partition_covers(new_shop: Any, official: O
     rebuild(again, store.lake)
     for event in again.events():
         assert expected.items() <= event.data["run"]["facets"]["nominalTime"].items()
+    again.close()
+
+
+def test_the_lineage_of_a_pipeline_is_restored_whole(new_shop: Any) -> None:
+    """Days that came, a day that was refused and then healed, and a run that had nothing to do."""
+    severity = 'freshness = "1d"\n        severity = {"amount.ge": Block(share=0.2)}'
+    new_shop.redeclare(
+        lambda text: text.replace('freshness = "1d"', severity).replace("import Contract,", "import Block, Contract,")
+    )
+    for number in (1, 2):
+        new_shop.drop(number, new_shop.csv(number, 10.0, 20.0))
+        execute(new_shop, new_shop.steps, partition_key=new_shop.day(number))
+    execute(new_shop, new_shop.steps, partition_key=new_shop.day(2))
+    new_shop.drop(3, new_shop.csv(3, 1.0, -3.0))
+    execute(new_shop, new_shop.steps, partition_key=new_shop.day(3))
+    new_shop.drop(3, new_shop.csv(3, 1.0, 3.0), name="again.csv")
+    execute(new_shop, new_shop.steps, partition_key=new_shop.day(3))
+    before, lake = new_shop.env.recorder.store, new_shop.env.lake
+    assert {run.state for run in before.runs()} == {"COMPLETE", "FAIL"}
+    again = open_lineage_store(new_shop.home / "again.db")
+    assert rebuild(again, lake).ok
+    assert difference(answers(before, lake), answers(again, lake)) == {}
     again.close()

@@ -17,7 +17,9 @@ import pytest
 
 from assay.features.tables.lake import open_lake
 from assay.lineage.delivery.outbox import Drain, backlog
+from assay.lineage.delivery.rebuild import rebuild
 from assay.lineage.delivery.recorder import EventRecorder
+from assay.lineage.queries.walk import graph_hash
 from assay.lineage.store.lineage_store import open_lineage_store
 from tests.lineage.backend import Backend
 
@@ -42,10 +44,11 @@ from assay.lineage.store.lineage_store import open_lineage_store
 home, url = sys.argv[1:]
 
 def work(name):
-    recorder = EventRecorder(open_lineage_store(home + "/lineage.db", busy_seconds=5), forward_to=url)
+    lake, number = open_lake(home + "/lake"), 0
+    store = open_lineage_store(home + "/lineage.db", busy_seconds=5)
+    recorder = EventRecorder(store, forward_to=url, lake=lake.storage)
     recorder._drain = Drain(recorder.store, url, timeout=0.5, backoff=0.05, longest=0.5)  # quicker than by default
     recorder._drain.start()
-    lake, number = open_lake(home + "/lake"), 0
     print(os.getpid(), flush=True)
     while True:
         number += 1
@@ -132,7 +135,7 @@ def test_no_event_is_missing_or_there_twice(tmp_path: Path, backend: Backend, wo
         backend.start()
 
     store, lake = open_lineage_store(tmp_path / "lineage.db", busy_seconds=10), open_lake(tmp_path / "lake")
-    recorder = EventRecorder(store, forward_to=backend.url)
+    recorder = EventRecorder(store, forward_to=backend.url, lake=lake.storage)
     recorder.recover(lake, quiet=timedelta(0))
     Drain(store, backend.url, backoff=0.05, longest=0.5).drain(deadline=120)
     assert backlog(store).pending == 0
@@ -151,6 +154,10 @@ def test_no_event_is_missing_or_there_twice(tmp_path: Path, backend: Backend, wo
     assert committed == {run_id for run_id, end in ends.items() if end == ["COMPLETE"]} - empty(store)
     assert committed
     assert sorted(set(backend.bodies)) == sorted(event.body for event in events)
+    again = open_lineage_store(tmp_path / "again.db")
+    assert rebuild(again, lake).ok
+    assert graph_hash(again) == graph_hash(store)  # the store could be lost now
+    again.close()
     counted = Counter(end[0] for end in ends.values())
     print(f"{KILLS} kills, {len(kinds)} runs {dict(counted)}, {len(backend.bodies) - len(events)} sent again")
     recorder.close()

@@ -1,6 +1,7 @@
 """The index is only an index: deleted and rebuilt from the commits it is the same. Events travel as lines."""
 
 import gc
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.run_record import CheckResult, Work
 from assay.features.tables.transaction import AuditFailed, transaction
 from assay.lineage.delivery.ndjson import export_events, import_events
-from assay.lineage.delivery.rebuild import rebuild
+from assay.lineage.delivery.rebuild import Contradiction, rebuild
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.queries.walk import graph_hash, upstream
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
@@ -46,7 +47,10 @@ def work_through(lake: Lake, recorder: EventRecorder) -> None:
         tx.check(CheckResult("never", "sums", False, "block", None, 1, 1))
 
 
-def test_deleted_and_rebuilt_it_is_the_same(lake: Lake, recorder: EventRecorder, any_store: LineageStore) -> None:
+def test_without_records_it_is_what_the_commits_describe(
+    lake: Lake, recorder: EventRecorder, any_store: LineageStore
+) -> None:
+    """As of a lake from before there were any; with them, see test_nothing_lost.py."""
     work_through(lake, recorder)
     found = rebuild(any_store, lake)
     assert (found.commits, found.runs, found.damaged) == (8, 6, ())
@@ -111,3 +115,60 @@ def test_a_line_that_is_no_event_is_named_and_not_quoted(store: LineageStore) ->
     with pytest.raises(AssayError, match=r"Line 3 cannot be imported") as refused:
         import_events(store, [good, b"", b"s3cret"])
     assert "s3cret" not in str(refused.value)
+
+
+def changed(lake: Lake, table: str, version: int) -> str:
+    """A commit with another actor, as someone with a text editor makes it. Returns its former digest."""
+    path = f"{table}/_delta_log/{version:020d}.json"
+    content = lake.storage.get(path)
+    lake.storage.put(path, content.replace(b'"assay.asset"', b'"assay.actor": "eve", "assay.asset"'))
+    assert lake.storage.get(path) != content
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_what_contradicts_the_store_is_named_and_not_added(
+    lake: Lake, recorder: EventRecorder, any_store: LineageStore
+) -> None:
+    work_through(lake, recorder)
+    for event in recorder.store.events()[:-4]:  # of the runs that sum nothing was stored yet
+        any_store.put(event.body, once=True)
+    before = (graph_hash(any_store), len(any_store.events()))
+    former = changed(lake, "clean/t", 1)
+    for _ in range(2):  # it stays so however often it is asked
+        found = rebuild(any_store, lake)
+        now = hashlib.sha256(lake.storage.get("clean/t/_delta_log/00000000000000000001.json")).hexdigest()
+        assert found.contradictions == (Contradiction("clean/t@1", now, former),)
+        assert (found.ok, found.runs) == (False, 0)
+    assert (graph_hash(any_store), len(any_store.events())) == before
+
+
+def test_versions_that_are_gone_are_named(lake: Lake, recorder: EventRecorder) -> None:
+    """As of a lake that was put back from a backup."""
+    work_through(lake, recorder)
+    path = "raw/t/_delta_log/00000000000000000003.json"
+    former = hashlib.sha256(lake.storage.get(path)).hexdigest()
+    lake.storage.delete(path)
+    assert rebuild(recorder.store, lake).contradictions == (Contradiction("raw/t@3", "", former),)
+
+
+def test_another_end_of_a_run_is_named(lake: Lake, store: LineageStore) -> None:
+    with pytest.raises(ValueError), transaction(lake, EventRecorder(store, lake=lake.storage), Work("sums")) as tx:
+        raise ValueError
+    assert rebuild(store, lake).ok
+    (path,) = lake.storage.walk("_runs")
+    lake.storage.put(path, lake.storage.get(path).replace(b'"FAIL"', b'"COMPLETE"'))
+    (found,) = rebuild(store, lake).contradictions
+    assert found.what == f"run {tx.work.run.id}"
+    assert [run.state for run in store.runs()] == ["FAIL"]
+
+
+def test_a_missing_start_comes_back(lake: Lake, recorder: EventRecorder, store: LineageStore) -> None:
+    """As of a run that was under way when the store was deleted."""
+    work_through(lake, recorder)
+    for event in recorder.store.events():
+        if event.kind != "START":
+            store.put(event.body, once=True)
+    assert {run.started_at for run in store.runs("COMPLETE")} == {None}
+    assert rebuild(store, lake).runs == 6
+    started = {run.id: run.started_at for run in recorder.store.runs("COMPLETE")}
+    assert {run.id: run.started_at for run in store.runs("COMPLETE")} == started
