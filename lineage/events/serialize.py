@@ -34,6 +34,10 @@ class Plain(dict[str, Any]):
 
     __slots__ = ("_text",)
 
+    __hash__ = (
+        object.__hash__
+    )  # by identity, so that what is found out about one that many events share can be remembered
+
     @property
     def text(self) -> str:
         try:
