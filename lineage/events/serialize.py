@@ -34,9 +34,9 @@ class Plain(dict[str, Any]):
 
     __slots__ = ("_text",)
 
-    __hash__ = (
-        object.__hash__
-    )  # by identity, so that what is found out about one that many events share can be remembered
+    def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """By identity, so that what is found out about one that many events share can be remembered."""
+        return object.__hash__(self)
 
     @property
     def text(self) -> str:
