@@ -58,10 +58,12 @@ def _tick(lake: LongLake) -> Operation:
     from assay.assets.dagster.sensors import LATEST
     from assay.assets.planning.pending import waiting_steps
 
+    steps = lake.steps  # a daemon has loaded them before its first tick
+
     def tick() -> None:
         env = lake.store.env()
-        assert look(lake.steps, env, {}, lambda asked: "unknown").requests == []
-        assert waiting_steps(lake.steps, env, latest=LATEST) == []
+        assert look(steps, env, {}, lambda asked: "unknown").requests == []
+        assert waiting_steps(steps, env, latest=LATEST) == []
 
     return tick
 

@@ -70,9 +70,14 @@ COMMANDS = {
     "training-sets": ("assay.cli.catalogue", "training_sets", "Training sets in the lake, every version."),
     "models": ("assay.cli.catalogue", "models", "Models in the lake, every version."),
     "predictions": (
-        "assay.cli.predictions",
+        "assay.cli.predictions.command",
         "predictions",
         "List the latest predictions of MODEL, or of all models, newest first: ids, times, answers.",
+    ),
+    "why": (
+        "assay.cli.predictions.why",
+        "why",
+        "Say why PREDICTION is as it is: what was unusual, the rows behind it, the rules they passed, who answers for each step.",
     ),
     "trace": ("assay.cli.lineage", "trace", "From a prediction to the source bytes."),
     "impact": (

@@ -10,7 +10,7 @@ import click
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
-from assay.cli.predictions import prediction_of
+from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.errors import plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
@@ -59,6 +59,7 @@ def trace(
       assay trace 0199… --export b.zip  evidence for others; then: python verify.py b.zip
     """
     from assay.lineage.tracing.row_provenance import source_rows
+    from assay.lineage.tracing.rows_summary import rows_summary
 
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
@@ -66,6 +67,8 @@ def trace(
     traced = store.trace(prediction_of(store.lake, prediction_id, as_json), lookups=lookups)
     answer = traced.to_dict() if as_json else {}
     verification = None
+    summary = rows_summary(store.lake, traced)
+    answer["source_rows"] = summary.to_dict()
     if rows:
         answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)]
     if verify_:
@@ -80,6 +83,7 @@ def trace(
         print_json(answer)
     else:
         out.print(tree(traced.outline()))
+        out.print(str(summary), markup=False, highlight=False)
         if rows:
             # A row that counts for two reasons, such as two windows, is one row.
             found_rows = ((row["file"], row["sha256"][:12], row["row_number"], row["table"]) for row in answer["rows"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import polars as pl
 
@@ -31,12 +32,7 @@ def parse_duration(value: timedelta | str, what: str) -> timedelta:
     Raises AssayError, naming `what`, for anything else: zero would otherwise be read as "for ever" or as "never".
     """
     if isinstance(value, str):
-        parts = _PART.findall(value)
-        if not parts or "".join(count + unit for count, unit in parts) != value:
-            raise AssayError(
-                f"{what} {value!r} is not a duration: write e.g. '7d', '12h', '1d12h' (units w d h m s ms us)"
-            )
-        value = sum((int(count) * _UNITS[unit] for count, unit in parts), timedelta(0))
+        value = _duration(value, what)
     if not isinstance(value, timedelta):
         raise AssayError(f"{what} must be a duration such as '7d' or a timedelta, not {type(value).__name__}")
     if value <= timedelta(0):
@@ -44,6 +40,14 @@ def parse_duration(value: timedelta | str, what: str) -> timedelta:
     if value > _LONGEST:
         raise AssayError(f"{what} is longer than a thousand years; leave max_age out (None) for no limit")
     return value
+
+
+@lru_cache(1024)  # a thousand views ask for the same few, each time that they are asked
+def _duration(text: str, what: str) -> timedelta:
+    parts = _PART.findall(text)
+    if not parts or "".join(count + unit for count, unit in parts) != text:
+        raise AssayError(f"{what} {text!r} is not a duration: write e.g. '7d', '12h', '1d12h' (units w d h m s ms us)")
+    return sum((int(count) * _UNITS[unit] for count, unit in parts), timedelta(0))
 
 
 def format_duration(value: timedelta | str) -> str:

@@ -195,10 +195,13 @@ def _taken_as_of(
         partitions = [key for key in partitions if key not in read.excluded]
     moment = instant(types, time, read.snapshot.table).alias(time)
     own = [pl.col(PARTITION)] if PARTITION in types else []
+    recent = pl.lit(True)
+    if serving.max_age_us is not None:
+        recent = pl.col(time) >= pl.lit(spine[EVENT_TIME].min()) - pl.duration(microseconds=serving.max_age_us)
     frame = (
         state.scan(read.partitions, read.excluded)
         .select(*keys, moment, *own, *extra)
-        .filter(pl.col(time) <= spine[EVENT_TIME].max())
+        .filter(pl.col(time) <= spine[EVENT_TIME].max(), recent)
         .join(wanted.lazy(), on=keys, how="semi", maintain_order="left")
     )
     frame = _flagged(frame, affected, [*keys, time])

@@ -1,7 +1,7 @@
 """Row provenance: the records of delivered files behind a prediction."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,17 @@ class SourceRow:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+@dataclass(frozen=True, slots=True)
+class RowsBehind:
+    """Rows of a table behind a prediction: those of the slice `read` that meet `condition`, and the reason why they count.
+    `commit` computed the feature row that was made from them; None where there is none in between."""
+
+    read: Slice
+    condition: pl.Expr
+    because: str
+    commit: Commit | None = None
+
+
 LOOKED_UP = "looked up by "  # begins the reason of rows that only a lookup of a commit on the way found
 
 
@@ -48,21 +59,32 @@ def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
     its windows; where these are feature rows, what is behind them. Besides, the rows that lookups found for the prediction's
     keys. Raises AssayError when a version is gone.
     """
-    row, commit = trace.prediction.row, trace.root.commits[-1]
     found: dict[SourceRow, None] = {}
+    for rows in rows_read_for(lake, trace):
+        state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
+        found |= dict.fromkeys(_links(state, rows))
+    return tuple(sorted(found, key=lambda item: (item.table, item.file, item.row_number)))
+
+
+def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
+    """Where the rows behind a prediction's own features are, and which these are. Raises AssayError when a version is gone."""
+    row, commit = trace.prediction.row, trace.root.commits[-1]
+    found: list[RowsBehind] = []
     looked_up: dict[tuple[str, str], Slice] = {}
     for read in (item for item in commit.inputs if not item.lookup):
-        for part, condition, because in _conditions(lake, read, row, trace):
-            state = lake.table(part.snapshot.table).at(part.snapshot.version)
-            found |= dict.fromkeys(_links(state, part, condition, because))
-            for item in _references(state, part):
+        of_own_text = _are_vectors_of_own_text(lake, read, trace)
+        for rows in _conditions(lake, read, row, trace):
+            if not of_own_text:
+                found.append(rows)
+            state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
+            for item in _references(state, rows.read):
                 looked_up[item.snapshot.table, item.snapshot.table_id] = item
     for item in looked_up.values():
         state = lake.table(item.snapshot.table).at(item.snapshot.version)
         keys = [key for key in _keys(trace) if key in state.schema]
         if keys:
-            found |= dict.fromkeys(_links(state, item, _equal(row, keys), f"{LOOKED_UP}{', '.join(keys)}"))
-    return tuple(sorted(found, key=lambda item: (item.table, item.file, item.row_number)))
+            found.append(RowsBehind(item, _equal(row, keys), f"{LOOKED_UP}{', '.join(keys)}"))
+    return found
 
 
 def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
@@ -73,20 +95,19 @@ def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
     return state.scan(read.partitions, read.excluded).filter(_equal(trace.prediction.row, keys))
 
 
-def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[tuple[Slice, pl.Expr, str]]:
+def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[RowsBehind]:
     """The slices to search, with a condition and a reason each, for one table that the prediction read."""
     kind = kind_of(read.snapshot.table)
     if kind in (Kind.FEATURES, Kind.EMBEDDINGS):
         state = lake.table(read.snapshot.table).at(read.snapshot.version)
         serving, view = find_serving(state) or (None, {})
         if serving is not None and serving.kind == "lookup":
-            if not _is_of_a_text_read(lake, serving, read, trace):
-                yield from _behind_lookup(lake, serving, read, row, trace)
+            yield from _behind_lookup(lake, serving, read, row, trace)
         elif serving is not None and view:
             yield from _behind_features(lake, state, serving, read, trace)
     elif kind is Kind.CLEAN:
         found = _own_rows_of(lake, [read], row, list(_keys(trace)), "has the prediction's")
-        yield from ((part, condition & _at_its_time(lake, part, trace), because) for part, condition, because in found)
+        yield from (replace(rows, condition=rows.condition & _at_its_time(lake, rows.read, trace)) for rows in found)
 
 
 def _at_its_time(lake: Lake, read: Slice, trace: Trace) -> pl.Expr:
@@ -95,17 +116,20 @@ def _at_its_time(lake: Lake, read: Slice, trace: Trace) -> pl.Expr:
     return pl.lit(True) if time is None else pl.col(time) == trace.prediction.row["event_time"]
 
 
-def _is_of_a_text_read(lake: Lake, serving: Serving, read: Slice, trace: Trace) -> bool:
-    """Whether it holds vectors of texts that the prediction read itself: a vector depends on nothing but its text."""
+def _are_vectors_of_own_text(lake: Lake, read: Slice, trace: Trace) -> bool:
+    """Whether the vectors are of texts that the prediction read itself. A vector depends on nothing but its text, so that it adds
+    no record: not that of an earlier delivery of the text either."""
+    if not Kind.EMBEDDINGS.holds(read.snapshot.table):
+        return False
+    serving, _ = find_serving(lake.table(read.snapshot.table).at(read.snapshot.version)) or (None, {})
     direct = {item.snapshot.table for item in trace.root.commits[-1].inputs if not item.lookup}
-    return (
-        TEXT_KEY in serving.keys and {item.snapshot.table for item in _inputs(lake, read) if not item.lookup} <= direct
-    )
+    texts = {item.snapshot.table for item in _inputs(lake, read) if not item.lookup}
+    return serving is not None and TEXT_KEY in serving.keys and texts <= direct
 
 
 def _behind_lookup(
     lake: Lake, serving: Serving, read: Slice, row: dict[str, Any], trace: Trace
-) -> Iterator[tuple[Slice, pl.Expr, str]]:
+) -> Iterator[RowsBehind]:
     """The newest rows, of the tables that a lookup table was made from, with its keys; or else with the prediction's."""
     slices = _newest_first(item for item in _inputs(lake, read) if not item.lookup)
     by_lookup = list(_own_rows_of(lake, slices, row, list(serving.keys), f"looked up in {read.snapshot.table} by"))
@@ -114,14 +138,14 @@ def _behind_lookup(
 
 def _own_rows_of(
     lake: Lake, slices: Iterable[Slice], row: dict[str, Any], keys: list[str], because: str
-) -> Iterator[tuple[Slice, pl.Expr, str]]:
+) -> Iterator[RowsBehind]:
     """The first slice that has rows with the keys of `row`."""
     for item in slices:
         state = lake.table(item.snapshot.table).at(item.snapshot.version)
         if keys and set(keys) <= set(state.schema) & set(row):
             condition = _equal(row, keys)
             if not state.scan(item.partitions, item.excluded).filter(condition).head(1).collect().is_empty():
-                yield item, condition, f"{because} {', '.join(keys)}"
+                yield RowsBehind(item, condition, f"{because} {', '.join(keys)}")
                 return
 
 
@@ -131,7 +155,7 @@ def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
 
 def _behind_features(
     lake: Lake, state: TableState, serving: Serving, read: Slice, trace: Trace
-) -> Iterator[tuple[Slice, pl.Expr, str]]:
+) -> Iterator[RowsBehind]:
     """The rows from which the feature row served to the prediction was computed."""
     keys, time, frame = list(serving.keys), serving.event_time, trace.prediction.frame
     if not {*keys, "event_time"} <= set(frame.columns):
@@ -142,7 +166,9 @@ def _behind_features(
     if state.partitioned:
         among = state.partitions() if read.partitions is None else sorted(read.partitions)
         partitions = [key for key in among if key not in read.excluded]
-    rows = state.scan(read.partitions, read.excluded).with_columns(pl.col(time).alias("__moment"))
+    # Named so plainly, what cannot answer is passed over by its statistics: files of it may be gone.
+    possible = _equal(trace.prediction.row, keys) & (pl.col(time) <= trace.prediction.row["event_time"])
+    rows = state.scan(read.partitions, read.excluded).filter(possible).with_columns(pl.col(time).alias("__moment"))
     found = served(
         state,
         serving,
@@ -162,7 +188,7 @@ def _behind_features(
 
 def _behind_moment(
     lake: Lake, state: TableState, row: Mapping[str, Any], moment: datetime, partition: str | None
-) -> Iterator[tuple[Slice, pl.Expr, str]]:
+) -> Iterator[RowsBehind]:
     """The rows from which the feature row of a moment was computed, and where these are feature rows, those behind them."""
     for commit in state.writers(None if partition is None else [partition]):
         if commit.serving is None or not (view := commit.view):
@@ -172,7 +198,7 @@ def _behind_moment(
         for item in (item for item in commit.inputs if not item.lookup and item.snapshot.table in behind):
             rows = behind[item.snapshot.table]
             condition = _equal(row, keys) & rows.condition(moment)
-            yield item, condition, rows.reason(view["name"], keys, moment)
+            yield RowsBehind(item, condition, rows.reason(view["name"], keys, moment), commit)
             if kind_of(item.snapshot.table) is Kind.FEATURES:
                 source = lake.table(item.snapshot.table).at(item.snapshot.version)
                 serving, _ = find_serving(source) or (None, {})
@@ -185,13 +211,12 @@ def _behind_moment(
                     yield from _behind_moment(lake, source, before, at, place)
 
 
-def _links(state: TableState, read: Slice, condition: pl.Expr, because: str) -> Iterator[SourceRow]:
+def _links(state: TableState, rows: RowsBehind) -> Iterator[SourceRow]:
     if not set(LINKS) <= set(state.schema):
         return
-    for path, sha256, number in (
-        state.scan(read.partitions, read.excluded).filter(condition).select(LINKS).collect().rows()
-    ):
-        yield SourceRow(state.table.name, path, sha256, number, because)
+    scanned = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition)
+    for path, sha256, number in scanned.select(LINKS).collect().rows():
+        yield SourceRow(state.table.name, path, sha256, number, rows.because)
 
 
 def _inputs(lake: Lake, read: Slice) -> Iterable[Slice]:

@@ -93,6 +93,13 @@ class Node:
         ]
         return [item for number, item in enumerate(named) if item not in named[:number]]
 
+    @property
+    def owner(self) -> str:
+        """Who answers for the rows, as the newest contract names them that judged some; nothing where none did."""
+        return next(
+            (str(c.contract["owner"]) for c in reversed(self.commits) if c.contract and c.contract.get("owner")), ""
+        )
+
     @cached_property
     def checks(self) -> tuple[dict[str, Any], ...]:
         """The check results of all commits, counts summed per rule."""
@@ -143,6 +150,8 @@ class Node:
         if last.code_version:
             facts.append(f"code {last.code_version[:_CODE]}")
         facts += [f"contract {item['name']} {item['version']}" for item in self.contracts]
+        if self.owner:
+            facts.append(f"owner {self.owner}")
         if self.checks:
             facts.append(_checks_text(self.checks))
         named = (name for name in ("sha256", "training_set") if name in self.details)
@@ -167,6 +176,7 @@ class Node:
             "code_version": last.code_version if last else None,
             "contract": dict(last.contract) if last and last.contract else None,
             "contracts": self.contracts,
+            "owner": self.owner,
             "checks": list(self.checks),
             "details": dict(self.details),
             "commits": [_commit_dict(commit) for commit in self.commits],

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,3 +65,25 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def desk(cli: Callable[..., Answer], two_days: Any) -> Callable[..., Answer]:
     """The command on the two days."""
     return lambda *arguments: cli(*arguments, place=two_days)
+
+
+@pytest.fixture(scope="session")
+def bank_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the bank of `tests.assay.why.bank` keeps after its week: made once, to be copied."""
+    from tests.assay.why.bank import a_week_of_everything, opened
+
+    folder = tmp_path_factory.mktemp("bank")
+    with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as made:
+        a_week_of_everything(made)
+    return folder / "var"
+
+
+@pytest.fixture(scope="module")
+def bank(bank_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A bank with its week behind it, which the tests of a file share."""
+    from tests.assay.why.bank import opened
+
+    folder = tmp_path_factory.mktemp("own-bank")
+    shutil.copytree(bank_home, folder / "var")
+    with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as made:
+        yield made

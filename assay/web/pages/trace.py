@@ -28,6 +28,7 @@ _OUTCOMES = {
     "incomplete": ("plain", "–", "Nothing contradicts the trace, but some of what it rests on is gone."),
     "broken": ("failed", "✗", "Something is not what it was when the prediction was made."),
 }
+_ANSWERS = {"checked": "ok", "not checked": "plain", "differs": "failed"}
 
 
 def trace_page(lake: Lake, request: Request) -> Response:
@@ -192,6 +193,7 @@ def _findings(verification: Verification) -> dict[str, Any]:
         "state": state,
         "sign": sign,
         "meaning": meaning,
+        "answer": {"text": f"answer: {verification.answer}", "state": _ANSWERS[verification.answer]},
         "open": [row for row in rows if row not in held],
         "held": held,
     }

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import assay
-from assay.cli.predictions import predictions
+from assay.cli.predictions.command import predictions
 
 
 def test_ids_come_as_a_table_and_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,72 @@
+"""`assay why`: a prediction explained to people who are no engineers, on one screen."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
+from assay.cli.output import json_option, out, print_json, progress, ticking
+from assay.cli.predictions.command import prediction_of
+from assay.cli.trees import tree
+from assay.store import open_store
+
+
+@click.command()
+@click.argument("prediction", metavar="PREDICTION")
+@click.option("--verify", "verify_", is_flag=True, help="Recompute all that it rests on, and the answer.")
+@click.option(
+    "--letter",
+    "letter_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write it as a letter (Markdown) for the person who complained, or for an auditor. Verifies, too.",
+)
+@click.option(
+    "--export",
+    "bundle",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write a zip file that proves it offline, with a script that verifies it. Personal columns are withheld.",
+)
+@json_option
+def why(prediction: str, verify_: bool, letter_file: Path | None, bundle: Path | None, as_json: bool) -> int:
+    """Say why PREDICTION is as it is: what was unusual, the rows behind it, the rules they passed, who answers for each step.
+
+    PREDICTION is its id, or the first 8 or more characters of it. Personal data is masked by the contracts that judged the rows.
+    Exit code 3 when it was verified and anything does not hold.
+
+    \b
+    Examples:
+      assay predictions --about customer_id=C0012 --on 2026-09-03     find it
+      assay why 01990b3c-5c00                                         one screen
+      assay why 01990b3c-5c00 --verify --json
+      assay why 01990b3c-5c00 --letter answer.md --export proof.zip   to be sent
+    """
+    from assay.why.explain import why as explained
+    from assay.why.letter import letter
+    from assay.why.rows import personal_columns
+
+    store = open_store()
+    traced = store.trace(prediction_of(store.lake, prediction, as_json))
+    found = explained(store.lake, traced, store.lineage_store)
+    if verify_ or letter_file is not None:
+        with progress(as_json) as bar:
+            found = replace(found, verification=store.verify(traced, progress=ticking(bar)))
+    if bundle is not None:
+        from assay.lineage.evidence.bundle import export
+
+        withhold = personal_columns(store.lake, traced)
+        found = replace(found, bundle=export(store.lake, traced, store.lineage_store, withhold=withhold).write(bundle))
+    if letter_file is not None:
+        letter_file.write_text(letter(found, datetime.now(UTC).date()), encoding="utf-8")
+    if as_json:
+        print_json(found.to_dict() | ({"letter": str(letter_file)} if letter_file is not None else {}))
+    else:
+        out.print(tree(found.outline()))
+        if found.bundle is not None:
+            out.print(
+                f"{found.bundle['path']}: evidence, SHA256SUMS has SHA-256 {found.bundle['sha256']}", markup=False
+            )
+        if letter_file is not None:
+            out.print(f"{letter_file}: the letter", markup=False)
+    return EXIT_DONE if found.verification is None or found.verification.ok else EXIT_NO

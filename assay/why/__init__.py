@@ -1,0 +1,1 @@
+"""Why a prediction is as it is, in sentences for people who are no engineers."""

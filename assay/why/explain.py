@@ -1,0 +1,161 @@
+"""Finds out why a prediction is as it is: from its trace, the rows behind it, and what the lake holds now."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from assay.errors import AssayError, plural
+from assay.features.storage.verdict import found_something, not_judged, was_handled
+from assay.features.tables.kinds import Kind
+from assay.features.tables.lake import Lake
+from assay.lineage.outline import shorten
+from assay.lineage.predictions.find_prediction import UNREADABLE
+from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
+from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.tracing.trace import Trace
+from assay.lineage.tracing.trace_node import Node
+from assay.why.explanation import SHOWN, RuleResult, StepTaken, Why
+from assay.why.judged_by import declared_by, demand
+from assay.why.rows import TableRows, late, prediction_in_text, released, rows_of, shown_rows
+from assay.why.unusual import Way, row_notes, unusual
+
+
+def why(lake: Lake, trace: Trace, store: LineageStore | None = None, *, now: datetime | None = None) -> Why:
+    """Why a prediction is as it is.
+
+    Args:
+        lake: Where the tables are.
+        trace: What `trace` gave for the prediction.
+        store: The lineage store, which knows who owns steps that no contract judges; None: only contracts name owners.
+        now: The time now, which decides what exceptions have ended.
+
+    Returns:
+        Its answer, what was unusual, the rows, the steps. Personal data is masked.
+    """
+    row, root = trace.prediction.row, trace.root
+    own, training = _parted(trace)
+    behind, problem = _behind(lake, trace)
+    way = Way(lake, trace, own, training, behind, now or datetime.now(UTC))
+    releases, lates = list(released(lake, behind)), list(late(lake, behind))
+    rows = shown_rows(behind, row_notes(releases, lates))
+    answer, about, attached = prediction_in_text(lake, trace)
+    commit = root.commits[-1]
+    owners = _owners(store, trace)
+    return Why(
+        prediction_id=trace.prediction_id,
+        model=trace.prediction.model,
+        model_version=str(row["model_version"]),
+        answer=answer,
+        confidence=row.get(CONFIDENCE),
+        attached=attached,
+        about=about,
+        event_time=row[EVENT_TIME],
+        made_at=commit.timestamp,
+        run_id=commit.run_id or "",
+        actor=commit.actor,
+        unusual=tuple(unusual(way, releases, lates)),
+        rows=tuple(rows[:SHOWN]),
+        row_count=None if problem else len(rows),
+        file_count=len({(one.file, one.sha256) for one in rows}),
+        rows_problem=problem,
+        steps=tuple(_steps(way, owners)),
+    )
+
+
+def _parted(trace: Trace) -> tuple[list[Node], list[Node]]:
+    """The nodes of the prediction's own data, and those that only its model's training read. The model itself is of the first.
+    What people read when they decided about rows is of neither."""
+    own, training = dict[str, Node](), dict[str, Node]()
+
+    def walk(node: Node, into: dict[str, Node], ends: tuple[str, ...]) -> None:
+        if node.id not in into:
+            into[node.id] = node
+            for item in node.inputs if node.kind not in ends else ():
+                walk(item, into, ends)
+
+    walk(trace.root, own, ("model", Kind.RELEASES.singular))
+    for node in list(own.values()):
+        for item in node.inputs if node.kind == "model" else ():
+            walk(item, training, (Kind.RELEASES.singular,))
+    return list(own.values()), [node for node in training.values() if node.id not in own]
+
+
+def _behind(lake: Lake, trace: Trace) -> tuple[list[TableRows], str]:
+    """The rows behind the prediction, or why they cannot be found any more; without text of Polars, which may quote cells."""
+    try:
+        return rows_of(lake, trace), ""
+    except AssayError as problem:
+        return [], str(problem)
+    except UNREADABLE as problem:
+        return [], f"a data file cannot be read ({type(problem).__name__})."
+
+
+def _owners(store: LineageStore | None, trace: Trace) -> Mapping[str, str]:
+    """Who owns the step of each run, as its events name them."""
+    runs = {commit.run_id for node in trace.nodes for commit in node.commits[-1:] if commit.run_id}
+    found: dict[str, str] = {}
+    for event in store.events_of(runs) if store is not None else ():
+        owners = event.data.get("job", {}).get("facets", {}).get("ownership", {}).get("owners", [])
+        if owners:
+            found[event.data["run"]["runId"]] = ", ".join(str(owner.get("name", "")) for owner in owners)
+    return found
+
+
+def _steps(way: Way, owners: Mapping[str, str]) -> Iterator[StepTaken]:
+    """Each table once: what was only looked up in, where it is nothing else."""
+    for nodes, of_training in ((way.own, False), (way.training, True)):
+        read = {node.table for node in nodes if not node.lookup}
+        tables = dict.fromkeys(node.table for node in nodes)
+        for table in tables:
+            same = [node for node in nodes if node.table == table and (not node.lookup or table not in read)]
+            yield _step(way, same, of_training, owners)
+
+
+def _step(way: Way, nodes: Sequence[Node], of_training: bool, owners: Mapping[str, str]) -> StepTaken:
+    """One table, as several read it."""
+    every = {
+        commit.version: commit for node in nodes for commit in (node.commits if of_training else way.commits(node))
+    }
+    commits = tuple(every[version] for version in sorted(every))
+    last = commits[-1] if commits else None
+    declared = declared_by(way.lake.storage, last)
+    first = nodes[0]
+    merged = replace(first, commits=commits)
+    return StepTaken(
+        table=first.table,
+        kind=first.kind,
+        versions=tuple(sorted({node.snapshot.version for node in nodes})),
+        read=_read(nodes),
+        owner=merged.owner or owners.get((last.run_id or "") if last is not None else "", ""),
+        contract=", ".join(f"{item['name']} {item['version']}" for item in merged.contracts),
+        run_id=(last.run_id or "") if last is not None else "",
+        more_runs=max(0, len(commits) - 1),
+        actor=last.actor if last is not None else "",
+        at=last.timestamp if last is not None else None,
+        code_version=last.code_version if last is not None else "",
+        rules=tuple(_rule(check, declared) for check in merged.checks if check["table"] == first.table),
+        status=next((node.status for node in nodes if node.status != "readable"), "readable"),
+        lookup=first.lookup,
+        of_training=of_training,
+    )
+
+
+def _read(nodes: Sequence[Node]) -> str:
+    if nodes[0].kind == "model":
+        return f"version {nodes[0].details.get('model_version', '?')}"
+    if any(node.partitions is None for node in nodes):
+        return nodes[0].part_text
+    return shorten(sorted({key for node in nodes for key in node.partitions or ()}))
+
+
+def _rule(check: Mapping[str, Any], declared: Mapping[str, Any] | None) -> RuleResult:
+    what, invalid = demand(check["name"], declared), check["invalid"]
+    if was_handled(check):
+        return RuleResult(check["name"], *what, f"{plural(invalid, 'row')} that broke it set aside", True, invalid)
+    if not_judged(check):
+        return RuleResult(check["name"], *what, "not judged yet, there is too little to compare with", None)
+    if found_something(check):
+        result = f"did not hold for {invalid:,}" if invalid else f"could not be judged for {check['unknown']:,}"
+        return RuleResult(check["name"], *what, result, False)
+    return RuleResult(check["name"], *what, f"{check['evaluated']:,} looked at" if check["evaluated"] else "", True)

@@ -1,0 +1,150 @@
+"""A letter about a prediction, in Markdown: for the person who complained, or for an auditor."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+
+from assay.errors import plural
+from assay.why.explanation import StepTaken, Why
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+_CHECKED = {
+    "verified": "We computed it again from the stored data. All that the answer rests on is still there and unchanged.",
+    "incomplete": "We checked it against the stored data. Nothing contradicts it, but some of what it rests on is gone, or "
+    "nobody vouches for it.",
+    "broken": "**We found a contradiction: something is not what it was when the answer was given.** See below.",
+}
+_ANSWER = {
+    "checked": "The stored model, run again, gives the same answer.",
+    "differs": "The stored model, run again, gives **another** answer.",
+    "not checked": "The stored model was not run again.",
+}
+
+
+def letter(why: Why, on: date) -> str:
+    """The letter as Markdown. It has only what the screen has: personal data is masked there, and texts are escaped here.
+
+    Args:
+        why: The prediction and where its answer came from.
+        on: The day that stands on the letter.
+    """
+    return "\n".join([*_head(why, on), *_unusual(why), *_rows(why), *_rules(why), *_people(why), *_truth(why)]) + "\n"
+
+
+def _head(why: Why, on: date) -> Iterator[str]:
+    about = f", about {_escaped(why.about_text)}" if why.about else ""
+    yield from ("# How an automatic answer came about", "", f"{on:%-d %B %Y}", "")
+    yield f"On {why.event_time:%-d %B %Y at %H:%M} UTC the model {_escaped(why.model)} gave this answer{about}:"
+    yield from ("", f"> **{_escaped(why.answer_text)}**", "")
+    if why.confidence is not None:
+        yield f"The model's own confidence in it was {why.confidence:.0%}, which proves nothing: a confident answer can be wrong."
+    stored = f"{why.made_at:%-d %B %Y at %H:%M} UTC"
+    yield f"The model was in version {_escaped(why.model_version[:16])}. The answer was stored on {stored}."
+    yield f"Its number is `{why.prediction_id}`: please name it if you write to us."
+    yield ""
+    yield "This letter says from which data the answer was made, what was unusual about them, and how it can be checked."
+    yield ""
+
+
+def _unusual(why: Why) -> Iterator[str]:
+    yield from ("## What was unusual", "")
+    own, training = ([item for item in why.unusual if item.of_training is so] for so in (False, True))
+    if not own:
+        yield "We looked for late, corrected, missing and excepted data and for changed rules, and found none."
+        yield ""
+    yield from _list(item.sentence for item in own)
+    if training:
+        yield from ("In the data from which the model had learnt:", "")
+        yield from _list(item.sentence for item in training)
+
+
+def _rows(why: Why) -> Iterator[str]:
+    yield from ("## What the answer was made from", "", f"{_sentence(why.rows_text)}", "")
+    if not why.rows:
+        return
+    yield "Personal data is replaced by what kind it is, such as ‹email›; of free text only the length is shown."
+    yield ""
+    for table in dict.fromkeys(row.table for row in why.rows):
+        rows = [row for row in why.rows if row.table == table]
+        columns = list(dict.fromkeys(name for row in rows for name in row.values))
+        yield from _table(
+            ["delivered as", *columns, "it counts because", "unusual"],
+            [
+                [
+                    f"{row.file} row {row.row_number}",
+                    *(row.values.get(name) or "" for name in columns),
+                    "; ".join(row.because),
+                    "; ".join(row.notes),
+                ]
+                for row in rows
+            ],
+        )
+
+
+def _rules(why: Why) -> Iterator[str]:
+    judged = [step for step in why.steps if step.rules and not step.of_training and not step.lookup]
+    if not judged:
+        return
+    yield from ("## Which rules the data passed", "")
+    for step in judged:
+        by = f" ({_escaped(step.contract)})" if step.contract else ""
+        yield from (f"{_escaped(step.table)}{by}:", "")
+        yield from _list([*(f"{rule.meaning}: {rule.result}" for rule in step.broken), *step.held, *step.not_judged])
+
+
+def _people(why: Why) -> Iterator[str]:
+    yield from ("## Who answers for it", "")
+    rows = [_person(step) for step in why.steps if not step.of_training or step.kind in ("model", "training")]
+    yield from _table(["step", "version", "owner", "made by", "run"], rows)
+
+
+def _person(step: StepTaken) -> list[str]:
+    looked_up = " (looked up)" if step.lookup else ""
+    return [
+        f"{step.table}{looked_up}",
+        step.versions_text,
+        step.owner or "not named",
+        step.actor or "not named",
+        step.run_id,
+    ]
+
+
+def _truth(why: Why) -> Iterator[str]:
+    yield from ("## Whether this is true", "")
+    found = why.verification
+    if found is None:
+        yield "It has not been verified for this letter."
+    else:
+        yield f"{_CHECKED[found.outcome]} {_ANSWER[found.answer]}"
+        held = sum(item.ok is True for item in found.checks)
+        yield f"{plural(held, 'check')} of {len(found.checks)} held."
+        yield ""
+        yield from _list(f"{item.what}: {item.detail}" for item in found.checks if item.ok is False)
+    if why.bundle is not None:
+        yield ""
+        yield f"A file with the evidence goes with this letter. Its sums have SHA-256 `{why.bundle['sha256']}`."
+        yield "Anybody can check it without us and without a network: unpack it and run `python verify.py`."
+    yield ""
+
+
+def _list(sentences: Iterable[str]) -> Iterator[str]:
+    lines = [f"- {_escaped(sentence)}" for sentence in sentences]
+    yield from [*lines, ""] if lines else []
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    kept = [place for place in range(len(columns)) if any(row[place] for row in rows)]
+    yield "| " + " | ".join(_escaped(columns[place]) for place in kept) + " |"
+    yield "|" + "---|" * len(kept)
+    for row in rows:
+        yield "| " + " | ".join(_escaped(row[place]) for place in kept) + " |"
+    yield ""
+
+
+def _sentence(text: str) -> str:
+    return f"{_escaped(text[:1].upper() + text[1:]).rstrip('.')}."
+
+
+def _escaped(text: str) -> str:
+    """A text as Markdown shows it literally, in one line: data must not become markup, links or pictures."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
