@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from assay.errors import AssayError
@@ -165,7 +166,9 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
     ValueError, KeyError, TypeError or AttributeError for one that is damaged elsewhere."""
     ours = {key.removeprefix(PREFIX): value for key, value in info.items() if key.startswith(PREFIX)}
     written_in = _format(table, info, ours)
-    nested = {key: _loaded(key, ours[key]) for key in _JSON if key in ours}
+    nested = {
+        key: _repeated(key, ours[key]) if key in _ALIKE else _loaded(key, ours[key]) for key in _JSON if key in ours
+    }
     sections = {key: kinds.section(key, nested[key]) for key in kinds.NAMES if key in nested}
     extra = nested.get("extra", {})
     if not written_in:
@@ -204,6 +207,11 @@ def _loaded(key: str, text: str) -> Any:
         return json.loads(text)
     except (ValueError, TypeError):
         raise kinds.SectionDamaged(key, "it is no JSON") from None
+
+
+# What the commits of a table have in common, often word by word: read once, and never changed by those who get it.
+_ALIKE = frozenset(("contract", "column_lineage", "view", "serving", "embedding", "code"))
+_repeated = lru_cache(1024)(_loaded)
 
 
 def _period(text: str | None) -> tuple[datetime, datetime] | None:

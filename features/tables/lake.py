@@ -255,7 +255,10 @@ class TableState:
     def schema(self) -> pl.Schema:
         if self.checkpointed is not None:
             return pl.Schema(self.checkpointed.schema())
-        return schema_of(self.index.metadata(self.version)["schemaString"])
+        metadata = self.index.metadata(self.version)
+        if "schemaString" not in metadata:
+            raise AssayError(f"{self.table.name} cannot be opened: its log is damaged (no commit names its columns).")
+        return schema_of(metadata["schemaString"])
 
     @cached_property
     def configuration(self) -> Mapping[str, str]:

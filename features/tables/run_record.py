@@ -109,7 +109,7 @@ class CheckResult:
     @property
     def judged(self) -> bool:
         """Whether there is a verdict. Without one, as before there is enough history, `passed` says that nothing was found."""
-        return not not_judged(self.to_dict())
+        return not not_judged({"passed": self.passed, "unknown": self.unknown, "evaluated": self.evaluated})
 
     def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

@@ -61,9 +61,20 @@ def json_chunks(found: AffectedPredictions, batches: Batches) -> Iterator[str]:
     yield f'\n], "impact": {json.dumps(found.to_dict())}}}\n'
 
 
-def _objects(rows: pl.DataFrame) -> Iterator[str]:
-    for row in rows.with_columns(_written_out()).iter_rows(named=True):
-        yield json.dumps(as_object(row), ensure_ascii=False)
+def _objects(rows: pl.DataFrame) -> list[str]:
+    """Each row as a JSON object; keys and answer, which are JSON already, go in as they are."""
+    plain = [name for name in rows.columns if name not in ("keys", "answer")]
+    texts = rows.with_columns(_written_out()).select(
+        pl.concat_str(
+            pl.struct(plain).struct.json_encode().str.strip_suffix("}"),
+            pl.lit(', "keys": '),
+            pl.col("keys"),
+            pl.lit(', "answer": '),
+            pl.col("answer"),
+            pl.lit("}"),
+        )
+    )
+    return texts.to_series().to_list()
 
 
 def as_object(row: dict[str, Any]) -> dict[str, Any]:

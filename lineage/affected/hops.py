@@ -15,11 +15,11 @@ from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.serving import Serving
 from assay.features.views.timestamps import instant
 from assay.features.views.transformation import RowsRead, recorded_rows_read
-from assay.lineage.affected.selection import Gone, Rows, Selection
+from assay.lineage.affected.selection import DIGEST, Gone, Rows, Selection, compact
 from assay.lineage.commits.graph import Version
 from assay.lineage.events.columns import column_lineage
 
-LINK = ("_source_sha256", "_row_number")
+LINK = (DIGEST, "_row_number")
 _OF_A_SOURCE = (Kind.RAW, Kind.CLEAN, Kind.QUARANTINE, Kind.RELEASES)  # rows keep their link from one to the other
 _EVENT = "__event"
 
@@ -108,7 +108,7 @@ def _keeps_links(rows: Rows, commit: Commit, table: str, taken: Sequence[Taken])
 
 def _by_link(rows: Rows, reader: Version, taken: Sequence[Taken]) -> pl.DataFrame:
     links = rows.distinct((item.selection for item in taken), list(map(pl.col, LINK)))
-    return rows.distinct([Selection(reader, links)], list(map(pl.col, LINK)))
+    return compact(rows.distinct([Selection(reader, links)], list(map(pl.col, LINK))))
 
 
 def _only_counts(commit: Commit, table: str, columns: set[str]) -> bool:

@@ -13,7 +13,7 @@ from assay.errors import AssayError
 from assay.features.storage.table_index import Delivered
 from assay.features.tables.kinds import Kind
 from assay.lineage.affected.hops import LINK
-from assay.lineage.affected.selection import Gone, Rows, Selection
+from assay.lineage.affected.selection import Gone, Rows, Selection, compact
 from assay.lineage.commits.graph import CommitGraph, Version
 from assay.lineage.tracing.impact import origin_versions
 
@@ -139,11 +139,9 @@ def _those(rows: Rows, selection: Selection, predicate: str) -> Selection:
         frame = rows.scan(selection)
         kept = frame.filter(pl.sql_expr(predicate))
         schema = frame.collect_schema()
-        link = [name for name in LINK if name in schema]
-        # Rows without a link are told apart by all that they hold.
-        return Selection(
-            selection.version, kept.select(link if len(link) == len(LINK) else list(schema)).unique().collect()
-        )
+        # Rows without a link are told apart by all that they hold, but for lists, by which rows are not joined.
+        told_by = list(LINK) if set(LINK) <= set(schema) else [name for name in schema if not schema[name].is_nested()]
+        return Selection(selection.version, compact(kept.select(told_by).unique().collect()))
     except Gone as problem:
         raise AssayError(f"The rows cannot be looked through: {problem}.") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as problem:

@@ -11,6 +11,8 @@ from assay.features.tables.lake import TableState
 from assay.lineage.commits.graph import CommitGraph, Version
 from assay.lineage.predictions.find_prediction import UNREADABLE
 
+DIGEST = "_source_sha256"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:
@@ -26,6 +28,11 @@ class Selection:
     @property
     def is_empty(self) -> bool:
         return self.by is not None and self.by.is_empty()
+
+
+def compact(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that are kept for long: digests of files, which are long and few, each once."""
+    return rows.with_columns(pl.col(name).cast(pl.Categorical) for name in rows.columns if name == DIGEST)
 
 
 class Gone(AssayError):
@@ -60,7 +67,8 @@ class Rows:
         frame = self.state(selection.version).scan_files(self.files(selection.version))
         if selection.by is None:
             return frame
-        return frame.join(selection.by.lazy(), on=selection.by.columns, how="semi", nulls_equal=True)
+        by = selection.by.lazy().with_columns(pl.col(pl.Categorical).cast(pl.String))
+        return frame.join(by, on=selection.by.columns, how="semi", nulls_equal=True)
 
     def distinct(self, selections: Iterable[Selection], columns: Sequence[pl.Expr]) -> pl.DataFrame:
         """The distinct values of some columns in the selected rows. Raises Gone."""

@@ -21,6 +21,7 @@ from assay.lineage.affected.hops import Taken, by_table
 from assay.lineage.affected.selection import Gone, Rows, Selection
 from assay.lineage.commits.graph import Version
 from assay.lineage.commits.spine import Spine
+from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.own_columns import CHANGE
 
 EVENT_TIME = "event_time"
@@ -32,13 +33,22 @@ Test = Callable[[pl.DataFrame], pl.Series]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tests:
-    """By table that was read: which rows took affected rows of it. `notes` by table: why more of them may be named."""
+    """By table that was read: which rows took affected rows of it. `notes` by table: why more of them may be named, as far as
+    the rows were looked at."""
 
     by_table: Mapping[str, Test]
-    notes: Mapping[str, frozenset[str]]
+    notes: dict[str, frozenset[str]]
 
     def __call__(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
-        return {table: test(rows) for table, test in self.by_table.items()}
+        return {table: self._answer(table, test, rows) for table, test in self.by_table.items()}
+
+    def _answer(self, table: str, test: Test, rows: pl.DataFrame) -> pl.Series:
+        try:
+            return test(rows)
+        except UNREADABLE as problem:
+            what = f"rows of {table} that were read are gone ({type(problem).__name__}): all that could have taken them count"
+            self.notes[table] |= {what}
+            return _every(rows)
 
 
 def tests_of(
@@ -69,12 +79,13 @@ def tests_of(
         try:
             test, why = _test(rows, commit, spine, table, items, schema, sources, columns)
         except Gone as problem:
-            test, why = _every, f"which rows of {commit.table} took rows of {table}: {problem}"
+            test, why = _every, _unrecorded(f"which rows of {commit.table} took rows of {table}: {problem}")
         except AssayError:
-            test, why = _every, f"which rows of {commit.table} took rows of {table}: its keys or times do not match"
+            what = f"which rows of {commit.table} took rows of {table}: its keys or times do not match"
+            test, why = _every, _unrecorded(what)
         if test is not None:
             tests[table] = test
-            notes[table] = told | ({f"it is not recorded {why}: all that a commit wrote count"} if why else set())
+            notes[table] = told | ({why} if why else set())
     return Tests(tests, notes)
 
 
@@ -88,8 +99,8 @@ def _test(
     sources: Callable[[Version], Sequence[Taken]],
     columns: Callable[[Version], frozenset[str] | None],
 ) -> tuple[Test | None, str]:
-    """A test, and why it takes all rows if it does; None where nothing affected was taken."""
-    unknown = f"which rows of {commit.table} took which of {table}"
+    """A test, and why more rows may be taken for affected than are; None where nothing affected was taken."""
+    unknown = _unrecorded(f"which rows of {commit.table} took which of {table}")
     looked_up = any(item.read.lookup for item in taken)
     if kind_of(table) in (Kind.FEATURES, Kind.EMBEDDINGS) and not looked_up:
         state = rows.state((table, taken[0].read.snapshot.version))
@@ -120,6 +131,10 @@ def _taken_features(spine: Spine, table: str, columns: Sequence[str], serving: S
         return None
     every = [name for name in columns if name not in (*serving.columns(), PARTITION)]
     return every if "*" in named else [name for name in every if name in named]
+
+
+def _unrecorded(what: str) -> str:
+    return f"it is not recorded {what}: all that a commit wrote count"
 
 
 def _every(rows: pl.DataFrame) -> pl.Series:
@@ -195,10 +210,13 @@ def _taken_as_of(
         partitions = [key for key in partitions if key not in read.excluded]
     moment = instant(types, time, read.snapshot.table).alias(time)
     own = [pl.col(PARTITION)] if PARTITION in types else []
+    recent = pl.lit(True)
+    if serving.max_age_us is not None:
+        recent = pl.col(time) >= pl.lit(spine[EVENT_TIME].min()) - pl.duration(microseconds=serving.max_age_us)
     frame = (
         state.scan(read.partitions, read.excluded)
         .select(*keys, moment, *own, *extra)
-        .filter(pl.col(time) <= spine[EVENT_TIME].max())
+        .filter(pl.col(time) <= spine[EVENT_TIME].max(), recent)
         .join(wanted.lazy(), on=keys, how="semi", maintain_order="left")
     )
     frame = _flagged(frame, affected, [*keys, time])
@@ -255,12 +273,14 @@ def _of_texts(
     if texts and all(item.read.snapshot.table in direct for item in texts):
         return None, ""
     if texts and all(set(spine.keys) <= set(rows.columns(item.selection.version)) for item in texts) and spine.keys:
-        return _of_the_row(rows, spine, table, [item.selection for item in texts], schema), ""
+        any_version = f"vectors of {table}: which version of a text was looked up is not recorded, any counts"
+        return _of_the_row(rows, spine, table, [item.selection for item in texts], schema), any_version
     if TEXT_KEY not in schema:
-        return _every, f"which rows of {commit.table} took which of {table}"
+        return _every, _unrecorded(f"which rows of {commit.table} took which of {table}")
     key = pl.col(TEXT_KEY).cast(schema[TEXT_KEY])
     asked = rows.distinct((item.selection for item in taken), [key])
-    return lambda given: _in(given, asked.drop_nulls(), [TEXT_KEY]), ""
+    any_text = f"vectors of {table}: whose texts they are is not recorded, all that a commit wrote count"
+    return lambda given: _in(given, asked.drop_nulls(), [TEXT_KEY]), any_text
 
 
 # -- the very rows -----------------------------------------------------------------------------------------------------

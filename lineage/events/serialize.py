@@ -34,6 +34,10 @@ class Plain(dict[str, Any]):
 
     __slots__ = ("_text",)
 
+    def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """By identity, so that what is found out about one that many events share can be remembered."""
+        return object.__hash__(self)
+
     @property
     def text(self) -> str:
         try:

@@ -17,6 +17,7 @@ from uuid import UUID
 from assay.errors import AssayError
 from assay.lineage.events.naming import DatasetName, canonical
 from assay.lineage.events.redaction import redact_text
+from assay.lineage.events.serialize import Plain
 from assay.lineage.store.facet_shape import SIDES, FacetMentions, Shape, facet_mentions, shape_of
 
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -228,26 +229,31 @@ def _facet_mentions(use: DatasetUse, given: Mapping[str, Any]) -> FacetMentions:
     if not derived and "symlinks" not in plain:
         return facet_mentions(use.role, use.version != "", *names)
     symlinks = tuple(map(dataset_key, _items(given, "facets", "symlinks", "identifiers")))
-    sources = tuple(dict.fromkeys(map(dataset_key, _sources(given))))
+    sources = tuple(dict.fromkeys(_sources(given)))
     return FacetMentions(
         shape_of(use.role, use.version != "", *names), symlinks if "symlinks" in plain else None, sources
     )
 
 
-def _sources(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Every column that a dataset's columns come from, according to its facets."""
-    old = _mapping(dataset, "facets", "columnLineage")
-    if old:
-        yield from _items(old, "dataset")
-        for column in _mapping(old, "fields").values():
-            yield from _items(column, "inputFields") if isinstance(column, dict) else ()
-    for new in (_mapping(dataset, "facets", "lineage"), _mapping(dataset, "declared", "lineage")):
-        if new:
-            yield from (item for item in _items(new, "inputs") if "field" in item)
-            for column in _mapping(new, "fields").values():
-                yield from (
-                    (item for item in _items(column, "inputs") if "field" in item) if isinstance(column, dict) else ()
-                )
+def _sources(dataset: Mapping[str, Any]) -> Iterator[DatasetName]:
+    """The datasets that a dataset's columns come from, according to its facets."""
+    found = ((dataset, "facets", "columnLineage"), (dataset, "facets", "lineage"), (dataset, "declared", "lineage"))
+    for facet in (_mapping(*path) for path in found):
+        if facet:
+            yield from _shared_sources(facet) if type(facet) is Plain else _sources_of(facet)
+
+
+def _sources_of(facet: Mapping[str, Any]) -> tuple[DatasetName, ...]:
+    """Those that a `columnLineage` (`dataset`, `inputFields`) or a `lineage` facet (`inputs`) names with a column."""
+    given = [*_items(facet, "dataset"), *(item for item in _items(facet, "inputs") if "field" in item)]
+    for column in _mapping(facet, "fields").values():
+        if isinstance(column, dict):
+            given += _items(column, "inputFields")
+            given += (item for item in _items(column, "inputs") if "field" in item)
+    return tuple(dict.fromkeys(map(dataset_key, given)))
+
+
+_shared_sources = lru_cache(512)(_sources_of)
 
 
 def _checks(event: Mapping[str, Any]) -> Iterator[EventCheck]:

@@ -72,8 +72,10 @@ def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
     found: list[RowsBehind] = []
     looked_up: dict[tuple[str, str], Slice] = {}
     for read in (item for item in commit.inputs if not item.lookup):
+        of_own_text = _are_vectors_of_own_text(lake, read, trace)
         for rows in _conditions(lake, read, row, trace):
-            found.append(rows)
+            if not of_own_text:
+                found.append(rows)
             state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
             for item in _references(state, rows.read):
                 looked_up[item.snapshot.table, item.snapshot.table_id] = item
@@ -100,8 +102,7 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
         state = lake.table(read.snapshot.table).at(read.snapshot.version)
         serving, view = find_serving(state) or (None, {})
         if serving is not None and serving.kind == "lookup":
-            if not _is_of_a_text_read(lake, serving, read, trace):
-                yield from _behind_lookup(lake, serving, read, row, trace)
+            yield from _behind_lookup(lake, serving, read, row, trace)
         elif serving is not None and view:
             yield from _behind_features(lake, state, serving, read, trace)
     elif kind is Kind.CLEAN:
@@ -115,12 +116,15 @@ def _at_its_time(lake: Lake, read: Slice, trace: Trace) -> pl.Expr:
     return pl.lit(True) if time is None else pl.col(time) == trace.prediction.row["event_time"]
 
 
-def _is_of_a_text_read(lake: Lake, serving: Serving, read: Slice, trace: Trace) -> bool:
-    """Whether it holds vectors of texts that the prediction read itself: a vector depends on nothing but its text."""
+def _are_vectors_of_own_text(lake: Lake, read: Slice, trace: Trace) -> bool:
+    """Whether the vectors are of texts that the prediction read itself. A vector depends on nothing but its text, so that it adds
+    no record: not that of an earlier delivery of the text either."""
+    if not Kind.EMBEDDINGS.holds(read.snapshot.table):
+        return False
+    serving, _ = find_serving(lake.table(read.snapshot.table).at(read.snapshot.version)) or (None, {})
     direct = {item.snapshot.table for item in trace.root.commits[-1].inputs if not item.lookup}
-    return (
-        TEXT_KEY in serving.keys and {item.snapshot.table for item in _inputs(lake, read) if not item.lookup} <= direct
-    )
+    texts = {item.snapshot.table for item in _inputs(lake, read) if not item.lookup}
+    return serving is not None and TEXT_KEY in serving.keys and texts <= direct
 
 
 def _behind_lookup(
@@ -162,7 +166,9 @@ def _behind_features(
     if state.partitioned:
         among = state.partitions() if read.partitions is None else sorted(read.partitions)
         partitions = [key for key in among if key not in read.excluded]
-    rows = state.scan(read.partitions, read.excluded).with_columns(pl.col(time).alias("__moment"))
+    # Named so plainly, what cannot answer is passed over by its statistics: files of it may be gone.
+    possible = _equal(trace.prediction.row, keys) & (pl.col(time) <= trace.prediction.row["event_time"])
+    rows = state.scan(read.partitions, read.excluded).filter(possible).with_columns(pl.col(time).alias("__moment"))
     found = served(
         state,
         serving,

@@ -203,7 +203,7 @@ def _borrowed(witness: Witness, trace: Trace, logs: Logs, found: Iterable[Record
         made[item.run].add((item.table_id, item.version))
     for commit in writers_on_way(trace):
         log, known = logs[commit.table], made.get(commit.run_id or "", set())
-        if log is not None and known and (log.table_id, commit.version) not in known:
+        if log is not None and log.table_id and known and (log.table_id, commit.version) not in known:
             detail = f"names run {commit.run_id}, of which {witness.name} recorded no such commit"
             yield Finding(commit_path(commit.table, commit.version), False, detail)
 
@@ -235,7 +235,9 @@ def _slice(lake: Lake, item: Slice, log: LogReplay, records: _Records) -> Iterat
     snapshot, what = item.snapshot, f"{item.snapshot} commit"
     if not log.table_id:
         return  # the commit that named it is missing, and that was said
-    if log.table_id != snapshot.table_id:
+    if (
+        snapshot.table_id and log.table_id != snapshot.table_id
+    ):  # that of a trace from a log that was cleaned up has none
         yield Finding(what, None, "erased: the table was deleted and made anew")
         return
     entry = log.entry(snapshot.version)

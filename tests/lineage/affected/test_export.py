@@ -197,3 +197,18 @@ def test_rows_that_are_gone_count_as_affected(desk: Any) -> None:
     frame = found.frame()
     assert frame.height == 4 and not frame["exact"].any()
     assert any("cannot be read any more" in note for note in found.notes)
+
+
+def test_feature_rows_that_are_gone_make_all_count_that_could_have_taken_them(desk: Any) -> None:
+    desk.until(3)
+    desk.train("1", range(1))
+    ids = desk.predict(3, "1")
+    origin = Origin("tickets/2026-09-03/drop.csv", rows="_row_number = 1")
+    assert 0 < affected_predictions(desk.lake, origin).frame().height < len(ids)
+    # A day before the last one: which row is the newest of a customer cannot be seen any more.
+    for file in desk.lake.table("features/customer_activity").at().files_of([day(1)]):
+        (Path(desk.lake.storage.root) / "features/customer_activity" / file.path).unlink()
+    found = affected_predictions(desk.lake, origin)
+    frame = found.frame()
+    assert set(frame[ID]) == set(ids) and not frame["exact"].all()
+    assert any("features/customer_activity that were read are gone" in note for note in found.notes), found.notes

@@ -1,6 +1,7 @@
 """Commits that were edited, alone and together with whoever vouches for them."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +145,11 @@ def of_the_tip(what: str, change: Change) -> Case:
     return Case(f"newest commit, {what}", change, "broken", commit(*TIP), TIP_SAYS, about="tip", also=BESIDES)
 
 
-def of_the_way(what: str, change: Any, *, readable: bool = True) -> list[Case]:
-    """Where the prediction's own commit cannot be read, there is no way to follow."""
+def of_the_way(what: str, change: Any, unreadable: Collection[int] = ()) -> list[Case]:
+    """`unreadable`: versions of the prediction's own table without which there is no way to follow."""
     return [
         Case(f"{table} {version}, {what}", change(table, version), "broken", commit(table, version), why)
-        if readable or (table, version) != (TABLE, 2)
+        if table != TABLE or version not in unreadable
         else Case(f"{table} {version}, {what}", change(table, version), "refused", NO_RUN, LOST)
         for (table, version), why in ON_THE_WAY.items()
     ]
@@ -282,8 +283,8 @@ CASES = [
     *several(of_the_way("code version", lambda table, version: edited(table, version, "assay.code_version", "0000"))),
     *several(of_the_way("a space", lambda table, version: on_file(table, version, extend))),
     *several(of_the_way("a bit", lambda table, version: on_file(table, version, flip_operation))),
-    *several(of_the_way("cut off", lambda table, version: on_file(table, version, truncate), readable=False)),
-    *several(of_the_way("empty", lambda table, version: on_file(table, version, empty), readable=False)),
+    *several(of_the_way("cut off", lambda table, version: on_file(table, version, truncate), {0, 2})),
+    *several(of_the_way("empty", lambda table, version: on_file(table, version, empty), {2})),
     *several(of_the_tip(what, change) for what, change in WISHES.items()),
     Case(
         "checks that failed passed",
