@@ -12,6 +12,7 @@ from assay.lineage.predictions.about import predictions_about
 from assay.why import explain
 from assay.why.explanation import Why
 from assay.why.letter import letter
+from assay.why.rows import personal_columns
 from tests.assay.why.bank import PERSONAL, Bank, what_came_after
 
 
@@ -133,9 +134,18 @@ def test_what_today_s_contract_calls_personal_is_masked_though_the_one_that_judg
     bank: Bank, after: Why
 ) -> None:
     assert after.rows[0].values["channel"] == "app"
-    bank.redeclare(("channel: str = Field(isin", 'channel: str = Field(pii="name", isin'), ('"1.1.0"', '"1.2.0"'))
+    assert personal_columns(bank.store.lake, bank.store.trace(after.prediction_id)) == []
+    bank.redeclare(
+        ("channel: str = Field(isin", 'channel: str = Field(pii="name", isin'),
+        ("customer_id: str = Field()", 'customer_id: str = Field(pii="name")'),
+        ('"1.1.0"', '"1.2.0"'),
+    )
     bank.run()
-    assert {row.values["channel"] for row in of_id(bank, after.prediction_id).rows} == {"‹name›"}
+    now = of_id(bank, after.prediction_id)
+    assert {row.values["channel"] for row in now.rows} == {"‹name›"}
+    assert now.about["customer_id"] == "‹name›"
+    assert "C0012" not in str(now)
+    assert personal_columns(bank.store.lake, bank.store.trace(after.prediction_id)) == ["customer_id"]
 
 
 def of_id(bank: Bank, prediction_id: str) -> Why:

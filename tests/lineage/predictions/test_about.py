@@ -105,6 +105,9 @@ def test_only_files_that_can_hold_them_are_opened(tmp_path: Path) -> None:
     assert [item.event_time.day for item in predictions_about(lake, {"ticket_id": "t3-2"})] == [4], "by the key index"
     day = FIRST + timedelta(days=3)
     assert predictions_about(lake, {"customer": "0"}, "router", since=day, until=day + timedelta(days=1))
+    (one,) = predictions_about(lake, {"ticket_id": "t3-2"})
+    with pytest.raises(Ambiguous, match="2 predictions"):  # of both models: files of other days are not opened
+        whole_id(lake, one.id[:13])
 
 
 def test_the_beginning_of_an_id_is_enough(lake: Lake) -> None:
