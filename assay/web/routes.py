@@ -20,7 +20,7 @@ from assay.web.pages.diff import diff_page
 from assay.web.pages.graph import graph_page
 from assay.web.pages.home import home_page
 from assay.web.pages.impact import impact_page
-from assay.web.pages.trace import trace_page, verify_page
+from assay.web.pages.trace import evidence_file, letter_file, trace_page, verify_page
 from assay.web.pages.versions import versions_page
 
 
@@ -35,8 +35,14 @@ def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = 
         [
             Route("/", answering(partial(home_page, store, lake))),
             Route("/graph", answering(partial(graph_page, store, lake))),
-            Route("/trace/{prediction_id}", answering(partial(trace_page, lake))),
-            Route("/trace/{prediction_id}/verify", answering(partial(verify_page, lake, verify)), methods=["POST"]),
+            Route("/trace/{prediction_id}", answering(partial(trace_page, lake, store))),
+            Route(
+                "/trace/{prediction_id}/verify", answering(partial(verify_page, lake, store, verify)), methods=["POST"]
+            ),
+            Route(
+                "/trace/{prediction_id}/letter", answering(partial(letter_file, lake, store, verify)), methods=["POST"]
+            ),
+            Route("/trace/{prediction_id}/evidence", answering(partial(evidence_file, lake, store)), methods=["POST"]),
             Route("/impact/{table:path}", answering(partial(impact_page, lake))),
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
             Route("/diff", answering(partial(diff_page, store, lake))),

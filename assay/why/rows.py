@@ -16,7 +16,7 @@ from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.freshness import in_words
 from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake, TableMissing, TableState
+from assay.features.tables.lake import Lake, TableState
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT
 from assay.lineage.tracing.row_provenance import LINKS, RowsBehind, rows_read_for
 from assay.lineage.tracing.trace import Trace
@@ -226,7 +226,7 @@ def late(lake: Lake, behind: Sequence[TableRows]) -> Iterator[Late]:
             continue
         try:
             raw = lake.table(Kind.RAW.table(own_name(one.table))).at()
-        except TableMissing:
+        except AssayError:  # gone or damaged, which its step says
             continue
         rows = one.frame.select(PARTITION_KEY, *LINK).unique(maintain_order=True).rows()
         for partition, sha256 in dict.fromkeys((partition, sha256) for partition, sha256, _ in rows):

@@ -16,7 +16,7 @@ from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.verdict import warned
 from assay.features.tables.digest import row_digests
 from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake, TableMissing, TableState
+from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.refusals import find_refusal
 from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.lineage.tracing.trace import Trace
@@ -222,8 +222,8 @@ def _since(way: Way) -> Iterator[Unusual]:
     """What the same question finds now: rows that came, went or were changed after the prediction."""
     counts: dict[str, dict[str, set[Link]]] = {}
     for one in way.behind:
-        now = way.lake.table(one.table).at()
-        if now.version == one.state.version or not set(LINK) <= {*one.state.schema} & {*now.schema}:
+        now = _state(way.lake, one.table)
+        if now is None or now.version == one.state.version or not set(LINK) <= {*one.state.schema} & {*now.schema}:
             continue
         item = one.rows.read
         try:
@@ -284,7 +284,7 @@ def _newest(lake: Lake, table: str) -> Commit | None:
 def _state(lake: Lake, table: str) -> TableState | None:
     try:
         return lake.table(table).at()
-    except TableMissing:
+    except AssayError:  # gone or damaged, which the node's status says
         return None
 
 

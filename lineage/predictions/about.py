@@ -6,21 +6,29 @@ index which partitions may hold a key.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from assay.errors import AssayError, known_names, nearest
 from assay.features.serving.relevant_partitions import partitions_holding
-from assay.features.tables.kinds import own_name
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.lineage.predictions.find_prediction import ID
-from assay.lineage.predictions.latest import LoggedPrediction, Sought, newest_in, newest_of, states_of
+from assay.lineage.predictions.latest import (
+    LoggedPrediction,
+    Sought,
+    latest_predictions,
+    newest_in,
+    newest_of,
+    states_of,
+)
 
 SHORTEST = 8  # characters of a beginning
 LISTED = 20
 _DASHES = (8, 4, 4, 4, 12)
 _WHOLE = sum(_DASHES)
+_IS_BEGINNING = re.compile(rf"[0-9a-f]{{{SHORTEST},{_WHOLE}}}")
 
 
 class Ambiguous(AssayError):
@@ -42,21 +50,30 @@ def whole_id(lake: Lake, text: str) -> str:
     beginning = as_beginning(text)
     if len(beginning) == _WHOLE + len(_DASHES) - 1:
         return beginning
-    sought = Sought(condition=pl.col(ID).str.starts_with(beginning), ids=(beginning, f"{beginning}g"))
-    states = states_of(lake, None)
-    found = newest_of(newest_in(state, sought, LISTED + 1) for state in states)
+    found = _beginning(lake, beginning)
     if not found:
-        names = ", ".join(state.table.name for state in states) or "no predictions have been logged in this lake"
+        names = ", ".join(lake.tables(Kind.PREDICTIONS.folder)) or "no predictions have been logged in this lake"
         raise AssayError(f"No prediction has an id that begins with {beginning} (looked in: {names}).")
     if len(found) > 1:
         raise Ambiguous(beginning, found[:LISTED], len(found) > LISTED)
     return found[0].id
 
 
+def beginning_with(lake: Lake, text: str) -> list[LoggedPrediction]:
+    """The predictions whose ids begin with a text, newest first, 20 at most; none for a text that no id begins with."""
+    digits = text.strip().lower().replace("-", "")
+    return _beginning(lake, as_beginning(text))[:LISTED] if _IS_BEGINNING.fullmatch(digits) else []
+
+
+def _beginning(lake: Lake, beginning: str) -> list[LoggedPrediction]:
+    sought = Sought(condition=pl.col(ID).str.starts_with(beginning), ids=(beginning, f"{beginning}g"))
+    return newest_of(newest_in(state, sought, LISTED + 1) for state in states_of(lake, None))
+
+
 def as_beginning(text: str) -> str:
     """A beginning of an id as ids are written: in small letters, with dashes. Raises AssayError for what is none."""
     digits = text.strip().lower().replace("-", "")
-    if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST},{_WHOLE}}}", digits):
+    if not _IS_BEGINNING.fullmatch(digits):
         raise AssayError(
             f"That is not a prediction id, nor the first {SHORTEST} or more characters of one. Ids look like "
             "01990b3c-5c00-7abc-8def-0123456789ab; `assay predictions --about KEY=VALUE` finds them by whom they are about."
@@ -102,15 +119,49 @@ def predictions_about(
     if not having:
         lists = "; ".join(f"{own_name(table)} by {', '.join(each)}" for table, each in keys.items())
         raise AssayError(f"No model predicts by {', '.join(about)} together: {lists}.")
-    found = []
-    for state in having:
-        asked = pl.DataFrame([_typed(state, name, value) for name, value in about.items()])
-        condition = pl.all_horizontal(pl.col(name) == pl.lit(asked[name]).first() for name in about)
-        # All days of one key are looked up; in a span of time the ids narrow enough.
-        all_time = since is None and until is None
-        partitions = partitions_holding(state, list(about), asked) if all_time and state.partitioned else None
-        found.append(newest_in(state, Sought(since, until, condition, partitions), limit))
-    return newest_of(found)[:limit]
+    return newest_of(_about(state, about, since, until, limit) for state in having)[:limit]
+
+
+def predictions_matching(lake: Lake, text: str, *, limit: int = LISTED) -> list[LoggedPrediction]:
+    """The predictions that a search finds, newest first: by `KEY=VALUE` or a value of any key, by a day (`2026-09-03`, UTC), or
+    both, the day last. Of text that no key can have the value of there are none."""
+    words, day = _day_of(text)
+    since, until = (day, day + timedelta(days=1)) if day is not None else (None, None)
+    if not words:
+        return [] if day is None else latest_predictions(lake, since=since, until=until, limit=limit)
+    name, separator, value = words.partition("=")
+    found: dict[str, LoggedPrediction] = {}
+    for state in states_of(lake, None):
+        for key in keys_of(state):
+            if separator and key != name.strip():
+                continue
+            try:
+                rows = _about(state, {key: value.strip() if separator else words}, since, until, limit)
+            except AssayError:  # no value of the key's type
+                continue
+            found |= {item.id: item for item in rows}
+    return newest_of([list(found.values())])[:limit]
+
+
+def _day_of(text: str) -> tuple[str, datetime | None]:
+    """The text without a day at its end, and the day."""
+    words = text.split()
+    try:
+        day = datetime.strptime(words[-1], "%Y-%m-%d").replace(tzinfo=UTC)
+    except (ValueError, IndexError):
+        return text.strip(), None
+    return " ".join(words[:-1]), day
+
+
+def _about(
+    state: TableState, about: Mapping[str, str], since: datetime | None, until: datetime | None, limit: int
+) -> list[LoggedPrediction]:
+    asked = pl.DataFrame([_typed(state, name, value) for name, value in about.items()])
+    condition = pl.all_horizontal(pl.col(name) == pl.lit(asked[name]).first() for name in about)
+    # All days of one key are looked up; in a span of time the ids narrow enough.
+    all_time = since is None and until is None
+    partitions = partitions_holding(state, list(about), asked) if all_time and state.partitioned else None
+    return newest_in(state, Sought(since, until, condition, partitions), limit)
 
 
 def keys_of(state: TableState) -> tuple[str, ...]:

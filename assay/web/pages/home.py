@@ -10,7 +10,9 @@ from starlette.responses import RedirectResponse, Response
 from assay.errors import AssayError
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
+from assay.lineage.predictions.about import beginning_with, predictions_matching
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
+from assay.lineage.predictions.latest import LoggedPrediction
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
 from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
@@ -38,15 +40,42 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
             models=_models(states),
             predictions=_predictions(states),
         )
-    if _is_uuid(text):
-        nodes = search(store, text, limit=1)
-        if not nodes:  # runs are in the index, predictions are in the lake
-            return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
+    nodes = search(store, text, limit=1) if _is_uuid(text) else []
+    if _is_uuid(text) and not nodes:  # runs are in the index, predictions are in the lake
+        return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
     hits = [_hit(node) for node in search(store, text, limit=FOUND)]
-    near = {} if hits else near_tables(lake, text)
+    predictions = _matching(lake, text)
+    if len(predictions) == 1 and not hits:
+        return RedirectResponse(link(f"/trace/{predictions[0].id}"), 303, HEADERS)
+    near = {} if hits or predictions else near_tables(lake, text)
     return page(
-        "home.html", q=text if len(text) <= LONGEST else f"{text[:LONGEST]}…", hits=hits, limit=FOUND, near=near
+        "home.html",
+        q=text if len(text) <= LONGEST else f"{text[:LONGEST]}…",
+        hits=hits,
+        limit=FOUND,
+        near=near,
+        predictions=[_prediction(item) for item in predictions],
     )
+
+
+def _matching(lake: Lake, text: str) -> list[LoggedPrediction]:
+    """Predictions whose id begins so, or that are about what the text names: a key's value, a day, or both."""
+    try:
+        return beginning_with(lake, text) or predictions_matching(lake, text, limit=FOUND)
+    except (AssayError, *UNREADABLE):
+        return []  # the table's own page says what is wrong with it
+
+
+def _prediction(item: LoggedPrediction) -> dict[str, Any]:
+    answer = {name: value for name, value in item.answer.items() if name != CONFIDENCE}
+    confidence = item.answer.get(CONFIDENCE)
+    return {
+        "id": item.id,
+        "time": moment(item.event_time),
+        "answer": answer_text(answer),
+        "confidence": f"{confidence:.3f}" if confidence is not None else "",
+        "model": f"{item.model} {item.model_version}",
+    }
 
 
 def _hit(node: GraphNode) -> dict[str, Any]:

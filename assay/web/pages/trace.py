@@ -1,28 +1,39 @@
 """`/trace/<id>`: the whole path behind a prediction, as a picture and as a list, and its proof."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError
 from assay.features.storage.verdict import found_something, not_judged, warned, was_handled
 from assay.features.tables.lake import Lake
+from assay.lineage.evidence.bundle import export
+from assay.lineage.predictions.about import Ambiguous, whole_id
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
+from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import Trace, trace
 from assay.lineage.tracing.trace_node import Node
 from assay.lineage.verification.finding import Verification
 from assay.lineage.verification.verify import Verifier
 from assay.web.drawing import Badge, Card, Picture, checks_badge, draw, size_of
-from assay.web.html import PageError, page
+from assay.web.html import HEADERS, PageError, link, page
 from assay.web.layout import arrange
 from assay.web.node_labels import dataset_id, graph_link, style_of
 from assay.web.values import answer_text, metrics, moment, value_text
+from assay.why.explain import why
+from assay.why.explanation import ShownRow, Why
+from assay.why.letter import letter
+from assay.why.rows import personal_columns
 
 _STATES = {True: ("ok", "✓ holds"), None: ("plain", "– not checked"), False: ("failed", "✗ broken")}
+_ADVICE = (
+    "Check the id: it has 36 characters, and the first 8 may do. Or search for a key, such as a customer, and a day."
+)
 _OUTCOMES = {
     "verified": ("ok", "✓", "Everything this prediction rests on is still there, and computes to the same."),
     "incomplete": ("plain", "–", "Nothing contradicts the trace, but some of what it rests on is gone."),
@@ -31,47 +42,112 @@ _OUTCOMES = {
 _ANSWERS = {"checked": "ok", "not checked": "plain", "differs": "failed"}
 
 
-def trace_page(lake: Lake, request: Request) -> Response:
-    return _shown(_traced(lake, request), None)
+def trace_page(lake: Lake, store: LineageStore, request: Request) -> Response:
+    given = request.path_params["prediction_id"]
+    whole = _whole(lake, given)
+    if whole != given:
+        return RedirectResponse(link(f"/trace/{whole}"), 303, HEADERS)
+    return _shown(lake, store, _traced(lake, whole), None)
 
 
-def verify_page(lake: Lake, verify: Verifier, request: Request) -> Response:
+def verify_page(lake: Lake, store: LineageStore, verify: Verifier, request: Request) -> Response:
+    traced = _asked_here(lake, request)
+    return _shown(lake, store, traced, _verified(traced, verify))
+
+
+def letter_file(lake: Lake, store: LineageStore, verify: Verifier, request: Request) -> Response:
+    """The letter about a prediction, verified, as a Markdown file."""
+    traced = _asked_here(lake, request)
+    found = replace(why(lake, traced, store), verification=_verified(traced, verify))
+    return _file(letter(found, datetime.now(UTC).date()), "text/markdown", f"prediction-{traced.prediction_id}.md")
+
+
+def evidence_file(lake: Lake, store: LineageStore, request: Request) -> Response:
+    """The evidence bundle of a prediction; personal columns are withheld."""
+    traced = _asked_here(lake, request)
+    bundle = export(lake, traced, store, withhold=personal_columns(lake, traced))
+    return _file(bundle.to_bytes(), "application/zip", f"evidence-{traced.prediction_id}.zip")
+
+
+def _file(content: str | bytes, media_type: str, name: str) -> Response:
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _asked_here(lake: Lake, request: Request) -> Trace:
     """Only for forms of this console: the work is long, and another site could start it again and again."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise PageError(403, "Not from here", "Another site asked for this.", "Open the trace here and press Verify.")
-    traced = _traced(lake, request)
+    return _traced(lake, request.path_params["prediction_id"])
+
+
+def _verified(traced: Trace, verify: Verifier) -> Verification:
     try:
-        return _shown(traced, verify(traced))
+        return verify(traced)
     except AssayError as problem:
         raise PageError(
             500, "This cannot be verified", str(problem), "Run `assay doctor` to see what is wrong."
         ) from None
 
 
-def _traced(lake: Lake, request: Request) -> Trace:
+def _whole(lake: Lake, text: str) -> str:
     try:
-        return trace(lake, request.path_params["prediction_id"])
+        return whole_id(lake, text)
+    except Ambiguous as several:
+        near = {
+            f"{item.id} ({item.model}, {moment(item.event_time)})": f"/trace/{item.id}" for item in several.candidates
+        }
+        raise PageError(404, "Which of them?", str(several), "Or search for a key and a day.", near) from None
     except AssayError as problem:
-        advice = "Check the id: it is the prediction_id column of a predictions table, 36 characters long."
-        raise PageError(404, "No trace", str(problem), advice) from None
+        raise PageError(404, "No trace", str(problem), _ADVICE) from None
 
 
-def _shown(traced: Trace, verification: Verification | None) -> Response:
-    row = {**traced.root.details}
-    # No keys: they may be personal.
-    names = ("model", "model_version", EVENT_TIME, *row["outputs"], CONFIDENCE, PROMPT)
+def _traced(lake: Lake, prediction_id: str) -> Trace:
+    try:
+        return trace(lake, prediction_id)
+    except AssayError as problem:
+        raise PageError(404, "No trace", str(problem), _ADVICE) from None
+
+
+def _shown(lake: Lake, store: LineageStore, traced: Trace, verification: Verification | None) -> Response:
+    row, found = {**traced.root.details}, why(lake, traced, store)
+    names = ("model", "model_version", EVENT_TIME, CONFIDENCE, PROMPT)
     facts = [(name.replace("_", " "), _text(name, row[name])) for name in names if row.get(name) is not None]
+    answer = {name: value for name, value in found.answer.items() if value is not None}
     return page(
         "trace.html",
         id=traced.prediction_id,
-        facts=facts,
+        answer=answer_text(answer),
+        facts=[*found.about.items(), *facts],
+        why=_why(found),
         explanation=row.get(EXPLANATION),
         retrieval=_retrieval(row.get(RETRIEVAL)),
-        picture_=_picture(traced),
+        picture_=_picture(traced, answer_text(answer)),
         steps=[_step(node) for node in traced.nodes],
         files=[{"path": f.path, "rows": f"{f.rows:,}", "sha256": f.sha256} for f in traced.files()],
         verification=_findings(verification) if verification else None,
     )
+
+
+def _why(found: Why) -> dict[str, Any]:
+    """What was unusual, the rows by table, and each table's step, as the page shows them."""
+    tables = dict.fromkeys(row.table for row in found.rows)
+    return {
+        "unusual": [item for item in found.unusual if not item.of_training],
+        "in_training": [item for item in found.unusual if item.of_training],
+        "rows_text": f"{found.rows_text[:1].upper()}{found.rows_text[1:]}",
+        "tables": [_rows(table, [row for row in found.rows if row.table == table]) for table in tables],
+        "steps": [(step, graph_link(f"run:{step.run_id}") if step.run_id else "") for step in found.steps],
+    }
+
+
+def _rows(table: str, rows: Sequence[ShownRow]) -> dict[str, Any]:
+    columns = list(dict.fromkeys(name for row in rows for name in row.values))
+    return {
+        "table": table,
+        "columns": columns,
+        "rows": [(row, [row.values.get(name) or "" for name in columns]) for row in rows],
+    }
 
 
 def _text(name: str, value: Any) -> str:
@@ -90,15 +166,15 @@ def _retrieval(attached: Any) -> dict[str, Any] | None:
     return {"name": f"{table}@{version}", "href": graph_link(dataset_id(table, version)), "hits": hits}
 
 
-def _picture(traced: Trace) -> Picture:
+def _picture(traced: Trace, answer: str) -> Picture:
     nodes = traced.nodes
-    cards = [_card(node, traced) for node in nodes]
+    cards = [_card(node, traced, answer) for node in nodes]
     edges = [(item.id, node.id) for node in nodes for item in node.inputs]
     looked_up = {(item.id, node.id) for node in nodes for item in node.inputs if item.lookup}
     return draw(cards, arrange(map(size_of, cards), edges), dashed=frozenset(looked_up))
 
 
-def _card(node: Node, traced: Trace) -> Card:
+def _card(node: Node, traced: Trace, answer: str) -> Card:
     root = node is traced.root
     return Card(
         id=node.id,
@@ -106,7 +182,7 @@ def _card(node: Node, traced: Trace) -> Card:
         title=node.table,
         href=f"#step-{node.id}",
         version=f"@{node.snapshot.version}",
-        note=_note(node, root),
+        note=answer if root else _note(node),
         badge=_badge(node),
         focus=root,
         muted=node.lookup,
@@ -114,11 +190,8 @@ def _card(node: Node, traced: Trace) -> Card:
     )
 
 
-def _note(node: Node, root: bool) -> str:
+def _note(node: Node) -> str:
     """A note short enough for a card; the list has everything."""
-    if root:
-        outputs = node.details["outputs"]
-        return answer_text({name: node.details[name] for name in outputs if node.details.get(name) is not None})
     if node.kind == "model":
         return f"model {node.details.get('model_version', '')}"
     if node.partitions is None:

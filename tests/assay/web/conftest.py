@@ -117,6 +117,20 @@ def own_desk(tmp_path: Path) -> Iterator[Desk]:
     made.store.close()
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    from tests.assay.web.browsing import CHROMIUM, FLAGS
+
+    if CHROMIUM is None:
+        pytest.skip("no chromium (sh tests/install-chromium.sh)")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
 @pytest.fixture
 def client(desk: Desk) -> TestClient:
     return TestClient(desk.app, follow_redirects=False)

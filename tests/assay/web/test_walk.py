@@ -2,46 +2,19 @@
 and narrow, light and dark."""
 
 import os
-import shutil
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
-CHROMIUM = shutil.which("chromium")
-_QUIET = ("quic", "background-networking", "component-update", "sync")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in _QUIET)]
-SHOTS = os.environ.get("CONSOLE_SHOTS")  # a folder to keep what the walk saw
+from tests.assay.web.browsing import look, opened, served
 
 
 @pytest.fixture(scope="module")
 def address(desk: Any) -> Iterator[str]:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(desk.app, log_level="error", lifespan="off", ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [held]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{held.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium (sh tests/install-chromium.sh)")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
+    with served(desk.app) as where:
+        yield where
 
 
 WIDE, NARROW = (1440, 900), (390, 844)
@@ -60,28 +33,9 @@ def name_of(screen: Screen) -> str:
 
 @pytest.fixture
 def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page that must complain about nothing, and load nothing from elsewhere."""
-    (width, height), scheme = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, base_url=address, locale="en-US"
-    )
-    opened = context.new_page()
-    opened.set_default_timeout(15_000)
-    complaints: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda problem: complaints.append(str(problem)))
-    opened.on("request", lambda sent: None if sent.url.startswith(address) else complaints.append(sent.url))
-    yield opened
-    context.close()
-    assert complaints == []
-
-
-def look(page: Page, name: str) -> None:
-    """The page never scrolls sideways; wide things do so within themselves."""
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-    if SHOTS:
-        scheme = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'")
-        page.screenshot(path=str(Path(SHOTS) / f"{name}-{(page.viewport_size or {}).get('width')}-{scheme}.png"))
+    size, scheme = request.param
+    with opened(browser, address, size, scheme) as found:
+        yield found
 
 
 def card(page: Page, table: str) -> Locator:

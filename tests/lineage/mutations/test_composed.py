@@ -5,6 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from deltalake.exceptions import DeltaError
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +73,7 @@ def known() -> dict[str, frozenset[str] | None]:
     return {}
 
 
-@settings(max_examples=150 if SOAK else 12)
+@settings(max_examples=150 if SOAK else 12, derandomize=not SOAK)
 @given(chosen=st.lists(st.sampled_from(CASES), min_size=2, max_size=4, unique_by=lambda case: case.name))
 def test_the_worst_decides(chosen: list[Case], parcels: Path, known: dict[str, frozenset[str] | None]) -> None:
     assume(compatible(chosen, parcels, known))
@@ -81,8 +82,11 @@ def test_the_worst_decides(chosen: list[Case], parcels: Path, known: dict[str, f
         world.prediction = world.of_day[ABOUT["middle"]]
         guilty = [pattern_of(case, world) for case in chosen if case.verdict == "broken"]
         tolerated = [case.also for case in chosen if case.verdict == "broken" and case.also]
-        for case in chosen:
-            case.change(world)
+        try:
+            for case in chosen:
+                case.change(world)
+        except (DeltaError, OSError, ValueError):  # after one the other cannot be done any more
+            assume(False)
         inside, outside = verdicts(world)
         about = " + ".join(case.name for case in chosen)
         check(inside, worst, guilty, tolerated, f"in the lake: {about}")

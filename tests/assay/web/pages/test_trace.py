@@ -1,0 +1,145 @@
+"""From a complaint to the page of a prediction: found by what people know, unusual things first, personal data masked."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from assay.lineage.predictions.about import predictions_about
+from assay.web import create_router
+from tests.assay.web.browsing import look, opened, served
+from tests.assay.web.reading import Page
+from tests.assay.why.bank import PERSONAL
+
+
+@pytest.fixture(scope="module")
+def console(bank: Any) -> Starlette:
+    return Starlette(
+        routes=[Mount("/", create_router(bank.store.lineage_store, bank.store.lake, verify=bank.store.verify))]
+    )
+
+
+@pytest.fixture(scope="module")
+def address(console: Starlette) -> Iterator[str]:
+    with served(console) as where:
+        yield where
+
+
+@pytest.fixture(scope="module")
+def http(console: Starlette) -> TestClient:
+    return TestClient(console, follow_redirects=False)
+
+
+@pytest.fixture(scope="module")
+def newest(bank: Any) -> str:
+    return predictions_about(bank.store.lake, {"customer_id": "C0012"}, limit=1)[0].id
+
+
+def found(http: TestClient, q: str) -> Page:
+    answer = http.get("/", params={"q": q})
+    assert answer.status_code == 200, answer.text
+    return Page(answer.text)
+
+
+def traces(page: Page) -> list[str]:
+    return [address for address in page.addresses() if re.fullmatch(r"/trace/[0-9a-f-]{36}", address)]
+
+
+@pytest.mark.parametrize(
+    ("q", "count"), [("C0012", 3), ("customer_id=C0012", 3), ("C0012 2026-03-05", 3), ("2026-03-05", 4)]
+)
+def test_a_key_a_day_or_both_are_searched_for(http: TestClient, q: str, count: int) -> None:
+    assert len(traces(found(http, q))) == count
+
+
+def test_what_is_found_alone_is_opened(http: TestClient, newest: str) -> None:
+    for q in (newest, newest[:13], "transfer_id=5a2", "5a2 2026-03-05"):
+        answer = http.get("/", params={"q": q})
+        assert (answer.status_code, answer.headers.get("location")) == (303, f"/trace/{newest}"), q
+    answer = http.get(f"/trace/{newest[:13]}")
+    assert (answer.status_code, answer.headers.get("location")) == (303, f"/trace/{newest}")
+
+
+def test_a_beginning_of_several_shows_them(http: TestClient, bank: Any) -> None:
+    *_, first, twin = (item.id for item in predictions_about(bank.store.lake, {"customer_id": "C0012"}))
+    assert set(traces(found(http, first[:13]))) == {f"/trace/{first}", f"/trace/{twin}"}
+    answer = http.get(f"/trace/{first[:13]}")
+    assert answer.status_code == 404
+    assert set(traces(Page(answer.text))) == {f"/trace/{first}", f"/trace/{twin}"}
+
+
+@pytest.mark.parametrize("q", ["C0012 2026-03-04", "holder=Ada Lovelace", "nobody=C0012", "C0012 2026-13-45", "Z9"])
+def test_what_nothing_is_about_is_not_found(http: TestClient, q: str) -> None:
+    page = found(http, q)
+    assert traces(page) == []
+    assert "no prediction is about it" in page.text
+
+
+def test_the_page_says_what_was_unusual_first_and_no_personal_cell(http: TestClient, newest: str) -> None:
+    html = http.get(f"/trace/{newest}").text
+    page = Page(html)
+    order = [
+        "What was unusual",
+        "granted by grace",
+        "What it was made from",
+        "‹name›",
+        "Rules and owners",
+        "payments",
+        "Steps",
+    ]
+    places = [page.text.index(words) for words in order]
+    assert places == sorted(places)
+    for words in (
+        "came late",
+        "was refused by raw/transfers",
+        "amount is at least 0",
+        "Transfers 1.0.0",
+        "risk-features",
+    ):
+        assert words in page.text
+    assert [word for word in PERSONAL if word in html] == []
+
+
+def test_letter_and_evidence_are_files(http: TestClient, newest: str) -> None:
+    letter = http.post(f"/trace/{newest}/letter")
+    assert letter.headers["content-disposition"] == f'attachment; filename="prediction-{newest}.md"'
+    assert letter.headers["content-type"].startswith("text/markdown")
+    assert letter.text.startswith("# How an automatic answer came about")
+    assert "gives the same answer" in letter.text
+    assert [word for word in PERSONAL if word in letter.text] == []
+    evidence = http.post(f"/trace/{newest}/evidence")
+    assert {"verify.py", "SHA256SUMS"} <= set(zipfile.ZipFile(io.BytesIO(evidence.content)).namelist())
+    for what in ("letter", "evidence", "verify"):
+        assert http.post(f"/trace/{newest}/{what}", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+        assert http.get(f"/trace/{newest}/{what}").status_code in (404, 405)
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["wide", "narrow"])
+def test_a_complaint_is_answered_in_four_steps(
+    browser: Any, address: str, newest: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    """A customer and a day are known; a letter with the reasons is wanted."""
+    with opened(browser, address, size) as page:
+        page.goto("/")
+        page.get_by_role("searchbox").fill("C0012 2026-03-05")  # 1
+        page.get_by_role("searchbox").press("Enter")
+        look(page, "complaint-found")
+        page.get_by_role("link", name=newest).click()  # 2
+        expect(page.get_by_role("heading", name="What was unusual")).to_be_in_viewport()
+        expect(page.get_by_text("granted by grace")).to_be_visible()
+        look(page, "complaint-why")
+        page.get_by_role("button", name="Verify").click()  # 3
+        expect(page.locator("[data-outcome=verified]")).to_be_visible()
+        look(page, "complaint-verified")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Letter").click()  # 4
+        download.value.save_as(tmp_path / "letter.md")
+        assert "gives the same answer" in (tmp_path / "letter.md").read_text()
