@@ -45,14 +45,12 @@ class PlannedRun:
 def run_lines(runs: Sequence[PlannedRun]) -> list[str]:
     """A line for each run, or one for those that do the same in several partitions."""
     groups = grouped((run.partition, ", ".join(step.outputs[0] for step in run.steps), "") for run in runs)
-    return [
-        f"{one.what}{counted(one.partitions)}"
-        if len(one.partitions) > 1
-        else f"{one.partitions[0]}: {one.what}"
-        if one.partitions[0]
-        else one.what
-        for one in groups
-    ]
+    lines = []
+    for one in groups:
+        (first, *more) = one.partitions
+        alone = f"{first}: {one.what}" if first else one.what
+        lines.append(f"{one.what}{counted(one.partitions)}" if more else alone)
+    return lines
 
 
 def stages(steps: Sequence[Step]) -> list[tuple[Step, ...]]:

@@ -122,6 +122,12 @@ class LogReplay:
             (life.file for group in groups for life in group if life.holds(version)), key=lambda file: file.path
         )
 
+    def added_by(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[int]:
+        """The versions that added the data files of a slice, sorted."""
+        lives = self._lives
+        keys = (key for key in lives if key not in excluded) if partitions is None else partitions
+        return sorted({life.start for key in keys for life in lives.get(key, []) if life.holds(version)})
+
     def digest(self, item: Slice) -> str:
         return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
 

@@ -127,6 +127,7 @@ class Commit(NamedTuple):
     table_id: str | None
     added: list[dict[str, Any]]
     removed: list[str]
+    operation: str
 
     @property
     def wrote(self) -> bool:
@@ -178,7 +179,8 @@ def parse_commit(table: str, version: int, content: bytes) -> Commit:
     table_id = next((action["metaData"]["id"] for action in actions if "metaData" in action), None)
     added = [action["add"] for action in actions if "add" in action]
     removed = [unquote(action["remove"]["path"]) for action in actions if "remove" in action]
-    return Commit(table, version, sha256(content), ours, info.get("timestamp", 0), table_id, added, removed)
+    made = str(info.get("operation", ""))
+    return Commit(table, version, sha256(content), ours, info.get("timestamp", 0), table_id, added, removed, made)
 
 
 class Log:
@@ -366,10 +368,24 @@ def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
                 looked_up = item["reference"] and problem.ok is None
                 if not (looked_up and item["table"] == commit.table):  # "is this row new?" proves nothing
                     (lookups if looked_up else problems)[problem] = None
+    problems.update(dict.fromkeys(written_by_others(logs, way)))
     yield from summed("slices that were read: commit and data files as recorded", count, list(problems))
     if lookups:
         detail = f"of {len(lookups)} versions that were only looked things up in, the commits are not all in the bundle"
         yield Finding("lookups", None, detail, required=False)
+
+
+def written_by_others(logs: dict[str, Log], way: list[Commit]) -> Findings:
+    """Rows that another tool wrote into a table that runs of Assay write: nothing says what they were made from."""
+    for item in (item for commit in way for item in commit.inputs if not item["reference"]):
+        log = logs.get(item["table"])
+        if log is None or not log.written or not log.whole(item["version"]):
+            continue
+        for path in log.files(item["version"], item["partitions"], item.get("except", ())):
+            commit = log.commits[log.lives[path][1]]
+            if "run_id" not in commit.ours:
+                detail = "another tool, no run of Assay, wrote rows that were read: what they come from is not known"
+                yield Finding(f"{commit.table}@{commit.version}", None, detail, commit.operation != "OPTIMIZE")
 
 
 def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -> list[Commit]:
@@ -674,7 +690,8 @@ def check_lake(lake: Path, logs: dict[str, Log], way: list[Commit]) -> Findings:
         if item["table"] in logs:
             files = logs[item["table"]].files(item["version"], item["partitions"], item.get("except", ()))
             read |= {Path(item["table"], name) for name in files}
-    yield from compare("lake: data files have the digests in their names", {path: path.stem for path in read}, lake)
+    named_by_digest = {path: path.stem for path in read if re.fullmatch("[0-9a-f]{64}", path.stem)}  # others promise nothing
+    yield from compare("lake: data files have the digests in their names", named_by_digest, lake)
     sources = [item for commit in way for item in commit.sources]
     kept = {Path(item["kept"]): item["sha256"] for item in sources if item["kept"]}
     yield from compare("lake: delivered files, as kept", kept, lake)

@@ -67,6 +67,7 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
         problems += _judged(lake, logs, log, on_way, records)
         for node in nodes:
             problems += _unnamed(node, log)
+            problems += _by_others(node, log)
         for item in slices:
             problems += _slice(lake, item, log, records)
         findings |= dict.fromkeys(
@@ -119,7 +120,7 @@ def _judged(lake: Lake, logs: Logs, log: LogReplay, on_way: Iterable[int], recor
         records.wrong |= {(log.table, version)} if found.was_changed else set()
         yield from (Finding(what, False, detail, required=version <= newest) for what, detail in found.accused)
         if version in wanted and not found.vouched and not found.was_changed:
-            detail = "nobody vouches for it: no later commit, no seal, no reader, and no witness was asked"
+            detail = "nobody vouches for it: no later commit, no seal, no reader, and no witness knows it"
             yield Finding(entry.path, None, detail)
         if not found.was_changed:
             _vouch(logs, log, entry, found, records)
@@ -272,6 +273,20 @@ def _unnamed(node: Node, log: LogReplay) -> Iterator[Finding]:
         return
     for version in sorted(in_log - named):
         yield Finding(f"{node.table}@{version}", False, "wrote some of these rows, and is not in the trace")
+
+
+def _by_others(node: Node, log: LogReplay) -> Iterator[Finding]:
+    """Rows that another tool wrote into a table that runs of Assay write: nothing says what they were made from. That files were
+    put together otherwise changes no row."""
+    if node.lookup or node.kind == "prediction" or log.missing or log.damaged or not log.commits:
+        return
+    for item in (item for item in node.slices if item.snapshot.table_id == log.table_id):
+        for version in log.added_by(item.snapshot.version, item.partitions, item.excluded):
+            entry = log.entry(version)
+            if entry is not None and entry.commit is not None and not entry.commit.run_id:
+                made = entry.commit.operation or "a commit"
+                detail = f"{made} by another tool, no run of Assay, wrote rows that were read: what they come from is not known"
+                yield Finding(f"{log.table}@{version}", None, detail, required=made != "OPTIMIZE")
 
 
 def writers_on_way(trace: Trace) -> list[Commit]:

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from deltalake import DeltaTable
 
 from assay.features.storage.commit_metadata import SourceFile
 from assay.features.storage.index_store import index_store
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import open_lake
+from assay.lineage.evidence import verify as evidence_verify
+from assay.lineage.evidence.bundle import export
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.tracing.trace import trace
 from assay.lineage.verification.files import as_delivered
@@ -241,3 +244,32 @@ def test_the_prediction_of_a_damaged_table_is_still_found_or_its_file_named(desk
                 verify(lake, trace(lake, prediction))
             )
         path.write_bytes(whole)
+
+
+def test_rows_that_another_tool_wrote_upstream_are_named(desk: Any) -> None:
+    """Before they were read: all that was recorded holds, and what the rows come from is not known."""
+    desk.until(4)
+    table = DeltaTable(desk.lake.storage.uri("clean/tickets"))
+    table.update({"text": "'another'"}, predicate="ticket_id = 't1-0'")
+    (version,) = {table.version()}
+    desk.features(1)
+    desk.train("1", range(2))
+    prediction = desk.predict(4, "1")[1]
+    found = verify(desk.lake, trace(desk.lake, prediction))
+    assert (found.outcome, failures(found)) == ("incomplete", {})
+    (gap,) = [check for check in found.checks if check.required and check.ok is None]
+    assert gap.what == f"clean/tickets@{version}"
+    assert gap.detail.startswith("UPDATE by another tool, no run of Assay, wrote rows that were read")
+    bundle = export(desk.lake, trace(desk.lake, prediction))
+    findings = evidence_verify.verify(dict(bundle.files), lake=Path(desk.lake.storage.root))
+    assert evidence_verify.outcome(findings) == "incomplete"
+    assert gap.what in {item.what for item in findings if item.ok is None and item.required}
+
+
+def test_files_that_were_put_together_otherwise_upstream_are_the_same_rows(desk: Any) -> None:
+    desk.until(4)
+    table = DeltaTable(desk.lake.storage.uri("embeddings/ticket_text"))
+    table.optimize.compact()
+    desk.train("1", range(2))
+    found = verify(desk.lake, trace(desk.lake, desk.predict(4, "1")[1]))
+    assert found.outcome == "verified", str(found)
