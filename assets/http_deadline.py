@@ -42,9 +42,12 @@ def answered_within(seconds: float, speed: float) -> Iterator[None]:
     Args:
         seconds: That all of it may be waited for. What comes later is a read timeout of the client.
         speed: Bytes in a second: for so many a second more.
+
+    Who is watched already with less patience stays so.
     """
     _watch_answers()
-    token = _watched.set(_Patience(seconds, speed))
+    outer = _watched.get()
+    token = _watched.set(outer if outer is not None and outer.left <= seconds else _Patience(seconds, speed))
     try:
         yield
     finally:

@@ -690,7 +690,9 @@ def check_lake(lake: Path, logs: dict[str, Log], way: list[Commit]) -> Findings:
         if item["table"] in logs:
             files = logs[item["table"]].files(item["version"], item["partitions"], item.get("except", ()))
             read |= {Path(item["table"], name) for name in files}
-    named_by_digest = {path: path.stem for path in read if re.fullmatch("[0-9a-f]{64}", path.stem)}  # others promise nothing
+    named_by_digest = {
+        path: path.stem for path in read if re.fullmatch("[0-9a-f]{64}", path.stem)
+    }  # others promise nothing
     yield from compare("lake: data files have the digests in their names", named_by_digest, lake)
     sources = [item for commit in way for item in commit.sources]
     kept = {Path(item["kept"]): item["sha256"] for item in sources if item["kept"]}

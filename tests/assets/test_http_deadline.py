@@ -52,3 +52,13 @@ def test_a_timeout_of_the_client_that_is_shorter_stays() -> None:
         with pytest.raises(urllib3.exceptions.ReadTimeoutError):
             urllib3.request("GET", f"http://127.0.0.1:{port}/", timeout=0.2, retries=False)
         assert time.monotonic() - began < 2
+
+
+def test_who_has_less_patience_keeps_it_and_who_has_more_gives_it_up() -> None:
+    for outer, inner in ((0.2, 60), (60, 0.2)):
+        with dripping() as port:
+            began = time.monotonic()
+            refused = pytest.raises(urllib3.exceptions.ReadTimeoutError)
+            with answered_within(outer, FAST), answered_within(inner, FAST), refused:
+                urllib3.request("GET", f"http://127.0.0.1:{port}/", timeout=10, retries=False)
+            assert time.monotonic() - began < 2

@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
 import assay
+from assay.assets import silent
 from assay.assets.dagster import run_requests
 from assay.assets.declarations import sources
 from assay.assets.project import active_project
@@ -45,14 +46,14 @@ class Daemon:
         self.sensor, self.cursor = self.repository.get_sensor_def(f"{PROJECT}_arrivals"), ""
 
     def settle(self) -> str:
-        """Until nothing is requested any more, and why."""
+        """Until nothing is requested any more and all upstreams have answered, and why."""
         for _ in range(60):
             context = dg.build_sensor_context(
                 instance=self.instance, cursor=self.cursor, repository_def=self.repository
             )
             data = self.sensor.evaluate_tick(context)
             self.cursor = data.cursor or self.cursor
-            if not data.run_requests:
+            if not data.run_requests and "does not answer" not in (data.skip_message or ""):
                 return data.skip_message or ""
             for request in data.run_requests:
                 self._run(request)
@@ -80,6 +81,7 @@ def bazaar(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> It
         patch.setenv("BAZAAR_API", api.start())
         patch.setenv("ASSAY_CONNECTIONS__ERP__URL", url)
         patch.setattr(run_requests, "FIRST_PAUSE", 0)  # after an outage
+        patch.setattr(silent, "FIRST_REST", timedelta(0))
         for kind in KINDS:
             if kind.mode == "pushed":
                 patch.setenv(f"ASSAY_PUSH_TOKENS__{kind.name.upper()}", TOKEN)

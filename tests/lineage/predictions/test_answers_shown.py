@@ -105,5 +105,5 @@ def test_the_console_shows_them_on_both_pages(made: Made) -> None:
     client = TestClient(Starlette(routes=[Mount("/", create_router(made.store, made.lake))]))
     home, page = client.get("/").text, client.get(f"/trace/{made.prediction}").text
     assert "risk_class HIGH · score 0.8125" in home
-    for name, value in (("risk class", "HIGH"), ("score", "0.8125"), ("confidence", "0.75")):
-        assert f"<dt>{name}</dt><dd>{value}</dd>" in page
+    assert "risk_class HIGH · score 0.8125" in page
+    assert "<dt>confidence</dt><dd>0.75</dd>" in page
