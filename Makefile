@@ -7,7 +7,7 @@ PORT    ?= 3000
 CONSOLE_PORT ?= $(shell expr $(PORT) + 1)
 DEMO    := $(BIN)/assay demo $(if $(TICKETS),--tickets $(TICKETS))
 # One more than the cores that the usual runner has: a test of a server, a sensor or a page waits most of its time.
-WORKERS ?= 3
+WORKERS ?= 2
 PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Exit code 3 says "done, but batches were stopped": in the first half of the demo that is the point.
 STOPPED_IS_FINE := || test $$? -eq 3
