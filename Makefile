@@ -6,7 +6,7 @@ TICKETS ?= $(wildcard ../shared/data/banking77)
 PORT    ?= 3000
 CONSOLE_PORT ?= $(shell expr $(PORT) + 1)
 DEMO    := $(BIN)/assay demo $(if $(TICKETS),--tickets $(TICKETS))
-# One more than the cores that the usual runner has: a test of a server, a sensor or a page waits most of its time.
+# As many as the usual runner has cores: with one more, the whole took longer.
 WORKERS ?= 2
 PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Exit code 3 says "done, but batches were stopped": in the first half of the demo that is the point.
