@@ -1,4 +1,4 @@
-"""Lines for people about many partitions: what is said alike of seventeen of them is said once."""
+"""Lines about many partitions for people: seventeen of them with the same text are one line."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What is said of some partitions (None: of a table that has none). `text` is that of the last one; `alike`: it is the same
+    """Partitions with one text (None: of a table that has none). `text` is that of the last one; `alike`: it is the same
     of each of them, so that it is no mere example."""
 
     what: str

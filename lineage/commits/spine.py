@@ -29,7 +29,7 @@ class Spine:
         return [item.feature for item in parsed if item.view == view]
 
     def is_built_from(self, table: str) -> bool:
-        """Whether a function made the rows, or another table is said to be theirs: any row of this one may be behind each."""
+        """Whether a function made the rows, or another table is named as theirs: any row of this one may be behind each."""
         return bool(self.source) and (bool(self.source.get("built")) or self.source.get("table") != table)
 
     def time_of(self, table: str) -> str | None:
