@@ -229,7 +229,9 @@ class Rows(SourceReader):
                 f"{reading.source} was looked at {last_whole:%Y-%m-%d %H:%M} UTC; next from "
                 f"{last_whole + self.every:%Y-%m-%d %H:%M} on."
             )
-        whole = self.mode == "snapshot" or last_whole is None or now >= last_whole + self.reconcile
+        # A look that is in the future, by a clock that went back, puts nothing off.
+        recent = last_whole is not None and last_whole <= now < last_whole + self.reconcile
+        whole = self.mode == "snapshot" or not recent
         since, known = None if whole else self._since(reading, state), known_rows(state, key)
         url, setting = self.url(reading.settings), url_setting(self.connection)
         with opened_table(url, self.table, reading.key, setting) as opened:
