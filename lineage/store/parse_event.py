@@ -14,8 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from assay.errors import AssayError
+from assay.features.storage.verdict import CheckState, check_state
 from assay.lineage.events.event_json import read_json
-from assay.lineage.events.naming import DatasetName, canonical
+from assay.lineage.events.naming import NOT_JUDGED, DatasetName, canonical
 from assay.lineage.events.redaction import redact_text
 from assay.lineage.events.serialize import Plain
 from assay.lineage.store.event_form import is_named, refuse_nameless
@@ -51,6 +52,17 @@ class EventCheck:
     passed: bool
     severity: str
     actual: str | None
+
+    @property
+    def state(self) -> CheckState:
+        return recorded_state(self.passed, self.severity, self.actual)
+
+
+def recorded_state(passed: bool, severity: str, actual: str | None) -> CheckState:
+    """What became of a check as an event recorded it: `actual` is how many rows broke it, if it was judged."""
+    unjudged = actual == NOT_JUDGED
+    invalid = 0 if unjudged or actual in (None, "", "0") else 1
+    return check_state({"passed": passed, "severity": severity, "invalid": invalid, "unknown": int(unjudged)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def test_what_differs_is_told_and_nothing_else(lake: Lake, recorder: EventRecord
     found = diff(store, given, "dataset:assay:clean@1", f"dataset:assay:clean@{latest}")
     assert found.schema == {"b": (None, "String")}
     assert (found.rows, found.contract, found.code) == ((1, 2), ("c@1.0", "c@1.1"), ("one", "two"))
-    assert found.checks == {"a.range": (True, False)}
+    assert found.checks == {"a.range": ("held", "warned")}
     assert found.inputs == {"raw": (("1",), (str(lake.table("raw").at().version),))}
     assert found.unknown == ()
     same = diff(store, given, "dataset:assay:clean@1", "dataset:assay:clean@1")
