@@ -19,6 +19,7 @@ from assay.features.storage.commit_metadata import to_metadata
 from assay.features.storage.commit_writer import CHECKPOINT_EVERY
 from assay.features.storage.delta_log import VOUCHES, commit_path
 from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.skip_links import far_back
 from assay.features.tables.lake import Lake
 
 _ID = "prediction_id"
@@ -37,11 +38,11 @@ def add_commits(lake: Lake, table: str, count: int, first: datetime, *, files: b
     """
     state, chosen = lake.table(table).at(), random.Random(f"{table} {first}")
     log = Path(lake.storage.root, commit_path(table, 0)).parent
-    digests = {state.version: hashlib.sha256((log / f"{state.version:020d}.json").read_bytes()).hexdigest()}
+    digests = state.index.digests(range(state.version + 1))
     columns, last = list(state.schema), state.version + count
     for number in range(count):
         version, hour = state.version + 1 + number, first + timedelta(hours=number)
-        vouched = {str(one): digests[one] for one in (version - 1,)}
+        vouched = {str(one): digests[one] for one in (version - 1, *far_back(version)) if one in digests}
         info = _info(table, version, hour, vouched, rows=10 if files else 0)
         actions = [{"commitInfo": info}, *([_add(chosen, hour, columns)] if files else [])]
         content = "\n".join(

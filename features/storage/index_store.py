@@ -39,7 +39,7 @@ CREATE TABLE commits (
     t INTEGER NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, damaged INTEGER NOT NULL, at INTEGER NOT NULL,
     run_id TEXT, rows INTEGER, mode TEXT NOT NULL, partition TEXT, asset TEXT NOT NULL, fingerprint TEXT NOT NULL,
     written INTEGER NOT NULL, until INTEGER NOT NULL, /* the version that replaced its partition */ verdict INTEGER,
-    all_rows INTEGER NOT NULL, all_partitions INTEGER NOT NULL, /* that the table holds at this version */
+    all_rows INTEGER NOT NULL, all_partitions INTEGER NOT NULL, all_files INTEGER NOT NULL, /* that this version holds */
     all_written INTEGER NOT NULL, all_writers INTEGER NOT NULL, /* partitions and commits that its rows come from */
     PRIMARY KEY (t, version)) WITHOUT ROWID;
 CREATE INDEX written ON commits (t, partition, version) WHERE written;

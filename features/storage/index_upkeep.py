@@ -101,7 +101,7 @@ def _add(connection: sqlite3.Connection, t: int, name: str, version: int, conten
         files = [(added(item["add"]), _statistics(item["add"])) for item in actions if "add" in item]
         protocol = next((item["protocol"] for item in actions if "protocol" in item), None)
     except DAMAGE:
-        _insert_commit(connection, t, version, sha256, None, (0, 0))
+        _insert_commit(connection, t, version, sha256, None, (0, 0, 0))
         return False
     total = _end_files(connection, t, version, removed, [file for file, _ in files])
     _add_commit(connection, t, name, version, sha256, info, total)
@@ -123,9 +123,9 @@ def _add(connection: sqlite3.Connection, t: int, name: str, version: int, conten
 
 def _end_files(
     connection: sqlite3.Connection, t: int, version: int, removed: Sequence[str], files: Sequence[DataFile]
-) -> tuple[int, int]:
-    """End the files that a version does not hold any more. How many rows and partitions it holds: carried on, since counting
-    them would take longer with every day."""
+) -> tuple[int, int, int]:
+    """End the files that a version does not hold any more. How many rows, partitions and files it holds: carried on, since
+    counting them would take longer with every day."""
     ends = json.dumps(
         [*removed, *(file.path for file in files)]
     )  # of a file that is added again, the later entry counts
@@ -136,10 +136,10 @@ def _end_files(
     before = _held(connection, t, touched)
     connection.execute(f"UPDATE files SET until = :version WHERE {live}", given)
     after = _held(connection, t, touched) | {file.partition for file in files}
-    sql = "SELECT all_rows, all_partitions FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
-    rows, partitions = connection.execute(sql, (t,)).fetchone() or (0, 0)
+    sql = "SELECT all_rows, all_partitions, all_files FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
+    rows, partitions, held = connection.execute(sql, (t,)).fetchone() or (0, 0, 0)
     rows += sum(file.rows for file in files) - sum(count for _, count in gone)
-    return rows, partitions + len(after - {None}) - len(before - {None})
+    return rows, partitions + len(after - {None}) - len(before - {None}), held + len(files) - len(gone)
 
 
 def _held(connection: sqlite3.Connection, t: int, partitions: Iterable[str | None]) -> set[str | None]:
@@ -155,7 +155,7 @@ def _add_commit(
     version: int,
     sha256: str,
     info: Mapping[str, Any],
-    total: tuple[int, int],
+    total: tuple[int, int, int],
 ) -> None:
     try:
         commit = parse_commit(name, info)
@@ -186,7 +186,7 @@ def _insert_commit(
     version: int,
     sha256: str,
     commit: Commit | None,
-    total: tuple[int, int],
+    total: tuple[int, int, int],
 ) -> None:
     """One that is damaged is None."""
     said, verdict = (0, None, None, "", None, "", "", 0), None

@@ -106,6 +106,17 @@ class TableIndex:
         content = content_of(self.storage, commit_path(self.name, version))
         return read_entry(self.name, version, content) if content is not None else None
 
+    def digests(self, versions: Collection[int]) -> dict[int, str]:
+        """The SHA-256 of these versions' commits, as they were when they were indexed; of those that the log had."""
+        sql = "SELECT version, sha256 FROM commits WHERE t = :t AND version IN (SELECT value FROM json_each(:versions))"
+        return dict(self._rows(sql, versions=json.dumps(list(versions))))
+
+    def adders(self, version: int, paths: Collection[str]) -> dict[str, int]:
+        """By path, which version added a data file that a version holds."""
+        sql = """SELECT path, since FROM files INDEXED BY files_at WHERE t = :t AND since <= :version AND until > :version
+            AND path IN (SELECT value FROM json_each(:paths))"""
+        return dict(self._rows(sql, version=version, paths=json.dumps(list(paths))))
+
     def damaged(self, version: int) -> list[int]:
         """The versions, up to this one, whose commits could not be read when they were indexed."""
         return self._column(
@@ -278,6 +289,9 @@ class TableIndex:
         return self._column("SELECT all_partitions FROM commits WHERE t = :t AND version = :version", version=version)[
             0
         ]
+
+    def count_files(self, version: int) -> int:
+        return self._column("SELECT all_files FROM commits WHERE t = :t AND version = :version", version=version)[0]
 
     def last_partition(self, version: int) -> str | None:
         sql = f"SELECT partition FROM files WHERE partition IS NOT NULL AND {_held(None, ())} ORDER BY partition DESC LIMIT 1"

@@ -107,6 +107,7 @@ def check(lake: Lake) -> None:
         assert [file.path for file in index.files(version, None, ["a"])] == rest
         others = {key: found for key, found in true["writers"].items() if key != "a"}
         assert index.held(version, None, ["a"]) == (len(others), sum(map(len, others.values())))
+        assert index.count_files(version) == len(true["files"])
         assert index.count_partitions(version) == len(set(true["files"].values()))
         assert index.last_partition(version) == max(true["files"].values(), default=None)
         assert index.rows_written(version, before="c") == [
