@@ -21,12 +21,12 @@ from assay.features.storage.delta_log import VOUCHES, displaced_by, unvouched
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
 from assay.features.storage.seals import seal
-from assay.features.storage.skip_links import far_back
 from assay.features.storage.spool import Spool
 from assay.features.tables.freshness import PROMISE
 from assay.features.tables.kinds import is_sealed
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState, column_types
 from assay.features.tables.run_record import RunResult, TableWrite
+from assay.features.tables.skip_links import far_back
 
 _INTERVAL = "delta.checkpointInterval"
 # Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.

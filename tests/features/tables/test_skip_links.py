@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.features.storage.skip_links import far_back, way_back
+from assay.features.tables.skip_links import far_back, way_back
 
 VERSIONS = st.integers(0, 300_000)
 
