@@ -17,10 +17,9 @@ from deltalake import DeltaTable
 
 from assay.features.storage.commit_metadata import to_metadata
 from assay.features.storage.commit_writer import CHECKPOINT_EVERY
-from assay.features.storage.delta_log import VOUCHES, commit_path
+from assay.features.storage.delta_log import VOUCHES, commit_path, far_back
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.lake import Lake
-from assay.features.tables.skip_links import far_back
 
 _ID = "prediction_id"
 _CHECKPOINT = 2_000  # versions between checkpoints where nobody reads: each has all files

@@ -17,7 +17,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from assay.errors import AssayError, refuse_case_twins
 from assay.features.storage.commit_metadata import CONFIRMS, Commit, to_metadata
 from assay.features.storage.commit_writer import CHECKPOINT_EVERY, checkpoint_if_due, is_plain, write_commit
-from assay.features.storage.delta_log import VOUCHES, displaced_by, unvouched
+from assay.features.storage.delta_log import VOUCHES, displaced_by, far_back, unvouched
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
 from assay.features.storage.seals import seal
@@ -26,7 +26,6 @@ from assay.features.tables.freshness import PROMISE
 from assay.features.tables.kinds import is_sealed
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState, column_types
 from assay.features.tables.run_record import RunResult, TableWrite
-from assay.features.tables.skip_links import far_back
 
 _INTERVAL = "delta.checkpointInterval"
 # Old versions stay readable until the guarded vacuum says otherwise: ordinary appends must not clean the log.

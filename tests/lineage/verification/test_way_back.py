@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.features.tables.skip_links import far_back, way_back
+from assay.features.storage.delta_log import far_back
+from assay.lineage.verification.way_back import way_back
 
 VERSIONS = st.integers(0, 300_000)
 

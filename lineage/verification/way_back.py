@@ -1,18 +1,11 @@
-"""Which earlier commits a commit vouches for, so that few commits lead from any version to any earlier one.
+"""The way from a commit back to an earlier one, along the commits that vouch for each other.
 
-Each commit carries the digests of the one before it and of those a power of two before it that divides its own number: 12 those
-of 11, 10 and 8, 16 those of 15, 14, 12, 8 and 0. That is two on average, and from n to any earlier version there is a way of at
-most 2·log₂(n) commits, each vouched for by the one before it on the way: a skip list (Pugh, 1990) whose levels are decided by
-the number, as in skipchains (Nikitin et al., 2017).
+Each commit vouches for the one before it, and for some far back (see `assay.features.storage.delta_log.far_back`), so that from n
+to any earlier version there is a way of at most 2·log₂(n) commits: a skip list (Pugh, 1990) whose levels are decided by the
+number, as in skipchains (Nikitin et al., 2017).
 """
 
 from collections.abc import Callable, Iterable, Mapping
-
-
-def far_back(version: int) -> list[int]:
-    """The versions besides the one before that a version vouches for, the nearest first."""
-    steps = (1 << power for power in range(1, (version & -version).bit_length()))
-    return [version - step for step in steps]
 
 
 def way_back(start: int, wanted: Iterable[int], vouched: Callable[[int], Mapping[int, str]]) -> list[int]:
