@@ -95,20 +95,19 @@ def check_kept_files(lake: Lake, trace: Trace, progress: Progress) -> Iterator[F
 
 
 def check_contracts(lake: Lake, trace: Trace) -> Iterator[Finding]:
-    """The declarations of the contracts that judged the rows are those that the commits name. Lakes from before they were kept
-    have none."""
+    """The declarations of the contracts that judged the rows are those that the commits name. Where one is gone, nobody can say
+    any more by which rules they were judged."""
     contracts = (commit.contract or {} for node in trace.nodes for commit in node.commits)
     digests = sorted({str(contract["digest"]) for contract in contracts if contract.get("digest")})
-    problems, count = [], 0
+    problems = []
     for digest in digests:
         path = f"_contracts/{digest}.json"
         if lake.storage.size(path) is None:
-            continue
-        count += 1
-        if hashlib.sha256(lake.storage.get(path)).hexdigest() != digest:
+            problems.append(Finding(path, None, f"the contract that commits name is {UNRECORDED}"))
+        elif hashlib.sha256(lake.storage.get(path)).hexdigest() != digest:
             problems.append(Finding(path, False, "was changed: it is not the contract that the commits name"))
     if digests:
-        yield from summed("contracts, as kept", count, problems)
+        yield from summed("contracts, as kept", len(digests), problems)
 
 
 def check_delivered(trace: Trace, landing: Path) -> Iterator[Finding]:
