@@ -836,8 +836,15 @@ def check_lake(lake: Path, logs: dict[str, Log], way: list[Commit]) -> Findings:
     sources = [item for commit in way for item in commit.sources]
     kept = {Path(item["kept"]): item["sha256"] for item in sources if item["kept"]}
     yield from compare("lake: delivered files, as kept", kept, lake)
-    contracts = [commit.ours.get("contract") or {} for commit in way]
-    named = {Path("_contracts", f"{item['digest']}.json"): item["digest"] for item in contracts if item.get("digest")}
+    named: dict[Path, str] = {}
+    for commit in way:
+        digest = (commit.ours.get("contract") or {}).get("digest")
+        if digest:
+            path = Path("_contracts", f"{digest}.json")
+            if (
+                "format" in commit.ours or (lake / path).is_file()
+            ):  # commits without are older than the keeping of contracts
+                named[path] = digest
     yield from compare("lake: contracts, as kept", named, lake)
 
 

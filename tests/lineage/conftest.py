@@ -34,7 +34,7 @@ ACTIVITY = FeatureView(
     windows(["1d", "3d"], source="clean/tickets", time="created_at", tickets=pl.len()),
 )
 TEXT = FeatureView("ticket", TICKET, "created_at", [Feature("length", pl.col("text").str.len_chars())], "clean/tickets")
-DECLARATION = b'{"name": "Tickets", "version": "1.2"}'  # of the contract, as the lake keeps it
+DECLARATION = b'{"name": "Tickets", "version": "1.2", "columns": []}'  # of the contract, as the lake keeps it
 FEATURES = ["customer_activity:tickets_1d", "customer_activity:tickets_3d", "ticket:length"]
 
 
