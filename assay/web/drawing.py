@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.features.tables.kinds import Kind
+from assay.web.badges import Badge
 from assay.web.layout import Box, Layout
 
 KINDS = (*(kind.singular for kind in Kind), "run", "job")  # each has its colour in console.css
@@ -11,20 +12,6 @@ WIDTH, HEIGHT, LINE = 216, 46, 15
 _PAD = 6  # above and below what an open card lists
 _BEND = 40  # of lines that run back
 _TITLE, _NOTE, _ROW = 26, 28, 28  # characters that fit
-
-
-@dataclass(frozen=True, slots=True)
-class Badge:
-    """`state` is ok, warned, failed, unknown or plain; the sign says the same without colour."""
-
-    text: str
-    state: str
-    meaning: str
-
-    @property
-    def short(self) -> str:
-        """What fits on a card."""
-        return self.text.partition(",")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,42 +193,3 @@ def cut(text: str, length: int) -> str:
         return text
     head = max(length // 3, 1)
     return f"{text[:head]}…{text[len(text) - max(length - head - 1, 1) :]}"
-
-
-def checks_badge(
-    passed: int,
-    failed: Sequence[str],
-    quarantined: Sequence[str] = (),
-    warned: Sequence[str] = (),
-    not_judged: Sequence[str] = (),
-) -> Badge | None:
-    """How many checks there were; None without any. `passed` counts those that held. `failed` are those that did not:
-    `quarantined` those of them whose rows went to quarantine, as agreed, and `warned` those that stopped nothing. `not_judged`
-    are neither."""
-    total = passed + len(failed) + len(not_judged)
-    open_, warnings = set(failed) - set(quarantined) - set(warned), set(warned) - set(quarantined)
-    if not total:
-        return None
-    short, long = unjudged_words(not_judged)
-    if open_:
-        return Badge(f"✗ {len(open_)}/{total}, failed{short}", "failed", f"{len(open_)} of {total} checks failed{long}")
-    if warnings:
-        return Badge(
-            f"! {len(warnings)}/{total}, warned{short}", "warned", f"{len(warnings)} of {total} checks warned{long}"
-        )
-    judged = total - len(not_judged)
-    count = f"{judged}/{total}" if not_judged else str(total)
-    if failed:
-        meaning = f"rows that broke {len(failed)} of {total} rules are in quarantine{long}"
-        return Badge(f"✓ {count}, {len(failed)} with quarantine{short}", "ok", meaning)
-    if not_judged:
-        meaning = f"{judged} of {total} checks held{long}"
-        return Badge(f"{'✓' if judged else '–'} {count}{short}", "ok" if judged else "plain", meaning)
-    return Badge(f"✓ {total}", "ok", f"{total} checks passed" if total > 1 else "its check passed")
-
-
-def unjudged_words(names: Sequence[str]) -> tuple[str, str]:
-    """That some checks have no verdict, for the end of a badge and of its meaning."""
-    if not names:
-        return "", ""
-    return f", {len(names)} not judged", f", {len(names)} not judged: {', '.join(sorted(names))}"

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError, plural
+from assay.features.storage.verdict import CheckState
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnNode
@@ -16,8 +17,9 @@ from assay.lineage.events.naming import LOGICAL
 from assay.lineage.queries.nodes import GraphNode, find
 from assay.lineage.queries.walk import neighbourhood
 from assay.lineage.store.lineage_store import LineageStore
+from assay.web.badges import Badge, both, checks_badge
 from assay.web.columns import Cell, ColumnPath, Columns, Link
-from assay.web.drawing import HEIGHT, WIDTH, Badge, Card, ColumnLine, Picture, Row, checks_badge, cut, draw
+from assay.web.drawing import HEIGHT, WIDTH, Card, ColumnLine, Picture, Row, cut, draw
 from assay.web.grow import extend, unfold
 from assay.web.html import HEADERS, PageError, link, page
 from assay.web.layout import Layout, arrange
@@ -166,16 +168,9 @@ def _with_missing(cards: Mapping[str, Card], visible: VisibleGraph, missing: Mis
     }
     lacks = {name: missing.at(*table) for name, table in tables.items()}
     return {
-        name: replace(card, badge=_both(found.badge, card.badge)) if (found := lacks.get(name)) else card
+        name: replace(card, badge=both(found.badge, card.badge)) if (found := lacks.get(name)) else card
         for name, card in cards.items()
     }
-
-
-def _both(first: Badge, other: Badge | None) -> Badge:
-    if other is None:
-        return first
-    worst = "failed" if "failed" in (first.state, other.state) else first.state
-    return Badge(f"{first.short}, checks {other.text}", worst, f"{first.meaning} {other.meaning}")
 
 
 def _rows(node: GraphNode, view: View, columns: Columns, lit: Sequence[str], selected: Cell) -> tuple[Row, ...]:
@@ -245,7 +240,10 @@ def _minute(iso: Any) -> str:
 
 def _badge(node: GraphNode) -> Badge | None:
     checks = node.facts.get("checks")
-    return checks_badge(**checks) if checks else None
+    if not checks:
+        return None
+    names = {state: checks.get(state.replace(" ", "_"), []) for state in CheckState}
+    return checks_badge(names, held=checks["passed"])
 
 
 def _short(version: str) -> str:

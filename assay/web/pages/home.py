@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError
+from assay.features.storage.verdict import CheckState, together
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.lineage.predictions.about import beginning_with, predictions_matching
@@ -17,7 +18,8 @@ from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
 from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.ages import age_badge
-from assay.web.drawing import Badge, checks_badge, cut, unjudged_words
+from assay.web.badges import Badge, checks_badge
+from assay.web.drawing import cut
 from assay.web.html import HEADERS, link, page
 from assay.web.missing import Missing, MissingBatches
 from assay.web.node_labels import LONGEST, dataset_id, graph_link, heading, near_tables, style_of, table_kind
@@ -143,28 +145,11 @@ def _table(name: str, state: TableState | AssayError, lacks: Missing | None, lac
 def _badge(state: TableState) -> Badge | None:
     """The checks of all live batches: a rule that an earlier day broke is not forgotten when the next day keeps it."""
     verdicts = state.index.verdicts(state.version)
-    batches = sum(count for _, count in verdicts)
-    names, broken, open_ = (
-        frozenset[str]().union(*(getattr(verdict, field) for verdict, _ in verdicts))
-        for field in ("names", "broken", "open")
-    )
-    never = sorted(
-        name for name in names if all(name in verdict.unjudged for verdict, _ in verdicts if name in verdict.names)
-    )
-    if not broken:
-        return checks_badge(len(names) - len(never), [], not_judged=never)
-    short, long = unjudged_words(never)
-    days = sum(count for verdict, count in verdicts if (verdict.open if open_ else verdict.broken))
-    if open_:
-        # What a check has stopped is no version of a table: of what is published, the checks can only warn.
-        meaning = f"{len(open_)} of {len(names)} checks warned, in {days} of {batches} batches"
-        handled = broken - open_
-        also = f", {len(handled)} with quarantine" if handled else ""
-        meaning += f"; rows that broke {len(handled)} others are in quarantine" if handled else ""
-        return Badge(f"! {len(open_)}/{len(names)}, warned{also}{short}", "warned", f"{meaning}{long}")
-    meaning = f"rows that broke {len(broken)} of {len(names)} rules are in quarantine, from {days} of {batches} batches"
-    count = f"{len(names) - len(never)}/{len(names)}" if never else str(len(names))
-    return Badge(f"✓ {count}, {len(broken)} with quarantine{short}", "ok", f"{meaning}{long}")
+    names = together(verdict for verdict, _ in verdicts)
+    mattering = {CheckState.SET_ASIDE, CheckState.WARNED} & {state for state, some in names.items() if some}
+    batches = sum(count for verdict, count in verdicts if verdict.names)
+    broken = sum(count for verdict, count in verdicts if verdict.broken)
+    return checks_badge(names, where=f"in {broken} of {batches} batches" if mattering else "")
 
 
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
-from assay.features.storage.verdict import found_something, not_judged, warned, was_handled
+from assay.features.storage.verdict import by_state
 from assay.features.tables.delta_commit import contracts_since
 from assay.features.tables.lake import Lake, TableMissing
 from assay.web.ages import age_badge, age_of
-from assay.web.drawing import checks_badge
+from assay.web.badges import checks_badge
 from assay.web.html import PageError, link, page
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
@@ -63,9 +63,6 @@ def versions_page(lake: Lake, request: Request) -> Response:
 
 def _version(table: str, commit: Commit, before: int | None, later: str) -> dict[str, Any]:
     """`later`: the version of the contract that came to the same afterwards."""
-    checks = [check for check in commit.checks if check["table"] == table]
-    failed = [check["name"] for check in checks if found_something(check)]
-    unjudged = [check["name"] for check in checks if not_judged(check)]
     contract = commit.contract
     return {
         "version": commit.version,
@@ -73,13 +70,7 @@ def _version(table: str, commit: Commit, before: int | None, later: str) -> dict
         "written": moment(commit.timestamp),
         "partition": commit.partition or "",
         "rows": f"{commit.rows:,}" if commit.rows is not None else "",
-        "badge": checks_badge(
-            len(checks) - len(failed) - len(unjudged),
-            failed,
-            [check["name"] for check in checks if was_handled(check)],
-            [check["name"] for check in checks if warned(check)],
-            unjudged,
-        ),
+        "badge": checks_badge(by_state(check for check in commit.checks if check["table"] == table)),
         "contract": f"{contract['name']} {contract['version']}{f'; {later} too' if later else ''}" if contract else "",
         "code": commit.code_version[:_SHA],
         "before": before,
