@@ -20,10 +20,14 @@ from assay.lineage.events.naming import NOT_JUDGED, DatasetName, canonical
 from assay.lineage.events.redaction import redact_text
 from assay.lineage.events.serialize import Plain
 from assay.lineage.store.event_form import is_named, refuse_nameless
+from assay.lineage.store.explicit import explicit_sources
 from assay.lineage.store.facet_shape import SIDES, FacetMentions, Shape, facet_mentions, shape_of
 
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE_TEXT = re.compile("[\\0\\ud800-\\udfff]")
+DECLARED = (
+    "declared"  # the role of a source that only a `lineage` facet names: of the outputs of that facet, and of no others
+)
 TERMINAL = ("COMPLETE", "FAIL", "ABORT")
 
 
@@ -121,8 +125,8 @@ def read_event(body: bytes, parsed: Any = None) -> EventFacts:
 
 def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, Any]]]:
     """The datasets of an event, each with its facets by side. `declared` is its entry in the `lineage` facet of the event's
-    job."""
-    declared = {}
+    job. What only `lineage` facets name is there, too."""
+    declared: dict[DatasetName, Any] = {}
     if "lineage" in _mapping(event, "job", "facets"):
         entries = _items(event, "job", "facets", "lineage", "entries")
         declared = {
@@ -137,7 +141,35 @@ def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, A
     ]
     if static := _mapping(event, "dataset"):
         found.append((_dataset(static, "described"), _declared(static, None)))
-    return found
+    return found if _is_ours(found) else found + list(_only_in_facets(found, declared))
+
+
+def _is_ours(found: list[tuple[DatasetUse, Mapping[str, Any]]]) -> bool:
+    return any(use.table_id for use, _ in found)
+
+
+def _only_in_facets(
+    found: list[tuple[DatasetUse, Mapping[str, Any]]], declared: Mapping[DatasetName, Any]
+) -> Iterator[tuple[DatasetUse, Mapping[str, Any]]]:
+    """The sources and targets of `lineage` facets that the event does not list as inputs and outputs."""
+    listed = {DatasetName(use.namespace, use.name) for use, _ in found}
+    listed |= {name for _, given in found for name in _other_names(given)}
+    targets = {
+        key: {"namespace": key.namespace, "name": key.name, "declared": entry}
+        for key, entry in declared.items()
+        if key not in listed
+    }
+    yield from ((_dataset(given, "output"), given) for given in targets.values())
+    told = [given for use, given in found if use.role == "output"]
+    for given in (*told, *targets.values()):
+        if "lineage" not in _mapping(given, "facets") and "declared" not in given:
+            continue
+        for source in explicit_sources(given) or ():
+            key = dataset_key(source)
+            if key not in listed:
+                listed.add(key)
+                named = {"namespace": key.namespace, "name": key.name}
+                yield _dataset(named, DECLARED), named
 
 
 def _declared(dataset: Mapping[str, Any], entry: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -240,11 +272,18 @@ def _facet_mentions(use: DatasetUse, given: Mapping[str, Any]) -> FacetMentions:
     derived = "columnLineage" in plain or "lineage" in plain or declared
     if not derived and "symlinks" not in plain:
         return facet_mentions(use.role, use.version != "", *names)
-    symlinks = tuple(map(dataset_key, filter(is_named, _items(given, "facets", "symlinks", "identifiers"))))
+    made_from = explicit_sources(given) if use.role == "output" and not use.table_id else None
     sources = tuple(dict.fromkeys(_sources(given)))
     return FacetMentions(
-        shape_of(use.role, use.version != "", *names), symlinks if "symlinks" in plain else None, sources
+        shape_of(use.role, use.version != "", *names),
+        tuple(_other_names(given)) if "symlinks" in plain else None,
+        sources,
+        None if made_from is None else tuple(dict.fromkeys(map(dataset_key, made_from))),
     )
+
+
+def _other_names(dataset: Mapping[str, Any]) -> Iterator[DatasetName]:
+    return map(dataset_key, filter(is_named, _items(dataset, "facets", "symlinks", "identifiers")))
 
 
 def _sources(dataset: Mapping[str, Any]) -> Iterator[DatasetName]:
