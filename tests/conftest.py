@@ -32,7 +32,6 @@ settings.register_profile("assay", max_examples=300 if SOAK else 40, deadline=No
 settings.load_profile("assay")
 
 
-
 def in_memory(needed: int = 8 << 30) -> Path | None:
     """A folder of files in memory, where there is room for what the tests write and its files can be executed."""
     try:
