@@ -91,11 +91,12 @@ def test_another_version_of_the_contract_that_came_to_the_same_is_named(lake: La
 
 def test_what_was_not_recorded_is_unknown_and_not_the_same(tmp_path: Path, recorder: EventRecorder, lake: Lake) -> None:
     recorder.store.put(
-        b'{"eventTime": "2026-09-01T10:00:00Z", "eventType": "COMPLETE", "job": {"name": "j"},'
-        b' "run": {"runId": "0b8ffc1e-3a5c-4b0f-9c93-4f7c2a1d5e60"}, "inputs": [{"name": "x"}], "outputs": [{"name": "y"}]}'
+        b'{"eventTime": "2026-09-01T10:00:00Z", "eventType": "COMPLETE", "job": {"namespace": "n", "name": "j"},'
+        b' "run": {"runId": "0b8ffc1e-3a5c-4b0f-9c93-4f7c2a1d5e60"}, "inputs": [{"namespace": "n", "name": "x"}],'
+        b' "outputs": [{"namespace": "n", "name": "y"}]}'
     )
     client = TestClient(Starlette(routes=[Mount("/", create_router(recorder.store, lake))]))
-    text = Page(client.get("/diff?a=dataset::x&b=dataset::y").text).text
+    text = Page(client.get("/diff?a=dataset:n:x&b=dataset:n:y").text).text
     for aspect in ("Rows", "Columns", "Checks", "Code", "Inputs"):
         assert f"{aspect} unknown" in text
 
