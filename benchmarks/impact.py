@@ -43,7 +43,12 @@ ACTIVITY = FeatureView(
     max_age="3d",
 )
 OWN = FeatureView(
-    "ticket", Entity("ticket", ["ticket_id"]), "created_at", [Feature("twice", pl.col("amount") * 2)], "clean/tickets"
+    "ticket",
+    Entity("ticket", ["ticket_id"]),
+    "created_at",
+    [Feature("twice", pl.col("amount") * 2)],
+    "clean/tickets",
+    max_age="3d",
 )
 REFERENCES = ["activity:n_1d", "activity:spent_7d", "ticket:twice"]
 
@@ -55,10 +60,11 @@ def key(day: int) -> str:
 def make(lake: Lake, rows: int, days: int, customers: int) -> None:
     chosen = np.random.default_rng(1)
     for day in range(days):
-        _make_day(lake, day, rows // days, chosen, customers)
+        make_day(lake, day, rows // days, chosen, customers)
 
 
-def _make_day(lake: Lake, day: int, count: int, chosen: np.random.Generator, customers: int) -> None:
+def make_day(lake: Lake, day: int, count: int, chosen: np.random.Generator, customers: int) -> None:
+    """A day's tickets, from the file to the predictions."""
     begin, path = FIRST + timedelta(days=day), f"tickets/{key(day)}.csv"
     sha = hashlib.sha256(path.encode()).hexdigest()
     raw = pl.DataFrame(

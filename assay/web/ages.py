@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from assay.features.tables.freshness import Freshness, freshness, promised
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableState
-from assay.web.drawing import Badge
+from assay.web.badges import Badge
 
 
 def age_of(state: TableState) -> Freshness | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.features.tables.kinds import Kind
+from assay.web.badges import Badge
 from assay.web.layout import Box, Layout
 
 KINDS = (*(kind.singular for kind in Kind), "run", "job")  # each has its colour in console.css
@@ -11,20 +12,7 @@ WIDTH, HEIGHT, LINE = 216, 46, 15
 _PAD = 6  # above and below what an open card lists
 _BEND = 40  # of lines that run back
 _TITLE, _NOTE, _ROW = 26, 28, 28  # characters that fit
-
-
-@dataclass(frozen=True, slots=True)
-class Badge:
-    """`state` is ok, warned, failed, unknown or plain; the sign says the same without colour."""
-
-    text: str
-    state: str
-    meaning: str
-
-    @property
-    def short(self) -> str:
-        """What fits on a card."""
-        return self.text.partition(",")[0]
+_GLYPH = 6  # the width of a small one
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +42,7 @@ class Card:
     href: str
     version: str = ""
     note: str = ""
+    also: str = ""  # in words only: there is no room on the card
     badge: Badge | None = None
     opened: bool | None = None  # None: it does not unfold
     rows: tuple[Row, ...] = ()
@@ -64,6 +53,7 @@ class Card:
     focus: bool = False
     muted: bool = False
     lit: bool = False
+    owner: str | None = None  # in a line of its own, also where nobody is named; None: no such line
     columns: str = ""  # those on the selected path
     path: str = ""  # what the title was shortened from
 
@@ -82,13 +72,28 @@ class Card:
         return cut(note, _NOTE - len(self.version) - (len(self.badge.short) if self.badge else 0))
 
     @property
+    def head(self) -> int:
+        """The height of the card without what it lists."""
+        return HEIGHT + (LINE if self.owner is not None else 0)
+
+    @property
     def height(self) -> int:
         listed = LINE * len(self.rows) + _PAD if self.rows else 0
-        return HEIGHT + (listed + LINE + _PAD if self.opened else 0)
+        return self.head + (listed + LINE + _PAD if self.opened else 0)
 
     def row_y(self, index: int) -> int:
         """The middle of a row, from the card's top."""
-        return HEIGHT + _PAD // 2 + LINE * index + LINE // 2 + 1
+        return self.head + _PAD // 2 + LINE * index + LINE // 2 + 1
+
+    @property
+    def owner_line(self) -> str:
+        return cut(self.owner, _ROW) if self.owner else "no owner named"
+
+    @property
+    def foot(self) -> list[tuple[str, str, int]]:
+        """The actions, each with how far from the left it begins."""
+        starts = [13 + sum(_GLYPH * len(word) + 14 for word, _ in self.actions[:at]) for at in range(len(self.actions))]
+        return [(word, href, start) for (word, href), start in zip(self.actions, starts, strict=True)]
 
     @property
     def says(self) -> str:
@@ -98,6 +103,8 @@ class Card:
             self.path,
             f"version {self.version.removeprefix('@')}" if self.version else "",
             self.note,
+            self.also,
+            f"owner {self.owner or 'not named'}" if self.owner is not None else "",
             f"columns on the path: {self.columns}" if self.columns else "",
         ]
         return ", ".join([part for part in (*parts, self.badge.meaning if self.badge else "") if part])
@@ -120,12 +127,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class ColumnLine:
-    """A line between rows of cards. A row of -1 is the card itself."""
+    """A line of the chosen column between rows of cards. A row of -1 is the card itself."""
 
     source: tuple[str, int]
     target: tuple[str, int]
     dashed: bool
-    lit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,7 @@ def draw(
     return Picture(
         tuple(placed),
         tuple(sorted(lines, key=lambda line: line.lit)),  # lit ones on top
-        tuple(sorted((_column_line(column_line, by_id) for column_line in column_lines), key=lambda line: line.lit)),
+        tuple(_column_line(column_line, by_id) for column_line in column_lines),
         round(layout.width),
         round(layout.height),
     )
@@ -178,7 +184,7 @@ def _column_line(column_line: ColumnLine, placed: Mapping[str, Placed]) -> Line:
     aside = a.box.column == b.box.column
     back = a.box.column > b.box.column
     points = [(a.box.x if back else a.box.right, start), (b.box.right if back or aside else b.box.x, end)]
-    return Line(_curve(points), source, target, column_line.dashed, column_line.lit)
+    return Line(_curve(points), source, target, column_line.dashed, lit=True)
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:
@@ -206,42 +212,3 @@ def cut(text: str, length: int) -> str:
         return text
     head = max(length // 3, 1)
     return f"{text[:head]}…{text[len(text) - max(length - head - 1, 1) :]}"
-
-
-def checks_badge(
-    passed: int,
-    failed: Sequence[str],
-    quarantined: Sequence[str] = (),
-    warned: Sequence[str] = (),
-    not_judged: Sequence[str] = (),
-) -> Badge | None:
-    """How many checks there were; None without any. `passed` counts those that held. `failed` are those that did not:
-    `quarantined` those of them whose rows went to quarantine, as agreed, and `warned` those that stopped nothing. `not_judged`
-    are neither."""
-    total = passed + len(failed) + len(not_judged)
-    open_, warnings = set(failed) - set(quarantined) - set(warned), set(warned) - set(quarantined)
-    if not total:
-        return None
-    short, long = unjudged_words(not_judged)
-    if open_:
-        return Badge(f"✗ {len(open_)}/{total}, failed{short}", "failed", f"{len(open_)} of {total} checks failed{long}")
-    if warnings:
-        return Badge(
-            f"! {len(warnings)}/{total}, warned{short}", "warned", f"{len(warnings)} of {total} checks warned{long}"
-        )
-    judged = total - len(not_judged)
-    count = f"{judged}/{total}" if not_judged else str(total)
-    if failed:
-        meaning = f"rows that broke {len(failed)} of {total} rules are in quarantine{long}"
-        return Badge(f"✓ {count}, {len(failed)} with quarantine{short}", "ok", meaning)
-    if not_judged:
-        meaning = f"{judged} of {total} checks held{long}"
-        return Badge(f"{'✓' if judged else '–'} {count}{short}", "ok" if judged else "plain", meaning)
-    return Badge(f"✓ {total}", "ok", f"{total} checks passed" if total > 1 else "its check passed")
-
-
-def unjudged_words(names: Sequence[str]) -> tuple[str, str]:
-    """That some checks have no verdict, for the end of a badge and of its meaning."""
-    if not names:
-        return "", ""
-    return f", {len(names)} not judged", f", {len(names)} not judged: {', '.join(sorted(names))}"

@@ -1,7 +1,7 @@
 """What tables lack because a batch was refused or its work failed: the same marks and words on every page.
 
-A table whose newest partition is not there for that reason is red. One that lacks an earlier partition, or keeps an
-older version of one, is amber, whatever the checks of what it holds say.
+A table whose newest partition was refused has a red outline; it is red all over where the work failed. One that lacks an earlier
+partition, or keeps an older version of one, is amber, whatever the checks of what it holds say.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.refusals import Refusal, refusals
-from assay.web.drawing import Badge
+from assay.web.badges import Badge
 from assay.web.html import link
 from assay.web.values import moment
 
@@ -43,8 +43,13 @@ class Missing:
 
     @property
     def badge(self) -> Badge:
-        sign, state = ("✗", "failed") if self.newest else ("!", "warned")
-        return Badge(f"{sign} {len(self.refusals)} {self._word}", state, f"{self.heading}. {self.sentence}")
+        text = f"{len(self.refusals)} {self._word}"
+        meaning = f"{self.heading}. {self.sentence}"
+        if not self.newest:
+            return Badge(f"! {text}", "warned", meaning)
+        if any(refusal.failed for refusal in self.refusals):
+            return Badge(f"✗ {text}", "failed", meaning)
+        return Badge(f"⊘ {text}", "refused", meaning)
 
     @property
     def sentence(self) -> str:

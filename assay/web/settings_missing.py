@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from assay.features.storage.missing_settings import MissingSetting, missing_settings
 from assay.features.tables.guard import Denied
 from assay.features.tables.lake import Lake
-from assay.web.drawing import Badge
+from assay.web.badges import Badge
 from assay.web.html import link
 from assay.web.values import moment
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from assay.errors import AssayError, plural
-from assay.features.storage.verdict import found_something, not_judged, was_handled
+from assay.features.storage.verdict import CheckState, check_state
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.lineage.outline import shorten
@@ -150,12 +150,11 @@ def _read(nodes: Sequence[Node]) -> str:
 
 
 def _rule(check: Mapping[str, Any], declared: Mapping[str, Any] | None) -> RuleResult:
-    what, invalid = demand(check["name"], declared), check["invalid"]
-    if was_handled(check):
-        return RuleResult(check["name"], *what, f"{plural(invalid, 'row')} that broke it set aside", True, invalid)
-    if not_judged(check):
-        return RuleResult(check["name"], *what, "not judged yet, there is too little to compare with", None)
-    if found_something(check):
-        result = f"did not hold for {invalid:,}" if invalid else f"could not be judged for {check['unknown']:,}"
-        return RuleResult(check["name"], *what, result, False)
-    return RuleResult(check["name"], *what, f"{check['evaluated']:,} looked at" if check["evaluated"] else "", True)
+    what, invalid, state = demand(check["name"], declared), check["invalid"], check_state(check)
+    results = {
+        CheckState.SET_ASIDE: f"{plural(invalid, 'row')} that broke it set aside",
+        CheckState.NOT_JUDGED: "not judged yet, there is too little to compare with",
+        CheckState.HELD: f"{check['evaluated']:,} looked at" if check["evaluated"] else "",
+    }
+    broken = f"did not hold for {invalid:,}" if invalid else f"could not be judged for {check['unknown']:,}"
+    return RuleResult(check["name"], *what, results.get(state, broken), state)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from assay.errors import plural
+from assay.features.storage.verdict import CheckState
 from assay.lineage.outline import Line, Outline, Span, leaf, line
 from assay.lineage.verification.finding import Verification
 
@@ -50,22 +51,31 @@ class ShownRow:
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """A rule of a step: its name, what it demands (of a `subject`, such as a column), and what was found. `ok` is None where it
-    was not judged, and true where the rows that broke it, `aside` of them, went to quarantine."""
+    """A rule of a step: its name, what it demands (of a `subject`, such as a column), what was found, and what became of it."""
 
     name: str
     subject: str
     demand: str
     result: str
-    ok: bool | None
-    aside: int = 0
+    state: CheckState
+
+    @property
+    def ok(self) -> bool | None:
+        """None where it was not judged; true where the rows that broke it went to quarantine, as agreed."""
+        return None if self.state is CheckState.NOT_JUDGED else self.state in (CheckState.HELD, CheckState.SET_ASIDE)
 
     @property
     def meaning(self) -> str:
         return f"{self.subject} {self.demand}".lstrip()
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "meaning": self.meaning, "result": self.result, "ok": self.ok}
+        return {
+            "name": self.name,
+            "meaning": self.meaning,
+            "result": self.result,
+            "ok": self.ok,
+            "state": self.state,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +112,16 @@ class StepTaken:
         """The rules that held, in clauses: those that demand the same of several columns together."""
         subjects: dict[str, list[str]] = {}
         for rule in self.rules:
-            if rule.ok and not rule.aside:
+            if rule.state is CheckState.HELD:
                 subjects.setdefault(rule.demand, []).append(rule.subject)
         together = [
             f"{', '.join(names)}: each {demand}" if len(names) > 1 else f"{names[0]} {demand}".lstrip()
             for demand, names in subjects.items()
         ]
-        return [*together, *(f"{rule.meaning} ({rule.result})" for rule in self.rules if rule.aside)]
+        return [
+            *together,
+            *(f"{rule.meaning} ({rule.result})" for rule in self.rules if rule.state is CheckState.SET_ASIDE),
+        ]
 
     @property
     def not_judged(self) -> list[str]:

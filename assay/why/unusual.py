@@ -13,7 +13,7 @@ from assay.checks.exchange.loosening import loosened
 from assay.checks.validation.masking import redact
 from assay.errors import AssayError, plural
 from assay.features.storage.commit_metadata import Commit
-from assay.features.storage.verdict import warned
+from assay.features.storage.verdict import CheckState, check_state
 from assay.features.tables.digest import row_digests
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
@@ -163,7 +163,7 @@ def _warnings(lake: Lake, commits: Sequence[Commit], of_training: bool) -> Itera
     by_rule: dict[tuple[str, str], list[tuple[Commit, int]]] = {}
     for commit in commits:
         for check in commit.checks:
-            if warned(check) and check["name"] != WINDOW and check["table"] == commit.table:
+            if check_state(check) is CheckState.WARNED and check["name"] != WINDOW and check["table"] == commit.table:
                 by_rule.setdefault((commit.table, check["name"]), []).append((commit, check["invalid"]))
     for (table, rule), found in by_rule.items():
         days = _partitions([commit.partition for commit, _ in found if commit.partition])

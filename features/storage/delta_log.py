@@ -74,6 +74,13 @@ def unvouched(storage: Storage, table: str, version: int) -> dict[str, str]:
     return found
 
 
+def far_back(version: int) -> list[int]:
+    """The versions besides the one before that a version vouches for: a power of two before it that divides its number, the
+    nearest first. 12 has 10 and 8, 16 has 14, 12, 8 and 0: with the one before, two on average."""
+    steps = (1 << power for power in range(1, (version & -version).bit_length()))
+    return [version - step for step in steps]
+
+
 def commit_info(version: int, actions: list[Action]) -> Action:
     """The `commitInfo` of a commit, with its version."""
     info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from assay.features.storage.ranges import OF_A_TABLE, RANGE_TABLES
 from assay.features.storage.reads import READ_TABLES
 from assay.features.storage.storage import Storage
 
@@ -26,7 +27,7 @@ FOLDER = "_index"
 FILE = "tables.db"
 MEMORY = ":memory:"
 LIVE = 2**62  # until which version something holds that the latest one holds
-_FORMAT = 6  # of the tables below: an index of another format is made anew
+_FORMAT = 7  # of the tables below: an index of another format is made anew
 _OPEN = 8  # at most so many indexes are open at once
 _WAIT_SECONDS = 30.0
 
@@ -38,7 +39,8 @@ CREATE TABLE commits (
     t INTEGER NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, damaged INTEGER NOT NULL, at INTEGER NOT NULL,
     run_id TEXT, rows INTEGER, mode TEXT NOT NULL, partition TEXT, asset TEXT NOT NULL, fingerprint TEXT NOT NULL,
     written INTEGER NOT NULL, until INTEGER NOT NULL, /* the version that replaced its partition */ verdict INTEGER,
-    all_rows INTEGER NOT NULL, all_partitions INTEGER NOT NULL, /* that the table holds at this version */
+    all_rows INTEGER NOT NULL, all_partitions INTEGER NOT NULL, all_files INTEGER NOT NULL, /* that this version holds */
+    all_written INTEGER NOT NULL, all_writers INTEGER NOT NULL, /* partitions and commits that its rows come from */
     PRIMARY KEY (t, version)) WITHOUT ROWID;
 CREATE INDEX written ON commits (t, partition, version) WHERE written;
 CREATE INDEX held ON commits (t, until, version, verdict) WHERE written;
@@ -57,10 +59,6 @@ CREATE INDEX files_of ON files (t, partition, since);
 CREATE INDEX files_at ON files (t, path);
 CREATE INDEX files_since ON files (t, since);
 CREATE INDEX files_until ON files (t, until);
-CREATE TABLE ranges (
-    t INTEGER NOT NULL, name TEXT NOT NULL, high, low, file INTEGER NOT NULL,
-    PRIMARY KEY (t, name, high, file)) WITHOUT ROWID;
-CREATE INDEX ranges_of ON ranges (file, name);
 CREATE TABLE sources (
     t INTEGER NOT NULL, sha256 TEXT NOT NULL, version INTEGER NOT NULL, partition TEXT, path TEXT NOT NULL,
     PRIMARY KEY (t, sha256, version, path)) WITHOUT ROWID;
@@ -68,7 +66,7 @@ CREATE TABLE displaced ( /* a commit says that a partition of its table must be 
     t INTEGER NOT NULL, partition TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (t, partition, version)) WITHOUT ROWID;
 CREATE TABLE own (format INTEGER NOT NULL, inode TEXT NOT NULL);
-{READ_TABLES}"""
+{RANGE_TABLES}{READ_TABLES}"""
 _OF_A_TABLE = (
     "commits",
     "verdicts",
@@ -76,11 +74,11 @@ _OF_A_TABLE = (
     "sections",
     "metadata",
     "files",
-    "ranges",
     "sources",
     "displaced",
     "reads",
     "inputs",
+    *OF_A_TABLE,
 )
 
 

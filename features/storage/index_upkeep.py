@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,12 +16,11 @@ from assay.features.storage.commit_metadata import Commit, FormatTooNew, parse_c
 from assay.features.storage.delta_log import commit_info, commit_path, displaced_by, parse_log, read_files
 from assay.features.storage.index_store import LIVE, forget
 from assay.features.storage.log_entry import DAMAGE, DataFile, added, metadata_in
+from assay.features.storage.ranges import add_ranges, keep_columns, kept_columns
 from assay.features.storage.reads import add_reads
 from assay.features.storage.sections import NAMES
 from assay.features.storage.storage import Storage
 from assay.features.storage.verdict import Verdict
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,29 +101,31 @@ def _add(connection: sqlite3.Connection, t: int, name: str, version: int, conten
         files = [(added(item["add"]), _statistics(item["add"])) for item in actions if "add" in item]
         protocol = next((item["protocol"] for item in actions if "protocol" in item), None)
     except DAMAGE:
-        _insert_commit(connection, t, version, sha256, None, (0, 0))
+        _insert_commit(connection, t, version, sha256, None, (0, 0, 0))
         return False
     total = _end_files(connection, t, version, removed, [file for file, _ in files])
     _add_commit(connection, t, name, version, sha256, info, total)
     if metadata is not None or protocol is not None:
         texts = [json.dumps(item) if item is not None else None for item in (metadata, protocol)]
         connection.execute("INSERT INTO metadata VALUES (?, ?, ?, ?)", (t, version, *texts))
-    kinds = _ranged(connection, t)
+        if metadata is not None:
+            keep_columns(connection, t, version, metadata["schemaString"])
+    columns = kept_columns(connection, t)
     for place, (file, statistics) in enumerate(files):
         made = connection.execute(
             "INSERT INTO files (t, path, partition, size, rows, since, until, place) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (t, file.path, file.partition, file.size, statistics.get("numRecords", -1), version, LIVE, place),
         )
-        for column, low, high in _ranges(statistics, kinds):
-            connection.execute("INSERT INTO ranges VALUES (?, ?, ?, ?, ?)", (t, column, high, low, made.lastrowid))
+        assert made.lastrowid is not None
+        add_ranges(connection, t, made.lastrowid, statistics, columns)
     return True
 
 
 def _end_files(
     connection: sqlite3.Connection, t: int, version: int, removed: Sequence[str], files: Sequence[DataFile]
-) -> tuple[int, int]:
-    """End the files that a version does not hold any more. How many rows and partitions it holds: carried on, since counting
-    them would take longer with every day."""
+) -> tuple[int, int, int]:
+    """End the files that a version does not hold any more. How many rows, partitions and files it holds: carried on, since
+    counting them would take longer with every day."""
     ends = json.dumps(
         [*removed, *(file.path for file in files)]
     )  # of a file that is added again, the later entry counts
@@ -137,10 +136,10 @@ def _end_files(
     before = _held(connection, t, touched)
     connection.execute(f"UPDATE files SET until = :version WHERE {live}", given)
     after = _held(connection, t, touched) | {file.partition for file in files}
-    sql = "SELECT all_rows, all_partitions FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
-    rows, partitions = connection.execute(sql, (t,)).fetchone() or (0, 0)
+    sql = "SELECT all_rows, all_partitions, all_files FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
+    rows, partitions, held = connection.execute(sql, (t,)).fetchone() or (0, 0, 0)
     rows += sum(file.rows for file in files) - sum(count for _, count in gone)
-    return rows, partitions + len(after - {None}) - len(before - {None})
+    return rows, partitions + len(after - {None}) - len(before - {None}), held + len(files) - len(gone)
 
 
 def _held(connection: sqlite3.Connection, t: int, partitions: Iterable[str | None]) -> set[str | None]:
@@ -156,7 +155,7 @@ def _add_commit(
     version: int,
     sha256: str,
     info: Mapping[str, Any],
-    total: tuple[int, int],
+    total: tuple[int, int, int],
 ) -> None:
     try:
         commit = parse_commit(name, info)
@@ -187,10 +186,12 @@ def _insert_commit(
     version: int,
     sha256: str,
     commit: Commit | None,
-    total: tuple[int, int],
+    total: tuple[int, int, int],
 ) -> None:
     """One that is damaged is None."""
     said, verdict = (0, None, None, "", None, "", "", 0), None
+    sql = "SELECT all_written, all_writers FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
+    partitions, writers = connection.execute(sql, (t,)).fetchone() or (0, 0)
     if commit is not None:
         with suppress(*DAMAGE):  # checks that are not what they must be say nothing
             verdict = _verdict(connection, t, Verdict.of(commit).to_text())
@@ -206,20 +207,32 @@ def _insert_commit(
             written,
         )
         if written:
+            partitions += not _is_written(connection, t, commit.partition)
+            writers += 1
             if commit.mode == "replace":
-                _end_commits(connection, t, version, commit.partition)
+                writers -= _end_commits(connection, t, version, commit.partition)
             _count(connection, t, verdict, 1)
-    row = (t, version, sha256, int(commit is None), *said, LIVE, verdict, *total)
+    row = (t, version, sha256, int(commit is None), *said, LIVE, verdict, *total, partitions, writers)
     connection.execute(f"INSERT INTO commits VALUES ({', '.join('?' * len(row))})", row)
 
 
-def _end_commits(connection: sqlite3.Connection, t: int, version: int, partition: str | None) -> None:
-    """A partition was replaced: what others wrote to it is not held any more."""
-    held = "commits INDEXED BY written WHERE t = ? AND written AND partition IS ? AND until = ?"
-    for (verdict,) in connection.execute(f"SELECT verdict FROM {held}", (t, partition, LIVE)).fetchall():
+_LIVE_COMMITS = "commits INDEXED BY written WHERE t = ? AND written AND partition IS ? AND until = ?"
+
+
+def _is_written(connection: sqlite3.Connection, t: int, partition: str | None) -> bool:
+    """Whether the latest version has rows, or at least a commit, of a partition."""
+    sql = f"SELECT 1 FROM {_LIVE_COMMITS} LIMIT 1"
+    return connection.execute(sql, (t, partition, LIVE)).fetchone() is not None
+
+
+def _end_commits(connection: sqlite3.Connection, t: int, version: int, partition: str | None) -> int:
+    """A partition was replaced: what others wrote to it is not held any more. How many commits that were."""
+    ended = connection.execute(f"SELECT verdict FROM {_LIVE_COMMITS}", (t, partition, LIVE)).fetchall()
+    for (verdict,) in ended:
         _count(connection, t, verdict, -1)
-    sql = f"UPDATE {held.replace(' WHERE', ' SET until = ? WHERE')}"
+    sql = f"UPDATE {_LIVE_COMMITS.replace(' WHERE', ' SET until = ? WHERE')}"
     connection.execute(sql, (version, t, partition, LIVE))
+    return len(ended)
 
 
 def _count(connection: sqlite3.Connection, t: int, verdict: int | None, more: int) -> None:
@@ -241,39 +254,6 @@ _PLAIN = ("version", "timestamp", "assay.run_id", "assay.rows", "assay.mode", "a
 
 def _statistics(action: Mapping[str, Any]) -> Mapping[str, Any]:
     return json.loads(action.get("stats") or "{}")
-
-
-def _ranged(connection: sqlite3.Connection, t: int) -> Mapping[str, str]:
-    """The columns of which files are looked for by their smallest and largest value: times and texts."""
-    sql = "SELECT metadata FROM metadata WHERE t = ? AND metadata IS NOT NULL ORDER BY version DESC LIMIT 1"
-    found = connection.execute(sql, (t,)).fetchone()
-    return _kinds(json.loads(found[0])["schemaString"]) if found else {}
-
-
-@lru_cache(256)
-def _kinds(schema: str) -> Mapping[str, str]:
-    fields = json.loads(schema)["fields"]
-    return {
-        item["name"]: item["type"]
-        for item in fields
-        if item["type"] in ("timestamp", "timestamp_ntz", "date", "string")
-    }
-
-
-def _ranges(statistics: Mapping[str, Any], kinds: Mapping[str, str]) -> Iterator[tuple[str, Any, Any]]:
-    """Column, smallest and largest value, as far as a file's statistics name both."""
-    low, high = statistics.get("minValues") or {}, statistics.get("maxValues") or {}
-    for column, kind in kinds.items():
-        values = [value for value in (low.get(column), high.get(column)) if isinstance(value, str)]
-        with suppress(ValueError):
-            if len(values) == 2:
-                smallest, largest = values if kind == "string" else map(_microseconds, values)
-                yield column, smallest, largest
-
-
-def _microseconds(text: str) -> int:
-    at = datetime.fromisoformat(text)
-    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 # -- the log's files ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ indexed. What must be proved is therefore never asked here: verification reads t
 import hashlib
 import json
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from assay.features.storage.delta_log import commit_info, commit_path, parse_log
 from assay.features.storage.index_store import LIVE, forget, index_store
 from assay.features.storage.index_upkeep import Known, carried_on, content_of, has_commit, is_of, known_of
 from assay.features.storage.log_entry import DAMAGE, DataFile, Entry, columns_of, read_entry
+from assay.features.storage.ranges import files_between
 from assay.features.storage.reads import Span
 from assay.features.storage.sections import SectionDamaged
 from assay.features.storage.storage import Storage
@@ -105,6 +106,17 @@ class TableIndex:
         content = content_of(self.storage, commit_path(self.name, version))
         return read_entry(self.name, version, content) if content is not None else None
 
+    def digests(self, versions: Collection[int]) -> dict[int, str]:
+        """The SHA-256 of these versions' commits, as they were when they were indexed; of those that the log had."""
+        sql = "SELECT version, sha256 FROM commits WHERE t = :t AND version IN (SELECT value FROM json_each(:versions))"
+        return dict(self._rows(sql, versions=json.dumps(list(versions))))
+
+    def adders(self, version: int, paths: Collection[str]) -> dict[str, int]:
+        """By path, which version added a data file that a version holds."""
+        sql = """SELECT path, since FROM files INDEXED BY files_at WHERE t = :t AND since <= :version AND until > :version
+            AND path IN (SELECT value FROM json_each(:paths))"""
+        return dict(self._rows(sql, version=version, paths=json.dumps(list(paths))))
+
     def damaged(self, version: int) -> list[int]:
         """The versions, up to this one, whose commits could not be read when they were indexed."""
         return self._column(
@@ -138,10 +150,16 @@ class TableIndex:
         return [rows for _, rows in sorted(self._rows(sql, version=version, before=before))]
 
     def held(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> tuple[int, int]:
-        """How many partitions, and how many commits, the rows of a slice come from."""
-        sql = f"""SELECT COUNT(DISTINCT COALESCE(partition, '')), COUNT(*) FROM commits
-            WHERE {_WRITERS} {_among(partitions, excluded)}"""
-        return self._sliced(sql, version, partitions, excluded)[0]
+        """How many partitions, and how many commits, the rows of a slice come from. Costs what the named partitions cost."""
+        named = partitions if partitions is not None else excluded
+        sql = f"""SELECT COUNT(DISTINCT COALESCE(partition, '')), COUNT(*) FROM commits INDEXED BY written
+            WHERE {_WRITERS} {_among(named, ())}"""
+        found = self._sliced(sql, version, named, ())[0] if named else (0, 0)
+        if partitions is not None:
+            return found
+        total = "SELECT all_written, all_writers FROM commits WHERE t = :t AND version = :version"
+        all_partitions, all_commits = self._rows(total, version=version)[0]
+        return all_partitions - found[0], all_commits - found[1]
 
     def verdicts(self, version: int) -> list[tuple[Verdict, int]]:
         """What the checks said of the table in the commits whose rows a version holds: each different verdict, and how
@@ -272,6 +290,9 @@ class TableIndex:
             0
         ]
 
+    def count_files(self, version: int) -> int:
+        return self._column("SELECT all_files FROM commits WHERE t = :t AND version = :version", version=version)[0]
+
     def last_partition(self, version: int) -> str | None:
         sql = f"SELECT partition FROM files WHERE partition IS NOT NULL AND {_held(None, ())} ORDER BY partition DESC LIMIT 1"
         return next((key for (key,) in self._sliced(sql, version, None, ())), None)
@@ -284,14 +305,7 @@ class TableIndex:
 
         Times are µs since 1970 UTC. A file without rows can hold none; one without statistics can hold any.
         """
-        live = "f.t = :t AND f.since <= :version AND f.until > :version AND f.rows <> 0"
-        named = {"r.high >= :low": low, "r.low <= :high": high}  # a bound that may be null is no range of an index
-        bounds = " AND ".join(condition for condition, bound in named.items() if bound is not None) or "1"
-        sql = f"""SELECT f.path, f.size, MAX(f.rows, 0), f.partition, r.low, r.high
-            FROM ranges AS r JOIN files AS f ON f.id = r.file WHERE r.t = :t AND r.name = :column AND {bounds} AND {live}
-            UNION ALL SELECT f.path, f.size, MAX(f.rows, 0), f.partition, NULL, NULL FROM files AS f WHERE {live}
-            AND NOT EXISTS (SELECT 1 FROM ranges AS r WHERE r.file = f.id AND r.name = :column)"""
-        found = self._rows(sql, version=version, column=column, low=low, high=high)
+        found = self._found(lambda connection: files_between(connection, self.known.id, version, column, low, high))
         return sorted(((DataFile(*row[:4]), row[4], row[5]) for row in found), key=lambda item: item[0].path)
 
     def former(self, version: int, column: str, value: str) -> list[tuple[DataFile, int]]:
@@ -372,8 +386,11 @@ class TableIndex:
         return [row[0] for row in self._rows(sql, **given)]
 
     def _rows(self, sql: str, **given: Any) -> list[Any]:
+        return self._found(lambda connection: connection.execute(sql, {"t": self.known.id, **given}).fetchall())
+
+    def _found(self, question: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
         for _ in range(5):
-            found = index_store(self.storage).read(lambda connection: self._asked(connection, sql, given))
+            found = index_store(self.storage).read(lambda connection: self._asked(connection, question))
             if found is not None:
                 return found
             # Somebody made the index anew. It is for the same table only if that still has what this one knew.
@@ -388,10 +405,12 @@ class TableIndex:
         sql = "SELECT sha256 FROM commits WHERE t = :t AND version = :version"
         return self.table_id == earlier.table_id and self._column(sql, version=earlier.version) == [earlier.sha256]
 
-    def _asked(self, connection: sqlite3.Connection, sql: str, given: Mapping[str, Any]) -> list[Any] | None:
+    def _asked(
+        self, connection: sqlite3.Connection, question: Callable[[sqlite3.Connection], list[Any]]
+    ) -> list[Any] | None:
         if connection.execute("SELECT 1 FROM tables WHERE id = ?", (self.known.id,)).fetchone() is None:
             return None
-        return connection.execute(sql, {"t": self.known.id, **given}).fetchall()
+        return question(connection)
 
 
 _WRITERS = "t = :t AND written AND version <= :version AND until > :version"

@@ -17,7 +17,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from assay.errors import AssayError, refuse_case_twins
 from assay.features.storage.commit_metadata import CONFIRMS, Commit, to_metadata
 from assay.features.storage.commit_writer import CHECKPOINT_EVERY, checkpoint_if_due, is_plain, write_commit
-from assay.features.storage.delta_log import VOUCHES, displaced_by, unvouched
+from assay.features.storage.delta_log import VOUCHES, displaced_by, far_back, unvouched
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode, storable
 from assay.features.storage.seals import seal
@@ -140,7 +140,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
             _check_constraints(staged.table, rows, rest)
         if read_version is not None and _moved(state, read_version):
             raise Conflict(f"{staged.table} was written by another run after this one had read it. Run it again.")
-        chain = {VOUCHES: json.dumps(unvouched(lake.storage, staged.table, state.version))}
+        chain = {VOUCHES: json.dumps(_vouched(state))}
         wanted = {file.path for file in files}
         active = {file.path: file for file in state.files_of(None if partition is None else [partition])}
         nothing_new = wanted <= set(active) or (not staged.rows and bool(active))
@@ -169,6 +169,14 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
     raise Conflict(
         f"{staged.table}: {ATTEMPTS} attempts to commit lost to other writers. Run it again when they are done."
     )
+
+
+def _vouched(state: TableState) -> dict[str, str]:
+    """Version → SHA-256 of the commits that the next one vouches for. Those far back as they were when they were indexed: a
+    commit that was changed since is not vouched for as it is now."""
+    far = state.index.digests(far_back(state.version + 1))
+    near = unvouched(state.table.lake.storage, state.table.name, state.version)
+    return near | {str(version): sha256 for version, sha256 in far.items() if str(version) not in near}
 
 
 def _committed(

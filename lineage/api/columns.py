@@ -13,6 +13,7 @@ from assay.lineage.api.marquez_json import linked, list_in, text_of
 from assay.lineage.api.records import Dataset, Json, Key
 from assay.lineage.api.safe_json import NodeId
 from assay.lineage.events.redaction import redact_text
+from assay.lineage.store.event_form import is_named
 from assay.lineage.store.parse_event import dataset_key
 
 
@@ -181,7 +182,7 @@ def _read(facet: Any, of_all: str, of_one: str, types: Iterable[str]) -> dict[st
 def _sources(given: Json, name: str, shared: Json | None = None) -> Iterator[Source]:
     """`shared`: the mapping in which older versions of the facet keep the transformation of all sources."""
     for item in list_in({"facet": given}, "facet", name):
-        if "field" not in item:
+        if "field" not in item or not is_named(item):
             continue
         key = dataset_key(item)
         how = list_in({"facet": item}, "facet", "transformations")

@@ -4,7 +4,6 @@ Lenient in what a facet is, strict in what makes an event addressable: it is JSO
 time. What is accepted is stored unchanged; the same bytes again are the same event.
 """
 
-import json
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from assay.errors import AssayError
 from assay.lineage.api.marquez_models import BATCH_BODY, EVENT_BODY, BatchResult, Failure, Received, Refused
 from assay.lineage.api.safe_json import Answer
+from assay.lineage.events.event_json import decoder, read_json
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.store.parse_event import EventFacts, read_event
 
@@ -103,12 +103,12 @@ def split(body: bytes) -> list[bytes]:
     """The bytes of each event of a JSON array, unchanged. Raises AssayError for anything else."""
     wrong = AssayError("A batch is a JSON array of OpenLineage events; this is not one.")
     try:
-        text, decoder = body.decode().lstrip(), json.JSONDecoder()
-        if not isinstance(json.loads(text), list):
+        text, one = body.decode().lstrip(), decoder()
+        if not isinstance(read_json(text), list):
             raise wrong
         events, place = [], _skip(text, 1)
         while text[place] != "]":
-            _, end = decoder.raw_decode(text, place)
+            _, end = one.raw_decode(text, place)
             events.append(text[place:end].encode())
             place = _skip(text, end)
             if text[place] == ",":
@@ -134,7 +134,7 @@ def parse(body: bytes) -> EventFacts:
     deep = AssayError(f"The event is nested deeper than {DEPTH_LIMIT} levels.")
     try:
         facts = read_event(body)
-        if body.count(b"{") + body.count(b"[") > DEPTH_LIMIT and _depth_exceeds(json.loads(body), DEPTH_LIMIT):
+        if body.count(b"{") + body.count(b"[") > DEPTH_LIMIT and _depth_exceeds(read_json(body), DEPTH_LIMIT):
             raise deep
         datetime.fromtimestamp(facts.at_us / 1e6, UTC)
     except RecursionError:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from assay.lineage.api.records import Json
+from assay.lineage.events.event_json import read_json
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_shape import SIDES
 from assay.lineage.store.parse_event import DatasetUse, described
@@ -70,7 +71,7 @@ class LatestFacets:
         """Read events in one go, before they are asked for one by one."""
         missing = {key for key in ids if key not in self._events}
         rows = bulk.execute(self._connection, _EVENTS, [[key] for key in sorted(missing)]) if missing else ()
-        self._events |= {row.id: json.loads(bytes(row.body)) for row in rows}
+        self._events |= {row.id: read_json(bytes(row.body)) for row in rows}
 
     def event(self, event_id: int) -> Json:
         self.load([event_id])

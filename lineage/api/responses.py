@@ -24,10 +24,19 @@ class GraphEdge(Model):
     role: str
 
 
+class LeftOut(Model):
+    """`at_least`: there may be more of it."""
+
+    what: str
+    count: int
+    at_least: bool
+
+
 class Subgraph(Model):
     nodes: list[GraphNode]
     edges: list[GraphEdge]
     truncated: str | None
+    left_out: list[LeftOut]
 
 
 class Trace(Model):
@@ -148,7 +157,7 @@ class Diff(Model):
                 "schema": {"channel": [None, "String"]},
                 "rows": [898, 1223],
                 "contract": ["Tickets@1.0", "Tickets@1.1"],
-                "checks": {"channel.isin": [None, True]},
+                "checks": {"channel.isin": [None, "held"]},
                 "code": None,
                 "inputs": {"raw/tickets": [["3"], ["4"]]},
                 "unknown": [],
@@ -162,7 +171,7 @@ class Diff(Model):
     columns: dict[str, tuple[str | None, str | None]] = Field(alias="schema")
     rows: tuple[int, int] | None
     contract: tuple[str | None, str | None] | None
-    checks: dict[str, tuple[bool | None, bool | None]]
+    checks: dict[str, tuple[str | None, str | None]]
     code: tuple[str, str] | None
     inputs: dict[str, tuple[list[str] | None, list[str] | None]]
     unknown: list[str]

@@ -1,6 +1,5 @@
 """Events out of a store and into another, as newline-delimited JSON."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -8,6 +7,7 @@ from typing import BinaryIO
 import sqlalchemy as sa
 
 from assay.errors import AssayError
+from assay.lineage.events.event_json import read_json
 from assay.lineage.events.facets import PRODUCER
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.store.parse_event import read_event
@@ -61,7 +61,7 @@ def _batches(source: Iterable[bytes]) -> Iterable[list[tuple[bytes, bool]]]:
             read_event(body)
         except AssayError as problem:
             raise AssayError(f"Line {number} cannot be imported. {problem}") from None
-        event = json.loads(body)
+        event = read_json(body)
         # An ABORT is no more than a presumption: what the run itself reported of its end must have room beside it.
         batch.append((body, event.get("producer") == PRODUCER and event.get("eventType") != "ABORT"))
         if len(batch) == BATCH:

@@ -7,8 +7,9 @@ from typing import Any
 
 from assay.errors import AssayError
 from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.verdict import CheckState, named
 from assay.features.tables.lake import Lake
-from assay.lineage.events.naming import LOGICAL, NOT_JUDGED
+from assay.lineage.events.naming import LOGICAL
 from assay.lineage.events.redaction import redact_text
 from assay.lineage.outline import Outline, Span, leaf, line, short_digest
 from assay.lineage.queries.nodes import GraphNode, find
@@ -23,7 +24,7 @@ class Diff:
     """What differs, as (in a, in b). Empty or None: no difference. `a` and `b` are the ids of the versions.
 
     `schema` (types by column) and `rows` are what the versions hold where the lake was given and has both, else what their
-    runs wrote. `checks` is by name (whether it passed, or "not judged"), `inputs` by dataset (the versions read; where a dataset
+    runs wrote. `checks` is by name (a `CheckState`, such as "set aside"), `inputs` by dataset (the versions read; where a dataset
     was deleted and made anew in between, as version#table_id). `unknown` names the fields that are not known of both versions
     (for instance because no known run wrote one of them); these are not compared.
     """
@@ -76,8 +77,6 @@ def _change(pair: Pair) -> str:
 def _text(value: Any) -> str:
     if value is None:
         return "none"
-    if isinstance(value, bool):
-        return "passed" if value else "failed"
     if isinstance(value, tuple):
         return ", ".join(map(_text, value))
     return short_digest(value)
@@ -93,7 +92,7 @@ class _Made:
     schema: Mapping[str, str] | None = None
     rows: int | None = None
     contract: str | None = None
-    checks: Mapping[str, bool | str] | None = None
+    checks: Mapping[str, CheckState] | None = None
     code: str | None = None
     inputs: _Inputs | None = None
 
@@ -211,14 +210,14 @@ def _outputs(event: Mapping[str, Any], node: GraphNode) -> Iterator[Mapping[str,
             yield item
 
 
-def _results(store: LineageStore, run_id: str, node: GraphNode) -> dict[str, bool | str]:
+def _results(store: LineageStore, run_id: str, node: GraphNode) -> dict[str, CheckState]:
+    """By check; of one on several columns, the worst."""
     mine = {node.name, node.facts.get("table")}
-    results: dict[str, bool | str] = {}
+    states: dict[str, set[CheckState]] = {}
     for check in store.checks(run_id):
         if check.dataset in mine:
-            unjudged = check.passed and check.actual == NOT_JUDGED
-            results[check.name] = NOT_JUDGED if unjudged else check.passed and results.get(check.name) is not False
-    return results
+            states.setdefault(check.name, set()).add(check.state)
+    return {name: state for state, names in named(states).items() for name in names}
 
 
 def _get(value: Any, *path: str) -> Any:

@@ -2,19 +2,20 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from assay.features.storage.verdict import CheckState, named, worst
 from assay.lineage.events.naming import LOGICAL, NOT_JUDGED
 from assay.lineage.queries.walk_queries import Point
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_index import OTHER_NAMES
 from assay.lineage.store.lineage_store import LineageStore
-from assay.lineage.store.parse_event import known_as
+from assay.lineage.store.parse_event import known_as, recorded_state
 from assay.lineage.store.schema import ADDS, REPLACES, datasets, jobs, runs, versions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,9 +30,8 @@ Key = Point | int | str  # inside the store: a dataset version, a run, or the id
 class GraphNode:
     """`id` is unique. Facts of a dataset: table, table_id, commit_sha256, run, written_at, checks; of a run: job,
     job_namespace, state, started_at, ended_at, parent_id, checks; of a job: runs, state, run (the last one's, if it ran).
-    `checks` is {"passed": count, "failed": [names], "quarantined": [names], "warned": [names], "not_judged": [names]}:
-    quarantined are the failed ones whose rows went to quarantine, as agreed, warned those that stopped nothing, and those that
-    were not judged are neither passed nor failed. A run's name is its id."""
+    `checks` is {"state": the worst, "passed": count, "set_aside": [names], "warned": [names], "failed": [names], "not_judged":
+    [names]}, by `CheckState`. A run's name is its id."""
 
     id: str
     kind: Kind
@@ -256,19 +256,19 @@ class NodeReader:
 
     def _checks_of_versions(self, ids: list[int]) -> dict[int, dict[str, Any]]:
         """What the runs that wrote a version found out about it."""
-        query = f"SELECT e.version_id, {_FAILED}, count(*) AS times, {_KIND}"
+        query = f"SELECT e.version_id, {_CHECK}, count(*) AS times"
         query += " FROM $rows CROSS JOIN edges e JOIN checks c ON c.run_key = e.run_key"
         query += " JOIN dataset_versions v ON v.id = e.version_id JOIN datasets d ON d.id = v.dataset_id"
         query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
-        query += " AND c.dataset IN (d.name, d.table_name) GROUP BY 1, 2, 4"
+        query += " AND c.dataset IN (d.name, d.table_name) GROUP BY 1, 2, 3, 4, 5"
         return _summed(bulk.execute(self._connection, query, [[key] for key in ids]))
 
     def _runs(self, keys: list[int]) -> dict[Key, GraphNode]:
         if not keys:
             return {}
         asked = [[key] for key in keys]
-        query = f"SELECT c.run_key, {_FAILED}, count(*) AS times, {_KIND}"
-        query += " FROM $rows CROSS JOIN checks c WHERE c.run_key = $0i GROUP BY 1, 2, 4"
+        query = f"SELECT c.run_key, {_CHECK}, count(*) AS times"
+        query += " FROM $rows CROSS JOIN checks c WHERE c.run_key = $0i GROUP BY 1, 2, 3, 4, 5"
         results = _summed(bulk.execute(self._connection, query, asked))
         query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name"
         query += " FROM $rows CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.id = $0i"
@@ -295,12 +295,17 @@ class NodeReader:
         return GraphNode(job_id, "job", job.namespace, job.name, None, facts)
 
 
-_UNJUDGED = f"c.passed AND coalesce(c.actual, '') = '{NOT_JUDGED}'"
-_FAILED = f"CASE WHEN NOT ({_UNJUDGED}) AND (c.passed OR c.severity = 'info') THEN '' ELSE c.name END AS failed"
-# What of them became of the rows, or of the batch: in quarantine, published with a warning, or stopped; or there is no verdict.
-_KIND = f"""CASE WHEN {_UNJUDGED} THEN 'not judged'
-    WHEN NOT c.passed AND c.severity = 'quarantine' AND c.actual <> '0' THEN 'quarantined'
-    WHEN c.severity IN ('warn', 'quarantine') THEN 'warned' ELSE '' END AS kind"""
+# A check as it was recorded; of those that held, which are most, only the number is asked.
+_HELD = f"(c.passed AND coalesce(c.actual, '') <> '{NOT_JUDGED}') OR (NOT c.passed AND c.severity = 'info')"
+_CHECK = ", ".join(
+    f"CASE WHEN {_HELD} THEN {other} ELSE {column} END AS {name}"
+    for name, column, other in (
+        ("name", "c.name", "''"),
+        ("passed", "c.passed", "true"),
+        ("severity", "c.severity", "''"),
+        ("actual", "coalesce(c.actual, '')", "''"),
+    )
+)
 _WHEN_SQL = "coalesce(r.ended_us, r.started_us, 0)"
 
 
@@ -315,20 +320,17 @@ def _splits(text: str) -> list[tuple[str, str]]:
 
 
 def _summed(rows: Iterable[Any]) -> dict[Any, dict[str, Any]]:
-    """By key: how many checks passed, and the names of those that failed or were not judged."""
+    """By key: how many checks passed, and the names of the others by what became of them."""
     passed: dict[Any, int] = defaultdict(int)
-    failed: dict[Any, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for key, name, times, kind in rows:
+    others: dict[Any, dict[str, set[CheckState]]] = defaultdict(lambda: defaultdict(set))
+    for key, name, held, severity, actual, times in rows:
         passed[key] += 0 if name else times
         if name:
-            failed[key][name].add(kind)
-    return {
-        key: {
-            "passed": count,
-            "failed": sorted(name for name, kinds in failed[key].items() if kinds != {"not judged"}),
-            "quarantined": sorted(name for name, kinds in failed[key].items() if kinds == {"quarantined"}),
-            "warned": sorted(name for name, kinds in failed[key].items() if "" not in kinds and "warned" in kinds),
-            "not_judged": sorted(name for name, kinds in failed[key].items() if kinds == {"not judged"}),
-        }
-        for key, count in passed.items()
-    }
+            others[key][name].add(recorded_state(bool(held), severity, actual))
+    return {key: _checks(count, others[key]) for key, count in passed.items()}
+
+
+def _checks(passed: int, others: Mapping[str, Collection[CheckState]]) -> dict[str, Any]:
+    names = named(others)
+    lists = {state.value.replace(" ", "_"): names.get(state, []) for state in CheckState if state != CheckState.HELD}
+    return {"state": worst([*names, *([CheckState.HELD] if passed else [])]), "passed": passed, **lists}

@@ -21,6 +21,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError
 
 from assay.errors import AssayError
+from assay.lineage.events.event_json import read_json
 from assay.lineage.store import bulk
 from assay.lineage.store.index_writer import index, put
 from assay.lineage.store.migrations import upgrade
@@ -48,7 +49,7 @@ class StoredEvent:
 
     @property
     def data(self) -> dict[str, Any]:
-        return json.loads(self.body)
+        return read_json(self.body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,10 @@
 """The parts of an OpenLineage event that the graph needs, parsed from its JSON. Works for events of any producer.
 
 Reading is lenient, as the specification asks: facets that are missing, unknown or oddly shaped are passed over (the raw
-event is kept); only documents that are not OpenLineage events are refused.
+event is kept). Refused are documents that are not OpenLineage events, and those that do not name what they are about.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,13 +14,20 @@ from typing import Any
 from uuid import UUID
 
 from assay.errors import AssayError
-from assay.lineage.events.naming import DatasetName, canonical
+from assay.features.storage.verdict import CheckState, check_state
+from assay.lineage.events.event_json import read_json
+from assay.lineage.events.naming import NOT_JUDGED, DatasetName, canonical
 from assay.lineage.events.redaction import redact_text
 from assay.lineage.events.serialize import Plain
+from assay.lineage.store.event_form import is_named, refuse_nameless
+from assay.lineage.store.explicit import explicit_sources
 from assay.lineage.store.facet_shape import SIDES, FacetMentions, Shape, facet_mentions, shape_of
 
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE_TEXT = re.compile("[\\0\\ud800-\\udfff]")
+DECLARED = (
+    "declared"  # the role of a source that only a `lineage` facet names: of the outputs of that facet, and of no others
+)
 TERMINAL = ("COMPLETE", "FAIL", "ABORT")
 
 
@@ -51,6 +57,17 @@ class EventCheck:
     severity: str
     actual: str | None
 
+    @property
+    def state(self) -> CheckState:
+        return recorded_state(self.passed, self.severity, self.actual)
+
+
+def recorded_state(passed: bool, severity: str, actual: str | None) -> CheckState:
+    """What became of a check as an event recorded it: `actual` is how many rows broke it, if it was judged."""
+    unjudged = actual == NOT_JUDGED
+    invalid = 0 if unjudged or actual in (None, "", "0") else 1
+    return check_state({"passed": passed, "severity": severity, "invalid": invalid, "unknown": int(unjudged)})
+
 
 @dataclass(frozen=True, slots=True)
 class EventFacts:
@@ -76,28 +93,25 @@ class EventFacts:
 
 
 def read_event(body: bytes, parsed: Any = None) -> EventFacts:
-    """Raises AssayError for what is not an OpenLineage event; the message never quotes it. `parsed`: the body's JSON, where it
-    is at hand."""
+    """Raises AssayError for what is not an OpenLineage event, with the place of what is wrong; the message never quotes it.
+    `parsed`: the body's JSON, where it is at hand."""
     try:
-        event = json.loads(body) if parsed is None else parsed
+        event = read_json(body) if parsed is None else parsed
     except ValueError:
         raise AssayError("This is not JSON. Send one OpenLineage event as a JSON object.") from None
     if _UNSTORABLE.search(body):
         event = _storable(event)  # texts that other producers cut anywhere; but names must be what they are
         if any("�" in name and "�".encode() not in body for name in _names(event)):
             raise AssayError("A name in the event holds NUL or half a character, which cannot be stored.")
-    if not isinstance(event, dict):
-        raise AssayError("An OpenLineage event is a JSON object; this is not one.")
+    refuse_nameless(event)
     run, job = _mapping(event, "run"), _mapping(event, "job")
-    if not run and not job and not _mapping(event, "dataset"):
-        raise AssayError("An OpenLineage event has a `run`, a `job` or a `dataset`; this has none.")
     given = described(event)
     return EventFacts(
         body=body,
         sha256=hashlib.sha256(body).hexdigest(),
         kind=str(event.get("eventType") or "OTHER").upper()[:16],
         at_us=_micros(event.get("eventTime")),
-        run_id=_run_id(run) if run else None,
+        run_id=str(UUID(run["runId"])) if run else None,
         namespace=_redacted(str(job.get("namespace", ""))),
         job=_redacted(str(job.get("name", ""))),
         parent_id=_parent(run),
@@ -111,11 +125,15 @@ def read_event(body: bytes, parsed: Any = None) -> EventFacts:
 
 def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, Any]]]:
     """The datasets of an event, each with its facets by side. `declared` is its entry in the `lineage` facet of the event's
-    job."""
-    declared = {}
+    job. What only `lineage` facets name is there, too."""
+    declared: dict[DatasetName, Any] = {}
     if "lineage" in _mapping(event, "job", "facets"):
         entries = _items(event, "job", "facets", "lineage", "entries")
-        declared = {dataset_key(entry): {"lineage": entry} for entry in entries if entry.get("type") != "JOB"}
+        declared = {
+            dataset_key(entry): {"lineage": entry}
+            for entry in entries
+            if entry.get("type") != "JOB" and is_named(entry)
+        }
     found = [(_dataset(given, "input"), _declared(given, None)) for given in _items(event, "inputs")]
     found += [
         (_dataset(given, "output"), _declared(given, declared.get(dataset_key(given)) if declared else None))
@@ -123,7 +141,35 @@ def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, A
     ]
     if static := _mapping(event, "dataset"):
         found.append((_dataset(static, "described"), _declared(static, None)))
-    return found
+    return found if _is_ours(found) else found + list(_only_in_facets(found, declared))
+
+
+def _is_ours(found: list[tuple[DatasetUse, Mapping[str, Any]]]) -> bool:
+    return any(use.table_id for use, _ in found)
+
+
+def _only_in_facets(
+    found: list[tuple[DatasetUse, Mapping[str, Any]]], declared: Mapping[DatasetName, Any]
+) -> Iterator[tuple[DatasetUse, Mapping[str, Any]]]:
+    """The sources and targets of `lineage` facets that the event does not list as inputs and outputs."""
+    listed = {DatasetName(use.namespace, use.name) for use, _ in found}
+    listed |= {name for _, given in found for name in _other_names(given)}
+    targets = {
+        key: {"namespace": key.namespace, "name": key.name, "declared": entry}
+        for key, entry in declared.items()
+        if key not in listed
+    }
+    yield from ((_dataset(given, "output"), given) for given in targets.values())
+    told = [given for use, given in found if use.role == "output"]
+    for given in (*told, *targets.values()):
+        if "lineage" not in _mapping(given, "facets") and "declared" not in given:
+            continue
+        for source in explicit_sources(given) or ():
+            key = dataset_key(source)
+            if key not in listed:
+                listed.add(key)
+                named = {"namespace": key.namespace, "name": key.name}
+                yield _dataset(named, DECLARED), named
 
 
 def _declared(dataset: Mapping[str, Any], entry: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -174,23 +220,16 @@ def _items(parent: Mapping[str, Any], *path: str) -> Iterator[Mapping[str, Any]]
     yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
 
 
-def _run_id(run: Mapping[str, Any]) -> str:
-    try:
-        return str(UUID(str(run["runId"])))
-    except (KeyError, ValueError):
-        raise AssayError("The event's run.runId is missing or not a UUID.") from None
-
-
 def _parent(run: Mapping[str, Any]) -> str | None:
     value = _mapping(run, "facets", "parent", "run").get("runId")
-    return str(value).lower()[:36] if value else None
+    return value.lower()[:36] if value and isinstance(value, str) else None
 
 
 def _micros(text: Any) -> int:
     try:
         instant = datetime.fromisoformat(str(text))
     except ValueError:
-        raise AssayError("The event's eventTime is missing or not an ISO 8601 date and time.") from None
+        raise AssayError("The event's eventTime is missing or not an ISO 8601 date and time. (at /eventTime)") from None
     aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)  # the specification's default
     return int(aware.timestamp()) * 1_000_000 + aware.microsecond
 
@@ -202,16 +241,21 @@ def _dataset(dataset: Mapping[str, Any], role: str) -> DatasetUse:
     return DatasetUse(
         namespace=key.namespace,
         name=key.name,
-        version=str(_mapping(dataset, "facets", "version").get("datasetVersion", "")),
-        role=str(snapshot.get("role", role))[:16],
-        table=str(snapshot.get("table", "")),
-        table_id=str(snapshot.get("table_id", "")),
-        commit_sha256=str(snapshot.get("commit_sha256", "")),
+        version=_text(_mapping(dataset, "facets", "version").get("datasetVersion")),
+        role=(_text(snapshot.get("role")) or role)[:16],
+        table=_text(snapshot.get("table")),
+        table_id=_text(snapshot.get("table_id")),
+        commit_sha256=_text(snapshot.get("commit_sha256")),
         partitions=tuple(map(str, partitions)) if isinstance(partitions, list) else None,
-        digest=str(snapshot["digest"]) if "digest" in snapshot else None,
+        digest=_text(snapshot.get("digest")) or None,
         mode=_mode(dataset, snapshot),
         excluded=tuple(sorted(map(str, excluded))) if isinstance(excluded, list) and partitions is None else (),
     )
+
+
+def _text(value: Any) -> str:
+    """A text, or a number as one; "" for anything else, which would be one value for all who left it out."""
+    return value if isinstance(value, str) else str(value) if type(value) is int else ""
 
 
 def _mode(dataset: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str | None:
@@ -228,11 +272,18 @@ def _facet_mentions(use: DatasetUse, given: Mapping[str, Any]) -> FacetMentions:
     derived = "columnLineage" in plain or "lineage" in plain or declared
     if not derived and "symlinks" not in plain:
         return facet_mentions(use.role, use.version != "", *names)
-    symlinks = tuple(map(dataset_key, _items(given, "facets", "symlinks", "identifiers")))
+    made_from = explicit_sources(given) if use.role == "output" and not use.table_id else None
     sources = tuple(dict.fromkeys(_sources(given)))
     return FacetMentions(
-        shape_of(use.role, use.version != "", *names), symlinks if "symlinks" in plain else None, sources
+        shape_of(use.role, use.version != "", *names),
+        tuple(_other_names(given)) if "symlinks" in plain else None,
+        sources,
+        None if made_from is None else tuple(dict.fromkeys(map(dataset_key, made_from))),
     )
+
+
+def _other_names(dataset: Mapping[str, Any]) -> Iterator[DatasetName]:
+    return map(dataset_key, filter(is_named, _items(dataset, "facets", "symlinks", "identifiers")))
 
 
 def _sources(dataset: Mapping[str, Any]) -> Iterator[DatasetName]:
@@ -250,7 +301,7 @@ def _sources_of(facet: Mapping[str, Any]) -> tuple[DatasetName, ...]:
         if isinstance(column, dict):
             given += _items(column, "inputFields")
             given += (item for item in _items(column, "inputs") if "field" in item)
-    return tuple(dict.fromkeys(map(dataset_key, given)))
+    return tuple(dict.fromkeys(map(dataset_key, filter(is_named, given))))
 
 
 _shared_sources = lru_cache(512)(_sources_of)
@@ -259,13 +310,16 @@ _shared_sources = lru_cache(512)(_sources_of)
 def _checks(event: Mapping[str, Any]) -> Iterator[EventCheck]:
     """Our own events list every check, with its table, in the run's `test` facet; other producers' checks are the
     assertions on their inputs."""
-    own = [test for test in _items(event, "run", "facets", "test", "tests") if "table" in _mapping(test, "params")]
+    tests = [test for test in _items(event, "run", "facets", "test", "tests") if _text(test.get("name"))]
+    own = [test for test in tests if "table" in _mapping(test, "params")]
     for test in own:
         given = _mapping(test, "params")
         passed = test.get("status") in ("pass", "skip")  # what has no verdict found nothing
         yield _check(str(given["table"]), test, given.get("column"), passed, given.get("severity"))
     for dataset in _items(event, "inputs") if not own else ():
         for item in _items(dataset, "inputFacets", "dataQualityAssertions", "assertions"):
+            if not _text(item.get("name") or item.get("assertion")):
+                continue
             yield _check(
                 dataset_key(dataset).name,
                 item,

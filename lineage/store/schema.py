@@ -188,6 +188,18 @@ column_sources = Table(
     sqlite_with_rowid=False,
 )
 
+# What an output of a run was made from, where an event says so (see `explicit.py`): datasets by name, one row each; an empty name
+# where it was made from none.
+derivations = Table(
+    "derivations",
+    metadata,
+    Column("run_key", BigInteger, ForeignKey("runs.id"), primary_key=True, autoincrement=False),
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+    Column("namespace", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 # Per table of a lake (`place`), the version up to which the end of every run that wrote it is stored, with the SHA-256 of that
 # version's commit: a table that was made anew, or put back from a backup, does not match it. Looked at are later commits only.
 complete = Table(
@@ -200,6 +212,7 @@ complete = Table(
 )
 
 INDEX = (
+    derivations,
     column_sources,
     job_datasets,
     symlinks,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.snapshot import Slice, Snapshot
-from assay.features.storage.verdict import found_something, not_judged, was_handled
+from assay.features.storage.verdict import CheckState, by_state, check_state, found_something, was_handled
 from assay.features.tables.digest import digest_of
 from assay.lineage.outline import Line, Span, line, short_digest, shorten
 
@@ -177,7 +177,7 @@ class Node:
             "contract": dict(last.contract) if last and last.contract else None,
             "contracts": self.contracts,
             "owner": self.owner,
-            "checks": list(self.checks),
+            "checks": [check | {"state": check_state(check)} for check in self.checks],
             "details": dict(self.details),
             "commits": [_commit_dict(commit) for commit in self.commits],
             "inputs": inputs,
@@ -186,16 +186,14 @@ class Node:
 
 
 def _checks_text(checks: Sequence[Mapping[str, Any]]) -> str:
-    quarantined = [check["name"] for check in checks if was_handled(check)]
-    failed = [check["name"] for check in checks if found_something(check) and not was_handled(check)]
-    unjudged = [check["name"] for check in checks if not_judged(check)]
-    text = f"{len(checks) - len(failed) - len(unjudged)} of {len(checks)} checks passed"
-    text += f", {len(unjudged)} not judged: {', '.join(unjudged)}" if unjudged else ""
-    text += f", with rows in quarantine: {', '.join(quarantined)}" if quarantined else ""
-    return text + (f", failed: {', '.join(failed)}" if failed else "")
+    names = {state: some for state, some in by_state(checks).items() if state is not CheckState.HELD}
+    held = len(checks) - sum(map(len, names.values()))
+    found = (f", {state}: {', '.join(names[state])}" for state in CheckState if state in names)
+    return f"{held} of {len(checks)} checks held{''.join(found)}"
 
 
 def _commit_dict(commit: Commit) -> dict[str, Any]:
+    names = by_state(commit.checks)
     return {
         "version": commit.version,
         "partition": commit.partition,
@@ -206,9 +204,12 @@ def _commit_dict(commit: Commit) -> dict[str, Any]:
         "code": commit.code.to_dict() if commit.code else None,
         "rows": commit.rows,
         "checks": {
-            "passed": sum(check["passed"] and not not_judged(check) for check in commit.checks),
-            "failed": [check["name"] for check in commit.checks if not check["passed"]],
-            "not_judged": [check["name"] for check in commit.checks if not_judged(check)],
+            "passed": len(names.get(CheckState.HELD, ())),
+            **{
+                state.value.replace(" ", "_"): [*names.get(state, ())]
+                for state in CheckState
+                if state != CheckState.HELD
+            },
         },
     }
 

@@ -15,8 +15,6 @@ from assay.lineage.store.lineage_store import LineageStore
 from assay.web.html import PageError, link, page
 from assay.web.node_labels import graph_link, heading, kind_of, logical, style_of
 
-_PASSED = {True: "passed", False: "failed", None: "–"}
-
 
 def diff_page(store: LineageStore, lake: Lake, request: Request) -> Response:
     given = [request.query_params.get(name, "") for name in ("a", "b")]
@@ -61,8 +59,7 @@ def _rows(different: Diff) -> Iterator[dict[str, Any]]:
     yield from _one("Rows", different.rows, "rows" in different.unknown, number=True)
     yield from _many("Columns", different.schema, "schema" in different.unknown)
     yield from _one("Contract", different.contract, "contract" in different.unknown)
-    checks = {name: (_PASSED.get(a, a), _PASSED.get(b, b)) for name, (a, b) in different.checks.items()}
-    yield from _many("Checks", checks, "checks" in different.unknown)
+    yield from _many("Checks", different.checks, "checks" in different.unknown)
     yield from _one("Code", different.code, "code" in different.unknown)
     inputs = {name: (_versions(a), _versions(b)) for name, (a, b) in different.inputs.items()}
     yield from _many("Inputs", inputs, "inputs" in different.unknown)

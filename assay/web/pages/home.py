@@ -1,6 +1,5 @@
 """The first page: every table, model and recent prediction; or what a search finds."""
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +16,13 @@ from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
 from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.ages import age_badge
-from assay.web.drawing import Badge, checks_badge, cut, unjudged_words
+from assay.web.drawing import cut
 from assay.web.html import HEADERS, link, page
 from assay.web.missing import Missing, MissingBatches
-from assay.web.node_labels import LONGEST, dataset_id, graph_link, heading, near_tables, style_of, table_kind
+from assay.web.node_labels import LONGEST, graph_link, heading, near_tables, pipeline_link, style_of, table_kind
+from assay.web.pipeline import PipelineView, picture_of, pipeline_of
 from assay.web.settings_missing import Lacking, lacking_of
+from assay.web.table_states import state_badge, table_states
 from assay.web.values import answer_text, metrics, moment
 
 FOUND = 50
@@ -32,11 +33,14 @@ _SHA = 12
 def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
     text = request.query_params.get("q", "").strip()
     if not text:
-        states = list(_states(lake))
+        states, missing, lacking = list(table_states(lake)), MissingBatches(lake), lacking_of(lake)
+        pipeline = pipeline_of(states, missing, lacking, PipelineView())
         return page(
             "home.html",
             q="",
-            tables=_tables(states, MissingBatches(lake), lacking_of(lake)),
+            pipeline=picture_of(pipeline, PipelineView(), None, unfolds=False) if states else None,
+            left_out=pipeline.left_out,
+            tables=_tables(states, missing, lacking),
             models=_models(states),
             predictions=_predictions(states),
         )
@@ -90,16 +94,6 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
-    for name in lake.tables():
-        try:
-            state = lake.table(name).at()
-            state.last_commit  # noqa: B018 - a damaged one is one line of the list, not the end of the page
-            yield name, state
-        except AssayError as problem:
-            yield name, problem
-
-
 def _tables(
     states: list[tuple[str, TableState | AssayError]], missing: MissingBatches, lacking: dict[str, Lacking]
 ) -> list[dict[str, Any]]:
@@ -119,7 +113,7 @@ def _table(name: str, state: TableState | AssayError, lacks: Missing | None, lac
     row = {
         "name": name,
         "style": style_of(table_kind(name)),
-        "href": graph_link(dataset_id(name)),
+        "href": pipeline_link(name),
         "impact": link(f"/impact/{name}"),
         "problem": str(state) if isinstance(state, AssayError) else "",
         "failed": True,
@@ -134,37 +128,10 @@ def _table(name: str, state: TableState | AssayError, lacks: Missing | None, lac
         "versions": link(f"/versions/{name}"),
         "rows": f"{state.rows():,}",
         "partitions": state.count_partitions() or "",
-        "badge": _badge(state),
+        "badge": state_badge(state),
         "old": age_badge(state),
         "updated": moment(last.timestamp),
     }
-
-
-def _badge(state: TableState) -> Badge | None:
-    """The checks of all live batches: a rule that an earlier day broke is not forgotten when the next day keeps it."""
-    verdicts = state.index.verdicts(state.version)
-    batches = sum(count for _, count in verdicts)
-    names, broken, open_ = (
-        frozenset[str]().union(*(getattr(verdict, field) for verdict, _ in verdicts))
-        for field in ("names", "broken", "open")
-    )
-    never = sorted(
-        name for name in names if all(name in verdict.unjudged for verdict, _ in verdicts if name in verdict.names)
-    )
-    if not broken:
-        return checks_badge(len(names) - len(never), [], not_judged=never)
-    short, long = unjudged_words(never)
-    days = sum(count for verdict, count in verdicts if (verdict.open if open_ else verdict.broken))
-    if open_:
-        # What a check has stopped is no version of a table: of what is published, the checks can only warn.
-        meaning = f"{len(open_)} of {len(names)} checks warned, in {days} of {batches} batches"
-        handled = broken - open_
-        also = f", {len(handled)} with quarantine" if handled else ""
-        meaning += f"; rows that broke {len(handled)} others are in quarantine" if handled else ""
-        return Badge(f"! {len(open_)}/{len(names)}, warned{also}{short}", "warned", f"{meaning}{long}")
-    meaning = f"rows that broke {len(broken)} of {len(names)} rules are in quarantine, from {days} of {batches} batches"
-    count = f"{len(names) - len(never)}/{len(names)}" if never else str(len(names))
-    return Badge(f"✓ {count}, {len(broken)} with quarantine{short}", "ok", f"{meaning}{long}")
 
 
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
@@ -181,7 +148,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
         models += [
             {
                 "name": own_name(name),
-                "href": graph_link(dataset_id(name)),
+                "href": pipeline_link(name),
                 "version": row.get("model_version", ""),
                 "training_set": row.get("training_set") or "",
                 "metrics": metrics(row.get("metrics")),

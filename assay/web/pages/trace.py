@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError
-from assay.features.storage.verdict import found_something, not_judged, warned, was_handled
+from assay.features.storage.verdict import by_state, check_state, found_something, named
 from assay.features.tables.lake import Lake
 from assay.lineage.evidence.bundle import export
 from assay.lineage.predictions.about import Ambiguous, whole_id
@@ -20,13 +20,14 @@ from assay.lineage.tracing.trace import Trace, trace
 from assay.lineage.tracing.trace_node import Node
 from assay.lineage.verification.finding import Verification
 from assay.lineage.verification.verify import Verifier
-from assay.web.drawing import Badge, Card, Picture, checks_badge, draw, size_of
+from assay.web.badges import Badge, checks_badge
+from assay.web.drawing import Card, Picture, draw, size_of
 from assay.web.html import HEADERS, PageError, link, page
 from assay.web.layout import arrange
 from assay.web.node_labels import dataset_id, graph_link, style_of
 from assay.web.values import answer_text, metrics, moment, value_text
 from assay.why.explain import why
-from assay.why.explanation import ShownRow, Why
+from assay.why.explanation import ShownRow, StepTaken, Why
 from assay.why.letter import letter
 from assay.why.rows import personal_columns
 
@@ -137,8 +138,14 @@ def _why(found: Why) -> dict[str, Any]:
         "in_training": [item for item in found.unusual if item.of_training],
         "rows_text": f"{found.rows_text[:1].upper()}{found.rows_text[1:]}",
         "tables": [_rows(table, [row for row in found.rows if row.table == table]) for table in tables],
-        "steps": [(step, graph_link(f"run:{step.run_id}") if step.run_id else "") for step in found.steps],
+        "steps": [
+            (step, graph_link(f"run:{step.run_id}") if step.run_id else "", _rules_badge(step)) for step in found.steps
+        ],
     }
+
+
+def _rules_badge(step: StepTaken) -> Badge | None:
+    return checks_badge(named({rule.name: [rule.state] for rule in step.rules}))
 
 
 def _rows(table: str, rows: Sequence[ShownRow]) -> dict[str, Any]:
@@ -207,15 +214,12 @@ def _badge(node: Node) -> Badge | None:
 
 
 def _of_checks(node: Node) -> Badge | None:
-    failed = _failed(node)
-    handled, warnings, unjudged = (
-        [check["name"] for check in node.checks if is_so(check)] for is_so in (was_handled, warned, not_judged)
-    )
-    return checks_badge(len(node.checks) - len(failed) - len(unjudged), failed, handled, warnings, unjudged)
+    return checks_badge(by_state(node.checks))
 
 
-def _failed(node: Node) -> list[str]:
-    return [check["name"] for check in node.checks if found_something(check)]
+def _found(node: Node) -> list[str]:
+    """The checks that found something, with what became of it."""
+    return [f"{check['name']}: {check_state(check)}" for check in node.checks if found_something(check)]
 
 
 def _step(node: Node) -> dict[str, Any]:
@@ -230,7 +234,7 @@ def _step(node: Node) -> dict[str, Any]:
         "version": _ranges(node.versions_read),
         "read": trained or node.part_text,
         "badge": _of_checks(node),
-        "failed": _failed(node),
+        "found": _found(node),
         "contract": ", ".join(f"{item['name']} {item['version']}" for item in node.contracts),
         "run": last.run_id or "" if last else "",
         "run_href": graph_link(f"run:{last.run_id}") if last else "",

@@ -8,14 +8,14 @@ from starlette.responses import Response
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
-from assay.features.storage.verdict import found_something, not_judged, warned, was_handled
+from assay.features.storage.verdict import by_state
 from assay.features.tables.delta_commit import contracts_since
 from assay.features.tables.lake import Lake, TableMissing
 from assay.web.ages import age_badge, age_of
-from assay.web.drawing import checks_badge
+from assay.web.badges import checks_badge
 from assay.web.html import PageError, link, page
 from assay.web.missing import MissingBatches
-from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
+from assay.web.node_labels import dataset_id, graph_link, near_tables, pipeline_link, style_of, table_kind
 from assay.web.settings_missing import lacking_of
 from assay.web.values import moment
 
@@ -38,7 +38,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
     except AssayError as problem:
         if (missing or lacking) and isinstance(problem, TableMissing):
             words = {"table": table, "style": style_of(table_kind(table)), "missing": missing, "refused": refused}
-            none = {"graph": "", "age": None, "old": None, "versions": [], "older": "", "rest": 0}
+            none = {"graph": "", "pipeline": "", "age": None, "old": None, "versions": [], "older": "", "rest": 0}
             return page("versions.html", lacking=lacking, **none, **words)
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
@@ -48,6 +48,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
         table=table,
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
+        pipeline=pipeline_link(table),
         age=age_of(lake.table(table).at()),
         old=age_badge(lake.table(table).at()),
         missing=missing,
@@ -63,9 +64,6 @@ def versions_page(lake: Lake, request: Request) -> Response:
 
 def _version(table: str, commit: Commit, before: int | None, later: str) -> dict[str, Any]:
     """`later`: the version of the contract that came to the same afterwards."""
-    checks = [check for check in commit.checks if check["table"] == table]
-    failed = [check["name"] for check in checks if found_something(check)]
-    unjudged = [check["name"] for check in checks if not_judged(check)]
     contract = commit.contract
     return {
         "version": commit.version,
@@ -73,13 +71,7 @@ def _version(table: str, commit: Commit, before: int | None, later: str) -> dict
         "written": moment(commit.timestamp),
         "partition": commit.partition or "",
         "rows": f"{commit.rows:,}" if commit.rows is not None else "",
-        "badge": checks_badge(
-            len(checks) - len(failed) - len(unjudged),
-            failed,
-            [check["name"] for check in checks if was_handled(check)],
-            [check["name"] for check in checks if warned(check)],
-            unjudged,
-        ),
+        "badge": checks_badge(by_state(check for check in commit.checks if check["table"] == table)),
         "contract": f"{contract['name']} {contract['version']}{f'; {later} too' if later else ''}" if contract else "",
         "code": commit.code_version[:_SHA],
         "before": before,

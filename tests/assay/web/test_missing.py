@@ -35,10 +35,12 @@ def test_the_first_page_is_red_where_the_newest_day_was_refused(own_desk: Any) -
     refuse(own_desk.lake, "raw/tickets", NEXT)
     html = client.get("/").text
     for table in ("raw/tickets", "clean/tickets", "features/ticket"):
-        assert badges(html, table)[0] == "failed", table
+        assert badges(html, table)[0] == "refused", table
     page = Page(html)
-    assert "✗ 1 refused" in page.text
-    assert page.text.count(f"{NEXT} was refused: tickets/drop.csv, column text: is missing") == 1 + 1, "badge and line"
+    assert "⊘ 1 refused" in page.text
+    assert page.text.count(f"{NEXT} was refused: tickets/drop.csv, column text: is missing") == 1 + 1 + 1, (
+        "picture, badge and line"
+    )
     assert page.links(href="/versions/raw/tickets#refused")
     assert badges(html, "models/router") == [], "what is no day of it is not missing in it"
 
@@ -58,7 +60,7 @@ def test_a_new_delivery_of_a_published_day_that_was_refused_is_amber(own_desk: A
     refuse(own_desk.lake, "raw/tickets", DAYS[-1])
     html = TestClient(own_desk.app).get("/").text
     assert badges(html, "raw/tickets")[0] == "warned"
-    assert badges(html, "clean/tickets") == ["ok"], "it has the day that was published"
+    assert badges(html, "clean/tickets") == ["aside"], "it has the day that was published"
 
 
 def test_what_was_written_since_is_green_again(own_desk: Any) -> None:

@@ -50,7 +50,7 @@ def test_a_table_that_has_versions_is_amber_on_each_of_its_pages(own_desk: Any) 
     client = TestClient(own_desk.app)
     html = client.get("/").text
     assert badges(html, "raw/tickets") == ["warned"]
-    assert badges(html, "clean/tickets") == ["ok"], "its own step lacks nothing"
+    assert badges(html, "clean/tickets") == ["aside"], "its own step lacks nothing"
     graph = "/graph?focus=dataset:assay:raw/tickets"
     for address in ("/", "/versions/raw/tickets", graph):
         assert f"{SENTENCE} {TIMES}" in Page(client.get(address).text).text, address
@@ -61,7 +61,7 @@ def test_what_was_refused_and_what_is_missing_are_both_said(own_desk: Any) -> No
     lack(own_desk, "raw/tickets")
     keep_refusal(own_desk.lake, REFUSED)
     html = TestClient(own_desk.app).get("/").text
-    assert badges(html, "raw/tickets") == ["failed", "warned"]
+    assert badges(html, "raw/tickets") == ["refused", "warned"]
     assert SENTENCE in Page(html).text and "a reason" in Page(html).text
 
 

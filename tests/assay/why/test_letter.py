@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from assay.features.storage.verdict import CheckState
 from assay.lineage.verification.finding import Finding, Verification
 from assay.why.explanation import RuleResult, ShownRow, StepTaken, Unusual, Why
 from assay.why.letter import letter
@@ -12,7 +13,7 @@ from assay.why.letter import letter
 AT = datetime(2026, 9, 3, 9, 30, tzinfo=UTC)
 STEP = StepTaken(
     *("clean/x", "clean", (3,), "2026-09-03", "shop-data", "Orders 1", "run-1", 0, "airflow", AT, "c0de"),
-    rules=(RuleResult("a.ge", "a", "is at least 0", "did not hold for 2", False),),
+    rules=(RuleResult("a.ge", "a", "is at least 0", "did not hold for 2", CheckState.WARNED),),
     status="readable",
     lookup=False,
     of_training=False,

@@ -165,7 +165,10 @@ def test_a_key_that_is_often_there_costs_as_much_after_many_days_as_after_few(
 def test_files_without_statistics_may_hold_anything(tmp_path: Path) -> None:
     lake, serving = open_lake(tmp_path), Serving.as_of(["key"], "at")
     state = written(lake, "features/v", serving, {f"d{day}": rows_of([("a", day, day)]) for day in range(3)})
-    index_store(lake.storage).write(lambda index: index.execute("DELETE FROM ranges WHERE high < 1767320000000000"))
+    old = "FROM ranges WHERE high < 1767320000000000"
+    store = index_store(lake.storage)
+    store.write(lambda index: index.execute(f"INSERT INTO unranged SELECT t, name, file {old}"))
+    store.write(lambda index: index.execute(f"DELETE {old}"))
     spine = pl.DataFrame({"key": ["b"], "event_time": [START]})
     now = START + timedelta(days=9)
     assert partitions_as_of(state, serving, spine, (now, now)) == ["d0", "d1"]

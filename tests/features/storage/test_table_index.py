@@ -101,8 +101,13 @@ def check(lake: Lake) -> None:
             assert index.partitions(version, chosen) == held
             wrote = sorted(v for key, vs in true["writers"].items() if chosen is None or key in chosen for v in vs)
             assert index.writers(version, chosen) == wrote
+            keys = [key for key, found in true["writers"].items() if found and (chosen is None or key in chosen)]
+            assert index.held(version, chosen) == (len(keys), len(wrote))
         rest = [path for path, key in sorted(true["files"].items()) if key != "a"]
         assert [file.path for file in index.files(version, None, ["a"])] == rest
+        others = {key: found for key, found in true["writers"].items() if key != "a"}
+        assert index.held(version, None, ["a"]) == (len(others), sum(map(len, others.values())))
+        assert index.count_files(version) == len(true["files"])
         assert index.count_partitions(version) == len(set(true["files"].values()))
         assert index.last_partition(version) == max(true["files"].values(), default=None)
         assert index.rows_written(version, before="c") == [

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from assay.lineage.api import ingest
+from assay.lineage.queries.walk import neighbourhood
 from assay.lineage.store.lineage_store import LineageStore
 
 RUN = "0195512a-7a00-7000-8000-000000000001"
@@ -32,7 +33,9 @@ def post(client: TestClient, body: bytes | dict[str, Any], path: str = "/api/v1/
 
 
 def test_bytes_are_kept_and_the_same_bytes_are_one_event(client: TestClient, store: LineageStore) -> None:
-    body = b'{ "eventTime":"2026-03-01T06:00:10", "x_unknown": {"a": 1.50},  "run":{"runId":"%s"} }' % RUN.encode()
+    body = b'{ "eventTime":"2026-03-01T06:00:10", "x_unknown": {"a": 1.50},  "run":{"runId":"%s"},'
+    body += b' "job":{"namespace":"n","name":"j"} }'
+    body = body % RUN.encode()
     assert [post(client, body).json()["new"] for _ in range(3)] == [True, False, False]
     assert [item.body for item in store.events()] == [body]
     assert store.events()[0].at.isoformat() == "2026-03-01T06:00:10+00:00", "a time without a zone is UTC"
@@ -70,6 +73,77 @@ def test_what_is_no_event_is_refused_and_not_quoted(client: TestClient, store: L
     assert set(answer.json()) == {"error"}
     assert "yesterday" not in answer.text
     assert store.events() == []
+
+
+NAMED = {"namespace": "n", "name": "d"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"job": None}, "/job"),
+        ({"job": []}, "/job"),
+        ({"job": {}}, "/job/namespace"),
+        ({"job": {"namespace": "n"}}, "/job/name"),
+        ({"job": {"namespace": "n", "name": None}}, "/job/name"),
+        ({"job": {"namespace": "n", "name": 7}}, "/job/name"),
+        ({"job": {"namespace": " ", "name": "j"}}, "/job/namespace"),
+        ({"run": [RUN]}, "/run"),
+        ({"run": {"runId": 7}}, "/run/runId"),
+        ({"run": {"runId": RUN, "facets": [1]}}, "/run/facets"),
+        ({"dataset": {"name": "d"}}, "/dataset/namespace"),
+        ({"inputs": {"a": NAMED}}, "/inputs"),
+        ({"inputs": [NAMED, "d"]}, "/inputs/1"),
+        ({"inputs": [NAMED, {"namespace": "n"}]}, "/inputs/1/name"),
+        ({"inputs": [{"namespace": None, "name": "d"}]}, "/inputs/0/namespace"),
+        ({"outputs": [NAMED, NAMED, {"namespace": "n", "name": ["d"]}]}, "/outputs/2/name"),
+        ({"outputs": [{"namespace": "n", "name": ""}]}, "/outputs/0/name"),
+        ({"outputs": [NAMED | {"outputFacets": "x"}]}, "/outputs/0/outputFacets"),
+        ({"eventType": 1}, "/eventType"),
+        ({"eventTime": None}, "/eventTime"),
+    ],
+)
+def test_what_has_no_name_is_refused_with_its_place(
+    client: TestClient, store: LineageStore, changes: dict[str, Any], place: str
+) -> None:
+    answer = post(client, event(**changes))
+    assert answer.status_code == 400
+    assert answer.json()["error"].endswith(f"(at {place})")
+    batch = [event(eventType="START"), event(**changes), event()]
+    result = post(client, json.dumps(batch).encode(), "/api/v1/lineage/batch").json()
+    assert [(item["index"], item["reason"].endswith(f"(at {place})")) for item in result["failed_events"]] == [
+        (1, True)
+    ]
+    assert [item.kind for item in store.events()] == ["START", "COMPLETE"]
+
+
+def test_facets_that_name_nothing_join_nothing(client: TestClient, store: LineageStore) -> None:
+    """Two pipelines whose producer left names out of facets have nothing in common."""
+    nameless: dict[str, Any] = {"namespace": None, "name": None, "field": "x"}
+    facets = {
+        "version": {"datasetVersion": None},
+        "assay_snapshot": {"table": None, "table_id": None},
+        "symlinks": {"identifiers": [nameless]},
+        "columnLineage": {"fields": {"x": {"inputFields": [nameless]}}},
+    }
+    for number in (1, 2):
+        names = [{"namespace": f"n{number}", "name": side, "facets": facets} for side in ("in", "out")]
+        changes = {"run": {"runId": f"{RUN[:-1]}{number}"}, "job": {"namespace": f"n{number}", "name": "j"}}
+        assert post(client, event(**changes, inputs=names[:1], outputs=names[1:])).status_code == 200
+    found = neighbourhood(store, "dataset:n1:out", up=9, down=9)
+    assert {node.id for node in found.nodes} == {"dataset:n1:in", "dataset:n1:out", f"run:{RUN[:-1]}1"}
+
+
+@pytest.mark.parametrize("digits", [19, 400, 4_301, 100_000])
+def test_integers_of_any_length_are_kept(client: TestClient, store: LineageStore, digits: int) -> None:
+    body = json.dumps(event(x_count="here")).replace('"here"', "7" * digits).encode()
+    answer = post(client, b"[%s]" % body, "/api/v1/lineage/batch").json()
+    assert answer["status"] == "success"
+    assert post(client, body).json()["new"] is False
+    assert [item.body for item in store.events()] == [body]
+    (served,) = client.get("/api/v1/events/lineage").json()["events"]
+    assert str(served["x_count"]) == "7" * digits
+    assert client.get("/api/v1/namespaces/spark/jobs/orders").status_code == 200
 
 
 def test_only_json_is_taken_so_that_no_web_page_can_write(client: TestClient) -> None:

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from assay.features.tables.lake import open_lake
 from assay.lineage.api import create_app
 from assay.lineage.api import marquez_models as models
-from assay.lineage.queries.walk import graph_hash
+from assay.lineage.queries.walk import graph, graph_hash
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.store.schema import INDEX, events
 
@@ -306,6 +306,13 @@ def test_all_sample_events_are_accepted_and_kept(client: TestClient, store: Line
         for given in json.loads(body).get("outputs", []):
             path = f"/namespaces/{quote(given['namespace'], safe='')}/datasets/{quote(given['name'], safe='')}"
             assert given["facets"].keys() <= get(client, path)["facets"].keys()
+
+
+def test_the_sample_events_give_the_graph_that_they_always_gave(store: LineageStore, others: list[bytes]) -> None:
+    store.put_all(others)
+    whole = graph(store)
+    assert (len(whole.nodes), len(whole.edges), whole.truncated) == (31, 29, None)
+    assert graph_hash(store) == "9f9dd018931c21f69935f02bd9c9cb0ff4b9e719b4b72dfd43456f0cc4030bcf"
 
 
 def everything(client: TestClient) -> dict[str, Any]:

@@ -86,7 +86,8 @@ def test_damaged_commits_are_named(lake: Lake, recorder: EventRecorder, any_stor
 
 def test_events_leave_and_come_back_the_same(lake: Lake, recorder: EventRecorder, any_store: LineageStore) -> None:
     work_through(lake, recorder)
-    odd = b'{"eventTime": "2026-09-01T10:00:00Z",\r\n "job": {"name": "j"}, "outputs": [{"name": "x"}]}'
+    odd = b'{"eventTime": "2026-09-01T10:00:00Z",\r\n "job": {"namespace": "n", "name": "j"},\r\n'
+    odd += b' "outputs": [{"namespace": "n", "name": "x"}]}'
     recorder.store.put(odd)
     lines = io.BytesIO()
     count = export_events(recorder.store, lines)
@@ -111,7 +112,7 @@ def test_importing_after_a_rebuild_ends_no_run_twice(lake: Lake, recorder: Event
 
 
 def test_a_line_that_is_no_event_is_named_and_not_quoted(store: LineageStore) -> None:
-    good = json.dumps({"eventTime": "2026-09-01T10:00:00Z", "job": {"name": "j"}}).encode()
+    good = json.dumps({"eventTime": "2026-09-01T10:00:00Z", "job": {"namespace": "n", "name": "j"}}).encode()
     with pytest.raises(AssayError, match=r"Line 3 cannot be imported") as refused:
         import_events(store, [good, b"", b"s3cret"])
     assert "s3cret" not in str(refused.value)

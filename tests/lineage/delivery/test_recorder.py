@@ -157,7 +157,7 @@ def test_nothing_can_be_recorded_at_all_and_the_work_goes_on(
 def test_a_torn_line_of_the_spool_spoils_nothing(tmp_path: Path, store: LineageStore, recorder: EventRecorder) -> None:
     spool = Spool(tmp_path / SPOOL)
     spool.path.write_bytes(b'{"eventType": "STA')
-    spool.append(b'{"eventType":"START","eventTime":"2026-09-01T10:00:00Z","job":{"name":"spooled"}}')
+    spool.append(b'{"eventType":"START","eventTime":"2026-09-01T10:00:00Z","job":{"namespace":"n","name":"spooled"}}')
     recorder.started(Work("next"))
     assert [item.data["job"]["name"] for item in store.events()] == ["spooled", "next"]
     assert (tmp_path / f"{SPOOL}.broken").read_bytes() == b'{"eventType": "STA\n'

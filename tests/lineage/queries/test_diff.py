@@ -33,7 +33,7 @@ def test_what_differs_is_told_and_nothing_else(lake: Lake, recorder: EventRecord
     found = diff(store, given, "dataset:assay:clean@1", f"dataset:assay:clean@{latest}")
     assert found.schema == {"b": (None, "String")}
     assert (found.rows, found.contract, found.code) == ((1, 2), ("c@1.0", "c@1.1"), ("one", "two"))
-    assert found.checks == {"a.range": (True, False)}
+    assert found.checks == {"a.range": ("held", "warned")}
     assert found.inputs == {"raw": (("1",), (str(lake.table("raw").at().version),))}
     assert found.unknown == ()
     same = diff(store, given, "dataset:assay:clean@1", "dataset:assay:clean@1")
@@ -42,16 +42,16 @@ def test_what_differs_is_told_and_nothing_else(lake: Lake, recorder: EventRecord
 
 def test_what_nobody_knows_is_named(recorder: EventRecorder) -> None:
     recorder.store.put(
-        b'{"eventTime": "2026-09-01T10:00:00Z", "eventType": "COMPLETE", "job": {"name": "j"},'
+        b'{"eventTime": "2026-09-01T10:00:00Z", "eventType": "COMPLETE", "job": {"namespace": "n", "name": "j"},'
         b' "run": {"runId": "0b8ffc1e-3a5c-4b0f-9c93-4f7c2a1d5e60"},'
-        b' "inputs": [{"name": "x"}], "outputs": [{"name": "y", "facets": []}]}'
+        b' "inputs": [{"namespace": "n", "name": "x"}], "outputs": [{"namespace": "n", "name": "y", "facets": []}]}'
     )
-    found = diff(recorder.store, None, "dataset::x", "dataset::y")
+    found = diff(recorder.store, None, "dataset:n:x", "dataset:n:y")
     assert found.unknown == ("schema", "rows", "contract", "checks", "code", "inputs")
     assert found.same, "of what is known"
-    for wrong in ("dataset::z", "clean/tickets@3", "run:0b8ffc1e-3a5c-4b0f-9c93-4f7c2a1d5e60"):
+    for wrong in ("dataset:n:z", "clean/tickets@3", "run:0b8ffc1e-3a5c-4b0f-9c93-4f7c2a1d5e60"):
         with pytest.raises(AssayError, match=r"no dataset .* assay lineage search"):
-            diff(recorder.store, None, "dataset::x", wrong)
+            diff(recorder.store, None, "dataset:n:x", wrong)
 
 
 def test_short_names_and_data_without_types(lake: Lake, recorder: EventRecorder) -> None:

@@ -29,7 +29,7 @@ def graph(store: LineageStore) -> list[Any]:
 
 def test_the_bytes_are_kept_and_the_same_bytes_come_in_once(any_store: LineageStore) -> None:
     body = b'  {"eventType": "START", "odd":  1.50, "eventTime": "2026-09-01T10:00:00+02:00",' + (
-        b' "run": {"runId": "0B8FFC1E-3A5C-4B0F-9C93-4F7C2A1D5E60"}, "job": {"name": "j"}}\n'
+        b' "run": {"runId": "0B8FFC1E-3A5C-4B0F-9C93-4F7C2A1D5E60"}, "job": {"namespace": "n", "name": "j"}}\n'
     )
     assert any_store.put(body)
     assert not any_store.put(body)
@@ -129,9 +129,9 @@ def test_events_without_a_run_are_kept(any_store: LineageStore) -> None:
         b"\xff\xfe",
         b"[1]",
         b"{}",
-        b'{"eventTime": "2026-09-01T10:00:00Z", "run": {"runId": "17"}, "job": {"name": "j"}}',
-        b'{"eventTime": "soon", "job": {"name": "s3cret"}}',
-        b'{"job": {"name": "s3cret"}}',
+        b'{"eventTime": "2026-09-01T10:00:00Z", "run": {"runId": "17"}, "job": {"namespace": "n", "name": "j"}}',
+        b'{"eventTime": "soon", "job": {"namespace": "n", "name": "s3cret"}}',
+        b'{"job": {"namespace": "n", "name": "s3cret"}}',
     ],
 )
 def test_what_is_no_event_is_refused_without_being_quoted(body: bytes, store: LineageStore) -> None:
@@ -144,8 +144,8 @@ def test_what_is_no_event_is_refused_without_being_quoted(body: bytes, store: Li
 @pytest.mark.parametrize(
     "odd",
     [
-        {"inputs": None, "outputs": [1, "x", {}]},
-        {"inputs": [{"facets": [], "inputFacets": {"dataQualityAssertions": {"assertions": [3, {}]}}}]},
+        {"inputs": None, "outputs": [dataset("o") | {"facets": None, "outputFacets": {"x": 1}}]},
+        {"inputs": [dataset("i") | {"facets": [], "inputFacets": {"dataQualityAssertions": {"assertions": [3, {}]}}}]},
         {"run": {"runId": RUN, "facets": {"test": {"tests": "many"}, "parent": 1}}},
         {"outputs": [dataset("o", assay_snapshot="?", storage=None)]},
     ],

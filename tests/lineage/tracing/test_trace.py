@@ -91,9 +91,9 @@ def test_the_whole_way_of_a_prediction(desk: Any) -> None:
     assert clean["contracts"] == [{"name": "Tickets", "version": "1.2"}]
     assert clean["code_version"] == "code of clean/tickets"
     assert [commit["checks"] for commit in clean["commits"]] == [
-        {"passed": 2, "failed": [], "not_judged": []},
-        {"passed": 1, "failed": ["text.not_null"], "not_judged": []},
-        {"passed": 2, "failed": [], "not_judged": []},
+        {"passed": 2, "not_judged": [], "set_aside": [], "warned": [], "failed": []},
+        {"passed": 1, "not_judged": [], "set_aside": ["text.not_null"], "warned": [], "failed": []},
+        {"passed": 2, "not_judged": [], "set_aside": [], "warned": [], "failed": []},
     ]
     unique = next(check for check in clean["checks"] if check["name"] == "ticket_id.unique")
     assert (unique["passed"], unique["evaluated"]) == (True, 12)
@@ -166,7 +166,7 @@ def test_the_tree_for_people(desk: Any) -> None:
     assert "predictions/router@1  2026-09-05" in text
     assert "4 days 2026-09-01 … 2026-09-04" in text
     assert "contract Tickets 1.2" in text
-    assert "with rows in quarantine: text.not_null" in text
+    assert "set aside: text.not_null" in text
     assert "failed:" not in text
     for item in found.files():
         assert f"{item.path}  sha256 {item.sha256}" in text
@@ -210,10 +210,10 @@ def test_a_check_without_a_verdict_is_not_counted_as_passed() -> None:
     at = datetime(2026, 9, 1, tzinfo=UTC)
     commit = Commit("clean/t", 3, at, "WRITE", checks=tuple(check.to_dict() for check in checks))
     node = Node("clean", "clean/t", "clean/t", (), "readable", (commit,))
-    assert "".join(span.text for span in node.facts).endswith("1 of 2 checks passed, 1 not judged: volume")
+    assert "".join(span.text for span in node.facts).endswith("1 of 2 checks held, not judged: volume")
     later = replace(commit, checks=(checks[0].to_dict(), {**checks[1].to_dict(), "evaluated": 4, "unknown": 0}))
     node = Node("clean", "clean/t", "clean/t", (), "readable", (commit, later))
-    assert "".join(span.text for span in node.facts).endswith("2 of 2 checks passed"), "it was judged"
+    assert "".join(span.text for span in node.facts).endswith("2 of 2 checks held"), "it was judged"
 
 
 def test_a_file_of_an_object_store_is_named_with_the_state_that_was_read() -> None:
