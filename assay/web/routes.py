@@ -45,6 +45,7 @@ def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = 
                 "/trace/{prediction_id}/letter", answering(partial(letter_file, lake, store, verify)), methods=["POST"]
             ),
             Route("/trace/{prediction_id}/evidence", answering(partial(evidence_file, lake, store)), methods=["POST"]),
+            Route("/impact", answering(partial(impact_page, lake))),
             Route("/impact/{table:path}", answering(partial(impact_page, lake))),
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
             Route("/diff", answering(partial(diff_page, store, lake))),
