@@ -47,7 +47,7 @@ def addresses(desk: Any) -> list[str]:
         "/impact/clean/tickets",
         "/impact/clean/tickets?version=x",
         "/browse",
-        "/browse?namespace=dagster        "/no/such/page",kind=jobs",
+        "/browse?namespace=dagster&kind=jobs",
         "/no/such/page",
         "/static/no.css",
     ]
