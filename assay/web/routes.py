@@ -20,6 +20,7 @@ from assay.web.pages.diff import diff_page
 from assay.web.pages.graph import graph_page
 from assay.web.pages.home import home_page
 from assay.web.pages.impact import impact_page
+from assay.web.pages.pipeline import pipeline_page
 from assay.web.pages.trace import evidence_file, letter_file, trace_page, verify_page
 from assay.web.pages.versions import versions_page
 
@@ -34,6 +35,7 @@ def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = 
     return Router(
         [
             Route("/", answering(partial(home_page, store, lake))),
+            Route("/pipeline", answering(partial(pipeline_page, lake))),
             Route("/graph", answering(partial(graph_page, store, lake))),
             Route("/trace/{prediction_id}", answering(partial(trace_page, lake, store))),
             Route(

@@ -15,7 +15,7 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import replay_log
 from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.lineage.tracing.trace import Trace
-from assay.lineage.verification.commits import check_commits
+from assay.lineage.verification.commits import changed_tables, check_commits
 from assay.lineage.verification.computed_again import (
     Embed,
     Predict,
@@ -66,11 +66,9 @@ def verify(
     trace = trace.with_lookups
     logs = {table: replay_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
     commits = list(check_commits(lake, trace, logs, witness))
-    accused = [item.what for item in commits if item.ok is False]
-    changed = {table for table in logs if any(what.startswith((f"{table}/", f"{table}@")) for what in accused)}
     findings = [
         *commits,
-        *check_readers(lake, trace, logs, changed),
+        *check_readers(lake, trace, logs, changed_tables(logs, commits)),
         *check_data_files(lake, trace, logs, progress),
         *check_kept_files(lake, trace, progress),
         *check_contracts(lake, trace),
