@@ -6,7 +6,7 @@ event is kept). Refused are documents that are not OpenLineage events, and those
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,6 +22,7 @@ from assay.lineage.events.serialize import Plain
 from assay.lineage.store.event_form import is_named, refuse_nameless
 from assay.lineage.store.explicit import explicit_sources
 from assay.lineage.store.facet_shape import SIDES, FacetMentions, Shape, facet_mentions, shape_of
+from assay.lineage.store.labels import LabelSet, dataset_labels, job_labels
 
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE_TEXT = re.compile("[\\0\\ud800-\\udfff]")
@@ -86,6 +87,7 @@ class EventFacts:
     mentions: tuple[FacetMentions, ...]
     job_shape: Shape
     run_shape: Shape
+    labels: tuple[LabelSet, ...] = ()
 
     @property
     def ends_run(self) -> bool:
@@ -106,6 +108,7 @@ def read_event(body: bytes, parsed: Any = None) -> EventFacts:
     refuse_nameless(event)
     run, job = _mapping(event, "run"), _mapping(event, "job")
     given = described(event)
+    checks = _worst(_checks(event))
     return EventFacts(
         body=body,
         sha256=hashlib.sha256(body).hexdigest(),
@@ -116,11 +119,25 @@ def read_event(body: bytes, parsed: Any = None) -> EventFacts:
         job=_redacted(str(job.get("name", ""))),
         parent_id=_parent(run),
         datasets=tuple([use for use, _ in given]),
-        checks=_worst(_checks(event)),
+        checks=checks,
         mentions=tuple([_facet_mentions(*item) for item in given]),
         job_shape=shape_of("", False, tuple(_mapping(job, "facets"))),
         run_shape=shape_of("", False, tuple(_mapping(run, "facets"))),
+        labels=tuple(_labels(job, given, checks)),
     )
+
+
+def _labels(
+    job: Mapping[str, Any], given: list[tuple[DatasetUse, Mapping[str, Any]]], checks: Iterable[EventCheck]
+) -> Iterator[LabelSet]:
+    rules: dict[str, list[str]] = {}
+    for check in checks:
+        rules.setdefault(check.dataset, []).append(check.name)
+    if job:
+        yield job_labels(_redacted(job["namespace"]), _redacted(job["name"]), _mapping(job, "facets"))
+    for use, described in given:
+        judged = rules.get(use.table, []) + (rules.get(use.name, []) if use.name != use.table else [])
+        yield dataset_labels(DatasetName(use.namespace, use.name), described, _other_names(described), sorted(judged))
 
 
 def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, Any]]]:

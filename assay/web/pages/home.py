@@ -44,11 +44,26 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
             models=_models(states),
             predictions=_predictions(states),
         )
+    return _found(store, lake, text, beginning_with(lake, text))
+
+
+def search_page(store: LineageStore, lake: Lake, request: Request) -> Response:
+    """What the search field was sent, which may say whom a prediction is about: it goes into no address. What only names tables
+    and runs gets one that can be kept."""
+    text = request.state.form.get("q", "").strip() if request.method == "POST" else ""
+    if not text:
+        return RedirectResponse("/", 303, HEADERS)
+    predictions = _matching(lake, text)
+    if not predictions and search(store, text, limit=1):
+        return RedirectResponse(link("/", q=text), 303, HEADERS)
+    return _found(store, lake, text, predictions)
+
+
+def _found(store: LineageStore, lake: Lake, text: str, predictions: list[LoggedPrediction]) -> Response:
     nodes = search(store, text, limit=1) if _is_uuid(text) else []
     if _is_uuid(text) and not nodes:  # runs are in the index, predictions are in the lake
         return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
     hits = [_hit(node) for node in search(store, text, limit=FOUND)]
-    predictions = _matching(lake, text)
     if len(predictions) == 1 and not hits:
         return RedirectResponse(link(f"/trace/{predictions[0].id}"), 303, HEADERS)
     near = {} if hits or predictions else near_tables(lake, text)

@@ -156,3 +156,16 @@ addEventListener("popstate", () => {
 });
 
 document.querySelectorAll("[data-canvas]").forEach((canvas) => enliven(canvas, true));
+
+// A table that is wider than its place can be scrolled by keyboard, too.
+const reachable = () => {
+  for (const box of document.querySelectorAll(".scroll")) {
+    if (box.scrollWidth > box.clientWidth) {
+      box.tabIndex = 0;
+      box.setAttribute("role", "region");
+      box.setAttribute("aria-label", `${box.querySelector("th")?.textContent.trim() ?? "Table"}, scrolls sideways`);
+    } else for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
+  }
+};
+new ResizeObserver(reachable).observe(document.body);
+document.addEventListener("toggle", reachable, true);

@@ -8,8 +8,8 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_INDEX = (
-    *("column_sources", "job_datasets", "symlinks", "mentions", "shapes", "checks"),
+INDEX = (
+    *("derivations", "column_sources", "job_datasets", "symlinks", "mentions", "shapes", "checks"),
     *("edges", "dataset_versions", "datasets", "runs", "jobs"),
 )
 
@@ -23,5 +23,5 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, primary_key=True),
         sqlite_with_rowid=False,
     )
-    for table in _INDEX:
+    for table in INDEX:
         op.execute(f"DELETE FROM {table}")
