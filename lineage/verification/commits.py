@@ -25,6 +25,7 @@ from assay.lineage.verification.vouching import Judgement, Record, Strength, jud
 from assay.lineage.verification.witness import Recorded, Witness
 
 Logs = Mapping[str, LogReplay | None]
+_DAMAGED = "damaged: it is not a Delta commit any more"
 
 
 @dataclass
@@ -59,10 +60,7 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
         on_way = {version for node in nodes for version in node.versions_read if log.table_id == node.snapshot.table_id}
         on_way |= {commit.version for node in nodes for commit in node.commits}
         newest = max(on_way, default=log.latest)
-        problems = [
-            Finding(item.path, False, "damaged: it is not a Delta commit any more", required=item.version <= newest)
-            for item in log.damaged
-        ]
+        problems = [Finding(item.path, False, _DAMAGED, required=item.version <= newest) for item in log.damaged]
         problems += check_gaps(log, on_way)
         problems += _judged(lake, logs, log, on_way, records)
         for node in nodes:
@@ -74,6 +72,19 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
             summed(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
         )
     yield from findings
+
+
+def check_log(lake: Lake, log: LogReplay, on_way: set[int], recorded: Iterable[tuple[int, str]]) -> Iterator[Finding]:
+    """The log of one table alone: what of it is missing or damaged, and whether its commits are what later ones, seals and the
+    lineage store (`recorded`: versions and digests) say that they were."""
+    records = _Records()
+    for version, sha256 in recorded:
+        records.add(log.table, version, Record("the lineage store", sha256, Strength.KEPT))
+    newest = max(on_way, default=log.latest)
+    for item in log.damaged:
+        yield Finding(item.path, False, _DAMAGED, required=item.version <= newest)
+    yield from check_gaps(log, on_way)
+    yield from _judged(lake, {log.table: log}, log, on_way, records)
 
 
 def changed_tables(logs: Logs, findings: Iterable[Finding]) -> set[str]:
