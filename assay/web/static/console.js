@@ -169,3 +169,5 @@ const reachable = () => {
 };
 new ResizeObserver(reachable).observe(document.body);
 document.addEventListener("toggle", reachable, true);
+
+document.querySelector("[data-print]")?.addEventListener("click", () => print());
