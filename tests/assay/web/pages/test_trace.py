@@ -4,7 +4,6 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from starlette.testclient import TestClient
 from assay.lineage.predictions.about import predictions_about
 from assay.web import create_router
 from assay.web.pages.trace import LETTER
-from tests.assay.web.browsing import look, opened, served
+from tests.assay.web.browsing import opened, served
 from tests.assay.web.reading import Page
 from tests.assay.why.bank import PERSONAL
 
@@ -133,33 +132,6 @@ def test_letter_and_evidence_are_files(http: TestClient, newest: str) -> None:
     for what in ("letter", "evidence", "verify"):
         assert http.post(f"/trace/{newest}/{what}", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
         assert http.get(f"/trace/{newest}/{what}").status_code in (404, 405)
-
-
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["wide", "narrow"])
-def test_a_complaint_is_answered_in_four_steps(
-    browser: Any, address: str, newest: str, size: tuple[int, int], tmp_path: Path
-) -> None:
-    """A customer and a day are known; a letter with the reasons is wanted."""
-    with opened(browser, address, size) as page:
-        page.goto("/")
-        page.get_by_role("searchbox").fill("C0012 2026-03-05")  # 1
-        page.get_by_role("searchbox").press("Enter")
-        look(page, "complaint-found")
-        page.get_by_role("link", name=newest).click()  # 2
-        expect(page.get_by_role("heading", name="What was unusual")).to_be_in_viewport()
-        expect(page.get_by_text("granted by grace")).to_be_visible()
-        look(page, "complaint-why")
-        page.get_by_role("button", name="Verify").click()  # 3
-        expect(page.locator("[data-outcome=verified]")).to_be_visible()
-        look(page, "complaint-verified")
-        page.get_by_role("button", name="Letter").click()  # 4
-        expect(page.get_by_role("heading", level=1)).to_have_text("How an automatic answer came about")
-        expect(page.get_by_text("gives the same answer")).to_be_visible()
-        look(page, "complaint-letter")
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Markdown").click()
-        download.value.save_as(tmp_path / "letter.md")
-        assert "gives the same answer" in (tmp_path / "letter.md").read_text()
 
 
 def test_a_letter_prints_as_a_letter(browser: Any, address: str, newest: str) -> None:
