@@ -59,6 +59,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.installed
 	$(BIN)/python -m pip install -q --upgrade pip
 	$(BIN)/python -m pip install -q -c constraints.txt --group dev
+	$(BIN)/python -m pip install -q -c constraints.txt --group marquez --target $(VENV)/marquez --upgrade
 	touch $@
 
 screenshots: $(VENV)/.dev browser  ## the README's pictures, of a finished `make run`

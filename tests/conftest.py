@@ -31,6 +31,23 @@ SOAK = bool(os.environ.get("SOAK"))
 settings.register_profile("assay", max_examples=300 if SOAK else 40, deadline=None)
 settings.load_profile("assay")
 
+
+def in_memory(needed: int = 8 << 30) -> Path | None:
+    """A folder of files in memory, where there is room for what the tests write and its files can be executed."""
+    try:
+        place, memory = os.statvfs("/dev/shm"), Path("/proc/meminfo").read_text()
+    except OSError:
+        return None
+    available = int(memory.partition("MemAvailable:")[2].split()[0]) << 10
+    if place.f_bavail * place.f_frsize < needed or available < 2 * needed or place.f_flag & os.ST_NOEXEC:
+        return None
+    return Path("/dev/shm")
+
+
+# Thousands of databases are committed to and thrown away: nobody has to wait for a disk. A killed process loses nothing of it.
+if "TMPDIR" not in os.environ and (memory := in_memory()):
+    os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
+
 # A test decides where things are; what the caller's shell says must not leak in.
 for name in [name for name in os.environ if name.startswith(("ASSAY_", "DAGSTER_", "OPENLINEAGE_"))]:
     del os.environ[name]

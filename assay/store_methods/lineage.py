@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assay.lineage.verification.computed_again import Predict
     from assay.lineage.verification.files import Progress
     from assay.lineage.verification.finding import Verification
+    from assay.why.explanation import Why
 
 
 class LineageMethods(StoreBase):
@@ -60,6 +61,13 @@ class LineageMethods(StoreBase):
             whole_logs=whole_logs,
             progress=progress,
         )
+
+    def why(self, trace: "Trace") -> "Why":
+        """Why a prediction is as it is: its answer, what was unusual, the rows behind it, the rules that they passed, and who
+        answers for each step. Personal data is masked."""
+        from assay.why.explain import why
+
+        return why(self.lake, trace, self.lineage_store)
 
     @cached_property
     def _engine(self) -> "Engine":

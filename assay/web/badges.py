@@ -11,7 +11,7 @@ State = Literal["plain", "ok", "aside", "warned", "refused", "failed"]
 _OF_CHECKS: dict[CheckState, tuple[State, str]] = {
     CheckState.NOT_JUDGED: ("plain", "–"),
     CheckState.HELD: ("ok", "✓"),
-    CheckState.SET_ASIDE: ("aside", "◦"),
+    CheckState.SET_ASIDE: ("aside", "○"),
     CheckState.WARNED: ("warned", "!"),
     CheckState.FAILED: ("failed", "✗"),
 }

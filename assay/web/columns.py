@@ -5,7 +5,7 @@ unknown, and no line leads to it. The path of a selected column comes from `assa
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -90,9 +90,19 @@ class Columns:
         edges = (*lineage.of(column), *lineage.of(None))
         return sorted({f"{edge.table}.{edge.source}" for edge in edges if edge.direct == direct})
 
-    def of(self, opened: Collection[str]) -> list[Link]:
-        """The links from and to the columns of these nodes."""
-        return [link for link in self._links if link.source.node in opened or link.target.node in opened]
+    def partitions(self) -> dict[str, str]:
+        """Which partition each version of a table of the lake wrote, where it wrote one."""
+        nodes: dict[str, list[str]] = defaultdict(list)
+        for node_id in self.nodes:
+            if self._log(node_id) is not None:
+                nodes[logical(self.nodes[node_id])].append(node_id)
+        found: dict[str, str] = {}
+        for ids in nodes.values():
+            log = self._log(ids[0])
+            versions = {node_id: int(self.nodes[node_id].version or 0) for node_id in ids}
+            writes = log.index.writes(list(versions.values())) if log is not None else {}
+            found |= {i: writes[at].partition or "" for i, at in versions.items() if at in writes}
+        return found
 
     def path(self, node_id: str, column: str) -> ColumnPath:
         """Raises AssayError where the node has no such column, or it cannot be read."""

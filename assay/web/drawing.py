@@ -12,6 +12,7 @@ WIDTH, HEIGHT, LINE = 216, 46, 15
 _PAD = 6  # above and below what an open card lists
 _BEND = 40  # of lines that run back
 _TITLE, _NOTE, _ROW = 26, 28, 28  # characters that fit
+_GLYPH = 6  # the width of a small one
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Card:
     href: str
     version: str = ""
     note: str = ""
+    also: str = ""  # in words only: there is no room on the card
     badge: Badge | None = None
     opened: bool | None = None  # None: it does not unfold
     rows: tuple[Row, ...] = ()
@@ -51,6 +53,7 @@ class Card:
     focus: bool = False
     muted: bool = False
     lit: bool = False
+    owner: str | None = None  # in a line of its own, also where nobody is named; None: no such line
     columns: str = ""  # those on the selected path
     path: str = ""  # what the title was shortened from
 
@@ -69,13 +72,28 @@ class Card:
         return cut(note, _NOTE - len(self.version) - (len(self.badge.short) if self.badge else 0))
 
     @property
+    def head(self) -> int:
+        """The height of the card without what it lists."""
+        return HEIGHT + (LINE if self.owner is not None else 0)
+
+    @property
     def height(self) -> int:
         listed = LINE * len(self.rows) + _PAD if self.rows else 0
-        return HEIGHT + (listed + LINE + _PAD if self.opened else 0)
+        return self.head + (listed + LINE + _PAD if self.opened else 0)
 
     def row_y(self, index: int) -> int:
         """The middle of a row, from the card's top."""
-        return HEIGHT + _PAD // 2 + LINE * index + LINE // 2 + 1
+        return self.head + _PAD // 2 + LINE * index + LINE // 2 + 1
+
+    @property
+    def owner_line(self) -> str:
+        return cut(self.owner, _ROW) if self.owner else "no owner named"
+
+    @property
+    def foot(self) -> list[tuple[str, str, int]]:
+        """The actions, each with how far from the left it begins."""
+        starts = [13 + sum(_GLYPH * len(word) + 14 for word, _ in self.actions[:at]) for at in range(len(self.actions))]
+        return [(word, href, start) for (word, href), start in zip(self.actions, starts, strict=True)]
 
     @property
     def says(self) -> str:
@@ -85,6 +103,8 @@ class Card:
             self.path,
             f"version {self.version.removeprefix('@')}" if self.version else "",
             self.note,
+            self.also,
+            f"owner {self.owner or 'not named'}" if self.owner is not None else "",
             f"columns on the path: {self.columns}" if self.columns else "",
         ]
         return ", ".join([part for part in (*parts, self.badge.meaning if self.badge else "") if part])
@@ -107,12 +127,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class ColumnLine:
-    """A line between rows of cards. A row of -1 is the card itself."""
+    """A line of the chosen column between rows of cards. A row of -1 is the card itself."""
 
     source: tuple[str, int]
     target: tuple[str, int]
     dashed: bool
-    lit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +170,7 @@ def draw(
     return Picture(
         tuple(placed),
         tuple(sorted(lines, key=lambda line: line.lit)),  # lit ones on top
-        tuple(sorted((_column_line(column_line, by_id) for column_line in column_lines), key=lambda line: line.lit)),
+        tuple(_column_line(column_line, by_id) for column_line in column_lines),
         round(layout.width),
         round(layout.height),
     )
@@ -165,7 +184,7 @@ def _column_line(column_line: ColumnLine, placed: Mapping[str, Placed]) -> Line:
     aside = a.box.column == b.box.column
     back = a.box.column > b.box.column
     points = [(a.box.x if back else a.box.right, start), (b.box.right if back or aside else b.box.x, end)]
-    return Line(_curve(points), source, target, column_line.dashed, column_line.lit)
+    return Line(_curve(points), source, target, column_line.dashed, lit=True)
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:

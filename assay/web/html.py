@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
@@ -61,9 +61,12 @@ def link(path: str, **query: Any) -> str:
 
 
 def answering(view: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
-    """A view as an endpoint: run in a thread, since it reads files and databases; its errors become pages."""
+    """A view as an endpoint: run in a thread, since it reads files and databases; its errors become pages. The fields of a form
+    that was sent are in `request.state.form`."""
 
     async def endpoint(request: Request) -> Response:
+        if request.method == "POST":
+            request.state.form = dict(parse_qsl((await request.body()).decode(errors="replace")))
         try:
             return await run_in_threadpool(view, request)
         except PageError as problem:

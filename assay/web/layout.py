@@ -89,22 +89,23 @@ def natural(text: str) -> tuple[Any, ...]:
     return (*((int(part) if part.isascii() and part.isdecimal() else -1, part) for part in parts), text)
 
 
-def arrange(nodes: Iterable[Size], edges: Iterable[Edge]) -> Layout:
+def arrange(nodes: Iterable[Size], edges: Iterable[Edge], *, sources_left: bool = False) -> Layout:
     """Place nodes (unique ids) and edges between them; edges to unknown nodes or from a node to itself are left out.
-    Edges that close a cycle run back, from right to left. Results are kept by content."""
+    Edges that close a cycle run back, from right to left. With `sources_left` all that nothing leads to stand in the first
+    column, else right before the first that uses them. Results are kept by content."""
     sizes = tuple(sorted(nodes, key=lambda size: natural(size[0])))
     named = {name for name, _, _ in sizes}
     kept = sorted({(a, b) for a, b in edges if a != b and a in named and b in named})
-    return _arrange(sizes, tuple(kept))
+    return _arrange(sizes, tuple(kept), sources_left)
 
 
 @lru_cache(maxsize=64)
-def _arrange(nodes: tuple[Size, ...], edges: tuple[Edge, ...]) -> Layout:
+def _arrange(nodes: tuple[Size, ...], edges: tuple[Edge, ...], sources_left: bool) -> Layout:
     if not nodes:
         return Layout((), (), ())
     number = {name: index for index, (name, _, _) in enumerate(nodes)}
     forward, turned = _acyclic(len(nodes), [(number[a], number[b]) for a, b in edges])
-    columns = _columns(len(nodes), forward)
+    columns = _columns(len(nodes), forward, sources_left=sources_left)
     heights: list[int] = [height for _, _, height in nodes]
     chains = [_chain(a, b, columns, heights) for a, b in forward]
     layers: list[list[int]] = [[] for _ in range(max(columns) + 1)]
@@ -144,8 +145,8 @@ def _acyclic(count: int, pairs: Sequence[tuple[int, int]]) -> tuple[list[tuple[i
     return [(b, a) if is_back else (a, b) for (a, b), is_back in zip(pairs, turned, strict=True)], turned
 
 
-def _columns(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
-    """Longest path from the sources; a source stands right before the first that uses it."""
+def _columns(count: int, edges: Sequence[tuple[int, int]], *, sources_left: bool) -> list[int]:
+    """Longest path from the sources; these stand on the left, or right before the first that uses them."""
     following: list[list[int]] = [[] for _ in range(count)]
     waiting = [0] * count
     for a, b in edges:
@@ -160,7 +161,7 @@ def _columns(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
             waiting[target] -= 1
             if not waiting[target]:
                 ready.append(target)
-    for node in sources:
+    for node in sources if not sources_left else ():
         if following[node]:
             columns[node] = min(columns[target] for target in following[node]) - 1
     return columns

@@ -34,6 +34,11 @@ def graph_link(node_id: str, **query: Any) -> str:
     return link("/graph", focus=node_id, **query)
 
 
+def pipeline_link(table: str) -> str:
+    """To the picture around a table of the lake, where it is open."""
+    return link("/pipeline", table=table, open=table)
+
+
 def dataset_id(table: str, version: int | None = None) -> str:
     """The id of a table of the lake in the graph, at a version (None: the latest)."""
     return f"dataset:{LOGICAL}:{table}" + (f"@{version}" if version is not None else "")
@@ -47,7 +52,7 @@ def near_tables(lake: "Lake", text: str) -> dict[str, str]:
             by_name.setdefault(name, []).append(table)
     found = get_close_matches(text.lower()[:LONGEST], by_name, n=NEAR)
     tables = dict.fromkeys(table for name in found for table in by_name[name])
-    return {table: graph_link(dataset_id(table)) for table in list(tables)[:NEAR]}
+    return {table: pipeline_link(table) for table in list(tables)[:NEAR]}
 
 
 def logical(node: "GraphNode") -> str:

@@ -18,8 +18,9 @@ from assay.web import static_files
 from assay.web.html import HEADERS, PageError, answering
 from assay.web.pages.diff import diff_page
 from assay.web.pages.graph import graph_page
-from assay.web.pages.home import home_page
+from assay.web.pages.home import home_page, search_page
 from assay.web.pages.impact import impact_page
+from assay.web.pages.pipeline import pipeline_page
 from assay.web.pages.trace import evidence_file, letter_file, trace_page, verify_page
 from assay.web.pages.versions import versions_page
 
@@ -34,6 +35,8 @@ def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = 
     return Router(
         [
             Route("/", answering(partial(home_page, store, lake))),
+            Route("/search", answering(partial(search_page, store, lake)), methods=["GET", "POST"]),
+            Route("/pipeline", answering(partial(pipeline_page, lake))),
             Route("/graph", answering(partial(graph_page, store, lake))),
             Route("/trace/{prediction_id}", answering(partial(trace_page, lake, store))),
             Route(
@@ -43,6 +46,7 @@ def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = 
                 "/trace/{prediction_id}/letter", answering(partial(letter_file, lake, store, verify)), methods=["POST"]
             ),
             Route("/trace/{prediction_id}/evidence", answering(partial(evidence_file, lake, store)), methods=["POST"]),
+            Route("/impact", answering(partial(impact_page, lake))),
             Route("/impact/{table:path}", answering(partial(impact_page, lake))),
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
             Route("/diff", answering(partial(diff_page, store, lake))),

@@ -172,8 +172,8 @@ def _warnings(lake: Lake, commits: Sequence[Commit], of_training: bool) -> Itera
         days = f" {days}" if days else ""
         count = f" for {plural(rows, 'row')}" if rows else ""
         text = f"A warning about {table}{days}: “{demands}” did not hold{count} ({rule})."
-        if not rows:
-            unknown = sum(check["unknown"] for commit, _ in found for check in commit.checks if check["name"] == rule)
+        unknown = sum(check["unknown"] for commit, _ in found for check in commit.checks if check["name"] == rule)
+        if not rows and unknown:
             text = (
                 f"A warning about {table}{days}: “{demands}” could not be judged for {plural(unknown, 'row')} ({rule})."
             )

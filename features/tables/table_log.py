@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.log_entry import DataFile, Entry
 from assay.features.storage.snapshot import Slice, Snapshot
@@ -24,9 +25,15 @@ class TableLog:
     table: str
     index: TableIndex
 
-    @property
+    @cached_property
     def table_id(self) -> str:
-        return self.index.table_id
+        """The table's id; where the commits that named it are no longer in the log, as its checkpoint names it."""
+        if self.index.table_id:
+            return self.index.table_id
+        try:
+            return self.lake.table(self.table).at().table_id
+        except AssayError:  # nor is there a checkpoint that does
+            return ""
 
     @property
     def latest(self) -> int:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from assay.asgi import LOOPBACK, BodyLimits, OwnOrigin
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake, open_lake
-from assay.lineage.api import ingest, marquez, queries
+from assay.lineage.api import ingest, marquez, marquez_lists, queries
 from assay.lineage.api import marquez_models as models
 from assay.lineage.api.safe_json import Answer, refusal
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
@@ -72,6 +72,8 @@ def create_app(
 
     app.include_router(ingest.create_router(store))
     app.include_router(marquez.create_router(store))
+    app.include_router(marquez_lists.create_router(store))
+    app.include_router(marquez_lists.events_router(store))
     app.include_router(queries.create_router(store, lake))
     app.openapi = lambda: _openapi(app)
     return OwnOrigin(BodyLimits(_Router(app, behind or app)), hosts)

@@ -41,6 +41,17 @@ class Catalogue:
         rows = [(row[0], row[1], row[2]) for row in self._connection.execute(query.order_by(every.c[0]))]
         return rows[offset : offset + limit], len(rows)
 
+    def namespace_span(self, name: str) -> tuple[str, int, int] | None:
+        """(name, first and last time that an event mentions something in it)"""
+        known = known_as(name, "").namespace
+        spans = []
+        for kind, table in ((DATASET, datasets), (JOB, jobs)):
+            columns = (sa.func.min(mentions.c.first_us), sa.func.max(mentions.c.last_us))
+            own = table.c.namespace.in_([name, known])
+            query = sa.select(*columns).where(own, mentions.c.kind == kind, mentions.c.entity == table.c.id)
+            spans += [tuple(row) for row in self._connection.execute(query) if row[0] is not None]
+        return (name, min(span[0] for span in spans), max(span[1] for span in spans)) if spans else None
+
     def datasets_in(self, namespace: str, limit: int, offset: int) -> tuple[list[Dataset], int]:
         namespace = known_as(namespace, "").namespace
         keys, total = self._page(sa.select(datasets.c.name).where(datasets.c.namespace == namespace), limit, offset)
@@ -115,7 +126,8 @@ class Catalogue:
         find = {"dataset": self.dataset_named, "job": self.job_named}.get(kind)
         if find is None:
             return None
-        texts = [rest, *(rest.rpartition(mark)[0] for mark in "@#" if kind == "dataset" and mark in rest)]
+        marks = {"dataset": "@#", "job": "#"}.get(kind, "")
+        texts = [rest, *(rest.rpartition(mark)[0] for mark in marks if mark in rest)]
         nodes = (find(*pair) for text in texts for pair in splits(text))
         return next(((kind, key) for key in nodes if key is not None), None)
 
@@ -145,11 +157,16 @@ class Catalogue:
         written = max((item.moment[0] for item in mentions.mentions if item.role in WRITTEN), default=None)
         return Dataset(key, mentions.first_us, mentions.last_us, written, version, *mentioned.values())
 
-    def versions_of(self, key: Key, limit: int, offset: int) -> tuple[list[Version], int]:
-        """The versions that events name, newest first."""
+    def version_of(self, key: Key, name: str) -> Version | None:
+        return next(iter(self.versions_of(key, 1, 0, name)[0]), None)
+
+    def versions_of(self, key: Key, limit: int, offset: int, only: str | None = None) -> tuple[list[Version], int]:
+        """The versions that events name, newest first; or `only` the one of this name."""
         own = [dataset for ids in self._dataset_ids([key]).values() for dataset in ids]
         query = sa.select(versions.c.id, versions.c.version).where(
-            versions.c.dataset_id.in_(own), versions.c.version != ""
+            versions.c.dataset_id.in_(own),
+            versions.c.version != "",
+            sa.true() if only is None else versions.c.version == only,
         )
         ids: dict[str, list[int]] = {}
         for row in self._connection.execute(query):

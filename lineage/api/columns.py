@@ -109,10 +109,15 @@ def _named(walk: _Walk, node: str) -> list[Column] | None:
     kind, _, rest = node.partition(":")
     if kind != "datasetField":
         entry = walk.known.node(node)
-        if entry is None or entry[0] != "dataset":
+        if entry is None:
             return None
-        walk.load([entry[1]])
-        return [Column(*entry[1], name) for name in _all(walk, entry[1])]
+        kind, key = entry
+        written = [other for other, is_written in walk.known.beside_jobs([key])[key] if is_written]
+        keys = written if kind == "job" else [key]
+        walk.load(keys)
+        return [Column(*each, name) for each in keys for name in _all(walk, each)]
+    if "#" in rest and (without := _named(walk, f"{kind}:{rest.rpartition('#')[0]}")):
+        return without
     for place in reversed([place for place, letter in enumerate(rest) if letter == ":"]):
         for pair in splits(rest[:place]):
             key = walk.known.dataset_named(*pair)
@@ -122,6 +127,26 @@ def _named(walk: _Walk, node: str) -> list[Column] | None:
                 if column.field in _all(walk, key) or any(walk.down([column])):
                     return [column]
     return None
+
+
+def of_dataset(entry: Dataset) -> list[Json] | None:
+    """The sources of each column of a dataset; None where nothing says them."""
+    derived = derivation(entry)
+    listed = [
+        {
+            "name": name,
+            "inputFields": [
+                {
+                    **source.column._asdict(),
+                    "transformationDescription": source.description,
+                    "transformationType": source.kind,
+                }
+                for source in sources
+            ],
+        }
+        for name, sources in derived.items()
+    ]
+    return listed or None
 
 
 def _all(walk: _Walk, key: Key) -> list[str]:

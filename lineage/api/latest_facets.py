@@ -84,11 +84,16 @@ class LatestFacets:
 
     def of_part(self, part: str, mentions: Mentions) -> Json:
         """The facets of a job or a run: of `part` of the events."""
-        return _current(event.get(part) for event in map(self.event, mentions.events))["facets"]
+        return current_facets(map(self.event, mentions.events), part)
 
     def of_dataset(self, mentions: Mentions, meant: Callable[[DatasetUse], bool]) -> dict[str, Json]:
         """The facets of a dataset or a version, by side."""
         return _current(given for event in mentions.events for use, given in self.datasets(event) if meant(use))
+
+
+def current_facets(events: Iterable[Json], part: str) -> Json:
+    """The facets that events, given latest first, have of their job or run."""
+    return _current(event.get(part) for event in events)["facets"]
 
 
 def _current(given: Iterable[Any]) -> dict[str, Json]:

@@ -7,13 +7,20 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 
 from assay.lineage.api.catalogue import Catalogue
+from assay.lineage.api.listings import Source
 from assay.lineage.api.records import Dataset, Hit, Job, Json, Key, Run, Version
 from assay.lineage.api.safe_json import NodeId
 from assay.lineage.store.lineage_store import LineageStore, StoredEvent
-from assay.lineage.store.schema import events
+from assay.lineage.store.schema import events, jobs, runs
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES = {"COMPLETE": "COMPLETED", "FAIL": "FAILED", "ABORT": "ABORTED", "START": "RUNNING", "RUNNING": "RUNNING"}
+
+
+def states_shown_as(state: str) -> list[str]:
+    """The states of events that Marquez calls so."""
+    named = [name for name, shown in _STATES.items() if shown == state]
+    return named or ["OTHER"]
 
 
 def decoded(text: str) -> str:
@@ -101,8 +108,10 @@ def dataset(entry: Dataset) -> Json:
 
 
 def version(entry: Version) -> Json:
-    named = {"version": entry.dataset.version, "createdByRun": run(entry.run) if entry.run else None}
-    return dataset(entry.dataset) | named
+    made = dataset(entry.dataset)
+    version = entry.dataset.version
+    named = {"version": version, "createdByRun": run(entry.run) if entry.run else None}
+    return made | named | {"id": made["id"] | {"version": version}, "lifecycleState": made["lastLifecycleState"]}
 
 
 def job(entry: Job, latest_runs: Iterable[Run]) -> Json:
@@ -114,6 +123,7 @@ def job(entry: Job, latest_runs: Iterable[Run]) -> Json:
         "simpleName": entry.key[1].rpartition(".")[2],
         "namespace": entry.key[0],
         "parentJobName": None,
+        "parentJobUuid": None,
         "createdAt": instant(entry.first_us),
         "updatedAt": instant(entry.last_us),
         "inputs": [_name(key) for key in entry.inputs],
@@ -149,6 +159,22 @@ def run(entry: Run) -> Json:
     }
 
 
+def source(entry: Source) -> Json:
+    """Marquez's sources are databases; the type is the scheme of the name, where it has one."""
+    scheme, mark, _ = entry.name.partition("://")
+    times = {"createdAt": instant(entry.first_us), "updatedAt": instant(entry.last_us)}
+    address = {"connectionUrl": entry.name, "description": None}
+    return {"type": scheme.upper() if mark else "OTHER", "name": entry.name, **times, **address}
+
+
+def interval(start: datetime, end: datetime) -> Json:
+    return {"startInterval": _iso(start), "endInterval": _iso(end)}
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
 # -- search and events -------------------------------------------------------------------------------------------------
 
 
@@ -161,11 +187,27 @@ def hit(entry: Hit) -> Json:
     return {"type": entry.kind, **_name(entry.key), "nodeId": node, "updatedAt": instant(entry.last_us)}
 
 
+def full_hit(entry: Dataset | Job, last: Run | None) -> Json:
+    run_facets = {"runFacets": last.facets if last else {}, "type": "BATCH"} if isinstance(entry, Job) else {}
+    state = {"run_id": last.id if last else "", "eventType": last.state if last else ""}
+    return {**state, **_name(entry.key), "facets": entry.facets, **run_facets}
+
+
 def events_between(
-    store: LineageStore, after: datetime | None, before: datetime | None, newest_first: bool, limit: int, offset: int
+    store: LineageStore,
+    after: datetime | None,
+    before: datetime | None,
+    newest_first: bool,
+    limit: int,
+    offset: int,
+    namespace: str | None = None,
 ) -> tuple[list[Json], int]:
-    """Events of a time, and how many there are in all."""
+    """Events of a time, and how many there are in all. `namespace`: only of the runs of its jobs."""
+    of_namespace = sa.exists().where(
+        runs.c.run_id == events.c.run_id, jobs.c.id == runs.c.job_id, jobs.c.namespace == namespace
+    )
     where = sa.and_(
+        sa.true() if namespace is None else of_namespace,
         sa.true() if after is None else events.c.event_us >= _micros(after),
         sa.true() if before is None else events.c.event_us < _micros(before),
     )

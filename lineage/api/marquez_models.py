@@ -162,6 +162,7 @@ class Dataset(_Marquez):
     facets: Json
     input_facets: Json
     output_facets: Json
+    column_lineage: list[Json] | None = None
 
 
 class Datasets(_Marquez):
@@ -190,8 +191,14 @@ class Runs(_Marquez):
     total_count: int
 
 
-class DatasetVersion(Dataset):
+class VersionName(Name):
     version: str
+
+
+class DatasetVersion(Dataset):
+    id: VersionName  # pyright: ignore[reportIncompatibleVariableOverride]
+    version: str
+    lifecycle_state: str | None
     created_by_run: Run | None
 
 
@@ -207,6 +214,7 @@ class Job(_Marquez):
     simple_name: str
     namespace: str
     parent_job_name: str | None
+    parent_job_uuid: str | None
     created_at: str
     updated_at: str
     inputs: list[Name]
@@ -255,6 +263,55 @@ class Hit(_Marquez):
 class Hits(_Marquez):
     total_count: int
     results: list[Hit]
+
+
+class RunFacets(_Marquez):
+    run_id: str
+    facets: Json
+
+
+class Source(_Marquez):
+    type: str
+    name: str
+    created_at: str
+    updated_at: str
+    connection_url: str
+    description: str | None
+
+
+class Sources(_Marquez):
+    sources: list[Source]
+    total_count: int
+
+
+class Tag(_Marquez):
+    name: str
+    description: str | None
+
+
+class Tags(_Marquez):
+    tags: list[Tag]
+
+
+class _Interval(_Marquez):
+    start_interval: str
+    end_interval: str
+
+
+class EventCounts(_Interval):
+    fail: int
+    start: int
+    complete: int
+    abort: int
+
+
+class AssetCount(_Interval):
+    count: int
+
+
+class FullHits(_Marquez):
+    hits: list[Json]
+    highlights: list[Json]
 
 
 class Events(_Marquez):

@@ -20,6 +20,7 @@ from assay.lineage.api.safe_json import Answer, NodeId
 from assay.lineage.columns.graph import column_downstream, column_upstream
 from assay.lineage.events.redaction import redact_text
 from assay.lineage.queries.diff import diff
+from assay.lineage.queries.left_out import LeftOut, beyond, of_the_whole
 from assay.lineage.queries.nodes import GraphNode, find
 from assay.lineage.queries.walk import Subgraph, neighbourhood
 from assay.lineage.queries.walk import graph as whole_graph
@@ -66,12 +67,16 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         as_of: AsOf = None,
         limit: Annotated[int, Query(ge=1, le=10_000, description="at most so many nodes")] = 300,
     ) -> Answer:
-        """The runs and versions around a node: what was really read and written. `truncated` says why it is not whole."""
+        """The runs and versions around a node: what was really read and written. `truncated` says why it is not whole, and
+        `left_out` what is known and not in it: around a node what lies one step further, of the whole graph what hangs
+        together with nothing. What was only looked up is shown, not followed."""
         if focus is None:
-            return Answer(_subgraph(whole_graph(store, as_of, limit=limit)))
+            whole = whole_graph(store, as_of, limit=limit)
+            return Answer(_subgraph(whole, of_the_whole(store, whole) if as_of is None else []))
         if find(store, focus) is None:
             raise _unknown_node()
-        return Answer(_subgraph(neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)))
+        near = neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)
+        return Answer(_subgraph(near, beyond(store, focus, up, down, near, as_of)))
 
     @router.get("/trace/{prediction_id}", response_model=responses.Trace, responses=MISSING)
     def trace_of(
@@ -172,13 +177,14 @@ def _node(node: GraphNode) -> dict[str, Any]:
     return asdict(node) | {"id": NodeId(node.id.replace(*names, 1))}
 
 
-def _subgraph(graph: Subgraph) -> dict[str, Any]:
+def _subgraph(graph: Subgraph, left_out: list[LeftOut]) -> dict[str, Any]:
     nodes = {node.id: _node(node) for node in graph.nodes}
     edges = [
         {"source": nodes[edge.source]["id"], "target": nodes[edge.target]["id"], "role": edge.role}
         for edge in graph.edges
     ]
-    return {"nodes": list(nodes.values()), "edges": edges, "truncated": graph.truncated}
+    listed = [asdict(item) for item in left_out]
+    return {"nodes": list(nodes.values()), "edges": edges, "truncated": graph.truncated, "left_out": listed}
 
 
 def _unknown_node() -> HTTPException:

@@ -24,10 +24,19 @@ class GraphEdge(Model):
     role: str
 
 
+class LeftOut(Model):
+    """`at_least`: there may be more of it."""
+
+    what: str
+    count: int
+    at_least: bool
+
+
 class Subgraph(Model):
     nodes: list[GraphNode]
     edges: list[GraphEdge]
     truncated: str | None
+    left_out: list[LeftOut]
 
 
 class Trace(Model):

@@ -28,8 +28,10 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from assay.errors import AssayError
+from assay.features.storage.log_entry import Entry as LogEntry
 from assay.features.storage.seals import seal_path
-from assay.features.storage.snapshot import Slice
+from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.tables.kinds import is_sealed
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.lineage.evidence import verify as evidence_verify
@@ -39,7 +41,7 @@ from assay.lineage.evidence.rows_behind import digests_of_rows, rows_behind, sal
 from assay.lineage.predictions.prediction_log import EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import Trace
-from assay.lineage.verification.commits import check_gaps
+from assay.lineage.verification.commits import changed_tables, check_commits, check_gaps
 from assay.lineage.verification.reader_view import check_readers
 from assay.lineage.verification.stored_row import check_stored_row
 
@@ -103,19 +105,23 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
     claims = _claims(trace, commits)
     events, silent = _events(store, sorted({claim["run_id"] for claim in claims}))
     missing += silent
+    recorded, silent = _recorded(store, logs, commits)
+    missing += silent
     log = logs[trace.root.table]
     answer = answer_proof(lake, trace, log, withhold)
-    seen = [*check_stored_row(lake, trace, log), *check_readers(lake, trace, logs)]
+    changed = changed_tables(logs, check_commits(lake, trace, logs, None))
+    seen = [*check_stored_row(lake, trace, log), *check_readers(lake, trace, logs, changed)]
     documents = {
         "manifest.json": _manifest(trace, logs, commits, missing),
-        "prediction.json": prediction_document(trace, data_file, salt, withhold, answer),
+        "prediction.json": prediction_document(trace, log, data_file, salt, withhold, answer),
         "trace.json": _trace(trace, commits),
         "runs.json": claims,
         "rows.json": [row.to_dict() | {"digests": digests.get(row, {})} for row in rows] if salt else [],
         # What only the lake can show: nothing else of the bundle is about rows, or about what readers of the tables see.
         "lake.json": [finding.to_dict() for finding in seen],
+        "lineage.json": recorded,
     }
-    files |= events | _seals(lake, trace, logs) | {name: _json(value) for name, value in documents.items()}
+    files |= events | _seals(lake, logs, commits) | {name: _json(value) for name, value in documents.items()}
     files["verify.py"] = Path(evidence_verify.__file__).read_bytes()
     sums = "".join(f"{evidence_verify.sha256(files[name])}  {name}\n" for name in sorted(files))
     return Bundle(trace.prediction_id, files | {evidence_verify.SUMS: sums.encode()}, tuple(missing))
@@ -150,7 +156,7 @@ def _commits(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None]) -> 
     for table, log in logs.items():
         nodes = [node for node in trace.nodes if node.table == table]
         read = {item.snapshot for node in nodes for item in node.slices}
-        same = {item for item in read if log is not None and item.table_id == log.table_id}
+        same = {item for item in read if log is not None and _is_that(log, item)}
         for item in sorted(read - same, key=lambda item: item.version):
             missing[Missing(str(item), "erased: the table was deleted or made anew")] = None
         if log is None or not same:
@@ -162,34 +168,61 @@ def _commits(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None]) -> 
         kept = [entry for entry in log.entries if entry.version <= newest]
         if all(node is trace.root or (node.lookup and table == trace.root.table) for node in nodes):
             own = {number for c in trace.root.commits for number in (c.version, *map(int, c.previous))}
-            kept = [entry for entry in kept if entry.version in own or entry.table_id]
+            kept = [e for e in kept if e.version in own or e.table_id or e.version == log.first]
+            kept += _vouching(lake, trace, log)
         entries += [_Entry(table, entry.version, lake.storage.get(entry.path)) for entry in kept]
     return entries, list(missing)
 
 
-def _vouching(trace: Trace, log: LogReplay) -> set[int]:
-    """The first later commits of the table of predictions, up to one that vouches for the prediction's own."""
+def _is_that(log: LogReplay, read: Snapshot) -> bool:
+    """Whether a log is that of the table that was read, as far as anybody knows: the commit that named it may be gone."""
+    return "" in (log.table_id, read.table_id) or log.table_id == read.table_id
+
+
+def _vouching(lake: Lake, trace: Trace, log: LogReplay) -> list[LogEntry]:
+    """The first later commits of the table of predictions, up to one that vouches for the prediction's own; none where that has a
+    seal, so that the same evidence has the same bytes as long as everything is there."""
     newest = max(commit.version for commit in trace.root.commits)
-    found = set[int]()
+    if lake.storage.size(seal_path(log.table, log.table_id, newest)) is not None:
+        return []
+    found: list[LogEntry] = []
     for entry in (entry for entry in log.entries if entry.version > newest):
-        found.add(entry.version)
+        found.append(entry)
         if entry.commit is not None and str(newest) in entry.commit.previous:
-            break
-    return found
+            return found
+    return []
 
 
-def _seals(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None]) -> dict[str, bytes]:
-    """The seals of the commits in the trace, byte for byte."""
+def _seals(lake: Lake, logs: Mapping[str, LogReplay | None], entries: Sequence[_Entry]) -> dict[str, bytes]:
+    """The seals of the commits in the bundle, byte for byte."""
     found: dict[str, bytes] = {}
-    for node in trace.nodes:
-        log = logs[node.table]
-        if log is None:
-            continue
-        for version in {*node.versions_read, *(commit.version for commit in node.commits)}:
-            path = seal_path(node.table, log.table_id, version)
+    for entry in entries:
+        log = logs[entry.table]
+        if log is not None and is_sealed(entry.table):
+            path = seal_path(entry.table, log.table_id, entry.version)
             if lake.storage.size(path) is not None:
                 found[f"lake/{path}"] = lake.storage.get(path)
     return found
+
+
+def _recorded(
+    store: LineageStore | None, logs: Mapping[str, LogReplay | None], entries: Sequence[_Entry]
+) -> tuple[list[dict[str, Any]], list[Missing]]:
+    """What the index of the lineage store has of every commit in the bundle: its SHA-256, or None."""
+    ids = {table: log.table_id for table, log in logs.items() if log is not None}
+    wanted: dict[str, list[int]] = {}
+    for entry in entries:
+        wanted.setdefault(ids[entry.table], []).append(entry.version)
+    known: dict[tuple[str, int], str] = {}
+    missing: list[Missing] = []
+    try:
+        known = {(table_id, version): sha256 for table_id, version, sha256 in store.commits_of(wanted)} if store else {}
+    except (SQLAlchemyError, sqlite3.Error) as problem:
+        why = f"the lineage store cannot be read ({type(problem).__name__})"
+        missing = [Missing("lineage.json", why, required=False)]
+    places = sorted((entry.table, entry.version) for entry in entries)
+    rows = [{"table": t, "version": v, "sha256": known.get((ids[t], v))} for t, v in places]
+    return rows, missing
 
 
 def _claims(trace: Trace, entries: Iterable[_Entry]) -> list[dict[str, Any]]:
@@ -239,7 +272,7 @@ def _trace(trace: Trace, entries: Sequence[_Entry]) -> dict[str, Any]:
             "table": node.table,
             "reference": node.lookup,
             "status": node.status,
-            "slices": [_slice(item) for item in node.slices],
+            "slices": [_slice(item, files=node is not trace.root) for item in node.slices],
             "commits": [commit.version for commit in node.commits if (node.table, commit.version) in there],
             "inputs": inputs,
             "details": {} if node.kind == "prediction" else dict(node.details),
@@ -248,8 +281,10 @@ def _trace(trace: Trace, entries: Sequence[_Entry]) -> dict[str, Any]:
     return {"prediction_id": trace.prediction_id, "root": trace.root.id, "nodes": list(nodes.values()), "files": files}
 
 
-def _slice(item: Slice) -> dict[str, Any]:
-    return {name: value for name, value in item.to_dict().items() if name != "uri"}
+def _slice(item: Slice, *, files: bool) -> dict[str, Any]:
+    """Without the digest of its `files` where the bundle does not have the commits from which they follow."""
+    left_out = {"uri"} if files else {"uri", "digest"}
+    return {name: value for name, value in item.to_dict().items() if name not in left_out}
 
 
 def _manifest(
@@ -257,6 +292,7 @@ def _manifest(
 ) -> dict[str, Any]:
     """What the bundle is about. It has no date of its own, so that the same evidence has the same bytes."""
     frame, commit = trace.prediction.frame, trace.root.commits[-1]
+    described = commit.predictions
     tables: dict[str, dict[str, Any]] = {}
     for entry in entries:
         log = logs[entry.table]
@@ -266,8 +302,8 @@ def _manifest(
     return {
         "format": evidence_verify.FORMAT,
         "prediction_id": trace.prediction_id,
-        "model": trace.prediction.model,
-        "model_version": frame["model_version"][0],
+        "model": described.model if described else trace.prediction.model,
+        "model_version": described.version if described else "",
         "event_time": evidence_verify.instant(frame[EVENT_TIME].to_physical()[0]),
         "predicted_at": evidence_verify.instant(round(commit.timestamp.timestamp() * 1000) * 1000),
         "run_id": commit.run_id,

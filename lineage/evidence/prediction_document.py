@@ -24,26 +24,35 @@ LABEL = 64  # characters: longer texts among the outputs are answers in prose, a
 
 
 def data_file_of(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None]) -> tuple[str, bytes]:
-    """The data file that holds the prediction, and its bytes."""
+    """The data file that holds the prediction, and its bytes: the one that its run wrote, as long as it can be read."""
     log, root = logs[trace.root.table], trace.root
-    files = log.files(root.snapshot.version, root.partitions) if log else []
-    for file in sorted(files, key=lambda file: file.path != trace.prediction.file):  # another only if it was rewritten
+    written = [file.path for file in log.files(root.snapshot.version, root.partitions)] if log else []
+    for path in dict.fromkeys(
+        [*sorted(written, key=lambda path: path != trace.prediction.file), trace.prediction.file]
+    ):
         try:
-            content = lake.storage.get(f"{root.table}/{file.path}")
+            content = lake.storage.get(f"{root.table}/{path}")
             ids = pl.read_parquet(io.BytesIO(content), columns=[ID])[ID]
         except (AssayError, *UNREADABLE):
             continue
         if trace.prediction_id in ids:
-            return file.path, content
+            return path, content
     raise AssayError(
         f"The data file of {root.table} that holds the prediction is gone: there is nothing to prove it by."
     )
 
 
 def prediction_document(
-    trace: Trace, data_file: str, salt: bytes | None, withhold: Sequence[str], answer: Mapping[str, Any]
+    trace: Trace,
+    log: LogReplay | None,
+    data_file: str,
+    salt: bytes | None,
+    withhold: Sequence[str],
+    answer: Mapping[str, Any],
 ) -> dict[str, Any]:
     frame, commit = trace.prediction.frame, trace.root.commits[-1]
+    entry = log.entry(commit.version) if log else None
+    written = {file.path for file in entry.added} if entry else set()
     described = commit.predictions or Predictions(model=trace.prediction.model)
     keys = {f"key:{key}": _typed(frame[key]) for key in described.keys if key not in withhold}
     identity = {
@@ -67,6 +76,7 @@ def prediction_document(
         "version": trace.root.snapshot.version,
         "partition": trace.prediction.partition,
         "data_file": data_file,
+        "moved": data_file not in written,  # by another tool, and the file that its run wrote is gone
         "run_id": frame["run_id"][0],
         "identity": [[name, *value] for name, value in sorted(identity.items()) if value is not None],
         "withheld_keys": [key for key in described.keys if key not in own],
@@ -98,14 +108,8 @@ def answer_proof(lake: Lake, trace: Trace, log: LogReplay | None, withhold: Sequ
         if typed is None or not shown:
             return {"unproven": f"column {name} is not shown"}
         values[name] = typed
-    entry = log.entry(commit.version)
     try:
-        read = (
-            [pl.read_parquet(io.BytesIO(lake.storage.get(f"{log.table}/{file.path}"))) for file in entry.added]
-            if entry
-            else []
-        )
-        rows = pl.concat([frame.select(described.answered) for frame in read]).sort(ID)
+        rows = _rows_of_run(lake, trace, log, described.answered).sort(ID)
     except (AssayError, ValueError, *UNREADABLE) as problem:
         return {"unproven": f"the rows of its run cannot be read ({type(problem).__name__})"}
     place = rows[ID].index_of(trace.prediction_id)
@@ -117,6 +121,17 @@ def answer_proof(lake: Lake, trace: Trace, log: LogReplay | None, withhold: Sequ
         "size": rows.height,
         "path": [item.hex() for item in merkle.inclusion(answer_leaves(rows, described.answered), place)],
     }
+
+
+def _rows_of_run(lake: Lake, trace: Trace, log: LogReplay, columns: Sequence[str]) -> pl.DataFrame:
+    """The answers that the prediction's run wrote, as its files have them; where these are gone, as they were moved to others."""
+    entry = log.entry(trace.root.commits[-1].version)
+    try:
+        contents = [lake.storage.get(f"{log.table}/{file.path}") for file in (entry.added if entry else ())]
+    except AssayError:
+        moved = lake.table(log.table).at().scan([trace.prediction.partition])
+        return moved.filter(pl.col("run_id") == trace.prediction.row["run_id"]).select(columns).collect()
+    return pl.concat([pl.read_parquet(io.BytesIO(content)).select(columns) for content in contents])
 
 
 def _is_shown(column: pl.Series, is_label: bool) -> bool:

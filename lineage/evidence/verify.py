@@ -29,17 +29,18 @@ from urllib.parse import unquote
 
 FORMAT = "assay.evidence/1"
 SUMS = "SHA256SUMS"
-DOCUMENTS = ("manifest.json", "prediction.json", "runs.json", "rows.json", "trace.json", "lake.json")
+DOCUMENTS = ("manifest.json", "prediction.json", "runs.json", "rows.json", "trace.json", "lake.json", "lineage.json")
 ANSWER = "answer"  # the finding about the model's answer
 NOT_PROVEN = (
     "when the bundle was made, and by whom: nothing in it is signed or stamped by a third party. Who could write to the lake "
     "could have made it up. Compare the digests above with ones noted elsewhere",
-    "what the data files hold: the rows behind the prediction, the model. Parquet is not read here, and the model is not run "
-    "(`assay trace <id> --verify` does both, on the lake)",
+    "what the data files hold: which rows are behind the prediction (rows.json) and what they say, the model and its metrics. "
+    "Parquet is not read here, and the model is not run (`assay trace <id> --verify` does both, on the lake)",
+    "what the lake showed when the bundle was made (lake.json, the status of tables in trace.json): only the lake can show it",
     "what the rows behind salted digests say: only who has the lake can open them",
 )
 _COMMIT = re.compile(r"lake/(.+)/_delta_log/(\d{20})\.json")
-_SEAL = re.compile(r"lake/_seals/.+/\d{20}\.json")
+_SEAL = re.compile(r"lake/_seals/(.+)/([^/]+)/(\d{20})\.json")
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _JSON = ("inputs", "sources", "contract", "checks", "extra", "previous", "predictions", "code")
 
@@ -184,10 +185,12 @@ def parse_commit(table: str, version: int, content: bytes) -> Commit:
 
 
 class Log:
-    """A table's commits, replayed: which data files every version holds, and who wrote them."""
+    """A table's commits, replayed: which data files every version holds, and who wrote them. `changed` are the versions whose
+    commits are not what was committed: damaged, or as `check_vouching` finds out."""
 
-    def __init__(self, commits: Iterable[Commit]) -> None:
+    def __init__(self, commits: Iterable[Commit], damaged: Iterable[int] = ()) -> None:
         self.commits = {item.version: item for item in sorted(commits, key=lambda item: item.version)}
+        self.changed = set(damaged)
         ids = [item.table_id for item in self.commits.values() if item.table_id]
         self.table_id = ids[-1] if ids else ""
         self.lives: dict[str, list[Any]] = {}  # path: partition, first version, version of its removal
@@ -204,6 +207,14 @@ class Log:
 
     def whole(self, version: int) -> bool:
         return all(number in self.commits for number in range(version + 1))
+
+    def sound(self, version: int) -> bool:
+        """Whether all commits up to a version are there and none is known to be changed: then it can contradict others."""
+        return self.whole(version) and not any(number <= version for number in self.changed)
+
+    def tells(self, versions: Iterable[int]) -> bool:
+        """The same of these versions alone."""
+        return all(number in self.commits and number not in self.changed for number in versions)
 
     def files(self, version: int, partitions: list[str] | None, excluded: Collection[str] = ()) -> list[str]:
         wanted = None if partitions is None else set(partitions)
@@ -228,21 +239,23 @@ class Log:
 
 def read_logs(files: Files) -> tuple[dict[str, Log], list[Finding]]:
     commits: dict[str, list[Commit]] = {}
+    damaged: dict[str, list[int]] = {}
     problems = []
     for name, content in files.items():
         match = _COMMIT.fullmatch(name)
         if match is None:
             continue
+        table, version = match.group(1), int(match.group(2))
+        commits.setdefault(table, [])
         try:
-            commit = parse_commit(match.group(1), int(match.group(2)), content)
+            commits[table].append(parse_commit(table, version, content))
         except _UNREADABLE:
+            damaged.setdefault(table, []).append(version)
             problems.append(Finding(name, False, "is not a Delta commit"))
-            continue
-        commits.setdefault(commit.table, []).append(commit)
     logs = {}
     for table, items in commits.items():
         try:
-            logs[table] = Log(items)
+            logs[table] = Log(items, damaged.get(table, ()))
         except _UNREADABLE:
             problems.append(Finding(f"lake/{table}", False, "its commits cannot be replayed"))
     return logs, problems
@@ -258,65 +271,133 @@ def digest_of(items: Iterable[str]) -> str:
 
 # How much a record of a commit counts: of a commit for which nobody vouches, of a file, of a commit with vouchers.
 ALONE, KEPT, VOUCHED = 1, 2, 3
-Records = dict[tuple[str, int], list[tuple[str, str, int]]]  # who recorded it, with which SHA-256, how strongly
+STORE = "the lineage store"
 
 
-def check_vouching(files: Files, logs: dict[str, Log], way: list[Commit]) -> Findings:
-    """Every commit is what others recorded of it: later commits, commits that read it, its seal, the events of runs. A commit
-    that all of them contradict was changed; a record that better ones contradict was changed itself. On the way to the
-    prediction nothing may stand for which nobody but itself vouches."""
-    records = kept_records(files)
-    on_way = {(commit.table, commit.version) for commit in way}
+class Record(NamedTuple):
+    """Somebody's record of a commit: `by` names who, `sha256` what it was; `rows` how many it wrote, if that was recorded."""
+
+    by: str
+    sha256: str
+    strength: int
+    rows: int | None = None
+
+
+Records = dict[tuple[str, int], list[Record]]  # by table and version
+
+
+def check_vouching(files: Files, logs: dict[str, Log], way: list[Commit], stored: list[dict[str, Any]]) -> Findings:
+    """Every commit is what others recorded of it: later commits, commits that read it, its seal, the lineage store and the
+    events of runs. A commit that all of them contradict was changed; a record that better ones contradict was changed itself.
+    On the way to the prediction nothing may stand for which nobody but itself vouches. What came after it decides nothing."""
+
+    def decides(table: str, version: int) -> bool:
+        return table != way[0].table or version <= way[0].version
+
+    records: Records = {}
     problems: dict[Finding, None] = {}
+    for name in files:
+        match = _SEAL.fullmatch(name)
+        if match is not None:
+            place = (match.group(1), match.group(2), int(match.group(3)))
+            record = read_seal(files[name], *place)
+            if isinstance(record, str):
+                detail, decisive = f"{name[len('lake/') :]} {record}", decides(place[0], place[2])
+                problems[Finding(f"seal of {place[0]}@{place[2]}", False, detail, decisive)] = None
+            else:
+                records.setdefault((place[0], place[2]), []).append(record)
+    for key, record in [*stored_records(stored), *event_records(files)]:
+        records.setdefault(key, []).append(record)
+    on_way = {(commit.table, commit.version) for commit in way}
     count = 0
     for table in readers_first(logs):
         for version, commit in sorted(logs[table].commits.items(), reverse=True):
-            name = f"lake/{table}/_delta_log/{version:020d}.json"
-            known = records.get((table, version), [])
+            name, known = f"lake/{table}/_delta_log/{version:020d}.json", records.get((table, version), [])
             count += len(known)
-            for_it = max((strength for _, sha, strength in known if sha == commit.sha256), default=0)
-            others = [(by, strength) for by, sha, strength in known if sha != commit.sha256]
-            against = max((strength for _, strength in others), default=0)
-            names = ", ".join(sorted({by for by, _ in others}))
-            if against > for_it:
-                problems[Finding(name, False, f"was changed: {names} recorded other bytes")] = None
-                continue  # it vouches for nobody
-            if against and against == for_it:
-                problems[Finding(name, False, f"was changed, or these records of it were: {names}")] = None
-            elif against:
-                for by, _ in others:
-                    problems[Finding(by, False, f"recorded another commit than {name} is: it was changed")] = None
-            if not for_it and (table, version) in on_way:
-                problems[
-                    Finding(name, None, "nobody vouches for it: no later commit, no seal, no reader, no event")
-                ] = None
-            strength = VOUCHED if for_it else ALONE
+            vouched, changed, accused = judge(name, commit.sha256, known)
+            problems.update({Finding(what, False, detail, decides(table, version)): None for what, detail in accused})
+            if changed:  # it vouches for nobody
+                logs[table].changed.add(version)
+                continue
+            if not vouched and (table, version) in on_way:
+                detail = "nobody vouches for it: no later commit, no seal, no reader, no event, nor the lineage store"
+                problems[Finding(name, None, detail)] = None
+            for item in known if commit.wrote else ():
+                if item.rows is not None and item.rows != int(commit.ours["rows"]):
+                    detail = f"recorded {item.rows} rows of {name}, which says {commit.ours['rows']}"
+                    problems[Finding(item.by, False, detail, decides(table, version))] = None
+            strength = VOUCHED if vouched else ALONE
             for before, sha in commit.ours.get("previous", {}).items():
-                records.setdefault((table, int(before)), []).append((name, sha, strength))
+                records.setdefault((table, int(before)), []).append(Record(name, sha, strength))
             for item in commit.inputs:
+                key = (item["table"], item["version"])
+                if key[0] in logs and logs[key[0]].table_id not in ("", item["table_id"]):
+                    continue  # it read another table, which had this name
                 if item["table"] != table or item["version"] < version:
-                    key = (item["table"], item["version"])
-                    records.setdefault(key, []).append((name, item["commit_sha256"], strength))
+                    records.setdefault(key, []).append(Record(name, item["commit_sha256"], strength))
     yield from summed("commits are what others recorded of them", count, list(problems))
 
 
-def kept_records(files: Files) -> Records:
-    """What seals and events recorded of commits."""
-    records: Records = {}
-    for name, content in files.items():
-        if _SEAL.fullmatch(name):
-            seal = json.loads(content)
-            by = f"seal of {seal['table']}@{seal['version']}"
-            records.setdefault((seal["table"], seal["version"]), []).append((by, seal["sha256"], KEPT))
-        elif name.startswith("events/"):
-            for line in content.splitlines():
-                event = json.loads(line)
-                for dataset in [*event.get("inputs", []), *event.get("outputs", [])]:
+def judge(name: str, sha: str, known: list[Record]) -> tuple[bool, bool, list[tuple[str, str]]]:
+    """Of a commit: whether anybody vouches for it, whether it was changed for certain, and who is accused of what."""
+    differ = [item for item in known if item.sha256 != sha]
+    for_it = max((item.strength for item in known if item.sha256 == sha), default=0)
+    against = max((item.strength for item in differ), default=0)
+    if not differ:
+        return for_it > 0, False, []
+    by = sorted({item.by for item in differ})
+    names = ", ".join(by)
+    if against > for_it:
+        certain = against == VOUCHED or len(by) > 1
+        detail = f"{names} recorded other bytes" if certain else f"or this record of it was: {names}"
+        return False, True, [(name, f"was changed: {detail}" if certain else f"was changed, {detail}")]
+    if against == for_it:
+        return True, False, [(name, f"was changed, or these records of it were: {names}")]
+    return True, False, [(one, f"recorded another commit than {name} is: it was changed") for one in by]
+
+
+def read_seal(content: bytes, table: str, table_id: str, version: int) -> Record | str:
+    """What a seal records, or what is wrong with it."""
+    try:
+        seal = json.loads(content)
+        if (seal["table"], seal["table_id"], seal["version"]) != (table, table_id, version):
+            return f"was changed: it is the seal of {seal['table']}@{seal['version']}"
+        return Record(f"seal of {table}@{version}", str(seal["sha256"]), KEPT, int(seal["rows"]))
+    except _UNREADABLE:
+        return "is damaged: it is no seal any more"
+
+
+def stored_records(stored: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, int], Record]]:
+    """What the index of the lineage store recorded of commits."""
+    for item in stored:
+        if item["sha256"] is not None:
+            yield (item["table"], item["version"]), Record(STORE, item["sha256"], KEPT)
+
+
+def event_records(files: Files) -> Iterator[tuple[tuple[str, int], Record]]:
+    """What the events of runs recorded of the commits that they read and made."""
+    for name in (name for name in files if name.startswith("events/")):
+        for event in map(json.loads, files[name].splitlines()):
+            for side in ("inputs", "outputs") if event.get("eventType") == "COMPLETE" else ():
+                for dataset in event.get(side, []):
                     facet = dataset.get("facets", {}).get("assay_snapshot")
-                    if facet is not None and event.get("eventType") == "COMPLETE":
-                        key = (facet["table"], facet["version"])
-                        records.setdefault(key, []).append((name, facet["commit_sha256"], KEPT))
-    return records
+                    if facet is not None:
+                        made = side == "outputs" and facet["role"] == "output"
+                        rows = (
+                            dataset.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount")
+                            if made
+                            else None
+                        )
+                        yield (facet["table"], facet["version"]), Record(name, facet["commit_sha256"], KEPT, rows)
+
+
+def check_stored(stored: list[dict[str, Any]], logs: dict[str, Log]) -> Findings:
+    """lineage.json has every commit of the bundle, once, and no other."""
+    named = [(item["table"], item["version"]) for item in stored]
+    there = [(table, version) for table, log in logs.items() for version in {*log.commits, *log.changed}]
+    same = sorted(named) == sorted(there)
+    detail = "has every commit of the bundle" if same else "does not have every commit of the bundle, once"
+    yield Finding("lineage.json", same, detail)
 
 
 def readers_first(logs: dict[str, Log]) -> list[str]:
@@ -343,25 +424,28 @@ def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
     commit = log.commits.get(item["version"]) if log else None
     if log is None or commit is None:
         return Finding(name, None, "was read, and its commit is not in the bundle")
-    if (commit.sha256, log.table_id) != (item["commit_sha256"], item["table_id"]):
+    if commit.sha256 != item["commit_sha256"] or log.table_id not in ("", item["table_id"]):
         return Finding(name, False, "is another commit than the one that was read")
     if not item.get("digest"):  # a lookup of a whole table: the version's identity stands for its files
         return None
     if not log.whole(item["version"]):
         return Finding(name, None, "earlier commits are not in the bundle: which files it held cannot be known")
+    if not log.sound(item["version"]):
+        return Finding(name, None, "which files it held is not known: commits before it were changed")
     if digest_of(log.files(item["version"], item["partitions"], item.get("except", ()))) != item["digest"]:
         return Finding(name, False, "its data files are not those that were read")
     return None
 
 
 def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
-    """The reads that commits record agree with the log. None may be missing on the path to the prediction."""
+    """The reads that commits record agree with the log. None may be missing on the path to the prediction. What a changed commit
+    says that it read proves nothing."""
     on_way = {(commit.table, commit.version) for commit in way}
     problems: dict[Finding, None] = {}
     lookups: dict[Finding, None] = {}
     count = 0
     for commit in (commit for log in logs.values() for commit in log.commits.values()):
-        for item in commit.inputs:
+        for item in commit.inputs if commit.version not in logs[commit.table].changed else ():
             problem = slice_problem(logs, item)
             count += problem is None
             if problem is not None and (problem.ok is False or (commit.table, commit.version) in on_way):
@@ -414,11 +498,14 @@ def check_runs(claims: list[dict[str, Any]], logs: dict[str, Log], way: list[Com
             problems.append(
                 Finding("runs.json", False, f"{claim['table']}@{claim['version']} is not what its commit says")
             )
-    left = [item for item in way if (item.table, item.version) not in claimed]
+    left = [
+        item for item in way if (item.table, item.version) not in claimed and logs[item.table].tells([item.version])
+    ]
     problems += [Finding("runs.json", False, f"{item.table}@{item.version} is left out") for item in left]
     for item in (item for commit in way for item in commit.inputs if not item["reference"]):
         models = [key for key in claimed if key[0] == item["table"] and key[1] <= item["version"]]
-        if item["table"].startswith("models/") and not models:
+        log = logs.get(item["table"])
+        if item["table"].startswith("models/") and not models and log is not None and log.sound(item["version"]):
             problems.append(Finding("runs.json", False, f"the commit of the model in {item['table']} is left out"))
     yield from summed("runs: code, contracts and check results as committed", len(claims), problems)
 
@@ -491,7 +578,11 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
     low, high = (
         (ranges[0][name].get("prediction_id", "") for name in ("minValues", "maxValues")) if ranges else ("", "")
     )
-    same = bool(low) and low <= row["prediction_id"] <= high
+    if row["moved"] and not ranges:
+        why = "is not one that its run's commit added: the row was moved to it, and the one that its run wrote is gone"
+        yield Finding("prediction data file", None, why)
+        return
+    same = not row["moved"] and bool(low) and low <= row["prediction_id"] <= high
     detail = "is a file of the commit, and the id in its range" if same else "is no file of the commit with such ids"
     yield Finding("prediction data file", same, detail)
 
@@ -556,8 +647,9 @@ def check_trace(trace: dict[str, Any], logs: dict[str, Log], way: list[Commit], 
         problems.append(Finding("trace.json", False, f"{node['table']} ({node['id']}) {detail}"))
 
     root = nodes[trace["root"]]
-    start = {"table": row["table"], "version": row["version"], "commit_sha256": way[0].sha256}
-    start.update({"table_id": logs[row["table"]].table_id, "partitions": [row["partition"]], "reference": False})
+    table_id = logs[row["table"]].table_id or root["slices"][0]["table_id"]  # unknown where the first commits are gone
+    start = {"table": row["table"], "version": row["version"], "commit_sha256": way[0].sha256, "table_id": table_id}
+    start.update({"partitions": [way[0].ours.get("partition") or row["partition"]], "reference": False})
     slices = [{name: item[name] for name in start} for item in root["slices"]]
     if slices != [start] or root["reference"]:
         wrong(root, "is not the commit of the prediction")
@@ -571,21 +663,37 @@ def check_trace(trace: dict[str, Any], logs: dict[str, Log], way: list[Commit], 
         if node is not root and not f"{node['name']} ".startswith(f"{node['table']} "):
             wrong(node, "has the name of another table")
         met |= {(node["table"], version) for version in node["commits"]}
-        made = [logs[node["table"]].commits[version] for version in node["commits"]]
+        log, newest = logs.get(node["table"]), max(item["version"] for item in node["slices"])
+        certain = log is not None and log.tells(node["commits"])  # nobody knows what a changed commit has read
+        certain = certain and bool(node["commits"] or (log and log.sound(newest)) or node["table"] == row["table"])
+        if log is not None and log.sound(newest):
+            named = [
+                log.writers(item["version"], item["partitions"], item.get("except", ())) for item in node["slices"]
+            ]
+            wrote, meant = {item.version for items in named for item in items}, set(node["commits"])
+            if not meant <= wrote or (meant != wrote and node["kind"] not in ("prediction", "model")):
+                wrong(node, "does not name the commits that wrote its rows")
+        made = [log.commits[version] for version in node["commits"]] if log is not None and certain else []
         read = [item for commit in made for item in commit.inputs]
         read = [{name: value for name, value in item.items() if name != "uri"} for item in read]
         for name in node["inputs"]:
             reached.add(name)
-            if any(item not in read for item in nodes[name]["slices"]):
+            if certain and any(item not in read for item in nodes[name]["slices"]):
                 wrong(nodes[name], f"was not read like this for {node['table']}")
             if any(item["reference"] != nodes[name]["reference"] for item in nodes[name]["slices"]):
                 wrong(nodes[name], "was looked up where it says read, or the other way round")
+        shown = [item for name in node["inputs"] for item in nodes[name]["slices"]]
+        if not node["reference"] and any(item not in shown for item in read):
+            wrong(node, "does not show everything that its commits read")
     for node in (node for name, node in nodes.items() if name not in reached):
         wrong(node, "leads nowhere")
-    left = [f"{item.table}@{item.version}" for item in way if (item.table, item.version) not in met]
+    told = [item for item in way if logs[item.table].tells([item.version])]
+    left = [f"{item.table}@{item.version}" for item in told if (item.table, item.version) not in met]
     problems += [Finding("trace.json", False, f"{name} is left out") for name in left]
     delivered = [item for commit in way for item in commit.sources]
-    if any(item not in trace["files"] for item in delivered) or any(item not in delivered for item in trace["files"]):
+    if told != way:
+        pass  # what they brought is not known
+    elif any(item not in trace["files"] for item in delivered) or any(item not in delivered for item in trace["files"]):
         problems.append(Finding("trace.json", False, "its delivered files are not those that the commits name"))
     yield from summed("trace: every commit on the way, and what each read", len(nodes), problems)
 
@@ -595,11 +703,15 @@ def check_rows(rows: list[dict[str, Any]], logs: dict[str, Log]) -> Findings:
     commits = [commit for log in logs.values() for commit in log.commits.values()]
     sources = {(item["path"], item["sha256"]) for commit in commits for item in commit.sources}
     data = {f"{table}/{path}" for table, log in logs.items() for path in log.lives}
+    changed = any(log.changed for log in logs.values())  # they do not say any more what was delivered
     problems = []
     for row in rows:
-        if (row["file"], row["sha256"]) not in sources:
+        if (row["file"], row["sha256"]) not in sources and not changed:
             problems.append(Finding("rows.json", False, f"no commit names {row['file']}"))
-        strange = [path for path in row["digests"] if path not in data or not path.startswith(f"{row['table']}/")]
+        log = logs.get(row["table"])
+        told = log is None or log.sound(max(log.commits))
+        paths = row["digests"] if told else ()
+        strange = [path for path in paths if path not in data or not path.startswith(f"{row['table']}/")]
         problems += [Finding("rows.json", False, f"no commit of {row['table']} names {path}") for path in strange]
     yield from summed("rows: in files that the commits name", len(rows), problems)
 
@@ -630,25 +742,52 @@ def check_events(files: Files, logs: dict[str, Log], runs: set[str]) -> Findings
 
 
 def event_problems(event: dict[str, Any], run: str, logs: dict[str, Log]) -> Iterator[str]:
-    used: dict[str, set[tuple[str, int, str]]] = {"inputs": set(), "outputs": set()}
+    used: dict[str, list[dict[str, Any]]] = {"inputs": [], "outputs": []}
     for side, entries in used.items():
         for dataset in event.get(side, []):
             facets = dataset.get("facets", {})
             facet = facets.get("assay_snapshot")
             if facet is None or facet["role"] == "audited":
                 continue
-            entries.add((facet["table"], facet["version"], facet["commit_sha256"]))
+            entries.append(facet)
             if facets["version"]["datasetVersion"] != str(facet["version"]):
                 yield f"names two versions of {facet['table']}"
     if event["run"]["runId"] != run:
         yield "is about another run"
+    inputs = {identity(item) for item in used["inputs"]}
     made = [commit for log in logs.values() for commit in log.commits.values() if commit.ours.get("run_id") == run]
-    for commit in (commit for commit in made if commit.wrote):
-        if (commit.table, commit.version, commit.sha256) not in used["outputs"]:
-            yield f"does not name {commit.table}@{commit.version} as an output"
-        read = {(i["table"], i["version"], i["commit_sha256"]) for i in commit.inputs}
-        if not used["inputs"] <= read or {item[0] for item in used["inputs"]} != {item[0] for item in read}:
-            yield f"names other inputs than {commit.table}@{commit.version}"
+    for commit in (commit for commit in made if commit.wrote and logs[commit.table].tells([commit.version])):
+        name, partition = f"{commit.table}@{commit.version}", commit.ours.get("partition")
+        own = [item for item in used["outputs"] if identity(item) == (commit.table, commit.version, commit.sha256)]
+        about = {"table_id": logs[commit.table].table_id, "mode": commit.ours.get("mode", "replace"), "role": "output"}
+        about["partitions"] = None if partition is None else [partition]
+        if not own:
+            yield f"does not name {name} as an output"
+        elif not any(all(item.get(key) == value or value == "" for key, value in about.items()) for item in own):
+            yield f"says something else of {name} than its commit"
+        read = {identity(item) for item in commit.inputs}
+        if not inputs <= read or {item[0] for item in inputs} != {item[0] for item in read}:
+            yield f"names other inputs than {name}"
+        elif any(not same_read(item, commit.inputs) for item in used["inputs"]):
+            yield f"says something else of what {name} read than its commit"
+
+
+def identity(item: dict[str, Any]) -> tuple[str, int, str]:
+    """A version of a table, as commits and events name it."""
+    return item["table"], item["version"], item["commit_sha256"]
+
+
+def same_read(facet: dict[str, Any], inputs: list[dict[str, Any]]) -> bool:
+    """Whether what an event says of a read is what the commit says: all slices of one version together."""
+    read = [item for item in inputs if identity(item) == identity(facet)]
+    whole = any(item["partitions"] is None for item in read)
+    digest = read[0]["digest"] if len(read) == 1 else digest_of(item["digest"] for item in read)
+    return (
+        all(item["table_id"] == facet["table_id"] for item in read)
+        and facet.get("partitions") == (None if whole else sorted({key for item in read for key in item["partitions"]}))
+        and facet["role"] == ("reference" if all(item["reference"] for item in read) else "input")
+        and (facet.get("digest") or "") == (digest or "")
+    )
 
 
 # -- the real files ----------------------------------------------------------------------------------------------------
@@ -697,10 +836,16 @@ def check_lake(lake: Path, logs: dict[str, Log], way: list[Commit]) -> Findings:
     sources = [item for commit in way for item in commit.sources]
     kept = {Path(item["kept"]): item["sha256"] for item in sources if item["kept"]}
     yield from compare("lake: delivered files, as kept", kept, lake)
-    contracts = [commit.ours.get("contract") or {} for commit in way]
-    named = {Path("_contracts", f"{item['digest']}.json"): item["digest"] for item in contracts if item.get("digest")}
-    there = {path: digest for path, digest in named.items() if (lake / path).is_file()}  # older lakes kept none
-    yield from compare("lake: contracts, as kept", there, lake)
+    named: dict[Path, str] = {}
+    for commit in way:
+        digest = (commit.ours.get("contract") or {}).get("digest")
+        if digest:
+            path = Path("_contracts", f"{digest}.json")
+            if (
+                "format" in commit.ours or (lake / path).is_file()
+            ):  # commits without are older than the keeping of contracts
+                named[path] = digest
+    yield from compare("lake: contracts, as kept", named, lake)
 
 
 def check_landing(landing: Path, way: list[Commit]) -> Findings:
@@ -735,7 +880,8 @@ def verify(files: Files, lake: Path | None = None, landing: Path | None = None) 
     if len(documents) < len(DOCUMENTS):
         return findings
     manifest, row, claims = documents["manifest.json"], documents["prediction.json"], documents["runs.json"]
-    findings += guarded("manifest.json", lambda: check_manifest(manifest, row, logs, files))
+    stored = documents["lineage.json"]
+    findings += guarded("manifest.json", lambda: check_manifest(manifest, row, logs, files, documents["trace.json"]))
     try:
         start = logs[row["table"]].commits[row["version"]]
         way = follow(logs, start, {(claim["table"], claim["version"]) for claim in claims})
@@ -743,7 +889,8 @@ def verify(files: Files, lake: Path | None = None, landing: Path | None = None) 
         return [*findings, Finding("prediction.json", False, "the commit that it names cannot be followed")]
     runs = {str(commit.ours.get("run_id")) for commit in way}
     steps: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
-        ("commits", lambda: check_vouching(files, logs, way)),
+        ("lineage.json", lambda: check_stored(stored, logs)),
+        ("commits", lambda: check_vouching(files, logs, way, stored)),
         ("commits", lambda: check_slices(logs, way)),
         ("runs.json", lambda: check_runs(claims, logs, way)),
         ("prediction.json", lambda: check_prediction(row, start)),
@@ -768,7 +915,9 @@ def instant(microseconds: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{rest:06d}Z"
 
 
-def check_manifest(manifest: dict[str, Any], row: dict[str, Any], logs: dict[str, Log], files: Files) -> Findings:
+def check_manifest(
+    manifest: dict[str, Any], row: dict[str, Any], logs: dict[str, Log], files: Files, trace: dict[str, Any]
+) -> Findings:
     """The manifest is of this prediction and these tables; parts that it lists as missing become findings."""
     commit, identity = logs[row["table"]].commits[row["version"]], {name: value for name, _, value in row["identity"]}
     expected = {
@@ -779,14 +928,23 @@ def check_manifest(manifest: dict[str, Any], row: dict[str, Any], logs: dict[str
         "event_time": instant(identity["event_time"]),
         "predicted_at": instant(commit.timestamp * 1000),
         "run_id": commit.ours["run_id"],
-        "tables": {table: {"table_id": log.table_id, "versions": list(log.commits)} for table, log in logs.items()},
+        "tables": {
+            table: {
+                "table_id": log.table_id
+                or manifest["tables"].get(table, {}).get("table_id"),  # its first commits are gone
+                "versions": sorted({*log.commits, *log.changed}),
+            }
+            for table, log in logs.items()
+        },
     }
     wrong = [name for name, value in expected.items() if manifest[name] != value]
-    commits = [commit for log in logs.values() for commit in log.commits.values()]
-    sources = [
-        {name: item[name] for name in ("path", "sha256", "rows")} for commit in commits for item in commit.sources
+    traced = {(node["table"], version) for node in trace["nodes"] for version in node["commits"]}
+    commits = [
+        log.commits[version] for table, log in logs.items() for version in log.commits if (table, version) in traced
     ]
-    wrong += ["delivered"] if any(item not in sources for item in manifest["delivered"]) else []
+    sources = {(item["path"], item["sha256"], item["rows"]) for commit in commits for item in commit.sources}
+    named = [(item["path"], item["sha256"], item["rows"]) for item in manifest["delivered"]]
+    wrong += ["delivered"] if set(named) != sources or len(set(named)) != len(named) else []
     detail = f"says something else of: {', '.join(wrong)}" if wrong else "is of this prediction and these tables"
     yield Finding("manifest.json", not wrong, detail)
     if "verify.py" not in files:

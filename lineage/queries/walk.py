@@ -4,7 +4,8 @@ A run reads versions and writes versions. A version of a partitioned table also 
 some of its partitions. A read therefore leads to the writes whose rows it could see, and to no others. Such a write of an
 earlier version is an edge `carried` from that version to the one that was read.
 
-Lookups (role `reference`) are shown, not followed. Every answer is complete, or gives the reason why not (`truncated`).
+Lookups (role `reference`) are shown, not followed. Where the producer says which outputs a run made from which inputs, a walk
+follows only these. Every answer is complete, or gives the reason why not (`truncated`).
 """
 
 import hashlib
@@ -19,6 +20,7 @@ import sqlalchemy as sa
 from assay.lineage.queries.nodes import GraphNode, Key, NodeReader, micros, present
 from assay.lineage.queries.walk_queries import Point, WalkQueries, Write
 from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.store.parse_event import DECLARED
 from assay.lineage.store.schema import (
     ADDS,
     ALL,
@@ -33,7 +35,8 @@ from assay.lineage.store.schema import (
     versions,
 )
 
-# ("run", run) | ("read", timeline, partition or ALL, position, excluded): the rows held there
+# ("run", run, the version through which it was met; None: the run itself was asked for)
+# | ("read", timeline, partition or ALL, position, excluded): the rows held there
 # | ("write", timeline, position, its runs)
 # | ("written", timeline, partition, position): the readers of that | ("readers", timeline, position, its runs)
 # | ("point", timeline, position)
@@ -93,7 +96,7 @@ def graph(store: LineageStore, as_of: datetime | None = None, *, limit: int = 10
         ):
             ends: tuple[Key, Key] = ((timeline, position), run)
             source, target = ends if flow <= LOOKS_UP else ends[::-1]
-            if not walk.add(source, target, role):
+            if not walk.add(source, target, "input" if role == DECLARED else role):
                 break
         return walk.result(NodeReader(connection))
 
@@ -181,7 +184,7 @@ def _around(
             if len(ids) > limit:
                 ids, walk.truncated = ids[:limit], f"{node_id} has more than {limit:,} runs"
             alias = dict.fromkeys(ids, focus)  # a job stands for its runs
-            before = after = [("run", run) for run in ids]
+            before = after = [("run", run, None) for run in ids]
         walk.keys[focus] = None
         _spread(before, up, lambda states: _up(queries, states), walk, alias)
         _spread(after, down, lambda states: _down(queries, states), walk, alias)
@@ -212,11 +215,14 @@ def _spread(
 
 def _up(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
     """From runs to what they read; from there to the writes whose rows it held; from there to the runs that wrote them."""
-    if ids := [state[1] for state in states if state[0] == "run"]:
-        for use in queries.uses(ids, READS, LOOKS_UP):
+    if met := _met(queries, states):
+        for use in queries.uses(met, READS, LOOKS_UP):
+            point = (use.timeline, use.position)
+            if not any(by is None or queries.feeds(use.run_key, point, by) for by in met[use.run_key]):
+                continue
             state = ("read", use.timeline, use.partition, use.position, use.excluded)
             onward = state if use.flow == READS else None
-            yield (use.timeline, use.position), use.run_key, use.role, onward
+            yield point, use.run_key, use.role, onward
     reads = {state[1:]: None for state in states if state[0] == "read"}
     held = queries.held(dict.fromkeys(read[:3] for read in reads))
     for timeline, part, position, excluded in reads:
@@ -234,7 +240,17 @@ def _up(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
 
 def _wrote(point: Point, runs_: Iterable[tuple[int, str]]) -> Iterator[_Hop]:
     for run, role in runs_:
-        yield run, point, role, ("run", run)
+        yield run, point, role, ("run", run, point)
+
+
+def _met(queries: WalkQueries, states: Iterable[_State]) -> dict[int, list[Point | None]]:
+    """The runs among the states, with the versions through which each was met."""
+    met: dict[int, list[Point | None]] = {}
+    for state in states:
+        if state[0] == "run":
+            met.setdefault(state[1], []).append(state[2])
+    queries.learn_derivations(met)
+    return met
 
 
 def _by_number(writes: Iterable[Write]) -> Iterator[tuple[int, tuple[tuple[int, str], ...]]]:
@@ -247,20 +263,17 @@ def _by_number(writes: Iterable[Write]) -> Iterator[tuple[int, tuple[tuple[int, 
 
 def _down(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
     """From runs to what they wrote; from there to the runs that saw it, at that version or carried to a later one."""
-    if ids := [state[1] for state in states if state[0] == "run"]:
-        for use in queries.uses(ids, ADDS, REPLACES):
-            yield (
-                use.run_key,
-                (use.timeline, use.position),
-                use.role,
-                ("written", use.timeline, use.partition, use.position),
-            )
+    if met := _met(queries, states):
+        for use in queries.uses(met, ADDS, REPLACES):
+            point = (use.timeline, use.position)
+            if any(by is None or queries.feeds(use.run_key, by, point) for by in met[use.run_key]):
+                yield use.run_key, point, use.role, ("written", use.timeline, use.partition, use.position)
     written = {state[1:]: None for state in states if state[0] == "written"}
     for state in states:
         if state[0] == "point":
             for edge in queries.at(state[1:]):
                 if edge.flow == READS:  # whatever they took from it: written here or carried here
-                    yield state[1:], edge.run_key, "input", ("run", edge.run_key)
+                    yield state[1:], edge.run_key, "input", ("run", edge.run_key, state[1:])
                 elif edge.flow >= ADDS:
                     written[edge.timeline, edge.partition, edge.position] = None
     readers: dict[tuple[int, int, int], list[int]] = {}
@@ -269,10 +282,10 @@ def _down(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
     for (timeline, wrote, position), ids in readers.items():
         if position == wrote:
             for run in ids:
-                yield (timeline, position), run, "input", ("run", run)
+                yield (timeline, position), run, "input", ("run", run, (timeline, position))
         else:
             yield (timeline, wrote), (timeline, position), "carried", ("readers", timeline, position, tuple(ids))
     for state in states:
         if state[0] == "readers":
             for run in state[3]:
-                yield state[1:3], run, "input", ("run", run)
+                yield state[1:3], run, "input", ("run", run, state[1:3])

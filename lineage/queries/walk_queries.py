@@ -12,13 +12,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from assay.lineage.store import bulk
+from assay.lineage.store.parse_event import DECLARED
 from assay.lineage.store.schema import ADDS, ALL, READS, REPLACES
 
 Point = tuple[int, int]  # a dataset version: its timeline and its position there
 
 # `+ 0`: found by their run, not by an index that also holds the flow, which a database without statistics may prefer.
 _USES = """
-SELECT e.run_key, e.line AS timeline, e.number AS position, e.partition, e.role, e.flow, e.excluded
+SELECT e.run_key, e.line AS timeline, e.number AS position, e.partition, e.flow, e.excluded,
+CASE WHEN e.role = '{declared}' THEN 'input' ELSE e.role END AS role
 FROM $rows CROSS JOIN edges e WHERE e.run_key = $0i AND e.flow + 0 BETWEEN {low} AND {high}"""
 
 _WROTE = f"""w.line = $0i AND w.flow IN ({ADDS}, {REPLACES}) AND w.number <= $2i AND w.number >= coalesce((
@@ -66,6 +68,16 @@ class Write:
     role: str
 
 
+_DERIVED = (
+    "SELECT d.run_key, d.dataset_id, d.namespace, d.name FROM $rows CROSS JOIN derivations d WHERE d.run_key = $0i"
+)
+_LINKED = f"""
+SELECT e.run_key, e.line AS timeline, e.number AS position, e.flow, e.role, d.id, d.namespace, d.name
+FROM $rows CROSS JOIN edges e JOIN dataset_versions v ON v.id = e.version_id JOIN datasets d ON d.id = v.dataset_id
+WHERE e.run_key = $0i AND e.flow + 0 IN ({READS}, {ADDS}, {REPLACES})"""
+_ALSO_CALLED = "SELECT l.dataset_id, l.namespace, l.name FROM $rows CROSS JOIN symlinks l WHERE l.dataset_id = $0i"
+
+
 class WalkQueries:
     """Reads the index for one walk. `as_of`: without runs that ended later, or began later and never ended. A version that
     holds rows of more than `most` writes gives its newest ones, and `cut` is set."""
@@ -73,10 +85,55 @@ class WalkQueries:
     def __init__(self, connection: sa.Connection, as_of: int | None, most: int) -> None:
         self._connection, self._as_of, self._most = connection, as_of, most
         self.cut = False
+        self._made_from: dict[int, dict[Point, set[Point]]] = {}  # by run and output
+        self._only_declared: dict[int, set[Point]] = defaultdict(set)  # by run
 
     def uses(self, runs: Iterable[int], low: int, high: int) -> Iterator[Any]:
         """What runs read or wrote, by flow from `low` to `high`."""
-        return iter(bulk.execute(self._connection, _USES.format(low=low, high=high), [[run] for run in runs]).all())
+        return iter(
+            bulk.execute(
+                self._connection, _USES.format(low=low, high=high, declared=DECLARED), [[run] for run in runs]
+            ).all()
+        )
+
+    def learn_derivations(self, runs: Iterable[int]) -> None:
+        """What the outputs of these runs were made from, where producers say so. Before `feeds` is asked about them."""
+        new = [[run] for run in dict.fromkeys(runs) if run not in self._made_from]
+        self._made_from |= {run: {} for (run,) in new}
+        names: dict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
+        for row in bulk.execute(self._connection, _DERIVED, new) if new else ():
+            names[row.run_key, row.dataset_id].add((row.namespace, row.name))
+        if not names:
+            return
+        linked = bulk.execute(self._connection, _LINKED, [[run] for run in sorted({run for run, _ in names})]).all()
+        read = [row for row in linked if row.flow == READS]
+        listed = {(row.run_key, row.timeline, row.position) for row in read if row.role != DECLARED}
+        for row in read:
+            if (row.run_key, row.timeline, row.position) not in listed:
+                self._only_declared[row.run_key].add((row.timeline, row.position))
+        called: dict[int, set[tuple[str, str]]] = defaultdict(set)
+        for row in read:
+            called[row.id].add((row.namespace, row.name))
+        for row in bulk.execute(self._connection, _ALSO_CALLED, [[key] for key in sorted(called)]) if called else ():
+            called[row.dataset_id].add((row.namespace, row.name))
+        for row in linked:
+            sources = names.get((row.run_key, row.id))
+            if row.flow == READS or sources is None:
+                continue
+            points = {
+                (item.timeline, item.position)
+                for item in read
+                if item.run_key == row.run_key and not called[item.id].isdisjoint(sources)
+            }
+            if points or sources == {
+                ("", "")
+            }:  # else the names are others than those of the inputs, and decide nothing
+                self._made_from[row.run_key].setdefault((row.timeline, row.position), set()).update(points)
+
+    def feeds(self, run: int, source: Point, target: Point) -> bool:
+        """Whether a run made this output from this input."""
+        made_from = self._made_from[run].get(target)
+        return source not in self._only_declared[run] if made_from is None else source in made_from
 
     def held(self, reads: Iterable[tuple[int, str, int]]) -> dict[tuple[int, str, int], list[Write]]:
         """By read (timeline, partition or ALL, position): the writes whose rows it sees."""

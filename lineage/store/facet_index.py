@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_shape import Shape
-from assay.lineage.store.parse_event import EventFacts
+from assay.lineage.store.parse_event import DECLARED, EventFacts
 from assay.lineage.store.schema import symlinks as _names
 
 DATASET, VERSION, JOB, RUN = range(4)  # kinds of entities
-READ, WRITTEN = ("input", "reference"), ("output", "unchanged")  # roles
+READ, WRITTEN = ("input", "reference", DECLARED), ("output", "unchanged")  # roles
 _LINKED = READ + WRITTEN
 ITSELF = ("", "")  # marks the facet itself among the other names of a dataset: only names of its latest event are valid
 
@@ -66,6 +66,7 @@ def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places:
     symlinks: _Spans = {}  # by dataset, namespace, name
     links: set[tuple[int, int, bool]] = set()  # job, dataset, whether it is written
     sources: set[tuple[str, str, int]] = set()
+    derivations: set[tuple[int, int, str, str]] = set()  # run, output, source
     for facts, uses in zip(batch, places.uses, strict=True):
         moment = (facts.at_us, facts.sha256, ids[facts.sha256])
         job = places.jobs[facts.namespace, facts.job] if facts.job else None
@@ -82,6 +83,9 @@ def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places:
                 links.add((job, place.dataset, use.role in WRITTEN))
             if mentions.sources:
                 sources.update((key.namespace, key.name, place.dataset) for key in mentions.sources)
+            if mentions.made_from is not None and facts.run_id is not None:
+                made_from = [(key.namespace, key.name) for key in mentions.made_from] or [ITSELF]
+                derivations.update((places.runs[facts.run_id], place.dataset, *source) for source in made_from)
             if mentions.symlinks is not None:
                 names = (ITSELF, *((key.namespace, key.name) for key in mentions.symlinks))
                 _see(symlinks, ((place.dataset, *name) for name in names), moment)
@@ -92,6 +96,7 @@ def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places:
     _write(connection, _SYMLINKS, _rows(symlinks))
     _write(connection, _LINKS, links)
     _write(connection, _SOURCES, sources)
+    _write(connection, _DERIVATIONS, derivations)
 
 
 def _see(spans: _Spans, keys: Iterable[tuple[Any, ...]], moment: _Moment) -> None:
@@ -125,6 +130,10 @@ _LINKS = """INSERT INTO job_datasets (job_id, dataset_id, written)
  SELECT $0i, $1i, $2b FROM $rows WHERE true ON CONFLICT DO NOTHING"""
 _SOURCES = """INSERT INTO column_sources (namespace, name, dataset_id)
  SELECT $0, $1, $2i FROM $rows WHERE true ON CONFLICT DO NOTHING"""
+
+
+_DERIVATIONS = """INSERT INTO derivations (run_key, dataset_id, namespace, name)
+ SELECT $0i, $1i, $2, $3 FROM $rows WHERE true ON CONFLICT DO NOTHING"""
 
 
 def _write(connection: sa.Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -25,11 +25,12 @@ class Shape(NamedTuple):
 
 class FacetMentions(NamedTuple):
     """What an event says about a dataset: the shape; the dataset's other names (`symlinks`; None: the event has no such
-    facet); the datasets that its columns come from."""
+    facet); the datasets that its columns come from; for an output, those that it was made from (None: not said)."""
 
     shape: Shape
     symlinks: tuple[DatasetName, ...] | None = None
     sources: tuple[DatasetName, ...] = ()
+    made_from: tuple[DatasetName, ...] | None = None
 
 
 @lru_cache(4096)

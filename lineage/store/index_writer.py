@@ -14,12 +14,13 @@ from sqlalchemy.dialects import sqlite
 
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_index import Places, put_mentions
-from assay.lineage.store.parse_event import TERMINAL, DatasetUse, EventCheck, EventFacts
+from assay.lineage.store.labels import put_labels
+from assay.lineage.store.parse_event import DECLARED, TERMINAL, DatasetUse, EventCheck, EventFacts
 from assay.lineage.store.schema import ADDS, ALL, ASIDE, LOOKS_UP, NONE, READS, REPLACES, events, outbox
 
 _OPEN = ("OTHER", "START", "RUNNING")  # states of a run that has not ended; a later one in this list is valid
 _INCARNATIONS_LOCK = 0x4153_5341_5A
-_FLOWS = {"input": READS, "reference": LOOKS_UP, "output": ADDS, "unchanged": ADDS}
+_FLOWS = {"input": READS, DECLARED: READS, "reference": LOOKS_UP, "output": ADDS, "unchanged": ADDS}
 
 
 def put(connection: sa.Connection, batch: Sequence[EventFacts], *, once: bool, forward: bool) -> int:
@@ -52,6 +53,7 @@ def index(connection: sa.Connection, batch: Sequence[EventFacts]) -> None:
     _put_checks(connection, [(runs[facts.run_id], check) for facts in batch if facts.run_id for check in facts.checks])
     put_mentions(connection, batch, Places(jobs, runs, placed))
     _settle_other_names(connection, batch)
+    put_labels(connection, [each for facts in batch for each in facts.labels])
 
 
 # -- events ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ event is kept). Refused are documents that are not OpenLineage events, and those
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,10 +20,15 @@ from assay.lineage.events.naming import NOT_JUDGED, DatasetName, canonical
 from assay.lineage.events.redaction import redact_text
 from assay.lineage.events.serialize import Plain
 from assay.lineage.store.event_form import is_named, refuse_nameless
+from assay.lineage.store.explicit import explicit_sources
 from assay.lineage.store.facet_shape import SIDES, FacetMentions, Shape, facet_mentions, shape_of
+from assay.lineage.store.labels import LabelSet, dataset_labels, job_labels
 
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE_TEXT = re.compile("[\\0\\ud800-\\udfff]")
+DECLARED = (
+    "declared"  # the role of a source that only a `lineage` facet names: of the outputs of that facet, and of no others
+)
 TERMINAL = ("COMPLETE", "FAIL", "ABORT")
 
 
@@ -82,6 +87,7 @@ class EventFacts:
     mentions: tuple[FacetMentions, ...]
     job_shape: Shape
     run_shape: Shape
+    labels: tuple[LabelSet, ...] = ()
 
     @property
     def ends_run(self) -> bool:
@@ -102,6 +108,7 @@ def read_event(body: bytes, parsed: Any = None) -> EventFacts:
     refuse_nameless(event)
     run, job = _mapping(event, "run"), _mapping(event, "job")
     given = described(event)
+    checks = _worst(_checks(event))
     return EventFacts(
         body=body,
         sha256=hashlib.sha256(body).hexdigest(),
@@ -112,17 +119,31 @@ def read_event(body: bytes, parsed: Any = None) -> EventFacts:
         job=_redacted(str(job.get("name", ""))),
         parent_id=_parent(run),
         datasets=tuple([use for use, _ in given]),
-        checks=_worst(_checks(event)),
+        checks=checks,
         mentions=tuple([_facet_mentions(*item) for item in given]),
         job_shape=shape_of("", False, tuple(_mapping(job, "facets"))),
         run_shape=shape_of("", False, tuple(_mapping(run, "facets"))),
+        labels=tuple(_labels(job, given, checks)),
     )
+
+
+def _labels(
+    job: Mapping[str, Any], given: list[tuple[DatasetUse, Mapping[str, Any]]], checks: Iterable[EventCheck]
+) -> Iterator[LabelSet]:
+    rules: dict[str, list[str]] = {}
+    for check in checks:
+        rules.setdefault(check.dataset, []).append(check.name)
+    if job:
+        yield job_labels(_redacted(job["namespace"]), _redacted(job["name"]), _mapping(job, "facets"))
+    for use, described in given:
+        judged = rules.get(use.table, []) + (rules.get(use.name, []) if use.name != use.table else [])
+        yield dataset_labels(DatasetName(use.namespace, use.name), described, _other_names(described), sorted(judged))
 
 
 def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, Any]]]:
     """The datasets of an event, each with its facets by side. `declared` is its entry in the `lineage` facet of the event's
-    job."""
-    declared = {}
+    job. What only `lineage` facets name is there, too."""
+    declared: dict[DatasetName, Any] = {}
     if "lineage" in _mapping(event, "job", "facets"):
         entries = _items(event, "job", "facets", "lineage", "entries")
         declared = {
@@ -137,7 +158,35 @@ def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, A
     ]
     if static := _mapping(event, "dataset"):
         found.append((_dataset(static, "described"), _declared(static, None)))
-    return found
+    return found if _is_ours(found) else found + list(_only_in_facets(found, declared))
+
+
+def _is_ours(found: list[tuple[DatasetUse, Mapping[str, Any]]]) -> bool:
+    return any(use.table_id for use, _ in found)
+
+
+def _only_in_facets(
+    found: list[tuple[DatasetUse, Mapping[str, Any]]], declared: Mapping[DatasetName, Any]
+) -> Iterator[tuple[DatasetUse, Mapping[str, Any]]]:
+    """The sources and targets of `lineage` facets that the event does not list as inputs and outputs."""
+    listed = {DatasetName(use.namespace, use.name) for use, _ in found}
+    listed |= {name for _, given in found for name in _other_names(given)}
+    targets = {
+        key: {"namespace": key.namespace, "name": key.name, "declared": entry}
+        for key, entry in declared.items()
+        if key not in listed
+    }
+    yield from ((_dataset(given, "output"), given) for given in targets.values())
+    told = [given for use, given in found if use.role == "output"]
+    for given in (*told, *targets.values()):
+        if "lineage" not in _mapping(given, "facets") and "declared" not in given:
+            continue
+        for source in explicit_sources(given) or ():
+            key = dataset_key(source)
+            if key not in listed:
+                listed.add(key)
+                named = {"namespace": key.namespace, "name": key.name}
+                yield _dataset(named, DECLARED), named
 
 
 def _declared(dataset: Mapping[str, Any], entry: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -240,11 +289,18 @@ def _facet_mentions(use: DatasetUse, given: Mapping[str, Any]) -> FacetMentions:
     derived = "columnLineage" in plain or "lineage" in plain or declared
     if not derived and "symlinks" not in plain:
         return facet_mentions(use.role, use.version != "", *names)
-    symlinks = tuple(map(dataset_key, filter(is_named, _items(given, "facets", "symlinks", "identifiers"))))
+    made_from = explicit_sources(given) if use.role == "output" and not use.table_id else None
     sources = tuple(dict.fromkeys(_sources(given)))
     return FacetMentions(
-        shape_of(use.role, use.version != "", *names), symlinks if "symlinks" in plain else None, sources
+        shape_of(use.role, use.version != "", *names),
+        tuple(_other_names(given)) if "symlinks" in plain else None,
+        sources,
+        None if made_from is None else tuple(dict.fromkeys(map(dataset_key, made_from))),
     )
+
+
+def _other_names(dataset: Mapping[str, Any]) -> Iterator[DatasetName]:
+    return map(dataset_key, filter(is_named, _items(dataset, "facets", "symlinks", "identifiers")))
 
 
 def _sources(dataset: Mapping[str, Any]) -> Iterator[DatasetName]:

@@ -89,6 +89,8 @@ versions = Table(
     Column("number", BigInteger, nullable=False, key="position"),
     UniqueConstraint("dataset_id", "version"),
     Index("ix_dataset_versions_line", "timeline", "position"),
+    Index("ix_dataset_versions_commit", "commit_sha256"),  # digests are found by their beginning
+    Index("ix_dataset_versions_version", "version"),
 )
 
 # One row per partition: `partition` is ALL for the whole table (or all of it but for `excluded`), NONE for a list that is empty.
@@ -188,6 +190,49 @@ column_sources = Table(
     sqlite_with_rowid=False,
 )
 
+# What an output of a run was made from, where an event says so (see `explicit.py`): datasets by name, one row each; an empty name
+# where it was made from none.
+derivations = Table(
+    "derivations",
+    metadata,
+    Column("run_key", BigInteger, ForeignKey("runs.id"), primary_key=True, autoincrement=False),
+    Column("dataset_id", BigInteger, ForeignKey("datasets.id"), primary_key=True, autoincrement=False),
+    Column("namespace", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# The words by which datasets and jobs are found (see `labels.py`): `text` is a column, an owner, a tag, a rule or another name;
+# "" stands for the name itself. `label_sets` has the digest of each set of labels that was written.
+label_sets = Table("label_sets", metadata, Column("id", BigInteger, primary_key=True, autoincrement=False))
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("kind", SmallInteger, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("namespace", "name", "kind", "text"),
+    Index("ix_labels_kind", "kind", "text"),
+)
+
+words = Table(
+    "words",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("word", Text, nullable=False, unique=True),
+)
+
+label_words = Table(
+    "label_words",
+    metadata,
+    Column("word_id", BigInteger, ForeignKey("words.id"), primary_key=True, autoincrement=False),
+    Column("label_id", BigInteger, ForeignKey("labels.id"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
 # Per table of a lake (`place`), the version up to which the end of every run that wrote it is stored, with the SHA-256 of that
 # version's commit: a table that was made anew, or put back from a backup, does not match it. Looked at are later commits only.
 complete = Table(
@@ -200,6 +245,11 @@ complete = Table(
 )
 
 INDEX = (
+    label_words,
+    words,
+    labels,
+    label_sets,
+    derivations,
     column_sources,
     job_datasets,
     symlinks,

@@ -277,7 +277,7 @@ class _Tracer:
         """The status as far as the log knows it: whether the data files are there is not looked at."""
         if log is None:
             return "erased"
-        if log.damaged:
+        if log.damaged or not log.table_id:  # it does not even say which table it is of
             return "damaged"
         if any(log.table_id != item.snapshot.table_id for item in slices):
             return "erased"

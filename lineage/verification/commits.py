@@ -80,6 +80,12 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
     yield from findings
 
 
+def changed_tables(logs: Logs, findings: Iterable[Finding]) -> set[str]:
+    """The tables of which commits are accused."""
+    accused = [item.what for item in findings if item.ok is False]
+    return {table for table in logs if any(what.startswith((f"{table}/", f"{table}@")) for what in accused)}
+
+
 def _downstream_first(trace: Trace) -> list[str]:
     """The tables of a trace, each before those that it was made from, as far as tables do not read each other."""
     reads: dict[str, dict[str, None]] = {}

@@ -97,19 +97,22 @@ def check_kept_files(lake: Lake, trace: Trace, progress: Progress) -> Iterator[F
 
 
 def check_contracts(lake: Lake, trace: Trace) -> Iterator[Finding]:
-    """The declarations of the contracts that judged the rows are those that the commits name. Lakes from before they were kept
-    have none."""
-    contracts = (commit.contract or {} for node in trace.nodes for commit in node.commits)
-    digests = sorted({str(contract["digest"]) for contract in contracts if contract.get("digest")})
+    """The declarations of the contracts that judged the rows are those that the commits name. Where one is gone, nobody can say
+    any more by which rules they were judged. Commits from before their format had a number are older than the keeping."""
+    named: dict[str, bool] = {}  # digest: whether it was kept when the commit was made
+    for commit in (commit for node in trace.nodes for commit in node.commits if (commit.contract or {}).get("digest")):
+        digest = str((commit.contract or {})["digest"])
+        named[digest] = named.get(digest, False) or commit.format > 0
     problems, count = [], 0
-    for digest in digests:
+    for digest, kept in sorted(named.items()):
         path = f"_contracts/{digest}.json"
         if lake.storage.size(path) is None:
+            problems += [Finding(path, None, f"the contract that commits name is {UNRECORDED}")] if kept else []
             continue
         count += 1
         if hashlib.sha256(lake.storage.get(path)).hexdigest() != digest:
             problems.append(Finding(path, False, "was changed: it is not the contract that the commits name"))
-    if digests:
+    if named:
         yield from summed("contracts, as kept", count, problems)
 
 

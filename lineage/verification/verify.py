@@ -17,7 +17,7 @@ from assay.features.tables.log_replay import replay_log
 from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.checkpoint_view import check_checkpoints
-from assay.lineage.verification.commits import Logs, check_commits
+from assay.lineage.verification.commits import Logs, changed_tables, check_commits
 from assay.lineage.verification.computed_again import (
     Embed,
     Predict,
@@ -124,9 +124,7 @@ def _on_the_way(lake: Lake, trace: Trace, witness: Witness | None) -> tuple[Logs
 def _in_whole_logs(lake: Lake, trace: Trace, witness: Witness | None) -> tuple[Logs, list[Finding]]:
     logs = {table: replay_log(lake, table) for table in _tables(trace)}
     commits = list(check_commits(lake, trace, logs, witness))
-    accused = [item.what for item in commits if item.ok is False]
-    changed = {table for table in logs if any(what.startswith((f"{table}/", f"{table}@")) for what in accused)}
-    return logs, [*commits, *check_readers(lake, trace, logs, changed)]
+    return logs, [*commits, *check_readers(lake, trace, logs, changed_tables(logs, commits))]
 
 
 def _tables(trace: Trace) -> list[str]:

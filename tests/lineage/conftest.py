@@ -34,6 +34,7 @@ ACTIVITY = FeatureView(
     windows(["1d", "3d"], source="clean/tickets", time="created_at", tickets=pl.len()),
 )
 TEXT = FeatureView("ticket", TICKET, "created_at", [Feature("length", pl.col("text").str.len_chars())], "clean/tickets")
+DECLARATION = b'{"name": "Tickets", "version": "1.2", "columns": []}'  # of the contract, as the lake keeps it
 FEATURES = ["customer_activity:tickets_1d", "customer_activity:tickets_3d", "ticket:length"]
 
 
@@ -112,7 +113,9 @@ class Desk:
             tx.read("clean/customers", lookup=True)
             if self.lake.table("clean/tickets").exists():
                 tx.read("clean/tickets", lookup=True)
-            tx.contract = {"name": "Tickets", "version": "1.2", "digest": "d"}
+            digest = hashlib.sha256(DECLARATION).hexdigest()
+            self.lake.storage.put_once(f"_contracts/{digest}.json", DECLARATION)
+            tx.contract = {"name": "Tickets", "version": "1.2", "digest": digest}
             tx.check(CheckResult("ticket_id.unique", "clean/tickets", True, evaluated=rows.height))
             tx.check(
                 CheckResult(

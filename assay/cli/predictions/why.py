@@ -42,13 +42,12 @@ def why(prediction: str, verify_: bool, letter_file: Path | None, bundle: Path |
       assay why 01990b3c-5c00 --verify --json
       assay why 01990b3c-5c00 --letter answer.md --export proof.zip   to be sent
     """
-    from assay.why.explain import why as explained
     from assay.why.letter import letter
     from assay.why.rows import personal_columns
 
     store = open_store()
     traced = store.trace(prediction_of(store.lake, prediction, as_json))
-    found = explained(store.lake, traced, store.lineage_store)
+    found = store.why(traced)
     if verify_ or letter_file is not None:
         with progress(as_json) as bar:
             found = replace(found, verification=store.verify(traced, progress=ticking(bar)))

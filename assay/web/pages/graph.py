@@ -24,7 +24,7 @@ from assay.web.grow import extend, unfold
 from assay.web.html import HEADERS, PageError, link, page
 from assay.web.layout import Layout, arrange
 from assay.web.missing import MissingBatches
-from assay.web.node_labels import LONGEST, dataset_id, heading, kind_of, logical, near_tables, style_of
+from assay.web.node_labels import LONGEST, dataset_id, heading, kind_of, logical, near_tables, pipeline_link, style_of
 from assay.web.settings_missing import lacking_of
 from assay.web.view import DEEPEST, Side, View, parse, text_of
 from assay.web.visible import VisibleGraph, visible_graph
@@ -52,7 +52,11 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
     columns = Columns(lake, {node.id: node for node in visible.nodes}, visible.edges)
     of = focus.id if view.of == view.focus else view.of
     path, problem = _column_path(columns, of, view.column)
-    cards = {node.id: _card(node, focus, view, visible, columns, path, Cell(of, view.column)) for node in visible.nodes}
+    partitions = columns.partitions()
+    cards = {
+        node.id: _card(node, focus, view, visible, columns, path, Cell(of, view.column), partitions.get(node.id, ""))
+        for node in visible.nodes
+    }
     missing = MissingBatches(lake) if view.as_of is None else None
     if missing is not None:
         cards = _with_missing(cards, visible, missing)
@@ -61,7 +65,7 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         _layout(visible, cards),
         dashed=frozenset((edge.source, edge.target) for edge in visible.edges if edge.role == "reference"),
         lit=frozenset(ends for item in path.links for ends in _crossed_edges(item)) if path else frozenset(),
-        column_lines=_column_lines(columns, cards, path),
+        column_lines=_column_lines(cards, path),
     )
     table, words = logical(focus), heading(focus)
     return page(
@@ -83,6 +87,7 @@ def graph_page(store: LineageStore, lake: Lake, request: Request) -> Response:
         lacking=lacking_of(lake).get(table) if missing is not None and focus.kind == "dataset" else None,
         impact=link(f"/impact/{table}", version=words["version"]) if table and focus.kind == "dataset" else "",
         versions=link(f"/versions/{table}") if table and focus.kind == "dataset" else "",
+        pipeline=pipeline_link(table) if table and focus.kind == "dataset" else "",
         dagster=_dagster_run(focus),
         in_dagster=link(f"/dagster/assets/{table}") if table and focus.kind == "dataset" and _is_asset(table) else "",
     )
@@ -137,6 +142,7 @@ def _card(
     columns: Columns,
     path: ColumnPath | None,
     selected: Cell,
+    partition: str,
 ) -> Card:
     words, opened = heading(node), node.id in visible.opened
     lit = sorted(cell.column for cell in path.cells if cell.node == node.id) if path else []
@@ -146,7 +152,8 @@ def _card(
         title=words["title"],
         href=view.toggled(node.id).address,
         version=_short(words["version"]),
-        note=_note(node),
+        note=partition or _note(node),
+        also=f"written {_note(node)}" if partition else "",
         badge=_badge(node),
         opened=opened,
         rows=_rows(node, view, columns, lit, selected) if opened else (),
@@ -271,16 +278,18 @@ def _crossed_edges(item: Link) -> Iterable[tuple[str, str]]:
     return ((ends[0], item.via), (item.via, ends[1])) if item.via else (ends,)
 
 
-def _column_lines(columns: Columns, cards: Mapping[str, Card], path: ColumnPath | None) -> list[ColumnLine]:
-    """A line for each link that has a row to begin or to end at; for what an earlier version carried, at both."""
+def _column_lines(cards: Mapping[str, Card], path: ColumnPath | None) -> list[ColumnLine]:
+    """The lines of the chosen column, where a link has a row to begin or to end at; for what an earlier version carried, at
+    both."""
+    if path is None:
+        return []
     rows = {card.id: {row.name: at for at, row in enumerate(card.rows) if row.name} for card in cards.values()}
-    lines: dict[tuple[tuple[str, int], tuple[str, int], bool], bool] = defaultdict(bool)
-    opened = {card.id for card in cards.values() if rows[card.id]}
-    for item in columns.of(opened) if opened else ():
+    lines: dict[ColumnLine, None] = {}
+    for item in sorted(path.links):
         ends = [(cell.node, rows[cell.node].get(cell.column, -1)) for cell in (item.source, item.target)]
         if (any if item.via else all)(row >= 0 for _, row in ends):
-            lines[ends[0], ends[1], item.direct] |= path is not None and item in path.links
-    return [ColumnLine(source, target, not direct, lit) for (source, target, direct), lit in lines.items()]
+            lines[ColumnLine(ends[0], ends[1], not item.direct)] = None
+    return list(lines)
 
 
 def _opened(columns: Columns, cards: Mapping[str, Card]) -> list[dict[str, Any]]:

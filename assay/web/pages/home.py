@@ -1,6 +1,5 @@
 """The first page: every table, model and recent prediction; or what a search finds."""
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from assay.errors import AssayError
-from assay.features.storage.verdict import CheckState, together
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.lineage.predictions.about import beginning_with, predictions_matching
@@ -18,12 +16,13 @@ from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
 from assay.lineage.queries.nodes import GraphNode, search
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.ages import age_badge
-from assay.web.badges import Badge, checks_badge
 from assay.web.drawing import cut
 from assay.web.html import HEADERS, link, page
 from assay.web.missing import Missing, MissingBatches
-from assay.web.node_labels import LONGEST, dataset_id, graph_link, heading, near_tables, style_of, table_kind
+from assay.web.node_labels import LONGEST, graph_link, heading, near_tables, pipeline_link, style_of, table_kind
+from assay.web.pipeline import PipelineView, picture_of, pipeline_of
 from assay.web.settings_missing import Lacking, lacking_of
+from assay.web.table_states import state_badge, table_states
 from assay.web.values import answer_text, metrics, moment
 
 FOUND = 50
@@ -34,19 +33,37 @@ _SHA = 12
 def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
     text = request.query_params.get("q", "").strip()
     if not text:
-        states = list(_states(lake))
+        states, missing, lacking = list(table_states(lake)), MissingBatches(lake), lacking_of(lake)
+        pipeline = pipeline_of(states, missing, lacking, PipelineView())
         return page(
             "home.html",
             q="",
-            tables=_tables(states, MissingBatches(lake), lacking_of(lake)),
+            pipeline=picture_of(pipeline, PipelineView(), None, unfolds=False) if states else None,
+            left_out=pipeline.left_out,
+            tables=_tables(states, missing, lacking),
             models=_models(states),
             predictions=_predictions(states),
         )
+    return _found(store, lake, text, beginning_with(lake, text))
+
+
+def search_page(store: LineageStore, lake: Lake, request: Request) -> Response:
+    """What the search field was sent, which may say whom a prediction is about: it goes into no address. What only names tables
+    and runs gets one that can be kept."""
+    text = request.state.form.get("q", "").strip() if request.method == "POST" else ""
+    if not text:
+        return RedirectResponse("/", 303, HEADERS)
+    predictions = _matching(lake, text)
+    if not predictions and search(store, text, limit=1):
+        return RedirectResponse(link("/", q=text), 303, HEADERS)
+    return _found(store, lake, text, predictions)
+
+
+def _found(store: LineageStore, lake: Lake, text: str, predictions: list[LoggedPrediction]) -> Response:
     nodes = search(store, text, limit=1) if _is_uuid(text) else []
     if _is_uuid(text) and not nodes:  # runs are in the index, predictions are in the lake
         return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
     hits = [_hit(node) for node in search(store, text, limit=FOUND)]
-    predictions = _matching(lake, text)
     if len(predictions) == 1 and not hits:
         return RedirectResponse(link(f"/trace/{predictions[0].id}"), 303, HEADERS)
     near = {} if hits or predictions else near_tables(lake, text)
@@ -92,16 +109,6 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-def _states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
-    for name in lake.tables():
-        try:
-            state = lake.table(name).at()
-            state.last_commit  # noqa: B018 - a damaged one is one line of the list, not the end of the page
-            yield name, state
-        except AssayError as problem:
-            yield name, problem
-
-
 def _tables(
     states: list[tuple[str, TableState | AssayError]], missing: MissingBatches, lacking: dict[str, Lacking]
 ) -> list[dict[str, Any]]:
@@ -121,7 +128,7 @@ def _table(name: str, state: TableState | AssayError, lacks: Missing | None, lac
     row = {
         "name": name,
         "style": style_of(table_kind(name)),
-        "href": graph_link(dataset_id(name)),
+        "href": pipeline_link(name),
         "impact": link(f"/impact/{name}"),
         "problem": str(state) if isinstance(state, AssayError) else "",
         "failed": True,
@@ -136,20 +143,10 @@ def _table(name: str, state: TableState | AssayError, lacks: Missing | None, lac
         "versions": link(f"/versions/{name}"),
         "rows": f"{state.rows():,}",
         "partitions": state.count_partitions() or "",
-        "badge": _badge(state),
+        "badge": state_badge(state),
         "old": age_badge(state),
         "updated": moment(last.timestamp),
     }
-
-
-def _badge(state: TableState) -> Badge | None:
-    """The checks of all live batches: a rule that an earlier day broke is not forgotten when the next day keeps it."""
-    verdicts = state.index.verdicts(state.version)
-    names = together(verdict for verdict, _ in verdicts)
-    mattering = {CheckState.SET_ASIDE, CheckState.WARNED} & {state for state, some in names.items() if some}
-    batches = sum(count for verdict, count in verdicts if verdict.names)
-    broken = sum(count for verdict, count in verdicts if verdict.broken)
-    return checks_badge(names, where=f"in {broken} of {batches} batches" if mattering else "")
 
 
 def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
@@ -166,7 +163,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
         models += [
             {
                 "name": own_name(name),
-                "href": graph_link(dataset_id(name)),
+                "href": pipeline_link(name),
                 "version": row.get("model_version", ""),
                 "training_set": row.get("training_set") or "",
                 "metrics": metrics(row.get("metrics")),

@@ -1,5 +1,8 @@
-"""`/impact/<table>`: what was made from a table, or from some of its rows, and which predictions took these."""
+"""`/impact`: which predictions took rows of a delivered file. `/impact/<table>`: what was made from a table, or from some of its
+rows."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,25 +10,29 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from assay.errors import AssayError
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.lineage.affected.answer import AffectedPredictions, affected_predictions
 from assay.lineage.affected.export import csv_chunks
 from assay.lineage.affected.origin import BadRows, Origin
 from assay.lineage.outline import shorten
+from assay.lineage.predictions.outputs import CONFIDENCE
 from assay.lineage.tracing.impact import Affected, impact
 from assay.web.html import HEADERS, PageError, link, page
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, style_of, table_kind
+from assay.web.values import answer_text, moment, value_text
 
 NEWEST = 30  # versions of a table that are followed unless all are asked for: their number grows with every day
 LISTED = 100  # predictions on the page; the download has all
 FIELDS = ("version", "partition", "column", "file", "rows")
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _KNOWN = {*FIELDS, "all", "list", "through_models", "lookups", "download"}
 
 
 def impact_page(lake: Lake, request: Request) -> Response:
     """Some rows are followed row by row, to the predictions that took them; a whole table or version by its commits."""
-    table, query = request.path_params["table"], request.query_params
+    table, query = request.path_params.get("table", ""), request.query_params
     others = sorted(set(query) - _KNOWN)
     if others:
         raise PageError(
@@ -40,10 +47,12 @@ def impact_page(lake: Lake, request: Request) -> Response:
             400, "No such version", "A version is a whole number, such as 3.", "Leave it empty for all versions."
         )
     version = int(given["version"]) if given["version"] else None
+    if not table and not given["file"]:
+        return _asks(lake, given)
     try:
-        if any(given[name] for name in FIELDS[1:]) or {"list", "download", "through_models"} & set(query):
+        if not table or any(given[name] for name in FIELDS[1:]) or {"list", "download", "through_models"} & set(query):
             chosen: dict[str, Any] = {name: given[name] or None for name in FIELDS[1:]}
-            origin = Origin(table=table, version=version, **chosen)
+            origin = Origin(table=table or None, version=version, **chosen)
             return _row_by_row(lake, request, affected_predictions(lake, origin, lookups="lookups" in query), given)
         newest = None if "all" in query else NEWEST
         downstream = impact(lake, table, version, lookups="lookups" in query, newest=newest)
@@ -51,6 +60,8 @@ def impact_page(lake: Lake, request: Request) -> Response:
         raise PageError(400, "These rows cannot be chosen", str(problem), "Change the condition on the rows.") from None
     except AssayError as problem:
         advice = "Choose a table from the first page; leave the version empty for all of them."
+        if not table:
+            advice = "Its path as it was delivered, the end of that path, and its SHA-256 or the first 8 digits of it will do."
         raise PageError(404, "Nothing to follow", str(problem), advice) from None
     facts = [
         ("predictions", f"{downstream.predictions:,}"),
@@ -77,17 +88,28 @@ def impact_page(lake: Lake, request: Request) -> Response:
     )
 
 
+def _asks(lake: Lake, given: dict[str, str]) -> Response:
+    """The form for a file, of which nobody needs to know the table."""
+    tables = {table: link(f"/impact/{table}") for table in lake.tables(Kind.RAW.folder)}
+    return page("impact_start.html", here="/impact", given=given, table="", tables=tables)
+
+
 def _head(lake: Lake, table: str, given: dict[str, str], version: int | None) -> dict[str, Any]:
     return {
-        "missing": MissingBatches(lake).of(table),
-        "here": link(f"/impact/{table}"),
-        "graph": graph_link(dataset_id(table, version)),
+        "missing": MissingBatches(lake).of(table) if table else None,
+        "table": table,
+        "here": _here(table),
+        "graph": graph_link(dataset_id(table, version)) if table else "",
         "given": given,
     }
 
 
+def _here(table: str) -> str:
+    return link(f"/impact/{table}") if table else "/impact"
+
+
 def _row_by_row(lake: Lake, request: Request, found: AffectedPredictions, given: dict[str, str]) -> Response:
-    table, through_models = request.path_params["table"], "through_models" in request.query_params
+    table, through_models = request.path_params.get("table", ""), "through_models" in request.query_params
     if "download" in request.query_params:
         headers = HEADERS | {"Content-Disposition": 'attachment; filename="affected.csv"'}
         return StreamingResponse(
@@ -104,21 +126,42 @@ def _row_by_row(lake: Lake, request: Request, found: AffectedPredictions, given:
         ("models", ", ".join(found.models) or "none"),
         ("training sets", ", ".join(found.training_sets) or "none"),
     ]
+    tables = found.tables()
+    chosen = sum(item["rows"] for item in tables if table in ("", item["table"]))
     return page(
         "impact_rows.html",
         **_head(lake, table, given, found.origin.version),
-        origin=str(found.origin),
+        origin=_named(str(found.origin)),
         complete=found.complete,
         reasons=found.reasons,
         notes=found.notes,
         facts=facts,
-        tables=[item | {"style": style_of(table_kind(item["table"]))} for item in found.tables()],
-        rows=[row | {"trace": link(f"/trace/{row['prediction_id']}")} for row in rows],
+        tables=[item | {"style": style_of(table_kind(item["table"]))} for item in tables],
+        chosen=bool(chosen),
+        rows=[_prediction(row) for row in rows],
         more=f"{every - len(rows):,}" if every > len(rows) else "",
         through_models=through_models,
-        with_models=link(f"/impact/{table}", **asked | {"through_models": "1"}),
-        download=link(f"/impact/{table}", **asked | {"download": "csv"}),
+        with_models=link(_here(table), **asked | {"through_models": "1"}),
+        download=link(_here(table), **asked | {"download": "csv"}),
     )
+
+
+def _named(origin: str) -> str:
+    """What is asked about, with the beginnings of digests."""
+    return _DIGEST.sub(lambda digest: f"{digest[0][:12]}…", origin)
+
+
+def _prediction(row: dict[str, Any]) -> dict[str, Any]:
+    """A line of the list: keys and answer as words."""
+    answer = json.loads(row["answer"])
+    confidence = answer.pop(CONFIDENCE, None)
+    return row | {
+        "trace": link(f"/trace/{row['prediction_id']}"),
+        "time": moment(row["event_time"]) if row["event_time"] else "",
+        "keys": ", ".join(f"{name} {value_text(value)}" for name, value in json.loads(row["keys"]).items()),
+        "answer": answer_text(answer),
+        "confidence": f"{confidence:.3f}" if confidence is not None else "",
+    }
 
 
 def _download(found: AffectedPredictions, through_models: bool) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from assay.web.ages import age_badge, age_of
 from assay.web.badges import checks_badge
 from assay.web.html import PageError, link, page
 from assay.web.missing import MissingBatches
-from assay.web.node_labels import dataset_id, graph_link, near_tables, style_of, table_kind
+from assay.web.node_labels import dataset_id, graph_link, near_tables, pipeline_link, style_of, table_kind
 from assay.web.settings_missing import lacking_of
 from assay.web.values import moment
 
@@ -38,7 +38,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
     except AssayError as problem:
         if (missing or lacking) and isinstance(problem, TableMissing):
             words = {"table": table, "style": style_of(table_kind(table)), "missing": missing, "refused": refused}
-            none = {"graph": "", "age": None, "old": None, "versions": [], "older": "", "rest": 0}
+            none = {"graph": "", "pipeline": "", "age": None, "old": None, "versions": [], "older": "", "rest": 0}
             return page("versions.html", lacking=lacking, **none, **words)
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
@@ -48,6 +48,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
         table=table,
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
+        pipeline=pipeline_link(table),
         age=age_of(lake.table(table).at()),
         old=age_badge(lake.table(table).at()),
         missing=missing,

@@ -58,7 +58,9 @@ let scale = 1;
 const fit = (canvas, first) => {
   const svg = canvas.querySelector("svg");
   const { width, height } = svg.viewBox.baseVal;
-  if (first) scale = Math.min(1, Math.max(SMALLEST, canvas.clientWidth / width));
+  const most = parseFloat(getComputedStyle(canvas).maxHeight);
+  const tall = "whole" in canvas.dataset && most ? most / height : 1; // a picture of everything is to be seen at one look
+  if (first) scale = Math.min(1, Math.max(SMALLEST, Math.min(canvas.clientWidth / width, tall)));
   svg.setAttribute("width", width * scale);
   svg.setAttribute("height", height * scale);
 };
@@ -67,7 +69,8 @@ const enliven = (canvas, first) => {
   fit(canvas, first);
   const nodes = [...canvas.querySelectorAll("a")];
   const enter = (node) => nodes.forEach((other) => other.setAttribute("tabindex", other === node ? "0" : "-1"));
-  const current = canvas.querySelector("a.card[aria-current]") ?? nodes.at(-1);
+  // Of a whole pipeline what is delivered comes first; of a trace the prediction, which is last.
+  const current = canvas.querySelector("a.card[aria-current]") ?? nodes.at("whole" in canvas.dataset ? 0 : -1);
   if (!current) return;
   enter(current);
   show(canvas, current);
@@ -153,3 +156,16 @@ addEventListener("popstate", () => {
 });
 
 document.querySelectorAll("[data-canvas]").forEach((canvas) => enliven(canvas, true));
+
+// A table that is wider than its place can be scrolled by keyboard, too.
+const reachable = () => {
+  for (const box of document.querySelectorAll(".scroll")) {
+    if (box.scrollWidth > box.clientWidth) {
+      box.tabIndex = 0;
+      box.setAttribute("role", "region");
+      box.setAttribute("aria-label", `${box.querySelector("th")?.textContent.trim() ?? "Table"}, scrolls sideways`);
+    } else for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
+  }
+};
+new ResizeObserver(reachable).observe(document.body);
+document.addEventListener("toggle", reachable, true);

@@ -27,7 +27,7 @@ AGREED = "rules are in quarantine, as agreed"
     [
         ({}, 30, Badge("✓ 30", "ok", "30 checks held")),
         ({HELD: ["x"]}, 0, Badge("✓ 1", "ok", "its check held")),
-        ({ASIDE: ["b", "a"]}, 21, Badge("◦ 2/23, set aside", "aside", f"rows that broke 2 of 23 {AGREED}: a, b")),
+        ({ASIDE: ["b", "a"]}, 21, Badge("○ 2/23, set aside", "aside", f"rows that broke 2 of 23 {AGREED}: a, b")),
         (
             {WARNED: ["v"], ASIDE: ["a"]},
             1,

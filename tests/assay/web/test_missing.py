@@ -38,7 +38,9 @@ def test_the_first_page_is_red_where_the_newest_day_was_refused(own_desk: Any) -
         assert badges(html, table)[0] == "refused", table
     page = Page(html)
     assert "⊘ 1 refused" in page.text
-    assert page.text.count(f"{NEXT} was refused: tickets/drop.csv, column text: is missing") == 1 + 1, "badge and line"
+    assert page.text.count(f"{NEXT} was refused: tickets/drop.csv, column text: is missing") == 1 + 1 + 1, (
+        "picture, badge and line"
+    )
     assert page.links(href="/versions/raw/tickets#refused")
     assert badges(html, "models/router") == [], "what is no day of it is not missing in it"
 

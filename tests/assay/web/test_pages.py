@@ -291,7 +291,7 @@ def test_an_unknown_name_leads_to_the_nearest_table(client: TestClient) -> None:
         answer = client.get(address)
         page = Page(answer.text)
         assert "Did you mean" in answer.text, address
-        assert f"/graph?focus={quote(TABLE, safe='')}" in page.addresses(), address
+        assert "/pipeline?table=clean%2Ftickets&open=clean%2Ftickets" in page.addresses(), address
     assert "Did you mean" not in client.get("/?q=xyzzy").text
 
 

@@ -19,7 +19,7 @@ from tests.assay.why.bank import PERSONAL, Bank, what_came_after
 def of(bank: Bank, customer: str = "C0012") -> Why:
     """About the newest prediction of a customer."""
     found = predictions_about(bank.store.lake, {"customer_id": customer}, limit=1)
-    return explain.why(bank.store.lake, bank.store.trace(found[0].id), bank.store.lineage_store)
+    return bank.store.why(bank.store.trace(found[0].id))
 
 
 @pytest.fixture(scope="module")

@@ -155,3 +155,24 @@ def verify(world: World) -> None:
     for batch in batches_of("raw/things", world.env):
         execute(clean_step(source(timedelta(0))), world.env, batch)
     assert held("clean/things", world) == world.table
+
+
+def test_a_clock_that_went_back_puts_no_whole_look_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(days=1)
+
+    (tmp_path / "a.db").touch()
+    world = World(f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "home")
+    world.put("a", "x", "moves")
+    world.put("b", "x", "moves")
+    with monkeypatch.context() as patched:
+        patched.setattr("assay.assets.databases.rows.datetime", Tomorrow)
+        world.look(whole=True)
+    world.delete("b")
+    step = raw_step(source(timedelta(days=7)))
+    assert step.batches is not None
+    (batch,) = step.batches(world.env)
+    execute(step, world.env, batch)
+    assert held("raw/things", world) == world.table, "a look by the cursor alone cannot see what was deleted"

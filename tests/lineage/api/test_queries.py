@@ -63,6 +63,24 @@ def test_the_graph_as_it_was_and_as_much_as_asked(stale: TestClient) -> None:
     assert stale.get("/api/v1/graph?focus=run:none").status_code == 404
 
 
+def test_the_graph_says_what_it_leaves_out(stale: TestClient) -> None:
+    assert graph(stale)["left_out"] == []
+    alone = ran(4)
+    declared = {"eventTime": "2026-03-01", "job": {"namespace": "spark", "name": "declared"}}
+    described = {"eventTime": "2026-03-01", "dataset": {"namespace": "s3://shop", "name": "other"}}
+    assert stale.post("/api/v1/lineage/batch", json=[alone, declared, described]).json()["status"] == "success"
+    left = {item["what"]: item["count"] for item in graph(stale, limit=2)["left_out"]}
+    assert left == {
+        "nodes beyond the limit": 3,
+        "runs that name no dataset": 1,
+        "jobs without a run": 1,
+        "dataset versions that no run read or wrote": 1,
+    }
+    near = graph(stale, focus="run:" + RUN % 3, up=1, down=0)
+    assert [(item["count"], item["at_least"]) for item in near["left_out"]] == [(1, True)]
+    assert graph(stale, focus="run:" + RUN % 3, up=9, down=0)["left_out"] == []
+
+
 def test_nodes_by_id(stale: TestClient) -> None:
     for text in ("dataset:s3://shop:raw/orders@1", quote("dataset:s3://shop:raw/orders@1", safe="")):
         found = stale.get(f"/api/v1/nodes/{text}").json()

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from tests.conftest import SOAK
 from tests.lineage.mutations import (
-    still_open,
     test_checkpoints,
     test_commits,
     test_files,
@@ -90,8 +89,7 @@ def test_the_worst_decides(chosen: list[Case], parcels: Path, known: dict[str, f
         inside, outside = verdicts(world)
         about = " + ".join(case.name for case in chosen)
         check(inside, worst, guilty, tolerated, f"in the lake: {about}")
-        if not any(case.name in still_open.OFFLINE for case in chosen):
-            check(outside, worst, guilty, tolerated, f"offline: {about}")
+        check(outside, worst, guilty, tolerated, f"offline: {about}")
 
 
 def check(verdict: Verdict, worst: str, guilty: list[str], tolerated: list[str], about: str) -> None:

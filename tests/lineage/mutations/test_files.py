@@ -219,9 +219,17 @@ CASES = [
     Case(
         "contract gone",
         lambda world: world.contract.unlink(),
-        "verified",
-        why="its digest is in the commit; of what was judged before declarations were kept, the lake has none",
-        said="contract",
+        "incomplete",
+        lambda world: world.contract.name,
+        "the commit has its digest; by which rules the rows were judged, nobody can say any more",
+        said="nobody recorded",
+    ),
+    Case(
+        "all contracts gone",
+        lambda world: remove(world.lake / "_contracts"),
+        "incomplete",
+        r"_contracts/",
+        "as before",
     ),
     Case(
         "a contract of nobody",

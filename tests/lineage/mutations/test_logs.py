@@ -137,6 +137,14 @@ CASES = [
         )
         for table, version in (("clean/parcels", 4), ("raw/parcels", 4), ("features/parcel", 4), (TABLE, 2))
     ),
+    Case(
+        "log cleaned up, newest",
+        cleaned_up(TABLE, 3),
+        "incomplete",
+        rf"(?s){TABLE}.*cleaned up|cleaned up.*{TABLE}",
+        "the table is the same, and the prediction's own commit is there",
+        about="tip",
+    ),
     Case("log cleaned up, notes", cleaned_up("clean/notes", 1), "verified", why="not on the way"),
     *several(
         Case(

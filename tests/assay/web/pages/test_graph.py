@@ -184,8 +184,10 @@ def test_an_open_card_lists_its_columns_and_what_they_come_from(get: Any, desk: 
     page = get(closed.links(data_node=clean)[0]["href"])
     assert page.links(data_node=clean)[0]["aria-expanded"] == "true"
     assert {name for node, name in page.columns if node == clean} == {"ticket_id", "text"}
-    drawn = [(source, target, "dashed" in classes) for source, target, classes in page.lines]
-    assert drawn.count((raw, clean, False)) == 2  # ticket_id, and text as itself
+    assert (raw, clean) not in [ends[:2] for ends in page.lines], "no column is chosen"
+    of_text = get(page.columns[clean, "text"]["href"])
+    drawn = [(source, target, "dashed" in classes) for source, target, classes in of_text.lines]
+    assert drawn.count((raw, clean, False)) == 1  # text as itself
     assert drawn.count((raw, clean, True)) == 1  # text also depends on ticket_id
     assert drawn.count((clean, feature, False)) == 1
     assert "raw/tickets.text raw/tickets.ticket_id" in page.text
@@ -194,7 +196,7 @@ def test_an_open_card_lists_its_columns_and_what_they_come_from(get: Any, desk: 
 
 def test_what_nobody_declared_is_unknown_and_no_line_leads_to_it(get: Any, desk: Any) -> None:
     raw, clean, feature = (at(desk, name, 2) for name in ("raw/tickets", "clean/tickets", "features/ticket"))
-    page = get(graph(feature, f"open:{feature}", f"open:{raw}", up=4))
+    page = get(graph(feature, f"open:{feature}", f"open:{raw}", up=4, column="length", of=feature))
     unknown = {name for (node, name), given in page.columns.items() if "unknown" in given["aria-label"]}
     assert unknown == {"ticket_id"}  # of the features; the raw ones were delivered, and come from no column
     assert [ends for *ends, _ in page.lines].count([clean, feature]) == 1  # to `length`

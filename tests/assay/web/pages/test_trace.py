@@ -44,7 +44,7 @@ def newest(bank: Any) -> str:
 
 
 def found(http: TestClient, q: str) -> Page:
-    answer = http.get("/", params={"q": q})
+    answer = http.post("/search", data={"q": q})
     assert answer.status_code == 200, answer.text
     return Page(answer.text)
 
@@ -62,10 +62,22 @@ def test_a_key_a_day_or_both_are_searched_for(http: TestClient, q: str, count: i
 
 def test_what_is_found_alone_is_opened(http: TestClient, newest: str) -> None:
     for q in (newest, newest[:13], "transfer_id=5a2", "5a2 2026-03-05"):
-        answer = http.get("/", params={"q": q})
+        answer = http.post("/search", data={"q": q})
         assert (answer.status_code, answer.headers.get("location")) == (303, f"/trace/{newest}"), q
     answer = http.get(f"/trace/{newest[:13]}")
     assert (answer.status_code, answer.headers.get("location")) == (303, f"/trace/{newest}")
+
+
+def test_whom_it_is_about_gets_into_no_address(http: TestClient, newest: str) -> None:
+    for q in ("C0012", "customer_id=C0012", "Z9", "Ada Lovelace"):
+        answer = http.post("/search", data={"q": q})
+        assert answer.status_code == 200
+        links = [address for address in Page(answer.text).addresses() if not address.startswith("/trace/")]
+        assert not any(q in address or "C0012" in address for address in links), q
+        assert traces(Page(http.get("/", params={"q": q}).text)) == [], "an address finds nobody"
+    assert http.post("/search", data={"q": "transfers"}).headers["location"] == "/?q=transfers", "can be kept"
+    for answer in (http.post("/search", data={"q": " "}), http.post("/search"), http.get("/search?q=C0012")):
+        assert answer.headers["location"] == "/"
 
 
 def test_a_beginning_of_several_shows_them(http: TestClient, bank: Any) -> None:

@@ -30,7 +30,7 @@ def test_every_version_is_listed_and_leads_to_its_difference_from_the_one_before
     assert "the first" in page.text
     assert "2026-09-03" in page.text
     assert "Tickets 1.2" in page.text
-    assert "◦ 1/2, set aside" in page.text
+    assert "○ 1/2, set aside" in page.text
     assert "✗" not in page.text and "!" not in page.text, "what was handled as agreed has not failed"
     difference = Page(client.get(versions[0]["href"]).text)
     assert "clean/tickets @2 → @3" in difference.text

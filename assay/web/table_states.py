@@ -1,0 +1,29 @@
+"""Every table of a lake as it is now, and what the checks of all that it holds come to."""
+
+from collections.abc import Iterator
+
+from assay.errors import AssayError
+from assay.features.storage.verdict import CheckState, together
+from assay.features.tables.lake import Lake, TableState
+from assay.web.badges import Badge, checks_badge
+
+
+def table_states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
+    """By name; an error in place of what cannot be read."""
+    for name in lake.tables():
+        try:
+            state = lake.table(name).at()
+            state.last_commit  # noqa: B018 - a damaged one is one line of the list, not the end of the page
+            yield name, state
+        except AssayError as problem:
+            yield name, problem
+
+
+def state_badge(state: TableState) -> Badge | None:
+    """The checks of all live batches: a rule that an earlier day broke is not forgotten when the next day keeps it."""
+    verdicts = state.index.verdicts(state.version)
+    names = together(verdict for verdict, _ in verdicts)
+    mattering = {CheckState.SET_ASIDE, CheckState.WARNED} & {state for state, some in names.items() if some}
+    batches = sum(count for verdict, count in verdicts if verdict.names)
+    broken = sum(count for verdict, count in verdicts if verdict.broken)
+    return checks_badge(names, where=f"in {broken} of {batches} batches" if mattering else "")
