@@ -189,8 +189,9 @@ class TableIndex:
 
     def written(self, version: int, partition: str | None = None) -> list[int]:
         """Every version up to this one that a transaction wrote rows with (to a partition), oldest first."""
-        wanted = "AND partition = :partition" if partition is not None else ""
-        sql = f"SELECT version FROM commits WHERE t = :t AND written AND version <= :version {wanted} ORDER BY version"
+        index, wanted = ("INDEXED BY written", "AND partition = :partition") if partition is not None else ("", "")
+        sql = f"""SELECT version FROM commits {index} WHERE t = :t AND written AND version <= :version {wanted}
+            ORDER BY version"""
         return self._column(sql, version=version, partition=partition)
 
     def wrote(self, version: int) -> list[int]:

@@ -54,8 +54,8 @@ def _newest(lake: Lake, table: str, versions: Iterable[int]) -> Iterator[int]:
 def _compare(lake: Lake, log: LogWalk, checkpoint: int, slices: Iterable[Slice]) -> None:
     path = _path(log.table, checkpoint)
     try:
-        content = io.BytesIO(lake.storage.get(path))
-        lazy = pl.scan_parquet(content)
+        whole = lake.storage.uri(path) if lake.storage.is_local else io.BytesIO(lake.storage.get(path))
+        lazy = pl.scan_parquet(whole, glob=False)
         file, about = pl.col("add").struct, pl.col("metaData").struct.field("id")
         key = file.field("partitionValues").map.get(PARTITION)  # type: ignore[attr-defined]
         files = lazy.select(file.field("path"), key.alias(PARTITION)).filter(pl.col("path").is_not_null())
