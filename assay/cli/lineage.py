@@ -12,7 +12,7 @@ from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
 from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
-from assay.errors import plural
+from assay.errors import AssayError, plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.store import open_store
 
@@ -52,7 +52,8 @@ def trace(
     """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
     PREDICTION is its id, or the first 8 or more characters of it; `assay predictions --about KEY=VALUE` finds it.
-    `assay why` says the same in sentences, what was unusual first.
+    `assay why` says the same in sentences, what was unusual first. Where the prediction's own commit or file is gone, what
+    is missing or was changed is named, and which commits may have written it; the exit code is 3.
 
     \b
     Examples:
@@ -71,7 +72,15 @@ def trace(
     if whole_logs and not verify_:
         raise click.UsageError("--whole-logs is for --verify: add it.")
     store = open_store()
-    traced = store.trace(prediction_of(store.lake, prediction_id, as_json), lookups=lookups)
+    whole = prediction_of(store.lake, prediction_id, as_json)
+    try:
+        traced = store.trace(whole, lookups=lookups)
+    except AssayError as problem:
+        lost = store.lost_prediction(whole, str(problem))
+        if lost is None:
+            raise
+        print_json(lost.to_dict()) if as_json else out.print(tree(lost.outline()))
+        return EXIT_NO
     answer = traced.to_dict() if as_json else {}
     verification = None
     summary = rows_summary(store.lake, traced)

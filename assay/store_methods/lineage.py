@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assay.lineage.verification.computed_again import Predict
     from assay.lineage.verification.files import Progress
     from assay.lineage.verification.finding import Verification
+    from assay.lineage.verification.lost_prediction import LostPrediction
     from assay.why.explanation import Why
 
 
@@ -25,6 +26,13 @@ class LineageMethods(StoreBase):
         from assay.lineage.tracing.trace import trace
 
         return trace(self.lake, prediction_id, lookups=lookups)
+
+    def lost_prediction(self, prediction_id: str, why: str = "") -> "LostPrediction | None":
+        """What is known of a prediction that `trace` cannot trace, for a reason (`why`): what is missing or was changed, and
+        which commits of its day may have written it. None where nothing is lost: there is no such prediction."""
+        from assay.lineage.verification.lost_prediction import lost_prediction
+
+        return lost_prediction(self.lake, prediction_id, why, self.lineage_store)
 
     def verify(
         self,

@@ -27,6 +27,7 @@ from assay.lineage.verification.witness import Recorded, Witness
 
 Log = LogReplay | LogWalk
 Logs = Mapping[str, Log | None]
+_DAMAGED = "damaged: it is not a Delta commit any more"
 
 
 @dataclass
@@ -63,10 +64,7 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
         if isinstance(log, LogWalk):
             on_way |= log.behind(item for item in slices if item.snapshot.table_id == log.table_id)
         newest = max(on_way, default=log.latest)
-        problems = [
-            Finding(item.path, False, "damaged: it is not a Delta commit any more", required=item.version <= newest)
-            for item in log.damaged
-        ]
+        problems = [Finding(item.path, False, _DAMAGED, required=item.version <= newest) for item in log.damaged]
         problems += check_gaps(log, on_way)
         problems += _judged(lake, logs, log, on_way, records)
         for node in nodes:
@@ -78,6 +76,19 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
             summed(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
         )
     yield from findings
+
+
+def check_log(lake: Lake, log: LogReplay, on_way: set[int], recorded: Iterable[tuple[int, str]]) -> Iterator[Finding]:
+    """The log of one table alone: what of it is missing or damaged, and whether its commits are what later ones, seals and the
+    lineage store (`recorded`: versions and digests) say that they were."""
+    records = _Records()
+    for version, sha256 in recorded:
+        records.add(log.table, version, Record("the lineage store", sha256, Strength.KEPT))
+    newest = max(on_way, default=log.latest)
+    for item in log.damaged:
+        yield Finding(item.path, False, _DAMAGED, required=item.version <= newest)
+    yield from check_gaps(log, on_way)
+    yield from _judged(lake, {log.table: log}, log, on_way, records)
 
 
 def changed_tables(logs: Logs, findings: Iterable[Finding]) -> set[str]:
