@@ -28,7 +28,7 @@ SOAK = bool(os.environ.get("SOAK"))
 
 # How many examples of a property are tried. A test in which an example is expensive has a number of its own. There is no limit
 # to the time of an example: other work may share the cores.
-settings.register_profile("assay", max_examples=300 if SOAK else 40, deadline=None)
+settings.register_profile("assay", max_examples=300 if SOAK else 25, deadline=None)
 settings.load_profile("assay")
 
 

@@ -12,7 +12,7 @@ from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
 from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
-from assay.errors import plural
+from assay.errors import AssayError, plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.store import open_store
 
@@ -24,6 +24,9 @@ from assay.store import open_store
     "--witness",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="With --verify: OpenLineage events kept elsewhere, one a line (default: the lineage store).",
+)
+@click.option(
+    "--whole-logs", is_flag=True, help="With --verify: every commit of the tables, not only those that it rests on."
 )
 @click.option("--rows", is_flag=True, help="Name the source rows behind the prediction.")
 @click.option("--lookups", is_flag=True, help="Follow tables that something was only looked up in, too.")
@@ -39,6 +42,7 @@ def trace(
     prediction_id: str,
     verify_: bool,
     witness: Path | None,
+    whole_logs: bool,
     rows: bool,
     lookups: bool,
     bundle: Path | None,
@@ -48,7 +52,8 @@ def trace(
     """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
     PREDICTION is its id, or the first 8 or more characters of it; `assay predictions --about KEY=VALUE` finds it.
-    `assay why` says the same in sentences, what was unusual first.
+    `assay why` says the same in sentences, what was unusual first. Where the prediction's own commit or file is gone, what
+    is missing or was changed is named, and which commits may have written it; the exit code is 3.
 
     \b
     Examples:
@@ -56,6 +61,7 @@ def trace(
       assay trace 0199… --json          the same as data
       assay trace 0199… --verify        recompute everything it claims
       assay trace 0199… --verify --witness events.ndjson
+      assay trace 0199… --verify --whole-logs
       assay trace 0199… --export b.zip  evidence for others; then: python verify.py b.zip
     """
     from assay.lineage.tracing.row_provenance import source_rows
@@ -63,8 +69,18 @@ def trace(
 
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
+    if whole_logs and not verify_:
+        raise click.UsageError("--whole-logs is for --verify: add it.")
     store = open_store()
-    traced = store.trace(prediction_of(store.lake, prediction_id, as_json), lookups=lookups)
+    whole = prediction_of(store.lake, prediction_id, as_json)
+    try:
+        traced = store.trace(whole, lookups=lookups)
+    except AssayError as problem:
+        lost = store.lost_prediction(whole, str(problem))
+        if lost is None:
+            raise
+        print_json(lost.to_dict()) if as_json else out.print(tree(lost.outline()))
+        return EXIT_NO
     answer = traced.to_dict() if as_json else {}
     verification = None
     summary = rows_summary(store.lake, traced)
@@ -73,7 +89,7 @@ def trace(
         answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)]
     if verify_:
         with progress(as_json) as bar:
-            verification = store.verify(traced, witness=witness, progress=ticking(bar))
+            verification = store.verify(traced, witness=witness, whole_logs=whole_logs, progress=ticking(bar))
         answer["verification"] = verification.to_dict()
     if bundle is not None:
         from assay.lineage.evidence.bundle import export

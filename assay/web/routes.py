@@ -16,6 +16,7 @@ from assay.lineage.verification.witness import StoreWitness
 from assay.settings import Settings
 from assay.web import static_files
 from assay.web.html import HEADERS, PageError, answering
+from assay.web.pages.browse import browse_page
 from assay.web.pages.diff import diff_page
 from assay.web.pages.graph import graph_page
 from assay.web.pages.home import home_page, search_page
@@ -49,6 +50,7 @@ def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = 
             Route("/impact", answering(partial(impact_page, lake))),
             Route("/impact/{table:path}", answering(partial(impact_page, lake))),
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
+            Route("/browse", answering(partial(browse_page, store))),
             Route("/diff", answering(partial(diff_page, store, lake))),
             Route("/dagster/{run_id:uuid}", answering(_dagster_run)),
             Route("/dagster/assets/{table:path}", answering(partial(_dagster_asset, lake))),

@@ -53,7 +53,8 @@ def sources(connection: sa.Connection, limit: int, offset: int, name: str | None
     page = list(connection.scalars(named.order_by(labels.c.text).limit(limit).offset(offset)))
     times = (sa.func.min(mentions.c.first_us), sa.func.max(mentions.c.last_us))
     of_source = _datasets_of_sources(labels.c.text, *times).where(labels.c.text.in_(page)).group_by(labels.c.text)
-    spans = {text: (first, last) for text, first, last in connection.execute(of_source)}
+    rows: list[Any] = list(connection.execute(of_source))
+    spans = {text: (first, last) for text, first, last in rows}
     return [Source(text, *spans[text]) for text in page if text in spans], total
 
 

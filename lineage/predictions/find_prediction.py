@@ -27,6 +27,10 @@ ID = "prediction_id"
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
+class NoPrediction(AssayError):
+    """No table has such a prediction, and none is known to have lost one."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A prediction as it is stored: `frame` is its one row, `file` the data file (relative to the table) that holds it.
@@ -98,7 +102,10 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     if denied is not None:
         raise denied
     where = ", ".join(tables) if tables else "no predictions have been logged in this lake"
-    raise AssayError(f"There is no prediction {wanted} (looked in: {where}).{_lost(lake, states, former)}")
+    lost = _lost(lake, states, former)
+    raise (AssayError if lost or not tables else NoPrediction)(
+        f"There is no prediction {wanted} (looked in: {where}).{lost}"
+    )
 
 
 def copies_of(lake: Lake, prediction_id: str) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from assay.lineage.outline import Outline, Span, Style, leaf, line
 
 Verdict = Literal["verified", "incomplete", "broken"]
 ANSWER = "answer"  # the finding about the model's answer
-_STYLES: dict[Verdict, Style] = {"verified": "good", "incomplete": "warning", "broken": "bad"}
+STYLES: dict[Verdict, Style] = {"verified": "good", "incomplete": "warning", "broken": "bad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,22 @@ class Verification:
 
     def outline(self) -> Outline:
         """The verdict, then what contradicts the trace, what could not be checked, and what holds."""
-        marks = ((False, Span("✗", "bad")), (None, Span("–", "warning")), (True, Span("✓", "good")))
-        below = (
-            leaf(mark, f" {item.what}", Span(f"  {item.detail}", "dim"))
-            for ok, mark in marks
-            for item in self.checks
-            if item.ok is ok
-        )
-        headline = line(Span(self.outcome, _STYLES[self.outcome]), f" · answer: {self.answer}")
-        return Outline((headline,), tuple(below))
+        headline = line(Span(self.outcome, STYLES[self.outcome]), f" · answer: {self.answer}")
+        return Outline((headline,), marked(self.checks))
 
     def __str__(self) -> str:
         return str(self.outline())
+
+
+def marked(findings: Sequence[Finding]) -> tuple[Outline, ...]:
+    """Findings as lines: what contradicts first, then what could not be checked, then what holds."""
+    marks = ((False, Span("✗", "bad")), (None, Span("–", "warning")), (True, Span("✓", "good")))
+    return tuple(
+        leaf(mark, f" {item.what}", Span(f"  {item.detail}", "dim"))
+        for ok, mark in marks
+        for item in findings
+        if item.ok is ok
+    )
 
 
 def verdict_of(findings: Sequence[Finding]) -> Verdict:

@@ -17,11 +17,12 @@ from assay.lineage.predictions.find_prediction import ID, UNREADABLE, copies_of,
 from assay.lineage.predictions.prediction_log import prediction_ids
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.finding import Finding
+from assay.lineage.verification.log_walk import LogWalk
 
 ROW = "prediction row"
 
 
-def check_stored_row(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterator[Finding]:
+def check_stored_row(lake: Lake, trace: Trace, log: LogReplay | LogWalk | None) -> Iterator[Finding]:
     """The row is there, once, as the commit of its run wrote it; its id follows from its content, and it names the inputs that
     its commit read."""
     yield from _where(lake, trace, log)
@@ -29,7 +30,7 @@ def check_stored_row(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterato
     yield from _content(trace)
 
 
-def _where(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterator[Finding]:
+def _where(lake: Lake, trace: Trace, log: LogReplay | LogWalk | None) -> Iterator[Finding]:
     prediction = trace.prediction
     if log is None:
         return
@@ -37,8 +38,8 @@ def _where(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterator[Finding]
         entry = log.entry(prediction.removed_at)
         yield Finding(
             f"{log.table}@{prediction.removed_at}",
-            None if entry is not None and _is_ours(entry) else False,
-            f"removed the prediction: {_maker(entry)} took its row away",
+            None if entry is not None and is_ours(entry) else False,
+            f"removed the prediction: {maker(entry)} took its row away",
         )
     own = [commit for commit in trace.root.commits if commit.run_id == prediction.row["run_id"]]
     files = [file for commit in own for file in _added(log, commit.version)]
@@ -50,30 +51,30 @@ def _where(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterator[Finding]
         yield _moved(lake, trace, log, own, files)
 
 
-def _moved(lake: Lake, trace: Trace, log: LogReplay, own: Sequence[Commit], files: Sequence[str]) -> Finding:
+def _moved(lake: Lake, trace: Trace, log: LogReplay | LogWalk, own: Sequence[Commit], files: Sequence[str]) -> Finding:
     """The row lies in a file that somebody else wrote. It may be the same row: tables are compacted, and rewritten where a
     neighbour changes."""
     prediction = trace.prediction
-    entry = _adder(log, prediction.file)
-    name, maker = f"{log.table}@{entry.version}" if entry else log.table, _maker(entry)
+    entry = adder(log.replayed(), prediction.file)
+    name, by = f"{log.table}@{entry.version}" if entry else log.table, maker(entry)
     original = _original(lake, log.table, files, trace.prediction_id)
     if original is not None:
         if original.is_empty():
             return Finding(
-                name, False, f"made the prediction up: {maker} wrote its row, and the run that it names did not"
+                name, False, f"made the prediction up: {by} wrote its row, and the run that it names did not"
             )
         changed = _differing(original, prediction.frame)
         if changed:
-            return Finding(name, False, f"changed the prediction: {maker} rewrote its row ({', '.join(changed)})")
-        return Finding(ROW, True, f"was moved to another file by {maker} ({name}), unchanged")
+            return Finding(name, False, f"changed the prediction: {by} rewrote its row ({', '.join(changed)})")
+        return Finding(ROW, True, f"was moved to another file by {by} ({name}), unchanged")
     described = own[-1].predictions
     if described is None or not described.answers:
-        return Finding(ROW, None, f"was rewritten by {maker} ({name}), and the file that its run wrote is gone")
+        return Finding(ROW, None, f"was rewritten by {by} ({name}), and the file that its run wrote is gone")
     ours = lake.table(log.table).at().scan([prediction.partition]).filter(pl.col("run_id") == own[-1].run_id)
     leaves = answer_leaves(ours.select(described.answered).collect(), described.answered)
     if merkle.root(leaves).hex() != described.answers:
-        return Finding(name, False, f"changed the answers: {maker} rewrote rows of run {own[-1].run_id}")
-    return Finding(ROW, True, f"was moved to another file by {maker} ({name}), with the answer that its commit carries")
+        return Finding(name, False, f"changed the answers: {by} rewrote rows of run {own[-1].run_id}")
+    return Finding(ROW, True, f"was moved to another file by {by} ({name}), with the answer that its commit carries")
 
 
 def _original(lake: Lake, table: str, files: Sequence[str], prediction_id: str) -> pl.DataFrame | None:
@@ -110,15 +111,15 @@ def _copies(lake: Lake, trace: Trace) -> Iterator[Finding]:
     if len(found) < 2:
         return
     for table, file in dict.fromkeys(found):
-        entry = _adder(replay_log(lake, table), file)
-        if entry is None or not _is_ours(entry):
+        entry = adder(replay_log(lake, table), file)
+        if entry is None or not is_ours(entry):
             where = f"{table}@{entry.version}" if entry else table
-            yield Finding(where, False, f"wrote the prediction again: {_maker(entry)} added a row with its id")
+            yield Finding(where, False, f"wrote the prediction again: {maker(entry)} added a row with its id")
     where = ", ".join(sorted({f"{table}/{file}" for table, file in found}))
     yield Finding("prediction id", False, f"{len(found)} rows have it, in {where}")
 
 
-def _adder(log: LogReplay | None, path: str) -> Entry | None:
+def adder(log: LogReplay | None, path: str) -> Entry | None:
     """The last commit that added a data file."""
     entries = reversed(log.entries) if log else ()
     return next((entry for entry in entries if any(file.path == path for file in entry.added)), None)
@@ -142,16 +143,16 @@ def _content(trace: Trace) -> Iterator[Finding]:
     yield Finding("prediction inputs", same, "are what its run read" if same else "are not what its run read")
 
 
-def _added(log: LogReplay, version: int) -> list[str]:
+def _added(log: LogReplay | LogWalk, version: int) -> list[str]:
     entry = log.entry(version)
     return [file.path for file in entry.added] if entry else []
 
 
-def _is_ours(entry: Entry) -> bool:
+def is_ours(entry: Entry) -> bool:
     return entry.commit is not None and entry.commit.run_id is not None
 
 
-def _maker(entry: Entry | None) -> str:
+def maker(entry: Entry | None) -> str:
     """Who made a commit, in words."""
     if entry is None or entry.commit is None:
         return "an unknown commit"

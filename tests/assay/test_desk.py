@@ -13,6 +13,7 @@ import pytest
 
 import assay
 from assay.errors import AssayError
+from assay.lineage.predictions.find_prediction import find_prediction
 from assay.store import Store
 
 Run = Callable[..., Any]
@@ -141,6 +142,25 @@ def test_verify_says_which_file_was_changed(desk: Run, store: Store, prediction:
     assert answer.code == 3
     assert damaged.name[:16] in answer.out
     assert desk("trace", prediction, "--verify").code == 0
+
+
+def test_a_prediction_whose_file_is_gone_is_answered_with_what_is_known(
+    desk: Run, store: Store, prediction: str, tmp_path: Path
+) -> None:
+    file = Path(store.table("predictions/router").at().table.uri) / find_prediction(store.lake, prediction).file
+    try:
+        shutil.move(file, tmp_path / "kept")
+        answer, shown = desk("trace", prediction, "--json"), desk("trace", prediction, "--verify")
+        why = desk("why", prediction)
+    finally:
+        shutil.move(tmp_path / "kept", file)
+    assert (answer.code, shown.code, answer.data["traced"], answer.data["outcome"]) == (3, 3, False, "incomplete")
+    (finding,) = answer.data["findings"]
+    assert file.name in finding["what"] and "nobody recorded its removal" in finding["detail"]
+    assert any(commit["job"] == "predictions/router" and commit["reads"] for commit in answer.data["commits"])
+    assert file.name[:16] in shown.out and "it may be of" in shown.out
+    assert why.code == 1 and file.name[:16] in why.err
+    assert desk("trace", "0199aaaa-0000-7000-8000-000000000000").code == 1, "there is no such prediction"
 
 
 def test_columns_are_followed_both_ways(desk: Run) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -20,6 +21,7 @@ from assay.web.drawing import cut
 from assay.web.html import HEADERS, link, page
 from assay.web.missing import Missing, MissingBatches
 from assay.web.node_labels import LONGEST, graph_link, heading, near_tables, pipeline_link, style_of, table_kind
+from assay.web.pages.browse import other_producers
 from assay.web.pipeline import PipelineView, picture_of, pipeline_of
 from assay.web.settings_missing import Lacking, lacking_of
 from assay.web.table_states import state_badge, table_states
@@ -43,6 +45,7 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
             tables=_tables(states, missing, lacking),
             models=_models(states),
             predictions=_predictions(states),
+            others=_others(store),
         )
     return _found(store, lake, text, beginning_with(lake, text))
 
@@ -75,6 +78,14 @@ def _found(store: LineageStore, lake: Lake, text: str, predictions: list[LoggedP
         near=near,
         predictions=[_prediction(item) for item in predictions],
     )
+
+
+def _others(store: LineageStore) -> dict[str, Any] | None:
+    """None where the lineage database does not answer: the tables are in the lake."""
+    try:
+        return other_producers(store)
+    except SQLAlchemyError:
+        return None
 
 
 def _matching(lake: Lake, text: str) -> list[LoggedPrediction]:

@@ -13,6 +13,7 @@ from assay.errors import AssayError
 from assay.features.storage.verdict import by_state, check_state, found_something, named
 from assay.features.tables.lake import Lake
 from assay.lineage.evidence.bundle import export
+from assay.lineage.outline import LISTED
 from assay.lineage.predictions.about import Ambiguous, whole_id
 from assay.lineage.predictions.attachments import EXPLANATION, PROMPT, RETRIEVAL
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
@@ -20,6 +21,7 @@ from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import Trace, trace
 from assay.lineage.tracing.trace_node import Node
 from assay.lineage.verification.finding import Verification
+from assay.lineage.verification.lost_prediction import lost_prediction
 from assay.lineage.verification.verify import Verifier
 from assay.web.badges import Badge, checks_badge
 from assay.web.drawing import Card, Picture, draw, size_of
@@ -51,7 +53,7 @@ def trace_page(lake: Lake, store: LineageStore, request: Request) -> Response:
     whole = _whole(lake, given)
     if whole != given:
         return RedirectResponse(link(f"/trace/{whole}"), 303, HEADERS)
-    return _shown(lake, store, _traced(lake, whole), None)
+    return _shown(lake, store, _traced(lake, whole, store), None)
 
 
 def verify_page(lake: Lake, store: LineageStore, verify: Verifier, request: Request) -> Response:
@@ -109,11 +111,22 @@ def _whole(lake: Lake, text: str) -> str:
         raise PageError(404, "No trace", str(problem), _ADVICE) from None
 
 
-def _traced(lake: Lake, prediction_id: str) -> Trace:
+def _traced(lake: Lake, prediction_id: str, store: LineageStore | None = None) -> Trace:
     try:
         return trace(lake, prediction_id)
     except AssayError as problem:
-        raise PageError(404, "No trace", str(problem), _ADVICE) from None
+        raise PageError(404, "No trace", f"{problem}{_left(lake, prediction_id, store)}", _ADVICE) from None
+
+
+def _left(lake: Lake, prediction_id: str, store: LineageStore | None) -> str:
+    """What is known of a prediction that cannot be traced, in sentences; nothing where there is no such prediction."""
+    try:
+        lost = lost_prediction(lake, prediction_id, "", store)
+    except AssayError:  # no id, or tables that this person may not read
+        return ""
+    wrong = [f" {item.what}: {item.detail}." for item in (lost.findings if lost else ())[:LISTED]]
+    possible = [f" It may be of {item}." for item in (lost.commits if lost else ())[:LISTED]]
+    return "".join([*wrong, *possible])
 
 
 def _shown(lake: Lake, store: LineageStore, traced: Trace, verification: Verification | None) -> Response:

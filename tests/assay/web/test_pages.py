@@ -46,6 +46,8 @@ def addresses(desk: Any) -> list[str]:
         f"/trace/{NOBODY}",
         "/impact/clean/tickets",
         "/impact/clean/tickets?version=x",
+        "/browse",
+        "/browse?namespace=dagster&kind=jobs",
         "/no/such/page",
         "/static/no.css",
     ]

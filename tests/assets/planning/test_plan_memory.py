@@ -24,7 +24,7 @@ from tests.assets.planning.world import DAYS, HAPPENINGS, SOAK, Plan, World
 
 
 @settings(
-    max_examples=60 if SOAK else 4,
+    max_examples=60 if SOAK else 2,
     deadline=None,
     derandomize=not SOAK,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import pytest
 
 from assay.errors import AssayError
-from assay.lineage.evidence import verify as script
 from assay.lineage.evidence.bundle import export
+from assay.lineage.evidence.verifier.findings import outcome
+from assay.lineage.evidence.verifier.verify import verify
 from assay.lineage.tracing.trace import Trace
 from tests.conftest import SOAK
 from tests.lineage.mutations.world import World
@@ -39,6 +40,8 @@ class Case:
         also: a pattern of what may be accused besides, rightly: what the change makes wrong without being the culprit.
         said: a pattern of a finding that must be there in the lake, whatever its result.
         export_refuses: a pattern of the error with which the export refuses, where it rightly does; `why` has the reason.
+        lost: where there is nothing to trace, the verdict on what is left: whether something is gone or was changed.
+        names: a pattern of the culprit that is then named.
         offline: the verdict of the bundle's script where it rightly is another one; `why` has the reason.
         cuts: nobody can follow the way beyond what is gone, so that a lie behind it stays unseen.
         alone: not to be combined with others: it takes something away that these need, or adds a commit.
@@ -53,6 +56,8 @@ class Case:
     also: str = ""
     said: str = ""
     export_refuses: str = ""
+    lost: Outcome = "incomplete"
+    names: Text = ""
     offline: Outcome | None = None
     cuts: bool = False
     alone: bool = False
@@ -129,14 +134,14 @@ def offline(world: World, traced: Trace) -> Verdict:
         files = export(world.store.lake, traced, world.store.lineage_store).files
     except AssayError as problem:
         return Verdict("refused", (Finding("export", None, str(problem), True),))
-    found = script.verify(dict(files), lake=world.lake, landing=world.landing)
-    return Verdict(script.outcome(found), tuple(Finding(*item) for item in found))  # type: ignore[arg-type]
+    found = verify(dict(files), lake=world.lake, landing=world.landing)
+    return Verdict(outcome(found), tuple(Finding(*item) for item in found))  # type: ignore[arg-type]
 
 
 def judge(case: Case, world: World) -> None:
     """Make the change and ask both."""
     world.prediction = world.of_day[ABOUT[case.about]]
-    culprit = pattern_of(case, world)
+    culprit, names = pattern_of(case.culprit, world), pattern_of(case.names, world)
     case.change(world)
     inside, outside = verdicts(world)
     problems = complaints(case, culprit, inside, "in the lake")
@@ -146,11 +151,22 @@ def judge(case: Case, world: World) -> None:
     elif case.offline:
         expected, culprit = Case(case.name, case.change, case.offline, why=case.why), ""
     problems += complaints(expected, culprit, outside, "offline")
+    if case.verdict == "refused":
+        problems += complaints(Case(case.name, case.change, case.lost), names, left_of(world), "what is left")
     assert not problems, "\n".join([f"{case.name}: {case.why}", *problems])
 
 
-def pattern_of(case: Case, world: World) -> str:
-    return case.culprit if isinstance(case.culprit, str) else case.culprit(world)
+def left_of(world: World) -> Verdict:
+    """What is known of a prediction that cannot be traced."""
+    lost = world.store.lost_prediction(world.prediction)
+    assert lost is not None, "nothing is known to be lost"
+    return Verdict(
+        lost.outcome, tuple(Finding(item.what, item.ok, item.detail, item.required) for item in lost.findings)
+    )
+
+
+def pattern_of(text: Text, world: World) -> str:
+    return text if isinstance(text, str) else text(world)
 
 
 def complaints(case: Case, culprit: str, verdict: Verdict, where: str) -> list[str]:

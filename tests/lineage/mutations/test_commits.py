@@ -150,7 +150,15 @@ def of_the_way(what: str, change: Any, unreadable: Collection[int] = ()) -> list
     return [
         Case(f"{table} {version}, {what}", change(table, version), "broken", commit(table, version), why)
         if table != TABLE or version not in unreadable
-        else Case(f"{table} {version}, {what}", change(table, version), "refused", NO_RUN, LOST)
+        else Case(
+            f"{table} {version}, {what}",
+            change(table, version),
+            "refused",
+            NO_RUN,
+            LOST,
+            lost="broken",
+            names=commit(table, version),
+        )
         for (table, version), why in ON_THE_WAY.items()
     ]
 
@@ -229,6 +237,8 @@ PAIRS = [
         "refused",
         NO_RUN,
         LOST,
+        lost="broken",
+        names=commit(TABLE, 2),
     ),
     Case(
         "newest commit, run",
@@ -237,6 +247,8 @@ PAIRS = [
         NO_RUN,
         LOST,
         about="tip",
+        lost="broken",
+        names=commit(*TIP),
     ),
 ]
 

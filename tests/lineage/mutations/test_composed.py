@@ -79,7 +79,7 @@ def test_the_worst_decides(chosen: list[Case], parcels: Path, known: dict[str, f
     worst = max((case.verdict for case in chosen), key=SEVERITY.index)
     with copied(parcels) as world:
         world.prediction = world.of_day[ABOUT["middle"]]
-        guilty = [pattern_of(case, world) for case in chosen if case.verdict == "broken"]
+        guilty = [pattern_of(case.culprit, world) for case in chosen if case.verdict == "broken"]
         tolerated = [case.also for case in chosen if case.verdict == "broken" and case.also]
         try:
             for case in chosen:

@@ -128,6 +128,8 @@ CASES = [
         "refused",
         named(TABLE, 2),
         "nobody can read the row: the error names the file",
+        lost="broken",
+        names=named(TABLE, 2),
     ),
     Case(
         "the prediction's file gone",
@@ -135,6 +137,7 @@ CASES = [
         "refused",
         named(TABLE, 2),
         "nobody can read the row: the error names the file",
+        names=named(TABLE, 2),
     ),
     Case(
         "two data files swapped",

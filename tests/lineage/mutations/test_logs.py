@@ -95,6 +95,7 @@ CASES = [
         "refused",
         f"{TABLE} cannot be opened: its log is damaged",
         "there is no way to follow, and the error says so",
+        names=commit(TABLE, 2),
     ),
     Case(
         "newest commit gone",
@@ -103,6 +104,7 @@ CASES = [
         "no prediction|There is no|gone|missing",
         "no version holds the row any more",
         about="tip",
+        names=commit(TABLE, 3),
     ),
     Case(
         "later commit gone, clean", gone("clean/parcels", 5), "verified", why="it came later, and the log has no hole"
@@ -117,6 +119,7 @@ CASES = [
         "refused",
         f"{TABLE} cannot be opened: its log is damaged",
         "no reader can open a table whose log has a hole, and the error says so",
+        names=commit(TABLE, 1),
     ),
     Case(
         "first commit gone, clean",
@@ -179,7 +182,7 @@ CASES = [
         )
         for table in ("lists/depots", "training/delays")
     ),
-    Case("predictions gone", without(TABLE), "refused", "no prediction", "there is nothing to trace"),
+    Case("predictions gone", without(TABLE), "refused", "no prediction", "there is nothing to trace", names=TABLE),
     Case("tables of others gone", without("clean/notes", "quarantine", "profiles"), "verified", why="not on the way"),
     Case("leftover of a writer", leftover("_commit_x.json.tmp"), "verified", why="no reader looks at it"),
     Case("file of another program", leftover("00000000000000000004.crc"), "verified", why="no reader looks at it"),

@@ -109,6 +109,8 @@ CASES = [
         "refused",
         NO_RUN,
         "there is no way to follow, and the error says so",
+        lost="broken",
+        names=NEXT,
     ),
     Case("update of the newest answer", update({"late": "NOT late"}, "parcel = 'p5-2'"), "broken", NEXT, about="tip"),
     Case("update of all answers", update({"late": "NOT late"}, "true"), "broken", NEXT, "the row is among them"),
@@ -201,6 +203,8 @@ CASES = [
         "refused",
         NO_RUN,
         "there is no way to follow, and the error says so",
+        lost="broken",
+        names=NEXT,
     ),
     Case(
         "made up, with all metadata of its day",

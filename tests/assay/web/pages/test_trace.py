@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from assay.lineage.predictions.about import predictions_about
+from assay.lineage.predictions.find_prediction import find_prediction
 from assay.web import create_router
 from assay.web.pages.trace import LETTER
 from tests.assay.web.browsing import opened, served
@@ -58,6 +60,20 @@ def traces(page: Page) -> list[str]:
 )
 def test_a_key_a_day_or_both_are_searched_for(http: TestClient, q: str, count: int) -> None:
     assert len(traces(found(http, q))) == count
+
+
+def test_a_prediction_whose_file_is_gone_is_answered_with_what_is_known(
+    http: TestClient, bank: Any, newest: str, tmp_path: Path
+) -> None:
+    found = find_prediction(bank.store.lake, newest)
+    file = Path(bank.store.table(found.table).at().table.uri, found.file)
+    shutil.move(file, tmp_path / "kept")
+    try:
+        answer = http.get(f"/trace/{newest}")
+    finally:
+        shutil.move(tmp_path / "kept", file)
+    assert answer.status_code == 404
+    assert "nobody recorded its removal" in answer.text and f"It may be of {found.table}@" in answer.text
 
 
 def test_what_is_found_alone_is_opened(http: TestClient, newest: str) -> None:
