@@ -9,7 +9,9 @@ from playwright.sync_api import Browser, Page
 from tests.assay.web.browsing import opened, served
 from tests.assay.web.jobs import NARROW, WIDE
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python (make test installs it)")
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="needs axe-playwright-python (make test installs it)"
+)
 
 CLEAN = "dataset:assay:clean/tickets"
 PAGES = [
