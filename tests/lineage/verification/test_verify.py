@@ -15,8 +15,9 @@ from assay.features.storage.index_store import index_store
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.log_replay import replay_log
-from assay.lineage.evidence import verify as evidence_verify
 from assay.lineage.evidence.bundle import export
+from assay.lineage.evidence.verifier.findings import outcome
+from assay.lineage.evidence.verifier.verify import verify as verify_bundle
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.tracing.trace import Trace, trace
 from assay.lineage.verification.files import as_delivered
@@ -277,8 +278,8 @@ def test_rows_that_another_tool_wrote_upstream_are_named(desk: Any) -> None:
     assert gap.what == f"clean/tickets@{version}"
     assert gap.detail.startswith("UPDATE by another tool, no run of Assay, wrote rows that were read")
     bundle = export(desk.lake, trace(desk.lake, prediction))
-    findings = evidence_verify.verify(dict(bundle.files), lake=Path(desk.lake.storage.root))
-    assert evidence_verify.outcome(findings) == "incomplete"
+    findings = verify_bundle(dict(bundle.files), lake=Path(desk.lake.storage.root))
+    assert outcome(findings) == "incomplete"
     assert gap.what in {item.what for item in findings if item.ok is None and item.required}
 
 
