@@ -22,7 +22,7 @@ from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.lake import Lake
 
 _ID = "prediction_id"
-_CHECKPOINT = 2_000  # versions between checkpoints where nobody reads: each has all files
+_CHECKPOINT = 10_000  # versions between checkpoints where nobody reads: each names all files
 
 
 def add_commits(lake: Lake, table: str, count: int, first: datetime, *, files: bool = True) -> None:

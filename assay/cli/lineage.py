@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="With --verify: OpenLineage events kept elsewhere, one a line (default: the lineage store).",
 )
+@click.option(
+    "--whole-logs", is_flag=True, help="With --verify: every commit of the tables, not only those that it rests on."
+)
 @click.option("--rows", is_flag=True, help="Name the source rows behind the prediction.")
 @click.option("--lookups", is_flag=True, help="Follow tables that something was only looked up in, too.")
 @click.option(
@@ -42,6 +45,7 @@ def trace(
     prediction_id: str,
     verify_: bool,
     witness: Path | None,
+    whole_logs: bool,
     rows: bool,
     lookups: bool,
     bundle: Path | None,
@@ -60,6 +64,7 @@ def trace(
       assay trace 0199… --json          the same as data
       assay trace 0199… --verify        recompute everything it claims
       assay trace 0199… --verify --witness events.ndjson
+      assay trace 0199… --verify --whole-logs
       assay trace 0199… --export b.zip  evidence for others; then: python verify.py b.zip
     """
     from assay.lineage.tracing.row_provenance import source_rows
@@ -67,6 +72,8 @@ def trace(
 
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
+    if whole_logs and not verify_:
+        raise click.UsageError("--whole-logs is for --verify: add it.")
     store = open_store()
     whole = prediction_of(store.lake, prediction_id, as_json)
     try:
@@ -85,7 +92,7 @@ def trace(
         answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)]
     if verify_:
         with progress(as_json) as bar:
-            verification = store.verify(traced, witness=witness, progress=ticking(bar))
+            verification = store.verify(traced, witness=witness, whole_logs=whole_logs, progress=ticking(bar))
         answer["verification"] = verification.to_dict()
     if bundle is not None:
         from assay.lineage.evidence.bundle import export

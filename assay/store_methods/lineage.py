@@ -42,6 +42,7 @@ class LineageMethods(StoreBase):
         predict: bool = True,
         landing: str | Path | None = None,
         witness: str | Path | None = None,
+        whole_logs: bool = False,
         progress: "Progress" = lambda what, done, total: None,
     ) -> "Verification":
         """Recompute everything a trace claims, and compare the commits that it rests on with what others recorded of them.
@@ -52,6 +53,7 @@ class LineageMethods(StoreBase):
             predict: Also run the stored model again, by the code of the active project, if that declares the model.
             landing: The folder that files were delivered to: also report whether they are there still, unchanged.
             witness: A file of OpenLineage events, one a line, as another backend kept them. Default: the lineage store.
+            whole_logs: Read every commit of the tables that the trace goes through, not only those that the prediction rests on.
             progress: Called with (what, done, total).
         """
         from assay.lineage.verification.verify import verify
@@ -64,6 +66,7 @@ class LineageMethods(StoreBase):
             predict=self._predict() if predict else None,
             landing=landing,
             witness=EventsWitness(Path(witness)) if witness is not None else StoreWitness(self.lineage_store),
+            whole_logs=whole_logs,
             progress=progress,
         )
 

@@ -189,9 +189,20 @@ class TableIndex:
 
     def written(self, version: int, partition: str | None = None) -> list[int]:
         """Every version up to this one that a transaction wrote rows with (to a partition), oldest first."""
-        wanted = "AND partition = :partition" if partition is not None else ""
-        sql = f"SELECT version FROM commits WHERE t = :t AND written AND version <= :version {wanted} ORDER BY version"
+        index, wanted = ("INDEXED BY written", "AND partition = :partition") if partition is not None else ("", "")
+        sql = f"""SELECT version FROM commits {index} WHERE t = :t AND written AND version <= :version {wanted}
+            ORDER BY version"""
         return self._column(sql, version=version, partition=partition)
+
+    def newest_written(self, version: int, most: int) -> list[int]:
+        """The newest of these versions, at most so many, oldest first."""
+        sql = """SELECT version FROM commits WHERE t = :t AND written AND version <= :version
+            ORDER BY version DESC LIMIT :most"""
+        return self._column(sql, version=version, most=most)[::-1]
+
+    def count_written(self, version: int) -> int:
+        sql = "SELECT COUNT(*) FROM commits INDEXED BY written WHERE t = :t AND written AND version <= :version"
+        return self._column(sql, version=version)[0]
 
     def wrote(self, version: int) -> list[int]:
         """This version, if a transaction wrote rows with it."""
@@ -330,8 +341,12 @@ class TableIndex:
         """For at most `limit` files their partition (one of `partitions`; None: any) and the greatest value of a column that
         their statistics name: at least `low` and less than `below`, the greatest first."""
         among = "" if partitions is None else "AND f.partition IN (SELECT value FROM json_each(:partitions))"
-        sql = f"""SELECT f.partition, r.high FROM ranges AS r JOIN files AS f ON f.id = r.file
-            WHERE r.t = :t AND r.name = :column AND r.high < :below {"" if low is None else "AND r.high >= :low"}
+        ranges, files = "ranges AS r", "files AS f ON f.id = r.file"
+        if partitions is not None and len(partitions) ** 2 < limit * self.count_files(version):
+            # Few of many: each is looked at. Else the greatest values are, until enough are of these partitions.
+            ranges, files = "files AS f INDEXED BY files_of", "ranges AS r INDEXED BY ranges_of ON r.file = f.id"
+        sql = f"""SELECT f.partition, r.high FROM {ranges} CROSS JOIN {files}
+            WHERE r.t = :t AND f.t = :t AND r.name = :column AND r.high < :below {"" if low is None else "AND r.high >= :low"}
             AND f.since <= :version AND f.until > :version AND f.rows <> 0 AND f.partition IS NOT NULL {among}
             ORDER BY r.high DESC, f.partition LIMIT :limit"""
         named = {} if partitions is None else {"partitions": json.dumps(sorted(partitions))}

@@ -6,7 +6,7 @@ For what must be proved or may delete: verification, evidence, rebuild and vacuu
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -98,6 +98,13 @@ class LogReplay:
         entry = self.entry(version)
         sha256 = entry.sha256 if entry else ""
         return Snapshot(self.table, self.table_id, version, sha256, self.lake.storage.uri(self.table))
+
+    def walk(self, wanted: Iterable[int]) -> Sequence[int]:
+        """All versions that may be in the log, the newest first."""
+        return range(self.latest, self.first - 1, -1)
+
+    def replayed(self) -> "LogReplay":
+        return self
 
     def writers(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
         """The commits whose rows a slice holds, oldest first: per partition the last replacement at or before the

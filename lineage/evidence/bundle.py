@@ -1,7 +1,7 @@
 """Evidence bundles: the provenance of a prediction in one zip file that is verified without Assay.
 
 A bundle has the commits of every table in the trace, byte for byte, and readable documents made from them: the trace, the
-runs with code, contracts and check results, the OpenLineage events. `verify.py` in it (`assay.lineage.evidence.verify`)
+runs with code, contracts and check results, the OpenLineage events. `verify.py` in it (`assay.lineage.evidence.script`)
 recomputes the whole chain. The same prediction gives the same bytes.
 
 Personal data stays in the lake. Of the prediction's row a bundle shows the columns that make its id, the model's outputs
@@ -34,10 +34,14 @@ from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.kinds import is_sealed
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay, replay_log
-from assay.lineage.evidence import verify as evidence_verify
 from assay.lineage.evidence.missing import Missing
 from assay.lineage.evidence.prediction_document import answer_proof, data_file_of, prediction_document
 from assay.lineage.evidence.rows_behind import digests_of_rows, rows_behind, salt_of
+from assay.lineage.evidence.script import NAME, script
+from assay.lineage.evidence.verifier.commits import parse_commit
+from assay.lineage.evidence.verifier.container import SUMS
+from assay.lineage.evidence.verifier.documents import FORMAT
+from assay.lineage.evidence.verifier.findings import instant, sha256
 from assay.lineage.predictions.prediction_log import EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import Trace
@@ -73,7 +77,7 @@ class Bundle:
             Path(path).write_bytes(self.to_bytes())
         except OSError as problem:
             raise AssayError(f"{path} cannot be written ({problem.strerror}): choose another place.") from None
-        sums = hashlib.sha256(self.files[evidence_verify.SUMS]).hexdigest()
+        sums = hashlib.sha256(self.files[SUMS]).hexdigest()
         missing = [item.to_dict() for item in self.missing]
         return {"path": str(path), "sha256": sums, "files": len(self.files), "missing": missing}
 
@@ -122,9 +126,9 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
         "lineage.json": recorded,
     }
     files |= events | _seals(lake, logs, commits) | {name: _json(value) for name, value in documents.items()}
-    files["verify.py"] = Path(evidence_verify.__file__).read_bytes()
-    sums = "".join(f"{evidence_verify.sha256(files[name])}  {name}\n" for name in sorted(files))
-    return Bundle(trace.prediction_id, files | {evidence_verify.SUMS: sums.encode()}, tuple(missing))
+    files[NAME] = script()
+    sums = "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files))
+    return Bundle(trace.prediction_id, files | {SUMS: sums.encode()}, tuple(missing))
 
 
 def _json(value: Any) -> bytes:
@@ -228,8 +232,7 @@ def _recorded(
 def _claims(trace: Trace, entries: Iterable[_Entry]) -> list[dict[str, Any]]:
     """Run, code, contract and check results of every commit in the trace."""
     traced = {(commit.table, commit.version) for node in trace.nodes for commit in node.commits}
-    parsed = evidence_verify.parse_commit
-    return [parsed(e.table, e.version, e.content).claim() for e in entries if (e.table, e.version) in traced]
+    return [parse_commit(e.table, e.version, e.content).claim() for e in entries if (e.table, e.version) in traced]
 
 
 def _events(store: LineageStore | None, runs: Sequence[str]) -> tuple[dict[str, bytes], list[Missing]]:
@@ -300,12 +303,12 @@ def _manifest(
         about["versions"].append(entry.version)
     delivered = [{"path": f.path, "sha256": f.sha256, "rows": f.rows} for f in trace.files(lookups=True)]
     return {
-        "format": evidence_verify.FORMAT,
+        "format": FORMAT,
         "prediction_id": trace.prediction_id,
         "model": described.model if described else trace.prediction.model,
         "model_version": described.version if described else "",
-        "event_time": evidence_verify.instant(frame[EVENT_TIME].to_physical()[0]),
-        "predicted_at": evidence_verify.instant(round(commit.timestamp.timestamp() * 1000) * 1000),
+        "event_time": instant(frame[EVENT_TIME].to_physical()[0]),
+        "predicted_at": instant(round(commit.timestamp.timestamp() * 1000) * 1000),
         "run_id": commit.run_id,
         "assay": importlib.metadata.version("assay"),
         "tables": tables,

@@ -214,8 +214,8 @@ class NodeReader:
             "SELECT e.version_id, r.run_id, r.ended_us FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
         )
         query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
-        rows = bulk.execute(self._connection, f"{query} ORDER BY r.ended_us, r.run_id", [[key] for key in ids])
-        return {row[0]: (row[1], row[2]) for row in rows}
+        rows = bulk.execute(self._connection, f"{query} ORDER BY r.ended_us, r.run_id", [[key] for key in ids]).all()
+        return {version: (run, ended) for version, run, ended in rows}
 
     def _checks_of_versions(self, ids: list[int]) -> dict[int, dict[str, Any]]:
         """What the runs that wrote a version found out about it."""
@@ -224,7 +224,7 @@ class NodeReader:
         query += " JOIN dataset_versions v ON v.id = e.version_id JOIN datasets d ON d.id = v.dataset_id"
         query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
         query += " AND c.dataset IN (d.name, d.table_name) GROUP BY 1, 2, 3, 4, 5"
-        return _summed(bulk.execute(self._connection, query, [[key] for key in ids]))
+        return _summed(bulk.execute(self._connection, query, [[key] for key in ids]).all())
 
     def _runs(self, keys: list[int]) -> dict[Key, GraphNode]:
         if not keys:
@@ -232,11 +232,11 @@ class NodeReader:
         asked = [[key] for key in keys]
         query = f"SELECT c.run_key, {_CHECK}, count(*) AS times"
         query += " FROM $rows CROSS JOIN checks c WHERE c.run_key = $0i GROUP BY 1, 2, 3, 4, 5"
-        results = _summed(bulk.execute(self._connection, query, asked))
+        results = _summed(bulk.execute(self._connection, query, asked).all())
         query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name"
         query += " FROM $rows CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.id = $0i"
         nodes: dict[Key, GraphNode] = {}
-        for row in bulk.execute(self._connection, query, asked):
+        for row in bulk.execute(self._connection, query, asked).all():
             facts = {
                 "job": row.name,
                 "job_namespace": row.namespace,

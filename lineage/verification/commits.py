@@ -20,11 +20,13 @@ from assay.features.tables.log_replay import LogReplay
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
 from assay.lineage.verification.finding import Finding, summed
+from assay.lineage.verification.log_walk import LogWalk
 from assay.lineage.verification.reader_view import files_of_slice
 from assay.lineage.verification.vouching import Judgement, Record, Strength, judge
 from assay.lineage.verification.witness import Recorded, Witness
 
-Logs = Mapping[str, LogReplay | None]
+Log = LogReplay | LogWalk
+Logs = Mapping[str, Log | None]
 _DAMAGED = "damaged: it is not a Delta commit any more"
 
 
@@ -59,6 +61,8 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
             continue
         on_way = {version for node in nodes for version in node.versions_read if log.table_id == node.snapshot.table_id}
         on_way |= {commit.version for node in nodes for commit in node.commits}
+        if isinstance(log, LogWalk):
+            on_way |= log.behind(item for item in slices if item.snapshot.table_id == log.table_id)
         newest = max(on_way, default=log.latest)
         problems = [Finding(item.path, False, _DAMAGED, required=item.version <= newest) for item in log.damaged]
         problems += check_gaps(log, on_way)
@@ -116,12 +120,12 @@ def _downstream_first(trace: Trace) -> list[str]:
 # -- who vouches -------------------------------------------------------------------------------------------------------
 
 
-def _judged(lake: Lake, logs: Logs, log: LogReplay, on_way: Iterable[int], records: _Records) -> Iterator[Finding]:
+def _judged(lake: Lake, logs: Logs, log: Log, on_way: Iterable[int], records: _Records) -> Iterator[Finding]:
     """What is recorded of each commit agrees with it, the newest first: who is found to be changed vouches for nobody. Commits
     after the newest one on the way decide nothing."""
-    wanted, oldest = set(on_way), log.first
+    wanted = set(on_way)
     newest = max(wanted, default=log.latest)
-    for version in range(log.latest, oldest - 1, -1):
+    for version in log.walk(wanted):
         entry = log.entry(version)
         if entry is None or entry.commit is None:
             continue
@@ -144,7 +148,7 @@ def _judged(lake: Lake, logs: Logs, log: LogReplay, on_way: Iterable[int], recor
             yield from _counted(entry, records.rows[log.table, version], required=version <= newest)
 
 
-def _vouch(logs: Logs, log: LogReplay, entry: Entry, found: Judgement, records: _Records) -> None:
+def _vouch(logs: Logs, log: Log, entry: Entry, found: Judgement, records: _Records) -> None:
     """What a commit recorded of others: of its table's commits before it, and of what it read."""
     strength = Strength.VOUCHED if found.vouched else Strength.ALONE
     assert entry.commit is not None
@@ -229,7 +233,7 @@ def _borrowed(witness: Witness, trace: Trace, logs: Logs, found: Iterable[Record
 # -- what the log says -------------------------------------------------------------------------------------------------
 
 
-def check_gaps(log: LogReplay, on_way: Iterable[int]) -> Iterator[Finding]:
+def check_gaps(log: Log, on_way: Iterable[int]) -> Iterator[Finding]:
     """Commits that are not in the log: cleaned up before a checkpoint that still has the table, or missing."""
     cleaned = [version for version in log.missing if version < log.first]
     if cleaned and log.table_id:
@@ -248,7 +252,7 @@ def check_gaps(log: LogReplay, on_way: Iterable[int]) -> Iterator[Finding]:
         )
 
 
-def _slice(lake: Lake, item: Slice, log: LogReplay, records: _Records) -> Iterator[Finding]:
+def _slice(lake: Lake, item: Slice, log: Log, records: _Records) -> Iterator[Finding]:
     """A version that was read holds the files that were read. Whether it is the commit that was read, the records of it say."""
     snapshot, what = item.snapshot, f"{item.snapshot} commit"
     if not log.table_id:
@@ -277,7 +281,7 @@ def _slice(lake: Lake, item: Slice, log: LogReplay, records: _Records) -> Iterat
         yield Finding(what, None, "which files it held is not known: commits before it are missing")
 
 
-def _unnamed(node: Node, log: LogReplay) -> Iterator[Finding]:
+def _unnamed(node: Node, log: Log) -> Iterator[Finding]:
     """The trace may come from an index: the commits that it names as writers are those that the log itself names."""
     ours = [item for item in node.slices if log.table_id == item.snapshot.table_id]
     if len(ours) < len(node.slices) or log.missing or log.damaged:
@@ -292,7 +296,7 @@ def _unnamed(node: Node, log: LogReplay) -> Iterator[Finding]:
         yield Finding(f"{node.table}@{version}", False, "wrote some of these rows, and is not in the trace")
 
 
-def _by_others(node: Node, log: LogReplay) -> Iterator[Finding]:
+def _by_others(node: Node, log: Log) -> Iterator[Finding]:
     """Rows that another tool wrote into a table that runs of Assay write: nothing says what they were made from. That files were
     put together otherwise changes no row."""
     if node.lookup or node.kind == "prediction" or log.missing or log.damaged or not log.commits:

@@ -14,6 +14,7 @@ from assay.features.tables.log_replay import LogReplay
 from assay.lineage.predictions.find_prediction import file_problem
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.finding import Finding, summed
+from assay.lineage.verification.log_walk import LogWalk
 from assay.lineage.verification.reader_view import files_of_slice
 
 Progress = Callable[[str, int, int], None]  # (what, done, total)
@@ -21,7 +22,7 @@ UNRECORDED = "missing: nobody recorded its removal"
 
 
 def check_data_files(
-    lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None], progress: Progress
+    lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | LogWalk | None], progress: Progress
 ) -> Iterator[Finding]:
     """Every data file that was read has the bytes that its name promises."""
     wanted = {table: data_files(lake, trace, table, log) for table, log in logs.items()}
@@ -33,7 +34,8 @@ def check_data_files(
             done += 1
             problem = file_problem(lake.storage, f"{table}/{path}")
             if problem == "gone":
-                removed = removed if removed is not None else _removed(lake, table, logs[table])
+                log = logs[table]
+                removed = removed if removed is not None else _removed(lake, table, log.replayed() if log else None)
                 problems.append(Finding(f"{table}/{path}", None, removed.get(path, UNRECORDED)))
             elif problem:
                 problems.append(Finding(f"{table}/{path}", False, problem))
@@ -41,7 +43,7 @@ def check_data_files(
     progress("hashing data files", total, total)
 
 
-def data_files(lake: Lake, trace: Trace, table: str, log: LogReplay | None) -> list[str]:
+def data_files(lake: Lake, trace: Trace, table: str, log: LogReplay | LogWalk | None) -> list[str]:
     """The data files of a table that were read for a trace, relative to the table."""
     found: dict[str, None] = {}
     for item in (item for node in trace.nodes if node.table == table for item in node.slices):

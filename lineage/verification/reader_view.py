@@ -5,7 +5,7 @@ A checkpoint that was changed shows readers other files than the commits name, a
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import polars as pl
 from deltalake import DeltaTable
@@ -19,9 +19,11 @@ from assay.features.tables.log_replay import LogReplay
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.finding import Finding, summed
 
+READERS_SEE = "what readers see: the files that the commits name"
+
 
 def check_readers(
-    lake: Lake, trace: Trace, logs: dict[str, LogReplay | None], changed: Collection[str] = ()
+    lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None], changed: Collection[str] = ()
 ) -> Iterator[Finding]:
     """At the versions that were read, a reader sees the files that the commits name. Asked is about one version between two
     checkpoints, the first that was read. Tables of which commits are known to be `changed` are left out."""
@@ -38,7 +40,7 @@ def check_readers(
             if item.snapshot.table_id == log.table_id and log.has(item.snapshot)
         }
         checkpoints = _checkpoints(lake, table)
-        hint = _hinted(lake, table)
+        hint = hinted_checkpoint(lake, table)
         if hint is not None and hint not in checkpoints:
             problems.append(
                 Finding(
@@ -62,7 +64,7 @@ def check_readers(
                 what = "other files than the commits name" if table_id == log.table_id else "another table"
                 detail = f"readers see {what}: {where} was changed"
                 problems.append(Finding(f"{table}@{version}", False, detail))
-    yield from summed("what readers see: the files that the commits name", count, problems)
+    yield from summed(READERS_SEE, count, problems)
 
 
 def files_of_slice(lake: Lake, item: Slice) -> list[str]:
@@ -96,7 +98,7 @@ def _hint_path(table: str) -> str:
     return f"{table}/_delta_log/_last_checkpoint"
 
 
-def _hinted(lake: Lake, table: str) -> int | None:
+def hinted_checkpoint(lake: Lake, table: str) -> int | None:
     """The checkpoint that readers are told is the last one. They look for themselves where this cannot be read."""
     try:
         return int(json.loads(lake.storage.get(_hint_path(table)))["version"])

@@ -17,11 +17,12 @@ from assay.lineage.predictions.find_prediction import ID, UNREADABLE, copies_of,
 from assay.lineage.predictions.prediction_log import prediction_ids
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.finding import Finding
+from assay.lineage.verification.log_walk import LogWalk
 
 ROW = "prediction row"
 
 
-def check_stored_row(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterator[Finding]:
+def check_stored_row(lake: Lake, trace: Trace, log: LogReplay | LogWalk | None) -> Iterator[Finding]:
     """The row is there, once, as the commit of its run wrote it; its id follows from its content, and it names the inputs that
     its commit read."""
     yield from _where(lake, trace, log)
@@ -29,7 +30,7 @@ def check_stored_row(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterato
     yield from _content(trace)
 
 
-def _where(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterator[Finding]:
+def _where(lake: Lake, trace: Trace, log: LogReplay | LogWalk | None) -> Iterator[Finding]:
     prediction = trace.prediction
     if log is None:
         return
@@ -50,11 +51,11 @@ def _where(lake: Lake, trace: Trace, log: LogReplay | None) -> Iterator[Finding]
         yield _moved(lake, trace, log, own, files)
 
 
-def _moved(lake: Lake, trace: Trace, log: LogReplay, own: Sequence[Commit], files: Sequence[str]) -> Finding:
+def _moved(lake: Lake, trace: Trace, log: LogReplay | LogWalk, own: Sequence[Commit], files: Sequence[str]) -> Finding:
     """The row lies in a file that somebody else wrote. It may be the same row: tables are compacted, and rewritten where a
     neighbour changes."""
     prediction = trace.prediction
-    entry = adder(log, prediction.file)
+    entry = adder(log.replayed(), prediction.file)
     name, by = f"{log.table}@{entry.version}" if entry else log.table, maker(entry)
     original = _original(lake, log.table, files, trace.prediction_id)
     if original is not None:
@@ -142,7 +143,7 @@ def _content(trace: Trace) -> Iterator[Finding]:
     yield Finding("prediction inputs", same, "are what its run read" if same else "are not what its run read")
 
 
-def _added(log: LogReplay, version: int) -> list[str]:
+def _added(log: LogReplay | LogWalk, version: int) -> list[str]:
     entry = log.entry(version)
     return [file.path for file in entry.added] if entry else []
 

@@ -2,9 +2,10 @@
 
 The files a trace depends on are checked byte by byte: the commits that were read, the data files they held, the delivered
 files that the lake kept, the contracts. The commits are compared with what others recorded of them, and with what a reader of
-the tables sees. Then the prediction's own row is looked at: whether it is the one that its run wrote, its id, the digest of its
-features (joined again at the versions that were read), its model's digest and, if an engine and the model's code are given, the
-vector of its text and its answer.
+the tables sees: first those that are in question, and the few that lead from the newest one to them; all commits of the tables
+where these do not prove it. Then the prediction's own row is looked at: whether it is the one that its run wrote, its id, the
+digest of its features (joined again at the versions that were read), its model's digest and, if an engine and the model's code
+are given, the vector of its text and its answer.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +16,8 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import replay_log
 from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.lineage.tracing.trace import Trace
-from assay.lineage.verification.commits import changed_tables, check_commits
+from assay.lineage.verification.checkpoint_view import check_checkpoints
+from assay.lineage.verification.commits import Logs, changed_tables, check_commits
 from assay.lineage.verification.computed_again import (
     Embed,
     Predict,
@@ -32,6 +34,7 @@ from assay.lineage.verification.files import (
     check_kept_files,
 )
 from assay.lineage.verification.finding import ANSWER, Finding, Verification, verdict_of
+from assay.lineage.verification.log_walk import Unproven, walk_log
 from assay.lineage.verification.reader_view import check_readers
 from assay.lineage.verification.stored_row import check_stored_row
 from assay.lineage.verification.witness import Witness
@@ -47,6 +50,7 @@ def verify(
     predict: Predict | None = None,
     landing: str | Path | None = None,
     witness: Witness | None = None,
+    whole_logs: bool = False,
     progress: Progress = lambda what, done, total: None,
 ) -> Verification:
     """Check everything that a trace depends on.
@@ -61,14 +65,13 @@ def verify(
         landing: The folder that files were delivered to: whether they are still there, unchanged, is reported but decides
             nothing, since the lake keeps their bytes.
         witness: Who recorded the commits outside of the lake, such as the lineage store.
+        whole_logs: Read every commit of the tables that the trace goes through, also those that nothing in question depends on.
         progress: Called with (what, done, total).
     """
     trace = trace.with_lookups
-    logs = {table: replay_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
-    commits = list(check_commits(lake, trace, logs, witness))
+    logs, commits = (None if whole_logs else _on_the_way(lake, trace, witness)) or _in_whole_logs(lake, trace, witness)
     findings = [
         *commits,
-        *check_readers(lake, trace, logs, changed_tables(logs, commits)),
         *check_data_files(lake, trace, logs, progress),
         *check_kept_files(lake, trace, progress),
         *check_contracts(lake, trace),
@@ -99,3 +102,30 @@ def verify(
             findings.append(Finding(what, ok, f"could not be computed again: {detail}"))
     progress("computing again", len(steps), len(steps))
     return Verification(tuple(findings))
+
+
+def _on_the_way(lake: Lake, trace: Trace, witness: Witness | None) -> tuple[Logs, list[Finding]] | None:
+    """The findings about commits, from those in question and the few that lead to them; None where these do not prove that all is
+    well."""
+    try:
+        logs = {table: walk_log(lake, table) for table in _tables(trace)}
+        seen = list(check_checkpoints(lake, trace, logs))
+        findings = [*check_commits(lake, trace, logs, witness), *seen]
+    except Unproven:
+        return None
+    sound = verdict_of(findings) == "verified" and all(item.ok is not False for item in findings)
+    read, all_of_them = (
+        sum(numbers) for numbers in zip(*((log.read, log.latest + 1) for log in logs.values()), strict=True)
+    )
+    detail = f"{read:,} of {all_of_them:,}: those in question, and a way to them from the newest of each table"
+    return (logs, [*findings, Finding("commits looked at", True, detail, required=False)]) if sound else None
+
+
+def _in_whole_logs(lake: Lake, trace: Trace, witness: Witness | None) -> tuple[Logs, list[Finding]]:
+    logs = {table: replay_log(lake, table) for table in _tables(trace)}
+    commits = list(check_commits(lake, trace, logs, witness))
+    return logs, [*commits, *check_readers(lake, trace, logs, changed_tables(logs, commits))]
+
+
+def _tables(trace: Trace) -> list[str]:
+    return sorted({node.table for node in trace.nodes})

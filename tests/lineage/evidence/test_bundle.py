@@ -18,12 +18,17 @@ import pytest
 from assay.cli import main
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import SourceFile
+from assay.features.tables.lake import open_lake
 from assay.features.tables.run_record import Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
-from assay.lineage.evidence import verify as evidence_verify
 from assay.lineage.evidence.bundle import Bundle, export
-from assay.lineage.evidence.verify import SUMS, Finding, outcome, read_bundle, row_digest, verify
+from assay.lineage.evidence.verifier.command import main as verify_command
+from assay.lineage.evidence.verifier.commits import read_logs
+from assay.lineage.evidence.verifier.container import SUMS, read_bundle
+from assay.lineage.evidence.verifier.findings import Finding, outcome
+from assay.lineage.evidence.verifier.prediction import row_digest
+from assay.lineage.evidence.verifier.verify import verify
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.tracing.trace import trace
 
@@ -62,10 +67,15 @@ _SEALED: list[Sealed] = []
 
 
 @pytest.fixture
-def kept(request: pytest.FixtureRequest) -> Sealed:
-    """A desk and a bundle of it that are only read: made once."""
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sealed:
+    """A desk and a bundle of it that are only read: made once, and kept where no test's end takes them away."""
     if not _SEALED:
-        _SEALED.append(Sealed(*(request.getfixturevalue(name) for name in ("recorded", "prediction", "bundle"))))
+        made = Sealed(*(request.getfixturevalue(name) for name in ("recorded", "prediction", "bundle")))
+        home = tmp_path_factory.mktemp("kept")
+        shutil.copytree(made.desk.lake.storage.root, home / "lake")
+        shutil.copytree(made.desk.landing, home / "landing")
+        made.desk.lake, made.desk.landing = open_lake(home / "lake"), home / "landing"
+        _SEALED.append(made)
     return _SEALED[0]
 
 
@@ -109,7 +119,7 @@ def test_a_bundle_verifies_alone_as_archive_and_unpacked(kept: Sealed, tmp_path:
         assert "This does not prove:" in process.stdout
         assert "nothing in it is signed" in process.stdout
     findings = json.loads(run(tmp_path / "unpacked", "--json").stdout)["findings"]
-    said = {item[0] if isinstance(item, list) else item["what"]: item for item in findings}
+    said = {item["what"]: item for item in findings}
     assert said["prediction id"]["ok"] is True
     assert int(said["rows: in files that the commits name"]["detail"].split()[0]) >= 3
 
@@ -205,10 +215,10 @@ def test_a_damaged_archive_names_its_entry(sealed: Bundle, tmp_path: Path, capsy
     for name in ("prediction.json", "lake/clean/tickets/_delta_log/00000000000000000002.json"):
         start = whole.index(name.encode()) + len(name) + chance.randrange(20, 60)
         path.write_bytes(whole[:start] + bytes([whole[start] ^ 4]) + whole[start + 1 :])
-        assert evidence_verify.main([str(path)]) == 1
+        assert verify_command([str(path)]) == 1
         assert f"FAIL  {name}: is damaged" in capsys.readouterr().out
     path.write_bytes(whole[: len(whole) // 2])
-    assert evidence_verify.main([str(path)]) == 1
+    assert verify_command([str(path)]) == 1
     assert "is not a readable bundle" in capsys.readouterr().out
 
 
@@ -216,7 +226,7 @@ def test_a_commit_that_was_rewritten_does_not_fit_the_others(sealed: Bundle) -> 
     """Even by someone who makes new sums, and runs.json to match: other commits vouch for its bytes."""
     for name in [name for name in sealed.files if "/_delta_log/" in name]:
         files = dict(sealed.files) | {name: sealed.files[name].replace(b'"timestamp":1', b'"timestamp":2')}
-        logs, _ = evidence_verify.read_logs(files)
+        logs, _ = read_logs(files)
         claims = json.loads(files["runs.json"])
         forged = [logs[claim["table"]].commits[claim["version"]].claim() for claim in claims]
         findings = verify(summed(files | {"runs.json": json.dumps(forged).encode()}))
@@ -417,7 +427,7 @@ def test_the_command_writes_a_bundle(
     assert ended.value.code == 0
     said = json.loads(capsys.readouterr().out)["bundle"]
     assert (said["path"], said["missing"]) == (str(path), [])
-    assert evidence_verify.main([str(path)]) == 0
+    assert verify_command([str(path)]) == 0
     assert said["sha256"] in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
         main(["trace", prediction, "--export", str(tmp_path / "no" / "folder.zip")])

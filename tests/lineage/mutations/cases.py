@@ -8,8 +8,9 @@ from typing import Any, Literal
 import pytest
 
 from assay.errors import AssayError
-from assay.lineage.evidence import verify as script
 from assay.lineage.evidence.bundle import export
+from assay.lineage.evidence.verifier.findings import outcome
+from assay.lineage.evidence.verifier.verify import verify
 from assay.lineage.tracing.trace import Trace
 from tests.conftest import SOAK
 from tests.lineage.mutations.world import World
@@ -133,8 +134,8 @@ def offline(world: World, traced: Trace) -> Verdict:
         files = export(world.store.lake, traced, world.store.lineage_store).files
     except AssayError as problem:
         return Verdict("refused", (Finding("export", None, str(problem), True),))
-    found = script.verify(dict(files), lake=world.lake, landing=world.landing)
-    return Verdict(script.outcome(found), tuple(Finding(*item) for item in found))  # type: ignore[arg-type]
+    found = verify(dict(files), lake=world.lake, landing=world.landing)
+    return Verdict(outcome(found), tuple(Finding(*item) for item in found))  # type: ignore[arg-type]
 
 
 def judge(case: Case, world: World) -> None:

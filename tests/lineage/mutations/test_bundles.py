@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from assay.lineage.evidence import verify as script
 from assay.lineage.evidence.bundle import export
+from assay.lineage.evidence.verifier.container import SUMS
+from assay.lineage.evidence.verifier.findings import outcome
+from assay.lineage.evidence.verifier.verify import verify
 from tests.lineage.mutations.world import World
 
 Files = dict[str, bytes]
@@ -41,7 +43,7 @@ def bundle(parcels: Path) -> Files:
     world = World(parcels)
     files = export(world.store.lake, world.store.trace(world.row(5)["prediction_id"]), world.store.lineage_store).files
     world.close()
-    assert script.outcome(script.verify(dict(files))) == "verified"
+    assert outcome(verify(dict(files))) == "verified"
     return dict(files)
 
 
@@ -57,13 +59,13 @@ def other(parcels: Path) -> Files:
 
 
 def summed(files: Files) -> Files:
-    rest = {name: content for name, content in files.items() if name != script.SUMS}
+    rest = {name: content for name, content in files.items() if name != SUMS}
     lines = (f"{hashlib.sha256(rest[name]).hexdigest()}  {name}\n" for name in sorted(rest))
-    return rest | {script.SUMS: "".join(lines).encode()}
+    return rest | {SUMS: "".join(lines).encode()}
 
 
 def verdict(files: Files) -> str:
-    return script.outcome(script.verify(summed(files)))
+    return outcome(verify(summed(files)))
 
 
 # -- every value -------------------------------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ def test_any_value_of_the_newest_commit(bundle: Files) -> None:
 
 def proofs(files: Files) -> list[str]:
     """All but the script, which readers may take from elsewhere, the sums, and the events of the second witness."""
-    return [name for name in files if name not in ("verify.py", script.SUMS) and not name.startswith("events/")]
+    return [name for name in files if name not in ("verify.py", SUMS) and not name.startswith("events/")]
 
 
 CHANGES: dict[str, Callable[[bytes], bytes]] = {

@@ -19,7 +19,7 @@ from assay.features.tables.run_record import Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.evidence.bundle import export
-from assay.lineage.evidence.verify import verify
+from assay.lineage.evidence.verifier.verify import verify
 from assay.lineage.predictions.prediction_log import log_predictions
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import trace

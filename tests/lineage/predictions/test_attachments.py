@@ -14,8 +14,8 @@ from assay.errors import AssayError
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.run_record import NullRecorder
 from assay.lineage.evidence.bundle import export
-from assay.lineage.evidence.verify import outcome
-from assay.lineage.evidence.verify import verify as verify_bundle
+from assay.lineage.evidence.verifier.findings import outcome
+from assay.lineage.evidence.verifier.verify import verify as verify_bundle
 from assay.lineage.predictions.attachments import RETRIEVAL, checked, retrieval
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.lineage.predictions.prediction_log import log_predictions

@@ -1,25 +1,13 @@
-"""The script that ships in a bundle: by itself, on any Python, with the lake's own digests."""
+"""The prediction's own row in a bundle, with the lake's own digests."""
 
-import ast
-import sys
 from datetime import UTC
-from pathlib import Path
 
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.features.tables.digest import row_digests
-from assay.lineage.evidence import verify as evidence_verify
-from assay.lineage.evidence.verify import row_digest
-
-
-def test_the_script_needs_only_the_standard_library_of_python_3_9() -> None:
-    tree = ast.parse(Path(evidence_verify.__file__).read_text(), feature_version=(3, 9))
-    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names
-
+from assay.lineage.evidence.verifier.prediction import row_digest
 
 PLAIN = {
     "int": (pl.Int64, st.integers(-(2**63), 2**63 - 1)),

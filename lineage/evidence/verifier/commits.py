@@ -1,0 +1,169 @@
+"""Tables' commits, parsed and replayed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from assay.lineage.evidence.verifier.findings import UNREADABLE, Files, Finding, sha256
+
+_COMMIT = re.compile(r"lake/(.+)/_delta_log/(\d{20})\.json")
+
+
+_JSON = ("inputs", "sources", "contract", "checks", "extra", "previous", "predictions", "code")
+
+
+class Commit(NamedTuple):
+    """A version of a table, parsed from its file in the log; `ours` is Assay's metadata in it."""
+
+    table: str
+    version: int
+    sha256: str
+    ours: dict[str, Any]
+    timestamp: int
+    table_id: str | None
+    added: list[dict[str, Any]]
+    removed: list[str]
+    operation: str
+
+    @property
+    def wrote(self) -> bool:
+        return "run_id" in self.ours and "rows" in self.ours
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """The delivered files that its rows came from."""
+        return self.ours.get("sources", [])
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        """The slices that its run read."""
+        return self.ours.get("inputs", [])
+
+    @property
+    def predictions(self) -> dict[str, Any]:
+        """Which model predicted: name, version, keys, features, outputs. Commits before format 1 have it under `extra`."""
+        if "predictions" in self.ours:
+            section = self.ours["predictions"]
+            named = (section.get("model", ""), section.get("version", ""))
+        else:
+            extra = self.ours["extra"]
+            section = {**extra["model"], "features": extra.get("features", []), "outputs": extra.get("outputs", [])}
+            named = (section["name"], section["version"])
+        return {
+            "name": named[0],
+            "version": named[1],
+            "keys": section.get("keys", []),
+            "features": section.get("features", []),
+            "outputs": section.get("outputs", []),
+        }
+
+    def claim(self) -> dict[str, Any]:
+        """The entry of runs.json: who wrote it when, by what code, under which contract, with which check results."""
+        plain = {name: self.ours.get(name) for name in ("run_id", "asset", "partition", "code_version", "rows")}
+        checked = {"contract": self.ours.get("contract"), "checks": self.ours.get("checks", [])}
+        code = self.ours.get("code") or self.ours.get("extra", {}).get("code")
+        own = {"table": self.table, "version": self.version, "sha256": self.sha256, "timestamp_ms": self.timestamp}
+        return {**own, **plain, **checked, "code": code}
+
+
+def parse_commit(table: str, version: int, content: bytes) -> Commit:
+    """Raises ValueError, KeyError, TypeError or AttributeError for what is not a commit."""
+    actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+    info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    ours = {key[len("assay.") :]: value for key, value in info.items() if key.startswith("assay.")}
+    ours.update({key: json.loads(ours[key]) for key in _JSON if key in ours})
+    table_id = next((action["metaData"]["id"] for action in actions if "metaData" in action), None)
+    added = [action["add"] for action in actions if "add" in action]
+    removed = [unquote(action["remove"]["path"]) for action in actions if "remove" in action]
+    made = str(info.get("operation", ""))
+    return Commit(table, version, sha256(content), ours, info.get("timestamp", 0), table_id, added, removed, made)
+
+
+class Log:
+    """A table's commits, replayed: which data files every version holds, and who wrote them. `changed` are the versions whose
+    commits are not what was committed: damaged, or as `check_vouching` finds out."""
+
+    def __init__(self, commits: Iterable[Commit], damaged: Iterable[int] = ()) -> None:
+        self.commits = {item.version: item for item in sorted(commits, key=lambda item: item.version)}
+        self.changed = set(damaged)
+        ids = [item.table_id for item in self.commits.values() if item.table_id]
+        self.table_id = ids[-1] if ids else ""
+        self.lives: dict[str, list[Any]] = {}  # path: partition, first version, version of its removal
+        self.written: dict[Any, list[Commit]] = {}
+        for version, commit in self.commits.items():
+            for path in commit.removed:
+                if path in self.lives:
+                    self.lives[path][2] = version
+            for action in commit.added:
+                partition = (action.get("partitionValues") or {}).get("partition_key")
+                self.lives[unquote(action["path"])] = [partition, version, None]
+            if commit.wrote:
+                self.written.setdefault(commit.ours.get("partition"), []).append(commit)
+
+    def whole(self, version: int) -> bool:
+        return all(number in self.commits for number in range(version + 1))
+
+    def sound(self, version: int) -> bool:
+        """Whether all commits up to a version are there and none is known to be changed: then it can contradict others."""
+        return self.whole(version) and not any(number <= version for number in self.changed)
+
+    def tells(self, versions: Iterable[int]) -> bool:
+        """The same of these versions alone."""
+        return all(number in self.commits and number not in self.changed for number in versions)
+
+    def files(self, version: int, partitions: list[str] | None, excluded: Collection[str] = ()) -> list[str]:
+        wanted = None if partitions is None else set(partitions)
+        return [
+            path
+            for path, (partition, start, end) in self.lives.items()
+            if start <= version
+            and (end is None or version < end)
+            and (partition not in excluded if wanted is None else partition in wanted)
+        ]
+
+    def writers(self, version: int, partitions: list[str] | None, excluded: Collection[str] = ()) -> list[Commit]:
+        """Per partition the last replacement at or before the version, and what was appended after it."""
+        writers = []
+        for key in [key for key in self.written if key not in excluded] if partitions is None else partitions:
+            for commit in reversed([item for item in self.written.get(key, []) if item.version <= version]):
+                writers.append(commit)
+                if commit.ours.get("mode", "replace") == "replace":
+                    break
+        return writers
+
+
+def read_logs(files: Files) -> tuple[dict[str, Log], list[Finding]]:
+    commits: dict[str, list[Commit]] = {}
+    damaged: dict[str, list[int]] = {}
+    problems = []
+    for name, content in files.items():
+        match = _COMMIT.fullmatch(name)
+        if match is None:
+            continue
+        table, version = match.group(1), int(match.group(2))
+        commits.setdefault(table, [])
+        try:
+            commits[table].append(parse_commit(table, version, content))
+        except UNREADABLE:
+            damaged.setdefault(table, []).append(version)
+            problems.append(Finding(name, False, "is not a Delta commit"))
+    logs = {}
+    for table, items in commits.items():
+        try:
+            logs[table] = Log(items, damaged.get(table, ()))
+        except UNREADABLE:
+            problems.append(Finding(f"lake/{table}", False, "its commits cannot be replayed"))
+    return logs, problems
+
+
+def digest_of(items: Iterable[str]) -> str:
+    """SHA-256 over strings in order, each after its length in 8 bytes, big-endian: the digest of a slice."""
+    state = hashlib.sha256()
+    for item in sorted(items):
+        state.update(len(item.encode()).to_bytes(8, "big") + item.encode())
+    return state.hexdigest()

@@ -1,0 +1,100 @@
+"""The way to the prediction: what every commit read, and the commits that wrote it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assay.lineage.evidence.verifier.commits import Commit, Log, digest_of
+from assay.lineage.evidence.verifier.findings import Finding, Findings, summed
+
+
+def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
+    """What contradicts a slice: another commit, another table, other files, or that the log has no such version."""
+    name, log = f"{item['table']}@{item['version']}", logs.get(item["table"])
+    commit = log.commits.get(item["version"]) if log else None
+    if log is None or commit is None:
+        return Finding(name, None, "was read, and its commit is not in the bundle")
+    if commit.sha256 != item["commit_sha256"] or log.table_id not in ("", item["table_id"]):
+        return Finding(name, False, "is another commit than the one that was read")
+    if not item.get("digest"):  # a lookup of a whole table: the version's identity stands for its files
+        return None
+    if not log.whole(item["version"]):
+        return Finding(name, None, "earlier commits are not in the bundle: which files it held cannot be known")
+    if not log.sound(item["version"]):
+        return Finding(name, None, "which files it held is not known: commits before it were changed")
+    if digest_of(log.files(item["version"], item["partitions"], item.get("except", ()))) != item["digest"]:
+        return Finding(name, False, "its data files are not those that were read")
+    return None
+
+
+def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
+    """The reads that commits record agree with the log. None may be missing on the path to the prediction. What a changed commit
+    says that it read proves nothing."""
+    on_way = {(commit.table, commit.version) for commit in way}
+    problems: dict[Finding, None] = {}
+    lookups: dict[Finding, None] = {}
+    count = 0
+    for commit in (commit for log in logs.values() for commit in log.commits.values()):
+        for item in commit.inputs if commit.version not in logs[commit.table].changed else ():
+            problem = slice_problem(logs, item)
+            count += problem is None
+            if problem is not None and (problem.ok is False or (commit.table, commit.version) in on_way):
+                looked_up = item["reference"] and problem.ok is None
+                if not (looked_up and item["table"] == commit.table):  # "is this row new?" proves nothing
+                    (lookups if looked_up else problems)[problem] = None
+    problems.update(dict.fromkeys(written_by_others(logs, way)))
+    yield from summed("slices that were read: commit and data files as recorded", count, list(problems))
+    if lookups:
+        detail = f"of {len(lookups)} versions that were only looked things up in, the commits are not all in the bundle"
+        yield Finding("lookups", None, detail, required=False)
+
+
+def written_by_others(logs: dict[str, Log], way: list[Commit]) -> Findings:
+    """Rows that another tool wrote into a table that runs of Assay write: nothing says what they were made from."""
+    for item in (item for commit in way for item in commit.inputs if not item["reference"]):
+        log = logs.get(item["table"])
+        if log is None or not log.written or not log.whole(item["version"]):
+            continue
+        for path in log.files(item["version"], item["partitions"], item.get("except", ())):
+            commit = log.commits[log.lives[path][1]]
+            if "run_id" not in commit.ours:
+                detail = "another tool, no run of Assay, wrote rows that were read: what they come from is not known"
+                yield Finding(f"{commit.table}@{commit.version}", None, detail, commit.operation != "OPTIMIZE")
+
+
+def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -> list[Commit]:
+    """Every commit on the path to the start: its reads, the writers of those, their reads. A table of models also holds other
+    models: of its commits only the claimed ones are followed."""
+    way, waiting = {(start.table, start.version): start}, [start]
+    while waiting:
+        for item in waiting.pop().inputs:
+            if item["reference"] or item["table"] not in logs:
+                continue
+            for commit in logs[item["table"]].writers(item["version"], item["partitions"], item.get("except", ())):
+                key = (commit.table, commit.version)
+                if key not in way and (key in claimed or not commit.table.startswith("models/")):
+                    way[key] = commit
+                    waiting.append(commit)
+    return list(way.values())
+
+
+def check_runs(claims: list[dict[str, Any]], logs: dict[str, Log], way: list[Commit]) -> Findings:
+    """runs.json agrees with the commits on code, contracts and checks, and leaves out no commit of the path."""
+    problems, claimed = [], set()
+    for claim in claims:
+        commit = logs[claim["table"]].commits.get(claim["version"]) if claim["table"] in logs else None
+        claimed.add((claim["table"], claim["version"]))
+        if commit is None or commit.claim() != claim:
+            problems.append(
+                Finding("runs.json", False, f"{claim['table']}@{claim['version']} is not what its commit says")
+            )
+    left = [
+        item for item in way if (item.table, item.version) not in claimed and logs[item.table].tells([item.version])
+    ]
+    problems += [Finding("runs.json", False, f"{item.table}@{item.version} is left out") for item in left]
+    for item in (item for commit in way for item in commit.inputs if not item["reference"]):
+        models = [key for key in claimed if key[0] == item["table"] and key[1] <= item["version"]]
+        log = logs.get(item["table"])
+        if item["table"].startswith("models/") and not models and log is not None and log.sound(item["version"]):
+            problems.append(Finding("runs.json", False, f"the commit of the model in {item['table']} is left out"))
+    yield from summed("runs: code, contracts and check results as committed", len(claims), problems)

@@ -1,0 +1,175 @@
+"""A table's own log, as far as a verification needs it: the commits that wrote, changed and read what is in question, and a few
+that lead from the newest one to them.
+
+Which commits these are is asked of the table's index, which is believed in nothing: each is read from the log, its bytes are
+vouched for along the way (see `way_back`), it must have added the files that are said to be its own, and the files together must
+have the digest that their reader recorded. Whatever is otherwise raises `Unproven`: then the whole log is read, which can say
+what is wrong (see `assay.features.tables.log_replay`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from assay.errors import AssayError
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.log_entry import DataFile, Entry
+from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.storage.table_index import TableIndex, open_index
+from assay.features.tables.digest import digest_of
+from assay.features.tables.lake import Lake
+from assay.features.tables.log_replay import LogReplay, replay_log
+from assay.lineage.verification.way_back import way_back
+
+
+class Unproven(AssayError):
+    """The few commits that were looked at do not prove it: the whole log must be read."""
+
+
+@dataclass(frozen=True)
+class LogWalk:
+    """A log without gaps and damage, as its index says; of its commits only those are read that are asked for."""
+
+    lake: Lake
+    table: str
+    index: TableIndex
+    _read: dict[int, Entry] = field(default_factory=dict, repr=False)
+
+    first = 0
+    missing: tuple[int, ...] = ()
+    damaged: tuple[Entry, ...] = ()
+
+    @property
+    def latest(self) -> int:
+        return self.index.latest
+
+    @property
+    def read(self) -> int:
+        """How many commits were read so far."""
+        return len(self._read)
+
+    @cached_property
+    def table_id(self) -> str:
+        found = self._entry(self._named(self.latest)).table_id
+        if not found:
+            raise Unproven(f"{self.table}: no commit names it.")
+        return found
+
+    def is_whole(self, version: int) -> bool:
+        return version <= self.latest
+
+    def entry(self, version: int) -> Entry | None:
+        """A version as its file in the log describes it; None for one that the log has not reached."""
+        return self._entry(version) if 0 <= version <= self.latest else None
+
+    def has(self, snapshot: Snapshot) -> bool:
+        """As `LogReplay.has`."""
+        entry = self.entry(snapshot.version)
+        return entry is not None and self.table_id == snapshot.table_id and entry.sha256 == snapshot.commit_sha256
+
+    @property
+    def commits(self) -> tuple[Commit, ...]:
+        """Those that were read so far and wrote rows through a transaction."""
+        commits = (self._read[version].commit for version in sorted(self._read))
+        return tuple(commit for commit in commits if commit and _wrote(commit))
+
+    def walk(self, wanted: Iterable[int]) -> list[int]:
+        """Versions from the latest back to all that are wanted or were read before, each vouched for by one before it, as far
+        as any is."""
+        return way_back(self.latest, {*wanted, *self._read}, self._vouched)
+
+    def behind(self, slices: Iterable[Slice]) -> set[int]:
+        """The versions that what was read follows from: who added its files, and who named the table's columns."""
+        found: set[int] = set()
+        for item in slices:
+            version = item.snapshot.version
+            found |= {self._named(version), *self.added_by(version, item.partitions, item.excluded)}
+        return found
+
+    def files(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[DataFile]:
+        """The data files of a slice, sorted by path; each is in the commit that added it."""
+        return list(self._held(version, partitions, excluded))
+
+    def added_by(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[int]:
+        """The versions that added the data files of a slice, sorted."""
+        return sorted(set(self._held(version, partitions, excluded).values()))
+
+    def digest(self, item: Slice) -> str:
+        return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
+
+    def writers(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
+        """The commits whose rows a slice holds, oldest first: those that added its files, or confirm who did."""
+        commits = [self._written(number) for number in self.index.writers(version, partitions, excluded)]
+        added = set(self.added_by(version, partitions, excluded))
+        for commit in commits:
+            inside = commit.partition not in excluded if partitions is None else commit.partition in partitions
+            if not inside or (commit.rows and not added & {commit.version, commit.confirms}):
+                raise Unproven(f"{self.table}@{commit.version} is said to have written what it does not name.")
+        if added - {commit.version for commit in commits} - {commit.confirms for commit in commits}:
+            raise Unproven(f"{self.table}@{version} holds files of others than the commits that wrote it.")
+        return commits
+
+    def replayed(self) -> LogReplay:
+        """The whole log."""
+        found = replay_log(self.lake, self.table)
+        if found is None:
+            raise Unproven(f"{self.table} was deleted.")
+        return found
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _entry(self, version: int) -> Entry:
+        if version not in self._read:
+            found = self.index.entry(version)
+            if found is None or found.commit is None:
+                raise Unproven(f"{self.table}@{version} is not there, or damaged.")
+            self._read[version] = found
+        return self._read[version]
+
+    def _written(self, version: int) -> Commit:
+        commit = self._entry(version).commit
+        if commit is None or not _wrote(commit):
+            raise Unproven(f"{self.table}@{version} is said to have written rows.")
+        return commit
+
+    def _vouched(self, version: int) -> Mapping[int, str]:
+        commit = self._entry(version).commit
+        return {int(before): sha256 for before, sha256 in commit.previous.items()} if commit else {}
+
+    def _named(self, version: int) -> int:
+        """The version that set the table's columns."""
+        found = self.index.metadata_since(version)
+        if found is None:
+            raise Unproven(f"{self.table}: no commit names its columns.")
+        return found
+
+    def _held(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str]) -> dict[DataFile, int]:
+        """The files of a slice, each with the version that added it."""
+        key = (version, None if partitions is None else tuple(partitions), tuple(excluded))
+        if key not in self._slices:
+            files = self.index.files(version, partitions, excluded)
+            adders = self.index.adders(version, [file.path for file in files])
+            for number in {adders.get(file.path, -1) for file in files}:
+                named = {file.path: file for file in self._entry(number).added} if number >= 0 else {}
+                for file in files:
+                    if adders.get(file.path, -1) == number and named.get(file.path) != file:
+                        raise Unproven(f"{self.table}@{number} does not add the file that it is said to have added.")
+            self._slices[key] = {file: adders[file.path] for file in files}
+        return self._slices[key]
+
+    @cached_property
+    def _slices(self) -> dict[object, dict[DataFile, int]]:
+        return {}
+
+
+def _wrote(commit: Commit) -> bool:
+    return bool(commit.run_id) and commit.rows is not None
+
+
+def walk_log(lake: Lake, table: str) -> LogWalk:
+    """The log of a table. Raises Unproven where it has gaps or damage, or is not there, and Denied."""
+    lake.allow("read", table)
+    index = open_index(lake.storage, table)
+    if index is None or not index.complete or index.first != 0 or index.damaged(index.latest):
+        raise Unproven(f"{table} is not whole.")
+    return LogWalk(lake, table, index)

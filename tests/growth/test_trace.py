@@ -1,0 +1,92 @@
+"""What is read for a trace, an impact and a verification: as much after 300 commits as after 30, or a few steps more."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from deltalake import DeltaTable
+
+from assay.features.storage.storage import Storage
+from assay.features.tables.lake import Lake, open_lake
+from assay.lineage.tracing.impact import impact
+from assay.lineage.tracing.trace import trace
+from assay.lineage.verification.verify import verify
+from benchmarks.aged_log import add_commits
+from benchmarks.impact import key, make_day
+
+TABLES = ("raw/tickets", "clean/tickets", "features/activity", "features/ticket", "predictions/router")
+FEW, MANY = 30, 300
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Files read, folders listed, and tables opened by delta-rs."""
+    found: Counter[str] = Counter()
+
+    def counting(owner: Any, name: str, what: str) -> None:
+        real = getattr(owner, name)
+
+        def counted(*given: Any, **named: Any) -> Any:
+            found[what] += 1
+            return real(*given, **named)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    counting(Storage, "get", "files read")
+    counting(Storage, "list", "folders listed")
+    counting(os, "listdir", "folders listed")
+    counting(DeltaTable, "__init__", "tables opened")
+    return found
+
+
+def lake_of(folder: Path, commits: int) -> Lake:
+    """Four days of tickets, with so many other commits after the second in each table."""
+    lake, chosen = open_lake(folder), np.random.default_rng(1)
+    for day in range(4):
+        make_day(lake, day, 20, chosen, 10)
+        if day == 1:
+            for table in TABLES:
+                add_commits(lake, table, commits, datetime(2001, 1, 1, tzinfo=UTC))
+    return lake
+
+
+def test_few_commits_are_read_whatever_the_age_of_the_tables(tmp_path: Path, counts: Counter[str]) -> None:
+    costs: dict[str, list[Counter[str]]] = {}
+    for commits in (FEW, MANY):
+        lake = lake_of(tmp_path / f"{commits}", commits)
+        for day in (0, 3):
+            rows = lake.table("predictions/router").at().scan([key(day)]).select("prediction_id").collect()
+            prediction = rows.to_series()[0]
+            traced = trace(lake, prediction)
+            asked: dict[str, Callable[[], object]] = {
+                f"trace of day {day}": partial(trace, lake, prediction),
+                f"impact of day {day}": partial(impact, lake, "raw/tickets", partition=key(day)),
+                f"verification of day {day}": partial(verify, lake, traced),
+            }
+            for name, ask in asked.items():
+                ask()
+                counts.clear()
+                ask()
+                costs.setdefault(name, []).append(Counter(counts))
+    for name, (few, many) in costs.items():
+        steps = len(TABLES) * 2 * (MANY // FEW).bit_length() if name.startswith("verification") else 0
+        assert many["files read"] <= few["files read"] + steps, name
+        assert {**few, "files read": 0} == {**many, "files read": 0}, name
+        assert not few["tables opened"] and not few["folders listed"], name
+
+
+def test_a_verification_says_how_many_commits_it_looked_at(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, FEW)
+    rows = lake.table("predictions/router").at().scan([key(0)]).select("prediction_id").collect()
+    traced = trace(lake, rows.to_series()[0])
+    found = verify(lake, traced)
+    (looked,) = (check.detail for check in found.checks if check.what == "commits looked at")
+    read, total = (int(number) for number in looked.split(":")[0].split(" of "))
+    assert found.ok and total == len(TABLES) * (FEW + 5) and 5 * len(TABLES) < read < total / 2
+    assert verify(lake, traced, whole_logs=True).ok
