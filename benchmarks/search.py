@@ -115,7 +115,7 @@ def texts(count: int, datasets: int, chosen: random.Random) -> dict[str, Callabl
 
 
 def measured(store: LineageStore, ask: Callable[[], str]) -> tuple[list[float], list[float], float]:
-    """Milliseconds that passed and that this process computed, which differ where others compute, too; and how many found something."""
+    """Milliseconds that passed, and those of CPU (others may compute, too); and how many texts found something."""
     passed, computed, found = [], [], 0
     for _ in range(ASKED):
         text = ask()
