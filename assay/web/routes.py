@@ -22,7 +22,7 @@ from assay.web.pages.graph import graph_page
 from assay.web.pages.home import home_page, search_page
 from assay.web.pages.impact import impact_page
 from assay.web.pages.pipeline import pipeline_page
-from assay.web.pages.trace import evidence_file, letter_file, trace_page, verify_page
+from assay.web.pages.trace import evidence_file, letter_page, trace_page, verify_page
 from assay.web.pages.versions import versions_page
 
 
@@ -44,7 +44,7 @@ def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = 
                 "/trace/{prediction_id}/verify", answering(partial(verify_page, lake, store, verify)), methods=["POST"]
             ),
             Route(
-                "/trace/{prediction_id}/letter", answering(partial(letter_file, lake, store, verify)), methods=["POST"]
+                "/trace/{prediction_id}/letter", answering(partial(letter_page, lake, store, verify)), methods=["POST"]
             ),
             Route("/trace/{prediction_id}/evidence", answering(partial(evidence_file, lake, store)), methods=["POST"]),
             Route("/impact", answering(partial(impact_page, lake))),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from markdown_it import MarkdownIt
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -42,6 +43,8 @@ _OUTCOMES = {
     "incomplete": ("plain", "–", "Nothing contradicts the trace, but some of what it rests on is gone."),
     "broken": ("failed", "✗", "Something is not what it was when the prediction was made."),
 }
+# Of Markdown what a letter has. Neither links nor HTML: data in it must not become any.
+LETTER = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink"])
 _ANSWERS = {"checked": "ok", "not checked": "plain", "differs": "failed"}
 
 
@@ -58,11 +61,14 @@ def verify_page(lake: Lake, store: LineageStore, verify: Verifier, request: Requ
     return _shown(lake, store, traced, _verified(traced, verify))
 
 
-def letter_file(lake: Lake, store: LineageStore, verify: Verifier, request: Request) -> Response:
-    """The letter about a prediction, verified, as a Markdown file."""
+def letter_page(lake: Lake, store: LineageStore, verify: Verifier, request: Request) -> Response:
+    """The letter about a prediction, verified: a page to be printed (or saved as PDF by the browser), or a Markdown file."""
     traced = _asked_here(lake, request)
     found = replace(why(lake, traced, store), verification=_verified(traced, verify))
-    return _file(letter(found, datetime.now(UTC).date()), "text/markdown", f"prediction-{traced.prediction_id}.md")
+    text = letter(found, datetime.now(UTC).date())
+    if request.state.form.get("as") == "markdown":
+        return _file(text, "text/markdown", f"prediction-{traced.prediction_id}.md")
+    return page("letter.html", id=traced.prediction_id, letter=LETTER.render(text))
 
 
 def evidence_file(lake: Lake, store: LineageStore, request: Request) -> Response:

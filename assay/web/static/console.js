@@ -159,13 +159,15 @@ document.querySelectorAll("[data-canvas]").forEach((canvas) => enliven(canvas, t
 
 // A table that is wider than its place can be scrolled by keyboard, too.
 const reachable = () => {
-  for (const box of document.querySelectorAll(".scroll")) {
+  for (const box of document.querySelectorAll(".scroll, .letter table")) {
     if (box.scrollWidth > box.clientWidth) {
       box.tabIndex = 0;
-      box.setAttribute("role", "region");
+      if (!box.matches("table")) box.setAttribute("role", "region");
       box.setAttribute("aria-label", `${box.querySelector("th")?.textContent.trim() ?? "Table"}, scrolls sideways`);
     } else for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
   }
 };
 new ResizeObserver(reachable).observe(document.body);
 document.addEventListener("toggle", reachable, true);
+
+document.querySelector("[data-print]")?.addEventListener("click", () => print());

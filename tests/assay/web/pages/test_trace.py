@@ -17,7 +17,8 @@ from starlette.testclient import TestClient
 from assay.lineage.predictions.about import predictions_about
 from assay.lineage.predictions.find_prediction import find_prediction
 from assay.web import create_router
-from tests.assay.web.browsing import look, opened, served
+from assay.web.pages.trace import LETTER
+from tests.assay.web.browsing import opened, served
 from tests.assay.web.reading import Page
 from tests.assay.why.bank import PERSONAL
 
@@ -137,7 +138,7 @@ def test_the_page_says_what_was_unusual_first_and_no_personal_cell(http: TestCli
 
 
 def test_letter_and_evidence_are_files(http: TestClient, newest: str) -> None:
-    letter = http.post(f"/trace/{newest}/letter")
+    letter = http.post(f"/trace/{newest}/letter", data={"as": "markdown"})
     assert letter.headers["content-disposition"] == f'attachment; filename="prediction-{newest}.md"'
     assert letter.headers["content-type"].startswith("text/markdown")
     assert letter.text.startswith("# How an automatic answer came about")
@@ -150,24 +151,20 @@ def test_letter_and_evidence_are_files(http: TestClient, newest: str) -> None:
         assert http.get(f"/trace/{newest}/{what}").status_code in (404, 405)
 
 
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["wide", "narrow"])
-def test_a_complaint_is_answered_in_four_steps(
-    browser: Any, address: str, newest: str, size: tuple[int, int], tmp_path: Path
-) -> None:
-    """A customer and a day are known; a letter with the reasons is wanted."""
-    with opened(browser, address, size) as page:
-        page.goto("/")
-        page.get_by_role("searchbox").fill("C0012 2026-03-05")  # 1
-        page.get_by_role("searchbox").press("Enter")
-        look(page, "complaint-found")
-        page.get_by_role("link", name=newest).click()  # 2
-        expect(page.get_by_role("heading", name="What was unusual")).to_be_in_viewport()
-        expect(page.get_by_text("granted by grace")).to_be_visible()
-        look(page, "complaint-why")
-        page.get_by_role("button", name="Verify").click()  # 3
-        expect(page.locator("[data-outcome=verified]")).to_be_visible()
-        look(page, "complaint-verified")
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Letter").click()  # 4
-        download.value.save_as(tmp_path / "letter.md")
-        assert "gives the same answer" in (tmp_path / "letter.md").read_text()
+def test_a_letter_prints_as_a_letter(browser: Any, address: str, newest: str) -> None:
+    with opened(browser, address, (1440, 900)) as page:
+        page.goto(f"/trace/{newest}")
+        page.get_by_role("button", name="Letter").click()
+        expect(page.get_by_role("button", name="Print or save as PDF")).to_be_visible()
+        page.emulate_media(media="print")
+        for part in (page.get_by_role("banner"), page.get_by_role("button"), page.get_by_role("link")):
+            assert not any(one.is_visible() for one in part.all())
+        expect(page.get_by_role("table").first).to_be_visible()
+        assert page.pdf().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    "hostile", ["<script>alert(1)</script>", "[x](javascript:alert(1))", "![x](//elsewhere/x.png)"]
+)
+def test_text_in_a_letter_stays_text(hostile: str) -> None:
+    assert not re.search(r"<(script|a|img)", LETTER.render(f"- {hostile}"))
