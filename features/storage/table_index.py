@@ -194,6 +194,16 @@ class TableIndex:
             ORDER BY version"""
         return self._column(sql, version=version, partition=partition)
 
+    def newest_written(self, version: int, most: int) -> list[int]:
+        """The newest of these versions, at most so many, oldest first."""
+        sql = """SELECT version FROM commits WHERE t = :t AND written AND version <= :version
+            ORDER BY version DESC LIMIT :most"""
+        return self._column(sql, version=version, most=most)[::-1]
+
+    def count_written(self, version: int) -> int:
+        sql = "SELECT COUNT(*) FROM commits INDEXED BY written WHERE t = :t AND written AND version <= :version"
+        return self._column(sql, version=version)[0]
+
     def wrote(self, version: int) -> list[int]:
         """This version, if a transaction wrote rows with it."""
         return self._column(

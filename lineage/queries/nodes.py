@@ -20,7 +20,6 @@ from assay.lineage.store.schema import ADDS, REPLACES, datasets, jobs, runs, ver
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST = 1_000  # characters of a text that is searched for
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 Kind = Literal["dataset", "job", "run"]
 Key = Point | int | str  # inside the store: a dataset version, a run, or the id of a job
@@ -46,12 +45,6 @@ def find(store: LineageStore, node_id: str) -> GraphNode | None:
     `job:{namespace}:{name}`, `run:{id}`; Assay's own tables also by `dataset:assay:{table}`."""
     with store.reading() as connection:
         return NodeReader(connection).find(node_id)
-
-
-def search(store: LineageStore, text: str, *, kinds: Iterable[Kind] | None = None, limit: int = 50) -> list[GraphNode]:
-    """Datasets (at their latest version) and jobs whose name holds the text, and the run with this id."""
-    with store.reading() as connection:
-        return NodeReader(connection).search(text, set(kinds or ("dataset", "job", "run")), limit)
 
 
 def micros(instant: datetime) -> int:
@@ -159,36 +152,6 @@ class NodeReader:
             return list(self._connection.scalars(query.where(runs.c.id == key)))
         return list(self._connection.scalars(query.join(jobs, jobs.c.id == runs.c.job_id).where(_is_job(str(key)))))
 
-    def search(self, text: str, kinds: set[str], limit: int) -> list[GraphNode]:
-        pattern = text.strip().lower()
-        if (
-            not pattern or len(pattern) > LONGEST or limit < 1
-        ):  # databases refuse a pattern that no name can be as long as
-            return []
-        keys: dict[Key, None] = {}
-        if "run" in kinds and _UUID.fullmatch(pattern) and (run := self.key(f"run:{pattern}")):
-            keys[run] = None
-
-        def like(column: Any) -> Any:
-            return sa.func.lower(column).contains(pattern, autoescape=True)
-
-        if "dataset" in kinds:
-            named = (datasets.c.namespace, datasets.c.name)
-            # Tables of the lake by their own names: all of them lie in one folder, whose name would match them all.
-            hit = sa.case((datasets.c.table_name != "", like(datasets.c.table_name)), else_=like(datasets.c.name))
-            also = sa.exists().where(OTHER_NAMES.c.dataset_id == datasets.c.id, like(OTHER_NAMES.c.name))
-            query = sa.select(*named).where(sa.or_(hit, also)).distinct().order_by(*named).limit(limit)
-            for namespace, name in self._connection.execute(query).all():
-                if (point := self._point(self._named(f"{namespace}:{name}"), None)) is not None:
-                    keys[point] = None
-        if "job" in kinds:
-            query = sa.select(jobs.c.namespace, jobs.c.name).where(like(jobs.c.name), jobs.c.name != "")
-            rows = self._connection.execute(query.order_by(jobs.c.namespace, jobs.c.name).limit(limit))
-            keys |= {f"job:{namespace}:{name}": None for namespace, name in rows}
-        chosen = list(keys)[:limit]
-        nodes = self.nodes(chosen)
-        return [nodes[key] for key in chosen]
-
     # -- describing ------------------------------------------------------------------------------------------------
 
     def nodes(self, keys: Iterable[Key]) -> dict[Key, GraphNode]:
@@ -251,8 +214,8 @@ class NodeReader:
             "SELECT e.version_id, r.run_id, r.ended_us FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
         )
         query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
-        rows = bulk.execute(self._connection, f"{query} ORDER BY r.ended_us, r.run_id", [[key] for key in ids])
-        return {row[0]: (row[1], row[2]) for row in rows}
+        rows = bulk.execute(self._connection, f"{query} ORDER BY r.ended_us, r.run_id", [[key] for key in ids]).all()
+        return {version: (run, ended) for version, run, ended in rows}
 
     def _checks_of_versions(self, ids: list[int]) -> dict[int, dict[str, Any]]:
         """What the runs that wrote a version found out about it."""
@@ -261,7 +224,7 @@ class NodeReader:
         query += " JOIN dataset_versions v ON v.id = e.version_id JOIN datasets d ON d.id = v.dataset_id"
         query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
         query += " AND c.dataset IN (d.name, d.table_name) GROUP BY 1, 2, 3, 4, 5"
-        return _summed(bulk.execute(self._connection, query, [[key] for key in ids]))
+        return _summed(bulk.execute(self._connection, query, [[key] for key in ids]).all())
 
     def _runs(self, keys: list[int]) -> dict[Key, GraphNode]:
         if not keys:
@@ -269,11 +232,11 @@ class NodeReader:
         asked = [[key] for key in keys]
         query = f"SELECT c.run_key, {_CHECK}, count(*) AS times"
         query += " FROM $rows CROSS JOIN checks c WHERE c.run_key = $0i GROUP BY 1, 2, 3, 4, 5"
-        results = _summed(bulk.execute(self._connection, query, asked))
+        results = _summed(bulk.execute(self._connection, query, asked).all())
         query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name"
         query += " FROM $rows CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.id = $0i"
         nodes: dict[Key, GraphNode] = {}
-        for row in bulk.execute(self._connection, query, asked):
+        for row in bulk.execute(self._connection, query, asked).all():
             facts = {
                 "job": row.name,
                 "job_namespace": row.namespace,

@@ -154,9 +154,10 @@ class _Walk:
 
     def result(self, reader: NodeReader) -> Subgraph:
         nodes = reader.nodes(self.keys)
-        named = (GraphEdge(nodes[a].id, nodes[b].id, role) for a, b, role in self.found)
-        edges_ = sorted(set(named), key=lambda edge: (edge.source, edge.target, edge.role))
-        return Subgraph(tuple(sorted(nodes.values(), key=lambda node: node.id)), tuple(edges_), self.truncated)
+        ids = {key: node.id for key, node in nodes.items()}
+        named = sorted({(ids[source], ids[target], role) for source, target, role in self.found})
+        edges_ = tuple(GraphEdge(*edge) for edge in named)
+        return Subgraph(tuple(sorted(nodes.values(), key=lambda node: node.id)), edges_, self.truncated)
 
 
 def _around(
@@ -226,8 +227,10 @@ def _up(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
     reads = {state[1:]: None for state in states if state[0] == "read"}
     held = queries.held(dict.fromkeys(read[:3] for read in reads))
     for timeline, part, position, excluded in reads:
-        left_out = json.loads(excluded or "[]")
-        writes = (item for item in held.get((timeline, part, position), ()) if item.partition not in left_out)
+        writes: Iterable[Write] = held.get((timeline, part, position), ())
+        if excluded:
+            left_out = json.loads(excluded)
+            writes = [item for item in writes if item.partition not in left_out]
         for earlier, runs_ in _by_number(writes):
             if earlier == position:
                 yield from _wrote((timeline, position), runs_)
@@ -255,10 +258,9 @@ def _met(queries: WalkQueries, states: Iterable[_State]) -> dict[int, list[Point
 
 def _by_number(writes: Iterable[Write]) -> Iterator[tuple[int, tuple[tuple[int, str], ...]]]:
     runs_by_position: dict[int, dict[tuple[int, str], None]] = {}
-    for write in writes:
-        runs_by_position.setdefault(write.position, {})[write.run, write.role] = None
-    for position, runs_ in runs_by_position.items():
-        yield position, tuple(runs_)
+    for position, _, run, role in writes:
+        runs_by_position.setdefault(position, {})[run, role] = None
+    return ((position, tuple(runs_)) for position, runs_ in runs_by_position.items())
 
 
 def _down(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:

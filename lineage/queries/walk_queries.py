@@ -6,8 +6,7 @@ before it, and the rows added since.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -58,8 +57,7 @@ FROM dataset_versions v JOIN edges w ON w.version_id = v.id{{runs}}
 WHERE v.line = :timeline AND v.number = :position AND w.flow BETWEEN {READS} AND {REPLACES}{{present}}"""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Rows of a partition that a run wrote at a version, or found there already (`unchanged`)."""
 
     position: int
@@ -85,6 +83,7 @@ class WalkQueries:
     def __init__(self, connection: sa.Connection, as_of: int | None, most: int) -> None:
         self._connection, self._as_of, self._most = connection, as_of, most
         self.cut = False
+        self._none_declared: bool | None = None
         self._made_from: dict[int, dict[Point, set[Point]]] = {}  # by run and output
         self._only_declared: dict[int, set[Point]] = defaultdict(set)  # by run
 
@@ -100,6 +99,10 @@ class WalkQueries:
         """What the outputs of these runs were made from, where producers say so. Before `feeds` is asked about them."""
         new = [[run] for run in dict.fromkeys(runs) if run not in self._made_from]
         self._made_from |= {run: {} for (run,) in new}
+        if self._none_declared is None:
+            self._none_declared = self._connection.scalar(sa.text("SELECT 1 FROM derivations LIMIT 1")) is None
+        if self._none_declared:
+            return
         names: dict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
         for row in bulk.execute(self._connection, _DERIVED, new) if new else ():
             names[row.run_key, row.dataset_id].add((row.namespace, row.name))
@@ -142,8 +145,8 @@ class WalkQueries:
         if len(wanted) == 1 and wanted[0][1] == ALL:
             return {wanted[0]: self._newest_held(wanted[0])}
         for statement, rows in ((_HELD, wanted), (_HELD_BY_ALL, [read for read in wanted if read[1] == ALL])):
-            for row in self._ask(statement, rows):
-                found[row[0], row[1], row[2]].append(Write(*row[3:]))
+            for timeline, partition, position, *write in self._ask(statement, rows):
+                found[timeline, partition, position].append(Write(*write))
         return found
 
     def _newest_held(self, read: tuple[int, str, int]) -> list[Write]:
@@ -163,7 +166,7 @@ class WalkQueries:
         return list(self._connection.execute(statement, {"timeline": point[0], "position": point[1]}))
 
     def _ask(self, statement: str, rows: list[Any]) -> list[Any]:
-        return list(bulk.execute(self._connection, self._present(statement), rows)) if rows else []
+        return list(bulk.execute(self._connection, self._present(statement), rows).all()) if rows else []
 
     def _present(self, statement: str) -> str:
         if self._as_of is None:

@@ -150,9 +150,14 @@ def impact(
     name them. Raises AssayError for a table, version, partition or column that is not there.
     """
     commits = CommitGraph(lake)
-    written = origin_versions(commits, table, version, partition, column)
-    left_out = max(0, len(written) - newest) if newest is not None else 0
-    origin = [(table, number) for number in written[left_out:]]
+    if newest is not None and version is None and partition is None:
+        log = commits.origin(table, None, column)
+        written, count = log.index.newest_written(log.latest, newest), log.index.count_written(log.latest)
+    else:
+        written = origin_versions(commits, table, version, partition, column)
+        written, count = (written if newest is None else written[-newest:]), len(written)
+    left_out = count - len(written)
+    origin = [(table, number) for number in written]
     if column is None:
         reached, notes = reached_by_rows(commits, origin, lookups), list[str]()
     else:

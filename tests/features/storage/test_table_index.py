@@ -114,6 +114,8 @@ def check(lake: Lake) -> None:
             1 for key, found in true["writers"].items() if key < "c" for _ in found
         ]
         assert index.written(version) == true["written"]
+        assert index.newest_written(version, 3) == true["written"][-3:]
+        assert index.count_written(version) == len(true["written"])
         assert index.last_written(version) == max(true["written"], default=None)
         for key in KEYS:
             assert index.writer_of(key, version) == true["last"].get(key)

@@ -40,6 +40,20 @@ def test_a_partition_is_all_that_it_ever_held_or_held_at_a_version(wild: Any) ->
             assert now == versions(impact(wild.lake, table, at_last).affected)
 
 
+def test_only_the_newest_versions_are_followed_if_that_is_asked(wild: Any) -> None:
+    for table in ("raw/a", "clean/b"):
+        wrote = [
+            commit.version for commit in wild.lake.table(table).history() if commit.run_id and commit.rows is not None
+        ]
+        several = [impact(wild.lake, table, version) for version in wrote[-2:]]
+        found = impact(wild.lake, table, newest=2)
+        own = {(table, version) for version in wrote}
+        assert versions(found.affected) - own == {one for each in several for one in versions(each.affected)} - own
+        assert found.left_out == len(wrote) - 2
+        every = impact(wild.lake, table, newest=len(wrote) + 5)
+        assert (every.left_out, every.affected) == (0, impact(wild.lake, table).affected)
+
+
 def desk_with_a_model(desk: Any) -> Any:
     desk.until(4)
     desk.train("1", range(2))
