@@ -82,7 +82,12 @@ def trace(
         lost = store.lost_prediction(whole, str(problem))
         if lost is None:
             raise
-        print_json(lost.to_dict()) if as_json else out.print(tree(lost.outline()))
+        if as_json:
+            print_json(lost.to_dict() | ({"bundle": None} if bundle is not None else {}))
+        else:
+            out.print(tree(lost.outline()))
+            if bundle is not None:
+                out.print("No bundle was written: there is nothing that proves a prediction which cannot be traced.")
         return EXIT_NO
     answer = traced.to_dict() if as_json else {}
     verification = None
