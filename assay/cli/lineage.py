@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -15,6 +15,9 @@ from assay.cli.trees import tree
 from assay.errors import AssayError, plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.store import open_store
+
+if TYPE_CHECKING:
+    from assay.lineage.queries.search import Kind
 
 
 @click.command()
@@ -79,7 +82,12 @@ def trace(
         lost = store.lost_prediction(whole, str(problem))
         if lost is None:
             raise
-        print_json(lost.to_dict()) if as_json else out.print(tree(lost.outline()))
+        if as_json:
+            print_json(lost.to_dict() | ({"bundle": None} if bundle is not None else {}))
+        else:
+            out.print(tree(lost.outline()))
+            if bundle is not None:
+                out.print("No bundle was written: there is nothing that proves a prediction which cannot be traced.")
         return EXIT_NO
     answer = traced.to_dict() if as_json else {}
     verification = None
@@ -196,32 +204,43 @@ def lineage() -> None:
 
 @lineage.command()
 @click.argument("text")
-@click.option("--kind", type=click.Choice(["dataset", "job", "run"]), help="Only these (default: all).")
+@click.option(
+    "--kind",
+    type=click.Choice(["dataset", "job", "run", "version", "column", "rule", "owner", "tag"]),
+    help="Only these (default: all).",
+)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most so many of a kind.")
 @json_option
-def search(text: str, kind: Literal["dataset", "job", "run"] | None, limit: int, as_json: bool) -> None:
-    """Find datasets and jobs whose name holds TEXT, or the run with this id.
+def search(text: str, kind: "Kind | None", limit: int, as_json: bool) -> None:
+    """Find what TEXT names: datasets, jobs, columns, rules, owners and tags by their words, in any order and with a slip of the
+    keys; runs, versions and digests by their beginning; TABLE@VERSION.
 
     Names of tables are what `impact` and `lineage columns` take; ids, what `lineage diff` and the HTTP API do.
 
     \b
     Examples:
       assay lineage search tickets
+      assay lineage search "tickets 7d" --kind column
+      assay lineage search clean/tickets@3
       assay lineage search tickets --kind job --json
     """
-    from assay.lineage.queries.nodes import search as find
+    from assay.lineage.queries.search import SHOWN, nodes_of, search_all
 
     store = open_store().lineage_store
-    kinds: tuple[Literal["dataset", "job", "run"], ...] = ("dataset", "job", "run")
-    nodes = [node for each in kinds if kind in (None, each) for node in find(store, text, kinds=[each], limit=limit)]
+    kinds: list[Kind] = [kind] if kind else list(SHOWN)
+    hits = [hit for each in kinds for hit in search_all(store, text, kinds=[each], limit=limit).hits]
+    nodes = nodes_of(store, hits)
     if as_json:
-        print_json([asdict(node) for node in nodes])
-    elif not nodes:
+        print_json([asdict(nodes[hit]) | {"kind": hit.kind, "text": hit.text} for hit in hits if hit in nodes])
+    elif not hits:
         out.print("Nothing has that name. If its tables are there: `assay lineage rebuild` restores their lineage.")
     else:
-        print_table(
-            ("kind", "name", "id"), [(node.kind, node.facts.get("table") or node.name, node.id) for node in nodes]
-        )
+        rows = [
+            (hit.kind, hit.text, nodes[hit].facts.get("table") or hit.name, nodes[hit].id)
+            for hit in hits
+            if hit in nodes
+        ]
+        print_table(("kind", "found", "name", "id"), rows)
 
 
 @lineage.command()

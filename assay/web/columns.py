@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
@@ -60,6 +61,7 @@ class Columns:
     nodes: Mapping[str, GraphNode]
     edges: Sequence[GraphEdge]
     _logs: dict[str, TableLog | None] = field(default_factory=dict)
+    _lineages: dict[tuple[str, int], ColumnLineage] = field(default_factory=dict)
     _names: dict[tuple[str, int | None], tuple[str, ...] | None] = field(default_factory=dict)
 
     def names(self, node_id: str) -> tuple[str, ...] | None:
@@ -119,16 +121,14 @@ class Columns:
         """The cells of a trace that are shown, with the links that lead on from each. A link into a table counts if the trace
         knows what was written there; one to where that was carried, if it knows what was written before."""
         places = {*trace.origin, *(end for edge in trace.edges for end in (edge.source, edge.target))}
-        beside: dict[str, list[Link]] = defaultdict(list)
+        beside: dict[Cell, list[Link]] = defaultdict(list)
         for link in self._links:
-            beside[(link.target if back else link.source).node].append(link)
+            beside[link.target if back else link.source].append(link)
         links: dict[Cell, set[Link]] = {origin: set()}
         queue = [origin]
         for cell in queue:  # grows as it is walked
-            for link in beside[cell.node]:
-                here, there = (link.target, link.source) if back else (link.source, link.target)
-                if here.column and here.column != cell.column:
-                    continue
+            for link in chain(beside[cell], beside[Cell(cell.node)] if cell.column else ()):
+                there = link.source if back else link.target
                 ends = [there] if there.column else [Cell(there.node, name) for name in self.names(there.node) or ()]
                 for end in ends:
                     nearer = (cell if back else end) if link.via else (end if back else cell)
@@ -162,10 +162,12 @@ class Columns:
         log = self._logs[table]
         return log if log is not None and log.table_id == node.facts.get("table_id") else None
 
-    @staticmethod
-    def _declared(commit: Commit) -> ColumnLineage:
-        read = {item.snapshot.table for item in commit.inputs}
-        return column_lineage(commit.column_lineage or {}, read)
+    def _declared(self, commit: Commit) -> ColumnLineage:
+        key = commit.table, commit.version
+        if key not in self._lineages:
+            read = {item.snapshot.table for item in commit.inputs}
+            self._lineages[key] = column_lineage(commit.column_lineage or {}, read)
+        return self._lineages[key]
 
     @cached_property
     def _links(self) -> list[Link]:

@@ -1,6 +1,6 @@
 """A graph as a picture: what stands on each node, and the lines between. Drawn by the macro `picture` of the templates."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.features.tables.kinds import Kind
@@ -9,6 +9,8 @@ from assay.web.layout import Box, Layout
 
 KINDS = (*(kind.singular for kind in Kind), "run", "job")  # each has its colour in console.css
 WIDTH, HEIGHT, LINE = 216, 46, 15
+LISTED = 40  # columns of an open card
+NAMED_COLUMNS = 40  # of a table, in words
 _PAD = 6  # above and below what an open card lists
 _BEND = 40  # of lines that run back
 _TITLE, _NOTE, _ROW = 26, 28, 28  # characters that fit
@@ -212,3 +214,16 @@ def cut(text: str, length: int) -> str:
         return text
     head = max(length // 3, 1)
     return f"{text[:head]}…{text[len(text) - max(length - head - 1, 1) :]}"
+
+
+def few(names: Sequence[str], most: int) -> list[str]:
+    """At most so many of them, and how many more there are."""
+    return list(names) if len(names) <= most else [*names[:most], f"{len(names) - most:,} more"]
+
+
+def columns_listed(names: Sequence[str], lit: Collection[str], selected: str = "") -> list[str]:
+    """The columns that an open card lists, in their order: the first ones, the first of those on the selected path, and the
+    selected one. Of a table with thousands nobody reads all."""
+    on_path = set(lit)
+    wanted = {*names[:LISTED], *[name for name in names if name in on_path][:LISTED], selected}
+    return [name for name in names if name in wanted]

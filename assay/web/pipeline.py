@@ -18,7 +18,7 @@ from assay.lineage.events.columns import ColumnLineage, column_lineage
 from assay.own_columns import is_link
 from assay.web.badges import Badge, both
 from assay.web.drawing import HEIGHT as CARD
-from assay.web.drawing import LINE, WIDTH, Card, ColumnLine, Picture, Row, draw
+from assay.web.drawing import LINE, NAMED_COLUMNS, WIDTH, Card, ColumnLine, Picture, Row, columns_listed, draw, few
 from assay.web.grow import unfold
 from assay.web.html import link
 from assay.web.layout import arrange
@@ -28,7 +28,6 @@ from assay.web.settings_missing import Lacking
 from assay.web.table_states import state_badge
 
 DRAWN = 120  # tables
-LISTED = 40  # columns of an open card
 HEIGHT = CARD + LINE  # of a card with its owner
 _BOOKKEEPING = (Kind.PROFILES, Kind.RELEASES)
 
@@ -210,7 +209,7 @@ def picture_of(pipeline: Pipeline, view: PipelineView, way: ColumnWay | None, *,
         layout,
         dashed=frozenset(ends for ends, lookup in edges.items() if lookup),
         lit=frozenset((ids[a], ids[b]) for a, b in steps if {a, b} <= ids.keys()),
-        column_lines=list(_column_lines(cards, way)),
+        column_lines=list(dict.fromkeys(_column_lines(cards, way))),
     )
 
 
@@ -233,13 +232,13 @@ def _card(table: PipelineTable, view: PipelineView, way: ColumnWay | None, *, un
         muted=table.state is None,
         owner=table.owner,
         lit=bool(lit),
-        columns=", ".join(lit),
+        columns=", ".join(few(lit, NAMED_COLUMNS)),
     )
 
 
 def _rows(table: PipelineTable, view: PipelineView, lit: Sequence[str]) -> Iterable[Row]:
     yield Row("", note=table.amount)
-    listed = [name for at, name in enumerate(table.columns) if at < LISTED or name in lit]
+    listed = columns_listed(table.columns, lit, view.column if view.of == table.name else "")
     for name in listed:
         yield Row(
             name,

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 from assay.errors import AssayError
 from assay.features.storage.verdict import CheckState, together
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableState
 from assay.web.badges import Badge, checks_badge
 
 
-def table_states(lake: Lake) -> Iterator[tuple[str, TableState | AssayError]]:
-    """By name; an error in place of what cannot be read."""
-    for name in lake.tables():
+def table_states(lake: Lake, kind: Kind | None = None) -> Iterator[tuple[str, TableState | AssayError]]:
+    """By name, of all tables or of one kind; an error in place of what cannot be read."""
+    for name in lake.tables() if kind is None else lake.tables(kind.folder):
         try:
             state = lake.table(name).at()
             state.last_commit  # noqa: B018 - a damaged one is one line of the list, not the end of the page

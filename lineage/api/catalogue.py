@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from assay.lineage.api.latest_facets import LatestFacets, Mentions
 from assay.lineage.api.records import Dataset, Hit, Job, Key, Run, Version
 from assay.lineage.events.naming import LOGICAL
+from assay.lineage.queries.search import CANDIDATES, Kind, search_with
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_index import DATASET, JOB, OTHER_NAMES, READ, RUN, VERSION, WRITTEN
 from assay.lineage.store.parse_event import known_as
@@ -68,33 +69,17 @@ class Catalogue:
         return list(self._connection.scalars(names.order_by("name").limit(limit).offset(offset))), total
 
     def search(self, text: str, kind: str | None, namespace: str | None, limit: int) -> tuple[list[Hit], int]:
-        """Datasets and jobs whose name holds the text (case aside), or one of their other names."""
-        also = sa.exists().where(OTHER_NAMES.c.dataset_id == datasets.c.id, _holds(OTHER_NAMES.c.name, text))
-        called = sa.or_(_holds(datasets.c.name, text), _holds(datasets.c.table_name, text), also)
-        hits = [
-            sa.select(sa.literal("DATASET").label("kind"), datasets.c.namespace, datasets.c.name).where(called),
-            sa.select(sa.literal("JOB"), jobs.c.namespace, jobs.c.name).where(
-                _holds(jobs.c.name, text), jobs.c.name != ""
-            ),
-        ]
-        every = sa.union(*hits).subquery()
-        query = sa.select(every).where(
-            sa.true() if kind is None else every.c.kind == kind,
-            sa.true() if namespace is None else every.c.namespace == namespace,
-        )
-        total = self._connection.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
-        rows = self._connection.execute(
-            query.order_by(every.c.name, every.c.namespace, every.c.kind).limit(limit)
-        ).all()
+        """Datasets and jobs that a text finds (see `queries/search.py`), the best first."""
+        kinds: set[Kind] = {"dataset", "job"} if kind is None else {"dataset"} if kind == "DATASET" else {"job"}
+        space = None if namespace is None else known_as(namespace, "").namespace if kind == "DATASET" else namespace
+        found = search_with(self._connection, text, kinds=kinds, limit=CANDIDATES, namespace=space).hits
+        page = found[:limit]
         last: dict[tuple[str, Key], int] = {}
         for name, asked, find in (("DATASET", DATASET, self._dataset_ids), ("JOB", JOB, self._job_ids)):
-            mentions = self._facets.mentions(
-                asked, find([(row.namespace, row.name) for row in rows if row.kind == name])
-            )
-            last |= {(name, key): mentioned.last_us for key, mentioned in mentions.items()}
-        return [
-            Hit(row.kind, (row.namespace, row.name), last[row.kind, (row.namespace, row.name)]) for row in rows
-        ], total
+            ids = find([(hit.namespace, hit.name) for hit in page if hit.kind == name.lower()])
+            last |= {(name, key): mentioned.last_us for key, mentioned in self._facets.mentions(asked, ids).items()}
+        hits = [(hit.kind.upper(), (hit.namespace, hit.name)) for hit in page]
+        return [Hit(*hit, last[hit]) for hit in hits if hit in last], len(found)
 
     # -- one by its name -------------------------------------------------------------------------------------------
 
@@ -284,10 +269,6 @@ def splits(text: str) -> Sequence[Key]:
     """Every way to read a text as namespace:name."""
     parts = text.split(":")
     return [(":".join(parts[:place]), ":".join(parts[place:])) for place in range(1, len(parts))]
-
-
-def _holds(column: sa.Column[str] | sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
-    return column.icontains(text, autoescape=True)
 
 
 def _last_version(mentions: Mentions) -> int | None:

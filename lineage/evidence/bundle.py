@@ -125,7 +125,7 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
         "lake.json": [finding.to_dict() for finding in seen],
         "lineage.json": recorded,
     }
-    files |= events | _seals(lake, logs, commits) | {name: _json(value) for name, value in documents.items()}
+    files |= events | _seals(lake, trace, logs, commits) | {name: _json(value) for name, value in documents.items()}
     files[NAME] = script()
     sums = "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files))
     return Bundle(trace.prediction_id, files | {SUMS: sums.encode()}, tuple(missing))
@@ -197,13 +197,18 @@ def _vouching(lake: Lake, trace: Trace, log: LogReplay) -> list[LogEntry]:
     return []
 
 
-def _seals(lake: Lake, logs: Mapping[str, LogReplay | None], entries: Sequence[_Entry]) -> dict[str, bytes]:
-    """The seals of the commits in the bundle, byte for byte."""
+def _seals(
+    lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None], entries: Sequence[_Entry]
+) -> dict[str, bytes]:
+    """The seals of the commits in the trace, and of what the bundle has of the table of predictions, byte for byte."""
+    wanted = {(node.table, version) for node in trace.nodes for version in node.versions_read}
+    wanted |= {(commit.table, commit.version) for node in trace.nodes for commit in node.commits}
+    wanted |= {(entry.table, entry.version) for entry in entries if entry.table == trace.root.table}
     found: dict[str, bytes] = {}
-    for entry in entries:
-        log = logs[entry.table]
-        if log is not None and is_sealed(entry.table):
-            path = seal_path(entry.table, log.table_id, entry.version)
+    for table, version in sorted(wanted):
+        log = logs[table]
+        if log is not None and is_sealed(table):
+            path = seal_path(table, log.table_id, version)
             if lake.storage.size(path) is not None:
                 found[f"lake/{path}"] = lake.storage.get(path)
     return found

@@ -20,7 +20,6 @@ from assay.lineage.store.schema import ADDS, REPLACES, datasets, jobs, runs, ver
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST = 1_000  # characters of a text that is searched for
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 Kind = Literal["dataset", "job", "run"]
 Key = Point | int | str  # inside the store: a dataset version, a run, or the id of a job
@@ -46,12 +45,6 @@ def find(store: LineageStore, node_id: str) -> GraphNode | None:
     `job:{namespace}:{name}`, `run:{id}`; Assay's own tables also by `dataset:assay:{table}`."""
     with store.reading() as connection:
         return NodeReader(connection).find(node_id)
-
-
-def search(store: LineageStore, text: str, *, kinds: Iterable[Kind] | None = None, limit: int = 50) -> list[GraphNode]:
-    """Datasets (at their latest version) and jobs whose name holds the text, and the run with this id."""
-    with store.reading() as connection:
-        return NodeReader(connection).search(text, set(kinds or ("dataset", "job", "run")), limit)
 
 
 def micros(instant: datetime) -> int:
@@ -158,36 +151,6 @@ class NodeReader:
         if isinstance(key, int):
             return list(self._connection.scalars(query.where(runs.c.id == key)))
         return list(self._connection.scalars(query.join(jobs, jobs.c.id == runs.c.job_id).where(_is_job(str(key)))))
-
-    def search(self, text: str, kinds: set[str], limit: int) -> list[GraphNode]:
-        pattern = text.strip().lower()
-        if (
-            not pattern or len(pattern) > LONGEST or limit < 1
-        ):  # databases refuse a pattern that no name can be as long as
-            return []
-        keys: dict[Key, None] = {}
-        if "run" in kinds and _UUID.fullmatch(pattern) and (run := self.key(f"run:{pattern}")):
-            keys[run] = None
-
-        def like(column: Any) -> Any:
-            return sa.func.lower(column).contains(pattern, autoescape=True)
-
-        if "dataset" in kinds:
-            named = (datasets.c.namespace, datasets.c.name)
-            # Tables of the lake by their own names: all of them lie in one folder, whose name would match them all.
-            hit = sa.case((datasets.c.table_name != "", like(datasets.c.table_name)), else_=like(datasets.c.name))
-            also = sa.exists().where(OTHER_NAMES.c.dataset_id == datasets.c.id, like(OTHER_NAMES.c.name))
-            query = sa.select(*named).where(sa.or_(hit, also)).distinct().order_by(*named).limit(limit)
-            for namespace, name in self._connection.execute(query).all():
-                if (point := self._point(self._named(f"{namespace}:{name}"), None)) is not None:
-                    keys[point] = None
-        if "job" in kinds:
-            query = sa.select(jobs.c.namespace, jobs.c.name).where(like(jobs.c.name), jobs.c.name != "")
-            rows = self._connection.execute(query.order_by(jobs.c.namespace, jobs.c.name).limit(limit))
-            keys |= {f"job:{namespace}:{name}": None for namespace, name in rows}
-        chosen = list(keys)[:limit]
-        nodes = self.nodes(chosen)
-        return [nodes[key] for key in chosen]
 
     # -- describing ------------------------------------------------------------------------------------------------
 

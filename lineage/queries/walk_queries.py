@@ -83,6 +83,7 @@ class WalkQueries:
     def __init__(self, connection: sa.Connection, as_of: int | None, most: int) -> None:
         self._connection, self._as_of, self._most = connection, as_of, most
         self.cut = False
+        self._none_declared: bool | None = None
         self._made_from: dict[int, dict[Point, set[Point]]] = {}  # by run and output
         self._only_declared: dict[int, set[Point]] = defaultdict(set)  # by run
 
@@ -98,6 +99,10 @@ class WalkQueries:
         """What the outputs of these runs were made from, where producers say so. Before `feeds` is asked about them."""
         new = [[run] for run in dict.fromkeys(runs) if run not in self._made_from]
         self._made_from |= {run: {} for (run,) in new}
+        if self._none_declared is None:
+            self._none_declared = self._connection.scalar(sa.text("SELECT 1 FROM derivations LIMIT 1")) is None
+        if self._none_declared:
+            return
         names: dict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
         for row in bulk.execute(self._connection, _DERIVED, new) if new else ():
             names[row.run_key, row.dataset_id].add((row.namespace, row.name))

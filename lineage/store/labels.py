@@ -38,13 +38,17 @@ def label_set(given: tuple[_Label, ...]) -> LabelSet:
 
 
 def dataset_labels(
-    key: DatasetName, given: Mapping[str, Any], others: Iterable[DatasetName], rules: Iterable[str]
+    key: DatasetName, table: str, given: Mapping[str, Any], others: Iterable[DatasetName], rules: Iterable[str]
 ) -> LabelSet:
-    """Of a dataset and its facets in an event; `others` are its other names."""
+    """Of a dataset and its facets in an event; `others` are its other names. What is a table of the lake is found by its own
+    name (`table`), not by the folder that all of them lie in."""
     facets = given.get("facets")
     facets = facets if isinstance(facets, dict) else {}
-    texts = [(DATASET, ""), (SOURCE, _text(facets, "dataSource", "name") or key.namespace)]
-    texts += [(DATASET, other.name) for other in others]
+    texts = [
+        (DATASET, "" if table in ("", key.name) else table),
+        (SOURCE, _text(facets, "dataSource", "name") or key.namespace),
+    ]
+    texts += [] if table else [(DATASET, other.name) for other in others]
     texts += [(COLUMN, name) for name in _texts(facets, "schema", "fields", "name")]
     texts += _of_both(facets)
     texts += [(RULE, rule) for rule in rules]
@@ -91,7 +95,8 @@ def _words_of(text: str) -> Iterable[str]:
 
 
 def plain_words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
+    """The words between the separators, in small letters."""
+    return [word[:_LONGEST] for word in _WORD.findall(text.lower())]
 
 
 def label_text(kind: int, namespace: str, name: str, text: str) -> str:

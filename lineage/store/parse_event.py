@@ -137,7 +137,8 @@ def _labels(
         yield job_labels(_redacted(job["namespace"]), _redacted(job["name"]), _mapping(job, "facets"))
     for use, described in given:
         judged = rules.get(use.table, []) + (rules.get(use.name, []) if use.name != use.table else [])
-        yield dataset_labels(DatasetName(use.namespace, use.name), described, _other_names(described), sorted(judged))
+        key = DatasetName(use.namespace, use.name)
+        yield dataset_labels(key, use.table, described, _other_names(described), sorted(judged))
 
 
 def described(event: Mapping[str, Any]) -> list[tuple[DatasetUse, Mapping[str, Any]]]:

@@ -5,7 +5,7 @@ A checkpoint that was changed shows readers other files than the commits name, a
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import polars as pl
 from deltalake import DeltaTable
@@ -25,18 +25,19 @@ READERS_SEE = "what readers see: the files that the commits name"
 def check_readers(
     lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None], changed: Collection[str] = ()
 ) -> Iterator[Finding]:
-    """At the versions that were read, a reader sees the files that the commits name. Asked is about one version between two
-    checkpoints, the first that was read. Tables of which commits are known to be `changed` are left out."""
+    """At the versions that were read, a reader sees the files of what was read as the commits name them, and as many others.
+    Asked is about one version between two checkpoints, the first that was read. Tables of which commits are known to be
+    `changed` are left out."""
     problems: list[Finding] = []
     count = 0
     for table, log in logs.items():
         if log is None or log.missing or log.damaged or table in changed:
             continue
         nodes = [node for node in trace.nodes if node.table == table]
+        slices = {item for node in nodes for item in node.slices}
         read = {
             item.snapshot.version
-            for node in nodes
-            for item in node.slices
+            for item in slices
             if item.snapshot.table_id == log.table_id and log.has(item.snapshot)
         }
         checkpoints = _checkpoints(lake, table)
@@ -53,18 +54,29 @@ def check_readers(
             count += 1
             try:
                 opened = _open(lake, table, version)
-                seen, table_id = set(_files(opened)["path"]), str(opened.metadata().id)
+                seen, table_id = _files(opened), str(opened.metadata().id)
             except (AssayError, DeltaError, OSError, ValueError) as problem:
                 where = f"checkpoint {checkpoint}" if checkpoint is not None else "the log"
                 detail = f"readers cannot open it: {where} of {table} is damaged ({type(problem).__name__})"
                 problems.append(Finding(f"{table}@{version}", False, detail))
                 continue
-            if seen != {file.path for file in log.files(version, None)} or table_id != log.table_id:
+            if _differs(seen, log, version, slices) or table_id != log.table_id:
                 where = f"its checkpoint at version {checkpoint}" if checkpoint is not None else "its log"
                 what = "other files than the commits name" if table_id == log.table_id else "another table"
                 detail = f"readers see {what}: {where} was changed"
                 problems.append(Finding(f"{table}@{version}", False, detail))
     yield from summed(READERS_SEE, count, problems)
+
+
+def _differs(seen: pl.DataFrame, log: LogReplay, version: int, slices: Collection[Slice]) -> bool:
+    """Whether a reader sees more or fewer files than the commits name, or others of what was read."""
+    if seen.height != len(log.files(version, None)):
+        return True
+    chosen = {(item.partitions, item.excluded) for item in slices}
+    return any(
+        set(_chosen(seen, partitions, excluded)) != {file.path for file in log.files(version, partitions, excluded)}
+        for partitions, excluded in chosen
+    )
 
 
 def files_of_slice(lake: Lake, item: Slice) -> list[str]:
@@ -73,9 +85,14 @@ def files_of_slice(lake: Lake, item: Slice) -> list[str]:
         files = _files(_open(lake, item.snapshot.table, item.snapshot.version))
     except (DeltaError, OSError, ValueError) as problem:
         raise AssayError(f"version {item.snapshot.version} cannot be opened ({type(problem).__name__})") from None
-    if item.partitions is not None:
-        files = files.filter(pl.col(PARTITION).is_in(list(item.partitions)))
-    return files.filter(~pl.col(PARTITION).fill_null("").is_in(list(item.excluded)))["path"].to_list()
+    return _chosen(files, item.partitions, item.excluded)
+
+
+def _chosen(files: pl.DataFrame, partitions: Sequence[str] | None, excluded: Sequence[str]) -> list[str]:
+    """The paths of a slice's files."""
+    if partitions is not None:
+        files = files.filter(pl.col(PARTITION).is_in(list(partitions)))
+    return files.filter(~pl.col(PARTITION).fill_null("").is_in(list(excluded)))["path"].to_list()
 
 
 def _open(lake: Lake, table: str, version: int) -> DeltaTable:

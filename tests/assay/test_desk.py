@@ -152,6 +152,7 @@ def test_a_prediction_whose_file_is_gone_is_answered_with_what_is_known(
         shutil.move(file, tmp_path / "kept")
         answer, shown = desk("trace", prediction, "--json"), desk("trace", prediction, "--verify")
         why = desk("why", prediction)
+        exported = desk("trace", prediction, "--export", str(tmp_path / "b.zip"))
     finally:
         shutil.move(tmp_path / "kept", file)
     assert (answer.code, shown.code, answer.data["traced"], answer.data["outcome"]) == (3, 3, False, "incomplete")
@@ -160,6 +161,7 @@ def test_a_prediction_whose_file_is_gone_is_answered_with_what_is_known(
     assert any(commit["job"] == "predictions/router" and commit["reads"] for commit in answer.data["commits"])
     assert file.name[:16] in shown.out and "it may be of" in shown.out
     assert why.code == 1 and file.name[:16] in why.err
+    assert exported.code == 3 and "No bundle was written" in exported.out and not (tmp_path / "b.zip").exists()
     assert desk("trace", "0199aaaa-0000-7000-8000-000000000000").code == 1, "there is no such prediction"
 
 

@@ -19,7 +19,19 @@ from assay.lineage.queries.walk import neighbourhood
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.badges import Badge, both, checks_badge
 from assay.web.columns import Cell, ColumnPath, Columns, Link
-from assay.web.drawing import HEIGHT, WIDTH, Card, ColumnLine, Picture, Row, cut, draw
+from assay.web.drawing import (
+    HEIGHT,
+    NAMED_COLUMNS,
+    WIDTH,
+    Card,
+    ColumnLine,
+    Picture,
+    Row,
+    columns_listed,
+    cut,
+    draw,
+    few,
+)
 from assay.web.grow import extend, unfold
 from assay.web.html import HEADERS, PageError, link, page
 from assay.web.layout import Layout, arrange
@@ -29,7 +41,6 @@ from assay.web.settings_missing import lacking_of
 from assay.web.view import DEEPEST, Side, View, parse, text_of
 from assay.web.visible import VisibleGraph, visible_graph
 
-LISTED = 40  # columns of an open card
 SHORT = 9  # characters of a version: some are digests
 NAMED = 4  # of the nodes that a node reads from
 
@@ -162,7 +173,7 @@ def _card(
         more_down=_hidden("down", node, view, visible),
         counted=visible.counted,
         focus=node.id == focus.id,
-        columns=", ".join(lit),
+        columns=", ".join(few(lit, NAMED_COLUMNS)),
         lit=bool(lit) or (path is not None and any(item.via == node.id for item in path.links)),
         path=words["where"],
     )
@@ -186,7 +197,7 @@ def _rows(node: GraphNode, view: View, columns: Columns, lit: Sequence[str], sel
     names, unknown = columns.names(node.id), columns.unknown(node.id)
     if names is None:
         return (Row("", note="columns unknown"),)
-    listed = [name for at, name in enumerate(names) if at < LISTED or name in lit]
+    listed = columns_listed(names, lit, selected.column if selected.node == node.id else "")
     rows = [
         Row(
             name,
@@ -325,7 +336,7 @@ def _columns_by_table(columns: Iterable[ColumnNode]) -> list[str]:
     by_table: dict[str, set[str]] = defaultdict(set)
     for node in columns:
         by_table[node.table].add(node.column)
-    return [f"{table}: {', '.join(sorted(names))}" for table, names in sorted(by_table.items())]
+    return [f"{table}: {', '.join(_few(sorted(names), NAMED_COLUMNS))}" for table, names in sorted(by_table.items())]
 
 
 # -- words beside the picture ------------------------------------------------------------------------------------------
@@ -349,6 +360,5 @@ def _listed(picture: Picture, visible: VisibleGraph, view: View) -> list[dict[st
     ]
 
 
-def _few(names: Iterable[str]) -> list[str]:
-    listed = list(dict.fromkeys(names))
-    return listed if len(listed) <= NAMED else [*listed[:NAMED], f"{len(listed) - NAMED} more"]
+def _few(names: Iterable[str], most: int = NAMED) -> list[str]:
+    return few(list(dict.fromkeys(names)), most)

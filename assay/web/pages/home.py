@@ -1,5 +1,6 @@
 """The first page: every table, model and recent prediction; or what a search finds."""
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,8 @@ from assay.lineage.predictions.about import beginning_with, predictions_matching
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
 from assay.lineage.predictions.latest import LoggedPrediction
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
-from assay.lineage.queries.nodes import GraphNode, search
+from assay.lineage.queries.nodes import GraphNode
+from assay.lineage.queries.search import Hit, nodes_of, search, search_all
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.ages import age_badge
 from assay.web.drawing import cut
@@ -30,6 +32,7 @@ from assay.web.values import answer_text, metrics, moment
 FOUND = 50
 RECENT = 15
 _SHA = 12
+_DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
 
 def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
@@ -57,7 +60,7 @@ def search_page(store: LineageStore, lake: Lake, request: Request) -> Response:
     if not text:
         return RedirectResponse("/", 303, HEADERS)
     predictions = _matching(lake, text)
-    if not predictions and search(store, text, limit=1):
+    if not predictions and search_all(store, text, limit=1).hits:
         return RedirectResponse(link("/", q=text), 303, HEADERS)
     return _found(store, lake, text, predictions)
 
@@ -66,7 +69,10 @@ def _found(store: LineageStore, lake: Lake, text: str, predictions: list[LoggedP
     nodes = search(store, text, limit=1) if _is_uuid(text) else []
     if _is_uuid(text) and not nodes:  # runs are in the index, predictions are in the lake
         return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
-    hits = [_hit(node) for node in search(store, text, limit=FOUND)]
+    found = search_all(store, text, limit=FOUND)
+    nodes_of_hits = nodes_of(store, found.hits)
+    hits = [_hit(hit, nodes_of_hits[hit]) for hit in found.hits if hit in nodes_of_hits]
+    hits = [*_models_with_digest(lake, text), *hits]
     if len(predictions) == 1 and not hits:
         return RedirectResponse(link(f"/trace/{predictions[0].id}"), 303, HEADERS)
     near = {} if hits or predictions else near_tables(lake, text)
@@ -74,7 +80,7 @@ def _found(store: LineageStore, lake: Lake, text: str, predictions: list[LoggedP
         "home.html",
         q=text if len(text) <= LONGEST else f"{text[:LONGEST]}…",
         hits=hits,
-        limit=FOUND,
+        more=found.more or len(predictions) >= FOUND,
         near=near,
         predictions=[_prediction(item) for item in predictions],
     )
@@ -108,9 +114,26 @@ def _prediction(item: LoggedPrediction) -> dict[str, Any]:
     }
 
 
-def _hit(node: GraphNode) -> dict[str, Any]:
+def _hit(hit: Hit, node: GraphNode) -> dict[str, Any]:
     short = cut(node.version or "", _SHA)  # other producers' versions may be digests
-    return {**heading(node), "href": graph_link(node.id), "short_version": short}
+    row = {**heading(node), "href": graph_link(node.id), "short_version": short}
+    if hit.kind in ("column", "rule", "owner", "tag"):
+        return row | {"title": hit.text, "kind": f"{hit.kind} of {row['title']}"}
+    return row
+
+
+def _models_with_digest(lake: Lake, text: str) -> list[dict[str, Any]]:
+    """The models whose artefact's SHA-256 begins so: it is in the tables of models only."""
+    beginning = text.lower()
+    if not _DIGEST.fullmatch(beginning):
+        return []
+    models = _models(list(table_states(lake, Kind.MODELS)))
+    return [
+        {"title": model["name"], "kind": "model", "version": model["version"], "short_version": model["version"]}
+        | {"href": model["href"], "where": f"SHA-256 {model['digest']}"}
+        for model in models
+        if model["digest"].startswith(beginning)
+    ]
 
 
 def _is_uuid(text: str) -> bool:
@@ -179,6 +202,7 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
                 "training_set": row.get("training_set") or "",
                 "metrics": metrics(row.get("metrics")),
                 "sha256": str(row.get("sha256", ""))[:_SHA],
+                "digest": str(row.get("sha256", "")),
             }
             for row in reversed(rows)
         ]

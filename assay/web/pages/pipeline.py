@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.by_table import ColumnWay, TableColumn
-from assay.web.drawing import cut
+from assay.web.drawing import NAMED_COLUMNS, cut, few
 from assay.web.html import PageError, link, page
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import LONGEST, dataset_id, graph_link, near_tables, pipeline_link, style_of, table_kind
@@ -105,4 +105,4 @@ def _by_table(columns: Iterable[TableColumn]) -> list[str]:
     by_table: dict[str, set[str]] = defaultdict(set)
     for end in columns:
         by_table[end.table].add(end.column)
-    return [f"{table}: {', '.join(sorted(names))}" for table, names in sorted(by_table.items())]
+    return [f"{table}: {', '.join(few(sorted(names), NAMED_COLUMNS))}" for table, names in sorted(by_table.items())]

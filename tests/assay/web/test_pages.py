@@ -107,7 +107,10 @@ def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path) -> None:
     page = Page(client.get("/").text)
     assert "no tables yet" in page.text
     assert "assay demo" in page.text
-    assert Page(client.get("/?q=x").text).text.count("No table, model, job or run has this in its name") == 1
+    assert (
+        Page(client.get("/?q=x").text).text.count("No table, job, column, rule or owner has these words in its name")
+        == 1
+    )
     store.close()
 
 
@@ -289,12 +292,14 @@ def test_hostile_names_of_tables_are_only_text(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_leads_to_the_nearest_table(client: TestClient) -> None:
-    for address in ("/?q=clean/tickts", "/?q=tickest", "/graph?focus=clean/tikets", "/versions/clean/ticket"):
+    for address in ("/?q=clean/tikct", "/?q=tcikest", "/graph?focus=clean/tikets", "/versions/clean/ticket"):
         answer = client.get(address)
         page = Page(answer.text)
         assert "Did you mean" in answer.text, address
         assert "/pipeline?table=clean%2Ftickets&open=clean%2Ftickets" in page.addresses(), address
     assert "Did you mean" not in client.get("/?q=xyzzy").text
+    slip = Page(client.get("/?q=clean/tickts").text)
+    assert any("clean%2Ftickets%402" in address for address in slip.addresses()), "a slip of the keys is forgiven"
 
 
 def test_a_table_by_its_name_alone_is_shown(client: TestClient) -> None:

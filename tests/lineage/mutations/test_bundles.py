@@ -169,6 +169,25 @@ def test_any_value_of_the_newest_commit(bundle: Files) -> None:
     assert not unnoticed(bundle, name, lies)
 
 
+def test_a_read_that_is_left_out_of_the_trace(bundle: Files) -> None:
+    """Though what was read is shown elsewhere, since somebody else read it, too."""
+    document = json.loads(bundle["trace.json"])
+    names = [name for node in document["nodes"] for name in node["inputs"]]
+    places = [
+        (number, name)
+        for number, node in enumerate(document["nodes"])
+        for name in node["inputs"]
+        if names.count(name) > 1 and not node["reference"]
+    ]
+    assert places
+    for number, name in places:
+        rest = [item for item in document["nodes"][number]["inputs"] if item != name]
+        changed = with_value(document, ("nodes", number, "inputs"), rest)
+        assert verdict(bundle | {"trace.json": json.dumps(changed).encode()}) == "broken", document["nodes"][number][
+            "id"
+        ]
+
+
 # -- every file --------------------------------------------------------------------------------------------------------
 
 

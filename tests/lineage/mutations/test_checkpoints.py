@@ -22,6 +22,7 @@ READ = (
     ("raw/parcels", 4),
     ("lists/depots", 1),
 )
+OTHER_PARTITION = ("features/depot", 4)  # of which the rows of the day before were read
 _FILE = pl.col("add").struct.field("path")
 
 
@@ -138,6 +139,13 @@ CASES = [
             also=last(table),
         )
         for table, version in READ
+        if (table, version) != OTHER_PARTITION
+    ),
+    Case(
+        "another file of a partition that was not read",
+        lying(*OTHER_PARTITION, with_another_file),
+        "verified",
+        why="of the table only the day before was read, and of that readers see what the commits have",
     ),
     Case(
         "a lie that the hint does not name",

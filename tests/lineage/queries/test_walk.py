@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from assay.lineage.queries.nodes import find, search
+from assay.lineage.queries.nodes import find
+from assay.lineage.queries.search import search
 from assay.lineage.queries.walk import (
     Subgraph,
     downstream,

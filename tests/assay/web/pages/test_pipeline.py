@@ -1,5 +1,7 @@
 """Every table once, with its newest partition and owner; columns and their lines on demand; what is left out is said."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,16 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from assay.features.tables.lake import Lake
+from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
+from assay.lineage.delivery.recorder import EventRecorder
+from assay.lineage.store.lineage_store import open_lineage_store
 from assay.web import create_router, pipeline
+from assay.web.drawing import LISTED
 from tests.assay.web.reading import Page
 from tests.assay.web.test_missing import NEXT, refuse
+from tests.conftest import SOAK
 
 RAW, CLEAN, FEATURE = (f"dataset:assay:{name}" for name in ("raw/tickets", "clean/tickets", "features/ticket"))
 
@@ -103,6 +109,48 @@ def test_around_a_table_is_what_it_is_made_from_and_leads_to(lake: Lake, store: 
     assert len(whole.cards) == 6
     assert "+1 of profiles and decisions" in whole.text
     assert "dataset:assay:profiles/a" in read(client, "/pipeline?table=raw/a&every=1").cards
+
+
+WIDE = 3_000 if SOAK else 200
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Two tables of many columns with long names, and one column that is made from all of them."""
+    folder = tmp_path_factory.mktemp("wide")
+    lake, store = open_lake(folder / "lake"), open_lineage_store(folder / "lineage.db")
+    recorder = EventRecorder(store)
+    columns = [f"a_column_with_a_long_name_{number:04d}" for number in range(WIDE)]
+    with transaction(lake, recorder, Work("raw/wide", code_version="1")) as tx:
+        tx.write("raw/wide", pl.DataFrame({name: [1] for name in columns}))
+    with transaction(lake, recorder, Work("clean/wide", code_version="1")) as tx:
+        said = {name: {"direct": [("raw/wide", name)], "indirect": [("raw/wide", columns[0])]} for name in columns}
+        tx.write("clean/wide", tx.read("raw/wide").collect(), column_lineage=said)
+    with transaction(lake, recorder, Work("features/sum", code_version="1")) as tx:
+        made = tx.read("clean/wide").select(pl.sum_horizontal(pl.all()).alias("sum")).collect()
+        tx.write("features/sum", made, column_lineage={"sum": {"direct": [("clean/wide", name) for name in columns]}})
+    recorder.close()
+    yield TestClient(Starlette(routes=[Mount("/", create_router(store, lake))]))
+    store.close()
+
+
+def test_many_columns_are_listed_in_part_wherever_they_are(wide: TestClient) -> None:
+    clean = "dataset:assay:clean/wide"
+    for address in (
+        "/pipeline?open=clean/wide&column=sum&of=features/sum",
+        f"/graph?focus={clean}@1&then=open:{clean}@1&column=sum&of=dataset:assay:features/sum@1",
+    ):
+        started = time.process_time()
+        page = read(wide, address)
+        assert time.process_time() - started < 1, address
+        listed = [name for node, name in page.columns if node.startswith(clean)]
+        assert len(listed) == LISTED
+        assert f"{WIDE - LISTED:,} more" in page.text
+        assert f"a_column_with_a_long_name_0039, {WIDE - LISTED:,} more" in page.text, "in words"
+        assert len(page.text) < 40_000
+    last = f"a_column_with_a_long_name_{WIDE - 1:04d}"
+    page = read(wide, f"/pipeline?open=clean/wide&column={last}&of=clean/wide")
+    assert len([name for node, name in page.columns if node == clean]) == LISTED + 1, "the chosen one, too"
 
 
 def test_what_does_not_fit_is_counted(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,162 @@
+"""Search at size: what a store of many producers' events is asked for, one text at a time. Prints a Markdown table.
+
+    python -m benchmarks.search --events 200000
+    python -m benchmarks.search --events 20000 --postgres postgresql:///bench   # an empty database of its own
+
+Every run reads and writes a few of `events / 12` datasets with ten columns each, half of them shared, and has an owner and rules.
+Texts are drawn from what is there: whole names, words in another order, words without separators, with one edit, columns of a
+table, rules, owners, beginnings of ids and digests, ids of versions, one letter, and what is not there.
+"""
+
+import argparse
+import json
+import platform
+import random
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from assay.lineage.queries.search import search_all
+from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
+
+BATCH = 500
+ASKED = 60  # texts of a kind
+SHARED = ["id", "customer_id", "created_at", "amount", "updated_at"]
+TOPICS = [
+    "orders",
+    "tickets",
+    "invoices",
+    "sessions",
+    "payments",
+    "shipments",
+    "returns",
+    "clicks",
+    "emails",
+    "refunds",
+]
+LAYERS = ["raw", "clean", "features", "mart", "export"]
+TEAMS = ["support-data", "finance-core", "growth", "platform", "risk"]
+
+
+def _name(number: int) -> str:
+    topic, layer = TOPICS[number % len(TOPICS)], LAYERS[number // len(TOPICS) % len(LAYERS)]
+    return f"{layer}/{topic}_{number:05}"
+
+
+def _dataset(number: int, version: int) -> dict[str, Any]:
+    columns = [
+        *SHARED,
+        *(f"{TOPICS[number % len(TOPICS)]}_{what}_{number:05}" for what in ("sum", "count", "last", "min", "max")),
+    ]
+    facets = {
+        "schema": {"fields": [{"name": name, "type": "string"} for name in columns]},
+        "version": {"datasetVersion": _digest(number, version)},
+        "ownership": {"owners": [{"name": f"team:{TEAMS[number % len(TEAMS)]}"}]},
+    }
+    return {"namespace": "s3://warehouse", "name": _name(number), "facets": facets}
+
+
+def _digest(number: int, version: int) -> str:
+    return f"{random.Random(number * 1_000_003 + version).getrandbits(256):064x}"
+
+
+def _run(number: int) -> str:
+    return str(uuid.UUID(int=random.Random(number).getrandbits(128), version=4))
+
+
+def events(count: int, datasets: int) -> Iterator[bytes]:
+    for number in range(count):
+        out = number % datasets
+        assertions = [{"assertion": f"{rule}.{SHARED[number % 5]}", "success": True} for rule in ("not_null", "unique")]
+        source = _dataset((out * 7 + 1) % datasets, number // datasets)
+        source["inputFacets"] = {"dataQualityAssertions": {"assertions": assertions}}
+        event = {
+            "eventType": "COMPLETE",
+            "eventTime": f"2026-03-{1 + number % 28:02}T{number % 24:02}:00:00Z",
+            "run": {"runId": _run(number)},
+            "job": {"namespace": "airflow", "name": f"dag_{out % 400}.load_{_name(out).replace('/', '_')}"},
+            "inputs": [source],
+            "outputs": [_dataset(out, number // datasets)],
+        }
+        yield json.dumps(event).encode()
+
+
+def _slip(text: str, chosen: random.Random) -> str:
+    place = chosen.randrange(1, len(text) - 1)
+    return text[:place] + text[place + 1 :]
+
+
+def texts(count: int, datasets: int, chosen: random.Random) -> dict[str, Callable[[], str]]:
+    def name() -> str:
+        return _name(chosen.randrange(datasets))
+
+    return {
+        "whole name": name,
+        "words in another order": lambda: " ".join(reversed(name().replace("/", "_").split("_"))),
+        "without separators": lambda: name().replace("/", "").replace("_", ""),
+        "one edit in a word": lambda: _slip(chosen.choice(TOPICS), chosen) + " " + chosen.choice(LAYERS),
+        "one edit in a name": lambda: _slip(name().partition("/")[2].replace("_", ""), chosen),
+        "a topic (a tenth of all)": lambda: chosen.choice(TOPICS),
+        "a shared column (every table has it)": lambda: chosen.choice(SHARED),
+        "a column of a table": lambda: f"{name()} {chosen.choice(SHARED)}",
+        "a rule": lambda: f"unique {chosen.choice(SHARED)}",
+        "an owner": lambda: chosen.choice(TEAMS),
+        "a run, 8 characters": lambda: _run(chosen.randrange(count))[:8],
+        "a digest, 12 characters": lambda: _digest(chosen.randrange(datasets), 0)[:12],
+        "a version by its id": lambda: f"dataset:s3://warehouse:{(at := name())}@{_digest(int(at[-5:]), 0)}",
+        "one letter": lambda: chosen.choice("aeiost"),
+        "nothing": lambda: f"zz{chosen.randrange(10**6)}qq",
+    }
+
+
+def measured(store: LineageStore, ask: Callable[[], str]) -> tuple[list[float], float]:
+    times, found = [], 0
+    for _ in range(ASKED):
+        text = ask()
+        began = time.perf_counter()
+        hits = search_all(store, text).hits
+        times.append(1_000 * (time.perf_counter() - began))
+        found += bool(hits)
+    return times, found / ASKED
+
+
+def report(url: str | Path, count: int) -> None:
+    store, datasets = open_lineage_store(url), max(count // 12, 10)
+    began, given = time.perf_counter(), events(count, datasets)
+    while batch := list(islice(given, BATCH)):
+        store.put_all(batch)
+    rate = count / (time.perf_counter() - began)
+    backend = store.engine.dialect.name
+    print(f"\n{backend}: {count:,} events, {datasets:,} datasets; taken in at {rate:,.0f} events/s\n")
+    print("| text | p50 ms | p95 ms | found |")
+    print("|---|---|---|---|")
+    every: list[float] = []
+    for kind, ask in texts(count, datasets, random.Random(7)).items():
+        times, found = measured(store, ask)
+        every += times
+        print(f"| {kind} | {statistics.median(times):.1f} | {_p95(times):.1f} | {found:.0%} |")
+    print(f"| **all** | {statistics.median(every):.1f} | **{_p95(every):.1f}** | |")
+    store.close()
+
+
+def _p95(times: list[float]) -> float:
+    return sorted(times)[int(0.95 * len(times)) - 1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--postgres", help="the URL of an empty database")
+    asked = parser.parse_args()
+    print(f"Python {platform.python_version()}, {platform.machine()}")
+    with tempfile.TemporaryDirectory() as folder:
+        report(asked.postgres or Path(folder) / "lineage.db", asked.events)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,314 @@
+"""Search over everything that events name: datasets, jobs, columns, rules, owners and tags by their words, in any order, with
+separators ignored and one slip of the keys forgiven; runs, versions and digests by their beginning.
+
+Of each word of the text the words of the index are found that hold it, or are one edit away; the word that the fewest labels
+have leads to candidates, and these are judged by all words.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from assay.lineage.events.naming import LOGICAL, dataset_name
+from assay.lineage.queries.nodes import LONGEST, GraphNode, NodeReader
+from assay.lineage.queries.nodes import Kind as NodeKind
+from assay.lineage.store import bulk
+from assay.lineage.store.labels import COLUMN, DATASET, JOB, OWNER, RULE, TAG, label_text, plain_words, words_of
+from assay.lineage.store.lineage_store import LineageStore
+
+Kind = Literal["dataset", "job", "run", "version", "column", "rule", "owner", "tag"]
+KINDS: dict[int, Kind] = {DATASET: "dataset", JOB: "job", COLUMN: "column", RULE: "rule", OWNER: "owner", TAG: "tag"}
+SHOWN: tuple[Kind, ...] = ("dataset", "job", "run", "version", "column", "rule", "owner", "tag")
+_ORDER: tuple[Kind, ...] = ("run", "version", "dataset", "job", "column", "rule", "owner", "tag")
+CANDIDATES = 500  # words of the index, and labels, that are looked at; of more there is a note
+_OTHERS = 100  # datasets of which all labels are judged
+_WORDS = 12  # of a text; what follows narrows nothing any more
+_SHORTEST_EDIT = 4  # letters of a word that may have a slip in it
+_BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{5,63}")
+_NAMES = (DATASET, JOB)
+_EXACT, _BEGINS, _HOLDS, _EDIT = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """`namespace` and `name` are of the dataset or job that it leads to, `text` what was found of it (a column, a rule, an owner,
+    a tag, another name; "" for itself), `version` that of a dataset. `node` is the id in the graph."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    text: str
+    node: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The best first. `more`: there are more, or there may be."""
+
+    hits: tuple[Hit, ...]
+    more: bool
+
+
+def search_all(
+    store: LineageStore,
+    text: str,
+    *,
+    kinds: Collection[Kind] | None = None,
+    limit: int = 50,
+    namespace: str | None = None,
+) -> Hits:
+    """What a text finds: runs and versions by the beginning of their ids and digests or as `table@version`, the others by
+    words. Ranked by kind. Where nothing has the words as they are, an edit of each is forgiven."""
+    with store.reading() as connection:
+        return search_with(connection, text, kinds=kinds, limit=limit, namespace=namespace)
+
+
+def search_with(
+    connection: sa.Connection,
+    text: str,
+    *,
+    kinds: Collection[Kind] | None = None,
+    limit: int = 50,
+    namespace: str | None = None,
+) -> Hits:
+    text = text.strip()
+    if not text or len(text) > LONGEST or limit < 1:
+        return Hits((), False)
+    bulk.by_index(connection)
+    wanted = set(kinds or _ORDER)
+    hits = dict.fromkeys(hit for hit in _by_id(connection, text, limit + 1) if hit.kind in wanted)
+    if hits and text.startswith(("dataset:", "job:")):
+        return Hits(tuple(hits), False)
+    found, cut = _by_words(connection, plain_words(text)[:_WORDS], wanted)
+    if not hits and not found and "@" in text:  # a version that no event names, such as that of a training set
+        found, cut = _by_words(connection, plain_words(text.rpartition("@")[0])[:_WORDS], wanted)
+    hits |= dict.fromkeys(found)
+    listed = [hit for hit in hits if namespace is None or hit.namespace == namespace]
+    return Hits(tuple(listed[:limit]), cut or len(listed) > limit)
+
+
+def search(
+    store: LineageStore, text: str, *, kinds: Collection[NodeKind] | None = None, limit: int = 50
+) -> list[GraphNode]:
+    """Nodes of the graph: datasets (at their latest version) and jobs by their words, and runs by the beginning of their id."""
+    wanted: set[Kind] = set(kinds or ("dataset", "job", "run"))
+    wanted |= {"version"} if "dataset" in wanted else set()
+    hits = search_all(store, text, kinds=wanted, limit=limit).hits
+    return list({node.id: node for node in nodes_of(store, hits).values()}.values())
+
+
+def nodes_of(store: LineageStore, hits: Iterable[Hit]) -> dict[Hit, GraphNode]:
+    """The node that each hit leads to: of a dataset, its latest version."""
+    with store.reading() as connection:
+        reader = NodeReader(connection)
+        keys = {hit: key for hit in hits if (key := reader.key(hit.node)) is not None}
+        nodes = reader.nodes(dict.fromkeys(keys.values()))
+    return {hit: nodes[key] for hit, key in keys.items()}
+
+
+# -- ids ---------------------------------------------------------------------------------------------------------------
+
+
+def _by_id(connection: sa.Connection, text: str, most: int) -> Iterator[Hit]:
+    low = text.lower()
+    if _BEGINNING.fullmatch(low):
+        yield from _runs(connection, _with_dashes(low), most)
+        yield from _versions(connection, low, most)
+    reader = NodeReader(connection)
+    for node_id in _node_ids(text):
+        node = reader.find(node_id)
+        if node is not None and node.kind != "run":
+            kind: Kind = "version" if node.kind == "dataset" and node.version else node.kind
+            yield Hit(kind, node.namespace, node.name, "", node.id, node.version or "")
+            return
+
+
+def _node_ids(text: str) -> Iterator[str]:
+    """Ids that a text may be: itself, `table@version`, an address."""
+    if text.startswith(("dataset:", "job:")):
+        yield text
+    elif "://" in text or text.startswith("/"):
+        name = dataset_name(text)
+        yield f"dataset:{name.namespace}:{name.name}"
+    elif "@" in text:
+        yield f"dataset:{LOGICAL}:{text}"
+        yield f"dataset:{text}"
+
+
+def _with_dashes(text: str) -> str:
+    """The beginning of a UUID as ids are written."""
+    digits, parts = text.replace("-", ""), []
+    for length in (8, 4, 4, 4, 12):
+        parts.append(digits[:length])
+        digits = digits[length:]
+    return "-".join(part for part in parts if part)
+
+
+def _runs(connection: sa.Connection, beginning: str, most: int) -> Iterator[Hit]:
+    query = "SELECT r.run_id, j.namespace, j.name FROM runs r JOIN jobs j ON j.id = r.job_id"
+    for row in _beginning(connection, query, "r.run_id", beginning, most):
+        yield Hit("run", row[1], row[2], row[0], f"run:{row[0]}")
+
+
+def _versions(connection: sa.Connection, beginning: str, most: int) -> Iterator[Hit]:
+    query = "SELECT {0}, d.namespace, d.name, v.version FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id"
+    for column in ("v.commit_sha256", "v.version", "d.table_id"):
+        if column == "d.table_id":
+            query = "SELECT d.table_id, d.namespace, d.name, '' FROM datasets d"
+        for row in _beginning(connection, query.format(column), column, beginning, most):
+            node = f"dataset:{row[1]}:{row[2]}" + (f"@{row[3]}" if row[3] else "")
+            yield Hit("version", row[1], row[2], row[0], node, row[3])
+
+
+def _beginning(connection: sa.Connection, query: str, column: str, text: str, most: int) -> Sequence[Any]:
+    """Texts of small letters, digits and dashes that begin so: on SQLite a range of the index."""
+    sqlite = connection.dialect.name == "sqlite"
+    where = f"{column} >= :text AND {column} < :after" if sqlite else f"{column} LIKE :after"
+    given = {"text": text, "after": f"{text}g" if sqlite else f"{text}%", "most": most}
+    return connection.execute(sa.text(f"{query} WHERE {where} ORDER BY 1 LIMIT :most"), given).all()
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+_LABELS = """SELECT DISTINCT l.id, l.kind, l.namespace, l.name, l.text FROM $rows CROSS JOIN label_words p
+ JOIN labels l ON l.id = p.label_id WHERE p.word_id = $0i AND l.kind IN ({kinds}) LIMIT {most}"""
+_COUNT = f"""SELECT count(*) FROM (SELECT 1 FROM $rows CROSS JOIN label_words p WHERE p.word_id = $0i
+ LIMIT {4 * CANDIDATES}) AS sample"""
+_ALL_LABELS = """SELECT l.id, l.kind, l.namespace, l.name, l.text FROM $rows CROSS JOIN labels l
+ WHERE l.namespace = $0 AND l.name = $1 AND l.kind IN ({kinds})"""
+
+
+def _by_words(connection: sa.Connection, words: Sequence[str], wanted: set[Kind]) -> tuple[list[Hit], bool]:
+    """Where nothing has the words as they are, an edit of each is forgiven."""
+    kinds = [number for number, kind in KINDS.items() if kind in wanted]
+    if not words or not kinds:
+        return [], False
+    asked = [_literal(connection, word) for word in dict.fromkeys(words)]
+    hits, cut = _having_all(connection, asked, kinds)
+    if hits:
+        return hits, cut
+    return _having_all(connection, [_with_edits(connection, each) for each in asked], kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A word of the text: the keys of the words of the index that it stands for, the nearest first, and those of them that differ
+    by an edit. `cut`: there are more."""
+
+    word: str
+    ids: tuple[int, ...]
+    edits: frozenset[str]
+    cut: bool
+
+
+def _having_all(connection: sa.Connection, asked: Sequence[_Asked], kinds: Sequence[int]) -> tuple[list[Hit], bool]:
+    if not all(each.ids for each in asked):
+        return [], False
+    rarest = min(asked, key=lambda each: _count(connection, each.ids)) if len(asked) > 1 else asked[0]
+    rows, cut = _labels_with(connection, rarest.ids)
+    if len(asked) > 1:  # a column of a table: one word may be of the one, another of the other
+        owners = dict.fromkeys((row.namespace, row.name) for row in rows.values() if row.kind in _NAMES)
+        cut = cut or len(owners) > _OTHERS
+        statement = _ALL_LABELS.format(kinds=_listed(kinds))
+        named = [list(owner) for owner in list(owners)[:_OTHERS]]
+        rows |= {row.id: row for row in bulk.execute(connection, statement, named).all()} if named else {}
+    judged = ((_rank(row, asked), row) for row in rows.values() if row.kind in kinds)
+    ranked = sorted(((rank, row) for rank, row in judged if rank is not None), key=lambda item: item[0])
+    return list(dict.fromkeys(_hit(row) for _, row in ranked)), cut or rarest.cut
+
+
+def _count(connection: sa.Connection, ids: Sequence[int]) -> int:
+    return bulk.execute(connection, _COUNT, [[key] for key in ids]).scalar() or 0
+
+
+def _labels_with(connection: sa.Connection, ids: Sequence[int]) -> tuple[dict[int, Any], bool]:
+    """The labels that have one of these words, and whether there are more. Datasets and jobs for themselves: there are far more
+    columns, and these are found through their datasets, too."""
+    rows: dict[int, Any] = {}
+    cut = False
+    for kinds in (_NAMES, [kind for kind in KINDS if kind not in _NAMES]):
+        statement = _LABELS.format(kinds=_listed(kinds), most=CANDIDATES + 1)
+        listed = bulk.execute(connection, statement, [[key] for key in ids]).all()
+        cut = cut or len(listed) > CANDIDATES
+        rows |= {row.id: row for row in listed}
+    return rows, cut
+
+
+def _listed(kinds: Iterable[int]) -> str:
+    return ", ".join(map(str, kinds))
+
+
+def _literal(connection: sa.Connection, word: str) -> _Asked:
+    holds = "strpos(word, :word)" if connection.dialect.name == "postgresql" else "instr(word, :word)"
+    query = f"SELECT id FROM words WHERE {holds} > 0 ORDER BY word <> :word, {holds} > 1, length(word), id LIMIT :most"
+    ids = list(connection.scalars(sa.text(query), {"word": word, "most": CANDIDATES + 1}))
+    return _Asked(word, tuple(ids[:CANDIDATES]), frozenset(), len(ids) > CANDIDATES)
+
+
+def _with_edits(connection: sa.Connection, asked: _Asked) -> _Asked:
+    """Of a word with one edit, one half is as it was; but for two letters that changed places in the middle."""
+    word = asked.word
+    if len(word) < _SHORTEST_EDIT:
+        return asked
+    end = "right(word, :rest)" if connection.dialect.name == "postgresql" else "substr(word, -:rest)"
+    half = len(word) // 2
+    given: dict[str, Any] = {"half": half, "first": word[:half], "rest": len(word) - half, "second": word[half:]}
+    given |= {"swapped": word[: half - 1] + word[half] + word[half - 1] + word[half + 1 :]}
+    given |= {"least": len(word) - 1, "most": len(word) + 1}
+    query = f"""SELECT id, word FROM words WHERE length(word) BETWEEN :least AND :most
+        AND (substr(word, 1, :half) = :first OR {end} = :second OR word = :swapped) ORDER BY word"""
+    near = [(key, text) for key, text in connection.execute(sa.text(query), given) if one_edit(word, text)]
+    ids = tuple(dict.fromkeys([*asked.ids, *(key for key, _ in near)]))
+    return _Asked(word, ids, frozenset(text for _, text in near), asked.cut)
+
+
+def one_edit(a: str, b: str) -> bool:
+    """Whether one letter more, less or another, or two neighbours that changed places, make a text of the other."""
+    if abs(len(a) - len(b)) > 1 or a == b:
+        return a == b
+    start = next((place for place, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    x, y = a[start:], b[start:]
+    if len(x) == len(y):
+        return x[1:] == y[1:] or (len(x) > 1 and x[0] == y[1] and x[1] == y[0] and x[2:] == y[2:])
+    return x[1:] == y or x == y[1:]
+
+
+def _rank(row: Any, asked: Sequence[_Asked]) -> tuple[Any, ...] | None:
+    """The rank of a label; None where it lacks a word. One word at least is of the label itself, others may be of the dataset or
+    job that has it."""
+    own = _words(label_text(row.kind, row.namespace, row.name, row.text))
+    mine = [_level(each, own) for each in asked]
+    every = mine
+    if None in mine and row.text:
+        others = _words(f"{row.namespace} {row.name}")
+        every = [_level(each, others) if level is None else level for each, level in zip(asked, mine, strict=True)]
+    if None in every or mine.count(None) == len(mine):
+        return None
+    levels = [level or 0 for level in every]
+    order, length = _ORDER.index(KINDS[row.kind]), len(row.text or row.name)
+    return _EDIT in levels, order, max(levels), sum(levels), row.namespace != LOGICAL, length, row.name, row.text
+
+
+_words = lru_cache(65_536)(words_of)
+
+
+def _level(asked: _Asked, words: Collection[str]) -> int | None:
+    """How well some words answer one of the text; None: not at all."""
+    text = asked.word
+    if text in words:
+        return _EXACT
+    holding = [word for word in words if text in word]
+    if holding:
+        return _BEGINS if any(word.startswith(text) for word in holding) else _HOLDS
+    return None if asked.edits.isdisjoint(words) else _EDIT
+
+
+def _hit(row: Any) -> Hit:
+    kind = KINDS[row.kind]
+    node = f"{'job' if row.kind == JOB else 'dataset'}:{row.namespace}:{row.name}"
+    return Hit(kind, row.namespace, row.name, "" if kind == "dataset" else row.text, node)
