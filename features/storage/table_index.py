@@ -305,7 +305,8 @@ class TableIndex:
         return self._column("SELECT all_files FROM commits WHERE t = :t AND version = :version", version=version)[0]
 
     def last_partition(self, version: int) -> str | None:
-        sql = f"SELECT partition FROM files WHERE partition IS NOT NULL AND {_held(None, ())} ORDER BY partition DESC LIMIT 1"
+        sql = f"""SELECT partition FROM files INDEXED BY files_of WHERE partition IS NOT NULL AND {_held(None, ())}
+            ORDER BY partition DESC LIMIT 1"""
         return next((key for (key,) in self._sliced(sql, version, None, ())), None)
 
     def between(
