@@ -188,11 +188,17 @@ def _by_words(connection: sa.Connection, words: Sequence[str], wanted: set[Kind]
     kinds = [number for number, kind in KINDS.items() if kind in wanted]
     if not words or not kinds:
         return [], False
-    asked = [_literal(connection, word) for word in dict.fromkeys(words)]
-    hits, cut = _having_all(connection, asked, kinds)
+    texts = list(dict.fromkeys(words))
+    asked = [_Asked(word) for word in texts]
+    # Of one word only all that holds it is looked for: labels are judged by the others as they stand.
+    rarest = _literal(
+        connection, min(texts, key=lambda word: _beginning_with(connection, word)) if texts[1:] else texts[0]
+    )
+    hits, cut = _having_all(connection, rarest, asked, kinds)
     if hits:
         return hits, cut
-    return _having_all(connection, [_with_edits(connection, each) for each in asked], kinds)
+    near = [_with_edits(connection, _literal(connection, word)) for word in texts]
+    return _having_all(connection, min(near, key=lambda each: _count(connection, each.ids)), near, kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +207,16 @@ class _Asked:
     by an edit. `cut`: there are more."""
 
     word: str
-    ids: tuple[int, ...]
-    edits: frozenset[str]
-    cut: bool
+    ids: tuple[int, ...] = ()
+    edits: frozenset[str] = frozenset()
+    cut: bool = False
 
 
-def _having_all(connection: sa.Connection, asked: Sequence[_Asked], kinds: Sequence[int]) -> tuple[list[Hit], bool]:
-    if not all(each.ids for each in asked):
+def _having_all(
+    connection: sa.Connection, rarest: _Asked, asked: Sequence[_Asked], kinds: Sequence[int]
+) -> tuple[list[Hit], bool]:
+    if not rarest.ids:
         return [], False
-    rarest = min(asked, key=lambda each: _count(connection, each.ids)) if len(asked) > 1 else asked[0]
     rows, cut = _labels_with(connection, rarest.ids)
     if len(asked) > 1:  # a column of a table: one word may be of the one, another of the other
         owners = dict.fromkeys((row.namespace, row.name) for row in rows.values() if row.kind in _NAMES)
@@ -220,6 +227,15 @@ def _having_all(connection: sa.Connection, asked: Sequence[_Asked], kinds: Seque
     judged = ((_rank(row, asked), row) for row in rows.values() if row.kind in kinds)
     ranked = sorted(((rank, row) for rank, row in judged if rank is not None), key=lambda item: item[0])
     return list(dict.fromkeys(_hit(row) for _, row in ranked)), cut or rarest.cut
+
+
+def _beginning_with(connection: sa.Connection, word: str) -> int:
+    """How many labels, up to some, have a word that begins so."""
+    sqlite = connection.dialect.name == "sqlite"
+    where = "w.word >= :word AND w.word < :after" if sqlite else "w.word LIKE :after"
+    given = {"word": word, "after": word + ("\U0010ffff" if sqlite else "%"), "most": 4 * CANDIDATES}
+    query = f"SELECT 1 FROM words w JOIN label_words p ON p.word_id = w.id WHERE {where} LIMIT :most"
+    return connection.scalar(sa.text(f"SELECT count(*) FROM ({query}) AS sample"), given) or 0
 
 
 def _count(connection: sa.Connection, ids: Sequence[int]) -> int:
