@@ -25,11 +25,12 @@ def create_app(store: Store | None = None) -> "ASGIApp":
     """
     from assay.lineage.api import create_app as create_api
     from assay.web import create_router
+    from assay.why.declared_now import declared_now
 
     store = store or open_store()
     # Without torch the console verifies all but the vectors, and says so.
     verify = partial(store.verify, embed=installed("torch"))
-    console = create_router(store.lineage_store, store.lake, verify=verify)
+    console = create_router(store.lineage_store, store.lake, verify=verify, declared=declared_now)
     return create_api(store.lineage_store, store.lake, console=console)
 
 

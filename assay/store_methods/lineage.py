@@ -72,10 +72,12 @@ class LineageMethods(StoreBase):
 
     def why(self, trace: "Trace") -> "Why":
         """Why a prediction is as it is: its answer, what was unusual, the rows behind it, the rules that they passed, and who
-        answers for each step. Personal data is masked."""
+        answers for each step. Personal data is masked: what a contract on the way, or one that the project declares today, calls
+        so."""
+        from assay.why.declared_now import declared_now
         from assay.why.explain import why
 
-        return why(self.lake, trace, self.lineage_store)
+        return why(self.lake, trace, self.lineage_store, declared=declared_now())
 
     @cached_property
     def _engine(self) -> "Engine":

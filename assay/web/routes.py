@@ -1,5 +1,6 @@
 """The console's addresses."""
 
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote
 
@@ -24,11 +25,22 @@ from assay.web.pages.impact import impact_page
 from assay.web.pages.pipeline import pipeline_page
 from assay.web.pages.trace import evidence_file, letter_page, trace_page, verify_page
 from assay.web.pages.versions import versions_page
+from assay.why.judged_by import DeclaredNow
 
 
-def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = None) -> Router:
-    """All pages, to be mounted at the root of an application behind its other routes. `verify` is what Verify does, which may
-    need an embedding model and a project's code; by default neither vectors nor answers are computed again."""
+def create_router(
+    store: LineageStore, lake: Lake, *, verify: Verifier | None = None, declared: Callable[[], DeclaredNow] = dict
+) -> Router:
+    """All pages, to be mounted at the root of an application behind its other routes.
+
+    Args:
+        store: The index of lineage events.
+        lake: Where the tables are.
+        verify: What Verify does, which may need an embedding model and a project's code. Default: neither vectors nor answers are
+            computed again.
+        declared: Gives the contracts that a project declares today: what they call personal is masked, too. Default: only the
+            contracts in the lake are known.
+    """
     lake = lake.remembering()
     verify = verify or partial(verify_trace, lake, witness=StoreWitness(store))
     # Every page goes through this one router and is given its request. Who looks at it comes in as a `middleware` of the
@@ -39,16 +51,24 @@ def create_router(store: LineageStore, lake: Lake, *, verify: Verifier | None = 
             Route("/search", answering(partial(search_page, store, lake)), methods=["GET", "POST"]),
             Route("/pipeline", answering(partial(pipeline_page, lake))),
             Route("/graph", answering(partial(graph_page, store, lake))),
-            Route("/trace/{prediction_id}", answering(partial(trace_page, lake, store))),
+            Route("/trace/{prediction_id}", answering(partial(trace_page, lake, store, declared))),
             Route(
-                "/trace/{prediction_id}/verify", answering(partial(verify_page, lake, store, verify)), methods=["POST"]
+                "/trace/{prediction_id}/verify",
+                answering(partial(verify_page, lake, store, declared, verify)),
+                methods=["POST"],
             ),
             Route(
-                "/trace/{prediction_id}/letter", answering(partial(letter_page, lake, store, verify)), methods=["POST"]
+                "/trace/{prediction_id}/letter",
+                answering(partial(letter_page, lake, store, declared, verify)),
+                methods=["POST"],
             ),
-            Route("/trace/{prediction_id}/evidence", answering(partial(evidence_file, lake, store)), methods=["POST"]),
-            Route("/impact", answering(partial(impact_page, lake))),
-            Route("/impact/{table:path}", answering(partial(impact_page, lake))),
+            Route(
+                "/trace/{prediction_id}/evidence",
+                answering(partial(evidence_file, lake, store, declared)),
+                methods=["POST"],
+            ),
+            Route("/impact", answering(partial(impact_page, lake, declared))),
+            Route("/impact/{table:path}", answering(partial(impact_page, lake, declared))),
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
             Route("/browse", answering(partial(browse_page, store))),
             Route("/diff", answering(partial(diff_page, store, lake))),

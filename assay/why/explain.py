@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from assay.errors import AssayError, plural
@@ -16,12 +17,19 @@ from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
 from assay.why.explanation import SHOWN, RuleResult, StepTaken, Why
-from assay.why.judged_by import declared_by, demand
+from assay.why.judged_by import DeclaredNow, declared_by, demand
 from assay.why.rows import TableRows, late, prediction_in_text, released, rows_of, shown_rows
 from assay.why.unusual import Way, row_notes, unusual
 
 
-def why(lake: Lake, trace: Trace, store: LineageStore | None = None, *, now: datetime | None = None) -> Why:
+def why(
+    lake: Lake,
+    trace: Trace,
+    store: LineageStore | None = None,
+    *,
+    now: datetime | None = None,
+    declared: DeclaredNow = MappingProxyType({}),
+) -> Why:
     """Why a prediction is as it is.
 
     Args:
@@ -29,17 +37,18 @@ def why(lake: Lake, trace: Trace, store: LineageStore | None = None, *, now: dat
         trace: What `trace` gave for the prediction.
         store: The lineage store, which knows who owns steps that no contract judges; None: only contracts name owners.
         now: The time now, which decides what exceptions have ended.
+        declared: The contracts that the project declares today, by clean table: what they call personal is masked, too.
 
     Returns:
         Its answer, what was unusual, the rows, the steps. Personal data is masked.
     """
     row, root = trace.prediction.row, trace.root
     own, training = _parted(trace)
-    behind, problem = _behind(lake, trace)
+    behind, problem = _behind(lake, trace, declared)
     way = Way(lake, trace, own, training, behind, now or datetime.now(UTC))
     releases, lates = list(released(lake, behind)), list(late(lake, behind))
     rows = shown_rows(behind, row_notes(releases, lates))
-    answer, about, attached = prediction_in_text(lake, trace)
+    answer, about, attached = prediction_in_text(lake, trace, declared)
     commit = root.commits[-1]
     owners = _owners(store, trace)
     return Why(
@@ -81,10 +90,10 @@ def _parted(trace: Trace) -> tuple[list[Node], list[Node]]:
     return list(own.values()), [node for node in training.values() if node.id not in own]
 
 
-def _behind(lake: Lake, trace: Trace) -> tuple[list[TableRows], str]:
+def _behind(lake: Lake, trace: Trace, declared: DeclaredNow) -> tuple[list[TableRows], str]:
     """The rows behind the prediction, or why they cannot be found any more; without text of Polars, which may quote cells."""
     try:
-        return rows_of(lake, trace), ""
+        return rows_of(lake, trace, declared), ""
     except AssayError as problem:
         return [], str(problem)
     except UNREADABLE as problem:

@@ -13,6 +13,7 @@ from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.storage import Storage
 
 Declared = Mapping[str, Any]  # a contract's declaration, as `contract_text` gives it
+DeclaredNow = Mapping[str, Declared]  # by clean table, what the project declares today: it may have judged nothing yet
 _FEW = 8
 _STRICTEST = "free_text"
 

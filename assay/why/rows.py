@@ -1,11 +1,12 @@
 """The rows behind a prediction with their values, masked by the contracts that judged them, and what is unusual about each."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -22,7 +23,7 @@ from assay.lineage.tracing.row_provenance import LINKS, RowsBehind, rows_read_fo
 from assay.lineage.tracing.trace import Trace
 from assay.own_columns import PARTITION_KEY, is_link
 from assay.why.explanation import ShownRow
-from assay.why.judged_by import declared_by, personal_classes
+from assay.why.judged_by import Declared, DeclaredNow, declared_by, personal_classes
 
 _LONGEST = 80  # characters of a value
 Link = tuple[str, int]  # SHA-256 of the file, number of the row in it
@@ -35,6 +36,7 @@ class TableRows:
     rows: RowsBehind
     state: TableState
     frame: pl.DataFrame
+    declared: Declared | None = None
 
     @property
     def table(self) -> str:
@@ -50,7 +52,7 @@ class TableRows:
 
     @cached_property
     def classes(self) -> dict[str, str | None]:
-        return classes_in(self.state, self.writers)
+        return classes_in(self.state, self.writers, self.declared)
 
     @property
     def partitions(self) -> list[str]:
@@ -58,22 +60,23 @@ class TableRows:
         return self.frame[PARTITION_KEY].unique().sort().to_list() if PARTITION_KEY in self.frame.columns else []
 
 
-def classes_in(state: TableState, writers: Sequence[Commit]) -> dict[str, str | None]:
-    """The classes of personal data of a table's columns, by the contracts that judged what was read, and by the newest one: what
-    has come to be called personal since is masked, too."""
+def classes_in(state: TableState, writers: Sequence[Commit], declared: Declared | None = None) -> dict[str, str | None]:
+    """The classes of personal data of a table's columns, by the contracts that judged what was read, by the newest one, and by
+    the one that is declared, though it has judged nothing: what has come to be called personal since is masked, too."""
     storage = state.table.lake.storage
     newest = state.table.open_unasked().last_commit
     by_digest = {str((commit.contract or {}).get("digest")): commit for commit in [*writers, newest]}
-    return personal_classes(declared_by(storage, commit) for commit in by_digest.values())
+    return personal_classes([*(declared_by(storage, commit) for commit in by_digest.values()), declared])
 
 
-def rows_of(lake: Lake, trace: Trace) -> list[TableRows]:
+def rows_of(lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({})) -> list[TableRows]:
     """The rows behind a prediction, by reason. Raises AssayError when a version is gone."""
     found = []
     for rows in rows_read_for(lake, trace):
         state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
         frame = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition).collect()
-        found.append(TableRows(rows, state, frame))
+        clean = Kind.CLEAN.table(own_name(state.table.name))
+        found.append(TableRows(rows, state, frame, declared.get(clean)))
     return found
 
 
@@ -112,12 +115,12 @@ def in_text(value: Any) -> str | None:
 
 
 def prediction_in_text(
-    lake: Lake, trace: Trace
+    lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({})
 ) -> tuple[dict[str, str | None], dict[str, str | None], dict[str, str | None]]:
     """The answer, the keys and the attached texts of a prediction, masked by the contracts of every table on the way. A key that
     none of them knows may be personal, and shows how long it is only; of answers and attached texts addresses and card
     numbers are redacted."""
-    classes = classes_on_the_way(lake, trace)
+    classes = classes_on_the_way(lake, trace, declared)
     frame = trace.prediction.frame
     keys = [key for key in keys_of(trace) if key in frame.columns]
     attached = [name for name in (PROMPT, EXPLANATION) if name in frame.columns]
@@ -137,20 +140,34 @@ def keys_of(trace: Trace) -> tuple[str, ...]:
     return described.keys if described else ()
 
 
-def classes_on_the_way(lake: Lake, trace: Trace) -> dict[str, str | None]:
+def classes_on_the_way(lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({})) -> dict[str, str | None]:
     """The classes of personal data of all columns that the contracts on the way know: those that judged what was read, and
     today's."""
     commits = [commit for node in trace.nodes for commit in node.commits]
-    for table in dict.fromkeys(node.table for node in trace.nodes if Kind.CLEAN.holds(node.table)):
+    clean = [table for table in dict.fromkeys(node.table for node in trace.nodes) if Kind.CLEAN.holds(table)]
+    return _classes_of(lake, commits, clean, declared)
+
+
+def classes_of_lake(lake: Lake, declared: DeclaredNow = MappingProxyType({})) -> dict[str, str | None]:
+    """The same of all that today's contracts know."""
+    return _classes_of(lake, [], lake.tables(Kind.CLEAN.folder), declared)
+
+
+def _classes_of(
+    lake: Lake, commits: list[Commit], clean: Iterable[str], declared: DeclaredNow
+) -> dict[str, str | None]:
+    today = []
+    for table in clean:
+        today.append(declared.get(table))
         with suppress(AssayError):
             commits.append(lake.table(table).at().last_commit)
     by_digest = {str((commit.contract or {}).get("digest")): commit for commit in commits}
-    return personal_classes(declared_by(lake.storage, commit) for commit in by_digest.values())
+    return personal_classes([*(declared_by(lake.storage, commit) for commit in by_digest.values()), *today])
 
 
-def personal_columns(lake: Lake, trace: Trace) -> list[str]:
+def personal_columns(lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({})) -> list[str]:
     """The columns of a prediction that a contract on the way calls personal."""
-    classes = classes_on_the_way(lake, trace)
+    classes = classes_on_the_way(lake, trace, declared)
     return [name for name in trace.prediction.frame.columns if classes.get(name) is not None]
 
 

@@ -27,7 +27,7 @@ FOLDER = "_index"
 FILE = "tables.db"
 MEMORY = ":memory:"
 LIVE = 2**62  # until which version something holds that the latest one holds
-_FORMAT = 7  # of the tables below: an index of another format is made anew
+_FORMAT = 8  # of the tables below: an index of another format is made anew
 _OPEN = 8  # at most so many indexes are open at once
 _WAIT_SECONDS = 30.0
 
@@ -41,6 +41,7 @@ CREATE TABLE commits (
     written INTEGER NOT NULL, until INTEGER NOT NULL, /* the version that replaced its partition */ verdict INTEGER,
     all_rows INTEGER NOT NULL, all_partitions INTEGER NOT NULL, all_files INTEGER NOT NULL, /* that this version holds */
     all_written INTEGER NOT NULL, all_writers INTEGER NOT NULL, /* partitions and commits that its rows come from */
+    writes INTEGER NOT NULL, /* how many commits up to this one wrote rows */
     PRIMARY KEY (t, version)) WITHOUT ROWID;
 CREATE INDEX written ON commits (t, partition, version) WHERE written;
 CREATE INDEX held ON commits (t, until, version, verdict) WHERE written;

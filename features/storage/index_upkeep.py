@@ -190,8 +190,8 @@ def _insert_commit(
 ) -> None:
     """One that is damaged is None."""
     said, verdict = (0, None, None, "", None, "", "", 0), None
-    sql = "SELECT all_written, all_writers FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
-    partitions, writers = connection.execute(sql, (t,)).fetchone() or (0, 0)
+    sql = "SELECT all_written, all_writers, writes FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
+    partitions, writers, writes = connection.execute(sql, (t,)).fetchone() or (0, 0, 0)
     if commit is not None:
         with suppress(*DAMAGE):  # checks that are not what they must be say nothing
             verdict = _verdict(connection, t, Verdict.of(commit).to_text())
@@ -208,11 +208,11 @@ def _insert_commit(
         )
         if written:
             partitions += not _is_written(connection, t, commit.partition)
-            writers += 1
+            writers, writes = writers + 1, writes + 1
             if commit.mode == "replace":
                 writers -= _end_commits(connection, t, version, commit.partition)
             _count(connection, t, verdict, 1)
-    row = (t, version, sha256, int(commit is None), *said, LIVE, verdict, *total, partitions, writers)
+    row = (t, version, sha256, int(commit is None), *said, LIVE, verdict, *total, partitions, writers, writes)
     connection.execute(f"INSERT INTO commits VALUES ({', '.join('?' * len(row))})", row)
 
 

@@ -8,6 +8,7 @@ up to the version that they open; it is looked for among the versions just befor
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, partial
 from urllib.parse import unquote
 
 import polars as pl
@@ -42,9 +43,10 @@ def check_checkpoints(lake: Lake, trace: Trace, logs: Mapping[str, LogWalk]) -> 
 
 def _newest(lake: Lake, table: str, versions: Iterable[int]) -> Iterator[int]:
     """The checkpoints that readers of these versions begin with, as far as there are some."""
+    is_there = cache(partial(_is_there, lake, table))
     for version in versions:
         near = range(version, max(-1, version - NEAR), -1)
-        found = next((number for number in near if _is_there(lake, table, number)), None)
+        found = next((number for number in near if is_there(number)), None)
         if found is not None:
             yield found
         elif version >= NEAR:

@@ -7,6 +7,7 @@ have the digest that their reader recorded. Whatever is otherwise raises `Unprov
 what is wrong (see `assay.features.tables.log_replay`).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -149,11 +150,13 @@ class LogWalk:
         if key not in self._slices:
             files = self.index.files(version, partitions, excluded)
             adders = self.index.adders(version, [file.path for file in files])
-            for number in {adders.get(file.path, -1) for file in files}:
-                named = {file.path: file for file in self._entry(number).added} if number >= 0 else {}
-                for file in files:
-                    if adders.get(file.path, -1) == number and named.get(file.path) != file:
-                        raise Unproven(f"{self.table}@{number} does not add the file that it is said to have added.")
+            by_adder: dict[int, list[DataFile]] = defaultdict(list)
+            for file in files:
+                by_adder[adders.get(file.path, -1)].append(file)
+            for number, own in by_adder.items():
+                named = {file.path: file for file in self._entry(number).added}
+                if any(named.get(file.path) != file for file in own):
+                    raise Unproven(f"{self.table}@{number} does not add the file that it is said to have added.")
             self._slices[key] = {file: adders[file.path] for file in files}
         return self._slices[key]
 

@@ -42,6 +42,7 @@ def why(prediction: str, verify_: bool, letter_file: Path | None, bundle: Path |
       assay why 01990b3c-5c00 --verify --json
       assay why 01990b3c-5c00 --letter answer.md --export proof.zip   to be sent
     """
+    from assay.why.declared_now import declared_now
     from assay.why.letter import letter
     from assay.why.rows import personal_columns
 
@@ -54,7 +55,7 @@ def why(prediction: str, verify_: bool, letter_file: Path | None, bundle: Path |
     if bundle is not None:
         from assay.lineage.evidence.bundle import export
 
-        withhold = personal_columns(store.lake, traced)
+        withhold = personal_columns(store.lake, traced, declared_now())
         found = replace(found, bundle=export(store.lake, traced, store.lineage_store, withhold=withhold).write(bundle))
     if letter_file is not None:
         letter_file.write_text(letter(found, datetime.now(UTC).date()), encoding="utf-8")

@@ -3,9 +3,10 @@ rows."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import polars as pl
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -22,6 +23,8 @@ from assay.web.html import HEADERS, PageError, link, page
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, style_of, table_kind
 from assay.web.values import answer_text, moment, value_text
+from assay.why.judged_by import DeclaredNow
+from assay.why.rows import classes_of_lake, masked
 
 NEWEST = 30  # versions of a table that are followed unless all are asked for: their number grows with every day
 LISTED = 100  # predictions on the page; the download has all
@@ -30,7 +33,7 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _KNOWN = {*FIELDS, "all", "list", "through_models", "lookups", "download"}
 
 
-def impact_page(lake: Lake, request: Request) -> Response:
+def impact_page(lake: Lake, declared: Callable[[], DeclaredNow], request: Request) -> Response:
     """Some rows are followed row by row, to the predictions that took them; a whole table or version by its commits."""
     table, query = request.path_params.get("table", ""), request.query_params
     others = sorted(set(query) - _KNOWN)
@@ -53,7 +56,8 @@ def impact_page(lake: Lake, request: Request) -> Response:
         if not table or any(given[name] for name in FIELDS[1:]) or {"list", "download", "through_models"} & set(query):
             chosen: dict[str, Any] = {name: given[name] or None for name in FIELDS[1:]}
             origin = Origin(table=table or None, version=version, **chosen)
-            return _row_by_row(lake, request, affected_predictions(lake, origin, lookups="lookups" in query), given)
+            found = affected_predictions(lake, origin, lookups="lookups" in query)
+            return _row_by_row(lake, request, found, given, declared)
         newest = None if "all" in query else NEWEST
         downstream = impact(lake, table, version, lookups="lookups" in query, newest=newest)
     except BadRows as problem:
@@ -108,7 +112,13 @@ def _here(table: str) -> str:
     return link(f"/impact/{table}") if table else "/impact"
 
 
-def _row_by_row(lake: Lake, request: Request, found: AffectedPredictions, given: dict[str, str]) -> Response:
+def _row_by_row(
+    lake: Lake,
+    request: Request,
+    found: AffectedPredictions,
+    given: dict[str, str],
+    declared: Callable[[], DeclaredNow],
+) -> Response:
     table, through_models = request.path_params.get("table", ""), "through_models" in request.query_params
     if "download" in request.query_params:
         headers = HEADERS | {"Content-Disposition": 'attachment; filename="affected.csv"'}
@@ -126,7 +136,7 @@ def _row_by_row(lake: Lake, request: Request, found: AffectedPredictions, given:
         ("models", ", ".join(found.models) or "none"),
         ("training sets", ", ".join(found.training_sets) or "none"),
     ]
-    tables = found.tables()
+    tables, classes = found.tables(), classes_of_lake(lake, declared()) if rows else {}
     chosen = sum(item["rows"] for item in tables if table in ("", item["table"]))
     return page(
         "impact_rows.html",
@@ -138,7 +148,7 @@ def _row_by_row(lake: Lake, request: Request, found: AffectedPredictions, given:
         facts=facts,
         tables=[item | {"style": style_of(table_kind(item["table"]))} for item in tables],
         chosen=bool(chosen),
-        rows=[_prediction(row) for row in rows],
+        rows=[_prediction(row, classes) for row in rows],
         more=f"{every - len(rows):,}" if every > len(rows) else "",
         through_models=through_models,
         with_models=link(_here(table), **asked | {"through_models": "1"}),
@@ -151,14 +161,15 @@ def _named(origin: str) -> str:
     return _DIGEST.sub(lambda digest: f"{digest[0][:12]}…", origin)
 
 
-def _prediction(row: dict[str, Any]) -> dict[str, Any]:
-    """A line of the list: keys and answer as words."""
-    answer = json.loads(row["answer"])
+def _prediction(row: dict[str, Any], classes: dict[str, str | None]) -> dict[str, Any]:
+    """A line of the list: keys and answer as words. Personal keys are masked: the download has them, for who must be told."""
+    answer, keys = json.loads(row["answer"]), json.loads(row["keys"])
+    (about,) = masked(pl.DataFrame([keys]), classes) if keys else ({},)
     confidence = answer.pop(CONFIDENCE, None)
     return row | {
         "trace": link(f"/trace/{row['prediction_id']}"),
         "time": moment(row["event_time"]) if row["event_time"] else "",
-        "keys": ", ".join(f"{name} {value_text(value)}" for name, value in json.loads(row["keys"]).items()),
+        "keys": ", ".join(f"{name} {value_text(value)}" for name, value in about.items()),
         "answer": answer_text(answer),
         "confidence": f"{confidence:.3f}" if confidence is not None else "",
     }

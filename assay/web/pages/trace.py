@@ -1,6 +1,6 @@
 """`/trace/<id>`: the whole path behind a prediction, as a picture and as a list, and its proof."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -31,9 +31,11 @@ from assay.web.node_labels import dataset_id, graph_link, style_of
 from assay.web.values import answer_text, metrics, moment, value_text
 from assay.why.explain import why
 from assay.why.explanation import ShownRow, StepTaken, Why
+from assay.why.judged_by import DeclaredNow
 from assay.why.letter import letter
 from assay.why.rows import personal_columns
 
+Today = Callable[[], DeclaredNow]  # the contracts that a project declares now
 _STATES = {True: ("ok", "✓ holds"), None: ("plain", "– not checked"), False: ("failed", "✗ broken")}
 _ADVICE = (
     "Check the id: it has 36 characters, and the first 8 may do. Or search for a key, such as a customer, and a day."
@@ -48,33 +50,33 @@ LETTER = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["lin
 _ANSWERS = {"checked": "ok", "not checked": "plain", "differs": "failed"}
 
 
-def trace_page(lake: Lake, store: LineageStore, request: Request) -> Response:
+def trace_page(lake: Lake, store: LineageStore, declared: Today, request: Request) -> Response:
     given = request.path_params["prediction_id"]
     whole = _whole(lake, given)
     if whole != given:
         return RedirectResponse(link(f"/trace/{whole}"), 303, HEADERS)
-    return _shown(lake, store, _traced(lake, whole, store), None)
+    return _shown(lake, store, declared, _traced(lake, whole, store), None)
 
 
-def verify_page(lake: Lake, store: LineageStore, verify: Verifier, request: Request) -> Response:
+def verify_page(lake: Lake, store: LineageStore, declared: Today, verify: Verifier, request: Request) -> Response:
     traced = _asked_here(lake, request)
-    return _shown(lake, store, traced, _verified(traced, verify))
+    return _shown(lake, store, declared, traced, _verified(traced, verify))
 
 
-def letter_page(lake: Lake, store: LineageStore, verify: Verifier, request: Request) -> Response:
+def letter_page(lake: Lake, store: LineageStore, declared: Today, verify: Verifier, request: Request) -> Response:
     """The letter about a prediction, verified: a page to be printed (or saved as PDF by the browser), or a Markdown file."""
     traced = _asked_here(lake, request)
-    found = replace(why(lake, traced, store), verification=_verified(traced, verify))
+    found = replace(why(lake, traced, store, declared=declared()), verification=_verified(traced, verify))
     text = letter(found, datetime.now(UTC).date())
     if request.state.form.get("as") == "markdown":
         return _file(text, "text/markdown", f"prediction-{traced.prediction_id}.md")
     return page("letter.html", id=traced.prediction_id, letter=LETTER.render(text))
 
 
-def evidence_file(lake: Lake, store: LineageStore, request: Request) -> Response:
+def evidence_file(lake: Lake, store: LineageStore, declared: Today, request: Request) -> Response:
     """The evidence bundle of a prediction; personal columns are withheld."""
     traced = _asked_here(lake, request)
-    bundle = export(lake, traced, store, withhold=personal_columns(lake, traced))
+    bundle = export(lake, traced, store, withhold=personal_columns(lake, traced, declared()))
     return _file(bundle.to_bytes(), "application/zip", f"evidence-{traced.prediction_id}.zip")
 
 
@@ -129,8 +131,10 @@ def _left(lake: Lake, prediction_id: str, store: LineageStore | None) -> str:
     return "".join([*wrong, *possible])
 
 
-def _shown(lake: Lake, store: LineageStore, traced: Trace, verification: Verification | None) -> Response:
-    row, found = {**traced.root.details}, why(lake, traced, store)
+def _shown(
+    lake: Lake, store: LineageStore, declared: Today, traced: Trace, verification: Verification | None
+) -> Response:
+    row, found = {**traced.root.details}, why(lake, traced, store, declared=declared())
     names = ("model", "model_version", EVENT_TIME, CONFIDENCE, PROMPT)
     facts = [(name.replace("_", " "), _text(name, row[name])) for name in names if row.get(name) is not None]
     answer = {name: value for name, value in found.answer.items() if value is not None}

@@ -86,7 +86,10 @@ def _tickets(lake: Lake, work: Any, day: str) -> None:
         tx.write("raw/tickets", raw)
     with work("clean/tickets", day) as tx:
         frame = tx.read("raw/tickets", [day]).collect().drop("partition_key")
-        tx.contract = {"name": "Tickets", "version": "1.2", "digest": "d"}
+        declared = b'{"columns": []}'  # it knows no column, so that all are masked
+        digest = hashlib.sha256(declared).hexdigest()
+        lake.storage.put_once(f"_contracts/{digest}.json", declared)
+        tx.contract = {"name": "Tickets", "version": "1.2", "digest": digest}
         tx.check(CheckResult("ticket_id.unique", "clean/tickets", True, evaluated=4))
         late = day == DAYS[1]
         tx.check(CheckResult("text.not_null", "clean/tickets", not late, evaluated=4, invalid=int(late)))

@@ -10,6 +10,7 @@ import pytest
 
 from assay.lineage.predictions.about import predictions_about
 from assay.why import explain
+from assay.why.declared_now import declared_now
 from assay.why.explanation import Why
 from assay.why.letter import letter
 from assay.why.rows import personal_columns
@@ -146,6 +147,23 @@ def test_what_today_s_contract_calls_personal_is_masked_though_the_one_that_judg
     assert now.about["customer_id"] == "‹name›"
     assert "C0012" not in str(now)
     assert personal_columns(bank.store.lake, bank.store.trace(after.prediction_id)) == ["customer_id"]
+
+
+def test_what_a_contract_calls_personal_that_has_judged_nothing_yet_is_masked(bank: Bank, after: Why) -> None:
+    def shown(why: Why) -> set[str | None]:
+        return {row.values["amount"] for row in why.rows}
+
+    assert not any("‹" in str(value) for value in shown(bank.store.why(bank.store.trace(after.prediction_id))))
+    bank.redeclare(
+        ("amount: float = Field(ge", 'amount: float = Field(pii="card", ge'),
+        ("transfer_id: str = Field(key", 'transfer_id: str = Field(pii="name", key'),
+    )
+    traced = bank.store.trace(after.prediction_id)
+    now = bank.store.why(traced)
+    assert shown(now) == {"‹card›"}
+    assert now.about["transfer_id"] == "‹name›"
+    assert personal_columns(bank.store.lake, traced, declared_now()) == ["transfer_id", "customer_id"]
+    assert "‹card›" not in str(of_id(bank, after.prediction_id)), "who knows no project knows what the lake holds"
 
 
 def of_id(bank: Bank, prediction_id: str) -> Why:

@@ -1,13 +1,14 @@
 """Commits that were edited, alone and together with whoever vouches for them."""
 
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from tests.lineage.mutations.cases import ROW, Case, cases, commit, either, judge, several
+from tests.lineage.mutations.cases import ROW, Case, cases, commit, either, judge, offline, several
 from tests.lineage.mutations.edits import (
     Change,
     chain,
@@ -284,7 +285,15 @@ ELSEWHERE += [
     )
     for table, version in (("clean/parcels", 5), ("raw/parcels", 5), TIP)
 ]
+BETWEEN = ("features/parcel", 3)  # neither read, nor on the short way from the newest version to those that were
 ELSEWHERE += [
+    Case(
+        f"{BETWEEN[0]} {BETWEEN[1]}, between",
+        edited(*BETWEEN, "assay.code_version", "0"),
+        "verified",
+        why="nothing in question depends on it, and it is not looked at; a bundle has whole logs, and says that it was changed",
+        offline="broken",
+    ),
     Case("clean/notes damaged", on_file("clean/notes", 1, truncate), "verified", why="no part of the prediction's way"),
     Case(
         "later commit damaged", on_file("raw/parcels", 5, truncate), "verified", why="no part of the prediction's way"
@@ -342,3 +351,13 @@ CASES = [
 @cases(CASES)
 def test_commits(case: Case, world: World) -> None:
     judge(case, world)
+
+
+def test_in_whole_logs_both_find_what_was_changed_between(world: World) -> None:
+    world.prediction = world.of_day[4]
+    edited(*BETWEEN, "assay.code_version", "0")(world)
+    traced = world.store.trace(world.prediction)
+    for whole_logs, outcome in ((False, "verified"), (True, "broken")):
+        assert world.store.verify(traced, embed=False, whole_logs=whole_logs).outcome == outcome
+    accused = [item for item in offline(world, traced).findings if item.ok is False]
+    assert accused and all(re.search(commit(*BETWEEN), str(item)) for item in accused)

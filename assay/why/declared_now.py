@@ -1,0 +1,19 @@
+"""The contracts that the active project declares today, whether they have judged anything yet or not."""
+
+import json
+from contextlib import suppress
+
+from assay.errors import AssayError
+from assay.why.judged_by import DeclaredNow
+
+
+def declared_now() -> DeclaredNow:
+    """By clean table; nothing where there is no project, or it cannot be loaded."""
+    from assay.assets.declarations import sources
+    from assay.assets.project import find_project
+    from assay.checks.contract.contract import contract_text
+
+    with suppress(AssayError):
+        if (project := find_project()) is not None:
+            return {item.clean: json.loads(contract_text(item.contract)) for item in sources(project).values()}
+    return {}
