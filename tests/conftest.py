@@ -73,6 +73,17 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
     return once
 
 
+@pytest.fixture(autouse=True)
+def where_dagster_is() -> Iterator[None]:
+    """Whoever opens an instance names its folder in the environment, which is gone with the test."""
+    before = os.environ.get("DAGSTER_HOME")
+    yield
+    if before is None:
+        os.environ.pop("DAGSTER_HOME", None)
+    else:
+        os.environ["DAGSTER_HOME"] = before
+
+
 @pytest.fixture(scope="session")
 def wheel(made_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built of a copy of the tree: of what git would give a stranger, and of nothing else."""

@@ -17,8 +17,10 @@ from assay.lineage.events.naming import LOGICAL, dataset_name
 from assay.lineage.queries.nodes import LONGEST, GraphNode, NodeReader
 from assay.lineage.queries.nodes import Kind as NodeKind
 from assay.lineage.store import bulk
+from assay.lineage.store.facet_index import OTHER_NAMES
 from assay.lineage.store.labels import COLUMN, DATASET, JOB, OWNER, RULE, TAG, label_text, plain_words, words_of
 from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.store.schema import datasets
 
 Kind = Literal["dataset", "job", "run", "version", "column", "rule", "owner", "tag"]
 KINDS: dict[int, Kind] = {DATASET: "dataset", JOB: "job", COLUMN: "column", RULE: "rule", OWNER: "owner", TAG: "tag"}
@@ -179,6 +181,9 @@ _LABELS = """SELECT DISTINCT l.id, l.kind, l.namespace, l.name, l.text FROM $row
  JOIN labels l ON l.id = p.label_id WHERE p.word_id = $0i AND l.kind IN ({kinds}) LIMIT {most}"""
 _COUNT = f"""SELECT count(*) FROM (SELECT 1 FROM $rows CROSS JOIN label_words p WHERE p.word_id = $0i
  LIMIT {4 * CANDIDATES}) AS sample"""
+_TABLES = (
+    "SELECT d.namespace, d.name, d.table_name FROM $rows CROSS JOIN datasets d WHERE d.namespace = $0 AND d.name = $1"
+)
 _ALL_LABELS = """SELECT l.id, l.kind, l.namespace, l.name, l.text FROM $rows CROSS JOIN labels l
  WHERE l.namespace = $0 AND l.name = $1 AND l.kind IN ({kinds})"""
 
@@ -224,9 +229,27 @@ def _having_all(
         statement = _ALL_LABELS.format(kinds=_listed(kinds))
         named = [list(owner) for owner in list(owners)[:_OTHERS]]
         rows |= {row.id: row for row in bulk.execute(connection, statement, named).all()} if named else {}
-    judged = ((_rank(row, asked), row) for row in rows.values() if row.kind in kinds)
+    standing = _standing(connection, [row for row in rows.values() if row.kind in kinds])
+    judged = ((_rank(row, asked), row) for row in standing)
     ranked = sorted(((rank, row) for rank, row in judged if rank is not None), key=lambda item: item[0])
     return list(dict.fromkeys(_hit(row) for _, row in ranked)), cut or rarest.cut
+
+
+def _standing(connection: sa.Connection, rows: Sequence[Any]) -> list[Any]:
+    """Without other names that their dataset does not bear any more. The name of a table of the lake stays."""
+    named = [(row.namespace, row.name, row.text) for row in rows if row.kind == DATASET and row.text]
+    if not named:
+        return list(rows)
+    keys = [list(key) for key in dict.fromkeys(label[:2] for label in named)]
+    standing = {tuple(row) for row in bulk.execute(connection, _TABLES, keys)}
+    others = sorted({label[1] for label in named if label not in standing})
+    if others:
+        of = sa.select(datasets.c.namespace, datasets.c.name, OTHER_NAMES.c.name.label("other"))
+        joined = of.join(OTHER_NAMES, OTHER_NAMES.c.dataset_id == datasets.c.id)
+        standing |= {tuple(row) for row in connection.execute(joined.where(datasets.c.name.in_(others)))}
+    return [
+        row for row in rows if row.kind != DATASET or not row.text or (row.namespace, row.name, row.text) in standing
+    ]
 
 
 def _beginning_with(connection: sa.Connection, word: str) -> int:

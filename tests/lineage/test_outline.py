@@ -50,10 +50,11 @@ def test_no_answer_needs_rich() -> None:
         "import sys; sys.modules['rich'] = None\n"
         "import assay.lineage.tracing.impact, assay.lineage.verification.verify, assay.lineage.queries.diff\n"
         "from assay.lineage.columns.graph import ColumnTrace\n"
+        "from assay.features.storage.verdict import CheckState\n"
         "from assay.lineage.queries.diff import Diff\n"
         "from assay.lineage.verification.finding import Finding, Verification\n"
         "print(Verification((Finding('x commit', None, 'gone'), Finding('y', False, 'changed'))))\n"
-        "print(Diff('a', 'b', {}, (1, 2), None, {'r': (True, False)}, None, {}, ('code',)))\n"
+        "print(Diff('a', 'b', {}, (1, 2), None, {'r': (CheckState.HELD, CheckState.FAILED)}, None, {}, ('code',)))\n"
         "print(ColumnTrace((), (), (), ('a reason',), 'up'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -65,7 +66,7 @@ def test_no_answer_needs_rich() -> None:
         "a → b",
         "├── rows  1 → 2",
         "├── checks",
-        "│   └── r  passed → failed",
+        "│   └── r  held → failed",
         "└── not known: code",
         "nothing was written",
         "└── a reason",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from assay.lineage.events.naming import DatasetName, canonical, dataset_name
-from assay.lineage.queries.nodes import find, search
+from assay.lineage.queries.nodes import find
+from assay.lineage.queries.search import search
 from assay.lineage.queries.walk import Subgraph, downstream, neighbourhood, upstream
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.store.schema import INDEX, events
