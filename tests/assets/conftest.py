@@ -19,6 +19,13 @@ from assay.assets.planning.plan import PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 from assay.features.tables.digest import content_digest
 
+
+@pytest.fixture(autouse=True)
+def attempts_follow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many attempts as elsewhere, but nobody waits between them."""
+    monkeypatch.setattr("assay.assets.dagster.to_dagster.RETRIES", dg.RetryPolicy(max_retries=2))
+
+
 SHOP = '''
 """A shop's orders: one source, its contract and one feature view."""
 

@@ -123,7 +123,7 @@ def test_the_lake_holds_what_the_table_was_at_each_place_of_the_log(
     identity: str, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     # Each example takes a second: none is made smaller.
-    @settings(max_examples=100 if SOAK else 4, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+    @settings(max_examples=100 if SOAK else 2, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
     @given(st.sampled_from([1, 4, 100_000]), st.lists(operations, min_size=15, max_size=40))
     def check(batch_size: int, history: list[tuple[Any, ...]]) -> None:
         world = World(postgres_url, tmp_path_factory.mktemp("model"), batch_size=batch_size, identity=identity)
