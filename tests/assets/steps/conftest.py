@@ -19,6 +19,7 @@ from assay.assets.planning.plan import planned_runs, stages
 from assay.assets.steps.step import Resources, Result, Step, execute
 from assay.store import open_store
 from tests.assets.steps.compared_people import SHOP
+from tests.conftest import SOAK
 
 AIRLINE = '''
 """An airline's flights: which are late, and by how much."""
@@ -263,7 +264,8 @@ def own_model(airline: Airline) -> Airline:
     return airline
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+# What differs between databases is tested with both in `tests/assets/databases`.
+@pytest.fixture(params=["sqlite", "postgresql"] if SOAK else ["postgresql"])
 def erp(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
     """An empty database that the connection `erp` leads to."""
     url = f"sqlite:///{tmp_path / 'crm.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
