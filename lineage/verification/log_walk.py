@@ -105,7 +105,7 @@ class LogWalk:
         for commit in commits:
             inside = commit.partition not in excluded if partitions is None else commit.partition in partitions
             if not inside or (commit.rows and not added & {commit.version, commit.confirms}):
-                raise Unproven(f"{self.table}@{commit.version} is said to have written what it does not name.")
+                raise Unproven(f"{self.table}@{commit.version} is named as a writer of what it does not name.")
         if added - {commit.version for commit in commits} - {commit.confirms for commit in commits}:
             raise Unproven(f"{self.table}@{version} holds files of others than the commits that wrote it.")
         return commits
@@ -130,7 +130,7 @@ class LogWalk:
     def _written(self, version: int) -> Commit:
         commit = self._entry(version).commit
         if commit is None or not _wrote(commit):
-            raise Unproven(f"{self.table}@{version} is said to have written rows.")
+            raise Unproven(f"{self.table}@{version} is named as a writer, and wrote no rows.")
         return commit
 
     def _vouched(self, version: int) -> Mapping[int, str]:
@@ -156,7 +156,7 @@ class LogWalk:
             for number, own in by_adder.items():
                 named = {file.path: file for file in self._entry(number).added}
                 if any(named.get(file.path) != file for file in own):
-                    raise Unproven(f"{self.table}@{number} does not add the file that it is said to have added.")
+                    raise Unproven(f"{self.table}@{number} does not add the file that the index has it add.")
             self._slices[key] = {file: adders[file.path] for file in files}
         return self._slices[key]
 

@@ -16,6 +16,7 @@ from assay.features.storage.storage import Storage
 from assay.web.pages import versions
 from benchmarks.growth import OPERATIONS, Hashed
 from benchmarks.long_lake import long_lake
+from tests.growth.calls import count_calls
 
 COUNTED = ("day", "tick", "plan", "tables", "recover", "impact", "doctor", "home", "versions", "downstream")
 ALREADY_SEEN = ("tick", "recover", "doctor", "home")  # they remember what they saw, or hash something once in a process
@@ -27,20 +28,11 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Files read, folders listed, commits parsed, tables opened by delta-rs, data files scanned, and bytes hashed."""
     found: Counter[str] = Counter()
 
-    def counting(owner: Any, name: str, what: str) -> None:
-        real = getattr(owner, name)
-
-        def counted(*given: Any, **named: Any) -> Any:
-            found[what] += 1
-            return real(*given, **named)
-
-        monkeypatch.setattr(owner, name, counted)
-
-    counting(Storage, "get", "files read")
-    counting(os, "scandir", "folders listed")
-    counting(DeltaTable, "__init__", "tables opened")
+    count_calls(monkeypatch, found, Storage, "get", "files read")
+    count_calls(monkeypatch, found, os, "scandir", "folders listed")
+    count_calls(monkeypatch, found, DeltaTable, "__init__", "tables opened")
     for module in (index_upkeep, log_entry, table_index):
-        counting(module, "parse_commit", "commits parsed")
+        count_calls(monkeypatch, found, module, "parse_commit", "commits parsed")
     scan_parquet = pl.scan_parquet
 
     def scanned(source: str | list[str], *given: Any, **named: Any) -> pl.LazyFrame:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from assay.lineage.tracing.trace import trace
 from assay.lineage.verification.verify import verify
 from benchmarks.aged_log import add_commits
 from benchmarks.impact import key, make_day
+from tests.growth.calls import count_calls
 
 TABLES = ("raw/tickets", "clean/tickets", "features/activity", "features/ticket", "predictions/router")
 FEW, MANY = 30, 300
@@ -29,19 +29,10 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Files read, folders listed, and tables opened by delta-rs."""
     found: Counter[str] = Counter()
 
-    def counting(owner: Any, name: str, what: str) -> None:
-        real = getattr(owner, name)
-
-        def counted(*given: Any, **named: Any) -> Any:
-            found[what] += 1
-            return real(*given, **named)
-
-        monkeypatch.setattr(owner, name, counted)
-
-    counting(Storage, "get", "files read")
-    counting(Storage, "list", "folders listed")
-    counting(os, "listdir", "folders listed")
-    counting(DeltaTable, "__init__", "tables opened")
+    count_calls(monkeypatch, found, Storage, "get", "files read")
+    count_calls(monkeypatch, found, Storage, "list", "folders listed")
+    count_calls(monkeypatch, found, os, "listdir", "folders listed")
+    count_calls(monkeypatch, found, DeltaTable, "__init__", "tables opened")
     return found
 
 

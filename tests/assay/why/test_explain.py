@@ -1,4 +1,4 @@
-"""Everything unusual about a prediction is named, personal data is not, and what came later is told from what was there."""
+"""Everything unusual about a prediction is named, personal data is not, and what came later is kept apart from what was there."""
 
 import json
 from collections import Counter

@@ -37,7 +37,7 @@ CANARY = "Zanzibar Quagmire"
 
 @pytest.fixture
 def recorded(desk: Any, recorder: EventRecorder) -> Any:
-    """The support desk, whose work is told to the lineage store."""
+    """The support desk, whose work the lineage store records."""
     desk.work = lambda asset, partition=None: transaction(
         desk.lake, recorder, Work(asset, partition, code_version=f"code of {asset}")
     )

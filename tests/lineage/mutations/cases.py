@@ -33,7 +33,7 @@ class Case:
         name: what the test is called.
         change: does it to a copy of the lake; it may make another prediction the one in question.
         verdict: of both verifiers; `refused`: there is nothing to trace, and the error says why.
-        culprit: a pattern of what every accusation must name (`broken`), of what is said to be missing (`incomplete`), or of the
+        culprit: a pattern of what every accusation must name (`broken`), of what is named as missing (`incomplete`), or of the
             error (`refused`).
         why: in a sentence, why this is the right verdict.
         about: whose prediction is verified: of day 3 (`first`), 4 (`middle`: others follow) or 5 (`tip`: the newest commit).

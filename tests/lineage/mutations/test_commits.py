@@ -138,7 +138,7 @@ WISHES: dict[str, Change] = {
         in_json(*TIP, "inputs", lambda inputs: inputs[1:]),
     ),
 }
-# These contradict something besides: the row, what was read, or the commit that is said to be vouched for.
+# These contradict something besides: the row, what was read, or the commit that is vouched for.
 BESIDES = either(ROW, "models/late@1", "clean/parcels@", f"{TABLE}@2", r"^trace", r"^runs")
 
 

@@ -25,7 +25,7 @@ TABLE = "predictions/router"
 
 @pytest.fixture
 def recorded(desk: Any, recorder: EventRecorder) -> Any:
-    """The support desk with two days of predictions, whose work is told to the lineage store."""
+    """The support desk with two days of predictions, whose work the lineage store records."""
     desk.work = lambda asset, partition=None: transaction(desk.lake, recorder, Work(asset, partition))
     desk.until(3)
     desk.train("1", range(2))
