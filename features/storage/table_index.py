@@ -278,6 +278,12 @@ class TableIndex:
             WHERE {_held(partitions, excluded)} ORDER BY {order}"""
         return [DataFile(*row) for row in self._sliced(sql, version, partitions, excluded)]
 
+    def named(self, version: int) -> list[tuple[str, str | None]]:
+        """Path and partition of every data file of a version, in no order."""
+        return self._rows(
+            "SELECT path, partition FROM files WHERE t = :t AND since <= :version AND until > :version", version=version
+        )
+
     def rows(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> int:
         if partitions is None and not excluded:
             return self._column("SELECT all_rows FROM commits WHERE t = :t AND version = :version", version=version)[0]
