@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
+from rich.text import Text
 
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
@@ -69,6 +70,7 @@ def trace(
     """
     from assay.lineage.tracing.row_provenance import source_rows
     from assay.lineage.tracing.rows_summary import rows_summary
+    from assay.lineage.verification.as_recorded import not_as_recorded
 
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
@@ -90,11 +92,12 @@ def trace(
                 out.print("No bundle was written: there is nothing that proves a prediction which cannot be traced.")
         return EXIT_NO
     answer = traced.to_dict() if as_json else {}
+    answer["not_as_recorded"] = not_as_recorded(store.lake, traced)
     verification = None
     summary = rows_summary(store.lake, traced)
     answer["source_rows"] = summary.to_dict()
     if rows:
-        answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)]
+        answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)] if not summary.problem else []
     if verify_:
         with progress(as_json) as bar:
             verification = store.verify(traced, witness=witness, whole_logs=whole_logs, progress=ticking(bar))
@@ -107,6 +110,8 @@ def trace(
         print_json(answer)
     else:
         out.print(tree(traced.outline()))
+        if answer["not_as_recorded"]:
+            out.print(Text(answer["not_as_recorded"], "bold red"), soft_wrap=True)
         out.print(str(summary), markup=False, highlight=False)
         if rows:
             # A row that counts for two reasons, such as two windows, is one row.

@@ -32,6 +32,10 @@ class Spine:
         """Whether a function made the rows, or another table is named as theirs: any row of this one may be behind each."""
         return bool(self.source) and (bool(self.source.get("built")) or self.source.get("table") != table)
 
+    def is_made_of(self, table: str) -> bool:
+        """Whether a function made the rows of this table's partitions."""
+        return bool(self.source.get("built")) and self.source.get("table") == table
+
     def time_of(self, table: str) -> str | None:
         """The column of a table that became the event time of the rows; None where that is not recorded."""
         return self.source.get("event_time") if self.source.get("table") == table else None
