@@ -20,7 +20,7 @@ from assay.features.views.timestamps import INSTANT, instant
 from assay.lineage.affected.hops import Taken, by_table
 from assay.lineage.affected.selection import Gone, Rows, Selection
 from assay.lineage.commits.graph import Version
-from assay.lineage.commits.spine import Spine
+from assay.lineage.commits.spine import Spine, TakenIn
 from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.own_columns import CHANGE
 
@@ -105,32 +105,58 @@ def _test(
     if kind_of(table) in (Kind.FEATURES, Kind.EMBEDDINGS) and not looked_up:
         state = rows.state((table, taken[0].read.snapshot.version))
         serving, _ = find_serving(state) or (None, {})
+        roles = spine.roles_of(own_name(table))
         if serving is not None and TEXT_KEY in serving.keys:
-            return _of_texts(rows, commit, spine, table, taken, schema, sources)
-        if serving is None or not {*serving.keys, EVENT_TIME} <= set(schema):
+            columns_of_texts = [role.column(TEXT_KEY) for role in roles] or [TEXT_KEY]
+            return _of_texts(rows, commit, spine, table, taken, schema, sources, columns_of_texts)
+        if serving is None:
             return _every, unknown
         if serving.kind == "lookup":
-            return _by_lookup(rows, serving, taken, schema), ""
-        features = _taken_features(spine, table, list(state.schema), serving)
-        if features is None:
-            return _every, unknown
-        touched = [columns(item.selection.version) for item in taken]
-        if all(names is not None and not names & {*features, *serving.columns()} for names in touched):
-            return None, ""
-        return _as_of(rows, serving, spine.joined, features, taken), ""
+            return _by_lookups(rows, serving, roles, taken, schema, unknown)
+        return _in_roles(rows, serving, spine, roles, list(state.schema), taken, schema, columns, unknown)
     of_rows = kind_of(table) is Kind.CLEAN and not looked_up and not spine.is_built_from(table)
     if of_rows and spine.keys and set(spine.keys) <= set(rows.columns(taken[0].selection.version)):
         return _of_the_row(rows, spine, table, [item.selection for item in taken], schema), ""
     return _every, unknown
 
 
-def _taken_features(spine: Spine, table: str, columns: Sequence[str], serving: Serving) -> list[str] | None:
-    """The features that were taken of a view; None where the references do not name it."""
-    named = spine.features_of(own_name(table))
-    if not named:
-        return None
-    every = [name for name in columns if name not in (*serving.columns(), PARTITION)]
-    return every if "*" in named else [name for name in every if name in named]
+def _in_roles(
+    rows: Rows,
+    serving: Serving,
+    spine: Spine,
+    roles: Sequence[TakenIn],
+    there: Sequence[str],
+    taken: Sequence[Taken],
+    schema: pl.Schema,
+    columns: Callable[[Version], frozenset[str] | None],
+    unknown: str,
+) -> tuple[Test | None, str]:
+    """Whether a row took an affected one in any role of the view. `there` are the columns of its table."""
+    every = [name for name in there if name not in (*serving.columns(), PARTITION)]
+    touched = [columns(item.selection.version) for item in taken]
+    tests: list[Test] = []
+    for role in roles:
+        if not {*map(role.column, serving.keys), spine.event_time} <= set(schema):
+            return _every, unknown
+        features = every if "*" in role.features else [name for name in every if name in role.features]
+        if any(names is None or names & {*features, *serving.columns()} for names in touched):
+            named = [pl.col(role.column(key)).alias(key) for key in serving.keys]
+            own = [*named, pl.col(spine.event_time).cast(INSTANT).alias(EVENT_TIME)]
+            test = _as_of(rows, serving, role.joined, features, taken)
+            tests.append(lambda given, test=test, own=own: test(given.select(own)))
+    if not roles:  # the references do not name it
+        return _every, unknown
+    return (_any_of(tests) if tests else None), ""
+
+
+def _any_of(tests: Sequence[Test]) -> Test:
+    def test(given: pl.DataFrame) -> pl.Series:
+        hits = pl.repeat(False, given.height, eager=True)
+        for one in tests:
+            hits = hits | one(given)
+        return hits
+
+    return test
 
 
 def _unrecorded(what: str) -> str:
@@ -145,6 +171,8 @@ def _in(
     rows: pl.DataFrame, asked: pl.DataFrame, on: Sequence[str], times: Mapping[str, str] | None = None
 ) -> pl.Series:
     """Whether rows equal one of `asked` in some columns."""
+    if not on:  # rows that are the same for all
+        return pl.repeat(asked.height > 0, rows.height, eager=True)
     left = rows.select(pl.col(name).cast(asked.schema[name], strict=False) for name in on)
     return left.join(
         asked.select(*on, pl.lit(True).alias(_HIT)).unique(), on=list(on), how="left", maintain_order="left"
@@ -169,14 +197,7 @@ def _as_of(rows: Rows, serving: Serving, joined: Joined, features: Sequence[str]
         partial(_taken_as_of, rows, serving, joined, features, read, pl.concat(frames).unique())
         for read, frames in reads.items()
     ]
-
-    def test(asked: pl.DataFrame) -> pl.Series:
-        hits = pl.repeat(False, asked.height, eager=True)
-        for one in each:
-            hits = hits | one(asked)
-        return hits
-
-    return test
+    return _any_of(each)
 
 
 def _partition(types: pl.Schema) -> pl.Expr:
@@ -217,8 +238,9 @@ def _taken_as_of(
         state.scan(read.partitions, read.excluded)
         .select(*keys, moment, *own, *extra)
         .filter(pl.col(time) <= spine[EVENT_TIME].max(), recent)
-        .join(wanted.lazy(), on=keys, how="semi", maintain_order="left")
     )
+    if keys:
+        frame = frame.join(wanted.lazy(), on=keys, how="semi", maintain_order="left")
     frame = _flagged(frame, affected, [*keys, time])
     found = served(state, serving, frame, partitions, spine, {_HIT: _HIT}, joined, features)
     hits = pl.repeat(False, spine.height, eager=True)
@@ -247,14 +269,20 @@ def _flagged(frame: pl.LazyFrame, affected: pl.DataFrame, on: Sequence[str]) -> 
 # -- lookups -----------------------------------------------------------------------------------------------------------
 
 
-def _by_lookup(rows: Rows, serving: Serving, taken: Sequence[Taken], schema: pl.Schema) -> Test:
-    """By the keys of affected rows. Of several rows with a key the first partition's serves, which is not looked at: more may
-    be named."""
-    keys = list(serving.keys)
-    asked = rows.distinct(
-        (item.selection for item in taken), [pl.col(key).cast(schema[key], strict=False) for key in keys]
-    )
-    return lambda given: _in(given, asked.drop_nulls(), keys)
+def _by_lookups(
+    rows: Rows, serving: Serving, roles: Sequence[TakenIn], taken: Sequence[Taken], schema: pl.Schema, unknown: str
+) -> tuple[Test | None, str]:
+    """By the keys of affected rows, in any role. Of several rows with a key the first partition's serves, which is not looked
+    at: more may be named."""
+    tests: list[Test] = []
+    for role in roles or [TakenIn({}, (), Joined())]:
+        named = {key: role.column(key) for key in serving.keys}
+        if not {*named.values()} <= set(schema):
+            return _every, unknown
+        columns = [pl.col(key).cast(schema[name], strict=False).alias(name) for key, name in named.items()]
+        asked = rows.distinct((item.selection for item in taken), columns).drop_nulls()
+        tests.append(partial(_in, asked=asked, on=[*named.values()]))
+    return _any_of(tests), ""
 
 
 def _of_texts(
@@ -265,9 +293,11 @@ def _of_texts(
     taken: Sequence[Taken],
     schema: pl.Schema,
     sources: Callable[[Version], Sequence[Taken]],
+    keys: Sequence[str],
 ) -> tuple[Test | None, str]:
     """A vector depends on nothing but its text, and that is the row's own. Where the row is read itself, vectors add nothing;
-    elsewhere it is found by the row's keys in the table that the texts are from, or else by the text's key."""
+    elsewhere it is found by the row's keys in the table that the texts are from, or else by the text's key (`keys`: the columns
+    that hold one)."""
     texts = [item for one in taken for item in sources(one.selection.version)]
     direct = {item.snapshot.table for item in commit.inputs if not item.lookup}
     if texts and all(item.read.snapshot.table in direct for item in texts):
@@ -275,12 +305,15 @@ def _of_texts(
     if texts and all(set(spine.keys) <= set(rows.columns(item.selection.version)) for item in texts) and spine.keys:
         any_version = f"vectors of {table}: which version of a text was looked up is not recorded, any counts"
         return _of_the_row(rows, spine, table, [item.selection for item in texts], schema), any_version
-    if TEXT_KEY not in schema:
+    if not set(keys) <= set(schema):
         return _every, _unrecorded(f"which rows of {commit.table} took which of {table}")
-    key = pl.col(TEXT_KEY).cast(schema[TEXT_KEY])
-    asked = rows.distinct((item.selection for item in taken), [key])
+    tests: list[Test] = []
+    for key in dict.fromkeys(keys):
+        column = pl.col(TEXT_KEY).cast(schema[key]).alias(key)
+        asked = rows.distinct((item.selection for item in taken), [column]).drop_nulls()
+        tests.append(partial(_in, asked=asked, on=[key]))
     any_text = f"vectors of {table}: whose texts they are is not recorded, all that a commit wrote count"
-    return lambda given: _in(given, asked.drop_nulls(), [TEXT_KEY]), any_text
+    return _any_of(tests), any_text
 
 
 # -- the very rows -----------------------------------------------------------------------------------------------------
