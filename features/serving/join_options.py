@@ -44,6 +44,13 @@ class JoinOptions:
         if not isinstance(self.event_time, str) or not self.event_time:
             raise AssayError("event_time must name the spine's column with the time.")
 
+    @classmethod
+    def of_given(
+        cls, known_at: KnownAt | Mapping[str, KnownAt] | None, skip_nulls: bool | Mapping[str, bool] | None
+    ) -> "JoinOptions":
+        """With the defaults in place of what is None."""
+        return cls("event" if known_at is None else known_at, False if skip_nulls is None else skip_nulls)
+
     def of(self, name: str, view: str = "") -> tuple[KnownAt, bool]:
         """How features of a view are taken in the role of this name: `known_at` and `skip_nulls`."""
         known, skip = self.known_at, self.skip_nulls

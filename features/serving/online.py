@@ -43,7 +43,7 @@ class Online:
     skip_nulls: bool | Mapping[str, bool] | None = None
 
     def __post_init__(self) -> None:
-        JoinOptions(self.known_at or "event", self.skip_nulls or False)  # refuses what is none, where it is given
+        JoinOptions.of_given(self.known_at, self.skip_nulls)  # refuses what is none, where it is given
 
     def get(self, keys: Keys, at: datetime | None = None) -> pl.DataFrame:
         """The values valid at `at`, their state and the snapshot they came from.

@@ -163,7 +163,7 @@ def _as_joined(
     """The references as texts, and how they were joined if that was given here."""
     if not features:
         return (), None
-    wanted = request(features, JoinOptions(known_at or "event", skip_nulls or False))
+    wanted = request(features, JoinOptions.of_given(known_at, skip_nulls))
     given = known_at is not None or skip_nulls is not None or wanted.options != JoinOptions()
     return wanted.texts, wanted.options.to_dict() if given else None
 
@@ -312,8 +312,8 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str, features: Sequence[s
             served = [commit.serving for commit in writers[-1:] if commit.serving]
             view = own_name(item.snapshot.table)
             roles = [dict(reference.on) for reference in references if reference.view == view] or [{}]
-            keys = [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
-            from_views += [role.get(key, key) for role in roles for key in keys]
+            own: list[str] = [key for one in served if one.get("kind") != "lookup" for key in one["keys"]]
+            from_views += [role.get(key, key) for role in roles for key in own]
     keys = [key for key in dict.fromkeys(from_views) if key in frame.columns]
     if not keys:
         raise AssayError(f"{table}: it is not known which columns identify a prediction. Pass them as `keys`.")

@@ -19,6 +19,7 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
+from assay.lineage.predictions.prediction_log import _as_joined
 from tests.features.serving.travel import SPINE, at, travel
 
 WRONG: list[tuple[Any, str]] = [
@@ -52,14 +53,14 @@ def test_an_unknown_known_at_is_refused_wherever_it_is_given(lake: Lake, write: 
             lambda: Online(lake, "rates", known_at=word).get({}, at(9)),
             lambda: online_get(lake, "rates", {}, at(9), known_at=word),
             lambda: Role("rates:usd", known_at=word),
+            lambda: _as_joined("rates:usd", word, None),
         ]
+    calls.append(lambda: latest(view, SPINE.select("origin"), at(1), known_at=word))
     for call in calls:
         with pytest.raises(AssayError) as refused:
             call()
         if "known_at of" not in message:
             assert message in str(refused.value)
-    with pytest.raises(AssayError):
-        latest(view, SPINE.select("origin"), at(1), known_at=word)
     assert not lake.table("training/t").exists(), "nothing was written down"
 
 

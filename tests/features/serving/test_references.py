@@ -64,7 +64,7 @@ def test_a_role_is_references_with_a_prefix_and_keys() -> None:
 )
 def test_a_role_that_cannot_be_one_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(AssayError):
-        Role(**({"features": "w:*"} | wrong))
+        Role(**{"features": "w:*", **wrong})
 
 
 def test_options_are_those_of_the_role_then_of_its_name_then_of_the_view_then_of_all() -> None:

@@ -50,7 +50,7 @@ def test_each_role_has_options_of_its_own(world: Lake) -> None:
     rows = as_of_join(SPINE, [ORIGIN, known], lake=world)
     assert rows["origin_wind"].to_list() == [10.0, 22.0, None, None]
     assert rows["destination_wind"].to_list() == [None, None, None, None]
-    by_name = {"airport_weather.destination": "known"}
+    by_name: dict[str, Any] = {"airport_weather.destination": "known"}
     again = as_of_join(SPINE, [ORIGIN, DESTINATION], lake=world, known_at=by_name)
     assert_frame_equal(again, rows)
     filled = as_of_join(SPINE, [ORIGIN, DESTINATION], lake=world, skip_nulls={"airport_weather": True})
@@ -107,7 +107,7 @@ def test_a_training_set_records_its_roles(world: Lake) -> None:
         ("airport_weather.destination", {"airport": "destination"}),
     ]
     assert len([item for item in manifest["inputs"] if item["name"] == "features/airport_weather"]) == 1, "one read"
-    lineage = world.table("training/delay").at().commits[-1].column_lineage
+    lineage = world.table("training/delay").at().commits[-1].column_lineage or {}
     assert lineage["origin_wind"]["direct"] == [["features/airport_weather", "wind"]]
     assert ["features/airport_weather", "airport"] in lineage["destination_wind"]["indirect"]
     again = as_of_join(SPINE, manifest["references"], lake=world, known_at=manifest["known_at"])
