@@ -84,6 +84,7 @@ MODEL_NOTES = _notes(
         "artifact": "The fitted model.",
         "format": "How it is stored; none of the formats runs code.",
         "training_set": "What it was fitted on, with its version.",
+        "split": "Which part of that: the definition of a split (JSON); null for all of it.",
         "outputs": "The columns that it predicts.",
         "metrics": "How well it did on rows that were held back (JSON).",
         "params": "With which parameters it was fitted (JSON).",

@@ -60,12 +60,14 @@ class Embedding(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model(Section):
-    """A model that a commit stored: the version and SHA-256 of its artefact, and the training set it was fitted on."""
+    """A model that a commit stored: the version and SHA-256 of its artefact, the training set it was fitted on, and which part of
+    that: the definition of the `split`."""
 
     name: ClassVar[str] = "model"
     version: str = ""
     sha256: str = ""
     training_set: str = ""
+    split: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
 
 
