@@ -170,7 +170,7 @@ class TableIndex:
         return all_partitions - found[0], all_commits - found[1]
 
     def verdicts(self, version: int) -> list[tuple[Verdict, int]]:
-        """What the checks said of the table in the commits whose rows a version holds: each different verdict, and how
+        """What the checks found of the table in the commits whose rows a version holds: each different verdict, and how
         many of these commits say so."""
         latest = """SELECT checks, number FROM live LEFT JOIN verdicts ON id = verdict WHERE live.t = :t AND number > 0
             AND (SELECT MAX(version) FROM commits WHERE t = :t) = :version"""

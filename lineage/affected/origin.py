@@ -150,8 +150,8 @@ def _those(rows: Rows, selection: Selection, predicate: str) -> Selection:
         raise AssayError(f"The rows cannot be looked through: {problem}.") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as problem:
         raise BadRows(
-            f"The rows cannot be chosen in {table} ({type(problem).__name__}): write an SQL condition over the columns of one row, "
-            f"with at most {_MOST_OPERATORS} operators, such as \"amount > 100 AND channel = 'web'\". It has: "
+            f"The rows cannot be chosen in {table} ({type(problem).__name__}): write an SQL condition over the columns of one "
+            f"row, with at most {_MOST_OPERATORS} operators, such as \"amount > 100 AND channel = 'web'\". It has: "
             f"{', '.join(_names(rows, selection))}."
         ) from None
 
