@@ -49,7 +49,7 @@ def test_a_refused_delivery_stops_its_own_day_only(shop: Any, case: str) -> None
     shop.drop(4, shop.csv(4, 1.0, 2.0, first=90), name="good.csv")
     shop.drop(4, delivered, name)
     shop.drop(5, shop.csv(5, 1.0))
-    summary = shop.materialize()
+    summary = shop.run()
 
     (failed,) = summary.failed
     assert failed.unit.partition == shop.day(4)
@@ -88,7 +88,7 @@ def test_typed_files_are_refused_for_their_types(new_shop: Any, case: str) -> No
     new_shop.redeclare(lambda text: text.replace('".csv"', '".parquet"'))
     new_shop.drop(1, parquet(TYPED), "a.parquet")
     new_shop.drop(2, content, "a.parquet")
-    (failed,) = new_shop.materialize().failed
+    (failed,) = new_shop.run().failed
     assert failed.unit.partition == new_shop.day(2)
     for text in ("orders/2026-03-02/a.parquet", *said):
         assert text in failed.problems[0]
@@ -99,7 +99,7 @@ def test_text_and_typed_files_of_one_day_are_refused_together(new_shop: Any) -> 
     new_shop.redeclare(lambda text: text.replace('(".csv",)', '(".csv", ".parquet")'))
     new_shop.drop(1, new_shop.csv(1, 1.0), "a.csv")
     new_shop.drop(1, parquet(TYPED), "b.parquet")
-    (failed,) = new_shop.materialize().failed
+    (failed,) = new_shop.run().failed
     assert "orders/2026-03-01/b.parquet, column at: is Datetime" in failed.problems[0]
     assert "and String in orders/2026-03-01/a.csv; deliver one format per source" in failed.problems[0]
 
@@ -121,7 +121,7 @@ def test_the_check_of_a_refused_delivery_is_an_error_in_dagster(shop: Any) -> No
 def test_every_broken_file_of_a_day_is_named(shop: Any) -> None:
     shop.drop(4, b"", "a.csv")
     shop.drop(4, shop.csv(4), "b.csv")
-    (problem,) = shop.materialize().failed[0].problems
+    (problem,) = shop.run().failed[0].problems
     assert "orders/2026-03-04/a.csv" in problem
     assert "orders/2026-03-04/b.csv" in problem
 
@@ -162,14 +162,14 @@ def test_a_correction_heals_exactly_the_days_that_it_concerns(shop: Any, how: st
 def test_a_healed_lake_is_what_it_would_be_had_nothing_been_broken(shop: Any) -> None:
     shop.drop(4, shop.csv(4, 5.0, header="order_id,shopper,at,amount_eur"))
     shop.drop(5, shop.csv(5, 1.0))
-    shop.materialize()
+    shop.run()
     shop.drop(4, shop.csv(4, 5.0), "a.r1.csv")
-    shop.materialize()
+    shop.run()
     healed = contents(shop)
 
     shop.drop(4, shop.csv(4, 5.0), "a.csv")
     (shop.home / "landing/orders/2026-03-04/a.r1.csv").unlink()
-    assert not shop.materialize().failed
+    assert not shop.run().failed
     assert contents(shop) == healed
 
 
@@ -194,7 +194,7 @@ def test_a_refused_batch_is_run_again_only_when_it_is_chosen_or_forced_and_chang
 
 def test_a_file_that_lacks_a_column_is_tried_again_when_the_contract_has_changed(shop: Any) -> None:
     shop.drop(4, shop.csv(4, 5.0, header="order_id,shopper,at,price"))
-    assert shop.materialize().failed
+    assert shop.run().failed
     assert shop.due() == []
     shop.redeclare(
         lambda text: text.replace("amount: float = Field(ge=0)", 'amount: float = Field(ge=0, alias="price")')
@@ -207,14 +207,14 @@ def test_a_day_of_which_most_would_be_quarantined_is_stopped_and_no_feature_says
 ) -> None:
     """An upstream that changes a sign or a spelling breaks every row."""
     shop.drop(4, shop.csv(4, *[-1.0] * 12))
-    (failed,) = shop.materialize().failed
+    (failed,) = shop.run().failed
     assert failed.warnings == ("12 of 12 rows broke amount.ge. Nothing was published.",), "so they are in no quarantine"
     assert failed.failed == ("clean/orders",)
     assert "12 of 12 rows broke a rule, 12 of them amount.ge: so many that" in failed.problems[0]
     for table in ("clean/orders", "quarantine/orders", "features/spending"):
         assert shop.env.lake.table(table).at().partitions() == [shop.day(number) for number in (1, 2, 3)]
     shop.drop(4, shop.csv(4, -1.0, -1.0))  # of few rows a few bad ones are a large share
-    (done,) = shop.materialize().results
+    (done,) = shop.run().results
     assert done.success
     aside = "set aside in quarantine/orders (allowed: 10% by all rules, from 10 rows on)"
     assert f"2 of 2 rows broke a rule, 2 of them amount.ge, {aside}." in done.warnings
