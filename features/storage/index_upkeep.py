@@ -159,7 +159,7 @@ def _add_commit(
 ) -> None:
     try:
         commit = parse_commit(name, info)
-    except FormatTooNew:  # whoever asks for it is told; as a writer it counts as far as it can be understood
+    except FormatTooNew:  # whoever asks for it gets the error; as a writer it counts as far as it can be understood
         commit = parse_commit(name, {key: info[key] for key in _PLAIN if key in info})
     except DAMAGE:
         _insert_commit(connection, t, version, sha256, None, total)
@@ -189,14 +189,14 @@ def _insert_commit(
     total: tuple[int, int, int],
 ) -> None:
     """One that is damaged is None."""
-    said, verdict = (0, None, None, "", None, "", "", 0), None
+    facts, verdict = (0, None, None, "", None, "", "", 0), None
     sql = "SELECT all_written, all_writers, writes FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
     partitions, writers, writes = connection.execute(sql, (t,)).fetchone() or (0, 0, 0)
     if commit is not None:
         with suppress(*DAMAGE):  # checks that are not what they must be say nothing
             verdict = _verdict(connection, t, Verdict.of(commit).to_text())
         at, written = int(commit.timestamp.timestamp() * 1000), int(_wrote(commit))
-        said = (
+        facts = (
             at,
             commit.run_id,
             commit.rows,
@@ -212,7 +212,7 @@ def _insert_commit(
             if commit.mode == "replace":
                 writers -= _end_commits(connection, t, version, commit.partition)
             _count(connection, t, verdict, 1)
-    row = (t, version, sha256, int(commit is None), *said, LIVE, verdict, *total, partitions, writers, writes)
+    row = (t, version, sha256, int(commit is None), *facts, LIVE, verdict, *total, partitions, writers, writes)
     connection.execute(f"INSERT INTO commits VALUES ({', '.join('?' * len(row))})", row)
 
 

@@ -21,7 +21,7 @@ from assay.features.storage.delta_log import commit_info, commit_path, parse_log
 from assay.features.storage.index_store import LIVE, forget, index_store
 from assay.features.storage.index_upkeep import Known, carried_on, content_of, has_commit, is_of, known_of
 from assay.features.storage.log_entry import DAMAGE, DataFile, Entry, columns_of, read_entry
-from assay.features.storage.ranges import files_between
+from assay.features.storage.ranges import files_between, partition_ranges
 from assay.features.storage.reads import Span
 from assay.features.storage.sections import SectionDamaged
 from assay.features.storage.storage import Storage
@@ -162,7 +162,7 @@ class TableIndex:
         return all_partitions - found[0], all_commits - found[1]
 
     def verdicts(self, version: int) -> list[tuple[Verdict, int]]:
-        """What the checks said of the table in the commits whose rows a version holds: each different verdict, and how
+        """What the checks found of the table in the commits whose rows a version holds: each different verdict, and how
         many of these commits say so."""
         latest = """SELECT checks, number FROM live LEFT JOIN verdicts ON id = verdict WHERE live.t = :t AND number > 0
             AND (SELECT MAX(version) FROM commits WHERE t = :t) = :version"""
@@ -278,6 +278,12 @@ class TableIndex:
             WHERE {_held(partitions, excluded)} ORDER BY {order}"""
         return [DataFile(*row) for row in self._sliced(sql, version, partitions, excluded)]
 
+    def named(self, version: int) -> list[tuple[str, str | None]]:
+        """Path and partition of every data file of a version, in no order."""
+        return self._rows(
+            "SELECT path, partition FROM files WHERE t = :t AND since <= :version AND until > :version", version=version
+        )
+
     def rows(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> int:
         if partitions is None and not excluded:
             return self._column("SELECT all_rows FROM commits WHERE t = :t AND version = :version", version=version)[0]
@@ -319,6 +325,11 @@ class TableIndex:
         """
         found = self._found(lambda connection: files_between(connection, self.known.id, version, column, low, high))
         return sorted(((DataFile(*row[:4]), row[4], row[5]) for row in found), key=lambda item: item[0].path)
+
+    def ranges_of(self, version: int, column: str, partitions: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+        """The smallest and largest value of a column in each of the partitions that has rows (None: not known)."""
+        found = self._found(lambda connection: partition_ranges(connection, self.known.id, version, column, partitions))
+        return {partition: (low, high) for partition, low, high in found}
 
     def former(self, version: int, column: str, value: str) -> list[tuple[DataFile, int]]:
         """The files that no longer belong to a version and could hold a value of a column, each with the version that removed it,
