@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
     from assay.features.tables.serving import Serving
     from assay.features.tables.transaction import AuditFailed, Transaction, transaction
+    from assay.features.training.comparison import TrainingSetComparison
+    from assay.features.training.leaks import SplitLeaks
+    from assay.features.training.split import Split
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
@@ -56,10 +59,13 @@ __all__ = [
     "Serving",
     "Slice",
     "Snapshot",
+    "Split",
+    "SplitLeaks",
     "Table",
     "TableMissing",
     "TableState",
     "TableWrite",
+    "TrainingSetComparison",
     "TrainingSetVersion",
     "Transaction",
     "Transformation",
@@ -108,10 +114,13 @@ _HOMES = {
     "Serving": "assay.features.tables.serving",
     "Slice": "assay.features.storage.snapshot",
     "Snapshot": "assay.features.storage.snapshot",
+    "Split": "assay.features.training.split",
+    "SplitLeaks": "assay.features.training.leaks",
     "Table": "assay.features.tables.lake",
     "TableMissing": "assay.features.tables.lake",
     "TableState": "assay.features.tables.lake",
     "TableWrite": "assay.features.tables.run_record",
+    "TrainingSetComparison": "assay.features.training.comparison",
     "TrainingSetVersion": "assay.features.serving.training",
     "Transaction": "assay.features.tables.transaction",
     "Transformation": "assay.features.views.transformation",

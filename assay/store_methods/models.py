@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from assay.features.serving.models import ModelVersion
     from assay.features.serving.references import Features
     from assay.features.serving.training import TrainingSetVersion
+    from assay.features.training.split import Split
 
 
 class ModelMethods(StoreBase):
@@ -25,7 +26,7 @@ class ModelMethods(StoreBase):
         name: str,
         fitted: Any,
         *,
-        training_set: "TrainingSetVersion | str | None",
+        training_set: "TrainingSetVersion | Split | str | None",
         metrics: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
         outputs: Sequence[str] = (),
@@ -44,7 +45,8 @@ class ModelMethods(StoreBase):
             name: The model's name: letters, digits and `_`.
             fitted: A scikit-learn estimator (stored by skops), a dict of arrays or tensors (safetensors), an ONNX model or
                 its bytes (`format="onnx"`), or anything for which there is `save`.
-            training_set: What it was fitted on, as `training_set(…)` gave it or by its id; None for a model from elsewhere.
+            training_set: What it was fitted on, as `training_set(…)` gave it or by its id; a split of it, whose definition is
+                recorded; None for a model from elsewhere.
             metrics: Numbers by name, of rows that the model has not seen.
             params: What was chosen for this model.
             outputs: The columns that it predicts.

@@ -18,7 +18,7 @@ from assay.errors import AssayError
 from assay.features.retention.availability import require_readable, snapshot_status
 from assay.features.retention.pins import pin, pins
 from assay.features.serving.as_of_join import one_of
-from assay.features.serving.feature_refs import Resolved, join, resolve
+from assay.features.serving.feature_refs import Resolved, find_serving, join, resolve
 from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
 from assay.features.serving.references import Features, request
 from assay.features.storage.parquet_files import PARTITION, file_sha256
@@ -29,13 +29,15 @@ from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction, run
+from assay.features.training.lookback import Lookback, lookback_of
+from assay.features.training.methods import TrainingSetMethods
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ID = re.compile(r"([A-Za-z][A-Za-z0-9_]*)@(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSetVersion:
+class TrainingSetVersion(TrainingSetMethods):
     """One version of `training/<name>` and what it was made from."""
 
     id: str
@@ -46,16 +48,32 @@ class TrainingSetVersion:
 
     def frame(self) -> pl.DataFrame:
         """The rows. Raises AssayError if they are gone, or not what the manifest says."""
+        rows = self.scan().collect()
+        if content_digest(rows) != self.manifest["content_digest"]:
+            raise self._changed(self.snapshot.table)
+        return rows
+
+    def scan(self) -> pl.LazyFrame:
+        """The rows as a lazy frame, in the order of `frame()`, once each file has the SHA-256 that the log says.
+
+        Raises:
+            AssayError: They are gone, or a file was changed.
+        """
         require_readable(self.lake, self.snapshot, f"Training set {self.id}")
         state = self.lake.table(self.snapshot.table).at(self.snapshot.version)
         for file in state.files:  # first: polars may abort on a file that is not what the log says
             content = self.lake.storage.get(f"{self.snapshot.table}/{file.path}")
             if hashlib.sha256(content).hexdigest() != file_sha256(file.path):
                 raise self._changed(file.path)
-        rows = state.scan().select(column["name"] for column in self.manifest["schema"]).collect()
-        if content_digest(rows) != self.manifest["content_digest"]:
-            raise self._changed(self.snapshot.table)
-        return rows
+        return state.scan().select(column["name"] for column in self.manifest["schema"])
+
+    def lookbacks(self) -> tuple[Lookback, ...]:
+        """How far back the features of each view look. What is looked up has no time, and is not among them."""
+        return tuple(
+            _lookback(self.lake, item)
+            for item in self.manifest["features"]
+            if Serving.from_dict(item["serving"]).kind != "lookup"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The manifest: what the set was made from, as JSON."""
@@ -213,6 +231,17 @@ def load_training_set(lake: Lake, training_set_id: str) -> TrainingSetVersion:
     snapshot = lake.table(_table(name)).at(version).snapshot
     require_readable(lake, snapshot, f"Training set {training_set_id}")
     return _open(lake, name, snapshot)
+
+
+def _lookback(lake: Lake, item: Mapping[str, Any]) -> Lookback:
+    """Of the features of one view, by the commit that the manifest names."""
+    serving = item["serving"]
+    try:
+        described = find_serving(lake.table(item["table"]).at(item["version"]))
+    except AssayError:  # erased, or not to be read by the actor
+        return Lookback(item["view"], tuple(serving["keys"]), None, "cannot be asked how far back its rows look")
+    view = described[1] if described is not None else {}
+    return lookback_of(item["view"], serving["keys"], view, serving, [one["name"] for one in item["features"]])
 
 
 def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSetVersion:

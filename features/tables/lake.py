@@ -330,6 +330,13 @@ class TableState:
             return [(file, None, None) for file in self.files]
         return self.index.between(self.version, column, low, high)
 
+    def ranges_of(self, column: str, partitions: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+        """The smallest and largest value of a column (times: µs since 1970 UTC) in each of the partitions that has rows, as the
+        statistics of its files say: (None, None) where they do not."""
+        if self.checkpointed is not None:
+            return dict.fromkeys((file.partition for file in self.files_of(partitions) if file.rows), (None, None))
+        return self.index.ranges_of(self.version, column, partitions)
+
     def partitions(self, among: Sequence[str] | None = None) -> list[str]:
         """The partitions (`among` these) that hold anything, sorted."""
         if self.checkpointed is None:

@@ -112,6 +112,14 @@ class FeatureView:
         of = getattr(self.transformation, "lookback_of", None)
         return of(source) if of is not None else self.lookback()
 
+    def time_of(self, source: str) -> str | None:
+        """The column of one of its tables by whose time the windows are cut; None where the engine does not tell one for all of
+        the rows that it looks back at."""
+        reads = [item for item in self.transformation.rows_read() if item.table == source]
+        times = {item.time for item in reads}
+        looks_back = all(item.width is not None and item.width <= self.lookback_of(source) for item in reads)
+        return times.pop() if len(times) == 1 and looks_back else None
+
     def compute(self, frames: Mapping[str, pl.LazyFrame], at: Sequence[datetime] | datetime = ()) -> pl.DataFrame:
         """The feature rows: the entity's keys, event time (µs UTC), known time if declared, then the features.
 

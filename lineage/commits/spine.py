@@ -33,7 +33,9 @@ class TakenIn:
 class Spine:
     """`keys` identify a row, `references` are the features that it was given, `ways` how they may have been joined (several where
     nobody wrote it down), `event_time` is the column with its time. `source`: the table that the rows come from and the column
-    of that which became the time, as `sections.Predictions.spine`."""
+    of that which became the time, as `sections.Predictions.spine`.
+
+    A row of the spine gives a prediction its keys, its time and its text, and nothing else."""
 
     keys: tuple[str, ...]
     references: tuple[str, ...]
@@ -57,13 +59,23 @@ class Spine:
         ways = [way.of(join, view) for way in self.ways]
         return Joined(tuple(dict.fromkeys(known for known, _ in ways)), any(skip for _, skip in ways))
 
-    def is_built_from(self, table: str) -> bool:
-        """Whether a function made the rows, or another table is named as theirs: any row of this one may be behind each."""
-        return bool(self.source) and (bool(self.source.get("built")) or self.source.get("table") != table)
+    @property
+    def is_built(self) -> bool:
+        """Whether a function made the rows."""
+        return bool(self.source.get("built"))
+
+    def is_of(self, table: str) -> bool:
+        """Whether the rows are those of a table, as far as it is recorded which table's they are."""
+        return not self.source or self.source.get("table") == table
 
     def time_of(self, table: str) -> str | None:
         """The column of a table that became the event time of the rows; None where that is not recorded."""
         return self.source.get("event_time") if self.source.get("table") == table else None
+
+    def looked_up_by(self, table: str) -> tuple[str, ...]:
+        """The keys by which a function that made the rows looked into a further table; () where it did not declare them."""
+        declared = self.source.get("lookups")
+        return tuple(map(str, declared.get(table, ()))) if isinstance(declared, Mapping) else ()
 
 
 def spine_of_predictions(commits: CommitGraph, commit: Commit) -> Spine:
