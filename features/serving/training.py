@@ -31,6 +31,7 @@ from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction, run
 from assay.features.training.lookback import Lookback, lookback_of
 from assay.features.training.methods import TrainingSetMethods
+from assay.features.training.rows import columns_of_keys
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ID = re.compile(r"([A-Za-z][A-Za-z0-9_]*)@(\d+)")
@@ -239,9 +240,9 @@ def _lookback(lake: Lake, item: Mapping[str, Any]) -> Lookback:
     try:
         described = find_serving(lake.table(item["table"]).at(item["version"]))
     except AssayError:  # erased, or not to be read by the actor
-        return Lookback(item["view"], tuple(serving["keys"]), None, "cannot be asked how far back its rows look")
+        return Lookback(item["view"], tuple(columns_of_keys(item)), None, "cannot be asked how far back its rows look")
     view = described[1] if described is not None else {}
-    return lookback_of(item["view"], serving["keys"], view, serving, [one["name"] for one in item["features"]])
+    return lookback_of(item["view"], columns_of_keys(item), view, serving, [one["name"] for one in item["features"]])
 
 
 def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSetVersion:

@@ -1,6 +1,6 @@
 """How features are joined: options that are none are refused, wherever they are given."""
 
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -55,7 +55,7 @@ def test_an_unknown_known_at_is_refused_wherever_it_is_given(lake: Lake, write: 
             lambda: Role("rates:usd", known_at=word),
             lambda: _as_joined("rates:usd", word, None),
         ]
-    calls.append(lambda: latest(view, SPINE.select("origin"), at(1), known_at=word))
+    calls.append(lambda: latest(view, SPINE.select("origin"), at(1), known_at=cast(Any, word)))
     for call in calls:
         with pytest.raises(AssayError) as refused:
             call()

@@ -117,6 +117,16 @@ def test_a_training_set_records_its_roles(world: Lake) -> None:
     assert create(world, [ORIGIN, other]).manifest["feature_set"] != manifest["feature_set"]
 
 
+def test_a_set_with_roles_is_split_and_compared_by_its_own_columns(world: Lake) -> None:
+    spine = SPINE.filter(pl.col("origin").is_not_null()).rename({"event_time": "booked_at"})
+    made = create(world, [ORIGIN, DESTINATION], spine, event_time="booked_at")
+    assert [item.keys for item in made.lookbacks()] == [("origin",), ("destination",)]
+    train, test = made.split(by_time=at(6), lookback="0d")
+    assert [train["flight"].to_list(), test["flight"].to_list()] == [[1, 2], [3]]
+    other = create(world, [DESTINATION], spine, event_time="booked_at")
+    assert set(made.compare(other).key) == {"origin", "destination", "booked_at"}
+
+
 def test_what_is_served_is_what_was_learnt(world: Lake) -> None:
     """Also how: a training set that skipped nulls, or took known values only, is served alike."""
     keys = {"origin": ["JFK", "LAX"], "destination": ["LAX", "JFK"]}
