@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
     from assay.features.tables.serving import Serving
     from assay.features.tables.transaction import AuditFailed, Transaction, transaction
+    from assay.features.training.comparison import TrainingSetComparison
     from assay.features.training.leaks import SplitLeaks
     from assay.features.training.split import Split
     from assay.features.views.entity import Entity
@@ -61,6 +62,7 @@ __all__ = [
     "TableMissing",
     "TableState",
     "TableWrite",
+    "TrainingSetComparison",
     "TrainingSetVersion",
     "Transaction",
     "Transformation",
@@ -114,6 +116,7 @@ _HOMES = {
     "TableMissing": "assay.features.tables.lake",
     "TableState": "assay.features.tables.lake",
     "TableWrite": "assay.features.tables.run_record",
+    "TrainingSetComparison": "assay.features.training.comparison",
     "TrainingSetVersion": "assay.features.serving.training",
     "Transaction": "assay.features.tables.transaction",
     "Transformation": "assay.features.views.transformation",

@@ -395,8 +395,7 @@ def _compute_predictions(model: Model, tx: Transaction, prepared: _ToPredict) ->
         feature_columns=[column for view in resolved.views for column in view.outputs().values()],
         outputs=model.outputs,
         joined={"known_at": made.known_at, "skip_nulls": made.skip_nulls},
-        spine={"table": made.spine.source, "event_time": made.spine.event_time}
-        | ({"built": True} if made.spine.build is not None else {}),
+        spine=made.spine.described(),
     )
     summary: dict[str, Any] = {"model_version": prepared.model.version}
     preview = [made.spine.keys[0], *model.outputs]

@@ -57,7 +57,9 @@ class Spine:
         text: The column whose embedding is looked up. By default that of the declared `Embedding` of the same table.
         build: A function of the table's lazy frame, and of those of `lookups`, that gives the rows instead. Its result has
             the columns that are named here.
-        lookups: Further tables that `build` takes, as a whole.
+        lookups: Further tables that `build` takes, as a whole. As a mapping, each with those keys of the spine by which `build`
+            looks into it, as far as the table has columns of these names: `{"clean/customers": ["customer_id"]}`. Then a bad row
+            of it is followed to the predictions with its keys; otherwise to all.
     """
 
     source: str
@@ -66,7 +68,7 @@ class Spine:
     where: pl.Expr | None = None
     text: str | None = None
     build: Callable[..., pl.LazyFrame] | None = None
-    lookups: Sequence[str] = ()
+    lookups: Sequence[str] | Mapping[str, Sequence[str]] = ()
 
     def __post_init__(self) -> None:
         if not self.keys or isinstance(self.keys, str):
@@ -77,6 +79,21 @@ class Spine:
             check_expression(self.where, f"where of the spine of {self.source}")
         if self.lookups and self.build is None:
             raise AssayError(f"The spine of {self.source} names lookups, which only a build= function takes.")
+        for table, keys in self.lookups.items() if isinstance(self.lookups, Mapping) else ():
+            if isinstance(keys, str) or not keys or not set(keys) <= set(self.keys):
+                raise AssayError(
+                    f"The spine of {self.source} looks into {table} by {keys!r}: name some of its keys, {list(self.keys)}, "
+                    "as a list."
+                )
+
+    def described(self) -> dict[str, Any]:
+        """Where its rows come from, as commits of predictions record it."""
+        built = {"built": True} if self.build is not None else {}
+        by_keys = (
+            {table: list(keys) for table, keys in self.lookups.items()} if isinstance(self.lookups, Mapping) else {}
+        )
+        lookups = {"lookups": by_keys} if by_keys else {}
+        return {"table": self.source, "event_time": self.event_time} | built | lookups
 
     def digest(self) -> str:
         where = expression_digest(self.where) if self.where is not None else ""

@@ -16,7 +16,9 @@ _EITHER = Joined(("event", "known"))  # nobody wrote down which
 @dataclass(frozen=True, slots=True, eq=False)
 class Spine:
     """`keys` identify a row, `references` are the features that it was given, `joined` is how. `source`: the table that the rows
-    come from and the column with their event time, as `sections.Predictions.spine`."""
+    come from and the column with their event time, as `sections.Predictions.spine`.
+
+    A row of the spine gives a prediction its keys, its time and its text, and nothing else."""
 
     keys: tuple[str, ...]
     references: tuple[str, ...]
@@ -28,13 +30,23 @@ class Spine:
         parsed = map(Reference.parse, self.references)
         return [item.feature for item in parsed if item.view == view]
 
-    def is_built_from(self, table: str) -> bool:
-        """Whether a function made the rows, or another table is named as theirs: any row of this one may be behind each."""
-        return bool(self.source) and (bool(self.source.get("built")) or self.source.get("table") != table)
+    @property
+    def is_built(self) -> bool:
+        """Whether a function made the rows."""
+        return bool(self.source.get("built"))
+
+    def is_of(self, table: str) -> bool:
+        """Whether the rows are those of a table, as far as it is recorded which table's they are."""
+        return not self.source or self.source.get("table") == table
 
     def time_of(self, table: str) -> str | None:
         """The column of a table that became the event time of the rows; None where that is not recorded."""
         return self.source.get("event_time") if self.source.get("table") == table else None
+
+    def looked_up_by(self, table: str) -> tuple[str, ...]:
+        """The keys by which a function that made the rows looked into a further table; () where it did not declare them."""
+        declared = self.source.get("lookups")
+        return tuple(map(str, declared.get(table, ()))) if isinstance(declared, Mapping) else ()
 
 
 def spine_of_predictions(commits: CommitGraph, commit: Commit) -> Spine:
@@ -54,9 +66,9 @@ def spine_of_training(commit: Commit) -> Spine | None:
     return Spine((), tuple(manifest["references"]), _joined(manifest))
 
 
-def _joined(said: Mapping[str, Any]) -> Joined:
-    known = said.get("known_at", "event") == "known"
-    return Joined(("known",) if known else ("event",), bool(said.get("skip_nulls", False)))
+def _joined(manifest: Mapping[str, Any]) -> Joined:
+    known = manifest.get("known_at", "event") == "known"
+    return Joined(("known",) if known else ("event",), bool(manifest.get("skip_nulls", False)))
 
 
 def _as_learnt(commits: CommitGraph, commit: Commit) -> Joined:

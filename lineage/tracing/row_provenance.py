@@ -113,7 +113,8 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
 def _at_its_time(lake: Lake, read: Slice, trace: Trace) -> pl.Expr:
     """Of several rows with the prediction's keys the one of its time, where it is recorded which column that is."""
     time = _spine(lake, trace).time_of(read.snapshot.table)
-    return pl.lit(True) if time is None else pl.col(time) == trace.prediction.row["event_time"]
+    there = lake.table(read.snapshot.table).at(read.snapshot.version).schema
+    return pl.col(time) == trace.prediction.row["event_time"] if time in there and time is not None else pl.lit(True)
 
 
 def _are_vectors_of_own_text(lake: Lake, read: Slice, trace: Trace) -> bool:

@@ -12,7 +12,7 @@ import polars as pl
 from assay.features.serving.feature_refs import join, resolve
 from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import NullRecorder, Work
+from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import transaction
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
@@ -54,6 +54,10 @@ Token = tuple[str, int, str, int]  # table, version, SHA-256 of the file, number
 Row = dict[str, Any]  # a row with its provenance under "_from"
 
 
+def link(row: Row) -> tuple[str, int]:
+    return row["_source_sha256"], row["_row_number"]
+
+
 def day(number: int) -> str:
     return (FIRST + timedelta(days=number)).strftime("%Y-%m-%d")
 
@@ -80,6 +84,7 @@ class RandomLake:
                 self.view(view, number)
         acts: list[Callable[[int], None]] = [self.deliver, self.clean, self.predict, self.predict]
         acts += [lambda number, view=view: self.view(view, number) for view in VIEWS]
+        acts += [self.judge_again]
         for _ in range(steps):
             self.chance.choice(acts)(self.chance.randrange(self.days))
         self.predict(self.days - 1)
@@ -160,9 +165,31 @@ class RandomLake:
             lineage = {name: {"direct": [("raw/tickets", name)], "indirect": []} for name in frame.columns}
             tx.write("clean/tickets", frame.filter(pl.Series(keep, dtype=pl.Boolean)), column_lineage=lineage)
         rows = [dict(row) for row in kept]
+        known = self.held.get("clean/tickets", {})
+        before = {link(row): row["_from"] for row in known[max(known)].get(partition, [])} if known else {}
         version = self.remember(tx, "clean/tickets", partition, rows)
+        confirms = self.lake.table("clean/tickets").at(version).last_commit.confirms is not None
         for row in rows:
-            row["_from"] |= {("clean/tickets", version, row["_source_sha256"], row["_row_number"])}
+            row["_from"] |= {("clean/tickets", version, *link(row))} | (before[link(row)] if confirms else set())
+
+    def judge_again(self, number: int) -> None:
+        """Of the same rows something else is true: a version without data files says so."""
+        known, partition = self.held.get("clean/tickets", {}), day(number)
+        at = self.version("raw/tickets")
+        rows = known[max(known)].get(partition) if known else None
+        raw = {link(row): row["_from"] for row in self.held["raw/tickets"][at].get(partition, [])} if at else {}
+        if not rows or not raw.keys() >= set(map(link, rows)):
+            return
+        with self.work("clean/tickets", partition) as tx:
+            tx.read("raw/tickets", [partition], version=at)
+            frame = self.lake.table("clean/tickets").scan().filter(pl.col("partition_key") == partition)
+            tx.check(CheckResult(f"again_{self.count}", "clean/tickets", True, "warn", None, 1, 0))
+            tx.write("clean/tickets", frame.collect().drop("partition_key"), column_lineage={})
+        (written,) = [item for item in tx.done.writes if item.table == "clean/tickets"]
+        version, before = written.snapshot.version, known[max(known)]
+        own = {link(row): raw[link(row)] | {("clean/tickets", version, *link(row))} for row in rows}
+        again = [row | {"_from": row["_from"] | own[link(row)]} for row in rows]
+        known[version] = {**before, partition: again}
 
     def view(self, view: FeatureView, number: int) -> None:
         (source,) = view.sources()
