@@ -63,7 +63,9 @@ def read_entry(table: str, version: int, content: bytes) -> Entry:
             tuple(added(item["add"]) for item in actions if "add" in item),
             tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
             metadata,
-            frozenset(unquote(item["add"]["path"]) for item in actions if "add" in item and item["add"].get("deletionVector")),
+            frozenset(
+                unquote(item["add"]["path"]) for item in actions if "add" in item and item["add"].get("deletionVector")
+            ),
         )
     except DAMAGE:
         return Entry(version, path, sha256, None)
