@@ -90,8 +90,8 @@ class LogWalk:
         return found
 
     def is_written_by(self, item: Slice) -> bool:
-        """Whether the commits that wrote the rows of a slice are those that its reader recorded; where it did not, whether no other
-        one did since the first of them."""
+        """Whether the commits that wrote the rows of a slice are those that its reader recorded; where it did not, whether no
+        other one did since the first of them."""
         version = item.snapshot.version
         commits = self.writers(version, item.partitions, item.excluded)
         if item.writers:
