@@ -110,8 +110,6 @@ def stage_training_set(
     table = _table(name)
     if tx.work.partition is not None:
         raise AssayError(f"{table} is one table without partitions; this work is for partition {tx.work.partition}.")
-    if PARTITION in spine.columns:
-        spine = spine.drop(PARTITION)
     made_from = [item for item in tx.reads if not item.lookup]
     resolved = (
         features

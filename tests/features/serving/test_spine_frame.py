@@ -39,7 +39,7 @@ def test_a_reader_and_a_relation_can_be_read_too() -> None:
     reader = pa.RecordBatchReader.from_batches(SPINE.to_arrow().schema, SPINE.to_arrow().to_batches())
     assert_frame_equal(spine_frame(reader, "event_time"), SPINE)
     rows = duckdb.sql("SELECT 1 AS flight, TIMESTAMPTZ '2026-01-01 00:00:00+00' AS event_time")
-    assert spine_frame(rows, "event_time")["flight"].to_list() == [1]
+    assert rows is not None and spine_frame(rows, "event_time")["flight"].to_list() == [1]
 
 
 def test_an_unnamed_index_of_pandas_is_no_column() -> None:
