@@ -150,6 +150,14 @@ class TableIndex:
         sql = f"SELECT version FROM commits {by} WHERE {which} {_among(partitions, excluded)}"
         return sorted(v for (v,) in self._sliced(sql, version, partitions, excluded))
 
+    def writer_digests(
+        self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()
+    ) -> list[tuple[int, str]]:
+        """The same, each with the SHA-256 of its commit as it was when it was indexed, in no order."""
+        by, among = _by(partitions, "written"), _among(partitions, excluded)
+        sql = f"SELECT version, sha256 FROM commits {by} WHERE {_WRITERS} {among}"
+        return self._sliced(sql, version, partitions, excluded)
+
     def rows_written(self, version: int, before: str | None = None) -> list[int]:
         """How many rows each of the commits wrote whose rows a version holds, oldest first; of partitions whose key is
         `before` this one only."""
