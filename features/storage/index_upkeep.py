@@ -211,8 +211,10 @@ def _insert_commit(
             writers, writes = writers + 1, writes + 1
             if commit.mode == "replace":
                 writers -= _end_commits(connection, t, version, commit.partition)
+                if commit.confirms is None:
+                    _end_rows(connection, t, version, commit.partition)
             _count(connection, t, verdict, 1)
-    row = (t, version, sha256, int(commit is None), *facts, LIVE, verdict, *total, partitions, writers, writes)
+    row = (t, version, sha256, int(commit is None), *facts, LIVE, LIVE, verdict, *total, partitions, writers, writes)
     connection.execute(f"INSERT INTO commits VALUES ({', '.join('?' * len(row))})", row)
 
 
@@ -233,6 +235,12 @@ def _end_commits(connection: sqlite3.Connection, t: int, version: int, partition
     sql = f"UPDATE {_LIVE_COMMITS.replace(' WHERE', ' SET until = ? WHERE')}"
     connection.execute(sql, (version, t, partition, LIVE))
     return len(ended)
+
+
+def _end_rows(connection: sqlite3.Connection, t: int, version: int, partition: str | None) -> None:
+    """Other rows are in a partition now."""
+    sql = f"UPDATE {_LIVE_COMMITS.replace('until', 'seen').replace(' WHERE', ' SET seen = ? WHERE')}"
+    connection.execute(sql, (version, t, partition, LIVE))
 
 
 def _count(connection: sqlite3.Connection, t: int, verdict: int | None, more: int) -> None:
