@@ -44,7 +44,7 @@ def _reasons(lake: Lake, trace: Trace, store: LineageStore | None, one: Features
     made = trace.root.commits[-1].timestamp
     with suppress(AssayError, *UNREADABLE):
         latest = lake.table(one.table).at()
-        now = seen_of(lake, trace, read, latest.version)
+        now = next((item for item in seen_of(lake, trace, read, latest.version) if item.view == one.view), None)
         if now is not None and not now.absent and now.partition is not None:
             why = _why_missing(lake, store, latest, now.partition, made)
             writer = latest.writer_of(now.partition)

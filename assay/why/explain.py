@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from assay.errors import AssayError, plural
+from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
-from assay.features.storage.verdict import CheckState, check_state
+from assay.features.storage.verdict import CheckState
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.lineage.outline import shorten
@@ -25,17 +25,9 @@ from assay.why.explanation import Why
 from assay.why.features import seen_by_model, shown_features
 from assay.why.items import GivenAnswer, RuleResult, StepTaken
 from assay.why.judged_by import DeclaredNow, declared_by, demand
-from assay.why.rows import (
-    TableRows,
-    classes_on_the_way,
-    keys_of,
-    late,
-    masked,
-    prediction_in_text,
-    released,
-    rows_of,
-    shown_rows,
-)
+from assay.why.outcomes import Outcomes, outcomes_by_rule
+from assay.why.rows import TableRows, late, released, rows_of, shown_rows
+from assay.why.shown import classes_on_the_way, keys_of, masked, prediction_in_text
 from assay.why.unusual import Way, row_notes, unusual
 
 
@@ -186,7 +178,11 @@ def _step(way: Way, nodes: Sequence[Node], of_training: bool, owners: Mapping[st
         actor=last.actor if last is not None else "",
         at=last.timestamp if last is not None else None,
         code_version=last.code_version if last is not None else "",
-        rules=tuple(_rule(check, declared) for check in merged.checks if check["table"] == first.table),
+        rules=tuple(
+            _rule(rule, outcomes, declared)
+            for (table, rule), outcomes in outcomes_by_rule(commits).items()
+            if table == first.table
+        ),
         status=next((node.status for node in nodes if node.status != "readable"), "readable"),
         lookup=first.lookup,
         of_training=of_training,
@@ -201,12 +197,13 @@ def _read(nodes: Sequence[Node]) -> str:
     return shorten(sorted({key for node in nodes for key in node.partitions or ()}))
 
 
-def _rule(check: Mapping[str, Any], declared: Mapping[str, Any] | None) -> RuleResult:
-    what, invalid, state = demand(check["name"], declared), check["invalid"], check_state(check)
+def _rule(rule: str, outcomes: Outcomes, declared: Mapping[str, Any] | None) -> RuleResult:
+    state, evaluated = outcomes.state, sum(check["evaluated"] for _, check in outcomes.judged)
     results = {
-        CheckState.SET_ASIDE: f"{plural(invalid, 'row')} that broke it set aside",
         CheckState.NOT_JUDGED: "not judged yet, there is too little to compare with",
-        CheckState.HELD: f"{check['evaluated']:,} looked at" if check["evaluated"] else "",
+        CheckState.HELD: "; ".join(
+            filter(None, (f"{evaluated:,} looked at" if evaluated else "", outcomes.in_words()))
+        ),
     }
-    broken = f"did not hold for {invalid:,}" if invalid else f"could not be judged for {check['unknown']:,}"
-    return RuleResult(check["name"], *what, results.get(state, broken), state)
+    result = results[state] if state in results else outcomes.in_words()
+    return RuleResult(rule, *demand(rule, declared), result, state)

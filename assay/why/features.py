@@ -14,7 +14,7 @@ from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.lineage.tracing.features_seen import FeaturesSeen, features_seen
 from assay.lineage.tracing.trace import Trace
 from assay.why.items import ShownFeatures
-from assay.why.rows import masked
+from assay.why.shown import masked
 
 
 def seen_by_model(lake: Lake, trace: Trace) -> list[FeaturesSeen]:

@@ -26,6 +26,7 @@ from assay.why.absent import absent_features
 from assay.why.changes import changes
 from assay.why.items import Unusual
 from assay.why.judged_by import declared_by, meaning
+from assay.why.outcomes import in_short, outcomes_by_rule
 from assay.why.rows import Late, Link, Released, TableRows
 
 _NAMED = 3  # partitions or rules in a sentence
@@ -98,10 +99,6 @@ def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _partitions(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-
-
 # -- single rows -------------------------------------------------------------------------------------------------------
 
 
@@ -156,7 +153,7 @@ def _incomplete(lake: Lake, commits: Sequence[Commit], of_training: bool) -> Ite
             if check["name"] == WINDOW and not check["passed"]:
                 absent = check["message"].partition(": ")[2].rstrip(".").split(", ")
                 what = f"{commit.table} {commit.partition or ''}".strip()
-                text = f"{what} was counted over incomplete data: {_partitions(absent)} not there."
+                text = f"{what} was counted over incomplete data: {in_short(absent)} not there."
                 why = [_fate(lake, *name.rpartition(" ")[::2]) for name in absent[:_NAMED] if " " in name]
                 yield Unusual("incomplete", " ".join([text, *filter(None, why)]), commit.table, of_training)
 
@@ -177,24 +174,15 @@ def _fate(lake: Lake, table: str, partition: str) -> str:
 
 def _warnings(lake: Lake, commits: Sequence[Commit], of_training: bool) -> Iterator[Unusual]:
     """Rules that did not hold and removed nothing: one sentence per table and rule, over all of the partitions."""
-    by_rule: dict[tuple[str, str], list[tuple[Commit, int]]] = {}
     once = {(commit.table, commit.version): commit for commit in commits}
-    for commit in (once[key] for key in sorted(once)):
-        for check in commit.checks:
-            if check_state(check) is CheckState.WARNED and check["name"] != WINDOW and check["table"] == commit.table:
-                by_rule.setdefault((commit.table, check["name"]), []).append((commit, check["invalid"]))
-    for (table, rule), found in by_rule.items():
-        days = _partitions(sorted({commit.partition for commit, _ in found if commit.partition}))
-        demands = meaning(rule, declared_by(lake.storage, found[-1][0]))
-        rows = sum(count for _, count in found)
-        days = f" {days}" if days else ""
-        count = f" for {plural(rows, 'row')} of all" if rows else ""
-        text = f"A warning about {table}{days}: “{demands}” did not hold{count} ({rule})."
-        unknown = sum(check["unknown"] for commit, _ in found for check in commit.checks if check["name"] == rule)
-        if not rows and unknown:
-            text = (
-                f"A warning about {table}{days}: “{demands}” could not be judged for {plural(unknown, 'row')} ({rule})."
-            )
+    tables = {commit.table for commit in commits}
+    for (table, rule), outcomes in outcomes_by_rule(once[key] for key in sorted(once)).items():
+        warned = [commit for commit, check in outcomes.judged if check_state(check) is CheckState.WARNED]
+        if not warned or rule == WINDOW or table not in tables:
+            continue
+        demands = meaning(rule, declared_by(lake.storage, warned[-1]))
+        day = f" {warned[0].partition}" if len(outcomes.judged) == 1 and warned[0].partition else ""
+        text = f"A warning about {table}{day}: “{demands}” {outcomes.in_words('row')} ({rule})."
         yield Unusual("warning", text, table, of_training)
 
 
@@ -227,7 +215,7 @@ def _set_aside(way: Way) -> Iterator[Unusual]:
         if links:
             are = "is in quarantine and does not count" if len(links) == 1 else "are in quarantine and do not count"
             same_keys = " or ".join(matched)
-            text = f"{plural(len(links), 'row')} with the same {same_keys} {are}: {_partitions(list(names))} ({table})."
+            text = f"{plural(len(links), 'row')} with the same {same_keys} {are}: {in_short(list(names))} ({table})."
             yield Unusual("set_aside", text, table)
 
 

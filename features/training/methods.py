@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from assay.features.training.comparison import TrainingSetComparison, compare_rows
 from assay.features.training.folds import fold_rows, split_again
 from assay.features.training.splits import split_rows
 
 if TYPE_CHECKING:
     from assay.features.storage.snapshot import Snapshot
     from assay.features.training.lookback import Lookback
+    from assay.features.training.rows import TrainingRows
     from assay.features.training.split import Split
     from assay.features.training.split_data import Columns, Duration
     from assay.features.training.splits import Boundary
@@ -147,3 +149,26 @@ class TrainingSetMethods:
             AssayError: It is of another training set.
         """
         return split_again(self, self.lookbacks(), definition)
+
+    def compare(
+        self,
+        other: TrainingRows,
+        *,
+        key: Sequence[str] | None = None,
+        classes: Mapping[str, str | None] | None = None,
+    ) -> TrainingSetComparison:
+        """What differs between this training set and another one, without a cell of any row.
+
+        Args:
+            other: The other one, which is called `b` in the answer.
+            key: The columns that identify a row. Default: the keys of the views, and the time.
+            classes: Column → class of personal data, None for columns that are not personal. Categories are named of those alone;
+                of personal columns only counts are given.
+
+        Returns:
+            Counts of rows, features by what became of them, versions of inputs, types, distributions and how far they are apart.
+
+        Raises:
+            AssayError: The sets have no key in common, or cannot be read.
+        """
+        return compare_rows(self, other, key=key, classes=classes)

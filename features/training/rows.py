@@ -23,3 +23,14 @@ class TrainingRows(Protocol):
     def scan(self) -> pl.LazyFrame:
         """The rows in their order, once the files have the digests that the log says."""
         ...
+
+
+def time_of(rows: TrainingRows) -> str:
+    """The column with the time of each row."""
+    return rows.manifest.get("event_time", EVENT_TIME)
+
+
+def columns_of_keys(item: Mapping[str, Any]) -> list[str]:
+    """The columns of the rows that were compared with the keys of a view, in the role that a manifest describes."""
+    named = item.get("keys") or {}
+    return [named.get(key, key) for key in item["serving"]["keys"]]

@@ -12,11 +12,12 @@ from assay.features.serving.feature_refs import find_serving
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice
-from assay.features.tables.kinds import Kind, kind_of
+from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
 from assay.features.views.transformation import recorded_rows_read
-from assay.lineage.tracing.features_seen import MOMENT, PLACE, equal, served_rows, spine_of
+from assay.lineage.commits.spine import TakenIn
+from assay.lineage.tracing.features_seen import MOMENT, PLACE, asked_in, equal, roles_of, row_in, served_rows, spine_of
 from assay.lineage.tracing.trace import Trace
 
 LINKS = ("_source_file", "_source_sha256", "_row_number")
@@ -105,7 +106,8 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
         if serving is not None and serving.kind == "lookup":
             yield from _behind_lookup(lake, serving, read, row, trace)
         elif serving is not None and view:
-            yield from _behind_features(lake, state, serving, read, trace)
+            for role in roles_of(spine_of(lake, trace), own_name(read.snapshot.table)):
+                yield from _behind_features(lake, state, serving, read, role, trace)
     elif kind is Kind.CLEAN:
         yield from _behind_spine(lake, read, row, trace)
 
@@ -169,9 +171,15 @@ def _are_vectors_of_own_text(lake: Lake, read: Slice, trace: Trace) -> bool:
 def _behind_lookup(
     lake: Lake, serving: Serving, read: Slice, row: dict[str, Any], trace: Trace
 ) -> Iterator[RowsBehind]:
-    """The newest rows, of the tables that a lookup table was made from, with its keys; or else with the prediction's."""
+    """The newest rows, of the tables that a lookup table was made from, with its keys, in each of its roles; or else with the
+    prediction's."""
     slices = _newest_first(item for item in _inputs(lake, read) if not item.lookup)
-    by_lookup = list(_own_rows_of(lake, slices, row, list(serving.keys), f"looked up in {read.snapshot.table} by"))
+    because, keys = f"looked up in {read.snapshot.table} by", list(serving.keys)
+    by_lookup = [
+        rows
+        for role in roles_of(spine_of(lake, trace), own_name(read.snapshot.table))
+        for rows in _own_rows_of(lake, slices, row_in(row, serving, role), keys, because)
+    ]
     yield from by_lookup or _own_rows_of(lake, slices, row, list(_keys(trace)), OWN)
 
 
@@ -193,17 +201,18 @@ def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
 
 
 def _behind_features(
-    lake: Lake, state: TableState, serving: Serving, read: Slice, trace: Trace
+    lake: Lake, state: TableState, serving: Serving, read: Slice, role: TakenIn, trace: Trace
 ) -> Iterator[RowsBehind]:
-    """The rows from which the feature row served to the prediction was computed."""
-    if not {*serving.keys, "event_time"} <= set(trace.prediction.frame.columns):
+    """The rows from which the feature row served to the prediction in a role was computed."""
+    if asked_in(trace.prediction.frame, serving, role) is None:
         return
-    found = served_rows(state, serving, read, trace, spine_of(lake, trace), {})
+    row = row_in(trace.prediction.row, serving, role)
+    found = served_rows(state, serving, read, trace, role, {})
     for moment, partition in dict.fromkeys(
         (one[MOMENT][0], one[PLACE][0] if PLACE in one.columns else None) for one in found
     ):
         if moment is not None:
-            yield from _behind_moment(lake, state, trace.prediction.row, moment, partition)
+            yield from _behind_moment(lake, state, row, moment, partition)
 
 
 def _behind_moment(

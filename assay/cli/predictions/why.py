@@ -61,7 +61,7 @@ def why(
     """
     from assay.why.declared_now import declared_now
     from assay.why.letter import letter
-    from assay.why.rows import keys_of, personal_columns
+    from assay.why.shown import keys_of, personal_columns
 
     if whose and letter_file is None:
         raise click.UsageError("--whose is for --letter: add it.")

@@ -134,8 +134,7 @@ def test_the_rows_of_a_function_that_gave_them_another_time_are_found(
 def test_warnings_of_whole_days_come_last_and_are_of_days_that_were_read(after: tuple[Why, Why]) -> None:
     own = [item for item in after[0].unusual if not item.of_training]
     assert [item.kind for item in own] == ["warning"]
-    assert "clean/parcels 2026-03-03, 2026-03-04" in own[0].sentence
-    assert "for 2 rows of all" in own[0].sentence
+    assert "did not hold on 2 of 2 days" in own[0].sentence, "of neither the first day, nor the second"
 
 
 def test_what_came_before_the_prediction_has_not_changed_since(made: Bank, after: tuple[Why, Why]) -> None:

@@ -13,7 +13,7 @@ from assay.why import explain
 from assay.why.declared_now import declared_now
 from assay.why.explanation import Why
 from assay.why.letter import letter
-from assay.why.rows import personal_columns
+from assay.why.shown import personal_columns
 from tests.assay.why.bank import PERSONAL, Bank, what_came_after
 
 
@@ -53,9 +53,7 @@ def test_everything_unusual_is_said_and_what_touches_the_rows_comes_first(before
     assert "clean/transfers 2026-03-02 not there. 2026-03-02 was refused by raw/transfers" in sentence(
         before, "incomplete"
     )
-    assert "“channel is one of the agreed values (app, branch)” did not hold for 2 rows of all" in sentence(
-        before, "warning"
-    )
+    assert "“channel is one of the agreed values (app, branch)” did not hold for 2 rows" in sentence(before, "warning")
     assert sentence(before, "set_aside").startswith("1 row with the same customer_id is in quarantine")
     assert "amount.ge" in sentence(before, "set_aside")
 
