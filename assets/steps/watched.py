@@ -96,7 +96,7 @@ class Watched:
     Attributes:
         tables: each table that decides anything, the step's own outputs too, and which partitions its changes concern.
         delivered: given what steps use (`Resources`), what has changed of its deliveries since a look that was kept, or None
-            where that cannot be told; then all partitions are looked at.
+            where that is not known; then all partitions are looked at.
         settings: what else decides, as text.
         trust: for how long what `prepare` gave holds.
         alike: whether a batch that was refused would find in the tables that it is looked up in nothing else than it found

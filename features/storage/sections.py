@@ -81,7 +81,8 @@ class Predictions(Section):
     so that they are all columns without another role. `answers` is the Merkle root over what was answered, in the columns
     `answered` of each row, sorted by id (see `assay.lineage.predictions.answers`). `joined` says how the features were joined
     (`known_at`, `skip_nulls`), `spine` where the rows come from: its `table` and the column with their `event_time`, or that
-    a function gave them (`built`). Both are empty where nobody said.
+    a function gave them (`built`), with the keys by which it looked into further tables (`lookups`). Both are empty where nobody
+    recorded it.
     """
 
     name: ClassVar[str] = "predictions"

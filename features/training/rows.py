@@ -51,3 +51,14 @@ class LoadedRows(TrainingRows, Protocol):
     def scan_unchecked(self) -> pl.LazyFrame:
         """The rows, of files that may have been changed: their schema is that of the table."""
         ...
+
+
+def time_of(rows: TrainingRows) -> str:
+    """The column with the time of each row."""
+    return rows.manifest.get("event_time", EVENT_TIME)
+
+
+def columns_of_keys(item: Mapping[str, Any]) -> list[str]:
+    """The columns of the rows that were compared with the keys of a view, in the role that a manifest describes."""
+    named = item.get("keys") or {}
+    return [named.get(key, key) for key in item["serving"]["keys"]]
