@@ -18,6 +18,7 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.serving.join_options import JoinOptions, KnownAt
+from assay.features.serving.spine_frame import SpineFrame, spine_frame
 from assay.features.serving.view_read import ViewRead, key_types
 from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import INSTANT, instant, utc
@@ -41,7 +42,7 @@ class _Spine:
 
 
 def point_in_time_join(
-    spine: pl.DataFrame | pl.LazyFrame,
+    spine: SpineFrame,
     views: Sequence[ViewRead],
     *,
     event_time: str = "event_time",
@@ -53,7 +54,8 @@ def point_in_time_join(
     Without a value (unknown or null key, null time, nothing early enough, too old) a feature is null.
 
     Args:
-        spine: One row per question: the entities' keys and `event_time`.
+        spine: One row per question: the entities' keys and `event_time`. A frame of Polars, lazy or not, of pandas, or
+            anything else that gives Arrow; what comes back is of Polars.
         views: What to join, each with its rows, keys and times.
         event_time: The spine's column with the time.
         known_at: "event", or "known": a row must also have been known at the spine's time; rows without a known time are
@@ -66,7 +68,7 @@ def point_in_time_join(
             is none.
     """
     JoinOptions(known_at, skip_nulls, event_time)  # refuses what is none
-    rows = spine.collect() if isinstance(spine, pl.LazyFrame) else spine
+    rows = spine_frame(spine, event_time)
     rows = rows.with_columns(instant(rows.schema, event_time, "the spine").alias(event_time))
     _refuse_collisions(rows.columns, views)
     spines: dict[tuple[str, ...], _Spine] = {}

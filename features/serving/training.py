@@ -21,6 +21,7 @@ from assay.features.serving.as_of_join import one_of
 from assay.features.serving.feature_refs import Resolved, find_serving, join, resolve
 from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
 from assay.features.serving.references import Features, request
+from assay.features.serving.spine_frame import SpineFrame, spine_frame
 from assay.features.storage.parquet_files import PARTITION, file_sha256
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import content_digest, digest_of
@@ -130,8 +131,6 @@ def stage_training_set(
     table = _table(name)
     if tx.work.partition is not None:
         raise AssayError(f"{table} is one table without partitions; this work is for partition {tx.work.partition}.")
-    if PARTITION in spine.columns:
-        spine = spine.drop(PARTITION)
     made_from = [item for item in tx.reads if not item.lookup]
     resolved = (
         features
@@ -176,7 +175,7 @@ def create_training_set(
     lake: Lake,
     recorder: Recorder,
     name: str,
-    spine: pl.DataFrame,
+    spine: SpineFrame,
     features: Features,
     *,
     versions: Mapping[str, int] | None = None,
@@ -193,7 +192,8 @@ def create_training_set(
         lake: Where the tables are.
         recorder: What is given the run for lineage.
         name: Of the table `training/<name>`.
-        spine: One row per example: the entities' keys, `event_time`, the label, and anything else to keep.
+        spine: One row per example: the entities' keys, `event_time`, the label, and anything else to keep. Frames of Polars and
+            pandas, and whatever else gives Arrow.
         features: References, such as `customer_activity:tickets_7d`, and roles.
         versions: Table versions to read, by table name. Default: the latest.
         pins: The former name of `versions`.
@@ -207,20 +207,21 @@ def create_training_set(
         AssayError: A reference, table, version or option is unknown, or the spine lacks usable keys or times.
     """
     wanted = request(features, JoinOptions(known_at, skip_nulls, event_time))
+    rows = spine_frame(spine, event_time)
     params = {
-        "spine": content_digest(spine),
-        "columns": ",".join(spine.columns),
+        "spine": content_digest(rows),
+        "columns": ",".join(rows.columns),
         "features": " ".join(wanted.texts),
         **wanted.options.to_dict(),
     }
     work = Work(_table(name), None, code_version, run_as or new_run(), params, f"Training set {name}.")
 
     def body(tx: Transaction) -> None:
-        resolved = resolve(tx, wanted.texts, spine, versions=one_of(versions, pins), options=wanted.options)
+        resolved = resolve(tx, wanted.texts, rows, versions=one_of(versions, pins), options=wanted.options)
         if tx.current(_table(name)):
             tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
             return
-        stage_training_set(tx, name, spine, resolved)
+        stage_training_set(tx, name, rows, resolved)
 
     _, done = run(lake, recorder, work, body)
     return published(lake, name, done)

@@ -436,7 +436,7 @@ class TableState:
         return pl.scan_parquet(
             [f"{self.table.uri}/{file.path}" for file in files],
             glob=False,
-            schema={name: dtype for name, dtype in self.schema.items() if name != PARTITION},
+            schema={name: dtype for name, dtype in self.schema.items() if name != PARTITION or not self.partitioned},
             hive_partitioning=self.partitioned,
             hive_schema={PARTITION: pl.String} if self.partitioned else None,
             cast_options=pl.ScanCastOptions._default_iceberg(),  # as `scan_delta` reads
