@@ -15,6 +15,7 @@ from assay.features.retention.availability import require_readable
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.model_formats import OWN, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.training import TrainingSetVersion, load_training_set
+from assay.features.storage.html import facts_html
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import file_sha256
 from assay.features.storage.sections import Model
@@ -73,6 +74,15 @@ class ModelVersion:
 
     def __str__(self) -> str:
         return f"{Kind.MODELS.table(self.name)} {self.version}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it was fitted on and how well it did."""
+        facts = {"training set": self.training_set, "split": self.split.get("rows"), "outputs": self.outputs}
+        measured = {"metrics": self.metrics, "params": self.params}
+        return facts_html(
+            f"Model {self}",
+            facts | measured | {"format": self.format, "sha256": self.sha256, "made at": self.created_at},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in ("name", "version", "sha256", "format", "training_set")}
