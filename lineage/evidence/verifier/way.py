@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assay.lineage.evidence.verifier.commits import Commit, Log, digest_of
-from assay.lineage.evidence.verifier.findings import Finding, Findings, summed
+from assay.lineage.evidence.verifier.findings import Finding, Findings, exactly, summed
 
 
 def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
@@ -87,7 +87,7 @@ def check_runs(claims: list[dict[str, Any]], logs: dict[str, Log], way: list[Com
     for claim in claims:
         commit = logs[claim["table"]].commits.get(claim["version"]) if claim["table"] in logs else None
         claimed.add((claim["table"], claim["version"]))
-        if commit is None or commit.claim() != claim:
+        if commit is None or not exactly(commit.claim(), claim):
             problems.append(
                 Finding("runs.json", False, f"{claim['table']}@{claim['version']} is not what its commit says")
             )
