@@ -30,6 +30,7 @@ class Commit(NamedTuple):
     removed: list[str]
     operation: str
     columns: list[str] | None = None
+    hidden: Collection[str] = ()  # added files of which a deletion vector takes rows away
 
     @property
     def wrote(self) -> bool:
@@ -84,9 +85,9 @@ def parse_commit(table: str, version: int, content: bytes) -> Commit:
     added = [action["add"] for action in actions if "add" in action]
     removed = [unquote(action["remove"]["path"]) for action in actions if "remove" in action]
     made = str(info.get("operation", ""))
-    return Commit(
-        table, version, sha256(content), ours, info.get("timestamp", 0), table_id, added, removed, made, columns
-    )
+    hidden = [unquote(action["path"]) for action in added if action.get("deletionVector")]
+    moment = info.get("timestamp", 0)
+    return Commit(table, version, sha256(content), ours, moment, table_id, added, removed, made, columns, hidden)
 
 
 class Log:

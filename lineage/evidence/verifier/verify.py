@@ -58,7 +58,7 @@ def verify(
     steps: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("lineage.json", lambda: check_stored(stored, logs)),
         ("commits", lambda: check_vouching(files, logs, way, stored)),
-        ("commits", lambda: check_slices(logs, way)),
+        ("commits", lambda: check_slices(logs, way, {item["what"] for item in documents["lake.json"]})),
         ("runs.json", lambda: check_runs(claims, logs, way)),
         ("prediction.json", lambda: check_prediction(row, start, logs[start.table].columns(start.version))),
         ("prediction.json", lambda: check_answer(row, start)),
