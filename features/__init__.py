@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from assay.features.retention.availability import snapshot_status
     from assay.features.retention.pins import Pin, pin, pins, unpin
     from assay.features.retention.vacuum import Vacuum, vacuum
-    from assay.features.serving.as_of import ViewRead, point_in_time_join
+    from assay.features.serving.as_of import point_in_time_join
     from assay.features.serving.as_of_join import as_of_join
     from assay.features.serving.models import ModelVersion
     from assay.features.serving.online import online_get
+    from assay.features.serving.references import Role
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
+    from assay.features.serving.view_read import ViewRead
     from assay.features.storage.snapshot import Slice, Snapshot
     from assay.features.tables.guard import Denied, Guard
     from assay.features.tables.kinds import Kind
@@ -50,6 +52,7 @@ __all__ = [
     "Pin",
     "Reader",
     "Recorder",
+    "Role",
     "RowsRead",
     "Run",
     "RunResult",
@@ -104,6 +107,7 @@ _HOMES = {
     "Pin": "assay.features.retention.pins",
     "Reader": "assay.features.tables.reader",
     "Recorder": "assay.features.tables.run_record",
+    "Role": "assay.features.serving.references",
     "RowsRead": "assay.features.views.transformation",
     "Run": "assay.features.tables.run_record",
     "RunResult": "assay.features.tables.run_record",
@@ -121,7 +125,7 @@ _HOMES = {
     "Transaction": "assay.features.tables.transaction",
     "Transformation": "assay.features.views.transformation",
     "Vacuum": "assay.features.retention.vacuum",
-    "ViewRead": "assay.features.serving.as_of",
+    "ViewRead": "assay.features.serving.view_read",
     "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
     "as_of_join": "assay.features.serving.as_of_join",

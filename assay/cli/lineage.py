@@ -9,7 +9,7 @@ import click
 
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
+from assay.cli.output import err, json_option, out, print_json, print_table, progress, ticking
 from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.errors import AssayError, plural
@@ -224,7 +224,8 @@ def lineage() -> None:
 @json_option
 def search(text: str, kind: "Kind | None", limit: int, as_json: bool) -> None:
     """Find what TEXT names: datasets, jobs, columns, rules, owners and tags by their words, in any order and with a slip of the
-    keys; runs, versions and digests by their beginning; TABLE@VERSION.
+    keys; runs, versions and digests by their beginning; TABLE@VERSION. Columns, owners and tags that the latest events do not
+    name any more are true of the runs of then: they come last, as `formerly`.
 
     Names of tables are what `impact` and `lineage columns` take; ids, what `lineage diff` and the HTTP API do.
 
@@ -239,19 +240,28 @@ def search(text: str, kind: "Kind | None", limit: int, as_json: bool) -> None:
 
     store = open_store().lineage_store
     kinds: list[Kind] = [kind] if kind else list(SHOWN)
-    hits = [hit for each in kinds for hit in search_all(store, text, kinds=[each], limit=limit).hits]
+    answers = [search_all(store, text, kinds=[each], limit=limit) for each in kinds]
+    hits = [hit for answer in answers for hit in answer.hits]
     nodes = nodes_of(store, hits)
     if as_json:
-        print_json([asdict(nodes[hit]) | {"kind": hit.kind, "text": hit.text} for hit in hits if hit in nodes])
+        shown = [(hit, {"kind": hit.kind, "text": hit.text, "formerly": hit.formerly}) for hit in hits if hit in nodes]
+        print_json([asdict(nodes[hit]) | found for hit, found in shown])
     elif not hits:
         out.print("Nothing has that name. If its tables are there: `assay lineage rebuild` restores their lineage.")
     else:
         rows = [
-            (hit.kind, hit.text, nodes[hit].facts.get("table") or hit.name, nodes[hit].id)
+            (
+                f"{hit.kind}, formerly" if hit.formerly else hit.kind,
+                hit.text,
+                nodes[hit].facts.get("table") or hit.name,
+                nodes[hit].id,
+            )
             for hit in hits
             if hit in nodes
         ]
         print_table(("kind", "found", "name", "id"), rows)
+    if any(answer.more for answer in answers):
+        err.print("There is more, or may be: name a further word, a --kind, or a greater --limit.", markup=False)
 
 
 @lineage.command()

@@ -15,8 +15,9 @@ from assay.assets.steps.hold import hold_of
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.errors import AssayError
-from assay.features.serving.as_of import KnownAt
-from assay.features.serving.feature_refs import Reference, Resolved, resolve
+from assay.features.serving.feature_refs import Resolved, resolve
+from assay.features.serving.join_options import JoinOptions, KnownAt
+from assay.features.serving.references import Reference, Role, request
 from assay.features.serving.training import pin_training_set, published, stage_training_set
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning, midnight
@@ -108,12 +109,13 @@ class TrainingSet:
     Args:
         name: Names the table `training/<name>`.
         spine: Which rows.
-        features: Feature views and embeddings (all their features), or references such as `"weather:wind_1d"`.
+        features: Feature views and embeddings (all their features), references such as `"weather:wind_1d"`, or roles.
         label: The column that a model learns to predict, or a named expression over the spine's table. Rows without one
             (null) are left out.
         until: The first day that is held back: rows of that day and later ones are not in the training set.
-        known_at: `"known"` takes only feature values that were already known at the row's moment.
-        skip_nulls: Takes for each feature its latest value that is not null.
+        known_at: `"known"` takes only feature values that were already known at the row's moment; a mapping says so for some
+            views, by their names.
+        skip_nulls: Takes for each feature its latest value that is not null; a mapping says so for some views.
         owner: The team that answers for it.
         description: One sentence for people.
         group: The group of assets that Dagster shows it, its models and predictions in. Default: one for each kind.
@@ -124,15 +126,16 @@ class TrainingSet:
 
     name: str
     spine: Spine
-    features: Sequence[str | FeatureSource]
+    features: Sequence[str | FeatureSource | Role]
     label: str | pl.Expr
     until: date | str
-    known_at: KnownAt = "event"
-    skip_nulls: bool = False
+    known_at: KnownAt | Mapping[str, KnownAt] = "event"
+    skip_nulls: bool | Mapping[str, bool] = False
     owner: str = ""
     description: str = ""
     group: str = ""
     references: tuple[str, ...] = field(init=False)
+    options: JoinOptions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -149,10 +152,10 @@ class TrainingSet:
             raise AssayError(
                 f"Training set {self.name!r}: until {self.until!r} is not a day like 2026-01-31."
             ) from None
-        references = [text for item in self.features for text in _references(item)]
-        object.__setattr__(self, "references", tuple(references))
-        for reference in references:
-            Reference.parse(reference)
+        asked = [one for item in self.features for one in _references(item)]
+        wanted = request(asked, JoinOptions(self.known_at, self.skip_nulls))
+        object.__setattr__(self, "references", wanted.texts)
+        object.__setattr__(self, "options", wanted.options)
         embeddings = [item for item in self.features if isinstance(item, Embedding)]
         if embeddings and self.text is None:
             raise AssayError(
@@ -182,11 +185,12 @@ class TrainingSet:
     def digest(self) -> str:
         """SHA-256 of all that decides the rows."""
         label = self.label if isinstance(self.label, str) else expression_digest(self.label)
-        parts = (self.spine.digest(), self.references, label, self.first_held_back, self.known_at, self.skip_nulls)
+        how = (self.options.known_at, self.options.skip_nulls)
+        parts = (self.spine.digest(), self.references, label, self.first_held_back, *how)
         return hashlib.sha256(f"{parts} {self.text}".encode()).hexdigest()
 
 
-def _references(item: str | FeatureSource) -> list[str]:
+def _references(item: str | FeatureSource | Role) -> list[str | Role]:
     if isinstance(item, FeatureView):
         return [f"{item.name}:{name}" for name in item.feature_names]
     return [f"{item.name}:{VECTOR}"] if isinstance(item, Embedding) else [item]
@@ -194,7 +198,9 @@ def _references(item: str | FeatureSource) -> list[str]:
 
 def feature_tables(made: TrainingSet, upstream: Upstream) -> dict[str, FeatureSource | None]:
     """The tables of the features, each with its declaration if that is known."""
-    sources = {**upstream.features, **{item.name: item for item in made.features if not isinstance(item, str)}}
+    given = (item.features if isinstance(item, Role) else item for item in made.features)
+    own = {item.name: item for item in given if isinstance(item, FeatureView | Embedding)}
+    sources = {**upstream.features, **own}
     tables: dict[str, FeatureSource | None] = {}
     for name in dict.fromkeys(Reference.parse(text).view for text in made.references):
         item = sources.get(name)
@@ -271,7 +277,7 @@ def _prepare(made: TrainingSet, tables: Sequence[str], upstream: Upstream, tx: T
     )
     if spine.is_empty():
         raise NotReady(f"{source} has no labelled rows before {made.first_held_back} yet.")
-    return Joined(spine, resolve(tx, made.references, spine, known_at=made.known_at, skip_nulls=made.skip_nulls))
+    return Joined(spine, resolve(tx, made.references, spine, options=made.options))
 
 
 def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end: datetime) -> None:
@@ -284,9 +290,7 @@ def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end:
 
 
 def _compute(made: TrainingSet, tx: Transaction, joined: Joined) -> Mapping[str, Any]:
-    rows = stage_training_set(
-        tx, made.name, joined.spine, joined.features, known_at=made.known_at, skip_nulls=made.skip_nulls
-    )
+    rows = stage_training_set(tx, made.name, joined.spine, joined.features)
     label = rows[made.label_column]
     few = not label.dtype.is_float() and label.n_unique() <= rows.height // 2
     return {"rows": rows.height, "columns": rows.width} | ({"classes": label.n_unique()} if few else {})

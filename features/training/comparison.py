@@ -12,9 +12,9 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.tables.reconcile import Differences, differences
 from assay.features.training.distribution import Distribution, distribution, shift
-from assay.features.training.rows import EVENT_TIME, TrainingRows
+from assay.features.training.rows import EVENT_TIME, TrainingRows, columns_of_keys, time_of
 
-SETTINGS = ("known_at", "skip_nulls", "code_version")
+SETTINGS = ("known_at", "skip_nulls", "event_time", "code_version")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,10 +115,11 @@ def _key(a: TrainingRows, b: TrainingRows) -> list[str]:
         for made in (a, b)
         for item in made.manifest["features"]
         if item["serving"].get("event_time")
-        for name in item["serving"]["keys"]
+        for name in columns_of_keys(item)
     ]
-    common = [name for name in dict.fromkeys([*keys, EVENT_TIME]) if all(name in names for names in columns)]
-    if common in ([], [EVENT_TIME]):
+    times = [time_of(a), time_of(b)]
+    common = [name for name in dict.fromkeys([*keys, *times]) if all(name in names for names in columns)]
+    if set(common) <= set(times):
         raise AssayError(
             f"{a.id} and {b.id} have no key of a view in common: say which columns identify a row, e.g. key=['ticket_id']."
         )

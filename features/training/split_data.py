@@ -12,7 +12,7 @@ import polars as pl
 from assay.errors import AssayError, nearest
 from assay.features.training.leaks import Numbers, SplitLeaks
 from assay.features.training.lookback import Lookback
-from assay.features.training.rows import EVENT_TIME, TrainingRows
+from assay.features.training.rows import LoadedRows, time_of
 from assay.features.views.timestamps import format_duration, instant, parse_duration
 
 LABEL_KNOWN = "label_known"
@@ -35,7 +35,7 @@ class SplitData:
     @classmethod
     def of(
         cls,
-        rows: TrainingRows,
+        rows: LoadedRows,
         lookbacks: Sequence[Lookback],
         where: str,
         keys: Sequence[str],
@@ -44,7 +44,7 @@ class SplitData:
         lookback: Duration | None,
         by_column: str | None = None,
     ) -> SplitData:
-        scanned = rows.scan()
+        scanned, time = rows.scan(), time_of(rows)
         schema = scanned.collect_schema()
         if label_known is None and LABEL_KNOWN in schema:
             label_known = LABEL_KNOWN
@@ -58,11 +58,11 @@ class SplitData:
             for item in lookbacks
             if not item.keys or not set(item.keys) <= set(shared)
         )
-        wanted = dict.fromkeys([EVENT_TIME, *named, *(key for item in views for key in item.keys)])
-        selected = [instant(schema, name, where) if name in (EVENT_TIME, label_known) else name for name in wanted]
+        wanted = dict.fromkeys([time, *named, *(key for item in views for key in item.keys)])
+        selected = [instant(schema, name, where) if name in (time, label_known) else name for name in wanted]
         frame = scanned.select(selected).collect()
-        if frame[EVENT_TIME].null_count():
-            raise AssayError(f"{where}: {frame[EVENT_TIME].null_count():,} rows have no {EVENT_TIME}.")
+        if frame[time].null_count():
+            raise AssayError(f"{where}: {frame[time].null_count():,} rows have no {time}.")
         known = None
         if label_known is not None:
             if unknown := frame[label_known].null_count():
@@ -72,7 +72,7 @@ class SplitData:
                     "label",
                 )
             known = _epoch(frame[label_known])
-        return cls(frame, _epoch(frame[EVENT_TIME]), known, label_known, tuple(keys), views)
+        return cls(frame, _epoch(frame[time]), known, label_known, tuple(keys), views)
 
     def owners(self) -> Mapping[str, Sequence[str]]:
         """Columns that say who a row is about, by what they are the keys of."""

@@ -10,7 +10,7 @@ from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice
 from assay.features.tables.serving import Serving
 from assay.features.views.timestamps import instant
-from assay.lineage.affected.hits import EVENT_TIME, HIT, Test, is_in
+from assay.lineage.affected.hits import EVENT_TIME, HIT, Test, any_of, is_in
 from assay.lineage.affected.hops import Taken
 from assay.lineage.affected.selection import Gone, Rows, Selection
 from assay.lineage.predictions.find_prediction import UNREADABLE
@@ -36,14 +36,7 @@ def as_of(rows: Rows, serving: Serving, joined: Joined, features: Sequence[str],
         partial(_taken_as_of, rows, serving, joined, features, read, pl.concat(frames).unique())
         for read, frames in reads.items()
     ]
-
-    def test(asked: pl.DataFrame) -> pl.Series:
-        hits = pl.repeat(False, asked.height, eager=True)
-        for one in each:
-            hits = hits | one(asked)
-        return hits
-
-    return test
+    return any_of(each)
 
 
 def _partition(types: pl.Schema) -> pl.Expr:
@@ -84,8 +77,9 @@ def _taken_as_of(
         state.scan(read.partitions, read.excluded)
         .select(*keys, moment, *own, *extra)
         .filter(pl.col(time) <= spine[EVENT_TIME].max(), recent)
-        .join(wanted.lazy(), on=keys, how="semi", maintain_order="left")
     )
+    if keys:
+        frame = frame.join(wanted.lazy(), on=keys, how="semi", maintain_order="left")
     frame = _flagged(frame, affected, [*keys, time])
     found = served(state, serving, frame, partitions, spine, {HIT: HIT}, joined, features)
     hits = pl.repeat(False, spine.height, eager=True)

@@ -71,8 +71,22 @@ def none(rows: pl.DataFrame) -> pl.Series:
     return pl.repeat(False, rows.height, eager=True)
 
 
+def any_of(tests: Sequence[Test]) -> Test:
+    """Whether any of the tests says yes, by row."""
+
+    def test(rows: pl.DataFrame) -> pl.Series:
+        hits = none(rows)
+        for one in tests:
+            hits = hits | one(rows)
+        return hits
+
+    return test
+
+
 def is_in(rows: pl.DataFrame, asked: pl.DataFrame, on: Sequence[str]) -> pl.Series:
     """Whether rows equal one of `asked` in some columns."""
+    if not on:  # rows that are the same for all
+        return pl.repeat(asked.height > 0, rows.height, eager=True)
     left = rows.select(pl.col(name).cast(asked.schema[name], strict=False) for name in on)
     return left.join(
         asked.select(*on, pl.lit(True).alias(HIT)).unique(), on=list(on), how="left", maintain_order="left"

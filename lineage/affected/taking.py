@@ -2,6 +2,7 @@
 very rows they are about."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import polars as pl
 
@@ -14,11 +15,11 @@ from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.serving import Serving
 from assay.features.views.timestamps import INSTANT, instant
 from assay.lineage.affected.as_served import as_of, by_lookup
-from assay.lineage.affected.hits import EVENT_TIME, Test, Tests, Unsure, every, is_in, unrecorded
+from assay.lineage.affected.hits import EVENT_TIME, Test, Tests, Unsure, any_of, every, is_in, unrecorded
 from assay.lineage.affected.hops import Taken, by_table
 from assay.lineage.affected.selection import Gone, Rows, Selection
 from assay.lineage.commits.graph import Version
-from assay.lineage.commits.spine import Spine
+from assay.lineage.commits.spine import Spine, TakenIn
 
 
 def tests_of(
@@ -78,20 +79,13 @@ def _test(
     if kind_of(table) in (Kind.FEATURES, Kind.EMBEDDINGS) and not looked_up:
         state = rows.state((table, taken[0].read.snapshot.version))
         serving, _ = find_serving(state) or (None, {})
-        if serving is not None and TEXT_KEY in serving.keys:
-            return _of_texts(rows, commit, spine, table, taken, schema, sources)
-        times = [] if serving is None or serving.kind == "lookup" else [EVENT_TIME]
-        if serving is None or not {*serving.keys, *times} <= set(schema):
+        roles = spine.roles_of(own_name(table))
+        if serving is None:
             return every, unknown
-        features = _taken_features(spine, table, list(state.schema), serving)
-        if features is None:
-            return every, unknown
-        touched = [columns(item.selection.version) for item in taken]
-        if all(names is not None and not names & {*features, *serving.columns()} for names in touched):
-            return None, ""
-        if serving.kind == "lookup":
-            return by_lookup(rows, serving, taken), ""
-        return as_of(rows, serving, spine.joined, features, taken), ""
+        if TEXT_KEY in serving.keys:
+            keys = [role.column(TEXT_KEY) for role in roles] or [TEXT_KEY]
+            return _of_texts(rows, commit, spine, table, taken, schema, sources, keys)
+        return _in_roles(rows, serving, spine, roles, state.schema.names(), taken, schema, columns, unknown)
     if kind_of(table) is Kind.CLEAN and not looked_up:
         there, selections = rows.columns(taken[0].selection.version), [item.selection for item in taken]
         if (by := spine.looked_up_by(table)) and set(by) <= set(schema) & set(there):
@@ -104,13 +98,40 @@ def _test(
     return every, unknown
 
 
-def _taken_features(spine: Spine, table: str, columns: Sequence[str], serving: Serving) -> list[str] | None:
-    """The features that were taken of a view; None where the references do not name it."""
-    named = spine.features_of(own_name(table))
-    if not named:
-        return None
-    every = [name for name in columns if name not in (*serving.columns(), PARTITION)]
-    return every if "*" in named else [name for name in every if name in named]
+def _in_roles(
+    rows: Rows,
+    serving: Serving,
+    spine: Spine,
+    roles: Sequence[TakenIn],
+    there: Sequence[str],
+    taken: Sequence[Taken],
+    schema: pl.Schema,
+    columns: Callable[[Version], frozenset[str] | None],
+    unknown: str,
+) -> tuple[Test | None, str]:
+    """Whether a row took an affected one in any role of a view. `there` are the columns of its table."""
+    features_there = [name for name in there if name not in (*serving.columns(), PARTITION)]
+    touched = [columns(item.selection.version) for item in taken]
+    times = [] if serving.kind == "lookup" else [pl.col(spine.event_time).cast(INSTANT).alias(EVENT_TIME)]
+    tests: list[Test] = []
+    for role in roles:
+        own = [pl.col(role.column(key)).alias(key) for key in serving.keys] + times
+        if not {name for column in own for name in column.meta.root_names()} <= set(schema):
+            return every, unknown
+        features = features_there if "*" in role.features else [f for f in features_there if f in role.features]
+        if all(names is not None and not names & {*features, *serving.columns()} for names in touched):
+            continue
+        lookup = serving.kind == "lookup"
+        test = by_lookup(rows, serving, taken) if lookup else as_of(rows, serving, role.joined, features, taken)
+        tests.append(partial(_renamed, test, own))
+    if not roles:  # the references do not name it
+        return every, unknown
+    return (any_of(tests) if tests else None), ""
+
+
+def _renamed(test: Test, columns: Sequence[pl.Expr], given: pl.DataFrame) -> pl.Series:
+    """A test of rows whose columns are called as the view calls them."""
+    return test(given.select(columns))
 
 
 # -- by keys -----------------------------------------------------------------------------------------------------------
@@ -130,9 +151,11 @@ def _of_texts(
     taken: Sequence[Taken],
     schema: pl.Schema,
     sources: Callable[[Version], Sequence[Taken]],
+    keys: Sequence[str],
 ) -> tuple[Test | None, str]:
     """A vector depends on nothing but its text, and that is the row's own. Where the row is read itself, vectors add nothing;
-    elsewhere it is found by the row's keys in the table that the texts are from, or else by the text's key."""
+    elsewhere it is found by the row's keys in the table that the texts are from, or else by the text's key (`keys`: the columns
+    that hold one)."""
     texts = [item for one in taken for item in sources(one.selection.version)]
     direct = {item.snapshot.table for item in commit.inputs if not item.lookup}
     if texts and all(item.read.snapshot.table in direct for item in texts):
@@ -140,12 +163,15 @@ def _of_texts(
     if texts and all(set(spine.keys) <= set(rows.columns(item.selection.version)) for item in texts) and spine.keys:
         any_version = f"vectors of {table}: which version of a text was looked up is not recorded, any counts"
         return _of_the_row(rows, spine, table, [item.selection for item in texts], schema), any_version
-    if TEXT_KEY not in schema:
+    if not set(keys) <= set(schema):
         return every, unrecorded(f"which rows of {commit.table} took which of {table}")
-    key = pl.col(TEXT_KEY).cast(schema[TEXT_KEY])
-    asked = rows.distinct((item.selection for item in taken), [key])
+    tests: list[Test] = []
+    for key in dict.fromkeys(keys):
+        column = pl.col(TEXT_KEY).cast(schema[key]).alias(key)
+        asked = rows.distinct((item.selection for item in taken), [column]).drop_nulls()
+        tests.append(partial(is_in, asked=asked, on=[key]))
     any_text = f"vectors of {table}: whose texts they are is not recorded, all that a commit wrote count"
-    return lambda given: is_in(given, asked.drop_nulls(), [TEXT_KEY]), any_text
+    return any_of(tests), any_text
 
 
 # -- the very rows -----------------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def _hit(hit: Hit, node: GraphNode) -> dict[str, Any]:
     short = cut(node.version or "", _SHA)  # other producers' versions may be digests
     row = {**heading(node), "href": graph_link(node.id), "short_version": short}
     if hit.kind in ("column", "rule", "owner", "tag"):
-        return row | {"title": hit.text, "kind": f"{hit.kind} of {row['title']}"}
+        return row | {"title": hit.text, "kind": f"{hit.kind} of {row['title']}{', formerly' if hit.formerly else ''}"}
     return row
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from assay.features.serving.feature_refs import join, resolve
+from assay.features.serving.join_options import JoinOptions
 from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake
 from assay.features.tables.run_record import CheckResult, NullRecorder, Work
@@ -60,6 +61,14 @@ def link(row: Row) -> tuple[str, int]:
 
 def day(number: int) -> str:
     return (FIRST + timedelta(days=number)).strftime("%Y-%m-%d")
+
+
+def in_role(text: str, column: str) -> str:
+    """A reference by the column that a role compares with the customer."""
+    if not column:
+        return text
+    plain, _, name = text.partition(" as ")
+    return f"{plain} as friends_{name or plain.partition(':')[2]} on customer_id={column}"
 
 
 @dataclass
@@ -145,6 +154,7 @@ class RandomLake:
         return {
             "ticket_id": f"t{self.chance.randrange(6)}",
             "customer_id": self.chance.choice(["c0", "c1"]),
+            "friend_id": self.chance.choice(["c0", "c1"]),
             "created_at": at,
             "known_at": at + timedelta(hours=self.chance.choice([0, 1, 20])),
             "amount": self.chance.randrange(10),
@@ -238,23 +248,28 @@ class RandomLake:
         views = [view for view in views if not known or view.known_time is not None]
         skip_nulls = recorded and self.chance.random() < 0.4
         versions = {f"features/{v.name}": self.version(f"features/{v.name}") or 0 for v in views}
-        references = [name for view in views for name in REFERENCES[view.name]]
+        roles = [(view, column) for view in views for column in self.roles(view)]
+        references = [in_role(text, column) for view, column in roles for text in REFERENCES[view.name]]
         with self.work("predictions/router", day(0)) as tx:
             frame = tx.read("clean/tickets", read, version=at).collect()
-            spine = frame.select("ticket_id", "customer_id", event_time="created_at").unique().sort(pl.all())
+            spine = (
+                frame.select("ticket_id", "customer_id", "friend_id", event_time="created_at").unique().sort(pl.all())
+            )
             if spine.is_empty():
                 return
             how = {"known_at": "known" if known else "event", "skip_nulls": skip_nulls}
             rows = spine
             if references:
-                rows = join(spine, resolve(tx, references, spine, versions=versions, **how), **how)
-            columns = rows.columns[3:]
+                rows = join(
+                    spine, resolve(tx, references, spine, versions=versions, options=JoinOptions.from_dict(how))
+                )
+            columns = rows.columns[4:]
             ids = stage_predictions(
                 tx,
                 model="router",
                 model_version=f"{self.count}",
                 frame=rows.with_columns(intent=pl.lit("card")),
-                keys=["ticket_id", "customer_id"],
+                keys=["ticket_id", "customer_id", "friend_id"],
                 features=references,
                 feature_columns=columns,
                 outputs=["intent"],
@@ -266,15 +281,20 @@ class RandomLake:
                 one["_from"]
                 for key in read
                 for one in self.held["clean/tickets"][at][key]
-                if (one["ticket_id"], one["customer_id"]) == (row["ticket_id"], row["customer_id"])
+                if all(one[key] == row[key] for key in ("ticket_id", "customer_id", "friend_id"))
                 and (not recorded or one["created_at"] == row["event_time"])
             ]
-            for view in views:
+            for view, column in roles:
+                asked = row | ({"customer_id": row[column]} if column else {})
                 features = [text.split(" ")[0].split(":")[1] for text in REFERENCES[view.name]]
                 for names in [[name] for name in features] if skip_nulls else [[]]:
-                    found = self.served(view, versions[f"features/{view.name}"], row, known, names)
+                    found = self.served(view, versions[f"features/{view.name}"], asked, known, names)
                     came += [found["_from"]] if found else []
             self.predictions[prediction] = frozenset().union(*came)
+
+    def roles(self, view: FeatureView) -> list[str]:
+        """By its own key, by the friend's, or by both, each in a role."""
+        return self.chance.choice([[""], [""], ["friend_id"], ["", "friend_id"]]) if view.entity is CUSTOMER else [""]
 
     def served(self, view: FeatureView, version: int, row: Row, known: bool, needed: Iterable[str]) -> Row | None:
         """The feature row that the as-of join takes, by a look at each."""
