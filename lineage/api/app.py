@@ -21,6 +21,7 @@ from assay.errors import AssayError
 from assay.features.tables.lake import Lake, open_lake
 from assay.lineage.api import ingest, marquez, marquez_lists, queries
 from assay.lineage.api import marquez_models as models
+from assay.lineage.api.own_records import OwnRecords
 from assay.lineage.api.queries import Shown
 from assay.lineage.api.safe_json import Answer, refusal
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
@@ -73,7 +74,7 @@ def create_app(
         with store.reading():
             return Answer({"status": "ok"})
 
-    app.include_router(ingest.create_router(store))
+    app.include_router(ingest.create_router(store, OwnRecords(lake, store)))
     app.include_router(marquez.create_router(store))
     app.include_router(marquez_lists.create_router(store))
     app.include_router(marquez_lists.events_router(store))
