@@ -31,7 +31,7 @@ class StoreBase:
 
     def _repr_html_(self) -> str:
         """For notebooks. Nothing is read."""
-        from assay.features.storage.html import facts_html
+        from assay.notebook_html import facts_html
 
         return facts_html("Store", {"lake": self.settings.lake_uri, "actor": self.actor})
 

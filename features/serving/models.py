@@ -15,7 +15,6 @@ from assay.features.retention.availability import require_readable
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.model_formats import OWN, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.training import TrainingSetVersion, load_training_set
-from assay.features.storage.html import facts_html
 from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import file_sha256
 from assay.features.storage.sections import Model
@@ -25,6 +24,7 @@ from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
 from assay.features.tables.transaction import Transaction, run
 from assay.features.training.split import Split
+from assay.notebook_html import facts_html
 
 VERSION = "model_version"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.features.storage.html import facts_html
+from assay.notebook_html import facts_html
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assay.features.storage.html import facts_html
 from assay.features.training.comparison import TrainingSetComparison, compare_rows
 from assay.features.training.exports import Numbers, to_arrow, to_numpy, to_pandas, write_parquet
 from assay.features.training.folds import fold_rows, split_again
 from assay.features.training.splits import split_rows
+from assay.notebook_html import facts_html
 from assay.optional import installed, require
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ import numpy as np
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.storage.html import facts_html
 from assay.features.storage.snapshot import Snapshot
 from assay.features.training.leaks import Numbers
 from assay.features.training.rows import LoadedRows
 from assay.features.training.split_data import SplitData
 from assay.features.views.timestamps import format_duration
+from assay.notebook_html import facts_html
 from assay.optional import require
 
 if TYPE_CHECKING:
