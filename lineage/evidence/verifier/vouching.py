@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from assay.lineage.evidence.verifier.commits import Commit, Log
 from assay.lineage.evidence.verifier.findings import UNREADABLE, Files, Finding, Findings, summed
 
-_SEAL = re.compile(r"lake/_seals/(.+)/([^/]+)/(\d{20})\.json")
+_SEAL = re.compile(r"lake/_seals/(.+)/([^/]+)/([0-9]{20})\.json")
 
 # How much a record of a commit counts: of a commit for which nobody vouches, of a file, of a commit with vouchers.
 ALONE, KEPT, VOUCHED = 1, 2, 3
@@ -106,7 +106,9 @@ def sealed_records(files: Files) -> Iterator[tuple[str, int, Record | str]]:
         path = name[len("lake/") :]
         try:
             seal = json.loads(content)
-            record = Record(f"seal of {table}@{version}", str(seal["sha256"]), KEPT, int(seal["rows"]))
+            if [type(seal[name]) for name in ("version", "sha256", "rows")] != [int, str, int]:
+                raise ValueError
+            record = Record(f"seal of {table}@{version}", seal["sha256"], KEPT, seal["rows"])
             same = (seal["table"], seal["table_id"], seal["version"]) == (table, table_id, version)
             other = f"{path} was changed: it is the seal of {seal['table']}@{seal['version']}"
             yield table, version, record if same else other
