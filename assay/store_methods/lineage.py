@@ -1,5 +1,6 @@
 """Questions about lineage: where a prediction came from, whether that is true, and what depends on a table."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +10,10 @@ from assay.store_methods.base import StoreBase
 if TYPE_CHECKING:
     from assay.features.embeddings.engine import Engine
     from assay.lineage.affected.answer import AffectedPredictions
+    from assay.lineage.evidence.bundle import Bundle
     from assay.lineage.tracing.impact import Impact
     from assay.lineage.tracing.trace import Trace
+    from assay.lineage.verification.compared import Compared
     from assay.lineage.verification.computed_again import Predict
     from assay.lineage.verification.files import Progress
     from assay.lineage.verification.finding import Verification
@@ -56,7 +59,6 @@ class LineageMethods(StoreBase):
             whole_logs: Read every commit of the tables that the trace goes through, not only those that the prediction rests on.
             progress: Called with (what, done, total).
         """
-        from assay.lineage.verification.compared import Compared
         from assay.lineage.verification.verify import verify
         from assay.lineage.verification.witness import EventsWitness, StoreWitness
 
@@ -68,9 +70,32 @@ class LineageMethods(StoreBase):
             landing=landing,
             witness=EventsWitness(Path(witness)) if witness is not None else StoreWitness(self.lineage_store),
             whole_logs=whole_logs,
-            compared=Compared(self.settings.home / "compared"),
+            compared=self._compared,
             progress=progress,
         )
+
+    def export_evidence(self, trace: "Trace", *, withhold: Sequence[str] = (), whole_logs: bool = False) -> "Bundle":
+        """The evidence for a trace, to be verified without Assay: `.write(path)` makes one zip file of it.
+
+        Args:
+            trace: What `trace` gave.
+            withhold: Columns that are personal: only salted digests of them are in it.
+            whole_logs: Every commit of the tables up to the newest version that was read, not only those in question.
+
+        Raises AssayError when the prediction's own data file is gone, or for a column that the prediction does not have.
+        """
+        from assay.lineage.evidence.bundle import export
+
+        return export(
+            self.lake, trace, self.lineage_store, withhold=withhold, whole_logs=whole_logs, compared=self._compared
+        )
+
+    @cached_property
+    def _compared(self) -> "Compared":
+        """Which checkpoints were compared: remembered beside the lineage store, not in the lake."""
+        from assay.lineage.verification.compared import Compared
+
+        return Compared(self.settings.home / "compared")
 
     def why(self, trace: "Trace") -> "Why":
         """Why a prediction is as it is: its answer, what was unusual, the rows behind it, the rules that they passed, and who

@@ -7,14 +7,17 @@ that are said to have added them, too. Files of other partitions that are not as
 else is otherwise than expected raises `Unproven`: then readers are asked.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
+from pathlib import Path
 
 import polars as pl
 
 from assay.errors import AssayError
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.storage.storage import Storage
 from assay.features.tables.lake import Lake
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.checkpoint_file import FILES, checkpoint_path, read_checkpoint
@@ -59,11 +62,11 @@ def _compare(
 ) -> Iterator[Finding]:
     for partitions in {item.partitions for item in slices if item.partitions is not None}:
         log.files(checkpoint, partitions)  # each in the commit that added it
-    content = lake.storage.get(checkpoint_path(log.table, checkpoint))
-    commit = log.index.digests([checkpoint])[checkpoint]
-    statement = same_files(content, Snapshot(log.table, log.table_id, checkpoint, commit))
-    if statement in compared:
+    path = checkpoint_path(log.table, checkpoint)
+    version = Snapshot(log.table, log.table_id, checkpoint, log.index.digests([checkpoint])[checkpoint])
+    if same_files(_sha256(lake.storage, path), version) in compared:
         return
+    content = lake.storage.get(path)
     try:
         found = read_checkpoint(content)
     except AssayError as problem:
@@ -76,7 +79,15 @@ def _compare(
     if differing:
         yield elsewhere(log.table, checkpoint, differing)
     else:
-        compared.remember(statement)
+        compared.remember(same_files(hashlib.sha256(content).hexdigest(), version))
+
+
+def _sha256(storage: Storage, path: str) -> str:
+    """Of a file, which is not held in memory where it is a local one."""
+    if not storage.is_local:
+        return hashlib.sha256(storage.get(path)).hexdigest()
+    with Path(storage.root, path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _differing(one: pl.DataFrame, other: pl.DataFrame) -> list[str | None]:

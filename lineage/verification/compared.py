@@ -38,14 +38,8 @@ class Compared:
         return Path(self.folder or "", statement[:2], statement)
 
 
-def same_files(checkpoint: bytes, version: Snapshot) -> str:
-    """The statement that a checkpoint names the files of a version, no more and no fewer. The digest of the version's commit
-    stands for the log up to it."""
-    said = [
-        "same files/1",
-        hashlib.sha256(checkpoint).hexdigest(),
-        version.table_id,
-        version.version,
-        version.commit_sha256,
-    ]
+def same_files(sha256: str, version: Snapshot) -> str:
+    """The statement that a checkpoint, by its SHA-256, names the files of a version, no more and no fewer. The digest of the
+    version's commit stands for the log up to it."""
+    said = ["same files/1", sha256, version.table_id, version.version, version.commit_sha256]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

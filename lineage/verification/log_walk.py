@@ -77,7 +77,11 @@ class LogWalk:
     def walk(self, wanted: Iterable[int]) -> list[int]:
         """Versions from the latest back to all that are wanted or were read before, each vouched for by one before it, as far
         as any is."""
-        return way_back(self.latest, {*wanted, *self._read}, self._vouched)
+        return self.way(self.latest, {*wanted, *self._read})
+
+    def way(self, start: int, wanted: Iterable[int]) -> list[int]:
+        """Versions from one back to all that are wanted, each vouched for by one before it, as far as any is."""
+        return way_back(start, wanted, self._vouched)
 
     def behind(self, slices: Iterable[Slice]) -> set[int]:
         """The versions that what was read follows from: who added its files, and who named the table's columns."""
