@@ -156,6 +156,7 @@ def _judged(
 ) -> Iterator[Finding]:
     """What is recorded of each commit agrees with it, the newest first: who is found to be changed vouches for nobody."""
     wanted = set(on_way)
+    gone = {*log.missing, *(version for version in wanted if version > log.latest)}
     for version in log.walk(wanted):
         entry = log.entry(version)
         if entry is None or entry.commit is None:
@@ -171,7 +172,8 @@ def _judged(
         found = judge(entry.path, entry.sha256, records.by_version[log.table, version])
         records.wrong |= {(log.table, version)} if found.was_changed else set()
         yield from (_finding(what, False, detail, decides(version)) for what, detail in found.accused)
-        if version in wanted and not found.vouched and not found.was_changed:
+        alone = version in wanted and not found.vouched and not found.was_changed
+        if alone and version + 1 not in gone:  # that it is missing was said
             detail = "nobody vouches for it: no later commit, no seal, no reader, and no witness knows it"
             yield Finding(entry.path, None, detail)
         if not found.was_changed:
