@@ -17,7 +17,7 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, SourceFile
-from assay.features.storage.sections import section
+from assay.features.storage.sections import from_extra, section
 from assay.features.storage.snapshot import Slice
 from assay.features.storage.spool import Spool
 from assay.features.tables.delta_commit import (
@@ -34,6 +34,7 @@ from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake, TableMissing, TableState, column_types
 from assay.features.tables.reader import Reader
 from assay.features.tables.run_record import CheckResult, Recorder, RunResult, TableWrite, Work
+from assay.features.tables.serving import check_served
 
 T = TypeVar("T")
 
@@ -259,6 +260,9 @@ class Transaction:
         metadata = self.outcome()
         for item in self._staged:
             self.lake.allow("write", item.table, self.work.actor)
+            lifted, _ = from_extra({**self.extra, **(item.extra or {})})
+            described = {**lifted, **self.sections, **(item.sections or {})}.get("serving")
+            check_served(item.table, item.like.schema, described)
         read = dict.fromkeys(self.reader.absent, ABSENT) | dict(self.reader.versions)
         # What may conflict goes first, so that a conflict is found before anything else is out.
         staged = sorted(self._staged, key=lambda item: item.table not in read)

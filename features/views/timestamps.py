@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
 
 INSTANT = pl.Datetime("us", "UTC")
 
@@ -79,7 +79,10 @@ def instant(schema: Mapping[str, pl.DataType], column: str, where: str) -> pl.Ex
     """
     dtype = schema.get(column)
     if dtype is None:
-        raise AssayError(f"{where} has no column {column!r}; its columns are {sorted(schema)}")
+        close = nearest(column, schema)
+        raise AssayError(
+            f"{where} has no column {column!r}; its columns are {sorted(schema)}{'.' if close else ''}{close}"
+        )
     if not isinstance(dtype, pl.Datetime):
         raise AssayError(
             f"{where}: column {column!r} is {dtype}, not a timestamp; convert it first, "

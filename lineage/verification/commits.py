@@ -109,19 +109,19 @@ def versions_on_way(log: Log, nodes: Sequence[Node]) -> set[int]:
 
 
 def _deciding(log: Log, slices: Iterable[Slice], on_way: set[int]) -> Decides:
-    """The versions on the way decide. Where the files that were read do not follow from the log any more, and where nobody
-    recorded which ones they were, all versions up to that one do."""
+    """The versions on the way decide. Where the files that were read, or who wrote them, do not follow from the log any more, and
+    where nobody recorded that, all versions up to that one do."""
     if not log.table_id:  # the commit that named it is missing
         return lambda version: True
     ours = (item for item in slices if item.snapshot.table_id == log.table_id)
-    unproven = max((item.snapshot.version for item in ours if not holds(log, item)), default=-1)
+    unproven = max((item.snapshot.version for item in ours if not (item.writers and holds(log, item))), default=-1)
     return lambda version: version in on_way or version <= unproven
 
 
 def holds(log: Log, item: Slice) -> bool:
-    """Whether the log gives the files that were recorded as read, and says what columns they have."""
+    """Whether the log gives the files that were recorded as read, and who wrote them, and says what columns they have."""
     named = isinstance(log, LogWalk) or bool(log.columns(item.snapshot.version))
-    return named and bool(item.digest) and log.digest(item) == item.digest
+    return named and bool(item.digest) and log.digest(item) == item.digest and log.is_written_by(item)
 
 
 def _finding(what: str, ok: bool | None, detail: str, required: bool) -> Finding:
@@ -305,7 +305,11 @@ def _slice(lake: Lake, item: Slice, log: Log, records: _Records) -> Iterator[Fin
         return
     if log.is_whole(snapshot.version):
         if entry.sha256 == snapshot.commit_sha256:
-            yield Finding(what, False, "its files are not the ones that were read: the log was changed")
+            if log.digest(item) != item.digest:
+                yield Finding(what, False, "its files are not the ones that were read: the log was changed")
+            elif not log.is_written_by(item):
+                detail = "its rows are not of the commits that their reader recorded: the log was changed"
+                yield Finding(what, False, detail)
         return
     try:  # the checkpoint knows what commits that are gone have said
         files = files_of_slice(lake, item)

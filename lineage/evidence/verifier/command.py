@@ -27,8 +27,6 @@ NOT_PROVEN = (
     "could have made it up. Compare the digests above with ones noted elsewhere",
     "what the data files hold: which rows are behind the prediction (rows.json) and what they say, the model and its metrics. "
     "Parquet is not read here, and the model is not run (`assay trace <id> --verify` does both, on the lake)",
-    "that no commit was left out which says something else of the same rows, such as of their checks, where slices.json says "
-    "that only the commits in question are here (a bundle of whole logs has all of them)",
     "what the lake showed when the bundle was made (lake.json, the status of tables in trace.json): only the lake can show it",
     "what the rows behind salted digests say: only who has the lake can open them",
 )

@@ -139,11 +139,20 @@ class Log:
         return list(self.held(version, partitions, excluded))
 
     def holds(self, item: dict[str, Any]) -> bool:
-        """Whether a slice has the files that its reader recorded, each added by a commit."""
+        """Whether a slice has the files that its reader recorded, each added by a commit, and the writers. Where it did not
+        record these, no commit may be missing that could be another one."""
         wanted = (item["version"], item["partitions"], item.get("except", ()))
-        files = self.files(*wanted)
-        same = sorted(self.listed.get(wanted_of(*wanted), files)) == sorted(files)
-        return same and bool(item.get("digest")) and digest_of(files) == item["digest"]
+        files, writers = self.files(*wanted), self.writers(*wanted)
+        if sorted(self.listed.get(wanted_of(*wanted), files)) != sorted(files) or digest_of(files) != item.get(
+            "digest"
+        ):
+            return False
+        if item.get("writers"):
+            return digest_of(f"{one.version}:{one.sha256}" for one in writers) == item["writers"]
+        replaced = {one.ours.get("partition") for one in writers if one.ours.get("mode", "replace") == "replace"}
+        whole = all(one.ours.get("partition") in replaced for one in writers)
+        first = min((one.version for one in writers), default=0) if whole else 0
+        return all(number in self.commits for number in range(first, item["version"] + 1))
 
     def writers(self, version: int, partitions: list[str] | None, excluded: Collection[str] = ()) -> list[Commit]:
         """Per partition the last replacement at or before the version, and what was appended after it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from assay.lineage.evidence.verifier.commits import Commit, Log
+from assay.lineage.evidence.verifier.commits import Commit, Log, digest_of
 from assay.lineage.evidence.verifier.findings import Finding, Findings, summed
 
 
@@ -25,7 +25,11 @@ def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
         return Finding(name, None, "earlier commits are not in the bundle: which files it held cannot be known")
     if not log.sound(item["version"]):
         return Finding(name, None, "which files it held is not known: commits before it were changed")
-    return Finding(name, False, "its data files are not those that were read")
+    files = digest_of(log.files(item["version"], item["partitions"], item.get("except", ())))
+    what = "its data files are not those that were read"
+    return Finding(
+        name, False, what if files != item["digest"] else "its rows are not of the commits that their reader recorded"
+    )
 
 
 def check_slices(logs: dict[str, Log], way: list[Commit], shown: set[tuple[str, int]]) -> Findings:
@@ -82,8 +86,8 @@ def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -
 
 def deciding(logs: dict[str, Log], way: list[Commit], trace: dict[str, Any]) -> Callable[[str, int], bool]:
     """Whether anything in question depends on a version of a table: it was read or wrote what was read, or files and columns
-    follow from it. Where the files that were read do not follow from the log any more, and where nobody recorded which ones they
-    were, all versions up to that one decide."""
+    follow from it. Where the files that were read, or who wrote them, do not follow from the log any more, and where nobody
+    recorded that, all versions up to that one decide."""
     on_way = {(commit.table, commit.version) for commit in way} | shown_commits(trace)
     unproven: dict[str, int] = {}
     root = [item for node in trace["nodes"] if node["id"] == trace["root"] for item in node["slices"]]
@@ -95,7 +99,7 @@ def deciding(logs: dict[str, Log], way: list[Commit], trace: dict[str, Any]) -> 
         named = [number for number, commit in log.commits.items() if commit.table_id and number <= version]
         added = log.held(version, item["partitions"], item.get("except", ())).values()
         on_way |= {(table, number) for number in (version, *named[-1:], *added)}
-        if not named or not (item in root or log.holds(item)):
+        if not named or not (item in root or (item.get("writers") and log.holds(item))):
             unproven[table] = max(version, unproven.get(table, -1))
     return lambda table, version: (table, version) in on_way or version <= unproven.get(table, -1)
 
