@@ -14,7 +14,7 @@ from assay.features.storage.log_entry import Entry
 from assay.features.storage.seals import read_seal
 from assay.features.storage.snapshot import Slice
 from assay.features.tables.digest import digest_of
-from assay.features.tables.kinds import is_sealed
+from assay.features.tables.kinds import Kind, is_sealed
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
 from assay.lineage.tracing.trace import Trace
@@ -113,8 +113,10 @@ def _deciding(log: Log, slices: Iterable[Slice], on_way: set[int]) -> Decides:
     where nobody recorded that, all versions up to that one do."""
     if not log.table_id:  # the commit that named it is missing
         return lambda version: True
-    ours = (item for item in slices if item.snapshot.table_id == log.table_id)
-    unproven = max((item.snapshot.version for item in ours if not (item.writers and holds(log, item))), default=-1)
+    ours = [item for item in slices if item.snapshot.table_id == log.table_id]
+    own = Kind.PREDICTIONS.holds(log.table)  # of which nobody needs to record who else wrote
+    open_ = (item.snapshot.version for item in ours if not ((item.writers or own) and holds(log, item)))
+    unproven = max(open_, default=-1)
     return lambda version: version in on_way or version <= unproven
 
 

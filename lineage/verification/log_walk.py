@@ -18,6 +18,7 @@ from assay.features.storage.log_entry import DataFile, Entry
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.digest import digest_of, writers_digest
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.lineage.verification.way_back import way_back
@@ -107,8 +108,8 @@ class LogWalk:
 
     def _since_written(self, item: Slice) -> range:
         """The versions among which an unknown writer of a slice would be: none where its reader recorded the writers, or where it
-        was only looked something up in a whole table."""
-        if item.writers or not item.digest:
+        was only looked something up in a whole table. Of predictions the commit of their own run counts, whoever else wrote."""
+        if item.writers or not item.digest or Kind.PREDICTIONS.holds(self.table):
             return range(0)
         version = item.snapshot.version
         commits = self.writers(version, item.partitions, item.excluded)

@@ -99,7 +99,9 @@ def deciding(logs: dict[str, Log], way: list[Commit], trace: dict[str, Any]) -> 
         named = [number for number, commit in log.commits.items() if commit.table_id and number <= version]
         added = log.held(version, item["partitions"], item.get("except", ())).values()
         on_way |= {(table, number) for number in (version, *named[-1:], *added)}
-        if not named or not (item in root or (item.get("writers") and log.holds(item))):
+        if not named or not (
+            item in root or ((item.get("writers") or table.startswith("predictions/")) and log.holds(item))
+        ):
             unproven[table] = max(version, unproven.get(table, -1))
     return lambda table, version: (table, version) in on_way or version <= unproven.get(table, -1)
 
