@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from assay.features.serving.join_options import KnownAt
     from assay.features.serving.online import Online, Served
     from assay.features.serving.references import Features
+    from assay.features.serving.spine_frame import SpineFrame
     from assay.features.serving.training import TrainingSetVersion
 
 
@@ -19,7 +20,7 @@ class FeatureMethods(StoreBase):
 
     def as_of_join(
         self,
-        spine: pl.DataFrame,
+        spine: "SpineFrame",
         features: "Features",
         versions: Mapping[str, int] | None = None,
         *,
@@ -31,7 +32,8 @@ class FeatureMethods(StoreBase):
         """The spine with, per row, the features' values as of its `event_time`.
 
         Args:
-            spine: The entities' keys and `event_time` (with a time zone), one row per answer.
+            spine: The entities' keys and `event_time` (with a time zone), one row per answer: a frame of Polars, lazy or not,
+                or of pandas, or anything else that gives Arrow. What comes back is of Polars.
             features: References such as `customer_activity:tickets_7d`, and roles.
             versions: Table name → version to read; other tables are read at their latest version.
             pins: The former name of `versions`.
@@ -59,7 +61,7 @@ class FeatureMethods(StoreBase):
         self,
         name: str,
         *,
-        spine: pl.DataFrame,
+        spine: "SpineFrame",
         features: "Features",
         versions: Mapping[str, int] | None = None,
         pins: Mapping[str, int] | None = None,

@@ -11,6 +11,7 @@ from assay.errors import AssayError
 from assay.features.serving.feature_refs import join, resolve
 from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
 from assay.features.serving.references import Features
+from assay.features.serving.spine_frame import SpineFrame, spine_frame
 from assay.features.tables.lake import Lake
 from assay.features.tables.reader import Reader
 
@@ -23,7 +24,7 @@ class HasLake(Protocol):
 
 
 def as_of_join(
-    spine: pl.DataFrame,
+    spine: SpineFrame,
     features: Features,
     *,
     lake: Lake | HasLake,
@@ -42,7 +43,8 @@ def as_of_join(
     >>> as_of_join(spine, ["customer_activity:tickets_7d"], lake=assay.open())       # doctest: +SKIP
 
     Args:
-        spine: The entities' keys and `event_time` (with a time zone), one row per answer.
+        spine: The entities' keys and `event_time` (with a time zone), one row per answer: a frame of Polars, lazy or not, or
+            of pandas, or anything else that gives Arrow. What comes back is of Polars.
         features: References: `view:feature`, `view:*` or `view:feature as name`. A view is joined by other columns of the
             spine than its keys with `… on key=column`, or as a `Role`, and so in several roles at once.
         lake: The lake to read, or a store, which has one.
@@ -64,7 +66,8 @@ def as_of_join(
         Reader(lake if isinstance(lake, Lake) else lake.lake),
         JoinOptions(known_at, skip_nulls, event_time),
     )
-    return join(spine, resolve(reader, features, spine, versions=one_of(versions, pins), options=options))
+    rows = spine_frame(spine, event_time)
+    return join(rows, resolve(reader, features, rows, versions=one_of(versions, pins), options=options))
 
 
 def one_of(versions: Mapping[str, int] | None, pins: Mapping[str, int] | None) -> Mapping[str, int] | None:

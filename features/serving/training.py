@@ -4,12 +4,12 @@ A training set is one version of `training/<name>`; its id is `<name>@<version>`
 commit and is enough for a plain Delta reader to find every input again.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -21,17 +21,18 @@ from assay.features.serving.as_of_join import one_of
 from assay.features.serving.feature_refs import Resolved, find_serving, join, resolve
 from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
 from assay.features.serving.references import Features, request
+from assay.features.serving.spine_frame import SpineFrame, spine_frame
 from assay.features.storage.parquet_files import PARTITION, file_sha256
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import content_digest, digest_of
 from assay.features.tables.kinds import Kind
-from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction, run
 from assay.features.training.lookback import Lookback, lookback_of
 from assay.features.training.methods import TrainingSetMethods
-from assay.features.training.rows import columns_of_keys
+from assay.features.training.rows import RowFile, columns_of_keys
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ID = re.compile(r"([A-Za-z][A-Za-z0-9_]*)@(\d+)")
@@ -60,13 +61,34 @@ class TrainingSetVersion(TrainingSetMethods):
         Raises:
             AssayError: They are gone, or a file was changed.
         """
+        files = self.row_files()
+        for file in files:  # first: polars may abort on a file that is not what the log says
+            file.check()
+        return (
+            pl.concat([file.frame for file in files]) if files else self._state().scan_files([]).select(self._columns)
+        )
+
+    def row_files(self) -> list[RowFile]:
+        """The data files, in the order of the rows. Raises AssayError if they are gone."""
         require_readable(self.lake, self.snapshot, f"Training set {self.id}")
-        state = self.lake.table(self.snapshot.table).at(self.snapshot.version)
-        for file in state.files:  # first: polars may abort on a file that is not what the log says
-            content = self.lake.storage.get(f"{self.snapshot.table}/{file.path}")
-            if hashlib.sha256(content).hexdigest() != file_sha256(file.path):
-                raise self._changed(file.path)
-        return state.scan().select(column["name"] for column in self.manifest["schema"])
+        state = self._state()
+        return [
+            RowFile(
+                file.path, file.rows, state.scan_files([file]).select(self._columns), partial(self._check, file.path)
+            )
+            for file in state.newest_files()
+        ]
+
+    def _state(self) -> TableState:
+        return self.lake.table(self.snapshot.table).at(self.snapshot.version)
+
+    @property
+    def _columns(self) -> list[str]:
+        return [column["name"] for column in self.manifest["schema"]]
+
+    def _check(self, path: str) -> None:
+        if self.lake.storage.sha256(f"{self.snapshot.table}/{path}") != file_sha256(path):
+            raise self._changed(path)
 
     def lookbacks(self) -> tuple[Lookback, ...]:
         """How far back the features of each view look. What is looked up has no time, and is not among them."""
@@ -109,8 +131,6 @@ def stage_training_set(
     table = _table(name)
     if tx.work.partition is not None:
         raise AssayError(f"{table} is one table without partitions; this work is for partition {tx.work.partition}.")
-    if PARTITION in spine.columns:
-        spine = spine.drop(PARTITION)
     made_from = [item for item in tx.reads if not item.lookup]
     resolved = (
         features
@@ -155,7 +175,7 @@ def create_training_set(
     lake: Lake,
     recorder: Recorder,
     name: str,
-    spine: pl.DataFrame,
+    spine: SpineFrame,
     features: Features,
     *,
     versions: Mapping[str, int] | None = None,
@@ -172,7 +192,8 @@ def create_training_set(
         lake: Where the tables are.
         recorder: What is given the run for lineage.
         name: Of the table `training/<name>`.
-        spine: One row per example: the entities' keys, `event_time`, the label, and anything else to keep.
+        spine: One row per example: the entities' keys, `event_time`, the label, and anything else to keep. Frames of Polars and
+            pandas, and whatever else gives Arrow.
         features: References, such as `customer_activity:tickets_7d`, and roles.
         versions: Table versions to read, by table name. Default: the latest.
         pins: The former name of `versions`.
@@ -186,20 +207,21 @@ def create_training_set(
         AssayError: A reference, table, version or option is unknown, or the spine lacks usable keys or times.
     """
     wanted = request(features, JoinOptions(known_at, skip_nulls, event_time))
+    rows = spine_frame(spine, event_time)
     params = {
-        "spine": content_digest(spine),
-        "columns": ",".join(spine.columns),
+        "spine": content_digest(rows),
+        "columns": ",".join(rows.columns),
         "features": " ".join(wanted.texts),
         **wanted.options.to_dict(),
     }
     work = Work(_table(name), None, code_version, run_as or new_run(), params, f"Training set {name}.")
 
     def body(tx: Transaction) -> None:
-        resolved = resolve(tx, wanted.texts, spine, versions=one_of(versions, pins), options=wanted.options)
+        resolved = resolve(tx, wanted.texts, rows, versions=one_of(versions, pins), options=wanted.options)
         if tx.current(_table(name)):
             tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
             return
-        stage_training_set(tx, name, spine, resolved)
+        stage_training_set(tx, name, rows, resolved)
 
     _, done = run(lake, recorder, work, body)
     return published(lake, name, done)

@@ -21,7 +21,7 @@ from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.sections import Changes
 from assay.features.storage.snapshot import Slice, Snapshot
-from assay.features.storage.storage import Storage, open_storage
+from assay.features.storage.storage import Options, Storage, open_storage
 from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.changes import current_rows
 from assay.features.tables.digest import digest_of, writers_digest
@@ -50,6 +50,10 @@ class Lake:
         newer commit is beside it. Log files that are changed by hand, against the protocol, are not noticed."""
         return replace(self, _latest={}) if self.storage.is_local else self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without what it remembers, and without the options of an object store (see `Storage`)."""
+        return _unpickled, (self.storage, self.actor, self.guard, self._latest is not None)
+
     def allow(self, action: Action, table: str, actor: str = "") -> None:
         """Ask the guard whether the actor (by default who opened the lake) may do this. Raises Denied."""
         self.guard.check(actor or self.actor, action, table)
@@ -63,6 +67,11 @@ class Lake:
         """Names of all tables (below a folder), sorted. Folders whose name starts with `_` are the lake's own."""
         found = _local_tables if self.storage.is_local else _remote_tables
         return sorted(name for name in found(self.storage, folder) if not name.startswith("_"))
+
+
+def _unpickled(storage: Storage, actor: str, guard: Guard, remembering: bool) -> Lake:
+    lake = Lake(storage, actor, guard)
+    return lake.remembering() if remembering else lake
 
 
 def _local_tables(storage: Storage, folder: str) -> Iterator[str]:
@@ -97,7 +106,12 @@ def _remote_tables(storage: Storage, folder: str) -> Iterator[str]:
 
 
 def open_lake(
-    uri: str | Path, options: dict[str, str] | None = None, *, actor: str = "", guard: Guard = ALLOW_ALL
+    uri: str | Path,
+    options: dict[str, str] | None = None,
+    *,
+    actor: str = "",
+    guard: Guard = ALLOW_ALL,
+    options_here: Options | None = None,
 ) -> Lake:
     """The lake at a folder or in an object store. Nothing is read or made.
 
@@ -106,13 +120,14 @@ def open_lake(
         options: Of the object store, such as `AWS_REGION`; they are never printed.
         actor: Who works with it.
         guard: What is asked at every read and write.
+        options_here: Gives the options in another process that the lake is sent to: they are not pickled.
 
     Raises:
         AssayError: The actor's name is not one line of text.
     """
     if actor and not (actor.strip() and actor.isprintable()):
         raise AssayError(f"The actor {actor!r} is blank or holds control characters: give a name in one line.")
-    return Lake(open_storage(uri, options), actor, guard)
+    return Lake(open_storage(uri, options, options_here), actor, guard)
 
 
 @dataclass(frozen=True)
@@ -421,7 +436,7 @@ class TableState:
         return pl.scan_parquet(
             [f"{self.table.uri}/{file.path}" for file in files],
             glob=False,
-            schema={name: dtype for name, dtype in self.schema.items() if name != PARTITION},
+            schema={name: dtype for name, dtype in self.schema.items() if name != PARTITION or not self.partitioned},
             hive_partitioning=self.partitioned,
             hive_schema={PARTITION: pl.String} if self.partitioned else None,
             cast_options=pl.ScanCastOptions._default_iceberg(),  # as `scan_delta` reads

@@ -6,15 +6,17 @@ forget to be traced.
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 import polars as pl
 
+from assay.durations import microseconds, parse_duration
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.sections import from_extra, section
@@ -31,12 +33,15 @@ from assay.features.tables.delta_commit import (
     ways_made,
 )
 from assay.features.tables.digest import digest_of
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing, TableState, column_types
 from assay.features.tables.reader import Reader
 from assay.features.tables.run_record import CheckResult, Recorder, RunResult, TableWrite, Work
-from assay.features.tables.serving import check_served
+from assay.features.tables.serving import Serving, check_served
 
 T = TypeVar("T")
+
+_VIEW = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class AuditFailed(AssayError):
@@ -218,6 +223,50 @@ class Transaction:
                 extra=extra,
                 constraints=constraints,
             )
+        )
+
+    def write_view(
+        self,
+        name: str,
+        frame: pl.DataFrame | Iterable[pl.DataFrame],
+        *,
+        keys: Sequence[str],
+        event_time: str,
+        known_time: str | None = None,
+        max_age: timedelta | str | None = None,
+        entity: str = "",
+        mode: Literal["replace", "append"] = "replace",
+        column_lineage: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Stage rows that were computed elsewhere as the feature view `name`: the table `features/<name>`, served as said here.
+
+        >>> tx.write_view("weather", rows, keys=["airport"], event_time="at", max_age="3h")      # doctest: +SKIP
+
+        Args:
+            name: The view's name: letters, digits and underscores.
+            frame: The rows, or several frames of them: keys, times, and a column for each feature.
+            keys: The columns by which the view is joined; none for rows that are the same for all.
+            event_time: The column with the time from which a row holds.
+            known_time: The column with the time at which a row became known.
+            max_age: How long a value may be served (inclusive), such as `"7d"`; None: for ever.
+            entity: What the rows describe.
+            mode: As of `write`.
+            column_lineage: As of `write`.
+
+        Raises:
+            AssayError: For a name that cannot be one, and what cannot be served so; columns that are missing, when the
+                transaction ends.
+        """
+        if not _VIEW.fullmatch(name):
+            raise AssayError(f"view name {name!r}: use letters, digits and underscores, beginning with a letter")
+        age = None if max_age is None else microseconds(parse_duration(max_age, f"view {name!r}: max_age"))
+        serving = Serving.as_of(keys, event_time, entity=entity, known_time=known_time, max_age_us=age)
+        self.write(
+            Kind.FEATURES.table(name),
+            frame,
+            mode=mode,
+            column_lineage=column_lineage,
+            sections={"serving": serving.to_dict(), "view": {"name": name, "rows_read": []}},
         )
 
     def describe(self, **sections: Any) -> None:

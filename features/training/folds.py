@@ -11,7 +11,7 @@ from assay.errors import AssayError
 from assay.features.training.entity_places import places_of, refuse_nobody
 from assay.features.training.leaks import Numbers, leave_out, refuse_shared_entities, refuse_windows
 from assay.features.training.lookback import Lookback
-from assay.features.training.rows import TrainingRows
+from assay.features.training.rows import LoadedRows
 from assay.features.training.split import TEST, TRAIN, Split, made_split, refuse_empty
 from assay.features.training.split_data import Columns, Duration, SplitData, columns_of, given_arguments, span_of
 from assay.features.training.splits import split_rows
@@ -19,7 +19,7 @@ from assay.features.views.timestamps import microseconds
 
 
 def fold_rows(
-    rows: TrainingRows,
+    rows: LoadedRows,
     lookbacks: Sequence[Lookback],
     count: int,
     *,
@@ -92,7 +92,7 @@ def _purged(data: SplitData, begin: int, end: int, span: int, *, forward: bool) 
     return parts, out
 
 
-def split_again(rows: TrainingRows, lookbacks: Sequence[Lookback], definition: Mapping[str, Any]) -> Split:
+def split_again(rows: LoadedRows, lookbacks: Sequence[Lookback], definition: Mapping[str, Any]) -> Split:
     """The split, or fold, with this definition. Raises AssayError if the training set is another one."""
     arguments = dict(definition["arguments"])
     if "folds" in arguments:

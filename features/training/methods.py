@@ -10,14 +10,16 @@ import polars as pl
 from assay.features.training.comparison import TrainingSetComparison, compare_rows
 from assay.features.training.folds import fold_rows, split_again
 from assay.features.training.splits import split_rows
+from assay.optional import require
 
 if TYPE_CHECKING:
     from assay.features.storage.snapshot import Snapshot
     from assay.features.training.lookback import Lookback
-    from assay.features.training.rows import TrainingRows
+    from assay.features.training.rows import RowFile, TrainingRows
     from assay.features.training.split import Split
     from assay.features.training.split_data import Columns, Duration
     from assay.features.training.splits import Boundary
+    from assay.features.training.torch_rows import TorchRows
 
 
 class TrainingSetMethods:
@@ -31,6 +33,19 @@ class TrainingSetMethods:
     def scan(self) -> pl.LazyFrame:
         """The rows as a lazy frame."""
         raise NotImplementedError
+
+    def row_files(self) -> list[RowFile]:
+        """The data files, in the order of the rows."""
+        raise NotImplementedError
+
+    def scan_unchecked(self) -> pl.LazyFrame:
+        """The rows, of files that may have been changed."""
+        return pl.concat([file.frame for file in self.row_files()])
+
+    @property
+    def feature_columns(self) -> list[str]:
+        """The columns that the features gave."""
+        return [feature["column"] for item in self.manifest["features"] for feature in item["features"]]
 
     def lookbacks(self) -> tuple[Lookback, ...]:
         """How far back the features of each view look, from what its table recorded."""
@@ -172,3 +187,47 @@ class TrainingSetMethods:
             AssayError: The sets have no key in common, or cannot be read.
         """
         return compare_rows(self, other, key=key, classes=classes)
+
+    def torch(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        label: str | None = None,
+        batch_size: int = 1024,
+        shuffle_seed: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+        drop_last: bool = False,
+    ) -> TorchRows:
+        """The rows as a torch `IterableDataset` of batches `(features, label)`: float32 tensors of (rows, columns), and labels.
+
+        Rows are shuffled within blocks of 122,880 rows, and the blocks among each other, by the seed and the number of the epoch:
+        the order is the same everywhere. Blocks are read one at a time, from files that have the SHA-256 of the log. Each row
+        of an epoch comes once, over all ranks and workers.
+
+        Args:
+            columns: The columns of the matrix, numbers or lists of numbers. Default: all features that are.
+            label: The column to learn.
+            batch_size: Rows in a batch; fewer at the end of a worker's part.
+            shuffle_seed: Decides the order; None: the order of the rows.
+            rank: Which part of the rows this process has, in data parallel training.
+            world: Into how many parts they are cut.
+            drop_last: Leave out batches with fewer rows.
+
+        Raises:
+            ExtraMissing: torch is not installed.
+            AssayError: A column is not there, or no number.
+        """
+        require("torch", "Loading a training set into torch")
+        from assay.features.training.torch_rows import TorchRows
+
+        return TorchRows(
+            self,
+            columns=columns,
+            label=label,
+            batch_size=batch_size,
+            shuffle_seed=shuffle_seed,
+            rank=rank,
+            world=world,
+            drop_last=drop_last,
+        )

@@ -1,6 +1,7 @@
 """What the modules here need of a training set; `TrainingSetVersion` is one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import polars as pl
@@ -8,6 +9,16 @@ import polars as pl
 from assay.features.storage.snapshot import Snapshot
 
 EVENT_TIME = "event_time"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowFile:
+    """A data file of a training set. `check` raises AssayError unless it has the SHA-256 that the log says."""
+
+    path: str
+    rows: int
+    frame: pl.LazyFrame
+    check: Callable[[], None]
 
 
 class TrainingRows(Protocol):
@@ -22,6 +33,23 @@ class TrainingRows(Protocol):
 
     def scan(self) -> pl.LazyFrame:
         """The rows in their order, once the files have the digests that the log says."""
+        ...
+
+
+class LoadedRows(TrainingRows, Protocol):
+    """What a loader reads."""
+
+    @property
+    def feature_columns(self) -> list[str]:
+        """The columns that the features gave."""
+        ...
+
+    def row_files(self) -> list[RowFile]:
+        """The data files, in the order of the rows."""
+        ...
+
+    def scan_unchecked(self) -> pl.LazyFrame:
+        """The rows, of files that may have been changed: their schema is that of the table."""
         ...
 
 

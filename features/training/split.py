@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -19,9 +19,13 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.storage.snapshot import Snapshot
 from assay.features.training.leaks import Numbers
-from assay.features.training.rows import TrainingRows
+from assay.features.training.rows import LoadedRows
 from assay.features.training.split_data import SplitData
 from assay.features.views.timestamps import format_duration
+from assay.optional import require
+
+if TYPE_CHECKING:
+    from assay.features.training.torch_rows import TorchRows
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -37,7 +41,7 @@ class Split:
         positions: For each part the places of its rows in the training set, ascending.
     """
 
-    training_set: TrainingRows = field(repr=False)
+    training_set: LoadedRows = field(repr=False)
     definition: Mapping[str, Any]
     positions: Mapping[str, Numbers] = field(repr=False)
 
@@ -67,9 +71,7 @@ class Split:
         return self[TEST]
 
     def __getitem__(self, part: str) -> pl.DataFrame:
-        if part not in self.positions:
-            raise AssayError(f"{self.id} has no part {part!r}. It has: {', '.join(self.positions)}.")
-        return self._frame[self.positions[part]]
+        return self._frame[self._positions(part)]
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         """The parts, in the order train, validation (where there is one), test."""
@@ -78,6 +80,50 @@ class Split:
     @cached_property
     def _frame(self) -> pl.DataFrame:
         return self.training_set.scan().collect()
+
+    def torch(
+        self,
+        part: str = TRAIN,
+        *,
+        columns: Sequence[str] | None = None,
+        label: str | None = None,
+        batch_size: int = 1024,
+        shuffle_seed: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+        drop_last: bool = False,
+    ) -> TorchRows:
+        """The rows of a part as `TrainingSetVersion.torch` gives those of a whole set, with the same arguments and errors.
+
+        Args:
+            part: `train`, `validation` or `test`.
+            columns: The columns of the matrix.
+            label: The column to learn.
+            batch_size: Rows in a batch.
+            shuffle_seed: Decides the order.
+            rank: Which part of the rows this process has.
+            world: Into how many parts they are cut.
+            drop_last: Leave out batches with fewer rows.
+        """
+        require("torch", "Loading a training set into torch")
+        from assay.features.training.torch_rows import TorchRows
+
+        return TorchRows(
+            self.training_set,
+            columns=columns,
+            label=label,
+            batch_size=batch_size,
+            shuffle_seed=shuffle_seed,
+            rank=rank,
+            world=world,
+            drop_last=drop_last,
+            taken=self._positions(part),
+        )
+
+    def _positions(self, part: str) -> Numbers:
+        if part not in self.positions:
+            raise AssayError(f"{self.id} has no part {part!r}. It has: {', '.join(self.positions)}.")
+        return self.positions[part]
 
     def to_dict(self) -> dict[str, Any]:
         """The definition."""
@@ -98,7 +144,7 @@ def refuse_empty(where: str, parts: Numbers, names: Sequence[str]) -> None:
 
 
 def made_split(
-    rows: TrainingRows,
+    rows: LoadedRows,
     data: SplitData,
     names: Sequence[str],
     parts: Numbers,

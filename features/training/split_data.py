@@ -12,7 +12,7 @@ import polars as pl
 from assay.errors import AssayError, nearest
 from assay.features.training.leaks import Numbers, SplitLeaks
 from assay.features.training.lookback import Lookback
-from assay.features.training.rows import TrainingRows, time_of
+from assay.features.training.rows import LoadedRows, time_of
 from assay.features.views.timestamps import format_duration, instant, parse_duration
 
 LABEL_KNOWN = "label_known"
@@ -35,7 +35,7 @@ class SplitData:
     @classmethod
     def of(
         cls,
-        rows: TrainingRows,
+        rows: LoadedRows,
         lookbacks: Sequence[Lookback],
         where: str,
         keys: Sequence[str],

@@ -22,7 +22,7 @@ from assay.features.training.leaks import (
     refuse_windows,
 )
 from assay.features.training.lookback import Lookback
-from assay.features.training.rows import TrainingRows
+from assay.features.training.rows import LoadedRows
 from assay.features.training.split import TEST, TRAIN, VALIDATION, Split, made_split, refuse_empty
 from assay.features.training.split_data import Columns, Duration, SplitData, columns_of, given_arguments, span_of
 from assay.features.views.timestamps import microseconds, utc
@@ -33,7 +33,7 @@ Boundary = date | datetime | str
 
 
 def split_rows(
-    rows: TrainingRows,
+    rows: LoadedRows,
     lookbacks: Sequence[Lookback],
     *,
     by_time: Boundary | Sequence[Boundary] | None = None,

@@ -26,6 +26,7 @@ def run_planned(steps: Sequence[Step], env: Resources, *, chosen: Chosen | None 
 
 def _run(unit: PlannedRun, *, force: bool, judge_again: bool) -> PlannedRunResult:
     """One run over the unit's steps. A step for which another one of them made nothing is left out."""
+    env = replace(environment(), judge_again=judge_again)
     made, failed, lacking = list[Result](), dict[str, None](), set[str]()
     problems, warnings, outages, waiting = list[str](), list[str](), list[str](), list[str]()
 
@@ -43,7 +44,7 @@ def _run(unit: PlannedRun, *, force: bool, judge_again: bool) -> PlannedRunResul
         if not lacking.isdisjoint((*step.reads, *step.references)):
             lacking.update(step.outputs)
             continue
-        env, results, stopped = replace(environment(), judge_again=judge_again), list[Result](), False
+        results, stopped = list[Result](), False
         try:
             for partition in step.batches(env) if step.batches else [unit.partition]:
                 done = _tried(step, env, partition, force=force)

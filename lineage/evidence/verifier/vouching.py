@@ -71,8 +71,10 @@ def check_vouching(
                     detail = f"recorded {item.rows} rows of {name}, which says {commit.ours['rows']}"
                     problems[finding(item.by, detail, table, version)] = None
             strength = VOUCHED if vouched else ALONE
-            for before, sha in commit.ours.get("previous", {}).items():
-                records.setdefault((table, int(before)), []).append(Record(name, sha, strength))
+            previous = commit.ours.get("previous")
+            for before, sha in previous.items() if isinstance(previous, dict) else ():
+                if isinstance(sha, str) and before.isascii() and before.isdecimal() and len(before) < 19:
+                    records.setdefault((table, int(before)), []).append(Record(name, sha, strength))
             for item in commit.inputs:
                 key = (item["table"], item["version"])
                 if key[0] in logs and logs[key[0]].table_id not in ("", item["table_id"]):

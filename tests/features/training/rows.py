@@ -9,6 +9,7 @@ import polars as pl
 
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.digest import content_digest
+from assay.features.training.rows import RowFile
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SNAPSHOT = Snapshot("training/router", "an-id", 1, "00")
@@ -25,7 +26,17 @@ class Rows:
     def __post_init__(self) -> None:
         object.__setattr__(self, "manifest", {"content_digest": content_digest(self.frame)})
 
+    @property
+    def feature_columns(self) -> list[str]:
+        return []
+
+    def row_files(self) -> list[RowFile]:
+        return [RowFile("one", self.frame.height, self.frame.lazy(), lambda: None)]
+
     def scan(self) -> pl.LazyFrame:
+        return self.frame.lazy()
+
+    def scan_unchecked(self) -> pl.LazyFrame:
         return self.frame.lazy()
 
 

@@ -13,6 +13,7 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
 from assay.features.views.feature_view import FeatureView
+from assay.features.views.windowed import Windowed
 from tests.features.training.conftest import ACTIVITY, spine
 from tests.features.training.rows import at
 
@@ -32,7 +33,8 @@ def other(lake: Lake, made: TrainingSetVersion) -> TrainingSetVersion:
     corrected."""
     redefined = FeatureView(
         ACTIVITY.name, ACTIVITY.entity, ACTIVITY.event_time,
-        [replace(feature, expr=feature.expr + 0) if feature.name == "spent_1d" else feature for feature in ACTIVITY.features],
+        [replace(item, expr=item.expr + 0) if isinstance(item, Windowed) and item.name == "spent_1d" else item
+         for item in ACTIVITY.features],
     )  # fmt: skip
     with transaction(lake, NullRecorder(), Work("features/activity")) as tx:
         rows = redefined.compute({"clean/tickets": tx.read("clean/tickets")}, at=[at(day) for day in range(31)])
