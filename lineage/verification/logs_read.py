@@ -11,14 +11,15 @@ from assay.lineage.verification.commits import Logs, changed_tables, check_commi
 from assay.lineage.verification.compared import Compared
 from assay.lineage.verification.finding import Finding, verdict_of
 from assay.lineage.verification.log_walk import Unproven, walk_log
+from assay.lineage.verification.moved_rows import check_moved_rows
 from assay.lineage.verification.reader_view import check_readers
 from assay.lineage.verification.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
 class LogsRead:
-    """By table its log, what was found about the `commits`, and about what `readers` see; how many commits were `read`, `of` how
-    many."""
+    """By table its log, what was found about the `commits`, and about what `readers` see and rows that were moved; how many commits
+    were `read`, `of` how many."""
 
     logs: Logs
     commits: tuple[Finding, ...]
@@ -47,7 +48,7 @@ def _on_the_way(lake: Lake, trace: Trace, witness: Witness | None, compared: Com
     """None where the few commits do not prove that all is well."""
     try:
         logs = {table: walk_log(lake, table) for table in _tables(trace)}
-        readers = tuple(check_checkpoints(lake, trace, logs, compared))
+        readers = (*check_checkpoints(lake, trace, logs, compared), *check_moved_rows(lake, trace, logs))
         commits = tuple(check_commits(lake, trace, logs, witness))
     except Unproven:
         return None
@@ -60,7 +61,8 @@ def _on_the_way(lake: Lake, trace: Trace, witness: Witness | None, compared: Com
 def _in_whole_logs(lake: Lake, trace: Trace, witness: Witness | None) -> LogsRead:
     logs = {table: replay_log(lake, table) for table in _tables(trace)}
     commits = tuple(check_commits(lake, trace, logs, witness))
-    readers = tuple(check_readers(lake, trace, logs, changed_tables(logs, commits)))
+    seen = check_readers(lake, trace, logs, changed_tables(logs, commits))
+    readers = (*seen, *check_moved_rows(lake, trace, logs))
     read = sum(len(log.entries) for log in logs.values() if log is not None)
     return LogsRead(logs, commits, readers, read, read)
 

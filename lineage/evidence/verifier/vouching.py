@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from assay.lineage.evidence.verifier.commits import Commit, Log
 from assay.lineage.evidence.verifier.findings import UNREADABLE, Files, Finding, Findings, summed
 
-_SEAL = re.compile(r"lake/_seals/(.+)/([^/]+)/(\d{20})\.json")
+_SEAL = re.compile(r"lake/_seals/(.+)/([^/]+)/([0-9]{20})\.json")
 
 # How much a record of a commit counts: of a commit for which nobody vouches, of a file, of a commit with vouchers.
 ALONE, KEPT, VOUCHED = 1, 2, 3

@@ -390,6 +390,7 @@ def brute_force(
 )
 @example([(("a", 1), 0, 0, 0, 5)], [(("a", 1), 1, 1)], 1, "event", False, False, "us", True)
 @settings(max_examples=10_000 if SOAK else 100)
+@pytest.mark.timeout(3600 if SOAK else 300)
 def test_agrees_with_brute_force(
     rows: list[Any],
     asked: list[Any],

@@ -87,7 +87,11 @@ def test_what_a_filter_of_all_rows_finds(
         and (since is None or row["event_time"] >= since)
         and (until is None or row["event_time"] < until)
     ]
-    expected = sorted(rows, key=lambda row: (row["event_time"], row["prediction_id"]), reverse=True)[:limit]
+    made = {commit.run_id: commit.timestamp for m in MODELS for commit in lake.table(f"predictions/{m}").at().commits}
+    expected = sorted(
+        rows, key=lambda row: (row["event_time"], made[row["run_id"]], row["prediction_id"]), reverse=True
+    )
+    expected = expected[:limit]
     times = {"since": since, "until": until, "limit": limit}
     found = predictions_about(lake, about, model, **times) if about else latest_predictions(lake, model, **times)
     # Within a day, files know only times to the millisecond: ids of one moment come in any order.
