@@ -18,8 +18,8 @@ from assay.lineage.verification.witness import Witness
 
 @dataclass(frozen=True, slots=True)
 class LogsRead:
-    """By table its log, what was found about the `commits`, and about what `readers` see and rows that were moved; how many commits
-    were `read`, `of` how many."""
+    """By table its log, what was found about the `commits`, and about what `readers` see and rows that were moved; how many
+    commits were `read`, `of` how many."""
 
     logs: Logs
     commits: tuple[Finding, ...]
