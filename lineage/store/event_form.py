@@ -13,6 +13,9 @@ from assay.errors import AssayError
 _FACETS = ("facets", "inputFacets", "outputFacets")
 
 
+_KINDS = ("START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER")
+
+
 def refuse_nameless(event: Any) -> None:
     """Raises AssayError with the first place (a JSON pointer, RFC 6901) at which the event is not an OpenLineage event. No value
     of the event is quoted."""
@@ -42,8 +45,11 @@ def _problems(event: Any) -> Iterator[tuple[str, str]]:
             yield from _of_named(event[part], f"/{part}", part)
     for side in ("inputs", "outputs"):
         yield from _of_datasets(event.get(side), side)
-    if not isinstance(event.get("eventType") or "", str):
+    kind = event.get("eventType") or ""
+    if not isinstance(kind, str):
         yield "/eventType", "The event's eventType is a text; this is not one."
+    elif kind and kind.upper() not in _KINDS:
+        yield "/eventType", f"The event's eventType is one of {', '.join(_KINDS)}; this is none of them."
 
 
 def _of_run(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
