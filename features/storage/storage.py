@@ -104,8 +104,7 @@ class Storage:
         """The whole file. Raises AssayError when it is gone."""
         try:
             if self.is_local:
-                with open(os.path.join(self.root, path), "rb") as file:  # a log has thousands: a Path is not made for each
-                    return file.read()
+                return Path(self.root, path).read_bytes()
             return bytes(self._remote.open_input_file(path).read())
         except FileNotFoundError:
             raise AssayError(f"{self.uri(path)} is not there (deleted, or vacuumed).") from None
