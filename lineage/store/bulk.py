@@ -70,11 +70,13 @@ def insert(connection: sa.Connection, table: str, statement: str, rows: Sequence
 
 def new_ids(connection: sa.Connection, table: str, count: int) -> Iterable[int]:
     """Ids that no row of a table has, for this transaction, which writes."""
+    if not count:
+        return ()
     if connection.dialect.name == "sqlite":
         first = _driver(connection).execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}").fetchone()[0]
         return range(first, first + count)
     drawn = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
-    return connection.exec_driver_sql(drawn, (table, count)).scalars().all() if count else ()
+    return connection.exec_driver_sql(drawn, (table, count)).scalars().all()
 
 
 def by_index(connection: sa.Connection) -> None:
