@@ -84,7 +84,7 @@ def _texts(facets: Mapping[str, Any], facet: str, items: str, field: str) -> tup
     if not isinstance(listed, list):
         return ()
     values = [item.get(field) for item in listed if isinstance(item, dict)]
-    return tuple([value for value in values if value and isinstance(value, str)])
+    return tuple([value for value in values if isinstance(value, str) and value])
 
 
 @lru_cache(8192)
