@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from assay.checks.contract.field import Block, Field, QuarantineLimits, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
     from assay.features.serving.online import Online
+    from assay.features.serving.references import Role
     from assay.features.tables.partitioning import Partitioning
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
@@ -61,6 +62,7 @@ __all__ = [
     "Partitioning",
     "Pushed",
     "QuarantineLimits",
+    "Role",
     "RowCount",
     "Rows",
     "Severity",
@@ -102,6 +104,7 @@ _HOMES = {
     "Partitioning": "assay.features.tables.partitioning",
     "Pushed": "assay.assets.pushed.pushed",
     "QuarantineLimits": "assay.checks.contract.field",
+    "Role": "assay.features.serving.references",
     "RowCount": "assay.checks.contract.field",
     "Rows": "assay.assets.databases.rows",
     "Severity": "assay.checks.contract.field",

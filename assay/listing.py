@@ -50,7 +50,8 @@ class ViewInfo:
 
     def __str__(self) -> str:
         how = "looked up" if self.serving.kind == "lookup" else "as of a time"
-        return f"{self.name} ({how}, by {', '.join(self.serving.keys)}): {', '.join(self.features)}"
+        by = f", by {', '.join(self.serving.keys)}" if self.serving.keys else ""
+        return f"{self.name} ({how}{by}): {', '.join(self.features)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,21 @@ def create_app(store: Store | None = None) -> "ASGIApp":
         The application. The embedding model is loaded when the first vector is verified, not before.
     """
     from assay.lineage.api import create_app as create_api
+    from assay.lineage.api.queries import Shown
     from assay.web import create_router
     from assay.why.declared_now import declared_now
+    from assay.why.shown import classes_of_lake, shown_list, shown_trace
 
     store = store or open_store()
     # Without torch the console verifies all but the vectors, and says so.
     verify = partial(store.verify, embed=installed("torch"))
     console = create_router(store.lineage_store, store.lake, verify=verify, declared=declared_now)
-    return create_api(store.lineage_store, store.lake, console=console)
+    lake = store.lake
+    shown = Shown(
+        trace=lambda trace: shown_trace(lake, trace, declared_now()),
+        listed=lambda rows: shown_list(rows, classes_of_lake(lake, declared_now())),
+    )
+    return create_api(store.lineage_store, lake, console=console, shown=shown)
 
 
 if __name__ == "__main__":

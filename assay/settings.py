@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from assay.errors import AssayError
 from assay.project_folder import project_folder
 
 SECRETS_DIR = "ASSAY_SECRETS_DIR"
@@ -240,3 +241,31 @@ class Settings(BaseSettings):
     @property
     def lake_options(self) -> dict[str, str]:
         return {key: value.get_secret_value() for key, value in self.storage_options.items()}
+
+
+def lake_options_here() -> dict[str, str]:
+    """The options of the object store, as this process's settings have them: for a lake that comes from another process."""
+    return Settings().lake_options
+
+
+def pickled(settings: Settings) -> dict[str, Any]:
+    """The settings by which another process opens the same store: with absolute paths, and without secrets, which it reads again
+    from its own settings. Raises AssayError where they would be others, since they were given as arguments."""
+    values = {name: getattr(settings, name) for name in settings.model_fields_set if name not in SECRETS}
+    values |= {"home": settings.home.resolve(), "actor": settings.actor}
+    if settings.lake and "://" not in settings.lake:
+        values["lake"] = str(Path(settings.lake).expanduser().resolve())
+    if settings.landing is not None:
+        values["landing"] = settings.landing.resolve()
+    again = Settings(**values)
+    given = sorted(name for name in SECRETS if getattr(again, name) != getattr(settings, name))
+    if given:
+        raise AssayError(
+            f"The store cannot go to another process: {', '.join(given)} may be secret, and is not pickled. Set it as "
+            f"{', '.join(f'ASSAY_{name.upper()}' for name in given)} instead of passing it to assay.open()."
+        )
+    return values
+
+
+SECRETS = ("lineage_db", "openlineage_url", "openlineage_transport", "connections", "push_tokens", "storage_options")
+"""Settings that may hold a secret."""

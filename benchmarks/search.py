@@ -5,7 +5,8 @@
 
 Every run reads and writes a few of `events / 12` datasets with ten columns each, half of them shared, and has an owner and rules.
 Texts are drawn from what is there: whole names, words in another order, words without separators, with one edit, columns of a
-table, rules, owners, beginnings of ids and digests, ids of versions, one letter, and what is not there.
+table, rules, owners, beginnings of ids and digests, ids of versions, one letter, and what is not there. Then predictions of three
+models are asked for, as the console's search field does: by the beginning of an id, by a key, by a key and a day.
 """
 
 import argparse
@@ -16,13 +17,21 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Sized
+from datetime import UTC, datetime, timedelta
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from assay.features.tables.lake import Lake, open_lake
+from assay.features.tables.run_record import NullRecorder, Work
+from assay.features.tables.transaction import transaction
+from assay.lineage.predictions.about import beginning_with, predictions_matching
+from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.queries.search import search_all
-from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
+from assay.lineage.store.lineage_store import open_lineage_store
 
 BATCH = 500
 ASKED = 60  # texts of a kind
@@ -114,17 +123,65 @@ def texts(count: int, datasets: int, chosen: random.Random) -> dict[str, Callabl
     }
 
 
-def measured(store: LineageStore, ask: Callable[[], str]) -> tuple[list[float], list[float], float]:
-    """Milliseconds that passed, and those of CPU (others may compute, too); and how many texts found something."""
+def measured(ask: Callable[[], Sized]) -> tuple[list[float], list[float], float]:
+    """Milliseconds that passed, and those of CPU (others may compute, too); and how many questions found something."""
     passed, computed, found = [], [], 0
     for _ in range(ASKED):
-        text = ask()
         began, before = time.perf_counter(), time.process_time()
-        hits = search_all(store, text).hits
+        hits = ask()
         passed.append(1_000 * (time.perf_counter() - began))
         computed.append(1_000 * (time.process_time() - before))
-        found += bool(hits)
+        found += bool(len(hits))
     return passed, computed, found / ASKED
+
+
+# -- predictions -------------------------------------------------------------------------------------------------------
+
+MODELS, DAYS, A_DAY, CUSTOMERS = 3, 60, 500, 5_000
+
+
+def predictions(folder: Path) -> tuple[Lake, list[str]]:
+    """A lake of predictions, a partition a day; and some of their ids."""
+    lake, ids, chosen = open_lake(folder), [], random.Random(1)
+    for model, number in product(range(MODELS), range(DAYS)):
+        day = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=number)
+        frame = pl.DataFrame(
+            {
+                "customer_id": [f"C{chosen.randrange(CUSTOMERS):05}" for _ in range(A_DAY)],
+                "event_time": [day + timedelta(seconds=100 * place) for place in range(A_DAY)],
+                "intent": ["card"] * A_DAY,
+            }
+        )
+        with transaction(lake, NullRecorder(), Work(f"predictions/model_{model}", f"{day:%Y-%m-%d}")) as tx:
+            ids += stage_predictions(tx, model=f"model_{model}", model_version="1", frame=frame, keys=["customer_id"])[
+                :5
+            ]
+    return lake, ids
+
+
+def report_predictions(folder: Path) -> None:
+    lake, ids = predictions(folder)
+    remembering, chosen = lake.remembering(), random.Random(7)
+
+    def customer() -> str:
+        return f"C{chosen.randrange(CUSTOMERS):05}"
+
+    kinds: dict[str, Callable[[], Sized]] = {
+        "an id, 13 characters": lambda: beginning_with(remembering, chosen.choice(ids)[:13]),
+        "a key": lambda: predictions_matching(remembering, customer()),
+        "a key by its name": lambda: predictions_matching(remembering, f"customer_id={customer()}"),
+        "a key and a day": lambda: predictions_matching(
+            remembering, f"{customer()} 2026-04-0{chosen.randrange(1, 10)}"
+        ),
+        "a day": lambda: predictions_matching(remembering, f"2026-04-0{chosen.randrange(1, 10)}"),
+        "no key": lambda: predictions_matching(remembering, f"Z{chosen.randrange(10**6)}"),
+    }
+    print(f"\n{MODELS * DAYS * A_DAY:,} predictions of {MODELS} models, {DAYS} partitions each\n")
+    print("| predictions by | p50 ms | p95 ms | p50 of CPU | p95 of CPU | found |")
+    print("|---|---|---|---|---|---|")
+    for kind, ask in kinds.items():
+        passed, computed, found = measured(ask)
+        print(f"| {kind} | {_both(passed)} | {_both(computed)} | {found:.0%} |")
 
 
 def report(url: str | Path, count: int) -> None:
@@ -139,7 +196,7 @@ def report(url: str | Path, count: int) -> None:
     print("|---|---|---|---|---|---|")
     every: list[list[float]] = [[], []]
     for kind, ask in texts(count, datasets, random.Random(7)).items():
-        passed, computed, found = measured(store, ask)
+        passed, computed, found = measured(lambda ask=ask: search_all(store, ask()).hits)
         every[0] += passed
         every[1] += computed
         print(f"| {kind} | {_both(passed)} | {_both(computed)} | {found:.0%} |")
@@ -163,6 +220,7 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {platform.machine()}")
     with tempfile.TemporaryDirectory() as folder:
         report(asked.postgres or Path(folder) / "lineage.db", asked.events)
+        report_predictions(Path(folder) / "lake")
 
 
 if __name__ == "__main__":

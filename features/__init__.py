@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from assay.features.retention.availability import snapshot_status
     from assay.features.retention.pins import Pin, pin, pins, unpin
     from assay.features.retention.vacuum import Vacuum, vacuum
-    from assay.features.serving.as_of import ViewRead, point_in_time_join
+    from assay.features.serving.as_of import point_in_time_join
     from assay.features.serving.as_of_join import as_of_join
     from assay.features.serving.models import ModelVersion
     from assay.features.serving.online import online_get
+    from assay.features.serving.references import Role
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
+    from assay.features.serving.view_read import ViewRead
     from assay.features.storage.snapshot import Slice, Snapshot
     from assay.features.tables.guard import Denied, Guard
     from assay.features.tables.kinds import Kind
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from assay.features.tables.run_record import CheckResult, Recorder, Run, RunResult, TableWrite, Work, new_run
     from assay.features.tables.serving import Serving
     from assay.features.tables.transaction import AuditFailed, Transaction, transaction
+    from assay.features.training.comparison import TrainingSetComparison
+    from assay.features.training.leaks import SplitLeaks
+    from assay.features.training.split import Split
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
@@ -47,16 +52,20 @@ __all__ = [
     "Pin",
     "Reader",
     "Recorder",
+    "Role",
     "RowsRead",
     "Run",
     "RunResult",
     "Serving",
     "Slice",
     "Snapshot",
+    "Split",
+    "SplitLeaks",
     "Table",
     "TableMissing",
     "TableState",
     "TableWrite",
+    "TrainingSetComparison",
     "TrainingSetVersion",
     "Transaction",
     "Transformation",
@@ -98,21 +107,25 @@ _HOMES = {
     "Pin": "assay.features.retention.pins",
     "Reader": "assay.features.tables.reader",
     "Recorder": "assay.features.tables.run_record",
+    "Role": "assay.features.serving.references",
     "RowsRead": "assay.features.views.transformation",
     "Run": "assay.features.tables.run_record",
     "RunResult": "assay.features.tables.run_record",
     "Serving": "assay.features.tables.serving",
     "Slice": "assay.features.storage.snapshot",
     "Snapshot": "assay.features.storage.snapshot",
+    "Split": "assay.features.training.split",
+    "SplitLeaks": "assay.features.training.leaks",
     "Table": "assay.features.tables.lake",
     "TableMissing": "assay.features.tables.lake",
     "TableState": "assay.features.tables.lake",
     "TableWrite": "assay.features.tables.run_record",
+    "TrainingSetComparison": "assay.features.training.comparison",
     "TrainingSetVersion": "assay.features.serving.training",
     "Transaction": "assay.features.tables.transaction",
     "Transformation": "assay.features.views.transformation",
     "Vacuum": "assay.features.retention.vacuum",
-    "ViewRead": "assay.features.serving.as_of",
+    "ViewRead": "assay.features.serving.view_read",
     "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
     "as_of_join": "assay.features.serving.as_of_join",

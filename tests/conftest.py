@@ -1,6 +1,7 @@
 """What every test may use: the official material beside the repository, a real PostgreSQL, quiet libraries."""
 
 import fcntl
+import gc
 import json
 import os
 import shutil
@@ -30,6 +31,10 @@ SOAK = bool(os.environ.get("SOAK"))
 # to the time of an example: other work may share the cores.
 settings.register_profile("assay", max_examples=300 if SOAK else 25, deadline=None)
 settings.load_profile("assay")
+
+
+# Tests make many objects and few cycles; Python would look for these at every 700 objects. See `assay.cli.GARBAGE`.
+gc.set_threshold(50_000)
 
 
 def in_memory(needed: int = 8 << 30) -> Path | None:
@@ -315,6 +320,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: nobody has to look through it for garbage."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody calls it

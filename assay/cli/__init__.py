@@ -67,7 +67,7 @@ COMMANDS = {
     ),
     "views": ("assay.cli.catalogue", "views", "Declared feature views: features of an entity over time."),
     "features": ("assay.cli.features", "features", "Feature values and training sets."),
-    "training-sets": ("assay.cli.catalogue", "training_sets", "Training sets in the lake, every version."),
+    "training-sets": ("assay.cli.training_sets", "training_sets", "Training sets in the lake, every version."),
     "models": ("assay.cli.catalogue", "models", "Models in the lake, every version."),
     "predictions": (
         "assay.cli.predictions.command",

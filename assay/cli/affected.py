@@ -1,6 +1,7 @@
 """How `assay impact` shows the predictions that took affected rows: in words, as a list, as a file."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from assay.cli.trees import tree
 from assay.errors import plural
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from assay.lineage.affected.answer import AffectedPredictions
 
 SHOWN = 1_000  # predictions that are listed on screen
@@ -33,11 +36,11 @@ def show_affected(
     if output is not None:
         written = write_list(found, output, through_models=through_models, tick=tick)
     if list_ and as_json:
-        for text in json_chunks(found, found.batches(through_models=through_models)):
+        for text in json_chunks(found, _shown(found, through_models)):
             click.echo(text, nl=False)
         return
     if list_:
-        _print_list(found, through_models)
+        _print_list(_shown(found, through_models))
     elif written is None:
         found.read(through_models=through_models)
     if as_json:
@@ -48,9 +51,18 @@ def show_affected(
         err.print(f"{plural(written, 'prediction')} listed in {output}.", markup=False)
 
 
-def _print_list(found: "AffectedPredictions", through_models: bool) -> None:
+def _shown(found: "AffectedPredictions", through_models: bool) -> "Iterator[pl.DataFrame]":
+    """The list with personal data masked. A file that is asked for is for whoever must tell people: it has all."""
+    from assay.why.declared_now import declared_now
+    from assay.why.shown import classes_of_lake, shown_list
+
+    classes = classes_of_lake(found.walk.commits.lake, declared_now())
+    return (shown_list(batch, classes) for batch in found.batches(through_models=through_models))
+
+
+def _print_list(batches: "Iterator[pl.DataFrame]") -> None:
     more, rows = 0, []
-    for batch in found.batches(through_models=through_models):
+    for batch in batches:
         shown = batch.head(max(0, SHOWN - len(rows))).select(_COLUMNS)
         rows += shown.rows()
         more += batch.height - shown.height

@@ -6,6 +6,7 @@ import click
 
 from assay.cli.output import json_option, out, print_json, print_table
 from assay.errors import AssayError, plural
+from assay.features.serving.join_options import checked_known_at
 from assay.store import open_store
 
 
@@ -20,13 +21,17 @@ def features() -> None:
 @click.option(
     "--at", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="As of this time, UTC (default: now)."
 )
+@click.option("--known-at", default="event", help="event, or known: only values that were known by then.")
 @json_option
-def get(view: str, keys: tuple[str, ...], at: datetime | None, as_json: bool) -> None:
+def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, as_json: bool) -> None:
     """Latest values of VIEW for KEYS (COLUMN=VALUE, several for several rows).
+
+    VIEW is a view's name, or a reference such as 'airport:wind on airport=origin'.
 
     \b
     Example:
       assay features get customer_activity customer_id=C00012 customer_id=C00013 --at 2026-09-25
+      assay features get customer_activity customer_id=C00012 --known-at known
     """
     wanted: dict[str, list[str]] = {}
     for key in keys:
@@ -35,7 +40,7 @@ def get(view: str, keys: tuple[str, ...], at: datetime | None, as_json: bool) ->
             raise AssayError(f"{key!r} is not COLUMN=VALUE, e.g. customer_id=C00012.")
         wanted.setdefault(column, []).append(value)
     moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
-    frame = open_store().online(view).get(wanted, at=moment)
+    frame = open_store().online(view, known_at=checked_known_at(known_at, "--known-at")).get(wanted, at=moment)
     if as_json:
         print_json(frame.to_dicts())
     else:

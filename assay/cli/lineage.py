@@ -9,7 +9,7 @@ import click
 
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
+from assay.cli.output import err, json_option, out, print_json, print_table, progress, ticking
 from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.errors import AssayError, plural
@@ -39,7 +39,12 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write a zip file that proves the trace offline, with a script that verifies it.",
 )
-@click.option("--withhold", multiple=True, metavar="COLUMN", help="With --export: a personal column of the prediction.")
+@click.option(
+    "--withhold",
+    multiple=True,
+    metavar="COLUMN",
+    help="With --export: a further column of the prediction to withhold, besides those that a contract calls personal.",
+)
 @json_option
 def trace(
     prediction_id: str,
@@ -55,7 +60,8 @@ def trace(
     """From a prediction to the source bytes. Exit code 3 when --verify finds anything changed.
 
     PREDICTION is its id, or the first 8 or more characters of it; `assay predictions --about KEY=VALUE` finds it.
-    `assay why` says the same in sentences, what was unusual first. Where the prediction's own commit or file is gone, what
+    `assay why` says the same in sentences, what was unusual first. Personal data is masked in both by the contracts on the way,
+    and withheld from what --export writes. Where the prediction's own commit or file is gone, what
     is missing or was changed is named, and which commits may have written it; the exit code is 3.
 
     \b
@@ -69,6 +75,8 @@ def trace(
     """
     from assay.lineage.tracing.row_provenance import source_rows
     from assay.lineage.tracing.rows_summary import rows_summary
+    from assay.why.declared_now import declared_now
+    from assay.why.shown import personal_columns, shown_trace
 
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
@@ -89,7 +97,8 @@ def trace(
             if bundle is not None:
                 out.print("No bundle was written: there is nothing that proves a prediction which cannot be traced.")
         return EXIT_NO
-    answer = traced.to_dict() if as_json else {}
+    shown = shown_trace(store.lake, traced, declared_now())
+    answer = shown.to_dict() if as_json else {}
     verification = None
     summary = rows_summary(store.lake, traced)
     answer["source_rows"] = summary.to_dict()
@@ -102,11 +111,13 @@ def trace(
     if bundle is not None:
         from assay.lineage.evidence.bundle import export
 
-        answer["bundle"] = export(store.lake, traced, store.lineage_store, withhold=withhold).write(bundle)
+        personal = [*withhold, *personal_columns(store.lake, traced, declared_now())]
+        withheld = list(dict.fromkeys(personal))
+        answer["bundle"] = export(store.lake, traced, store.lineage_store, withhold=withheld).write(bundle)
     if as_json:
         print_json(answer)
     else:
-        out.print(tree(traced.outline()))
+        out.print(tree(shown.outline()))
         out.print(str(summary), markup=False, highlight=False)
         if rows:
             # A row that counts for two reasons, such as two windows, is one row.
@@ -131,11 +142,11 @@ def trace(
 @click.option("--partition", help="Only what read this partition.")
 @click.option("--column", help="Only what came from this column.")
 @click.option("--rows", metavar="CONDITION", help="Only what took rows for which this SQL condition is true.")
-@click.option("--list", "list_", is_flag=True, help="List the predictions that took affected rows.")
+@click.option("--list", "list_", is_flag=True, help="List the predictions that took affected rows, masked.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the list to a file: .csv, .parquet or .json.",
+    help="Write the list to a file: .csv, .parquet or .json. It is not masked: it is for whoever must tell people.",
 )
 @click.option("--through-models", is_flag=True, help="List predictions that are affected through their model, too.")
 @click.option("--lookups", "--references", is_flag=True, help="Follow those who only looked something up, too.")
@@ -213,7 +224,8 @@ def lineage() -> None:
 @json_option
 def search(text: str, kind: "Kind | None", limit: int, as_json: bool) -> None:
     """Find what TEXT names: datasets, jobs, columns, rules, owners and tags by their words, in any order and with a slip of the
-    keys; runs, versions and digests by their beginning; TABLE@VERSION.
+    keys; runs, versions and digests by their beginning; TABLE@VERSION. Columns, owners and tags that the latest events do not
+    name any more are true of the runs of then: they come last, as `formerly`.
 
     Names of tables are what `impact` and `lineage columns` take; ids, what `lineage diff` and the HTTP API do.
 
@@ -228,19 +240,28 @@ def search(text: str, kind: "Kind | None", limit: int, as_json: bool) -> None:
 
     store = open_store().lineage_store
     kinds: list[Kind] = [kind] if kind else list(SHOWN)
-    hits = [hit for each in kinds for hit in search_all(store, text, kinds=[each], limit=limit).hits]
+    answers = [search_all(store, text, kinds=[each], limit=limit) for each in kinds]
+    hits = [hit for answer in answers for hit in answer.hits]
     nodes = nodes_of(store, hits)
     if as_json:
-        print_json([asdict(nodes[hit]) | {"kind": hit.kind, "text": hit.text} for hit in hits if hit in nodes])
+        shown = [(hit, {"kind": hit.kind, "text": hit.text, "formerly": hit.formerly}) for hit in hits if hit in nodes]
+        print_json([asdict(nodes[hit]) | found for hit, found in shown])
     elif not hits:
         out.print("Nothing has that name. If its tables are there: `assay lineage rebuild` restores their lineage.")
     else:
         rows = [
-            (hit.kind, hit.text, nodes[hit].facts.get("table") or hit.name, nodes[hit].id)
+            (
+                f"{hit.kind}, formerly" if hit.formerly else hit.kind,
+                hit.text,
+                nodes[hit].facts.get("table") or hit.name,
+                nodes[hit].id,
+            )
             for hit in hits
             if hit in nodes
         ]
         print_table(("kind", "found", "name", "id"), rows)
+    if any(answer.more for answer in answers):
+        err.print("There is more, or may be: name a further word, a --kind, or a greater --limit.", markup=False)
 
 
 @lineage.command()

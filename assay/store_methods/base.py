@@ -4,14 +4,14 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assay.features.storage.scratch import free_scratch
 from assay.features.tables.guard import ALLOW_ALL, Guard
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder
 from assay.lineage.delivery.recorder import QUIET_SECONDS
-from assay.settings import Settings
+from assay.settings import Settings, lake_options_here, pickled
 
 if TYPE_CHECKING:
     from assay.assets.steps.step import Resources
@@ -29,10 +29,20 @@ class StoreBase:
     def __repr__(self) -> str:
         return f"Store(lake={self.settings.lake_uri!r}, actor={self.actor!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without secrets and without what it has opened: settings are read again where it is unpickled."""
+        return _unpickled, (type(self), pickled(self.settings), self.guard)
+
     @functools.cached_property
     def lake(self) -> Lake:
         settings = self.settings
-        return open_lake(settings.lake_uri, settings.lake_options, actor=settings.acting, guard=self.guard)
+        return open_lake(
+            settings.lake_uri,
+            settings.lake_options,
+            actor=settings.acting,
+            guard=self.guard,
+            options_here=lake_options_here,
+        )
 
     @property
     def actor(self) -> str:
@@ -103,3 +113,7 @@ class StoreBase:
         recorder, home = self.recorder if recording else NullRecorder(), self.settings.home.resolve()
         plans = PlanStore(home / "plans.db", kept=recording)
         return Resources(self.settings, self.lake, recorder, hashes=hashes_in(home), plans=plans)
+
+
+def _unpickled(kind: type[StoreBase], settings: dict[str, Any], guard: Guard) -> StoreBase:
+    return kind(Settings(**settings), guard)

@@ -1,6 +1,6 @@
 """Features of a store: as-of joins, training sets, latest values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -8,8 +8,10 @@ import polars as pl
 from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
-    from assay.features.serving.as_of import KnownAt
-    from assay.features.serving.online import Online
+    from assay.features.serving.join_options import KnownAt
+    from assay.features.serving.online import Online, Served
+    from assay.features.serving.references import Features
+    from assay.features.serving.spine_frame import SpineFrame
     from assay.features.serving.training import TrainingSetVersion
 
 
@@ -18,43 +20,54 @@ class FeatureMethods(StoreBase):
 
     def as_of_join(
         self,
-        spine: pl.DataFrame,
-        features: Sequence[str],
+        spine: "SpineFrame",
+        features: "Features",
         versions: Mapping[str, int] | None = None,
         *,
         pins: Mapping[str, int] | None = None,
-        known_at: "KnownAt" = "event",
-        skip_nulls: bool = False,
+        known_at: "KnownAt | Mapping[str, KnownAt]" = "event",
+        skip_nulls: bool | Mapping[str, bool] = False,
+        event_time: str = "event_time",
     ) -> pl.DataFrame:
         """The spine with, per row, the features' values as of its `event_time`.
 
         Args:
-            spine: The entities' keys and `event_time` (with a time zone), one row per answer.
-            features: References such as `customer_activity:tickets_7d`.
+            spine: The entities' keys and `event_time` (with a time zone), one row per answer: a frame of Polars, lazy or not,
+                or of pandas, or anything else that gives Arrow. What comes back is of Polars.
+            features: References such as `customer_activity:tickets_7d`, and roles.
             versions: Table name → version to read; other tables are read at their latest version.
             pins: The former name of `versions`.
-            known_at: `known` also demands that the value was known by then.
-            skip_nulls: Serve the latest value that is not null.
+            known_at: `known` also demands that the value was known by then; `event` does not. A mapping says so for some views.
+            skip_nulls: Serve the latest value that is not null; a mapping says so for some views.
+            event_time: The spine's column with the time.
 
         Raises:
-            AssayError: For unknown features or tables, a spine without usable times, or both `versions` and `pins`.
+            AssayError: For unknown features, tables or options, a spine without usable times, or both `versions` and `pins`.
         """
         from assay.features.serving.as_of_join import as_of_join
 
         return as_of_join(
-            spine, features, lake=self.lake, versions=versions, pins=pins, known_at=known_at, skip_nulls=skip_nulls
+            spine,
+            features,
+            lake=self.lake,
+            versions=versions,
+            pins=pins,
+            known_at=known_at,
+            skip_nulls=skip_nulls,
+            event_time=event_time,
         )
 
     def training_set(
         self,
         name: str,
         *,
-        spine: pl.DataFrame,
-        features: Sequence[str],
+        spine: "SpineFrame",
+        features: "Features",
         versions: Mapping[str, int] | None = None,
         pins: Mapping[str, int] | None = None,
-        known_at: "KnownAt" = "event",
-        skip_nulls: bool = False,
+        known_at: "KnownAt | Mapping[str, KnownAt]" = "event",
+        skip_nulls: bool | Mapping[str, bool] = False,
+        event_time: str = "event_time",
     ) -> "TrainingSetVersion":
         """Materialise an as-of join as a versioned, pinned training set. For the arguments see `as_of_join`."""
         from assay.features.serving.training import create_training_set
@@ -69,6 +82,7 @@ class FeatureMethods(StoreBase):
             pins=pins,
             known_at=known_at,
             skip_nulls=skip_nulls,
+            event_time=event_time,
         )
 
     def load_training_set(self, training_set_id: str) -> "TrainingSetVersion":
@@ -77,11 +91,22 @@ class FeatureMethods(StoreBase):
 
         return load_training_set(self.lake, training_set_id)
 
-    def online(self, features: "str | Sequence[str] | TrainingSetVersion") -> "Online":
-        """Latest values: of a view (by name), of a list of references, or of what a training set was joined by.
+    def online(
+        self,
+        features: "Served",
+        *,
+        known_at: "KnownAt | Mapping[str, KnownAt] | None" = None,
+        skip_nulls: bool | Mapping[str, bool] | None = None,
+    ) -> "Online":
+        """Latest values: of a view (by name), of references and roles, or of what a training set was joined by.
 
         >>> store.online("customer_activity").get({"customer_id": "C1"})                         # doctest: +SKIP
+
+        Args:
+            features: A view's name, references, or a training set.
+            known_at: As of `as_of_join`. Default: that of the training set; else `event`.
+            skip_nulls: Likewise.
         """
         from assay.features.serving.online import Online
 
-        return Online(self.lake, features)
+        return Online(self.lake, features, known_at, skip_nulls)

@@ -56,6 +56,7 @@ class LineageMethods(StoreBase):
             whole_logs: Read every commit of the tables that the trace goes through, not only those that the prediction rests on.
             progress: Called with (what, done, total).
         """
+        from assay.lineage.verification.compared import Compared
         from assay.lineage.verification.verify import verify
         from assay.lineage.verification.witness import EventsWitness, StoreWitness
 
@@ -67,6 +68,7 @@ class LineageMethods(StoreBase):
             landing=landing,
             witness=EventsWitness(Path(witness)) if witness is not None else StoreWitness(self.lineage_store),
             whole_logs=whole_logs,
+            compared=Compared(self.settings.home / "compared"),
             progress=progress,
         )
 

@@ -10,9 +10,12 @@ from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
     from assay.features.serving.inputs import Input
+    from assay.features.serving.join_options import KnownAt
     from assay.features.serving.model_formats import Load, Save
     from assay.features.serving.models import ModelVersion
+    from assay.features.serving.references import Features
     from assay.features.serving.training import TrainingSetVersion
+    from assay.features.training.split import Split
 
 
 class ModelMethods(StoreBase):
@@ -23,7 +26,7 @@ class ModelMethods(StoreBase):
         name: str,
         fitted: Any,
         *,
-        training_set: "TrainingSetVersion | str | None",
+        training_set: "TrainingSetVersion | Split | str | None",
         metrics: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
         outputs: Sequence[str] = (),
@@ -42,7 +45,8 @@ class ModelMethods(StoreBase):
             name: The model's name: letters, digits and `_`.
             fitted: A scikit-learn estimator (stored by skops), a dict of arrays or tensors (safetensors), an ONNX model or
                 its bytes (`format="onnx"`), or anything for which there is `save`.
-            training_set: What it was fitted on, as `training_set(…)` gave it or by its id; None for a model from elsewhere.
+            training_set: What it was fitted on, as `training_set(…)` gave it or by its id; a split of it, whose definition is
+                recorded; None for a model from elsewhere.
             metrics: Numbers by name, of rows that the model has not seen.
             params: What was chosen for this model.
             outputs: The columns that it predicts.
@@ -127,11 +131,14 @@ class ModelMethods(StoreBase):
         inputs: "Sequence[Input]" = (),
         outputs: Sequence[str] | None = None,
         keys: Sequence[str] | None = None,
-        features: Sequence[str] = (),
+        features: "Features" = (),
         feature_columns: Sequence[str] = (),
         partition: str | None = None,
         run: Run | None = None,
         code_version: str = "",
+        known_at: "KnownAt | Mapping[str, KnownAt] | None" = None,
+        skip_nulls: bool | Mapping[str, bool] | None = None,
+        event_time: str = "event_time",
     ) -> list[str]:
         """Append predictions to `predictions/<model>`, with the exact snapshots they came from.
 
@@ -148,12 +155,15 @@ class ModelMethods(StoreBase):
             outputs: The columns with the model's answers. Default: those of the stored model, else all columns that have no
                 other role.
             keys: Columns that say whom a prediction is about. Default: the keys of the feature views among the inputs.
-            features: The references that the features were joined by, such as `weather:wind_1d`, so that they can be
-                verified.
+            features: The references and roles that the features were joined by, such as `weather:wind_1d`, so that they can
+                be verified.
             feature_columns: Columns that the model saw. They are digested into `feature_digest`, and not stored.
             partition: One partition for all rows. Default: the day of each row's `event_time`.
             run: The run that this belongs to. Default: one of its own.
             code_version: What decided the result, for the record.
+            known_at: How the features were joined, as of `as_of_join`. Default: as those that the model learnt from.
+            skip_nulls: Likewise.
+            event_time: The frame's column with the moment. The table calls it `event_time` whatever it is called here.
 
         Returns:
             The ids, in the frame's order. The same prediction has the same id.
@@ -178,4 +188,7 @@ class ModelMethods(StoreBase):
             partition=partition,
             run=run,
             code_version=code_version,
+            known_at=known_at,
+            skip_nulls=skip_nulls,
+            event_time=event_time,
         )

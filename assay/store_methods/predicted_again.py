@@ -45,8 +45,8 @@ def predicted_again(lake: Lake, models: Sequence[Model], steps: Sequence[Step]) 
             made.references,
             lake=lake,
             versions={table: at for table, at in versions.items() if table.split("/")[0] in ("features", "embeddings")},
-            known_at=made.known_at,
-            skip_nulls=made.skip_nulls,
+            known_at=made.options.known_at,
+            skip_nulls=made.options.skip_nulls,
         )
         same = codes.get(model.predictions) == commit.code_version
         return Again(predict_rows(model, fitted, rows), same)

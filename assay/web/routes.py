@@ -47,8 +47,8 @@ def create_router(
     # router, in `request.scope`, and is asked there for every page at once, or in a view for what that page shows.
     return Router(
         [
-            Route("/", answering(partial(home_page, store, lake))),
-            Route("/search", answering(partial(search_page, store, lake)), methods=["GET", "POST"]),
+            Route("/", answering(partial(home_page, store, lake, declared))),
+            Route("/search", answering(partial(search_page, store, lake, declared)), methods=["GET", "POST"]),
             Route("/pipeline", answering(partial(pipeline_page, lake))),
             Route("/graph", answering(partial(graph_page, store, lake))),
             Route("/trace/{prediction_id}", answering(partial(trace_page, lake, store, declared))),
@@ -67,8 +67,8 @@ def create_router(
                 answering(partial(evidence_file, lake, store, declared)),
                 methods=["POST"],
             ),
-            Route("/impact", answering(partial(impact_page, lake, declared))),
-            Route("/impact/{table:path}", answering(partial(impact_page, lake, declared))),
+            Route("/impact", answering(partial(impact_page, lake, declared)), methods=["GET", "POST"]),
+            Route("/impact/{table:path}", answering(partial(impact_page, lake, declared)), methods=["GET", "POST"]),
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
             Route("/browse", answering(partial(browse_page, store))),
             Route("/diff", answering(partial(diff_page, store, lake))),

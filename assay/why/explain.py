@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from assay.errors import AssayError, plural
-from assay.features.storage.verdict import CheckState, check_state
+from assay.errors import AssayError
+from assay.features.storage.verdict import CheckState
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.lineage.outline import shorten
@@ -18,7 +18,9 @@ from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
 from assay.why.explanation import SHOWN, RuleResult, StepTaken, Why
 from assay.why.judged_by import DeclaredNow, declared_by, demand
-from assay.why.rows import TableRows, late, prediction_in_text, released, rows_of, shown_rows
+from assay.why.outcomes import Outcomes, outcomes_by_rule
+from assay.why.rows import TableRows, late, released, rows_of, shown_rows
+from assay.why.shown import prediction_in_text
 from assay.why.unusual import Way, row_notes, unusual
 
 
@@ -143,7 +145,11 @@ def _step(way: Way, nodes: Sequence[Node], of_training: bool, owners: Mapping[st
         actor=last.actor if last is not None else "",
         at=last.timestamp if last is not None else None,
         code_version=last.code_version if last is not None else "",
-        rules=tuple(_rule(check, declared) for check in merged.checks if check["table"] == first.table),
+        rules=tuple(
+            _rule(rule, outcomes, declared)
+            for (table, rule), outcomes in outcomes_by_rule(commits).items()
+            if table == first.table
+        ),
         status=next((node.status for node in nodes if node.status != "readable"), "readable"),
         lookup=first.lookup,
         of_training=of_training,
@@ -158,12 +164,13 @@ def _read(nodes: Sequence[Node]) -> str:
     return shorten(sorted({key for node in nodes for key in node.partitions or ()}))
 
 
-def _rule(check: Mapping[str, Any], declared: Mapping[str, Any] | None) -> RuleResult:
-    what, invalid, state = demand(check["name"], declared), check["invalid"], check_state(check)
+def _rule(rule: str, outcomes: Outcomes, declared: Mapping[str, Any] | None) -> RuleResult:
+    state, evaluated = outcomes.state, sum(check["evaluated"] for _, check in outcomes.judged)
     results = {
-        CheckState.SET_ASIDE: f"{plural(invalid, 'row')} that broke it set aside",
         CheckState.NOT_JUDGED: "not judged yet, there is too little to compare with",
-        CheckState.HELD: f"{check['evaluated']:,} looked at" if check["evaluated"] else "",
+        CheckState.HELD: "; ".join(
+            filter(None, (f"{evaluated:,} looked at" if evaluated else "", outcomes.in_words()))
+        ),
     }
-    broken = f"did not hold for {invalid:,}" if invalid else f"could not be judged for {check['unknown']:,}"
-    return RuleResult(check["name"], *what, results.get(state, broken), state)
+    result = results[state] if state in results else outcomes.in_words()
+    return RuleResult(rule, *demand(rule, declared), result, state)

@@ -1,6 +1,7 @@
 """The contracts by which rows were judged, as the lake keeps them: which columns are personal, and what each rule demands."""
 
 import ast
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -40,6 +41,7 @@ def personal_classes(contracts: Iterable[Declared | None]) -> dict[str, str | No
     return found
 
 
+@functools.lru_cache(maxsize=10_000)
 def _personal_class(options: str) -> str | None:
     """The `pii` of a field's options, as a declaration writes them. What cannot be read is masked like free text."""
     try:

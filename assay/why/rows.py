@@ -1,31 +1,27 @@
 """The rows behind a prediction with their values, masked by the contracts that judged them, and what is unusual about each."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
 
 import polars as pl
 
 from assay.assets.steps.apply_decisions import DECISION, LINK, SCHEMA
-from assay.checks.validation.masking import mask_classes
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.freshness import in_words
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
-from assay.lineage.predictions.attachments import EXPLANATION, PROMPT
 from assay.lineage.tracing.row_provenance import LINKS, RowsBehind, rows_read_for
 from assay.lineage.tracing.trace import Trace
-from assay.own_columns import PARTITION_KEY, is_link
+from assay.own_columns import PARTITION_KEY
 from assay.why.explanation import ShownRow
-from assay.why.judged_by import Declared, DeclaredNow, declared_by, personal_classes
+from assay.why.judged_by import Declared, DeclaredNow
+from assay.why.shown import classes_in, masked
 
-_LONGEST = 80  # characters of a value
 Link = tuple[str, int]  # SHA-256 of the file, number of the row in it
 
 
@@ -60,15 +56,6 @@ class TableRows:
         return self.frame[PARTITION_KEY].unique().sort().to_list() if PARTITION_KEY in self.frame.columns else []
 
 
-def classes_in(state: TableState, writers: Sequence[Commit], declared: Declared | None = None) -> dict[str, str | None]:
-    """The classes of personal data of a table's columns, by the contracts that judged what was read, by the newest one, and by
-    the one that is declared, though it has judged nothing: what has come to be called personal since is masked, too."""
-    storage = state.table.lake.storage
-    newest = state.table.open_unasked().last_commit
-    by_digest = {str((commit.contract or {}).get("digest")): commit for commit in [*writers, newest]}
-    return personal_classes([*(declared_by(storage, commit) for commit in by_digest.values()), declared])
-
-
 def rows_of(lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({})) -> list[TableRows]:
     """The rows behind a prediction, by reason. Raises AssayError when a version is gone."""
     found = []
@@ -96,79 +83,6 @@ def shown_rows(behind: Sequence[TableRows], notes: dict[Link, list[str]]) -> lis
                 one.table, file, sha256, number, because, values, tuple(notes.get((sha256, number), ()))
             )
     return sorted(found.values(), key=lambda row: (not row.notes, row.table, row.file, row.row_number))
-
-
-def masked(frame: pl.DataFrame, classes: dict[str, str | None]) -> list[dict[str, str | None]]:
-    """The data of each row as text, masked; Assay's own columns are left out."""
-    data = frame.select(name for name in frame.columns if not is_link(name))
-    return [{name: in_text(value) for name, value in row.items()} for row in mask_classes(data, classes).to_dicts()]
-
-
-def in_text(value: Any) -> str | None:
-    """A value in short; times to the second."""
-    if value is None:
-        return None
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S").removesuffix(" 00:00:00")
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def prediction_in_text(
-    lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({})
-) -> tuple[dict[str, str | None], dict[str, str | None], dict[str, str | None]]:
-    """The answer, the keys and the attached texts of a prediction, masked by the contracts of every table on the way. A key that
-    none of them knows may be personal, and shows how long it is only; of answers and attached texts addresses and card
-    numbers are redacted."""
-    classes = classes_on_the_way(lake, trace, declared)
-    frame = trace.prediction.frame
-    keys = [key for key in keys_of(trace) if key in frame.columns]
-    attached = [name for name in (PROMPT, EXPLANATION) if name in frame.columns]
-    outputs = [name for name in trace.root.details["outputs"] if name in frame.columns and name not in keys]
-    own = dict.fromkeys((*outputs, *attached)) | classes
-
-    def text(names: Sequence[str], known: dict[str, str | None]) -> dict[str, str | None]:
-        (row,) = masked(frame.select(names), known) if names else ({},)
-        return {name: value for name, value in row.items() if value is not None}
-
-    return text(outputs, own), text(keys, classes), text(attached, own)
-
-
-def keys_of(trace: Trace) -> tuple[str, ...]:
-    """The columns that say whom or what a prediction is about."""
-    described = trace.root.commits[-1].predictions
-    return described.keys if described else ()
-
-
-def classes_on_the_way(lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({})) -> dict[str, str | None]:
-    """The classes of personal data of all columns that the contracts on the way know: those that judged what was read, and
-    today's."""
-    commits = [commit for node in trace.nodes for commit in node.commits]
-    clean = [table for table in dict.fromkeys(node.table for node in trace.nodes) if Kind.CLEAN.holds(table)]
-    return _classes_of(lake, commits, clean, declared)
-
-
-def classes_of_lake(lake: Lake, declared: DeclaredNow = MappingProxyType({})) -> dict[str, str | None]:
-    """The same of all that today's contracts know."""
-    return _classes_of(lake, [], lake.tables(Kind.CLEAN.folder), declared)
-
-
-def _classes_of(
-    lake: Lake, commits: list[Commit], clean: Iterable[str], declared: DeclaredNow
-) -> dict[str, str | None]:
-    today = []
-    for table in clean:
-        today.append(declared.get(table))
-        with suppress(AssayError):
-            commits.append(lake.table(table).at().last_commit)
-    by_digest = {str((commit.contract or {}).get("digest")): commit for commit in commits}
-    return personal_classes([*(declared_by(lake.storage, commit) for commit in by_digest.values()), *today])
-
-
-def personal_columns(lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({})) -> list[str]:
-    """The columns of a prediction that a contract on the way calls personal."""
-    classes = classes_on_the_way(lake, trace, declared)
-    return [name for name in trace.prediction.frame.columns if classes.get(name) is not None]
 
 
 # -- what is unusual about single rows ----------------------------------------------------------------------------------

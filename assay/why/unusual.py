@@ -24,6 +24,7 @@ from assay.lineage.tracing.trace_node import Node
 from assay.own_columns import is_link
 from assay.why.explanation import Unusual
 from assay.why.judged_by import declared_by, meaning
+from assay.why.outcomes import in_short, outcomes_by_rule
 from assay.why.rows import Late, Link, Released, TableRows
 
 _NAMED = 3  # partitions or rules in a sentence
@@ -81,10 +82,6 @@ def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _partitions(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-
-
 # -- single rows -------------------------------------------------------------------------------------------------------
 
 
@@ -139,7 +136,7 @@ def _incomplete(lake: Lake, commits: Sequence[Commit], of_training: bool) -> Ite
             if check["name"] == WINDOW and not check["passed"]:
                 absent = check["message"].partition(": ")[2].rstrip(".").split(", ")
                 what = f"{commit.table} {commit.partition or ''}".strip()
-                text = f"{what} was counted over incomplete data: {_partitions(absent)} not there."
+                text = f"{what} was counted over incomplete data: {in_short(absent)} not there."
                 why = [_fate(lake, *name.rpartition(" ")[::2]) for name in absent[:_NAMED] if " " in name]
                 yield Unusual("incomplete", " ".join([text, *filter(None, why)]), commit.table, of_training)
 
@@ -160,23 +157,14 @@ def _fate(lake: Lake, table: str, partition: str) -> str:
 
 def _warnings(lake: Lake, commits: Sequence[Commit], of_training: bool) -> Iterator[Unusual]:
     """Rules that did not hold and removed nothing: one sentence per table and rule."""
-    by_rule: dict[tuple[str, str], list[tuple[Commit, int]]] = {}
-    for commit in commits:
-        for check in commit.checks:
-            if check_state(check) is CheckState.WARNED and check["name"] != WINDOW and check["table"] == commit.table:
-                by_rule.setdefault((commit.table, check["name"]), []).append((commit, check["invalid"]))
-    for (table, rule), found in by_rule.items():
-        days = _partitions([commit.partition for commit, _ in found if commit.partition])
-        demands = meaning(rule, declared_by(lake.storage, found[-1][0]))
-        rows = sum(count for _, count in found)
-        days = f" {days}" if days else ""
-        count = f" for {plural(rows, 'row')}" if rows else ""
-        text = f"A warning about {table}{days}: “{demands}” did not hold{count} ({rule})."
-        unknown = sum(check["unknown"] for commit, _ in found for check in commit.checks if check["name"] == rule)
-        if not rows and unknown:
-            text = (
-                f"A warning about {table}{days}: “{demands}” could not be judged for {plural(unknown, 'row')} ({rule})."
-            )
+    tables = {commit.table for commit in commits}
+    for (table, rule), outcomes in outcomes_by_rule(commits).items():
+        warned = [commit for commit, check in outcomes.judged if check_state(check) is CheckState.WARNED]
+        if not warned or rule == WINDOW or table not in tables:
+            continue
+        demands = meaning(rule, declared_by(lake.storage, warned[-1]))
+        day = f" {warned[0].partition}" if len(outcomes.judged) == 1 and warned[0].partition else ""
+        text = f"A warning about {table}{day}: “{demands}” {outcomes.in_words('row')} ({rule})."
         yield Unusual("warning", text, table, of_training)
 
 
@@ -202,9 +190,7 @@ def _set_aside(way: Way) -> Iterator[Unusual]:
         if len(rules):
             names = rules.explode().drop_nulls().unique(maintain_order=True).to_list()
             are = "is in quarantine and does not count" if len(rules) == 1 else "are in quarantine and do not count"
-            text = (
-                f"{plural(len(rules), 'row')} with the same {' or '.join(own)} {are}: {_partitions(names)} ({table})."
-            )
+            text = f"{plural(len(rules), 'row')} with the same {' or '.join(own)} {are}: {in_short(names)} ({table})."
             yield Unusual("set_aside", text, table)
 
 

@@ -135,7 +135,7 @@ def verdict(
     counts. What stopped the batch is an error; everything else that did not hold warns. `published` is False for a batch
     that was stopped.
     """
-    said = check.to_dict()
+    recorded = check.to_dict()
     stopped = not check.passed and check.severity == "block"
     share = check.invalid / check.evaluated if check.evaluated else 0.0
     of = "files" if Kind.RAW.holds(check.table) else "rows"
@@ -161,7 +161,7 @@ def verdict(
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(check.table),
         check_name=check_name(check.name),
-        passed=not found_something(said) or (published and was_handled(said)),
+        passed=not found_something(recorded) or (published and was_handled(recorded)),
         metadata=normalize_metadata(metadata),
         target_materialization_data=target,
         severity=dg.AssetCheckSeverity.ERROR if stopped else dg.AssetCheckSeverity.WARN,

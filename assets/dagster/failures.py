@@ -23,7 +23,7 @@ class PlainFailure(dg.Failure, DagsterUserCodeProcessError):
     """A step's failure with a sentence, without a stack and without another try.
 
     Dagster shows the stack of whatever is raised in a step, but for an error of another process: of that it shows what the
-    process said. So this is one of those, too.
+    process wrote. So this is one of those, too.
     """
 
     def __init__(self, problem: Exception | str, outage: str = "") -> None:

@@ -70,8 +70,8 @@ def _problems(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Prob
         if event is not None:
             text = event.step_failure_data.user_failure_data
             error = event.step_failure_data.error
-            said = text.description if text and text.description else error.message if error else ""
-            yield Problem(names.get(event.step_key or "", event.step_key or ""), said.strip())
+            reason = text.description if text and text.description else error.message if error else ""
+            yield Problem(names.get(event.step_key or "", event.step_key or ""), reason.strip())
     for found in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records:
         event = found.event_log_entry.dagster_event
         check = event.asset_check_evaluation_data if event else None

@@ -109,11 +109,11 @@ def _last_of_something(storage: SqlEventLogStorage) -> set[str]:
     places = (events.c.asset_key, events.c.partition, events.c.dagster_event_type)
     made = sa.select(sa.func.max(events.c.id)).where(events.c.dagster_event_type.in_(_SHOWN)).group_by(*places)
     checks = (verdicts.c.asset_key, verdicts.c.check_name, verdicts.c.partition)
-    said = sa.select(sa.func.max(verdicts.c.id)).group_by(*checks)
+    last = sa.select(sa.func.max(verdicts.c.id)).group_by(*checks)
     with storage.index_connection() as connection:
         runs = connection.execute(sa.select(events.c.run_id).where(events.c.id.in_(made)).distinct())
         found = {run_id for (run_id,) in runs}
-        runs = connection.execute(sa.select(verdicts.c.run_id).where(verdicts.c.id.in_(said)).distinct())
+        runs = connection.execute(sa.select(verdicts.c.run_id).where(verdicts.c.id.in_(last)).distinct())
         return found | {run_id for (run_id,) in runs}
 
 

@@ -77,7 +77,7 @@ class LoadedDeclarations:
 
 
 def loaded_by(instance: dg.DagsterInstance, project: str) -> Loaded | None:
-    """What the project's code location has loaded, as far as one ever said so."""
+    """What the project's code location has loaded, as far as one ever reported it."""
     key = f"{_KEY}{project}"
     try:
         found = json.loads(instance.daemon_cursor_storage.get_cursor_values({key})[key])

@@ -146,7 +146,7 @@ def run_unit(
     warnings = list[str]()
     for evaluation in outcome.get_asset_check_evaluations():
         if evaluation.check_name == FRESHNESS:
-            continue  # that old days are old, nobody has to be told at each of them
+            continue  # nobody needs a reminder at each old day that it is old
         counts = [number.value for name, number in evaluation.metadata.items() if name.endswith("s_invalid")]
         found = not evaluation.passed or any(counts)
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:

@@ -30,13 +30,13 @@ def result_events(
 ) -> Iterator[Any]:
     """The versions of each result, then its verdicts. Of batches without partitions, the last one's versions and all
     verdicts. `complete`: every partition of the run has a result, so that what needs them can go on."""
-    told = results if step.partitioning.is_partitioned else results[-1:]
-    several = len(told) > 1 or not complete
+    reported = results if step.partitioning.is_partitioned else results[-1:]
+    several = len(reported) > 1 or not complete
     if several and complete:  # Dagster copies this to each partition of the run, so each one's own comes after it
         for table in step.outputs:
             if asset_key(table) in context.selected_asset_keys:
                 yield dg.MaterializeResult(asset_key=asset_key(table))
-    for result in told:
+    for result in reported:
         key = partition_of(step, result.partition)
         for table in step.outputs:
             yield _version(context, result, table, key, env, own=several)

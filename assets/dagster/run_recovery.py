@@ -1,7 +1,8 @@
 """Dagster runs whose process is gone (kill -9, a power cut, a lost machine): nobody else would ever report that they ended.
 
 A run's process says where it lives and, while it works, that it does (its heartbeat). On the same machine the process itself is
-looked at, and told from another one that has its number now by the moment it started; of other machines, the heartbeat counts.
+looked at: the moment it started distinguishes it from another one that has its number now. Of other machines, the heartbeat
+counts.
 """
 
 import json
@@ -67,7 +68,7 @@ def beating(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
 
 def end_killed_runs(instance: dg.DagsterInstance, tables: Collection[str] = ()) -> None:
     """Report runs as failed whose process is gone; of runs that make `tables` only, also those that were started and never
-    said where. Other people's runs say nothing, and may take their time."""
+    reported where. Other people's runs say nothing, and may take their time."""
     now = datetime.now(UTC).timestamp()
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         makes = set(tables_of(run))

@@ -107,7 +107,7 @@ def arrivals(
 
 
 def _waiting(steps: Sequence[Step], env: Resources) -> str:
-    """How many runs are not requested meanwhile, as far as that can be told."""
+    """How many runs are not requested meanwhile, as far as that is known."""
     try:
         count = sum(1 for stage in stages(steps) for _ in planned_runs(stage, env))
     except Exception:  # it is the lake that does not answer

@@ -31,7 +31,7 @@ def find_partners(source: Source, lake: Lake, rows: pl.DataFrame) -> pl.Series:
         source: Whose rows.
         lake: Where the tables are that they refer to.
         rows: As the quarantine table has them, with their status. Of more than `MOST` that are held for foreign keys nothing
-            is said.
+            is reported.
 
     Returns:
         For each row true or false. Only a release is certain: it judges the whole batch.

@@ -30,11 +30,13 @@ def grouped(lines: Iterable[tuple[str | None, str, str]]) -> list[Group]:
     found: dict[tuple[str, str], list[tuple[str | None, str]]] = {}
     for partition, what, text in lines:
         form = (what, text.replace(partition, "\0") if partition else text)
-        said = found.pop(form, [])
-        found[form] = [*said, (partition, text)]
+        batches = found.pop(form, [])
+        found[form] = [*batches, (partition, text)]
     return [
-        Group(what, tuple(partition for partition, _ in said), said[-1][1], len({text for _, text in said}) == 1)
-        for (what, _), said in found.items()
+        Group(
+            what, tuple(partition for partition, _ in batches), batches[-1][1], len({text for _, text in batches}) == 1
+        )
+        for (what, _), batches in found.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""What stays as it is although its inputs have changed, because its declaration wants it: said, so that nobody wonders."""
+"""What stays as it is although its inputs have changed, because its declaration wants it, and why, so that nobody wonders."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -64,7 +64,7 @@ def stays_of(step: Step, env: Resources, keys: Collection[str | None]) -> list[S
 
 
 def learns_from(step: Step, stay: Sequence[Staying]) -> bool:
-    """Whether a step only has nothing to do because what it learns from stays: a model, of which that is to be said."""
+    """Whether a step only has nothing to do because what it learns from stays: a model, which is then reported."""
     return step.hold is not None and not step.hold.for_good and any(one.table in step.reads for one in stay)
 
 

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 from assay.assets.steps.plan_store import Forgotten, Known, Seen
 from assay.assets.steps.step import Look, Resources, Step, look
-from assay.assets.steps.watched import Concern, Trust, Watched
+from assay.assets.steps.watched import Concern, Trust, Watched, Window
 from assay.errors import AssayError, panics_as_errors
 from assay.features.storage.delta_log import Change, Mark, changes, latest_mark
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.refusals import refusals
+from assay.features.views.window_partitions import partitions_with_events
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE = ""  # the partition of a step without partitions
@@ -197,8 +198,13 @@ class PlanMemory:
         displaced: set[str] = set()
         for change in found:
             if not concern.ignores(change):
-                keys.update(self._concerned_by(step, table, concern, change, since))
+                concerned = set(self._concerned_by(step, table, concern, change, since))
                 displaced |= change.displaces if concern.displaces else set()
+                if concern.window is not None and (key := change.partition) is not None:
+                    # Windows that end before it got late events: of all days of a backfill, they are computed once.
+                    late = {item for item in concerned if item < key}
+                    concerned, displaced = concerned - late, displaced | late
+                keys |= concerned
         if not step.partitioning.is_partitioned:
             return keys, displaced
         known_keys = step.partitioning.known
@@ -221,6 +227,11 @@ class PlanMemory:
             return self._everything(step)
         if concern.reach is None:
             return {key} if concern.grows and change.grown else self._everything(step)
+        if concern.window is not None and concern.window.cut.is_key(key):
+            try:
+                return {key, *self._with_events(step, table, concern.window, key, concern.reach, since)}
+            except AssayError:  # an earlier version cannot be opened any more
+                return self._everything(step)
         return {key, *self._after(step, key, concern.reach)}
 
     def _later_than(self, step: Step, moment: int) -> set[str]:
@@ -233,7 +244,21 @@ class PlanMemory:
         partitioning = step.partitioning
         if not count or not partitioning.is_timed or not partitioning.is_key(key):
             return []
-        keys = partitioning.after(key, count)
+        return self._read(step, partitioning.after(key, count))
+
+    def _with_events(
+        self, step: Step, table: str, window: Window, key: str, reach: int, since: Mark | None
+    ) -> list[str]:
+        """The partitions of a step whose windows hold, or are expected to hold, events of a partition as it is or was."""
+        now = self._env.lake.table(table)
+        states = [now.at()] if since is None else [now.at(since.version), now.at()]
+        keys = dict.fromkeys(window.cut.after(key, reach))
+        for state in states:
+            keys |= dict.fromkeys(partitions_with_events(state, window.cut, key, window.time, window.width))
+        return self._read(step, list(keys))
+
+    def _read(self, step: Step, keys: Sequence[str]) -> list[str]:
+        """Those of the partitions that the tables that are read have."""
         present = set().union(*(self._present(table, keys) for table in step.reads))
         return [item for item in keys if item in present]
 
@@ -274,7 +299,7 @@ def _identity(step: Step, env: Resources) -> str | None:
         step.since,
     )
     places = (env.lake.storage.root, str(env.settings.landing_path.absolute()))
-    return hashlib.sha256(f"4 {parts!r} {places!r}".encode()).hexdigest()
+    return hashlib.sha256(f"5 {parts!r} {places!r}".encode()).hexdigest()
 
 
 def _micros(moment: datetime | None) -> int | None:

@@ -60,8 +60,8 @@ def _limits_in_words(source: Source) -> str:
     limits = contract_info(source.contract).quarantine
     warns = f"more than {limits.warn:.0%} of a batch warns" if limits.warn is not None else ""
     stops = f"more than {limits.block:.0%} (from {limits.rows} rows on) stops it" if limits.block is not None else ""
-    said = "; ".join(text for text in (warns, stops) if text) or "there is no limit"
-    return f"Few of a batch's rows go to {source.quarantine}: {said}."
+    clauses = "; ".join(text for text in (warns, stops) if text) or "there is no limit"
+    return f"Few of a batch's rows go to {source.quarantine}: {clauses}."
 
 
 def _allowed(source: Source, rule: str = "") -> str:

@@ -31,7 +31,7 @@ from assay.assets.steps.batch_checks import (
 from assay.assets.steps.column_notes import PROFILE_NOTES, contract_notes, delivered_notes
 from assay.assets.steps.compared_rows import CurrentRows, with_deletes
 from assay.assets.steps.hold import Earlier, Takes
-from assay.assets.steps.looked_up import LookedUp, absent_parents, finds_the_same
+from assay.assets.steps.looked_up import LookedUp, absent_parents, compared_columns, finds_the_same, referred_tables
 from assay.assets.steps.profiles import profile_rows
 from assay.assets.steps.published_rows import LEFT_OUT, Published, With, Written
 from assay.assets.steps.states import COUNTS, changes_check, state_before, state_changes
@@ -50,9 +50,9 @@ from assay.checks import (
     validate_spilled,
 )
 from assay.checks.contract.contract import compiled
-from assay.checks.contract.rules import CountRule, ForeignKeyRule
+from assay.checks.contract.rules import CountRule
 from assay.checks.validation.former_names import former_names
-from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.commit_metadata import LOOKED_UP, Commit
 from assay.features.storage.delta_log import DISPLACES
 from assay.features.storage.scratch import scratch
 from assay.features.storage.sections import Changes
@@ -83,7 +83,7 @@ def clean_step(source: Source) -> Step:
             takes=lambda lake, made: _takes(source, lake, made),
             any=lambda lake: may_take_more(lake.storage, source.contract),
         ),
-        references=_references(source),
+        references=referred_tables(source.contract),
         watched=_watched(source),
         partitioning=source.partitioning,
         batches=None if source.partitioning.is_partitioned else lambda env: batches_of(source.raw, env),
@@ -129,7 +129,7 @@ def _watched(source: Source) -> Watched:
     tables = same_partition(source.raw, *_counted(source), source.releases, *own)
     # The next state is compared with this one; other batches are compared by their keys.
     tables[source.clean] = Concern(reach=1) if source.reader.states else Concern(displaces=True)
-    lookups = {table: Concern(presence=True) for table in _references(source) if table not in tables}
+    lookups = {table: Concern(presence=True) for table in referred_tables(source.contract) if table not in tables}
 
     def alike(batch: Batch, partition: str, before: Mapping[str, str]) -> bool:
         # What people corrected in it is not in the delivered rows.
@@ -189,7 +189,7 @@ def prepare_batch(source: Source, tx: Transaction, env: Resources) -> Batch:
     raw = tx.read(source.raw, [batch])
     counts = {table: _rows_of(tx, table, batch) for table in _counted(source)}
     lookup_tables = {}
-    for table in _references(source):
+    for table in referred_tables(source.contract):
         available(tx, table, [])
         lookup_tables[table] = tx.note(table, lookup=True)
     published = None if source.reader.states else _published(source, tx, batch)
@@ -287,12 +287,6 @@ def ordered_by(source: Source) -> str | None:
     return source.event_time if source.event_time in columns and not source.reader.compares else None
 
 
-def _references(source: Source) -> tuple[str, ...]:
-    """Tables that the contract's foreign keys look into."""
-    rules = contract_rules(source.contract)
-    return tuple(sorted({rule.reference for rule in rules if isinstance(rule, ForeignKeyRule)}))
-
-
 def _counted(source: Source) -> tuple[str, ...]:
     """Tables with whose number of rows the contract reconciles a batch."""
     return tuple(rule.reference for rule in contract_rules(source.contract) if isinstance(rule, CountRule))
@@ -333,6 +327,8 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
             tx.check(changes_check(source, tx, changes))
         if (promise := _promise(source)) is not None:
             tx.extra[PROMISE] = promise.to_dict()
+        if looked_up := compared_columns(source.contract):
+            tx.extra[LOOKED_UP] = looked_up
         streamed, version = isinstance(outcome, SpilledOutcome), pl.lit(report.version).alias("_contract")
         held = Written(source, settled.quarantined.with_columns(version), streamed)
         clean = Written(source, settled.clean, streamed, profiled=True)

@@ -57,7 +57,7 @@ _LINKS = {
     "_json": "The columns of which the record has a value that is no text: in JSON or Excel a number, a date, true, an object, …",
     "_rules": "The rules that the row broke.",
     "_duplicate_of": "In which other partition the row is that has the key, by which rule, and which row stays.",
-    "_contract": "Version of the contract that said so.",
+    "_contract": "Version of the contract that demanded it.",
     "_status": "held, released, rejected, expired or void: what became of the row.",
     "_decision_id": "Which decision let the row in.",
 }
@@ -84,6 +84,7 @@ MODEL_NOTES = _notes(
         "artifact": "The fitted model.",
         "format": "How it is stored; none of the formats runs code.",
         "training_set": "What it was fitted on, with its version.",
+        "split": "Which part of that: the definition of a split (JSON); null for all of it.",
         "outputs": "The columns that it predicts.",
         "metrics": "How well it did on rows that were held back (JSON).",
         "params": "With which parameters it was fitted (JSON).",
@@ -102,8 +103,8 @@ def view_notes(view: FeatureView) -> dict[str, ColumnNote]:
             tags |= {"unit": feature.unit}
         if isinstance(feature, Windowed):
             window = format_duration(feature.width)
-            said = f"{feature.description} Over {feature.source} in the {window} before the row's time.".strip()
-            notes[feature.name] = ColumnNote(said, tags={"window": window, **tags})
+            words = f"{feature.description} Over {feature.source} in the {window} before the row's time.".strip()
+            notes[feature.name] = ColumnNote(words, tags={"window": window, **tags})
         elif isinstance(feature, Feature):
             notes[feature.name] = ColumnNote(feature.description, tags=tags)
     return notes

@@ -9,8 +9,8 @@ import polars as pl
 
 from assay.assets.steps.clean import batches_of
 from assay.assets.steps.column_notes import view_notes
-from assay.assets.steps.step import CheckSpec, Step, available, require
-from assay.assets.steps.watched import Concern, Watched, same_partition
+from assay.assets.steps.step import CheckSpec, Step, require
+from assay.assets.steps.watched import Concern, Watched, Window, same_partition
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
@@ -19,6 +19,7 @@ from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import CheckResult
 from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView
+from assay.features.views.window_partitions import partitions_of_window
 from assay.features.views.withdrawn_columns import refuse_withdrawn, withdrawn_columns
 from assay.own_columns import CHANGE, SEEN_AT
 
@@ -44,8 +45,8 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
     table = Kind.FEATURES.table(view.name)
     (first, *_) = view.sources()
     reach = partitioning.reach(view.lookback())
-    concerns = {source: Concern(partitioning.reach(view.lookback_of(source))) for source in view.sources()}
-    complete = CheckSpec(WINDOW, table, "Every partition that a window reads has arrived.")
+    concerns = {source: _concern(view, source, partitioning) for source in view.sources()}
+    complete = CheckSpec(WINDOW, table, "Every partition that usually holds events of a window has arrived.")
     return Step(
         outputs=(table,),
         prepare=lambda tx, env: _prepare_view(view, partitioning, tx),
@@ -64,18 +65,24 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
     )
 
 
+def _concern(view: FeatureView, source: str, partitioning: Partitioning) -> Concern:
+    width = view.lookback_of(source)
+    window = Window(partitioning, width, view.time_of(source)) if width else None
+    return Concern(partitioning.reach(width), window=window)
+
+
 def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction) -> dict[str, pl.LazyFrame]:
     own = tx.work.partition or ""
     frames, missing, count = {}, [], 0
     for source in view.sources():
         require(tx, source, own)
-        wanted = [own]
+        present = [own]
         if lookback := view.lookback_of(source):
-            end = partitioning.end_of(own)
-            wanted = partitioning.overlapping(end - lookback, end)
-        count += len(wanted)
-        present = available(tx, source, wanted)
-        missing += [f"{source} {key}" for key in wanted if key not in present]
+            found = partitions_of_window(tx.state(source), partitioning, own, view.time_of(source), lookback)
+            present = list(found.present)
+            missing += [f"{source} {key}" for key in found.missing]
+            count += len(found.missing)
+        count += len(present)
         withdrawn = withdrawn_columns(tx.state(source), present)
         refuse_withdrawn(f"View {view.name!r}", source, withdrawn, _columns_of(view, source))
         frames[source] = tx.read(source, present).drop(withdrawn)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from assay.assets.steps.watched import version_of
-from assay.checks import Contract
+from assay.checks import Contract, contract_rules
 from assay.checks.contract.contract import for_delivery
 from assay.checks.contract.rules import Column, ForeignKeyRule, Rule
 from assay.checks.validation.foreign_keys import as_referred, existing_values
@@ -20,6 +20,20 @@ from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.refusals import find_refusal
 
 _FEW = 4  # partitions that are read as quickly as their keys are looked up
+
+
+def referred_tables(contract: type[Contract]) -> tuple[str, ...]:
+    """The tables that a contract's foreign keys look into."""
+    return tuple(sorted(compared_columns(contract)))
+
+
+def compared_columns(contract: type[Contract]) -> dict[str, list[list[str]]]:
+    """By table that foreign keys look into: a column of the contract, and that of the table in which its value is looked for."""
+    pairs: dict[str, list[list[str]]] = {}
+    for rule in contract_rules(contract):
+        if isinstance(rule, ForeignKeyRule):
+            pairs.setdefault(rule.reference, []).append([rule.inputs[0], rule.reference_column])
+    return pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,10 @@ from assay.assets.steps.training import (
 )
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.errors import AssayError
-from assay.features.serving.feature_refs import Reference, join, resolve
+from assay.features.serving.feature_refs import join, resolve
 from assay.features.serving.model_formats import FORMATS, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.models import ModelVersion, model_of_state, stage_model
+from assay.features.serving.references import Reference
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.partitioning import Partitioning, midnight, shared
@@ -362,9 +363,7 @@ def _prepare_predictions(
         spine = spine.filter(pl.col(EVENT_TIME) >= midnight(model.first_predicted.isoformat(), partitioning))
     if spine.is_empty():
         raise NotReady(f"{made.spine.source} has no rows to predict in {key}.")
-    return _ToPredict(
-        Joined(spine, resolve(tx, made.references, spine, known_at=made.known_at, skip_nulls=made.skip_nulls)), stored
-    )
+    return _ToPredict(Joined(spine, resolve(tx, made.references, spine, options=made.options)), stored)
 
 
 def _from_the_same_rows(item: Any, source: str) -> bool:
@@ -375,7 +374,7 @@ def _from_the_same_rows(item: Any, source: str) -> bool:
 
 def _compute_predictions(model: Model, tx: Transaction, prepared: _ToPredict) -> Mapping[str, Any]:
     made, resolved = model.training_set, prepared.joined.features
-    rows = join(prepared.joined.spine, resolved, known_at=made.known_at, skip_nulls=made.skip_nulls)
+    rows = join(prepared.joined.spine, resolved)
     predicted = predict_rows(model, model.read(prepared.model), rows)
     taken = [name for name in predicted.columns if name in rows.columns]
     if taken:
@@ -383,7 +382,7 @@ def _compute_predictions(model: Model, tx: Transaction, prepared: _ToPredict) ->
             f"Model {model.name!r}: its outputs {taken} are also columns that it reads. Rename one of them."
         )
     looked_up = [column for lookup in resolved.lookups for column in lookup.outputs.values()]
-    embedded = {lookup.name for lookup in resolved.lookups}
+    embedded = {lookup.name for lookup in resolved.lookups}  # by the names of their roles
     frame = pl.concat([rows.drop(looked_up), predicted], how="horizontal")
     stage_predictions(
         tx,
@@ -391,12 +390,11 @@ def _compute_predictions(model: Model, tx: Transaction, prepared: _ToPredict) ->
         model_version=prepared.model.version,
         frame=frame,
         keys=made.spine.keys,
-        features=[text for text in made.references if Reference.parse(text).view not in embedded],
+        features=[text for text in made.references if Reference.parse(text).join not in embedded],
         feature_columns=[column for view in resolved.views for column in view.outputs().values()],
         outputs=model.outputs,
-        joined={"known_at": made.known_at, "skip_nulls": made.skip_nulls},
-        spine={"table": made.spine.source, "event_time": made.spine.event_time}
-        | ({"built": True} if made.spine.build is not None else {}),
+        joined=made.options.to_dict(),
+        spine=made.spine.described(),
     )
     summary: dict[str, Any] = {"model_version": prepared.model.version}
     preview = [made.spine.keys[0], *model.outputs]

@@ -15,8 +15,9 @@ from assay.assets.steps.hold import hold_of
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.errors import AssayError
-from assay.features.serving.as_of import KnownAt
-from assay.features.serving.feature_refs import Reference, Resolved, resolve
+from assay.features.serving.feature_refs import Resolved, resolve
+from assay.features.serving.join_options import JoinOptions, KnownAt
+from assay.features.serving.references import Reference, Role, request
 from assay.features.serving.training import pin_training_set, published, stage_training_set
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning, midnight
@@ -57,7 +58,9 @@ class Spine:
         text: The column whose embedding is looked up. By default that of the declared `Embedding` of the same table.
         build: A function of the table's lazy frame, and of those of `lookups`, that gives the rows instead. Its result has
             the columns that are named here.
-        lookups: Further tables that `build` takes, as a whole.
+        lookups: Further tables that `build` takes, as a whole. As a mapping, each with those keys of the spine by which `build`
+            looks into it, as far as the table has columns of these names: `{"clean/customers": ["customer_id"]}`. Then a bad row
+            of it is followed to the predictions with its keys; otherwise to all.
     """
 
     source: str
@@ -66,7 +69,7 @@ class Spine:
     where: pl.Expr | None = None
     text: str | None = None
     build: Callable[..., pl.LazyFrame] | None = None
-    lookups: Sequence[str] = ()
+    lookups: Sequence[str] | Mapping[str, Sequence[str]] = ()
 
     def __post_init__(self) -> None:
         if not self.keys or isinstance(self.keys, str):
@@ -77,6 +80,21 @@ class Spine:
             check_expression(self.where, f"where of the spine of {self.source}")
         if self.lookups and self.build is None:
             raise AssayError(f"The spine of {self.source} names lookups, which only a build= function takes.")
+        for table, keys in self.lookups.items() if isinstance(self.lookups, Mapping) else ():
+            if isinstance(keys, str) or not keys or not set(keys) <= set(self.keys):
+                raise AssayError(
+                    f"The spine of {self.source} looks into {table} by {keys!r}: name some of its keys, {list(self.keys)}, "
+                    "as a list."
+                )
+
+    def described(self) -> dict[str, Any]:
+        """Where its rows come from, as commits of predictions record it."""
+        built = {"built": True} if self.build is not None else {}
+        by_keys = (
+            {table: list(keys) for table, keys in self.lookups.items()} if isinstance(self.lookups, Mapping) else {}
+        )
+        lookups = {"lookups": by_keys} if by_keys else {}
+        return {"table": self.source, "event_time": self.event_time} | built | lookups
 
     def digest(self) -> str:
         where = expression_digest(self.where) if self.where is not None else ""
@@ -91,12 +109,13 @@ class TrainingSet:
     Args:
         name: Names the table `training/<name>`.
         spine: Which rows.
-        features: Feature views and embeddings (all their features), or references such as `"weather:wind_1d"`.
+        features: Feature views and embeddings (all their features), references such as `"weather:wind_1d"`, or roles.
         label: The column that a model learns to predict, or a named expression over the spine's table. Rows without one
             (null) are left out.
         until: The first day that is held back: rows of that day and later ones are not in the training set.
-        known_at: `"known"` takes only feature values that were already known at the row's moment.
-        skip_nulls: Takes for each feature its latest value that is not null.
+        known_at: `"known"` takes only feature values that were already known at the row's moment; a mapping says so for some
+            views, by their names.
+        skip_nulls: Takes for each feature its latest value that is not null; a mapping says so for some views.
         owner: The team that answers for it.
         description: One sentence for people.
         group: The group of assets that Dagster shows it, its models and predictions in. Default: one for each kind.
@@ -107,15 +126,16 @@ class TrainingSet:
 
     name: str
     spine: Spine
-    features: Sequence[str | FeatureSource]
+    features: Sequence[str | FeatureSource | Role]
     label: str | pl.Expr
     until: date | str
-    known_at: KnownAt = "event"
-    skip_nulls: bool = False
+    known_at: KnownAt | Mapping[str, KnownAt] = "event"
+    skip_nulls: bool | Mapping[str, bool] = False
     owner: str = ""
     description: str = ""
     group: str = ""
     references: tuple[str, ...] = field(init=False)
+    options: JoinOptions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -132,10 +152,10 @@ class TrainingSet:
             raise AssayError(
                 f"Training set {self.name!r}: until {self.until!r} is not a day like 2026-01-31."
             ) from None
-        references = [text for item in self.features for text in _references(item)]
-        object.__setattr__(self, "references", tuple(references))
-        for reference in references:
-            Reference.parse(reference)
+        asked = [one for item in self.features for one in _references(item)]
+        wanted = request(asked, JoinOptions(self.known_at, self.skip_nulls))
+        object.__setattr__(self, "references", wanted.texts)
+        object.__setattr__(self, "options", wanted.options)
         embeddings = [item for item in self.features if isinstance(item, Embedding)]
         if embeddings and self.text is None:
             raise AssayError(
@@ -165,11 +185,12 @@ class TrainingSet:
     def digest(self) -> str:
         """SHA-256 of all that decides the rows."""
         label = self.label if isinstance(self.label, str) else expression_digest(self.label)
-        parts = (self.spine.digest(), self.references, label, self.first_held_back, self.known_at, self.skip_nulls)
+        how = (self.options.known_at, self.options.skip_nulls)
+        parts = (self.spine.digest(), self.references, label, self.first_held_back, *how)
         return hashlib.sha256(f"{parts} {self.text}".encode()).hexdigest()
 
 
-def _references(item: str | FeatureSource) -> list[str]:
+def _references(item: str | FeatureSource | Role) -> list[str | Role]:
     if isinstance(item, FeatureView):
         return [f"{item.name}:{name}" for name in item.feature_names]
     return [f"{item.name}:{VECTOR}"] if isinstance(item, Embedding) else [item]
@@ -177,7 +198,9 @@ def _references(item: str | FeatureSource) -> list[str]:
 
 def feature_tables(made: TrainingSet, upstream: Upstream) -> dict[str, FeatureSource | None]:
     """The tables of the features, each with its declaration if that is known."""
-    sources = {**upstream.features, **{item.name: item for item in made.features if not isinstance(item, str)}}
+    given = (item.features if isinstance(item, Role) else item for item in made.features)
+    own = {item.name: item for item in given if isinstance(item, FeatureView | Embedding)}
+    sources = {**upstream.features, **own}
     tables: dict[str, FeatureSource | None] = {}
     for name in dict.fromkeys(Reference.parse(text).view for text in made.references):
         item = sources.get(name)
@@ -254,7 +277,7 @@ def _prepare(made: TrainingSet, tables: Sequence[str], upstream: Upstream, tx: T
     )
     if spine.is_empty():
         raise NotReady(f"{source} has no labelled rows before {made.first_held_back} yet.")
-    return Joined(spine, resolve(tx, made.references, spine, known_at=made.known_at, skip_nulls=made.skip_nulls))
+    return Joined(spine, resolve(tx, made.references, spine, options=made.options))
 
 
 def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end: datetime) -> None:
@@ -267,9 +290,7 @@ def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end:
 
 
 def _compute(made: TrainingSet, tx: Transaction, joined: Joined) -> Mapping[str, Any]:
-    rows = stage_training_set(
-        tx, made.name, joined.spine, joined.features, known_at=made.known_at, skip_nulls=made.skip_nulls
-    )
+    rows = stage_training_set(tx, made.name, joined.spine, joined.features)
     label = rows[made.label_column]
     few = not label.dtype.is_float() and label.n_unique() <= rows.height // 2
     return {"rows": rows.height, "columns": rows.width} | ({"classes": label.n_unique()} if few else {})

@@ -6,7 +6,7 @@ tables named here, the files that were delivered for the partition, its settings
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from assay.assets.sources.landing.delivered import Delivered
@@ -14,6 +14,16 @@ from assay.features.storage.delta_log import Change
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning
 from assay.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a step reads a table that is cut like itself: the events of `[end − width, end)`, where `end` is the end of its
+    partition, by a column with their time (None: by the names of the partitions)."""
+
+    cut: Partitioning
+    width: timedelta
+    time: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,7 @@ class Concern:
         grows: rows that were added by someone who knew all the others concern the partition of their own key alone.
         files: also the partitions for which one of the changed partition's files was delivered.
         displaces: also the partitions that the change says must be judged again.
+        window: also the partitions whose windows have events of the changed partition, or had some before.
     """
 
     reach: int | None = 0
@@ -41,6 +52,7 @@ class Concern:
     grows: bool = False
     files: bool = False
     displaces: bool = False
+    window: Window | None = None
 
     def ignores(self, change: Change) -> bool:
         """Whether no partition at all is concerned."""
@@ -84,7 +96,7 @@ class Watched:
     Attributes:
         tables: each table that decides anything, the step's own outputs too, and which partitions its changes concern.
         delivered: given what steps use (`Resources`), what has changed of its deliveries since a look that was kept, or None
-            where that cannot be told; then all partitions are looked at.
+            where that is not known; then all partitions are looked at.
         settings: what else decides, as text.
         trust: for how long what `prepare` gave holds.
         alike: whether a batch that was refused would find in the tables that it is looked up in nothing else than it found

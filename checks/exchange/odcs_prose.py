@@ -60,7 +60,7 @@ def metadata_of(node: Mapping[str, Any], words: Iterable[str]) -> dict[str, Any]
     return kept | ({_CUSTOM: whole} if whole else {})
 
 
-def said(metadata: Mapping[str, Any] | None, words: Iterable[str], where: str) -> tuple[Node, list[Node]]:
+def split_metadata(metadata: Mapping[str, Any] | None, words: Iterable[str], where: str) -> tuple[Node, list[Node]]:
     """Metadata as keys of an element, and as its custom properties. Raises AssayError for a value that no file can hold."""
     plain = {str(name): _plain(value, f"{where}: its metadata {name!r}") for name, value in (metadata or {}).items()}
     custom = list(plain.pop(_CUSTOM, ()))

@@ -19,7 +19,7 @@ from assay.checks.contract.contract import Contract
 from assay.checks.contract.field import METADATA_KEY, TEXT_RULES, FieldOptions, QuarantineLimits
 from assay.checks.contract.rules import Column, Rule, not_first
 from assay.checks.exchange.declared import CODE, EXPRESSION, Declaration, DeclaredRule, declaration, metadata_of_table
-from assay.checks.exchange.odcs_prose import DOCUMENT, FUNDAMENTALS, PROPERTY, TABLE, said
+from assay.checks.exchange.odcs_prose import DOCUMENT, FUNDAMENTALS, PROPERTY, TABLE, split_metadata
 from assay.checks.exchange.odcs_types import Node, node_type, type_node
 from assay.errors import AssayError
 
@@ -50,7 +50,7 @@ def document(contract: type[Contract]) -> Node:
     info, where = declared.plan.info, declared.plan.info.name
     _require_no_code(declared)
     metadata = metadata_of_table(contract)
-    words, others = said(metadata, TABLE, where)
+    words, others = split_metadata(metadata, TABLE, where)
     columns = zip(declared.plan.columns, schema.columns.values(), strict=True)
     properties = [_property(declared, column, written) for column, written in columns]
     table = {
@@ -168,11 +168,11 @@ def _agreements(contract: type[Contract], freshness: timedelta | None, kept: Any
         return [item for item in kept or () if item.get("property") != "freshness"]
     # A text and a duration are two ways to declare the same; the spelling of the unit keeps which one it was.
     written = contract.__options__["freshness"]
-    said = {"value": int(written[:-1]), "unit": written[-1]} if isinstance(written, str) else _duration(freshness)
+    agreed = {"value": int(written[:-1]), "unit": written[-1]} if isinstance(written, str) else _duration(freshness)
     agreements: list[Node] = list(kept or ())
     if all(item.get("property") != "freshness" for item in agreements):
         agreements.append({"property": "freshness"})
-    return [item | said if item.get("property") == "freshness" else item for item in agreements]
+    return [item | agreed if item.get("property") == "freshness" else item for item in agreements]
 
 
 def _duration(value: timedelta) -> Node:
@@ -195,7 +195,7 @@ def _forms(options: Mapping[str, Any]) -> list[Node]:
 def _property(declared: Declaration, column: Column, written: pa.Column) -> Node:
     where = f"{declared.plan.info.name}.{column.name}"
     metadata = {name: value for name, value in (written.metadata or {}).items() if name != METADATA_KEY}
-    words, others = said(metadata, PROPERTY, where)
+    words, others = split_metadata(metadata, PROPERTY, where)
     node: Node = {
         "name": column.name,
         "businessName": written.title or None,
@@ -262,7 +262,7 @@ def _type(dtype: pl.DataType, metadata: Mapping[str, Any], where: str) -> Node:
 
 def _word(metadata: Mapping[str, Any], word: str, where: str) -> Any:
     """One word of the metadata, as JSON has it."""
-    return said({"tags": metadata[word]}, ("tags",), where)[0]["tags"] if word in metadata else None
+    return split_metadata({"tags": metadata[word]}, ("tags",), where)[0]["tags"] if word in metadata else None
 
 
 def _enumerable(item: DeclaredRule) -> list[Any] | None:

@@ -132,8 +132,8 @@ def _findings(
     against = sorted(
         (i for i, dep in enumerate(found) if dep.dependent == column), key=lambda i: len(found[i].determinants)
     )
-    said = np.stack([evidence[i][rows] for i in against])
-    strongest = np.argmax(said >= NEARLY * said.max(axis=0), axis=0)
+    weights = np.stack([evidence[i][rows] for i in against])
+    strongest = np.argmax(weights >= NEARLY * weights.max(axis=0), axis=0)
     for row, which, log_odds in zip(rows.tolist(), strongest.tolist(), odds.tolist(), strict=True):
         dep, counts = found[against[which]], votes[against[which]]
         given = tuple(columns[i].name for i in dep.determinants)

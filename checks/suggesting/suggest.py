@@ -185,17 +185,17 @@ def _doubts(rows: pl.DataFrame) -> list[_Doubt]:
     cells: dict[tuple[int, str], dict[str, Finding]] = {}
     for kind, finding in findings(rows):
         for row in finding.rows.tolist():
-            said = cells.setdefault((row, finding.column), {})
-            if kind not in said or said[kind].confidence < finding.confidence:
-                said[kind] = finding
+            of_cell = cells.setdefault((row, finding.column), {})
+            if kind not in of_cell or of_cell[kind].confidence < finding.confidence:
+                of_cell[kind] = finding
     doubts: list[_Doubt] = []
-    for (row, column), said in cells.items():
-        doubt = 1 - max((finding.confidence for kind, finding in said.items() if kind in _OF_FORM), default=0.0)
-        for kind, finding in said.items():
+    for (row, column), of_cell in cells.items():
+        doubt = 1 - max((finding.confidence for kind, finding in of_cell.items() if kind in _OF_FORM), default=0.0)
+        for kind, finding in of_cell.items():
             doubt *= 1.0 if kind in _OF_FORM else 1 - finding.confidence
         if 1 - doubt >= LEAST:
-            kinds = sorted(said, key=lambda kind: -said[kind].confidence)
-            doubts.append((row, column, min(MOST, 1 - doubt), said[kinds[0]], kinds[0], tuple(kinds[1:])))
+            kinds = sorted(of_cell, key=lambda kind: -of_cell[kind].confidence)
+            doubts.append((row, column, min(MOST, 1 - doubt), of_cell[kinds[0]], kinds[0], tuple(kinds[1:])))
     order = {name: number for number, name in enumerate(rows.columns)}
     return sorted(doubts, key=lambda doubt: (-round(doubt[2], 3), doubt[0], order[doubt[1]]))
 

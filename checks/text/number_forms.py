@@ -21,7 +21,7 @@ _NO_CURRENCY = re.compile(r"[0-9+\-()%]|^\s|\s$")
 def require_number_form(
     where: str, *, decimal: str, thousands: str, negative: str | None, currency: str, whole: bool
 ) -> None:
-    """Raise AssayError for a form that could be read in two ways, or that is none. whole: the numbers have no fraction."""
+    """Raise AssayError for a form that is ambiguous or invalid. whole: the numbers have no fraction."""
     if decimal not in (".", ","):
         raise AssayError(f'{where}: decimal={decimal!r} is not known; use "." or ","')
     if thousands not in GROUPS:

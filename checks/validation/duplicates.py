@@ -94,14 +94,14 @@ def resolved(rule: SetRule, rows: pl.DataFrame, others: pl.DataFrame, key: Seque
         broken=(place > best).fill_null(False), to=pl.col(_PARTITION).filter(eligible).first().over(key)
     )
     if rule.duplicates == "none":
-        said = pl.col(_CONTENT)
+        values = pl.col(_CONTENT)
         counted = eligible & (pl.col(RANK) < AFTER)
         judged = judged.with_columns(
-            differ=said.filter(counted).n_unique().over(key) > 1, first=said.filter(eligible).first().over(key)
-        ).with_columns(other=pl.col(_PARTITION).filter(eligible & (said != pl.col("first"))).first().over(key))
+            differ=values.filter(counted).n_unique().over(key) > 1, first=values.filter(eligible).first().over(key)
+        ).with_columns(other=pl.col(_PARTITION).filter(eligible & (values != pl.col("first"))).first().over(key))
         judged = judged.with_columns(
             broken=pl.col("broken") | pl.col("differ"),
-            to=pl.when(pl.col("differ") & (said == pl.col("first"))).then("other").otherwise("to"),
+            to=pl.when(pl.col("differ") & (values == pl.col("first"))).then("other").otherwise("to"),
         )
     return judged.select(
         pl.col(_POSITION).alias("position"), pl.col(_PARTITION).alias("partition"), RANK, OUT, "broken", "to"

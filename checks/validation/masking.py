@@ -100,6 +100,8 @@ def _masked(value: pl.Expr, dtype: pl.DataType, pii: str | None) -> pl.Expr:
         return pl.when(value.is_not_null()).then(pl.lit(f"‹{pii}›")).alias(value.meta.output_name())
     if dtype == pl.String:
         return value.map_elements(_shown, return_dtype=pl.String)
+    if dtype == pl.List(pl.String):
+        return value.list.eval(pl.element().map_elements(_shown, return_dtype=pl.String))
     return value
 
 

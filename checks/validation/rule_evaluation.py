@@ -167,8 +167,8 @@ def _judge_sets(
         for rule in rules
     ]
 
-    def places(said: bool) -> pl.DataFrame:
-        return scan.collect(batch_places(candidates, event_time, columns if said else None))
+    def places(by_content: bool) -> pl.DataFrame:
+        return scan.collect(batch_places(candidates, event_time, columns if by_content else None))
 
     def valid(positions: Sequence[int]) -> pl.Series:
         return constant(True, verdicts.height).scatter(pl.Series(positions, dtype=pl.UInt32), False)

@@ -37,7 +37,7 @@ class PublishedRows(Protocol):
         """The rows whose key has one of these fingerprints (see `fingerprint`), and any others.
 
         With the columns `duplicates.RANK` and `duplicates.OUT` they say how they take part: then rows that are out are among
-        them, and what must be judged again is told also of keys that the batch does not have.
+        them, and what must be judged again includes keys that the batch does not have.
         """
         ...
 
@@ -283,12 +283,12 @@ def _others(
     prints = group.key.select(fingerprint(map(pl.col, group.key.columns))).to_series()
     rows = published.having(rule, prints.drop_nulls())
     present = rows.collect_schema()
-    said = columns if rule.duplicates == "none" else None
-    inputs = published_inputs(rule, rows, columns, also=() if said is None else said, event_time=event_time)
+    given = columns if rule.duplicates == "none" else None
+    inputs = published_inputs(rule, rows, columns, also=() if given is None else given, event_time=event_time)
     entity = [pl.col(name).alias(alias) for name, alias in zip(rule.entity or (), _entities(rule), strict=True)]
     lines = [name for name in ("_source_file", "_row_number") if name in present]
     inputs = inputs.sort(lines, maintain_order=True) if lines else inputs
-    places = duplicates.other_places(inputs.collect_schema(), event_time, said)
+    places = duplicates.other_places(inputs.collect_schema(), event_time, given)
     found = inputs.select(*key_expressions(rule), *entity, *places).filter(
         pl.all_horizontal(pl.col(name).is_not_null() for name in group.key.columns)
     )

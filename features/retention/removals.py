@@ -1,6 +1,6 @@
 """Records of what was deleted: which data files of a table, by whom, when and why.
 
-They stay in the lake, so that years later "deleted by X on that day, for this reason" can be told from "missing, and nobody
+They stay in the lake, so that years later "deleted by X on that day, for this reason" is not taken for "missing, and nobody
 recorded why".
 """
 

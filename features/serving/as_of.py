@@ -11,48 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.tables.serving import Serving
+from assay.features.serving.join_options import JoinOptions, KnownAt
+from assay.features.serving.spine_frame import SpineFrame, spine_frame
+from assay.features.serving.view_read import ViewRead, key_types
 from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import INSTANT, instant, utc
 from assay.own_columns import CHANGE, DELETE
 
-KnownAt = Literal["event", "known"]
 _Ints = npt.NDArray[np.int64]
 
 # Internal columns; features begin with a letter, so the names cannot collide.
 _CODE, _TIME, _KNOWN, _POSITION, _GONE = "__code", "__time", "__known", "__position", "__gone"
 
 _NULL = np.iinfo(np.int64).min  # sorts before every instant and every position
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ViewRead:
-    """One view to read: how it is served, its rows, and which features to take from them.
-
-    `features` may map feature names to output names; `prefix` is put before each. `position` names an integer column that
-    orders rows equal in event and known time; without it their order in `frame` does. `states` are the times (µs since 1970,
-    sorted) of all states of a table that is served so.
-    """
-
-    name: str
-    serving: Serving
-    frame: pl.LazyFrame
-    features: Sequence[str] | Mapping[str, str]
-    prefix: str | None = None
-    position: str | None = None
-    states: Sequence[int] = ()
-
-    def outputs(self) -> dict[str, str]:
-        """Feature name → output column."""
-        named = self.features if isinstance(self.features, Mapping) else {name: name for name in self.features}
-        return {feature: (self.prefix or "") + output for feature, output in named.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +42,7 @@ class _Spine:
 
 
 def point_in_time_join(
-    spine: pl.DataFrame | pl.LazyFrame,
+    spine: SpineFrame,
     views: Sequence[ViewRead],
     *,
     event_time: str = "event_time",
@@ -77,46 +54,56 @@ def point_in_time_join(
     Without a value (unknown or null key, null time, nothing early enough, too old) a feature is null.
 
     Args:
-        spine: One row per question: the entities' keys and `event_time`.
+        spine: One row per question: the entities' keys and `event_time`. A frame of Polars, lazy or not, of pandas, or
+            anything else that gives Arrow; what comes back is of Polars.
         views: What to join, each with its rows, keys and times.
         event_time: The spine's column with the time.
         known_at: "event", or "known": a row must also have been known at the spine's time; rows without a known time are
-            then left out.
+            then left out. A view's own goes first.
         skip_nulls: Each feature takes its latest value that is not null, if that is young enough. Otherwise nulls are values.
+            A view's own goes first.
 
     Raises:
-        AssayError: A column is missing or has the wrong type, times are naive, text or ns, or column names collide.
+        AssayError: A column is missing or has the wrong type, times are naive, text or ns, column names collide, or an option
+            is none.
     """
-    rows = spine.collect() if isinstance(spine, pl.LazyFrame) else spine
+    JoinOptions(known_at, skip_nulls, event_time)  # refuses what is none
+    rows = spine_frame(spine, event_time)
     rows = rows.with_columns(instant(rows.schema, event_time, "the spine").alias(event_time))
     _refuse_collisions(rows.columns, views)
     spines: dict[tuple[str, ...], _Spine] = {}
     columns: list[pl.Series] = []
     for view in views:
-        types = key_types(view.name, view.serving, view.frame, rows.schema)
-        identity = (*view.serving.keys, *map(str, types))
+        types = key_types(view.name, view.serving, view.rows, rows.schema, view.keys)
+        identity = (*view.spine_keys, *map(str, types))
         if identity not in spines:  # views that share their keys share the encoding
-            spines[identity] = _encode(rows, view.serving.keys, types, event_time)
-        columns += _values(view, spines[identity], known_at, skip_nulls)
+            spines[identity] = _encode(rows, view.spine_keys, types, event_time)
+        columns += _values(view, spines[identity], *_ways(view, known_at, skip_nulls))
     return rows.with_columns(columns)
 
 
-def latest(view: ViewRead, keys: pl.DataFrame, at: datetime, *, known_at: KnownAt = "event") -> pl.DataFrame:
+def latest(
+    view: ViewRead, keys: pl.DataFrame, at: datetime, *, known_at: KnownAt = "event", skip_nulls: bool = False
+) -> pl.DataFrame:
     """The features of each row of `keys` as of `at`, by the rule of `point_in_time_join`, in the order given.
 
     Adds `<view>.event_time` (when the value held from; also for expired ones) and `<view>.state`: `present`, `missing`
-    (no value at or before `at`, or a null key) or `expired` (older than max_age; the features are null).
+    (no value at or before `at`, or a null key) or `expired` (older than max_age; the features are null). They are those of
+    the newest row, also where `skip_nulls` takes a feature from an earlier one.
     """
+    JoinOptions(known_at, skip_nulls)
+    known_at, skip_nulls = _ways(view, known_at, skip_nulls)
     time_column, state_column = f"{view.name}.event_time", f"{view.name}.state"
     _refuse_collisions([*keys.columns, time_column, state_column], [view])
     rows = keys.with_columns(pl.lit(utc(at, "at"), dtype=INSTANT).alias(_TIME))
-    spine = _encode(rows, view.serving.keys, key_types(view.name, view.serving, view.frame, keys.schema), _TIME)
+    types = key_types(view.name, view.serving, view.rows, keys.schema, view.keys)
+    spine = _encode(rows, view.spine_keys, types, _TIME)
     values = _read(view, spine, known_at, bounded=False)
     row = _in_state(view, values, _search(values, spine, known_at), spine)
     alive = _is_alive(values, row, spine, view.serving.max_age_us)
     state = np.where(row < 0, "missing", np.where(alive, "present", "expired"))
     return keys.with_columns(
-        *_gather(values, np.where(alive, row, -1), view.outputs()),
+        *_taken(view, values, row, spine, known_at, skip_nulls),
         *_gather(values, row, {_TIME: time_column}),
         pl.Series(state_column, state, dtype=pl.String),
     )
@@ -124,9 +111,17 @@ def latest(view: ViewRead, keys: pl.DataFrame, at: datetime, *, known_at: KnownA
 
 def _values(view: ViewRead, spine: _Spine, known_at: KnownAt, skip_nulls: bool) -> list[pl.Series]:
     rows = _read(view, spine, known_at, bounded=True)
+    row = _in_state(view, rows, _search(rows, spine, known_at), spine)
+    return _taken(view, rows, row, spine, known_at, skip_nulls)
+
+
+def _taken(
+    view: ViewRead, rows: pl.DataFrame, newest: _Ints, spine: _Spine, known_at: KnownAt, skip_nulls: bool
+) -> list[pl.Series]:
+    """The features by the newest row of each spine row, or by the newest in which they are not null."""
     outputs = view.outputs()
     gappy = {feature for feature in outputs if skip_nulls and rows[feature].null_count()}
-    row = _find(view, rows, spine, known_at)
+    row = np.where(_is_alive(rows, newest, spine, view.serving.max_age_us), newest, -1)
     columns: list[pl.Series] = []
     for feature, output in outputs.items():
         if feature in gappy:
@@ -143,36 +138,24 @@ def _values(view: ViewRead, spine: _Spine, known_at: KnownAt, skip_nulls: bool) 
 
 def _encode(rows: pl.DataFrame, keys: Sequence[str], types: Sequence[pl.DataType], time: str) -> _Spine:
     """Gives each distinct key (of the view's types) a number, so that the search compares integers."""
-    wanted = rows.select(
-        pl.col(key).cast(dtype, strict=False).alias(name)
-        for key, dtype, name in zip(keys, types, _key_names(keys), strict=True)
-    )
-    entities = wanted.drop_nulls().unique().with_row_index(_CODE)
-    code = wanted.join(entities, on=wanted.columns, how="left", maintain_order="left")[_CODE]
     times = rows[time]
+    if keys:
+        wanted = rows.select(
+            pl.col(key).cast(dtype, strict=False).alias(name)
+            for key, dtype, name in zip(keys, types, _key_names(keys), strict=True)
+        )
+        entities = wanted.drop_nulls().unique().with_row_index(_CODE)
+        code = wanted.join(entities, on=wanted.columns, how="left", maintain_order="left")[_CODE]
+    else:  # one stream of rows for all
+        entities = pl.DataFrame({_CODE: [0]}, schema={_CODE: pl.UInt32})
+        code = pl.repeat(0, rows.height, dtype=pl.UInt32, eager=True)
     usable = code.is_not_null() & times.is_not_null()
     return _Spine(np.where(usable.to_numpy(), _integers(code), -1), _integers(times), entities)
 
 
-def key_types(
-    name: str, serving: Serving, frame: pl.LazyFrame, spine: Mapping[str, pl.DataType]
-) -> tuple[pl.DataType, ...]:
-    """The types in which the spine's keys are compared with those of the view `name`: the view's own.
-
-    Raises AssayError if a key is missing, or could not match.
-    """
-    table = frame.collect_schema()
-    require_columns(spine, serving.keys, f"view {name!r} joins on {list(serving.keys)}; the spine")
-    require_columns(table, serving.keys, f"the table of view {name!r}")
-    for key in serving.keys:
-        ours, theirs = table[key], spine[key]
-        same_kind = ours == theirs or (ours.is_integer() and theirs.is_integer()) or pl.Null in (ours, theirs)
-        if ours.is_float() or not (same_kind or (_is_text(ours) and _is_text(theirs))):
-            raise AssayError(
-                f"key {key!r} is {theirs} in the spine and {ours} in view {name!r}: "
-                "cast the spine's column to the view's type (floating-point keys never match reliably)"
-            )
-    return tuple(pl.String() if _is_text(table[key]) else table[key] for key in serving.keys)
+def _ways(view: ViewRead, known_at: KnownAt, skip_nulls: bool) -> tuple[KnownAt, bool]:
+    """How a view is joined: as it says itself, or else as the join does."""
+    return view.known_at or known_at, skip_nulls if view.skip_nulls is None else view.skip_nulls
 
 
 def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) -> pl.DataFrame:
@@ -182,7 +165,7 @@ def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) ->
     repeatable cannot mix rows.
     """
     serving, where = view.serving, f"the table of view {view.name!r}"
-    schema = view.frame.collect_schema()
+    schema = view.rows.collect_schema()
     require_columns(schema, list(view.outputs()), f"{where} (a pin selects data, never shape)")
     time = instant(schema, serving.event_time, where)
     keys = _key_names(serving.keys)
@@ -207,17 +190,10 @@ def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) ->
         columns.append(_position(schema, view.position, where))
     if CHANGE in schema:
         columns.append(pl.col(CHANGE).eq_missing(DELETE).alias(_GONE))
-    return (
-        view.frame.filter(keep)
-        .select(columns)
-        .join(spine.entities.lazy(), on=keys, how="inner", maintain_order="left")
-        .collect()
-    )
-
-
-def _find(view: ViewRead, rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
-    row = _in_state(view, rows, _search(rows, spine, known_at), spine)
-    return np.where(_is_alive(rows, row, spine, view.serving.max_age_us), row, -1)
+    rows = view.rows.filter(keep).select(columns)
+    if not keys:
+        return rows.with_columns(pl.lit(0, pl.UInt32).alias(_CODE)).collect()
+    return rows.join(spine.entities.lazy(), on=keys, how="inner", maintain_order="left").collect()
 
 
 def _search(rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
@@ -321,10 +297,6 @@ def _refuse_collisions(taken: Sequence[str], views: Sequence[ViewRead]) -> None:
 
 def _key_names(keys: Sequence[str]) -> list[str]:
     return [f"__key{number}" for number in range(len(keys))]
-
-
-def _is_text(dtype: pl.DataType) -> bool:
-    return isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
 
 
 def _integers(column: pl.Series) -> _Ints:

@@ -1,123 +1,184 @@
-"""Feature references to rows: `view:feature` names, resolved to exact table versions and to the partitions that matter.
+"""Feature references to rows: resolved to exact table versions and to the partitions that matter.
 
 A view's table says itself how it is served (in the metadata of its commits), so that reading needs none of the code that
 made it: joined as of the spine's time, or looked up by keys.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from assay.errors import AssayError
+from assay.errors import AssayError, nearest
 from assay.features.embeddings.keys import TEXT_KEY
-from assay.features.serving.as_of import KnownAt, ViewRead, point_in_time_join
+from assay.features.serving.as_of import point_in_time_join
+from assay.features.serving.join_options import JoinOptions, KnownAt
 from assay.features.serving.lookup import Lookup, look_up
-from assay.features.serving.relevant_partitions import (
-    Between,
-    partitions_as_of,
-    partitions_with,
-)
+from assay.features.serving.references import Features, Reference, request
+from assay.features.serving.relevant_partitions import Between, partitions_as_of, partitions_with
+from assay.features.serving.view_read import ViewRead
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
+from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import instant
 
 _SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
-_REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9_]*):(\*|[A-Za-z][A-Za-z0-9_]*)(?: as ([A-Za-z][A-Za-z0-9_]*))?")
 _RANK = "__partition"
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """`view:feature`, `view:*` (all of them) or `view:feature as name` (under another column name)."""
-
-    view: str
-    feature: str
-    output: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Reference":
-        match = _REFERENCE.fullmatch(text)
-        if match is None or (match[2] == "*" and match[3]):
-            raise AssayError(
-                f"{text!r} is not a feature reference: write 'view:feature', 'view:*' or 'view:feature as name'."
-            )
-        return cls(match[1], match[2], match[3] or match[2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resolved:
-    """References, resolved: what to join, and for the record which table at which version gives which column."""
+    """References, resolved: what to join and how, and for the record which table at which version gives which column."""
 
     references: tuple[str, ...]
     views: tuple[ViewRead, ...]
     lookups: tuple[Lookup, ...]
     described: tuple[Mapping[str, Any], ...]
+    options: JoinOptions = field(default_factory=JoinOptions)
 
 
 def resolve(
     reader: Reader | Transaction,
-    references: Sequence[str],
+    features: Features,
     spine: pl.DataFrame,
     *,
     versions: Mapping[str, int] | None = None,
-    known_at: KnownAt = "event",
-    skip_nulls: bool = False,
+    options: JoinOptions | None = None,
     bounded: bool = True,
 ) -> Resolved:
     """Open every view once, at its version in `versions` (table name → version) or the latest, and read, as inputs of the
-    reader (or transaction), the partitions that can hold a value for the spine: by the times in their files' statistics, the
-    view's max_age and the spine's keys; of lookups, those with a key of the spine. `known_at` and `skip_nulls` are those
-    of the `join`. `bounded=False` keeps what is too old, too.
+    reader (or transaction), the partitions that can hold a value for the spine, in any role: by the times in their files'
+    statistics, the view's max_age and the spine's keys; of lookups, those with a key of the spine. `bounded=False` keeps what
+    is too old, too.
 
-    Raises AssayError for a malformed reference, an unknown view, feature or table, or a spine without usable times.
+    Raises AssayError for a malformed reference, an unknown view, feature, key or table, or a spine without usable times.
     """
-    versions = dict(versions or {})
+    wanted, versions = request(features, options or JoinOptions()), dict(versions or {})
     for table in versions:
         if not reader.lake.table(table).exists():
+            known = reader.lake.tables()
             raise AssayError(
-                f"There is no table {table} to read at a version (tables: {', '.join(reader.lake.tables()) or 'none'})."
+                f"There is no table {table} to read at a version (tables: {', '.join(known) or 'none'}).{nearest(table, known)}"
             )
-    wanted: dict[str, list[Reference]] = {}
-    for reference in map(Reference.parse, references):
-        wanted.setdefault(reference.view, []).append(reference)
-    if not wanted:
-        raise AssayError("No features were asked for: name some, e.g. 'customer_activity:tickets_7d'.")
-    views, lookups, described = [], [], []
-    for name, asked in wanted.items():
-        table = _table_of(reader.lake, name)
-        state = reader.state(table, versions.get(table))
-        serving, view = serving_of(state)
-        outputs = _outputs(name, asked, [name for name in state.schema if name not in (*serving.columns(), PARTITION)])
-        if serving.kind == "lookup":
-            partitions = partitions_with(state, serving, spine, name)
-            lookups.append(Lookup(name, serving, reader.read(table, partitions), outputs))
+    joins = {name: _Join.of(reader, name, asked, versions, wanted.options) for name, asked in wanted.joins().items()}
+    frames = {
+        view: _read(reader, [join for join in joins.values() if join.view == view], spine, wanted.options, bounded)
+        for view in dict.fromkeys(join.view for join in joins.values())
+    }
+    views, lookups = [], []
+    for name, join in joins.items():
+        frame, position = frames[join.view]
+        if join.serving.kind == "lookup":
+            lookups.append(Lookup(name, join.serving, frame, join.outputs, join.keys))
         else:
-            needed, known = tuple(outputs) if skip_nulls else (), known_at == "known"
-            times = _times(spine)
-            partitions = partitions_as_of(state, serving, spine, times, bounded=bounded, known=known, features=needed)
-            frame, position = ranked(reader.read(table, partitions), partitions)
-            states = states_of(state, serving)
-            views.append(ViewRead(name, serving, frame, outputs, position=position, states=states))
-        described.append(_describe(state, name, outputs, serving, view))
-    return Resolved(tuple(references), tuple(views), tuple(lookups), tuple(described))
+            states = states_of(join.state, join.serving)
+            views.append(
+                ViewRead(
+                    name,
+                    join.serving,
+                    frame,
+                    join.outputs,
+                    position=position,
+                    states=states,
+                    keys=join.keys,
+                    known_at=join.known_at,
+                    skip_nulls=join.skip_nulls,
+                )
+            )
+    described = tuple(join.described() for join in joins.values())
+    return Resolved(wanted.texts, tuple(views), tuple(lookups), described, wanted.options)
 
 
-def join(
-    spine: pl.DataFrame, resolved: Resolved, *, known_at: KnownAt = "event", skip_nulls: bool = False
-) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Join:
+    """A view in one role: the table at its version, how it is served, and what is taken of it."""
+
+    name: str
+    view: str
+    state: TableState
+    serving: Serving
+    definition: Mapping[str, Any]
+    outputs: Mapping[str, str]
+    keys: Mapping[str, str]
+    known_at: KnownAt
+    skip_nulls: bool
+
+    @classmethod
+    def of(
+        cls,
+        reader: Reader | Transaction,
+        name: str,
+        asked: Sequence[Reference],
+        versions: Mapping[str, int],
+        options: JoinOptions,
+    ) -> "_Join":
+        view, keys = asked[0].view, dict(asked[0].on)
+        table = _table_of(reader.lake, view)
+        state = reader.state(table, versions.get(table))
+        serving, definition = serving_of(state)
+        for key in keys:
+            if key not in serving.keys:
+                close = nearest(key, serving.keys)
+                raise AssayError(f"{view!r} is not joined by {key!r}; its keys are {list(serving.keys)}.{close}")
+        own = (*serving.columns(), PARTITION)
+        outputs = _outputs(view, asked, [column for column in state.schema if column not in own])
+        return cls(name, view, state, serving, definition, outputs, keys, *options.of(name, view))
+
+    def spine(self, spine: pl.DataFrame) -> pl.DataFrame:
+        """The spine's keys under the names that the view has for them, as far as they are there: the join says what is not."""
+        named = {key: self.keys.get(key, key) for key in self.serving.keys}
+        return spine.select(pl.col(column).alias(key) for key, column in named.items() if column in spine.columns)
+
+    def described(self) -> dict[str, Any]:
+        """For the record. A role says which columns of the spine it is joined by."""
+        definitions = {feature["name"]: feature.get("sha256") for feature in self.definition.get("features", [])}
+        role = {"role": self.name, "keys": dict(self.keys)} if self.keys else {}
+        return {
+            "view": self.view,
+            "table": self.state.table.name,
+            "version": self.state.version,
+            "serving": self.serving.to_dict(),
+            "features": [
+                {"name": feature, "column": column, "definition": definitions.get(feature)}
+                for feature, column in self.outputs.items()
+            ],
+        } | role
+
+
+def _read(
+    reader: Reader | Transaction, joins: Sequence[_Join], spine: pl.DataFrame, options: JoinOptions, bounded: bool
+) -> tuple[pl.LazyFrame, str | None]:
+    """The rows of one view that any of its roles needs: one read, so that each role is replayed from the same rows."""
+    state, serving, table = joins[0].state, joins[0].serving, joins[0].state.table.name
+    needed: set[str] | None = set()
+    for join in joins:
+        asked = join.spine(spine)
+        if serving.kind == "lookup":
+            where = f"{join.name!r} is looked up by {list(serving.keys)}; the spine"
+            require_columns(spine.schema, [join.keys.get(key, key) for key in serving.keys], where)
+            found = partitions_with(state, serving, asked)
+        else:
+            features = tuple(join.outputs) if join.skip_nulls else ()
+            known, between = join.known_at == "known", _times(spine, options.event_time)
+            found = partitions_as_of(state, serving, asked, between, bounded=bounded, known=known, features=features)
+        needed = None if found is None or needed is None else needed | set(found)
+    partitions = None if needed is None else sorted(needed)
+    frame = reader.read(table, partitions)
+    return (frame, None) if serving.kind == "lookup" else ranked(frame, partitions)
+
+
+def join(spine: pl.DataFrame, resolved: Resolved) -> pl.DataFrame:
     """The spine, row for row and in its order, with a column per reference; null where there is no value."""
-    rows = spine
-    if resolved.views or "event_time" in spine.columns:
-        rows = point_in_time_join(spine, resolved.views, known_at=known_at, skip_nulls=skip_nulls)
+    rows, event_time = spine, resolved.options.event_time
+    if resolved.views or event_time in spine.columns:
+        rows = point_in_time_join(spine, resolved.views, event_time=event_time)
     for lookup in resolved.lookups:
         rows = look_up(rows, lookup)
     return rows
@@ -125,12 +186,16 @@ def join(
 
 def spine_columns(lake: Lake, references: Sequence[str], versions: Mapping[str, int]) -> set[str]:
     """The key columns that a spine must have for these references, at these versions."""
-    tables = {_table_of(lake, Reference.parse(reference).view) for reference in references}
-    return {key for table in tables for key in serving_of(lake.table(table).at(versions.get(table)))[0].keys}
+    columns: set[str] = set()
+    for reference in map(Reference.parse, references):
+        table, named = _table_of(lake, reference.view), dict(reference.on)
+        keys = serving_of(lake.table(table).at(versions.get(table)))[0].keys
+        columns |= {named.get(key, key) for key in keys}
+    return columns
 
 
-def _times(spine: pl.DataFrame) -> Between:
-    times = spine.lazy().select(instant(spine.schema, "event_time", "the spine").alias("t")).collect()["t"]
+def _times(spine: pl.DataFrame, event_time: str) -> Between:
+    times = spine.lazy().select(instant(spine.schema, event_time, "the spine").alias("t")).collect()["t"]
     first, last = times.min(), times.max()
     assert first is None or isinstance(first, datetime)
     assert last is None or isinstance(last, datetime)
@@ -141,9 +206,9 @@ def _table_of(lake: Lake, view: str) -> str:
     for table in (kind.table(view) for kind in _SERVED):
         if lake.table(table).exists():
             return table
-    served = [own_name(name) for name in lake.tables() if kind_of(name) in _SERVED]
-    names = ", ".join(sorted(served)) or "none"
-    raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).")
+    served = sorted(own_name(name) for name in lake.tables() if kind_of(name) in _SERVED)
+    names = ", ".join(served) or "none"
+    raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).{nearest(view, served)}")
 
 
 def serving_of(state: TableState) -> tuple[Serving, Mapping[str, Any]]:
@@ -173,9 +238,13 @@ def _outputs(view: str, asked: Sequence[Reference], features: Sequence[str]) -> 
     outputs: dict[str, str] = {}
     for reference in asked:
         if reference.feature == "*":
-            outputs |= {name: outputs.get(name, name) for name in features if not name.startswith("_")}
+            every = [name for name in features if not name.startswith("_")]
+            outputs |= {name: outputs.get(name, reference.prefix + name) for name in every}
         elif reference.feature not in features:
-            raise AssayError(f"{view!r} has no feature {reference.feature!r} (it has: {', '.join(sorted(features))}).")
+            close = nearest(reference.feature, features)
+            raise AssayError(
+                f"{view!r} has no feature {reference.feature!r} (it has: {', '.join(sorted(features))}).{close}"
+            )
         elif outputs.get(reference.feature, reference.output) != reference.output:
             raise AssayError(f"{view}:{reference.feature} is asked for under two names: use one.")
         else:
@@ -205,19 +274,3 @@ def ranked(frame: pl.LazyFrame, partitions: Sequence[str] | None) -> tuple[pl.La
         return frame, None
     rank = pl.col(PARTITION).replace_strict(list(partitions), list(range(len(partitions))), return_dtype=pl.Int64)
     return frame.with_columns(rank.alias(_RANK)), _RANK
-
-
-def _describe(
-    state: TableState, name: str, outputs: Mapping[str, str], serving: Serving, view: Mapping[str, Any]
-) -> dict[str, Any]:
-    definitions = {feature["name"]: feature.get("sha256") for feature in view.get("features", [])}
-    return {
-        "view": name,
-        "table": state.table.name,
-        "version": state.version,
-        "serving": serving.to_dict(),
-        "features": [
-            {"name": feature, "column": column, "definition": definitions.get(feature)}
-            for feature, column in outputs.items()
-        ],
-    }

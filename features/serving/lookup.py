@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.serving.as_of import key_types
+from assay.features.serving.view_read import key_types
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.serving import Serving
 
@@ -17,12 +17,14 @@ _FOUND = "__found"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lookup:
-    """Columns of a table, joined by the keys that its `serving` names. `outputs`: column → output name."""
+    """Columns of a table, joined by the keys that its `serving` names. `outputs`: column → output name. `keys`: a key → the
+    spine's column that is compared with it, where the two are called differently."""
 
     name: str
     serving: Serving
     frame: pl.LazyFrame
     outputs: Mapping[str, str]
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def look_up(rows: pl.DataFrame, lookup: Lookup, *, state: str | None = None) -> pl.DataFrame:
@@ -42,10 +44,14 @@ def look_up(rows: pl.DataFrame, lookup: Lookup, *, state: str | None = None) -> 
         raise AssayError(
             f"{lookup.name} would give column {taken[0]!r}, which is there already: write '… as another_name'."
         )
-    keys, types = lookup.serving.keys, key_types(lookup.name, lookup.serving, lookup.frame, rows.schema)
+    keys = lookup.serving.keys
+    types = key_types(lookup.name, lookup.serving, lookup.frame, rows.schema, lookup.keys)
     names = [f"__key{number}" for number in range(len(keys))]
     cast = [pl.col(key).cast(dtype).alias(name) for key, dtype, name in zip(keys, types, names, strict=True)]
-    asked = rows.select(column for column in cast)
+    columns = [lookup.keys.get(key, key) for key in keys]
+    asked = rows.select(
+        pl.col(column).cast(dtype).alias(name) for column, dtype, name in zip(columns, types, names, strict=True)
+    )
     ordered = [PARTITION] if PARTITION in lookup.frame.collect_schema() else []
     matches = (
         lookup.frame.select(*cast, *lookup.outputs, *ordered)

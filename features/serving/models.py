@@ -23,6 +23,7 @@ from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
 from assay.features.tables.transaction import Transaction, run
+from assay.features.training.split import Split
 
 VERSION = "model_version"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -32,6 +33,7 @@ _ROW = {
     "artifact": pl.Binary(),
     "format": pl.String(),
     "training_set": pl.String(),
+    "split": pl.String(),
     "outputs": pl.List(pl.String()),
     "metrics": pl.String(),
     "params": pl.String(),
@@ -53,7 +55,7 @@ class ModelVersion:
     """One version of a model, as it is stored. `snapshot` is a version of `models/<name>` that holds it.
 
     `format` is `""` for models from before formats were recorded; `training_set` an id such as `delay@3`, `""` if none was
-    named.
+    named; `split` the definition of the split that it was fitted on, {} if none was named.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ModelVersion:
     metrics: Mapping[str, Any]
     params: Mapping[str, Any]
     created_at: datetime
+    split: Mapping[str, Any]
     lake: Lake = field(repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -79,6 +82,7 @@ class ModelVersion:
             "metrics": dict(self.metrics),
             "params": dict(self.params),
             "created_at": self.created_at.isoformat(),
+            "split": dict(self.split),
         }
 
     def artifact(self) -> Artifact:
@@ -126,6 +130,7 @@ def model_of_state(state: TableState, name: str, version: str | int | None = Non
         metrics=json.loads(row["metrics"] or "{}"),
         params=json.loads(row["params"] or "{}"),
         created_at=row["created_at"],
+        split=json.loads(row["split"] or "{}"),
         lake=state.table.lake,
     )
 
@@ -139,6 +144,7 @@ def stage_model(
     outputs: Sequence[str],
     metrics: Mapping[str, Any],
     params: Mapping[str, Any],
+    split: Mapping[str, Any] | None = None,
     newest: bool = False,
 ) -> str:
     """Stage a row of `models/<name>` in a transaction; its version comes back. The same bytes from the same training set
@@ -161,12 +167,19 @@ def stage_model(
         "artifact": artifact.content,
         "format": artifact.format,
         "training_set": training_set,
+        "split": json.dumps(split, sort_keys=True) if split else None,
         "outputs": list(outputs),
         **texts,
         "created_at": datetime.now(UTC),
     }
     rows = pl.DataFrame([row], schema=_ROW)
-    described = Model(version=row[VERSION], sha256=artifact.sha256, training_set=training_set, outputs=tuple(outputs))
+    described = Model(
+        version=row[VERSION],
+        sha256=artifact.sha256,
+        training_set=training_set,
+        split=split or {},
+        outputs=tuple(outputs),
+    )
     tx.write(
         table,
         rows.clear() if same.height else rows,
@@ -183,7 +196,7 @@ def log_model(
     name: str,
     fitted: Any,
     *,
-    training_set: TrainingSetVersion | str | None,
+    training_set: TrainingSetVersion | Split | str | None,
     metrics: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     outputs: Sequence[str] = (),
@@ -202,7 +215,9 @@ def log_model(
     artifact = to_artifact(fitted, table, format=format, save=save)
     if artifact.format != OWN or load is not None:  # what cannot be read again is found out now
         from_artifact(artifact, artifact.sha256, table, load=load, trusted=trusted)
-    made = load_training_set(lake, training_set) if isinstance(training_set, str) else training_set
+    split = training_set.definition if isinstance(training_set, Split) else None
+    learned = training_set.training_set if isinstance(training_set, Split) else training_set
+    made = load_training_set(lake, learned) if isinstance(learned, str) else learned
     made_from = made.id if made is not None else ""
     described = {"sha256": artifact.sha256, "training_set": made_from}
     work = Work(table, None, code_version, run_as or new_run(), described, f"A model logged as {name}.")
@@ -215,6 +230,7 @@ def log_model(
             name,
             artifact,
             training_set=made_from,
+            split=split,
             outputs=outputs,
             metrics=metrics or {},
             params=params or {},

@@ -11,7 +11,9 @@ from polars.exceptions import PolarsError
 from assay.errors import AssayError
 from assay.features.serving.as_of import latest
 from assay.features.serving.feature_refs import Resolved, resolve
+from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
 from assay.features.serving.lookup import look_up
+from assay.features.serving.references import Features
 from assay.features.serving.training import TrainingSetVersion
 from assay.features.tables.lake import Lake
 from assay.features.tables.reader import Reader
@@ -20,8 +22,8 @@ from assay.features.views.timestamps import utc
 Keys = Mapping[str, Any] | pl.DataFrame
 """Key columns as a frame, as a mapping to lists, or as a mapping to single values for one row."""
 
-Features = str | Sequence[str] | TrainingSetVersion
-"""A view's name (all its features), feature references, or a training set (the references that it was joined by)."""
+Served = Features | TrainingSetVersion
+"""A view's name (all its features), feature references and roles, or a training set (what it was joined by, and how)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,29 +33,47 @@ class Online:
     Args:
         lake: Where the tables are.
         features: A view's name, a list of references, or a training set, whose references are served.
+        known_at: As of `as_of_join`. Default: that of the training set; else `event`.
+        skip_nulls: Likewise.
     """
 
     lake: Lake
-    features: Features
+    features: Served
+    known_at: KnownAt | Mapping[str, KnownAt] | None = None
+    skip_nulls: bool | Mapping[str, bool] | None = None
+
+    def __post_init__(self) -> None:
+        JoinOptions.of_given(self.known_at, self.skip_nulls)  # refuses what is none, where it is given
 
     def get(self, keys: Keys, at: datetime | None = None) -> pl.DataFrame:
         """The values valid at `at`, their state and the snapshot they came from.
 
         Args:
-            keys: The key columns of the views: `{"customer_id": "C1"}`, `{"customer_id": ["C1", "C2"]}` or a frame.
+            keys: The key columns of the views: `{"customer_id": "C1"}`, `{"customer_id": ["C1", "C2"]}` or a frame. Of a
+                view in a role, the columns that the role names.
             at: The moment (with a time zone); None: now.
 
         Returns:
             One row per key, in the order given: the keys, the features, and per view `<view>.state` (`present`, `missing`
-            or `expired`), `<view>.event_time` (not for lookups), `<view>.table` and `<view>.version`.
+            or `expired`), `<view>.event_time` (not for lookups), `<view>.table` and `<view>.version`. A view in a role is
+            called `<view>.<column>` there.
 
         Raises:
             AssayError: For unknown views or features, and keys that are missing or do not fit the view's types.
         """
-        return online_get(self.lake, self.features, keys, at or datetime.now(UTC))
+        moment = at or datetime.now(UTC)
+        return online_get(self.lake, self.features, keys, moment, known_at=self.known_at, skip_nulls=self.skip_nulls)
 
 
-def online_get(lake: Lake, features: Features, keys: Keys, at: datetime) -> pl.DataFrame:
+def online_get(
+    lake: Lake,
+    features: Served,
+    keys: Keys,
+    at: datetime,
+    *,
+    known_at: KnownAt | Mapping[str, KnownAt] | None = None,
+    skip_nulls: bool | Mapping[str, bool] | None = None,
+) -> pl.DataFrame:
     """The features valid at `at`. See `Online.get`.
 
     Args:
@@ -61,12 +81,17 @@ def online_get(lake: Lake, features: Features, keys: Keys, at: datetime) -> pl.D
         features: A view's name, references, or a training set.
         keys: A frame, or a value or a list of values for each key column.
         at: The moment, with a time zone.
+        known_at: As of `as_of_join`. Default: that of the training set; else `event`.
+        skip_nulls: Likewise.
     """
-    references = _references(features)
+    references, learnt = _asked(features)
+    options = JoinOptions(
+        learnt.known_at if known_at is None else known_at, learnt.skip_nulls if skip_nulls is None else skip_nulls
+    )
     moment = utc(at, "at")
     asked = _frame(keys) if isinstance(keys, Mapping) else keys
-    spine = asked.with_columns(pl.lit(moment, dtype=pl.Datetime("us", "UTC")).alias("event_time"))
-    resolved = resolve(Reader(lake), references, spine, bounded=False)
+    spine = asked.with_columns(pl.lit(moment, dtype=pl.Datetime("us", "UTC")).alias(EVENT_TIME))
+    resolved = resolve(Reader(lake), references, spine, options=options, bounded=False)
     rows = _fitting(asked, resolved) if isinstance(keys, Mapping) else asked
     for view in resolved.views:
         rows = latest(view, rows, moment)
@@ -76,18 +101,19 @@ def online_get(lake: Lake, features: Features, keys: Keys, at: datetime) -> pl.D
         column
         for item in resolved.described
         for column in (
-            pl.lit(item["table"]).alias(f"{item['view']}.table"),
-            pl.lit(item["version"], dtype=pl.Int64).alias(f"{item['view']}.version"),
+            pl.lit(item["table"]).alias(f"{item.get('role', item['view'])}.table"),
+            pl.lit(item["version"], dtype=pl.Int64).alias(f"{item.get('role', item['view'])}.version"),
         )
     )
 
 
-def _references(features: Features) -> Sequence[str]:
+def _asked(features: Served) -> tuple[Features, JoinOptions]:
+    """What is served, and how it was joined when a model learnt from it."""
     if isinstance(features, TrainingSetVersion):
-        return features.manifest["references"]
+        return tuple(features.manifest["references"]), JoinOptions.from_dict(features.manifest)
     if isinstance(features, str):
-        return [features if ":" in features else f"{features}:*"]
-    return features
+        return features if ":" in features else f"{features}:*", JoinOptions()
+    return features, JoinOptions()
 
 
 def _frame(keys: Mapping[str, Any]) -> pl.DataFrame:
@@ -105,10 +131,11 @@ def _frame(keys: Mapping[str, Any]) -> pl.DataFrame:
 def _fitting(keys: pl.DataFrame, resolved: Resolved) -> pl.DataFrame:
     """Keys from a mapping (of a request, or a command line), in the types of the tables."""
     types = {
-        key: read.frame.collect_schema()[key]
+        column: schema[key]
         for read in (*resolved.views, *resolved.lookups)
-        for key in read.serving.keys
-        if key in keys.columns
+        for schema in [read.frame.collect_schema()]
+        for key, column in ((key, read.keys.get(key, key)) for key in read.serving.keys)
+        if column in keys.columns
     }
     try:
         return keys.cast(types)  # pyright: ignore[reportArgumentType]  (a mapping of names to types is one of the forms)

@@ -17,7 +17,6 @@ from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.key_index import KeyIndex, key_print
 from assay.features.tables.lake import TableState
 from assay.features.tables.serving import Serving
-from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import INSTANT, instant
 from assay.own_columns import CHANGE, DELETE
 
@@ -26,6 +25,7 @@ Between = tuple[datetime | None, datetime | None]
 _ROUNDED_US = 1000  # Delta's statistics may be rounded to milliseconds
 _FIRST = 4  # partitions that are looked at together; then twice as many each time
 _TIME, _FLOOR = "__time", "__floor"
+_EVERYBODY = "__everybody"  # the key of rows that are the same for all
 _SETTLES = "__settles"  # the time of a row, if none before it is needed (for a feature)
 
 
@@ -96,13 +96,12 @@ def _with_newest(keys: "_Asked", first: datetime, straddling: Sequence[str], ear
         found.append(keys.rows(list(todo), first))
         seen.update(todo)
         newest = keys.settled(found)
-    rows = pl.concat(found).join(newest.rename({_TIME: _FLOOR}), on=list(keys.serving.keys), how="left")
+    rows = pl.concat(found).join(newest.rename({_TIME: _FLOOR}), on=keys.keys.columns, how="left")
     yield from rows.filter(pl.col(_FLOOR).is_null() | (pl.col(_TIME) >= pl.col(_FLOOR)))[PARTITION]
 
 
-def partitions_with(state: TableState, serving: Serving, spine: pl.DataFrame, name: str) -> list[str] | None:
+def partitions_with(state: TableState, serving: Serving, spine: pl.DataFrame) -> list[str] | None:
     """The partitions of a lookup table that hold a key of the spine; None for a table without partitions."""
-    require_columns(spine.schema, serving.keys, f"{name!r} is looked up by {list(serving.keys)}; the spine")
     if not state.partitioned:
         return None
     keys = list(serving.keys)
@@ -190,7 +189,8 @@ class _Asked:
         if not set(serving.keys) <= {*state.schema} & {*spine.columns}:
             return None
         columns = [pl.col(key).cast(state.schema[key], strict=False) for key in serving.keys]
-        return cls(state, serving, spine.select(columns).drop_nulls().unique(), known_time, features)
+        keys = spine.select(columns).drop_nulls().unique() if columns else pl.DataFrame({_EVERYBODY: [True]})
+        return cls(state, serving, keys, known_time, features)
 
     @property
     def _settling(self) -> list[str]:
@@ -198,7 +198,7 @@ class _Asked:
 
     def rows(self, partitions: Sequence[str], first: datetime) -> pl.DataFrame:
         """The times at or before `first` of each key's rows in some partitions that may be needed, with each partition."""
-        keys, schema, where = list(self.serving.keys), self.state.schema, f"the table {self.state.table.name}"
+        keys, schema, where = self.keys.columns, self.state.schema, f"the table {self.state.table.name}"
         time, at = instant(schema, self.serving.event_time, where), pl.lit(first).cast(INSTANT)
         known = pl.lit(True) if self.known_time is None else instant(schema, self.known_time, where) <= at
         gone = pl.col(CHANGE).eq_missing(DELETE) if CHANGE in schema else pl.lit(False)
@@ -206,6 +206,7 @@ class _Asked:
         named = zip(self._settling, settles, strict=True)
         rows = (
             self.state.scan(partitions)
+            .with_columns(pl.lit(True).alias(_EVERYBODY))
             .select(
                 *keys, time.alias(_TIME), PARTITION, *(pl.when(here).then(time).alias(name) for name, here in named)
             )
@@ -218,8 +219,8 @@ class _Asked:
 
     def settled(self, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """For each key the time before which no row is needed; null where that is not known yet."""
-        newest = pl.concat(found).group_by(self.serving.keys).agg(pl.col(self._settling).max())
-        return newest.select(*self.serving.keys, self._floor(map(pl.col, self._settling)).alias(_TIME))
+        newest = pl.concat(found).group_by(self.keys.columns).agg(pl.col(self._settling).max())
+        return newest.select(*self.keys.columns, self._floor(map(pl.col, self._settling)).alias(_TIME))
 
     @staticmethod
     def _floor(settles: Iterable[pl.Expr]) -> pl.Expr:
@@ -237,7 +238,7 @@ class _Asked:
     def without(self, newest: pl.DataFrame, high: int) -> pl.DataFrame:
         """The keys of which a row up to `high` (µs) can still be newer than what was found, or as new."""
         settled = newest.filter(pl.col(_TIME).dt.epoch("us") > high)
-        return self.keys.join(settled, on=list(self.serving.keys), how="anti")
+        return self.keys.join(settled, on=self.keys.columns, how="anti")
 
     def is_there(self, partition: str) -> bool:
         """Whether the files of a partition were not vacuumed."""
@@ -245,6 +246,8 @@ class _Asked:
         return all(storage.size(f"{table}/{file.path}") is not None for file in self.state.files_of([partition]))
 
     def partitions(self, keys: pl.DataFrame) -> set[str | None] | None:
+        if not self.serving.keys:
+            return None
         found = partitions_holding(self.state, self.serving.keys, keys)
         return None if found is None else set(found)
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from assay.features.serving.as_of import KnownAt, ViewRead, point_in_time_join
+from assay.features.serving.as_of import point_in_time_join
 from assay.features.serving.feature_refs import ranked, states_of
+from assay.features.serving.join_options import KnownAt
+from assay.features.serving.view_read import ViewRead
+from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.lake import TableState
 from assay.features.tables.serving import Serving
 from assay.own_columns import CHANGE, DELETE
@@ -42,7 +45,7 @@ def served(
         serving: How it is served.
         frame: Rows of it that were read, with at least the keys, the times, what became of them, and `columns`.
         partitions: Those that were read; None for a table without partitions.
-        spine: Rows with the keys and `event_time`.
+        spine: Rows with the keys, as the view calls them, and `event_time`.
         columns: Column of the table → name in the result.
         joined: How the features were joined.
         features: Those that were taken; with `skip_nulls` each is looked for by itself.
@@ -53,6 +56,8 @@ def served(
     frames = [ordered]
     if joined.skip_nulls and features:
         schema = frame.collect_schema()
+        if "*" in features:
+            features = [name for name in schema if name not in (*serving.columns(), CHANGE, PARTITION, *columns)]
         gone = pl.col(CHANGE).eq_missing(DELETE) if CHANGE in schema else pl.lit(False)
         frames = [ordered.filter(pl.col(name).is_not_null() | gone) for name in features if name in schema]
     ways: list[KnownAt] = [way for way in joined.known_at if way == "event" or serving.known_time is not None] or [

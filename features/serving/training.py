@@ -4,12 +4,12 @@ A training set is one version of `training/<name>`; its id is `<name>@<version>`
 commit and is enough for a plain Delta reader to find every input again.
 """
 
-import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -17,24 +17,29 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.retention.availability import require_readable, snapshot_status
 from assay.features.retention.pins import pin, pins
-from assay.features.serving.as_of import KnownAt
 from assay.features.serving.as_of_join import one_of
-from assay.features.serving.feature_refs import Resolved, join, resolve
+from assay.features.serving.feature_refs import Resolved, find_serving, join, resolve
+from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
+from assay.features.serving.references import Features, request
+from assay.features.serving.spine_frame import SpineFrame, spine_frame
 from assay.features.storage.parquet_files import PARTITION, file_sha256
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import content_digest, digest_of
 from assay.features.tables.kinds import Kind
-from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import Recorder, Run, RunResult, Work, new_run
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction, run
+from assay.features.training.lookback import Lookback, lookback_of
+from assay.features.training.methods import TrainingSetMethods
+from assay.features.training.rows import RowFile, columns_of_keys
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ID = re.compile(r"([A-Za-z][A-Za-z0-9_]*)@(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSetVersion:
+class TrainingSetVersion(TrainingSetMethods):
     """One version of `training/<name>` and what it was made from."""
 
     id: str
@@ -45,16 +50,53 @@ class TrainingSetVersion:
 
     def frame(self) -> pl.DataFrame:
         """The rows. Raises AssayError if they are gone, or not what the manifest says."""
-        require_readable(self.lake, self.snapshot, f"Training set {self.id}")
-        state = self.lake.table(self.snapshot.table).at(self.snapshot.version)
-        for file in state.files:  # first: polars may abort on a file that is not what the log says
-            content = self.lake.storage.get(f"{self.snapshot.table}/{file.path}")
-            if hashlib.sha256(content).hexdigest() != file_sha256(file.path):
-                raise self._changed(file.path)
-        rows = state.scan().select(column["name"] for column in self.manifest["schema"]).collect()
+        rows = self.scan().collect()
         if content_digest(rows) != self.manifest["content_digest"]:
             raise self._changed(self.snapshot.table)
         return rows
+
+    def scan(self) -> pl.LazyFrame:
+        """The rows as a lazy frame, in the order of `frame()`, once each file has the SHA-256 that the log says.
+
+        Raises:
+            AssayError: They are gone, or a file was changed.
+        """
+        files = self.row_files()
+        for file in files:  # first: polars may abort on a file that is not what the log says
+            file.check()
+        return (
+            pl.concat([file.frame for file in files]) if files else self._state().scan_files([]).select(self._columns)
+        )
+
+    def row_files(self) -> list[RowFile]:
+        """The data files, in the order of the rows. Raises AssayError if they are gone."""
+        require_readable(self.lake, self.snapshot, f"Training set {self.id}")
+        state = self._state()
+        return [
+            RowFile(
+                file.path, file.rows, state.scan_files([file]).select(self._columns), partial(self._check, file.path)
+            )
+            for file in state.newest_files()
+        ]
+
+    def _state(self) -> TableState:
+        return self.lake.table(self.snapshot.table).at(self.snapshot.version)
+
+    @property
+    def _columns(self) -> list[str]:
+        return [column["name"] for column in self.manifest["schema"]]
+
+    def _check(self, path: str) -> None:
+        if self.lake.storage.sha256(f"{self.snapshot.table}/{path}") != file_sha256(path):
+            raise self._changed(path)
+
+    def lookbacks(self) -> tuple[Lookback, ...]:
+        """How far back the features of each view look. What is looked up has no time, and is not among them."""
+        return tuple(
+            _lookback(self.lake, item)
+            for item in self.manifest["features"]
+            if Serving.from_dict(item["serving"]).kind != "lookup"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The manifest: what the set was made from, as JSON."""
@@ -74,14 +116,14 @@ def stage_training_set(
     tx: Transaction,
     name: str,
     spine: pl.DataFrame,
-    features: Sequence[str] | Resolved,
+    features: Features | Resolved,
     *,
     versions: Mapping[str, int] | None = None,
     pins: Mapping[str, int] | None = None,
-    known_at: KnownAt = "event",
-    skip_nulls: bool = False,
+    options: JoinOptions | None = None,
 ) -> pl.DataFrame:
-    """Join the features to the spine and stage `training/<name>` in a transaction; the rows come back.
+    """Join the features to the spine and stage `training/<name>` in a transaction; the rows come back. What is resolved
+    already is joined as it was resolved.
 
     What the transaction has read so far is what the spine was made from. Whoever asks `tx.current(…)` first resolves the
     references before that and hands them over, so that they count. When it is published, its snapshots are pinned.
@@ -89,18 +131,16 @@ def stage_training_set(
     table = _table(name)
     if tx.work.partition is not None:
         raise AssayError(f"{table} is one table without partitions; this work is for partition {tx.work.partition}.")
-    if PARTITION in spine.columns:
-        spine = spine.drop(PARTITION)
     made_from = [item for item in tx.reads if not item.lookup]
     resolved = (
         features
         if isinstance(features, Resolved)
-        else resolve(tx, features, spine, versions=one_of(versions, pins), known_at=known_at, skip_nulls=skip_nulls)
+        else resolve(tx, features, spine, versions=one_of(versions, pins), options=options)
     )
     if isinstance(features, Resolved):
         of_features = {item["table"] for item in resolved.described}
         made_from = [item for item in made_from if item.snapshot.table not in of_features]
-    rows = join(spine, resolved, known_at=known_at, skip_nulls=skip_nulls)
+    rows = join(spine, resolved)
     manifest = {
         "name": name,
         "created_at": datetime.now(UTC).isoformat(),
@@ -112,8 +152,7 @@ def stage_training_set(
         },
         "features": [dict(item) for item in resolved.described],
         "references": list(resolved.references),
-        "known_at": known_at,
-        "skip_nulls": skip_nulls,
+        **resolved.options.to_dict(),
         "feature_set": _feature_set(resolved),
         "inputs": [_input(tx, item) for item in tx.reads],
         "code_version": tx.work.code_version,
@@ -136,13 +175,14 @@ def create_training_set(
     lake: Lake,
     recorder: Recorder,
     name: str,
-    spine: pl.DataFrame,
-    features: Sequence[str],
+    spine: SpineFrame,
+    features: Features,
     *,
     versions: Mapping[str, int] | None = None,
     pins: Mapping[str, int] | None = None,
-    known_at: KnownAt = "event",
-    skip_nulls: bool = False,
+    known_at: KnownAt | Mapping[str, KnownAt] = "event",
+    skip_nulls: bool | Mapping[str, bool] = False,
+    event_time: str = EVENT_TIME,
     code_version: str = "",
     run_as: Run | None = None,
 ) -> TrainingSetVersion:
@@ -152,35 +192,36 @@ def create_training_set(
         lake: Where the tables are.
         recorder: What is given the run for lineage.
         name: Of the table `training/<name>`.
-        spine: One row per example: the entities' keys, `event_time`, the label, and anything else to keep.
-        features: References, such as `customer_activity:tickets_7d`.
+        spine: One row per example: the entities' keys, `event_time`, the label, and anything else to keep. Frames of Polars and
+            pandas, and whatever else gives Arrow.
+        features: References, such as `customer_activity:tickets_7d`, and roles.
         versions: Table versions to read, by table name. Default: the latest.
         pins: The former name of `versions`.
-        known_at: "event", or "known": only values that were known at the spine's time.
-        skip_nulls: Take the latest value that is not null.
+        known_at: "event", or "known": only values that were known at the spine's time. A mapping says so for some views.
+        skip_nulls: Take the latest value that is not null; a mapping says so for some views.
+        event_time: The spine's column with the time.
         code_version: Of the caller's code; another one makes a new version.
         run_as: The run that this is a part of. Default: a run of its own.
 
     Raises:
-        AssayError: A reference, table or version is unknown, or the spine lacks usable keys or times.
+        AssayError: A reference, table, version or option is unknown, or the spine lacks usable keys or times.
     """
+    wanted = request(features, JoinOptions(known_at, skip_nulls, event_time))
+    rows = spine_frame(spine, event_time)
     params = {
-        "spine": content_digest(spine),
-        "columns": ",".join(spine.columns),
-        "features": " ".join(features),
-        "known_at": known_at,
-        "skip_nulls": skip_nulls,
+        "spine": content_digest(rows),
+        "columns": ",".join(rows.columns),
+        "features": " ".join(wanted.texts),
+        **wanted.options.to_dict(),
     }
     work = Work(_table(name), None, code_version, run_as or new_run(), params, f"Training set {name}.")
 
     def body(tx: Transaction) -> None:
-        resolved = resolve(
-            tx, features, spine, versions=one_of(versions, pins), known_at=known_at, skip_nulls=skip_nulls
-        )
+        resolved = resolve(tx, wanted.texts, rows, versions=one_of(versions, pins), options=wanted.options)
         if tx.current(_table(name)):
             tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
             return
-        stage_training_set(tx, name, spine, resolved, known_at=known_at, skip_nulls=skip_nulls)
+        stage_training_set(tx, name, rows, resolved)
 
     _, done = run(lake, recorder, work, body)
     return published(lake, name, done)
@@ -213,6 +254,17 @@ def load_training_set(lake: Lake, training_set_id: str) -> TrainingSetVersion:
     snapshot = lake.table(_table(name)).at(version).snapshot
     require_readable(lake, snapshot, f"Training set {training_set_id}")
     return _open(lake, name, snapshot)
+
+
+def _lookback(lake: Lake, item: Mapping[str, Any]) -> Lookback:
+    """Of the features of one view, by the commit that the manifest names."""
+    serving = item["serving"]
+    try:
+        described = find_serving(lake.table(item["table"]).at(item["version"]))
+    except AssayError:  # erased, or not to be read by the actor
+        return Lookback(item["view"], tuple(columns_of_keys(item)), None, "cannot be asked how far back its rows look")
+    view = described[1] if described is not None else {}
+    return lookback_of(item["view"], columns_of_keys(item), view, serving, [one["name"] for one in item["features"]])
 
 
 def _open(lake: Lake, name: str, snapshot: Snapshot) -> TrainingSetVersion:
@@ -292,11 +344,18 @@ def _feature_set(resolved: Resolved) -> str:
     """SHA-256 over the definitions of the features: the same for the same features at other versions of the data."""
     # Without the kind, which descriptions did not have at first: the digest of the same features stays.
     parts = (
-        json.dumps([item["view"], {k: v for k, v in item["serving"].items() if k != "kind"}, feature], sort_keys=True)
+        json.dumps(
+            [item["view"], {k: v for k, v in item["serving"].items() if k != "kind"}, feature, *_in_role(item)],
+            sort_keys=True,
+        )
         for item in resolved.described
         for feature in item["features"]
     )
     return digest_of(parts)
+
+
+def _in_role(item: Mapping[str, Any]) -> list[Any]:
+    return [item["keys"]] if item.get("keys") else []
 
 
 def _column_lineage(resolved: Resolved) -> dict[str, Any]:

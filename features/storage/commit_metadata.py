@@ -19,6 +19,7 @@ from assay.features.storage.snapshot import Slice
 PREFIX = "assay."
 FORMAT = 1
 CONFIRMS = f"{PREFIX}confirms"
+LOOKED_UP = "looked_up"  # in `extra`
 
 
 class FormatTooNew(AssayError):
@@ -89,6 +90,14 @@ class Commit:
     previous: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
     format: int = 0
+
+    @property
+    def looked_up(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        """By table that was only looked up in: the columns of the rows that were written, each with the column of the table in
+        which its value was looked for. A table that is left out did not say so."""
+        recorded = self.extra.get(LOOKED_UP)
+        tables = recorded if isinstance(recorded, Mapping) else {}
+        return {table: tuple((str(own), str(other)) for own, other in pairs) for table, pairs in tables.items()}
 
 
 _PLAIN = (

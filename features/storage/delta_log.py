@@ -122,7 +122,7 @@ class Change:
     displaces: frozenset[str] = frozenset()
 
     def earliest(self, column: str) -> datetime | None:
-        """A moment before which no added row is, or None where that cannot be told."""
+        """A moment before which no added row is, or None where that is not known."""
         found = [_moment(values.get(column)) for values in self.minima]
         known = [moment for moment in found if moment is not None]
         # Statistics may be rounded to milliseconds.
@@ -144,7 +144,7 @@ def latest_mark(storage: Storage, table: str, since: Mark | None = None) -> Mark
 
 
 def changes(storage: Storage, table: str, since: Mark | None, until: Mark) -> list[Change] | None:
-    """What was committed after a version (None: from the beginning), up to another. None where that cannot be told: the
+    """What was committed after a version (None: from the beginning), up to another. None where that is not known: the
     table is not the one that it was, or a commit is gone or damaged, or does not say what it changed."""
     if since is not None and (until.version < since.version or _sign(storage, table, since.version) != since.sign):
         return None

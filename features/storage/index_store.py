@@ -27,7 +27,7 @@ FOLDER = "_index"
 FILE = "tables.db"
 MEMORY = ":memory:"
 LIVE = 2**62  # until which version something holds that the latest one holds
-_FORMAT = 8  # of the tables below: an index of another format is made anew
+_FORMAT = 9  # of the tables below: an index of another format is made anew
 _OPEN = 8  # at most so many indexes are open at once
 _WAIT_SECONDS = 30.0
 
@@ -38,7 +38,8 @@ CREATE TABLE tables (
 CREATE TABLE commits (
     t INTEGER NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, damaged INTEGER NOT NULL, at INTEGER NOT NULL,
     run_id TEXT, rows INTEGER, mode TEXT NOT NULL, partition TEXT, asset TEXT NOT NULL, fingerprint TEXT NOT NULL,
-    written INTEGER NOT NULL, until INTEGER NOT NULL, /* the version that replaced its partition */ verdict INTEGER,
+    written INTEGER NOT NULL, until INTEGER NOT NULL, /* the version that replaced its partition */
+    seen INTEGER NOT NULL, /* the version that replaced its rows: to confirm them is to keep them */ verdict INTEGER,
     all_rows INTEGER NOT NULL, all_partitions INTEGER NOT NULL, all_files INTEGER NOT NULL, /* that this version holds */
     all_written INTEGER NOT NULL, all_writers INTEGER NOT NULL, /* partitions and commits that its rows come from */
     writes INTEGER NOT NULL, /* how many commits up to this one wrote rows */

@@ -159,7 +159,7 @@ def _add_commit(
 ) -> None:
     try:
         commit = parse_commit(name, info)
-    except FormatTooNew:  # whoever asks for it is told; as a writer it counts as far as it can be understood
+    except FormatTooNew:  # whoever asks for it gets the error; as a writer it counts as far as it can be understood
         commit = parse_commit(name, {key: info[key] for key in _PLAIN if key in info})
     except DAMAGE:
         _insert_commit(connection, t, version, sha256, None, total)
@@ -189,14 +189,14 @@ def _insert_commit(
     total: tuple[int, int, int],
 ) -> None:
     """One that is damaged is None."""
-    said, verdict = (0, None, None, "", None, "", "", 0), None
+    facts, verdict = (0, None, None, "", None, "", "", 0), None
     sql = "SELECT all_written, all_writers, writes FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
     partitions, writers, writes = connection.execute(sql, (t,)).fetchone() or (0, 0, 0)
     if commit is not None:
         with suppress(*DAMAGE):  # checks that are not what they must be say nothing
             verdict = _verdict(connection, t, Verdict.of(commit).to_text())
         at, written = int(commit.timestamp.timestamp() * 1000), int(_wrote(commit))
-        said = (
+        facts = (
             at,
             commit.run_id,
             commit.rows,
@@ -211,8 +211,10 @@ def _insert_commit(
             writers, writes = writers + 1, writes + 1
             if commit.mode == "replace":
                 writers -= _end_commits(connection, t, version, commit.partition)
+                if commit.confirms is None:
+                    _end_rows(connection, t, version, commit.partition)
             _count(connection, t, verdict, 1)
-    row = (t, version, sha256, int(commit is None), *said, LIVE, verdict, *total, partitions, writers, writes)
+    row = (t, version, sha256, int(commit is None), *facts, LIVE, LIVE, verdict, *total, partitions, writers, writes)
     connection.execute(f"INSERT INTO commits VALUES ({', '.join('?' * len(row))})", row)
 
 
@@ -233,6 +235,12 @@ def _end_commits(connection: sqlite3.Connection, t: int, version: int, partition
     sql = f"UPDATE {_LIVE_COMMITS.replace(' WHERE', ' SET until = ? WHERE')}"
     connection.execute(sql, (version, t, partition, LIVE))
     return len(ended)
+
+
+def _end_rows(connection: sqlite3.Connection, t: int, version: int, partition: str | None) -> None:
+    """Other rows are in a partition now."""
+    sql = f"UPDATE {_LIVE_COMMITS.replace('until', 'seen').replace(' WHERE', ' SET seen = ? WHERE')}"
+    connection.execute(sql, (version, t, partition, LIVE))
 
 
 def _count(connection: sqlite3.Connection, t: int, verdict: int | None, more: int) -> None:

@@ -27,7 +27,8 @@ class DataFile:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One version as its file in the log describes it. A damaged file has no `commit`. `metadata` and
-    `columns` are those of the table, where this version sets them."""
+    `columns` are those of the table, where this version sets them. `hidden` are the added files of which a deletion vector takes
+    rows away."""
 
     version: int
     path: str
@@ -37,6 +38,7 @@ class Entry:
     added: tuple[DataFile, ...] = ()
     removed: tuple[str, ...] = ()
     metadata: Mapping[str, Any] | None = None
+    hidden: frozenset[str] = frozenset()
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -61,6 +63,9 @@ def read_entry(table: str, version: int, content: bytes) -> Entry:
             tuple(added(item["add"]) for item in actions if "add" in item),
             tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
             metadata,
+            frozenset(
+                unquote(item["add"]["path"]) for item in actions if "add" in item and item["add"].get("deletionVector")
+            ),
         )
     except DAMAGE:
         return Entry(version, path, sha256, None)

@@ -86,6 +86,18 @@ def files_between(
     return connection.execute(" UNION ALL ".join(parts), given).fetchall()
 
 
+def partition_ranges(
+    connection: sqlite3.Connection, t: int, version: int, column: str, partitions: Sequence[str]
+) -> list[tuple[str, Value | None, Value | None]]:
+    """The smallest and largest value of a column in each of the partitions that has rows; None where a file does not name one."""
+    sql = """SELECT f.partition, iif(COUNT(r.file) = COUNT(*), MIN(r.low), NULL), iif(COUNT(r.file) = COUNT(*), MAX(r.high), NULL)
+        FROM files AS f INDEXED BY files_of LEFT JOIN ranges AS r INDEXED BY ranges_of ON r.file = f.id AND r.name = :column
+        WHERE f.t = :t AND f.partition IN (SELECT value FROM json_each(:partitions))
+        AND f.since <= :version AND f.until > :version AND f.rows <> 0 GROUP BY f.partition"""
+    given = {"t": t, "version": version, "column": column, "partitions": json.dumps(list(partitions))}
+    return connection.execute(sql, given).fetchall()
+
+
 def _of_ranges(ranges: str, condition: str) -> str:
     table, _, index = ranges.partition(" ")
     return f"""SELECT f.path, f.size, MAX(f.rows, 0), f.partition, r.low, r.high

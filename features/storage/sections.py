@@ -60,12 +60,14 @@ class Embedding(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model(Section):
-    """A model that a commit stored: the version and SHA-256 of its artefact, and the training set it was fitted on."""
+    """A model that a commit stored: the version and SHA-256 of its artefact, the training set it was fitted on, and which part of
+    that: the definition of the `split`."""
 
     name: ClassVar[str] = "model"
     version: str = ""
     sha256: str = ""
     training_set: str = ""
+    split: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
 
 
@@ -79,7 +81,8 @@ class Predictions(Section):
     so that they are all columns without another role. `answers` is the Merkle root over what was answered, in the columns
     `answered` of each row, sorted by id (see `assay.lineage.predictions.answers`). `joined` says how the features were joined
     (`known_at`, `skip_nulls`), `spine` where the rows come from: its `table` and the column with their `event_time`, or that
-    a function gave them (`built`). Both are empty where nobody said.
+    a function gave them (`built`), with the keys by which it looked into further tables (`lookups`). Both are empty where nobody
+    recorded it.
     """
 
     name: ClassVar[str] = "predictions"

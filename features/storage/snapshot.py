@@ -52,6 +52,9 @@ class Slice:
     A `lookup` (of known keys, say) is recorded for lineage but does not make its reader stale. In JSON it is called
     `reference`, as in commits from before; both words are read. A lookup of a whole table, or of all but some partitions, has
     the digest "": the snapshot's identity stands for its files, so that a lookup costs the same whatever the table holds.
+
+    `writers` hashes the commits whose rows these are (see `writers_digest`), as whoever read them knew them: a later commit may
+    say something else of the same files. It is "" where no `digest` was taken, and in commits from before.
     """
 
     snapshot: Snapshot
@@ -59,6 +62,7 @@ class Slice:
     digest: str
     lookup: bool = False
     excluded: tuple[str, ...] = ()
+    writers: str = ""
 
     def holds(self, partition: str | None) -> bool:
         """Whether rows of a partition are part of it."""
@@ -70,7 +74,8 @@ class Slice:
             "digest": self.digest,
             "reference": self.lookup,
         }
-        return self.snapshot.to_dict() | read | ({"except": list(self.excluded)} if self.excluded else {})
+        rest = {"except": list(self.excluded), "writers": self.writers}
+        return self.snapshot.to_dict() | read | {name: value for name, value in rest.items() if value}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Slice":
@@ -81,4 +86,5 @@ class Slice:
             data["digest"],
             data.get("reference", data.get("lookup", False)),
             tuple(data.get("except", ())),
+            data.get("writers", ""),
         )

@@ -7,10 +7,11 @@ kept landing files, pins.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,12 +26,17 @@ from assay.optional import require
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS)
 
 
+Options = Callable[[], dict[str, str]]
+"""Gives the options of an object store from the settings of the process that calls it. Pickled by name."""
+
+
 @dataclass(frozen=True)
 class Storage:
     """The root of a lake. `root` is an absolute local path or an object-store URI; paths below are relative, with `/`."""
 
     root: str
     options: dict[str, str] = field(default_factory=dict, repr=False)  # may hold credentials
+    options_here: Options | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def _remote(self) -> Any:
@@ -43,6 +49,15 @@ class Storage:
     @property
     def is_local(self) -> bool:
         return "://" not in self.root
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without its options, which may be secrets: they are asked for where it is unpickled (`options_here`)."""
+        if self.options and (self.options_here is None or self.options_here() != self.options):
+            raise AssayError(
+                f"The lake at {self.root} cannot go to another process: its options may be secrets, which are not pickled. Set "
+                "ASSAY_STORAGE_OPTIONS instead of passing them, and open it with assay.open()."
+            )
+        return _unpickled, (self.root, self.options_here if self.options else None)
 
     def uri(self, path: str) -> str:
         return f"{self.root}/{path}"
@@ -106,6 +121,16 @@ class Storage:
             if self.is_local:
                 return Path(self.root, path).read_bytes()
             return bytes(self._remote.open_input_file(path).read())
+        except FileNotFoundError:
+            raise AssayError(f"{self.uri(path)} is not there (deleted, or vacuumed).") from None
+
+    def sha256(self, path: str) -> str:
+        """The digest of a file's bytes, of which few are held at a time where it is local. Raises AssayError when it is gone."""
+        if not self.is_local:
+            return hashlib.sha256(self.get(path)).hexdigest()
+        try:
+            with Path(self.root, path).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
         except FileNotFoundError:
             raise AssayError(f"{self.uri(path)} is not there (deleted, or vacuumed).") from None
 
@@ -191,11 +216,17 @@ def _is_nothing(problem: OSError | ValueError) -> bool:
     return not isinstance(problem, OSError) or problem.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
-def open_storage(uri: str | Path, options: dict[str, str] | None = None) -> Storage:
+def _unpickled(root: str, options_here: Options | None) -> Storage:
+    return Storage(root, options_here() if options_here is not None else {}, options_here)
+
+
+def open_storage(
+    uri: str | Path, options: dict[str, str] | None = None, options_here: Options | None = None
+) -> Storage:
     """A lake's storage from a path or URI; a local root becomes absolute, so that a version's address means one place."""
     text = str(uri).rstrip("/")
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if "://" not in text:
         text = str(Path(text).expanduser().resolve())
-    return Storage(text, options or {})
+    return Storage(text, options or {}, options_here)

@@ -21,7 +21,7 @@ from assay.features.storage.delta_log import commit_info, commit_path, parse_log
 from assay.features.storage.index_store import LIVE, forget, index_store
 from assay.features.storage.index_upkeep import Known, carried_on, content_of, has_commit, is_of, known_of
 from assay.features.storage.log_entry import DAMAGE, DataFile, Entry, columns_of, read_entry
-from assay.features.storage.ranges import files_between
+from assay.features.storage.ranges import files_between, partition_ranges
 from assay.features.storage.reads import Span
 from assay.features.storage.sections import SectionDamaged
 from assay.features.storage.storage import Storage
@@ -137,10 +137,26 @@ class TableIndex:
     def writers(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> list[int]:
         """The versions whose rows a slice holds, oldest first: per partition the last replacement and what was appended
         after it."""
-        sql = (
-            f"SELECT version FROM commits {_by(partitions, 'written')} WHERE {_WRITERS} {_among(partitions, excluded)}"
-        )
+        return self._writers(_WRITERS, version, partitions, excluded)
+
+    def makers(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> list[int]:
+        """The same, and the versions that had written these rows before a later one confirmed them."""
+        return self._writers(_WRITERS.replace("until", "seen"), version, partitions, excluded)
+
+    def _writers(
+        self, which: str, version: int, partitions: Sequence[str] | None, excluded: Sequence[str]
+    ) -> list[int]:
+        by = _by(partitions, "written")
+        sql = f"SELECT version FROM commits {by} WHERE {which} {_among(partitions, excluded)}"
         return sorted(v for (v,) in self._sliced(sql, version, partitions, excluded))
+
+    def writer_digests(
+        self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()
+    ) -> list[tuple[int, str]]:
+        """The same, each with the SHA-256 of its commit as it was when it was indexed, in no order."""
+        by, among = _by(partitions, "written"), _among(partitions, excluded)
+        sql = f"SELECT version, sha256 FROM commits {by} WHERE {_WRITERS} {among}"
+        return self._sliced(sql, version, partitions, excluded)
 
     def rows_written(self, version: int, before: str | None = None) -> list[int]:
         """How many rows each of the commits wrote whose rows a version holds, oldest first; of partitions whose key is
@@ -162,7 +178,7 @@ class TableIndex:
         return all_partitions - found[0], all_commits - found[1]
 
     def verdicts(self, version: int) -> list[tuple[Verdict, int]]:
-        """What the checks said of the table in the commits whose rows a version holds: each different verdict, and how
+        """What the checks found of the table in the commits whose rows a version holds: each different verdict, and how
         many of these commits say so."""
         latest = """SELECT checks, number FROM live LEFT JOIN verdicts ON id = verdict WHERE live.t = :t AND number > 0
             AND (SELECT MAX(version) FROM commits WHERE t = :t) = :version"""
@@ -172,13 +188,16 @@ class TableIndex:
         return [(Verdict.from_text(checks), number) for checks, number in found]
 
     def span(self, version: int) -> Span:
-        """Where the rows that a version wrote are seen: until their partition is replaced."""
+        """Where the rows that a version wrote are seen: until others replace them."""
         return self.spans([version])[0]
 
     def spans(self, versions: Sequence[int]) -> list[Span]:
         """The same of several versions, in their order."""
-        writes = self.writes(versions)
-        return [Span(self.table_id, writes[version].partition, version, writes[version].until) for version in versions]
+        sql = """SELECT version, partition, NULLIF(seen, :live) FROM commits
+            WHERE t = :t AND version IN (SELECT value FROM json_each(:versions))"""
+        rows = self._rows(sql, versions=json.dumps(list(versions)), live=LIVE)
+        found = {version: Span(self.table_id, partition, version, until) for version, partition, until in rows}
+        return [found[version] for version in versions]
 
     def writes(self, versions: Sequence[int]) -> dict[int, Write]:
         """What some versions wrote. No commit is read."""
@@ -278,6 +297,12 @@ class TableIndex:
             WHERE {_held(partitions, excluded)} ORDER BY {order}"""
         return [DataFile(*row) for row in self._sliced(sql, version, partitions, excluded)]
 
+    def named(self, version: int) -> list[tuple[str, str | None]]:
+        """Path and partition of every data file of a version, in no order."""
+        return self._rows(
+            "SELECT path, partition FROM files WHERE t = :t AND since <= :version AND until > :version", version=version
+        )
+
     def rows(self, version: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> int:
         if partitions is None and not excluded:
             return self._column("SELECT all_rows FROM commits WHERE t = :t AND version = :version", version=version)[0]
@@ -319,6 +344,11 @@ class TableIndex:
         """
         found = self._found(lambda connection: files_between(connection, self.known.id, version, column, low, high))
         return sorted(((DataFile(*row[:4]), row[4], row[5]) for row in found), key=lambda item: item[0].path)
+
+    def ranges_of(self, version: int, column: str, partitions: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+        """The smallest and largest value of a column in each of the partitions that has rows (None: not known)."""
+        found = self._found(lambda connection: partition_ranges(connection, self.known.id, version, column, partitions))
+        return {partition: (low, high) for partition, low, high in found}
 
     def former(self, version: int, column: str, value: str) -> list[tuple[DataFile, int]]:
         """The files that no longer belong to a version and could hold a value of a column, each with the version that removed it,

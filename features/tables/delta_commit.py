@@ -249,7 +249,8 @@ def _open_or_create(
         raise AssayError(
             f"{table.name} is {'' if state.partitioned else 'not '}partitioned; this work's partition is {partition}."
         )
-    expected = {name: dtype for name, dtype in state.schema.items() if name != PARTITION}
+    own = {PARTITION} if state.partitioned else set[str]()
+    expected = {name: dtype for name, dtype in state.schema.items() if name not in own}
     for name, dtype in frame.schema.items():
         if name in expected and expected[name] != dtype:
             raise AssayError(

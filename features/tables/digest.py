@@ -66,6 +66,11 @@ def digest_of(items: Iterable[str]) -> str:
     return state.hexdigest()
 
 
+def writers_digest(commits: Iterable[tuple[int, str]]) -> str:
+    """SHA-256 over the commits that wrote some rows: their versions, each with the SHA-256 of its file in the log."""
+    return digest_of(f"{version}:{sha256}" for version, sha256 in commits)
+
+
 def _hashes(frame: pl.DataFrame, columns: Sequence[str] | None) -> tuple[list[bytes], bytes]:
     names = sorted(frame.columns if columns is None else columns)
     missing = sorted(set(names) - set(frame.columns))

@@ -116,7 +116,7 @@ def _newest(
 
 
 def _newest_event(state: TableState, column: str, now: datetime) -> tuple[datetime | None, str]:
-    """The newest event that has happened, and what is to be said beside it: one of the year 2062 must not make a dead source look
+    """The newest event that has happened, and what must stand beside it: one of the year 2062 must not make a dead source look
     alive."""
     until = (now + _AHEAD - _EPOCH) // timedelta(microseconds=1)
     if state.checkpointed is None:

@@ -21,10 +21,10 @@ from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.sections import Changes
 from assay.features.storage.snapshot import Slice, Snapshot
-from assay.features.storage.storage import Storage, open_storage
+from assay.features.storage.storage import Options, Storage, open_storage
 from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.changes import current_rows
-from assay.features.tables.digest import digest_of
+from assay.features.tables.digest import digest_of, writers_digest
 from assay.features.tables.guard import ALLOW_ALL, Action, Guard
 
 
@@ -50,6 +50,10 @@ class Lake:
         newer commit is beside it. Log files that are changed by hand, against the protocol, are not noticed."""
         return replace(self, _latest={}) if self.storage.is_local else self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without what it remembers, and without the options of an object store (see `Storage`)."""
+        return _unpickled, (self.storage, self.actor, self.guard, self._latest is not None)
+
     def allow(self, action: Action, table: str, actor: str = "") -> None:
         """Ask the guard whether the actor (by default who opened the lake) may do this. Raises Denied."""
         self.guard.check(actor or self.actor, action, table)
@@ -63,6 +67,11 @@ class Lake:
         """Names of all tables (below a folder), sorted. Folders whose name starts with `_` are the lake's own."""
         found = _local_tables if self.storage.is_local else _remote_tables
         return sorted(name for name in found(self.storage, folder) if not name.startswith("_"))
+
+
+def _unpickled(storage: Storage, actor: str, guard: Guard, remembering: bool) -> Lake:
+    lake = Lake(storage, actor, guard)
+    return lake.remembering() if remembering else lake
 
 
 def _local_tables(storage: Storage, folder: str) -> Iterator[str]:
@@ -97,7 +106,12 @@ def _remote_tables(storage: Storage, folder: str) -> Iterator[str]:
 
 
 def open_lake(
-    uri: str | Path, options: dict[str, str] | None = None, *, actor: str = "", guard: Guard = ALLOW_ALL
+    uri: str | Path,
+    options: dict[str, str] | None = None,
+    *,
+    actor: str = "",
+    guard: Guard = ALLOW_ALL,
+    options_here: Options | None = None,
 ) -> Lake:
     """The lake at a folder or in an object store. Nothing is read or made.
 
@@ -106,13 +120,14 @@ def open_lake(
         options: Of the object store, such as `AWS_REGION`; they are never printed.
         actor: Who works with it.
         guard: What is asked at every read and write.
+        options_here: Gives the options in another process that the lake is sent to: they are not pickled.
 
     Raises:
         AssayError: The actor's name is not one line of text.
     """
     if actor and not (actor.strip() and actor.isprintable()):
         raise AssayError(f"The actor {actor!r} is blank or holds control characters: give a name in one line.")
-    return Lake(open_storage(uri, options), actor, guard)
+    return Lake(open_storage(uri, options, options_here), actor, guard)
 
 
 @dataclass(frozen=True)
@@ -330,6 +345,13 @@ class TableState:
             return [(file, None, None) for file in self.files]
         return self.index.between(self.version, column, low, high)
 
+    def ranges_of(self, column: str, partitions: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+        """The smallest and largest value of a column (times: µs since 1970 UTC) in each of the partitions that has rows, as the
+        statistics of its files say: (None, None) where they do not."""
+        if self.checkpointed is not None:
+            return dict.fromkeys((file.partition for file in self.files_of(partitions) if file.rows), (None, None))
+        return self.index.ranges_of(self.version, column, partitions)
+
     def partitions(self, among: Sequence[str] | None = None) -> list[str]:
         """The partitions (`among` these) that hold anything, sorted."""
         if self.checkpointed is None:
@@ -364,20 +386,24 @@ class TableState:
         """What reading these partitions (None: everything, but for the `excluded` ones) of this version reads."""
         kept = tuple(sorted(partitions)) if partitions is not None else None
         left_out = tuple(sorted(excluded))
+        self.refuse_hidden_rows()
         if lookup and kept is None:  # the snapshot's identity stands for its files
             return Slice(self.snapshot, None, "", True, left_out)
-        names = (file.path for file in self.files_of(kept, left_out))
-        return Slice(self.snapshot, kept, digest_of(names), lookup, left_out)
+        files = digest_of(file.path for file in self.files_of(kept, left_out))
+        known = self.checkpointed is None  # else not all of the commits are there that wrote rows
+        writers = writers_digest(self.index.writer_digests(self.version, kept, left_out)) if known else ""
+        return Slice(self.snapshot, kept, files, lookup, left_out, writers)
 
     def scan(self, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()) -> pl.LazyFrame:
         """A lazy frame over this version; with `partitions`, only their files are looked at, else all but the `excluded`
-        ones."""
+        ones. Raises AssayError for a table with deletion vectors.
+
+        The files are those of which `slice` records the digest: a checkpoint, which may name others, is not asked."""
+        self.refuse_hidden_rows()
+        if self.checkpointed is None and self.protocol.get("minReaderVersion", 1) == 1:
+            return self.scan_files(self.index.files(self.version, partitions, excluded, scanned=True))
         # Polars does not find the files below an address that Delta escapes (spaces, ü).
-        escaped = _is_escaped(self.table.lake.storage.root)
-        if self.checkpointed is None and self.index.protocol(self.version).get("minReaderVersion", 1) == 1:
-            if escaped or partitions is not None:  # else it is pruned by statistics
-                return self.scan_files(self.index.files(self.version, partitions, excluded, scanned=True))
-        elif escaped:
+        if _is_escaped(self.table.lake.storage.root):
             return self.scan_files(self.files_of(partitions, excluded))
         frame = pl.scan_delta(self.delta)
         if partitions is not None:
@@ -385,6 +411,19 @@ class TableState:
         if not excluded or not self.partitioned:
             return frame
         return frame.filter(~pl.col(PARTITION).is_in(list(excluded), nulls_equal=True))
+
+    def refuse_hidden_rows(self) -> None:
+        """Raise AssayError for a table whose files may hold rows that are deleted: the digests of files would not say which."""
+        if self.checkpointed is not None:
+            features = self.checkpointed.protocol().reader_features or []
+        else:
+            features = self.protocol.get("readerFeatures") or []
+        if "deletionVectors" in features:
+            raise AssayError(
+                f"{self.table.name} has deletion vectors since another tool wrote to it, which Assay does not read. Go back to a "
+                "version before, or have that tool write the rows anew without them (in Spark: REORG TABLE … APPLY (PURGE), "
+                "then DROP FEATURE deletionVectors)."
+            )
 
     def newest_files(self) -> tuple[DataFile, ...]:
         """Live data files, the last added first; in any order where the log has gaps."""
@@ -397,7 +436,7 @@ class TableState:
         return pl.scan_parquet(
             [f"{self.table.uri}/{file.path}" for file in files],
             glob=False,
-            schema={name: dtype for name, dtype in self.schema.items() if name != PARTITION},
+            schema={name: dtype for name, dtype in self.schema.items() if name != PARTITION or not self.partitioned},
             hive_partitioning=self.partitioned,
             hive_schema={PARTITION: pl.String} if self.partitioned else None,
             cast_options=pl.ScanCastOptions._default_iceberg(),  # as `scan_delta` reads

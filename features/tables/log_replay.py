@@ -15,7 +15,7 @@ from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.delta_log import read_files
 from assay.features.storage.log_entry import DataFile, Entry, read_entry
 from assay.features.storage.snapshot import Slice, Snapshot
-from assay.features.tables.digest import digest_of
+from assay.features.tables.digest import digest_of, writers_digest
 from assay.features.tables.lake import Lake
 
 
@@ -119,6 +119,12 @@ class LogReplay:
                 if commit.mode == "replace":
                     break
         return sorted(found, key=lambda commit: commit.version)
+
+    def is_written_by(self, item: Slice) -> bool:
+        """Whether the commits that wrote the rows of a slice are those that its reader recorded, if it did."""
+        commits = self.writers(item.snapshot.version, item.partitions, item.excluded)
+        found = ((commit.version, self._by_version[commit.version].sha256) for commit in commits)
+        return not item.writers or writers_digest(found) == item.writers
 
     def files(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[DataFile]:
         """The data files of a slice, sorted by path."""

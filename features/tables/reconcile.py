@@ -91,9 +91,9 @@ def differences(a: pl.LazyFrame, b: pl.LazyFrame, key: Sequence[str], *, example
         (~pl.all_horizontal(pl.lit(True), *(pl.col(_SAME + name) for name in values))).sum().alias("__differ"),
         *((~pl.col(_SAME + name)).sum().alias(name) for name in values),
     )
-    (told,) = found.collect(engine="streaming").to_dicts()
-    compared, differ = told.pop("__both"), told.pop("__differ")
-    columns = {name: number for name, number in sorted(told.items(), key=lambda item: -item[1]) if number}
+    (sums,) = found.collect(engine="streaming").to_dicts()
+    compared, differ = sums.pop("__both"), sums.pop("__differ")
+    columns = {name: number for name, number in sorted(sums.items(), key=lambda item: -item[1]) if number}
     shown = {
         "only in A": a.join(only[0], on=keys, how="semi", nulls_equal=True).head(examples).collect(),
         "only in B": b.join(only[1], on=keys, how="semi", nulls_equal=True).head(examples).collect(),

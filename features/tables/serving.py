@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from assay.errors import AssayError
+import polars as pl
+
+from assay.errors import AssayError, nearest, refuse_case_twins
+from assay.features.tables.kinds import Kind, kind_of
 
 ServingKind = Literal["as_of", "lookup"]
+_KINDS = ("as_of", "lookup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +21,18 @@ class Serving:
 
     Args:
         entity: What the rows describe (its name).
-        keys: The columns by which the table is joined to a spine.
+        keys: The columns by which the table is joined to a spine. None: one stream of rows for all (such as an exchange rate),
+            joined by time alone; for `as_of`.
         event_time: The column with the time from which a row holds; for `as_of`.
         known_time: The column with the time at which a row became known; None: not recorded.
         max_age_us: How long a row may be served, in µs, inclusive; None: for ever.
         kind: `as_of`: the latest row of the keys at or before the spine's time, at most `max_age_us` old. `lookup`: the row
             of the keys, whatever the time; of several the first one, by partition.
         states: The rows of one time are the whole state: a key that the newest ones lack has no value (`as_of` only).
+
+    Raises:
+        AssayError: For what cannot be served: an unknown kind, a column named twice, a lookup without keys or with times, an
+            age that is not longer than zero.
     """
 
     entity: str
@@ -33,6 +42,39 @@ class Serving:
     max_age_us: int | None = None
     kind: ServingKind = "as_of"
     states: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise AssayError(
+                f"serving: kind must be 'as_of' or 'lookup', not {self.kind!r}.{nearest(str(self.kind), _KINDS)}"
+            )
+        if isinstance(self.keys, str) or not all(isinstance(key, str) and key for key in self.keys):
+            raise AssayError("serving: give the key columns as a list of names, e.g. ['country_code']")
+        object.__setattr__(self, "keys", tuple(self.keys))
+        if self.kind == "lookup":
+            self._check_lookup()
+        elif not isinstance(self.event_time, str) or not self.event_time:
+            raise AssayError("serving: event_time must name the column with the time from which a row holds")
+        if self.known_time is not None and (not isinstance(self.known_time, str) or not self.known_time):
+            raise AssayError("serving: known_time must name a column; leave it out (None) where none is recorded")
+        columns = self.columns()
+        repeated = sorted({name for name in columns if columns.count(name) > 1})
+        if repeated:
+            raise AssayError(f"serving: column {repeated[0]!r} is named twice among keys, event_time and known_time")
+        refuse_case_twins(columns, "serving")
+        if self.max_age_us is not None:
+            if not isinstance(self.max_age_us, int) or isinstance(self.max_age_us, bool):
+                raise AssayError(
+                    f"serving: max_age_us must be whole microseconds, not {type(self.max_age_us).__name__}"
+                )
+            if self.max_age_us <= 0:
+                raise AssayError("serving: max_age_us must be longer than zero; leave it out (None) for no limit")
+
+    def _check_lookup(self) -> None:
+        if not self.keys:
+            raise AssayError("serving: a lookup needs the key columns, e.g. ['country_code']")
+        if self.event_time or self.known_time or self.max_age_us is not None or self.states:
+            raise AssayError("serving: a lookup has keys only: no times, no max_age, no states")
 
     @classmethod
     def as_of(
@@ -45,14 +87,12 @@ class Serving:
         max_age_us: int | None = None,
     ) -> Serving:
         """Joined as of the spine's time. See the class for the arguments."""
-        return cls(entity, tuple(keys), event_time, known_time, max_age_us)
+        return cls(entity, _listed(keys), event_time, known_time, max_age_us)
 
     @classmethod
     def lookup(cls, keys: Sequence[str], *, entity: str = "") -> Serving:
         """Looked up by `keys`, whatever the time: `Serving.lookup(["country_code"])`."""
-        if isinstance(keys, str) or not keys:
-            raise AssayError("Serving.lookup: give the key columns as a list, e.g. ['country_code']")
-        return cls(entity, tuple(keys), kind="lookup")
+        return cls(entity, _listed(keys), kind="lookup")
 
     def columns(self) -> tuple[str, ...]:
         """The columns that are not features: keys and times."""
@@ -82,19 +122,41 @@ class Serving:
             raise AssayError(
                 f"a table is served as {kind!r}, which this version of assay does not know; upgrade assay to read it"
             )
-        try:
-            if kind == "lookup":
-                return cls.lookup(data["keys"], entity=data.get("entity", ""))
-            return cls(
-                entity=data["entity"],
-                keys=tuple(data["keys"]),
-                event_time=data["event_time"],
-                known_time=data["known_time"],
-                max_age_us=data["max_age_us"],
-                states=bool(data.get("states", False)),
-            )
-        except KeyError as missing:
+        if kind == "lookup":
+            return cls.lookup(data["keys"], entity=data.get("entity", ""))
+        missing = [name for name in ("keys", "event_time") if name not in data]
+        if missing:
             raise AssayError(
-                f"serving description without {missing}: the table was not written as a feature view by this version of "
+                f"serving description without {missing[0]!r}: the table was not written as a feature view by this version of "
                 "assay; materialise the view again"
-            ) from None
+            )
+        return cls(
+            entity=data.get("entity") or "",
+            keys=_listed(data["keys"]),
+            event_time=data["event_time"],
+            known_time=data.get("known_time"),
+            max_age_us=data.get("max_age_us"),
+            states=bool(data.get("states", False)),
+        )
+
+
+def check_served(table: str, schema: Mapping[str, pl.DataType], described: Mapping[str, Any] | None) -> None:
+    """Raises AssayError unless rows with these columns can be served as they are described: each key is there, and times are
+    instants. Of other tables than features and embeddings nothing is asked."""
+    if described is None or kind_of(table) not in (Kind.FEATURES, Kind.EMBEDDINGS):
+        return
+    serving = Serving.from_dict(described)
+    for name in serving.columns():
+        if name not in schema:
+            raise AssayError(f"{table} is to be served by column {name!r}, which its rows lack.{nearest(name, schema)}")
+    for name in filter(None, (serving.event_time, serving.known_time)):
+        dtype = schema[name]
+        if not isinstance(dtype, pl.Datetime) or dtype.time_zone is None:
+            raise AssayError(
+                f"{table} is to be served by the time {name!r}, which is {dtype}: it must be a time with a zone"
+            )
+
+
+def _listed(keys: Sequence[str]) -> tuple[str, ...]:
+    """Keys as a tuple; a text, which is a sequence too, is left for the check to refuse."""
+    return keys if isinstance(keys, str) else tuple(keys)  # pyright: ignore[reportReturnType]

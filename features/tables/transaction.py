@@ -6,18 +6,20 @@ forget to be traced.
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 import polars as pl
 
+from assay.durations import microseconds, parse_duration
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, SourceFile
-from assay.features.storage.sections import section
+from assay.features.storage.sections import from_extra, section
 from assay.features.storage.snapshot import Slice
 from assay.features.storage.spool import Spool
 from assay.features.tables.delta_commit import (
@@ -31,11 +33,15 @@ from assay.features.tables.delta_commit import (
     ways_made,
 )
 from assay.features.tables.digest import digest_of
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableMissing, TableState, column_types
 from assay.features.tables.reader import Reader
 from assay.features.tables.run_record import CheckResult, Recorder, RunResult, TableWrite, Work
+from assay.features.tables.serving import Serving, check_served
 
 T = TypeVar("T")
+
+_VIEW = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class AuditFailed(AssayError):
@@ -219,6 +225,50 @@ class Transaction:
             )
         )
 
+    def write_view(
+        self,
+        name: str,
+        frame: pl.DataFrame | Iterable[pl.DataFrame],
+        *,
+        keys: Sequence[str],
+        event_time: str,
+        known_time: str | None = None,
+        max_age: timedelta | str | None = None,
+        entity: str = "",
+        mode: Literal["replace", "append"] = "replace",
+        column_lineage: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Stage rows that were computed elsewhere as the feature view `name`: the table `features/<name>`, served as said here.
+
+        >>> tx.write_view("weather", rows, keys=["airport"], event_time="at", max_age="3h")      # doctest: +SKIP
+
+        Args:
+            name: The view's name: letters, digits and underscores.
+            frame: The rows, or several frames of them: keys, times, and a column for each feature.
+            keys: The columns by which the view is joined; none for rows that are the same for all.
+            event_time: The column with the time from which a row holds.
+            known_time: The column with the time at which a row became known.
+            max_age: How long a value may be served (inclusive), such as `"7d"`; None: for ever.
+            entity: What the rows describe.
+            mode: As of `write`.
+            column_lineage: As of `write`.
+
+        Raises:
+            AssayError: For a name that cannot be one, and what cannot be served so; columns that are missing, when the
+                transaction ends.
+        """
+        if not _VIEW.fullmatch(name):
+            raise AssayError(f"view name {name!r}: use letters, digits and underscores, beginning with a letter")
+        age = None if max_age is None else microseconds(parse_duration(max_age, f"view {name!r}: max_age"))
+        serving = Serving.as_of(keys, event_time, entity=entity, known_time=known_time, max_age_us=age)
+        self.write(
+            Kind.FEATURES.table(name),
+            frame,
+            mode=mode,
+            column_lineage=column_lineage,
+            sections={"serving": serving.to_dict(), "view": {"name": name, "rows_read": []}},
+        )
+
     def describe(self, **sections: Any) -> None:
         """Add sections to the metadata of every commit of this work: `view=…`, `serving=…`, `code=Code(…)` and so on, by
         the names in `assay.features.storage.sections`. Raises AssayError for an unknown name."""
@@ -259,6 +309,9 @@ class Transaction:
         metadata = self.outcome()
         for item in self._staged:
             self.lake.allow("write", item.table, self.work.actor)
+            lifted, _ = from_extra({**self.extra, **(item.extra or {})})
+            described = {**lifted, **self.sections, **(item.sections or {})}.get("serving")
+            check_served(item.table, item.like.schema, described)
         read = dict.fromkeys(self.reader.absent, ABSENT) | dict(self.reader.versions)
         # What may conflict goes first, so that a conflict is found before anything else is out.
         staged = sorted(self._staged, key=lambda item: item.table not in read)

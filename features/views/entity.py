@@ -24,7 +24,14 @@ class Entity:
     name: str
     keys: Sequence[str]
 
+    @classmethod
+    def none(cls) -> Entity:
+        """Of a view whose rows are the same for all, such as an exchange rate: it is joined by time alone."""
+        return cls("", ())
+
     def __post_init__(self) -> None:
+        if not self.name and self.keys == ():
+            return
         check_name(self.name, "entity")
         if isinstance(self.keys, str) or not self.keys:
             raise AssayError(f"entity {self.name!r}: keys must be a list of column names, e.g. ['customer_id']")

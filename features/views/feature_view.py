@@ -31,7 +31,7 @@ class FeatureView:
 
     Args:
         name: The view's name: its table is `features/<name>`, its features are referred to as `<name>:<feature>`.
-        entity: What the features describe.
+        entity: What the features describe; `Entity.none()` where the rows are the same for all (row-wise views only).
         event_time: The column with the time from which a row holds: the source's for a row-wise view, the output's for
             a windowed one.
         features: Declared features, all of one kind: `Feature` (row-wise) or `Windowed` (see `windows`).
@@ -71,6 +71,8 @@ class FeatureView:
             parse_duration(self.max_age, f"{where}: max_age")
         object.__setattr__(self, "features", tuple(self.features))
         object.__setattr__(self, "transformation", self._engine(where))
+        if not self.entity.keys and self.transformation.lookback():
+            raise AssayError(f"{where}: windows are of an entity's events; give the view an entity with keys")
         times = [self.event_time, *([self.known_time] if self.known_time else [])]
         columns = [*self.entity.keys, *times, *self.feature_names]
         refuse_repeats(columns, where, "column or feature")
@@ -109,6 +111,14 @@ class FeatureView:
         """How far back it reads one of its tables: the longest window over that table, where the engine can tell."""
         of = getattr(self.transformation, "lookback_of", None)
         return of(source) if of is not None else self.lookback()
+
+    def time_of(self, source: str) -> str | None:
+        """The column of one of its tables by whose time the windows are cut; None where the engine does not tell one for all of
+        the rows that it looks back at."""
+        reads = [item for item in self.transformation.rows_read() if item.table == source]
+        times = {item.time for item in reads}
+        looks_back = all(item.width is not None and item.width <= self.lookback_of(source) for item in reads)
+        return times.pop() if len(times) == 1 and looks_back else None
 
     def compute(self, frames: Mapping[str, pl.LazyFrame], at: Sequence[datetime] | datetime = ()) -> pl.DataFrame:
         """The feature rows: the entity's keys, event time (µs UTC), known time if declared, then the features.

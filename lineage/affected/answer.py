@@ -162,23 +162,24 @@ class AffectedPredictions:
             hits = tests(rows)
             through = (
                 pl.concat_str(
-                    [pl.when(answer).then(pl.lit(table)) for table, answer in hits.items()],
+                    [pl.when(answer.taken).then(pl.lit(table)) for table, answer in hits.items()],
                     separator="; ",
                     ignore_nulls=True,
                 )
                 if hits
                 else pl.lit("")
             )
-            exact = [answer for table, answer in hits.items() if not tests.notes[table]]
             noted = rows.with_columns(
                 through.alias("__through"),
-                pl.any_horizontal(exact or [pl.lit(False)]).alias("__exact"),
-                pl.any_horizontal(list(hits.values()) or [pl.lit(False)]).alias("__direct"),
+                pl.any_horizontal(
+                    [answer.taken & ~answer.perhaps for answer in hits.values()] or [pl.lit(False)]
+                ).alias("__exact"),
+                pl.any_horizontal([answer.taken for answer in hits.values()] or [pl.lit(False)]).alias("__direct"),
             )
             taken = noted if of_model else noted.filter("__direct")
             for table, answer in hits.items():
-                if answer.any():
-                    self._notes |= dict.fromkeys(sorted(tests.notes[table]))
+                if answer.taken.any():
+                    self._notes |= dict.fromkeys(sorted(tests.reasons(table, answer)))
             yield _shown(taken, commit, owner)
 
     def _owner(self, version: Version) -> str:

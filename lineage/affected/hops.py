@@ -65,7 +65,7 @@ def _from_table(rows: Rows, commit: Commit, table: str, taken: Sequence[Taken]) 
     if Kind.EMBEDDINGS.holds(commit.table) and TEXT_KEY in target:
         return Selection(reader, None, notes)  # a vector is found by its text: whose text that is, the reader knows
     if any(item.read.lookup for item in taken):
-        return _all(reader, notes, f"which rows of {commit.table} were made from what was looked up in {table}")
+        return _looked_up(rows, commit, table, taken, notes)
     try:
         behind = {item.table: item for item in recorded_rows_read(commit.view or {}, commit.serving or {})}
         if table in behind and commit.serving is not None:
@@ -86,6 +86,28 @@ def _from_table(rows: Rows, commit: Commit, table: str, taken: Sequence[Taken]) 
 
 def _all(reader: Version, notes: frozenset[str], what: str) -> Selection:
     return Selection(reader, None, notes | {f"it is not recorded {what}: all that a commit wrote count"})
+
+
+# -- by what was looked up ---------------------------------------------------------------------------------------------
+
+
+def _looked_up(rows: Rows, commit: Commit, table: str, taken: Sequence[Taken], notes: frozenset[str]) -> Selection:
+    """The rows of the commit whose value was found in an affected row, by the columns that the commit says it compared."""
+    reader, pairs = (commit.table, commit.version), commit.looked_up.get(table, ())
+    unrecorded = f"which rows of {commit.table} were made from what was looked up in {table}"
+    target = rows.columns(reader)
+    if not pairs or not {own for own, _ in pairs} <= set(target):
+        return _all(reader, notes, unrecorded)
+    identity = list(LINK) if set(LINK) <= set(target) else [name for name in target if not target[name].is_nested()]
+    try:
+        found = []
+        for own, other in pairs:
+            value = pl.col(other).cast(target[own], strict=False).alias(own)
+            values = rows.distinct((item.selection for item in taken), [value]).drop_nulls()
+            found.append(rows.distinct([Selection(reader, values)], list(map(pl.col, identity))))
+    except Gone as problem:
+        return _all(reader, notes, f"{unrecorded}: {problem}")
+    return Selection(reader, compact(pl.concat(found, how="vertical_relaxed").unique()), notes)
 
 
 # -- by the link to the delivered record -------------------------------------------------------------------------------

@@ -12,12 +12,16 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.storage.table_index import Delivered
 from assay.features.tables.kinds import Kind
+from assay.features.views.expressions import is_elementwise
 from assay.lineage.affected.hops import LINK
 from assay.lineage.affected.selection import Gone, Rows, Selection, compact
 from assay.lineage.commits.graph import CommitGraph, Version
 from assay.lineage.tracing.impact import origin_versions
 
 _SHA256 = re.compile(r"[0-9a-f]{8,64}")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_OPERATOR = re.compile(r"[-+*/%<>=|&^!~:([{]|\b(?:and|or|not|case|when|between|like|is|div|xor)\b", re.IGNORECASE)
+_LONGEST, _MOST_OPERATORS = 100_000, 100  # characters of a condition (a list of ids may be long), and its operators
 
 
 class NotDelivered(AssayError):
@@ -137,7 +141,7 @@ def _those(rows: Rows, selection: Selection, predicate: str) -> Selection:
     table, _ = selection.version
     try:
         frame = rows.scan(selection)
-        kept = frame.filter(pl.sql_expr(predicate))
+        kept = frame.filter(_condition(predicate))
         schema = frame.collect_schema()
         # Rows without a link are told apart by all that they hold, but for lists, by which rows are not joined.
         told_by = list(LINK) if set(LINK) <= set(schema) else [name for name in schema if not schema[name].is_nested()]
@@ -146,9 +150,21 @@ def _those(rows: Rows, selection: Selection, predicate: str) -> Selection:
         raise AssayError(f"The rows cannot be looked through: {problem}.") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as problem:
         raise BadRows(
-            f"The rows cannot be chosen in {table} ({type(problem).__name__}): write an SQL condition over its columns, such as "
-            f"\"amount > 100 AND channel = 'web'\". It has: {', '.join(_names(rows, selection))}."
+            f"The rows cannot be chosen in {table} ({type(problem).__name__}): write an SQL condition over the columns of one "
+            f"row, with at most {_MOST_OPERATORS} operators, such as \"amount > 100 AND channel = 'web'\". It has: "
+            f"{', '.join(_names(rows, selection))}."
         ) from None
+
+
+def _condition(predicate: str) -> pl.Expr:
+    """Raises ValueError for one that looks at other rows than its own: what is affected would depend on how rows are cut into
+    commits; and for one with so many operators that reading it, which recurses, could take this process down."""
+    if len(predicate) > _LONGEST or sum(1 for _ in _OPERATOR.finditer(_QUOTED.sub("''", predicate))) > _MOST_OPERATORS:
+        raise ValueError("too long")
+    condition = pl.sql_expr(predicate)
+    if not is_elementwise(condition):
+        raise ValueError("looks at other rows")
+    return condition
 
 
 def _names(rows: Rows, selection: Selection) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.storage.log_entry import DataFile
+from assay.features.storage.log_entry import DataFile, Entry
 from assay.features.tables.lake import TableState
 from assay.lineage.commits.graph import CommitGraph, Version
 from assay.lineage.predictions.find_prediction import UNREADABLE
@@ -41,7 +41,7 @@ class Gone(AssayError):
 
 @dataclass
 class Rows:
-    """Reads the rows that versions of tables wrote, from the data files that their commits added."""
+    """Reads the rows that versions of tables wrote."""
 
     commits: CommitGraph
     _states: dict[Version, TableState] = field(default_factory=dict)
@@ -54,13 +54,27 @@ class Rows:
     def columns(self, version: Version) -> pl.Schema:
         return self.state(version).schema
 
-    def files(self, version: Version) -> tuple[DataFile, ...]:
+    def added(self, version: Version) -> tuple[DataFile, ...]:
         """The data files that a version added. Raises Gone where its log does not say."""
+        return self._entry(version).added
+
+    def files(self, version: Version) -> tuple[DataFile, ...]:
+        """The data files with the rows that a version wrote, also those that were there already: of rows that had been written
+        before, as where only something else is true of them, and of parts of a batch. Raises Gone where its log does not say."""
+        entry = self._entry(version)
+        assert entry.commit is not None
+        if entry.commit.mode == "append":
+            before = entry.commit.confirms
+            return entry.added if entry.added or before is None else self.added((version[0], before))
+        partition = entry.commit.partition
+        return self.state(version).files_of(None if partition is None else [partition])
+
+    def _entry(self, version: Version) -> Entry:
         log = self.commits.log(version[0])
         entry = log.entry(version[1]) if log else None
         if entry is None or entry.commit is None:
             raise Gone(f"the commit of {version[0]}@{version[1]} is gone or damaged")
-        return entry.added
+        return entry
 
     def scan(self, selection: Selection) -> pl.LazyFrame:
         """The selected rows. Raises Gone."""

@@ -1,8 +1,7 @@
 """Which rows of a commit of predictions, or of a training set, took an affected row: as of their time, by a key, or as the
 very rows they are about."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import polars as pl
@@ -10,45 +9,17 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.feature_refs import find_serving
-from assay.features.serving.served import Joined, served
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.parquet_files import PARTITION
-from assay.features.storage.snapshot import Slice
 from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.serving import Serving
 from assay.features.views.timestamps import INSTANT, instant
+from assay.lineage.affected.as_served import as_of, by_lookup
+from assay.lineage.affected.hits import EVENT_TIME, Test, Tests, Unsure, any_of, every, is_in, unrecorded
 from assay.lineage.affected.hops import Taken, by_table
 from assay.lineage.affected.selection import Gone, Rows, Selection
 from assay.lineage.commits.graph import Version
-from assay.lineage.commits.spine import Spine
-from assay.lineage.predictions.find_prediction import UNREADABLE
-from assay.own_columns import CHANGE
-
-EVENT_TIME = "event_time"
-_HIT, _KEPT = "__hit", "__kept"
-
-
-Test = Callable[[pl.DataFrame], pl.Series]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tests:
-    """By table that was read: which rows took affected rows of it. `notes` by table: why more of them may be named, as far as
-    the rows were looked at."""
-
-    by_table: Mapping[str, Test]
-    notes: dict[str, frozenset[str]]
-
-    def __call__(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
-        return {table: self._answer(table, test, rows) for table, test in self.by_table.items()}
-
-    def _answer(self, table: str, test: Test, rows: pl.DataFrame) -> pl.Series:
-        try:
-            return test(rows)
-        except UNREADABLE as problem:
-            what = f"rows of {table} that were read are gone ({type(problem).__name__}): all that could have taken them count"
-            self.notes[table] |= {what}
-            return _every(rows)
+from assay.lineage.commits.spine import Spine, TakenIn
 
 
 def tests_of(
@@ -71,22 +42,25 @@ def tests_of(
     """
     tests: dict[str, Test] = {}
     notes: dict[str, frozenset[str]] = {}
+    unsure: dict[str, Unsure] = {}
     schema = rows.columns((commit.table, commit.version))
     for table, items in by_table(taken).items():
         if Kind.MODELS.holds(table):
             continue
-        told = frozenset[str]().union(*(item.selection.notes for item in items))
+        inherited = frozenset[str]().union(*(item.selection.notes for item in items))
         try:
             test, why = _test(rows, commit, spine, table, items, schema, sources, columns)
+            if isinstance(why, Unsure):
+                unsure[table], why = why, ""
         except Gone as problem:
-            test, why = _every, _unrecorded(f"which rows of {commit.table} took rows of {table}: {problem}")
+            test, why = every, unrecorded(f"which rows of {commit.table} took rows of {table}: {problem}")
         except AssayError:
             what = f"which rows of {commit.table} took rows of {table}: its keys or times do not match"
-            test, why = _every, _unrecorded(what)
+            test, why = every, unrecorded(what)
         if test is not None:
             tests[table] = test
-            notes[table] = told | ({why} if why else set())
-    return Tests(tests, notes)
+            notes[table] = inherited | ({why} if why else set())
+    return Tests(tests, notes, unsure)
 
 
 def _test(
@@ -98,163 +72,75 @@ def _test(
     schema: pl.Schema,
     sources: Callable[[Version], Sequence[Taken]],
     columns: Callable[[Version], frozenset[str] | None],
-) -> tuple[Test | None, str]:
-    """A test, and why more rows may be taken for affected than are; None where nothing affected was taken."""
-    unknown = _unrecorded(f"which rows of {commit.table} took which of {table}")
+) -> tuple[Test | None, str | Unsure]:
+    """A test, and why more rows may be taken for affected than are, or which ones; None where nothing affected was taken."""
+    unknown = unrecorded(f"which rows of {commit.table} took which of {table}")
     looked_up = any(item.read.lookup for item in taken)
     if kind_of(table) in (Kind.FEATURES, Kind.EMBEDDINGS) and not looked_up:
         state = rows.state((table, taken[0].read.snapshot.version))
         serving, _ = find_serving(state) or (None, {})
-        if serving is not None and TEXT_KEY in serving.keys:
-            return _of_texts(rows, commit, spine, table, taken, schema, sources)
-        if serving is None or not {*serving.keys, EVENT_TIME} <= set(schema):
-            return _every, unknown
-        if serving.kind == "lookup":
-            return _by_lookup(rows, serving, taken, schema), ""
-        features = _taken_features(spine, table, list(state.schema), serving)
-        if features is None:
-            return _every, unknown
-        touched = [columns(item.selection.version) for item in taken]
-        if all(names is not None and not names & {*features, *serving.columns()} for names in touched):
-            return None, ""
-        return _as_of(rows, serving, spine.joined, features, taken), ""
-    of_rows = kind_of(table) is Kind.CLEAN and not looked_up and not spine.is_built_from(table)
-    if of_rows and spine.keys and set(spine.keys) <= set(rows.columns(taken[0].selection.version)):
-        return _of_the_row(rows, spine, table, [item.selection for item in taken], schema), ""
-    return _every, unknown
+        roles = spine.roles_of(own_name(table))
+        if serving is None:
+            return every, unknown
+        if TEXT_KEY in serving.keys:
+            keys = [role.column(TEXT_KEY) for role in roles] or [TEXT_KEY]
+            return _of_texts(rows, commit, spine, table, taken, schema, sources, keys)
+        return _in_roles(rows, serving, spine, roles, state.schema.names(), taken, schema, columns, unknown)
+    if kind_of(table) is Kind.CLEAN and not looked_up:
+        there, selections = rows.columns(taken[0].selection.version), [item.selection for item in taken]
+        if (by := spine.looked_up_by(table)) and set(by) <= set(schema) & set(there):
+            return _by_keys(rows, by, selections, schema), ""
+        if spine.is_of(table) and spine.keys and set(spine.keys) <= set(there):
+            if not spine.is_built:
+                return _of_the_row(rows, spine, table, selections, schema), ""
+            if spine.time_of(table) in there:
+                return _of_built_rows(rows, commit, spine, table, taken, schema)
+    return every, unknown
 
 
-def _taken_features(spine: Spine, table: str, columns: Sequence[str], serving: Serving) -> list[str] | None:
-    """The features that were taken of a view; None where the references do not name it."""
-    named = spine.features_of(own_name(table))
-    if not named:
-        return None
-    every = [name for name in columns if name not in (*serving.columns(), PARTITION)]
-    return every if "*" in named else [name for name in every if name in named]
-
-
-def _unrecorded(what: str) -> str:
-    return f"it is not recorded {what}: all that a commit wrote count"
-
-
-def _every(rows: pl.DataFrame) -> pl.Series:
-    return pl.repeat(True, rows.height, eager=True)
-
-
-def _in(
-    rows: pl.DataFrame, asked: pl.DataFrame, on: Sequence[str], times: Mapping[str, str] | None = None
-) -> pl.Series:
-    """Whether rows equal one of `asked` in some columns."""
-    left = rows.select(pl.col(name).cast(asked.schema[name], strict=False) for name in on)
-    return left.join(
-        asked.select(*on, pl.lit(True).alias(_HIT)).unique(), on=list(on), how="left", maintain_order="left"
-    )[_HIT].fill_null(False)
-
-
-# -- features as of a row's time ---------------------------------------------------------------------------------------
-
-
-def _as_of(rows: Rows, serving: Serving, joined: Joined, features: Sequence[str], taken: Sequence[Taken]) -> Test:
-    keys, time = list(serving.keys), serving.event_time
-    parts = []
-    for item in taken:
-        types = rows.columns(item.selection.version)
-        moment = instant(types, time, item.selection.version[0]).alias(time)
-        found = rows.distinct([item.selection], [*map(pl.col, keys), moment, _partition(types)])
-        parts.append((item.read, found))
-    reads: dict[Slice, list[pl.DataFrame]] = {}
-    for read, found in parts:
-        reads.setdefault(read, []).append(found)
-    each = [
-        partial(_taken_as_of, rows, serving, joined, features, read, pl.concat(frames).unique())
-        for read, frames in reads.items()
-    ]
-
-    def test(asked: pl.DataFrame) -> pl.Series:
-        hits = pl.repeat(False, asked.height, eager=True)
-        for one in each:
-            hits = hits | one(asked)
-        return hits
-
-    return test
-
-
-def _partition(types: pl.Schema) -> pl.Expr:
-    return (pl.col(PARTITION) if PARTITION in types else pl.lit(None, pl.String)).alias(_KEPT)
-
-
-def _taken_as_of(
+def _in_roles(
     rows: Rows,
     serving: Serving,
-    joined: Joined,
-    features: Sequence[str],
-    read: Slice,
-    affected: pl.DataFrame,
-    asked: pl.DataFrame,
-) -> pl.Series:
-    """Whether the row that each asked one was served is affected. Only rows of entities with an affected row are looked at."""
-    keys, time = list(serving.keys), serving.event_time
-    state = rows.state((read.snapshot.table, read.snapshot.version))
-    near = _in(asked, affected, keys)
-    if not near.any():
-        return near
-    spine = asked.filter(near)
-    entities = affected.select(keys).unique()
-    wanted = spine.select(pl.col(key).cast(entities.schema[key], strict=False) for key in keys).unique()
-    types = state.schema
-    extra = [name for name in (serving.known_time, CHANGE) if name and name in types]
-    extra += [name for name in features if joined.skip_nulls and name in types]
-    partitions = None
-    if state.partitioned:
-        partitions = sorted(read.partitions) if read.partitions is not None else state.partitions()
-        partitions = [key for key in partitions if key not in read.excluded]
-    moment = instant(types, time, read.snapshot.table).alias(time)
-    own = [pl.col(PARTITION)] if PARTITION in types else []
-    recent = pl.lit(True)
-    if serving.max_age_us is not None:
-        recent = pl.col(time) >= pl.lit(spine[EVENT_TIME].min()) - pl.duration(microseconds=serving.max_age_us)
-    frame = (
-        state.scan(read.partitions, read.excluded)
-        .select(*keys, moment, *own, *extra)
-        .filter(pl.col(time) <= spine[EVENT_TIME].max(), recent)
-        .join(wanted.lazy(), on=keys, how="semi", maintain_order="left")
-    )
-    frame = _flagged(frame, affected, [*keys, time])
-    found = served(state, serving, frame, partitions, spine, {_HIT: _HIT}, joined, features)
-    hits = pl.repeat(False, spine.height, eager=True)
-    for answer in found:
-        hits = hits | answer[_HIT].fill_null(False)
-    return near.scatter(near.arg_true(), hits)
+    spine: Spine,
+    roles: Sequence[TakenIn],
+    there: Sequence[str],
+    taken: Sequence[Taken],
+    schema: pl.Schema,
+    columns: Callable[[Version], frozenset[str] | None],
+    unknown: str,
+) -> tuple[Test | None, str]:
+    """Whether a row took an affected one in any role of a view. `there` are the columns of its table."""
+    features_there = [name for name in there if name not in (*serving.columns(), PARTITION)]
+    touched = [columns(item.selection.version) for item in taken]
+    times = [] if serving.kind == "lookup" else [pl.col(spine.event_time).cast(INSTANT).alias(EVENT_TIME)]
+    tests: list[Test] = []
+    for role in roles:
+        own = [pl.col(role.column(key)).alias(key) for key in serving.keys] + times
+        if not {name for column in own for name in column.meta.root_names()} <= set(schema):
+            return every, unknown
+        features = features_there if "*" in role.features else [f for f in features_there if f in role.features]
+        if all(names is not None and not names & {*features, *serving.columns()} for names in touched):
+            continue
+        lookup = serving.kind == "lookup"
+        test = by_lookup(rows, serving, taken) if lookup else as_of(rows, serving, role.joined, features, taken)
+        tests.append(partial(_renamed, test, own))
+    if not roles:  # the references do not name it
+        return every, unknown
+    return (any_of(tests) if tests else None), ""
 
 
-def _flagged(frame: pl.LazyFrame, affected: pl.DataFrame, on: Sequence[str]) -> pl.LazyFrame:
-    """The frame with a column that says which of its rows are affected."""
-    names = [*on, _KEPT]
-    return (
-        frame.with_columns(_partition(frame.collect_schema()))
-        .join(
-            affected.lazy().select(names).unique().with_columns(pl.lit(True).alias(_HIT)),
-            on=names,
-            how="left",
-            nulls_equal=True,
-            maintain_order="left",
-        )
-        .drop(_KEPT)
-        .with_columns(pl.col(_HIT).fill_null(False))
-    )
+def _renamed(test: Test, columns: Sequence[pl.Expr], given: pl.DataFrame) -> pl.Series:
+    """A test of rows whose columns are called as the view calls them."""
+    return test(given.select(columns))
 
 
-# -- lookups -----------------------------------------------------------------------------------------------------------
+# -- by keys -----------------------------------------------------------------------------------------------------------
 
 
-def _by_lookup(rows: Rows, serving: Serving, taken: Sequence[Taken], schema: pl.Schema) -> Test:
-    """By the keys of affected rows. Of several rows with a key the first partition's serves, which is not looked at: more may
-    be named."""
-    keys = list(serving.keys)
-    asked = rows.distinct(
-        (item.selection for item in taken), [pl.col(key).cast(schema[key], strict=False) for key in keys]
-    )
-    return lambda given: _in(given, asked.drop_nulls(), keys)
+def _by_keys(rows: Rows, keys: Sequence[str], selections: Sequence[Selection], schema: pl.Schema) -> Test:
+    """By the values of affected rows in some columns."""
+    asked = rows.distinct(selections, [pl.col(key).cast(schema[key], strict=False) for key in keys]).drop_nulls()
+    return lambda given: is_in(given, asked, keys)
 
 
 def _of_texts(
@@ -265,9 +151,11 @@ def _of_texts(
     taken: Sequence[Taken],
     schema: pl.Schema,
     sources: Callable[[Version], Sequence[Taken]],
+    keys: Sequence[str],
 ) -> tuple[Test | None, str]:
     """A vector depends on nothing but its text, and that is the row's own. Where the row is read itself, vectors add nothing;
-    elsewhere it is found by the row's keys in the table that the texts are from, or else by the text's key."""
+    elsewhere it is found by the row's keys in the table that the texts are from, or else by the text's key (`keys`: the columns
+    that hold one)."""
     texts = [item for one in taken for item in sources(one.selection.version)]
     direct = {item.snapshot.table for item in commit.inputs if not item.lookup}
     if texts and all(item.read.snapshot.table in direct for item in texts):
@@ -275,12 +163,15 @@ def _of_texts(
     if texts and all(set(spine.keys) <= set(rows.columns(item.selection.version)) for item in texts) and spine.keys:
         any_version = f"vectors of {table}: which version of a text was looked up is not recorded, any counts"
         return _of_the_row(rows, spine, table, [item.selection for item in texts], schema), any_version
-    if TEXT_KEY not in schema:
-        return _every, _unrecorded(f"which rows of {commit.table} took which of {table}")
-    key = pl.col(TEXT_KEY).cast(schema[TEXT_KEY])
-    asked = rows.distinct((item.selection for item in taken), [key])
+    if not set(keys) <= set(schema):
+        return every, unrecorded(f"which rows of {commit.table} took which of {table}")
+    tests: list[Test] = []
+    for key in dict.fromkeys(keys):
+        column = pl.col(TEXT_KEY).cast(schema[key]).alias(key)
+        asked = rows.distinct((item.selection for item in taken), [column]).drop_nulls()
+        tests.append(partial(is_in, asked=asked, on=[key]))
     any_text = f"vectors of {table}: whose texts they are is not recorded, all that a commit wrote count"
-    return lambda given: _in(given, asked.drop_nulls(), [TEXT_KEY]), any_text
+    return any_of(tests), any_text
 
 
 # -- the very rows -----------------------------------------------------------------------------------------------------
@@ -288,17 +179,48 @@ def _of_texts(
 
 def _of_the_row(rows: Rows, spine: Spine, table: str, selections: Sequence[Selection], schema: pl.Schema) -> Test:
     """The rows with the keys, and where it is recorded which column that is, the time of affected ones."""
-    keys = [key for key in spine.keys if key in schema]
-    time = spine.time_of(table)
+    asked = _identities(rows, spine, table, selections, schema)
+    return lambda given: is_in(given, asked, asked.columns)
+
+
+def _of_built_rows(
+    rows: Rows, commit: Commit, spine: Spine, table: str, taken: Sequence[Taken], schema: pl.Schema
+) -> tuple[Test, Unsure]:
+    """Rows that a function made are about the rows of its table that have their keys and their time. One that has no such row may
+    be about any."""
+    asked = _identities(rows, spine, table, [item.selection for item in taken], schema)
+    reads = {item.read for item in taken}
+    whole = [
+        _identity(rows.state((table, read.snapshot.version)).scan(read.partitions, read.excluded), spine, table, schema)
+        for read in reads
+    ]
+    there = pl.concat(pl.collect_all(whole)).unique().drop_nulls()
+    why = (
+        f"a function made rows of {commit.table} with keys or times of no row of {table}: it is not recorded from which"
+    )
+    return lambda given: is_in(given, asked, asked.columns), Unsure(
+        lambda given: ~is_in(given, there, there.columns), why
+    )
+
+
+def _identities(
+    rows: Rows, spine: Spine, table: str, selections: Sequence[Selection], schema: pl.Schema
+) -> pl.DataFrame:
+    """What identifies the selected rows among predictions: keys, and the time where it is recorded which column that is."""
     parts = []
     for selection in selections:
         types = rows.columns(selection.version)
-        columns = [pl.col(key).cast(schema[key], strict=False) for key in keys]
-        if time is not None:
-            columns.append(instant(types, time, table).alias(EVENT_TIME))
-        parts.append(rows.distinct([selection], columns))
-    asked = pl.concat(parts).unique().drop_nulls()
-    on = [*keys, *([EVENT_TIME] if time is not None else [])]
+        parts.append(rows.distinct([selection], _identity_columns(types, spine, table, schema)))
+    return pl.concat(parts).unique().drop_nulls()
+
+
+def _identity(frame: pl.LazyFrame, spine: Spine, table: str, schema: pl.Schema) -> pl.LazyFrame:
+    return frame.select(_identity_columns(frame.collect_schema(), spine, table, schema)).unique()
+
+
+def _identity_columns(types: pl.Schema, spine: Spine, table: str, schema: pl.Schema) -> list[pl.Expr]:
+    columns = [pl.col(key).cast(schema[key], strict=False) for key in spine.keys if key in schema]
+    time = spine.time_of(table)
     if time is not None:
-        asked = asked.with_columns(pl.col(EVENT_TIME).cast(INSTANT))
-    return lambda given: _in(given, asked, on)
+        columns.append(instant(types, time, table).cast(INSTANT).alias(EVENT_TIME))
+    return columns

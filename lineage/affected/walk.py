@@ -9,9 +9,10 @@ import polars as pl
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.snapshot import Slice
 from assay.features.tables.kinds import Kind, kind_of
+from assay.lineage.affected.hits import Hits, Tests
 from assay.lineage.affected.hops import Taken, follow
 from assay.lineage.affected.selection import Gone, Rows, Selection
-from assay.lineage.affected.taking import Tests, tests_of
+from assay.lineage.affected.taking import tests_of
 from assay.lineage.columns.graph import ColumnGraph
 from assay.lineage.commits.graph import CommitGraph, Version
 from assay.lineage.commits.spine import Spine, spine_of_predictions, spine_of_training
@@ -94,7 +95,7 @@ class Walk:
         state = self.rows.state(version)
         outputs = outputs_of(self._commit(version), state.schema)
         columns = [name for name in state.schema if name not in _UNSHOWN or name in outputs]
-        for file in self.rows.files(version):
+        for file in self.rows.added(version):  # who confirms predictions made none
             frame = state.scan_files([file]).select(columns)
             for offset in range(0, max(file.rows, 1), AT_ONCE):
                 try:
@@ -167,7 +168,11 @@ class Walk:
         try:
             if self.through_model(version):
                 return Selection(version, None, notes)
-            ids = [rows.filter(hit(self.tests(version)(rows), rows))[ID] for rows in self.predictions(version)]
+            tests, ids = self.tests(version), []
+            for rows in self.predictions(version):
+                hits = tests(rows)
+                ids.append(rows.filter(hit(hits, rows))[ID])
+                notes = notes.union(*(tests.reasons(table, answer) for table, answer in hits.items()))
         except Gone:
             return Selection(version, None, notes)
         return Selection(version, pl.DataFrame({ID: pl.concat(ids) if ids else []}, schema={ID: pl.String}), notes)
@@ -195,9 +200,9 @@ class Walk:
         return None if self._columns is None else self._columns.get(version, frozenset())
 
 
-def hit(tests: Mapping[str, pl.Series], rows: pl.DataFrame) -> pl.Series:
+def hit(tests: Mapping[str, Hits], rows: pl.DataFrame) -> pl.Series:
     """Whether any of the tests says yes, by row."""
     found = pl.repeat(False, rows.height, eager=True)
     for answer in tests.values():
-        found = found | answer
+        found = found | answer.taken
     return found

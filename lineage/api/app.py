@@ -21,6 +21,8 @@ from assay.errors import AssayError
 from assay.features.tables.lake import Lake, open_lake
 from assay.lineage.api import ingest, marquez, marquez_lists, queries
 from assay.lineage.api import marquez_models as models
+from assay.lineage.api.own_records import OwnRecords
+from assay.lineage.api.queries import Shown
 from assay.lineage.api.safe_json import Answer, refusal
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.verification.verify import Verifier
@@ -39,6 +41,7 @@ def create_app(
     console: ASGIApp | bool = True,
     hosts: Collection[str] = LOOPBACK,
     verify: Verifier | None = None,
+    shown: Shown | None = None,
 ) -> ASGIApp:
     """The service over a store and a lake; by default those of the `ASSAY_*` settings.
 
@@ -49,6 +52,7 @@ def create_app(
             `ASSAY_CONSOLE` names, if it names one. False: nothing, the API stands alone.
         hosts: The host names that the service answers to, such as that of a proxy in front of it.
         verify: How the console of the settings verifies a trace. Default: without computing vectors and answers again.
+        shown: Masks personal data in traces and lists of predictions. Default: they are served as they are stored.
 
     Raises:
         AssayError: The settings name a lake, a database or a console that cannot be used.
@@ -70,11 +74,11 @@ def create_app(
         with store.reading():
             return Answer({"status": "ok"})
 
-    app.include_router(ingest.create_router(store))
+    app.include_router(ingest.create_router(store, OwnRecords(lake, store)))
     app.include_router(marquez.create_router(store))
     app.include_router(marquez_lists.create_router(store))
     app.include_router(marquez_lists.events_router(store))
-    app.include_router(queries.create_router(store, lake))
+    app.include_router(queries.create_router(store, lake, shown))
     app.openapi = lambda: _openapi(app)
     return OwnOrigin(BodyLimits(_Router(app, behind or app)), hosts)
 

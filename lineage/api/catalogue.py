@@ -9,12 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from assay.lineage.api.latest_facets import LatestFacets, Mentions
 from assay.lineage.api.records import Dataset, Hit, Job, Key, Run, Version
 from assay.lineage.events.naming import LOGICAL
 from assay.lineage.queries.search import CANDIDATES, Kind, search_with
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_index import DATASET, JOB, OTHER_NAMES, READ, RUN, VERSION, WRITTEN
+from assay.lineage.store.latest_facets import LatestFacets, Mentions
 from assay.lineage.store.parse_event import known_as
 from assay.lineage.store.schema import datasets, jobs, mentions, runs, versions
 

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from assay.errors import AssayError
 from assay.lineage.api.marquez_models import BATCH_BODY, EVENT_BODY, BatchResult, Failure, Received, Refused
+from assay.lineage.api.own_records import OwnRecords
 from assay.lineage.api.safe_json import Answer
 from assay.lineage.events.event_json import decoder, read_json
 from assay.lineage.store.lineage_store import LineageStore
@@ -25,17 +26,21 @@ BATCH_LIMIT = 64 * 1024**2
 DEPTH_LIMIT = 100  # of nested JSON
 BATCH_ITEMS = 10_000
 TOGETHER = 500  # events in a transaction: others want to write, too
+_NOT_NOW = "The lineage database did not take it now."
 
 
-def create_router(store: LineageStore) -> APIRouter:
+def create_router(store: LineageStore, own: OwnRecords) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["ingestion"])
-    refused: Any = {code: {"model": Refused} for code in (400, 413, 415)}
+    refused: Any = {code: {"model": Refused} for code in (400, 403, 413, 415)}
 
     @router.post("/lineage", responses=refused, response_model=Received, openapi_extra=EVENT_BODY)
     async def post_event(body: Annotated[bytes, Depends(_event_body)]) -> Answer:
-        """Store a RunEvent, DatasetEvent or JobEvent. Sending the same bytes again changes nothing."""
+        """Store a RunEvent, DatasetEvent or JobEvent. Sending the same bytes again changes nothing. What only the runs of the
+        lake can say is refused with 403."""
         try:
             facts = parse(body)
+            if refusals := await run_in_threadpool(own.refusals, [facts]):
+                raise HTTPException(403, str(refusals[0]))
             new = await run_in_threadpool(_put, store, [facts])
         except AssayError as error:
             raise HTTPException(400, str(error)) from None
@@ -48,7 +53,7 @@ def create_router(store: LineageStore) -> APIRouter:
             bodies = split(body)
         except AssayError as error:
             raise HTTPException(400, str(error)) from None
-        result = await run_in_threadpool(put_batch, store, bodies)
+        result = await run_in_threadpool(put_batch, store, bodies, own)
         return Answer(result.model_dump())
 
     return router
@@ -161,9 +166,9 @@ def _put(store: LineageStore, facts: list[EventFacts]) -> int:
         raise AssayError("A name or id in the event holds characters, or a length, that cannot be stored.") from None
 
 
-def put_batch(store: LineageStore, bodies: list[bytes]) -> BatchResult:
-    """Store every valid event. They are written together; if the database refuses that, one by one, so that a failing event
-    affects no other."""
+def put_batch(store: LineageStore, bodies: list[bytes], own: OwnRecords | None = None) -> BatchResult:
+    """Store every valid event that does not speak for the lake. They are written together; if the database refuses that, one by
+    one, so that a failing event affects no other."""
     failures: list[Failure] = []
     read: list[tuple[int, EventFacts]] = []
     for index, body in enumerate(bodies):
@@ -173,6 +178,13 @@ def put_batch(store: LineageStore, bodies: list[bytes]) -> BatchResult:
             failures.append(Failure(index=index, reason=str(error), retriable=False))
     for start in range(0, len(read), TOGETHER):
         part = read[start : start + TOGETHER]
+        try:
+            refusals = own.refusals([facts for _, facts in part]) if own is not None else {}
+        except SQLAlchemyError:
+            failures += [Failure(index=index, reason=_NOT_NOW, retriable=True) for index, _ in part]
+            continue
+        failures += [Failure(index=part[at][0], reason=str(why), retriable=False) for at, why in refusals.items()]
+        part = [item for at, item in enumerate(part) if at not in refusals]
         try:
             _put(store, [facts for _, facts in part])
         except (AssayError, SQLAlchemyError):
@@ -187,4 +199,4 @@ def _put_singly(store: LineageStore, part: list[tuple[int, EventFacts]]) -> Iter
         except AssayError as error:
             yield Failure(index=index, reason=str(error), retriable=False)
         except SQLAlchemyError:
-            yield Failure(index=index, reason="The lineage database did not take it now.", retriable=True)
+            yield Failure(index=index, reason=_NOT_NOW, retriable=True)

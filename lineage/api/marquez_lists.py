@@ -14,11 +14,11 @@ from assay.lineage.api import listings
 from assay.lineage.api import marquez_json as shapes
 from assay.lineage.api import marquez_models as models
 from assay.lineage.api.catalogue import Catalogue
-from assay.lineage.api.latest_facets import current_facets
 from assay.lineage.api.marquez import MISSING, Limit, Offset, States, jobs_answer, opened
 from assay.lineage.api.marquez_json import decoded
 from assay.lineage.api.records import Json
 from assay.lineage.api.safe_json import Answer
+from assay.lineage.store.latest_facets import current_facets
 from assay.lineage.store.lineage_store import LineageStore
 
 RunId = Annotated[UUID, Path(examples=["0195512a-7a00-7000-8000-000000000001"])]

@@ -1,11 +1,12 @@
 """The native endpoints: the version-exact graph, differences between versions, and traces, impacts and columns from the lake."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+import polars as pl
+from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request
 from pydantic import AfterValidator
 
 from assay.errors import AssayError
@@ -26,7 +27,7 @@ from assay.lineage.queries.walk import Subgraph, neighbourhood
 from assay.lineage.queries.walk import graph as whole_graph
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.impact import impact
-from assay.lineage.tracing.trace import trace
+from assay.lineage.tracing.trace import Trace, trace
 
 MISSING: Any = {404: {"model": Refused}}
 NodePath = Annotated[
@@ -42,13 +43,40 @@ Version = Annotated[int | None, Query(ge=0, le=2**53)]
 Dataset = Annotated[str, Query(examples=["clean/tickets@3"], description="a dataset's node id, or short table@version")]
 # A parameter that is not known must not be taken for a whole answer: `partiton=…` would be about the whole table.
 IMPACT = (
-    *("table", "version", "partition", "column", "file", "rows"),
+    *("table", "version", "partition", "column", "file"),
     *("list", "through_models", "limit", "lookups", "references"),
 )
+Condition = Annotated[str, Body(embed=True, description="an SQL condition over the columns of the table")]
 AsOf = Annotated[datetime | None, Query(description="the graph as it was then; UTC where no zone is given")]
 
 
-def create_router(store: LineageStore, lake: Lake) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown of a trace, and of a list of affected predictions: masks for personal data, by contracts that the lineage
+    knows nothing of. Default: everything as it is."""
+
+    trace: Callable[[Trace], Trace] = lambda trace: trace
+    listed: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whose impact is asked for, and what is to be listed."""
+
+    table: Annotated[str | None, Query(examples=["clean/tickets"], description="needed without a file")] = None
+    version: Version = None
+    partition: Annotated[str | None, Query(examples=["2026-03-01"])] = None
+    column: Annotated[str | None, Query()] = None
+    file: Annotated[str | None, Query(description="a file as it was delivered, or its SHA-256")] = None
+    list_: Annotated[bool, Query(alias="list", description="list the predictions that took affected rows")] = False
+    through_models: Annotated[bool, Query(description="also those that are affected through their model")] = False
+    limit: Annotated[int, Query(ge=1, le=1_000_000, description="list at most so many")] = 10_000
+    lookups: Annotated[bool, Query(description="follow those who only looked something up, too")] = False
+    references: Annotated[bool, Query(description="the former name of lookups", deprecated=True)] = False
+
+
+def create_router(store: LineageStore, lake: Lake, shown: Shown | None = None) -> APIRouter:
+    shown = shown or Shown()
     router = APIRouter(prefix="/api/v1", tags=["lineage"])
 
     @router.get("/nodes/{node_id:path}", response_model=responses.GraphNode, responses=MISSING)
@@ -85,7 +113,7 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
     ) -> Answer:
         """Where a prediction came from, back to the delivered files."""
         try:
-            return Answer(trace(lake, prediction_id, lookups=lookups).to_dict())
+            return Answer(shown.trace(trace(lake, prediction_id, lookups=lookups)).to_dict())
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
@@ -95,39 +123,20 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         responses=MISSING,
         dependencies=[Depends(only(*IMPACT))],
     )
-    def impact_of(
-        table: Annotated[str | None, Query(examples=["clean/tickets"], description="needed without a file")] = None,
-        version: Version = None,
-        partition: Annotated[str | None, Query(examples=["2026-03-01"])] = None,
-        column: Annotated[str | None, Query()] = None,
-        file: Annotated[str | None, Query(description="a file as it was delivered, or its SHA-256")] = None,
-        rows: Annotated[str | None, Query(description="an SQL condition over the columns of the table")] = None,
-        list_: Annotated[bool, Query(alias="list", description="list the predictions that took affected rows")] = False,
-        through_models: Annotated[bool, Query(description="also those that are affected through their model")] = False,
-        limit: Annotated[int, Query(ge=1, le=1_000_000, description="list at most so many")] = 10_000,
-        lookups: Annotated[bool, Query(description="follow those who only looked something up, too")] = False,
-        references: Annotated[bool, Query(description="the former name of lookups", deprecated=True)] = False,
-    ) -> Answer:
+    def impact_of(asked: Annotated[Asked, Depends()]) -> Answer:
         """What was made from a table, a version, a partition or a column: down to models, training sets and predictions. With a
-        file, rows or a list it is followed row by row, to each prediction that took an affected row."""
-        followed = lookups or references
-        try:
-            if table is not None and file is None and rows is None and not (list_ or through_models):
-                options: dict[str, Any] = {"partition": partition, "column": column, "lookups": followed}
-                return Answer(impact(lake, table, version, **options).to_dict())
-            origin = Origin(file, table, version, partition, column, rows)
-            found = affected_predictions(lake, origin, lookups=followed)
-        except BadRows as error:
-            raise HTTPException(400, str(error)) from None
-        except AssayError as error:
-            raise HTTPException(400 if table is None and file is None else 404, str(error)) from None
-        listed: list[dict[str, Any]] = []
-        for batch in found.batches(through_models=through_models):
-            listed += map(as_object, batch.head(limit - len(listed)).iter_rows(named=True)) if list_ else ()
-        every = found.direct + sum(count.model for count in found.counts.values())
-        return Answer(
-            found.to_dict() | {"list": listed if list_ else None, "left_out": every - len(listed) if list_ else 0}
-        )
+        file or a list it is followed row by row, to each prediction that took an affected row."""
+        return _impact(lake, shown, asked)
+
+    @router.post(
+        "/impact",
+        response_model=responses.AffectedPredictions,
+        responses=MISSING,
+        dependencies=[Depends(only(*IMPACT))],
+    )
+    def impact_of_rows(asked: Annotated[Asked, Depends()], rows: Condition) -> Answer:
+        """The same of the rows for which a condition is true. It may hold a value about a person: it is in no address."""
+        return _impact(lake, shown, asked, rows)
 
     @router.get("/columns", response_model=responses.Columns, responses=MISSING)
     def columns(
@@ -159,6 +168,27 @@ def create_router(store: LineageStore, lake: Lake) -> APIRouter:
         )
 
     return router
+
+
+def _impact(lake: Lake, shown: Shown, asked: Asked, rows: str | None = None) -> Answer:
+    table, version, followed = asked.table, asked.version, asked.lookups or asked.references
+    try:
+        if table is not None and asked.file is None and rows is None and not (asked.list_ or asked.through_models):
+            options: dict[str, Any] = {"partition": asked.partition, "column": asked.column, "lookups": followed}
+            return Answer(impact(lake, table, version, **options).to_dict())
+        origin = Origin(asked.file, table, version, asked.partition, asked.column, rows)
+        found = affected_predictions(lake, origin, lookups=followed)
+    except BadRows as error:
+        raise HTTPException(400, str(error)) from None
+    except AssayError as error:
+        raise HTTPException(400 if table is None and asked.file is None else 404, str(error)) from None
+    listed: list[dict[str, Any]] = []
+    for batch in found.batches(through_models=asked.through_models):
+        kept = batch.head(asked.limit - len(listed)) if asked.list_ else batch.clear()
+        listed += map(as_object, shown.listed(kept).iter_rows(named=True)) if kept.height else ()
+    left_out = found.direct + sum(count.model for count in found.counts.values()) - len(listed)
+    more = {"list": listed, "left_out": left_out} if asked.list_ else {"list": None, "left_out": 0}
+    return Answer(found.to_dict() | more)
 
 
 def only(*names: str) -> Callable[[Request], None]:

@@ -85,13 +85,14 @@ class CommitGraph:
         return frozenset(log.columns(version[1]) if log else ()) - {PARTITION}
 
     def writers(self, reader: Commit, read: Slice) -> list[int]:
-        """The versions that wrote the rows that somebody read. A prediction takes from a table of models only its own."""
+        """The versions that wrote the rows that somebody read, and of rows that were only confirmed then those that had written
+        them before. A prediction takes from a table of models only its own."""
         name = read.snapshot.table
         log = self.log(name)
         if log is None or log.table_id != read.snapshot.table_id:
             self._not_followed(name)
             return []
-        versions = log.writer_versions(read.snapshot.version, read.partitions, read.excluded)
+        versions = log.index.makers(read.snapshot.version, read.partitions, read.excluded)
         model = model_of(reader) if takes_one_model(reader, read) else None
         if model is None:
             return versions

@@ -4,37 +4,78 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.features.serving.feature_refs import Reference
+from assay.features.serving.join_options import EVENT_TIME, JoinOptions
+from assay.features.serving.references import Reference
 from assay.features.serving.served import Joined
 from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.kinds import Kind
 from assay.lineage.commits.graph import CommitGraph
 
-_EITHER = Joined(("event", "known"))  # nobody wrote down which
+# Nobody wrote down which.
+_EITHER = (JoinOptions("event"), JoinOptions("known"))
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What was taken of a view in one role: `keys` of the view by the column of the row that was compared with each, where the
+    two are called differently; the features (`*` for all); and how they were joined."""
+
+    keys: Mapping[str, str]
+    features: tuple[str, ...]
+    joined: Joined
+
+    def column(self, key: str) -> str:
+        """The column of the row that was compared with a key of the view."""
+        return self.keys.get(key, key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spine:
-    """`keys` identify a row, `references` are the features that it was given, `joined` is how. `source`: the table that the rows
-    come from and the column with their event time, as `sections.Predictions.spine`."""
+    """`keys` identify a row, `references` are the features that it was given, `ways` how they may have been joined (several where
+    nobody wrote it down), `event_time` is the column with its time. `source`: the table that the rows come from and the column
+    of that which became the time, as `sections.Predictions.spine`.
+
+    A row of the spine gives a prediction its keys, its time and its text, and nothing else."""
 
     keys: tuple[str, ...]
     references: tuple[str, ...]
-    joined: Joined
+    ways: tuple[JoinOptions, ...]
     source: Mapping[str, Any] = field(default_factory=dict)
+    event_time: str = EVENT_TIME
 
-    def features_of(self, view: str) -> list[str]:
-        """The names of the features that were taken of a view; `*` for all."""
-        parsed = map(Reference.parse, self.references)
-        return [item.feature for item in parsed if item.view == view]
+    def roles_of(self, view: str) -> list[TakenIn]:
+        """What was taken of a view, in each of its roles; nothing where no reference names it."""
+        roles: dict[str, list[Reference]] = {}
+        for item in map(Reference.parse, self.references):
+            if item.view == view:
+                roles.setdefault(item.join, []).append(item)
+        return [
+            TakenIn(dict(taken[0].on), tuple(item.feature for item in taken), self.joined(join, view))
+            for join, taken in roles.items()
+        ]
 
-    def is_built_from(self, table: str) -> bool:
-        """Whether a function made the rows, or another table is named as theirs: any row of this one may be behind each."""
-        return bool(self.source) and (bool(self.source.get("built")) or self.source.get("table") != table)
+    def joined(self, join: str, view: str) -> Joined:
+        """How the features of a view were joined in a role."""
+        ways = [way.of(join, view) for way in self.ways]
+        return Joined(tuple(dict.fromkeys(known for known, _ in ways)), any(skip for _, skip in ways))
+
+    @property
+    def is_built(self) -> bool:
+        """Whether a function made the rows."""
+        return bool(self.source.get("built"))
+
+    def is_of(self, table: str) -> bool:
+        """Whether the rows are those of a table, as far as it is recorded which table's they are."""
+        return not self.source or self.source.get("table") == table
 
     def time_of(self, table: str) -> str | None:
         """The column of a table that became the event time of the rows; None where that is not recorded."""
         return self.source.get("event_time") if self.source.get("table") == table else None
+
+    def looked_up_by(self, table: str) -> tuple[str, ...]:
+        """The keys by which a function that made the rows looked into a further table; () where it did not declare them."""
+        declared = self.source.get("lookups")
+        return tuple(map(str, declared.get(table, ()))) if isinstance(declared, Mapping) else ()
 
 
 def spine_of_predictions(commits: CommitGraph, commit: Commit) -> Spine:
@@ -42,8 +83,8 @@ def spine_of_predictions(commits: CommitGraph, commit: Commit) -> Spine:
     described = commit.predictions
     if described is None:
         return Spine((), (), _EITHER)
-    joined = _joined(described.joined) if described.joined else _as_learnt(commits, commit)
-    return Spine(described.keys, described.features, joined, described.spine)
+    ways = (JoinOptions.from_dict(described.joined),) if described.joined else _as_learnt(commits, commit)
+    return Spine(described.keys, described.features, ways, described.spine)
 
 
 def spine_of_training(commit: Commit) -> Spine | None:
@@ -51,15 +92,11 @@ def spine_of_training(commit: Commit) -> Spine | None:
     manifest = commit.manifest or {}
     if not {"references", "known_at", "skip_nulls"} <= set(manifest):
         return None
-    return Spine((), tuple(manifest["references"]), _joined(manifest))
+    options = JoinOptions.from_dict(manifest)
+    return Spine((), tuple(manifest["references"]), (options,), event_time=options.event_time)
 
 
-def _joined(said: Mapping[str, Any]) -> Joined:
-    known = said.get("known_at", "event") == "known"
-    return Joined(("known",) if known else ("event",), bool(said.get("skip_nulls", False)))
-
-
-def _as_learnt(commits: CommitGraph, commit: Commit) -> Joined:
+def _as_learnt(commits: CommitGraph, commit: Commit) -> tuple[JoinOptions, ...]:
     for item in commit.inputs:
         if Kind.MODELS.holds(item.snapshot.table) and not item.lookup:
             for number in commits.writers(commit, item)[-1:]:
@@ -68,5 +105,5 @@ def _as_learnt(commits: CommitGraph, commit: Commit) -> Joined:
                 log = commits.log(Kind.TRAINING.table(name)) if name and version.isdecimal() else None
                 made = log.commit(int(version)) if log else None
                 if made is not None and made.manifest and "known_at" in made.manifest:
-                    return _joined(made.manifest)
+                    return (JoinOptions.from_dict(made.manifest),)
     return _EITHER

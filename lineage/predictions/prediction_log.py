@@ -9,12 +9,14 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.serving.inputs import Input, read_input
+from assay.features.serving.join_options import JoinOptions, KnownAt
 from assay.features.serving.models import ModelMissing, ModelVersion, find_model
+from assay.features.serving.references import Features, Reference, request
 from assay.features.storage import merkle
 from assay.features.storage.sections import Predictions
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.digest import row_digests
-from assay.features.tables.kinds import Kind
+from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
 from assay.features.tables.transaction import Transaction
@@ -56,12 +58,15 @@ def log_predictions(
     frame: pl.DataFrame,
     inputs: Sequence[Input] = (),
     keys: Sequence[str] | None = None,
-    features: Sequence[str] = (),
+    features: Features = (),
     feature_columns: Sequence[str] = (),
     outputs: Sequence[str] | None = None,
     partition: str | None = None,
     run: Run | None = None,
     code_version: str = "",
+    known_at: KnownAt | Mapping[str, KnownAt] | None = None,
+    skip_nulls: bool | Mapping[str, bool] | None = None,
+    event_time: str = EVENT_TIME,
 ) -> list[str]:
     """Append predictions to `predictions/<model>`.
 
@@ -77,12 +82,15 @@ def log_predictions(
         frame: One row per prediction: keys, `event_time`, the outputs, and optionally `confidence` and attachments.
         inputs: What the predictions were made from: snapshots, slices, training sets, model versions.
         keys: What identifies a prediction. Default: the keys of the feature views among the inputs.
-        features: The references that the features were joined by, so that verification can join them again.
+        features: The references and roles that the features were joined by, so that verification can join them again.
         feature_columns: Columns that the model saw: they are digested, and not stored.
         outputs: The model's answers. Default: every column that is nothing else.
         partition: One partition for all rows.
         run: The run that this is a part of. Default: a run of its own.
         code_version: Of the caller's code.
+        known_at: How the features were joined, as of `as_of_join`. Default: as those that the model learnt from.
+        skip_nulls: Likewise.
+        event_time: The frame's column with the moment. The table calls it `event_time` whatever it is called here.
 
     Returns:
         The ids, in the frame's order.
@@ -92,6 +100,8 @@ def log_predictions(
     """
     version, stored = _stored_model(lake, model, model_version)
     _refuse_other_types(frame, keys, outputs, Kind.PREDICTIONS.table(model))
+    features, joined = _as_joined(features, known_at, skip_nulls)
+    frame = _with_its_time(frame, event_time, Kind.PREDICTIONS.table(model))
     if stored is not None:
         inputs = [stored, *(item for item in inputs if _table_of(item) != stored.snapshot.table)]
         outputs = (list(stored.outputs) or None) if outputs is None else outputs
@@ -118,6 +128,7 @@ def log_predictions(
                 features=features,
                 feature_columns=feature_columns,
                 outputs=outputs,
+                joined=joined,
             )
 
         staged, _ = transact(lake, recorder, work, stage)
@@ -144,6 +155,28 @@ def _stored_model(lake: Lake, model: str, version: str | ModelVersion) -> tuple[
         if missing.known:
             raise
         return name, None
+
+
+def _as_joined(
+    features: Features, known_at: KnownAt | Mapping[str, KnownAt] | None, skip_nulls: bool | Mapping[str, bool] | None
+) -> tuple[tuple[str, ...], Mapping[str, Any] | None]:
+    """The references as texts, and how they were joined if that was given here."""
+    if not features:
+        return (), None
+    wanted = request(features, JoinOptions.of_given(known_at, skip_nulls))
+    given = known_at is not None or skip_nulls is not None or wanted.options != JoinOptions()
+    return wanted.texts, wanted.options.to_dict() if given else None
+
+
+def _with_its_time(frame: pl.DataFrame, event_time: str, table: str) -> pl.DataFrame:
+    if event_time == EVENT_TIME:
+        return frame
+    require_columns(frame.schema, [event_time], f"the frame of {table}")
+    if EVENT_TIME in frame.columns:
+        raise AssayError(
+            f"the frame of {table} has a column {EVENT_TIME!r} beside {event_time!r}, which becomes it: drop or rename it."
+        )
+    return frame.rename({event_time: EVENT_TIME})
 
 
 def _refuse_other_types(
@@ -197,7 +230,7 @@ def stage_predictions(
     for item in attachments.searched(frame):
         if item not in (read.snapshot for read in tx.reads if not read.lookup):
             read_input(tx, item)
-    keys = list(dict.fromkeys(keys)) if keys else _keys(tx, frame, table)
+    keys = list(dict.fromkeys(keys)) if keys else _keys(tx, frame, table, features)
     require_columns(frame.schema, [*keys, *feature_columns], f"the frame of {table}")
     unknown = frame.filter(pl.any_horizontal(pl.col(keys).is_null())).height
     if unknown:
@@ -268,14 +301,19 @@ def _checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     return attachments.checked(frame, where)
 
 
-def _keys(tx: Transaction, frame: pl.DataFrame, table: str) -> list[str]:
-    """The keys of the feature views that the transaction read, as far as the frame has them."""
+def _keys(tx: Transaction, frame: pl.DataFrame, table: str, features: Sequence[str]) -> list[str]:
+    """The keys of the feature views that the transaction read, by the columns that they were joined by, as far as the frame has
+    them."""
     from_views: list[str] = []
+    references = list(map(Reference.parse, features))
     for item in tx.reads:
         if Kind.FEATURES.holds(item.snapshot.table) and not item.lookup:
             writers = tx.state(item.snapshot.table).writers(item.partitions, item.excluded)
             served = [commit.serving for commit in writers[-1:] if commit.serving]
-            from_views += [key for serving in served if serving.get("kind") != "lookup" for key in serving["keys"]]
+            view = own_name(item.snapshot.table)
+            roles = [dict(reference.on) for reference in references if reference.view == view] or [{}]
+            own: list[str] = [key for one in served if one.get("kind") != "lookup" for key in one["keys"]]
+            from_views += [role.get(key, key) for role in roles for key in own]
     keys = [key for key in dict.fromkeys(from_views) if key in frame.columns]
     if not keys:
         raise AssayError(f"{table}: it is not known which columns identify a prediction. Pass them as `keys`.")

@@ -7,7 +7,7 @@ have leads to candidates, and these are judged by all words.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from assay.lineage.events.naming import LOGICAL, dataset_name
 from assay.lineage.queries.nodes import LONGEST, GraphNode, NodeReader
 from assay.lineage.queries.nodes import Kind as NodeKind
+from assay.lineage.queries.standing import Label, Standing, standing
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_index import OTHER_NAMES
 from assay.lineage.store.labels import COLUMN, DATASET, JOB, OWNER, RULE, TAG, label_text, plain_words, words_of
@@ -38,7 +39,8 @@ _EXACT, _BEGINS, _HOLDS, _EDIT = range(4)
 @dataclass(frozen=True, slots=True)
 class Hit:
     """`namespace` and `name` are of the dataset or job that it leads to, `text` what was found of it (a column, a rule, an owner,
-    a tag, another name; "" for itself), `version` that of a dataset. `node` is the id in the graph."""
+    a tag, another name; "" for itself), `version` that of a dataset. `node` is the id in the graph. `formerly`: a column, owner,
+    or tag that the latest events do not name any more."""
 
     kind: Kind
     namespace: str
@@ -46,6 +48,7 @@ class Hit:
     text: str
     node: str
     version: str = ""
+    formerly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def search_all(
     namespace: str | None = None,
 ) -> Hits:
     """What a text finds: runs and versions by the beginning of their ids and digests or as `table@version`, the others by
-    words. Ranked by kind. Where nothing has the words as they are, an edit of each is forgiven."""
+    words. Ranked by kind, what stands no more last. Where nothing has the words as they are, an edit of each is forgiven."""
     with store.reading() as connection:
         return search_with(connection, text, kinds=kinds, limit=limit, namespace=namespace)
 
@@ -91,7 +94,26 @@ def search_with(
         found, cut = _by_words(connection, plain_words(text.rpartition("@")[0])[:_WORDS], wanted)
     hits |= dict.fromkeys(found)
     listed = [hit for hit in hits if namespace is None or hit.namespace == namespace]
-    return Hits(tuple(listed[:limit]), cut or len(listed) > limit)
+    return Hits(tuple(_standing_first(connection, listed, limit)[:limit]), cut or len(listed) > limit)
+
+
+def _standing_first(connection: sa.Connection, hits: Sequence[Hit], limit: int) -> list[Hit]:
+    """Labels that stand no more are true of runs of then: they are found, after all that stands."""
+    near = hits[: 2 * limit]
+    known = standing(connection, (_label(hit) for hit in near))
+    marked = [_marked(hit, known.get(_label(hit))) for hit in near]
+    return [*sorted(marked, key=lambda hit: hit.formerly), *hits[2 * limit :]]
+
+
+def _label(hit: Hit) -> Label:
+    return hit.namespace, hit.name, hit.kind, hit.text
+
+
+def _marked(hit: Hit, known: Standing | None) -> Hit:
+    if known is None:
+        return hit
+    node = f"{'job' if known.of_job else 'dataset'}:{hit.namespace}:{hit.name}"
+    return replace(hit, formerly=known.former, node=node)
 
 
 def search(
@@ -229,13 +251,13 @@ def _having_all(
         statement = _ALL_LABELS.format(kinds=_listed(kinds))
         named = [list(owner) for owner in list(owners)[:_OTHERS]]
         rows |= {row.id: row for row in bulk.execute(connection, statement, named).all()} if named else {}
-    standing = _standing(connection, [row for row in rows.values() if row.kind in kinds])
-    judged = ((_rank(row, asked), row) for row in standing)
+    borne = _borne(connection, [row for row in rows.values() if row.kind in kinds])
+    judged = ((_rank(row, asked), row) for row in borne)
     ranked = sorted(((rank, row) for rank, row in judged if rank is not None), key=lambda item: item[0])
     return list(dict.fromkeys(_hit(row) for _, row in ranked)), cut or rarest.cut
 
 
-def _standing(connection: sa.Connection, rows: Sequence[Any]) -> list[Any]:
+def _borne(connection: sa.Connection, rows: Sequence[Any]) -> list[Any]:
     """Without other names that their dataset does not bear any more. The name of a table of the lake stays."""
     named = [(row.namespace, row.name, row.text) for row in rows if row.kind == DATASET and row.text]
     if not named:

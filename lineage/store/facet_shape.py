@@ -25,7 +25,7 @@ class Shape(NamedTuple):
 
 class FacetMentions(NamedTuple):
     """What an event says about a dataset: the shape; the dataset's other names (`symlinks`; None: the event has no such
-    facet); the datasets that its columns come from; for an output, those that it was made from (None: not said)."""
+    facet); the datasets that its columns come from; for an output, those that it was made from (None: not declared)."""
 
     shape: Shape
     symlinks: tuple[DatasetName, ...] | None = None

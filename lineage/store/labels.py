@@ -1,6 +1,6 @@
 """The words by which datasets and jobs are found: their names, columns, owners, tags, rules and sources, as events say them.
 
-What an event once said stays findable. A set of labels is written once: what says nothing new costs one look-up a dataset.
+What an event once carried stays findable. A set of labels is written once: what says nothing new costs one look-up a dataset.
 """
 
 import hashlib

@@ -185,8 +185,8 @@ def _only_in_facets(
         if key not in listed
     }
     yield from ((_dataset(given, "output"), given) for given in targets.values())
-    told = [given for use, given in found if use.role == "output"]
-    for given in (*told, *targets.values()):
+    outputs = [given for use, given in found if use.role == "output"]
+    for given in (*outputs, *targets.values()):
         if "lineage" not in _mapping(given, "facets") and "declared" not in given:
             continue
         for source in explicit_sources(given) or ():

@@ -18,7 +18,7 @@ from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
 from assay.features.views.transformation import recorded_rows_read
 from assay.lineage.commits.graph import CommitGraph
-from assay.lineage.commits.spine import Spine, spine_of_predictions
+from assay.lineage.commits.spine import Spine, TakenIn, spine_of_predictions
 from assay.lineage.tracing.trace import Trace
 
 LINKS = ("_source_file", "_source_sha256", "_row_number")
@@ -104,7 +104,8 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
         if serving is not None and serving.kind == "lookup":
             yield from _behind_lookup(lake, serving, read, row, trace)
         elif serving is not None and view:
-            yield from _behind_features(lake, state, serving, read, trace)
+            for role in _roles(lake, read, trace):
+                yield from _behind_features(lake, state, serving, read, role, trace)
     elif kind is Kind.CLEAN:
         found = _own_rows_of(lake, [read], row, list(_keys(trace)), "has the prediction's")
         yield from (replace(rows, condition=rows.condition & _at_its_time(lake, rows.read, trace)) for rows in found)
@@ -113,7 +114,8 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
 def _at_its_time(lake: Lake, read: Slice, trace: Trace) -> pl.Expr:
     """Of several rows with the prediction's keys the one of its time, where it is recorded which column that is."""
     time = _spine(lake, trace).time_of(read.snapshot.table)
-    return pl.lit(True) if time is None else pl.col(time) == trace.prediction.row["event_time"]
+    there = lake.table(read.snapshot.table).at(read.snapshot.version).schema
+    return pl.col(time) == trace.prediction.row["event_time"] if time in there and time is not None else pl.lit(True)
 
 
 def _are_vectors_of_own_text(lake: Lake, read: Slice, trace: Trace) -> bool:
@@ -130,10 +132,28 @@ def _are_vectors_of_own_text(lake: Lake, read: Slice, trace: Trace) -> bool:
 def _behind_lookup(
     lake: Lake, serving: Serving, read: Slice, row: dict[str, Any], trace: Trace
 ) -> Iterator[RowsBehind]:
-    """The newest rows, of the tables that a lookup table was made from, with its keys; or else with the prediction's."""
+    """The newest rows, of the tables that a lookup table was made from, with its keys, in each of its roles; or else with the
+    prediction's."""
     slices = _newest_first(item for item in _inputs(lake, read) if not item.lookup)
-    by_lookup = list(_own_rows_of(lake, slices, row, list(serving.keys), f"looked up in {read.snapshot.table} by"))
+    because, keys = f"looked up in {read.snapshot.table} by", list(serving.keys)
+    by_lookup = [
+        rows
+        for role in _roles(lake, read, trace)
+        for rows in _own_rows_of(lake, slices, _in_role(row, serving, role), keys, because)
+    ]
     yield from by_lookup or _own_rows_of(lake, slices, row, list(_keys(trace)), "has the prediction's")
+
+
+def _roles(lake: Lake, read: Slice, trace: Trace) -> list[TakenIn]:
+    """The roles in which a view was joined; its own keys where no reference names it."""
+    spine, view = _spine(lake, trace), own_name(read.snapshot.table)
+    return spine.roles_of(view) or [TakenIn({}, (), spine.joined(view, view))]
+
+
+def _in_role(row: Mapping[str, Any], serving: Serving, role: TakenIn) -> dict[str, Any]:
+    """The row with the keys of a view, as far as it has them."""
+    named = {key: role.column(key) for key in serving.keys}
+    return {**row, **{key: row[column] for key, column in named.items() if column in row}}
 
 
 def _own_rows_of(
@@ -154,36 +174,37 @@ def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
 
 
 def _behind_features(
-    lake: Lake, state: TableState, serving: Serving, read: Slice, trace: Trace
+    lake: Lake, state: TableState, serving: Serving, read: Slice, role: TakenIn, trace: Trace
 ) -> Iterator[RowsBehind]:
-    """The rows from which the feature row served to the prediction was computed."""
+    """The rows from which the feature row served to the prediction in a role was computed."""
     keys, time, frame = list(serving.keys), serving.event_time, trace.prediction.frame
-    if not {*keys, "event_time"} <= set(frame.columns):
+    if not {*map(role.column, keys), "event_time"} <= set(frame.columns):
         return
+    row = _in_role(trace.prediction.row, serving, role)
+    asked = frame.select(*(pl.col(role.column(key)).alias(key) for key in keys), "event_time")
     own = {PARTITION: "__partition"} if state.partitioned else {}
-    spine = _spine(lake, trace)
     partitions = None
     if state.partitioned:
         among = state.partitions() if read.partitions is None else sorted(read.partitions)
         partitions = [key for key in among if key not in read.excluded]
     # Named so plainly, what cannot answer is passed over by its statistics: files of it may be gone.
-    possible = _equal(trace.prediction.row, keys) & (pl.col(time) <= trace.prediction.row["event_time"])
+    possible = _equal(row, keys) & (pl.col(time) <= row["event_time"])
     rows = state.scan(read.partitions, read.excluded).filter(possible).with_columns(pl.col(time).alias("__moment"))
     found = served(
         state,
         serving,
         rows,
         partitions,
-        frame,
+        asked,
         {"__moment": "__moment"} | own,
-        spine.joined,
-        spine.features_of(own_name(state.table.name)),
+        role.joined,
+        role.features,
     )
     for moment, partition in dict.fromkeys(
         (one["__moment"][0], one["__partition"][0] if own else None) for one in found
     ):
         if moment is not None:
-            yield from _behind_moment(lake, state, trace.prediction.row, moment, partition)
+            yield from _behind_moment(lake, state, row, moment, partition)
 
 
 def _behind_moment(
@@ -242,4 +263,4 @@ def _keys(trace: Trace) -> tuple[str, ...]:
 
 
 def _equal(row: Mapping[str, Any], keys: Iterable[str]) -> pl.Expr:
-    return pl.all_horizontal(pl.col(key) == row[key] for key in keys)
+    return pl.all_horizontal(pl.lit(True), *(pl.col(key) == row[key] for key in keys))

@@ -122,7 +122,7 @@ def _file_line(item: SourceFile) -> Line:
 
 def _one_line(text: str) -> str:
     words = " ".join(text.split())
-    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} … (--json has all of it)"
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} …"
 
 
 def _walk(node: Node, seen: set[int], follow: Callable[[Node], bool] = lambda node: True) -> Iterator[Node]:

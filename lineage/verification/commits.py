@@ -269,8 +269,12 @@ def _slice(lake: Lake, item: Slice, log: Log, records: _Records) -> Iterator[Fin
     if not item.digest or changed or any(entry.version <= snapshot.version for entry in log.damaged):
         return
     if log.is_whole(snapshot.version):
-        if log.digest(item) != item.digest and entry.sha256 == snapshot.commit_sha256:
-            yield Finding(what, False, "its files are not the ones that were read: the log was changed")
+        if entry.sha256 == snapshot.commit_sha256:
+            if log.digest(item) != item.digest:
+                yield Finding(what, False, "its files are not the ones that were read: the log was changed")
+            elif not log.is_written_by(item):
+                detail = "its rows are not of the commits that their reader recorded: the log was changed"
+                yield Finding(what, False, detail)
         return
     try:  # the checkpoint knows what commits that are gone have said
         files = files_of_slice(lake, item)

@@ -8,6 +8,7 @@ from assay.lineage.outline import Outline, Span, Style, leaf, line
 
 Verdict = Literal["verified", "incomplete", "broken"]
 ANSWER = "answer"  # the finding about the model's answer
+NOTHING_DEPENDS = "nothing that this prediction read depends on it"
 STYLES: dict[Verdict, Style] = {"verified": "good", "incomplete": "warning", "broken": "bad"}
 
 

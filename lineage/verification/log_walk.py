@@ -17,7 +17,7 @@ from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.log_entry import DataFile, Entry
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.storage.table_index import TableIndex, open_index
-from assay.features.tables.digest import digest_of
+from assay.features.tables.digest import digest_of, writers_digest
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.lineage.verification.way_back import way_back
@@ -80,12 +80,37 @@ class LogWalk:
         return way_back(self.latest, {*wanted, *self._read}, self._vouched)
 
     def behind(self, slices: Iterable[Slice]) -> set[int]:
-        """The versions that what was read follows from: who added its files, and who named the table's columns."""
+        """The versions that what was read follows from: who added its files, who named the table's columns, and, where its reader
+        did not record who wrote its rows, all since the first that did."""
         found: set[int] = set()
         for item in slices:
             version = item.snapshot.version
             found |= {self._named(version), *self.added_by(version, item.partitions, item.excluded)}
+            found |= set(self._since_written(item))
         return found
+
+    def is_written_by(self, item: Slice) -> bool:
+        """Whether the commits that wrote the rows of a slice are those that its reader recorded; where it did not, whether no
+        other one did since the first of them."""
+        version = item.snapshot.version
+        commits = self.writers(version, item.partitions, item.excluded)
+        if item.writers:
+            found = ((commit.version, self._entry(commit.version).sha256) for commit in commits)
+            return writers_digest(found) == item.writers
+        known = {commit.version for commit in commits}
+        others = (self._entry(number).commit for number in self._since_written(item) if number not in known)
+        return not any(commit and _wrote(commit) and item.holds(commit.partition) for commit in others)
+
+    def _since_written(self, item: Slice) -> range:
+        """The versions among which an unknown writer of a slice would be: none where its reader recorded the writers, or where it
+        was only looked something up in a whole table."""
+        if item.writers or not item.digest:
+            return range(0)
+        version = item.snapshot.version
+        commits = self.writers(version, item.partitions, item.excluded)
+        replaced = {commit.partition for commit in commits if commit.mode == "replace"}
+        whole = all(commit.partition in replaced for commit in commits)  # else rows were appended from the beginning
+        return range(min((commit.version for commit in commits), default=0) if whole else 0, version + 1)
 
     def files(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[DataFile]:
         """The data files of a slice, sorted by path; each is in the commit that added it."""

@@ -4,7 +4,7 @@ A checkpoint that was changed shows readers other files than the commits name, a
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import polars as pl
@@ -17,7 +17,8 @@ from assay.features.storage.snapshot import Slice
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
 from assay.lineage.tracing.trace import Trace
-from assay.lineage.verification.finding import Finding, summed
+from assay.lineage.verification.checkpoint_file import checkpoint_path, read_checkpoint
+from assay.lineage.verification.finding import NOTHING_DEPENDS, Finding, summed
 
 READERS_SEE = "what readers see: the files that the commits name"
 
@@ -25,10 +26,10 @@ READERS_SEE = "what readers see: the files that the commits name"
 def check_readers(
     lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None], changed: Collection[str] = ()
 ) -> Iterator[Finding]:
-    """At the versions that were read, a reader sees the files of what was read as the commits name them, and as many others.
-    Asked is about one version between two checkpoints, the first that was read. Tables of which commits are known to be
-    `changed` are left out."""
-    problems: list[Finding] = []
+    """At the versions that were read, a reader sees the files that the commits name. Asked is about one version between two
+    checkpoints, the first that was read. Other files of partitions that were not read are said, and decide nothing. Tables of
+    which commits are known to be `changed` are left out."""
+    problems, notes = list[Finding](), list[Finding]()
     count = 0
     for table, log in logs.items():
         if log is None or log.missing or log.damaged or table in changed:
@@ -60,23 +61,45 @@ def check_readers(
                 detail = f"readers cannot open it: {where} of {table} is damaged ({type(problem).__name__})"
                 problems.append(Finding(f"{table}@{version}", False, detail))
                 continue
-            if _differs(seen, log, version, slices) or table_id != log.table_id:
+            if checkpoint is not None and _hides(lake, table, checkpoint):
+                detail = f"readers do not see all rows: its checkpoint at version {checkpoint} hides some"
+                problems.append(Finding(f"{table}@{version}", False, detail))
+                continue
+            differing = _differing(seen, log, version)
+            of_others = table_id == log.table_id and not any(item.holds(key) for key in differing for item in slices)
+            if of_others and differing:
+                notes.append(elsewhere(table, checkpoint, differing))
+            elif not of_others:
                 where = f"its checkpoint at version {checkpoint}" if checkpoint is not None else "its log"
                 what = "other files than the commits name" if table_id == log.table_id else "another table"
                 detail = f"readers see {what}: {where} was changed"
                 problems.append(Finding(f"{table}@{version}", False, detail))
     yield from summed(READERS_SEE, count, problems)
+    yield from notes
 
 
-def _differs(seen: pl.DataFrame, log: LogReplay, version: int, slices: Collection[Slice]) -> bool:
-    """Whether a reader sees more or fewer files than the commits name, or others of what was read."""
-    if seen.height != len(log.files(version, None)):
-        return True
-    chosen = {(item.partitions, item.excluded) for item in slices}
-    return any(
-        set(_chosen(seen, partitions, excluded)) != {file.path for file in log.files(version, partitions, excluded)}
-        for partitions, excluded in chosen
-    )
+def elsewhere(table: str, checkpoint: int | None, partitions: Sequence[str | None]) -> Finding:
+    """That readers see other files than the commits name, of partitions on which nothing in question depends."""
+    where = f"checkpoint {checkpoint}" if checkpoint is not None else "the log"
+    some = ", ".join("(none)" if key is None else key for key in partitions[:3])
+    more = f" and {len(partitions) - 3} more" if len(partitions) > 3 else ""
+    detail = f"{where} names other files than the commits, of partition {some}{more}: {NOTHING_DEPENDS}"
+    return Finding(f"{table}: readers", False, detail, required=False)
+
+
+def _differing(seen: pl.DataFrame, log: LogReplay, version: int) -> list[str | None]:
+    """The partitions of which a reader sees other files than the commits name, or one twice."""
+    named = Counter((file.path, file.partition) for file in log.files(version, None))
+    found = Counter(seen.select("path", PARTITION).iter_rows())
+    return sorted({key for _, key in (named - found) + (found - named)}, key=lambda key: key or "")
+
+
+def _hides(lake: Lake, table: str, checkpoint: int) -> bool:
+    """Whether deletion vectors take rows away. delta-rs opens one that cannot be read here, such as one in several files."""
+    try:
+        return read_checkpoint(lake.storage.get(checkpoint_path(table, checkpoint))).hides
+    except AssayError:
+        return False
 
 
 def files_of_slice(lake: Lake, item: Slice) -> list[str]:

@@ -18,6 +18,7 @@ from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.checkpoint_view import check_checkpoints
 from assay.lineage.verification.commits import Logs, changed_tables, check_commits
+from assay.lineage.verification.compared import Compared
 from assay.lineage.verification.computed_again import (
     Embed,
     Predict,
@@ -51,6 +52,7 @@ def verify(
     landing: str | Path | None = None,
     witness: Witness | None = None,
     whole_logs: bool = False,
+    compared: Compared | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Verification:
     """Check everything that a trace depends on.
@@ -66,10 +68,12 @@ def verify(
             nothing, since the lake keeps their bytes.
         witness: Who recorded the commits outside of the lake, such as the lineage store.
         whole_logs: Read every commit of the tables that the trace goes through, also those that nothing in question depends on.
+        compared: Which checkpoints were compared before. Whole logs are read without it.
         progress: Called with (what, done, total).
     """
     trace = trace.with_lookups
-    logs, commits = (None if whole_logs else _on_the_way(lake, trace, witness)) or _in_whole_logs(lake, trace, witness)
+    few = None if whole_logs else _on_the_way(lake, trace, witness, compared or Compared())
+    logs, commits = few or _in_whole_logs(lake, trace, witness)
     findings = [
         *commits,
         *check_data_files(lake, trace, logs, progress),
@@ -104,21 +108,23 @@ def verify(
     return Verification(tuple(findings))
 
 
-def _on_the_way(lake: Lake, trace: Trace, witness: Witness | None) -> tuple[Logs, list[Finding]] | None:
+def _on_the_way(
+    lake: Lake, trace: Trace, witness: Witness | None, compared: Compared
+) -> tuple[Logs, list[Finding]] | None:
     """The findings about commits, from those in question and the few that lead to them; None where these do not prove that all is
     well."""
     try:
         logs = {table: walk_log(lake, table) for table in _tables(trace)}
-        seen = list(check_checkpoints(lake, trace, logs))
-        findings = [*check_commits(lake, trace, logs, witness), *seen]
+        seen = list(check_checkpoints(lake, trace, logs, compared))
+        commits = list(check_commits(lake, trace, logs, witness))
     except Unproven:
         return None
-    sound = verdict_of(findings) == "verified" and all(item.ok is not False for item in findings)
+    sound = verdict_of([*commits, *seen]) == "verified" and all(item.ok is not False for item in commits)
     read, all_of_them = (
         sum(numbers) for numbers in zip(*((log.read, log.latest + 1) for log in logs.values()), strict=True)
     )
     detail = f"{read:,} of {all_of_them:,}: those in question, and a way to them from the newest of each table"
-    return (logs, [*findings, Finding("commits looked at", True, detail, required=False)]) if sound else None
+    return (logs, [*commits, *seen, Finding("commits looked at", True, detail, required=False)]) if sound else None
 
 
 def _in_whole_logs(lake: Lake, trace: Trace, witness: Witness | None) -> tuple[Logs, list[Finding]]:

@@ -117,6 +117,9 @@ def _commit_of(event: dict[str, Any], dataset: Any, side: str) -> Recorded | Non
         statistics = (dataset.get("outputFacets") or {}).get("outputStatistics") or {}
         rows = statistics.get("rowCount") if side == "outputs" and facet.get("role") == "output" else None
         run = str(event["run"]["runId"]) if event.get("eventType") == "COMPLETE" else ""
-        return Recorded(facet["table_id"], int(facet["version"]), facet["commit_sha256"], rows, run)
+        table_id, version, sha256 = facet["table_id"], facet["version"], facet["commit_sha256"]
+        if not (isinstance(table_id, str) and isinstance(sha256, str) and type(version) in (int, str)):
+            return None
+        return Recorded(table_id, int(version), sha256, rows, run)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -4,7 +4,9 @@ import importlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -15,9 +17,10 @@ import pytest
 from assay.assets.dagster.materialize import Summary, materialize
 from assay.assets.dagster.to_dagster import environment
 from assay.assets.declarations import declared_in, ordered, pipeline, steps_of
-from assay.assets.planning.plan import PlannedRun, planned_runs, stages
+from assay.assets.planning.plan import Chosen, PlannedRun, planned_runs, stages
 from assay.assets.steps.step import Resources, Step
 from assay.features.tables.digest import content_digest
+from tests.assets.planned_work import run_planned
 
 
 @pytest.fixture(autouse=True)
@@ -94,11 +97,15 @@ def csv(number: int, *amounts: float, first: int = 1, header: str = HEADER) -> b
 
 
 class Shop:
-    """The domain with its landing folder, lake and Dagster instance."""
+    """The domain with its landing folder, lake and, once it is asked for, Dagster instance."""
 
-    def __init__(self, home: Path, package: ModuleType, instance: dg.DagsterInstance) -> None:
-        self.home, self.package, self.instance = home, package, instance
+    def __init__(self, home: Path, package: ModuleType, opened: ExitStack) -> None:
+        self.home, self.package, self._opened = home, package, opened
         self.steps: tuple[Step, ...] = pipeline()
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        return self._opened.enter_context(dg.DagsterInstance.ephemeral())
 
     @property
     def env(self) -> Resources:
@@ -113,7 +120,12 @@ class Shop:
         file.write_bytes(content)
         return file
 
-    def run(self, *, force: bool = False) -> Summary:
+    def run(self, *, force: bool = False, judge_again: bool = False, chosen: Chosen | None = None) -> Summary:
+        """What is due, without Dagster (see `planned_work.py`)."""
+        return run_planned(self.steps, replace(self.env, judge_again=judge_again), chosen=chosen, force=force)
+
+    def materialize(self, *, force: bool = False) -> Summary:
+        """What is due, as the product does it: in Dagster runs."""
         return materialize(self.steps, self.env, self.instance, force=force)
 
     def due(self) -> list[PlannedRun]:
@@ -184,8 +196,8 @@ def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     monkeypatch.syspath_prepend(project)
     monkeypatch.setenv("ASSAY_PROJECT", str(project))
     monkeypatch.setenv("ASSAY_HOME", str(folder / "var"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Shop(folder / "var", importlib.import_module("shop"), instance)
+    with ExitStack() as stack:
+        yield Shop(folder / "var", importlib.import_module("shop"), stack)
     for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
         del sys.modules[name]
 

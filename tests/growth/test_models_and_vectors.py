@@ -94,7 +94,7 @@ def test_the_partitions_of_a_key_are_found_without_a_look_at_the_others(tmp_path
     state, serving = store.table("embeddings/v").at(), Serving.lookup(["key"])
 
     def found(*keys: str | None) -> list[str] | None:
-        return partitions_with(state, serving, pl.DataFrame({"key": keys}, schema={"key": pl.String}), "v")
+        return partitions_with(state, serving, pl.DataFrame({"key": keys}, schema={"key": pl.String}))
 
     assert found("k3") == ["d03"] and found("k4x") == ["d08", "d09"] and found(None, "nobody") == []
     assert found("k0", None, "k19", "k0x") == ["d00", "d01", "d19"]

@@ -42,7 +42,7 @@ def predictions(
     """List the latest predictions of MODEL, or of all models, newest first: ids, times, answers.
 
     --about finds them by what a complaint knows: a customer, a ticket, a day. Only the files that can hold them are read.
-    `assay why ID` then says where the answer came from.
+    `assay why ID` then says where the answer came from. Personal data in answers is masked.
 
     \b
     Examples:
@@ -65,6 +65,7 @@ def predictions(
         found = predictions_about(lake, keys, model, since=since, until=until, limit=limit)
     else:
         found = latest_predictions(lake, model, since=since, until=until, limit=limit)
+    found = _shown(lake, found)
     if as_json:
         print_json([item.to_dict() for item in found])
     elif not found:
@@ -99,6 +100,14 @@ def print_predictions(found: "Sequence[LoggedPrediction]") -> None:
     print_table(("prediction", "event time (UTC)", *(["model"] if several else []), "version", *names), rows)
 
 
+def _shown(lake: "Lake", found: "Sequence[LoggedPrediction]") -> "list[LoggedPrediction]":
+    """With their answers masked."""
+    from assay.why.declared_now import declared_now
+    from assay.why.shown import shown_predictions
+
+    return shown_predictions(lake, found, declared_now())
+
+
 def prediction_of(lake: "Lake", text: str, as_json: bool) -> str:
     """The id that a person means by its first characters. Where several begin so, they are printed, and the error says so."""
     from assay.lineage.predictions.about import Ambiguous, whole_id
@@ -106,8 +115,9 @@ def prediction_of(lake: "Lake", text: str, as_json: bool) -> str:
     try:
         return whole_id(lake, text)
     except Ambiguous as several:
+        candidates = _shown(lake, several.candidates)
         if as_json:
-            print_json({"candidates": [item.to_dict() for item in several.candidates]})
+            print_json({"candidates": [item.to_dict() for item in candidates]})
         else:
-            print_predictions(several.candidates)
+            print_predictions(candidates)
         raise

@@ -44,7 +44,7 @@ def why(prediction: str, verify_: bool, letter_file: Path | None, bundle: Path |
     """
     from assay.why.declared_now import declared_now
     from assay.why.letter import letter
-    from assay.why.rows import personal_columns
+    from assay.why.shown import personal_columns
 
     store = open_store()
     traced = store.trace(prediction_of(store.lake, prediction, as_json))

@@ -1,6 +1,7 @@
 """The first page: every table, model and recent prediction; or what a search finds."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,8 @@ from assay.web.pipeline import PipelineView, picture_of, pipeline_of
 from assay.web.settings_missing import Lacking, lacking_of
 from assay.web.table_states import state_badge, table_states
 from assay.web.values import answer_text, metrics, moment
+from assay.why.judged_by import DeclaredNow
+from assay.why.shown import classes_of_lake, shown_answers, shown_predictions
 
 FOUND = 50
 RECENT = 15
@@ -35,7 +38,7 @@ _SHA = 12
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
 
-def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
+def home_page(store: LineageStore, lake: Lake, declared: Callable[[], DeclaredNow], request: Request) -> Response:
     text = request.query_params.get("q", "").strip()
     if not text:
         states, missing, lacking = list(table_states(lake)), MissingBatches(lake), lacking_of(lake)
@@ -47,13 +50,13 @@ def home_page(store: LineageStore, lake: Lake, request: Request) -> Response:
             left_out=pipeline.left_out,
             tables=_tables(states, missing, lacking),
             models=_models(states),
-            predictions=_predictions(states),
+            predictions=_predictions(lake, states, declared),
             others=_others(store),
         )
-    return _found(store, lake, text, beginning_with(lake, text))
+    return _found(store, lake, declared, text, beginning_with(lake, text))
 
 
-def search_page(store: LineageStore, lake: Lake, request: Request) -> Response:
+def search_page(store: LineageStore, lake: Lake, declared: Callable[[], DeclaredNow], request: Request) -> Response:
     """What the search field was sent, which may say whom a prediction is about: it goes into no address. What only names tables
     and runs gets one that can be kept."""
     text = request.state.form.get("q", "").strip() if request.method == "POST" else ""
@@ -62,10 +65,16 @@ def search_page(store: LineageStore, lake: Lake, request: Request) -> Response:
     predictions = _matching(lake, text)
     if not predictions and search_all(store, text, limit=1).hits:
         return RedirectResponse(link("/", q=text), 303, HEADERS)
-    return _found(store, lake, text, predictions)
+    return _found(store, lake, declared, text, predictions)
 
 
-def _found(store: LineageStore, lake: Lake, text: str, predictions: list[LoggedPrediction]) -> Response:
+def _found(
+    store: LineageStore,
+    lake: Lake,
+    declared: Callable[[], DeclaredNow],
+    text: str,
+    predictions: list[LoggedPrediction],
+) -> Response:
     nodes = search(store, text, limit=1) if _is_uuid(text) else []
     if _is_uuid(text) and not nodes:  # runs are in the index, predictions are in the lake
         return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
@@ -82,7 +91,9 @@ def _found(store: LineageStore, lake: Lake, text: str, predictions: list[LoggedP
         hits=hits,
         more=found.more or len(predictions) >= FOUND,
         near=near,
-        predictions=[_prediction(item) for item in predictions],
+        predictions=[_prediction(item) for item in shown_predictions(lake, predictions, declared())]
+        if predictions
+        else [],
     )
 
 
@@ -118,7 +129,7 @@ def _hit(hit: Hit, node: GraphNode) -> dict[str, Any]:
     short = cut(node.version or "", _SHA)  # other producers' versions may be digests
     row = {**heading(node), "href": graph_link(node.id), "short_version": short}
     if hit.kind in ("column", "rule", "owner", "tag"):
-        return row | {"title": hit.text, "kind": f"{hit.kind} of {row['title']}"}
+        return row | {"title": hit.text, "kind": f"{hit.kind} of {row['title']}{', formerly' if hit.formerly else ''}"}
     return row
 
 
@@ -209,7 +220,9 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
     return models
 
 
-def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str, Any]]:
+def _predictions(
+    lake: Lake, states: list[tuple[str, TableState | AssayError]], declared: Callable[[], DeclaredNow]
+) -> list[dict[str, Any]]:
     """The last of each model's newest days."""
     predictions: list[dict[str, Any]] = []
     for name, state in states:
@@ -228,11 +241,16 @@ def _predictions(states: list[tuple[str, TableState | AssayError]]) -> list[dict
             {
                 "id": row[ID],
                 "at": row[EVENT_TIME],
-                "answer": answer_text({name: row[name] for name in outputs if row.get(name) is not None}),
+                "answer": {name: row[name] for name in outputs if row.get(name) is not None},
                 "confidence": f"{row[CONFIDENCE]:.3f}" if row.get(CONFIDENCE) is not None else "",
                 "model": f"{own_name(name)} {row['model_version']}",
             }
             for row in rows.to_dicts()
         ]
     predictions.sort(key=lambda row: row["at"], reverse=True)
-    return [row | {"time": moment(row["at"])} for row in predictions[:RECENT]]
+    newest = predictions[:RECENT]
+    answers = shown_answers([row["answer"] for row in newest], classes_of_lake(lake, declared()) if newest else {})
+    return [
+        row | {"time": moment(row["at"]), "answer": answer_text(answer)}
+        for row, answer in zip(newest, answers, strict=True)
+    ]

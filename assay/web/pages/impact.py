@@ -1,14 +1,18 @@
 """`/impact`: which predictions took rows of a delivered file. `/impact/<table>`: what was made from a table, or from some of its
-rows."""
+rows.
+
+A condition on rows may hold a value about a person. It is sent in a form and gets into no address, so into no log either; a
+question without one has an address that can be kept.
+"""
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from assay.errors import AssayError
 from assay.features.tables.kinds import Kind
@@ -24,7 +28,7 @@ from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, style_of, table_kind
 from assay.web.values import answer_text, moment, value_text
 from assay.why.judged_by import DeclaredNow
-from assay.why.rows import classes_of_lake, masked
+from assay.why.shown import classes_of_lake, masked, shown_answers
 
 NEWEST = 30  # versions of a table that are followed unless all are asked for: their number grows with every day
 LISTED = 100  # predictions on the page; the download has all
@@ -35,16 +39,12 @@ _KNOWN = {*FIELDS, "all", "list", "through_models", "lookups", "download"}
 
 def impact_page(lake: Lake, declared: Callable[[], DeclaredNow], request: Request) -> Response:
     """Some rows are followed row by row, to the predictions that took them; a whole table or version by its commits."""
-    table, query = request.path_params.get("table", ""), request.query_params
-    others = sorted(set(query) - _KNOWN)
-    if others:
-        raise PageError(
-            400,
-            "No such parameter",
-            f"This page has no parameter {others[0]!r}.",
-            f"It has: {', '.join(sorted(_KNOWN))}. An answer to another question would look complete.",
-        )
+    posted = request.method == "POST"
+    table, query = request.path_params.get("table", ""), request.state.form if posted else dict(request.query_params)
+    _refuse_unknown(query, posted)
     given = {name: query.get(name, "").strip() for name in FIELDS}
+    if posted and not given["rows"]:
+        return RedirectResponse(link(_here(table), **query | given), 303, HEADERS)
     if given["version"] and not given["version"].isdecimal():
         raise PageError(
             400, "No such version", "A version is a whole number, such as 3.", "Leave it empty for all versions."
@@ -57,7 +57,7 @@ def impact_page(lake: Lake, declared: Callable[[], DeclaredNow], request: Reques
             chosen: dict[str, Any] = {name: given[name] or None for name in FIELDS[1:]}
             origin = Origin(table=table or None, version=version, **chosen)
             found = affected_predictions(lake, origin, lookups="lookups" in query)
-            return _row_by_row(lake, request, found, given, declared)
+            return _row_by_row(lake, table, query, found, given, declared)
         newest = None if "all" in query else NEWEST
         downstream = impact(lake, table, version, lookups="lookups" in query, newest=newest)
     except BadRows as problem:
@@ -92,6 +92,25 @@ def impact_page(lake: Lake, declared: Callable[[], DeclaredNow], request: Reques
     )
 
 
+def _refuse_unknown(query: Mapping[str, str], posted: bool) -> None:
+    others = sorted(set(query) - _KNOWN)
+    if others:
+        raise PageError(
+            400,
+            "No such parameter",
+            f"This page has no parameter {others[0]!r}.",
+            f"It has: {', '.join(sorted(_KNOWN))}. An answer to another question would look complete.",
+        )
+    if query.get("rows", "").strip() and not posted:
+        raise PageError(
+            400,
+            "No condition in an address",
+            "Addresses are kept by browsers and in logs, and a condition on rows may hold a value about a person.",
+            "Write the condition into the field Rows of this page's form: there it is sent without an address.",
+            {"The form": link("/impact")},
+        )
+
+
 def _asks(lake: Lake, given: dict[str, str]) -> Response:
     """The form for a file, of which nobody needs to know the table."""
     tables = {table: link(f"/impact/{table}") for table in lake.tables(Kind.RAW.folder)}
@@ -114,13 +133,14 @@ def _here(table: str) -> str:
 
 def _row_by_row(
     lake: Lake,
-    request: Request,
+    table: str,
+    query: Mapping[str, str],
     found: AffectedPredictions,
     given: dict[str, str],
     declared: Callable[[], DeclaredNow],
 ) -> Response:
-    table, through_models = request.path_params.get("table", ""), "through_models" in request.query_params
-    if "download" in request.query_params:
+    through_models = "through_models" in query
+    if "download" in query:
         headers = HEADERS | {"Content-Disposition": 'attachment; filename="affected.csv"'}
         return StreamingResponse(
             _download(found, through_models), headers=headers, media_type="text/csv; charset=utf-8"
@@ -129,7 +149,7 @@ def _row_by_row(
     for batch in found.batches(through_models=through_models):
         rows += batch.head(LISTED - len(rows)).rows(named=True)
     every = found.direct + sum(count.model for count in found.counts.values())
-    asked = given | {name: request.query_params.get(name) for name in ("lookups", "through_models")}
+    asked = given | {name: query[name] for name in ("lookups", "through_models") if name in query}
     facts = [
         ("predictions that took affected rows", f"{found.direct:,}"),
         ("made by affected models", f"{found.through_models:,}"),
@@ -151,9 +171,16 @@ def _row_by_row(
         rows=[_prediction(row, classes) for row in rows],
         more=f"{every - len(rows):,}" if every > len(rows) else "",
         through_models=through_models,
-        with_models=link(_here(table), **asked | {"through_models": "1"}),
-        download=link(_here(table), **asked | {"download": "csv"}),
+        with_models=_again(table, asked | {"through_models": "1"}),
+        download=_again(table, asked | {"download": "csv"}),
+        kept=link(_here(table), **asked | {"rows": "", "list": "1"}) if given["rows"] else "",
     )
+
+
+def _again(table: str, asked: Mapping[str, str]) -> dict[str, Any]:
+    """The same question with more: an address, or where it has a condition on rows, the fields of a form."""
+    fields = {name: value for name, value in asked.items() if value}
+    return {"fields": fields} if asked["rows"] else {"href": link(_here(table), **asked)}
 
 
 def _named(origin: str) -> str:
@@ -163,7 +190,7 @@ def _named(origin: str) -> str:
 
 def _prediction(row: dict[str, Any], classes: dict[str, str | None]) -> dict[str, Any]:
     """A line of the list: keys and answer as words. Personal keys are masked: the download has them, for who must be told."""
-    answer, keys = json.loads(row["answer"]), json.loads(row["keys"])
+    (answer,), keys = shown_answers([json.loads(row["answer"])], classes), json.loads(row["keys"])
     (about,) = masked(pl.DataFrame([keys]), classes) if keys else ({},)
     confidence = answer.pop(CONFIDENCE, None)
     return row | {

@@ -33,7 +33,7 @@ from assay.why.explain import why
 from assay.why.explanation import ShownRow, StepTaken, Why
 from assay.why.judged_by import DeclaredNow
 from assay.why.letter import letter
-from assay.why.rows import personal_columns
+from assay.why.shown import personal_columns, shown_trace
 
 Today = Callable[[], DeclaredNow]  # the contracts that a project declares now
 _STATES = {True: ("ok", "✓ holds"), None: ("plain", "– not checked"), False: ("failed", "✗ broken")}
@@ -134,7 +134,8 @@ def _left(lake: Lake, prediction_id: str, store: LineageStore | None) -> str:
 def _shown(
     lake: Lake, store: LineageStore, declared: Today, traced: Trace, verification: Verification | None
 ) -> Response:
-    row, found = {**traced.root.details}, why(lake, traced, store, declared=declared())
+    found = why(lake, traced, store, declared=declared())
+    row = shown_trace(lake, traced, declared()).root.details
     names = ("model", "model_version", EVENT_TIME, CONFIDENCE, PROMPT)
     facts = [(name.replace("_", " "), _text(name, row[name])) for name in names if row.get(name) is not None]
     answer = {name: value for name, value in found.answer.items() if value is not None}

@@ -59,8 +59,8 @@ def check_rows(rows: list[dict[str, Any]], logs: dict[str, Log]) -> Findings:
         if (row["file"], row["sha256"]) not in sources and not changed:
             problems.append(Finding("rows.json", False, f"no commit names {row['file']}"))
         log = logs.get(row["table"])
-        told = log is None or log.sound(max(log.commits))
-        paths = row["digests"] if told else ()
+        is_sound = log is None or log.sound(max(log.commits))
+        paths = row["digests"] if is_sound else ()
         strange = [path for path in paths if path not in data or not path.startswith(f"{row['table']}/")]
         problems += [Finding("rows.json", False, f"no commit of {row['table']} names {path}") for path in strange]
     yield from summed("rows: in files that the commits name", len(rows), problems)

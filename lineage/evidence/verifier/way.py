@@ -24,6 +24,9 @@ def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
         return Finding(name, None, "which files it held is not known: commits before it were changed")
     if digest_of(log.files(item["version"], item["partitions"], item.get("except", ()))) != item["digest"]:
         return Finding(name, False, "its data files are not those that were read")
+    writers = log.writers(item["version"], item["partitions"], item.get("except", ()))
+    if item.get("writers") and digest_of(f"{one.version}:{one.sha256}" for one in writers) != item["writers"]:
+        return Finding(name, False, "its rows are not of the commits that their reader recorded")
     return None
 
 

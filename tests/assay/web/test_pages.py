@@ -180,18 +180,36 @@ def test_impact_counts_what_was_made_from_a_version(client: TestClient, desk: An
 
 
 def test_impact_of_some_rows_lists_the_predictions_that_took_them(client: TestClient, desk: Any) -> None:
-    address = f"/impact/clean/tickets?rows={quote('ticket_id IS NOT NULL')}"
-    page = Page(client.get(address).text)
+    asked = {"rows": "ticket_id IS NOT NULL"}
+    page = Page(client.post("/impact/clean/tickets", data=asked).text)
     assert "row by row" in page.text and "complete" in page.text
-    lists = client.get(f"{address}&download=csv")
+    lists = client.post("/impact/clean/tickets", data=asked | {"download": "csv"})
     assert lists.headers["content-type"].startswith("text/csv")
     assert 'filename="affected.csv"' in lists.headers["content-disposition"]
     header, *lines = lists.text.splitlines()
     assert header.startswith("prediction_id,model,model_version,event_time,keys,answer,owner")
     assert {line[:36] for line in lines} == set(desk.predictions)
     assert all(name in page.text for name in desk.predictions[:3])
-    nobody = Page(client.get("/impact/clean/tickets?rows=false").text)
+    nobody = Page(client.post("/impact/clean/tickets", data={"rows": "false"}).text)
     assert "No prediction took any of these rows." in nobody.text
+
+
+def test_a_condition_on_rows_is_in_no_address_and_other_questions_have_one(client: TestClient) -> None:
+    answer = client.post("/impact/clean/tickets", data={"rows": "ticket_id <> 'C0'", "partition": "2026-09-03"})
+    addresses = Page(answer.text).addresses()
+    assert answer.url.query == b"" and not any("C0" in address or "rows=" in address for address in addresses)
+    kept = "/impact/clean/tickets?partition=2026-09-03&list=1"
+    assert kept in addresses and client.get(kept).status_code == 200
+    fields = re.findall(r'<form class="again".*?</form>', answer.text)
+    assert len(fields) == 2 and all("ticket_id &lt;&gt; &#39;C0&#39;" in form for form in fields), (
+        "asked again in a form"
+    )
+    sent = client.post("/impact/raw/tickets", data={"version": "1", "rows": " "}, follow_redirects=False)
+    assert (sent.status_code, sent.headers["location"]) == (303, "/impact/raw/tickets?version=1")
+    refused = client.get("/impact/clean/tickets", params={"rows": "ticket_id <> 'C0'"})
+    assert refused.status_code == 400 and "C0" not in refused.text
+    wrong = client.post("/impact/clean/tickets", data={"rows": "anna ="})
+    assert wrong.status_code == 400 and "Change the condition" in wrong.text
 
 
 @pytest.mark.parametrize(
@@ -201,7 +219,7 @@ def test_impact_of_some_rows_lists_the_predictions_that_took_them(client: TestCl
         ("/impact/clean/tickets?partition=1999-01-01", 404, "no partition"),
         ("/impact/clean/tickets?column=nothing", 404, "no column"),
         ("/impact/clean/tickets?file=nothing.csv", 404, "No raw table has rows of"),
-        ("/impact/clean/tickets?rows=anna+%3D", 400, "Change the condition"),
+        ("/impact/clean/tickets?rows=anna+%3D", 400, "No condition in an address"),
         (f"/trace/{NOBODY}", 404, "Check the id"),
         ("/trace/not-an-id", 404, "Check the id"),
         ("/impact/no/such", 404, "There is no table no/such"),

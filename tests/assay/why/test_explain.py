@@ -13,7 +13,7 @@ from assay.why import explain
 from assay.why.declared_now import declared_now
 from assay.why.explanation import Why
 from assay.why.letter import letter
-from assay.why.rows import personal_columns
+from assay.why.shown import personal_columns
 from tests.assay.why.bank import PERSONAL, Bank, what_came_after
 
 

@@ -110,11 +110,11 @@ def test_what_waits_although_the_sensor_runs_is_a_backlog(shop: Any, daemon: Dae
     daemon.beats(NOW)
     with pytest.raises(AssayError, match=r"1 run to be made .*although the sensor runs\. Next: `assay status`"):
         backlog()
-    shop.run()
+    shop.materialize()
     shop.drop(1, shop.csv(1, 8.0), "later.csv")
     assert backlog().endswith("which is going on")
     shop.drop(1, b"", "later.csv")
-    shop.run()
+    shop.materialize()
     assert backlog(NOW) == "nothing waits; 1 refused batch stays refused (`assay status`)", "which is another finding"
 
 
@@ -135,7 +135,7 @@ def test_what_failed_and_is_still_to_be_made_is_named_with_its_reason(shop: Any,
     broken = BrokenModule("shop.orders", "line 3: invalid syntax. Correct it.")
     with pytest.raises(AssayError, match=rf"{said}.* shop\.orders cannot be loaded: line 3: invalid syntax\. Correct"):
         backlog([broken])
-    shop.run()
+    shop.materialize()
     assert backlog() == "nothing waits"
 
 

@@ -68,7 +68,7 @@ def test_a_change_is_reported_once_and_shown_as_a_check(shop: Any, monkeypatch: 
 
 def test_the_command_does_not_warn_of_old_days_at_each_of_them(new_shop: Any) -> None:
     new_shop.drop(1, new_shop.csv(1, 1.0, 2.0))
-    assert [text for result in new_shop.run().results for text in result.warnings] == []
+    assert [text for result in new_shop.materialize().results for text in result.warnings] == []
 
 
 def test_a_source_that_has_delivered_nothing_has_a_verdict_too(new_shop: Any) -> None:

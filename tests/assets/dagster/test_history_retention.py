@@ -37,10 +37,10 @@ def by_name(found: list[Upkeep]) -> dict[str, Upkeep]:
 
 def test_what_is_old_and_shown_nowhere_goes(new_shop: Any, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     new_shop.drop(1, new_shop.csv(1, 1.0))
-    new_shop.run()
+    new_shop.materialize()
     new_shop.drop(1, new_shop.csv(1, 1.0, 2.0), "late.csv")
     new_shop.drop(2, b"")
-    new_shop.run()
+    new_shop.materialize()
     refused, late, first = (run.run_id for run in last_runs(instance))
     with beating(instance, first):
         pass
@@ -78,7 +78,7 @@ def test_what_is_old_and_shown_nowhere_goes(new_shop: Any, instance: dg.DagsterI
 
 def test_heartbeats_of_runs_that_ended_go_at_once(new_shop: Any) -> None:
     new_shop.drop(1, new_shop.csv(1, 1.0))
-    new_shop.run()
+    new_shop.materialize()
     assert by_name(keep_history(new_shop.instance, 90, do=True))["heartbeats"].count == 1
     assert by_name(keep_history(new_shop.instance, 90, do=True))["heartbeats"].count == 0
 

@@ -63,7 +63,7 @@ def test_an_hourly_source_runs_hour_by_hour_and_its_windows_reach_over_the_repea
     deliver(new_shop, "2026-10-25-02b", "m1,2026-10-25T01:10:00Z,4")
     deliver(new_shop, "2026-10-25-03", "m1,2026-10-25T02:10:00Z,8")
     deliver(new_shop, "2026-03-29-02", "m1,2026-10-25T02:10:00Z,8")  # an hour that never was is nobody's
-    summary = new_shop.run()
+    summary = new_shop.materialize()
     assert [(result.unit.partition, result.success) for result in summary.results] == [
         ("2026-10-25-01", True),
         ("2026-10-25-02", True),
@@ -87,7 +87,7 @@ def test_a_monthly_source_runs_beside_a_daily_one(new_shop: Any) -> None:
     deliver(new_shop, "2026-03", "m1,2026-03-03T00:00:00Z,2", "m1,2026-03-03T00:00:00Z,2")
     deliver(new_shop, "2026-04", "m1,2026-04-03T00:00:00Z,3")
     new_shop.drop(2, new_shop.csv(2, 5.0))
-    results = new_shop.run().results
+    results = new_shop.materialize().results
     assert {(result.unit.partition, result.success) for result in results} == {
         ("2026-02", True),
         ("2026-03", True),
@@ -111,7 +111,7 @@ def test_fixed_keys_are_partitions_too(new_shop: Any) -> None:
     declare(new_shop, 'Partitioning.static("south", "north")')
     deliver(new_shop, "north", "m1,2026-02-03T00:00:00Z,1")
     deliver(new_shop, "west", "m1,2026-02-03T00:00:00Z,1")
-    (result,) = new_shop.run().results
+    (result,) = new_shop.materialize().results
     assert (result.unit.partition, result.success) == ("north", True)
 
 

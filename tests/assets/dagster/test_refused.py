@@ -106,7 +106,7 @@ def test_text_and_typed_files_of_one_day_are_refused_together(new_shop: Any) -> 
 
 def test_the_check_of_a_refused_delivery_is_an_error_in_dagster(shop: Any) -> None:
     shop.drop(4, b"")
-    (failed,) = shop.run().failed
+    (failed,) = shop.materialize().failed
     records = shop.instance.get_records_for_run(
         failed.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ).records
@@ -134,12 +134,12 @@ def files_by_day(shop: Any) -> Mapping[tuple[str, str | None], tuple[str, ...]]:
 def test_a_correction_heals_exactly_the_days_that_it_concerns(shop: Any, how: str) -> None:
     shop.drop(4, b"")
     shop.drop(5, shop.csv(5, 1.0))
-    assert len(shop.run().failed) == 1
+    assert len(shop.materialize().failed) == 1
     incomplete = shop.frame("features/spending").filter(partition_key=shop.day(5))
     before, untouched = {name: shop.version(name) for name in shop.env.lake.tables()}, files_by_day(shop)
 
     shop.drop(4, shop.csv(4, 100.0, 200.0), "a.r1.csv" if how == "revision" else "a.csv")
-    summary = shop.run()
+    summary = shop.materialize()
     assert not summary.failed
     assert [(result.unit.partition, len(result.new_versions)) for result in summary.results] == [
         (shop.day(4), 5),
@@ -181,14 +181,14 @@ def contents(shop: Any) -> dict[str, str]:
 
 def test_a_refused_batch_is_run_again_only_when_it_is_chosen_or_forced_and_changes_nothing(shop: Any) -> None:
     shop.drop(4, b"")
-    shop.run()
+    shop.materialize()
     before = shop.files()
-    assert shop.due() == shop.run().results == []
+    assert shop.due() == shop.materialize().results == []
     chosen = materialize(
         shop.steps, shop.env, shop.instance, chosen=lambda rhythm: rhythm.chosen(shop.day(3), shop.day(4))
     )
     assert [(result.unit.partition, result.success) for result in chosen.results] == [(shop.day(4), False)]
-    assert [result.success for result in shop.run(force=True).results] == [True, True, True, False]
+    assert [result.success for result in shop.materialize(force=True).results] == [True, True, True, False]
     assert shop.files() == before
 
 

@@ -95,7 +95,7 @@ def test_what_has_an_answer_is_not_asked_for_again(new_shop: Any) -> None:
     sensor.ending = "answered"
     found = sensor.look(10**7)
     assert (found.requests, len(found.answered)) == ([], 1)
-    new_shop.run()
+    new_shop.materialize()
     assert sensor.look(10**7) == Look(), "what is refused is not to be done"
 
 
@@ -105,7 +105,7 @@ def test_a_content_that_comes_back_is_requested(new_shop: Any) -> None:
         new_shop.drop(1, new_shop.csv(1, amount))
         (request,) = sensor.look().requests
         keys.add(request.run_key)
-        assert not new_shop.run().failed
+        assert not new_shop.materialize().failed
         assert sensor.look().requests == []
     assert len(keys) == 5
     assert json.loads(sensor.cursor) == {}, "what is done is not remembered"

@@ -119,7 +119,7 @@ def test_status_names_of_a_failed_run_only_what_is_still_missing(shop: Any, assa
     assert found["refused"] == []
     shop.redeclare(lambda text: text.replace('pl.col("amount").str.len_chars().sum()', 'pl.col("amount").sum()'))
     declarations.cache_clear()
-    assert shop.run().failed == [], "in another Dagster instance, so that its history says nothing of it"
+    assert shop.materialize().failed == [], "in another Dagster instance, so that its history says nothing of it"
     code, found = assay("status", "--json")
     assert (code, found["failed"], found["up_to_date"]) == (0, [], True)
     assert assay("status")[1].startswith("Everything is up to date")
@@ -139,7 +139,7 @@ def test_status_names_of_a_run_that_died_only_what_is_still_missing(shop: Any, a
     (died,) = found["died"]
     assert (code, died["partition"], died["assets"]) == (3, shop.day(4), ["clean/orders"]), "the first is there by now"
     assert "Died" in assay("status")[1]
-    assert not shop.run().failed
+    assert not shop.materialize().failed
     code, found = assay("status", "--json")
     assert (code, found["died"], found["up_to_date"]) == (0, [], True)
 

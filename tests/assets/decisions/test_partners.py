@@ -1,4 +1,4 @@
-"""Rows that are held for a foreign key are told from the others when what they refer to has come."""
+"""Rows that are held for a foreign key are distinguished from the others once what they refer to has come."""
 
 import json
 import sys

@@ -157,7 +157,7 @@ def test_a_delivery_that_was_withdrawn_is_not_refused_any_more(two: Any) -> None
 def test_a_run_that_refuses_several_batches_names_them_all(two: Any) -> None:
     deliver(two, 1, "Ada Byron", column="name")
     two.drop(1, b"")
-    (failed,) = two.run().failed
+    (failed,) = two.materialize().failed
     assert two.instance.get_run_by_id(failed.run_id).tags["assay/refused"] == "raw/orders, raw/shoppers"
     assert [one.table for one in staying_refused(two.steps, two.env)] == ["raw/orders", "raw/shoppers"]
 
@@ -191,7 +191,7 @@ def test_work_that_failed_is_kept_with_its_reason_and_is_to_be_done(new_shop: An
     new_shop.drop(1, new_shop.csv(1, 1.0))
     bad = 'pl.col("amount").str.len_chars().sum()'
     new_shop.redeclare(lambda text: text.replace('pl.col("amount").sum()', bad))
-    (failed,) = new_shop.run().failed
+    (failed,) = new_shop.materialize().failed
     (kept,) = refusals(new_shop.env.lake)
     assert (kept.table, kept.partition, kept.failed) == ("features/spending", new_shop.day(1), True)
     assert "view 'spending' could not be computed" in kept.problem

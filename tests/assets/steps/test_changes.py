@@ -193,9 +193,9 @@ def test_the_extract_is_kept_by_its_digest_as_evidence(people: Any, database: sa
 def test_an_unchanged_table_keeps_its_version_in_the_ui_too(people: Any, database: sa.Engine) -> None:
     """A click where nothing has changed: the same data version again, and no new table version."""
     put(database, Ada=("London", 1))
-    people.run()
+    people.materialize()
     before = people.version("raw/people"), people.version("clean/people")
-    assert not people.run(force=True).failed
+    assert not people.materialize(force=True).failed
     assert (people.version("raw/people"), people.version("clean/people")) == before
     keys = [dg.AssetKey(["raw", "people"]), dg.AssetKey(["clean", "people"])]
     for key in keys:
@@ -242,7 +242,7 @@ def test_what_is_wrong_with_a_table_stops_its_own_source_only(
 def test_a_password_is_nowhere_in_what_is_kept(people: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ASSAY_CONNECTIONS__ERP__URL", "postgresql://reader:s3cret@127.0.0.1:1/crm")
     people.drop(1, people.csv(1, 10.0))
-    assert people.run().failed
+    assert people.materialize().failed
     for run in people.instance.get_runs():
         assert "s3cret" not in "".join(map(str, people.instance.all_logs(run.run_id)))
     for file in (file for file in tmp_path.rglob("*") if file.is_file()):

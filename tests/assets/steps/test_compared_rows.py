@@ -36,7 +36,7 @@ def test_the_counts_stand_in_the_commit_the_check_and_dagsters_metadata(people: 
     database(insert("Ada", "London"), insert("Bob", "Rome"), insert("Cyd", "Oslo"))
     people.run()
     database("UPDATE people SET city = 'Paris' WHERE person = 'Bob'", "DELETE FROM people WHERE person = 'Cyd'")
-    people.run()
+    people.materialize()
     commit = people.env.lake.table("raw/people").at().last_commit
     changes = commit.changes
     assert (changes.inserted, changes.updated, changes.deleted, changes.unchanged) == (0, 1, 1, 1)

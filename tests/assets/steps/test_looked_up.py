@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.assets.steps import looked_up
-from assay.assets.steps.looked_up import LookedUp
+from assay.assets.steps.looked_up import LookedUp, compared_columns, referred_tables
 from assay.checks import Contract, Field, validate
 from assay.checks.contract.field import FieldOptions
 from assay.checks.contract.rules import Column
@@ -118,3 +118,13 @@ def test_a_value_is_looked_for_where_it_was_last(tmp_path: Path, read: list[list
         write(lake, day, ["all"], pl.String)
     assert broken("each") == 0
     assert len(read) == 3 and {DAYS[0], DAYS[1]} & set(read[-1] or ()), "twice as many each time"
+
+
+def test_what_a_contract_compares_is_named_by_table() -> None:
+    class Orders(Contract):
+        order_id: str = Field(key=True)
+        shop: str = Field(exists_in="clean/shops")
+        sold_in: str = Field(exists_in="clean/shops.shop")
+
+    assert referred_tables(Orders) == ("clean/shops",)
+    assert compared_columns(Orders) == {"clean/shops": [["shop", "shop"], ["sold_in", "shop"]]}

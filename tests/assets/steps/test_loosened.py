@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assay.assets import stored_contracts
-from assay.assets.dagster.materialize import Summary, materialize
+from assay.assets.dagster.materialize import Summary
 from assay.assets.planning.as_judged import as_judged
 from assay.assets.planning.plan import PlannedRun, planned_runs, stages
 from assay.assets.planning.refused import staying_refused
@@ -44,7 +44,7 @@ def asked(shop: Any) -> list[PlannedRun]:
 
 
 def ask(shop: Any) -> Summary:
-    return materialize(shop.steps, replace(shop.env, judge_again=True), shop.instance)
+    return shop.run(judge_again=True)
 
 
 def judges(shop: Any) -> list[str]:
@@ -107,8 +107,7 @@ def test_days_with_rows_that_may_come_in_stay_until_somebody_asks(shop: Any) -> 
 
 def test_one_day_can_be_asked_for(shop: Any) -> None:
     shop.redeclare(declared(bound=-5))
-    env = replace(shop.env, judge_again=True)
-    materialize(shop.steps, env, shop.instance, chosen=lambda partitioning: [DAYS[1]])
+    shop.run(judge_again=True, chosen=lambda partitioning: [DAYS[1]])
     assert judges(shop) == ["1.0.0", "2.0.0", "1.0.0"]
     (left,) = as_judged(shop.steps, shop.env)
     assert left.partitions == (DAYS[0], DAYS[2]) and left.rows == 2

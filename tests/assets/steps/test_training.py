@@ -123,6 +123,23 @@ def test_a_spine_without_keys_is_refused() -> None:
         Spine(source="clean/flights", keys=[])
     with pytest.raises(AssayError, match="build= function"):
         Spine(source="clean/flights", keys=["flight"], lookups=["lists/hubs"])
+    for keys in ([], "flight", ["carrier"]):
+        with pytest.raises(AssayError, match=r"name some of its keys, \['flight'\], as a list"):
+            Spine(source="clean/flights", keys=["flight"], build=lambda f, _: f, lookups={"lists/hubs": keys})
+
+
+def test_where_the_rows_come_from_is_described() -> None:
+    plain = {"table": "clean/flights", "event_time": "event_time"}
+    assert Spine(source="clean/flights", keys=["flight"]).described() == plain
+
+    def build(flights: pl.LazyFrame, _: pl.LazyFrame) -> pl.LazyFrame:
+        return flights
+
+    listed = Spine(source="clean/flights", keys=["flight"], build=build, lookups=["lists/hubs"])
+    by_key = Spine(source="clean/flights", keys=["flight"], build=build, lookups={"lists/hubs": ["flight"]})
+    assert listed.described() == plain | {"built": True}
+    assert by_key.described() == plain | {"built": True, "lookups": {"lists/hubs": ["flight"]}}
+    assert listed.digest() == by_key.digest(), "it decides no row"
 
 
 def test_a_missing_column_is_named(airline: Any) -> None:

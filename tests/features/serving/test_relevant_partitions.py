@@ -11,6 +11,7 @@ import pytest
 
 from assay.features.serving.as_of import ViewRead, latest, point_in_time_join
 from assay.features.serving.feature_refs import resolve
+from assay.features.serving.join_options import JoinOptions
 from assay.features.serving.online import Online
 from assay.features.serving.relevant_partitions import _spans, partitions_as_of, partitions_with
 from assay.features.storage.index_store import index_store
@@ -157,7 +158,7 @@ def test_a_key_that_is_often_there_costs_as_much_after_many_days_as_after_few(
             costs.append(len(scanned))
             assert partitions_as_of(state, serving, spine.with_columns(key=pl.lit("once")), (now, now)) == ["d001"]
             scanned.clear()
-            resolve(reader, ["v:value"], spine, skip_nulls=True)
+            resolve(reader, ["v:value"], spine, options=JoinOptions(skip_nulls=True))
             costs.append(len(scanned))
     assert costs[:3] == costs[3:]
 
@@ -180,5 +181,5 @@ def test_the_partitions_of_a_looked_up_key(tmp_path: Path) -> None:
         lake, "features/v", serving, {f"d{day}": rows_of([("a", day, 1), (str(day), 0, 1)]) for day in range(3)}
     )
     spine = pl.DataFrame({"key": ["1", None, "z"]})
-    assert partitions_with(state, serving, spine, "v") == ["d1"]
-    assert partitions_with(state, serving, spine.with_columns(key=pl.lit("a")), "v") == ["d0", "d1", "d2"]
+    assert partitions_with(state, serving, spine) == ["d1"]
+    assert partitions_with(state, serving, spine.with_columns(key=pl.lit("a"))) == ["d0", "d1", "d2"]

@@ -238,7 +238,7 @@ def kill_again_and_again(nursery: Nursery, tmp_path: Path, write, kills: int) ->
 
 
 def test_killed_at_any_moment_it_ends_as_if_undisturbed(nursery: Nursery, tmp_path: Path, write) -> None:
-    kill_again_and_again(nursery, tmp_path, write, kills=20)
+    kill_again_and_again(nursery, tmp_path, write, kills=10)
 
 
 @pytest.mark.soak

@@ -202,3 +202,34 @@ def test_listing_tables_does_not_list_what_is_in_them(tmp_path: Path, write, mon
     monkeypatch.setattr(os, "scandir", lambda path=".": listed.append(Path(path).name) or real(path))
     assert lake.tables() == lake.tables("clean") == ["clean/deep/t"]
     assert "deep" in listed and "t" not in listed
+
+
+def test_a_checkpoint_that_names_other_files_is_not_read(lake: Lake, write) -> None:
+    """The digest of a read is that of the files in the commits."""
+    for frame, day in ((ONE, "d1"), (TWO, "d2")):
+        write(lake, "clean/t", frame, day)
+    state = lake.table("clean/t").at()
+    state.delta.create_checkpoint()
+    path = Path(lake.storage.root, "clean/t/_delta_log", f"{state.version:020d}.checkpoint.parquet")
+    actions = pl.read_parquet(path)
+    file = pl.col("add").struct.field("path")
+    actions.filter(file.is_null() | file.str.contains("d1")).write_parquet(path)
+    assert pl.read_delta(state.table.uri).height == 1, "it lies"
+    assert sorted(lake.table("clean/t").scan().collect()["a"]) == [1, 2]
+    assert sorted(lake.table("clean/t").at().scan(excluded=["d1"]).collect()["a"]) == [2]
+
+
+def test_deletion_vectors_are_refused(lake: Lake, write) -> None:
+    """Nothing that a read records would say which rows of a file are gone."""
+    before = write(lake, "clean/t", ONE).writes[0].snapshot
+    features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
+    actions = [
+        {"commitInfo": {"operation": "DELETE"}},
+        {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7} | features},
+    ]
+    path = Path(lake.storage.root, "clean/t/_delta_log", f"{before.version + 1:020d}.json")
+    path.write_text("\n".join(map(json.dumps, actions)))
+    for read in (lake.table("clean/t").scan, lake.table("clean/t").at().slice):
+        with pytest.raises(AssayError, match="clean/t has deletion vectors"):
+            read()
+    assert_frame_equal(lake.table("clean/t").scan(before.version).collect(), ONE)

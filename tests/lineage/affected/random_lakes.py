@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 
 from assay.features.serving.feature_refs import join, resolve
+from assay.features.serving.join_options import JoinOptions
 from assay.features.storage.commit_metadata import SourceFile
 from assay.features.tables.lake import Lake
-from assay.features.tables.run_record import NullRecorder, Work
+from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import transaction
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
@@ -54,8 +55,20 @@ Token = tuple[str, int, str, int]  # table, version, SHA-256 of the file, number
 Row = dict[str, Any]  # a row with its provenance under "_from"
 
 
+def link(row: Row) -> tuple[str, int]:
+    return row["_source_sha256"], row["_row_number"]
+
+
 def day(number: int) -> str:
     return (FIRST + timedelta(days=number)).strftime("%Y-%m-%d")
+
+
+def in_role(text: str, column: str) -> str:
+    """A reference by the column that a role compares with the customer."""
+    if not column:
+        return text
+    plain, _, name = text.partition(" as ")
+    return f"{plain} as friends_{name or plain.partition(':')[2]} on customer_id={column}"
 
 
 @dataclass
@@ -80,6 +93,7 @@ class RandomLake:
                 self.view(view, number)
         acts: list[Callable[[int], None]] = [self.deliver, self.clean, self.predict, self.predict]
         acts += [lambda number, view=view: self.view(view, number) for view in VIEWS]
+        acts += [self.judge_again]
         for _ in range(steps):
             self.chance.choice(acts)(self.chance.randrange(self.days))
         self.predict(self.days - 1)
@@ -140,6 +154,7 @@ class RandomLake:
         return {
             "ticket_id": f"t{self.chance.randrange(6)}",
             "customer_id": self.chance.choice(["c0", "c1"]),
+            "friend_id": self.chance.choice(["c0", "c1"]),
             "created_at": at,
             "known_at": at + timedelta(hours=self.chance.choice([0, 1, 20])),
             "amount": self.chance.randrange(10),
@@ -160,9 +175,31 @@ class RandomLake:
             lineage = {name: {"direct": [("raw/tickets", name)], "indirect": []} for name in frame.columns}
             tx.write("clean/tickets", frame.filter(pl.Series(keep, dtype=pl.Boolean)), column_lineage=lineage)
         rows = [dict(row) for row in kept]
+        known = self.held.get("clean/tickets", {})
+        before = {link(row): row["_from"] for row in known[max(known)].get(partition, [])} if known else {}
         version = self.remember(tx, "clean/tickets", partition, rows)
+        confirms = self.lake.table("clean/tickets").at(version).last_commit.confirms is not None
         for row in rows:
-            row["_from"] |= {("clean/tickets", version, row["_source_sha256"], row["_row_number"])}
+            row["_from"] |= {("clean/tickets", version, *link(row))} | (before[link(row)] if confirms else set())
+
+    def judge_again(self, number: int) -> None:
+        """Of the same rows something else is true: a version without data files says so."""
+        known, partition = self.held.get("clean/tickets", {}), day(number)
+        at = self.version("raw/tickets")
+        rows = known[max(known)].get(partition) if known else None
+        raw = {link(row): row["_from"] for row in self.held["raw/tickets"][at].get(partition, [])} if at else {}
+        if not rows or not raw.keys() >= set(map(link, rows)):
+            return
+        with self.work("clean/tickets", partition) as tx:
+            tx.read("raw/tickets", [partition], version=at)
+            frame = self.lake.table("clean/tickets").scan().filter(pl.col("partition_key") == partition)
+            tx.check(CheckResult(f"again_{self.count}", "clean/tickets", True, "warn", None, 1, 0))
+            tx.write("clean/tickets", frame.collect().drop("partition_key"), column_lineage={})
+        (written,) = [item for item in tx.done.writes if item.table == "clean/tickets"]
+        version, before = written.snapshot.version, known[max(known)]
+        own = {link(row): raw[link(row)] | {("clean/tickets", version, *link(row))} for row in rows}
+        again = [row | {"_from": row["_from"] | own[link(row)]} for row in rows]
+        known[version] = {**before, partition: again}
 
     def view(self, view: FeatureView, number: int) -> None:
         (source,) = view.sources()
@@ -211,23 +248,28 @@ class RandomLake:
         views = [view for view in views if not known or view.known_time is not None]
         skip_nulls = recorded and self.chance.random() < 0.4
         versions = {f"features/{v.name}": self.version(f"features/{v.name}") or 0 for v in views}
-        references = [name for view in views for name in REFERENCES[view.name]]
+        roles = [(view, column) for view in views for column in self.roles(view)]
+        references = [in_role(text, column) for view, column in roles for text in REFERENCES[view.name]]
         with self.work("predictions/router", day(0)) as tx:
             frame = tx.read("clean/tickets", read, version=at).collect()
-            spine = frame.select("ticket_id", "customer_id", event_time="created_at").unique().sort(pl.all())
+            spine = (
+                frame.select("ticket_id", "customer_id", "friend_id", event_time="created_at").unique().sort(pl.all())
+            )
             if spine.is_empty():
                 return
             how = {"known_at": "known" if known else "event", "skip_nulls": skip_nulls}
             rows = spine
             if references:
-                rows = join(spine, resolve(tx, references, spine, versions=versions, **how), **how)
-            columns = rows.columns[3:]
+                rows = join(
+                    spine, resolve(tx, references, spine, versions=versions, options=JoinOptions.from_dict(how))
+                )
+            columns = rows.columns[4:]
             ids = stage_predictions(
                 tx,
                 model="router",
                 model_version=f"{self.count}",
                 frame=rows.with_columns(intent=pl.lit("card")),
-                keys=["ticket_id", "customer_id"],
+                keys=["ticket_id", "customer_id", "friend_id"],
                 features=references,
                 feature_columns=columns,
                 outputs=["intent"],
@@ -239,15 +281,20 @@ class RandomLake:
                 one["_from"]
                 for key in read
                 for one in self.held["clean/tickets"][at][key]
-                if (one["ticket_id"], one["customer_id"]) == (row["ticket_id"], row["customer_id"])
+                if all(one[key] == row[key] for key in ("ticket_id", "customer_id", "friend_id"))
                 and (not recorded or one["created_at"] == row["event_time"])
             ]
-            for view in views:
+            for view, column in roles:
+                asked = row | ({"customer_id": row[column]} if column else {})
                 features = [text.split(" ")[0].split(":")[1] for text in REFERENCES[view.name]]
                 for names in [[name] for name in features] if skip_nulls else [[]]:
-                    found = self.served(view, versions[f"features/{view.name}"], row, known, names)
+                    found = self.served(view, versions[f"features/{view.name}"], asked, known, names)
                     came += [found["_from"]] if found else []
             self.predictions[prediction] = frozenset().union(*came)
+
+    def roles(self, view: FeatureView) -> list[str]:
+        """By its own key, by the friend's, or by both, each in a role."""
+        return self.chance.choice([[""], [""], ["friend_id"], ["", "friend_id"]]) if view.entity is CUSTOMER else [""]
 
     def served(self, view: FeatureView, version: int, row: Row, known: bool, needed: Iterable[str]) -> Row | None:
         """The feature row that the as-of join takes, by a look at each."""

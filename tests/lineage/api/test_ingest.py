@@ -1,4 +1,4 @@
-"""Events are taken as they come, once, and nothing that is none gets in."""
+"""Events are taken as they come, once, and nothing that is not an event gets in."""
 
 import gzip
 import json

@@ -112,6 +112,11 @@ def test_trace_impact_and_logical_names(client: TestClient, lake: Lake, store: L
     answered.AffectedPredictions.model_validate(listed)
     assert listed["list"][0]["keys"] == {"ticket_id": listed["list"][0]["keys"]["ticket_id"]}
     assert (listed["predictions"]["direct"], listed["left_out"], listed["list"][0]["exact"]) == (2, 1, False)
+    some = client.post("/api/v1/impact?table=features/ticket&list=true", json={"rows": "length > 1"}).json()
+    answered.AffectedPredictions.model_validate(some)
+    assert some["origin"]["rows"] == "length > 1"
+    refused = client.post("/api/v1/impact?table=features/ticket", json={"rows": "anna ="})
+    assert refused.status_code == 400 and "anna" not in refused.text
     wrong = ("table=features/ticket&partiton=2026-03-01", "", "table=features/ticket&rows=anna%20%3D", "version=1")
     for query in wrong:
         answer = client.get(f"/api/v1/impact?{query}")

@@ -38,7 +38,7 @@ class Case:
         why: in a sentence, why this is the right verdict.
         about: whose prediction is verified: of day 3 (`first`), 4 (`middle`: others follow) or 5 (`tip`: the newest commit).
         also: a pattern of what may be accused besides, rightly: what the change makes wrong without being the culprit.
-        said: a pattern of a finding that must be there in the lake, whatever its result.
+        said: a pattern of a finding that must be there in the lake, whatever its result; `said_offline`: and in the bundle.
         export_refuses: a pattern of the error with which the export refuses, where it rightly does; `why` has the reason.
         lost: where there is nothing to trace, the verdict on what is left: whether something is gone or was changed.
         names: a pattern of the culprit that is then named.
@@ -55,6 +55,7 @@ class Case:
     about: str = "middle"
     also: str = ""
     said: str = ""
+    said_offline: bool = False
     export_refuses: str = ""
     lost: Outcome = "incomplete"
     names: Text = ""
@@ -145,7 +146,7 @@ def judge(case: Case, world: World) -> None:
     case.change(world)
     inside, outside = verdicts(world)
     problems = complaints(case, culprit, inside, "in the lake")
-    expected = replace(case, said="")
+    expected = case if case.said_offline else replace(case, said="")
     if case.export_refuses:
         expected, culprit = Case(case.name, case.change, "refused", why=case.why), case.export_refuses
     elif case.offline:

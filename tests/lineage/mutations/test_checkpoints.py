@@ -76,6 +76,18 @@ def with_another_id(actions: pl.DataFrame, world: World) -> pl.DataFrame:
     return actions.with_columns(pl.when(about.struct.field("id").is_not_null()).then(other).alias("metaData"))
 
 
+def with_hidden_rows(world: World) -> None:
+    """A deletion vector takes the first row of a file away."""
+    checkpoint("clean/parcels", 4)(world)
+    path = file_of(world, "clean/parcels", 4)
+    actions = pl.read_parquet(path)
+    vector = {"storageType": "i", "pathOrInlineDv": "x", "offset": 1, "sizeInBytes": 40, "cardinality": 1}
+    dtype = actions.select(pl.col("add").struct.field("deletionVector")).to_series().dtype
+    made = pl.lit(vector).cast(dtype).alias("deletionVector")
+    add = pl.when(_FILE.is_not_null()).then(pl.col("add").struct.with_fields(made))
+    actions.with_columns(add.alias("add")).write_parquet(path)
+
+
 def hint(world: World, table: str, **values: int) -> None:
     """What `_last_checkpoint` says."""
     path = log(world, table) / "_last_checkpoint"
@@ -128,6 +140,7 @@ CASES = [
             also=last(table),
         )
         for table, version in READ
+        if (table, version) != OTHER_PARTITION
     ),
     *several(
         Case(
@@ -141,11 +154,16 @@ CASES = [
         for table, version in READ
         if (table, version) != OTHER_PARTITION
     ),
-    Case(
-        "another file of a partition that was not read",
-        lying(*OTHER_PARTITION, with_another_file),
-        "verified",
-        why="of the table only the day before was read, and of that readers see what the commits have",
+    *(
+        Case(
+            f"{what} of a partition that was not read",
+            lying(*OTHER_PARTITION, change),
+            "verified",
+            why="of the table only the day before was read, and of that readers see what the commits have; all say so",
+            said="checkpoint 4 names other files than the commits, of partition 2026-03-04: nothing",
+            said_offline=True,
+        )
+        for what, change in (("another file", with_another_file), ("a file less", without_a_file))
     ),
     Case(
         "a lie that the hint does not name",
@@ -153,6 +171,14 @@ CASES = [
         "broken",
         name("clean/parcels", 3),
         "readers of version 4 find it all the same, or cannot open the table",
+        also=last("clean/parcels"),
+    ),
+    Case(
+        "hidden rows",
+        with_hidden_rows,
+        "broken",
+        name("clean/parcels", 4),
+        "readers that know deletion vectors see fewer rows",
         also=last("clean/parcels"),
     ),
     Case(

@@ -27,7 +27,7 @@ def source(lake: Any) -> Any:
     """A feature table to have predicted from, and the slice that was read."""
     with transaction(lake, NullRecorder(), Work("features/ticket", "2026-09-24")) as tx:
         tx.extra["serving"] = {"entity": "ticket", "keys": ["ticket_id"], "event_time": "event_time"}
-        tx.write("features/ticket", pl.DataFrame({"ticket_id": ["t1"], "length": [3]}))
+        tx.write("features/ticket", pl.DataFrame({"ticket_id": ["t1"], "event_time": [NOON], "length": [3]}))
     return lake.table("features/ticket").at().slice(["2026-09-24"])
 
 
@@ -121,7 +121,7 @@ def test_what_is_already_there_is_fresh_for_other_inputs_too(tmp_path: Path) -> 
     log(lake, frame(2), [source(lake)])
     with transaction(lake, NullRecorder(), Work("features/ticket", "2026-09-24")) as tx:
         tx.extra["serving"] = {"keys": ["ticket_id"]}
-        tx.write("features/ticket", pl.DataFrame({"ticket_id": ["t2"], "length": [4]}))
+        tx.write("features/ticket", pl.DataFrame({"ticket_id": ["t2"], "event_time": [NOON], "length": [4]}))
     fresh = []
     for _ in range(2):
         with transaction(lake, NullRecorder(), Work("predictions/router", "2026-09-24")) as tx:

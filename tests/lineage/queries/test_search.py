@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.lineage.queries.search import one_edit, search, search_all
+from assay.lineage.queries.search import nodes_of, one_edit, search, search_all
 from assay.lineage.store.labels import plain_words, words_of
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from tests.lineage.producer import dataset, event
@@ -109,6 +109,59 @@ def test_the_same_again_is_found_once(store: LineageStore) -> None:
     for number in range(3):
         store.put(event("COMPLETE", number, str(uuid.UUID(int=number)), outputs=[dataset("orders")]))
     assert [hit.name for hit in search_all(store, "orders").hits] == ["orders"]
+
+
+# -- what stands no more -----------------------------------------------------------------------------------------------
+
+FACETS = {
+    "column": lambda names: {"schema": {"fields": [{"name": name} for name in names]}},
+    "owner": lambda names: {"ownership": {"owners": [{"name": name} for name in names]}},
+    "tag": lambda names: {"tags": {"tags": [{"key": name, "value": ""} for name in names]}},
+}
+NAMES = st.lists(st.sampled_from(["alpha", "beta", "gamma"]), max_size=3, unique=True)
+MOMENTS = st.tuples(st.sampled_from(["orders", "returns"]), st.sampled_from(sorted(FACETS)), st.none() | NAMES)
+
+
+@settings(max_examples=200 if os.environ.get("SOAK") else 12, deadline=None)
+@given(moments=st.lists(MOMENTS, min_size=1, max_size=7), chance=st.randoms(use_true_random=False))
+def test_what_the_latest_events_do_not_name_is_found_last_as_former(
+    moments: list[tuple[str, str, list[str] | None]], chance: Any, tmp_path_factory: Any
+) -> None:
+    """In whatever order the events arrive; None: the facet was deleted."""
+    store = open_lineage_store(tmp_path_factory.mktemp("s") / "lineage.db")
+    ever: dict[tuple[str, str], dict[str, bool]] = {}
+    arriving = []
+    for number, (name, kind, names) in enumerate(moments):
+        facet: dict[str, Any] = FACETS[kind](names or [])
+        if names is None:
+            facet = {key: {"_deleted": True} for key in facet}
+        arriving.append(event("COMPLETE", number, str(uuid.UUID(int=number)), outputs=[dataset(name, **facet)]))
+        known = ever.setdefault((name, kind), {})
+        ever[name, kind] = known | {text: text in (names or []) for text in [*known, *(names or [])]}
+    for one in chance.sample(arriving, len(arriving)):
+        store.put(one)
+    for text in ("alpha", "beta", "gamma"):
+        hits = search_all(store, text).hits
+        expected = {(kind, name): not known[text] for (name, kind), known in ever.items() if text in known}
+        assert {(hit.kind, hit.name): hit.formerly for hit in hits} == expected
+        assert [hit.formerly for hit in hits] == sorted(hit.formerly for hit in hits)
+    store.close()
+
+
+def test_who_owned_a_job_is_found_after_who_owns_one(any_store: LineageStore) -> None:
+    for number, owner in enumerate(["ada", "bob"]):
+        facets = {"ownership": {"owners": [{"name": f"team:{owner}"}]}}
+        job = {"namespace": "airflow", "name": "load", "facets": facets}
+        any_store.put(event("COMPLETE", number, str(uuid.UUID(int=number)), job=job))
+    for number in range(3):
+        facets = {"ownership": {"owners": [{"name": "team:ada"}]}}
+        job = {"namespace": "airflow", "name": f"zz{number}", "facets": facets}
+        any_store.put(event("COMPLETE", number, str(uuid.UUID(int=9 + number)), job=job))
+    hits = search_all(any_store, "ada", limit=3).hits
+    assert [(hit.name, hit.formerly) for hit in hits] == [("zz0", False), ("zz1", False), ("zz2", False)]
+    last = search_all(any_store, "ada").hits[-1]
+    assert (last.name, last.formerly, last.node) == ("load", True, "job:airflow:load")
+    assert last in nodes_of(any_store, [last]), "it leads to the job"
 
 
 # -- against brute force -----------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """The schema comes in steps, is the one in `lineage/store/schema.py`, and stores made before there were steps are taken along."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -30,10 +32,41 @@ def _steps() -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
-def test_the_steps_lead_to_the_tables_of_the_code(any_store: LineageStore) -> None:
+def _shape(connection: sa.Connection) -> dict[str, Any]:
+    """Everything that the database says of its tables, in an order of its own."""
+    inspector = sa.inspect(connection)
+    without_rowid = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%WITHOUT ROWID%'"
+    sqlite = connection.dialect.name == "sqlite"
+
+    def listed(items: Iterable[Any]) -> list[str]:
+        return sorted(str({name: str(value) for name, value in item.items()}) for item in items)
+
+    return {
+        table: (
+            listed(inspector.get_columns(table)),
+            inspector.get_pk_constraint(table),
+            listed(inspector.get_indexes(table)),
+            listed(inspector.get_unique_constraints(table)),
+            listed(inspector.get_foreign_keys(table)),
+            sqlite and table in connection.scalars(sa.text(without_rowid)).all(),
+        )
+        for table in inspector.get_table_names()
+    }
+
+
+def test_the_steps_lead_to_the_tables_of_the_code_which_a_new_store_gets_at_once(any_store: LineageStore) -> None:
     with any_store.writing() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == migrations.HEAD
+        at_once = _shape(connection)
+        metadata.drop_all(connection)
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+        migrations.take_steps(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == migrations.HEAD
+        by_steps = _shape(connection)
+    assert len(at_once) > len(metadata.tables)
+    assert at_once == by_steps
 
 
 def test_the_last_step_is_the_one_that_is_named() -> None:

@@ -1,4 +1,4 @@
-"""The latest facet of every name of an entity, read from the few events that carry them (see `store/facet_index.py`)."""
+"""The latest facet of every name of an entity, read from the few events that carry them (see `facet_index.py`)."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from assay.lineage.api.records import Json
 from assay.lineage.events.event_json import read_json
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_shape import SIDES
 from assay.lineage.store.parse_event import DatasetUse, described
 
 K = TypeVar("K")
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
