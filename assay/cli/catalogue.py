@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from assay.cli.output import err, json_option, out, print_json, print_table
+from assay.cli.output import bold, err, json_option, out, print_json, print_table
 from assay.errors import AssayError, nearest
 from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.kinds import Kind, own_name
@@ -58,7 +58,7 @@ def noun(name: str, listing: Listing, columns: Sequence[str], describing: Descri
                 out.print(f"{key}: {text}", highlight=False, markup=False, soft_wrap=True)
         for key, value in facts.items():
             if _is_table(value):
-                out.print(f"\n[bold]{key}[/bold]")
+                out.print(bold(f"\n{key}"))
                 print_table(list(value[0]), [list(row.values()) for row in value])
 
     return group

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import click
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import json_option, mark, out, print_json, print_table
 from assay.cli.pipeline import dagster_home
 from assay.store import open_store
 
@@ -132,6 +132,5 @@ def doctor(as_json: bool) -> int:
         print_json([finding.to_dict() for finding in findings])
     else:
         for finding in findings:
-            mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"
-            out.print(f"{mark} {finding.what}: {finding.detail}", highlight=False)
+            out.print(mark(finding.ok), f"{finding.what}: {finding.detail}", highlight=False)
     return EXIT_DONE if all(finding.ok for finding in findings) else EXIT_NO

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
+from rich.text import Text
 
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
@@ -75,6 +76,7 @@ def trace(
     """
     from assay.lineage.tracing.row_provenance import source_rows
     from assay.lineage.tracing.rows_summary import rows_summary
+    from assay.lineage.verification.as_recorded import not_as_recorded
     from assay.why.declared_now import declared_now
     from assay.why.shown import personal_columns, shown_trace
 
@@ -99,11 +101,12 @@ def trace(
         return EXIT_NO
     shown = shown_trace(store.lake, traced, declared_now())
     answer = shown.to_dict() if as_json else {}
+    answer["not_as_recorded"] = not_as_recorded(store.lake, traced)
     verification = None
     summary = rows_summary(store.lake, traced)
     answer["source_rows"] = summary.to_dict()
     if rows:
-        answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)]
+        answer["rows"] = [row.to_dict() for row in source_rows(store.lake, traced)] if not summary.problem else []
     if verify_:
         with progress(as_json) as bar:
             verification = store.verify(traced, witness=witness, whole_logs=whole_logs, progress=ticking(bar))
@@ -118,6 +121,8 @@ def trace(
         print_json(answer)
     else:
         out.print(tree(shown.outline()))
+        if answer["not_as_recorded"]:
+            out.print(Text(answer["not_as_recorded"], "bold red"), soft_wrap=True)
         out.print(str(summary), markup=False, highlight=False)
         if rows:
             # A row that counts for two reasons, such as two windows, is one row.

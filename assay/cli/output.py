@@ -11,11 +11,21 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 # A pipe has no width of its own: long lines stay whole for grep and for files.
-out = Console(width=None if sys.stdout.isatty() else 240)
-err = Console(stderr=True)
+# Ids, names and values are printed as they are: `:snowflake:` and `[x]` in them are no markup of ours. Styles are `Text`.
+out = Console(width=None if sys.stdout.isatty() else 240, markup=False, emoji=False)
+err = Console(stderr=True, markup=False, emoji=False)
+
+
+def bold(text: str) -> Text:
+    return Text(text, "bold")
+
+
+def mark(ok: bool) -> Text:
+    return Text("✓", "green") if ok else Text("✗", "red")
 
 
 def print_json(value: Any) -> None:
@@ -55,7 +65,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         return
     longest = max(map(len, columns), default=0)
     for number, row in enumerate(rows, 1):
-        out.print(f"[bold]{number}[/bold]")
+        out.print(bold(str(number)))
         for column, value in zip(columns, row, strict=True):
             if value is not None:
                 out.print(f"  {column:<{longest}}  {value}", markup=False, highlight=False, soft_wrap=True)
@@ -66,7 +76,7 @@ def progress(quiet: bool = False) -> Iterator[Progress]:
     """Progress on stderr; nothing where stderr is not a terminal, so that logs stay readable."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

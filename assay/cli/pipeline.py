@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO, EXIT_STOPPED
-from assay.cli.output import err, json_option, out, print_json, progress, ticking
+from assay.cli.output import bold, err, json_option, mark, out, print_json, progress, ticking
 from assay.errors import AssayError, plural
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import Partitioning
@@ -86,7 +85,7 @@ def materialize(
     require_declarations(project)
     broken = declarations(project).broken
     for module in broken:
-        err.print(f"[red]✗[/red] {escape(str(module))}", highlight=False, soft_wrap=True)
+        err.print(mark(False), str(module), highlight=False, soft_wrap=True)
     steps = select(pipeline(project), assets)
     if force:
         steps = with_what_they_hold(steps, pipeline(project))
@@ -349,7 +348,7 @@ def chosen_partitions(partition: str | None, range_: str | None, steps: "Sequenc
 def _tell(result: Any) -> None:
     if not result.success:
         what = ", ".join(result.failed) or result.unit.tables[0]
-        err.print(f"[red]✗[/red] {result.unit.partition or ''} {what}, run {result.run_id[:8]}", highlight=False)
+        err.print(mark(False), f"{result.unit.partition or ''} {what}, run {result.run_id[:8]}", highlight=False)
         for problem in result.problems:
             err.print(f"  {problem}", markup=False, highlight=False)
 
@@ -385,8 +384,9 @@ def _summarise(summary: "Summary", seconds: float, *, complete: bool) -> None:
         )
         when = "When the corrected file is there" if of_files else "When the cause above is gone"
         out.print(
-            f"[bold]{len(summary.failed)} of them stopped a batch[/bold]: nothing of it was published, everything else "
-            f"went on. {when}, run `assay materialize` again: it does exactly what is missing."
+            bold(f"{len(summary.failed)} of them stopped a batch:"),
+            "nothing of it was published, everything else "
+            f"went on. {when}, run `assay materialize` again: it does exactly what is missing.",
         )
 
 

@@ -48,7 +48,11 @@ def list_(partition: str | None, as_json: bool) -> None:
     for name in store.lake.tables(Kind.QUARANTINE.folder):
         state = store.table(name).at()
         source = declared.get(own_name(name))
-        fits = _fitting_now(source, store, _rows(store, name, partition)) if source is not None else pl.LazyFrame(_NONE)
+        fits = (
+            _fitting_now(source, store, _rows(store, name, partition))
+            if source is not None
+            else pl.LazyFrame(schema=_NONE)
+        )
         held = (
             _rows(store, name, partition)
             .join(fits, on=_LINK, how="left")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from assay.cli.output import err, json_option, out, print_json, print_table
+from assay.cli.output import bold, err, json_option, out, print_json, print_table
 from assay.errors import AssayError, nearest, plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import open_store
@@ -51,8 +51,9 @@ def report(table: str, partition: str | None, html: Path | None, as_json: bool) 
         return
     counts = batch.report
     out.print(
-        f"[bold]{batch.table}[/bold] {batch.partition}, version {batch.version}: {plural(counts.rows_in, 'row')} in, "
-        f"{counts.rows_clean:,} clean, {counts.rows_quarantined:,} quarantined (contract {counts.contract} v{counts.version})"
+        bold(batch.table),
+        f"{batch.partition}, version {batch.version}: {plural(counts.rows_in, 'row')} in, "
+        f"{counts.rows_clean:,} clean, {counts.rows_quarantined:,} quarantined (contract {counts.contract} v{counts.version})",
     )
     newer = [] if partition else refused_after(open_store().lake, source, batch.partition)
     if newer:

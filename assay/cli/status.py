@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import bold, json_option, out, print_json, print_table
 from assay.cli.pipeline import dagster_home, outside_in, unread_in
 from assay.errors import plural
 from assay.store import open_store
@@ -165,7 +165,7 @@ def _death(run: "RanRun") -> str:
 def _section(title: str, lines: list[str], most: int = 10) -> None:
     if not lines:
         return
-    out.print(f"[bold]{title}[/bold]")
+    out.print(bold(title))
     for line in lines[:most]:
         out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     if len(lines) > most:

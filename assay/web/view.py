@@ -98,7 +98,7 @@ def _act(text: str) -> Act:
 
 def _depth(given: Mapping[str, str], name: str) -> int:
     text = given.get(name, str(STEP))
-    if not (text.isascii() and text.isdecimal()) or int(text) > DEEPEST:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) > DEEPEST:
         raise PageError(
             400, "How far?", f"{name} is not a number from 0 to {DEEPEST}.", "Use the fields above the graph."
         )
@@ -110,10 +110,10 @@ def _time(text: str) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         advice = "Write it like 2026-09-01T12:00:00; it is UTC unless it says otherwise."
         raise PageError(400, "When?", "as_of is not a date and time.", advice) from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def text_of(time: datetime | None) -> str:

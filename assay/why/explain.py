@@ -6,21 +6,28 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+import polars as pl
+
 from assay.errors import AssayError
+from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.verdict import CheckState
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.lineage.outline import shorten
-from assay.lineage.predictions.find_prediction import UNREADABLE
+from assay.lineage.predictions.find_prediction import UNREADABLE, unreadable
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.tracing.other_answers import answers_to_the_same
+from assay.lineage.tracing.row_provenance import not_followed
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
-from assay.why.explanation import SHOWN, RuleResult, StepTaken, Why
+from assay.why.explanation import Why
+from assay.why.features import seen_by_model, shown_features
+from assay.why.items import GivenAnswer, RuleResult, StepTaken
 from assay.why.judged_by import DeclaredNow, declared_by, demand
 from assay.why.outcomes import Outcomes, outcomes_by_rule
 from assay.why.rows import TableRows, late, released, rows_of, shown_rows
-from assay.why.shown import prediction_in_text
+from assay.why.shown import classes_on_the_way, keys_of, masked, prediction_in_text
 from assay.why.unusual import Way, row_notes, unusual
 
 
@@ -47,9 +54,10 @@ def why(
     row, root = trace.prediction.row, trace.root
     own, training = _parted(trace)
     behind, problem = _behind(lake, trace, declared)
-    way = Way(lake, trace, own, training, behind, now or datetime.now(UTC))
-    releases, lates = list(released(lake, behind)), list(late(lake, behind))
-    rows = shown_rows(behind, row_notes(releases, lates))
+    seen = seen_by_model(lake, trace)
+    way = Way(lake, trace, own, training, behind or [], now or datetime.now(UTC), seen, store)
+    releases, lates = list(released(lake, way.behind)), list(late(lake, way.behind))
+    rows = shown_rows(way.behind, row_notes(releases, lates), {key: row[key] for key in keys_of(trace) if key in row})
     answer, about, attached = prediction_in_text(lake, trace, declared)
     commit = root.commits[-1]
     owners = _owners(store, trace)
@@ -66,8 +74,10 @@ def why(
         run_id=commit.run_id or "",
         actor=commit.actor,
         unusual=tuple(unusual(way, releases, lates)),
-        rows=tuple(rows[:SHOWN]),
-        row_count=None if problem else len(rows),
+        features=tuple(shown_features(lake, trace, seen, classes_on_the_way(lake, trace, declared))),
+        answers=tuple(_answers(lake, trace, declared)),
+        every_row=tuple(rows),
+        row_count=None if behind is None else len(rows),
         file_count=len({(one.file, one.sha256) for one in rows}),
         rows_problem=problem,
         steps=tuple(_steps(way, owners)),
@@ -92,25 +102,47 @@ def _parted(trace: Trace) -> tuple[list[Node], list[Node]]:
     return list(own.values()), [node for node in training.values() if node.id not in own]
 
 
-def _behind(lake: Lake, trace: Trace, declared: DeclaredNow) -> tuple[list[TableRows], str]:
-    """The rows behind the prediction, or why they cannot be found any more; without text of Polars, which may quote cells."""
+def _behind(lake: Lake, trace: Trace, declared: DeclaredNow) -> tuple[list[TableRows] | None, str]:
+    """The rows behind the prediction, None where they cannot be found, and why they, or some of them, cannot."""
     try:
-        return rows_of(lake, trace, declared), ""
+        return rows_of(lake, trace, declared), not_followed(lake, trace)
     except AssayError as problem:
-        return [], str(problem)
+        return None, str(problem)
     except UNREADABLE as problem:
-        return [], f"a data file cannot be read ({type(problem).__name__})."
+        return None, f"{unreadable(problem)}."
+
+
+def _answers(lake: Lake, trace: Trace, declared: DeclaredNow) -> Iterator[GivenAnswer]:
+    """All answers to the same question, the latest first, masked as the prediction's own."""
+    classes = classes_on_the_way(lake, trace, declared)
+    for item in answers_to_the_same(lake, trace).all:
+        answer = {name: value for name, value in item.answer.items() if name != CONFIDENCE}
+        (shown,) = masked(pl.DataFrame([answer]), dict.fromkeys(answer) | classes) if answer else ({},)
+        yield GivenAnswer(item.id, item.model_version, shown, item.made_at)
 
 
 def _owners(store: LineageStore | None, trace: Trace) -> Mapping[str, str]:
     """Who owns the step of each run, as its events name them."""
-    runs = {commit.run_id for node in trace.nodes for commit in node.commits[-1:] if commit.run_id}
+    last = (_last_commit(trace.lake, node) for node in trace.nodes)
+    runs = {commit.run_id for commit in last if commit is not None and commit.run_id}
     found: dict[str, str] = {}
     for event in store.events_of(runs) if store is not None else ():
         owners = event.data.get("job", {}).get("facets", {}).get("ownership", {}).get("owners", [])
         if owners:
             found[event.data["run"]["runId"]] = ", ".join(str(owner.get("name", "")) for owner in owners)
     return found
+
+
+def _last_commit(lake: Lake | None, node: Node) -> Commit | None:
+    """The last commit that wrote what was read of a table; where nothing was taken of it, the last that had written to it."""
+    if node.commits or lake is None:
+        return node.commits[-1] if node.commits else None
+    try:
+        state = lake.table(node.table).at(node.snapshot.version)
+    except AssayError:
+        return None
+    version = state.index.last_written(state.version)
+    return state.index.commit(version) if version is not None else None
 
 
 def _steps(way: Way, owners: Mapping[str, str]) -> Iterator[StepTaken]:
@@ -133,12 +165,13 @@ def _step(way: Way, nodes: Sequence[Node], of_training: bool, owners: Mapping[st
     declared = declared_by(way.lake.storage, last)
     first = nodes[0]
     merged = replace(first, commits=commits)
+    owner_of = last or _last_commit(way.lake, first)
     return StepTaken(
         table=first.table,
         kind=first.kind,
         versions=tuple(sorted({node.snapshot.version for node in nodes})),
         read=_read(nodes),
-        owner=merged.owner or owners.get((last.run_id or "") if last is not None else "", ""),
+        owner=merged.owner or owners.get((owner_of.run_id or "") if owner_of is not None else "", ""),
         contract=", ".join(f"{item['name']} {item['version']}" for item in merged.contracts),
         run_id=(last.run_id or "") if last is not None else "",
         more_runs=max(0, len(commits) - 1),

@@ -6,142 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from assay.errors import plural
-from assay.features.storage.verdict import CheckState
 from assay.lineage.outline import Line, Outline, Span, leaf, line
-from assay.lineage.verification.finding import Verification
+from assay.lineage.verification.finding import Verification, marked
+from assay.why.items import GivenAnswer, ShownFeatures, ShownRow, StepTaken, Unusual
+from assay.why.verdict import in_sentences
 
 SHOWN = 10  # source rows
-_VERDICTS = {
-    "verified": "everything that it rests on is still there, and computes to the same",
-    "incomplete": "nothing contradicts it, but some of what it rests on is gone or vouched for by nobody",
-    "broken": "something is not what it was when the prediction was made",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Unusual:
-    """One thing that is not as it usually is. `kind` names it for programs, `sentence` says it; `of_training`: it is about
-    what the model was trained from, not about this prediction's own data."""
-
-    kind: str
-    sentence: str
-    table: str = ""
-    of_training: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
-class ShownRow:
-    """A delivered row behind the prediction. `values` are masked by the contract; `notes` are what is unusual about it."""
-
-    table: str
-    file: str
-    sha256: str
-    row_number: int
-    because: tuple[str, ...]
-    values: Mapping[str, str | None]
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in self.__slots__}
-        return own | {"because": list(self.because), "values": dict(self.values), "notes": list(self.notes)}
-
-
-@dataclass(frozen=True, slots=True)
-class RuleResult:
-    """A rule of a step: its name, what it demands (of a `subject`, such as a column), what was found, and what became of it."""
-
-    name: str
-    subject: str
-    demand: str
-    result: str
-    state: CheckState
-
-    @property
-    def ok(self) -> bool | None:
-        """None where it was not judged; true where the rows that broke it went to quarantine, as agreed."""
-        return None if self.state is CheckState.NOT_JUDGED else self.state in (CheckState.HELD, CheckState.SET_ASIDE)
-
-    @property
-    def meaning(self) -> str:
-        return f"{self.subject} {self.demand}".lstrip()
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "meaning": self.meaning,
-            "result": self.result,
-            "ok": self.ok,
-            "state": self.state,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class StepTaken:
-    """A table on the way: who wrote what was read of it last, by which contract, and which rules it passed."""
-
-    table: str
-    kind: str
-    versions: tuple[int, ...]
-    read: str
-    owner: str
-    contract: str
-    run_id: str
-    more_runs: int
-    actor: str
-    at: datetime | None
-    code_version: str
-    rules: tuple[RuleResult, ...]
-    status: str
-    lookup: bool
-    of_training: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in self.__slots__}
-        more = {"versions": list(self.versions), "at": self.at and self.at.isoformat()}
-        return own | more | {"rules": [rule.to_dict() for rule in self.rules]}
-
-    @property
-    def broken(self) -> list[RuleResult]:
-        return [rule for rule in self.rules if rule.ok is False]
-
-    @property
-    def held(self) -> list[str]:
-        """The rules that held, in clauses: those that demand the same of several columns together."""
-        subjects: dict[str, list[str]] = {}
-        for rule in self.rules:
-            if rule.state is CheckState.HELD:
-                subjects.setdefault(rule.demand, []).append(rule.subject)
-        together = [
-            f"{', '.join(names)}: each {demand}" if len(names) > 1 else f"{names[0]} {demand}".lstrip()
-            for demand, names in subjects.items()
-        ]
-        return [
-            *together,
-            *(f"{rule.meaning} ({rule.result})" for rule in self.rules if rule.state is CheckState.SET_ASIDE),
-        ]
-
-    @property
-    def not_judged(self) -> list[str]:
-        return [f"{rule.meaning}: {rule.result}" for rule in self.rules if rule.ok is None]
-
-    @property
-    def versions_text(self) -> str:
-        return ", ".join(f"@{version}" for version in self.versions)
-
-    @property
-    def rules_in_short(self) -> str:
-        judged = [rule for rule in self.rules if rule.ok is not None]
-        held = sum(bool(rule.ok) for rule in judged)
-        return f"{held} of {plural(len(judged), 'rule')} held" if judged else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
     """A prediction and where its answer came from. `about` are its keys, masked where they are personal or where no contract
-    knows them. `rows` are the first of `row_count`; None: they cannot be found any more, and `rows_problem` says why."""
+    knows them. `features` are what the model was given, `answers` all that the same question has got, the latest first.
+    `every_row` has `row_count` rows; None: they cannot be found any more. `rows_problem` says why they, or some, cannot."""
 
     prediction_id: str
     model: str
@@ -155,13 +32,20 @@ class Why:
     run_id: str
     actor: str
     unusual: tuple[Unusual, ...]
-    rows: tuple[ShownRow, ...]
+    features: tuple[ShownFeatures, ...]
+    answers: tuple[GivenAnswer, ...]
+    every_row: tuple[ShownRow, ...]
     row_count: int | None
     file_count: int
     rows_problem: str
     steps: tuple[StepTaken, ...]
     verification: Verification | None = None
     bundle: Mapping[str, Any] | None = None
+
+    @property
+    def rows(self) -> tuple[ShownRow, ...]:
+        """The first rows: as many as a screen shows."""
+        return self.every_row[:SHOWN]
 
     @property
     def answer_text(self) -> str:
@@ -176,15 +60,32 @@ class Why:
         if self.row_count is None:
             return f"The delivered rows behind it cannot be listed: {self.rows_problem}"
         if not self.row_count:
-            return "No delivered row is recorded behind this prediction's own features."
+            return self.rows_problem or "No delivered row is recorded behind this prediction's own features."
         first = f"; the first {SHOWN}" if self.row_count > SHOWN else ""
-        return f"{plural(self.row_count, 'delivered row')} in {plural(self.file_count, 'file')}{first}"
+        besides = f". {self.rows_problem}" if self.rows_problem else ""
+        return f"{plural(self.row_count, 'delivered row')} in {plural(self.file_count, 'file')}{first}{besides}"
+
+    @property
+    def answers_text(self) -> str:
+        """Which answer to the question is the latest, and what else was answered, in sentences; nothing for the only answer."""
+        own = next((place for place, item in enumerate(self.answers) if item.prediction_id == self.prediction_id), None)
+        if own is None or len(self.answers) < 2:
+            return ""
+        others = [item for place, item in enumerate(self.answers) if place != own]
+        if own:
+            text = f"This is not the latest answer. It was replaced by {self.answers[0].text}"
+            others = others[1:]
+        else:
+            text = "This is the latest answer"
+        also = "; ".join(item.text for item in others)
+        also = f" Before it: {also}." if also and not own else f" There is also: {also}." if also else ""
+        return f"{text}.{also}"
 
     @property
     def verdict_text(self) -> str:
         if self.verification is None:
             return "not verified yet (add --verify)"
-        return f"{self.verification.outcome}: {_VERDICTS[self.verification.outcome]}; the answer was {_answer(self.verification)}"
+        return f"{self.verification.outcome}. {in_sentences(self.verification)}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -200,6 +101,8 @@ class Why:
             "run_id": self.run_id,
             "actor": self.actor,
             "unusual": [item.to_dict() for item in self.unusual],
+            "answers": [item.to_dict() for item in self.answers],
+            "features": [item.to_dict() for item in self.features],
             "row_count": self.row_count,
             "file_count": self.file_count,
             "rows_problem": self.rows_problem,
@@ -222,8 +125,10 @@ class Why:
                 Span(f" by {self.actor}" if self.actor else "", "dim"),
             ),
         )
-        texts = (line(Span(name.replace("_", " "), "dim"), f" {text}") for name, text in self.attached.items())
-        return Outline((*head, *texts), (self._unusual(), self._rows(), *self._steps(), self._verdict()))
+        texts = [line(Span(name.replace("_", " "), "dim"), f" {text}") for name, text in self.attached.items()]
+        texts += [line(Span(self.answers_text, "warning"))] if self.answers_text else []
+        parts = (self._unusual(), *self._features(), self._rows(), *self._steps(), self._verdict())
+        return Outline((*head, *texts), parts)
 
     def _unusual(self) -> Outline:
         if not self.unusual:
@@ -233,6 +138,11 @@ class Why:
             for item in self.unusual
         )
         return Outline((line(Span(f"What was unusual ({len(items)})", "warning")),), items)
+
+    def _features(self) -> Iterator[Outline]:
+        if self.features:
+            below = (leaf(Span(f"{one.source_text}: ", "dim"), one.values_text) for one in self.features)
+            yield Outline((line(Span("What the model was given", "strong")),), tuple(below))
 
     def _rows(self) -> Outline:
         return Outline(
@@ -249,18 +159,10 @@ class Why:
         style = {"verified": "good", "incomplete": "warning", "broken": "bad"}
         found = self.verification
         text = Span(self.verdict_text, style[found.outcome] if found is not None else "dim")  # pyright: ignore[reportArgumentType]
-        problems = (
-            tuple(leaf(f"{item.what}: {item.detail}") for item in found.checks if item.ok is False) if found else ()
-        )
-        return Outline((line(Span("Is that true? ", "strong"), text),), problems)
+        return Outline((line(Span("Is that true? ", "strong"), text),), marked(found.checks) if found else ())
 
     def __str__(self) -> str:
         return str(self.outline())
-
-
-def _answer(verification: Verification) -> str:
-    words = {"checked": "computed again and is the same", "differs": "computed again and differs"}
-    return words.get(verification.answer, "not computed again")
 
 
 def _row(row: ShownRow) -> Outline:

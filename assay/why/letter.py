@@ -1,34 +1,30 @@
 """A letter about a prediction, in Markdown: for the person who complained, or for an auditor."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 
 from assay.errors import plural
-from assay.why.explanation import StepTaken, Why
+from assay.why.explanation import SHOWN, Why
+from assay.why.items import ShownRow, StepTaken
+from assay.why.verdict import counted, in_sentences
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
-_CHECKED = {
-    "verified": "We computed it again from the stored data. All that the answer rests on is still there and unchanged.",
-    "incomplete": "We checked it against the stored data. Nothing contradicts it, but some of what it rests on is gone, or "
-    "nobody vouches for it.",
-    "broken": "**We found a contradiction: something is not what it was when the answer was given.** See below.",
-}
-_ANSWER = {
-    "checked": "The stored model, run again, gives the same answer.",
-    "differs": "The stored model, run again, gives **another** answer.",
-    "not checked": "The stored model was not run again.",
-}
 
 
-def letter(why: Why, on: date) -> str:
+def letter(why: Why, on: date, whose: Collection[str] = ()) -> str:
     """The letter as Markdown. It has only what the screen has: personal data is masked there, and texts are escaped here.
 
     Args:
         why: The prediction and where its answer came from.
         on: The day that stands on the letter.
+        whose: Keys of the prediction that say whom the letter is for, such as `["customer_id"]`: the rows with the same values
+            are listed. All others are about other people or things and only counted. By default rows are listed that agree in
+            every key that their table has.
     """
-    return "\n".join([*_head(why, on), *_unusual(why), *_rows(why), *_rules(why), *_people(why), *_truth(why)]) + "\n"
+    rows = [row for row in why.every_row if row.is_about(whose)]
+    parts = (_head(why, on), _unusual(why), _features(why), _rows(why, rows), _rules(why), _people(why), _truth(why))
+    return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def _head(why: Why, on: date) -> Iterator[str]:
@@ -42,6 +38,8 @@ def _head(why: Why, on: date) -> Iterator[str]:
     yield f"The model was in version {_escaped(why.model_version[:16])}. The answer was stored on {stored}."
     yield f"Its number is `{why.prediction_id}`: please name it if you write to us."
     yield ""
+    if why.answers_text:
+        yield from (f"**{_escaped(why.answers_text)}**", "")
     yield "This letter says from which data the answer was made, what was unusual about them, and how it can be checked."
     yield ""
 
@@ -58,15 +56,38 @@ def _unusual(why: Why) -> Iterator[str]:
         yield from _list(item.sentence for item in training)
 
 
-def _rows(why: Why) -> Iterator[str]:
-    yield from ("## What the answer was made from", "", f"{_sentence(why.rows_text)}", "")
-    if not why.rows:
+def _features(why: Why) -> Iterator[str]:
+    """The values that the model was given."""
+    if not why.features:
+        return
+    yield from ("## What the model was given", "")
+    rows = [
+        [name, value if value is not None else "nothing", one.source_text]
+        for one in why.features
+        for name, value in one.values.items()
+    ]
+    yield from _table(["value", "was", "from"], rows)
+
+
+def _rows(why: Why, rows: Sequence[ShownRow]) -> Iterator[str]:
+    yield from ("## What the answer was made from", "")
+    if why.row_count is None or not why.every_row:
+        yield from (_sentence(why.rows_text), "")
+        return
+    others = len(why.every_row) - len(rows)
+    first = f", of which the first {SHOWN} are listed here" if len(rows) > SHOWN else ""
+    yield f"{plural(len(why.every_row), 'delivered row')} in {plural(why.file_count, 'file')}{first}."
+    if others:
+        yield f"Of them {plural(others, 'row')} are about other people or things, and are counted here only."
+    yield from ([_sentence(why.rows_problem)] if why.rows_problem else [])
+    yield ""
+    if not rows:
         return
     yield "Personal data is replaced by what kind it is, such as ‹email›; of free text only the length is shown."
     yield ""
-    for table in dict.fromkeys(row.table for row in why.rows):
-        rows = [row for row in why.rows if row.table == table]
-        columns = list(dict.fromkeys(name for row in rows for name in row.values))
+    for table in dict.fromkeys(row.table for row in rows[:SHOWN]):
+        own = [row for row in rows[:SHOWN] if row.table == table]
+        columns = list(dict.fromkeys(name for row in own for name in row.values))
         yield from _table(
             ["delivered as", *columns, "it counts because", "unusual"],
             [
@@ -76,7 +97,7 @@ def _rows(why: Why) -> Iterator[str]:
                     "; ".join(row.because),
                     "; ".join(row.notes),
                 ]
-                for row in rows
+                for row in own
             ],
         )
 
@@ -115,9 +136,9 @@ def _truth(why: Why) -> Iterator[str]:
     if found is None:
         yield "It has not been verified for this letter."
     else:
-        yield f"{_CHECKED[found.outcome]} {_ANSWER[found.answer]}"
-        held = sum(item.ok is True for item in found.checks)
-        yield f"{plural(held, 'check')} of {len(found.checks)} held."
+        text = in_sentences(found)
+        yield f"**{text}** See below." if found.outcome == "broken" else text
+        yield counted(found)
         yield ""
         yield from _list(f"{item.what}: {item.detail}" for item in found.checks if item.ok is False)
     if why.bundle is not None:

@@ -1,11 +1,12 @@
 """The rows behind a prediction with their values, masked by the contracts that judged them, and what is unusual about each."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from assay.features.tables.lake import Lake, TableState
 from assay.lineage.tracing.row_provenance import LINKS, RowsBehind, rows_read_for
 from assay.lineage.tracing.trace import Trace
 from assay.own_columns import PARTITION_KEY
-from assay.why.explanation import ShownRow
+from assay.why.items import ShownRow
 from assay.why.judged_by import Declared, DeclaredNow
 from assay.why.shown import classes_in, masked
 
@@ -67,22 +68,40 @@ def rows_of(lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({
     return found
 
 
-def shown_rows(behind: Sequence[TableRows], notes: dict[Link, list[str]]) -> list[ShownRow]:
-    """Every delivered row once, with all reasons why it counts: those with something unusual first, then by table, file and
-    number."""
+def shown_rows(
+    behind: Sequence[TableRows], notes: dict[Link, list[str]], about: Mapping[str, Any] = MappingProxyType({})
+) -> list[ShownRow]:
+    """Every delivered row once, with all reasons why it counts: first those that are about the prediction's own keys (`about`),
+    then those with something unusual, then by table, file and number."""
     found: dict[tuple[str, str, str, int], ShownRow] = {}
     for one in behind:
         if not set(LINKS) <= set(one.frame.columns):
             continue
         shown = masked(one.frame, one.classes)
-        for (file, sha256, number), values in zip(one.frame.select(LINKS).rows(), shown, strict=True):
+        keys = [key for key in about if key in one.frame.columns]
+        agrees = one.frame.select(
+            pl.col(key).cast(pl.String).eq_missing(pl.lit(about[key]).cast(pl.String)) for key in keys
+        )
+        for place, ((file, sha256, number), values) in enumerate(
+            zip(one.frame.select(LINKS).rows(), shown, strict=True)
+        ):
+            agreed = dict(zip(keys, agrees.row(place), strict=True)) if keys else {}
             key = (one.table, file, sha256, number)
             before = found[key].because if key in found else ()
-            because = tuple(dict.fromkeys((*before, one.rows.because)))
             found[key] = ShownRow(
-                one.table, file, sha256, number, because, values, tuple(notes.get((sha256, number), ()))
+                one.table,
+                file,
+                sha256,
+                number,
+                tuple(dict.fromkeys((*before, one.rows.because))),
+                values,
+                tuple(notes.get((sha256, number), ())),
+                same=tuple(name for name in keys if agreed[name]),
+                differs=tuple(name for name in keys if not agreed[name]),
             )
-    return sorted(found.values(), key=lambda row: (not row.notes, row.table, row.file, row.row_number))
+    return sorted(
+        found.values(), key=lambda row: (bool(row.differs), not row.notes, row.table, row.file, row.row_number)
+    )
 
 
 # -- what is unusual about single rows ----------------------------------------------------------------------------------

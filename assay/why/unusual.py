@@ -14,15 +14,17 @@ from assay.checks.validation.masking import redact
 from assay.errors import AssayError, plural
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.verdict import CheckState, check_state
-from assay.features.tables.digest import row_digests
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.refusals import find_refusal
-from assay.lineage.predictions.find_prediction import UNREADABLE
+from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.tracing.features_seen import FeaturesSeen
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
-from assay.own_columns import is_link
-from assay.why.explanation import Unusual
+from assay.lineage.verification.as_recorded import not_as_recorded
+from assay.why.absent import absent_features
+from assay.why.changes import changes
+from assay.why.items import Unusual
 from assay.why.judged_by import declared_by, meaning
 from assay.why.outcomes import in_short, outcomes_by_rule
 from assay.why.rows import Late, Link, Released, TableRows
@@ -45,6 +47,8 @@ class Way:
     training: Sequence[Node]
     behind: Sequence[TableRows]
     now: datetime
+    seen: Sequence[FeaturesSeen] = ()
+    store: LineageStore | None = None
 
     def commits(self, node: Node) -> tuple[Commit, ...]:
         """The commits that matter: of features those that made the row that was served, where that is known."""
@@ -57,11 +61,15 @@ class Way:
 
 
 def unusual(way: Way, releases: Sequence[Released], lates: Sequence[Late]) -> list[Unusual]:
-    """Everything that is not as usual: what touches the answer most comes first."""
+    """Everything that is not as usual: first what is about this prediction's own answer, features and rows, then what is about
+    whole days, last the warnings about these."""
     found: list[Unusual] = []
     if way.trace.prediction.removed_at is not None:
         text = "The prediction itself is no longer in its table: it was removed after it had been made."
         found.append(Unusual("removed", text, way.trace.root.table))
+    if problem := not_as_recorded(way.lake, way.trace):
+        found.append(Unusual("not_as_recorded", problem, way.trace.root.table))
+    found += absent_features(way.lake, way.trace, way.store, list(way.seen))
     found += [_released(one, way) for one in releases]
     found += [_late(one) for one in lates]
     for nodes, of_training in ((way.own, False), (way.training, True)):
@@ -70,12 +78,21 @@ def unusual(way: Way, releases: Sequence[Released], lates: Sequence[Late]) -> li
                 found.append(Unusual("gone", f"{node.table}: {_GONE[node.status]}.", node.table, of_training))
             commits = node.commits if of_training else way.commits(node)
             found += _incomplete(way.lake, commits, of_training)
-            found += _warnings(way.lake, commits, of_training)
     found += _set_aside(way)
-    found += _since(way)
+    found += changes(way.lake, way.behind, way.trace.root.commits[-1].timestamp)
     found += _contracts(way)
     found += _retrained(way)
+    own = [commit for node in way.own if node.held is None for commit in way.commits(node)]
+    found += _warnings(way.lake, _read_of(way, own), False)
+    found += _warnings(way.lake, [commit for node in way.training for commit in node.commits], True)
+    # The same may be so of what it read itself and of what its model was trained from.
     return list(dict.fromkeys(found))
+
+
+def _read_of(way: Way, commits: Sequence[Commit]) -> list[Commit]:
+    """The commits of partitions that rows behind the prediction were looked for in; of tables without such rows all."""
+    read = _read(way)
+    return [c for c in commits if c.table not in read or c.partition is None or c.partition in read[c.table]]
 
 
 def _moment(at: datetime) -> str:
@@ -156,9 +173,10 @@ def _fate(lake: Lake, table: str, partition: str) -> str:
 
 
 def _warnings(lake: Lake, commits: Sequence[Commit], of_training: bool) -> Iterator[Unusual]:
-    """Rules that did not hold and removed nothing: one sentence per table and rule."""
+    """Rules that did not hold and removed nothing: one sentence per table and rule, over all of the partitions."""
+    once = {(commit.table, commit.version): commit for commit in commits}
     tables = {commit.table for commit in commits}
-    for (table, rule), outcomes in outcomes_by_rule(commits).items():
+    for (table, rule), outcomes in outcomes_by_rule(once[key] for key in sorted(once)).items():
         warned = [commit for commit, check in outcomes.judged if check_state(check) is CheckState.WARNED]
         if not warned or rule == WINDOW or table not in tables:
             continue
@@ -172,69 +190,47 @@ def _warnings(lake: Lake, commits: Sequence[Commit], of_training: bool) -> Itera
 
 
 def _set_aside(way: Way) -> Iterator[Unusual]:
-    """Rows about the same keys that lie in quarantine in the same days, so that they did not count."""
-    described = way.trace.root.commits[-1].predictions
-    keys, row = described.keys if described else (), way.trace.prediction.row
-    for table, partitions in _read(way).items():
+    """Rows that would count if they did not lie in quarantine: about the same keys, where rows with these were looked for."""
+    row = way.trace.prediction.row
+    for table in dict.fromkeys(one.table for one in way.behind if Kind.CLEAN.holds(one.table)):
         try:
             state = way.lake.table(Kind.QUARANTINE.table(own_name(table))).at()
         except AssayError:
             continue
-        own = [key for key in keys if key in state.schema and key in row]
-        if not own or not Kind.CLEAN.holds(table):
-            continue
-        same = pl.any_horizontal(pl.col(key).cast(pl.String) == str(row[key]) for key in own)
-        status = pl.col("_status").fill_null("held") if "_status" in state.schema else pl.lit("held")
-        rows = state.scan(state.partitions(partitions)).filter(same & (status != "released"))
-        rules = rows.select(pl.col("_rules")).collect()["_rules"]
-        if len(rules):
-            names = rules.explode().drop_nulls().unique(maintain_order=True).to_list()
-            are = "is in quarantine and does not count" if len(rules) == 1 else "are in quarantine and do not count"
-            text = f"{plural(len(rules), 'row')} with the same {' or '.join(own)} {are}: {in_short(names)} ({table})."
+        links: set[Link] = set()
+        names: dict[str, None] = {}
+        matched: dict[str, None] = {}
+        for one in (one for one in way.behind if one.table == table):
+            keys = [key for key in one.rows.keys if key in state.schema and key in row]
+            if not keys or len(keys) < len(one.rows.keys):
+                continue
+            same = pl.all_horizontal(pl.col(key).cast(pl.String) == str(row[key]) for key in keys)
+            status = pl.col("_status").fill_null("held") if "_status" in state.schema else pl.lit("held")
+            rows = state.scan(state.partitions(_partitions_read(one))).filter(same & (status != "released"))
+            aside = rows.select(*LINK, "_rules").collect()
+            if aside.height:
+                matched[" and ".join(keys)] = None
+                links |= set(aside.select(LINK).rows())
+                names |= dict.fromkeys(aside["_rules"].explode().drop_nulls())
+        if links:
+            are = "is in quarantine and does not count" if len(links) == 1 else "are in quarantine and do not count"
+            same_keys = " or ".join(matched)
+            text = f"{plural(len(links), 'row')} with the same {same_keys} {are}: {in_short(list(names))} ({table})."
             yield Unusual("set_aside", text, table)
+
+
+def _partitions_read(one: TableRows) -> list[str]:
+    item = one.rows.read
+    keys = item.partitions if item.partitions is not None else tuple(one.state.partitions())
+    return [key for key in keys if key not in item.excluded]
 
 
 def _read(way: Way) -> dict[str, list[str]]:
     """The partitions that were read of each table with rows behind the prediction."""
     read: dict[str, dict[str, None]] = {}
     for one in way.behind:
-        item = one.rows.read
-        keys = item.partitions if item.partitions is not None else tuple(one.state.partitions())
-        read.setdefault(one.table, {}).update(dict.fromkeys(key for key in keys if key not in item.excluded))
+        read.setdefault(one.table, {}).update(dict.fromkeys(_partitions_read(one)))
     return {table: list(keys) for table, keys in read.items()}
-
-
-def _since(way: Way) -> Iterator[Unusual]:
-    """What the same question finds now: rows that came, went or were changed after the prediction."""
-    counts: dict[str, dict[str, set[Link]]] = {}
-    for one in way.behind:
-        now = _state(way.lake, one.table)
-        if now is None or now.version == one.state.version or not set(LINK) <= {*one.state.schema} & {*now.schema}:
-            continue
-        item = one.rows.read
-        try:
-            rows = now.scan(now.partitions(item.partitions) if item.partitions is not None else None, item.excluded)
-            frame = rows.filter(one.rows.condition).collect()
-        except (AssayError, *UNREADABLE):
-            continue
-        before, after = _digests(one.frame, frame), _digests(frame, one.frame)
-        found = counts.setdefault(one.table, {"came": set(), "went": set(), "changed": set()})
-        found["came"] |= after.keys() - before.keys()
-        found["went"] |= before.keys() - after.keys()
-        found["changed"] |= {link for link in before.keys() & after.keys() if before[link] != after[link]}
-    for table, found in counts.items():
-        words = {"came": "more behind it", "went": "fewer behind it", "changed": "with other values"}
-        parts = [f"{plural(len(links), 'row')} {words[what]}" for what, links in found.items() if links]
-        if parts:
-            text = f"{table} has changed after the prediction, which did not know that: now there are {' and '.join(parts)}."
-            yield Unusual("changed_since", text.replace("there are 1 ", "there is 1 "), table)
-
-
-def _digests(frame: pl.DataFrame, other: pl.DataFrame) -> dict[Link, str]:
-    """The digest of each row's data, of the columns that both have."""
-    columns = [name for name in frame.columns if name in other.columns and not is_link(name)]
-    same = [name for name in columns if frame.schema[name] == other.schema[name]]
-    return dict(zip(frame.select(LINK).rows(), row_digests(frame.select(same)), strict=True)) if same else {}
 
 
 # -- what has changed since --------------------------------------------------------------------------------------------

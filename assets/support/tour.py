@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 import polars as pl
+from rich.text import Text
 
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import bold, json_option, out, print_json, print_table
 from assay.errors import AssayError
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
@@ -84,21 +85,21 @@ def tour(port: int, console_port: int, as_json: bool) -> None:
     rows = [(item.source, f"{item.clean:,}", f"{item.quarantined:,}", item.batches) for item in counted]
     print_table(("source", "clean", "quarantined", "batches"), rows, right=("clean", "quarantined", "batches"))
     broken = ", ".join(f"{rule} {count}" for rule, count in rules.most_common(RULES_SHOWN))
-    _say("\n[bold]Rules that were broken most:[/bold]", broken or "none")
+    _say(bold("\nRules that were broken most:"), broken or "none")
     _tell_refused(refused, base)
-    _say(f"\n[bold]In the UI[/bold] ({base})")
+    _say(bold("\nIn the UI"), f"({base})")
     for what, path in PAGES:
         _say(f"  {what:<45}{base}{path}")
     if prediction is not None:
-        _say("\n[bold]In the console[/bold]")
+        _say(bold("\nIn the console"))
         path = f"http://127.0.0.1:{console_port}/trace/{prediction['prediction_id']}"
         _say(f"  {'that prediction, proved with a click':<45}{path}")
-    _say("\n[bold]From the shell[/bold]")
+    _say(bold("\nFrom the shell"))
     for what, command in commands:
         _say(f"  {what:<45}{command}")
 
 
-def _say(*texts: str) -> None:
+def _say(*texts: str | Text) -> None:
     # An address or a command must stay one line, or it cannot be copied.
     out.print(*texts, highlight=False, soft_wrap=True)
 
@@ -106,7 +107,7 @@ def _say(*texts: str) -> None:
 def _tell_refused(refused: list[Refused], base: str) -> None:
     if not refused:
         return
-    _say("\n[bold]Batches that were refused:[/bold] nothing of them was published, the rest went on")
+    _say(bold("\nBatches that were refused:"), "nothing of them was published, the rest went on")
     for item in refused:
         out.print(f"  {item.table} {item.partition}: {item.reason}", highlight=False, markup=False, soft_wrap=True)
         if item.dagster_run:

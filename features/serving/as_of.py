@@ -28,6 +28,7 @@ _Ints = npt.NDArray[np.int64]
 
 # Internal columns; features begin with a letter, so the names cannot collide.
 _CODE, _TIME, _KNOWN, _POSITION, _GONE = "__code", "__time", "__known", "__position", "__gone"
+_ROW = "__row"
 
 _NULL = np.iinfo(np.int64).min  # sorts before every instant and every position
 
@@ -110,9 +111,27 @@ def latest(
 
 
 def _values(view: ViewRead, spine: _Spine, known_at: KnownAt, skip_nulls: bool) -> list[pl.Series]:
-    rows = _read(view, spine, known_at, bounded=True)
+    if not view.repeatable or skip_nulls:
+        rows = _read(view, spine, known_at, bounded=True)
+        row = _in_state(view, rows, _search(rows, spine, known_at), spine)
+        return _taken(view, rows, row, spine, known_at, skip_nulls)
+    # First the keys and times alone; then, of the other columns, the rows that answer.
+    rows = _read(view, spine, known_at, bounded=True, numbered=True)
     row = _in_state(view, rows, _search(rows, spine, known_at), spine)
-    return _taken(view, rows, row, spine, known_at, skip_nulls)
+    row = np.where(_is_alive(rows, row, spine, view.serving.max_age_us), row, -1)
+    answering = np.unique(row[row >= 0])
+    numbers = rows.select(pl.col(_ROW).gather(answering))
+    del rows
+    values = (
+        view.rows.filter(_possible(view, spine, known_at, bounded=True))
+        .select(pl.col(feature).alias(output) for feature, output in view.outputs().items())
+        .with_row_index(_ROW)
+        .join(numbers.lazy(), on=_ROW, how="semi")
+        .collect(engine="streaming")
+        .sort(_ROW)
+    )
+    found = np.where(row >= 0, np.searchsorted(answering, row), -1)
+    return _gather(values, found, {output: output for output in view.outputs().values()})
 
 
 def _taken(
@@ -158,11 +177,24 @@ def _ways(view: ViewRead, known_at: KnownAt, skip_nulls: bool) -> tuple[KnownAt,
     return view.known_at or known_at, skip_nulls if view.skip_nulls is None else view.skip_nulls
 
 
-def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) -> pl.DataFrame:
-    """The view's rows that could answer the spine: its entities, not after its last time nor too old for its first.
+def _possible(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) -> list[pl.Expr]:
+    """Which rows of the view could answer the spine by their times: not after its last one, nor too old for its first.
+    `bounded=False` keeps the too old ones, to tell expired from missing."""
+    serving, where = view.serving, f"the table of view {view.name!r}"
+    schema = view.rows.collect_schema()
+    time = instant(schema, serving.event_time, where)
+    asked = spine.time[spine.code >= 0]
+    keep = [time <= _instant_literal(asked.max())] if len(asked) else [pl.lit(False)]
+    if bounded and len(asked) and serving.max_age_us is not None:
+        keep.append(time >= _instant_literal(asked.min() - serving.max_age_us))
+    if known_at == "known" and serving.known_time is not None:
+        keep.append(instant(schema, serving.known_time, where).is_not_null())
+    return keep
 
-    `bounded=False` keeps the too old ones, to tell expired from missing. One scan, so that a frame whose order is not
-    repeatable cannot mix rows.
+
+def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool, numbered: bool = False) -> pl.DataFrame:
+    """The view's rows that could answer the spine, of its entities, with the features; or `numbered` instead, in the order in
+    which they are read. One scan has both, where the order of a frame is not repeatable.
     """
     serving, where = view.serving, f"the table of view {view.name!r}"
     schema = view.rows.collect_schema()
@@ -172,15 +204,10 @@ def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) ->
     columns = [
         pl.col(key).cast(spine.entities.schema[name]).alias(name) for key, name in zip(serving.keys, keys, strict=True)
     ]
-    columns += [time.alias(_TIME), *map(pl.col, view.outputs())]
-    asked = spine.time[spine.code >= 0]
-    keep = [time <= _instant_literal(asked.max())] if len(asked) else [pl.lit(False)]
-    if bounded and len(asked) and serving.max_age_us is not None:
-        keep.append(time >= _instant_literal(asked.min() - serving.max_age_us))
+    columns += [time.alias(_TIME), *([] if numbered else map(pl.col, view.outputs()))]
     if serving.known_time is not None:
         known = instant(schema, serving.known_time, where)
         columns.append(known.alias(_KNOWN))
-        keep += [known.is_not_null()] if known_at == "known" else []
     elif known_at == "known":
         raise AssayError(
             f"view {view.name!r} records no known time, so known_at='known' cannot be answered: "
@@ -190,10 +217,12 @@ def _read(view: ViewRead, spine: _Spine, known_at: KnownAt, *, bounded: bool) ->
         columns.append(_position(schema, view.position, where))
     if CHANGE in schema:
         columns.append(pl.col(CHANGE).eq_missing(DELETE).alias(_GONE))
-    rows = view.rows.filter(keep).select(columns)
+    rows = view.rows.filter(_possible(view, spine, known_at, bounded=bounded)).select(columns)
+    if numbered:
+        rows = rows.with_row_index(_ROW)
     if not keys:
         return rows.with_columns(pl.lit(0, pl.UInt32).alias(_CODE)).collect()
-    return rows.join(spine.entities.lazy(), on=keys, how="inner", maintain_order="left").collect()
+    return rows.join(spine.entities.lazy(), on=keys, how="inner", maintain_order="left").drop(keys).collect()
 
 
 def _search(rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
@@ -205,7 +234,7 @@ def _search(rows: pl.DataFrame, spine: _Spine, known_at: KnownAt) -> _Ints:
     """
     code, time = _integers(rows[_CODE]), _integers(rows[_TIME])
     ties = [_integers(rows[column]) for column in (_POSITION, _KNOWN) if column in rows.columns]
-    order = np.lexsort((*ties, time, *_halves(code)))  # the last counts most; stable, so row order breaks ties
+    order = _ordered(code, time, ties)
     answer, available = order, time
     if known_at == "known":
         rank = np.empty_like(order)
@@ -243,6 +272,17 @@ def _in_state(view: ViewRead, rows: pl.DataFrame, row: _Ints, spine: _Spine) -> 
 
 def _gone(rows: pl.DataFrame) -> pl.Expr:
     return pl.col(_GONE) if _GONE in rows.columns else pl.lit(False)
+
+
+def _ordered(code: _Ints, time: _Ints, ties: Sequence[_Ints]) -> _Ints:
+    """The row numbers by entity, time and `ties` (the last of which counts most), and where all are equal, by row."""
+    if len(time):
+        low = int(time.min())
+        span = int(time.max()) - low + 1
+        if (int(code.max()) + 1) * span <= np.iinfo(np.int64).max:  # one number for both sorts twice as fast
+            both = code * span + (time - low)
+            return np.lexsort((*ties, both)) if ties else np.argsort(both, kind="stable")
+    return np.lexsort((*ties, time, *_halves(code)))
 
 
 def _halves(code: _Ints) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:

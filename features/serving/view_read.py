@@ -33,6 +33,8 @@ class ViewRead:
         keys: A key of the view → the spine's column that is compared with it, where the two are called differently.
         known_at: `event` or `known`, for this view. Default: that of the join.
         skip_nulls: Likewise.
+        repeatable: Whether `frame` gives the same rows in the same order each time, as the files of a table do. Then features
+            are read of those rows alone that answer, in a second pass.
 
     Raises:
         AssayError: For a prefix or an output that is no name, keys that the view does not have, an unknown option.
@@ -48,6 +50,7 @@ class ViewRead:
     keys: Mapping[str, str] = field(default_factory=dict)
     known_at: KnownAt | None = None
     skip_nulls: bool | None = None
+    repeatable: bool = False
 
     def __post_init__(self) -> None:
         where = f"view {self.name!r}"

@@ -175,6 +175,8 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
     """A `commitInfo` map, as in the log or in `DeltaTable.history()`. Raises FormatTooNew, SectionDamaged, and
     ValueError, KeyError, TypeError or AttributeError for one that is damaged elsewhere."""
     ours = {key.removeprefix(PREFIX): value for key, value in info.items() if key.startswith(PREFIX)}
+    if not all(isinstance(value, str) for value in ours.values()):
+        raise TypeError("what a commit says of itself is text")
     written_in = _format(table, info, ours)
     nested = {
         key: _repeated(key, ours[key]) if key in _ALIKE else _loaded(key, ours[key]) for key in _PLAIN_JSON if key in ours
@@ -205,15 +207,33 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         checks=tuple(nested.get("checks", ())),
         code_version=ours.get("code_version", ""),
         mode=ours.get("mode", "replace"),
-        rows=int(ours["rows"]) if "rows" in ours else None,
-        confirms=int(ours["confirms"]) if "confirms" in ours else None,
+        rows=_number(ours["rows"]) if "rows" in ours else None,
+        confirms=_number(ours["confirms"]) if "confirms" in ours else None,
         run=nested.get("run", {}),
         extra=extra,
-        previous=nested.get("previous", {}),
+        previous=_vouched(nested.get("previous")),
         unknown={key: value for key, value in ours.items() if key not in _KNOWN},
         format=written_in,
         **sections,
     )
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("no number that can be kept")
+    return number
+
+
+def _vouched(value: Any) -> Mapping[str, str]:
+    """Version → SHA-256. Other tools may write anything there, which vouches for nothing."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {
+        version: sha256
+        for version, sha256 in value.items()
+        if isinstance(sha256, str) and version.isascii() and version.isdecimal() and len(version) < 19
+    }
 
 
 def _loaded(key: str, text: str) -> Any:

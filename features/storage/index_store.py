@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -210,9 +210,12 @@ def _inode(path: str) -> str:
     if path == MEMORY:
         return MEMORY
     try:
-        return str(Path(path).stat().st_ino)
+        return str(_file(path).stat().st_ino)
     except OSError:
         return ""
+
+
+_file = lru_cache(Path)  # asked before each question
 
 
 # -- those of this process ---------------------------------------------------------------------------------------------

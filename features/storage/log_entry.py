@@ -45,7 +45,9 @@ class Entry:
         return columns_of(self.metadata["schemaString"]) if self.metadata else None
 
 
-DAMAGE = (ValueError, KeyError, TypeError, AttributeError, SectionDamaged)  # what reading a damaged commit raises
+# What reading a damaged commit raises; RecursionError, where JSON is nested without end.
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, SectionDamaged)
+_MOST = 2**63 - 1
 
 
 def read_entry(table: str, version: int, content: bytes) -> Entry:
@@ -86,7 +88,13 @@ def columns_of(schema: str) -> tuple[str, ...]:
 
 
 def added(action: dict[str, Any]) -> DataFile:
-    """The data file that an `add` names."""
+    """The data file that an `add` names. Raises one of DAMAGE where it is not one that there can be."""
     statistics = json.loads(action.get("stats") or "{}")
     values = action.get("partitionValues") or {}
-    return DataFile(unquote(action["path"]), action["size"], statistics.get("numRecords", 0), values.get(PARTITION))
+    path, partition = unquote(action["path"]), values.get(PARTITION)
+    size, rows = action["size"], statistics.get("numRecords", 0)
+    for text in (path, partition or ""):
+        text.encode()  # half a character is no text
+    if not all(type(number) is int and -1 <= number <= _MOST for number in (size, rows)):
+        raise ValueError("no number of bytes, or of rows")
+    return DataFile(path, size, rows, partition)

@@ -45,7 +45,9 @@ def read_seal(storage: Storage, table: str, table_id: str, version: int) -> Seal
         return None
     try:
         found = Seal(**json.loads(storage.get(path)))
-    except (ValueError, TypeError):
+        if (type(found.version), type(found.rows)) != (int, int):
+            raise TypeError
+    except (ValueError, TypeError, RecursionError):
         raise AssayError(f"{path} is damaged: it is no seal any more.") from None
     if (found.table, found.table_id, found.version) != (table, table_id, version):
         raise AssayError(f"{path} was changed: it is the seal of {found.table}@{found.version}.")

@@ -121,7 +121,7 @@ class Storage:
             if self.is_local:
                 return Path(self.root, path).read_bytes()
             return bytes(self._remote.open_input_file(path).read())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise AssayError(f"{self.uri(path)} is not there (deleted, or vacuumed).") from None
 
     def sha256(self, path: str) -> str:

@@ -18,11 +18,14 @@ _EITHER = (JoinOptions("event"), JoinOptions("known"))
 @dataclass(frozen=True, slots=True)
 class TakenIn:
     """What was taken of a view in one role: `keys` of the view by the column of the row that was compared with each, where the
-    two are called differently; the features (`*` for all); and how they were joined."""
+    two are called differently; the features (`*` for all); and how they were joined. `name` is that of the role, `references` say
+    what the features are called in the row."""
 
     keys: Mapping[str, str]
     features: tuple[str, ...]
     joined: Joined
+    name: str = ""
+    references: tuple[Reference, ...] = ()
 
     def column(self, key: str) -> str:
         """The column of the row that was compared with a key of the view."""
@@ -50,7 +53,9 @@ class Spine:
             if item.view == view:
                 roles.setdefault(item.join, []).append(item)
         return [
-            TakenIn(dict(taken[0].on), tuple(item.feature for item in taken), self.joined(join, view))
+            TakenIn(
+                dict(taken[0].on), tuple(item.feature for item in taken), self.joined(join, view), join, tuple(taken)
+            )
             for join, taken in roles.items()
         ]
 
@@ -67,6 +72,10 @@ class Spine:
     def is_of(self, table: str) -> bool:
         """Whether the rows are those of a table, as far as it is recorded which table's they are."""
         return not self.source or self.source.get("table") == table
+
+    def is_made_of(self, table: str) -> bool:
+        """Whether a function made the rows of this table's partitions."""
+        return bool(self.source.get("built")) and self.source.get("table") == table
 
     def time_of(self, table: str) -> str | None:
         """The column of a table that became the event time of the rows; None where that is not recorded."""

@@ -46,6 +46,7 @@ from assay.lineage.predictions.prediction_log import EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.commits import changed_tables, check_commits, check_gaps
+from assay.lineage.verification.moved_rows import check_moved_rows
 from assay.lineage.verification.reader_view import check_readers
 from assay.lineage.verification.stored_row import check_stored_row
 
@@ -114,7 +115,8 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
     log = logs[trace.root.table]
     answer = answer_proof(lake, trace, log, withhold)
     changed = changed_tables(logs, check_commits(lake, trace, logs, None))
-    seen = [*check_stored_row(lake, trace, log), *check_readers(lake, trace, logs, changed)]
+    readers = check_readers(lake, trace, logs, changed)
+    seen = [*check_stored_row(lake, trace, log), *readers, *check_moved_rows(lake, trace, logs)]
     documents = {
         "manifest.json": _manifest(trace, logs, commits, missing),
         "prediction.json": prediction_document(trace, log, data_file, salt, withhold, answer),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.errors import AssayError
+from assay.lineage.predictions.find_prediction import unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +20,4 @@ class Missing:
 
 
 def why(problem: BaseException) -> str:
-    """The problem without text of Polars, which may quote cells."""
-    return str(problem) if isinstance(problem, AssayError) else f"cannot be read ({type(problem).__name__})"
+    return str(problem) if isinstance(problem, AssayError) else unreadable(problem)

@@ -74,7 +74,7 @@ def prediction_document(
         "prediction_id": trace.prediction_id,
         "table": trace.root.table,
         "version": trace.root.snapshot.version,
-        "partition": trace.prediction.partition,
+        "partition": commit.partition or trace.prediction.partition,
         "data_file": data_file,
         "moved": data_file not in written,  # by another tool, and the file that its run wrote is gone
         "run_id": frame["run_id"][0],

@@ -13,15 +13,17 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
 from assay.lineage.evidence.missing import Missing, why
 from assay.lineage.predictions.find_prediction import UNREADABLE
-from assay.lineage.tracing.row_provenance import LINKS, SourceRow, source_rows
+from assay.lineage.tracing.row_provenance import LINKS, SourceRow, not_followed, source_rows
 from assay.lineage.tracing.trace import Trace
 
 
 def rows_behind(lake: Lake, trace: Trace) -> tuple[list[SourceRow], list[Missing]]:
+    """The rows, and why they are not all of them: a bundle that cannot say from which rows an answer was made is incomplete."""
     try:
-        return list(source_rows(lake, trace)), []
+        unknown = not_followed(lake, trace)
+        return list(source_rows(lake, trace)), [Missing("rows.json", unknown)] if unknown else []
     except (AssayError, *UNREADABLE) as problem:
-        return [], [Missing("rows.json", why(problem), required=False)]
+        return [], [Missing("rows.json", why(problem))]
 
 
 def salt_of(

@@ -5,8 +5,9 @@ index which partitions may hold a key.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
@@ -123,34 +124,48 @@ def predictions_about(
 
 
 def predictions_matching(lake: Lake, text: str, *, limit: int = LISTED) -> list[LoggedPrediction]:
-    """The predictions that a search finds, newest first: by `KEY=VALUE` or a value of any key, by a day (`2026-09-03`, UTC), or
-    both, the day last. Of text that no key can have the value of there are none."""
+    """The predictions that a search finds, newest first: by `KEY=VALUE`, `KEY VALUE` or a value of any key, in capitals or not,
+    by a day (`2026-09-03`, UTC), or both. Of text that no key can have the value of there are none."""
     words, day = _day_of(text)
-    since, until = (day, day + timedelta(days=1)) if day is not None else (None, None)
+    since, until = (day, _after(day)) if day is not None else (None, None)
     if not words:
         return [] if day is None else latest_predictions(lake, since=since, until=until, limit=limit)
-    name, separator, value = words.partition("=")
     found: dict[str, LoggedPrediction] = {}
     for state in states_of(lake, None):
         for key in keys_of(state):
-            if separator and key != name.strip():
-                continue
-            try:
-                rows = _about(state, {key: value.strip() if separator else words}, since, until, limit)
-            except AssayError:  # no value of the key's type
-                continue
-            found |= {item.id: item for item in rows}
+            for value in _values(words, key):
+                try:
+                    rows = _about(state, {key: value}, since, until, limit)
+                except AssayError:  # no value of the key's type
+                    continue
+                found |= {item.id: item for item in rows}
+                if rows:
+                    break
     return newest_of([list(found.values())])[:limit]
 
 
+def _values(words: str, key: str) -> Iterable[str]:
+    """What a text may mean as a value of a key, as it stands first."""
+    name, separator, value = words.partition("=")
+    if separator and name.strip() != key:
+        return ()
+    first, space, rest = words.partition(" ")
+    value = value.strip() if separator else rest.strip() if space and first == key else words
+    return dict.fromkeys((value, value.upper(), value.lower()))
+
+
 def _day_of(text: str) -> tuple[str, datetime | None]:
-    """The text without a day at its end, and the day."""
+    """The text without a day at its end or its beginning, and the day."""
     words = text.split()
-    try:
-        day = datetime.strptime(words[-1], "%Y-%m-%d").replace(tzinfo=UTC)
-    except (ValueError, IndexError):
-        return text.strip(), None
-    return " ".join(words[:-1]), day
+    for place, rest in ((-1, words[:-1]), (0, words[1:])):
+        with suppress(ValueError, IndexError):
+            return " ".join(rest), datetime.strptime(words[place], "%Y-%m-%d").replace(tzinfo=UTC)
+    return text.strip(), None
+
+
+def _after(day: datetime) -> datetime | None:
+    """The day after; None after the last one that there is."""
+    return day + timedelta(days=1) if day.date() < date.max else None
 
 
 def _about(

@@ -25,6 +25,19 @@ from assay.lineage.predictions.uuid7 import uuid7_time
 ID = "prediction_id"
 # What polars raises on a file that is gone or damaged; it panics over some damaged ones.
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+_OTHER_COLUMNS = (
+    pl.exceptions.ColumnNotFoundError,
+    pl.exceptions.SchemaError,
+    pl.exceptions.SchemaFieldNotFoundError,
+    pl.exceptions.InvalidOperationError,
+)
+
+
+def unreadable(problem: BaseException) -> str:
+    """A problem of `UNREADABLE` as a clause, without the text of Polars, which may quote cells."""
+    if isinstance(problem, _OTHER_COLUMNS):
+        return f"the data are there, in other columns or of other types than was asked for ({type(problem).__name__})"
+    return f"a data file cannot be read ({type(problem).__name__})"
 
 
 class NoPrediction(AssayError):

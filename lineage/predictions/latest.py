@@ -4,9 +4,9 @@ An id begins with the time of its prediction, and the log knows the smallest and
 opened from the newest on, and only for as long as they can hold something newer than what was found.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -17,16 +17,28 @@ from assay.features.tables.lake import Lake, TableState
 from assay.lineage.predictions.find_prediction import ID, files_with_ids, readable_states
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, answer_of, outputs_of
 
+_MADE_AT = "__made_at"
+_MADE = {"run_id": pl.String, _MADE_AT: pl.Datetime("us", "UTC")}
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME = 13  # characters of an id that are its time
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedPrediction:
-    """A prediction in a list: its id, its moment, the model with its version, and its answer."""
+    """A prediction in a list: its id, its moment, the model with its version, its answer, and when it was made.
+
+    `about` are its keys, unmasked: for telling apart, not for showing. `replaced`: the same question, about these keys at this
+    moment, has a later answer of the same model.
+    """
 
     id: str
     event_time: datetime
     model: str
     model_version: str
     answer: dict[str, Any]
+    made_at: datetime | None = None
+    replaced: bool = False
+    about: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -35,6 +47,8 @@ class LoggedPrediction:
             "model": self.model,
             "model_version": self.model_version,
             "answer": self.answer,
+            "made_at": self.made_at.isoformat() if self.made_at is not None else None,
+            "replaced": self.replaced,
         }
 
 
@@ -102,17 +116,25 @@ def states_of(lake: Lake, model: str | None) -> list[TableState]:
 
 
 def newest_of(lists: Iterable[list[LoggedPrediction]]) -> list[LoggedPrediction]:
-    """The predictions of several models in one list, the newest first."""
-    return sorted((item for each in lists for item in each), key=lambda item: (item.event_time, item.id), reverse=True)
+    """The predictions of several models in one list, the newest first: by event time, then by when they were made."""
+    return sorted((item for each in lists for item in each), key=_order, reverse=True)
+
+
+def _order(item: LoggedPrediction) -> tuple[datetime, datetime, str]:
+    return item.event_time, item.made_at or _LONG_AGO, item.id
 
 
 def newest_in(state: TableState, sought: Sought, limit: int) -> list[LoggedPrediction]:
     """The newest predictions of one table that are sought, at most `limit`; only files that can hold them are opened."""
     table, storage = state.table.name, state.table.lake.storage
-    outputs = dict.fromkeys(
-        name for commit in state.commits if commit.predictions for name in outputs_of(commit, state.schema)
-    )
-    wanted = [ID, EVENT_TIME, "model_version", *outputs, *([CONFIDENCE] if CONFIDENCE in state.schema else [])]
+    commits = [commit for commit in state.commits if commit.predictions]
+    outputs = dict.fromkeys(name for commit in commits for name in outputs_of(commit, state.schema))
+    described = [commit.predictions for commit in commits if commit.predictions is not None]
+    keys = dict.fromkeys(key for one in described for key in one.keys if key in state.schema)
+    times = {commit.run_id: commit.timestamp for commit in commits}
+    made = pl.DataFrame({"run_id": list(times), _MADE_AT: list(times.values())}, schema=_MADE)
+    confidence = [CONFIDENCE] if CONFIDENCE in state.schema else []
+    wanted = list(dict.fromkeys([ID, EVENT_TIME, "model_version", "run_id", *keys, *outputs, *confidence]))
     holding = (
         None
         if sought.partitions is None
@@ -120,7 +142,7 @@ def newest_in(state: TableState, sought: Sought, limit: int) -> list[LoggedPredi
     )
     rows = pl.DataFrame()
     for path, last in files_with_ids(state, *sought.bounds):
-        if rows.height >= limit and last is not None and last < rows[ID][-1]:
+        if rows.height >= limit and last is not None and last[:_TIME] < rows[ID][-1][:_TIME]:
             break  # this file, and those after it, hold only older ones
         if holding is not None and path not in holding:
             continue
@@ -132,12 +154,33 @@ def newest_in(state: TableState, sought: Sought, limit: int) -> list[LoggedPredi
         )
         there = frame.collect_schema()
         new = frame.filter(*sought.conditions) if set(_columns(sought)) <= set(there) else frame.clear()
-        rows = pl.concat([rows, new.select(name for name in wanted if name in there).collect()], how="diagonal")
-        rows = rows.sort(ID, descending=True).head(limit)
-    return [
-        LoggedPrediction(row[ID], row[EVENT_TIME], own_name(table), row["model_version"], answer_of(row, outputs))
-        for row in rows.iter_rows(named=True)
-    ]
+        found = new.select(name for name in wanted if name in there).collect()
+        found = found.join(made, on="run_id", how="left") if "run_id" in found.columns else found
+        rows = pl.concat([rows, found], how="diagonal")
+        order = [name for name in (EVENT_TIME, _MADE_AT, ID) if name in rows.columns]
+        rows = rows.sort(order, descending=True).head(limit)
+    return list(_logged(own_name(table), rows, list(keys), outputs))
+
+
+def _logged(
+    model: str, rows: pl.DataFrame, keys: Sequence[str], outputs: Collection[str]
+) -> Iterator[LoggedPrediction]:
+    """The rows, newest first: of several answers to one question the first is the latest."""
+    answered: set[Any] = set()
+    for row in rows.iter_rows(named=True):
+        about = tuple((key, row[key]) for key in keys if row.get(key) is not None)
+        question = (row[EVENT_TIME], repr(about)) if about else row[ID]
+        yield LoggedPrediction(
+            row[ID],
+            row[EVENT_TIME],
+            model,
+            row["model_version"],
+            answer_of(row, outputs),
+            row.get(_MADE_AT),
+            question in answered,
+            about,
+        )
+        answered.add(question)
 
 
 def _columns(sought: Sought) -> list[str]:

@@ -24,11 +24,12 @@ def uuid7_time(text: str) -> datetime:
     """The time in an id. Raises AssayError when the text is not a UUIDv7."""
     try:
         parsed = uuid.UUID(text)
-    except ValueError:
-        parsed = None
+        moment = _EPOCH + timedelta(milliseconds=parsed.int >> 80)
+    except (ValueError, OverflowError):  # 48 bits reach beyond the year 9999
+        parsed, moment = None, _EPOCH
     if parsed is None or parsed.version != 7 or str(parsed) != text.lower():
         raise AssayError(
             "That is not a prediction id. Ids look like 01990b3c-5c00-7abc-8def-0123456789ab; "
             "they are in the column prediction_id of predictions/<model>."
         )
-    return _EPOCH + timedelta(milliseconds=parsed.int >> 80)
+    return moment

@@ -7,6 +7,7 @@ have leads to candidates, and these are judged by all words.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -157,8 +158,9 @@ def _node_ids(text: str) -> Iterator[str]:
     if text.startswith(("dataset:", "job:")):
         yield text
     elif "://" in text or text.startswith("/"):
-        name = dataset_name(text)
-        yield f"dataset:{name.namespace}:{name.name}"
+        with suppress(ValueError):  # such as http://[::1
+            name = dataset_name(text)
+            yield f"dataset:{name.namespace}:{name.name}"
     elif "@" in text:
         yield f"dataset:{LOGICAL}:{text}"
         yield f"dataset:{text}"

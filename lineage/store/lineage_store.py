@@ -215,6 +215,13 @@ class LineageStore:
             row = connection.execute(_RUNS.where(runs.c.run_id == run_id)).one_or_none()
         return _run_info(row) if row else None
 
+    def failures(self, job: str, until: datetime, most: int = 200) -> list[RunInfo]:
+        """The last runs of a job that had failed by a time, the newest first."""
+        microseconds = (until - _EPOCH) // timedelta(microseconds=1)
+        query = _RUNS.where(jobs.c.name == job, runs.c.state == "FAIL", runs.c.ended_us <= microseconds)
+        with self.reading() as connection:
+            return [_run_info(row) for row in connection.execute(query.order_by(runs.c.ended_us.desc()).limit(most))]
+
     def run_of(self, table_id: str, version: int) -> RunInfo | None:
         """The run that wrote this version of a table."""
         query = (

@@ -9,7 +9,6 @@ import polars as pl
 
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.feature_refs import find_serving
-from assay.features.serving.served import served
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice
@@ -17,8 +16,8 @@ from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
 from assay.features.views.transformation import recorded_rows_read
-from assay.lineage.commits.graph import CommitGraph
-from assay.lineage.commits.spine import Spine, TakenIn, spine_of_predictions
+from assay.lineage.commits.spine import TakenIn
+from assay.lineage.tracing.features_seen import MOMENT, PLACE, asked_in, equal, roles_of, row_in, served_rows, spine_of
 from assay.lineage.tracing.trace import Trace
 
 LINKS = ("_source_file", "_source_sha256", "_row_number")
@@ -41,14 +40,17 @@ class SourceRow:
 @dataclass(frozen=True, slots=True)
 class RowsBehind:
     """Rows of a table behind a prediction: those of the slice `read` that meet `condition`, and the reason why they count.
-    `commit` computed the feature row that was made from them; None where there is none in between."""
+    `keys` are those by which they were looked for; `commit` computed the feature row that was made from them, None where there
+    is none in between."""
 
     read: Slice
     condition: pl.Expr
     because: str
     commit: Commit | None = None
+    keys: tuple[str, ...] = ()
 
 
+OWN = "has the prediction's"  # begins the reason of the rows that the prediction is about
 LOOKED_UP = "looked up by "  # begins the reason of rows that only a lookup of a commit on the way found
 
 
@@ -83,7 +85,7 @@ def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
         state = lake.table(item.snapshot.table).at(item.snapshot.version)
         keys = [key for key in _keys(trace) if key in state.schema]
         if keys:
-            found.append(RowsBehind(item, _equal(row, keys), f"{LOOKED_UP}{', '.join(keys)}"))
+            found.append(RowsBehind(item, equal(row, keys), f"{LOOKED_UP}{', '.join(keys)}"))
     return found
 
 
@@ -92,7 +94,7 @@ def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
     state, keys = lake.table(read.snapshot.table).at(read.snapshot.version), _keys(trace)
     if not keys or not set(keys) <= set(state.schema):
         return None
-    return state.scan(read.partitions, read.excluded).filter(_equal(trace.prediction.row, keys))
+    return state.scan(read.partitions, read.excluded).filter(equal(trace.prediction.row, keys))
 
 
 def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[RowsBehind]:
@@ -104,18 +106,55 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
         if serving is not None and serving.kind == "lookup":
             yield from _behind_lookup(lake, serving, read, row, trace)
         elif serving is not None and view:
-            for role in _roles(lake, read, trace):
+            for role in roles_of(spine_of(lake, trace), own_name(read.snapshot.table)):
                 yield from _behind_features(lake, state, serving, read, role, trace)
     elif kind is Kind.CLEAN:
-        found = _own_rows_of(lake, [read], row, list(_keys(trace)), "has the prediction's")
-        yield from (replace(rows, condition=rows.condition & _at_its_time(lake, rows.read, trace)) for rows in found)
+        yield from _behind_spine(lake, read, row, trace)
 
 
-def _at_its_time(lake: Lake, read: Slice, trace: Trace) -> pl.Expr:
-    """Of several rows with the prediction's keys the one of its time, where it is recorded which column that is."""
-    time = _spine(lake, trace).time_of(read.snapshot.table)
-    there = lake.table(read.snapshot.table).at(read.snapshot.version).schema
-    return pl.col(time) == trace.prediction.row["event_time"] if time in there and time is not None else pl.lit(True)
+def _behind_spine(lake: Lake, read: Slice, row: Mapping[str, Any], trace: Trace) -> Iterator[RowsBehind]:
+    """The rows of a clean table with the prediction's keys; of several the one of its time, where it is recorded which column
+    that is.
+
+    What a function made (`build=`) has columns of its own: of its keys those count that the table has, and the time counts
+    where the table has it and a row of that time.
+    """
+    table, spine = read.snapshot.table, spine_of(lake, trace)
+    schema, keys, time = _schema(lake, read), list(_keys(trace)), spine.time_of(read.snapshot.table)
+    built = spine.is_made_of(table)
+    if built:
+        keys = [key for key in keys if key in schema and key in row]
+    for rows in _own_rows_of(lake, [read], row, keys, OWN, as_text=built):
+        if time is None or (built and not (time in schema and schema[time].is_temporal())):
+            yield rows
+            continue
+        of_its_time = replace(rows, condition=rows.condition & (pl.col(time) == row["event_time"]))
+        yield of_its_time if not built or _any(lake, of_its_time) else rows
+
+
+def not_followed(lake: Lake, trace: Trace) -> str:
+    """Why the row that the prediction is about cannot be found among those that were delivered, as a sentence; nothing where it
+    can. Raises AssayError when a version is gone."""
+    spine = spine_of(lake, trace)
+    for read in (item for item in trace.root.commits[-1].inputs if not item.lookup):
+        table = read.snapshot.table
+        if spine.is_made_of(table) and not any(True for _ in _behind_spine(lake, read, trace.prediction.row, trace)):
+            names = ", ".join(_keys(trace))
+            return (
+                f"A function of the project (build=) made the prediction's own row of {table}, where no row has its {names}: "
+                "which rows the function took is not recorded."
+            )
+    return ""
+
+
+def _schema(lake: Lake, read: Slice) -> pl.Schema:
+    return lake.table(read.snapshot.table).at(read.snapshot.version).schema
+
+
+def _any(lake: Lake, rows: RowsBehind) -> bool:
+    state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
+    found = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition)
+    return not found.head(1).collect().is_empty()
 
 
 def _are_vectors_of_own_text(lake: Lake, read: Slice, trace: Trace) -> bool:
@@ -138,34 +177,22 @@ def _behind_lookup(
     because, keys = f"looked up in {read.snapshot.table} by", list(serving.keys)
     by_lookup = [
         rows
-        for role in _roles(lake, read, trace)
-        for rows in _own_rows_of(lake, slices, _in_role(row, serving, role), keys, because)
+        for role in roles_of(spine_of(lake, trace), own_name(read.snapshot.table))
+        for rows in _own_rows_of(lake, slices, row_in(row, serving, role), keys, because)
     ]
-    yield from by_lookup or _own_rows_of(lake, slices, row, list(_keys(trace)), "has the prediction's")
-
-
-def _roles(lake: Lake, read: Slice, trace: Trace) -> list[TakenIn]:
-    """The roles in which a view was joined; its own keys where no reference names it."""
-    spine, view = _spine(lake, trace), own_name(read.snapshot.table)
-    return spine.roles_of(view) or [TakenIn({}, (), spine.joined(view, view))]
-
-
-def _in_role(row: Mapping[str, Any], serving: Serving, role: TakenIn) -> dict[str, Any]:
-    """The row with the keys of a view, as far as it has them."""
-    named = {key: role.column(key) for key in serving.keys}
-    return {**row, **{key: row[column] for key, column in named.items() if column in row}}
+    yield from by_lookup or _own_rows_of(lake, slices, row, list(_keys(trace)), OWN)
 
 
 def _own_rows_of(
-    lake: Lake, slices: Iterable[Slice], row: dict[str, Any], keys: list[str], because: str
+    lake: Lake, slices: Iterable[Slice], row: Mapping[str, Any], keys: list[str], because: str, *, as_text: bool = False
 ) -> Iterator[RowsBehind]:
-    """The first slice that has rows with the keys of `row`."""
+    """The first slice that has rows with the keys of `row`. `as_text`: the keys may be of other types there."""
     for item in slices:
-        state = lake.table(item.snapshot.table).at(item.snapshot.version)
-        if keys and set(keys) <= set(state.schema) & set(row):
-            condition = _equal(row, keys)
-            if not state.scan(item.partitions, item.excluded).filter(condition).head(1).collect().is_empty():
-                yield RowsBehind(item, condition, f"{because} {', '.join(keys)}")
+        if keys and set(keys) <= set(_schema(lake, item)) & set(row):
+            condition = _equal_as_text(row, keys) if as_text else equal(row, keys)
+            rows = RowsBehind(item, condition, f"{because} {', '.join(keys)}", keys=tuple(keys))
+            if _any(lake, rows):
+                yield rows
                 return
 
 
@@ -177,31 +204,12 @@ def _behind_features(
     lake: Lake, state: TableState, serving: Serving, read: Slice, role: TakenIn, trace: Trace
 ) -> Iterator[RowsBehind]:
     """The rows from which the feature row served to the prediction in a role was computed."""
-    keys, time, frame = list(serving.keys), serving.event_time, trace.prediction.frame
-    if not {*map(role.column, keys), "event_time"} <= set(frame.columns):
+    if asked_in(trace.prediction.frame, serving, role) is None:
         return
-    row = _in_role(trace.prediction.row, serving, role)
-    asked = frame.select(*(pl.col(role.column(key)).alias(key) for key in keys), "event_time")
-    own = {PARTITION: "__partition"} if state.partitioned else {}
-    partitions = None
-    if state.partitioned:
-        among = state.partitions() if read.partitions is None else sorted(read.partitions)
-        partitions = [key for key in among if key not in read.excluded]
-    # Named so plainly, what cannot answer is passed over by its statistics: files of it may be gone.
-    possible = _equal(row, keys) & (pl.col(time) <= row["event_time"])
-    rows = state.scan(read.partitions, read.excluded).filter(possible).with_columns(pl.col(time).alias("__moment"))
-    found = served(
-        state,
-        serving,
-        rows,
-        partitions,
-        asked,
-        {"__moment": "__moment"} | own,
-        role.joined,
-        role.features,
-    )
+    row = row_in(trace.prediction.row, serving, role)
+    found = served_rows(state, serving, read, trace, role, {})
     for moment, partition in dict.fromkeys(
-        (one["__moment"][0], one["__partition"][0] if own else None) for one in found
+        (one[MOMENT][0], one[PLACE][0] if PLACE in one.columns else None) for one in found
     ):
         if moment is not None:
             yield from _behind_moment(lake, state, row, moment, partition)
@@ -218,8 +226,8 @@ def _behind_moment(
         behind = {rows.table: rows for rows in recorded_rows_read(view, commit.serving)}
         for item in (item for item in commit.inputs if not item.lookup and item.snapshot.table in behind):
             rows = behind[item.snapshot.table]
-            condition = _equal(row, keys) & rows.condition(moment)
-            yield RowsBehind(item, condition, rows.reason(view["name"], keys, moment), commit)
+            condition = equal(row, keys) & rows.condition(moment)
+            yield RowsBehind(item, condition, rows.reason(view["name"], keys, moment), commit, tuple(keys))
             if kind_of(item.snapshot.table) is Kind.FEATURES:
                 source = lake.table(item.snapshot.table).at(item.snapshot.version)
                 serving, _ = find_serving(source) or (None, {})
@@ -253,14 +261,11 @@ def _references(state: TableState, read: Slice) -> Iterator[Slice]:
             yield item
 
 
-def _spine(lake: Lake, trace: Trace) -> Spine:
-    return spine_of_predictions(CommitGraph(lake), trace.root.commits[-1])
-
-
 def _keys(trace: Trace) -> tuple[str, ...]:
     described = trace.root.commits[-1].predictions
     return described.keys if described else ()
 
 
-def _equal(row: Mapping[str, Any], keys: Iterable[str]) -> pl.Expr:
-    return pl.all_horizontal(pl.lit(True), *(pl.col(key) == row[key] for key in keys))
+def _equal_as_text(row: Mapping[str, Any], keys: Iterable[str]) -> pl.Expr:
+    values = {key: pl.lit(row[key]).cast(pl.String) for key in keys}
+    return pl.all_horizontal(pl.col(key).cast(pl.String).eq_missing(value) for key, value in values.items())

@@ -228,7 +228,10 @@ class _Tracer:
             # Below a lookup only data reads are followed; the trace stops at lookups of a lookup.
             inputs = [] if lookup and not follow else self.inputs(commits, follow=follow and not lookup)
             kind = label_of(table)
-            self.nodes[key] = Node(kind, name, table, slices, status, commits, _ordered(inputs), lookup, details)
+            over = self.passed_over(log, slices) if log and status == "readable" and not commits else None
+            self.nodes[key] = Node(
+                kind, name, table, slices, status, commits, _ordered(inputs), lookup, details, passed_over=over
+            )
         return self.nodes[key]
 
     def expanded(self, node: Node) -> Node:
@@ -256,6 +259,11 @@ class _Tracer:
             commits = (commit,) if commit is not None and commit.run_id and commit.rows is not None else ()
             held = Held(*log.index.held(newest.snapshot.version, newest.partitions, newest.excluded))
         return Node(label_of(table), table, table, slices, status, commits, lookup=True, held=held)
+
+    def passed_over(self, log: TableLog, slices: Sequence[Slice]) -> Held | None:
+        """What the newest version held that was looked at, where nothing of it was taken."""
+        held = Held(*log.index.held(slices[-1].snapshot.version, None, ()))
+        return held if held.commits else None
 
     def writers(self, log: TableLog, slices: Iterable[Slice]) -> tuple[Commit, ...]:
         commits = {

@@ -1,7 +1,7 @@
 """The nodes of a trace: a node is a table as its consumer read it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -31,7 +31,8 @@ class Node:
     """A table as its consumer read it; the root is the prediction itself.
 
     `slices` were read, `commits` wrote them (oldest first), `inputs` are the reads of those commits. Of a lookup that is not
-    followed, `held` counts what the newest version held; `commits` has its newest commit alone. `details` depend on the
+    followed, `held` counts what the newest version held; `commits` has its newest commit alone. `passed_over` counts what a
+    version held of which nothing was taken. `details` depend on the
     kind: a prediction's row and outputs, a model's digest and metrics. Status: `readable`; `vacuumed` (the version
     is known, some of its data is gone); `erased` (the table was deleted or made anew); `damaged` (its log is).
     """
@@ -46,6 +47,7 @@ class Node:
     lookup: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
     held: Held | None = None
+    passed_over: Held | None = None
 
     @property
     def id(self) -> str:
@@ -142,7 +144,12 @@ class Node:
         if self.held is not None and self.held.commits:
             return line(Span(f"held {self.held} (--lookups follows it)", "dim"))
         if not self.commits:
-            return line(Span("held nothing yet" if self.status == "readable" else "its log is gone", "dim"))
+            nothing = (
+                f"nothing was taken of it, though it held {self.passed_over}"
+                if self.passed_over
+                else "held nothing yet"
+            )
+            return line(Span(nothing if self.status == "readable" else "its log is gone", "dim"))
         last, more = self.commits[-1], len(self.commits) - 1
         facts = [f"run {last.run_id}" + (f" and {more} more" if more else "")]
         if last.actor:
@@ -170,7 +177,8 @@ class Node:
             "versions_read": list(self.versions_read),
             "partitions": list(self.partitions) if self.partitions is not None else None,
             **({"except": list(self.excluded)} if self.excluded else {}),
-            **({"held": {"partitions": self.held.partitions, "commits": self.held.commits}} if self.held else {}),
+            **({"held": asdict(self.held)} if self.held else {}),
+            **({"passed_over": asdict(self.passed_over)} if self.passed_over else {}),
             "run": dict(last.run) if last else None,
             "actor": last.actor if last else "",
             "code_version": last.code_version if last else None,

@@ -21,6 +21,7 @@ from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
 from assay.lineage.verification.finding import Finding, summed
 from assay.lineage.verification.log_walk import LogWalk
+from assay.lineage.verification.moved_rows import moves
 from assay.lineage.verification.reader_view import files_of_slice
 from assay.lineage.verification.vouching import Judgement, Record, Strength, judge
 from assay.lineage.verification.witness import Recorded, Witness
@@ -301,17 +302,17 @@ def _unnamed(node: Node, log: Log) -> Iterator[Finding]:
 
 
 def _by_others(node: Node, log: Log) -> Iterator[Finding]:
-    """Rows that another tool wrote into a table that runs of Assay write: nothing says what they were made from. That files were
-    put together otherwise changes no row."""
+    """Rows that another tool wrote into a table that runs of Assay write: nothing says what they were made from. Rows that it
+    says it only put into other files are looked at by `check_moved_rows`."""
     if node.lookup or node.kind == "prediction" or log.missing or log.damaged or not log.commits:
         return
     for item in (item for item in node.slices if item.snapshot.table_id == log.table_id):
         for version in log.added_by(item.snapshot.version, item.partitions, item.excluded):
             entry = log.entry(version)
-            if entry is not None and entry.commit is not None and not entry.commit.run_id:
+            if entry is not None and entry.commit is not None and not entry.commit.run_id and not moves(entry):
                 made = entry.commit.operation or "a commit"
                 detail = f"{made} by another tool, no run of Assay, wrote rows that were read: what they come from is not known"
-                yield Finding(f"{log.table}@{version}", None, detail, required=made != "OPTIMIZE")
+                yield Finding(f"{log.table}@{version}", None, detail)
 
 
 def writers_on_way(trace: Trace) -> list[Commit]:

@@ -9,6 +9,7 @@ from assay.errors import AssayError
 from assay.features.retention.removals import removals
 from assay.features.storage.commit_metadata import SourceFile
 from assay.features.storage.log_entry import Entry
+from assay.features.storage.parquet_files import file_sha256
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
 from assay.lineage.predictions.find_prediction import file_problem
@@ -28,18 +29,23 @@ def check_data_files(
     wanted = {table: data_files(lake, trace, table, log) for table, log in logs.items()}
     total, done = sum(map(len, wanted.values())), 0
     for table, paths in wanted.items():
-        problems, removed = [], None
+        problems, removed, log = [], None, logs[table]
+        # What another tool put into files of ours is looked at by `check_moved_rows`, row by row.
+        unnamed = [path for path in paths if file_sha256(path) is None] if log is None or not log.commits else []
+        if unnamed:
+            detail = f"{len(unnamed)} whose names promise no digest: whether they are what was read is not known"
+            problems.append(Finding(f"{table}: data files", None, detail))
         for path in paths:
             progress("hashing data files", done, total)
             done += 1
             problem = file_problem(lake.storage, f"{table}/{path}")
             if problem == "gone":
-                log = logs[table]
                 removed = removed if removed is not None else _removed(lake, table, log.replayed() if log else None)
                 problems.append(Finding(f"{table}/{path}", None, removed.get(path, UNRECORDED)))
             elif problem:
                 problems.append(Finding(f"{table}/{path}", False, problem))
-        yield from summed(f"{table}: data files", len(paths), problems)
+        named = sum(file_sha256(path) is not None for path in paths)
+        yield from summed(f"{table}: data files", named, problems)
     progress("hashing data files", total, total)
 
 

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 import polars as pl
+from deltalake.exceptions import DeltaError
 
 from assay.errors import AssayError
 from assay.features.storage import merkle
@@ -47,8 +48,36 @@ def _where(lake: Lake, trace: Trace, log: LogReplay | LogWalk | None) -> Iterato
         yield Finding(ROW, False, "names a run that did not write it")
     elif prediction.file in files:
         yield Finding(ROW, True, "lies in a file that its run's commit added")
+        yield from _again(lake, trace, log, own[-1])
     else:
         yield _moved(lake, trace, log, own, files)
+
+
+def _again(lake: Lake, trace: Trace, log: LogReplay | LogWalk, own: Commit) -> Iterator[Finding]:
+    """What a later commit that names the file again says of it: another partition, or that rows of it are deleted."""
+    prediction = trace.prediction
+    if isinstance(log, LogWalk):
+        number = log.index.adders(log.latest, [prediction.file]).get(prediction.file)
+        entry = log.entry(number) if number is not None else None
+    else:
+        entry = adder(log, prediction.file)
+    if entry is None or entry.version == own.version:
+        return
+    name, by = f"{log.table}@{entry.version}", maker(entry)
+    if own.partition is not None and prediction.partition != own.partition:
+        yield Finding(name, False, f"moved the prediction to partition {prediction.partition}: {by} put its file there")
+    if prediction.file not in entry.hidden:
+        return
+    try:
+        opened = lake.table(log.table).opened()
+        left = pl.scan_delta(opened).filter(pl.col(ID) == trace.prediction_id).collect().height
+    except (AssayError, DeltaError, *UNREADABLE):
+        yield Finding(name, None, f"may have removed the prediction: {by} put a deletion vector on its file")
+        return
+    if left:
+        yield Finding(name, None, f"{by} took other rows of its file away by a deletion vector", required=False)
+    else:
+        yield Finding(name, False, f"removed the prediction: {by} took its row away by a deletion vector")
 
 
 def _moved(lake: Lake, trace: Trace, log: LogReplay | LogWalk, own: Sequence[Commit], files: Sequence[str]) -> Finding:

@@ -36,6 +36,7 @@ from assay.lineage.verification.files import (
 )
 from assay.lineage.verification.finding import ANSWER, Finding, Verification, verdict_of
 from assay.lineage.verification.log_walk import Unproven, walk_log
+from assay.lineage.verification.moved_rows import check_moved_rows
 from assay.lineage.verification.reader_view import check_readers
 from assay.lineage.verification.stored_row import check_stored_row
 from assay.lineage.verification.witness import Witness
@@ -115,7 +116,7 @@ def _on_the_way(
     well."""
     try:
         logs = {table: walk_log(lake, table) for table in _tables(trace)}
-        seen = list(check_checkpoints(lake, trace, logs, compared))
+        seen = [*check_checkpoints(lake, trace, logs, compared), *check_moved_rows(lake, trace, logs)]
         commits = list(check_commits(lake, trace, logs, witness))
     except Unproven:
         return None
@@ -130,7 +131,8 @@ def _on_the_way(
 def _in_whole_logs(lake: Lake, trace: Trace, witness: Witness | None) -> tuple[Logs, list[Finding]]:
     logs = {table: replay_log(lake, table) for table in _tables(trace)}
     commits = list(check_commits(lake, trace, logs, witness))
-    return logs, [*commits, *check_readers(lake, trace, logs, changed_tables(logs, commits))]
+    readers = check_readers(lake, trace, logs, changed_tables(logs, commits))
+    return logs, [*commits, *readers, *check_moved_rows(lake, trace, logs)]
 
 
 def _tables(trace: Trace) -> list[str]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.trees import tree
 from assay.store import open_store
 
 if TYPE_CHECKING:
     from assay.features.tables.lake import Lake
     from assay.lineage.predictions.latest import LoggedPrediction
+    from assay.lineage.verification.lost_prediction import LostPrediction
 
 _TIME = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
@@ -71,7 +73,8 @@ def predictions(
     elif not found:
         whose = f" of {model}" if model else ""
         whom = f" about this {' and '.join(keys)}" if keys else ""
-        out.print(f"There are no predictions{whose}{whom} in that time.", markup=False)
+        when = " in that time" if since is not None or until is not None else ""
+        out.print(f"There are no predictions{whose}{whom}{when}.", markup=False)
     else:
         print_predictions(found)
 
@@ -84,20 +87,34 @@ def _key(text: str) -> tuple[str, str]:
 
 
 def print_predictions(found: "Sequence[LoggedPrediction]") -> None:
-    """A table of predictions; the model is a column where there are several."""
+    """A table of predictions; the model is a column where there are several. Of answers to one question some are replaced."""
     names = list(dict.fromkeys(name for item in found for name in item.answer))
-    several = len({item.model for item in found}) > 1
+    several, again = len({item.model for item in found}) > 1, any(item.replaced for item in found)
     rows: list[tuple[Any, ...]] = [
         (
             item.id,
             f"{item.event_time:%Y-%m-%d %H:%M:%S}",
             *([item.model] if several else []),
             item.model_version,
+            *([f"{item.made_at:%Y-%m-%d %H:%M:%S}" if item.made_at else None] if again else []),
             *map(item.answer.get, names),
+            *(["replaced" if item.replaced else None] if again else []),
         )
         for item in found
     ]
-    print_table(("prediction", "event time (UTC)", *(["model"] if several else []), "version", *names), rows)
+    made = ["made (UTC)"] if again else []
+    columns = ("prediction", "event time (UTC)", *(["model"] if several else []), "version", *made, *names)
+    print_table((*columns, *([""] if again else [])), rows)
+    if again:
+        out.print("replaced: the same question, about the same keys at the same time, has a later answer.")
+
+
+def show_lost(lost: "LostPrediction", as_json: bool) -> None:
+    """What is known of a prediction that cannot be traced."""
+    if as_json:
+        print_json(lost.to_dict())
+    else:
+        out.print(tree(lost.outline()))
 
 
 def _shown(lake: "Lake", found: "Sequence[LoggedPrediction]") -> "list[LoggedPrediction]":

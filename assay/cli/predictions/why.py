@@ -8,8 +8,9 @@ import click
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
 from assay.cli.output import json_option, out, print_json, progress, ticking
-from assay.cli.predictions.command import prediction_of
+from assay.cli.predictions.command import prediction_of, show_lost
 from assay.cli.trees import tree
+from assay.errors import AssayError
 from assay.store import open_store
 
 
@@ -28,12 +29,27 @@ from assay.store import open_store
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write a zip file that proves it offline, with a script that verifies it. Personal columns are withheld.",
 )
+@click.option(
+    "--whose",
+    multiple=True,
+    metavar="KEY",
+    help="With --letter: list the rows with the same KEY, too, such as customer_id. Repeatable. Others are only counted.",
+)
 @json_option
-def why(prediction: str, verify_: bool, letter_file: Path | None, bundle: Path | None, as_json: bool) -> int:
+def why(
+    prediction: str,
+    verify_: bool,
+    letter_file: Path | None,
+    bundle: Path | None,
+    whose: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Say why PREDICTION is as it is: what was unusual, the rows behind it, the rules they passed, who answers for each step.
 
     PREDICTION is its id, or the first 8 or more characters of it. Personal data is masked by the contracts that judged the rows.
-    Exit code 3 when it was verified and anything does not hold.
+    A letter lists the rows that agree with the prediction in every key that their table has; with --whose those that agree in
+    these keys. Exit code 3 when it was verified and anything does not hold, or when it cannot be traced any more: then what is
+    known of it is named.
 
     \b
     Examples:
@@ -41,13 +57,26 @@ def why(prediction: str, verify_: bool, letter_file: Path | None, bundle: Path |
       assay why 01990b3c-5c00                                         one screen
       assay why 01990b3c-5c00 --verify --json
       assay why 01990b3c-5c00 --letter answer.md --export proof.zip   to be sent
+      assay why 01990b3c-5c00 --letter answer.md --whose customer_id  with all rows of the customer
     """
     from assay.why.declared_now import declared_now
     from assay.why.letter import letter
-    from assay.why.shown import personal_columns
+    from assay.why.shown import keys_of, personal_columns
 
+    if whose and letter_file is None:
+        raise click.UsageError("--whose is for --letter: add it.")
     store = open_store()
-    traced = store.trace(prediction_of(store.lake, prediction, as_json))
+    whole = prediction_of(store.lake, prediction, as_json)
+    try:
+        traced = store.trace(whole)
+    except AssayError as problem:
+        if (lost := store.lost_prediction(whole, str(problem))) is None:
+            raise
+        show_lost(lost, as_json)
+        return EXIT_NO
+    keys = keys_of(traced)
+    if unknown := [key for key in whose if key not in keys]:
+        raise click.UsageError(f"The prediction has no key {unknown[0]!r}: it is about {', '.join(keys)}.")
     found = store.why(traced)
     if verify_ or letter_file is not None:
         with progress(as_json) as bar:
@@ -58,7 +87,7 @@ def why(prediction: str, verify_: bool, letter_file: Path | None, bundle: Path |
         withhold = personal_columns(store.lake, traced, declared_now())
         found = replace(found, bundle=export(store.lake, traced, store.lineage_store, withhold=withhold).write(bundle))
     if letter_file is not None:
-        letter_file.write_text(letter(found, datetime.now(UTC).date()), encoding="utf-8")
+        letter_file.write_text(letter(found, datetime.now(UTC).date(), whose), encoding="utf-8")
     if as_json:
         print_json(found.to_dict() | ({"letter": str(letter_file)} if letter_file is not None else {}))
     else:

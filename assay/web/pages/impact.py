@@ -45,7 +45,7 @@ def impact_page(lake: Lake, declared: Callable[[], DeclaredNow], request: Reques
     given = {name: query.get(name, "").strip() for name in FIELDS}
     if posted and not given["rows"]:
         return RedirectResponse(link(_here(table), **query | given), 303, HEADERS)
-    if given["version"] and not given["version"].isdecimal():
+    if (text := given["version"]) and not (text.isascii() and text.isdecimal() and len(text) < 19):
         raise PageError(
             400, "No such version", "A version is a whole number, such as 3.", "Leave it empty for all versions."
         )

@@ -30,7 +30,8 @@ from assay.web.layout import arrange
 from assay.web.node_labels import dataset_id, graph_link, style_of
 from assay.web.values import answer_text, metrics, moment, value_text
 from assay.why.explain import why
-from assay.why.explanation import ShownRow, StepTaken, Why
+from assay.why.explanation import Why
+from assay.why.items import ShownRow, StepTaken
 from assay.why.judged_by import DeclaredNow
 from assay.why.letter import letter
 from assay.why.shown import personal_columns, shown_trace

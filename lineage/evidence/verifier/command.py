@@ -18,14 +18,15 @@ import sys
 from pathlib import Path
 
 from assay.lineage.evidence.verifier.container import SUMS, read_bundle
-from assay.lineage.evidence.verifier.findings import Files, Finding, outcome, sha256
+from assay.lineage.evidence.verifier.findings import UNREADABLE, Files, Finding, outcome, sha256
 from assay.lineage.evidence.verifier.prediction import ANSWER
 from assay.lineage.evidence.verifier.verify import verify
 
 NOT_PROVEN = (
     "when the bundle was made, and by whom: nothing in it is signed or stamped by a third party. Who could write to the lake "
     "could have made it up. Compare the digests above with ones noted elsewhere",
-    "what the data files hold: which rows are behind the prediction (rows.json) and what they say, the model and its metrics. "
+    "what the data files hold: which rows are behind the prediction (rows.json) and what they say, numbers of the prediction's "
+    "row that are not its answer, the model, its metrics and parameters. "
     "Parquet is not read here, and the model is not run (`assay trace <id> --verify` does both, on the lake)",
     "what the lake showed when the bundle was made (lake.json, the status of tables in trace.json): only the lake can show it",
     "what the rows behind salted digests say: only who has the lake can open them",
@@ -50,7 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     given = parser.parse_args(arguments)
     files, problems = read_bundle(given.bundle)
-    findings = list(dict.fromkeys([*problems, *verify(files, given.lake, given.landing)]))
+    running = Path(__file__).read_bytes() if __name__ == "__main__" else None
+    try:
+        findings = list(dict.fromkeys([*problems, *verify(files, given.lake, given.landing, running)]))
+    except UNREADABLE as problem:
+        findings = [*problems, Finding(given.bundle.name, False, f"cannot be understood ({type(problem).__name__})")]
     verdict = outcome(findings)
     if given.json:
         print(json.dumps({"outcome": verdict, "findings": [item._asdict() for item in findings]}))

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 
 from assay.lineage.evidence.verifier.findings import UNREADABLE, Files, Finding, sha256
 
-_COMMIT = re.compile(r"lake/(.+)/_delta_log/(\d{20})\.json")
+_COMMIT = re.compile(r"lake/(.+)/_delta_log/([0-9]{20})\.json")
 
 
-_JSON = ("inputs", "sources", "contract", "checks", "extra", "previous", "predictions", "code")
+_JSON = ("inputs", "sources", "contract", "checks", "extra", "previous", "predictions", "model", "code")
 
 
 class Commit(NamedTuple):
@@ -29,6 +29,8 @@ class Commit(NamedTuple):
     added: list[dict[str, Any]]
     removed: list[str]
     operation: str
+    columns: list[str] | None = None
+    hidden: Collection[str] = ()  # added files of which a deletion vector takes rows away
 
     @property
     def wrote(self) -> bool:
@@ -77,11 +79,15 @@ def parse_commit(table: str, version: int, content: bytes) -> Commit:
     info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     ours = {key[len("assay.") :]: value for key, value in info.items() if key.startswith("assay.")}
     ours.update({key: json.loads(ours[key]) for key in _JSON if key in ours})
-    table_id = next((action["metaData"]["id"] for action in actions if "metaData" in action), None)
+    about = next((action["metaData"] for action in actions if "metaData" in action), None)
+    table_id = about["id"] if about else None
+    columns = [field["name"] for field in json.loads(about["schemaString"])["fields"]] if about else None
     added = [action["add"] for action in actions if "add" in action]
     removed = [unquote(action["remove"]["path"]) for action in actions if "remove" in action]
     made = str(info.get("operation", ""))
-    return Commit(table, version, sha256(content), ours, info.get("timestamp", 0), table_id, added, removed, made)
+    hidden = [unquote(action["path"]) for action in added if action.get("deletionVector")]
+    moment = info.get("timestamp", 0)
+    return Commit(table, version, sha256(content), ours, moment, table_id, added, removed, made, columns, hidden)
 
 
 class Log:
@@ -104,6 +110,11 @@ class Log:
                 self.lives[unquote(action["path"])] = [partition, version, None]
             if commit.wrote:
                 self.written.setdefault(commit.ours.get("partition"), []).append(commit)
+
+    def columns(self, version: int) -> list[str] | None:
+        """The table's columns at a version, as far as a commit that is there says."""
+        named = [commit.columns for number, commit in self.commits.items() if number <= version and commit.columns]
+        return named[-1] if named else None
 
     def whole(self, version: int) -> bool:
         return all(number in self.commits for number in range(version + 1))

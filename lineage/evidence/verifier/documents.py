@@ -42,10 +42,17 @@ def check_manifest(
     wrong += ["delivered"] if set(named) != sources or len(set(named)) != len(named) else []
     detail = f"says something else of: {', '.join(wrong)}" if wrong else "is of this prediction and these tables"
     yield Finding("manifest.json", not wrong, detail)
-    if "verify.py" not in files:
-        yield Finding("verify.py", False, "is missing")
     for item in manifest["missing"]:
         yield Finding(item["what"], None, f"could not be exported: {item['why']}", required=item["required"])
+
+
+def check_script(files: Files, running: bytes | None) -> Findings:
+    """The script that comes with the bundle is the one that runs, where this is known. Each version of Assay has another one."""
+    if "verify.py" not in files:
+        yield Finding("verify.py", False, "is missing")
+    elif running is not None and files["verify.py"] != running:
+        detail = "is not the script that runs now: it is of another version of Assay, or was replaced. Do not go by what it says"
+        yield Finding("verify.py", None, detail)
 
 
 def check_rows(rows: list[dict[str, Any]], logs: dict[str, Log]) -> Findings:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+UNREADABLE = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError),
+    *(MemoryError, OSError, struct.error),
+)
 Files = dict[str, bytes]  # of a bundle, by name
 
 
@@ -46,6 +51,11 @@ def guarded(name: str, step: Callable[[], Iterable[Finding]]) -> list[Finding]:
         return list(step())
     except UNREADABLE as problem:
         return [Finding(name, False, f"cannot be understood ({type(problem).__name__})")]
+
+
+def exactly(one: Any, other: Any) -> bool:
+    """Whether two values are the same in JSON, where 0 is not false, and 1.0 not 1."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def instant(microseconds: int) -> str:

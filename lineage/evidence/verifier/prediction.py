@@ -10,9 +10,15 @@ from typing import Any
 from urllib.parse import unquote
 
 from assay.lineage.evidence.verifier.commits import Commit
-from assay.lineage.evidence.verifier.findings import Finding, Findings
+from assay.lineage.evidence.verifier.findings import Finding, Findings, exactly
 
 ANSWER = "answer"  # the finding about the model's answer
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("int", "date", "timestamp"), (int,)),
+    **dict.fromkeys(("string", "decimal", "binary"), (str,)),
+    "float": (float, int),
+    "bool": (bool,),
+}
 
 
 def row_digest(columns: dict[str, tuple[str, Any]]) -> bytes:
@@ -25,6 +31,8 @@ def row_digest(columns: dict[str, tuple[str, Any]]) -> bytes:
     header, body = b"assay.row/1\n", b""
     for name in sorted(columns):
         kind, value = columns[name]
+        if value is not None and type(value) not in _KINDS.get(kind, ()):  # 0 is not false
+            raise ValueError(f"a {kind} that is none")
         header += sized(name.encode()) + sized(kind.encode())
         there = b"\1" if value is not None else b"\0"
         if kind in ("int", "date", "timestamp"):
@@ -49,7 +57,7 @@ def uuid7(milliseconds: int, digest: bytes) -> str:
     return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | high << 64 | 2 << 62 | low))
 
 
-def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
+def check_prediction(row: dict[str, Any], commit: Commit, columns: list[str] | None) -> Findings:
     """The id follows from the row's content, and the row agrees with the commit that wrote it."""
     model = commit.predictions
     if row["withheld_keys"]:
@@ -76,6 +84,9 @@ def check_prediction(row: dict[str, Any], commit: Commit) -> Findings:
     there = all(name in row["shown"] or name in row["withheld"] for name in named)
     detail = "are those that the commit names" if same else "are not those that the commit names"
     yield Finding("prediction outputs", same and there, detail if there else "are not all in the row")
+    strange = sorted({*row["shown"], *row["withheld"]} - set(columns)) if columns is not None else []
+    if strange:
+        yield Finding("prediction.json", False, f"shows what its table has no column for: {', '.join(strange)}")
     ranges = [json.loads(action["stats"]) for action in commit.added if unquote(action["path"]) == row["data_file"]]
     low, high = (
         (ranges[0][name].get("prediction_id", "") for name in ("minValues", "maxValues")) if ranges else ("", "")
@@ -119,7 +130,7 @@ def check_answer(row: dict[str, Any], commit: Commit) -> Findings:
 
 
 def same_value(one: Any, other: Any) -> bool:
-    return one == other or (one != one and other != other)  # NaN is no other value than NaN
+    return exactly(one, other) or (one != one and other != other)  # NaN is no other value than NaN
 
 
 def root_from(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from assay.lineage.evidence.verifier.commits import Commit, Log
-from assay.lineage.evidence.verifier.findings import Finding, Findings, summed
+from assay.lineage.evidence.verifier.findings import Finding, Findings, exactly, summed
 
 Node = dict[str, Any]
 Problems = Iterator[tuple[Node, str]]
@@ -19,6 +20,7 @@ def check_trace(trace: dict[str, Any], logs: dict[str, Log], way: list[Commit], 
     problems = [*root_problems(trace, root, logs, way, row)]
     for node in nodes.values():
         problems += name_problems(node, root)
+        problems += detail_problems(node, logs, row)
         problems += writer_problems(node, logs)
         problems += read_problems(node, nodes, logs, row)
     reached = {root["id"], *(name for node in nodes.values() for name in node["inputs"])}
@@ -48,6 +50,33 @@ def name_problems(node: Node, root: Node) -> Problems:
         yield node, "is of another kind"
     if node is not root and not f"{node['name']} ".startswith(f"{node['table']} "):
         yield node, "has the name of another table"
+
+
+def detail_problems(node: Node, logs: dict[str, Log], row: dict[str, Any]) -> Problems:
+    """Of a model it shows what its commit says of it. Metrics, parameters and times are in the table's rows only."""
+    details, log = node["details"], logs.get(node["table"])
+    if node["kind"] != "model":
+        if details:
+            yield node, "shows details that such a step has none of"
+        return
+    if "row" in details:
+        identity = {name: value for name, _, value in row["identity"]}
+        if details != {"model_version": identity["model_version"], "row": "gone"}:
+            yield node, "is another model than that of the prediction"
+        return
+    if log is None or not log.tells(node["commits"]):
+        return
+    for version in node["commits"]:
+        said = log.commits[version].ours.get("model")
+        if said is None:  # a commit from before
+            continue
+        known = {"model_version": said.get("version", ""), "split": said.get("split")}
+        known.update({name: said[name] for name in ("sha256", "training_set", "outputs") if name in said})
+        split = details.get("split")
+        shown = {**details, "split": json.loads(split) if isinstance(split, str) else split}
+        wrong = [name for name, value in known.items() if not exactly(shown.get(name), value)]
+        if wrong:
+            yield node, f"says something else of the model than its commit: {', '.join(sorted(wrong))}"
 
 
 def writer_problems(node: Node, logs: dict[str, Log]) -> Problems:

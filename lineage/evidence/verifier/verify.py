@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from assay.lineage.evidence.verifier.commits import read_logs
 from assay.lineage.evidence.verifier.container import SUMS, check_sums
-from assay.lineage.evidence.verifier.documents import check_manifest, check_rows, check_seen
+from assay.lineage.evidence.verifier.documents import check_manifest, check_rows, check_script, check_seen
 from assay.lineage.evidence.verifier.events import check_events
 from assay.lineage.evidence.verifier.findings import UNREADABLE, Files, Finding, guarded
 from assay.lineage.evidence.verifier.prediction import check_answer, check_prediction
@@ -19,18 +20,29 @@ from assay.lineage.evidence.verifier.vouching import check_stored, check_vouchin
 from assay.lineage.evidence.verifier.way import check_runs, check_slices, follow
 
 DOCUMENTS = ("manifest.json", "prediction.json", "runs.json", "rows.json", "trace.json", "lake.json", "lineage.json")
+# Commits, seals, contracts and events.
+_EVIDENCE_OF = re.compile(
+    r"lake/.+/_delta_log/[0-9]{20}\.json|lake/_seals/.+/[0-9]{20}\.json|lake/_contracts/[0-9a-f]{64}\.json|events/[^/]+\.ndjson"
+)
 
 
-def verify(files: Files, lake: Path | None = None, landing: Path | None = None) -> list[Finding]:
-    """Everything that can be checked of a bundle's files."""
+def verify(
+    files: Files, lake: Path | None = None, landing: Path | None = None, running: bytes | None = None
+) -> list[Finding]:
+    """Everything that can be checked of a bundle's files; `running` is the script that does it."""
     findings = guarded(SUMS, lambda: check_sums(files))
+    findings += check_script(files, running)
+    strange = [
+        name for name in files if name not in (*DOCUMENTS, SUMS, "verify.py") and not _EVIDENCE_OF.fullmatch(name)
+    ]
+    findings += [Finding(name, False, "is in the bundle, and is nothing that bundles have") for name in strange]
     logs, damaged = read_logs(files)
     findings += damaged
     documents: dict[str, Any] = {}
     for name in DOCUMENTS:
         try:
             documents[name] = json.loads(files[name])
-        except (KeyError, ValueError):
+        except UNREADABLE:
             findings.append(Finding(name, False, "is missing or not JSON"))
     if len(documents) < len(DOCUMENTS):
         return findings
@@ -46,9 +58,9 @@ def verify(files: Files, lake: Path | None = None, landing: Path | None = None) 
     steps: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("lineage.json", lambda: check_stored(stored, logs)),
         ("commits", lambda: check_vouching(files, logs, way, stored)),
-        ("commits", lambda: check_slices(logs, way)),
+        ("commits", lambda: check_slices(logs, way, {item["what"] for item in documents["lake.json"]})),
         ("runs.json", lambda: check_runs(claims, logs, way)),
-        ("prediction.json", lambda: check_prediction(row, start)),
+        ("prediction.json", lambda: check_prediction(row, start, logs[start.table].columns(start.version))),
         ("prediction.json", lambda: check_answer(row, start)),
         ("lake.json", lambda: check_seen(documents["lake.json"])),
         ("trace.json", lambda: check_trace(documents["trace.json"], logs, way, row)),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from assay.lineage.evidence.verifier.commits import Commit, Log
 from assay.lineage.evidence.verifier.findings import UNREADABLE, Files, Finding, Findings, summed
 
-_SEAL = re.compile(r"lake/_seals/(.+)/([^/]+)/(\d{20})\.json")
+_SEAL = re.compile(r"lake/_seals/(.+)/([^/]+)/([0-9]{20})\.json")
 
 # How much a record of a commit counts: of a commit for which nobody vouches, of a file, of a commit with vouchers.
 ALONE, KEPT, VOUCHED = 1, 2, 3
@@ -65,8 +65,10 @@ def check_vouching(files: Files, logs: dict[str, Log], way: list[Commit], stored
                     detail = f"recorded {item.rows} rows of {name}, which says {commit.ours['rows']}"
                     problems[Finding(item.by, False, detail, decides(table, version))] = None
             strength = VOUCHED if vouched else ALONE
-            for before, sha in commit.ours.get("previous", {}).items():
-                records.setdefault((table, int(before)), []).append(Record(name, sha, strength))
+            previous = commit.ours.get("previous")
+            for before, sha in previous.items() if isinstance(previous, dict) else ():
+                if isinstance(sha, str) and before.isascii() and before.isdecimal() and len(before) < 19:
+                    records.setdefault((table, int(before)), []).append(Record(name, sha, strength))
             for item in commit.inputs:
                 key = (item["table"], item["version"])
                 if key[0] in logs and logs[key[0]].table_id not in ("", item["table_id"]):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from assay.lineage.evidence.verifier.commits import Commit, Log, digest_of
-from assay.lineage.evidence.verifier.findings import Finding, Findings, summed
+from assay.lineage.evidence.verifier.findings import Finding, Findings, exactly, summed
 
 
 def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
@@ -30,7 +31,7 @@ def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
     return None
 
 
-def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
+def check_slices(logs: dict[str, Log], way: list[Commit], seen: Collection[str] = ()) -> Findings:
     """The reads that commits record agree with the log. None may be missing on the path to the prediction. What a changed commit
     says that it read proves nothing."""
     on_way = {(commit.table, commit.version) for commit in way}
@@ -45,15 +46,16 @@ def check_slices(logs: dict[str, Log], way: list[Commit]) -> Findings:
                 looked_up = item["reference"] and problem.ok is None
                 if not (looked_up and item["table"] == commit.table):  # "is this row new?" proves nothing
                     (lookups if looked_up else problems)[problem] = None
-    problems.update(dict.fromkeys(written_by_others(logs, way)))
+    problems.update(dict.fromkeys(written_by_others(logs, way, seen)))
     yield from summed("slices that were read: commit and data files as recorded", count, list(problems))
     if lookups:
         detail = f"of {len(lookups)} versions that were only looked things up in, the commits are not all in the bundle"
         yield Finding("lookups", None, detail, required=False)
 
 
-def written_by_others(logs: dict[str, Log], way: list[Commit]) -> Findings:
-    """Rows that another tool wrote into a table that runs of Assay write: nothing says what they were made from."""
+def written_by_others(logs: dict[str, Log], way: list[Commit], seen: Collection[str] = ()) -> Findings:
+    """Rows that another tool wrote into a table that runs of Assay write: nothing says what they were made from. Of one that only
+    put them into other files the lake says whether they are the same (`seen`)."""
     for item in (item for commit in way for item in commit.inputs if not item["reference"]):
         log = logs.get(item["table"])
         if log is None or not log.written or not log.whole(item["version"]):
@@ -62,7 +64,13 @@ def written_by_others(logs: dict[str, Log], way: list[Commit]) -> Findings:
             commit = log.commits[log.lives[path][1]]
             if "run_id" not in commit.ours:
                 detail = "another tool, no run of Assay, wrote rows that were read: what they come from is not known"
-                yield Finding(f"{commit.table}@{commit.version}", None, detail, commit.operation != "OPTIMIZE")
+                name = f"{commit.table}@{commit.version}"
+                yield Finding(name, None, detail, commit.operation != "OPTIMIZE" or name not in seen)
+            elif path in commit.hidden:
+                detail = (
+                    "its deletion vectors take away rows of files that were read: which rows were read is not known"
+                )
+                yield Finding(f"{commit.table}@{commit.version}", None, detail)
 
 
 def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -> list[Commit]:
@@ -87,7 +95,7 @@ def check_runs(claims: list[dict[str, Any]], logs: dict[str, Log], way: list[Com
     for claim in claims:
         commit = logs[claim["table"]].commits.get(claim["version"]) if claim["table"] in logs else None
         claimed.add((claim["table"], claim["version"]))
-        if commit is None or commit.claim() != claim:
+        if commit is None or not exactly(commit.claim(), claim):
             problems.append(
                 Finding("runs.json", False, f"{claim['table']}@{claim['version']} is not what its commit says")
             )

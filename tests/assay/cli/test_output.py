@@ -22,3 +22,13 @@ def test_more_columns_than_fit_are_shown_one_below_the_other(narrow: None, capsy
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == ["1", "  a_long_name_0  value [0]", "  a_long_name_1  value [1]"]
     assert lines[-2:] == ["2", "  a_long_name_8  last"], "nulls are left out"
+
+
+def test_names_and_values_are_no_markup_and_no_emoji(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "dataset:snowflake://acme:[bold]x[/bold]"
+    output.print_table(("id",), [(name,)])
+    output.out.print(name)
+    output.err.print(name)
+    said = capsys.readouterr()
+    assert said.out.split() == ["id", name, name]
+    assert said.err.split() == [name]

@@ -53,6 +53,27 @@ def addresses(desk: Any) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/trace/ffffffff-ffff-7fff-bfff-ffffffffffff",
+        "/?q=ffffffff-ffff-7fff-bfff-ffffffffffff",
+        "/?q=http://[::1",
+        "/?q=9999-12-31",
+        f"/impact/clean/tickets?version={'9' * 5000}",
+        "/impact/clean/tickets?version=%D9%A3",
+        f"/graph?focus={TABLE}&up={'9' * 5000}",
+        f"/graph?focus={TABLE}&as_of=0001-01-01T00:00:00%2B23:59",
+        f"/graph?focus={TABLE}&as_of=9999-12-31T23:59:59-23:59",
+        f"/versions/clean/tickets?before={'9' * 25}",
+    ],
+)
+def test_what_there_cannot_be_is_answered(client: TestClient, address: str) -> None:
+    answer = client.get(address, follow_redirects=True)
+    assert answer.status_code in (200, 400, 404), address
+    assert "<h1" in answer.text
+
+
 def test_every_answer_lets_the_browser_load_nothing_from_elsewhere(client: TestClient, desk: Any) -> None:
     for address in [*addresses(desk), static_files.address("console.css")]:
         answer = client.get(address)

@@ -166,18 +166,20 @@ class Bank:
 
 
 @contextmanager
-def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bank]:
+def opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str = "bank_of_tests", text: str = BANK
+) -> Iterator[Bank]:
     project = folder / "project"
-    (project / "bank_of_tests").mkdir(parents=True)
-    (project / "pyproject.toml").write_text('[tool.assay]\ndomains = ["bank_of_tests"]\n')
-    (project / "bank_of_tests" / "__init__.py").write_text(BANK)
+    (project / name).mkdir(parents=True)
+    (project / "pyproject.toml").write_text(f'[tool.assay]\ndomains = ["{name}"]\n')
+    (project / name / "__init__.py").write_text(text)
     monkeypatch.syspath_prepend(project)
     monkeypatch.setenv("ASSAY_PROJECT", str(project))
     monkeypatch.setenv("ASSAY_HOME", str(folder / "var"))
-    made = Bank(open_store(home=str(folder / "var")), importlib.import_module("bank_of_tests"))
+    made = Bank(open_store(home=str(folder / "var")), importlib.import_module(name))
     yield made
     made.store.recorder.close()
-    sys.modules.pop("bank_of_tests", None)
+    sys.modules.pop(name, None)
 
 
 def a_week_of_everything(bank: Bank) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from assay.features.storage.verdict import CheckState
 from assay.lineage.verification.finding import Finding, Verification
-from assay.why.explanation import RuleResult, ShownRow, StepTaken, Unusual, Why
+from assay.why.explanation import Why
+from assay.why.items import RuleResult, ShownRow, StepTaken, Unusual
 from assay.why.letter import letter
 
 AT = datetime(2026, 9, 3, 9, 30, tzinfo=UTC)
@@ -31,7 +32,9 @@ WHY = Why(
     run_id="run-2",
     actor="airflow",
     unusual=(),
-    rows=(),
+    features=(),
+    answers=(),
+    every_row=(),
     row_count=0,
     file_count=0,
     rows_problem="",
@@ -55,7 +58,7 @@ def test_data_becomes_no_markup() -> None:
     hostile = "<img src=x>|[a](http://b)\n# head *b* `c`"
     row = ShownRow("clean/x", hostile, "ab", 1, (hostile,), {"a|b": hostile}, (hostile,))
     changed = replace(
-        WHY, answer={"risk": hostile}, unusual=(Unusual("late", hostile),), rows=(row,), row_count=1, file_count=1
+        WHY, answer={"risk": hostile}, unusual=(Unusual("late", hostile),), every_row=(row,), row_count=1, file_count=1
     )
     text = letter(changed, DAY)
     bare = text.replace("\\<", "").replace("\\|", "").replace("\\[", "").replace("\\#", "")
@@ -67,10 +70,35 @@ def test_data_becomes_no_markup() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ok", "words"), [(True, "the answer rests on is still there"), (False, "found a contradiction"), (None, "is gone")]
+    ("ok", "words"),
+    [(True, "the answer rests on is still there"), (False, "Something is not what it was"), (None, "is gone")],
 )
 def test_it_says_what_verification_found(ok: bool | None, words: str) -> None:
     checked = replace(WHY, verification=Verification((Finding("the data", ok, "of clean/x@3"),)))
     text = letter(checked, DAY)
     assert words in text
     assert ("- the data: of clean/x@3" in text) is (ok is False)
+
+
+def test_it_claims_no_more_than_was_computed_again() -> None:
+    checks = (Finding("feature row", True, ""), Finding("answer", None, "not checked", required=False))
+    text = letter(replace(WHY, verification=Verification(checks)), DAY)
+    assert "Its features were joined again from the stored feature tables. The stored model was not run again." in text
+    assert "The features were not computed again from the delivered rows, and no rule was judged again" in text
+    assert "1 check held, none failed, 1 could not be made." in text
+    assert "computed it again" not in text
+
+
+def test_rows_of_others_are_counted_and_not_listed_unless_they_are_asked_for() -> None:
+    def row(number: int, same: tuple[str, ...], differs: tuple[str, ...]) -> ShownRow:
+        return ShownRow("clean/x", "a.csv", "ab", number, ("x",), {"id": f"id-{number}"}, same=same, differs=differs)
+
+    rows = (row(1, ("customer", "order"), ()), row(2, ("customer",), ("order",)), row(3, ("depot",), ("customer",)))
+    why = replace(WHY, every_row=rows, row_count=3, file_count=1)
+
+    def listed(whose: tuple[str, ...]) -> list[int]:
+        return [number for number in (1, 2, 3) if f"id-{number}" in letter(why, DAY, whose)]
+
+    assert (listed(()), listed(("customer",)), listed(("depot",))) == ([1], [1, 2], [3])
+    assert "3 delivered rows in 1 file." in letter(why, DAY)
+    assert "Of them 2 rows are about other people or things" in letter(why, DAY)

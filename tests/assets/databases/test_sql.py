@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 
-from assay.assets.databases.sql import AskAgain, opened_table, read_changes
+from assay.assets.databases.sql import AskAgain, opened_table, read_changes, reflected_table
 from assay.errors import AssayError
 
 T0 = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -366,3 +366,17 @@ def test_many_rows_come_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         connection.executemany("INSERT INTO t VALUES (?, '2026-09-01T00:00:00Z')", [(n,) for n in range(50)])
     connection.close()
     assert read_changes(f"sqlite:///{tmp_path / 'a.db'}", "t", "at", "id")["id"].to_list() == list(range(50))
+
+
+def test_of_a_table_the_named_columns_are_read_in_its_own_order(tmp_path: Path) -> None:
+    """A publication may name some of them."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'a.db'}", poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE things (id INTEGER PRIMARY KEY, secret TEXT, name TEXT)"))
+        connection.execute(sa.text("INSERT INTO things VALUES (1, 'unread', 'a')"))
+        opened = reflected_table(connection, "things", "SQLite", ["id"], ["name", "id"])
+        assert list(opened.columns) == ["id", "name"]
+        assert connection.execute(opened.rows()).all() == [(1, "a")]
+        with pytest.raises(AssayError, match="has no column 'secret'; it has id, name"):
+            reflected_table(connection, "things", "SQLite", ["secret"], ["name", "id"])
+    engine.dispose()

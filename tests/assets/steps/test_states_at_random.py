@@ -142,6 +142,7 @@ def verify(world: World) -> None:
                 both = len(was.keys() & now.keys())
                 expected = (len(now) - both, both - same, len(was) - both, same)
                 assert (changes.inserted, changes.updated, changes.deleted, changes.unchanged) == expected
+                assert changes.against == f"2026-03-{before:02d}"
             else:
                 assert changes.against == ""
     # As of each end of a day, and a moment before: the newest state that has ended, and what is not in it has no value.

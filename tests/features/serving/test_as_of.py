@@ -7,12 +7,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assay.errors import AssayError
 from assay.features.serving.as_of import KnownAt, ViewRead, latest, point_in_time_join
 from assay.features.tables.serving import Serving
+from tests.conftest import SOAK
 
 INSTANT = pl.Datetime("us", "UTC")
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -314,6 +315,7 @@ def test_many_entities_agree_with_the_join_of_polars() -> None:
     asked = frame.select("k", event_time=pl.from_epoch((pl.col("x").hash(3) % 60_000).cast(pl.Int64), "us"))
     asked = asked.with_columns(pl.col("event_time").dt.replace_time_zone("UTC"))
     served = ViewRead("v", Serving("e", ("k",), "ts"), frame.lazy(), ("x",))
+    apart = ViewRead("v", Serving("e", ("k",), "ts"), frame.lazy(), ("x",), repeatable=True)
     last = frame.unique(["k", "ts"], keep="last", maintain_order=True).sort("ts")
     expected = (
         asked.with_row_index("row")
@@ -324,6 +326,17 @@ def test_many_entities_agree_with_the_join_of_polars() -> None:
     out = point_in_time_join(asked, [served])
     assert out["x"].null_count() not in (0, n)
     assert out["x"].equals(expected["x"])
+    assert point_in_time_join(asked, [apart]).equals(out)
+
+
+def test_times_of_ten_thousand_years_and_many_entities_are_told_apart() -> None:
+    """Entity and time do not fit into one number then."""
+    names = [f"c{number}" for number in range(60)]
+    first, last = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+    rows = [(name, moment, float(number)) for number, name in enumerate(names) for moment in (last, first)]
+    served = view(*((name, moment, value + (moment == last) / 2) for name, moment, value in rows))
+    asked = spine(*((name, moment) for name in names for moment in (START, datetime(9999, 12, 31, tzinfo=UTC))))
+    assert scores(point_in_time_join(asked, [served])) == [n + half for n in range(60) for half in (0, 0.5)]
 
 
 # The oracle: few keys and few instants, so that ties and boundaries are the rule.
@@ -373,8 +386,11 @@ def brute_force(
     st.booleans(),
     st.booleans(),
     st.sampled_from(["us", "ms"]),
+    st.booleans(),
 )
-@example([(("a", 1), 0, 0, 0, 5)], [(("a", 1), 1, 1)], 1, "event", False, False, "us")
+@example([(("a", 1), 0, 0, 0, 5)], [(("a", 1), 1, 1)], 1, "event", False, False, "us", True)
+@settings(max_examples=10_000 if SOAK else 100)
+@pytest.mark.timeout(3600 if SOAK else 300)
 def test_agrees_with_brute_force(
     rows: list[Any],
     asked: list[Any],
@@ -383,6 +399,7 @@ def test_agrees_with_brute_force(
     skip_nulls: bool,
     use_position: bool,
     unit: Any,
+    repeatable: bool,
 ) -> None:
     step = 1000  # µs per tick: whole milliseconds, so that a spine time may miss a tick by 1 µs
     rows = [(k, None if t is None else t * step, None if n is None else n * step, p, v) for k, t, n, p, v in rows]
@@ -394,7 +411,12 @@ def test_agrees_with_brute_force(
         orient="row",
     ).with_columns(pl.col("ts", "known").cast(INSTANT).dt.cast_time_unit(unit))
     served = ViewRead(
-        "v", Serving("e", ("k", "n"), "ts", "known", age), frame.lazy(), ("x",), position="p" if use_position else None
+        "v",
+        Serving("e", ("k", "n"), "ts", "known", age),
+        frame.lazy(),
+        ("x",),
+        position="p" if use_position else None,
+        repeatable=repeatable,
     )
     asking = pl.DataFrame(
         [(*key, time) for key, time in asked],

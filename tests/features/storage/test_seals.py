@@ -22,7 +22,10 @@ def test_what_was_sealed_is_read_again(tmp_path: Path) -> None:
     assert read_seal(storage, "predictions/router", "id", 5) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"table": "predictions/router"}', b"\xff"])
+TEXT = b'{"table": "predictions/router", "table_id": "id", "version": 1, "sha256": "ab", "rows": "6"}'
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"table": "predictions/router"}', b"\xff", b"[" * 50_000, TEXT])
 def test_a_damaged_seal_is_named(tmp_path: Path, content: bytes) -> None:
     storage = open_storage(tmp_path)
     storage.put(seal_path("predictions/router", "id", 1), content)

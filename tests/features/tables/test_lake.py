@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -10,8 +11,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from assay.errors import AssayError
+from assay.features.storage.commit_metadata import parse_commit
+from assay.features.storage.delta_log import commit_info
 from assay.features.storage.parquet_files import file_sha256
 from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.storage.table_index import open_index
 from assay.features.tables.lake import Lake, TableMissing, open_lake
 
 ONE, TWO, THREE = (pl.DataFrame({"a": [number]}) for number in (1, 2, 3))
@@ -185,6 +189,44 @@ def test_a_commit_whose_metadata_is_damaged_is_named(lake: Lake, write, key: str
     path.write_text("\n".join(map(json.dumps, actions)))
     with pytest.raises(AssayError, match=r"t@1: .*damaged"):
         lake.table("t").history()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"commitInfo":{"timestamp":1e400}}',
+        '{"commitInfo":{"assay.rows":"%s"}}' % ("9" * 40),
+        '{"commitInfo":{"assay.asset":["x"]}}',
+        '{"add":{"path":"\\ud800.parquet","size":1}}',
+        '{"add":{"path":"a.parquet","size":%s}}' % ("9" * 30),
+        '{"add":{"path":"a.parquet","size":1,"stats":"{\\"numRecords\\":1e30}"}}',
+        '{"add":5}',
+        "[" * 50_000,
+        '{"a":' * 50_000 + "1" + "}" * 50_000,
+    ],
+    ids=range(9),
+)
+def test_a_commit_that_is_none_takes_nothing_else_down(lake: Lake, write, line: str) -> None:
+    write(lake, "other", ONE)
+    log = Path(lake.storage.root, "t/_delta_log")
+    log.mkdir(parents=True)
+    (log / "00000000000000000000.json").write_text(line)
+    assert lake.tables() == ["other", "t"]
+    with suppress(AssayError):
+        lake.table("t").at()
+    index = open_index(lake.storage, "t")
+    assert index is not None and index.damaged(0) == [0]
+
+
+def test_what_other_tools_write_where_commits_vouch_says_nothing(lake: Lake, write) -> None:
+    write(lake, "t", ONE)
+    path = Path(lake.storage.root, "t/_delta_log/00000000000000000001.json")
+    actions = [json.loads(line) for line in path.read_text().splitlines()]
+    for text in ('{"x": "y", "0": 5, "7": "ab", "٣": "ab"}', "[1]", "5", "null"):
+        for action in actions:
+            action.get("commitInfo", {}).update({"assay.previous": text} if "commitInfo" in action else {})
+        commit = parse_commit("t", commit_info(1, actions))
+        assert commit.previous == ({"7": "ab"} if "y" in text else {})
 
 
 def test_a_table_whose_making_was_killed_is_none(tmp_path: Path) -> None:

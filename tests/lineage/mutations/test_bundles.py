@@ -23,7 +23,10 @@ Place = tuple[str | int, ...]
 _EVENT_ONLY = re.compile(r"eventTime|producer|schemaURL|_schemaURL|_producer|/job/|/run/facets|namespace|eventType")
 # What only the lake can show, as the script says of itself (`NOT_PROVEN`). By document: `*` for numbers and names.
 UNPROVEN = {
-    "trace.json": ("nodes/*/details", "nodes/*/status"),
+    "trace.json": (
+        *(f"nodes/*/details/{name}" for name in ("created_at", "format", "metrics", "params", "row")),
+        "nodes/*/status",
+    ),
     "rows.json": ("", "*/because", "*/digests", "*/row_number"),
     "manifest.json": ("assay",),
     "lake.json": ("", "*/detail", "*/required", "*/what"),
@@ -261,3 +264,44 @@ def test_a_file_that_nobody_asked_for(bundle: Files) -> None:
     after = own.replace(f"{row['version']:020d}", f"{row['version'] + 1:020d}")
     files = bundle | {own: forged, after: "\n".join(map(json.dumps, lines[:1])).encode()}
     assert verdict(files) != "verified"
+
+
+def changed(bundle: Files, name: str, change: Callable[[Any], object]) -> str:
+    document = json.loads(bundle[name])
+    change(document)
+    return verdict(bundle | {name: json.dumps(document).encode()})
+
+
+def test_what_is_added_to_the_row_that_is_shown(bundle: Files) -> None:
+    assert changed(bundle, "prediction.json", lambda row: row["shown"].update(approved=True)) == "broken"
+    assert changed(bundle, "prediction.json", lambda row: row["withheld"].update(note="x")) == "broken"
+
+
+def test_zero_is_not_false(bundle: Files) -> None:
+    def zero(row: dict[str, Any]) -> None:
+        row["shown"]["late"] = int(row["shown"]["late"])
+        for value in row["answer"]["values"]:
+            if value[0] == "late":
+                value[2] = int(value[2])
+
+    assert changed(bundle, "prediction.json", zero) == "broken"
+    assert changed(bundle, "runs.json", lambda runs: runs[0]["checks"][0].update(passed=1)) == "broken"
+
+
+def test_what_the_trace_shows_of_the_model(bundle: Files) -> None:
+    def shown(name: str, value: Any) -> Callable[[Any], None]:
+        def change(trace: Any) -> None:
+            (details,) = (node["details"] for node in trace["nodes"] if node["kind"] == "model")
+            assert name in details
+            details[name] = value
+
+        return change
+
+    for name, value in (("sha256", "0" * 64), ("model_version", "7"), ("training_set", "x@1"), ("outputs", ["x"])):
+        assert changed(bundle, "trace.json", shown(name, value)) == "broken", name
+
+
+def test_a_commit_with_digits_of_another_script(bundle: Files) -> None:
+    name = next(name for name in bundle if "_delta_log" in name)
+    other = name.rpartition("/")[0] + "/" + "\u0660" * 20 + ".json"
+    assert verdict(bundle | {other: bundle[name]}) == "broken"

@@ -13,7 +13,7 @@ from assay.errors import AssayError
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
-from assay.lineage.predictions.about import Ambiguous, as_beginning, predictions_about, whole_id
+from assay.lineage.predictions.about import Ambiguous, as_beginning, predictions_about, predictions_matching, whole_id
 from assay.lineage.predictions.latest import latest_predictions
 from assay.lineage.predictions.prediction_log import log_predictions
 
@@ -87,7 +87,11 @@ def test_what_a_filter_of_all_rows_finds(
         and (since is None or row["event_time"] >= since)
         and (until is None or row["event_time"] < until)
     ]
-    expected = sorted(rows, key=lambda row: (row["event_time"], row["prediction_id"]), reverse=True)[:limit]
+    made = {commit.run_id: commit.timestamp for m in MODELS for commit in lake.table(f"predictions/{m}").at().commits}
+    expected = sorted(
+        rows, key=lambda row: (row["event_time"], made[row["run_id"]], row["prediction_id"]), reverse=True
+    )
+    expected = expected[:limit]
     times = {"since": since, "until": until, "limit": limit}
     found = predictions_about(lake, about, model, **times) if about else latest_predictions(lake, model, **times)
     # Within a day, files know only times to the millisecond: ids of one moment come in any order.
@@ -134,6 +138,22 @@ def test_what_is_no_beginning_of_an_id_is_refused(lake: Lake, text: str) -> None
 def test_a_beginning_has_the_dashes_of_an_id(text: str, length: int, bare: bool) -> None:
     cut = text[:length]
     assert as_beginning(cut.replace("-", "") if bare else cut) == cut.rstrip("-")
+
+
+def test_a_search_takes_key_and_day_in_any_order_and_capitals(lake: Lake) -> None:
+    def found(text: str) -> set[str]:
+        return {item.id for item in predictions_matching(lake, text, limit=1000)}
+
+    rows = everything(lake)
+    of_ticket = {row["prediction_id"] for row in rows if row.get("ticket_id") == "t3-2"}
+    assert of_ticket
+    for text in ("t3-2", "T3-2", "ticket_id=t3-2", "ticket_id t3-2", "ticket_id = T3-2"):
+        assert found(text) == of_ticket, text
+    day = next(row["event_time"] for row in rows if row["prediction_id"] in of_ticket).date()
+    of_day = {row["prediction_id"] for row in rows if row["event_time"].date() == day}
+    assert found(f"t3-2 {day}") == found(f"{day} t3-2") == of_ticket & of_day
+    assert found(f"{day}") == of_day
+    assert found("customer t3-2") == found("9999-12-31") == found("") == set()
 
 
 def test_an_unknown_key_names_those_that_there_are(lake: Lake) -> None:

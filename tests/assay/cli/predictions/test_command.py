@@ -24,6 +24,7 @@ def test_ids_come_as_a_table_and_as_json(tmp_path: Path, monkeypatch: pytest.Mon
     )
     store.recorder.close()
     told = CliRunner().invoke(predictions, ["m", "--since", "2026-09-01", "--json"])
+    made = store.table("predictions/m").at().last_commit.timestamp
     assert json.loads(told.output) == [
         {
             "prediction_id": one,
@@ -31,6 +32,8 @@ def test_ids_come_as_a_table_and_as_json(tmp_path: Path, monkeypatch: pytest.Mon
             "model": "m",
             "model_version": "7",
             "answer": {"label": "card"},
+            "made_at": made.isoformat(),
+            "replaced": False,
         }
     ]
     assert CliRunner().invoke(predictions, ["m", "--until", "2026-09-01", "--json"]).output == "[]\n"

@@ -59,10 +59,8 @@ def test_a_letter_and_a_proof_to_be_sent(assay: Any, bank: Any, tmp_path: Path) 
     assert code == 0
     assert str(letter) in out.replace("\n", "")
     text = letter.read_text()
-    assert (
-        "All that the answer rests on is still there and unchanged. The stored model, run again, gives the same answer."
-        in text
-    )
+    assert "All that the answer rests on is still there, as it was recorded." in text
+    assert "The stored model, run again, gives the same answer. The features were not computed again" in text
     assert [word for word in PERSONAL if word in text] == []
     with zipfile.ZipFile(proof) as archive:
         sums = hashlib.sha256(archive.read("SHA256SUMS")).hexdigest()
@@ -94,7 +92,51 @@ def test_usage_is_checked(assay: Any) -> None:
     code, _, complaint = assay("predictions", "--about", "customer=C0012")
     assert (code, "Did you mean 'customer_id'? There are: customer_id, transfer_id." in complaint) == (1, True)
     code, out, _ = assay("predictions", "--about", "customer_id=Nobody")
-    assert (code, out.strip()) == (0, "There are no predictions about this customer_id in that time.")
+    assert (code, out.strip()) == (0, "There are no predictions about this customer_id.")
+
+
+def test_rows_of_others_are_in_no_letter_but_those_of_whom_it_is_for(assay: Any, tmp_path: Path) -> None:
+    _, out, _ = assay("predictions", "--about", "customer_id=C0012", "--limit", "1", "--json")
+    one, file = json.loads(out)[0]["prediction_id"], tmp_path / "answer.md"
+    assay("why", one, "--letter", str(file))
+    own = file.read_text()
+    assay("why", one, "--letter", str(file), "--whose", "customer_id")
+    whole = file.read_text()
+    assert [text.count("| transfers/") for text in (own, whole)] == [1, 5]
+    assert "Of them 4 rows are about other people or things, and are counted here only." in own
+    assert "about other people" not in whole
+    assert assay("why", one, "--whose", "customer_id")[0] == 2
+    code, _, complaint = assay("why", one, "--letter", str(file), "--whose", "holder")
+    assert (code, "it is about transfer_id, customer_id" in complaint) == (2, True)
+
+
+def test_what_verification_found_is_as_much_as_a_trace_says(assay: Any, bank: Any, tmp_path: Path) -> None:
+    _, out, _ = assay("predictions", "--limit", "1", "--json")
+    one = json.loads(out)[0]["prediction_id"]
+    commit = bank.store.trace(one).root.commits[-1]
+    log = Path(bank.store.settings.home, "lake", commit.table, "_delta_log", f"{commit.version:020d}.json")
+    aside = log.rename(tmp_path / "commit")
+    try:
+        said = [assay(command, one, "--verify") for command in ("why", "trace")]
+        assert said[0][:2] == said[1][:2]
+        assert (said[0][0], "cannot be traced" in said[0][1]) == (3, True)
+    finally:
+        aside.rename(log)
+    read = bank.store.trace(one).root.inputs[0].commits[-1]
+    log = Path(bank.store.settings.home, "lake", read.table, "_delta_log", f"{read.version:020d}.json")
+    aside = log.rename(tmp_path / "commit")
+    try:
+        (code, why, _), (same, trace, _) = (assay(command, one, "--verify") for command in ("why", "trace"))
+        missing = f"{read.table}@{read.version}"
+        named = [
+            [line.strip("│├└─ ") for line in text.splitlines() if line.strip("│├└─ ")[:1] in "✗–"]
+            for text in (why, trace)
+        ]
+        assert code == same == 3
+        assert missing in " ".join(named[0])
+        assert [line for line in named[1] if line and line not in named[0]] == []
+    finally:
+        aside.rename(log)
 
 
 def test_a_trace_names_owners_and_counts_the_rows(assay: Any) -> None:

@@ -1,0 +1,170 @@
+"""The feature values that a prediction was given: looked up again, view by view, as its commit recorded that they were joined."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from assay.errors import AssayError
+from assay.features.embeddings.keys import TEXT_KEY
+from assay.features.serving.as_of_join import as_of_join
+from assay.features.serving.feature_refs import find_serving
+from assay.features.serving.references import Reference
+from assay.features.serving.served import served
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.storage.snapshot import Slice
+from assay.features.tables.kinds import Kind, own_name
+from assay.features.tables.lake import Lake, TableState
+from assay.features.tables.serving import Serving
+from assay.lineage.commits.graph import CommitGraph
+from assay.lineage.commits.spine import Spine, TakenIn, spine_of_predictions
+from assay.lineage.tracing.trace import Trace
+
+MOMENT, PLACE = "__moment", "__partition"  # of the row that was served
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesSeen:
+    """What one view gave a prediction in one role: `values` by the names that the model knows them by.
+
+    Attributes:
+        view: Its name, and the columns that it was joined by where these are called otherwise.
+        table: Where its rows are, as read at `version`.
+        keys: The columns of the prediction that it was joined by.
+        values: Null where there was none.
+        names: What the table calls those that the model knows by another name.
+        event_time: That of the row that was served; None where there was no row, or the view is looked up by keys alone.
+        partition: Where that row lies.
+        max_age: How old a row may be at most.
+        absent: No row of the keys was there, or none that was young enough.
+    """
+
+    view: str
+    table: str
+    version: int
+    keys: tuple[str, ...]
+    values: Mapping[str, Any]
+    names: Mapping[str, str] = field(default_factory=dict)
+    event_time: datetime | None = None
+    partition: str | None = None
+    max_age: timedelta | None = None
+    absent: bool = False
+
+    def age(self, at: datetime) -> timedelta | None:
+        return None if self.event_time is None else at - self.event_time
+
+
+def features_seen(lake: Lake, trace: Trace) -> list[FeaturesSeen]:
+    """What each view gave in each of its roles, in the order of the references; embeddings are left out. Raises AssayError when a
+    version is gone."""
+    return [seen for item in reads_of_views(trace) for seen in seen_of(lake, trace, item)]
+
+
+def reads_of_views(trace: Trace) -> list[Slice]:
+    described = trace.root.commits[-1].predictions
+    order = list(dict.fromkeys(Reference.parse(text).view for text in described.features)) if described else []
+    direct = {
+        own_name(item.snapshot.table): item
+        for item in trace.root.commits[-1].inputs
+        if not item.lookup and Kind.FEATURES.holds(item.snapshot.table)
+    }
+    return [direct[view] for view in order if view in direct]
+
+
+def seen_of(lake: Lake, trace: Trace, read: Slice, version: int | None = None) -> list[FeaturesSeen]:
+    """What one view gave in each role; with a `version` of its table, what that would give. Nothing where it is not recorded how
+    it is served."""
+    state = lake.table(read.snapshot.table).at(read.snapshot.version if version is None else version)
+    serving, _ = find_serving(state) or (None, {})
+    if serving is None or TEXT_KEY in serving.keys:
+        return []
+    slice_ = read if version is None else Slice(state.snapshot, None, "")
+    roles = roles_of(spine_of(lake, trace), own_name(state.table.name))
+    seen = (_seen_in(state, serving, slice_, trace, role) for role in roles)
+    return [one for one in seen if one is not None]
+
+
+def _seen_in(state: TableState, serving: Serving, read: Slice, trace: Trace, role: TakenIn) -> FeaturesSeen | None:
+    outputs = dict(_outputs(role, [name for name in state.schema if name not in (*serving.columns(), PARTITION)]))
+    asked = asked_in(trace.prediction.frame, serving, role)
+    if asked is None or not outputs:
+        return None
+    own = {"view": role.name or own_name(state.table.name), "table": state.table.name, "version": state.version}
+    own |= {"keys": tuple(map(role.column, serving.keys))}
+    own |= {"names": {output: name for name, output in outputs.items() if name != output}}
+    if serving.kind == "lookup":
+        spine = trace.prediction.frame.select(dict.fromkeys((*map(role.column, serving.keys), "event_time")))
+        texts = list(map(str, role.references))
+        given = as_of_join(spine, texts, lake=state.table.lake, versions={state.table.name: state.version})
+        return FeaturesSeen(**own, values={name: given[name][0] for name in outputs.values()})
+    values: dict[str, Any] = {}
+    newest: tuple[datetime, str | None] | None = None
+    for names in [[name] for name in outputs] if role.joined.skip_nulls else [list(outputs)]:
+        row = served_rows(state, serving, read, trace, role, {name: outputs[name] for name in names})[0]
+        values |= {outputs[name]: row[outputs[name]][0] for name in names}
+        if (moment := row[MOMENT][0]) is not None and (newest is None or moment > newest[0]):
+            newest = moment, row[PLACE][0] if PLACE in row.columns else None
+    max_age = timedelta(microseconds=serving.max_age_us) if serving.max_age_us is not None else None
+    at, place = newest or (None, None)
+    return FeaturesSeen(**own, values=values, event_time=at, partition=place, max_age=max_age, absent=newest is None)
+
+
+def served_rows(
+    state: TableState, serving: Serving, read: Slice, trace: Trace, role: TakenIn, columns: Mapping[str, str]
+) -> list[pl.DataFrame]:
+    """The row that was served to the prediction in a role: its time as `MOMENT`, its partition as `PLACE` (if there are some),
+    and `columns` (name in the table → name in the result). Once for each way in which it may have been served. Raises
+    AssayError when the prediction lacks a column that the role is joined by."""
+    asked, time = asked_in(trace.prediction.frame, serving, role), serving.event_time
+    if asked is None:
+        raise AssayError(
+            f"{state.table.name} cannot be joined again: the prediction lacks a column that it was joined by."
+        )
+    own = {PARTITION: PLACE} if state.partitioned else {}
+    partitions = None
+    if state.partitioned:
+        among = state.partitions() if read.partitions is None else sorted(read.partitions)
+        partitions = [key for key in among if key not in read.excluded]
+    row = asked.row(0, named=True)
+    # Named so plainly, what cannot answer is passed over by its statistics: files of it may be gone.
+    possible = equal(row, serving.keys) & (pl.col(time) <= row["event_time"])
+    rows = state.scan(read.partitions, read.excluded).filter(possible).with_columns(pl.col(time).alias(MOMENT))
+    wanted = {MOMENT: MOMENT} | own | dict(columns)
+    return served(state, serving, rows, partitions, asked, wanted, role.joined, list(columns) or role.features)
+
+
+def spine_of(lake: Lake, trace: Trace) -> Spine:
+    return spine_of_predictions(CommitGraph(lake), trace.root.commits[-1])
+
+
+def roles_of(spine: Spine, view: str) -> list[TakenIn]:
+    """The roles in which a view was joined; its own keys where no reference names it."""
+    return spine.roles_of(view) or [TakenIn({}, (), spine.joined(view, view))]
+
+
+def asked_in(frame: pl.DataFrame, serving: Serving, role: TakenIn) -> pl.DataFrame | None:
+    """The row's keys of a view, by their names there, and its time; None where it lacks one."""
+    if not {*map(role.column, serving.keys), "event_time"} <= set(frame.columns):
+        return None
+    return frame.select(*(pl.col(role.column(key)).alias(key) for key in serving.keys), "event_time")
+
+
+def row_in(row: Mapping[str, Any], serving: Serving, role: TakenIn) -> dict[str, Any]:
+    """The row with the keys of a view, as far as it has them."""
+    named = {key: role.column(key) for key in serving.keys}
+    return {**row, **{key: row[column] for key, column in named.items() if column in row}}
+
+
+def equal(row: Mapping[str, Any], keys: Iterable[str]) -> pl.Expr:
+    return pl.all_horizontal(pl.lit(True), *(pl.col(key) == row[key] for key in keys))
+
+
+def _outputs(role: TakenIn, there: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The features that were taken of a view, and the names that the model knows them by."""
+    for asked in role.references:
+        if asked.feature == "*":
+            yield from ((name, f"{asked.prefix}{name}") for name in there)
+        elif asked.feature in there:
+            yield asked.feature, asked.output
