@@ -179,7 +179,9 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         raise TypeError("what a commit says of itself is text")
     written_in = _format(table, info, ours)
     nested = {
-        key: _repeated(key, ours[key]) if key in _ALIKE else _loaded(key, ours[key]) for key in _PLAIN_JSON if key in ours
+        key: _repeated(key, ours[key]) if key in _ALIKE else _loaded(key, ours[key])
+        for key in _PLAIN_JSON
+        if key in ours
     }
     sections = {
         key: _repeated_section(key, ours[key]) if key in _ALIKE else kinds.section(key, _loaded(key, ours[key]))
