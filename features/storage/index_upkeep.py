@@ -69,7 +69,7 @@ def carried_on(connection: sqlite3.Connection, storage: Storage, name: str) -> K
     if first < 0:
         return None
     mark = _mark(storage, name, version)
-    found = Known(number, name, _last_id(connection, number), first, version, sha256, mark, complete)
+    found = Known(number, name, _own_id(connection, number), first, version, sha256, mark, complete)
     if not is_of(storage, found):
         found = replace(found, mark="")  # changed at this moment: compared again at the next use
     row = tuple(getattr(found, column) for column in Known.__slots__)
@@ -84,8 +84,8 @@ def _after(storage: Storage, name: str, version: int) -> Iterator[tuple[int, byt
         yield version, content
 
 
-def _last_id(connection: sqlite3.Connection, t: int) -> str:
-    sql = "SELECT metadata FROM metadata WHERE t = ? AND metadata IS NOT NULL ORDER BY version DESC LIMIT 1"
+def _own_id(connection: sqlite3.Connection, t: int) -> str:
+    sql = "SELECT metadata FROM metadata WHERE t = ? AND metadata IS NOT NULL ORDER BY version LIMIT 1"
     found = connection.execute(sql, (t,)).fetchone()
     return str(json.loads(found[0])["id"]) if found else ""
 

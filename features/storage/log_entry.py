@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -28,7 +28,7 @@ class DataFile:
 class Entry:
     """One version as its file in the log describes it. A damaged file has no `commit`. `metadata` and
     `columns` are those of the table, where this version sets them. `hidden` are the added files of which a deletion vector takes
-    rows away."""
+    rows away. `statistics` are those of the added files, as they stand there."""
 
     version: int
     path: str
@@ -39,6 +39,7 @@ class Entry:
     removed: tuple[str, ...] = ()
     metadata: Mapping[str, Any] | None = None
     hidden: frozenset[str] = frozenset()
+    statistics: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -56,18 +57,18 @@ def read_entry(table: str, version: int, content: bytes) -> Entry:
     try:
         actions = parse_log(content)
         metadata = metadata_in(actions)
+        named = [(unquote(item["add"]["path"]), item["add"]) for item in actions if "add" in item]
         return Entry(
             version,
             path,
             sha256,
             parse_commit(table, commit_info(version, actions)),
             metadata["id"] if metadata else None,
-            tuple(added(item["add"]) for item in actions if "add" in item),
+            tuple(added(action) for _, action in named),
             tuple(unquote(item["remove"]["path"]) for item in actions if "remove" in item),
             metadata,
-            frozenset(
-                unquote(item["add"]["path"]) for item in actions if "add" in item and item["add"].get("deletionVector")
-            ),
+            frozenset(path for path, action in named if action.get("deletionVector")),
+            {path: action.get("stats") or "" for path, action in named},
         )
     except DAMAGE:
         return Entry(version, path, sha256, None)

@@ -45,8 +45,8 @@ def read_seal(storage: Storage, table: str, table_id: str, version: int) -> Seal
         return None
     try:
         found = Seal(**json.loads(storage.get(path)))
-        if (type(found.version), type(found.rows)) != (int, int):
-            raise TypeError
+        if [type(getattr(found, name)) for name in Seal.__slots__] != [str, str, int, str, int]:
+            raise ValueError
     except (ValueError, TypeError, RecursionError):
         raise AssayError(f"{path} is damaged: it is no seal any more.") from None
     if (found.table, found.table_id, found.version) != (table, table_id, version):

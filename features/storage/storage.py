@@ -147,21 +147,21 @@ class Storage:
         info = self._remote.get_file_info([path])[0]
         return info.size if info.is_file else None
 
-    def list(self, folder: str) -> list[str]:
-        """Files directly in a folder, sorted; no folder is an empty one."""
+    def list(self, folder: str, having: tuple[str, ...] = ("",)) -> list[str]:
+        """Files directly in a folder, sorted, whose names have one of these texts in them; no folder is an empty one."""
         if self.is_local:
             try:
                 with os.scandir(
                     Path(self.root, folder)
                 ) as entries:  # it knows what is a file without asking again for each
-                    names = [item.name for item in entries if item.is_file()]
+                    names = [e.name for e in entries if any(text in e.name for text in having) and e.is_file()]
             except (OSError, ValueError) as problem:
                 if not _is_nothing(problem):
                     raise
                 return []
             return sorted(f"{folder}/{name}" for name in names if not name.startswith("_"))
         entries = self._remote.get_file_info_selector(folder, True, False)
-        return sorted(item.path for item in entries if item.is_file)
+        return sorted(item.path for item in entries if item.is_file and any(t in item.base_name for t in having))
 
     def walk(self, folder: str = "") -> list[str]:
         """All files below a folder, sorted."""

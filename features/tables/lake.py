@@ -201,7 +201,9 @@ class Table:
         except (TableNotFoundError, DeltaError) as problem:
             if version is not None and version not in versions(self.lake.storage, self.name):
                 raise AssayError(f"{self.name} has no version {version} (see: assay tables {self.name}).") from None
-            raise AssayError(f"{self.name} cannot be opened: its log is damaged ({type(problem).__name__}).") from None
+            damaged = index.damaged(index.latest)
+            where = f"at version {damaged[-1]}" if damaged else f"({type(problem).__name__})"
+            raise AssayError(f"{self.name} cannot be opened: its log is damaged {where}.") from None
         except OSError as problem:
             raise AssayError(f"{self.name} cannot be opened at version {version}: {type(problem).__name__}.") from None
         return TableState(self, delta.version(), index, delta)

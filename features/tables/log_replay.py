@@ -6,9 +6,10 @@ For what must be proved or may delete: verification, evidence, rebuild and vacuu
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
@@ -41,8 +42,8 @@ class LogReplay:
 
     @cached_property
     def table_id(self) -> str:
-        """The table's id; where the commits that named it are no longer in the log, as its checkpoint names it."""
-        named = next((entry.table_id for entry in reversed(self.entries) if entry.table_id), "")
+        """The table's id, as its first commit names it; where that is no longer in the log, as its checkpoint does."""
+        named = next((entry.table_id for entry in self.entries if entry.table_id), "")
         if named or not self.missing:
             return named
         try:
@@ -147,6 +148,18 @@ class LogReplay:
     def lives(self) -> Iterator[FileLife]:
         """Every stretch of versions in which a data file was live; a file that came back has several."""
         return (life for group in self._lives.values() for life in group)
+
+    def metadata(self, version: int) -> Mapping[str, Any] | None:
+        """The table's `metaData` at a version; None where the log does not say (any more)."""
+        return next((e.metadata for e in reversed(self.entries) if e.version <= version and e.metadata), None)
+
+    def statistics(self, version: int, paths: Iterable[str]) -> dict[str, str]:
+        """The statistics of data files that a version holds, as the commits that added them last have them."""
+        wanted, found = set(paths), dict[str, str]()
+        for entry in self.entries:
+            if entry.version <= version:
+                found |= {path: text for path, text in entry.statistics.items() if path in wanted}
+        return found
 
     @cached_property
     def _columns(self) -> list[tuple[int, tuple[str, ...]]]:

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.parquet_files import file_sha256
 from assay.features.storage.seals import last_sealed
 from assay.features.storage.storage import Storage
@@ -97,7 +98,8 @@ def find_prediction(lake: Lake, prediction_id: str) -> Prediction:
     tables = lake.tables(Kind.PREDICTIONS.folder)
     states, denied = readable_states(lake, tables)
     possible = [item for state in states for item in _candidates(state, wanted)]
-    candidates = sorted(possible, key=lambda item: item.partition != day)
+    own = _own_tables(states) if len({item.table for item in possible}) > 1 else set(tables)
+    candidates = sorted(possible, key=lambda item: (item.table not in own, item.partition != day))
     unreadable = set()
     for item, row in _rows(lake.storage, candidates, wanted):
         if row is None:
@@ -130,15 +132,34 @@ def copies_of(lake: Lake, prediction_id: str) -> list[tuple[str, str]]:
     return [(item.table, item.file) for item, rows in found if rows is not None for _ in range(rows.height)]
 
 
-def readable_states(lake: Lake, tables: Sequence[str]) -> tuple[list[TableState], Denied | None]:
-    """The latest version of each table, and why one may not be looked into: perhaps it is another model's."""
+def _own_tables(states: Iterable[TableState]) -> set[str]:
+    """The tables whose newest predictions are of the model that they are named after: not those that were copied."""
+    return {state.table.name for state in states if not is_copy(state.table.name, _newest(state))}
+
+
+def _newest(state: TableState) -> Commit | None:
+    version = state.index.last_written(state.version)
+    try:
+        return state.index.commit(version) if version is not None else None
+    except AssayError:
+        return None
+
+
+def is_copy(table: str, commit: Commit | None) -> bool:
+    """Whether a commit of a table of predictions was made for another table."""
+    described = commit.predictions if commit is not None else None
+    return described is not None and described.model != own_name(table)
+
+
+def readable_states(lake: Lake, tables: Sequence[str]) -> tuple[list[TableState], AssayError | None]:
+    """The latest version of each table, and why one may not or cannot be looked into: perhaps it is another model's."""
     states, denied = [], None
     for name in tables:
         try:
             lake.allow("read", name)
             states.append(lake.table(name).open_unasked())
-        except Denied as problem:
-            denied = problem
+        except AssayError as problem:
+            denied = denied if isinstance(denied, Denied) else problem
     return states, denied
 
 

@@ -7,21 +7,30 @@ that are said to have added them, too. Files of other partitions that are not as
 else is otherwise than expected raises `Unproven`: then readers are asked.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
+from pathlib import Path
 
 import polars as pl
 
 from assay.errors import AssayError
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake
 from assay.lineage.tracing.trace import Trace
-from assay.lineage.verification.checkpoint_file import FILES, checkpoint_path, read_checkpoint
+from assay.lineage.verification.checkpoint_file import (
+    FILES,
+    checkpoint_path,
+    differing_statistics,
+    read_checkpoint,
+    read_statistics,
+)
 from assay.lineage.verification.compared import Compared, same_files
 from assay.lineage.verification.finding import Finding, summed
 from assay.lineage.verification.log_walk import LogWalk, Unproven
-from assay.lineage.verification.reader_view import READERS_SEE, elsewhere, hinted_checkpoint
+from assay.lineage.verification.reader_view import READERS_SEE, elsewhere, hinted_checkpoint, strange_summaries
 
 NEAR = 128  # versions: checkpoints are made every 20, formerly every 100 commits
 
@@ -31,6 +40,8 @@ def check_checkpoints(lake: Lake, trace: Trace, logs: Mapping[str, LogWalk], com
     count, notes = 0, list[Finding]()
     for table, log in logs.items():
         slices = {item for node in trace.nodes if node.table == table for item in node.slices}
+        if not _only_usual(lake, table, compared):
+            raise Unproven(f"{table} has checkpoints in several files, or logs summed up otherwise.")
         hint = hinted_checkpoint(lake, table)
         if hint is not None and not _is_there(lake, table, hint):
             raise Unproven(f"{table} has no checkpoint {hint}.")
@@ -40,6 +51,25 @@ def check_checkpoints(lake: Lake, trace: Trace, logs: Mapping[str, LogWalk], com
             notes += _compare(lake, log, checkpoint, slices, compared)
     yield from summed(READERS_SEE, count, [])
     yield from notes
+
+
+def _only_usual(lake: Lake, table: str, compared: Compared) -> bool:
+    """Whether all checkpoints are in a single file under the usual name. A long log is listed once, until something new is in
+    it."""
+    state, settled = "", False
+    if lake.storage.is_local:
+        folder = Path(lake.storage.root, table, "_delta_log")
+        found = folder.stat()
+        state = f"{folder} {found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
+        settled = (
+            time.time() - found.st_ctime > 1
+        )  # else what comes at the same moment may leave these times as they are
+    if state in compared.listed:
+        return True
+    usual = not strange_summaries(lake, table)
+    if usual and settled:
+        compared.listed.add(state)
+    return usual
 
 
 def _newest(lake: Lake, table: str, versions: Iterable[int]) -> Iterator[int]:
@@ -60,23 +90,52 @@ def _compare(
     for partitions in {item.partitions for item in slices if item.partitions is not None}:
         log.files(checkpoint, partitions)  # each in the commit that added it
     content = lake.storage.get(checkpoint_path(log.table, checkpoint))
-    commit = log.index.digests([checkpoint])[checkpoint]
-    statement = same_files(content, Snapshot(log.table, log.table_id, checkpoint, commit))
-    if statement in compared:
-        return
+    version = Snapshot(log.table, log.table_id, checkpoint, log.index.digests([checkpoint])[checkpoint])
+    statement = same_files(content, version)
+    if statement not in compared:
+        notes = list(_compare_files(log, checkpoint, content, slices))
+        if not notes:
+            compared.remember(statement)
+        yield from notes
+    _compare_statistics(log, version, content, slices, compared)
+
+
+def _compare_files(log: LogWalk, checkpoint: int, content: bytes, slices: Iterable[Slice]) -> Iterator[Finding]:
     try:
         found = read_checkpoint(content)
     except AssayError as problem:
         raise Unproven(f"checkpoint {checkpoint} of {log.table} {problem}.") from None
-    if found.table_ids != (log.table_id,) or found.hides:
+    if found.hides or not found.is_of(log.metadata(checkpoint)):
         raise Unproven(f"checkpoint {checkpoint} of {log.table} is of another table, or hides rows.")
     differing = _differing(found.files, pl.DataFrame(log.index.named(checkpoint), FILES, orient="row"))
     if any(item.holds(partition) for partition in differing for item in slices):
         raise Unproven(f"checkpoint {checkpoint} of {log.table} names other files than the commits.")
     if differing:
         yield elsewhere(log.table, checkpoint, differing)
-    else:
-        compared.remember(statement)
+
+
+def _compare_statistics(
+    log: LogWalk, version: Snapshot, content: bytes, slices: Iterable[Slice], compared: Compared
+) -> None:
+    """By the statistics of files readers pass files over: of those in question they are as the commits have them. Once shown,
+    that is remembered of these files. Raises Unproven."""
+    read = {
+        (item.partitions, item.excluded)
+        for item in slices
+        if item.partitions is not None or (item.digest and item.snapshot.version >= version.version)
+    }
+    checkpoint = version.version
+    paths = sorted({file.path for partitions, excluded in read for file in log.files(checkpoint, partitions, excluded)})
+    statement = same_files(content, version, f"statistics of {digest_of(paths)}")
+    if not paths or statement in compared:
+        return
+    try:
+        found = read_statistics(content, paths)
+    except AssayError as problem:
+        raise Unproven(f"checkpoint {checkpoint} of {log.table} {problem}.") from None
+    if differing_statistics(found, log.statistics(checkpoint, paths)):
+        raise Unproven(f"checkpoint {checkpoint} of {log.table} has other statistics than the commits.")
+    compared.remember(statement)
 
 
 def _differing(one: pl.DataFrame, other: pl.DataFrame) -> list[str | None]:

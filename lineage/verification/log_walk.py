@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
@@ -52,8 +53,8 @@ class LogWalk:
     @cached_property
     def table_id(self) -> str:
         found = self._entry(self._named(self.latest)).table_id
-        if not found:
-            raise Unproven(f"{self.table}: no commit names it.")
+        if not found or found != self.index.table_id:
+            raise Unproven(f"{self.table}: no commit names it, or two name it otherwise.")
         return found
 
     def is_whole(self, version: int) -> bool:
@@ -119,6 +120,15 @@ class LogWalk:
     def added_by(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[int]:
         """The versions that added the data files of a slice, sorted."""
         return sorted(set(self._held(version, partitions, excluded).values()))
+
+    def metadata(self, version: int) -> Mapping[str, Any] | None:
+        """As `LogReplay.metadata`."""
+        return self._entry(self._named(version)).metadata
+
+    def statistics(self, version: int, paths: Sequence[str]) -> dict[str, str]:
+        """As `LogReplay.statistics`."""
+        adders = self.index.adders(version, paths)
+        return {path: self._entry(number).statistics.get(path, "") for path, number in adders.items()}
 
     def digest(self, item: Slice) -> str:
         return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))

@@ -4,11 +4,13 @@ A checkpoint that was changed shows readers other files than the commits name, a
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import polars as pl
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
 from assay.errors import AssayError
@@ -17,7 +19,12 @@ from assay.features.storage.snapshot import Slice
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
 from assay.lineage.tracing.trace import Trace
-from assay.lineage.verification.checkpoint_file import checkpoint_path, read_checkpoint
+from assay.lineage.verification.checkpoint_file import (
+    checkpoint_path,
+    differing_statistics,
+    read_checkpoint,
+    read_statistics,
+)
 from assay.lineage.verification.finding import NOTHING_DEPENDS, Finding, summed
 
 READERS_SEE = "what readers see: the files that the commits name"
@@ -41,6 +48,11 @@ def check_readers(
             for item in slices
             if item.snapshot.table_id == log.table_id and log.has(item.snapshot)
         }
+        renamed = next((e.version for e in log.entries if e.table_id not in (None, log.table_id)), None)
+        if renamed is not None:
+            detail = "gives the table another id: readers take it for another table since"
+            problems.append(Finding(f"{table}@{renamed}", False, detail))
+            continue
         checkpoints = _checkpoints(lake, table)
         hint = hinted_checkpoint(lake, table)
         if hint is not None and hint not in checkpoints:
@@ -56,6 +68,7 @@ def check_readers(
             try:
                 opened = _open(lake, table, version)
                 seen, table_id = _files(opened), str(opened.metadata().id)
+                same_columns = _same_columns(opened, log.metadata(version))
             except (AssayError, DeltaError, OSError, ValueError) as problem:
                 where = f"checkpoint {checkpoint}" if checkpoint is not None else "the log"
                 detail = f"readers cannot open it: {where} of {table} is damaged ({type(problem).__name__})"
@@ -65,12 +78,22 @@ def check_readers(
                 detail = f"readers do not see all rows: its checkpoint at version {checkpoint} hides some"
                 problems.append(Finding(f"{table}@{version}", False, detail))
                 continue
+            where = f"its checkpoint at version {checkpoint}" if checkpoint is not None else "its log"
+            if table_id == log.table_id and not same_columns:
+                detail = f"readers see other columns or settings than the commits name: {where} was changed"
+                problems.append(Finding(f"{table}@{version}", False, detail))
+                continue
+            if checkpoint is not None and (of := _other_statistics(lake, log, checkpoint)):
+                if any(item.holds(key) for key in of for item in slices):
+                    detail = f"readers may pass rows over: {where} has other statistics of files than the commits"
+                    problems.append(Finding(f"{table}@{version}", False, detail))
+                    continue
+                notes.append(elsewhere(table, checkpoint, of, "has other statistics of files"))
             differing = _differing(seen, log, version)
             of_others = table_id == log.table_id and not any(item.holds(key) for key in differing for item in slices)
             if of_others and differing:
                 notes.append(elsewhere(table, checkpoint, differing))
             elif not of_others:
-                where = f"its checkpoint at version {checkpoint}" if checkpoint is not None else "its log"
                 what = "other files than the commits name" if table_id == log.table_id else "another table"
                 detail = f"readers see {what}: {where} was changed"
                 problems.append(Finding(f"{table}@{version}", False, detail))
@@ -78,12 +101,14 @@ def check_readers(
     yield from notes
 
 
-def elsewhere(table: str, checkpoint: int | None, partitions: Sequence[str | None]) -> Finding:
+def elsewhere(
+    table: str, checkpoint: int | None, partitions: Sequence[str | None], what: str = "names other files"
+) -> Finding:
     """That readers see other files than the commits name, of partitions on which nothing in question depends."""
     where = f"checkpoint {checkpoint}" if checkpoint is not None else "the log"
     some = ", ".join("(none)" if key is None else key for key in partitions[:3])
     more = f" and {len(partitions) - 3} more" if len(partitions) > 3 else ""
-    detail = f"{where} names other files than the commits, of partition {some}{more}: {NOTHING_DEPENDS}"
+    detail = f"{where} {what} than the commits, of partition {some}{more}: {NOTHING_DEPENDS}"
     return Finding(f"{table}: readers", False, detail, required=False)
 
 
@@ -92,6 +117,33 @@ def _differing(seen: pl.DataFrame, log: LogReplay, version: int) -> list[str | N
     named = Counter((file.path, file.partition) for file in log.files(version, None))
     found = Counter(seen.select("path", PARTITION).iter_rows())
     return sorted({key for _, key in (named - found) + (found - named)}, key=lambda key: key or "")
+
+
+def _same_columns(opened: DeltaTable, metadata: Mapping[str, Any] | None) -> bool:
+    """Whether a reader sees the columns, partitions and settings that the commits name, where these say."""
+    if metadata is None:
+        return True
+    found = opened.metadata()
+    settings = {key: value for key, value in (metadata.get("configuration") or {}).items() if value is not None}
+    return (
+        opened.schema() == Schema.from_json(metadata["schemaString"])
+        and list(found.partition_columns) == list(metadata.get("partitionColumns") or ())
+        and {key: value for key, value in found.configuration.items() if value is not None} == settings
+    )
+
+
+def _other_statistics(lake: Lake, log: LogReplay, checkpoint: int) -> list[str | None]:
+    """The partitions of which a checkpoint, in whatever files, has other statistics than the commits."""
+    partitions = {file.path: file.partition for file in log.files(checkpoint, None)}
+    names = [path for path in _summaries(lake, log.table) if path.rpartition("/")[2].startswith(f"{checkpoint:020d}.")]
+    found: dict[str, str] = {}
+    for path in (path for path in names if path.endswith(".parquet")):
+        try:
+            found |= read_statistics(lake.storage.get(path), partitions)
+        except AssayError:  # it is opened by delta-rs, which says whether readers can
+            continue
+    differing = differing_statistics(found, log.statistics(checkpoint, found))
+    return sorted({partitions[path] for path in differing}, key=lambda key: key or "")
 
 
 def _hides(lake: Lake, table: str, checkpoint: int) -> bool:
@@ -147,8 +199,21 @@ def hinted_checkpoint(lake: Lake, table: str) -> int | None:
 
 
 def _checkpoints(lake: Lake, table: str) -> list[int]:
-    names = (path.rpartition("/")[2] for path in lake.storage.list(f"{table}/_delta_log"))
+    names = (path.rpartition("/")[2] for path in _summaries(lake, table))
     return sorted({int(name[:20]) for name in names if ".checkpoint." in name and name[:20].isdecimal()})
+
+
+def _summaries(lake: Lake, table: str) -> list[str]:
+    """The files in a log that sum commits up, in every form."""
+    return lake.storage.list(f"{table}/_delta_log", (".checkpoint.", ".compacted."))
+
+
+_USUAL = re.compile(r"\d{20}\.checkpoint\.parquet")
+
+
+def strange_summaries(lake: Lake, table: str) -> list[str]:
+    """Those of them that are no checkpoint in a single file under its usual name."""
+    return [path for path in _summaries(lake, table) if not _USUAL.fullmatch(path.rpartition("/")[2])]
 
 
 def _first_after_each(versions: list[int], checkpoints: list[int]) -> Iterator[tuple[int | None, int]]:

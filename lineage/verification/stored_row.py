@@ -1,7 +1,9 @@
 """The prediction's row is the one that its run wrote: in a file of its run's commit, or the same in another one."""
 
 import io
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 from deltalake.exceptions import DeltaError
@@ -14,7 +16,7 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.lineage.predictions import attachments
 from assay.lineage.predictions.answers import answer_leaves
-from assay.lineage.predictions.find_prediction import ID, UNREADABLE, copies_of, file_problem
+from assay.lineage.predictions.find_prediction import ID, UNREADABLE, copies_of, file_problem, is_copy
 from assay.lineage.predictions.prediction_log import prediction_ids
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.finding import Finding
@@ -27,6 +29,7 @@ def check_stored_row(lake: Lake, trace: Trace, log: LogReplay | LogWalk | None) 
     """The row is there, once, as the commit of its run wrote it; its id follows from its content, and it names the inputs that
     its commit read."""
     yield from _where(lake, trace, log)
+    yield from _columns_now(trace, log)
     yield from _copies(lake, trace)
     yield from _content(trace)
 
@@ -78,6 +81,36 @@ def _again(lake: Lake, trace: Trace, log: LogReplay | LogWalk, own: Commit) -> I
         yield Finding(name, None, f"{by} took other rows of its file away by a deletion vector", required=False)
     else:
         yield Finding(name, False, f"removed the prediction: {by} took its row away by a deletion vector")
+
+
+def _columns_now(trace: Trace, log: LogReplay | LogWalk | None) -> Iterator[Finding]:
+    """Readers of the latest version still see every column that the run wrote, and as it wrote it."""
+    version = trace.root.commits[-1].version
+    if log is None or log.missing or log.damaged or version > log.latest:
+        return
+    written = _columns(log.metadata(version))
+    if not _lost(written, log.metadata(log.latest)):
+        return
+    for entry in log.replayed().entries:
+        lost = _lost(written, entry.metadata) if entry.version > version and entry.metadata else []
+        if lost:
+            what = f"{maker(entry)} took columns away or made them others ({', '.join(lost)})"
+            yield Finding(f"{log.table}@{entry.version}", False, f"changed what readers see of the prediction: {what}")
+            return
+
+
+def _columns(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """By name what a `metaData` says of each column: its type, and under which name files have it."""
+    fields = json.loads(metadata["schemaString"])["fields"] if metadata else ()
+    mapped = ((metadata or {}).get("configuration") or {}).get("delta.columnMapping.mode", "none")
+    return {
+        field["name"]: [field["type"], mapped, field.get("metadata") if mapped != "none" else None] for field in fields
+    }
+
+
+def _lost(written: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> list[str]:
+    now = _columns(metadata)
+    return [name for name, column in written.items() if now.get(name) != column]
 
 
 def _moved(lake: Lake, trace: Trace, log: LogReplay | LogWalk, own: Sequence[Commit], files: Sequence[str]) -> Finding:
@@ -139,12 +172,19 @@ def _copies(lake: Lake, trace: Trace) -> Iterator[Finding]:
     found = copies_of(lake, trace.prediction_id)
     if len(found) < 2:
         return
+    copies = set[str]()
     for table, file in dict.fromkeys(found):
         entry = adder(replay_log(lake, table), file)
+        if entry is not None and is_copy(table, entry.commit):
+            copies.add(table)
+            yield Finding(
+                table, False, f"is a copy of predictions of another model: {maker(entry)} did not write there"
+            )
+            continue
         if entry is None or not is_ours(entry):
             where = f"{table}@{entry.version}" if entry else table
             yield Finding(where, False, f"wrote the prediction again: {maker(entry)} added a row with its id")
-    where = ", ".join(sorted({f"{table}/{file}" for table, file in found}))
+    where = ", ".join(sorted({f"{table}/{file}" for table, file in found if table in copies or not copies}))
     yield Finding("prediction id", False, f"{len(found)} rows have it, in {where}")
 
 

@@ -98,7 +98,7 @@ class Log:
         self.commits = {item.version: item for item in sorted(commits, key=lambda item: item.version)}
         self.changed = set(damaged)
         ids = [item.table_id for item in self.commits.values() if item.table_id]
-        self.table_id = ids[-1] if ids else ""
+        self.table_id = ids[0] if ids else ""
         self.lives: dict[str, list[Any]] = {}  # path: partition, first version, version of its removal
         self.written: dict[Any, list[Commit]] = {}
         for version, commit in self.commits.items():

@@ -106,7 +106,9 @@ def sealed_records(files: Files) -> Iterator[tuple[str, int, Record | str]]:
         path = name[len("lake/") :]
         try:
             seal = json.loads(content)
-            record = Record(f"seal of {table}@{version}", str(seal["sha256"]), KEPT, int(seal["rows"]))
+            if [type(seal[name]) for name in ("version", "sha256", "rows")] != [int, str, int]:
+                raise ValueError
+            record = Record(f"seal of {table}@{version}", seal["sha256"], KEPT, seal["rows"])
             same = (seal["table"], seal["table_id"], seal["version"]) == (table, table_id, version)
             other = f"{path} was changed: it is the seal of {seal['table']}@{seal['version']}"
             yield table, version, record if same else other
