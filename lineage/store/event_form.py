@@ -15,6 +15,9 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FACETS = ("facets", "inputFacets", "outputFacets")
 
 
+_KINDS = ("START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER")
+
+
 def refuse_nameless(event: Any) -> None:
     """Raises AssayError with the first place (a JSON pointer, RFC 6901) at which the event is not an OpenLineage event. No value
     of the event is quoted."""
@@ -47,8 +50,11 @@ def _problem(event: Any) -> _Problem:
     for side in ("inputs", "outputs"):
         if problem := _of_datasets(event.get(side), side):
             return problem
-    if not isinstance(event.get("eventType") or "", str):
+    kind = event.get("eventType") or ""
+    if not isinstance(kind, str):
         return "/eventType", "The event's eventType is a text; this is not one."
+    if kind and kind.upper() not in _KINDS:
+        return "/eventType", f"The event's eventType is one of {', '.join(_KINDS)}; this is none of them."
     return None
 
 
