@@ -143,9 +143,13 @@ class LineageMethods(StoreBase):
             column: Only what came from this column.
             lookups: Follow lookups, too.
         """
+        from dataclasses import replace
+
+        from assay.lineage.queries.other_readers import other_readers
         from assay.lineage.tracing.impact import impact
 
-        return impact(self.lake, table, version, partition=partition, column=column, lookups=lookups)
+        found = impact(self.lake, table, version, partition=partition, column=column, lookups=lookups)
+        return replace(found, others=other_readers(self.lineage_store, self.lake, found.tables))
 
     def affected_predictions(
         self,
@@ -174,12 +178,16 @@ class LineageMethods(StoreBase):
         """
         from assay.lineage.affected.answer import affected_predictions
         from assay.lineage.affected.origin import NotDelivered, Origin, digest_here
+        from assay.lineage.queries.other_readers import other_readers
+        from assay.why.declared_now import owners_now
 
-        owners = self._owners()
+        owners = owners_now()
 
         def ask(file: str | None) -> "AffectedPredictions":
             origin = Origin(file, table, version, partition, column, rows)
-            return affected_predictions(self.lake, origin, lookups=lookups, owners=owners)
+            found = affected_predictions(self.lake, origin, lookups=lookups, owners=owners)
+            found.others = other_readers(self.lineage_store, self.lake, found.reached)
+            return found
 
         try:
             return ask(file)
@@ -188,12 +196,3 @@ class LineageMethods(StoreBase):
             if here is None:
                 raise
         return ask(here)
-
-    def _owners(self) -> dict[str, str]:
-        """Who answers for the tables of the active project; nobody where there is no project."""
-        from assay.assets.declarations import declarations
-        from assay.assets.project import find_project
-
-        if (project := find_project()) is None:
-            return {}
-        return {table: step.owner for step in declarations(project).steps for table in step.outputs if step.owner}
