@@ -143,6 +143,8 @@ MODELS, DAYS, A_DAY, CUSTOMERS = 3, 60, 500, 5_000
 def predictions(folder: Path) -> tuple[Lake, list[str]]:
     """A lake of predictions, a partition a day; and some of their ids."""
     lake, ids, chosen = open_lake(folder), [], random.Random(1)
+    with transaction(lake, NullRecorder(), Work("clean/customers")) as tx:
+        tx.write("clean/customers", pl.DataFrame({"customer_id": [f"C{number:05}" for number in range(CUSTOMERS)]}))
     for model, number in product(range(MODELS), range(DAYS)):
         day = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=number)
         frame = pl.DataFrame(
@@ -153,6 +155,7 @@ def predictions(folder: Path) -> tuple[Lake, list[str]]:
             }
         )
         with transaction(lake, NullRecorder(), Work(f"predictions/model_{model}", f"{day:%Y-%m-%d}")) as tx:
+            tx.read("clean/customers")
             ids += stage_predictions(tx, model=f"model_{model}", model_version="1", frame=frame, keys=["customer_id"])[
                 :5
             ]

@@ -26,6 +26,7 @@ LEAVES = {
     "durations",
     "errors",
     "lazy",
+    "notebook_html",
     "optional",
     "own_columns",
     "project_folder",

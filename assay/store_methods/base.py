@@ -29,6 +29,12 @@ class StoreBase:
     def __repr__(self) -> str:
         return f"Store(lake={self.settings.lake_uri!r}, actor={self.actor!r})"
 
+    def _repr_html_(self) -> str:
+        """For notebooks. Nothing is read."""
+        from assay.notebook_html import facts_html
+
+        return facts_html("Store", {"lake": self.settings.lake_uri, "actor": self.actor})
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without secrets and without what it has opened: settings are read again where it is unpickled."""
         return _unpickled, (type(self), pickled(self.settings), self.guard)

@@ -32,8 +32,8 @@ def value_text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else cut(str(value), _LONGEST)
 
 
-def answer_text(answer: Mapping[str, Any]) -> str:
-    """A model's outputs in one line: `risk_class HIGH · score 0.8125`; a single one needs no name."""
-    if len(answer) == 1:
+def answer_text(answer: Mapping[str, Any], *, named: bool = False) -> str:
+    """A model's outputs in one line: `risk_class HIGH · score 0.8125`; a single one needs no name, unless it is to be `named`."""
+    if len(answer) == 1 and not named:
         return value_text(next(iter(answer.values())))
     return " · ".join(f"{name} {value_text(value)}" for name, value in answer.items())

@@ -131,6 +131,12 @@ def shown_predictions(
     return [replace(item, answer=answer) for item, answer in zip(found, answers, strict=True)]
 
 
+def shown_keys(item: LoggedPrediction, classes: Classes) -> dict[str, Any]:
+    """Whom or what a prediction is about, as it is shown: a key that no contract knows shows how long it is."""
+    (keys,) = _masked_values([dict(item.about)], classes)
+    return keys
+
+
 def shown_answers(answers: Sequence[Mapping[str, Any]], classes: Classes) -> list[dict[str, Any]]:
     """Answers of models as they are shown: addresses and card numbers are redacted, and a column that a contract calls personal
     shows its class."""

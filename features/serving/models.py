@@ -24,6 +24,7 @@ from assay.features.tables.lake import Lake, TableMissing, TableState
 from assay.features.tables.run_record import Recorder, Run, Work, new_run
 from assay.features.tables.transaction import Transaction, run
 from assay.features.training.split import Split
+from assay.notebook_html import facts_html
 
 VERSION = "model_version"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -73,6 +74,15 @@ class ModelVersion:
 
     def __str__(self) -> str:
         return f"{Kind.MODELS.table(self.name)} {self.version}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it was fitted on and how well it did."""
+        facts = {"training set": self.training_set, "split": self.split.get("rows"), "outputs": self.outputs}
+        measured = {"metrics": self.metrics, "params": self.params}
+        return facts_html(
+            f"Model {self}",
+            facts | measured | {"format": self.format, "sha256": self.sha256, "made at": self.created_at},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in ("name", "version", "sha256", "format", "training_set")}

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from assay.notebook_html import facts_html
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -28,6 +30,10 @@ class Snapshot:
 
     def __str__(self) -> str:
         return f"{self.table}@{self.version}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return facts_html(f"Snapshot {self}", {"table id": self.table_id, "commit": self.commit_sha256, "at": self.uri})
 
     def to_dict(self) -> dict[str, Any]:
         return {

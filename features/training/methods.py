@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from assay.features.training.comparison import TrainingSetComparison, compare_rows
+from assay.features.training.exports import Numbers, to_arrow, to_numpy, to_pandas, write_parquet
 from assay.features.training.folds import fold_rows, split_again
 from assay.features.training.splits import split_rows
-from assay.optional import require
+from assay.notebook_html import facts_html
+from assay.optional import installed, require
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from assay.features.storage.snapshot import Snapshot
     from assay.features.training.lookback import Lookback
     from assay.features.training.rows import RowFile, TrainingRows
@@ -32,6 +37,10 @@ class TrainingSetMethods:
 
     def scan(self) -> pl.LazyFrame:
         """The rows as a lazy frame."""
+        raise NotImplementedError
+
+    def frame(self) -> pl.DataFrame:
+        """The rows."""
         raise NotImplementedError
 
     def row_files(self) -> list[RowFile]:
@@ -187,6 +196,67 @@ class TrainingSetMethods:
             AssayError: The sets have no key in common, or cannot be read.
         """
         return compare_rows(self, other, key=key, classes=classes)
+
+    def to_numpy(
+        self, *, columns: Sequence[str] | None = None, label: str | None = None, dtype: str = "float32"
+    ) -> Numbers:
+        """Features as a matrix, with label and names: `X, y, names = made.to_numpy(label="bought")`. A null is NaN.
+
+        Args:
+            columns: Numbers, or lists of numbers. Default: all features that are.
+            label: The column to learn.
+            dtype: Of the matrix.
+
+        Returns:
+            The matrix (rows, columns), the label (rows,) or None, and the names of the columns.
+
+        Raises:
+            AssayError: A column is not there, or no number, or the rows are not what the manifest says.
+        """
+        return to_numpy(self, self.frame(), columns, label, dtype)
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas frame. Raises AssayError if pandas or pyarrow is not installed."""
+        return to_pandas(self, self.frame())
+
+    def to_arrow(self) -> pyarrow.RecordBatchReader:
+        """The rows as Arrow record batches, of which one is held at a time. Raises AssayError if pyarrow is not installed."""
+        return to_arrow(self)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """For whoever takes Arrow data: `pyarrow.table(made)`, DuckDB, Polars."""
+        if installed("pyarrow"):
+            return self.to_arrow().__arrow_c_stream__(requested_schema)
+        return self.frame().__arrow_c_stream__(requested_schema)
+
+    def write_parquet(self, path: str | Path) -> str:
+        """Write the rows as one Parquet file: whole, or not at all.
+
+        Args:
+            path: Of the file. One that is there is replaced at the end.
+
+        Returns:
+            The content's digest, that of the manifest, which the written file was read again for.
+
+        Raises:
+            AssayError: What was written is not what the manifest says.
+        """
+        return write_parquet(self, Path(path))
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it was made from, and no value of a row."""
+        manifest = self.manifest
+        return facts_html(
+            f"Training set {self.id}",
+            {
+                "rows": manifest["rows"],
+                "features": manifest["references"],
+                "columns": [f"{column['name']} ({column['type']})" for column in manifest["schema"]],
+                "made from": [f"{item['name']}@{item['version']}" for item in manifest["inputs"]],
+                "made at": manifest.get("created_at", ""),
+                "content": manifest["content_digest"],
+            },
+        )
 
     def torch(
         self,

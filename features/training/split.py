@@ -22,6 +22,7 @@ from assay.features.training.leaks import Numbers
 from assay.features.training.rows import LoadedRows
 from assay.features.training.split_data import SplitData
 from assay.features.views.timestamps import format_duration
+from assay.notebook_html import facts_html
 from assay.optional import require
 
 if TYPE_CHECKING:
@@ -128,6 +129,14 @@ class Split:
     def to_dict(self) -> dict[str, Any]:
         """The definition."""
         return dict(self.definition)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: how it was made, and no value of a row."""
+        how = self.definition
+        return facts_html(
+            f"Split {self.id}",
+            {"rows": how["rows"], "left out": how["left_out"], "looks back": how["lookback"], **how["arguments"]},
+        )
 
     def __str__(self) -> str:
         rows = ", ".join(f"{part} {count:,}" for part, count in self.definition["rows"].items())

@@ -7,8 +7,9 @@ that are said to have added them, too. Files of other partitions that are not as
 else is otherwise than expected raises `Unproven`: then readers are asked.
 """
 
+import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.storage.storage import Storage
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake
 from assay.lineage.tracing.trace import Trace
@@ -88,15 +90,15 @@ def _compare(
 ) -> Iterator[Finding]:
     for partitions in {item.partitions for item in slices if item.partitions is not None}:
         log.files(checkpoint, partitions)  # each in the commit that added it
-    content = lake.storage.get(checkpoint_path(log.table, checkpoint))
+    path = checkpoint_path(log.table, checkpoint)
     version = Snapshot(log.table, log.table_id, checkpoint, log.index.digests([checkpoint])[checkpoint])
-    statement = same_files(content, version)
-    if statement not in compared:
-        notes = list(_compare_files(log, checkpoint, content, slices))
+    sha256, content = _sha256(lake.storage, path), cache(partial(lake.storage.get, path))
+    if same_files(sha256, version) not in compared:
+        notes = list(_compare_files(log, checkpoint, content(), slices))
         if not notes:
-            compared.remember(statement)
+            compared.remember(same_files(hashlib.sha256(content()).hexdigest(), version))
         yield from notes
-    _compare_statistics(log, version, content, slices, compared)
+    _compare_statistics(log, version, sha256, content, slices, compared)
 
 
 def _compare_files(log: LogWalk, checkpoint: int, content: bytes, slices: Iterable[Slice]) -> Iterator[Finding]:
@@ -113,8 +115,21 @@ def _compare_files(log: LogWalk, checkpoint: int, content: bytes, slices: Iterab
         yield elsewhere(log.table, checkpoint, differing)
 
 
+def _sha256(storage: Storage, path: str) -> str:
+    """Of a file, which is not held in memory where it is a local one."""
+    if not storage.is_local:
+        return hashlib.sha256(storage.get(path)).hexdigest()
+    with Path(storage.root, path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _compare_statistics(
-    log: LogWalk, version: Snapshot, content: bytes, slices: Iterable[Slice], compared: Compared
+    log: LogWalk,
+    version: Snapshot,
+    sha256: str,
+    content: Callable[[], bytes],
+    slices: Iterable[Slice],
+    compared: Compared,
 ) -> None:
     """By the statistics of files readers pass files over: of those in question they are as the commits have them. Once shown,
     that is remembered of these files. Raises Unproven."""
@@ -125,16 +140,16 @@ def _compare_statistics(
     }
     checkpoint = version.version
     paths = sorted({file.path for partitions, excluded in read for file in log.files(checkpoint, partitions, excluded)})
-    statement = same_files(content, version, f"statistics of {digest_of(paths)}")
-    if not paths or statement in compared:
+    what = f"statistics of {digest_of(paths)}"
+    if not paths or same_files(sha256, version, what) in compared:
         return
     try:
-        found = read_statistics(content, paths)
+        found = read_statistics(content(), paths)
     except AssayError as problem:
         raise Unproven(f"checkpoint {checkpoint} of {log.table} {problem}.") from None
     if differing_statistics(found, log.statistics(checkpoint, paths)):
         raise Unproven(f"checkpoint {checkpoint} of {log.table} has other statistics than the commits.")
-    compared.remember(statement)
+    compared.remember(same_files(hashlib.sha256(content()).hexdigest(), version, what))
 
 
 def _differing(one: pl.DataFrame, other: pl.DataFrame) -> list[str | None]:

@@ -1,11 +1,13 @@
 """The lineage API and the console as one application."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from starlette.testclient import TestClient
 
 import assay
+from assay.lineage.predictions.latest import latest_predictions
 from assay.serve import create_app
 
 
@@ -19,3 +21,13 @@ def test_the_api_and_the_console_are_over_one_store(tmp_path: Path) -> None:
         assert node["facts"]["table"] == "raw/orders"
         assert client.get("/api/v1/trace/0").status_code == 404
     store.lineage_store.close()
+
+
+def test_a_console_says_that_declarations_changed_after_it_had_loaded_them(bank: Any) -> None:
+    one = latest_predictions(bank.store.lake, limit=1)[0].id
+    with TestClient(create_app(bank.store), base_url="http://127.0.0.1:3001") as client:
+        before = client.post(f"/trace/{one}/verify").text
+        bank.redeclare(("LIMIT = 50", "LIMIT = 51"))
+        after = client.post(f"/trace/{one}/verify").text
+    text = "__init__.py changed after this console had loaded the declarations: restart it to use them"
+    assert [text in page for page in (before, after)] == [False, True]

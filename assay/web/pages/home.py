@@ -30,7 +30,7 @@ from assay.web.settings_missing import Lacking, lacking_of
 from assay.web.table_states import state_badge, table_states
 from assay.web.values import answer_text, metrics, moment
 from assay.why.judged_by import DeclaredNow
-from assay.why.shown import classes_of_lake, shown_answers, shown_predictions
+from assay.why.shown import Classes, classes_of_lake, shown_answers, shown_keys, shown_predictions
 
 FOUND = 50
 RECENT = 15
@@ -91,10 +91,13 @@ def _found(
         hits=hits,
         more=found.more or len(predictions) >= FOUND,
         near=near,
-        predictions=[_prediction(item) for item in shown_predictions(lake, predictions, declared())]
-        if predictions
-        else [],
+        predictions=_listed(lake, predictions, declared()) if predictions else [],
     )
+
+
+def _listed(lake: Lake, predictions: list[LoggedPrediction], declared: DeclaredNow) -> list[dict[str, Any]]:
+    classes = classes_of_lake(lake, declared)
+    return [_prediction(item, classes) for item in shown_predictions(lake, predictions, declared)]
 
 
 def _others(store: LineageStore) -> dict[str, Any] | None:
@@ -113,7 +116,7 @@ def _matching(lake: Lake, text: str) -> list[LoggedPrediction]:
         return []  # the table's own page says what is wrong with it
 
 
-def _prediction(item: LoggedPrediction) -> dict[str, Any]:
+def _prediction(item: LoggedPrediction, classes: Classes) -> dict[str, Any]:
     answer = {name: value for name, value in item.answer.items() if name != CONFIDENCE}
     confidence = item.answer.get(CONFIDENCE)
     return {
@@ -122,6 +125,8 @@ def _prediction(item: LoggedPrediction) -> dict[str, Any]:
         "answer": answer_text(answer),
         "confidence": f"{confidence:.3f}" if confidence is not None else "",
         "model": f"{item.model} {item.model_version}",
+        "about": ", ".join(f"{name} {value}" for name, value in shown_keys(item, classes).items()),
+        "replaced": item.replaced,
     }
 
 
@@ -251,6 +256,6 @@ def _predictions(
     newest = predictions[:RECENT]
     answers = shown_answers([row["answer"] for row in newest], classes_of_lake(lake, declared()) if newest else {})
     return [
-        row | {"time": moment(row["at"]), "answer": answer_text(answer)}
+        row | {"time": moment(row["at"]), "answer": answer_text(answer), "about": "", "replaced": False}
         for row, answer in zip(newest, answers, strict=True)
     ]

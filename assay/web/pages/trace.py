@@ -34,7 +34,8 @@ from assay.why.explanation import Why
 from assay.why.items import ShownRow, StepTaken
 from assay.why.judged_by import DeclaredNow
 from assay.why.letter import letter
-from assay.why.shown import personal_columns, shown_trace
+from assay.why.shown import keys_of, personal_columns, shown_trace
+from assay.why.verdict import in_sentences
 
 Today = Callable[[], DeclaredNow]  # the contracts that a project declares now
 _STATES = {True: ("ok", "✓ holds"), None: ("plain", "– not checked"), False: ("failed", "✗ broken")}
@@ -68,10 +69,12 @@ def letter_page(lake: Lake, store: LineageStore, declared: Today, verify: Verifi
     """The letter about a prediction, verified: a page to be printed (or saved as PDF by the browser), or a Markdown file."""
     traced = _asked_here(lake, request)
     found = replace(why(lake, traced, store, declared=declared()), verification=_verified(traced, verify))
-    text = letter(found, datetime.now(UTC).date())
+    keys = keys_of(traced)
+    whose = [key for key in keys if key == request.state.form.get("whose")]
+    text = letter(found, datetime.now(UTC).date(), whose)
     if request.state.form.get("as") == "markdown":
         return _file(text, "text/markdown", f"prediction-{traced.prediction_id}.md")
-    return page("letter.html", id=traced.prediction_id, letter=LETTER.render(text))
+    return page("letter.html", id=traced.prediction_id, letter=LETTER.render(text), keys=keys, whose="".join(whose))
 
 
 def evidence_file(lake: Lake, store: LineageStore, declared: Today, request: Request) -> Response:
@@ -139,16 +142,18 @@ def _shown(
     row = shown_trace(lake, traced, declared()).root.details
     names = ("model", "model_version", EVENT_TIME, CONFIDENCE, PROMPT)
     facts = [(name.replace("_", " "), _text(name, row[name])) for name in names if row.get(name) is not None]
+    facts.append(("made", f"{moment(found.made_at)}{f' by {found.actor}' if found.actor else ''}"))
     answer = {name: value for name, value in found.answer.items() if value is not None}
     return page(
         "trace.html",
         id=traced.prediction_id,
-        answer=answer_text(answer),
+        answer=answer_text(answer, named=True),
         facts=[*found.about.items(), *facts],
         why=_why(found),
+        keys=list(found.about),
         explanation=row.get(EXPLANATION),
         retrieval=_retrieval(row.get(RETRIEVAL)),
-        picture_=_picture(traced, answer_text(answer)),
+        picture_=_picture(traced, answer_text(answer, named=True)),
         steps=[_step(node) for node in traced.nodes],
         files=[{"path": f.path, "rows": f"{f.rows:,}", "sha256": f.sha256} for f in traced.files()],
         verification=_findings(verification) if verification else None,
@@ -159,6 +164,9 @@ def _why(found: Why) -> dict[str, Any]:
     """What was unusual, the rows by table, and each table's step, as the page shows them."""
     tables = dict.fromkeys(row.table for row in found.rows)
     return {
+        "answers_text": found.answers_text,
+        "replaced": found.answers_text.startswith("This is not"),
+        "features": found.features,
         "unusual": [item for item in found.unusual if not item.of_training],
         "in_training": [item for item in found.unusual if item.of_training],
         "rows_text": f"{found.rows_text[:1].upper()}{found.rows_text[1:]}",
@@ -294,7 +302,7 @@ def _findings(verification: Verification) -> dict[str, Any]:
         "outcome": verification.outcome,
         "state": state,
         "sign": sign,
-        "meaning": meaning,
+        "meaning": meaning if verification.outcome == "broken" else in_sentences(verification),
         "answer": {"text": f"answer: {verification.answer}", "state": _ANSWERS[verification.answer]},
         "open": [row for row in rows if row not in held],
         "held": held,

@@ -100,6 +100,7 @@ NAMED = {"namespace": "n", "name": "d"}
         ({"outputs": [{"namespace": "n", "name": ""}]}, "/outputs/0/name"),
         ({"outputs": [NAMED | {"outputFacets": "x"}]}, "/outputs/0/outputFacets"),
         ({"eventType": 1}, "/eventType"),
+        ({"eventType": "DONE"}, "/eventType"),
         ({"eventTime": None}, "/eventTime"),
     ],
 )

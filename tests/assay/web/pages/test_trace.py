@@ -137,6 +137,28 @@ def test_the_page_says_what_was_unusual_first_and_no_personal_cell(http: TestCli
     assert [word for word in PERSONAL if word in html] == []
 
 
+def test_what_is_found_shows_whom_it_is_about(http: TestClient) -> None:
+    text = http.post("/search", data={"q": "C0012"}).text
+    assert "customer_id C0012" in text
+    assert '<th scope="col">About</th>' in text
+    assert '<th scope="col">About</th>' not in http.get("/").text, "the first page names nobody"
+
+
+def test_the_page_names_the_output_and_shows_what_the_model_was_given(http: TestClient, newest: str) -> None:
+    text = http.get(f"/trace/{newest}").text
+    assert "<h1>risk " in text
+    assert "What the model was given" in text
+    assert "activity: as of 2026-03-05 00:00 UTC" in text
+    assert "<dt>made</dt>" in text
+
+
+def test_a_letter_lists_the_rows_of_whom_it_is_for_when_asked(http: TestClient, newest: str) -> None:
+    own = http.post(f"/trace/{newest}/letter", data={"as": "markdown"}).text
+    whole = http.post(f"/trace/{newest}/letter", data={"as": "markdown", "whose": "customer_id"}).text
+    assert [text.count("| transfers/") for text in (own, whole)] == [1, 5]
+    assert "List rows of the same customer_id" in http.post(f"/trace/{newest}/letter").text
+
+
 def test_letter_and_evidence_are_files(http: TestClient, newest: str) -> None:
     letter = http.post(f"/trace/{newest}/letter", data={"as": "markdown"})
     assert letter.headers["content-disposition"] == f'attachment; filename="prediction-{newest}.md"'
