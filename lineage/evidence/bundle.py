@@ -343,7 +343,7 @@ def _slices(trace: Trace, logs: Logs) -> dict[str, Any]:
 
 def _slice(item: Slice, *, files: bool) -> dict[str, Any]:
     """Without the digest of its `files` where the bundle does not have the commits from which they follow."""
-    left_out = {"uri"} if files else {"uri", "digest"}
+    left_out = {"uri"} if files else {"uri", "digest", "writers"}
     return {name: value for name, value in item.to_dict().items() if name not in left_out}
 
 

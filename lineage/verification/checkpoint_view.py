@@ -34,6 +34,8 @@ from assay.lineage.verification.finding import Finding, summed
 from assay.lineage.verification.log_walk import LogWalk, Unproven
 from assay.lineage.verification.reader_view import READERS_SEE, elsewhere, hinted_checkpoint, strange_summaries
 
+_TICK = 0.02  # seconds: more than what file systems round times to
+_listed: dict[str, str] = {}  # by log: how its folder was when it had nothing unusual in it
 NEAR = 128  # versions: checkpoints are made every 20, formerly every 100 commits
 
 
@@ -42,7 +44,7 @@ def check_checkpoints(lake: Lake, trace: Trace, logs: Mapping[str, LogWalk], com
     count, notes = 0, list[Finding]()
     for table, log in logs.items():
         slices = {item for node in trace.nodes if node.table == table for item in node.slices}
-        if not _only_usual(lake, table, compared):
+        if not _only_usual(lake, table):
             raise Unproven(f"{table} has checkpoints in several files, or logs summed up otherwise.")
         hint = hinted_checkpoint(lake, table)
         if hint is not None and not _is_there(lake, table, hint):
@@ -55,22 +57,19 @@ def check_checkpoints(lake: Lake, trace: Trace, logs: Mapping[str, LogWalk], com
     yield from notes
 
 
-def _only_usual(lake: Lake, table: str, compared: Compared) -> bool:
-    """Whether all checkpoints are in a single file under the usual name. A long log is listed once, until something new is in
-    it."""
-    state, settled = "", False
+def _only_usual(lake: Lake, table: str) -> bool:
+    """Whether all checkpoints are in a single file under the usual name. A long log is listed once in a process, until something
+    new is in it."""
+    folder, state = f"{lake.storage.root}/{table}/_delta_log", ""
     if lake.storage.is_local:
-        folder = Path(lake.storage.root, table, "_delta_log")
-        found = folder.stat()
-        state = f"{folder} {found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
-        settled = (
-            time.time() - found.st_ctime > 1
-        )  # else what comes at the same moment may leave these times as they are
-    if state in compared.listed:
-        return True
+        found = Path(folder).stat()
+        if time.time() - found.st_ctime > _TICK:  # else what comes at the same moment may leave these times as they are
+            state = f"{found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
+        if state and _listed.get(folder) == state:
+            return True
     usual = not strange_summaries(lake, table)
-    if usual and settled:
-        compared.listed.add(state)
+    if usual and state:
+        _listed[folder] = state
     return usual
 
 

@@ -19,9 +19,6 @@ class Compared:
     written, it is forgotten with this object. It may be lost at any time."""
 
     folder: Path | None = None
-    listed: set[str] = field(
-        default_factory=set, repr=False
-    )  # folders as they were when they had nothing unusual in them
     _known: set[str] = field(default_factory=set, repr=False)
 
     def __contains__(self, statement: str) -> bool:
