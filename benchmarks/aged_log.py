@@ -1,8 +1,9 @@
 """Makes a table old: real commits, as our writer makes them, at 20,000 a second instead of one by one.
 
 Each commit is by a run of its own, vouches for those before it as ours do, and adds the file of a partition of its own (an
-hour) or nothing. The files themselves are not there: nobody who asks about other partitions reads them. A checkpoint is made
-by delta-rs at the end, as `features.storage.commit_writer` has it made.
+hour) or nothing. The files themselves are not there: nobody who asks about other partitions reads them, and the indexes of keys
+are told that they hold none of the keys that are asked for. A checkpoint is made by delta-rs at the end, as
+`features.storage.commit_writer` has it made.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from assay.features.storage.commit_metadata import to_metadata
 from assay.features.storage.commit_writer import CHECKPOINT_EVERY
 from assay.features.storage.delta_log import VOUCHES, commit_path, far_back
 from assay.features.storage.parquet_files import PARTITION
+from assay.features.tables.key_index import FOLDER as KEYS
 from assay.features.tables.lake import Lake
 
 _ID = "prediction_id"
@@ -51,6 +53,12 @@ def add_commits(lake: Lake, table: str, count: int, first: datetime, *, files: b
         digests[version] = hashlib.sha256(content).hexdigest()
         if version % _CHECKPOINT == 0 or (version % CHECKPOINT_EVERY == 0 and version > last - CHECKPOINT_EVERY):
             DeltaTable(state.table.uri, version=version).create_checkpoint()
+
+
+def without_unread_keys(lake: Lake) -> None:
+    """The indexes of keys take files that are not there for such as were vacuumed, which may have held any key."""
+    for path in Path(lake.storage.root, KEYS).rglob("index.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"unread": []}))
 
 
 def _info(table: str, version: int, hour: datetime, vouched: dict[str, str], *, rows: int) -> dict[str, Any]:

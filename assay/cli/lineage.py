@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     help="With --verify: OpenLineage events kept elsewhere, one a line (default: the lineage store).",
 )
 @click.option(
-    "--whole-logs", is_flag=True, help="With --verify: every commit of the tables, not only those that it rests on."
+    "--whole-logs",
+    is_flag=True,
+    help="With --verify or --export: every commit of the tables, not only those in question.",
 )
 @click.option("--rows", is_flag=True, help="Name the source rows behind the prediction.")
 @click.option("--lookups", is_flag=True, help="Follow tables that something was only looked up in, too.")
@@ -82,8 +84,8 @@ def trace(
 
     if witness is not None and not verify_:
         raise click.UsageError("--witness is for --verify: add it.")
-    if whole_logs and not verify_:
-        raise click.UsageError("--whole-logs is for --verify: add it.")
+    if whole_logs and not (verify_ or bundle is not None):
+        raise click.UsageError("--whole-logs is for --verify and --export: add one of them.")
     store = open_store()
     whole = prediction_of(store.lake, prediction_id, as_json)
     try:
@@ -112,11 +114,8 @@ def trace(
             verification = store.verify(traced, witness=witness, whole_logs=whole_logs, progress=ticking(bar))
         answer["verification"] = verification.to_dict()
     if bundle is not None:
-        from assay.lineage.evidence.bundle import export
-
-        personal = [*withhold, *personal_columns(store.lake, traced, declared_now())]
-        withheld = list(dict.fromkeys(personal))
-        answer["bundle"] = export(store.lake, traced, store.lineage_store, withhold=withheld).write(bundle)
+        withheld = list(dict.fromkeys([*withhold, *personal_columns(store.lake, traced, declared_now())]))
+        answer["bundle"] = store.export_evidence(traced, withhold=withheld, whole_logs=whole_logs).write(bundle)
     if as_json:
         print_json(answer)
     else:

@@ -1,5 +1,6 @@
 """Questions about lineage: where a prediction came from, whether that is true, and what depends on a table."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +10,10 @@ from assay.store_methods.base import StoreBase
 if TYPE_CHECKING:
     from assay.features.embeddings.engine import Engine
     from assay.lineage.affected.answer import AffectedPredictions
+    from assay.lineage.evidence.bundle import Bundle
     from assay.lineage.tracing.impact import Impact
     from assay.lineage.tracing.trace import Trace
+    from assay.lineage.verification.compared import Compared
     from assay.lineage.verification.computed_again import Predict
     from assay.lineage.verification.files import Progress
     from assay.lineage.verification.finding import Verification
@@ -56,7 +59,6 @@ class LineageMethods(StoreBase):
             whole_logs: Read every commit of the tables that the trace goes through, not only those that the prediction rests on.
             progress: Called with (what, done, total).
         """
-        from assay.lineage.verification.compared import Compared
         from assay.lineage.verification.verify import verify
         from assay.lineage.verification.witness import EventsWitness, StoreWitness
 
@@ -68,9 +70,32 @@ class LineageMethods(StoreBase):
             landing=landing,
             witness=EventsWitness(Path(witness)) if witness is not None else StoreWitness(self.lineage_store),
             whole_logs=whole_logs,
-            compared=Compared(self.settings.home / "compared"),
+            compared=self._compared,
             progress=progress,
         )
+
+    def export_evidence(self, trace: "Trace", *, withhold: Sequence[str] = (), whole_logs: bool = False) -> "Bundle":
+        """The evidence for a trace, to be verified without Assay: `.write(path)` makes one zip file of it.
+
+        Args:
+            trace: What `trace` gave.
+            withhold: Columns that are personal: only salted digests of them are in it.
+            whole_logs: Every commit of the tables up to the newest version that was read, not only those in question.
+
+        Raises AssayError when the prediction's own data file is gone, or for a column that the prediction does not have.
+        """
+        from assay.lineage.evidence.bundle import export
+
+        return export(
+            self.lake, trace, self.lineage_store, withhold=withhold, whole_logs=whole_logs, compared=self._compared
+        )
+
+    @cached_property
+    def _compared(self) -> "Compared":
+        """Which checkpoints were compared: remembered beside the lineage store, not in the lake."""
+        from assay.lineage.verification.compared import Compared
+
+        return Compared(self.settings.home / "compared")
 
     def why(self, trace: "Trace") -> "Why":
         """Why a prediction is as it is: its answer, what was unusual, the rows behind it, the rules that they passed, and who
@@ -118,9 +143,13 @@ class LineageMethods(StoreBase):
             column: Only what came from this column.
             lookups: Follow lookups, too.
         """
+        from dataclasses import replace
+
+        from assay.lineage.queries.other_readers import other_readers
         from assay.lineage.tracing.impact import impact
 
-        return impact(self.lake, table, version, partition=partition, column=column, lookups=lookups)
+        found = impact(self.lake, table, version, partition=partition, column=column, lookups=lookups)
+        return replace(found, others=other_readers(self.lineage_store, self.lake, found.tables))
 
     def affected_predictions(
         self,
@@ -149,12 +178,16 @@ class LineageMethods(StoreBase):
         """
         from assay.lineage.affected.answer import affected_predictions
         from assay.lineage.affected.origin import NotDelivered, Origin, digest_here
+        from assay.lineage.queries.other_readers import other_readers
+        from assay.why.declared_now import owners_now
 
-        owners = self._owners()
+        owners = owners_now()
 
         def ask(file: str | None) -> "AffectedPredictions":
             origin = Origin(file, table, version, partition, column, rows)
-            return affected_predictions(self.lake, origin, lookups=lookups, owners=owners)
+            found = affected_predictions(self.lake, origin, lookups=lookups, owners=owners)
+            found.others = other_readers(self.lineage_store, self.lake, found.reached)
+            return found
 
         try:
             return ask(file)
@@ -163,12 +196,3 @@ class LineageMethods(StoreBase):
             if here is None:
                 raise
         return ask(here)
-
-    def _owners(self) -> dict[str, str]:
-        """Who answers for the tables of the active project; nobody where there is no project."""
-        from assay.assets.declarations import declarations
-        from assay.assets.project import find_project
-
-        if (project := find_project()) is None:
-            return {}
-        return {table: step.owner for step in declarations(project).steps for table in step.outputs if step.owner}

@@ -1,6 +1,6 @@
 """The console's addresses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import quote
 
@@ -29,7 +29,12 @@ from assay.why.judged_by import DeclaredNow
 
 
 def create_router(
-    store: LineageStore, lake: Lake, *, verify: Verifier | None = None, declared: Callable[[], DeclaredNow] = dict
+    store: LineageStore,
+    lake: Lake,
+    *,
+    verify: Verifier | None = None,
+    declared: Callable[[], DeclaredNow] = dict,
+    owners: Callable[[], Mapping[str, str]] = dict,
 ) -> Router:
     """All pages, to be mounted at the root of an application behind its other routes.
 
@@ -40,11 +45,13 @@ def create_router(
             computed again.
         declared: Gives the contracts that a project declares today: what they call personal is masked, too. Default: only the
             contracts in the lake are known.
+        owners: Gives who answers for which table, as the project declares it. Default: only contracts in the lake say it.
     """
     lake = lake.remembering()
     verify = verify or partial(verify_trace, lake, witness=StoreWitness(store))
     # Every page goes through this one router and is given its request. Who looks at it comes in as a `middleware` of the
     # router, in `request.scope`, and is asked there for every page at once, or in a view for what that page shows.
+    affected = answering(partial(impact_page, store, lake, declared, owners))
     return Router(
         [
             Route("/", answering(partial(home_page, store, lake, declared))),
@@ -67,8 +74,8 @@ def create_router(
                 answering(partial(evidence_file, lake, store, declared)),
                 methods=["POST"],
             ),
-            Route("/impact", answering(partial(impact_page, lake, declared)), methods=["GET", "POST"]),
-            Route("/impact/{table:path}", answering(partial(impact_page, lake, declared)), methods=["GET", "POST"]),
+            Route("/impact", affected, methods=["GET", "POST"]),
+            Route("/impact/{table:path}", affected, methods=["GET", "POST"]),
             Route("/versions/{table:path}", answering(partial(versions_page, lake))),
             Route("/browse", answering(partial(browse_page, store))),
             Route("/diff", answering(partial(diff_page, store, lake))),

@@ -1,10 +1,21 @@
-"""The contracts that the active project declares today, whether they have judged anything yet or not."""
+"""What the active project declares today: contracts, whether they have judged anything yet or not, and owners."""
 
 import json
 from contextlib import suppress
 
 from assay.errors import AssayError
 from assay.why.judged_by import DeclaredNow
+
+
+def owners_now() -> dict[str, str]:
+    """By table, who answers for it; nobody where there is no project, or it cannot be loaded."""
+    from assay.assets.declarations import declarations
+    from assay.assets.project import find_project
+
+    with suppress(AssayError):
+        if (project := find_project()) is not None:
+            return {table: step.owner for step in declarations(project).steps for table in step.outputs if step.owner}
+    return {}
 
 
 def declared_now() -> DeclaredNow:

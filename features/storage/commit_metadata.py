@@ -113,7 +113,8 @@ _PLAIN = (
     "rows",
     "confirms",
 )
-_JSON = ("inputs", "sources", "contract", "checks", "run", "extra", "previous", *kinds.NAMES)
+_PLAIN_JSON = ("inputs", "sources", "contract", "checks", "run", "extra", "previous")
+_JSON = (*_PLAIN_JSON, *kinds.NAMES)
 _KNOWN = frozenset((*_PLAIN, *_JSON))
 
 
@@ -178,9 +179,15 @@ def parse_commit(table: str, info: Mapping[str, Any]) -> Commit:
         raise TypeError("what a commit says of itself is text")
     written_in = _format(table, info, ours)
     nested = {
-        key: _repeated(key, ours[key]) if key in _ALIKE else _loaded(key, ours[key]) for key in _JSON if key in ours
+        key: _repeated(key, ours[key]) if key in _ALIKE else _loaded(key, ours[key])
+        for key in _PLAIN_JSON
+        if key in ours
     }
-    sections = {key: kinds.section(key, nested[key]) for key in kinds.NAMES if key in nested}
+    sections = {
+        key: _repeated_section(key, ours[key]) if key in _ALIKE else kinds.section(key, _loaded(key, ours[key]))
+        for key in kinds.NAMES
+        if key in ours
+    }
     extra = nested.get("extra", {})
     if not written_in:
         lifted, extra = kinds.from_extra(extra)
@@ -241,6 +248,11 @@ def _loaded(key: str, text: str) -> Any:
 # What the commits of a table have in common, often word by word: read once, and never changed by those who get it.
 _ALIKE = frozenset(("contract", "column_lineage", "view", "serving", "embedding", "code"))
 _repeated = lru_cache(1024)(_loaded)
+
+
+@lru_cache(1024)
+def _repeated_section(key: str, text: str) -> Any:
+    return kinds.section(key, _loaded(key, text))
 
 
 def _period(text: str | None) -> tuple[datetime, datetime] | None:

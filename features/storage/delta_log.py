@@ -47,7 +47,10 @@ def read_commit(storage: Storage, table: str, version: int) -> list[Action]:
 
 def parse_log(content: bytes) -> list[Action]:
     """The actions in the file of a commit. Raises ValueError when it is damaged."""
-    return [json.loads(line) for line in content.splitlines() if line.strip()]
+    return [_decode(line) for line in content.decode().split("\n") if line and not line.isspace()]
+
+
+_decode = json.JSONDecoder().decode
 
 
 def read_files(storage: Storage, table: str, until: int | None = None) -> Iterator[tuple[int, bytes]]:

@@ -311,9 +311,9 @@ class TableIndex:
 
     def partitions(self, version: int, among: Sequence[str] | None = None) -> list[str]:
         """The partitions that a version holds (`among` these), sorted."""
-        sql = f"""SELECT DISTINCT partition FROM files {_by(among)}
-            WHERE partition IS NOT NULL AND {_held(among, ())} ORDER BY partition"""
-        return [key for (key,) in self._sliced(sql, version, among, ())]
+        # Sorted here, and with a sign that takes the condition from the index: else SQLite goes through all partitions.
+        sql = f"SELECT DISTINCT partition FROM files {_by(among)} WHERE +partition IS NOT NULL AND {_held(among, ())}"
+        return sorted(key for (key,) in self._sliced(sql, version, among, ()))
 
     def partitions_without_rows(self, version: int) -> list[str]:
         """The partitions that were written and hold no row, sorted."""

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -114,8 +115,8 @@ class KeyIndex:
         pairs = pl.DataFrame({"key": keys, "number": numbers}, schema={"key": pl.UInt64, "number": pl.UInt32})
         unread = pl.DataFrame({"number": kept.unread}, schema={"number": pl.UInt32})
         found = pl.concat([pairs, unread], how="diagonal").unique(maintain_order=True)
-        names = pl.Series(kept.partitions, dtype=pl.String)
-        return found.with_columns(names.gather(found["number"]).alias("partition"))
+        names = pl.Series("partition", [kept.partitions[number] for number in found["number"]], dtype=pl.String)
+        return found.with_columns(names)
 
     def _reach(self, folder: Path, state: TableState) -> _Kept:
         """The index at the state's version or a later one."""
@@ -249,11 +250,9 @@ def _files(folder: Path, run: _Run) -> tuple[Path, Path]:
 def _load(folder: Path, identity: str, state: TableState) -> _Kept | None:
     """The index as it was saved, if it is of this table, of these keys and whole."""
     try:
-        data: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        saved = tuple(_Run(name, length, checksum, tuple(marks)) for name, length, checksum, marks in data.pop("runs"))
-        kept = _Kept(
-            **{**data, "partitions": tuple(data["partitions"]), "unread": tuple(data["unread"]), "runs": saved}
-        )
+        found = (folder / "index.json").stat()
+        kept = _parsed(folder / "index.json", (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino))
+        saved = kept.runs
         if kept.identity != identity or kept.table_id != state.snapshot.table_id:
             return None
         runs = tuple(_verified(folder, run) for run in saved)
@@ -265,6 +264,14 @@ def _load(folder: Path, identity: str, state: TableState) -> _Kept | None:
         kept = replace(kept, runs=runs)
         _save(folder, kept)
     return kept
+
+
+@lru_cache(16)
+def _parsed(path: Path, mark: tuple[int, ...]) -> _Kept:
+    """An index as it was saved, read again where its file looks otherwise: it names every partition of its table."""
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    runs = tuple(_Run(name, length, checksum, tuple(marks)) for name, length, checksum, marks in data.pop("runs"))
+    return _Kept(**{**data, "partitions": tuple(data["partitions"]), "unread": tuple(data["unread"]), "runs": runs})
 
 
 def _commit_sha256(state: TableState, version: int) -> str | None:

@@ -142,6 +142,18 @@ class LogReplay:
         keys = (key for key in lives if key not in excluded) if partitions is None else partitions
         return sorted({life.start for key in keys for life in lives.get(key, []) if life.holds(version)})
 
+    def behind(self, slices: Iterable[Slice]) -> set[int]:
+        """The versions that what was read follows from: who added its files, and who named the table's columns."""
+        found: set[int] = set()
+        for item in slices:
+            version = item.snapshot.version
+            found |= {
+                number
+                for number, _ in self._columns[: bisect_right(self._columns, version, key=lambda one: one[0])][-1:]
+            }
+            found.update(self.added_by(version, item.partitions, item.excluded))
+        return found
+
     def digest(self, item: Slice) -> str:
         return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
 

@@ -54,11 +54,13 @@ class Count:
 @dataclass(eq=False)
 class AffectedPredictions:
     """What affected rows led to. `batches` reads the predictions; `counts`, `notes` and `reasons` are whole once it has ended,
-    which `read` sees to."""
+    which `read` sees to. `others`: jobs of other producers that read affected tables (`OtherReader`), as far as whoever asked
+    added them: what these make is not in the lake."""
 
     origin: Origin
     walk: Walk = field(repr=False)
     owners: Mapping[str, str] = field(default_factory=dict, repr=False)
+    others: tuple[Any, ...] = ()
     counts: dict[str, Count] = field(default_factory=dict)
     _notes: dict[str, None] = field(default_factory=dict, repr=False)
     _is_read: bool = False
@@ -195,6 +197,11 @@ class AffectedPredictions:
                 names |= {str(owner): None} if owner else {}
         return "; ".join(names)
 
+    @property
+    def reached(self) -> set[str]:
+        """The tables with affected rows, and those of the predictions that may have taken some."""
+        return {table for table, _ in (*self.walk.selections, *self.walk.predicted)}
+
     # -- in words --------------------------------------------------------------------------------------------------
 
     @property
@@ -237,6 +244,7 @@ class AffectedPredictions:
                 "made_by_affected_models": self.through_models,
                 "by_model": {name: vars(count) for name, count in sorted(self.counts.items())},
             },
+            "other_readers": [item.to_dict() for item in self.others],
         }
 
     def outline(self) -> Outline:
@@ -261,6 +269,7 @@ class AffectedPredictions:
             )
             for name, count in sorted(self.counts.items())
         ]
+        below += [leaf(Span(f"outside, not followed: {item}", "warning")) for item in self.others]
         total = f"{self.direct:,} predictions took affected rows"
         perhaps = f", {inexact:,} of them perhaps" if inexact else ""
         below.append(leaf(Span(total, "strong"), perhaps))

@@ -1,7 +1,7 @@
 """The native endpoints: the version-exact graph, differences between versions, and traces, impacts and columns from the lake."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -23,6 +23,7 @@ from assay.lineage.events.redaction import redact_text
 from assay.lineage.queries.diff import diff
 from assay.lineage.queries.left_out import LeftOut, beyond, of_the_whole
 from assay.lineage.queries.nodes import GraphNode, find
+from assay.lineage.queries.other_readers import other_readers
 from assay.lineage.queries.walk import Subgraph, neighbourhood
 from assay.lineage.queries.walk import graph as whole_graph
 from assay.lineage.store.lineage_store import LineageStore
@@ -53,10 +54,11 @@ AsOf = Annotated[datetime | None, Query(description="the graph as it was then; U
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What is shown of a trace, and of a list of affected predictions: masks for personal data, by contracts that the lineage
-    knows nothing of. Default: everything as it is."""
+    knows nothing of. Default: everything as it is. `owners`: by table, who answers for it besides what contracts say."""
 
     trace: Callable[[Trace], Trace] = lambda trace: trace
     listed: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows
+    owners: Callable[[], Mapping[str, str]] = dict
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def create_router(store: LineageStore, lake: Lake, shown: Shown | None = None) -
     def impact_of(asked: Annotated[Asked, Depends()]) -> Answer:
         """What was made from a table, a version, a partition or a column: down to models, training sets and predictions. With a
         file or a list it is followed row by row, to each prediction that took an affected row."""
-        return _impact(lake, shown, asked)
+        return _impact(store, lake, shown, asked)
 
     @router.post(
         "/impact",
@@ -136,7 +138,7 @@ def create_router(store: LineageStore, lake: Lake, shown: Shown | None = None) -
     )
     def impact_of_rows(asked: Annotated[Asked, Depends()], rows: Condition) -> Answer:
         """The same of the rows for which a condition is true. It may hold a value about a person: it is in no address."""
-        return _impact(lake, shown, asked, rows)
+        return _impact(store, lake, shown, asked, rows)
 
     @router.get("/columns", response_model=responses.Columns, responses=MISSING)
     def columns(
@@ -170,14 +172,17 @@ def create_router(store: LineageStore, lake: Lake, shown: Shown | None = None) -
     return router
 
 
-def _impact(lake: Lake, shown: Shown, asked: Asked, rows: str | None = None) -> Answer:
+def _impact(store: LineageStore, lake: Lake, shown: Shown, asked: Asked, rows: str | None = None) -> Answer:
     table, version, followed = asked.table, asked.version, asked.lookups or asked.references
     try:
         if table is not None and asked.file is None and rows is None and not (asked.list_ or asked.through_models):
             options: dict[str, Any] = {"partition": asked.partition, "column": asked.column, "lookups": followed}
-            return Answer(impact(lake, table, version, **options).to_dict())
+            downstream = impact(lake, table, version, **options)
+            others = other_readers(store, lake, downstream.tables)
+            return Answer(replace(downstream, others=others).to_dict())
         origin = Origin(asked.file, table, version, asked.partition, asked.column, rows)
-        found = affected_predictions(lake, origin, lookups=followed)
+        found = affected_predictions(lake, origin, lookups=followed, owners=shown.owners())
+        found.others = other_readers(store, lake, found.reached)
     except BadRows as error:
         raise HTTPException(400, str(error)) from None
     except AssayError as error:

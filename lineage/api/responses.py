@@ -70,6 +70,15 @@ class LookedUpBy(Model):
     versions: int
 
 
+class OtherReader(Model):
+    """A job of another producer that read tables of the lake: what it made is not followed."""
+
+    namespace: str
+    job: str
+    reads: list[str]
+    writes: list[str]
+
+
 class Impact(Model):
     origin: Json
     complete: bool
@@ -80,6 +89,7 @@ class Impact(Model):
     training_sets: list[str]
     models: list[str]
     predictions: int
+    other_readers: list[OtherReader]
 
 
 class AffectedPredictions(Model):
@@ -94,6 +104,7 @@ class AffectedPredictions(Model):
     training_sets: list[str]
     models: list[str]
     predictions: Json
+    other_readers: list[OtherReader]
     list: list[Json] | None
     left_out: int
 

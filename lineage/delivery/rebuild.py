@@ -14,15 +14,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from openlineage.client.event_v2 import RunEvent
-
 from assay.features.storage.log_entry import Entry
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.lake import Lake, column_types, schema_of
 from assay.features.tables.log_replay import replay_log
 from assay.lineage.delivery.run_records import RunRecord, read_records
 from assay.lineage.events import events
-from assay.lineage.events.events import Published
+from assay.lineage.events.events import Event, Published
 from assay.lineage.events.places import without_places
 from assay.lineage.events.serialize import encoded, fields_of, to_bytes
 from assay.lineage.store.lineage_store import LineageStore, RunInfo
@@ -162,7 +160,7 @@ def events_of(outputs: Sequence[Published], deployment: str, *, recovered: bool 
     return to_bytes(start), to_bytes(end)
 
 
-def _events_of(outputs: Sequence[Published], deployment: str, recovered: bool = False) -> tuple[RunEvent, RunEvent]:
+def _events_of(outputs: Sequence[Published], deployment: str, recovered: bool = False) -> tuple[Event, Event]:
     done = events.done_from_commits(outputs)
     return events.started(done.work, deployment), events.finished(done, deployment, recovered=recovered)
 

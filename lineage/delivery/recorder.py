@@ -23,8 +23,6 @@ from assay.lineage.events.naming import LOGICAL
 from assay.lineage.events.process import is_alive, this_process
 
 if TYPE_CHECKING:  # the event and store libraries take a third of a second to import: only when something is recorded
-    from openlineage.client.event_v2 import RunEvent
-
     from assay.lineage.delivery.completeness import LaterCommit
     from assay.lineage.delivery.outbox import Drain
     from assay.lineage.store.lineage_store import LineageStore
@@ -77,7 +75,7 @@ class EventRecorder:
     def failed(self, done: RunResult, error: BaseException) -> None:
         self._ended(done, lambda events: events.failed(done, error, self.deployment), failed=True)
 
-    def _ended(self, done: RunResult, make: "Callable[[Any], RunEvent]", *, failed: bool = False) -> None:
+    def _ended(self, done: RunResult, make: "Callable[[Any], dict[str, Any]]", *, failed: bool = False) -> None:
         body = self._made(make)
         if body is None:
             return
@@ -176,7 +174,7 @@ class EventRecorder:
 
     # -- storing ---------------------------------------------------------------------------------------------------
 
-    def _made(self, make: "Callable[[Any], RunEvent]") -> bytes | None:
+    def _made(self, make: "Callable[[Any], dict[str, Any]]") -> bytes | None:
         """`make` gets the module `assay.lineage.events.events`, which is loaded with the first event."""
         try:
             from assay.lineage.events import events

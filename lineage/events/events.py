@@ -1,5 +1,8 @@
 """OpenLineage events of a piece of work. Pure functions: a result in, one event out.
 
+They are made as the JSON that they become: the client's classes check every value that is set, which takes longer than all the
+rest. Its facets are remembered (see `facets.py`), and tests compare whole events with what the client makes of them.
+
 A run has one START and one terminal event. The terminal event holds everything, since in OpenLineage a facet that is sent
 again replaces the earlier one: all inputs and outputs at the versions really read and written, and all checks.
 """
@@ -7,13 +10,11 @@ again replaces the earlier one: all inputs and outputs at the versions really re
 import json
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
-
-from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
-from openlineage.client.facet_v2 import RunFacet
+from uuid import UUID
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, SourceFile
@@ -28,34 +29,37 @@ from assay.lineage.events.naming import DatasetName, dataset_name, table_name
 from assay.lineage.events.process import Process
 from assay.lineage.events.redaction import redact_message
 
+Event = dict[str, Any]
+
+SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 PROCESS = "assay_process"
 ABORTED = (
     "The run ended without saying so, before it published anything: its process was killed, or its machine stopped."
 )
 
 
-def started(work: Work, deployment: str, process: Process | None = None) -> RunEvent:
+def started(work: Work, deployment: str, process: Process | None = None) -> Event:
     """START. Inputs and outputs come at the end, when their versions are known. `process` does the work."""
-    event = _event(RunState.START, work, deployment, work.run.started_at, _tags(work))
+    event = _event("START", work, deployment, work.run.started_at, _tags(work))
     if process is not None:
         _add(event, PROCESS, facets.process_facet(process))
     return event
 
 
-def finished(done: RunResult, deployment: str, *, recovered: bool = False) -> RunEvent:
+def finished(done: RunResult, deployment: str, *, recovered: bool = False) -> Event:
     """COMPLETE. `recovered`: made from the tables afterwards, because the run was killed before it could report."""
     tags = _tags(done.work, done.contract) | {"recovered": "true" if recovered else ""}
-    return _terminal(RunState.COMPLETE, done, deployment, tags)
+    return _terminal("COMPLETE", done, deployment, tags)
 
 
-def failed(done: RunResult, error: BaseException, deployment: str) -> RunEvent:
+def failed(done: RunResult, error: BaseException, deployment: str) -> Event:
     """FAIL, with what had been read and published until then, and the error without any data."""
-    event = _terminal(RunState.FAIL, done, deployment, _tags(done.work, done.contract))
+    event = _terminal("FAIL", done, deployment, _tags(done.work, done.contract))
     _add(event, "errorMessage", facets.error_facet(describe(error)))
     return event
 
 
-def aborted(start: Mapping[str, Any]) -> RunEvent:
+def aborted(start: Mapping[str, Any]) -> Event:
     """ABORT of a run of which nothing but its START is known, and nothing more will come.
 
     When it ended nobody knows. The event has the time of the START, the last moment at which the run was certainly there:
@@ -63,20 +67,18 @@ def aborted(start: Mapping[str, Any]) -> RunEvent:
     """
     run, job = start["run"], start["job"]
     kept = {name: facet for name, facet in run.get("facets", {}).items() if name != PROCESS}
-    event = RunEvent(
-        eventType=RunState.ABORT,
-        eventTime=start["eventTime"],
-        run=Run(run["runId"], kept),
-        job=Job(job["namespace"], job["name"], job.get("facets", {})),
-        producer=facets.PRODUCER,
-    )
+    named = {"namespace": job["namespace"], "name": job["name"], "facets": job.get("facets", {})}
+    event = _run_event("ABORT", start["eventTime"], {"runId": run["runId"], "facets": kept}, named)
     _add(event, "errorMessage", facets.error_facet(ABORTED))
     return event
 
 
+JOBS = ("dagster://", "assay://")  # what the namespaces of Assay's own jobs begin with
+
+
 def namespaces(deployment: str) -> tuple[str, ...]:
     """Where the jobs of a deployment live."""
-    return tuple(f"{kind}://{deployment}" for kind in ("dagster", "assay"))
+    return tuple(f"{kind}{deployment}" for kind in JOBS)
 
 
 def process_of(start: Mapping[str, Any]) -> Process | None:
@@ -105,36 +107,40 @@ def _tags(work: Work, contract: Mapping[str, Any] | None = None) -> dict[str, An
     return tags
 
 
-def _event(state: RunState, work: Work, deployment: str, at: datetime, tags: Mapping[str, Any]) -> RunEvent:
+def _event(state: str, work: Work, deployment: str, at: datetime, tags: Mapping[str, Any]) -> Event:
+    """Raises ValueError for a run whose id is no UUID."""
+    UUID(work.run.id)
     run_facets = facets.run_facets(work, deployment)
     if (tagged := facets.tags_facet(tags)) is not None:
         run_facets["tags"] = tagged
-    return RunEvent(
-        eventType=state,
-        eventTime=facets.timestamp(at),
-        run=Run(work.run.id, facets.signed(run_facets)),
-        job=Job(facets.job_namespace(work.run, deployment), work.asset, facets.signed(facets.job_facets(work))),
-        producer=facets.PRODUCER,
-    )
+    namespace = facets.job_namespace(work.run, deployment)
+    job = {"namespace": namespace, "name": work.asset, "facets": facets.signed(facets.job_facets(work))}
+    run = {"runId": work.run.id, "facets": facets.signed(run_facets)}
+    return _run_event(state, facets.timestamp(at), run, job)
 
 
-def _add(event: RunEvent, name: str, facet: RunFacet | dict[str, Any]) -> None:
-    event.run.facets = {**(event.run.facets or {}), **facets.signed({name: facet})}
+def _run_event(state: str, at: str, run: Event, job: Event) -> Event:
+    event: Event = {"eventType": state, "eventTime": at, "run": run, "job": job, "inputs": [], "outputs": []}
+    return event | {"producer": facets.PRODUCER, "schemaURL": SCHEMA}
 
 
-def _terminal(state: RunState, done: RunResult, deployment: str, tags: Mapping[str, Any]) -> RunEvent:
+def _add(event: Event, name: str, facet: Any) -> None:
+    event["run"]["facets"] |= facets.signed({name: facet})
+
+
+def _terminal(state: str, done: RunResult, deployment: str, tags: Mapping[str, Any]) -> Event:
     event = _event(state, done.work, deployment, done.finished_at, tags)
     if done.checks:
         _add(event, "test", facets.tests_facet(done.checks))
-    event.inputs = _inputs(done)
-    event.outputs = [_output(written, done) for written in done.writes]
+    event["inputs"] = _inputs(done)
+    event["outputs"] = [_output(written, done) for written in done.writes]
     return event
 
 
 # -- inputs ------------------------------------------------------------------------------------------------------------
 
 
-def _inputs(done: RunResult) -> list[InputDataset]:
+def _inputs(done: RunResult) -> list[Event]:
     checks: dict[str, list[CheckResult]] = {}
     for check in done.checks:
         checks.setdefault(check.table, []).append(check)
@@ -147,7 +153,7 @@ def _inputs(done: RunResult) -> list[InputDataset]:
     return [*tables, *audited, *(_source(item) for item in done.sources)]
 
 
-def _read_table(slices: Sequence[Slice], checks: Iterable[CheckResult]) -> InputDataset:
+def _read_table(slices: Sequence[Slice], checks: Iterable[CheckResult]) -> Event:
     snapshot = slices[0].snapshot
     name = table_name(snapshot.table)
     described = facets.table_facets(name, snapshot)
@@ -155,7 +161,7 @@ def _read_table(slices: Sequence[Slice], checks: Iterable[CheckResult]) -> Input
     return _input(name, described, checks)
 
 
-def _audited(written: TableWrite, checks: Iterable[CheckResult]) -> InputDataset:
+def _audited(written: TableWrite, checks: Iterable[CheckResult]) -> Event:
     """An output whose rows were checked before it was published: OpenLineage knows assertions only on inputs."""
     name = table_name(written.table)
     described = facets.table_facets(name, written.snapshot)
@@ -163,22 +169,26 @@ def _audited(written: TableWrite, checks: Iterable[CheckResult]) -> InputDataset
     return _input(name, described, checks)
 
 
-def _source(source: SourceFile) -> InputDataset:
+def _source(source: SourceFile) -> Event:
     """A delivered file: its version is the SHA-256 of its bytes."""
     name = dataset_name(source.path)
     return _input(name, {"version": facets.version_facet(source.sha256), "dataSource": facets.source_facet(name)}, ())
 
 
-def _input(name: DatasetName, described: Mapping[str, Any], checks: Iterable[CheckResult]) -> InputDataset:
+def _input(name: DatasetName, described: Mapping[str, Any], checks: Iterable[CheckResult]) -> Event:
     rules = list(checks)
     tested = {"dataQualityAssertions": facets.assertions_facet(rules)} if rules else {}
-    return InputDataset(name.namespace, name.name, facets.signed(tested), facets=facets.signed(described))
+    return _dataset(name, described) | {"inputFacets": facets.signed(tested)}
+
+
+def _dataset(name: DatasetName, described: Mapping[str, Any]) -> Event:
+    return {"namespace": name.namespace, "name": name.name, "facets": facets.signed(described)}
 
 
 # -- outputs -----------------------------------------------------------------------------------------------------------
 
 
-def _output(written: TableWrite, done: RunResult) -> OutputDataset:
+def _output(written: TableWrite, done: RunResult) -> Event:
     name = table_name(written.table)
     described = facets.table_facets(name, written.snapshot)
     described["assay_snapshot"] = facets.written_facet(written)
@@ -191,7 +201,7 @@ def _output(written: TableWrite, done: RunResult) -> OutputDataset:
     if written.column_lineage:
         described |= _column_facets(written, done)
     statistics = {"outputStatistics": facets.statistics_facet(written.rows, written.size)}
-    return OutputDataset(name.namespace, name.name, facets.signed(statistics), facets=facets.signed(described))
+    return _dataset(name, described) | {"outputFacets": facets.signed(statistics)}
 
 
 def _column_facets(written: TableWrite, done: RunResult) -> dict[str, Any]:
@@ -226,7 +236,11 @@ class Published:
 def _located(read: Slice, written: Snapshot) -> Slice:
     """What was read, with where it lies now: beside what was written. Commits hold no address of their lake."""
     root = written.uri.removesuffix(written.table)
-    return replace(read, snapshot=replace(read.snapshot, uri=root + read.snapshot.table)) if root else read
+    if not root:
+        return read
+    there = read.snapshot
+    place = Snapshot(there.table, there.table_id, there.version, there.commit_sha256, root + there.table)
+    return Slice(place, read.partitions, read.digest, read.lookup, read.excluded)
 
 
 def done_from_commits(commits: Sequence[Published]) -> RunResult:

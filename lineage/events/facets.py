@@ -136,7 +136,7 @@ def _schema_facet(columns: tuple[tuple[str, str], ...]) -> ol.DatasetFacet:
     return ol.schema_dataset.SchemaDatasetFacet(fields)
 
 
-def lifecycle_facet(written: TableWrite) -> ol.DatasetFacet | None:
+def lifecycle_facet(written: TableWrite) -> Any:
     """CREATE for a table's first rows, OVERWRITE where all of a table was replaced; otherwise no facet."""
     change = ol.lifecycle_state_change_dataset.LifecycleStateChange
     if not written.changed:
@@ -147,6 +147,11 @@ def lifecycle_facet(written: TableWrite) -> ol.DatasetFacet | None:
         state = change.OVERWRITE
     else:
         return None
+    return _lifecycle_facet(state)
+
+
+@remembered
+def _lifecycle_facet(state: Any) -> ol.DatasetFacet:
     return ol.lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet(state)
 
 

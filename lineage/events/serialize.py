@@ -12,13 +12,13 @@ from operator import index  # of numpy's integers, which JSON does not know
 from typing import Any
 
 import attr
-from openlineage.client.event_v2 import RunEvent
 
 from assay.lineage.events.redaction import MASK, is_secret, redact_text
 
 
-def to_bytes(event: RunEvent) -> bytes:
-    """The event as it is stored and sent. Secrets are removed here, so that no event can go around it."""
+def to_bytes(event: Any) -> bytes:
+    """The event, as JSON or as the client's class, as it is stored and sent. Secrets are removed here, so that no event can go
+    around it."""
     return encoded(fields_of(event))
 
 
@@ -70,7 +70,9 @@ def plain(value: Any) -> Plain:
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """An event, or one of the client's other objects, as JSON without secrets."""
+    """An event, or one of the client's objects, as JSON without secrets."""
+    if isinstance(value, dict):
+        return _value(value, "")
     return {name: _value(item, name) for name in _names(type(value)) if (item := getattr(value, name)) is not None}
 
 

@@ -1,8 +1,8 @@
 """Evidence bundles: the provenance of a prediction in one zip file that is verified without Assay.
 
-A bundle has the commits of every table in the trace, byte for byte, and readable documents made from them: the trace, the
-runs with code, contracts and check results, the OpenLineage events. `verify.py` in it (`assay.lineage.evidence.script`)
-recomputes the whole chain. The same prediction gives the same bytes.
+A bundle has the commits in question of every table in the trace, byte for byte, the contracts that they name, and readable
+documents made from them: the trace, the runs with code and check results, the OpenLineage events. `verify.py` in it
+(`assay.lineage.evidence.script`) recomputes the whole chain. The same prediction gives the same bytes.
 
 Personal data stays in the lake. Of the prediction's row a bundle shows the columns that make its id, the model's outputs
 (texts only as long as a label is), the version of its prompt, and numbers. The rest of the row (such as an explanation, or
@@ -33,7 +33,7 @@ from assay.features.storage.seals import seal_path
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.kinds import is_sealed
 from assay.features.tables.lake import Lake
-from assay.features.tables.log_replay import LogReplay, replay_log
+from assay.features.tables.log_replay import LogReplay
 from assay.lineage.evidence.missing import Missing
 from assay.lineage.evidence.prediction_document import answer_proof, data_file_of, prediction_document
 from assay.lineage.evidence.rows_behind import digests_of_rows, rows_behind, salt_of
@@ -45,10 +45,13 @@ from assay.lineage.evidence.verifier.findings import instant, sha256
 from assay.lineage.predictions.prediction_log import EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import Trace
-from assay.lineage.verification.commits import changed_tables, check_commits, check_gaps
-from assay.lineage.verification.moved_rows import check_moved_rows
-from assay.lineage.verification.reader_view import check_readers
+from assay.lineage.verification.commits import Logs, check_gaps, versions_on_way
+from assay.lineage.verification.compared import Compared
+from assay.lineage.verification.files import contract_path
+from assay.lineage.verification.log_walk import LogWalk
+from assay.lineage.verification.logs_read import read_logs
 from assay.lineage.verification.stored_row import check_stored_row
+from assay.lineage.verification.witness import StoreWitness
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest that zip files know
 
@@ -83,8 +86,20 @@ class Bundle:
         return {"path": str(path), "sha256": sums, "files": len(self.files), "missing": missing}
 
 
-def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withhold: Sequence[str] = ()) -> Bundle:
+def export(
+    lake: Lake,
+    trace: Trace,
+    store: LineageStore | None = None,
+    *,
+    withhold: Sequence[str] = (),
+    whole_logs: bool = False,
+    compared: Compared | None = None,
+) -> Bundle:
     """Export the evidence for a trace. Events come from `store`.
+
+    Of each table it has the commits that the prediction rests on, and the few that vouch for them (see
+    `assay.lineage.verification.way_back`); with `whole_logs`, and where the few do not prove it, all of them up to the newest
+    version that was read. `compared`: which checkpoints were compared before.
 
     `withhold` names columns that are personal (an e-mail address, say): they appear as salted digests too. Where one is a
     key, nobody can check with the bundle alone that the prediction's id follows from its row.
@@ -97,7 +112,8 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
         raise AssayError(
             f"The prediction has no columns {unknown} to withhold: see `assay trace {trace.prediction_id}`."
         )
-    logs = {table: replay_log(lake, table) for table in sorted({node.table for node in trace.nodes})}
+    read = read_logs(lake, trace, StoreWitness(store) if store else None, compared or Compared(), whole_logs=whole_logs)
+    logs = read.logs
     commits, missing = _commits(lake, trace, logs)
     files = {entry.name: entry.content for entry in commits}
     rows, gone = rows_behind(lake, trace)
@@ -108,26 +124,32 @@ def export(lake: Lake, trace: Trace, store: LineageStore | None = None, *, withh
     digests, gone = digests_of_rows(lake, trace, logs, rows, salt)
     missing += gone
     claims = _claims(trace, commits)
+    contracts, gone = _contracts(lake, trace)
+    missing += gone
     events, silent = _events(store, sorted({claim["run_id"] for claim in claims}))
     missing += silent
     recorded, silent = _recorded(store, logs, commits)
     missing += silent
     log = logs[trace.root.table]
     answer = answer_proof(lake, trace, log, withhold)
-    changed = changed_tables(logs, check_commits(lake, trace, logs, None))
-    readers = check_readers(lake, trace, logs, changed)
-    seen = [*check_stored_row(lake, trace, log), *readers, *check_moved_rows(lake, trace, logs)]
+    seen = [*check_stored_row(lake, trace, log), *read.readers]
     documents = {
         "manifest.json": _manifest(trace, logs, commits, missing),
         "prediction.json": prediction_document(trace, log, data_file, salt, withhold, answer),
         "trace.json": _trace(trace, commits),
+        "slices.json": _slices(trace, logs),
         "runs.json": claims,
         "rows.json": [row.to_dict() | {"digests": digests.get(row, {})} for row in rows] if salt else [],
         # What only the lake can show: nothing else of the bundle is about rows, or about what readers of the tables see.
         "lake.json": [finding.to_dict() for finding in seen],
         "lineage.json": recorded,
     }
-    files |= events | _seals(lake, trace, logs, commits) | {name: _json(value) for name, value in documents.items()}
+    files |= (
+        contracts
+        | events
+        | _seals(lake, trace, logs, commits)
+        | {name: _json(value) for name, value in documents.items()}
+    )
     files[NAME] = script()
     sums = "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files))
     return Bundle(trace.prediction_id, files | {SUMS: sums.encode()}, tuple(missing))
@@ -151,12 +173,10 @@ class _Entry:
         return f"lake/{self.table}/_delta_log/{self.version:020d}.json"
 
 
-def _commits(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None]) -> tuple[list[_Entry], list[Missing]]:
-    """The log of every table up to the newest version that was read: the files of a version follow only from the whole log.
-
-    Of the log of predictions, which grows with every batch, the prediction's own commits and those they vouch for suffice:
-    predictions are read only to find out whether an id is there already.
-    """
+def _commits(lake: Lake, trace: Trace, logs: Logs) -> tuple[list[_Entry], list[Missing]]:
+    """Of each table the commits in question, and those on a way to them from the newest version that was read, for which its
+    readers vouch; all up to that version where the whole log was read. What came later is not needed: the same evidence has the
+    same bytes."""
     entries: list[_Entry] = []
     missing: dict[Missing, None] = {}
     for table, log in logs.items():
@@ -168,40 +188,39 @@ def _commits(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None]) -> 
         if log is None or not same:
             continue
         newest = max(item.version for item in same)
-        on_way = {number for node in nodes for number in node.versions_read}
-        gaps = check_gaps(log, on_way | {commit.version for node in nodes for commit in node.commits})
-        missing |= {Missing(finding.what, finding.detail): None for finding in gaps}
-        kept = [entry for entry in log.entries if entry.version <= newest]
-        if all(node is trace.root or (node.lookup and table == trace.root.table) for node in nodes):
-            own = {number for c in trace.root.commits for number in (c.version, *map(int, c.previous))}
-            kept = [e for e in kept if e.version in own or e.table_id or e.version == log.first]
-            kept += _vouching(lake, trace, log)
+        on_way = versions_on_way(log, nodes)
+        if isinstance(log, LogWalk):
+            versions = log.way(newest, on_way)
+        else:
+            missing |= {Missing(finding.what, finding.detail): None for finding in check_gaps(log, on_way)}
+            versions = [entry.version for entry in log.entries if entry.version <= newest]
+        kept = [entry for version in sorted(versions) if (entry := log.entry(version)) is not None]
+        kept += _vouching(lake, trace, log) if table == trace.root.table else []
         entries += [_Entry(table, entry.version, lake.storage.get(entry.path)) for entry in kept]
     return entries, list(missing)
 
 
-def _is_that(log: LogReplay, read: Snapshot) -> bool:
+def _is_that(log: LogReplay | LogWalk, read: Snapshot) -> bool:
     """Whether a log is that of the table that was read, as far as anybody knows: the commit that named it may be gone."""
     return "" in (log.table_id, read.table_id) or log.table_id == read.table_id
 
 
-def _vouching(lake: Lake, trace: Trace, log: LogReplay) -> list[LogEntry]:
+def _vouching(lake: Lake, trace: Trace, log: LogReplay | LogWalk) -> list[LogEntry]:
     """The first later commits of the table of predictions, up to one that vouches for the prediction's own; none where that has a
     seal, so that the same evidence has the same bytes as long as everything is there."""
     newest = max(commit.version for commit in trace.root.commits)
     if lake.storage.size(seal_path(log.table, log.table_id, newest)) is not None:
         return []
     found: list[LogEntry] = []
-    for entry in (entry for entry in log.entries if entry.version > newest):
+    later = (log.entry(version) for version in range(newest + 1, log.latest + 1))
+    for entry in (entry for entry in later if entry is not None):
         found.append(entry)
         if entry.commit is not None and str(newest) in entry.commit.previous:
             return found
     return []
 
 
-def _seals(
-    lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None], entries: Sequence[_Entry]
-) -> dict[str, bytes]:
+def _seals(lake: Lake, trace: Trace, logs: Logs, entries: Sequence[_Entry]) -> dict[str, bytes]:
     """The seals of the commits in the trace, and of what the bundle has of the table of predictions, byte for byte."""
     wanted = {(node.table, version) for node in trace.nodes for version in node.versions_read}
     wanted |= {(commit.table, commit.version) for node in trace.nodes for commit in node.commits}
@@ -216,8 +235,23 @@ def _seals(
     return found
 
 
+def _contracts(lake: Lake, trace: Trace) -> tuple[dict[str, bytes], list[Missing]]:
+    """The contracts by which rows on the way were judged, as the lake keeps them: which rules these were. Commits from before
+    their format had a number are older than the keeping."""
+    found: dict[str, bytes] = {}
+    missing: dict[str, Missing] = {}
+    for commit in (commit for node in trace.nodes for commit in node.commits if (commit.contract or {}).get("digest")):
+        path = contract_path(str((commit.contract or {})["digest"]))
+        if lake.storage.size(path) is not None:
+            found[f"lake/{path}"] = lake.storage.get(path)
+        elif commit.format or path not in missing:
+            text = "the contract that commits name is not kept: nobody recorded its removal"
+            missing[path] = Missing(path, text, required=commit.format > 0)
+    return found, list(missing.values())
+
+
 def _recorded(
-    store: LineageStore | None, logs: Mapping[str, LogReplay | None], entries: Sequence[_Entry]
+    store: LineageStore | None, logs: Logs, entries: Sequence[_Entry]
 ) -> tuple[list[dict[str, Any]], list[Missing]]:
     """What the index of the lineage store has of every commit in the bundle: its SHA-256, or None."""
     ids = {table: log.table_id for table, log in logs.items() if log is not None}
@@ -291,15 +325,29 @@ def _trace(trace: Trace, entries: Sequence[_Entry]) -> dict[str, Any]:
     return {"prediction_id": trace.prediction_id, "root": trace.root.id, "nodes": list(nodes.values()), "files": files}
 
 
+def _slices(trace: Trace, logs: Logs) -> dict[str, Any]:
+    """Which commits the bundle has. Where these are those in question only, the files of every read in the trace: that they are
+    these, their digest shows, which the reader's commit carries."""
+    files: dict[str, dict[str, Any]] = {}
+    for node in (node for node in trace.nodes if node is not trace.root):
+        log = logs[node.table]
+        for item in node.slices if isinstance(log, LogWalk) else ():
+            if item.digest and log is not None and log.table_id == item.snapshot.table_id:
+                about = _slice(item, files=False)
+                named = {name: about[name] for name in ("table", "version", "partitions", "except") if name in about}
+                held = log.files(item.snapshot.version, item.partitions, item.excluded)
+                files[json.dumps(named)] = named | {"paths": [file.path for file in held]}
+    few = any(isinstance(log, LogWalk) for log in logs.values())
+    return {"commits": "in question" if few else "all", "files": [files[key] for key in sorted(files)]}
+
+
 def _slice(item: Slice, *, files: bool) -> dict[str, Any]:
     """Without the digest of its `files` where the bundle does not have the commits from which they follow."""
-    left_out = {"uri"} if files else {"uri", "digest"}
+    left_out = {"uri"} if files else {"uri", "digest", "writers"}
     return {name: value for name, value in item.to_dict().items() if name not in left_out}
 
 
-def _manifest(
-    trace: Trace, logs: Mapping[str, LogReplay | None], entries: Sequence[_Entry], missing: Sequence[Missing]
-) -> dict[str, Any]:
+def _manifest(trace: Trace, logs: Logs, entries: Sequence[_Entry], missing: Sequence[Missing]) -> dict[str, Any]:
     """What the bundle is about. It has no date of its own, so that the same evidence has the same bytes."""
     frame, commit = trace.prediction.frame, trace.root.commits[-1]
     described = commit.predictions

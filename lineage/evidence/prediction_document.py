@@ -11,7 +11,6 @@ from assay.features.storage import merkle
 from assay.features.storage.sections import Predictions
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
-from assay.features.tables.log_replay import LogReplay
 from assay.lineage.evidence.rows_behind import salted
 from assay.lineage.predictions.answers import answer_leaves
 from assay.lineage.predictions.attachments import PROMPT
@@ -19,11 +18,12 @@ from assay.lineage.predictions.find_prediction import ID, UNREADABLE
 from assay.lineage.predictions.outputs import labels_of, outputs_of
 from assay.lineage.predictions.prediction_log import DIGEST, EVENT_TIME
 from assay.lineage.tracing.trace import Trace
+from assay.lineage.verification.commits import Log, Logs
 
 LABEL = 64  # characters: longer texts among the outputs are answers in prose, and appear as digests
 
 
-def data_file_of(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None]) -> tuple[str, bytes]:
+def data_file_of(lake: Lake, trace: Trace, logs: Logs) -> tuple[str, bytes]:
     """The data file that holds the prediction, and its bytes: the one that its run wrote, as long as it can be read."""
     log, root = logs[trace.root.table], trace.root
     written = [file.path for file in log.files(root.snapshot.version, root.partitions)] if log else []
@@ -44,7 +44,7 @@ def data_file_of(lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None])
 
 def prediction_document(
     trace: Trace,
-    log: LogReplay | None,
+    log: Log | None,
     data_file: str,
     salt: bytes | None,
     withhold: Sequence[str],
@@ -93,7 +93,7 @@ def prediction_document(
     }
 
 
-def answer_proof(lake: Lake, trace: Trace, log: LogReplay | None, withhold: Sequence[str]) -> dict[str, Any]:
+def answer_proof(lake: Lake, trace: Trace, log: Log | None, withhold: Sequence[str]) -> dict[str, Any]:
     """The answer, and the way from it to the Merkle root that the commit carries (see `assay.lineage.predictions.answers`):
     `values` as name, type and value, `index` and `size`, `path` in hex; or why it is `unproven`."""
     commit, stored = trace.root.commits[-1], trace.prediction.frame
@@ -123,7 +123,7 @@ def answer_proof(lake: Lake, trace: Trace, log: LogReplay | None, withhold: Sequ
     }
 
 
-def _rows_of_run(lake: Lake, trace: Trace, log: LogReplay, columns: Sequence[str]) -> pl.DataFrame:
+def _rows_of_run(lake: Lake, trace: Trace, log: Log, columns: Sequence[str]) -> pl.DataFrame:
     """The answers that the prediction's run wrote, as its files have them; where these are gone, as they were moved to others."""
     entry = log.entry(trace.root.commits[-1].version)
     try:

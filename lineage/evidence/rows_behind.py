@@ -3,18 +3,18 @@
 import hashlib
 import hmac
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
 from assay.errors import AssayError
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
-from assay.features.tables.log_replay import LogReplay
 from assay.lineage.evidence.missing import Missing, why
 from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.lineage.tracing.row_provenance import LINKS, SourceRow, not_followed, source_rows
 from assay.lineage.tracing.trace import Trace
+from assay.lineage.verification.commits import Logs
 
 
 def rows_behind(lake: Lake, trace: Trace) -> tuple[list[SourceRow], list[Missing]]:
@@ -47,7 +47,7 @@ def salted(salt: bytes, digest: str) -> str:
 
 
 def digests_of_rows(
-    lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None], rows: Sequence[SourceRow], salt: bytes | None
+    lake: Lake, trace: Trace, logs: Logs, rows: Sequence[SourceRow], salt: bytes | None
 ) -> tuple[dict[SourceRow, dict[str, str]], list[Missing]]:
     """Per row the data files that hold it, of those read on the way to the prediction, with its salted digest."""
     by_row: dict[SourceRow, dict[str, str]] = {row: {} for row in rows}
@@ -68,7 +68,7 @@ def digests_of_rows(
     return by_row, missing
 
 
-def _data_files_behind(trace: Trace, logs: Mapping[str, LogReplay | None], tables: set[str]) -> Iterator[str]:
+def _data_files_behind(trace: Trace, logs: Logs, tables: set[str]) -> Iterator[str]:
     """Data files of the tables, as they were read for the prediction itself, not for its model."""
     waiting, seen = [trace.root], set[int]()
     while waiting:

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
@@ -60,8 +61,27 @@ def present(as_of: datetime | None) -> sa.ColumnElement[bool]:
 _WHEN = sa.func.coalesce(runs.c.ended_us, runs.c.started_us, 0)
 
 
+@lru_cache(8192)  # a run ends when its versions are written
 def _iso(us: int | None) -> str | None:
     return (_EPOCH + timedelta(microseconds=us)).isoformat() if us is not None else None
+
+
+class _Version(NamedTuple):
+    id: int
+    timeline: int
+    position: int
+    version: str
+    commit_sha256: str
+    dataset_id: int
+    namespace: str
+    name: str
+    table_id: str
+    table_name: str
+
+
+_VERSIONS = """SELECT v.id, v.line, v.number, v.version, v.commit_sha256, v.dataset_id, d.namespace, d.name, d.table_id,
+ d.table_name FROM $rows CROSS JOIN dataset_versions v JOIN datasets d ON d.id = v.dataset_id
+ WHERE v.line = $0i AND v.number = $1i"""
 
 
 class NodeReader:
@@ -165,12 +185,7 @@ class NodeReader:
     def _datasets(self, points: list[Point]) -> dict[Key, GraphNode]:
         if not points:
             return {}
-        columns = (
-            "v.id, v.line AS timeline, v.number AS position, v.version, v.commit_sha256, v.dataset_id, d.namespace,"
-        )
-        query = f"SELECT {columns} d.name, d.table_id, d.table_name FROM $rows CROSS JOIN dataset_versions v"
-        query += " JOIN datasets d ON d.id = v.dataset_id WHERE v.line = $0i AND v.number = $1i"
-        rows = bulk.execute(self._connection, query, points).all()
+        rows = [_Version._make(row) for row in bulk.fetch(self._connection, _VERSIONS, points)]
         doubled = self._doubled({(row.dataset_id, row.version): row for row in rows})
         ids = [row.id for row in rows]
         writers, results = self._writers(ids), self._checks_of_versions(ids)
@@ -180,13 +195,14 @@ class NodeReader:
             node_id = f"dataset:{row.namespace}:{row.name}" + (f"@{row.version}" if row.version else "")
             if row.table_id and (row.dataset_id, row.version) in doubled:
                 node_id += f"#{row.table_id}"  # a table deleted and made anew counts its versions from 0 again
-            identity = {"table": row.table_name, "table_id": row.table_id, "commit_sha256": row.commit_sha256}
-            facts: dict[str, Any] = {name: value for name, value in identity.items() if value}
+            identity = (("table", row.table_name), ("table_id", row.table_id), ("commit_sha256", row.commit_sha256))
+            facts: dict[str, Any] = {name: value for name, value in identity if value}
             if row.id in writers:
-                facts |= {"run": writers[row.id][0], "written_at": _iso(writers[row.id][1])}
-            facts |= {"checks": results[row.id]} if row.id in results else {}
-            before = nodes.get((row.timeline, row.position))
-            facts = {**before.facts, **facts} if before else facts
+                facts["run"], facts["written_at"] = writers[row.id][0], _iso(writers[row.id][1])
+            if row.id in results:
+                facts["checks"] = results[row.id]
+            if before := nodes.get((row.timeline, row.position)):
+                facts = {**before.facts, **facts}
             node = GraphNode(node_id, "dataset", row.namespace, row.name, row.version or None, facts)
             nodes[row.timeline, row.position] = node
         return nodes
@@ -196,25 +212,25 @@ class NodeReader:
         twins = "SELECT DISTINCT d.id, o.id AS other FROM $rows CROSS JOIN datasets d JOIN datasets o"
         twins += " ON o.namespace = d.namespace AND o.name = d.name AND o.id <> d.id WHERE d.id = $0i"
         others = defaultdict(list)
-        for row in bulk.execute(self._connection, twins, [[key] for key in {dataset for dataset, _ in asked}]):
-            others[row.id].append(row.other)
+        for dataset, other in bulk.fetch(self._connection, twins, [[key] for key in {dataset for dataset, _ in asked}]):
+            others[dataset].append(other)
+        if not others:
+            return set()
         pairs = [
             [dataset, version, other, row.timeline, row.position]
             for (dataset, version), row in asked.items()
             for other in others[dataset]
         ]
-        if not pairs:
-            return set()
         query = "SELECT $0i AS dataset, $1 AS version FROM $rows CROSS JOIN dataset_versions v"
         query += " WHERE v.dataset_id = $2i AND v.version = $1 AND (v.line <> $3i OR v.number <> $4i)"
-        return {(row.dataset, row.version) for row in bulk.execute(self._connection, query, pairs)}
+        return {(dataset, version) for dataset, version in bulk.fetch(self._connection, query, pairs)}
 
     def _writers(self, ids: list[int]) -> dict[int, tuple[str, int]]:
         query = (
             "SELECT e.version_id, r.run_id, r.ended_us FROM $rows CROSS JOIN edges e JOIN runs r ON r.id = e.run_key"
         )
         query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
-        rows = bulk.execute(self._connection, f"{query} ORDER BY r.ended_us, r.run_id", [[key] for key in ids]).all()
+        rows = bulk.fetch(self._connection, f"{query} ORDER BY r.ended_us, r.run_id", [[key] for key in ids])
         return {version: (run, ended) for version, run, ended in rows}
 
     def _checks_of_versions(self, ids: list[int]) -> dict[int, dict[str, Any]]:
@@ -224,7 +240,7 @@ class NodeReader:
         query += " JOIN dataset_versions v ON v.id = e.version_id JOIN datasets d ON d.id = v.dataset_id"
         query += f" WHERE e.version_id = $0i AND e.flow IN ({ADDS}, {REPLACES}) AND e.role = 'output'"
         query += " AND c.dataset IN (d.name, d.table_name) GROUP BY 1, 2, 3, 4, 5"
-        return _summed(bulk.execute(self._connection, query, [[key] for key in ids]).all())
+        return _summed(bulk.fetch(self._connection, query, [[key] for key in ids]))
 
     def _runs(self, keys: list[int]) -> dict[Key, GraphNode]:
         if not keys:
@@ -232,21 +248,22 @@ class NodeReader:
         asked = [[key] for key in keys]
         query = f"SELECT c.run_key, {_CHECK}, count(*) AS times"
         query += " FROM $rows CROSS JOIN checks c WHERE c.run_key = $0i GROUP BY 1, 2, 3, 4, 5"
-        results = _summed(bulk.execute(self._connection, query, asked).all())
+        results = _summed(bulk.fetch(self._connection, query, asked))
         query = "SELECT r.id, r.run_id, r.state, r.started_us, r.ended_us, r.parent_id, j.namespace, j.name"
         query += " FROM $rows CROSS JOIN runs r JOIN jobs j ON j.id = r.job_id WHERE r.id = $0i"
         nodes: dict[Key, GraphNode] = {}
-        for row in bulk.execute(self._connection, query, asked).all():
+        for key, run_id, state, started, ended, parent, namespace, job in bulk.fetch(self._connection, query, asked):
             facts = {
-                "job": row.name,
-                "job_namespace": row.namespace,
-                "state": row.state,
-                "started_at": _iso(row.started_us),
-                "ended_at": _iso(row.ended_us),
-                "parent_id": row.parent_id,
+                "job": job,
+                "job_namespace": namespace,
+                "state": state,
+                "started_at": _iso(started),
+                "ended_at": _iso(ended),
+                "parent_id": parent,
             }
-            facts |= {"checks": results[row.id]} if row.id in results else {}
-            nodes[row.id] = GraphNode(f"run:{row.run_id}", "run", row.namespace, row.run_id, None, facts)
+            if key in results:
+                facts["checks"] = results[key]
+            nodes[key] = GraphNode(f"run:{run_id}", "run", namespace, run_id, None, facts)
         return nodes
 
     def _job(self, job_id: str) -> GraphNode:

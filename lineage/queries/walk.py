@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -45,8 +45,7 @@ _WRITES = 10
 _Hop = tuple[Key, Key, str, _State | None]  # source, target, role, where to go on (None: nowhere)
 
 
-@dataclass(frozen=True, slots=True)
-class GraphEdge:
+class GraphEdge(NamedTuple):
     """Data flows from `source` to `target`. Roles: input, reference, output, unchanged, carried."""
 
     source: str
@@ -144,11 +143,12 @@ class _Walk:
 
     def add(self, source: Key, target: Key, role: str) -> bool:
         """Whether there was room for it."""
-        new = (source not in self.keys) + (target not in self.keys)
-        if len(self.keys) + new > self.limit:
-            self.truncated = f"there are more than {self.limit:,} nodes"
-            return False
-        self.keys[source] = self.keys[target] = None
+        keys = self.keys
+        if source not in keys or target not in keys:
+            if len(keys) + (source not in keys) + (target not in keys) > self.limit:
+                self.truncated = f"there are more than {self.limit:,} nodes"
+                return False
+            keys[source] = keys[target] = None
         self.found[source, target, role] = None
         return True
 
@@ -156,7 +156,7 @@ class _Walk:
         nodes = reader.nodes(self.keys)
         ids = {key: node.id for key, node in nodes.items()}
         named = sorted({(ids[source], ids[target], role) for source, target, role in self.found})
-        edges_ = tuple(GraphEdge(*edge) for edge in named)
+        edges_ = tuple(map(GraphEdge._make, named))
         return Subgraph(tuple(sorted(nodes.values(), key=lambda node: node.id)), edges_, self.truncated)
 
 
@@ -202,11 +202,12 @@ def _spread(
     alias: dict[Key, Key],
 ) -> None:
     """Breadth first, level by level: few queries a level, and each state is entered at its least depth."""
+    stands_for = alias.get
     seen, frontier, level = set(begin), begin, 0
     while frontier and (depth is None or level < depth):
         following: dict[_State, None] = {}
         for source, target, role, state in step(frontier):
-            if not walk.add(alias.get(source, source), alias.get(target, target), role):
+            if not walk.add(stands_for(source, source), stands_for(target, target), role):
                 return
             if state is not None and state not in seen:
                 seen.add(state)
@@ -217,20 +218,18 @@ def _spread(
 def _up(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
     """From runs to what they read; from there to the writes whose rows it held; from there to the runs that wrote them."""
     if met := _met(queries, states):
-        for use in queries.uses(met, READS, LOOKS_UP):
-            point = (use.timeline, use.position)
-            if not any(by is None or queries.feeds(use.run_key, point, by) for by in met[use.run_key]):
+        for run, timeline, position, partition, flow, excluded, role in queries.uses(met, READS, LOOKS_UP):
+            point = (timeline, position)
+            if queries.is_declared(run) and not any(by is None or queries.feeds(run, point, by) for by in met[run]):
                 continue
-            state = ("read", use.timeline, use.partition, use.position, use.excluded)
-            onward = state if use.flow == READS else None
-            yield point, use.run_key, use.role, onward
+            yield point, run, role, ("read", timeline, partition, position, excluded) if flow == READS else None
     reads = {state[1:]: None for state in states if state[0] == "read"}
     held = queries.held(dict.fromkeys(read[:3] for read in reads))
     for timeline, part, position, excluded in reads:
         writes: Iterable[Write] = held.get((timeline, part, position), ())
         if excluded:
             left_out = json.loads(excluded)
-            writes = [item for item in writes if item.partition not in left_out]
+            writes = [item for item in writes if item[1] not in left_out]
         for earlier, runs_ in _by_number(writes):
             if earlier == position:
                 yield from _wrote((timeline, position), runs_)
@@ -266,10 +265,11 @@ def _by_number(writes: Iterable[Write]) -> Iterator[tuple[int, tuple[tuple[int, 
 def _down(queries: WalkQueries, states: list[_State]) -> Iterator[_Hop]:
     """From runs to what they wrote; from there to the runs that saw it, at that version or carried to a later one."""
     if met := _met(queries, states):
-        for use in queries.uses(met, ADDS, REPLACES):
-            point = (use.timeline, use.position)
-            if any(by is None or queries.feeds(use.run_key, by, point) for by in met[use.run_key]):
-                yield use.run_key, point, use.role, ("written", use.timeline, use.partition, use.position)
+        for run, timeline, position, partition, _, _, role in queries.uses(met, ADDS, REPLACES):
+            point = (timeline, position)
+            if queries.is_declared(run) and not any(by is None or queries.feeds(run, by, point) for by in met[run]):
+                continue
+            yield run, point, role, ("written", timeline, partition, position)
     written = {state[1:]: None for state in states if state[0] == "written"}
     for state in states:
         if state[0] == "point":

@@ -5,8 +5,8 @@ before it, and the rows added since.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -18,8 +18,8 @@ Point = tuple[int, int]  # a dataset version: its timeline and its position ther
 
 # `+ 0`: found by their run, not by an index that also holds the flow, which a database without statistics may prefer.
 _USES = """
-SELECT e.run_key, e.line AS timeline, e.number AS position, e.partition, e.flow, e.excluded,
-CASE WHEN e.role = '{declared}' THEN 'input' ELSE e.role END AS role
+SELECT e.run_key, e.line, e.number, e.partition, e.flow, e.excluded,
+CASE WHEN e.role = '{declared}' THEN 'input' ELSE e.role END
 FROM $rows CROSS JOIN edges e WHERE e.run_key = $0i AND e.flow + 0 BETWEEN {low} AND {high}"""
 
 _WROTE = f"""w.line = $0i AND w.flow IN ({ADDS}, {REPLACES}) AND w.number <= $2i AND w.number >= coalesce((
@@ -57,13 +57,11 @@ FROM dataset_versions v JOIN edges w ON w.version_id = v.id{{runs}}
 WHERE v.line = :timeline AND v.number = :position AND w.flow BETWEEN {READS} AND {REPLACES}{{present}}"""
 
 
-class Write(NamedTuple):
-    """Rows of a partition that a run wrote at a version, or found there already (`unchanged`)."""
-
-    position: int
-    partition: str
-    run: int
-    role: str
+# What a run read or wrote: run, timeline, position, partition, flow, excluded, role. A walk meets thousands of these and of the
+# following, and takes them apart at once.
+Use = tuple[int, int, int, str, int, str | None, str]
+# Rows of a partition that a run wrote at a version, or found there already (`unchanged`): position, partition, run, role.
+Write = tuple[int, str, int, str]
 
 
 _DERIVED = (
@@ -87,13 +85,10 @@ class WalkQueries:
         self._made_from: dict[int, dict[Point, set[Point]]] = {}  # by run and output
         self._only_declared: dict[int, set[Point]] = defaultdict(set)  # by run
 
-    def uses(self, runs: Iterable[int], low: int, high: int) -> Iterator[Any]:
+    def uses(self, runs: Iterable[int], low: int, high: int) -> list[Use]:
         """What runs read or wrote, by flow from `low` to `high`."""
-        return iter(
-            bulk.execute(
-                self._connection, _USES.format(low=low, high=high, declared=DECLARED), [[run] for run in runs]
-            ).all()
-        )
+        statement = _USES.format(low=low, high=high, declared=DECLARED)
+        return cast("list[Use]", bulk.fetch(self._connection, statement, [(run,) for run in runs]))
 
     def learn_derivations(self, runs: Iterable[int]) -> None:
         """What the outputs of these runs were made from, where producers say so. Before `feeds` is asked about them."""
@@ -104,8 +99,8 @@ class WalkQueries:
         if self._none_declared:
             return
         names: dict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
-        for row in bulk.execute(self._connection, _DERIVED, new) if new else ():
-            names[row.run_key, row.dataset_id].add((row.namespace, row.name))
+        for run, dataset, *name in bulk.fetch(self._connection, _DERIVED, new):
+            names[run, dataset].add((name[0], name[1]))
         if not names:
             return
         linked = bulk.execute(self._connection, _LINKED, [[run] for run in sorted({run for run, _ in names})]).all()
@@ -133,8 +128,16 @@ class WalkQueries:
             }:  # else the names are others than those of the inputs, and decide nothing
                 self._made_from[row.run_key].setdefault((row.timeline, row.position), set()).update(points)
 
+    def is_declared(self, run: int) -> bool:
+        """Whether anybody says which outputs a run made from which inputs. Of most runs nobody does: all feeds all."""
+        return bool(self._made_from[run]) or run in self._only_declared
+
     def feeds(self, run: int, source: Point, target: Point) -> bool:
         """Whether a run made this output from this input."""
+        if (
+            not self._made_from[run] and run not in self._only_declared
+        ):  # nobody says what it made from what, as of most
+            return True
         made_from = self._made_from[run].get(target)
         return source not in self._only_declared[run] if made_from is None else source in made_from
 
@@ -145,14 +148,14 @@ class WalkQueries:
         if len(wanted) == 1 and wanted[0][1] == ALL:
             return {wanted[0]: self._newest_held(wanted[0])}
         for statement, rows in ((_HELD, wanted), (_HELD_BY_ALL, [read for read in wanted if read[1] == ALL])):
-            for timeline, partition, position, *write in self._ask(statement, rows):
-                found[timeline, partition, position].append(Write(*write))
+            for row in self._ask(statement, rows):
+                found[row[:3]].append(row[3:])
         return found
 
     def _newest_held(self, read: tuple[int, str, int]) -> list[Write]:
         given = {"timeline": read[0], "partition": read[1], "position": read[2], "most": self._most + 1}
-        held = [Write(*row) for row in self._connection.execute(sa.text(self._present(_NEWEST_HELD)), given)]
-        whole = [Write(*row[3:]) for row in self._ask(_HELD, [read])]  # those of a table without partitions
+        held: list[Any] = [tuple(row) for row in self._connection.execute(sa.text(self._present(_NEWEST_HELD)), given)]
+        whole = [row[3:] for row in self._ask(_HELD, [read])]  # those of a table without partitions
         self.cut |= len(held) > self._most
         return [*whole, *held[: self._most]]
 
@@ -166,7 +169,7 @@ class WalkQueries:
         return list(self._connection.execute(statement, {"timeline": point[0], "position": point[1]}))
 
     def _ask(self, statement: str, rows: list[Any]) -> list[Any]:
-        return list(bulk.execute(self._connection, self._present(statement), rows).all()) if rows else []
+        return bulk.fetch(self._connection, self._present(statement), rows)
 
     def _present(self, statement: str) -> str:
         if self._as_of is None:

@@ -4,12 +4,14 @@ and would join pipelines that have nothing to do with each other.
 Strict about names and ids, and about where they stand; what a facet holds is its producer's business.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from assay.errors import AssayError
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FACETS = ("facets", "inputFacets", "outputFacets")
 
 
@@ -19,8 +21,8 @@ _KINDS = ("START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER")
 def refuse_nameless(event: Any) -> None:
     """Raises AssayError with the first place (a JSON pointer, RFC 6901) at which the event is not an OpenLineage event. No value
     of the event is quoted."""
-    for place, problem in _problems(event):
-        raise AssayError(f"{problem} (at {place or 'the top'})")
+    if problem := _problem(event):
+        raise AssayError(f"{problem[1]} (at {problem[0] or 'the top'})")
 
 
 def is_named(item: Mapping[str, Any]) -> bool:
@@ -28,64 +30,71 @@ def is_named(item: Mapping[str, Any]) -> bool:
     return _is_name(item.get("namespace")) and _is_name(item.get("name"))
 
 
-def _problems(event: Any) -> Iterator[tuple[str, str]]:
+_Problem = tuple[str, str] | None  # its place, and what it is
+
+
+def _problem(event: Any) -> _Problem:
     if not isinstance(event, dict):
-        yield "", "An OpenLineage event is a JSON object; this is not one."
-        return
+        return "", "An OpenLineage event is a JSON object; this is not one."
     present = [part for part in ("run", "job", "dataset") if event.get(part) is not None]
     if not present:
-        yield "", "An OpenLineage event has a `run`, a `job` or a `dataset`; this has none."
+        return "", "An OpenLineage event has a `run`, a `job` or a `dataset`; this has none."
     for part in present:
         if not isinstance(event[part], dict):
-            yield f"/{part}", f"The event's {part} is a JSON object; this is not one."
-    if "run" in present:
-        yield from _of_run(event)
+            return f"/{part}", f"The event's {part} is a JSON object; this is not one."
+    if "run" in present and (problem := _of_run(event)):
+        return problem
     for part in ("job", "dataset"):
-        if part in present:
-            yield from _of_named(event[part], f"/{part}", part)
+        if part in present and (problem := _of_named(event[part], part)):
+            return f"/{part}{problem[0]}", problem[1]
     for side in ("inputs", "outputs"):
-        yield from _of_datasets(event.get(side), side)
+        if problem := _of_datasets(event.get(side), side):
+            return problem
     kind = event.get("eventType") or ""
     if not isinstance(kind, str):
-        yield "/eventType", "The event's eventType is a text; this is not one."
-    elif kind and kind.upper() not in _KINDS:
-        yield "/eventType", f"The event's eventType is one of {', '.join(_KINDS)}; this is none of them."
+        return "/eventType", "The event's eventType is a text; this is not one."
+    if kind and kind.upper() not in _KINDS:
+        return "/eventType", f"The event's eventType is one of {', '.join(_KINDS)}; this is none of them."
+    return None
 
 
-def _of_run(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_run(event: Mapping[str, Any]) -> _Problem:
     run_id = event["run"].get("runId")
     if not isinstance(run_id, str) or not _is_uuid(run_id):
-        yield "/run/runId", "The event's run.runId is missing or not a UUID."
-    yield from _of_facets(event["run"], "/run")
+        return "/run/runId", "The event's run.runId is missing or not a UUID."
+    if problem := _of_facets(event["run"]):
+        return f"/run{problem[0]}", problem[1]
     if event.get("job") is None:
-        yield "/job", "The event of a run names its job; this one does not."
+        return "/job", "The event of a run names its job; this one does not."
+    return None
 
 
-def _of_datasets(given: Any, side: str) -> Iterator[tuple[str, str]]:
+def _of_datasets(given: Any, side: str) -> _Problem:
     if given is None:
-        return
+        return None
     if not isinstance(given, list):
-        yield f"/{side}", f"The event's {side} are a list; this is not one."
-        return
+        return f"/{side}", f"The event's {side} are a list; this is not one."
     for index, item in enumerate(given):
-        if isinstance(item, dict):
-            yield from _of_named(item, f"/{side}/{index}", "dataset")
-        else:
-            yield f"/{side}/{index}", "A dataset is a JSON object; this is not one."
+        if not isinstance(item, dict):
+            return f"/{side}/{index}", "A dataset is a JSON object; this is not one."
+        if problem := _of_named(item, "dataset"):
+            return f"/{side}/{index}{problem[0]}", problem[1]
+    return None
 
 
-def _of_named(item: Mapping[str, Any], place: str, what: str) -> Iterator[tuple[str, str]]:
+def _of_named(item: Mapping[str, Any], what: str) -> _Problem:
     for key in ("namespace", "name"):
         if not _is_name(item.get(key)):
             state = "is missing" if item.get(key) is None else "is not a text, or is empty"
-            yield f"{place}/{key}", f"The {key} of a {what} {state}."
-    yield from _of_facets(item, place)
+            return f"/{key}", f"The {key} of a {what} {state}."
+    return _of_facets(item)
 
 
-def _of_facets(item: Mapping[str, Any], place: str) -> Iterator[tuple[str, str]]:
+def _of_facets(item: Mapping[str, Any]) -> _Problem:
     for side in _FACETS:
-        if not isinstance(item.get(side) or {}, dict):
-            yield f"{place}/{side}", "Facets are a JSON object; these are not."
+        if side in item and not isinstance(item[side] or {}, dict):
+            return f"/{side}", "Facets are a JSON object; these are not."
+    return None
 
 
 def _is_name(value: Any) -> bool:
@@ -94,7 +103,12 @@ def _is_name(value: Any) -> bool:
 
 def _is_uuid(text: str) -> bool:
     try:
-        UUID(text)
+        uuid_text(text)
     except ValueError:
         return False
     return True
+
+
+def uuid_text(text: str) -> str:
+    """A UUID as it is usually written. Raises ValueError for what is none."""
+    return text if _UUID.fullmatch(text) else str(UUID(text))

@@ -59,26 +59,28 @@ _Span = tuple[int, _Moment]  # the time of the first mention, and the latest eve
 _Spans = dict[tuple[Any, ...], _Span]
 
 
-def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places: Places) -> None:
-    """Index the mentions of stored events. Indexing the same events again changes nothing."""
-    ids = _ids(connection, batch)
-    spans: _Spans = {}  # by kind, entity, shape
+def put_mentions(connection: sa.Connection, events: Sequence[tuple[int, EventFacts]], places: Places) -> None:
+    """Index the mentions of stored events, each with its id. Indexing the same events again changes nothing."""
+    shapes: set[Shape] = set()
+    spans: _Spans = {}  # by kind, entity, id of the shape
     symlinks: _Spans = {}  # by dataset, namespace, name
     links: set[tuple[int, int, bool]] = set()  # job, dataset, whether it is written
     sources: set[tuple[str, str, int]] = set()
     derivations: set[tuple[int, int, str, str]] = set()  # run, output, source
-    for facts, uses in zip(batch, places.uses, strict=True):
-        moment = (facts.at_us, facts.sha256, ids[facts.sha256])
+    for (event_id, facts), uses in zip(events, places.uses, strict=True):
+        span = (facts.at_us, (facts.at_us, facts.sha256, event_id))
         job = places.jobs[facts.namespace, facts.job] if facts.job else None
-        spoken: list[tuple[int, int, Shape]] = []
         if job is not None:
-            spoken.append((JOB, job, facts.job_shape))
+            shapes.add(facts.job_shape)
+            _see(spans, (JOB, job, facts.job_shape.id), span)
         if facts.run_id is not None:
-            spoken.append((RUN, places.runs[facts.run_id], facts.run_shape))
+            shapes.add(facts.run_shape)
+            _see(spans, (RUN, places.runs[facts.run_id], facts.run_shape.id), span)
         for use, mentions, place in zip(facts.datasets, facts.mentions, uses, strict=True):
-            spoken.append((DATASET, place.dataset, mentions.shape))
+            shapes.add(mentions.shape)
+            _see(spans, (DATASET, place.dataset, mentions.shape.id), span)
             if use.version:
-                spoken.append((VERSION, place.id, mentions.shape))
+                _see(spans, (VERSION, place.id, mentions.shape.id), span)
             if job is not None and use.role in _LINKED:
                 links.add((job, place.dataset, use.role in WRITTEN))
             if mentions.sources:
@@ -87,28 +89,24 @@ def put_mentions(connection: sa.Connection, batch: Sequence[EventFacts], places:
                 made_from = [(key.namespace, key.name) for key in mentions.made_from] or [ITSELF]
                 derivations.update((places.runs[facts.run_id], place.dataset, *source) for source in made_from)
             if mentions.symlinks is not None:
-                names = (ITSELF, *((key.namespace, key.name) for key in mentions.symlinks))
-                _see(symlinks, ((place.dataset, *name) for name in names), moment)
-        _see(spans, spoken, moment)
-    _write(connection, _SHAPES, {shape for _, _, shape in spans})
-    last = {(kind, entity, shape.id): span for (kind, entity, shape), span in spans.items()}
-    _write(connection, _MENTIONS, _rows(last))
+                for name in (ITSELF, *((key.namespace, key.name) for key in mentions.symlinks)):
+                    _see(symlinks, (place.dataset, *name), span)
+    _write(connection, _SHAPES, shapes)
+    _write(connection, _MENTIONS, _rows(spans))
     _write(connection, _SYMLINKS, _rows(symlinks))
     _write(connection, _LINKS, links)
     _write(connection, _SOURCES, sources)
     _write(connection, _DERIVATIONS, derivations)
 
 
-def _see(spans: _Spans, keys: Iterable[tuple[Any, ...]], moment: _Moment) -> None:
-    new = (moment[0], moment)
-    for key in keys:
-        known = spans.setdefault(key, new)
-        if known is not new:
-            spans[key] = (min(known[0], moment[0]), max(known[1], moment))
+def _see(spans: _Spans, key: tuple[Any, ...], new: _Span) -> None:
+    known = spans.setdefault(key, new)
+    if known is not new:
+        spans[key] = (min(known[0], new[0]), max(known[1], new[1]))
 
 
 def _rows(spans: _Spans) -> Iterable[tuple[Any, ...]]:
-    return ((*key, first, last[0], last[2]) for key, (first, last) in spans.items())
+    return [(*key, first, last[0], last[2]) for key, (first, last) in spans.items()]
 
 
 def _latest(table: str) -> str:
@@ -137,10 +135,4 @@ _DERIVATIONS = """INSERT INTO derivations (run_key, dataset_id, namespace, name)
 
 
 def _write(connection: sa.Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    if listed := sorted(rows):  # all writers in one order: none waits for another in a circle
-        bulk.execute(connection, statement, listed)
-
-
-def _ids(connection: sa.Connection, batch: Sequence[EventFacts]) -> dict[str, int]:
-    find = "SELECT e.sha256, e.id FROM $rows CROSS JOIN events e WHERE e.sha256 = $0"
-    return {row.sha256: row.id for row in bulk.execute(connection, find, [[facts.sha256] for facts in batch])}
+    bulk.write(connection, statement, sorted(rows))  # all writers in one order: none waits for another in a circle

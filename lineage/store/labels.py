@@ -5,7 +5,7 @@ What an event once carried stays findable. A set of labels is written once: what
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -24,49 +24,52 @@ _Label = tuple[int, str, str, str]  # kind, namespace and name of the dataset or
 
 
 class LabelSet(NamedTuple):
-    """The id is a digest of the labels."""
+    """What an event says of a dataset or job: texts by kind. The id is a digest of the other fields."""
 
     id: int
-    labels: tuple[_Label, ...]
+    namespace: str
+    name: str
+    texts: tuple[tuple[int, tuple[str, ...]], ...]
+
+    @property
+    def labels(self) -> Iterable[_Label]:
+        """Those that are not too long."""
+        longest = _LONGEST_LABEL - len(self.namespace) - len(self.name)
+        for kind, texts in self.texts:
+            yield from ((kind, self.namespace, self.name, text) for text in texts if len(text) <= longest)
 
 
 @lru_cache(8192)
-def label_set(given: tuple[_Label, ...]) -> LabelSet:
-    labels = tuple(label for label in given if sum(map(len, label[1:])) <= _LONGEST_LABEL)
-    digest = hashlib.sha256(repr(labels).encode("utf-8", "replace")).digest()
-    return LabelSet(int.from_bytes(digest[:8], signed=True), labels)
+def label_set(namespace: str, name: str, *texts: tuple[int, tuple[str, ...]]) -> LabelSet:
+    content = repr((namespace, name, texts)).encode("utf-8", "replace")
+    digest = hashlib.blake2b(content, digest_size=8).digest()
+    return LabelSet(int.from_bytes(digest, signed=True), namespace, name, texts)
 
 
 def dataset_labels(
-    key: DatasetName, table: str, given: Mapping[str, Any], others: Iterable[DatasetName], rules: Iterable[str]
-) -> LabelSet:
+    key: DatasetName, table: str, given: Mapping[str, Any], others: Iterable[DatasetName], rules: tuple[str, ...]
+) -> Iterator[LabelSet]:
     """Of a dataset and its facets in an event; `others` are its other names. What is a table of the lake is found by its own
-    name (`table`), not by the folder that all of them lie in."""
+    name (`table`), not by the folder that all of them lie in. Its rules are a set of their own: they change more often."""
     facets = given.get("facets")
     facets = facets if isinstance(facets, dict) else {}
-    texts = [
-        (DATASET, "" if table in ("", key.name) else table),
-        (SOURCE, _text(facets, "dataSource", "name") or key.namespace),
-    ]
-    texts += [] if table else [(DATASET, other.name) for other in others]
-    texts += [(COLUMN, name) for name in _texts(facets, "schema", "fields", "name")]
-    texts += _of_both(facets)
-    texts += [(RULE, rule) for rule in rules]
-    return label_set(tuple((kind, *_key(key), text) for kind, text in dict.fromkeys(texts)))
+    names = ("" if table in ("", key.name) else table, *(() if table else [other.name for other in others]))
+    source = _text(facets, "dataSource", "name") or key.namespace
+    columns = (COLUMN, _texts(facets, "schema", "fields", "name"))
+    yield label_set(key.namespace, key.name, (DATASET, names), (SOURCE, (source,)), columns, *_of_both(facets))
+    if rules:
+        yield label_set(key.namespace, key.name, (RULE, rules))
 
 
 def job_labels(namespace: str, name: str, facets: Mapping[str, Any]) -> LabelSet:
-    texts = dict.fromkeys([(JOB, ""), *_of_both(facets)])
-    return label_set(tuple((kind, namespace, name, text) for kind, text in texts))
+    return label_set(namespace, name, (JOB, ("",)), *_of_both(facets))
 
 
-def _of_both(facets: Mapping[str, Any]) -> list[tuple[int, str]]:
-    owners = [(OWNER, name) for name in _texts(facets, "ownership", "owners", "name")]
-    return owners + [(TAG, tag) for tag in _texts(facets, "tags", "tags", "key")]
-
-
-def _key(key: DatasetName) -> tuple[str, str]:
-    return key.namespace, key.name
+def _of_both(facets: Mapping[str, Any]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    if "ownership" in facets:
+        yield OWNER, _texts(facets, "ownership", "owners", "name")
+    if "tags" in facets:
+        yield TAG, _texts(facets, "tags", "tags", "key")
 
 
 def _text(facets: Mapping[str, Any], facet: str, field: str) -> str:
@@ -75,23 +78,22 @@ def _text(facets: Mapping[str, Any], facet: str, field: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _texts(facets: Mapping[str, Any], facet: str, items: str, field: str) -> list[str]:
+def _texts(facets: Mapping[str, Any], facet: str, items: str, field: str) -> tuple[str, ...]:
     given = facets.get(facet)
     listed = given.get(items) if isinstance(given, dict) else None
-    values = [item.get(field) for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    return [value for value in values if isinstance(value, str) and value]
+    if not isinstance(listed, list):
+        return ()
+    values = [item.get(field) for item in listed if isinstance(item, dict)]
+    return tuple([value for value in values if isinstance(value, str) and value])
 
 
-def words_of(text: str) -> set[str]:
+@lru_cache(8192)
+def words_of(text: str) -> frozenset[str]:
     """The words of a name, in small letters; and its parts written as one, so that separators do not matter."""
-    return {word[:_LONGEST] for word in _words_of(text)}
-
-
-def _words_of(text: str) -> Iterable[str]:
-    spread = _HUMP.sub(" ", text)
-    yield from plain_words(spread)
-    for part in (text, *_SEGMENT.split(text)):
-        yield "".join(plain_words(part))
+    words = plain_words(text)
+    parts = [words] if len(segments := _SEGMENT.split(text)) == 1 else [words, *map(plain_words, segments)]
+    spread = words if text.islower() else plain_words(_HUMP.sub(" ", text))
+    return frozenset({*spread, *("".join(part)[:_LONGEST] for part in parts)})
 
 
 def plain_words(text: str) -> list[str]:
@@ -110,9 +112,9 @@ def label_text(kind: int, namespace: str, name: str, text: str) -> str:
 
 _KNOWN_SETS = "SELECT l.id FROM $rows CROSS JOIN label_sets l WHERE l.id = $0i"
 _SETS = "INSERT INTO label_sets (id) SELECT $0i FROM $rows WHERE true ON CONFLICT DO NOTHING"
-_LABELS = """INSERT INTO labels (kind, namespace, name, text) SELECT $0i, $1, $2, $3 FROM $rows WHERE true
- ON CONFLICT DO NOTHING RETURNING id, kind, namespace, name, text"""
-_WORDS = "INSERT INTO words (word) SELECT $0 FROM $rows WHERE true ON CONFLICT DO NOTHING"
+_LABELS = """INSERT INTO labels (id, kind, namespace, name, text) SELECT $0i, $1i, $2, $3, $4 FROM $rows WHERE true
+ ON CONFLICT DO NOTHING"""
+_WORDS = "INSERT INTO words (id, word) SELECT $0i, $1 FROM $rows WHERE true ON CONFLICT DO NOTHING"
 _FIND_WORDS = "SELECT w.word, w.id FROM $rows CROSS JOIN words w WHERE w.word = $0"
 _POSTINGS = """INSERT INTO label_words (word_id, label_id) SELECT $0i, $1i FROM $rows WHERE true
  ON CONFLICT DO NOTHING"""
@@ -121,24 +123,30 @@ _POSTINGS = """INSERT INTO label_words (word_id, label_id) SELECT $0i, $1i FROM 
 def put_labels(connection: sa.Connection, sets: Iterable[LabelSet]) -> None:
     """Index the labels of stored events. Indexing the same again changes nothing."""
     wanted = {each.id: each for each in sets}
-    if not wanted:
-        return
-    known = {row.id for row in bulk.execute(connection, _KNOWN_SETS, _rows(wanted))}
-    new = [each for each in wanted.values() if each.id not in known]
+    known = {key for (key,) in bulk.fetch(connection, _KNOWN_SETS, _rows(wanted))}
+    new = [each for key, each in wanted.items() if key not in known]
     if not new:
         return
-    bulk.execute(connection, _SETS, _rows(each.id for each in new))
+    bulk.write(connection, _SETS, _rows(each.id for each in new))
     labels = sorted({label for each in new for label in each.labels})
-    made = bulk.execute(connection, _LABELS, labels).all() if labels else []
-    words = {row.id: words_of(label_text(row.kind, row.namespace, row.name, row.text)) for row in made}
-    every = _rows(word for each in words.values() for word in each if word)
-    if not every:
-        return
-    bulk.execute(connection, _WORDS, every)
-    ids = {row.word: row.id for row in bulk.execute(connection, _FIND_WORDS, every)}
-    postings = sorted((ids[word], label) for label, each in words.items() for word in each if word)
-    bulk.execute(connection, _POSTINGS, postings)
+    rows = dict(zip(bulk.new_ids(connection, "labels", len(labels)), labels, strict=True))
+    made = bulk.insert(connection, "labels", _LABELS, [(key, *label) for key, label in rows.items()])
+    words = {key: words_of(label_text(*label)) for key, label in rows.items() if key in made}
+    ids = _put_words(connection, {word for each in words.values() for word in each if word})
+    bulk.write(
+        connection, _POSTINGS, sorted((ids[word], label) for label, each in words.items() for word in each if word)
+    )
 
 
-def _rows(values: Iterable[Any]) -> Sequence[list[Any]]:
-    return [[value] for value in sorted(set(values))]
+def _put_words(connection: sa.Connection, words: Collection[str]) -> dict[str, int]:
+    ids: dict[str, int] = dict(bulk.fetch(connection, _FIND_WORDS, _rows(words)))
+    missing = sorted(word for word in words if word not in ids)
+    rows = list(zip(bulk.new_ids(connection, "words", len(missing)), missing, strict=True))
+    made = bulk.insert(connection, "words", _WORDS, rows)
+    ids |= {word: key for key, word in rows if key in made}
+    others = _rows(word for word in missing if word not in ids)  # of another writer, who was first
+    return ids | dict(bulk.fetch(connection, _FIND_WORDS, others))
+
+
+def _rows(values: Iterable[Any]) -> Sequence[tuple[Any]]:
+    return [(value,) for value in sorted(set(values))]

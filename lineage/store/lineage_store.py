@@ -5,7 +5,6 @@ processes write at once; every event is one short transaction, and the order in 
 """
 
 import json
-import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,13 +23,12 @@ from sqlalchemy.exc import ArgumentError
 from assay.errors import AssayError
 from assay.lineage.events.event_json import read_json
 from assay.lineage.store import bulk
-from assay.lineage.store.index_writer import index, put
+from assay.lineage.store.index_writer import put
 from assay.lineage.store.migrations import upgrade
 from assay.lineage.store.parse_event import TERMINAL, DatasetUse, EventCheck, EventFacts, read_event
+from assay.lineage.store.reindex import mark_unread, read_again
 from assay.lineage.store.schema import ALL, NONE, checks, datasets, edges, events, jobs, runs, versions
 from assay.optional import require
-
-_log = logging.getLogger("assay.lineage")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RUNS = sa.select(runs, jobs.c.namespace, jobs.c.name).join(jobs, jobs.c.id == runs.c.job_id)
@@ -72,7 +71,9 @@ class LineageStore:
     url: sa.URL
     home: Path
     busy_seconds: float = 1.0
-    _prepared: list[bool] = field(default_factory=list, repr=False)
+    _opened: list[bool] = field(default_factory=list, repr=False)
+    _whole: list[bool] = field(default_factory=list, repr=False)  # the index: all events are in it
+    _reindexing: Lock = field(default_factory=Lock, repr=False)
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -114,18 +115,26 @@ class LineageStore:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        self._prepare()
+        """A transaction that writes. It does not wait for an index that is made anew."""
+        self._open()
         with self.engine.execution_options(assay_write=True).begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        self._prepare()
+        """A view of the whole index: where it is made anew, this waits until it is done."""
+        self._open()
+        if not self._whole:
+            with self._reindexing:  # one thread reads, the others wait
+                if not self._whole:
+                    read_again(self.engine.connect, self.writing)
+                    self._whole.append(True)
         with self.engine.connect() as connection:
             yield connection
 
-    def _prepare(self) -> None:
-        if self._prepared:
+    def _open(self) -> None:
+        """The tables of the present schema."""
+        if self._opened:
             return
         if self.engine.dialect.name == "sqlite":
             _use_wal(self.engine)
@@ -133,9 +142,8 @@ class LineageStore:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             upgrade(connection)
-            if _unread(connection):
-                _read_again(connection)
-        self._prepared.append(True)
+            mark_unread(connection)
+        self._opened.append(True)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -295,32 +303,6 @@ def open_lineage_store(url: str | Path, home: str | Path | None = None, *, busy_
         raise AssayError("The lineage store needs a file: sqlite:////path/to/lineage.db.")
     beside = Path(parsed.database or "").parent if backend == "sqlite" else Path()
     return LineageStore(parsed, Path(home) if home is not None else beside, busy_seconds)
-
-
-# -- the index, made anew ----------------------------------------------------------------------------------------------
-
-
-def _unread(connection: sa.Connection) -> bool:
-    """Whether there are events and an empty index, as after a migration."""
-    known = (connection.scalar(sa.select(table.c.id).limit(1)) for table in (jobs, datasets))
-    return not any(known) and connection.scalar(sa.select(events.c.id).limit(1)) is not None
-
-
-def _read_again(connection: sa.Connection, batch: int = 1_000) -> None:
-    last, count = 0, connection.scalar(sa.select(sa.func.count()).select_from(events))
-    _log.warning("The lineage index is made anew from %s stored events.", f"{count:,}")
-    query = sa.select(events.c.id, events.c.body).order_by(events.c.id).limit(batch)
-    while rows := connection.execute(query.where(events.c.id > last)).all():
-        last = rows[-1].id
-        index(connection, list(_readable(bytes(row.body) for row in rows)))
-
-
-def _readable(bodies: Iterable[bytes]) -> Iterator[EventFacts]:
-    for body in bodies:
-        try:
-            yield read_event(body)
-        except AssayError:  # accepted by an earlier, less strict version; it stays among the events
-            continue
 
 
 # -- SQLite ------------------------------------------------------------------------------------------------------------

@@ -233,6 +233,14 @@ label_words = Table(
     sqlite_with_rowid=False,
 )
 
+# While the index is made anew (see `reindex.py`), one row: the events up to `until` are to be read, those up to `done` have been.
+unread = Table(
+    "unread",
+    metadata,
+    Column("until", BigInteger, primary_key=True, autoincrement=False),
+    Column("done", BigInteger, nullable=False),
+)
+
 # Per table of a lake (`place`), the version up to which the end of every run that wrote it is stored, with the SHA-256 of that
 # version's commit: a table that was made anew, or put back from a backup, does not match it. Looked at are later commits only.
 complete = Table(

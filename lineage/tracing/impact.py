@@ -70,7 +70,9 @@ class Affected:
 class Impact:
     """Everything downstream of an origin. If it is not `complete`, `reasons` name what could not be followed. `notes` name
     tables where more may be listed than is affected. `looked_up_by`: by table, how many further versions only looked something
-    up in affected rows. `left_out`: how many older versions of the origin were not followed, because only the newest were."""
+    up in affected rows. `left_out`: how many older versions of the origin were not followed, because only the newest were.
+    `others`: jobs of other producers that read affected tables (`OtherReader`), as far as whoever asked added them: what these
+    make is not in the lake."""
 
     origin: Mapping[str, Any]
     affected: tuple[Affected, ...]
@@ -81,6 +83,7 @@ class Impact:
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: int = 0
+    others: tuple[Any, ...] = ()
     list_lookups: Callable[[], tuple[Affected, ...]] = field(default=tuple, repr=False, compare=False)
 
     @cached_property
@@ -110,7 +113,13 @@ class Impact:
             "training_sets": list(self.training_sets),
             "models": list(self.models),
             "predictions": self.predictions,
+            "other_readers": [item.to_dict() for item in self.others],
         }
+
+    @property
+    def tables(self) -> set[str]:
+        """The origin's table, and those that were made from it."""
+        return {self.origin["table"], *(item.table for item in self.affected)}
 
     def outline(self) -> Outline:
         """What is downstream in words, one line per table."""
@@ -124,6 +133,7 @@ class Impact:
             ),
             *(leaf(f"{kind}: {', '.join(names)}") for kind, names in lists if names),
             *(leaf(Span(note, "dim")) for note in self.notes),
+            *(leaf(Span(f"outside, not followed: {item}", "warning")) for item in self.others),
             leaf(Span(f"{self.predictions} predictions", "strong")),
         ]
         return Outline((line(Span(f"impact of {self.origin_text}", "strong"), f" ({verdict})"),), tuple(below))

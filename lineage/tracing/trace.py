@@ -21,7 +21,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.snapshot import Slice
-from assay.features.tables.digest import digest_of
+from assay.features.tables.digest import digest_of, writers_digest
 from assay.features.tables.kinds import label_of, order_of
 from assay.features.tables.lake import Lake
 from assay.features.tables.table_log import TableLog
@@ -178,7 +178,8 @@ class _Tracer:
             )
         version, partition = commits[-1].version, commits[-1].partition or prediction.partition
         files = (file.path for file in log.files(version, [partition]))
-        slices = (Slice(log.snapshot(version), (partition,), digest_of(files)),)
+        writers = writers_digest(log.index.writer_digests(version, [partition]))
+        slices = (Slice(log.snapshot(version), (partition,), digest_of(files), writers=writers),)
         root = Node("prediction", row["prediction_id"], table, slices, self.status(log, slices), tuple(commits))
         inputs = self.inputs(commits, follow=True, model=row["model_version"])
         shown = {name: _plain(value) for name, value in row.items() if name not in ("prediction_id", "inputs")}

@@ -7,8 +7,9 @@ that are said to have added them, too. Files of other partitions that are not as
 else is otherwise than expected raises `Unproven`: then readers are asked.
 """
 
+import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice, Snapshot
+from assay.features.storage.storage import Storage
 from assay.features.tables.digest import digest_of
 from assay.features.tables.lake import Lake
 from assay.lineage.tracing.trace import Trace
@@ -32,6 +34,8 @@ from assay.lineage.verification.finding import Finding, summed
 from assay.lineage.verification.log_walk import LogWalk, Unproven
 from assay.lineage.verification.reader_view import READERS_SEE, elsewhere, hinted_checkpoint, strange_summaries
 
+_TICK = 0.02  # seconds: more than what file systems round times to
+_listed: dict[str, str] = {}  # by log: how its folder was when it had nothing unusual in it
 NEAR = 128  # versions: checkpoints are made every 20, formerly every 100 commits
 
 
@@ -40,7 +44,7 @@ def check_checkpoints(lake: Lake, trace: Trace, logs: Mapping[str, LogWalk], com
     count, notes = 0, list[Finding]()
     for table, log in logs.items():
         slices = {item for node in trace.nodes if node.table == table for item in node.slices}
-        if not _only_usual(lake, table, compared):
+        if not _only_usual(lake, table):
             raise Unproven(f"{table} has checkpoints in several files, or logs summed up otherwise.")
         hint = hinted_checkpoint(lake, table)
         if hint is not None and not _is_there(lake, table, hint):
@@ -53,22 +57,19 @@ def check_checkpoints(lake: Lake, trace: Trace, logs: Mapping[str, LogWalk], com
     yield from notes
 
 
-def _only_usual(lake: Lake, table: str, compared: Compared) -> bool:
-    """Whether all checkpoints are in a single file under the usual name. A long log is listed once, until something new is in
-    it."""
-    state, settled = "", False
+def _only_usual(lake: Lake, table: str) -> bool:
+    """Whether all checkpoints are in a single file under the usual name. A long log is listed once in a process, until something
+    new is in it."""
+    folder, state = f"{lake.storage.root}/{table}/_delta_log", ""
     if lake.storage.is_local:
-        folder = Path(lake.storage.root, table, "_delta_log")
-        found = folder.stat()
-        state = f"{folder} {found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
-        settled = (
-            time.time() - found.st_ctime > 1
-        )  # else what comes at the same moment may leave these times as they are
-    if state in compared.listed:
-        return True
+        found = Path(folder).stat()
+        if time.time() - found.st_ctime > _TICK:  # else what comes at the same moment may leave these times as they are
+            state = f"{found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
+        if state and _listed.get(folder) == state:
+            return True
     usual = not strange_summaries(lake, table)
-    if usual and settled:
-        compared.listed.add(state)
+    if usual and state:
+        _listed[folder] = state
     return usual
 
 
@@ -89,15 +90,15 @@ def _compare(
 ) -> Iterator[Finding]:
     for partitions in {item.partitions for item in slices if item.partitions is not None}:
         log.files(checkpoint, partitions)  # each in the commit that added it
-    content = lake.storage.get(checkpoint_path(log.table, checkpoint))
+    path = checkpoint_path(log.table, checkpoint)
     version = Snapshot(log.table, log.table_id, checkpoint, log.index.digests([checkpoint])[checkpoint])
-    statement = same_files(content, version)
-    if statement not in compared:
-        notes = list(_compare_files(log, checkpoint, content, slices))
+    sha256, content = _sha256(lake.storage, path), cache(partial(lake.storage.get, path))
+    if same_files(sha256, version) not in compared:
+        notes = list(_compare_files(log, checkpoint, content(), slices))
         if not notes:
-            compared.remember(statement)
+            compared.remember(same_files(hashlib.sha256(content()).hexdigest(), version))
         yield from notes
-    _compare_statistics(log, version, content, slices, compared)
+    _compare_statistics(log, version, sha256, content, slices, compared)
 
 
 def _compare_files(log: LogWalk, checkpoint: int, content: bytes, slices: Iterable[Slice]) -> Iterator[Finding]:
@@ -114,8 +115,21 @@ def _compare_files(log: LogWalk, checkpoint: int, content: bytes, slices: Iterab
         yield elsewhere(log.table, checkpoint, differing)
 
 
+def _sha256(storage: Storage, path: str) -> str:
+    """Of a file, which is not held in memory where it is a local one."""
+    if not storage.is_local:
+        return hashlib.sha256(storage.get(path)).hexdigest()
+    with Path(storage.root, path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _compare_statistics(
-    log: LogWalk, version: Snapshot, content: bytes, slices: Iterable[Slice], compared: Compared
+    log: LogWalk,
+    version: Snapshot,
+    sha256: str,
+    content: Callable[[], bytes],
+    slices: Iterable[Slice],
+    compared: Compared,
 ) -> None:
     """By the statistics of files readers pass files over: of those in question they are as the commits have them. Once shown,
     that is remembered of these files. Raises Unproven."""
@@ -126,16 +140,16 @@ def _compare_statistics(
     }
     checkpoint = version.version
     paths = sorted({file.path for partitions, excluded in read for file in log.files(checkpoint, partitions, excluded)})
-    statement = same_files(content, version, f"statistics of {digest_of(paths)}")
-    if not paths or statement in compared:
+    what = f"statistics of {digest_of(paths)}"
+    if not paths or same_files(sha256, version, what) in compared:
         return
     try:
-        found = read_statistics(content, paths)
+        found = read_statistics(content(), paths)
     except AssayError as problem:
         raise Unproven(f"checkpoint {checkpoint} of {log.table} {problem}.") from None
     if differing_statistics(found, log.statistics(checkpoint, paths)):
         raise Unproven(f"checkpoint {checkpoint} of {log.table} has other statistics than the commits.")
-    compared.remember(statement)
+    compared.remember(same_files(hashlib.sha256(content()).hexdigest(), version, what))
 
 
 def _differing(one: pl.DataFrame, other: pl.DataFrame) -> list[str | None]:

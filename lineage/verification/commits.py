@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,12 +14,12 @@ from assay.features.storage.log_entry import Entry
 from assay.features.storage.seals import read_seal
 from assay.features.storage.snapshot import Slice
 from assay.features.tables.digest import digest_of
-from assay.features.tables.kinds import is_sealed
+from assay.features.tables.kinds import Kind, is_sealed
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
-from assay.lineage.verification.finding import Finding, summed
+from assay.lineage.verification.finding import NOTHING_DEPENDS, Finding, summed
 from assay.lineage.verification.log_walk import LogWalk
 from assay.lineage.verification.moved_rows import moves
 from assay.lineage.verification.reader_view import files_of_slice
@@ -28,6 +28,7 @@ from assay.lineage.verification.witness import Recorded, Witness
 
 Log = LogReplay | LogWalk
 Logs = Mapping[str, Log | None]
+Decides = Callable[[int], bool]  # whether anything in question depends on a version
 _DAMAGED = "damaged: it is not a Delta commit any more"
 
 
@@ -44,10 +45,15 @@ class _Records:
         if record not in known:
             known.append(record)
 
+    def changed(self, log: Log, until: int) -> bool:
+        """Whether a version of a table, up to one, was changed for certain: then its log proves nothing of what followed."""
+        return any(table == log.table and version <= until for table, version in self.wrong)
+
 
 def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None) -> Iterator[Finding]:
     """Every version that was read is still the commit that was read, and holds the files that were read; and so are the
-    commits before it, for which each commit vouches. What a witness recorded of them is the same."""
+    commits from which this follows. What others recorded of them is the same. What was changed of commits on which nothing in
+    question depends is said, and decides nothing."""
     records = _Records()
     findings: dict[Finding, None] = {}
     if witness is not None:
@@ -60,22 +66,20 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
             problems = [Finding(f"{item.snapshot} commit", None, "erased: the table was deleted") for item in slices]
             findings |= dict.fromkeys(problems)
             continue
-        on_way = {version for node in nodes for version in node.versions_read if log.table_id == node.snapshot.table_id}
-        on_way |= {commit.version for node in nodes for commit in node.commits}
-        if isinstance(log, LogWalk):
-            on_way |= log.behind(item for item in slices if item.snapshot.table_id == log.table_id)
+        on_way = versions_on_way(log, nodes)
+        decides = _deciding(log, slices, on_way)
         newest = max(on_way, default=log.latest)
         problems = [Finding(item.path, False, _DAMAGED, required=item.version <= newest) for item in log.damaged]
         problems += check_gaps(log, on_way)
-        problems += _judged(lake, logs, log, on_way, records)
+        problems += _judged(lake, logs, log, on_way, records, decides)
         for node in nodes:
-            problems += _unnamed(node, log)
+            problems += _unnamed(node, log, records)
             problems += _by_others(node, log)
         for item in slices:
             problems += _slice(lake, item, log, records)
-        findings |= dict.fromkeys(
-            summed(f"{table}: commits and their files", len(slices), list(dict.fromkeys(problems)))
-        )
+        notes = [item for item in problems if not item.required]
+        problems = list(dict.fromkeys(item for item in problems if item.required))
+        findings |= dict.fromkeys([*summed(f"{table}: commits and their files", len(slices), problems), *notes])
     yield from findings
 
 
@@ -88,13 +92,43 @@ def check_log(lake: Lake, log: LogReplay, on_way: set[int], recorded: Iterable[t
     for item in log.damaged:  # readers cannot open the table
         yield Finding(item.path, False, _DAMAGED)
     yield from check_gaps(log, on_way)
-    yield from _judged(lake, {log.table: log}, log, on_way, records)
+    newest = max(on_way, default=log.latest)
+    yield from _judged(lake, {log.table: log}, log, on_way, records, lambda version: version <= newest)
 
 
 def changed_tables(logs: Logs, findings: Iterable[Finding]) -> set[str]:
-    """The tables of which commits are accused."""
-    accused = [item.what for item in findings if item.ok is False]
+    """The tables of which commits are accused on which something in question depends."""
+    accused = [item.what for item in findings if item.ok is False and item.required]
     return {table for table in logs if any(what.startswith((f"{table}/", f"{table}@")) for what in accused)}
+
+
+def versions_on_way(log: Log, nodes: Sequence[Node]) -> set[int]:
+    """The versions of a table that were read, that wrote what was read, and from which its files and columns follow."""
+    ours = [item for node in nodes for item in node.slices if item.snapshot.table_id == log.table_id]
+    written = {commit.version for node in nodes for commit in node.commits}
+    return {item.snapshot.version for item in ours} | written | log.behind(ours)
+
+
+def _deciding(log: Log, slices: Iterable[Slice], on_way: set[int]) -> Decides:
+    """The versions on the way decide. Where the files that were read, or who wrote them, do not follow from the log any more, and
+    where nobody recorded that, all versions up to that one do."""
+    if not log.table_id:  # the commit that named it is missing
+        return lambda version: True
+    ours = [item for item in slices if item.snapshot.table_id == log.table_id]
+    own = Kind.PREDICTIONS.holds(log.table)  # of which nobody needs to record who else wrote
+    open_ = (item.snapshot.version for item in ours if not ((item.writers or own) and holds(log, item)))
+    unproven = max(open_, default=-1)
+    return lambda version: version in on_way or version <= unproven
+
+
+def holds(log: Log, item: Slice) -> bool:
+    """Whether the log gives the files that were recorded as read, and who wrote them, and says what columns they have."""
+    named = isinstance(log, LogWalk) or bool(log.columns(item.snapshot.version))
+    return named and bool(item.digest) and log.digest(item) == item.digest and log.is_written_by(item)
+
+
+def _finding(what: str, ok: bool | None, detail: str, required: bool) -> Finding:
+    return Finding(what, ok, detail if required else f"{detail} ({NOTHING_DEPENDS})", required)
 
 
 def _downstream_first(trace: Trace) -> list[str]:
@@ -120,11 +154,12 @@ def _downstream_first(trace: Trace) -> list[str]:
 # -- who vouches -------------------------------------------------------------------------------------------------------
 
 
-def _judged(lake: Lake, logs: Logs, log: Log, on_way: Iterable[int], records: _Records) -> Iterator[Finding]:
-    """What is recorded of each commit agrees with it, the newest first: who is found to be changed vouches for nobody. Commits
-    after the newest one on the way decide nothing."""
+def _judged(
+    lake: Lake, logs: Logs, log: Log, on_way: Iterable[int], records: _Records, decides: Decides
+) -> Iterator[Finding]:
+    """What is recorded of each commit agrees with it, the newest first: who is found to be changed vouches for nobody."""
     wanted = set(on_way)
-    newest = max(wanted, default=log.latest)
+    gone = {*log.missing, *(version for version in wanted if version > log.latest)}
     for version in log.walk(wanted):
         entry = log.entry(version)
         if entry is None or entry.commit is None:
@@ -132,20 +167,21 @@ def _judged(lake: Lake, logs: Logs, log: Log, on_way: Iterable[int], records: _R
         try:
             sealed = read_seal(lake.storage, log.table, log.table_id, version) if is_sealed(log.table) else None
         except AssayError as problem:
-            yield Finding(f"seal of {log.table}@{version}", False, str(problem), required=version <= newest)
+            yield _finding(f"seal of {log.table}@{version}", False, str(problem), decides(version))
         else:
             if sealed is not None:
                 records.add(log.table, version, Record(f"seal of {log.table}@{version}", sealed.sha256, Strength.KEPT))
                 records.rows[log.table, version].append((f"seal of {log.table}@{version}", sealed.rows))
         found = judge(entry.path, entry.sha256, records.by_version[log.table, version])
         records.wrong |= {(log.table, version)} if found.was_changed else set()
-        yield from (Finding(what, False, detail, required=version <= newest) for what, detail in found.accused)
-        if version in wanted and not found.vouched and not found.was_changed:
+        yield from (_finding(what, False, detail, decides(version)) for what, detail in found.accused)
+        alone = version in wanted and not found.vouched and not found.was_changed
+        if alone and version + 1 not in gone:  # that it is missing was said
             detail = "nobody vouches for it: no later commit, no seal, no reader, and no witness knows it"
             yield Finding(entry.path, None, detail)
         if not found.was_changed:
             _vouch(logs, log, entry, found, records)
-            yield from _counted(entry, records.rows[log.table, version], required=version <= newest)
+            yield from _counted(entry, records.rows[log.table, version], required=decides(version))
 
 
 def _vouch(logs: Logs, log: Log, entry: Entry, found: Judgement, records: _Records) -> None:
@@ -169,7 +205,7 @@ def _counted(entry: Entry, counts: Iterable[tuple[str, int]], *, required: bool)
         return
     for by, rows in counts:
         if rows != commit.rows:
-            yield Finding(by, False, f"recorded {rows} rows of {entry.path}, which says {commit.rows}", required)
+            yield _finding(by, False, f"recorded {rows} rows of {entry.path}, which says {commit.rows}", required)
 
 
 def _ask(witness: Witness, trace: Trace, logs: Logs, records: _Records) -> Iterator[Finding]:
@@ -234,7 +270,8 @@ def _borrowed(witness: Witness, trace: Trace, logs: Logs, found: Iterable[Record
 
 
 def check_gaps(log: Log, on_way: Iterable[int]) -> Iterator[Finding]:
-    """Commits that are not in the log: cleaned up before a checkpoint that still has the table, or missing."""
+    """Commits that are not in the log: cleaned up before a checkpoint that still has the table, or missing. Whatever was in them,
+    no reader can open the versions after a gap."""
     cleaned = [version for version in log.missing if version < log.first]
     if cleaned and log.table_id:
         last = cleaned[-1]
@@ -265,8 +302,9 @@ def _slice(lake: Lake, item: Slice, log: Log, records: _Records) -> Iterator[Fin
     entry = log.entry(snapshot.version)
     if entry is None:
         return  # its gap was named
-    changed = any(table == log.table and version <= snapshot.version for table, version in records.wrong)
-    if not item.digest or changed or any(entry.version <= snapshot.version for entry in log.damaged):
+    if not item.digest or holds(log, item):
+        return
+    if records.changed(log, snapshot.version) or any(entry.version <= snapshot.version for entry in log.damaged):
         return
     if log.is_whole(snapshot.version):
         if entry.sha256 == snapshot.commit_sha256:
@@ -285,10 +323,12 @@ def _slice(lake: Lake, item: Slice, log: Log, records: _Records) -> Iterator[Fin
         yield Finding(what, None, "which files it held is not known: commits before it are missing")
 
 
-def _unnamed(node: Node, log: Log) -> Iterator[Finding]:
+def _unnamed(node: Node, log: Log, records: _Records) -> Iterator[Finding]:
     """The trace may come from an index: the commits that it names as writers are those that the log itself names."""
     ours = [item for item in node.slices if log.table_id == item.snapshot.table_id]
     if len(ours) < len(node.slices) or log.missing or log.damaged:
+        return
+    if records.changed(log, max((item.snapshot.version for item in ours), default=-1)):
         return
     in_log = {c.version for item in ours for c in log.writers(item.snapshot.version, item.partitions, item.excluded)}
     named = {commit.version for commit in node.commits}

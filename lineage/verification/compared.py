@@ -19,9 +19,6 @@ class Compared:
     written, it is forgotten with this object. It may be lost at any time."""
 
     folder: Path | None = None
-    listed: set[str] = field(
-        default_factory=set, repr=False
-    )  # folders as they were when they had nothing unusual in them
     _known: set[str] = field(default_factory=set, repr=False)
 
     def __contains__(self, statement: str) -> bool:
@@ -41,14 +38,8 @@ class Compared:
         return Path(self.folder or "", statement[:2], statement)
 
 
-def same_files(checkpoint: bytes, version: Snapshot, what: str = "files and columns") -> str:
-    """The statement that a checkpoint names the files of a version, no more and no fewer, and its columns; or that something
-    else of it is the same (`what`). The digest of the version's commit stands for the log up to it."""
-    said = [
-        f"same {what}/2",
-        hashlib.sha256(checkpoint).hexdigest(),
-        version.table_id,
-        version.version,
-        version.commit_sha256,
-    ]
+def same_files(sha256: str, version: Snapshot, what: str = "files and columns") -> str:
+    """The statement that a checkpoint, by its SHA-256, names the files of a version, no more and no fewer, and its columns; or
+    that something else of it is the same (`what`). The digest of the version's commit stands for the log up to it."""
+    said = [f"same {what}/2", sha256, version.table_id, version.version, version.commit_sha256]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

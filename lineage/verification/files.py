@@ -14,6 +14,7 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
 from assay.lineage.predictions.find_prediction import file_problem
 from assay.lineage.tracing.trace import Trace
+from assay.lineage.verification.commits import holds
 from assay.lineage.verification.finding import Finding, summed
 from assay.lineage.verification.log_walk import LogWalk
 from assay.lineage.verification.reader_view import files_of_slice
@@ -55,7 +56,7 @@ def data_files(lake: Lake, trace: Trace, table: str, log: LogReplay | LogWalk | 
     for item in (item for node in trace.nodes if node.table == table for item in node.slices):
         if log is None or log.table_id != item.snapshot.table_id:
             continue
-        if log.is_whole(item.snapshot.version):
+        if log.is_whole(item.snapshot.version) or holds(log, item):
             files = log.files(item.snapshot.version, item.partitions, item.excluded)
             found |= {file.path: None for file in files}
         else:
@@ -102,6 +103,11 @@ def check_kept_files(lake: Lake, trace: Trace, progress: Progress) -> Iterator[F
     yield from summed("delivered files, as kept", len(files), problems)
 
 
+def contract_path(digest: str) -> str:
+    """Where the lake keeps the declaration of a contract."""
+    return f"_contracts/{digest}.json"
+
+
 def check_contracts(lake: Lake, trace: Trace) -> Iterator[Finding]:
     """The declarations of the contracts that judged the rows are those that the commits name. Where one is gone, nobody can say
     any more by which rules they were judged. Commits from before their format had a number are older than the keeping."""
@@ -111,7 +117,7 @@ def check_contracts(lake: Lake, trace: Trace) -> Iterator[Finding]:
         named[digest] = named.get(digest, False) or commit.format > 0
     problems, count = [], 0
     for digest, kept in sorted(named.items()):
-        path = f"_contracts/{digest}.json"
+        path = contract_path(digest)
         if lake.storage.size(path) is None:
             problems += [Finding(path, None, f"the contract that commits name is {UNRECORDED}")] if kept else []
             continue

@@ -19,6 +19,7 @@ from assay.features.storage.log_entry import DataFile, Entry
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.digest import digest_of, writers_digest
+from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.lineage.verification.way_back import way_back
@@ -78,7 +79,11 @@ class LogWalk:
     def walk(self, wanted: Iterable[int]) -> list[int]:
         """Versions from the latest back to all that are wanted or were read before, each vouched for by one before it, as far
         as any is."""
-        return way_back(self.latest, {*wanted, *self._read}, self._vouched)
+        return self.way(self.latest, {*wanted, *self._read})
+
+    def way(self, start: int, wanted: Iterable[int]) -> list[int]:
+        """Versions from one back to all that are wanted, each vouched for by one before it, as far as any is."""
+        return way_back(start, wanted, self._vouched)
 
     def behind(self, slices: Iterable[Slice]) -> set[int]:
         """The versions that what was read follows from: who added its files, who named the table's columns, and, where its reader
@@ -104,8 +109,8 @@ class LogWalk:
 
     def _since_written(self, item: Slice) -> range:
         """The versions among which an unknown writer of a slice would be: none where its reader recorded the writers, or where it
-        was only looked something up in a whole table."""
-        if item.writers or not item.digest:
+        was only looked something up in a whole table. Of predictions the commit of their own run counts, whoever else wrote."""
+        if item.writers or not item.digest or Kind.PREDICTIONS.holds(self.table):
             return range(0)
         version = item.snapshot.version
         commits = self.writers(version, item.partitions, item.excluded)

@@ -13,11 +13,8 @@ from pathlib import Path
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
-from assay.features.tables.log_replay import replay_log
 from assay.lineage.predictions.find_prediction import UNREADABLE
 from assay.lineage.tracing.trace import Trace
-from assay.lineage.verification.checkpoint_view import check_checkpoints
-from assay.lineage.verification.commits import Logs, changed_tables, check_commits
 from assay.lineage.verification.compared import Compared
 from assay.lineage.verification.computed_again import (
     Embed,
@@ -35,9 +32,7 @@ from assay.lineage.verification.files import (
     check_kept_files,
 )
 from assay.lineage.verification.finding import ANSWER, Finding, Verification, verdict_of
-from assay.lineage.verification.log_walk import Unproven, walk_log
-from assay.lineage.verification.moved_rows import check_moved_rows
-from assay.lineage.verification.reader_view import check_readers
+from assay.lineage.verification.logs_read import read_logs
 from assay.lineage.verification.stored_row import check_stored_row
 from assay.lineage.verification.witness import Witness
 
@@ -73,10 +68,12 @@ def verify(
         progress: Called with (what, done, total).
     """
     trace = trace.with_lookups
-    few = None if whole_logs else _on_the_way(lake, trace, witness, compared or Compared())
-    logs, commits = few or _in_whole_logs(lake, trace, witness)
+    read = read_logs(lake, trace, witness, compared or Compared(), whole_logs=whole_logs)
+    logs = read.logs
     findings = [
-        *commits,
+        *read.commits,
+        *read.readers,
+        read.looked_at,
         *check_data_files(lake, trace, logs, progress),
         *check_kept_files(lake, trace, progress),
         *check_contracts(lake, trace),
@@ -107,33 +104,3 @@ def verify(
             findings.append(Finding(what, ok, f"could not be computed again: {detail}"))
     progress("computing again", len(steps), len(steps))
     return Verification(tuple(findings))
-
-
-def _on_the_way(
-    lake: Lake, trace: Trace, witness: Witness | None, compared: Compared
-) -> tuple[Logs, list[Finding]] | None:
-    """The findings about commits, from those in question and the few that lead to them; None where these do not prove that all is
-    well."""
-    try:
-        logs = {table: walk_log(lake, table) for table in _tables(trace)}
-        seen = [*check_checkpoints(lake, trace, logs, compared), *check_moved_rows(lake, trace, logs)]
-        commits = list(check_commits(lake, trace, logs, witness))
-    except Unproven:
-        return None
-    sound = verdict_of([*commits, *seen]) == "verified" and all(item.ok is not False for item in commits)
-    read, all_of_them = (
-        sum(numbers) for numbers in zip(*((log.read, log.latest + 1) for log in logs.values()), strict=True)
-    )
-    detail = f"{read:,} of {all_of_them:,}: those in question, and a way to them from the newest of each table"
-    return (logs, [*commits, *seen, Finding("commits looked at", True, detail, required=False)]) if sound else None
-
-
-def _in_whole_logs(lake: Lake, trace: Trace, witness: Witness | None) -> tuple[Logs, list[Finding]]:
-    logs = {table: replay_log(lake, table) for table in _tables(trace)}
-    commits = list(check_commits(lake, trace, logs, witness))
-    readers = check_readers(lake, trace, logs, changed_tables(logs, commits))
-    return logs, [*commits, *readers, *check_moved_rows(lake, trace, logs)]
-
-
-def _tables(trace: Trace) -> list[str]:
-    return sorted({node.table for node in trace.nodes})

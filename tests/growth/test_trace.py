@@ -1,4 +1,4 @@
-"""What is read for a trace, an impact and a verification: as much after 300 commits as after 30, or a few steps more."""
+"""What is read for a trace, an impact, a verification, a bundle: as much after 300 commits as after 30, or a few steps more."""
 
 import os
 from collections import Counter
@@ -13,6 +13,9 @@ from deltalake import DeltaTable
 
 from assay.features.storage.storage import Storage
 from assay.features.tables.lake import Lake, open_lake
+from assay.lineage.evidence.bundle import export
+from assay.lineage.evidence.verifier.findings import outcome
+from assay.lineage.evidence.verifier.verify import verify as bundle_verify
 from assay.lineage.tracing.impact import impact
 from assay.lineage.tracing.trace import trace
 from assay.lineage.verification.verify import verify
@@ -59,6 +62,7 @@ def test_few_commits_are_read_whatever_the_age_of_the_tables(tmp_path: Path, cou
                 f"trace of day {day}": partial(trace, lake, prediction),
                 f"impact of day {day}": partial(impact, lake, "raw/tickets", partition=key(day)),
                 f"verification of day {day}": partial(verify, lake, traced),
+                f"bundle of day {day}": partial(export, lake, traced),
             }
             for name, ask in asked.items():
                 ask()
@@ -66,10 +70,14 @@ def test_few_commits_are_read_whatever_the_age_of_the_tables(tmp_path: Path, cou
                 ask()
                 costs.setdefault(name, []).append(Counter(counts))
     for name, (few, many) in costs.items():
-        steps = len(TABLES) * 2 * (MANY // FEW).bit_length() if name.startswith("verification") else 0
+        steps = len(TABLES) * 2 * (MANY // FEW).bit_length() if name.startswith(("verification", "bundle")) else 0
+        steps *= 2 if name.startswith("bundle") else 1  # a commit is read once more to be put into it
         assert many["files read"] <= few["files read"] + steps, name
         assert {**few, "files read": 0} == {**many, "files read": 0}, name
-        assert not few["tables opened"] and not few["folders listed"], name
+        assert not few["tables opened"], name
+        # A log is listed once, until it changes, by whoever keeps what was compared; a bundle names the release that made it.
+        most = len(TABLES) + 1 if name.startswith(("verification", "bundle")) else 0
+        assert few["folders listed"] <= most, name
 
 
 def test_a_verification_says_how_many_commits_it_looked_at(tmp_path: Path) -> None:
@@ -80,4 +88,18 @@ def test_a_verification_says_how_many_commits_it_looked_at(tmp_path: Path) -> No
     (looked,) = (check.detail for check in found.checks if check.what == "commits looked at")
     read, total = (int(number) for number in looked.split(":")[0].split(" of "))
     assert found.ok and total == len(TABLES) * (FEW + 5) and 5 * len(TABLES) < read < total / 2
+    assert f"{total - read} on which nothing here depends were not read" in looked
     assert verify(lake, traced, whole_logs=True).ok
+
+
+def test_a_bundle_has_the_commits_in_question_only_and_they_suffice(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, FEW)
+    rows = lake.table("predictions/router").at().scan([key(3)]).select("prediction_id").collect()
+    traced = trace(lake, rows.to_series()[0])
+    few, all_of_them = (export(lake, traced, whole_logs=whole_logs) for whole_logs in (False, True))
+    assert few.missing == all_of_them.missing
+    for bundle, whole in ((few, False), (all_of_them, True)):
+        findings = bundle_verify(dict(bundle.files))
+        assert outcome(findings) == "verified", findings
+        count = sum("_delta_log" in name for name in bundle.files)
+        assert count == len(TABLES) * (FEW + 5) if whole else 5 * len(TABLES) < count < len(TABLES) * FEW / 2

@@ -21,8 +21,8 @@ def answers(store: LineageStore, lake: Lake) -> dict[str, Any]:
     found: dict[str, Any] = {"hash": graph_hash(store)}
     for run in store.runs():
         found[f"run {run.id}"] = asdict(run)
-        found[f"uses of {run.id}"] = [asdict(use) for use in store.uses(run.id)]
-        found[f"checks of {run.id}"] = [asdict(check) for check in store.checks(run.id)]
+        found[f"uses of {run.id}"] = [use._asdict() for use in store.uses(run.id)]
+        found[f"checks of {run.id}"] = [check._asdict() for check in store.checks(run.id)]
     with TestClient(create_app(store, lake), base_url="http://127.0.0.1:3001") as client:
         for path in _paths(client):
             answer = client.get(f"/api/v1{path}")

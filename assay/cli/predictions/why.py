@@ -82,10 +82,8 @@ def why(
         with progress(as_json) as bar:
             found = replace(found, verification=store.verify(traced, progress=ticking(bar)))
     if bundle is not None:
-        from assay.lineage.evidence.bundle import export
-
         withhold = personal_columns(store.lake, traced, declared_now())
-        found = replace(found, bundle=export(store.lake, traced, store.lineage_store, withhold=withhold).write(bundle))
+        found = replace(found, bundle=store.export_evidence(traced, withhold=withhold).write(bundle))
     if letter_file is not None:
         letter_file.write_text(letter(found, datetime.now(UTC).date(), whose), encoding="utf-8")
     if as_json:

@@ -7,7 +7,7 @@ question without one has an address that can be kept.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -22,6 +22,8 @@ from assay.lineage.affected.export import csv_chunks
 from assay.lineage.affected.origin import BadRows, Origin
 from assay.lineage.outline import shorten
 from assay.lineage.predictions.outputs import CONFIDENCE
+from assay.lineage.queries.other_readers import OtherReader, other_readers
+from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.impact import Affected, impact
 from assay.web.html import HEADERS, PageError, link, page
 from assay.web.missing import MissingBatches
@@ -37,7 +39,13 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _KNOWN = {*FIELDS, "all", "list", "through_models", "lookups", "download"}
 
 
-def impact_page(lake: Lake, declared: Callable[[], DeclaredNow], request: Request) -> Response:
+def impact_page(
+    store: LineageStore,
+    lake: Lake,
+    declared: Callable[[], DeclaredNow],
+    owners: Callable[[], Mapping[str, str]],
+    request: Request,
+) -> Response:
     """Some rows are followed row by row, to the predictions that took them; a whole table or version by its commits."""
     posted = request.method == "POST"
     table, query = request.path_params.get("table", ""), request.state.form if posted else dict(request.query_params)
@@ -56,7 +64,8 @@ def impact_page(lake: Lake, declared: Callable[[], DeclaredNow], request: Reques
         if not table or any(given[name] for name in FIELDS[1:]) or {"list", "download", "through_models"} & set(query):
             chosen: dict[str, Any] = {name: given[name] or None for name in FIELDS[1:]}
             origin = Origin(table=table or None, version=version, **chosen)
-            found = affected_predictions(lake, origin, lookups="lookups" in query)
+            found = affected_predictions(lake, origin, lookups="lookups" in query, owners=owners())
+            found.others = other_readers(store, lake, found.reached)
             return _row_by_row(lake, table, query, found, given, declared)
         newest = None if "all" in query else NEWEST
         downstream = impact(lake, table, version, lookups="lookups" in query, newest=newest)
@@ -83,6 +92,7 @@ def impact_page(lake: Lake, declared: Callable[[], DeclaredNow], request: Reques
         complete=downstream.complete,
         reasons=downstream.reasons,
         notes=downstream.notes,
+        others=_outside(other_readers(store, lake, downstream.tables)),
         facts=facts,
         affected=[_affected(item) for item in downstream.affected],
         lookups=[
@@ -90,6 +100,10 @@ def impact_page(lake: Lake, declared: Callable[[], DeclaredNow], request: Reques
             for name, count in downstream.looked_up_by.items()
         ],
     )
+
+
+def _outside(others: Iterable[OtherReader]) -> list[dict[str, Any]]:
+    return [item.to_dict() | {"href": graph_link(f"job:{item.namespace}:{item.job}")} for item in others]
 
 
 def _refuse_unknown(query: Mapping[str, str], posted: bool) -> None:
@@ -165,6 +179,7 @@ def _row_by_row(
         complete=found.complete,
         reasons=found.reasons,
         notes=found.notes,
+        others=_outside(found.others),
         facts=facts,
         tables=[item | {"style": style_of(table_kind(item["table"]))} for item in tables],
         chosen=bool(chosen),

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from assay.lineage.evidence.verifier.findings import UNREADABLE, Files, Finding, sha256
+from assay.lineage.evidence.verifier.findings import UNREADABLE, Files, Finding, Findings, sha256
 
 _COMMIT = re.compile(r"lake/(.+)/_delta_log/([0-9]{20})\.json")
 
@@ -90,24 +90,30 @@ def parse_commit(table: str, version: int, content: bytes) -> Commit:
     return Commit(table, version, sha256(content), ours, moment, table_id, added, removed, made, columns, hidden)
 
 
+Wanted = tuple[int, Any, tuple[str, ...]]  # a version, partitions (None: all), and partitions that are left out
+
+
 class Log:
     """A table's commits, replayed: which data files every version holds, and who wrote them. `changed` are the versions whose
-    commits are not what was committed: damaged, or as `check_vouching` finds out."""
+    commits are not what was committed: damaged, or as `check_vouching` finds out. Where a bundle has `some` of the commits only,
+    `listed` says which files were read."""
 
     def __init__(self, commits: Iterable[Commit], damaged: Iterable[int] = ()) -> None:
         self.commits = {item.version: item for item in sorted(commits, key=lambda item: item.version)}
         self.changed = set(damaged)
+        self.some = False
+        self.listed: dict[Wanted, list[str]] = {}
         ids = [item.table_id for item in self.commits.values() if item.table_id]
         self.table_id = ids[0] if ids else ""
-        self.lives: dict[str, list[Any]] = {}  # path: partition, first version, version of its removal
+        self.lives: dict[str, list[list[Any]]] = {}  # path: partition, first version, version of its removal
         self.written: dict[Any, list[Commit]] = {}
         for version, commit in self.commits.items():
-            for path in commit.removed:
-                if path in self.lives:
-                    self.lives[path][2] = version
+            for path in [*commit.removed, *(unquote(action["path"]) for action in commit.added)]:
+                for life in self.lives.get(path, ())[-1:]:
+                    life[2] = version if life[2] is None else life[2]
             for action in commit.added:
                 partition = (action.get("partitionValues") or {}).get("partition_key")
-                self.lives[unquote(action["path"])] = [partition, version, None]
+                self.lives.setdefault(unquote(action["path"]), []).append([partition, version, None])
             if commit.wrote:
                 self.written.setdefault(commit.ours.get("partition"), []).append(commit)
 
@@ -120,22 +126,46 @@ class Log:
         return all(number in self.commits for number in range(version + 1))
 
     def sound(self, version: int) -> bool:
-        """Whether all commits up to a version are there and none is known to be changed: then it can contradict others."""
-        return self.whole(version) and not any(number <= version for number in self.changed)
+        """Whether no commit up to a version is known to be changed, and none is missing that should be there: then it can
+        contradict others."""
+        return (self.some or self.whole(version)) and not any(number <= version for number in self.changed)
 
     def tells(self, versions: Iterable[int]) -> bool:
         """The same of these versions alone."""
         return all(number in self.commits and number not in self.changed for number in versions)
 
-    def files(self, version: int, partitions: list[str] | None, excluded: Collection[str] = ()) -> list[str]:
+    def held(self, version: int, partitions: list[str] | None, excluded: Collection[str] = ()) -> dict[str, int]:
+        """The files of a slice, each with the version that added it. Of what is listed those that a commit has added."""
         wanted = None if partitions is None else set(partitions)
-        return [
-            path
-            for path, (partition, start, end) in self.lives.items()
-            if start <= version
-            and (end is None or version < end)
-            and (partition not in excluded if wanted is None else partition in wanted)
-        ]
+        listed = self.listed.get(wanted_of(version, partitions, excluded))
+        found = {}
+        for path in self.lives if listed is None else listed:
+            for partition, start, end in self.lives.get(path, ()):
+                inside = partition not in excluded if wanted is None else partition in wanted
+                if inside and start <= version and (listed is not None or end is None or version < end):
+                    found[path] = start
+        return found
+
+    def files(self, version: int, partitions: list[str] | None, excluded: Collection[str] = ()) -> list[str]:
+        return list(self.held(version, partitions, excluded))
+
+    def holds(self, item: dict[str, Any]) -> bool:
+        """Whether a slice has the files that its reader recorded, each added by a commit, and the writers. Where it did not
+        record these, no commit may be missing that could be another one."""
+        wanted = (item["version"], item["partitions"], item.get("except", ()))
+        files, writers = self.files(*wanted), self.writers(*wanted)
+        if sorted(self.listed.get(wanted_of(*wanted), files)) != sorted(files) or digest_of(files) != item.get(
+            "digest"
+        ):
+            return False
+        if item.get("writers"):
+            return digest_of(f"{one.version}:{one.sha256}" for one in writers) == item["writers"]
+        if item["table"].startswith("predictions/"):  # the commit of a prediction's own run counts, whoever else wrote
+            return True
+        replaced = {one.ours.get("partition") for one in writers if one.ours.get("mode", "replace") == "replace"}
+        whole = all(one.ours.get("partition") in replaced for one in writers)
+        first = min((one.version for one in writers), default=0) if whole else 0
+        return all(number in self.commits for number in range(first, item["version"] + 1))
 
     def writers(self, version: int, partitions: list[str] | None, excluded: Collection[str] = ()) -> list[Commit]:
         """Per partition the last replacement at or before the version, and what was appended after it."""
@@ -146,6 +176,10 @@ class Log:
                 if commit.ours.get("mode", "replace") == "replace":
                     break
         return writers
+
+
+def wanted_of(version: int, partitions: list[str] | None, excluded: Iterable[str]) -> Wanted:
+    return version, None if partitions is None else tuple(partitions), tuple(excluded)
 
 
 def read_logs(files: Files) -> tuple[dict[str, Log], list[Finding]]:
@@ -170,6 +204,30 @@ def read_logs(files: Files) -> tuple[dict[str, Log], list[Finding]]:
         except UNREADABLE:
             problems.append(Finding(f"lake/{table}", False, "its commits cannot be replayed"))
     return logs, problems
+
+
+def list_files(logs: dict[str, Log], slices: dict[str, Any], trace: dict[str, Any]) -> Findings:
+    """Take up which files were read, where a bundle has the commits in question only: of every read in the trace, and of no
+    other. That they are these, their digests show, and that they were added, the commits."""
+    nodes = [node for node in trace["nodes"] if node["id"] != trace["root"]]
+    read = [item for node in nodes for item in node["slices"] if item.get("digest") and item["table"] in logs]
+    needed = {
+        (item["table"], *wanted_of(item["version"], item["partitions"], item.get("except", ())))
+        for item in read
+        if logs[item["table"]].table_id in ("", item["table_id"])
+    }
+    some = {"all": False, "in question": True}[slices["commits"]]
+    keys = [
+        (item["table"], *wanted_of(item["version"], item["partitions"], item.get("except", ())))
+        for item in slices["files"]
+    ]
+    for log in logs.values():
+        log.some = some
+    if sorted(map(str, keys)) != sorted(map(str, needed if some else ())):
+        yield Finding("slices.json", False, "does not list the files of every read in the trace, once")
+        return
+    for number, (table, version, partitions, excluded) in enumerate(keys):
+        logs[table].listed[version, partitions, excluded] = slices["files"][number]["paths"]
 
 
 def digest_of(items: Iterable[str]) -> str:

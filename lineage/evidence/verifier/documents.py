@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assay.lineage.evidence.verifier.commits import Log
-from assay.lineage.evidence.verifier.findings import Files, Finding, Findings, instant, summed
+from assay.lineage.evidence.verifier.findings import Files, Finding, Findings, instant, sha256, summed
 
 FORMAT = "assay.evidence/1"
 
@@ -44,6 +44,28 @@ def check_manifest(
     yield Finding("manifest.json", not wrong, detail)
     for item in manifest["missing"]:
         yield Finding(item["what"], None, f"could not be exported: {item['why']}", required=item["required"])
+
+
+def check_contracts(files: Files, claims: list[dict[str, Any]], logs: dict[str, Log]) -> Findings:
+    """The contracts in the bundle are those that the commits in runs.json name, by digest, and none is left out. Commits without
+    a format are older than the keeping of contracts."""
+    named: dict[str, bool] = {}
+    for claim in claims:
+        digest = (claim["contract"] or {}).get("digest")
+        commit = logs[claim["table"]].commits.get(claim["version"]) if claim["table"] in logs else None
+        if digest and commit is not None:
+            named[digest] = named.get(digest, False) or "format" in commit.ours
+    there = {name for name in files if name.startswith("lake/_contracts/")}
+    problems = []
+    for digest, kept in sorted(named.items()):
+        name = f"lake/_contracts/{digest}.json"
+        if name in there and sha256(files[name]) != digest:
+            problems.append(Finding(name, False, "was changed: it is not the contract that the commits name"))
+        elif name not in there and kept:
+            problems.append(Finding(name, None, "the contract that commits name is not in the bundle"))
+    strange = there - {f"lake/_contracts/{digest}.json" for digest in named}
+    problems += [Finding(name, False, "no commit in runs.json names this contract") for name in sorted(strange)]
+    yield from summed("contracts: those that the commits name, by their digest", len(there), problems)
 
 
 def check_script(files: Files, running: bytes | None) -> Findings:

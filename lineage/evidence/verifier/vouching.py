@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from assay.lineage.evidence.verifier.commits import Commit, Log
@@ -15,6 +15,7 @@ _SEAL = re.compile(r"lake/_seals/(.+)/([^/]+)/([0-9]{20})\.json")
 # How much a record of a commit counts: of a commit for which nobody vouches, of a file, of a commit with vouchers.
 ALONE, KEPT, VOUCHED = 1, 2, 3
 STORE = "the lineage store"
+NOTHING_DEPENDS = "nothing that this prediction read depends on it"
 
 
 class Record(NamedTuple):
@@ -27,21 +28,26 @@ class Record(NamedTuple):
 
 
 Records = dict[tuple[str, int], list[Record]]  # by table and version
+Decides = Callable[[str, int], bool]
 
 
-def check_vouching(files: Files, logs: dict[str, Log], way: list[Commit], stored: list[dict[str, Any]]) -> Findings:
+def check_vouching(
+    files: Files, logs: dict[str, Log], way: list[Commit], stored: list[dict[str, Any]], decides: Decides
+) -> Findings:
     """Every commit is what others recorded of it: later commits, commits that read it, its seal, the lineage store and the
     events of runs. A commit that all of them contradict was changed; a record that better ones contradict was changed itself.
-    On the way to the prediction nothing may stand for which nobody but itself vouches. What came after it decides nothing."""
+    On the way to the prediction nothing may stand for which nobody but itself vouches. A change on which nothing in question
+    depends is said, and does not decide (`decides`, by table and version)."""
 
-    def decides(table: str, version: int) -> bool:
-        return table != way[0].table or version <= way[0].version
+    def finding(what: str, detail: str, table: str, version: int) -> Finding:
+        required = decides(table, version)
+        return Finding(what, False, detail if required else f"{detail} ({NOTHING_DEPENDS})", required)
 
     records: Records = {}
     problems: dict[Finding, None] = {}
     for table, version, record in sealed_records(files):
         if isinstance(record, str):
-            problems[Finding(f"seal of {table}@{version}", False, record, decides(table, version))] = None
+            problems[finding(f"seal of {table}@{version}", record, table, version)] = None
         else:
             records.setdefault((table, version), []).append(record)
     for key, record in [*stored_records(stored), *event_records(files)]:
@@ -53,7 +59,7 @@ def check_vouching(files: Files, logs: dict[str, Log], way: list[Commit], stored
             name, known = f"lake/{table}/_delta_log/{version:020d}.json", records.get((table, version), [])
             count += len(known)
             vouched, changed, accused = judge(name, commit.sha256, known)
-            problems.update({Finding(what, False, detail, decides(table, version)): None for what, detail in accused})
+            problems.update({finding(what, detail, table, version): None for what, detail in accused})
             if changed:  # it vouches for nobody
                 logs[table].changed.add(version)
                 continue
@@ -63,7 +69,7 @@ def check_vouching(files: Files, logs: dict[str, Log], way: list[Commit], stored
             for item in known if commit.wrote else ():
                 if item.rows is not None and item.rows != int(commit.ours["rows"]):
                     detail = f"recorded {item.rows} rows of {name}, which says {commit.ours['rows']}"
-                    problems[Finding(item.by, False, detail, decides(table, version))] = None
+                    problems[finding(item.by, detail, table, version)] = None
             strength = VOUCHED if vouched else ALONE
             previous = commit.ours.get("previous")
             for before, sha in previous.items() if isinstance(previous, dict) else ():
@@ -75,7 +81,9 @@ def check_vouching(files: Files, logs: dict[str, Log], way: list[Commit], stored
                     continue  # it read another table, which had this name
                 if item["table"] != table or item["version"] < version:
                     records.setdefault(key, []).append(Record(name, item["commit_sha256"], strength))
-    yield from summed("commits are what others recorded of them", count, list(problems))
+    notes = [item for item in problems if not item.required]
+    yield from summed("commits are what others recorded of them", count, [item for item in problems if item.required])
+    yield from notes
 
 
 def judge(name: str, sha: str, known: list[Record]) -> tuple[bool, bool, list[tuple[str, str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from assay.lineage.evidence.verifier.commits import Commit, Log, digest_of
@@ -19,27 +19,31 @@ def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
         return Finding(name, False, "is another commit than the one that was read")
     if not item.get("digest"):  # a lookup of a whole table: the version's identity stands for its files
         return None
+    if log.holds(item):
+        return None
     if not log.whole(item["version"]):
         return Finding(name, None, "earlier commits are not in the bundle: which files it held cannot be known")
     if not log.sound(item["version"]):
         return Finding(name, None, "which files it held is not known: commits before it were changed")
-    if digest_of(log.files(item["version"], item["partitions"], item.get("except", ()))) != item["digest"]:
-        return Finding(name, False, "its data files are not those that were read")
-    writers = log.writers(item["version"], item["partitions"], item.get("except", ()))
-    if item.get("writers") and digest_of(f"{one.version}:{one.sha256}" for one in writers) != item["writers"]:
-        return Finding(name, False, "its rows are not of the commits that their reader recorded")
-    return None
+    files = digest_of(log.files(item["version"], item["partitions"], item.get("except", ())))
+    what = "its data files are not those that were read"
+    return Finding(
+        name, False, what if files != item["digest"] else "its rows are not of the commits that their reader recorded"
+    )
 
 
-def check_slices(logs: dict[str, Log], way: list[Commit], seen: Collection[str] = ()) -> Findings:
-    """The reads that commits record agree with the log. None may be missing on the path to the prediction. What a changed commit
-    says that it read proves nothing."""
+def check_slices(
+    logs: dict[str, Log], way: list[Commit], shown: set[tuple[str, int]], seen: Collection[str] = ()
+) -> Findings:
+    """The reads that commits in the trace record agree with the log. None may be missing on the path to the prediction. What a
+    changed commit says that it read proves nothing."""
     on_way = {(commit.table, commit.version) for commit in way}
     problems: dict[Finding, None] = {}
     lookups: dict[Finding, None] = {}
     count = 0
     for commit in (commit for log in logs.values() for commit in log.commits.values()):
-        for item in commit.inputs if commit.version not in logs[commit.table].changed else ():
+        known = (commit.table, commit.version) in on_way | shown and commit.version not in logs[commit.table].changed
+        for item in commit.inputs if known else ():
             problem = slice_problem(logs, item)
             count += problem is None
             if problem is not None and (problem.ok is False or (commit.table, commit.version) in on_way):
@@ -58,10 +62,10 @@ def written_by_others(logs: dict[str, Log], way: list[Commit], seen: Collection[
     put them into other files the lake says whether they are the same (`seen`)."""
     for item in (item for commit in way for item in commit.inputs if not item["reference"]):
         log = logs.get(item["table"])
-        if log is None or not log.written or not log.whole(item["version"]):
+        if log is None or not log.written or not (log.some or log.whole(item["version"])):
             continue
-        for path in log.files(item["version"], item["partitions"], item.get("except", ())):
-            commit = log.commits[log.lives[path][1]]
+        for path, version in log.held(item["version"], item["partitions"], item.get("except", ())).items():
+            commit = log.commits[version]
             if "run_id" not in commit.ours:
                 detail = "another tool, no run of Assay, wrote rows that were read: what they come from is not known"
                 name = f"{commit.table}@{commit.version}"
@@ -87,6 +91,33 @@ def follow(logs: dict[str, Log], start: Commit, claimed: set[tuple[str, int]]) -
                     way[key] = commit
                     waiting.append(commit)
     return list(way.values())
+
+
+def deciding(logs: dict[str, Log], way: list[Commit], trace: dict[str, Any]) -> Callable[[str, int], bool]:
+    """Whether anything in question depends on a version of a table: it was read or wrote what was read, or files and columns
+    follow from it. Where the files that were read, or who wrote them, do not follow from the log any more, and where nobody
+    recorded that, all versions up to that one decide."""
+    on_way = {(commit.table, commit.version) for commit in way} | shown_commits(trace)
+    unproven: dict[str, int] = {}
+    root = [item for node in trace["nodes"] if node["id"] == trace["root"] for item in node["slices"]]
+    read = [item for commit in way for item in commit.inputs]
+    for item in [*read, *(item for node in trace["nodes"] for item in node["slices"])]:
+        table, version, log = item["table"], item["version"], logs.get(item["table"])
+        if log is None or log.table_id not in ("", item["table_id"]):
+            continue
+        named = [number for number, commit in log.commits.items() if commit.table_id and number <= version]
+        added = log.held(version, item["partitions"], item.get("except", ())).values()
+        on_way |= {(table, number) for number in (version, *named[-1:], *added)}
+        if not named or not (
+            item in root or ((item.get("writers") or table.startswith("predictions/")) and log.holds(item))
+        ):
+            unproven[table] = max(version, unproven.get(table, -1))
+    return lambda table, version: (table, version) in on_way or version <= unproven.get(table, -1)
+
+
+def shown_commits(trace: dict[str, Any]) -> set[tuple[str, int]]:
+    """The commits that the trace names."""
+    return {(node["table"], version) for node in trace["nodes"] for version in node["commits"]}
 
 
 def check_runs(claims: list[dict[str, Any]], logs: dict[str, Log], way: list[Commit]) -> Findings:

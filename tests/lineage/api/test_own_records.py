@@ -13,6 +13,7 @@ from assay.features.tables.run_record import Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.api import create_app
 from assay.lineage.delivery.recorder import EventRecorder
+from assay.lineage.queries.other_readers import other_readers
 from assay.lineage.queries.search import search_all
 from assay.lineage.store.lineage_store import LineageStore
 
@@ -120,3 +121,19 @@ def test_the_same_event_again_changes_nothing(client: TestClient, any_store: Lin
     (last,) = [item for item in any_store.events() if item.kind == "COMPLETE"][-1:]
     answer = client.post("/api/v1/lineage", content=last.body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["new"]) == (200, False)
+
+
+def test_impact_names_the_jobs_of_others_that_read_affected_tables(
+    client: TestClient, any_store: LineageStore, lake: Lake
+) -> None:
+    by_path = {"namespace": "file", "name": f"{lake.storage.root}/clean/parcels"}
+    written = [{"namespace": "snowflake://acme", "name": "risk"}]
+    assert post(client, foreign(inputs=[by_path], outputs=written)) == (200, "")
+    job = {"namespace": "airflow", "job": "copy", "reads": ["clean/parcels"], "writes": ["snowflake://acme:risk"]}
+    assert client.get("/api/v1/impact?table=clean/parcels").json()["other_readers"] == [job]
+    with transaction(lake, EventRecorder(any_store), Work("features/size", "2026-03-01")) as tx:
+        tx.write("features/size", tx.read("clean/parcels").collect().drop("partition_key"))
+    assert client.get("/api/v1/impact?table=features/size").json()["other_readers"] == []
+    assert [str(item) for item in other_readers(any_store, lake, ["clean/parcels", "features/size"])] == [
+        "copy (airflow) reads clean/parcels, and writes snowflake://acme:risk"
+    ]

@@ -130,9 +130,9 @@ def in_lake(world: World, traced: Trace) -> Verdict:
     return Verdict(verification.outcome, tuple(found))
 
 
-def offline(world: World, traced: Trace) -> Verdict:
+def offline(world: World, traced: Trace, *, whole_logs: bool = False) -> Verdict:
     try:
-        files = export(world.store.lake, traced, world.store.lineage_store).files
+        files = export(world.store.lake, traced, world.store.lineage_store, whole_logs=whole_logs).files
     except AssayError as problem:
         return Verdict("refused", (Finding("export", None, str(problem), True),))
     found = verify(dict(files), lake=world.lake, landing=world.landing)

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from tests.lineage.mutations.cases import ROW, Case, cases, commit, either, judge, offline, several
+from tests.lineage.mutations.cases import ROW, Case, cases, commit, either, in_lake, judge, offline, several
 from tests.lineage.mutations.edits import (
     Change,
     chain,
@@ -291,8 +291,22 @@ ELSEWHERE += [
         f"{BETWEEN[0]} {BETWEEN[1]}, between",
         edited(*BETWEEN, "assay.code_version", "0"),
         "verified",
-        why="nothing in question depends on it, and it is not looked at; a bundle has whole logs, and says that it was changed",
-        offline="broken",
+        why="nothing in question depends on it; neither the short way nor a bundle looks at it",
+    ),
+    Case(
+        f"{BETWEEN[0]} {BETWEEN[1]}, between, damaged",
+        on_file(*BETWEEN, truncate),
+        "broken",
+        commit(*BETWEEN),
+        "nothing in question depends on it, but no reader can open the versions after it",
+    ),
+    Case(
+        f"{BETWEEN[0]} {BETWEEN[1]}, between, gone",
+        lambda world: world.commit(*BETWEEN).unlink(),
+        "incomplete",
+        commit(*BETWEEN),
+        "nothing in question depends on it, but no reader can open the versions after it",
+        cuts=True,
     ),
     Case("clean/notes damaged", on_file("clean/notes", 1, truncate), "verified", why="no part of the prediction's way"),
     Case(
@@ -353,11 +367,27 @@ def test_commits(case: Case, world: World) -> None:
     judge(case, world)
 
 
-def test_in_whole_logs_both_find_what_was_changed_between(world: World) -> None:
+@cases(
+    [
+        Case(what, change, "verified", why="nothing in question depends on it")
+        for what, change in {
+            "edited": edited(*BETWEEN, "assay.code_version", "0"),
+            "other rows": edited(*BETWEEN, "assay.rows", "7"),
+            "of the day in question": edited(*BETWEEN, "assay.partition", "2026-03-04"),
+            "vouches for other bytes": in_json(*BETWEEN, "previous", lambda known: dict.fromkeys(known, "0" * 64)),
+        }.items()
+    ]
+)
+def test_in_whole_logs_both_say_what_was_changed_between(case: Case, world: World) -> None:
+    """And all ways come to the same verdict."""
     world.prediction = world.of_day[4]
-    edited(*BETWEEN, "assay.code_version", "0")(world)
+    case.change(world)
     traced = world.store.trace(world.prediction)
-    for whole_logs, outcome in ((False, "verified"), (True, "broken")):
-        assert world.store.verify(traced, embed=False, whole_logs=whole_logs).outcome == outcome
-    accused = [item for item in offline(world, traced).findings if item.ok is False]
-    assert accused and all(re.search(commit(*BETWEEN), str(item)) for item in accused)
+    inside = world.store.verify(traced, embed=False, whole_logs=True)
+    found = [in_lake(world, traced), offline(world, traced), offline(world, traced, whole_logs=True)]
+    assert [inside.outcome, *(verdict.outcome for verdict in found)] == ["verified"] * 4, [str(one) for one in found]
+    for findings in (inside.checks, found[2].findings):
+        said = [
+            str(item) for item in findings if item.ok is not True and "nothing that this prediction read" in str(item)
+        ]
+        assert any(re.search(commit(*BETWEEN), text) for text in said), findings
