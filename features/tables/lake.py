@@ -351,7 +351,7 @@ class TableState:
         """The smallest and largest value of a column (times: µs since 1970 UTC) in each of the partitions that has rows, as the
         statistics of its files say: (None, None) where they do not."""
         if self.checkpointed is not None:
-            return dict.fromkeys((file.partition for file in self.files_of(partitions) if file.rows), (None, None))
+            return {file.partition: (None, None) for file in self.files_of(partitions) if file.rows and file.partition}
         return self.index.ranges_of(self.version, column, partitions)
 
     def partitions(self, among: Sequence[str] | None = None) -> list[str]:
